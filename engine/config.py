@@ -1,0 +1,79 @@
+"""How a probe is run: every setting with its meaning, refused at birth where it makes no sense."""
+
+import math
+import re
+
+import msgspec
+
+from engine.errors import ConfigError
+
+MAX_SEEDS = 64
+MAX_CODES = 65_536
+"""Codes are stored as 32-bit integers; beyond this a 'small' autoencoder is a typing mistake."""
+_POSITION = re.compile(r"mean|last|at:-?\d+|token:.+", re.DOTALL)
+
+
+class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shape of one discrete SAE and how it is trained (METHOD 3)."""
+
+    n_codes: int = 200
+    """Latents; after discretising, the alphabet every head speaks in. Published: 200."""
+    sparsity: float = 0.02
+    """Lambda, the weight of the L1 term. Published: .02 (docstring .05)."""
+    steps: int = 500
+    """Optimiser steps at most; training may stop earlier once the codes are still. Published: 500."""
+    learning_rate: float = 1e-3
+    """Adam's step size. Published: 1e-3."""
+    training_examples: int = 10
+    """Examples the SAE is trained on, drawn from both polarities; it is applied to all. Published: 10."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.n_codes <= MAX_CODES:
+            raise ConfigError(f"n_codes={self.n_codes}: a head needs 2 to {MAX_CODES} codes.", hint="Try 64 to 512.")
+        if not (math.isfinite(self.sparsity) and self.sparsity >= 0):
+            raise ConfigError(f"sparsity={self.sparsity}: lambda is a finite number, at least 0.", hint="Try .02 to .2.")
+        if not 1 <= self.steps <= 1_000_000:
+            raise ConfigError(f"steps={self.steps}: training takes 1 to 1000000 steps.", hint="Published: 500.")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ConfigError(f"learning_rate={self.learning_rate}: must be above 0.", hint="Published: 0.001.")
+        if self.training_examples < 2:
+            raise ConfigError(
+                f"training_examples={self.training_examples}: one of each polarity is the least.", hint="Published: 10."
+            )
+
+
+class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides what a run computes, the model and the examples aside."""
+
+    sae: SAEConfig = SAEConfig()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One SAE is trained per seed, all in one batched loop; scores are averaged over them."""
+    position: str = "mean"
+    """Which token positions become the head's vector: mean | last | at:N | token:TEXT (its last occurrence)."""
+    shuffles: int = 1000
+    """Label shuffles behind the p-values; 0 skips them."""
+    circuit_size: int | None = None
+    """Heads in the circuit by rank cut; None: a tenth of all heads, at least 3."""
+    theta: float | None = None
+    """Softmax threshold of the second circuit; None: twice the uniform share, 2 / heads."""
+    grade: bool = True
+    """Grade the examples before the run."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.seeds) <= MAX_SEEDS or len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError(
+                f"seeds={list(self.seeds)}: give 1 to {MAX_SEEDS} different seeds.", hint="For example 0,1,2."
+            )
+        if any(not 0 <= seed < 2**31 for seed in self.seeds):
+            raise ConfigError(f"seeds={list(self.seeds)}: a seed is between 0 and 2147483647.", hint="For example 0,1,2.")
+        if not _POSITION.fullmatch(self.position):
+            raise ConfigError(
+                f"position={self.position!r} is not a position policy.",
+                hint="Use mean, last, at:N (at:-1 is the last token) or token:TEXT.",
+            )
+        if not 0 <= self.shuffles <= 1_000_000:
+            raise ConfigError(f"shuffles={self.shuffles}: 0 to 1000000.", hint="1000 gives p-values down to .001.")
+        if self.circuit_size is not None and self.circuit_size < 1:
+            raise ConfigError(f"circuit_size={self.circuit_size}: a circuit has at least one head.", hint="Try 5.")
+        if self.theta is not None and not 0 < self.theta < 1:
+            raise ConfigError(f"theta={self.theta}: a softmax share lies between 0 and 1.", hint="Try 0.05.")

@@ -1,0 +1,88 @@
+"""What can go wrong in the engine, each error naming the value and the way out."""
+
+import msgspec
+
+FAMILIES = ("input", "engine", "cancelled", "store", "host")
+"""What a failure is about; the command line maps each to one exit code (2, 3, 130, 4, 4)."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as a plain value: what crosses a process or lies in the store."""
+
+    family: str
+    """One of FAMILIES."""
+    name: str
+    """The class of the error, for tests and logs."""
+    message: str
+    hint: str = ""
+
+
+class HeadcodeError(Exception):
+    """The root of every error Headcode raises on purpose; never raised itself."""
+
+    family = "engine"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def as_failure(self) -> Failure:
+        return Failure(family=self.family, name=type(self).__name__, message=self.message, hint=self.hint)
+
+
+class EngineError(HeadcodeError):
+    """The engine could not do what it was asked."""
+
+
+class InputError(EngineError):
+    """What a person gave cannot be used as it is; changing it is the way out."""
+
+    family = "input"
+
+
+class ConfigError(InputError):
+    """A setting outside what makes sense."""
+
+
+class ExampleError(InputError):
+    """A prompt, polarity, expected token or pair that cannot be used."""
+
+
+class TaskError(InputError):
+    """A ready-made task that does not exist, or that a model's tokenizer cannot express."""
+
+
+class ModelError(InputError):
+    """A model that is not there, is no model, or is not supported."""
+
+
+class PickledWeights(ModelError):
+    """Weights in a format that can execute code on loading."""
+
+
+class HubUnreachable(ModelError):
+    """A hub name was asked for and the hub does not answer."""
+
+
+class NoSuchHead(InputError):
+    """A head was named that this model does not have."""
+
+    def __init__(self, head: str, n_layers: int, n_heads: int) -> None:
+        super().__init__(
+            f"Head {head!r} does not exist: layers are 0-{n_layers - 1}, heads 0-{n_heads - 1}.",
+            hint="Heads are written layer.head, for example 9.6.",
+        )
+
+
+class OutOfMemory(EngineError):
+    """The machine or the device has less memory than the run needs."""
+
+
+class Cancelled(EngineError):
+    """The person stopped the run; what was reported before stays."""
+
+    family = "cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("Stopped by the person.", hint="What was reported before is kept.")

@@ -1,0 +1,149 @@
+"""Everything the engine reports, as frozen values: live, stored and replayed alike."""
+
+from typing import Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from engine.examples import Example
+from engine.results import (
+    EdgeScore,
+    ExampleCount,
+    Grade,
+    HeadScores,
+    ModelInfo,
+    Reference,
+    Timings,
+    Versions,
+)
+
+Stage = Literal["load", "grade", "capture", "train", "codes", "scores"]
+STAGES: tuple[Stage, ...] = ("load", "grade", "capture", "train", "codes", "scores")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """The root of all events; `kind` names the class on the wire and in the store."""
+
+
+class StageStarted(Event, tag="stage_started"):
+    stage: Stage
+    total: int
+    """How many units of work the stage has; 0 where nobody can know."""
+    unit: str = ""
+
+
+class StageProgress(Event, tag="stage_progress"):
+    """May be coalesced: only the newest matters."""
+
+    stage: Stage
+    done: int
+    total: int
+
+
+class StageFinished(Event, tag="stage_finished"):
+    stage: Stage
+    seconds: float
+
+
+class ModelReady(Event, tag="model_ready"):
+    model: ModelInfo
+    versions: Versions
+    warm: bool
+    """Whether the model was in memory already."""
+
+
+class ExamplesMade(Event, tag="examples_made"):
+    """The examples this run uses, in the order that every index refers to."""
+
+    examples: tuple[Example, ...]
+    content_hash: str
+    task: str | None = None
+
+
+class ReferenceKnown(Event, tag="reference_known"):
+    reference: Reference
+
+
+class Graded(Event, tag="graded"):
+    grades: tuple[Grade, ...]
+
+
+class TrainStep(Event, tag="train_step"):
+    """Loss parts, one number a seed; None where a loss was not finite."""
+
+    step: int
+    """Optimiser steps done."""
+    total: int
+    reconstruction: tuple[float | None, ...]
+    sparsity: tuple[float | None, ...]
+    moving: tuple[int, ...]
+    """Heads whose code changed on any training example since the last report."""
+
+
+class Scored(Event, tag="scored"):
+    """All heads' scores, layer by layer; provisional ones come while training goes on."""
+
+    nodes: tuple[HeadScores, ...]
+    final: bool
+
+
+class EdgesScored(Event, tag="edges_scored"):
+    edges: tuple[EdgeScore, ...]
+    """The best first; at most 200."""
+    n_pairs: int
+    """How many pairs of heads were compared."""
+
+
+class ArrayReady(Event, tag="array_ready"):
+    """A large array left in the run's spool folder as a safetensors file."""
+
+    name: Literal["codes", "sae"]
+    file: str
+    """File name inside the spool folder; never a path."""
+    shape: tuple[int, ...]
+    """codes: [seed, example, layer * head], int32."""
+
+
+class Notice(Event, tag="notice"):
+    """Something the person should know that stops nothing."""
+
+    message: str
+    hint: str = ""
+
+
+class ProbeFinished(Event, tag="probe_finished"):
+    """The last word of a run that went through."""
+
+    examples: ExampleCount
+    circuit: tuple[tuple[int, int], ...]
+    """By rank cut, best first."""
+    circuit_softmax: tuple[tuple[int, int], ...]
+    """By softmax threshold."""
+    timings: Timings
+    cached: bool
+    """Whether activations came from the cache and the model did not run."""
+
+
+EngineEvent = (
+    StageStarted
+    | StageProgress
+    | StageFinished
+    | ModelReady
+    | ExamplesMade
+    | ReferenceKnown
+    | Graded
+    | TrainStep
+    | Scored
+    | EdgesScored
+    | ArrayReady
+    | Notice
+    | ProbeFinished
+)
+
+
+@runtime_checkable
+class Monitor(Protocol):
+    """The engine's only way to talk to whoever started it."""
+
+    def report(self, event: Event, /) -> None: ...
+
+    def cancelled(self) -> bool: ...

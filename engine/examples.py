@@ -1,0 +1,168 @@
+"""Examples: a prompt with its polarity, read from lines or JSONL, checked where they enter."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from engine.errors import ExampleError
+
+MAX_PROMPT = 200_000
+"""Characters; a longer prompt is a file given by mistake. The model's context refuses far shorter ones."""
+MAX_EXAMPLES = 100_000
+MAX_LINE = 4_000_000
+
+Polarity = Literal["positive", "negative"]
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One prompt. Its polarity travels with it; nothing is known from row order."""
+
+    prompt: str
+    polarity: Polarity
+    expected: tuple[str, ...] = ()
+    """Texts of the tokens that count as the answer; several form a set (greater-than). May be empty."""
+    foils: tuple[str, ...] = ()
+    """Texts of the tokens the answer is measured against. May be empty."""
+    pair: int | None = None
+    """Examples with the same number are one pair: a positive and its minimally changed negative."""
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise ExampleError("The prompt is empty.", hint="Write at least one word.")
+        if len(self.prompt) > MAX_PROMPT:
+            raise ExampleError(
+                f"The prompt that begins {self.prompt[:40]!r} has {len(self.prompt)} characters; "
+                f"{MAX_PROMPT} is the most Headcode reads.",
+                hint="Shorten it: models read a few hundred to a few thousand tokens.",
+            )
+        try:
+            self.prompt.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ExampleError(
+                f"The prompt that begins {self.prompt[:40]!r} is not valid text (character {error.start}).",
+                hint="Save the file as UTF-8.",
+            ) from error
+
+    @property
+    def positive(self) -> bool:
+        return self.polarity == "positive"
+
+
+class _Line(msgspec.Struct):
+    """A JSONL line as people write it: expected and foils may be one text or a list."""
+
+    prompt: str
+    polarity: str
+    expected: str | list[str] | None = None
+    foils: str | list[str] | None = None
+    pair: int | str | None = None
+    enabled: bool = True
+
+
+def answer_text(prompt: str, answer: str) -> str:
+    """The answer as the model would see it after the prompt: a word after a word gets its space.
+
+    A leading space that is written stays; a digit directly after a digit continues the number.
+    """
+    if not answer or answer[0].isspace() or not prompt or prompt[-1].isspace():
+        return answer
+    if prompt[-1].isdigit() and answer[0].isdigit():
+        return answer
+    return " " + answer
+
+
+def read_jsonl(text: str, *, source: str = "input") -> tuple[Example, ...]:
+    """The examples of a JSONL text, one object a line; blank lines are skipped.
+
+    Raises ExampleError naming source and line. A pair written as text gets a number of its own.
+    """
+    examples: list[Example] = []
+    names: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            where = f"{source}, line {number}"
+            examples.append(_from_line(line, where, names))
+            if len(examples) > MAX_EXAMPLES:
+                raise ExampleError(f"{where}: more than {MAX_EXAMPLES} examples.", hint="A probe needs 10 to 500.")
+    return tuple(examples)
+
+
+def write_jsonl(examples: Iterable[Example]) -> str:
+    """The examples as JSONL, readable by read_jsonl."""
+    return "".join(msgspec.json.encode(example).decode() + "\n" for example in examples)
+
+
+def content_hash(examples: Sequence[Example]) -> str:
+    """A name for exactly this set in this order: 32 hexadecimal digits."""
+    return hashlib.sha256(msgspec.json.encode(list(examples))).hexdigest()[:32]
+
+
+def check_set(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """The enabled examples, when they can be compared at all.
+
+    Raises ExampleError for a set without positives or without negatives, or with a crooked pair.
+    """
+    enabled = tuple(example for example in examples if example.enabled)
+    for polarity, other in (("positive", "negative"), ("negative", "positive")):
+        if not any(example.polarity == polarity for example in enabled):
+            n_other = sum(example.polarity == other for example in enabled)
+            raise ExampleError(
+                f"There are {n_other} {other} examples and no {polarity} one.",
+                hint=f"Codes are compared between the two sides: add at least one {polarity} prompt.",
+            )
+    by_pair: dict[int, list[Example]] = {}
+    for example in enabled:
+        if example.pair is not None:
+            by_pair.setdefault(example.pair, []).append(example)
+    for pair, members in by_pair.items():
+        if len(members) > 2 or len({member.polarity for member in members}) != len(members):
+            sides = ", ".join(member.polarity for member in members)
+            raise ExampleError(
+                f"Pair {pair} has {len(members)} examples ({sides}).",
+                hint="A pair is one positive and one negative; give the others a pair number of their own, or none.",
+            )
+    return enabled
+
+
+def _from_line(line: str, where: str, names: dict[str, int]) -> Example:
+    if len(line) > MAX_LINE:
+        raise ExampleError(f"{where}: {len(line)} characters in one line.", hint="One JSON object a line.")
+    try:
+        raw = msgspec.json.decode(line, type=_Line)
+    except msgspec.ValidationError as error:
+        raise ExampleError(
+            f"{where}: {error}.",
+            hint='A line is {"prompt": "...", "polarity": "positive", "expected": "...", "foils": ["..."], "pair": 1}.',
+        ) from error
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise ExampleError(f"{where} is not JSON: {error}.", hint="One JSON object a line, in double quotes.") from error
+    if raw.polarity not in ("positive", "negative"):
+        raise ExampleError(
+            f"{where}: polarity {raw.polarity!r} is neither positive nor negative.",
+            hint='Write "polarity": "positive" or "polarity": "negative".',
+        )
+    pair = raw.pair
+    if isinstance(pair, str):
+        # Named pairs get negative numbers, so that they never meet a numbered one.
+        pair = names.setdefault(pair, -1 - len(names))
+    try:
+        return Example(
+            prompt=raw.prompt,
+            polarity=raw.polarity,  # type: ignore[arg-type]  # checked above
+            expected=_texts(raw.expected),
+            foils=_texts(raw.foils),
+            pair=pair,
+            enabled=raw.enabled,
+        )
+    except ExampleError as error:
+        raise ExampleError(f"{where}: {error.message}", hint=error.hint) from error
+
+
+def _texts(value: str | list[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    texts = [value] if isinstance(value, str) else value
+    return tuple(text for text in texts if text)

@@ -1,0 +1,153 @@
+"""What a run computes, as plain frozen values that cross processes and lie in the store."""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+NO_CODE = -1
+"""The code of a silent head: argmax of all zeros is 0, and 0 is somebody's real code."""
+
+Verdict = Literal["ok", "weak", "broken", "ungraded"]
+
+
+class HeadId(NamedTuple):
+    """A head's place: layer and head, both counted from 0. Written 9.6."""
+
+    layer: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}.{self.head}"
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model a run used. Identity is a content hash of its weights and tokenizer."""
+
+    name: str
+    identity: str
+    """sha256 over weights and tokenizer files, 64 hexadecimal digits."""
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    context: int
+    """The most tokens the model reads."""
+    vocabulary: int
+
+
+class Grade(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model makes of one example."""
+
+    index: int
+    """Which example, counted from 0 in the run's set."""
+    verdict: Verdict
+    reason: str
+    """The verdict in words."""
+    n_tokens: int
+    probability: float | None = None
+    """Of the expected token, or the mass of the expected set, after the prompt."""
+    rank: int | None = None
+    """Of the best expected token; 1 is what the model says."""
+    says: str = ""
+    """The token the model finds most probable."""
+    says_probability: float = 0.0
+    equal_length: bool | None = None
+    """Whether both sides of the pair have as many tokens; None without a pair."""
+
+
+class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
+    """Every measure of one head, averaged over seeds (METHOD 5 and 6). None: it does not apply to this set."""
+
+    layer: int
+    head: int
+    unique_positive: float
+    """Node score: codes seen on positives and on no negative."""
+    unique_negative: float
+    unique_normalised: float
+    """Node score over the number of codes seen on either side."""
+    overlap: float
+    """Jaccard of the two sides' codes; 1: the head says the same things."""
+    mutual_information: float
+    """Between code and polarity, in bits, Miller-Madow corrected."""
+    total_variation: float
+    unique_share: float
+    """Share of positive examples that carry a unique code."""
+    paired_flips: float | None
+    """Share of pairs whose codes differ."""
+    from_edges: float
+    """Times the head stands in the first half of all head pairs ordered by edge score."""
+    p_value: float | None
+    """Chance of a node score this high under shuffled labels."""
+    q_value: float | None
+    """Benjamini-Hochberg over all heads."""
+    stability: float
+    """Share of seeds in which the head is in the circuit by rank cut."""
+    silent: float
+    """Share of examples on which the head has no code."""
+    baseline_mean_difference: float
+    """Norm of the mean activation difference between the sides; no SAE."""
+    baseline_paired_difference: float | None
+    """Mean norm of the difference within a pair over the head's mean norm; no SAE."""
+    baseline_linear_probe: float
+    """Leave-one-out AUC of a ridge classifier on the head's output; no SAE."""
+    baseline_random: float
+    """A number drawn at random: what no information looks like."""
+
+    @property
+    def id(self) -> HeadId:
+        return HeadId(self.layer, self.head)
+
+
+class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair of heads, earlier layer to later one, and how many code pairs only positives carry."""
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+    score: float
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A known circuit to compare with: published, or measured by exact patching."""
+
+    name: str
+    source: str
+    """Where it comes from, in words a person can look up."""
+    heads: tuple[tuple[int, int], ...]
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a ranking of heads finds a known circuit. None where it is not defined (no head in, or all)."""
+
+    auc: float | None
+    precision: float | None
+    recall: float | None
+
+
+class ExampleCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many examples a run used, and how many of them the model cannot do."""
+
+    positive: int
+    negative: int
+    broken: int
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds per stage."""
+
+    load: float = 0.0
+    grade: float = 0.0
+    capture: float = 0.0
+    train: float = 0.0
+    codes: float = 0.0
+    scores: float = 0.0
+    total: float = 0.0
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run ran on: same seed, same machine and same versions give the same codes."""
+
+    headcode: str
+    python: str
+    torch: str
+    transformer_lens: str
+    device: str

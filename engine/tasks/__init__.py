@@ -1,0 +1,1 @@
+"""Ready-made tasks, one file each: generator, positives, hard negatives, answers, published circuit."""
