@@ -1,0 +1,178 @@
+"""Which models are on this machine, read from their folders without loading them."""
+
+import difflib
+import hashlib
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.errors import ModelError, PickledWeights
+
+BUNDLED = "toy"
+_ASSETS = Path(__file__).parent / "assets"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+Origin = Literal["bundled", "cache", "folder", "hub"]
+
+
+class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model comes from: a folder on this machine, or a name on the hub."""
+
+    name: str
+    origin: Origin
+    folder: Path | None = None
+    """None: a hub name, not yet looked for there."""
+
+
+class ModelSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model folder says about itself."""
+
+    name: str
+    origin: Origin
+    path: str
+    architecture: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    context: int
+    vocabulary: int
+    weights_bytes: int
+
+
+def bundled_folder() -> Path:
+    return _ASSETS / BUNDLED
+
+
+def find_model(name: str, models: Path) -> ModelSource:
+    """Where `name` leads: the bundled model, one fetched into `models`, a folder, or else a hub name.
+
+    Raises ModelError for what can be none of these, naming what there is.
+    """
+    if not name.strip() or any(ord(character) < 32 for character in name):
+        raise ModelError(f"{name!r} is not a model name.", hint=_alternatives(models))
+    if name == BUNDLED:
+        return ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())
+    local = Path(name).expanduser()
+    if "/" not in name and (models / name / "config.json").is_file():
+        return ModelSource(name=name, origin="cache", folder=models / name)
+    if local.exists() and (local.is_dir() or local.suffix or "/" in name):
+        check_folder(local)
+        return ModelSource(name=local.resolve().name, origin="folder", folder=local.resolve())
+    if name.startswith((".", "/", "~")):
+        raise ModelError(f"There is no folder {name!r}.", hint=_alternatives(models))
+    if not _HUB_NAME.fullmatch(name):
+        raise ModelError(f"{name!r} is neither a folder nor a model name.", hint=_alternatives(models))
+    return ModelSource(name=name, origin="hub")
+
+
+def check_folder(folder: Path) -> None:
+    """Returns when the folder holds a model Headcode may load.
+
+    Raises ModelError for a folder that is none, PickledWeights for weights that could run code.
+    """
+    if not folder.is_dir():
+        hint = "Give the folder that holds config.json and model.safetensors."
+        if folder.suffix == ".gguf":
+            hint = f"Convert it once with: headcode models import {folder}"
+        elif any(folder.match(pattern) for pattern in _PICKLES):
+            raise PickledWeights(f"{folder} holds pickled weights, which can run code on loading.", hint=hint)
+        raise ModelError(f"{folder} is a file, not a model folder.", hint=hint)
+    if not (folder / "config.json").is_file():
+        gguf = sorted(folder.glob("*.gguf"))
+        hint = f"Convert it once with: headcode models import {gguf[0]}" if gguf else "A Hugging Face folder has one."
+        raise ModelError(f"{folder} is no model: there is no config.json in it.", hint=hint)
+    if not weight_files(folder):
+        pickled = [path.name for pattern in _PICKLES for path in sorted(folder.glob(pattern))]
+        if pickled:
+            raise PickledWeights(
+                f"{folder} holds pickled weights ({pickled[0]}), which can run code on loading.",
+                hint=f"Convert them once, reading tensors only: headcode models import {folder}",
+            )
+        raise ModelError(f"{folder} is no model: there are no *.safetensors weights in it.", hint="Save it again.")
+    if not tokenizer_files(folder):
+        raise ModelError(
+            f"{folder} is no complete model: there is no tokenizer in it.", hint="Copy its tokenizer.json there."
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    return [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+
+
+def model_identity(folder: Path) -> str:
+    """The sha256 of the folder's weights and tokenizer, 64 hexadecimal digits: what 'the same model' means."""
+    total = hashlib.sha256()
+    for path in [*weight_files(folder), *tokenizer_files(folder)]:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.name}:{digest}\n".encode())
+    return total.hexdigest()
+
+
+def read_sheet(source: ModelSource) -> ModelSheet:
+    """What the folder's config.json and files say. Raises ModelError where it cannot be read."""
+    folder = source.folder
+    if folder is None:
+        raise ModelError(
+            f"{source.name!r} is not on this machine.", hint=f"Fetch it from the hub: headcode models fetch {source.name}"
+        )
+    check_folder(folder)
+    try:
+        raw = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, object])
+    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}.", hint="Save the model again.") from error
+    architectures = raw.get("architectures")
+    first = architectures[0] if isinstance(architectures, list) and architectures else raw.get("model_type", "unknown")
+    return ModelSheet(
+        name=source.name,
+        origin=source.origin,
+        path=str(folder),
+        architecture=str(first),
+        n_layers=_number(raw, "n_layer", "num_hidden_layers", "num_layers"),
+        n_heads=_number(raw, "n_head", "num_attention_heads", "num_heads"),
+        d_model=_number(raw, "n_embd", "hidden_size", "d_model"),
+        context=_number(raw, "n_positions", "max_position_embeddings", "n_ctx"),
+        vocabulary=_number(raw, "vocab_size"),
+        weights_bytes=sum(path.stat().st_size for path in weight_files(folder)),
+    )
+
+
+def local_models(models: Path) -> list[ModelSource]:
+    """The bundled model first, then those fetched or imported, by name."""
+    found = [ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())]
+    if models.is_dir():
+        for folder in sorted(models.iterdir()):
+            if not folder.name.startswith(".") and (folder / "config.json").is_file():
+                found.append(ModelSource(name=folder.name, origin="cache", folder=folder))
+    return found
+
+
+def no_such_model(name: str, models: Path, *, why: str) -> ModelError:
+    """The error for a hub name that led nowhere, with the nearest name there is."""
+    return ModelError(f"There is no model {name!r} on this machine, and {why}.", hint=_alternatives(models, like=name))
+
+
+def _alternatives(models: Path, *, like: str = "") -> str:
+    names = [source.name for source in local_models(models)]
+    close = difflib.get_close_matches(like, [*names, "smollm2-135m"], n=1) if like else []
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return (
+        f"{guess}On this machine: {', '.join(names)}. Any Hugging Face folder works as a path; "
+        "headcode models fetch smollm2-135m needs no hub."
+    )
+
+
+def _number(raw: dict[str, object], *keys: str) -> int:
+    for key in keys:
+        value = raw.get(key)
+        if isinstance(value, int):
+            return value
+    return 0

@@ -1,0 +1,81 @@
+"""Where things lie on this machine. HEADCODE_HOME moves all of it."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+_SOCKET_LIMIT = 100
+"""Characters: the kernel refuses socket paths of about 108."""
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """The folders of one installation."""
+
+    data: Path
+    cache: Path
+    config: Path
+    state: Path
+    runtime: Path
+
+    @property
+    def store(self) -> Path:
+        return self.data / "sessions.duckdb"
+
+    @property
+    def spool(self) -> Path:
+        """Arrays the worker leaves for the host, one folder a run."""
+        return self.data / "spool"
+
+    @property
+    def models(self) -> Path:
+        return self.cache / "models"
+
+    @property
+    def activations(self) -> Path:
+        return self.cache / "activations"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def settings(self) -> Path:
+        return self.config / "config.toml"
+
+    @property
+    def socket(self) -> Path:
+        """The host's socket; its name is that of the store, so every store has a host of its own."""
+        name = hashlib.sha256(os.fsencode(self.store.absolute())).hexdigest()[:12]
+        return self.runtime / f"host-{name}.sock"
+
+
+def find_places(environ: dict[str, str] | None = None) -> Places:
+    """The folders under HEADCODE_HOME where it is set, else the platform's own. Creates nothing."""
+    env = dict(os.environ) if environ is None else environ
+    home = env.get("HEADCODE_HOME")
+    if home:
+        root = Path(home).expanduser().absolute()
+        runtime = root / "run"
+        if len(str(runtime / "host-000000000000.sock")) > _SOCKET_LIMIT:
+            runtime = _private_temporary()
+        return Places(
+            data=root / "data", cache=root / "cache", config=root / "config", state=root / "state", runtime=runtime
+        )
+    dirs = platformdirs.PlatformDirs("headcode", appauthor=False)
+    system_runtime = env.get("XDG_RUNTIME_DIR")
+    usable = system_runtime and os.access(system_runtime, os.W_OK)
+    return Places(
+        data=dirs.user_data_path,
+        cache=dirs.user_cache_path,
+        config=dirs.user_config_path,
+        state=dirs.user_state_path,
+        runtime=Path(system_runtime) / "headcode" if system_runtime and usable else _private_temporary(),
+    )
+
+
+def _private_temporary() -> Path:
+    return Path(tempfile.gettempdir()) / f"headcode-{os.getuid()}"

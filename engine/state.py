@@ -1,0 +1,82 @@
+"""A run as its events have told it so far. Screen, command line and replay all fold with this one function."""
+
+import msgspec
+
+from engine.events import (
+    EdgesScored,
+    EngineEvent,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    Notice,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+    Stage,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrainStep,
+)
+from engine.examples import Example
+from engine.results import EdgeScore, Grade, HeadScores, ModelInfo, Reference, Versions
+
+
+class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything there is to show of a run at one moment."""
+
+    model: ModelInfo | None = None
+    versions: Versions | None = None
+    warm: bool = False
+    task: str | None = None
+    examples: tuple[Example, ...] = ()
+    content_hash: str = ""
+    grades: tuple[Grade, ...] = ()
+    reference: Reference | None = None
+    stage: Stage | None = None
+    stage_done: int = 0
+    stage_total: int = 0
+    stage_unit: str = ""
+    seconds: tuple[tuple[Stage, float], ...] = ()
+    """Of the stages that are over, in the order they ended."""
+    steps: tuple[TrainStep, ...] = ()
+    nodes: tuple[HeadScores, ...] = ()
+    nodes_final: bool = False
+    edges: tuple[EdgeScore, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    finished: ProbeFinished | None = None
+
+
+def apply(picture: RunPicture, event: EngineEvent) -> RunPicture:
+    """The picture after one more event. Events it has nothing to show for leave it as it is."""
+    match event:
+        case ModelReady():
+            return _with(picture, model=event.model, versions=event.versions, warm=event.warm)
+        case ExamplesMade():
+            return _with(picture, examples=event.examples, content_hash=event.content_hash, task=event.task)
+        case ReferenceKnown():
+            return _with(picture, reference=event.reference)
+        case StageStarted():
+            return _with(picture, stage=event.stage, stage_done=0, stage_total=event.total, stage_unit=event.unit)
+        case StageProgress():
+            return _with(picture, stage=event.stage, stage_done=event.done, stage_total=event.total)
+        case StageFinished():
+            return _with(picture, stage=None, seconds=(*picture.seconds, (event.stage, event.seconds)))
+        case Graded():
+            return _with(picture, grades=event.grades)
+        case TrainStep():
+            return _with(picture, steps=(*picture.steps, event), stage_done=event.step, stage_total=event.total)
+        case Scored():
+            return _with(picture, nodes=event.nodes, nodes_final=event.final)
+        case EdgesScored():
+            return _with(picture, edges=event.edges)
+        case Notice():
+            return _with(picture, notices=(*picture.notices, event))
+        case ProbeFinished():
+            return _with(picture, finished=event, stage=None)
+        case _:
+            return picture
+
+
+def _with(picture: RunPicture, **changes: object) -> RunPicture:
+    return msgspec.structs.replace(picture, **changes)
