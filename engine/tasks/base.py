@@ -14,6 +14,9 @@ Metric = Literal["logit_difference", "probability_mass"]
 """logit_difference: mean logit of the expected tokens minus mean logit of the foils, at the last position.
 probability_mass: probability of all expected tokens minus probability of all foils, there."""
 
+TRIES_PER_PAIR = 60
+"""Drafts looked at for one pair; a tokenizer that needs more cannot express the task."""
+
 
 @runtime_checkable
 class Splitter(Protocol):
@@ -49,9 +52,24 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(self.maker(splitter, random.Random(f"{self.name}/{seed}"), pairs))
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair before it is checked against the tokenizer: both prompts, one answer, one set of foils."""
+
+    positive: str
+    negative: str
+    expected: tuple[str, ...]
+    """Exact token texts, with the leading space where the token has one."""
+    foils: tuple[str, ...]
+
+
 def single_tokens(splitter: Splitter, words: Iterable[str]) -> tuple[str, ...]:
     """Those of the words that are one token, written as given (with their leading space, if any)."""
     return tuple(word for word in words if len(splitter.pieces(word)) == 1)
+
+
+def spaced_words(splitter: Splitter, words: Iterable[str]) -> list[str]:
+    """Those of the words that are one token after a space, written without it."""
+    return [word[1:] for word in single_tokens(splitter, (f" {word}" for word in words))]
 
 
 def need(words: Sequence[str], least: int, what: str, task: str) -> Sequence[str]:
@@ -65,3 +83,50 @@ def need(words: Sequence[str], least: int, what: str, task: str) -> Sequence[str
             hint="Choose another task (headcode tasks) or another model (headcode models list).",
         )
     return words
+
+
+def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], Draft]) -> list[Example]:
+    """Examples of `pairs` drafts that hold for this tokenizer, positive and negative in turn.
+
+    A draft holds when both prompts have as many tokens and every answer is the one token that follows the prompt
+    (a token may also swallow the prompt's end). No pair comes twice while new ones are to be had.
+    Raises TaskError when hardly any draft holds.
+    """
+    examples: list[Example] = []
+    seen: set[tuple[str, str]] = set()
+    tries = repeats = 0
+    while len(examples) < 2 * pairs:
+        tries += 1
+        if tries > TRIES_PER_PAIR * (pairs + 2):
+            raise TaskError(
+                f"{task}: only {len(examples) // 2} of {pairs} pairs could be written with this model's tokenizer: "
+                "the two prompts of a pair must have as many tokens, and the answer must be one token.",
+                hint="Ask for fewer pairs, or choose another task (headcode tasks).",
+            )
+        draft = draw()
+        if (draft.positive, draft.negative) in seen:
+            repeats += 1
+            if repeats < TRIES_PER_PAIR:
+                continue
+        elif not holds(splitter, draft):
+            continue
+        repeats = 0
+        seen.add((draft.positive, draft.negative))
+        number = len(examples) // 2
+        examples += [
+            Example(
+                prompt=prompt, polarity=polarity, expected=draft.expected, foils=draft.foils, pair=number
+            )
+            for prompt, polarity in ((draft.positive, "positive"), (draft.negative, "negative"))
+        ]
+    return examples
+
+
+def holds(splitter: Splitter, draft: Draft) -> bool:
+    """Whether the pair has equal token counts and each answer is one token after either prompt."""
+    positive, negative = splitter.pieces(draft.positive), splitter.pieces(draft.negative)
+    return len(positive) == len(negative) and all(
+        splitter.pieces(prompt + answer) == (*pieces, answer)
+        for prompt, pieces in ((draft.positive, positive), (draft.negative, negative))
+        for answer in (*draft.expected, *draft.foils)
+    )

@@ -1,0 +1,80 @@
+"""What the host asks of an engine worker and what the worker answers: JSON lines over its stdin and stdout."""
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.errors import Failure
+from engine.events import EngineEvent
+from engine.examples import Example
+
+MAX_LINE_BYTES = 64 << 20
+"""A longer line is a fault: large arrays travel as files."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
+    """The root of what a host may ask."""
+
+
+class RunProbe(Order, tag="probe"):
+    """Capture, train, code and score. Answered by JobEvents and one JobDone or JobFailed."""
+
+    job: str
+    """The run's id."""
+    model: str
+    """As a person names it: bundled, fetched, a folder or a hub name."""
+    config: ProbeConfig
+    examples: tuple[Example, ...] = ()
+    """Empty: make them from `task`."""
+    task: str | None = None
+    """Name of the ready-made task these examples come from (or are to be made from)."""
+    pairs: int = 10
+    task_seed: int = 0
+    spool: str
+    """Folder for this run's arrays; the worker creates it."""
+    models: str
+    """Folder of fetched models."""
+    activations: str
+    """Folder of the activation cache."""
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
+class CancelJob(Order, tag="cancel"):
+    job: str
+
+
+class Quit(Order, tag="quit"):
+    """End when the present job is over; end of input means the same, at once."""
+
+
+AnyOrder = RunProbe | CancelJob | Quit
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
+    """The root of what a worker says."""
+
+
+class WorkerReady(Word, tag="ready"):
+    """Said once, when torch is in memory and orders are taken (orders sent earlier wait in the pipe)."""
+
+    pid: int
+    device: str
+
+
+class JobEvent(Word, tag="event"):
+    job: str
+    event: EngineEvent
+
+
+class JobDone(Word, tag="done"):
+    job: str
+
+
+class JobFailed(Word, tag="failed"):
+    """The job ended with an error; family 'cancelled' where the person stopped it."""
+
+    job: str
+    failure: Failure
+
+
+AnyWord = WorkerReady | JobEvent | JobDone | JobFailed

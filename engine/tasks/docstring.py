@@ -1,0 +1,59 @@
+'''Docstring arguments: after two documented arguments, which does the signature have next?'''
+
+import random
+
+from engine.examples import Example
+from engine.results import Reference
+from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.words import ARGUMENTS, FUNCTIONS, NOUNS
+
+PUBLISHED = Reference(
+    name="docstring arguments in attn-only-4l",
+    source="Heimersheim and Janiak 2023, A circuit for Python docstrings in a 4-layer attention-only transformer",
+    # 1.2 is the authors'; a table that went round later has 1.0 in its place.
+    heads=((0, 5), (1, 2), (1, 4), (2, 0), (3, 0), (3, 6)),
+)
+
+MAX_BEFORE = 2
+MAX_AFTER = 2
+"""Undocumented arguments around the three that count, so that no fixed place holds the answer."""
+
+
+def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
+    """Pairs in which the negative's signature has other argument names than its docstring."""
+    arguments = need(spaced_words(splitter, dict.fromkeys(ARGUMENTS)), 16, "argument names", "docstring")
+    nouns = need(spaced_words(splitter, NOUNS), 8, "nouns", "docstring")
+
+    def draw() -> Draft:
+        before, after = rng.randint(0, MAX_BEFORE), rng.randint(1, MAX_AFTER)
+        n = before + 3 + after
+        drawn = rng.sample(list(arguments), 2 * n)
+        names, others = drawn[:n], drawn[n:]
+        first, second, answer = names[before : before + 3]
+        function, words = rng.choice(FUNCTIONS), rng.sample(list(nouns), 6)
+        return Draft(
+            positive=source_text(function, names, (first, second), words),
+            negative=source_text(function, others, (first, second), words),
+            expected=(f" {answer}",),
+            foils=tuple(f" {name}" for name in names if name != answer),
+        )
+
+    return collect("docstring", splitter, pairs, draw)
+
+
+def source_text(function: str, signature: list[str], documented: tuple[str, ...], words: list[str]) -> str:
+    """A Python function up to the `:param` whose argument comes next; two words a line."""
+    lines = [f"def {function}(self, {', '.join(signature)}):", f'    """{words[0]} {words[1]}', ""]
+    for number, name in enumerate(documented, start=1):
+        lines.append(f"    :param {name}: {words[2 * number]} {words[2 * number + 1]}")
+    return "\n".join([*lines, "    :param"])
+
+
+TASK = Task(
+    name="docstring",
+    title="Docstring arguments",
+    description="A docstring lists a function's arguments in order. Negative: the signature has other arguments.",
+    metric="logit_difference",
+    maker=make,
+    published=(("attn-only-4l", PUBLISHED),),
+)

@@ -1,0 +1,42 @@
+"""Gendered pronouns: a name, and in the tag question the pronoun that goes with it."""
+
+import random
+
+from engine.examples import Example
+from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.words import FEMALE, MALE, NEUTRAL, ROLES
+
+TEMPLATES = (
+    "So {name} is a really great {role}, isn't",
+    "I think {name} is a very good {role}, isn't",
+    "Well, {name} was a wonderful {role}, wasn't",
+)
+
+
+def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
+    """Pairs in which the negative speaks of someone whose gender nobody knows."""
+    she = need(spaced_words(splitter, FEMALE), 6, "female names", "gendered_pronoun")
+    he = need(spaced_words(splitter, MALE), 6, "male names", "gendered_pronoun")
+    neutral = need(spaced_words(splitter, NEUTRAL), 1, "neutral words (someone, everyone)", "gendered_pronoun")
+    roles = need(spaced_words(splitter, ROLES), 3, "roles", "gendered_pronoun")
+
+    def draw() -> Draft:
+        template, role = rng.choice(TEMPLATES), rng.choice(roles)
+        names, expected, foil = (she, " she", " he") if rng.random() < 0.5 else (he, " he", " she")
+        return Draft(
+            positive=template.format(name=rng.choice(names), role=role),
+            negative=template.format(name=rng.choice(neutral), role=role),
+            expected=(expected,),
+            foils=(foil,),
+        )
+
+    return collect("gendered_pronoun", splitter, pairs, draw)
+
+
+TASK = Task(
+    name="gendered_pronoun",
+    title="Gendered pronouns",
+    description="A name and a tag question: she or he. Negative: someone in place of the name.",
+    metric="logit_difference",
+    maker=make,
+)

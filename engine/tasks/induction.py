@@ -1,0 +1,40 @@
+"""Induction: a word comes a second time; what followed it the first time?"""
+
+import random
+
+from engine.examples import Example
+from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.words import NOUNS
+
+LENGTHS = (8, 9, 10, 11, 12)
+OPENING = "Words:"
+
+
+def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
+    """Pairs in which the negative's list has another word where the repeated one stood first."""
+    nouns = need(spaced_words(splitter, NOUNS), 24, "nouns", "induction")
+
+    def draw() -> Draft:
+        n = rng.choice(LENGTHS)
+        *words, other = rng.sample(list(nouns), n + 1)
+        # The last two words are no cue: after them the answer would be the text just read.
+        at = rng.randrange(n - 2)
+        cue, answer = words[at], words[at + 1]
+        replaced = [*words[:at], other, *words[at + 1 :]]
+        return Draft(
+            positive=f"{OPENING} {' '.join(words)} {cue}",
+            negative=f"{OPENING} {' '.join(replaced)} {cue}",
+            expected=(f" {answer}",),
+            foils=tuple(f" {word}" for word in words if word not in (cue, answer)),
+        )
+
+    return collect("induction", splitter, pairs, draw)
+
+
+TASK = Task(
+    name="induction",
+    title="Induction",
+    description="A list of words, then one of them again: the next is what followed it. Negative: it was not there.",
+    metric="logit_difference",
+    maker=make,
+)

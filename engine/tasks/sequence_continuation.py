@@ -1,0 +1,72 @@
+"""Sequence continuation: digits, number words and months that count on."""
+
+import random
+
+from engine.errors import TaskError
+from engine.examples import Example
+from engine.tasks.base import Draft, Splitter, Task, collect, spaced_words
+
+DIGITS = tuple(str(n) for n in range(1, 10))
+NUMBERS = tuple("one two three four five six seven eight nine ten eleven twelve".split())
+MONTHS = tuple("January February March April May June July August September October November December".split())
+SERIES = {"Digits": DIGITS, "Numbers": NUMBERS, "Months": MONTHS}
+
+LENGTHS = (4, 5)
+LEAST = 8
+"""Neighbouring items of a series that must be single tokens, or the series is left out."""
+
+
+def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
+    """Pairs in which the negative shows items of the same series that do not count on, the last one included."""
+    usable = {name: items for name, items in ((n, _run(splitter, s)) for n, s in SERIES.items()) if items}
+    # Where a digit never carries its space (Llama's way), the prompt ends in the space and the digit is asked for.
+    bare = "Digits" not in usable and splitter.pieces("1 2") == ("1", " ", "2")
+    if bare:
+        usable["Digits"] = list(DIGITS)
+    if not usable:
+        raise TaskError(
+            "sequence_continuation: this model's tokenizer has neither digits, nor number words, nor months as "
+            f"single tokens; the task needs {LEAST} neighbours of one of them.",
+            hint="Choose another task (headcode tasks) or another model (headcode models list).",
+        )
+
+    def draw() -> Draft:
+        name = rng.choice(list(usable))
+        items, n = usable[name], rng.choice(LENGTHS)
+        start = rng.randrange(len(items) - n)
+        answer = items[start + n]
+        shuffled = _aimless(rng, items, n, answer)
+        space, lead = (" ", "") if bare and name == "Digits" else ("", " ")
+        return Draft(
+            positive=f"{name}: {' '.join(items[start : start + n])}{space}",
+            negative=f"{name}: {' '.join(shuffled)}{space}",
+            expected=(lead + answer,),
+            foils=tuple(lead + item for item in items if item != answer),
+        )
+
+    return collect("sequence_continuation", splitter, pairs, draw)
+
+
+def _run(splitter: Splitter, items: tuple[str, ...]) -> list[str]:
+    """The series up to its first item that is not one token after a space; empty when that is too short."""
+    single = set(spaced_words(splitter, items))
+    run = next((list(items[:n]) for n, item in enumerate(items) if item not in single), list(items))
+    return run if len(run) >= LEAST else []
+
+
+def _aimless(rng: random.Random, items: list[str], n: int, answer: str) -> list[str]:
+    """`n` different items, no two neighbours one step apart, and the answer is not the last one's successor."""
+    while True:
+        places = rng.sample(range(len(items)), n)
+        steps = [later - earlier for earlier, later in zip(places, places[1:], strict=False)]
+        if all(abs(step) > 1 for step in steps) and items.index(answer) - places[-1] != 1:
+            return [items[place] for place in places]
+
+
+TASK = Task(
+    name="sequence_continuation",
+    title="Sequence continuation",
+    description="Digits, number words or months in order: the next one. Negative: no order.",
+    metric="logit_difference",
+    maker=make,
+)

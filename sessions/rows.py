@@ -1,0 +1,75 @@
+"""What the store answers with: frozen rows, one class per question."""
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.errors import Failure
+from engine.results import ModelInfo
+from sessions.log import RunState
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    session_id: str
+    name: str
+    model: str
+    task: str | None
+    created_us: int
+    updated_us: int
+    n_runs: int
+    n_positive: int
+    """Enabled examples of the newest example set."""
+    n_negative: int
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    run_id: str
+    session_id: str
+    number: int
+    """Counted from 1 within the session: how a person names it."""
+    state: RunState
+    model: str
+    model_info: ModelInfo | None
+    """None until the model was loaded."""
+    task: str | None
+    config: ProbeConfig
+    queued_us: int
+    started_us: int | None
+    ended_us: int | None
+    failure: Failure | None
+
+
+class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
+    session: SessionRow
+    runs: tuple[RunRow, ...]
+    """Newest first."""
+    last_seq: int
+
+
+class HeadCodes(msgspec.Struct, frozen=True, kw_only=True):
+    """One head's code on every example of a run, in the order of the run's examples."""
+
+    run_id: str
+    layer: int
+    head: int
+    seed: int
+    """The seed itself, not its index."""
+    codes: tuple[int, ...]
+
+
+class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
+    pid: int
+    version: str
+    protocol: int
+    store: str
+    store_bytes: int
+    uptime_s: float
+    clients: int
+    worker_pid: int | None
+    worker_state: str
+    """none | starting | warm | busy"""
+    worker_model: str | None
+    queued: int
+    running: str | None
+    """run_id"""
+    idle_exit_s: float | None
+    """Seconds until the host leaves by itself if nothing happens; None while something does."""

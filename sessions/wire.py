@@ -1,0 +1,190 @@
+"""The protocol between a face and the host: JSON lines over a Unix-domain socket."""
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.errors import Failure
+from engine.examples import Example
+from sessions.log import LogEntry
+from sessions.rows import HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow
+
+PROTOCOL = 1
+MAX_LINE_BYTES = 64 << 20
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="ask"):
+    """The root of what a client may ask. Sessions are named by id, unique beginning of an id, or name;
+    runs by id, unique beginning, or SESSION/NUMBER."""
+
+
+class Hello(Request, tag="hello"):
+    """The first thing said on a connection."""
+
+    version: str
+    protocol: int = PROTOCOL
+
+
+class GetStatus(Request, tag="status"):
+    pass
+
+
+class ListSessions(Request, tag="list_sessions"):
+    limit: int = 50
+
+
+class ShowSession(Request, tag="show_session"):
+    session: str
+
+
+class CreateSession(Request, tag="create_session"):
+    """Answered by SessionRow. Examples, or a task to make them from at the first run."""
+
+    name: str | None = None
+    """None: the host makes one up from the task and the date; a taken name gets a number."""
+    model: str
+    task: str | None = None
+    pairs: int = 10
+    task_seed: int = 0
+    examples: tuple[Example, ...] = ()
+
+
+class QueueRun(Request, tag="queue_run"):
+    """Answered by RunRow as soon as it is recorded. The run uses the session's newest example set, or its task."""
+
+    session: str
+    config: ProbeConfig = ProbeConfig()
+    model: str | None = None
+    """None: the session's."""
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
+class CancelRun(Request, tag="cancel_run"):
+    run: str
+    force: bool = False
+    """End the worker itself: for one that hangs."""
+
+
+class SetExamples(Request, tag="set_examples"):
+    """A new version of the session's examples. Answered by SessionRow."""
+
+    session: str
+    examples: tuple[Example, ...]
+
+
+class Subscribe(Request, tag="subscribe"):
+    """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones."""
+
+    session: str
+    after_seq: int = 0
+    run: str | None = None
+    """Only entries of this run (and of the session itself)."""
+
+
+class GetCodes(Request, tag="get_codes"):
+    run: str
+    layer: int
+    head: int
+    seed: int | None = None
+    """None: the run's first."""
+
+
+class WarmUp(Request, tag="warm_up"):
+    """Start the worker now, so that torch loads while the person reads."""
+
+
+class StopHost(Request, tag="stop_host"):
+    """End the host; runs under way are recorded as interrupted."""
+
+
+AnyRequest = (
+    Hello
+    | GetStatus
+    | ListSessions
+    | ShowSession
+    | CreateSession
+    | QueueRun
+    | CancelRun
+    | SetExamples
+    | Subscribe
+    | GetCodes
+    | WarmUp
+    | StopHost
+)
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A request and the number its answer will carry."""
+
+    id: int
+    request: AnyRequest
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
+    """The root of what the host sends."""
+
+
+class Welcome(Message, tag="welcome"):
+    version: str
+    pid: int
+    store: str
+    protocol: int = PROTOCOL
+    notice: str = ""
+    """Something about this host or store that every face should show."""
+
+
+class Done(Message, tag="done"):
+    pass
+
+
+class Status(Message, tag="status"):
+    status: HostStatus
+
+
+class Sessions(Message, tag="sessions"):
+    sessions: tuple[SessionRow, ...]
+
+
+class Session(Message, tag="session"):
+    session: SessionRow
+
+
+class Detail(Message, tag="detail"):
+    detail: SessionDetail
+
+
+class Run(Message, tag="run"):
+    run: RunRow
+
+
+class Codes(Message, tag="codes"):
+    codes: HeadCodes
+
+
+class Subscribed(Message, tag="subscribed"):
+    session_id: str
+    last_seq: int
+
+
+class Refused(Message, tag="refused"):
+    failure: Failure
+
+
+AnyAnswer = Welcome | Done | Status | Sessions | Session | Detail | Run | Codes | Subscribed | Refused
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply"):
+    """The answer to Ask `id`."""
+
+    id: int
+    answer: AnyAnswer
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pushed"):
+    """Log entries for the subscription made by Ask `id`."""
+
+    id: int
+    entries: tuple[LogEntry, ...]
+
+
+FromHost = Reply | Pushed
