@@ -15,7 +15,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
     """The root of what a host may ask."""
 
 
-class RunProbe(Order, tag="probe"):
+class RunProbe(Order, tag="probe", kw_only=True):
     """Capture, train, code and score. Answered by JobEvents and one JobDone or JobFailed."""
 
     job: str
@@ -39,11 +39,11 @@ class RunProbe(Order, tag="probe"):
     trust_remote_code: bool = False
 
 
-class CancelJob(Order, tag="cancel"):
+class CancelJob(Order, tag="cancel", kw_only=True):
     job: str
 
 
-class Quit(Order, tag="quit"):
+class Quit(Order, tag="quit", kw_only=True):
     """End when the present job is over; end of input means the same, at once."""
 
 
@@ -54,23 +54,23 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
     """The root of what a worker says."""
 
 
-class WorkerReady(Word, tag="ready"):
+class WorkerReady(Word, tag="ready", kw_only=True):
     """Said once, when torch is in memory and orders are taken (orders sent earlier wait in the pipe)."""
 
     pid: int
     device: str
 
 
-class JobEvent(Word, tag="event"):
+class JobEvent(Word, tag="event", kw_only=True):
     job: str
     event: EngineEvent
 
 
-class JobDone(Word, tag="done"):
+class JobDone(Word, tag="done", kw_only=True):
     job: str
 
 
-class JobFailed(Word, tag="failed"):
+class JobFailed(Word, tag="failed", kw_only=True):
     """The job ended with an error; family 'cancelled' where the person stopped it."""
 
     job: str

@@ -17,7 +17,7 @@ RunState = Literal["queued", "running", "done", "stopped", "failed", "interrupte
 FINAL_STATES: frozenset[RunState] = frozenset({"done", "stopped", "failed", "interrupted"})
 
 
-class SessionCreated(Event, tag="session_created"):
+class SessionCreated(Event, tag="session_created", kw_only=True):
     name: str
     model: str
     task: str | None = None
@@ -25,14 +25,14 @@ class SessionCreated(Event, tag="session_created"):
     task_seed: int = 0
 
 
-class ExamplesSet(Event, tag="examples_set"):
+class ExamplesSet(Event, tag="examples_set", kw_only=True):
     """A new version of the session's example set, whole."""
 
     examples: tuple[Example, ...]
     content_hash: str
 
 
-class RunQueued(Event, tag="run_queued"):
+class RunQueued(Event, tag="run_queued", kw_only=True):
     """A run was asked for. Its examples follow as ExamplesMade, once they are known to fit the model."""
 
     config: ProbeConfig
@@ -40,11 +40,11 @@ class RunQueued(Event, tag="run_queued"):
     task: str | None = None
 
 
-class RunStarted(Event, tag="run_started"):
+class RunStarted(Event, tag="run_started", kw_only=True):
     pass
 
 
-class RunEnded(Event, tag="run_ended"):
+class RunEnded(Event, tag="run_ended", kw_only=True):
     state: RunState
     failure: Failure | None = None
 

@@ -17,26 +17,26 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="ask"):
     runs by id, unique beginning, or SESSION/NUMBER."""
 
 
-class Hello(Request, tag="hello"):
+class Hello(Request, tag="hello", kw_only=True):
     """The first thing said on a connection."""
 
     version: str
     protocol: int = PROTOCOL
 
 
-class GetStatus(Request, tag="status"):
+class GetStatus(Request, tag="status", kw_only=True):
     pass
 
 
-class ListSessions(Request, tag="list_sessions"):
+class ListSessions(Request, tag="list_sessions", kw_only=True):
     limit: int = 50
 
 
-class ShowSession(Request, tag="show_session"):
+class ShowSession(Request, tag="show_session", kw_only=True):
     session: str
 
 
-class CreateSession(Request, tag="create_session"):
+class CreateSession(Request, tag="create_session", kw_only=True):
     """Answered by SessionRow. Examples, or a task to make them from at the first run."""
 
     name: str | None = None
@@ -48,7 +48,7 @@ class CreateSession(Request, tag="create_session"):
     examples: tuple[Example, ...] = ()
 
 
-class QueueRun(Request, tag="queue_run"):
+class QueueRun(Request, tag="queue_run", kw_only=True):
     """Answered by RunRow as soon as it is recorded. The run uses the session's newest example set, or its task."""
 
     session: str
@@ -59,20 +59,20 @@ class QueueRun(Request, tag="queue_run"):
     trust_remote_code: bool = False
 
 
-class CancelRun(Request, tag="cancel_run"):
+class CancelRun(Request, tag="cancel_run", kw_only=True):
     run: str
     force: bool = False
     """End the worker itself: for one that hangs."""
 
 
-class SetExamples(Request, tag="set_examples"):
+class SetExamples(Request, tag="set_examples", kw_only=True):
     """A new version of the session's examples. Answered by SessionRow."""
 
     session: str
     examples: tuple[Example, ...]
 
 
-class Subscribe(Request, tag="subscribe"):
+class Subscribe(Request, tag="subscribe", kw_only=True):
     """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones."""
 
     session: str
@@ -81,7 +81,7 @@ class Subscribe(Request, tag="subscribe"):
     """Only entries of this run (and of the session itself)."""
 
 
-class GetCodes(Request, tag="get_codes"):
+class GetCodes(Request, tag="get_codes", kw_only=True):
     run: str
     layer: int
     head: int
@@ -89,11 +89,11 @@ class GetCodes(Request, tag="get_codes"):
     """None: the run's first."""
 
 
-class WarmUp(Request, tag="warm_up"):
+class WarmUp(Request, tag="warm_up", kw_only=True):
     """Start the worker now, so that torch loads while the person reads."""
 
 
-class StopHost(Request, tag="stop_host"):
+class StopHost(Request, tag="stop_host", kw_only=True):
     """End the host; runs under way are recorded as interrupted."""
 
 
@@ -124,7 +124,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
     """The root of what the host sends."""
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, tag="welcome", kw_only=True):
     version: str
     pid: int
     store: str
@@ -133,40 +133,40 @@ class Welcome(Message, tag="welcome"):
     """Something about this host or store that every face should show."""
 
 
-class Done(Message, tag="done"):
+class Done(Message, tag="done", kw_only=True):
     pass
 
 
-class Status(Message, tag="status"):
+class Status(Message, tag="status", kw_only=True):
     status: HostStatus
 
 
-class Sessions(Message, tag="sessions"):
+class Sessions(Message, tag="sessions", kw_only=True):
     sessions: tuple[SessionRow, ...]
 
 
-class Session(Message, tag="session"):
+class Session(Message, tag="session", kw_only=True):
     session: SessionRow
 
 
-class Detail(Message, tag="detail"):
+class Detail(Message, tag="detail", kw_only=True):
     detail: SessionDetail
 
 
-class Run(Message, tag="run"):
+class Run(Message, tag="run", kw_only=True):
     run: RunRow
 
 
-class Codes(Message, tag="codes"):
+class Codes(Message, tag="codes", kw_only=True):
     codes: HeadCodes
 
 
-class Subscribed(Message, tag="subscribed"):
+class Subscribed(Message, tag="subscribed", kw_only=True):
     session_id: str
     last_seq: int
 
 
-class Refused(Message, tag="refused"):
+class Refused(Message, tag="refused", kw_only=True):
     failure: Failure
 
 
