@@ -1,0 +1,30 @@
+"""Foreign text made harmless: prompts, tokens, names, errors and log lines pass here before they reach a terminal."""
+
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+_SUBSTITUTE_DELETE = 0x2421
+_SILENT = (
+    range(0x80, 0xA0),  # C1: one of them starts an escape sequence on its own
+    (0xAD, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0),  # invisible, or marks of direction
+    range(0x200B, 0x2010),  # zero-width, left-to-right and right-to-left marks
+    range(0x2028, 0x202F),  # line and paragraph separators, embeddings and overrides
+    range(0x2060, 0x2070),  # word joiner, invisible operators, isolates
+    range(0xFFF9, 0xFFFC),  # interlinear annotations
+    range(0xD800, 0xE000),  # halves of surrogate pairs: no terminal can be sent one
+    range(0xE0000, 0xE0080),  # tags: text that nobody sees
+)
+_TABLE: dict[int, int | str] = {code: REPLACED for codes in _SILENT for code in codes}
+_TABLE.update({code: 0x2400 + code for code in range(0x20)})
+_TABLE[0x7F] = _SUBSTITUTE_DELETE
+_LINES_TABLE = {code: shown for code, shown in _TABLE.items() if code != 0x0A}
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """The text with every control, direction and invisible character replaced by a visible one.
+
+    Without `lines` the result is one line: a line break shows as a sign of its own. With `lines` breaks stay and tabs
+    become spaces. What this does not do is disarm markup: hand the result to Content(...) or Text(...), or pass
+    markup=False.
+    """
+    if lines:
+        return text.replace("\r\n", "\n").expandtabs(4).translate(_LINES_TABLE)
+    return text.translate(_TABLE)
