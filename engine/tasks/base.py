@@ -88,8 +88,8 @@ def need(words: Sequence[str], least: int, what: str, task: str) -> Sequence[str
 def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], Draft]) -> list[Example]:
     """Examples of `pairs` drafts that hold for this tokenizer, positive and negative in turn.
 
-    A draft holds when both prompts have as many tokens and every answer is the one token that follows the prompt
-    (a token may also swallow the prompt's end). No pair comes twice while new ones are to be had.
+    A draft holds when both prompts have as many tokens and an answer is one token after either prompt (a tokenizer
+    may let it swallow the prompt's end). No pair comes twice while new ones are to be had.
     Raises TaskError when hardly any draft holds.
     """
     examples: list[Example] = []
@@ -123,10 +123,14 @@ def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], Draft]
 
 
 def holds(splitter: Splitter, draft: Draft) -> bool:
-    """Whether the pair has equal token counts and each answer is one token after either prompt."""
+    """Whether the pair has equal token counts and its answers are one token each after either prompt.
+
+    Of a set of answers its ends are looked at: a task with large sets has chosen them for this tokenizer already.
+    """
     positive, negative = splitter.pieces(draft.positive), splitter.pieces(draft.negative)
+    answers = dict.fromkeys(texts[end] for texts in (draft.expected, draft.foils) if texts for end in (0, -1))
     return len(positive) == len(negative) and all(
         splitter.pieces(prompt + answer) == (*pieces, answer)
         for prompt, pieces in ((draft.positive, positive), (draft.negative, negative))
-        for answer in (*draft.expected, *draft.foils)
+        for answer in answers
     )

@@ -68,43 +68,51 @@ def usable_years(splitter: Splitter) -> list[_Year]:
     `17|32` two digits, `1|7|3|2` the tens digit, `173|2` the units digit. In the last two the equal digit is
     neither right nor wrong (1735 follows 1732 and so may 17|3..), hence it is in neither set.
     """
-    years = []
-    for century in CENTURIES:
-        for rest in YEARS:
-            year = _year(splitter, century, rest)
-            if year is not None:
-                years.append(year)
-    return years
+    years = (_year(splitter, f"{century}{rest:02}") for century in CENTURIES for rest in YEARS)
+    return _answerable(splitter, [year for year in years if year is not None])
 
 
-def _year(splitter: Splitter, century: int, rest: int) -> _Year | None:
-    start = f"{century}{rest:02}"
+def _year(splitter: Splitter, start: str) -> _Year | None:
+    """The question this start year gives, all answers of its kind included; None where it gives none."""
     pieces = splitter.pieces(f" {start}")
-    last = pieces[-1]
-    if last == start[2:]:  # two digits
-        shown, control = f"{century}", f"{century}01"
-        answers = [f"{n:02}" for n in range(100)]
-        above, below = [a for a in answers if int(a) > rest], [a for a in answers if int(a) <= rest]
+    if pieces[-1] == start[2:]:  # two digits
+        shown, control, asked, width = start[:2], f"{start[:2]}01", int(start[2:]), 2
     elif pieces[-2:] == (start[2], start[3]):  # single digits: asked for is the tens digit
-        shown, control = f"{century}", f"{century}01"
-        tens = rest // 10
-        if not 2 <= tens <= 7:
-            return None
-        above, below = [str(n) for n in range(tens + 1, 10)], [str(n) for n in range(tens)]
-    elif last == start[3]:  # three and one: asked for is the units digit
-        shown, control = start[:3], f"{start[:3]}0"
-        units = rest % 10
-        if not 2 <= units <= 7:
-            return None
-        above, below = [str(n) for n in range(units + 1, 10)], [str(n) for n in range(units)]
+        shown, control, asked, width = start[:2], f"{start[:2]}01", int(start[2]), 1
+    elif pieces[-1] == start[3]:  # three and one: asked for is the units digit
+        shown, control, asked, width = start[:3], f"{start[:3]}0", int(start[3]), 1
     else:
         return None
-    begin = splitter.pieces(f" {shown}")
-    follows = {a for a in (*above, *below) if splitter.pieces(f" {shown}{a}")[: len(begin) + 1] == (*begin, a)}
-    expected, foils = tuple(a for a in above if a in follows), tuple(a for a in below if a in follows)
-    if len(splitter.pieces(f" {control}")) != len(pieces) or len(expected) < 2 or len(foils) < 2:
+    if width == 1 and not 2 <= asked <= 7:
+        return None  # too few digits on one side
+    if len(splitter.pieces(f" {control}")) != len(pieces):
         return None
-    return _Year(start, control, shown, expected, foils)
+    answers = [f"{number:0{width}}" for number in range(10**width)]
+    n_foils = asked + (width == 2)
+    return _Year(start, control, shown, tuple(answers[asked + 1 :]), tuple(answers[:n_foils]))
+
+
+def _answerable(splitter: Splitter, years: list[_Year]) -> list[_Year]:
+    """The years with those answers that are one token after what the prompt shows; at least two on either side."""
+    follows = {
+        end: {
+            answer
+            for year in years
+            if year.end == end
+            for answer in (*year.expected, *year.foils)
+        }
+        for end in {year.end for year in years}
+    }
+    for end, answers in follows.items():
+        begin = splitter.pieces(f" {end}")
+        follows[end] = {answer for answer in answers if splitter.pieces(f" {end}{answer}") == (*begin, answer)}
+    kept = []
+    for year in years:
+        expected = tuple(answer for answer in year.expected if answer in follows[year.end])
+        foils = tuple(answer for answer in year.foils if answer in follows[year.end])
+        if len(expected) >= 2 and len(foils) >= 2:
+            kept.append(_Year(year.start, year.control, year.end, expected, foils))
+    return kept
 
 
 TASK = Task(

@@ -47,7 +47,7 @@ EVENTS = tuple(
 
 ARGUMENTS = tuple(
     """path name value size files data index mode text line group order key state file message result count level type
-    start end color width height target source model option user password host port query table field model limit
+    start end color width height target source model option user password host port query table field limit
     offset format label item node parent output input buffer token event filter image frame page date time task
     method number list code version address channel style title status object""".split()
 )
