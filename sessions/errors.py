@@ -21,6 +21,26 @@ class StoreDamaged(StoreError):
     """The store's file is not what it should be."""
 
 
+class StoreUncertain(StoreError):
+    """A write ended in a way that leaves open whether it was kept; the store was opened again."""
+
+
+class BadArray(StoreError):
+    """A file of arrays the engine left is not what it said."""
+
+
+class SettingsError(SessionError):
+    """A setting in config.toml that makes no sense."""
+
+    family = "input"
+
+
+class BadName(SessionError):
+    """A name that a session cannot have."""
+
+    family = "input"
+
+
 class NoSuchRecord(SessionError):
     """A session or run was named that the store does not hold."""
 
@@ -33,12 +53,24 @@ class HostError(SessionError):
     family = "host"
 
 
+class NoHost(HostError):
+    """No host is running, and none was to be started."""
+
+
+class HostRunning(HostError):
+    """A host serves this store already, where one of our own was wanted."""
+
+
 class HostGone(HostError):
     """The connection to the host ended before the answer."""
 
 
 class WrongProtocol(HostError):
     """A host of another version answered."""
+
+
+class BadRequest(HostError):
+    """Something was said to the host that it does not understand."""
 
 
 class Refusal(SessionError):
@@ -51,3 +83,15 @@ class Refusal(SessionError):
 
     def as_failure(self) -> Failure:
         return self.failure
+
+
+def error_from(failure: Failure) -> SessionError:
+    """The error another process reported, as its own class where it is one of this package's, else as a Refusal."""
+    kind = {found.__name__: found for found in _family(SessionError)}.get(failure.name)
+    if kind is None or kind is Refusal:
+        return Refusal(failure)
+    return kind(failure.message, hint=failure.hint)
+
+
+def _family(root: type[SessionError]) -> list[type[SessionError]]:
+    return [root, *(kind for child in root.__subclasses__() for kind in _family(child))]

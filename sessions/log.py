@@ -38,10 +38,20 @@ class RunQueued(Event, tag="run_queued", kw_only=True):
     config: ProbeConfig
     model: str
     task: str | None = None
+    device: str = "auto"
+    trust_remote_code: bool = False
 
 
 class RunStarted(Event, tag="run_started", kw_only=True):
     pass
+
+
+class ArrayKept(Event, tag="array_kept", kw_only=True):
+    """An array of the run was put beside the store for good, named by its content."""
+
+    name: str
+    sha256: str
+    n_bytes: int
 
 
 class RunEnded(Event, tag="run_ended", kw_only=True):
@@ -49,7 +59,7 @@ class RunEnded(Event, tag="run_ended", kw_only=True):
     failure: Failure | None = None
 
 
-AnyEvent = EngineEvent | SessionCreated | ExamplesSet | RunQueued | RunStarted | RunEnded
+AnyEvent = EngineEvent | SessionCreated | ExamplesSet | RunQueued | RunStarted | ArrayKept | RunEnded
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):

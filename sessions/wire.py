@@ -73,12 +73,22 @@ class SetExamples(Request, tag="set_examples", kw_only=True):
 
 
 class Subscribe(Request, tag="subscribe", kw_only=True):
-    """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones."""
+    """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones.
+
+    A later Refused with the same id ends it: what happens can no longer be recorded.
+    """
 
     session: str
     after_seq: int = 0
     run: str | None = None
     """Only entries of this run (and of the session itself)."""
+
+
+class Unsubscribe(Request, tag="unsubscribe", kw_only=True):
+    """No more of what was subscribed to. Answered by Done."""
+
+    subscription: int
+    """The id of the Ask that subscribed."""
 
 
 class GetCodes(Request, tag="get_codes", kw_only=True):
@@ -107,6 +117,7 @@ AnyRequest = (
     | CancelRun
     | SetExamples
     | Subscribe
+    | Unsubscribe
     | GetCodes
     | WarmUp
     | StopHost

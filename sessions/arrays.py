@@ -1,0 +1,110 @@
+"""Arrays the engine leaves as files: checked before a byte of them is believed."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from engine.events import ArrayReady
+from sessions.errors import BadArray
+
+MAX_BYTES = 4 << 30
+_MAX_HEADER = 1 << 20
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    dtype: str
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, int]
+
+
+class CodeRows(msgspec.Struct, frozen=True):
+    """A run's codes: one list per seed and example, heads layer by layer."""
+
+    rows: list[tuple[int, int, list[int]]]
+    """(index of the seed, example, codes)."""
+
+
+def spool_file(spool: Path, name: str) -> Path:
+    """The file of that name in the spool folder. Raises BadArray for anything that is not a plain file there."""
+    if not name or name in (".", "..") or Path(name).name != name or "\0" in name:
+        raise BadArray(f"The engine named a file {name!r}, which is not a plain file name.", hint="Run it again.")
+    path = spool / name
+    if path.is_symlink() or not path.is_file():
+        raise BadArray(f"The engine named the file {path}, which is not there.", hint="Run it again.")
+    if path.stat().st_size > MAX_BYTES:
+        raise BadArray(f"{path} has {path.stat().st_size} bytes; {MAX_BYTES} is the most.", hint="Use fewer examples.")
+    return path
+
+
+def read_codes(spool: Path, event: ArrayReady) -> CodeRows:
+    """The tensor "codes" of the file the event names: int32 [seed, example, layer * head].
+
+    The format is a length, a JSON header and raw numbers; reading it takes no tensor library.
+    Raises BadArray for a file that is not exactly that.
+    """
+    import numpy
+
+    path = spool_file(spool, event.file)
+    if len(event.shape) != 3 or min(event.shape) < 1:
+        raise BadArray(f"{path} is said to have the shape {list(event.shape)}; codes have three sides.", hint=_AGAIN)
+    entry, start = _find(path, "codes")
+    n_bytes = 4 * event.shape[0] * event.shape[1] * event.shape[2]
+    begin, end = entry.data_offsets
+    if entry.dtype != "I32" or entry.shape != event.shape or begin < 0 or end - begin != n_bytes:
+        raise BadArray(
+            f"{path} holds {entry.dtype} {list(entry.shape)}, not I32 {list(event.shape)} as announced.", hint=_AGAIN
+        )
+    if start + end > path.stat().st_size:
+        raise BadArray(f"{path} is cut short ({path.stat().st_size} of {start + end} bytes).", hint=_AGAIN)
+    flat = numpy.fromfile(path, dtype="<i4", count=n_bytes // 4, offset=start + begin)
+    codes = flat.reshape(event.shape)
+    return CodeRows(
+        rows=[
+            (seed, example, codes[seed, example].tolist())
+            for seed in range(event.shape[0])
+            for example in range(event.shape[1])
+        ]
+    )
+
+
+def keep_by_content(path: Path, folder: Path) -> tuple[str, int]:
+    """Moves the file into `folder` under the sha256 of its content; returns that and its bytes.
+
+    The same content twice is one file.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    n_bytes = path.stat().st_size
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    goal = folder / f"{digest}{path.suffix}"
+    try:
+        os.replace(path, goal)
+    except OSError:  # another file system
+        shutil.move(path, goal)
+    return digest, n_bytes
+
+
+def remove_spool(spool: Path) -> None:
+    shutil.rmtree(spool, ignore_errors=True)
+
+
+_AGAIN = "Run it again; if it stays so, see: headcode host log"
+
+
+def _find(path: Path, tensor: str) -> tuple[_Entry, int]:
+    """Where the tensor lies in a safetensors file, and where its data begin."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(_MAX_HEADER, path.stat().st_size - 8):
+            raise BadArray(f"{path} is not a safetensors file.", hint=_AGAIN)
+        header = file.read(length)
+    try:
+        entries = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
+        return msgspec.json.decode(entries[tensor], type=_Entry), 8 + length
+    except KeyError as error:
+        raise BadArray(f"{path} holds no tensor {tensor!r}.", hint=_AGAIN) from error
+    except msgspec.MsgspecError as error:
+        raise BadArray(f"{path} is not a safetensors file: {error}.", hint=_AGAIN) from error

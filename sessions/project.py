@@ -1,0 +1,233 @@
+"""The tables as a reading of the event log: what each event means for them."""
+
+from collections.abc import Iterable
+
+import duckdb
+import msgspec
+
+from engine.events import (
+    EdgesScored,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+    TrainStep,
+)
+from engine.examples import Example
+from engine.results import EdgeScore, Grade, HeadScores
+from sessions.log import (
+    AnyEvent,
+    ArrayKept,
+    ExamplesSet,
+    LogEntry,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    SessionCreated,
+)
+from sessions.schema import PROJECTIONS
+from sessions.store import append_rows
+
+MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
+_GRADE = Grade.__struct_fields__[1:]
+_INFO = ("identity", "n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
+_VERSIONS = ("headcode", "python", "torch", "transformer_lens", "device")
+
+event_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def text_of(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+class Projector:
+    """Applies entries to the tables, inside a transaction somebody else holds.
+
+    Remembers what it looked up; after a rollback, `forget`.
+    """
+
+    def __init__(self) -> None:
+        self._seeds: dict[str, tuple[int, ...]] = {}
+        self._rows: dict[str, list[tuple[object, ...]]] = {}
+
+    def forget(self) -> None:
+        self._seeds.clear()
+        self._rows.clear()
+
+    def apply(self, con: duckdb.DuckDBPyConnection, entries: Iterable[LogEntry]) -> None:
+        """The tables after these entries, which are in the order of their log and new to the tables."""
+        self._rows.clear()
+        for entry in entries:
+            self._one(con, entry)
+        self._flush(con)
+
+    def _one(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
+        event, run = entry.event, entry.run_id or ""
+        match event:
+            case SessionCreated():
+                row = (entry.session_id, event.name, event.model, event.task, event.pairs, event.task_seed)
+                self._add("session", (*row, entry.at_us, entry.at_us))
+            case ExamplesSet():
+                self._examples_set(con, entry, event)
+            case RunQueued():
+                self._queued(con, entry, event)
+            case RunStarted():
+                self._update(con, run, state="running", started_us=entry.at_us)
+                self._touch(con, entry)
+            case RunEnded():
+                self._ended(con, entry, event)
+            case ArrayKept(name="sae"):
+                self._update(con, run, sae_sha256=event.sha256)
+            case ModelReady():
+                info = {name: getattr(event.model, name) for name in _INFO}
+                versions = {name: getattr(event.versions, name) for name in _VERSIONS}
+                self._update(con, run, model_name=event.model.name, warm=event.warm, **info, **versions)
+            case ExamplesMade():
+                self._examples(con, event.content_hash, event.examples)
+                self._update(con, run, content_hash=event.content_hash)
+            case ReferenceKnown():
+                self._update(con, run, reference=text_of(event.reference))
+            case Graded():
+                self._replace(con, "grade", run)
+                for grade in event.grades:
+                    self._add("grade", (run, grade.index, *(getattr(grade, name) for name in _GRADE)))
+            case TrainStep():
+                self._step(con, run, event)
+            case Scored(final=True):
+                self._scores(con, run, event)
+            case EdgesScored():
+                self._replace(con, "edge_score", run)
+                for place, edge in enumerate(event.edges):
+                    self._add("edge_score", _edge(run, place, edge))
+            case ProbeFinished():
+                self._finished(con, run, event)
+            case _:
+                pass
+
+    def _examples_set(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: ExamplesSet) -> None:
+        self._flush(con)
+        self._examples(con, event.content_hash, event.examples)
+        before = con.execute(
+            "SELECT count(*) FROM example_set WHERE session_id = $session", {"session": entry.session_id}
+        ).fetchall()[0][0]
+        enabled = [example.positive for example in event.examples if example.enabled]
+        counts = (sum(enabled), len(enabled) - sum(enabled))
+        self._add("example_set", (entry.session_id, before + 1, event.content_hash, *counts, entry.at_us))
+        self._touch(con, entry)
+
+    def _examples(self, con: duckdb.DuckDBPyConnection, content_hash: str, examples: tuple[Example, ...]) -> None:
+        """Sets are kept by content: the same one is stored once, however often it is used."""
+        self._flush(con)
+        if con.execute("SELECT 1 FROM example WHERE content_hash = $hash LIMIT 1", {"hash": content_hash}).fetchall():
+            return
+        for position, one in enumerate(examples):
+            answers = (list(one.expected), list(one.foils))
+            self._add("example", (content_hash, position, one.prompt, one.polarity, *answers, one.pair, one.enabled))
+
+    def _queued(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunQueued) -> None:
+        self._flush(con)
+        before = con.execute(
+            "SELECT count(*) FROM run WHERE session_id = $session", {"session": entry.session_id}
+        ).fetchall()[0][0]
+        con.execute(
+            "INSERT INTO run (run_id, session_id, number, state, model, task, config, device_asked, queued_us) "
+            "VALUES ($run, $session, $number, 'queued', $model, $task, $config, $device, $at)",
+            {
+                "run": entry.run_id,
+                "session": entry.session_id,
+                "number": before + 1,
+                "model": event.model,
+                "task": event.task,
+                "config": text_of(event.config),
+                "device": event.device,
+                "at": entry.at_us,
+            },
+        )
+        self._seeds[entry.run_id or ""] = event.config.seeds
+        self._touch(con, entry)
+
+    def _ended(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunEnded) -> None:
+        self._flush(con)
+        run = entry.run_id or ""
+        failure = None if event.failure is None else text_of(event.failure)
+        self._update(con, run, state=event.state, ended_us=entry.at_us, failure=failure)
+        if not con.execute("SELECT 1 FROM node_score WHERE run_id = $run LIMIT 1", {"run": run}).fetchall():
+            # Half a run's scores stay, marked: the last provisional ones, which no table held until now.
+            last = con.execute(
+                "SELECT payload FROM event WHERE session_id = $session AND run_id = $run AND kind = 'scored' "
+                "AND seq < $seq ORDER BY seq DESC LIMIT 1",
+                {"session": entry.session_id, "run": run, "seq": entry.seq},
+            ).fetchall()
+            if last:
+                partial = event_decoder.decode(last[0][0])
+                assert isinstance(partial, Scored)
+                self._scores(con, run, partial)
+        self._touch(con, entry)
+
+    def _finished(self, con: duckdb.DuckDBPyConnection, run: str, event: ProbeFinished) -> None:
+        self._update(
+            con,
+            run,
+            n_positive=event.examples.positive,
+            n_negative=event.examples.negative,
+            n_broken=event.examples.broken,
+            circuit=text_of(event.circuit),
+            circuit_softmax=text_of(event.circuit_softmax),
+            timings=text_of(event.timings),
+            cached=event.cached,
+        )
+
+    def _step(self, con: duckdb.DuckDBPyConnection, run: str, event: TrainStep) -> None:
+        for place, (seed, loss) in enumerate(zip(self._seeds_of(con, run), event.reconstruction, strict=False)):
+            sparsity = event.sparsity[place] if place < len(event.sparsity) else None
+            moving = event.moving[place] if place < len(event.moving) else None
+            self._add("step", (run, seed, event.step, loss, sparsity, moving))
+
+    def _scores(self, con: duckdb.DuckDBPyConnection, run: str, event: Scored) -> None:
+        self._replace(con, "node_score", run)
+        for node in event.nodes:
+            values = (getattr(node, name) for name in MEASURES)
+            self._add("node_score", (run, event.final, node.layer, node.head, *values))
+
+    def _seeds_of(self, con: duckdb.DuckDBPyConnection, run: str) -> tuple[int, ...]:
+        if run not in self._seeds:
+            self._flush(con)
+            found = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run}).fetchall()
+            seeds = msgspec.json.decode(found[0][0], type=tuple[int, ...]) if found else ()
+            self._seeds[run] = seeds
+        return self._seeds[run]
+
+    def _add(self, table: str, row: tuple[object, ...]) -> None:
+        self._rows.setdefault(table, []).append(row)
+
+    def _replace(self, con: duckdb.DuckDBPyConnection, table: str, run: str) -> None:
+        self._flush(con)
+        con.execute(f"DELETE FROM {table} WHERE run_id = $run", {"run": run})  # noqa: S608  # a name of our own
+
+    def _update(self, con: duckdb.DuckDBPyConnection, run: str, **values: object) -> None:
+        columns = ", ".join(f"{name} = ${name}" for name in values)
+        con.execute(f"UPDATE run SET {columns} WHERE run_id = $run", {**values, "run": run})  # noqa: S608
+
+    def _touch(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
+        self._flush(con)
+        con.execute(
+            "UPDATE session SET updated_us = $at WHERE session_id = $session",
+            {"at": entry.at_us, "session": entry.session_id},
+        )
+
+    def _flush(self, con: duckdb.DuckDBPyConnection) -> None:
+        for table, rows in self._rows.items():
+            append_rows(con, table, rows)
+        self._rows.clear()
+
+
+def clear(con: duckdb.DuckDBPyConnection) -> None:
+    """Empties every table that is only a reading of the log."""
+    for table in PROJECTIONS:
+        con.execute(f"DELETE FROM {table}")  # noqa: S608  # names of our own
+
+
+def _edge(run: str, place: int, edge: EdgeScore) -> tuple[object, ...]:
+    return (run, place, *edge.source, *edge.target, edge.score)

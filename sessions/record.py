@@ -1,0 +1,164 @@
+"""Events into the store: numbered, logged and projected in one transaction."""
+
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.events import ArrayReady
+from sessions.arrays import CodeRows, read_codes
+from sessions.errors import BadArray, StoreUncertain
+from sessions.log import EVENT_VERSION, AnyEvent, LogEntry
+from sessions.project import Projector, clear, event_decoder
+from sessions.store import Store, append_rows
+
+_REBUILD_BATCH = 2_000
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be written into a session's log; the recorder gives it number and time."""
+
+    session_id: str
+    run_id: str | None = None
+    event: AnyEvent
+    spool: Path | None = None
+    """Where the arrays lie that an ArrayReady announces."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An entry that is in the store, and the bytes in which it is told to everyone."""
+
+    entry: LogEntry
+    line: bytes
+
+
+class _Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """A LogEntry whose event is still text, as the store holds it."""
+
+    session_id: str
+    seq: int
+    at_us: int
+    run_id: str | None
+    event: msgspec.Raw
+
+
+class Recorder:
+    """The only writer of a store's log."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._projector = Projector()
+        self._last: dict[str, int] = {}
+        self._clock_us = 0
+
+    def append(self, drafts: Sequence[Draft]) -> list[Recorded]:
+        """The drafts as entries, all of them committed. Raises StoreError or BadArray; then none of them is."""
+        codes = {index: _codes(draft) for index, draft in enumerate(drafts) if draft.spool is not None}
+        recorded = [self._number(draft) for draft in drafts]
+        try:
+            self._write(recorded, {recorded[index].entry.run_id: found for index, found in codes.items() if found})
+        except StoreUncertain:
+            self.forget()
+            last = recorded[-1].entry
+            if self.last_seq(last.session_id) < last.seq:
+                raise
+        except BaseException:
+            self.forget()
+            raise
+        return recorded
+
+    def last_seq(self, session_id: str) -> int:
+        """The number of the session's last entry; 0 where there is none."""
+        if session_id not in self._last:
+            row = self.store.one("SELECT max(seq) FROM event WHERE session_id = $session", {"session": session_id})
+            self._last[session_id] = 0 if row is None or row[0] is None else int(row[0])
+        return self._last[session_id]
+
+    def forget(self) -> None:
+        """Nothing that was looked up before is believed any longer."""
+        self._last.clear()
+        self._projector.forget()
+
+    def _number(self, draft: Draft) -> Recorded:
+        seq = self.last_seq(draft.session_id) + 1
+        self._last[draft.session_id] = seq
+        self._clock_us = max(self._clock_us, time.time_ns() // 1000)
+        entry = LogEntry(
+            session_id=draft.session_id, seq=seq, at_us=self._clock_us, run_id=draft.run_id, event=draft.event
+        )
+        return Recorded(entry, msgspec.json.encode(entry))
+
+    def _write(self, recorded: Sequence[Recorded], codes: dict[str | None, CodeRows]) -> None:
+        entries = [each.entry for each in recorded]
+        with self.store.transaction() as con:
+            append_rows(con, "event", [_log_row(entry) for entry in entries])
+            self._projector.apply(con, entries)
+            for run_id, found in codes.items():
+                row = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
+                seeds = msgspec.json.decode(row[0][0], type=list[int]) if row else []
+                if len(seeds) != 1 + max(seed for seed, _, _ in found.rows):
+                    raise BadArray("The engine left codes for another number of seeds than the run has.")
+                con.execute("DELETE FROM code WHERE run_id = $run", {"run": run_id})
+                append_rows(con, "code", [(run_id, seeds[seed], place, each) for seed, place, each in found.rows])
+
+
+def rebuild(store: Store) -> int:
+    """Makes every projected table anew from the log; returns how many entries were read. All or nothing."""
+    projector = Projector()
+    total = 0
+    sessions = [str(row[0]) for row in store.rows("SELECT DISTINCT session_id FROM event ORDER BY session_id")]
+    with store.transaction() as con:
+        clear(con)
+        for session_id in sessions:
+            for first in itertools.count(1, _REBUILD_BATCH):
+                rows = con.execute(
+                    "SELECT session_id, seq, at_us, run_id, payload FROM event WHERE session_id = $session "
+                    "AND seq >= $first AND seq < $next ORDER BY seq",
+                    {"session": session_id, "first": first, "next": first + _REBUILD_BATCH},
+                ).fetchall()
+                if not rows:
+                    break
+                projector.apply(con, [_entry(*row) for row in rows])
+                total += len(rows)
+    return total
+
+
+def stored_lines(
+    store: Store, session_id: str, *, after_seq: int, up_to: int, run_id: str | None = None
+) -> list[bytes]:
+    """The entries with after_seq < seq <= up_to, in order, as they are told to a client."""
+    wanted = "AND (run_id = $run OR run_id IS NULL)" if run_id is not None else ""
+    parameters: dict[str, object] = {"session": session_id, "after": after_seq, "to": up_to}
+    if run_id is not None:
+        parameters["run"] = run_id
+    rows = store.rows(
+        "SELECT session_id, seq, at_us, run_id, payload FROM event "  # noqa: S608  # wanted is one of two texts of ours
+        f"WHERE session_id = $session AND seq > $after AND seq <= $to {wanted} ORDER BY seq",
+        parameters,
+    )
+    return [
+        msgspec.json.encode(
+            _Wire(session_id=session, seq=seq, at_us=at_us, run_id=run, event=msgspec.Raw(payload.encode()))
+        )
+        for session, seq, at_us, run, payload in rows
+    ]
+
+
+def _codes(draft: Draft) -> CodeRows | None:
+    event = draft.event
+    if isinstance(event, ArrayReady) and event.name == "codes" and draft.spool is not None:
+        return read_codes(draft.spool, event)
+    return None
+
+
+def _log_row(entry: LogEntry) -> tuple[object, ...]:
+    payload = msgspec.json.encode(entry.event).decode()
+    kind = str(entry.event.__struct_config__.tag)
+    return (entry.session_id, entry.seq, entry.at_us, entry.run_id, kind, EVENT_VERSION, payload)
+
+
+def _entry(session_id: str, seq: int, at_us: int, run_id: str | None, payload: str) -> LogEntry:
+    event = event_decoder.decode(payload)
+    return LogEntry(session_id=session_id, seq=seq, at_us=at_us, run_id=run_id, event=event)

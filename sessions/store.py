@@ -1,0 +1,257 @@
+"""The open store: DuckDB with everything locked that a store does not need. Used from one thread."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+
+from sessions.errors import StoreDamaged, StoreError, StoreTooNew, StoreUncertain
+from sessions.schema import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
+from sessions.storefile import Header, examine, explain, is_fatal
+from sessions.version import version
+
+STORAGE = "v2.0.0"
+"""Pinned: left alone, a later DuckDB would write what this one cannot read."""
+_SAFE: dict[str, str] = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    "lock_configuration": "true",
+    "storage_compatibility_version": STORAGE,
+}
+
+Row = tuple[Any, ...]
+
+
+class Store:
+    """One connection to one file. After a fatal error it opens itself again."""
+
+    def __init__(self, path: Path, *, memory: str = "512MB", threads: int = 2) -> None:
+        self.path = path
+        self._config = _SAFE | {"memory_limit": memory.replace(" ", ""), "threads": str(threads)}
+        self._con: duckdb.DuckDBPyConnection | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, memory: str = "512MB", threads: int = 2) -> Self:
+        """The store at `path`, made where there is none, brought up to this schema where it is older.
+
+        Raises StoreError, StoreDamaged or StoreTooNew with what is wrong with exactly this file.
+        """
+        store = cls(path, memory=memory, threads=threads)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            header = examine(path)
+            if header is None:
+                store._create()
+                header = examine(path)
+        except OSError as error:
+            raise StoreError(
+                f"The store {path} cannot be used: {error.strerror}.", hint="HEADCODE_HOME sets another place."
+            ) from error
+        store._connect(header)
+        try:
+            store._prepare(header)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Everything inside is kept, or nothing is.
+
+        Raises StoreUncertain where DuckDB broke down so late that the write may have been kept all the same.
+        """
+        con = self.connection()
+        try:
+            con.begin()
+            yield con
+            # DuckDB's COMMIT answers "fine" inside an aborted transaction and rolls back: this line finds out.
+            con.execute("SELECT 1").fetchall()
+            con.commit()
+        except duckdb.Error as error:
+            self._undo(con)
+            if is_fatal(error):
+                self._reopen()
+                raise StoreUncertain(f"The store {self.path} had to be opened again: {error}") from error
+            explain(self.path, error)
+        except BaseException:
+            self._undo(con)
+            raise
+
+    def rows(self, sql: str, parameters: dict[str, object] | None = None) -> list[Row]:
+        """All rows of one question. Raises StoreError."""
+        con = self.connection()
+        try:
+            return con.execute(sql, parameters or {}).fetchall()
+        except duckdb.Error as error:
+            if is_fatal(error):
+                self._reopen()
+            explain(self.path, error)
+
+    def one(self, sql: str, parameters: dict[str, object] | None = None) -> Row | None:
+        """The first row, or None. Reads the whole result: an unfinished one would block the connection."""
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        if self._con is None:
+            self._connect(None)
+        assert self._con is not None
+        return self._con
+
+    def close(self) -> None:
+        """Writes the journal into the file. A store that cannot even do that is left to its journal."""
+        if self._con is not None:
+            with suppress(duckdb.Error):
+                self._con.close()
+            self._con = None
+
+    def size(self) -> int:
+        """Bytes on disk, journal included. By name only: opening the file would drop DuckDB's lock."""
+        total = 0
+        for path in (self.path, self._wal):
+            with suppress(OSError):
+                total += path.stat().st_size
+        return total
+
+    @property
+    def _wal(self) -> Path:
+        return self.path.with_name(self.path.name + ".wal")
+
+    def _connect(self, header: Header | None) -> None:
+        try:
+            self._con = duckdb.connect(str(self.path), config=dict(self._config))
+        except duckdb.Error as error:
+            explain(self.path, error, header)
+
+    def _reopen(self) -> None:
+        self.close()
+        with suppress(StoreError):
+            self._connect(None)
+
+    def _undo(self, con: duckdb.DuckDBPyConnection) -> None:
+        with suppress(duckdb.Error):
+            con.rollback()
+
+    def _create(self) -> None:
+        """A new store, made under another name first: killed half-way, it leaves nothing that will not open."""
+        new = self.path.with_name(f"{self.path.name}.new")
+        for leftover in (new, new.with_name(new.name + ".wal")):
+            leftover.unlink(missing_ok=True)
+        made = Store(new)
+        made._config = self._config
+        made._connect(None)
+        try:
+            made._migrate(0)
+        finally:
+            made.close()
+        os.replace(new, self.path)
+
+    def _prepare(self, header: Header | None) -> None:
+        self._audit()
+        have = self._schema_version()
+        if have > SCHEMA_VERSION:
+            by = self._meta("headcode") or "a later Headcode"
+            raise StoreTooNew(
+                f"{self.path} has schema {have}, written by Headcode {by}; "
+                f"this is Headcode {version()}, which knows schemas up to {SCHEMA_VERSION}.",
+                hint="Upgrade Headcode, or set HEADCODE_HOME to use another store.",
+            )
+        if have < SCHEMA_VERSION:
+            self.close()
+            aside = self.path.with_name(f"{self.path.stem}.schema-{have}{self.path.suffix}")
+            try:
+                shutil.copy2(self.path, aside)
+            except OSError as error:
+                raise StoreError(
+                    f"The store cannot be copied to {aside} before it is upgraded: {error.strerror}.",
+                    hint="Free some space there.",
+                ) from error
+            self._connect(header)
+            self._migrate(have)
+        elif self._meta("shape") != self._shape():
+            raise StoreDamaged(
+                f"The tables in {self.path} are not those Headcode {self._meta('headcode')} made.",
+                hint="Another program changed them. Put a copy of yours in its place, or move it away.",
+            )
+        self._make_views()
+
+    def _migrate(self, have: int) -> None:
+        for number, migration in enumerate(MIGRATIONS[have:], start=have + 1):
+            with self.transaction() as con:
+                con.execute(META)
+                for statement in migration.statements:
+                    con.execute(statement)
+                for key, value in (("schema", str(number)), ("headcode", version()), ("shape", self._shape())):
+                    con.execute("INSERT OR REPLACE INTO meta VALUES ($key, $value)", {"key": key, "value": value})
+        self._make_views()
+
+    def _make_views(self) -> None:
+        wanted = hashlib.sha256(repr(sorted(VIEWS.items())).encode()).hexdigest()
+        found = repr(self.rows("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"))
+        if self._meta("views") == f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}":
+            return
+        with self.transaction() as con:
+            for name, body in VIEWS.items():
+                con.execute(f"CREATE OR REPLACE VIEW {name} AS {body}")
+            found = repr(
+                con.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name").fetchall()
+            )
+            mark = f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}"
+            con.execute("INSERT OR REPLACE INTO meta VALUES ('views', $mark)", {"mark": mark})
+
+    def _audit(self) -> None:
+        """Refuses what could make our own statements do a stranger's work (a trigger fires on our inserts)."""
+        questions = {
+            "view": "SELECT view_name FROM duckdb_views() WHERE NOT internal",
+            "macro": "SELECT function_name FROM duckdb_functions() WHERE NOT internal",
+            "trigger": "SELECT trigger_name FROM duckdb_triggers()",
+        }
+        for kind, sql in questions.items():
+            foreign = sorted({str(name) for (name,) in self.rows(sql)} - (set(VIEWS) if kind == "view" else set()))
+            if foreign:
+                raise StoreDamaged(
+                    f"{self.path} holds a {kind} that Headcode did not make: {foreign[0]!r}.",
+                    hint="Do not use a store a stranger gave you; move it away.",
+                )
+
+    def _shape(self) -> str:
+        columns = self.rows(
+            "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
+            "ON t.table_name = c.table_name WHERE NOT c.internal AND c.table_name <> 'meta' ORDER BY ALL"
+        )
+        return hashlib.sha256(repr(columns).encode()).hexdigest()[:32]
+
+    def _schema_version(self) -> int:
+        text = self._meta("schema")
+        if text is None:
+            tables = self.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY table_name")
+            names = ", ".join(str(name) for (name,) in tables[:3])
+            raise StoreDamaged(
+                f"{self.path} is a DuckDB database, but not a Headcode store (tables: {names or 'none'}).",
+                hint="Move it away, or set HEADCODE_HOME to use another place.",
+            )
+        if not text.isdecimal():
+            raise StoreDamaged(f"{self.path} says its schema is {text!r}.", hint="Put a copy of yours in its place.")
+        return int(text)
+
+    def _meta(self, key: str) -> str | None:
+        if not self.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'"):
+            return None
+        row = self.one("SELECT value FROM meta WHERE key = $key", {"key": key})
+        return None if row is None else str(row[0])
+
+
+def append_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:
+    """Adds the rows, in the table's own order of columns (1.9 us a row; executemany takes 700)."""
+    if rows:
+        with con.appender(table) as appender:
+            appender.append_rows(rows)
