@@ -1,0 +1,180 @@
+"""Trains the bundled model from scratch: `python -m engine.toy.train [FOLDER]`."""
+
+import argparse
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import msgspec
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import GPT2Config, PreTrainedTokenizerFast
+
+from engine.toy import text, tokenizer
+from engine.toy.model import ToyModel
+
+FOLDER = Path(__file__).parent.parent / "assets" / "toy"
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides the weights."""
+
+    seed: int = 0
+    layers: int = 4
+    heads: int = 8
+    width: int = 96
+    inner: int = 192
+    """Width of the MLPs; narrow, so that the work falls to the heads."""
+    context: int = 128
+    steps: int = 4000
+    warmup: int = 100
+    muon_rate: float = 0.02
+    adam_rate: float = 4e-3
+    decay: float = 0.01
+    text_weight: float = 0.04
+    """Weight in the loss of a token that is no answer: most of them are random choices nobody can foresee."""
+    drop: float = 0.15
+    """Share of heads zeroed, per document and head: work that one head could do is shared by several."""
+    drop_from: float = 0.35
+    """Share of the steps before heads are dropped: a circuit of two layers hardly forms while they are."""
+    shift: float = 0.25
+    """Share of documents that begin at a random position, so that no answer hangs on a place."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Documents of about one length, padded on the right."""
+
+    tokens: Tensor
+    positions: Tensor
+    weights: Tensor
+    """Of each token as a target; 0 for padding and for a document's first."""
+
+
+def main() -> None:
+    """Train, then write the model folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    for field in msgspec.structs.fields(Recipe):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=field.type, default=field.default)
+    given = vars(parser.parse_args())
+    folder = given.pop("folder")
+    # One thread: sums in a fixed order, so that the same machine and versions give the same weights bit for bit.
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    train(Recipe(**given), folder)
+
+
+def train(recipe: Recipe, folder: Path) -> None:
+    """Train by the recipe and write model and tokenizer into the folder; progress goes to stdout."""
+    tokens = tokenizer.build(text.vocabulary_text(), context=recipe.context)
+    end = tokens.eos_token_id
+    config = GPT2Config(
+        vocab_size=len(tokens),
+        n_positions=recipe.context,
+        n_embd=recipe.width,
+        n_layer=recipe.layers,
+        n_head=recipe.heads,
+        n_inner=recipe.inner,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+    )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    model = ToyModel(config)
+    model.initialise(generator)
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks")]
+    rest = [p for name, p in model.named_parameters() if not (p.ndim == 2 and name.startswith("blocks"))]
+    muon = torch.optim.Muon(matrices, lr=recipe.muon_rate, momentum=0.95, weight_decay=recipe.decay)
+    adam = torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=recipe.decay)
+    started = time.monotonic()
+    batches = documents(recipe, tokens)
+    for step in range(recipe.steps):
+        scale = rate(step, recipe)
+        for optimiser, peak in ((muon, recipe.muon_rate), (adam, recipe.adam_rate)):
+            for group in optimiser.param_groups:
+                group["lr"] = peak * scale
+        drop = recipe.drop if step >= recipe.drop_from * recipe.steps else 0.0
+        losses = []
+        group_of_batches = next(batches)
+        total = sum(float(batch.weights.sum()) for batch in group_of_batches)
+        for batch in group_of_batches:
+            loss = batch_loss(model, batch, drop, generator) / total
+            loss.backward()
+            losses.append(float(loss.detach()))
+        for optimiser in (muon, adam):
+            optimiser.step()
+            optimiser.zero_grad()
+        if step % 100 == 99:
+            print(f"step {step + 1} loss {sum(losses):.4f} {time.monotonic() - started:.0f} s", flush=True)
+            if step % 500 == 499:
+                write(model, tokens, folder)
+    write(model, tokens, folder)
+
+
+def rate(step: int, recipe: Recipe) -> float:
+    """Share of the peak learning rate: up in a line, level, down in a line over the last four tenths."""
+    left = (recipe.steps - step) / (0.4 * recipe.steps)
+    return min(1.0, (step + 1) / recipe.warmup, max(left, 0.02))
+
+
+def batch_loss(model: ToyModel, batch: Batch, drop: float, generator: torch.Generator) -> Tensor:
+    """The weighted sum of the batch's cross entropies, heads dropped at random."""
+    keep = None
+    if drop:
+        shape = (len(batch.tokens), model.config.n_layer, model.config.n_head)
+        keep = (torch.rand(shape, generator=generator) >= drop).float() / (1 - drop)
+    logits = model(batch.tokens[:, :-1], batch.positions[:, :-1], keep)
+    losses = F.cross_entropy(logits.flatten(0, 1), batch.tokens[:, 1:].flatten(), reduction="none")
+    return (losses * batch.weights[:, 1:].flatten()).sum()
+
+
+def documents(recipe: Recipe, tokens: PreTrainedTokenizerFast) -> Iterator[list[Batch]]:
+    """Batches without end, each as one of short and one of long documents, so that little padding is computed."""
+    rng = random.Random(f"text/{recipe.seed}")
+    known: dict[str, list[int]] = {}
+    while True:
+        rows: dict[bool, list[tuple[list[int], list[float]]]] = {False: [], True: []}
+        for make, count, long in text.KINDS.values():
+            for _ in range(count):
+                ids, weights = [], []
+                if rng.random() < 0.5:
+                    ids, weights = [tokens.eos_token_id], [0.0]
+                for piece, answer in make(rng):
+                    found = known.get(piece)
+                    if found is None:
+                        found = tokens.encode(piece, add_special_tokens=False)
+                        if len(piece) < 12:
+                            known[piece] = found
+                    ids += found
+                    weights += [1.0 if answer else recipe.text_weight] * len(found)
+                rows[long].append((ids, weights))
+        yield [_padded(documents, recipe, tokens.eos_token_id, rng) for documents in rows.values()]
+
+
+def _padded(rows: list[tuple[list[int], list[float]]], recipe: Recipe, pad: int, rng: random.Random) -> Batch:
+    length = max(len(ids) for ids, _ in rows)
+    starts = [rng.randrange(recipe.context - length) if rng.random() < recipe.shift else 0 for _ in rows]
+    return Batch(
+        torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in rows]),
+        torch.tensor(starts)[:, None] + torch.arange(length),
+        torch.tensor([weights + [0.0] * (length - len(weights)) for _, weights in rows]),
+    )
+
+
+def write(model: ToyModel, tokens: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the model and its tokenizer as a Hugging Face folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.export().save_pretrained(folder)
+    tokenizer.save(tokens, folder)
+
+
+if __name__ == "__main__":
+    main()
