@@ -32,6 +32,6 @@ def test_lines_keep_their_breaks_and_nothing_else() -> None:
 @given(st.text(), st.booleans())
 def test_no_control_character_survives(text: str, lines: bool) -> None:
     shown = clean(text, lines=lines)
-    assert all(ord(sign) >= 32 and not 0x7F <= ord(sign) < 0xA0 or (lines and sign == "\n") for sign in shown)
+    assert all((ord(sign) >= 32 and not 0x7F <= ord(sign) < 0xA0) or (lines and sign == "\n") for sign in shown)
     shown.encode("utf-8")
     assert clean(shown, lines=lines) == shown

@@ -1,0 +1,234 @@
+"""The one table of what a person can do: it feeds the keys, the line at the bottom, the help and the palette."""
+
+import msgspec
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to do. The screen answers with a method named `action_` and the id."""
+
+    id: str
+    keys: tuple[str, ...]
+    """As Textual names them; the first is the one that is shown."""
+    title: str
+    tooltip: str
+    group: str
+    short: str = ""
+    """Its word in the line at the bottom; empty: it is not there."""
+    argument: str = ""
+    """For actions that share a method: `show_pane` with the pane's name."""
+
+    @property
+    def call(self) -> str:
+        return f"{self.id.split('.')[0]}({self.argument})" if self.argument else self.id
+
+    @property
+    def key(self) -> str:
+        return key_name(self.keys[0])
+
+
+_NAMES = {
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+    "tab": "tab",
+    "shift+tab": "shift+tab",
+    "question_mark": "?",
+    "right_square_bracket": "]",
+    "left_square_bracket": "[",
+    "escape": "esc",
+}
+
+
+def key_name(key: str) -> str:
+    """A key as people write it."""
+    return _NAMES.get(key, key)
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        id="run",
+        keys=("r",),
+        title="Run the probe",
+        tooltip="Capture the heads, train the SAE, score every head; after a lost connection: try again",
+        group="Run",
+        short="run",
+    ),
+    Action(
+        id="stop",
+        keys=("x",),
+        title="Stop the run",
+        tooltip="Ends the run and keeps what is done; pressed again, ends the engine itself",
+        group="Run",
+        short="stop",
+    ),
+    Action(
+        id="measure.next",
+        keys=("m",),
+        argument="1",
+        title="Next measure",
+        tooltip="Colour and rank the heads by the next measure",
+        group="Look",
+        short="measure",
+    ),
+    Action(
+        id="measure.previous",
+        keys=("M", "shift+m"),
+        argument="-1",
+        title="Previous measure",
+        tooltip="Colour and rank the heads by the measure before",
+        group="Look",
+    ),
+    Action(
+        id="cut.fewer",
+        keys=("t",),
+        argument="-1",
+        title="Cut: fewer heads",
+        tooltip="Take the weakest head out of the circuit",
+        group="Look",
+        short="cut",
+    ),
+    Action(
+        id="cut.more",
+        keys=("T", "shift+t"),
+        argument="1",
+        title="Cut: more heads",
+        tooltip="Take the next head of the ranking into the circuit",
+        group="Look",
+    ),
+    Action(
+        id="seed",
+        keys=("s",),
+        title="Codes of the next seed",
+        tooltip="Show the head's codes under the next seed of this run",
+        group="Look",
+        short="seed",
+    ),
+    Action(
+        id="ranking.next",
+        keys=("right_square_bracket",),
+        argument="1",
+        title="Next head of the ranking",
+        tooltip="Move the cursor to the next weaker head",
+        group="Move",
+        short="ranking",
+    ),
+    Action(
+        id="ranking.previous",
+        keys=("left_square_bracket",),
+        argument="-1",
+        title="Previous head of the ranking",
+        tooltip="Move the cursor to the next stronger head",
+        group="Move",
+    ),
+    Action(
+        id="move.left",
+        keys=("left", "h"),
+        argument="0, -1",
+        title="Head to the left",
+        tooltip="Move the cursor one head to the left",
+        group="Move",
+    ),
+    Action(
+        id="move.down",
+        keys=("down", "j"),
+        argument="1, 0",
+        title="Layer below",
+        tooltip="Move the cursor one layer down; in a list, the arrow moves in the list",
+        group="Move",
+    ),
+    Action(
+        id="move.up",
+        keys=("up", "k"),
+        argument="-1, 0",
+        title="Layer above",
+        tooltip="Move the cursor one layer up; in a list, the arrow moves in the list",
+        group="Move",
+    ),
+    Action(
+        id="move.right",
+        keys=("right", "l"),
+        argument="0, 1",
+        title="Head to the right",
+        tooltip="Move the cursor one head to the right",
+        group="Move",
+    ),
+    Action(
+        id="next_pane",
+        keys=("tab",),
+        argument="1",
+        title="Next pane",
+        tooltip="Go to the next pane",
+        group="Panes",
+        short="pane",
+    ),
+    Action(
+        id="next_pane.back",
+        keys=("shift+tab",),
+        argument="-1",
+        title="Previous pane",
+        tooltip="Go to the pane before",
+        group="Panes",
+    ),
+    Action(
+        id="show_pane.examples",
+        keys=("1",),
+        argument="'examples'",
+        title="Examples",
+        tooltip="The prompts with their grades; arrows open one",
+        group="Panes",
+    ),
+    Action(
+        id="show_pane.grid",
+        keys=("2",),
+        argument="'grid'",
+        title="Heads",
+        tooltip="The grid: layers down, heads across",
+        group="Panes",
+    ),
+    Action(
+        id="show_pane.head",
+        keys=("3",),
+        argument="'head'",
+        title="Head page",
+        tooltip="Every measure of the head under the cursor, its codes and their prompts",
+        group="Panes",
+    ),
+    Action(
+        id="theme",
+        keys=("ctrl+t",),
+        title="Light or dark",
+        tooltip="Change between the dark and the light theme",
+        group="Program",
+    ),
+    Action(
+        id="palette",
+        keys=("ctrl+p", "colon"),
+        title="Command palette",
+        tooltip="Find any of these by name",
+        group="Program",
+    ),
+    Action(
+        id="keys",
+        keys=("question_mark",),
+        title="Keys",
+        tooltip="This list",
+        group="Program",
+        short="keys",
+    ),
+    Action(
+        id="suspend",
+        keys=("ctrl+z",),
+        title="Suspend",
+        tooltip="Back to the shell; `fg` returns",
+        group="Program",
+    ),
+    Action(
+        id="leave",
+        keys=("q", "ctrl+q"),
+        title="Leave",
+        tooltip="Close the screen; a run goes on and is here again next time",
+        group="Program",
+        short="leave",
+    ),
+)

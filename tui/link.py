@@ -1,0 +1,220 @@
+"""The screen's side of the host: finds or makes a session, follows its log, comes back when the host was lost."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from engine.errors import Failure, HeadcodeError
+from engine.results import HeadId
+from sessions.errors import HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
+from sessions.log import LogEntry
+from sessions.rows import SessionRow
+from sessions.wire import (
+    CancelRun,
+    Codes,
+    CreateSession,
+    Detail,
+    Done,
+    GetCodes,
+    GetStatus,
+    ListSessions,
+    Message,
+    QueueRun,
+    Request,
+    Session,
+    Sessions,
+    ShowSession,
+    Status,
+    WarmUp,
+)
+from sessions.wire import Run as RunAnswer
+from tui.model import ALL_PARTS, Bench, Part
+
+DEFAULT_MODEL = "toy"
+DEFAULT_TASK = "ioi"
+FIRST_SESSION = "first light"
+_BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_STATUS_S = 1.0
+"""Between looks at the engine while it loads."""
+
+M = TypeVar("M", bound=Message)
+
+
+class Host(Protocol):
+    """What the screen needs of a connection."""
+
+    async def ask(self, request: Request, want: type[M], /) -> M: ...
+
+    def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]: ...
+
+    async def close(self) -> None: ...
+
+
+Connect = Callable[[], Awaitable[Host]]
+Changed = Callable[[frozenset[Part]], None]
+
+
+class Link:
+    """Keeps a bench in step with the host. Everything foreign that goes wrong ends up in the bench, in words."""
+
+    def __init__(self, bench: Bench, connect: Connect, changed: Changed, *, session: str | None) -> None:
+        self.bench = bench
+        self.exit_code = 0
+        self._wanted_model, self._wanted_task = bench.model, bench.task
+        self._connect = connect
+        self._changed = changed
+        self._session = session
+        self._host: Host | None = None
+        self._backoff = _BACKOFF_S
+        self._ever_live = False
+
+    async def run(self) -> None:
+        """Stays until something only the person can mend, or until it is cancelled."""
+        tries = 0
+        while True:
+            try:
+                await self._stay()
+                error: HeadcodeError = HostGone("The host closed the connection.")
+            except HeadcodeError as found:
+                error = found
+            except (OSError, EOFError) as found:
+                error = HostGone(f"The connection to the host broke: {found}.")
+            finally:
+                await self._drop()
+            if not self._ever_live or isinstance(error, StoreDamaged | StoreTooNew | WrongProtocol | NoSuchRecord):
+                self._fail(error)
+                return
+            if self.bench.link == "live":
+                tries = 0
+            self.bench.link = "lost"
+            self.bench.link_words = f"{error.message} Trying to reach a host again; nothing that was saved is lost."
+            self._changed(frozenset({"header", "progress"}))
+            await asyncio.sleep(self._backoff[min(tries, len(self._backoff) - 1)])
+            tries += 1
+
+    async def close(self) -> None:
+        await self._drop()
+
+    # ---- what the person asks for
+
+    async def queue_run(self) -> None:
+        """A run of the session as it is, with the settings of the last one."""
+        last = self.bench.shown
+        if self.bench.session_id is not None:
+            request = QueueRun(session=self.bench.session_id)
+            if last is not None:
+                request = QueueRun(session=self.bench.session_id, config=last.config)
+            await self._ask(request, RunAnswer)
+
+    async def stop_run(self) -> None:
+        """Asks the run to stop; the second time, ends the engine it runs in."""
+        run = self.bench.shown
+        if run is None or not run.active:
+            return
+        force = self.bench.stopping == run.run_id
+        self.bench.stopping = run.run_id
+        self._changed(frozenset({"progress"}))
+        await self._ask(CancelRun(run=run.run_id, force=force), Done)
+
+    async def fetch_codes(self) -> None:
+        """The codes of the head under the cursor, unless they are here already."""
+        key = self.bench.codes_key()
+        if key is None or key in self.bench.codes or self._host is None:
+            return
+        run_id, layer, head, seed = key
+        try:
+            answer = await self._host.ask(GetCodes(run=run_id, layer=layer, head=head, seed=seed), Codes)
+        except HeadcodeError as error:
+            self.bench.keep_codes(key, error.as_failure())
+        except (OSError, EOFError):
+            return
+        else:
+            self.bench.keep_codes(key, answer.codes)
+        if HeadId(layer, head) == self.bench.cursor:
+            self._changed(frozenset({"head", "examples"}))
+
+    # ---- inside
+
+    async def _stay(self) -> None:
+        host = self._host = await self._connect()
+        session = await self._find_session(host)
+        if session.session_id != self.bench.session_id:
+            self.bench.forget()
+        bench = self.bench
+        bench.session_id, bench.session_name = session.session_id, session.name
+        bench.model, bench.task = session.model, session.task
+        bench.link, bench.link_words, bench.failure = "live", "", None
+        self._ever_live, self._session = True, session.session_id
+        self._changed(ALL_PARTS)
+        watch = asyncio.create_task(self._watch_engine(host))
+        try:
+            async for entries in host.follow(session.session_id, after_seq=bench.last_seq):
+                parts = bench.fold(entries)
+                if parts:
+                    self._changed(parts)
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _find_session(self, host: Host) -> SessionRow:
+        """The one that was asked for, else the newest, else a first one with a run of its own under way."""
+        if self._session is not None:
+            return (await host.ask(ShowSession(session=self._session), Detail)).detail.session
+        sessions = (await host.ask(ListSessions(), Sessions)).sessions
+        wanted = (self._wanted_model, self._wanted_task)
+        special = wanted != (DEFAULT_MODEL, DEFAULT_TASK)
+        fitting = [row for row in sessions if not special or (row.model, row.task) == wanted]
+        if fitting:
+            await host.ask(WarmUp(), Done)
+            return fitting[0]
+        name = None if special else FIRST_SESSION
+        create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task, pairs=10)
+        session = (await host.ask(create, Session)).session
+        await host.ask(QueueRun(session=session.session_id), RunAnswer)
+        return session
+
+    async def _watch_engine(self, host: Host) -> None:
+        """Keeps the engine's state at hand: often while it loads, else when a run ended."""
+        while True:
+            try:
+                status = (await host.ask(GetStatus(), Status)).status
+            except (HeadcodeError, OSError, EOFError):
+                return
+            before = self.bench.worker
+            self.bench.worker = status
+            if before is None or before.worker_state != status.worker_state:
+                self._changed(frozenset({"header"}))
+            await asyncio.sleep(_STATUS_S if status.worker_state in ("starting", "busy") else 20 * _STATUS_S)
+
+    async def _ask(self, request: Request, want: type[M]) -> None:
+        """Sends what a key asked for; a refusal is shown, a lost host is the loop's to deal with."""
+        bench = self.bench
+        if self._host is None:
+            bench.failure = Failure(
+                family="host", name="HostGone", message="There is no host to ask.", hint="It is being looked for."
+            )
+        else:
+            bench.failure = None
+            try:
+                await self._host.ask(request, want)
+            except HostGone:
+                return
+            except HeadcodeError as error:
+                bench.failure = error.as_failure()
+            except (OSError, EOFError):
+                return
+        self._changed(frozenset({"progress", "header"}))
+
+    def _fail(self, error: HeadcodeError) -> None:
+        failure = error.as_failure()
+        self.bench.link, self.bench.failure = "failed", failure
+        self.bench.link_words = f"{failure.message} {failure.hint}".strip()
+        self.exit_code = 2 if failure.family == "input" else 4
+        self._changed(ALL_PARTS)
+
+    async def _drop(self) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            with contextlib.suppress(HeadcodeError, OSError):
+                await host.close()

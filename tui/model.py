@@ -1,0 +1,293 @@
+"""What the screen knows: a session's log folded into runs, and what the person is looking at. No widget in here."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.errors import Failure
+from engine.events import (
+    EdgesScored,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+)
+from engine.examples import Example
+from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
+from engine.results import Grade, HeadId, ModelInfo
+from engine.state import RunPicture, apply
+from sessions.log import (
+    FINAL_STATES,
+    ArrayKept,
+    ExamplesSet,
+    LogEntry,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    RunState,
+    SessionCreated,
+)
+from sessions.rows import HeadCodes, HostStatus
+from tui.view import GridView, look
+
+Part = Literal["header", "examples", "grid", "head", "progress"]
+"""The parts of the screen that are drawn again by themselves."""
+ALL_PARTS: frozenset[Part] = frozenset({"header", "examples", "grid", "head", "progress"})
+
+LinkState = Literal["connecting", "live", "lost", "failed"]
+"""failed: nothing but the person can mend it."""
+
+_CODES_KEPT = 512
+"""Heads whose codes stay at hand."""
+
+_SHOWN_IN: dict[type, frozenset[Part]] = {
+    ModelReady: frozenset({"header", "grid", "head", "progress"}),
+    ExamplesMade: frozenset({"header", "examples", "head"}),
+    Graded: frozenset({"examples"}),
+    ReferenceKnown: frozenset({"grid", "head"}),
+    Scored: frozenset({"grid", "head", "examples", "progress"}),
+    EdgesScored: frozenset(),
+    ArrayKept: frozenset({"examples", "head"}),
+    SessionCreated: frozenset({"header", "examples"}),
+    ExamplesSet: frozenset({"examples"}),
+    RunQueued: ALL_PARTS,
+    RunStarted: ALL_PARTS,
+    RunEnded: ALL_PARTS,
+    ProbeFinished: ALL_PARTS,
+}
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One run of the session as far as the log has told it."""
+
+    run_id: str
+    number: int
+    """Counted from 1 within the session: how a person names it."""
+    config: ProbeConfig
+    model: str
+    queued_us: int
+    state: RunState = "queued"
+    picture: RunPicture = RunPicture()
+    failure: Failure | None = None
+    started_us: int | None = None
+    ended_us: int | None = None
+    has_codes: bool = False
+
+    @property
+    def active(self) -> bool:
+        return self.state not in FINAL_STATES
+
+
+class Bench:
+    """The state of the workbench. Widgets read it, the link and the keys change it."""
+
+    def __init__(self, *, model: str, task: str) -> None:
+        self.model = model
+        self.task: str | None = task
+        self.session_id: str | None = None
+        self.session_name = ""
+        self.runs: list[Run] = []
+        self.last_seq = 0
+        self.saved_us: int | None = None
+        self.link: LinkState = "connecting"
+        self.failure: Failure | None = None
+        """Why the link failed, or why the newest request was refused."""
+        self.link_words = ""
+        self.worker: HostStatus | None = None
+        self.stopping: str | None = None
+        """The run that was asked to stop."""
+        self.measure: Measure = DEFAULT_MEASURE
+        self.cursor = HeadId(0, 0)
+        self.cursor_moved = False
+        """Until the person moves it, the cursor goes to the best head of each finished run."""
+        self.seed_index = 0
+        self.selected: int | None = None
+        """The example that is shown whole."""
+        self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
+        self._cuts: dict[str, int] = {}
+        self._session_examples: tuple[Example, ...] = ()
+        self._view: GridView | None = None
+
+    # ---- the log
+
+    def fold(self, entries: Iterable[LogEntry]) -> frozenset[Part]:
+        """Takes in entries not seen before; says which parts of the screen they change."""
+        parts: frozenset[Part] = frozenset()
+        for entry in entries:
+            if entry.seq <= self.last_seq and entry.session_id == self.session_id:
+                continue
+            self.last_seq, self.saved_us = entry.seq, entry.at_us
+            self._fold_one(entry)
+            parts |= _SHOWN_IN.get(type(entry.event), frozenset({"progress"}))
+        return parts | {"header"} if parts else parts
+
+    def forget(self) -> None:
+        """Before another session, or the same one from its start, is folded."""
+        self.runs.clear()
+        self.codes.clear()
+        self._cuts.clear()
+        self._session_examples = ()
+        self.last_seq, self.saved_us, self._view = 0, None, None
+
+    def _fold_one(self, entry: LogEntry) -> None:
+        event = entry.event
+        match event:
+            case SessionCreated():
+                self.session_name, self.model, self.task = event.name, event.model, event.task
+            case ExamplesSet():
+                self._session_examples = event.examples
+            case RunQueued() if entry.run_id is not None:
+                self.runs.append(
+                    Run(
+                        run_id=entry.run_id,
+                        number=len(self.runs) + 1,
+                        config=event.config,
+                        model=event.model,
+                        queued_us=entry.at_us,
+                    )
+                )
+                self.cursor_moved = False
+                self.seed_index = 0
+            case _:
+                run = self._run(entry.run_id)
+                if run is not None:
+                    self._fold_run(run, entry)
+
+    def _fold_run(self, run: Run, entry: LogEntry) -> None:
+        event = entry.event
+        match event:
+            case RunStarted():
+                run.state, run.started_us = "running", entry.at_us
+            case RunEnded():
+                run.state, run.failure, run.ended_us = event.state, event.failure, entry.at_us
+                # A stage that was under way is over, however it ended.
+                run.picture = msgspec.structs.replace(run.picture, stage=None)
+                self._settle_cursor(run)
+            case ArrayKept():
+                run.has_codes |= event.name == "codes"
+            case SessionCreated() | ExamplesSet() | RunQueued():
+                pass
+            case _:
+                run.picture = apply(run.picture, event)
+                run.has_codes |= isinstance(event, ProbeFinished)
+                if isinstance(event, Scored) and event.final:
+                    self._settle_cursor(run)
+
+    def _run(self, run_id: str | None) -> Run | None:
+        return next((run for run in reversed(self.runs) if run.run_id == run_id), None)
+
+    def _settle_cursor(self, run: Run) -> None:
+        if self.cursor_moved or run is not self.shown:
+            return
+        view = self.view()
+        if view is not None and view.order:
+            self.cursor = view.order[0]
+
+    # ---- what is shown
+
+    @property
+    def shown(self) -> Run | None:
+        """The newest run."""
+        return self.runs[-1] if self.runs else None
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        run = self.shown
+        return run.picture.examples if run is not None and run.picture.examples else self._session_examples
+
+    @property
+    def grades(self) -> tuple[Grade, ...]:
+        run = self.shown
+        return run.picture.grades if run is not None and run.picture.examples else ()
+
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """Of the shown run, else of the newest that got as far as loading one."""
+        return next((run.picture.model for run in reversed(self.runs) if run.picture.model is not None), None)
+
+    def view(self) -> GridView | None:
+        """The grid under the chosen measure and cut; None while nothing is scored."""
+        run = self.shown
+        if run is None or not run.picture.nodes:
+            return None
+        self._view = look(
+            run.picture.nodes,
+            measure=self.measure,
+            cut=self._cuts.get(run.run_id, run.config.circuit_size),
+            reference=run.picture.reference,
+            final=run.picture.nodes_final,
+            before=self._view,
+        )
+        return self._view
+
+    def shape(self) -> tuple[int, int] | None:
+        """Layers and heads of the grid; None until the model is known."""
+        run = self.shown
+        if run is not None and run.picture.nodes:
+            last = run.picture.nodes[-1]
+            return last.layer + 1, max(node.head for node in run.picture.nodes) + 1
+        info = self.model_info
+        return (info.n_layers, info.n_heads) if info is not None else None
+
+    def head_codes(self) -> HeadCodes | Failure | None:
+        """The codes of the head under the cursor, once they were fetched."""
+        key = self.codes_key()
+        return self.codes.get(key) if key is not None else None
+
+    def keep_codes(self, key: tuple[str, int, int, int], found: HeadCodes | Failure) -> None:
+        """Keeps what was fetched; the oldest make room."""
+        while len(self.codes) >= _CODES_KEPT:
+            del self.codes[next(iter(self.codes))]
+        self.codes[key] = found
+
+    def codes_key(self) -> tuple[str, int, int, int] | None:
+        """Which codes the screen wants: run, layer, head, seed. None while the run has none."""
+        run = self.shown
+        if run is None or not run.has_codes:
+            return None
+        return run.run_id, *self.cursor, self.seed
+
+    @property
+    def seed(self) -> int:
+        run = self.shown
+        return run.config.seeds[self.seed_index % len(run.config.seeds)] if run is not None else 0
+
+    # ---- what the keys change
+
+    def move_cursor(self, layers: int, heads: int) -> bool:
+        """Moves the cursor and stops at the edges; says whether it moved."""
+        return self.put_cursor(self.cursor.layer + layers, self.cursor.head + heads)
+
+    def put_cursor(self, layer: int, head: int) -> bool:
+        shape = self.shape()
+        if shape is None:
+            return False
+        place = HeadId(min(max(layer, 0), shape[0] - 1), min(max(head, 0), shape[1] - 1))
+        self.cursor_moved = True
+        moved = place != self.cursor
+        self.cursor = place
+        return moved
+
+    def walk_ranking(self, by: int) -> bool:
+        """Puts the cursor on the head that stands `by` places further down the ranking."""
+        view = self.view()
+        if view is None:
+            return False
+        rank = view.rank.get(self.cursor, 0)
+        return self.put_cursor(*view.order[min(max(rank - 1 + by, 0), len(view.order) - 1)])
+
+    def cycle_measure(self, by: int) -> None:
+        self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]
+
+    def move_cut(self, by: int) -> bool:
+        """Takes more or fewer heads into the circuit; a hundredth of a large grid at a time."""
+        run, view = self.shown, self.view()
+        if run is None or view is None:
+            return False
+        size = min(max(view.cut + by * max(1, len(view.order) // 100), 1), len(view.order))
+        self._cuts[run.run_id] = size
+        return size != view.cut

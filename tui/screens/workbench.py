@@ -1,0 +1,234 @@
+"""The one screen: examples, grid, head page, progress; side by side, or as tabs where there is no room."""
+
+import time
+from typing import ClassVar, Literal, get_args
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widget import Widget
+
+from tui.actions import ACTIONS, Action
+from tui.link import Link
+from tui.model import ALL_PARTS, Bench, Part
+from tui.themes import Depth
+from tui.widgets import examples, gridpane, headpage
+from tui.widgets.examples import Examples
+from tui.widgets.gridpane import GridPane
+from tui.widgets.headpage import HeadPage
+from tui.widgets.heatmap import HeatMap
+from tui.widgets.keyline import KeyLine
+from tui.widgets.progress import Clock, Progress
+from tui.widgets.topline import Tabs, TopLine
+
+Pane = Literal["examples", "grid", "head"]
+PANES: tuple[Pane, ...] = get_args(Pane)
+_FRAME_S = 0.1
+"""The screen is drawn at most ten times a second."""
+_REST_S = 0.12
+"""How long the cursor must rest before a head's codes are fetched."""
+
+
+def bindings() -> list[BindingType]:
+    """The table of actions as Textual wants it."""
+    return [
+        Binding(",".join(action.keys), action.call, action.title, id=action.id, tooltip=action.tooltip, show=False)
+        for action in ACTIONS
+    ]
+
+
+class Workbench(Screen[None]):
+    """Draws the bench and turns keys into changes of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings()
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (122, "-wide")]  # noqa: RUF012  # Textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = "#heatmap"
+    ALLOW_SELECT = False
+
+    def __init__(self, bench: Bench, link: Link, depth: Depth, *, clock: Clock = time.time) -> None:
+        super().__init__()
+        self.bench = bench
+        self.link = link
+        self.pane: Pane = "grid"
+        self._dirty: frozenset[Part] = frozenset()
+        self._flush_timer: Timer | None = None
+        self._rest_timer: Timer | None = None
+        self._pulse: Timer | None = None
+        self._drawn_at = 0.0
+        self.top = TopLine(bench)
+        self.tabs = Tabs(bench)
+        self.examples = Examples(bench, id="examples")
+        self.grid = GridPane(bench, depth, id="grid")
+        self.head = HeadPage(bench, id="head")
+        self.progress = Progress(bench, clock=clock, id="progress")
+        self.keyline = KeyLine(bench, self.possible)
+
+    def compose(self) -> ComposeResult:
+        yield self.top
+        yield self.tabs
+        with Horizontal(id="panes"):
+            yield self.examples
+            yield self.grid
+            yield self.head
+        yield self.progress
+        yield self.keyline
+
+    def on_mount(self) -> None:
+        self._pulse = self.set_interval(0.5, self._beat, pause=True)
+        self._titles()
+        self._show_current()
+
+    # ---- drawing
+
+    def changed(self, parts: frozenset[Part]) -> None:
+        """Parts of the bench are not what is drawn. They will be, within a tenth of a second."""
+        self._dirty |= parts
+        if self._flush_timer is None and self.is_mounted:
+            wait = max(0.0, self._drawn_at + _FRAME_S - time.monotonic())
+            self._flush_timer = self.set_timer(max(wait, 0.001), self._flush)
+
+    def _flush(self) -> None:
+        parts, self._dirty, self._flush_timer = self._dirty, frozenset(), None
+        self._drawn_at = time.monotonic()
+        if "header" in parts:
+            self.top.paint()
+        if "grid" in parts:
+            self.grid.paint()
+        if "examples" in parts:
+            self.examples.paint()
+        if "head" in parts:
+            self.head.paint()
+        self.progress.paint()
+        self.keyline.paint()
+        self._titles()
+        run = self.bench.shown
+        if self._pulse is not None:
+            (self._pulse.resume if run is not None and run.active else self._pulse.pause)()
+        if {"grid", "head", "examples"} & parts:
+            self._want_codes(0.001)
+
+    def draw_now(self, parts: frozenset[Part] = ALL_PARTS) -> None:
+        """What a key changed is drawn at once."""
+        self._dirty |= parts
+        if self._flush_timer is not None:
+            self._flush_timer.stop()
+        self._flush()
+
+    def _beat(self) -> None:
+        """Twice a second while a run is on: its seconds, and the bar of a stage without end."""
+        self.progress.paint()
+
+    def _titles(self) -> None:
+        pairs: tuple[tuple[Widget, str], ...] = (
+            (self.examples, f"1 {examples.title_words(self.bench)}"),
+            (self.grid, f"2 {gridpane.title_words(self.bench)}"),
+            (self.head, f"3 {headpage.title_words(self.bench)}"),
+        )
+        for widget, title in pairs:
+            # The titles are ours and hold no markup: counts, names of measures, a head's two numbers.
+            if widget.border_title != title:
+                widget.border_title = title
+        self.tabs.current = self.pane
+        self.tabs.paint()
+
+    def _show_current(self) -> None:
+        for name, widget in zip(PANES, (self.examples, self.grid, self.head), strict=True):
+            widget.set_class(name == self.pane, "-current")
+
+    def _cursor_moved(self) -> None:
+        self.grid.paint_cursor()
+        self.head.paint()
+        self.examples.paint()
+        self._titles()
+        self._want_codes(_REST_S)
+
+    def _want_codes(self, after: float) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.stop()
+        key = self.bench.codes_key()
+        if key is None or key in self.bench.codes:
+            return
+        self._rest_timer = self.set_timer(after, self._fetch_codes)
+
+    def _fetch_codes(self) -> None:
+        self.run_worker(self.link.fetch_codes(), group="codes", exclusive=True, exit_on_error=True)
+
+    # ---- what can be done now
+
+    def possible(self, action: Action) -> bool:
+        """Whether an action would do something."""
+        bench = self.bench
+        run = bench.shown
+        if action.id == "run":
+            return bench.link in ("live", "failed") and (run is None or not run.active)
+        if action.id == "stop":
+            return bench.link == "live" and run is not None and run.active
+        if action.id == "seed":
+            return run is not None and len(run.config.seeds) > 1
+        if action.id.startswith(("cut", "ranking")):
+            return run is not None and bool(run.picture.nodes)
+        return True
+
+    # ---- actions, one for each id of the table
+
+    def action_run(self) -> None:
+        run = self.bench.shown
+        if self.bench.link == "live" and (run is None or not run.active):
+            self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
+
+    def action_stop(self) -> None:
+        self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
+
+    def action_measure(self, by: int) -> None:
+        self.bench.cycle_measure(by)
+        self.draw_now(frozenset({"grid", "head"}))
+
+    def action_cut(self, by: int) -> None:
+        if self.bench.move_cut(by):
+            self.draw_now(frozenset({"grid", "head"}))
+
+    def action_seed(self) -> None:
+        self.bench.seed_index += 1
+        self.draw_now(frozenset({"head", "examples"}))
+
+    def action_ranking(self, by: int) -> None:
+        if self.bench.walk_ranking(by):
+            self._cursor_moved()
+
+    def action_move(self, layers: int, heads: int) -> None:
+        if self.bench.move_cursor(layers, heads):
+            self._cursor_moved()
+
+    def action_next_pane(self, by: int) -> None:
+        self.action_show_pane(PANES[(PANES.index(self.pane) + by) % len(PANES)])
+
+    def action_show_pane(self, pane: Pane) -> None:
+        self.pane = pane
+        self._show_current()
+        self._titles()
+        {"examples": self.examples, "grid": self.grid.heatmap, "head": self.head}[pane].focus(scroll_visible=False)
+
+    # ---- happenings
+
+    @on(HeatMap.Pointed)
+    def _point(self, message: HeatMap.Pointed) -> None:
+        if self.bench.put_cursor(*message.head):
+            self._cursor_moved()
+
+    @on(Tabs.Picked)
+    def _pick(self, message: Tabs.Picked) -> None:
+        for name in PANES:
+            if name == message.pane:
+                self.action_show_pane(name)
+
+    def on_descendant_focus(self) -> None:
+        """A click puts the focus too: the pane follows it."""
+        for name, widget in zip(PANES, (self.examples, self.grid, self.head), strict=True):
+            if self.focused is not None and widget in self.focused.ancestors_with_self and self.pane != name:
+                self.pane = name
+                self._show_current()
+                self._titles()

@@ -1,0 +1,91 @@
+"""One grid as it is looked at: measure, ranking, cut and how well that finds the known circuit."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.measures import Measure, loudness, value_of
+from engine.ranking import agreement, default_circuit_size, ranked, strength
+from engine.results import Agreement, HeadId, HeadScores, Reference
+
+
+class GridView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a grid, a ranking and a cut line show; made whole so that they cannot disagree."""
+
+    nodes: Sequence[HeadScores]
+    measure: Measure
+    final: bool
+    """False: training goes on and the scores will change."""
+    by_head: dict[HeadId, HeadScores]
+    values: dict[HeadId, float | None]
+    loud: dict[HeadId, float | None]
+    """Where each value stands between silence (0) and the loudest (1)."""
+    top: float
+    """The value that is drawn loudest."""
+    order: list[HeadId]
+    """Best first."""
+    rank: dict[HeadId, int]
+    """Counted from 1."""
+    cut: int
+    """Heads taken into the circuit."""
+    circuit: frozenset[HeadId]
+    known: frozenset[HeadId]
+    reference: Reference | None
+    agreement: Agreement | None
+    """None where no circuit is known for this model and task."""
+
+
+def look(
+    nodes: Sequence[HeadScores],
+    *,
+    measure: Measure,
+    cut: int | None,
+    reference: Reference | None,
+    final: bool,
+    before: GridView | None = None,
+) -> GridView:
+    """The view of these scores. `before` is the last one: what has not changed is taken from it."""
+    size = min(default_circuit_size(len(nodes)) if cut is None else max(cut, 1), len(nodes))
+    if before is not None and before.nodes is nodes and before.measure is measure and before.reference is reference:
+        return before if before.cut == size else _cut(before, size)
+    by_head = {node.id: node for node in nodes}
+    values = {head: _finite(value_of(node, measure)) for head, node in by_head.items()}
+    present = [value for value in values.values() if value is not None]
+    top = measure.ceiling
+    if top is None:
+        top = max(present, default=measure.floor) if measure.high_speaks else min(present, default=measure.floor)
+    order = [node.id for node in ranked(nodes, measure)]
+    known = frozenset(HeadId(*head) for head in reference.heads) if reference is not None else frozenset()
+    view = GridView(
+        nodes=nodes,
+        measure=measure,
+        final=final,
+        by_head=by_head,
+        values=values,
+        loud={head: loudness(value, measure, top) for head, value in values.items()},
+        top=top,
+        order=order,
+        rank={head: place for place, head in enumerate(order, start=1)},
+        cut=size,
+        circuit=frozenset(),
+        known=known,
+        reference=reference,
+        agreement=agreement(nodes, (), known, measure) if reference is not None else None,
+    )
+    return _cut(view, size)
+
+
+def _cut(view: GridView, size: int) -> GridView:
+    taken = [head for head in view.order[:size] if strength(view.by_head[head], view.measure) > -math.inf]
+    circuit = frozenset(taken)
+    held = view.agreement
+    if held is not None:
+        # The AUC is the measure's alone; only precision and recall follow the cut.
+        now = agreement((), circuit, view.known, view.measure)
+        held = Agreement(auc=held.auc, precision=now.precision, recall=now.recall)
+    return msgspec.structs.replace(view, cut=size, circuit=circuit, agreement=held)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,185 @@
+"""The examples: two lines each, the end of the prompt, what is expected, and what the model makes of it."""
+
+from rich.cells import cell_len
+from textual import events
+from textual.geometry import Region, Size
+from textual.strip import Strip
+
+from engine.errors import Failure
+from engine.examples import Example
+from engine.results import NO_CODE, Grade
+from tui.model import Bench
+from tui.text import clean
+from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
+from tui.widgets.painted import PaintedScroll
+
+VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
+_MOST_LINES = 8
+"""Of a prompt that is shown whole."""
+
+
+class Examples(PaintedScroll):
+    """A list; the chosen example opens to its whole prompt and everything the model says about it."""
+
+    BINDINGS = [  # noqa: RUF012  # Textual declares it so
+        ("up", "choose(-1)", "Example above"),
+        ("down", "choose(1)", "Example below"),
+        ("pageup", "choose(-8)", "Eight up"),
+        ("pagedown", "choose(8)", "Eight down"),
+        ("home", "choose(-1000000)", "First example"),
+        ("end", "choose(1000000)", "Last example"),
+        ("enter", "choose(0)", "Open or close"),
+        ("escape", "close", "Close the example"),
+    ]
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self._starts: list[tuple[int, int]] = []
+        """First line of every example, and its index."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        bench = self.bench
+        self._starts = []
+        if not bench.examples:
+            return [self.line().strip(), self.line().add(f"  {waiting_words(bench)}", "dim").strip()]
+        grades = {grade.index: grade for grade in bench.grades}
+        codes = bench.head_codes()
+        numbers = codes.codes if codes is not None and not isinstance(codes, Failure) else ()
+        only = only_positive(numbers, bench.examples)
+        found: list[Strip] = []
+        for index, example in enumerate(bench.examples):
+            self._starts.append((len(found), index))
+            code = numbers[index] if index < len(numbers) else None
+            lines = self._entry(index, example, grades.get(index), width, code, code in only)
+            found.extend(line.strip() for line in lines)
+        return found
+
+    def _entry(
+        self, index: int, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool
+    ) -> list[Line]:
+        chosen = index == self.bench.selected
+        sign, ink = ("+", "positive") if example.positive else ("-", "negative")
+        expected = fit(answer_words(example), max(width // 3, 6))
+        lines = []
+        tail = cell_len(expected) + 3 if expected else 0
+        if chosen:
+            for row, text in enumerate(wrapped(example.prompt, width - 4, _MOST_LINES)):
+                lines.append(self.line().add(f" {sign} " if row == 0 else "   ", ink).add(text, "strong"))
+            if expected:
+                foils = " | ".join(clean(foil) for foil in example.foils[:8])
+                line = self.line().add("   → ", "faint").add(expected, "accent")
+                if foils:
+                    line.add(fit(f"  not {foils}", max(width - line.width - 1, 0)), "dim")
+                lines.append(line)
+        else:
+            prompt = fit_end(one_line(example.prompt), width - 4 - tail)
+            line = self.line().add(f" {sign} ", ink).add(prompt, "text" if example.enabled else "faint")
+            if expected:
+                line.add(" → ", "faint").add(expected, "accent")
+            lines.append(line)
+        lines.append(self._verdict(example, grade, width, code, alone))
+        if chosen and grade is not None:
+            lines.extend(self._details(grade, width))
+        return lines
+
+    def _verdict(self, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool) -> Line:
+        line = self.line().add("   ")
+        right = "" if code is None else ("silent" if code == NO_CODE else f"code {code}") + (" only+" if alone else "")
+        if not example.enabled:
+            line.add("left out", "faint")
+        elif grade is None:
+            line.add("not graded yet", "faint")
+        else:
+            glyph, ink = VERDICTS[grade.verdict]
+            if grade.probability is not None:
+                line.add("p ", "faint").add(f"{number(grade.probability, 4):<4} ", "dim")
+            line.add(f"{glyph} {grade.verdict}", ink)
+            room = width - line.width - len(right) - 3
+            if grade.verdict != "ok" and room > 6 and grade.reason:
+                line.add(fit(f": {clean(grade.reason)}", room), "dim")
+        if right and line.width + len(right) + 2 <= width:
+            line.to(width - len(right) - 1).add(right, "accent" if alone else "faint")
+        return line
+
+    def _details(self, grade: Grade, width: int) -> list[Line]:
+        texts = [clean(grade.reason)] if grade.reason else []
+        if grade.rank is not None:
+            says = f"rank {grade.rank}"
+            if grade.says:
+                says += f", the model says {clean(grade.says)} p {number(grade.says_probability, 4)}"
+            texts.append(says)
+        lengths = {True: ", as many as its pair", False: ", not as many as its pair", None: ""}[grade.equal_length]
+        texts.append(f"{grade.n_tokens} tokens{lengths}")
+        return [self.line().add("   ").add(row, "dim") for text in texts for row in wrapped(text, width - 4, 3)]
+
+    # ---- choosing
+
+    def action_choose(self, by: int) -> None:
+        """Opens the example `by` further on; 0 opens or closes the one at hand."""
+        count = len(self.bench.examples)
+        if not count:
+            return
+        now = self.bench.selected
+        if by == 0 and now is not None:
+            self.action_close()
+            return
+        self.open_example(0 if now is None else min(max(now + by, 0), count - 1))
+
+    def action_close(self) -> None:
+        self.bench.selected = None
+        self.paint()
+
+    def open_example(self, index: int) -> None:
+        self.bench.selected = index
+        self.paint()
+        starts = [line for line, _ in self._starts]
+        end = starts[index + 1] if index + 1 < len(starts) else len(self._strips)
+        self.scroll_to_region(Region(0, starts[index], self.size.width, end - starts[index]), animate=False, force=True)
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        if place is None:
+            return
+        row = place.y + self.scroll_offset.y
+        under = [index for line, index in self._starts if line <= row < len(self._strips)]
+        if under:
+            if under[-1] == self.bench.selected:
+                self.action_close()
+            else:
+                self.open_example(under[-1])
+
+
+def answer_words(example: Example) -> str:
+    """The expected tokens as one cleaned text; a long set by its first and its size."""
+    if not example.expected:
+        return ""
+    words = [clean(text).strip() or repr(text) for text in example.expected[:3]]
+    return ", ".join(words) if len(example.expected) <= 3 else f"{words[0]}, {words[1]} … ({len(example.expected)})"
+
+
+def waiting_words(bench: Bench) -> str:
+    """Why there are no examples yet."""
+    run = bench.shown
+    if bench.link == "connecting":
+        return "Looking for the host …"
+    if run is not None and run.active:
+        return "They are made when the model is there …"
+    return "None yet. r makes them and runs."
+
+
+def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:
+    """The codes that positives carry and no negative does."""
+    sides: dict[bool, set[int]] = {True: set(), False: set()}
+    for code, example in zip(codes, examples, strict=False):
+        if code != NO_CODE:
+            sides[example.positive].add(code)
+    return frozenset(sides[True] - sides[False])
+
+
+def title_words(bench: Bench) -> str:
+    """The pane's title: how many on both sides, and how they stand."""
+    positive = sum(example.positive for example in bench.examples)
+    words = f"Examples {positive} + {len(bench.examples) - positive}" if bench.examples else "Examples"
+    counts = {name: sum(grade.verdict == name for grade in bench.grades) for name in ("weak", "broken")}
+    return words + "".join(f"  {VERDICTS[name][0]} {count} {name}" for name, count in counts.items() if count)

@@ -1,0 +1,208 @@
+"""The middle of the screen: what is measured, the grid, its scale, the cut, and the ranking where there is room."""
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.geometry import Size
+from textual.strip import Strip
+
+from tui.model import Bench
+from tui.text import clean
+from tui.themes import LEVELS, Depth
+from tui.view import GridView
+from tui.widgets.heat import KNOWN, SHADES, palette
+from tui.widgets.heatmap import HeatMap
+from tui.widgets.ink import Line, bar, fit, number
+from tui.widgets.painted import Painted, PaintedScroll
+
+_RANKING_LEAST = 5
+"""Lines below which the ranking is not worth its room."""
+
+
+class Meaning(Painted):
+    """What the colours mean, in words."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        measure, view = self.bench.measure, self.bench.view()
+        first = self.line().add(" ").add(fit(measure.meaning, width - 2), "dim")
+        second = self.line().add(" ")
+        if view is None:
+            second.add(empty_words(self.bench), "second" if self.bench.shown is not None else "dim")
+        elif not view.final:
+            running = self.bench.shown is not None and self.bench.shown.active
+            words = (
+                "provisional ~ training goes on" if running else "provisional ~ the run ended before its last scores"
+            )
+            second.add(fit(words, width - 2), "second")
+        else:
+            loud = "high" if measure.high_speaks else "low"
+            second.add(fit(f"{loud} values speak for a head", width - 2), "faint")
+        return [first.strip(), second.strip()]
+
+
+class Scale(Painted):
+    """Under the grid: the value under the cursor, the colour scale, the cut and the known circuit."""
+
+    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.depth = depth
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        view = self.bench.view()
+        if view is None:
+            return []
+        return [self._under_cursor(view), self._scale(view, width), *self._cut(view, width)]
+
+    def _under_cursor(self, view: GridView) -> Strip:
+        head = self.bench.cursor
+        line = self.line().add(f" {head} ", "strong")
+        value = view.values.get(head)
+        line.add(f"{view.measure.title} ", "dim").add(number(value), "strong")
+        if head in view.rank:
+            line.add(f"  rank {view.rank[head]} of {len(view.order)}", "dim")
+        if head in view.circuit:
+            line.add("  in the circuit", "second")
+        if head in view.known:
+            line.add(f"  {KNOWN} known", "accent")
+        return line.strip()
+
+    def _scale(self, view: GridView, width: int) -> Strip:
+        line = self.line().add(f" {number(view.measure.floor, 4)} ", "dim")
+        room = max(min(24, width - 44), 8)
+        colours = palette(dark=self.app.current_theme.dark, depth=self.depth, faded=not view.final)
+        for column in range(room):
+            level = column * (LEVELS - 1) // (room - 1)
+            if colours.shaded:
+                line.add_styled(SHADES[column * (len(SHADES) - 1) // (room - 1)], colours.cells[level])
+            else:
+                line.add_styled(" ", colours.cells[level])
+        line.add(f" {number(view.top, 6)}", "dim")
+        if line.width + 22 <= width:
+            line.add("   [ ] ", "strong").add("circuit", "dim")
+        if view.known and line.width + 10 <= width:
+            line.add(f"  {KNOWN} ", "strong").add("known", "dim")
+        return line.strip()
+
+    def _cut(self, view: GridView, width: int) -> list[Strip]:
+        room = max(min(24, width - 50), 8)
+        done = min(room, max(1, round(view.cut / len(view.order) * room)))
+        line = self.line().add(" cut ", "dim").add("[", "faint").add("=" * done, "second").add("|", "strong")
+        line.add("-" * (room - done), "faint").add("]", "faint").add(f" {len(view.circuit)} heads", "text")
+        held = view.agreement
+        if held is None:
+            return [line.strip(), self.line().add(" no known circuit for this model and task", "faint").strip()]
+        second = self.line()
+        out = line if width - line.width > 42 else second
+        for name, value in (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)):
+            out.add(f"  {name} " if out.width else f" {name} ", "dim").add(number(value, 4), "strong")
+        if out is second:
+            return [line.strip(), second.strip()]
+        assert view.reference is not None
+        second.add(fit(f" {KNOWN} {clean(view.reference.name)}: {clean(view.reference.source)}", width - 1), "faint")
+        return [line.strip(), second.strip()]
+
+
+class Ranking(PaintedScroll):
+    """The heads by the measure, best first; where the circuit ends there is a line."""
+
+    can_focus = False
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width, height = size
+        view = self.bench.view()
+        if view is None or height < _RANKING_LEAST - 1:
+            return []
+        return [self._row(view, place, width).strip() for place in range(self._first(view, height), len(view.order))][
+            :height
+        ]
+
+    def _first(self, view: GridView, height: int) -> int:
+        """The place of the first line: the best head, or further down to keep the cursor in sight."""
+        rank = view.rank.get(self.bench.cursor, 1) - 1
+        self._top = max(0, min(rank - height + 2, len(view.order) - height))
+        return self._top
+
+    def _row(self, view: GridView, place: int, width: int) -> Line:
+        head = view.order[place]
+        chosen = head == self.bench.cursor
+        inside = head in view.circuit
+        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
+        line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
+        line.add(f"{number(view.values[head]):>6} ", "text" if inside else "dim")
+        room = max(min(width - 48, 32), 4)
+        filled, rest = bar(view.loud[head] or 0.0, room)
+        line.add(filled, "accent" if inside else "faint").add(rest, "faint")
+        line.add(" [ ] " if inside else "     ", "second").add(KNOWN if head in view.known else " ", "accent")
+        node = view.by_head[head]
+        tail = f"  q {number(node.q_value, 4):<4}  stable {number(node.stability, 4)}"
+        return line.add(tail if line.width + len(tail) <= width else "", "dim")
+
+    def on_click(self, event: events.Click) -> None:
+        view, place = self.bench.view(), event.get_content_offset(self)
+        if view is not None and place is not None and self._top + place.y < len(view.order):
+            self.post_message(HeatMap.Pointed(view.order[self._top + place.y]))
+
+
+class GridPane(Vertical):
+    """Shares its height between the grid, which comes first, and the ranking."""
+
+    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.bench = bench
+        self.meaning = Meaning(bench, id="meaning")
+        self.heatmap = HeatMap(bench, depth, id="heatmap")
+        self.scale = Scale(bench, depth, id="scale")
+        self.ranking = Ranking(bench, id="ranking")
+
+    def compose(self) -> ComposeResult:
+        yield self.meaning
+        yield self.heatmap
+        yield self.scale
+        yield self.ranking
+
+    def paint(self) -> None:
+        """Everything that hangs on the scores, the measure or the cut."""
+        self._share()
+        self.meaning.paint()
+        self.heatmap.paint()
+        self.scale.paint()
+        self.ranking.paint()
+
+    def paint_cursor(self) -> None:
+        """What hangs on the cursor alone."""
+        self.heatmap.move_cursor()
+        self.scale.paint()
+        self.ranking.paint()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._share()
+
+    def _share(self) -> None:
+        room = self.size.height - 6
+        if room <= 0 or not self.size.width:
+            return
+        rows = self.heatmap.rows_wanted(room)
+        if self.bench.shape() is not None and room - rows < _RANKING_LEAST:
+            rows = room
+        self.heatmap.styles.height = rows
+
+
+def title_words(bench: Bench) -> str:
+    """The pane's title."""
+    run = bench.shown
+    words = f"Heads: {bench.measure.title}"
+    return f"{words} · run {run.number}" if run is not None and run.number > 1 else words
+
+
+def empty_words(bench: Bench) -> str:
+    """Why there is no grid yet."""
+    run = bench.shown
+    if run is None:
+        return "No run yet: r runs the probe." if bench.link == "live" else ""
+    if run.active:
+        return "The first scores come while the SAE trains."
+    return {"stopped": "Stopped before the first scores.", "failed": "No scores: the run failed."}.get(
+        run.state, "This run has no scores."
+    )

@@ -1,0 +1,159 @@
+"""The page of the head under the cursor: every measure, and its codes with the prompts that carry them."""
+
+from itertools import zip_longest
+
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.errors import Failure
+from engine.examples import Example
+from engine.measures import MEASURES, Measure, loudness, value_of
+from engine.results import NO_CODE, HeadScores
+from sessions.rows import HeadCodes
+from tui.model import Bench, Run
+from tui.text import clean
+from tui.view import GridView
+from tui.widgets.examples import answer_words
+from tui.widgets.heat import KNOWN
+from tui.widgets.ink import Line, bar, fit, fit_end, number, one_line, wrapped
+from tui.widgets.painted import PaintedScroll
+
+_TWO_COLUMNS = 76
+_PROMPTS_OF_UNIQUE = 6
+_PROMPTS_OF_SHARED = 2
+_NAME_WIDTH = 24
+
+
+class HeadPage(PaintedScroll):
+    """Read only; scrolls with the arrows while it has the focus."""
+
+    BINDINGS = [  # noqa: RUF012  # Textual declares it so
+        ("up", "scroll_up", "Up"),
+        ("down", "scroll_down", "Down"),
+        ("pageup", "page_up", "Page up"),
+        ("pagedown", "page_down", "Page down"),
+        ("home", "scroll_home", "To the top"),
+        ("end", "scroll_end", "To the end"),
+    ]
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        bench = self.bench
+        view, run = bench.view(), bench.shown
+        node = view.by_head.get(bench.cursor) if view is not None else None
+        if view is None or node is None or run is None:
+            words = "Nothing to tell before the first scores." if bench.link == "live" else ""
+            return [self.line().strip(), self.line().add(f" {words}", "dim").strip()]
+        if width >= _TWO_COLUMNS:
+            left_width = 42
+            left = self._measures(view, node, run, left_width)
+            right = self._codes(run, width - left_width - 2)
+            return [self._beside(a, b, left_width) for a, b in zip_longest(left, right)]
+        return [
+            line.strip() for line in [*self._measures(view, node, run, width), self.line(), *self._codes(run, width)]
+        ]
+
+    def _beside(self, left: Line | None, right: Line | None, width: int) -> Strip:
+        first = (left or self.line()).to(width).add("│ ", "groove").strip()
+        return Strip.join([first, right.strip()]) if right is not None else first
+
+    # ---- measures
+
+    def _measures(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+        lines = [self._standing(view, node)]
+        lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if not measure.baseline)
+        lines.append(
+            self.line().add("   silent on ", "dim").add(f"{node.silent:.0%}", "text").add(" of examples", "dim")
+        )
+        lines.append(self.line().add(" without an SAE ", "faint").to(width - 1, "┄", "groove"))
+        lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
+        return lines
+
+    def _standing(self, view: GridView, node: HeadScores) -> Line:
+        line = (
+            self.line().add(" rank ", "dim").add(str(view.rank[node.id]), "strong").add(f" of {len(view.order)}", "dim")
+        )
+        if node.id in view.circuit:
+            line.add("  in the circuit", "second")
+        if node.id in view.known:
+            line.add(f"  {KNOWN} known", "accent")
+        return line
+
+    def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: Run, width: int) -> Line:
+        on = measure is view.measure
+        value = value_of(node, measure)
+        name = measure.title.removesuffix(" (no SAE)")
+        line = self.line().add(" ▸ " if on else "   ", "accent").add(fit(name, _NAME_WIDTH), "strong" if on else "dim")
+        line.to(min(_NAME_WIDTH, width - 16)).add(f"{number(value):>6} ", "strong" if on else "text")
+        if measure.id == "stability":
+            seeds = len(run.config.seeds)
+            words = f" {round((value or 0) * seeds)} of {seeds} seeds"
+            return line.add(words if line.width + len(words) <= width else "", "dim")
+        room = min(width - line.width - 2, 12)
+        if value is not None and room >= 4:
+            loud = loudness(value, measure, view.top if on else _largest(view, measure)) or 0.0
+            filled, rest = bar(loud, room)
+            line.add(filled, "accent" if on else "faint").add(rest, "faint")
+        return line
+
+    # ---- codes
+
+    def _codes(self, run: Run, width: int) -> list[Line]:
+        bench = self.bench
+        codes = bench.head_codes()
+        title = self.line().add(" codes", "strong").add(f"  seed {bench.seed}", "dim")
+        if len(run.config.seeds) > 1:
+            title.add(" · s next", "faint")
+        if isinstance(codes, HeadCodes):
+            return [title, *self._table(codes, bench.examples, width)]
+        if isinstance(codes, Failure):
+            return [title, *(self.line().add(" ").add(row, "dim") for row in wrapped(codes.message, width - 2, 4))]
+        words = "…" if run.has_codes else ("They come when training is over." if run.active else "This run kept none.")
+        return [title, self.line().add(f" {words}", "dim")]
+
+    def _table(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
+        carriers: dict[int, list[int]] = {}
+        for index, code in enumerate(codes.codes[: len(examples)]):
+            carriers.setdefault(code, []).append(index)
+        rows = [
+            (code, carried, sum(examples[index].positive for index in carried)) for code, carried in carriers.items()
+        ]
+        # What only the positives say comes first, then what only the negatives say, then what both do.
+        rows.sort(key=lambda row: (row[0] == NO_CODE, _kind(row[2], len(row[1])), -len(row[1]), row[0]))
+        lines = [self.line().add("   code    +    -", "dim")]
+        for code, carried, positive in rows:
+            negative = len(carried) - positive
+            kind = 2 if code == NO_CODE else _kind(positive, len(carried))
+            name = "silent" if code == NO_CODE else str(code)
+            line = self.line().add(f" {name:>6}", "strong" if kind < 2 else "text")
+            line.add(f"{positive:>5}", "positive" if positive else "faint")
+            line.add(f"{negative:>5}", "negative" if negative else "faint")
+            line.add(("  only +", "  only -", "")[kind], ("positive", "negative", "dim")[kind])
+            lines.append(line)
+            most = _PROMPTS_OF_UNIQUE if kind < 2 else _PROMPTS_OF_SHARED
+            lines.extend(self._prompt(examples[index], width) for index in carried[:most])
+            if len(carried) > most:
+                lines.append(self.line().add(f"        and {len(carried) - most} more", "faint"))
+        return lines
+
+    def _prompt(self, example: Example, width: int) -> Line:
+        sign, ink = ("+", "positive") if example.positive else ("-", "negative")
+        expected = fit(answer_words(example), max(width // 4, 5))
+        room = width - 10 - (len(expected) + 3 if expected else 0)
+        line = self.line().add(f"      {sign} ", ink).add(fit_end(one_line(example.prompt), room), "dim")
+        return line.add(" → ", "faint").add(expected, "dim") if expected else line
+
+
+def _kind(positive: int, count: int) -> int:
+    """0: only positives carry it; 1: only negatives; 2: both."""
+    return 0 if positive == count else (1 if positive == 0 else 2)
+
+
+def _largest(view: GridView, measure: Measure) -> float:
+    values = [value for node in view.nodes if (value := value_of(node, measure)) is not None]
+    return max(values, default=measure.floor) if measure.high_speaks else min(values, default=measure.floor)
+
+
+def title_words(bench: Bench) -> str:
+    """The pane's title."""
+    return f"Head {clean(str(bench.cursor))}" if bench.shape() is not None else "Head"

@@ -1,0 +1,168 @@
+"""How one cell of the grid looks: its size, its colours, its signs. No widget, so that it can be tried out alone."""
+
+from functools import lru_cache
+
+import msgspec
+from rich.cells import cell_len
+from rich.color import Color
+from rich.style import Style
+
+from tui.themes import LEVELS, Depth, Rgb, heat, reads_dark_on
+from tui.widgets.ink import number
+
+KNOWN = "◆"
+SILENT = "·"
+SHADES = " ░▒▓█"
+
+
+class CellSize(msgspec.Struct, frozen=True):
+    """How many columns and rows one head gets."""
+
+    width: int
+    height: int
+
+
+def cell_size(room_width: int, room_height: int, n_layers: int, n_heads: int) -> CellSize:
+    """The largest cells for which the whole grid fits; two columns by one row where nothing does."""
+    width = min(max(room_width // max(n_heads, 1), 2), 7)
+    height = min(max(room_height // max(n_layers, 1), 1), 3)
+    if width < 4:
+        height = 1
+    elif width < 6:
+        height = min(height, 2)
+    return CellSize(width, height)
+
+
+def level_of(loud: float | None) -> int:
+    """The step of the colour map; -1 where there is no value. Only what is silent gets step 0."""
+    if loud is None:
+        return -1
+    return 0 if loud <= 0 else max(1, round(loud * (LEVELS - 1)))
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What is to be said about a cell besides its value."""
+
+    circuit: bool = False
+    known: bool = False
+    cursor: bool = False
+
+
+PLAIN = Mark()
+
+
+@lru_cache(maxsize=16_384)
+def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) -> tuple[tuple[str, str, str], ...]:
+    """The signs of a cell, row by row, as (left edge, middle, right edge).
+
+    `value` is the number where it should stand; `shaded` fills the cell with a shade, for terminals without colours.
+    """
+    inner = size.width - 2
+    fill = SHADES[_shade(level)] if shaded else " "
+    if size.height == 1:
+        return (_single_row(value, level, size, mark, fill),)
+    rows = []
+    middle = (size.height - 1) // 2
+    for row in range(size.height):
+        left, sign, right = _frame(row, size.height, mark)
+        if row == middle and sign == " ":
+            body = _centred(value, inner, fill)
+        else:
+            body = (fill if sign == " " else sign) * inner
+        if mark.known and row == (size.height - 1 if size.height == 2 else 0):
+            body = body[:-1] + KNOWN
+        rows.append((left if left != " " else fill, body, right if right != " " else fill))
+    return tuple(rows)
+
+
+def _single_row(value: str, level: int, size: CellSize, mark: Mark, fill: str) -> tuple[str, str, str]:
+    left, right = ("[", "]") if mark.circuit else (fill, fill)
+    if size.width == 2:
+        if mark.known:
+            return (left, "", KNOWN)
+        if not mark.circuit and level < 1:
+            return (fill, "", SILENT if level == 0 else " ")
+        return (left, "", right)
+    inner = size.width - 2
+    if mark.known and inner >= 2 and cell_len(value) < inner:
+        return (left, _centred(value, inner - 1, fill) + KNOWN, right)
+    if mark.known:
+        return (left, KNOWN.center(inner, fill), right)
+    return (left, _centred(value, inner, fill), right)
+
+
+def _frame(row: int, height: int, mark: Mark) -> tuple[str, str, str]:
+    """Heavy for the cursor, light and closed for the circuit; the cursor on a head outside it has corners alone."""
+    if not (mark.cursor or mark.circuit):
+        return " ", " ", " "
+    corners = ("┏┓", "┗┛") if mark.cursor else ("╭╮", "╰╯")
+    along, beside = ("━", "┃") if mark.cursor else ("─", "│")
+    closed = mark.circuit and height > 2
+    if row == 0:
+        return corners[0][0], along if closed else " ", corners[0][1]
+    if row == height - 1:
+        return corners[1][0], along if closed else " ", corners[1][1]
+    return (beside, " ", beside) if closed else (" ", " ", " ")
+
+
+def _centred(value: str, width: int, fill: str) -> str:
+    length = cell_len(value)
+    if not length or length > width:
+        return fill * width
+    pad = width - length
+    left = (pad + 1) // 2
+    if fill != " " and pad >= 2:
+        # A blank on both sides keeps the number legible inside a shade.
+        return fill * (left - 1) + f" {value} " + fill * (pad - left - 1)
+    return fill * left + value + fill * (pad - left)
+
+
+def value_text(value: float | None, level: int, width: int) -> str:
+    """The number as it stands in a cell: a point for silence, nothing where it does not fit."""
+    if level < 0:
+        return "" if value is None else "?"
+    if level == 0 and value == 0:
+        return SILENT
+    text = number(value, max(width - 2, 1))
+    return text if len(text) <= width - 2 else ""
+
+
+def _shade(level: int) -> int:
+    return 0 if level <= 0 else min(len(SHADES) - 1, 1 + level * (len(SHADES) - 1) // LEVELS)
+
+
+class Palette(msgspec.Struct, frozen=True):
+    """The styles of all cells for one theme and one kind of terminal."""
+
+    cells: tuple[Style, ...]
+    """By level; the last one is for level -1, a head without a value."""
+    cursors: tuple[Style, ...]
+    shaded: bool
+
+
+@lru_cache(maxsize=32)
+def palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
+    """Colours on the ground where the terminal has enough of them, else shades of signs."""
+    if depth in ("16", "none"):
+        shade = Style(dim=True) if faded else Style()
+        cells = tuple(
+            shade + Style(bold=level > LEVELS * 3 // 4, color="cyan" if depth == "16" and level > 0 else None)
+            for level in (*range(LEVELS), -1)
+        )
+        return Palette(cells, tuple(Style(reverse=True, bold=True) for _ in cells), shaded=True)
+    colours = heat(dark=dark, faded=faded)
+    bright: Rgb = (0xFF, 0xFF, 0xFF)
+    black: Rgb = (0x0A, 0x0D, 0x12)
+    quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
+    cells_, cursors = [], []
+    for level in (*range(LEVELS), -1):
+        ground = colours[max(level, 0)]
+        readable = black if reads_dark_on(ground) else bright
+        ink = quiet_ink if level < 1 else readable
+        cells_.append(_style(ink, ground))
+        cursors.append(_style(readable, ground, bold=True))
+    return Palette(tuple(cells_), tuple(cursors), shaded=False)
+
+
+def _style(ink: Rgb, ground: Rgb, *, bold: bool = False) -> Style:
+    return Style.from_color(Color.from_rgb(*ink), Color.from_rgb(*ground)) + Style(bold=bold)

@@ -1,0 +1,248 @@
+"""The grid: layers down, heads across, every value a colour or a shade. Scrolls where it does not fit."""
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from engine.results import HeadId
+from tui.model import Bench
+from tui.themes import Depth
+from tui.view import GridView
+from tui.widgets.heat import PLAIN, CellSize, Mark, Palette, cell_rows, cell_size, level_of, palette, value_text
+from tui.widgets.ink import INKS
+
+
+class HeatMap(ScrollView, inherit_bindings=False):
+    """Draws the bench's view. The first row and the first columns stay in sight when the rest scrolls."""
+
+    COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012  # Textual declares it so
+    ALLOW_SELECT = False
+
+    class Pointed(Message):
+        """The mouse picked a head."""
+
+        def __init__(self, head: HeadId) -> None:
+            super().__init__()
+            self.head = head
+
+    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.bench = bench
+        self.depth = depth
+        self.cell = CellSize(2, 1)
+        self._view: GridView | None = None
+        self._shape = (0, 0)
+        self._drawn_cursor = HeadId(0, 0)
+        self._levels: dict[HeadId, tuple[int, str]] = {}
+
+    # ---- what to draw
+
+    def rows_wanted(self, room: int) -> int:
+        """Rows the whole grid would like to have, at most `room`."""
+        shape = self.bench.shape()
+        if shape is None:
+            return min(room, 12)
+        size = cell_size(self.size.width - self._label_width(shape), room - 1, *shape)
+        return min(room, 1 + shape[0] * size.height)
+
+    def paint(self) -> None:
+        """Takes in a new view, measure or cut."""
+        view, shape = self.bench.view(), self.bench.shape() or (0, 0)
+        if view is not None and view is self._view and shape == self._shape:
+            self.move_cursor()
+            return
+        self._view, self._shape = view, shape
+        self._fit()
+        self._drawn_cursor = self.bench.cursor
+        self._show_cursor()
+        self.refresh()
+
+    def move_cursor(self) -> None:
+        """Draws the cell the cursor left and the one it came to, with their labels."""
+        old, new = self._drawn_cursor, self.bench.cursor
+        if old == new:
+            return
+        self._drawn_cursor = new
+        before = self.scroll_offset
+        self._show_cursor()
+        if self.scroll_offset != before:
+            self.refresh()
+            return
+        for head in (old, new):
+            for region in self._regions(head):
+                self.refresh(region)
+
+    def _fit(self) -> None:
+        n_layers, n_heads = self._shape
+        self.cell = cell_size(self.size.width - self._label_width(self._shape), self.size.height - 1, n_layers, n_heads)
+        self.virtual_size = Size(
+            self._label_width(self._shape) + n_heads * self.cell.width, 1 + n_layers * self.cell.height
+        )
+        view = self._view
+        self._levels = {}
+        if view is not None:
+            for head, value in view.values.items():
+                level = level_of(view.loud[head])
+                self._levels[head] = level, value_text(value, level, self.cell.width)
+
+    def _palette(self) -> Palette:
+        faded = self._view is not None and not self._view.final
+        return palette(dark=self.app.current_theme.dark, depth=self.depth, faded=faded)
+
+    # ---- lines
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        n_layers = self._shape[0]
+        if not n_layers:
+            return Strip.blank(width, self.rich_style)
+        if y == 0:
+            return self._column_labels().adjust_cell_length(width).apply_style(self.rich_style)
+        row = y - 1 + self.scroll_offset.y
+        layer, within = divmod(row, self.cell.height)
+        if layer >= n_layers:
+            return Strip.blank(width, self.rich_style)
+        return self._cells(layer, within).adjust_cell_length(width).apply_style(self.rich_style)
+
+    def _cells(self, layer: int, within: int) -> Strip:
+        label_width = self._label_width(self._shape)
+        middle = (self.cell.height - 1) // 2
+        label = f"{layer:>{label_width - 1}} " if within == middle else " " * label_width
+        segments = [Segment(label, self._ink("accent" if layer == self.bench.cursor.layer else "dim"))]
+        colours = self._palette()
+        first, last, skip = self._visible_heads()
+        cells: list[Segment] = []
+        for head in range(first, last):
+            place = HeadId(layer, head)
+            level, value = self._levels.get(place, (-1, ""))
+            mark = self._mark(place)
+            left, body, right = cell_rows(value, level, self.cell, mark, colours.shaded)[within]
+            style = colours.cells[level]
+            frame = colours.cursors[level] if mark.cursor or mark.circuit or mark.known else style
+            if mark.cursor and (colours.shaded or self.cell.height == 1):
+                style = frame = self._ink("cursor") if not colours.shaded else colours.cursors[level]
+            if frame == style:
+                cells.append(Segment(left + body + right, style))
+            else:
+                cells.append(Segment(left, frame))
+                cells.append(Segment(body, frame))
+                cells.append(Segment(right, frame))
+        strip = Strip(Segment.simplify(cells))
+        room = max(self.size.width - label_width, 0)
+        return Strip.join([Strip(segments), strip.crop(skip, skip + room)])
+
+    def _column_labels(self) -> Strip:
+        label_width = self._label_width(self._shape)
+        first, last, skip = self._visible_heads()
+        width = self.cell.width
+        digits = len(str(max(self._shape[1] - 1, 0)))
+        stride = 1 if digits < width else (2 if digits < width * 2 else 4)
+        segments = []
+        cursor = self.bench.cursor.head
+        for head in range(first, last):
+            shown = head == cursor or (head % stride == 0 and not (0 < abs(head - cursor) < stride))
+            text = str(head) if shown else ""
+            if width >= 4:
+                text = text.center(width) if len(text) % 2 == width % 2 else (" " + text).center(width)
+            else:
+                text = text.rjust(min(width, max(digits, width))) if stride == 1 else text.ljust(width)
+            segments.append(Segment(text[: max(width, len(text.rstrip()))], self._label_style(head == cursor)))
+        strip = Strip(_squeeze(segments, width))
+        room = max(self.size.width - label_width, 0)
+        corner = Segment(" " * label_width, self._ink("dim"))
+        return Strip.join([Strip([corner]), strip.crop(skip, skip + room)])
+
+    def _label_style(self, on: bool) -> Style:
+        return self._ink("accent" if on else "dim")
+
+    def _mark(self, place: HeadId) -> Mark:
+        view = self._view
+        cursor = place == self.bench.cursor
+        if view is None:
+            return Mark(cursor=True) if cursor else PLAIN
+        circuit, known = place in view.circuit, place in view.known
+        return Mark(circuit, known, cursor) if circuit or known or cursor else PLAIN
+
+    # ---- geometry
+
+    @staticmethod
+    def _label_width(shape: tuple[int, int]) -> int:
+        return len(str(max(shape[0] - 1, 0))) + 2
+
+    def _visible_heads(self) -> tuple[int, int, int]:
+        """First and last head in sight, and how many cells of the first are scrolled away."""
+        room = max(self.size.width - self._label_width(self._shape), 0)
+        first, skip = divmod(self.scroll_offset.x, self.cell.width)
+        return first, min(self._shape[1], first + (room + skip) // self.cell.width + 1), skip
+
+    def _regions(self, head: HeadId) -> list[Region]:
+        """Where a head, its row label and its column label stand now."""
+        label_width = self._label_width(self._shape)
+        x = label_width + head.head * self.cell.width - self.scroll_offset.x
+        y = 1 + head.layer * self.cell.height - self.scroll_offset.y
+        middle = (self.cell.height - 1) // 2
+        wide = max(self.cell.width * 4 if self.cell.width < 4 else self.cell.width, 1)
+        found = (
+            Region(x, y, self.cell.width, self.cell.height),
+            Region(0, y + middle, label_width, 1),
+            Region(x - wide + self.cell.width, 0, wide * 2, 1) if wide > self.cell.width else Region(x, 0, wide, 1),
+        )
+        room = self.size.region
+        return [part for part in (region.intersection(room) for region in found) if part]
+
+    def _show_cursor(self) -> None:
+        """Scrolls so that the cursor's cell is in sight, beside the labels."""
+        label_width = self._label_width(self._shape)
+        room_x = max(self.size.width - label_width, 1)
+        room_y = max(self.size.height - 1, 1)
+        x, y = self.bench.cursor.head * self.cell.width, self.bench.cursor.layer * self.cell.height
+        offset = self.scroll_offset
+        to_x = min(max(offset.x, x + self.cell.width - room_x), x)
+        to_y = min(max(offset.y, y + self.cell.height - room_y), y)
+        if (to_x, to_y) != (offset.x, offset.y):
+            self.scroll_to(to_x, to_y, animate=False, force=True, immediate=True)
+
+    def head_at(self, x: int, y: int) -> HeadId | None:
+        """The head drawn at a place of this widget."""
+        label_width = self._label_width(self._shape)
+        if y < 1 or x < label_width:
+            return None
+        head = (x - label_width + self.scroll_offset.x) // self.cell.width
+        layer = (y - 1 + self.scroll_offset.y) // self.cell.height
+        return HeadId(layer, head) if layer < self._shape[0] and head < self._shape[1] else None
+
+    # ---- happenings
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        head = self.head_at(place.x, place.y) if place is not None else None
+        if head is not None:
+            self.post_message(self.Pointed(head))
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._fit()
+        self._show_cursor()
+        self.refresh()
+
+    def _ink(self, name: str) -> Style:
+        return self.get_component_rich_style(f"ink--{name}", partial=True)
+
+
+def _squeeze(labels: list[Segment], width: int) -> list[Segment]:
+    """Column labels side by side; one that is wider than its cell takes the room of the empty ones after it."""
+    out: list[Segment] = []
+    over = 0
+    for label in labels:
+        text = label.text
+        if over > 0 and not text.strip():
+            text = " " * max(width - over, 0)
+            over = max(over - width, 0)
+        else:
+            over = max(len(text) - width, 0)
+            text = text.ljust(width)
+        out.append(Segment(text, label.style))
+    return out

@@ -1,0 +1,50 @@
+"""The line at the bottom: the keys that do something now, from the one table of actions."""
+
+from collections.abc import Callable
+
+from textual import events
+from textual.geometry import Size
+from textual.strip import Strip
+
+from tui.actions import ACTIONS, Action
+from tui.model import Bench
+from tui.widgets.painted import Painted
+
+
+class KeyLine(Painted):
+    """Also answers the mouse. What cannot be done now is faint."""
+
+    def __init__(self, bench: Bench, allowed: Callable[[Action], bool], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.allowed = allowed
+        self._ends: list[tuple[int, Action]] = []
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        entries = [action for action in ACTIONS if action.short]
+        spare = size.width - 1 - sum(len(keys_of(action)) + len(action.short) + 3 for action in entries)
+        gap = "   " if spare >= len(entries) else "  "
+        line = self.line().add(" ")
+        self._ends = []
+        last = [action for action in entries if action.id in ("keys", "leave")]
+        for action in [entry for entry in entries if entry not in last] + last:
+            on = self.allowed(action)
+            words = len(keys_of(action)) + 1 + len(action.short)
+            if line.width + words > size.width:
+                break
+            line.add(keys_of(action), "key" if on else "faint").add(f" {action.short}", "dim" if on else "faint")
+            self._ends.append((line.width, action))
+            line.add(gap)
+        return [line.strip()]
+
+    async def on_click(self, event: events.Click) -> None:
+        for end, action in self._ends:
+            if event.x < end:
+                await self.screen.run_action(action.call)
+                return
+
+
+def keys_of(action: Action) -> str:
+    """Its key, with that of its counterpart: t/T."""
+    root = action.id.split(".")[0]
+    both = [other.key for other in ACTIONS if other.id.split(".")[0] == root and "." in action.id]
+    return "/".join(both) if len(both) == 2 else action.key

@@ -1,0 +1,137 @@
+"""Widgets that paint whole lines and send the terminal only the cells that changed."""
+
+from itertools import zip_longest
+
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.model import Bench
+from tui.widgets.ink import INKS, Line
+
+_COMPONENTS = {f"ink--{name}" for name in INKS}
+
+
+class Painted(Widget):
+    """Draws the lines that `lines` gives. Call `paint` when what they show has changed."""
+
+    COMPONENT_CLASSES = _COMPONENTS
+    ALLOW_SELECT = False
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(id=id)
+        self.bench = bench
+        self._strips: list[Strip] = []
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        """What is to be seen now."""
+        raise NotImplementedError
+
+    def ink(self, name: str) -> Style:
+        return self.get_component_rich_style(f"ink--{name}", partial=True)
+
+    def line(self) -> Line:
+        return Line(self.ink)
+
+    def paint(self) -> None:
+        """Draws again; unchanged lines are not sent."""
+        before, self._strips = self._strips, self.lines(self.size)
+        for region in changed_regions(before, self._strips, self.size):
+            self.refresh(region)
+
+    def render_line(self, y: int) -> Strip:
+        strip = self._strips[y] if y < len(self._strips) else Strip.blank(0)
+        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._strips = self.lines(self.size)
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        if self.is_mounted and self.size:
+            self._strips = self.lines(self.size)
+
+
+class PaintedScroll(ScrollView, inherit_bindings=False):
+    """The same, for more lines than there is room for."""
+
+    COMPONENT_CLASSES = _COMPONENTS
+    ALLOW_SELECT = False
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(id=id)
+        self.bench = bench
+        self._strips: list[Strip] = []
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        """What is to be seen now, all of it."""
+        raise NotImplementedError
+
+    def ink(self, name: str) -> Style:
+        return self.get_component_rich_style(f"ink--{name}", partial=True)
+
+    def line(self) -> Line:
+        return Line(self.ink)
+
+    def paint(self) -> None:
+        """Draws again; lines that are out of sight or unchanged are not sent."""
+        before, self._strips = self._strips, self.lines(self.size)
+        self.virtual_size = Size(self.size.width, len(self._strips))
+        top = self.scroll_offset.y
+        bottom = top + self.size.height
+        for region in changed_regions(before[top:bottom], self._strips[top:bottom], self.size):
+            self.refresh(region)
+
+    def render_line(self, y: int) -> Strip:
+        row = y + self.scroll_offset.y
+        strip = self._strips[row] if row < len(self._strips) else Strip.blank(0)
+        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._fresh()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        if self.is_mounted and self.size:
+            self._fresh()
+
+    def _fresh(self) -> None:
+        self._strips = self.lines(self.size)
+        self.virtual_size = Size(self.size.width, len(self._strips))
+
+
+def changed_regions(before: list[Strip], after: list[Strip], size: Size) -> list[Region]:
+    """The parts of lines that differ, as regions to refresh."""
+    regions = []
+    for y, (old, new) in enumerate(zip_longest(before, after)):
+        if y >= size.height:
+            break
+        if old is None or new is None:
+            regions.append(Region(0, y, size.width, 1))
+        elif old != new:
+            start, end = _span(old, new)
+            regions.append(Region(start, y, max(1, end - start), 1))
+    return regions
+
+
+def _span(old: Strip, new: Strip) -> tuple[int, int]:
+    """First and last cell that differ, in whole segments."""
+    was, now = list(old), list(new)
+    start = 0
+    for a, b in zip(was, now, strict=False):
+        if a != b:
+            break
+        start += a.cell_length
+    if old.cell_length != new.cell_length:
+        return start, max(old.cell_length, new.cell_length)
+    end = old.cell_length
+    for a, b in zip(reversed(was), reversed(now), strict=False):
+        if a != b:
+            break
+        end -= a.cell_length
+    return start, max(start, end)

@@ -1,0 +1,155 @@
+"""The strip below: how far the run is, how the loss falls, and whatever has to be said in words."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.events import STAGES, Stage, TrainStep
+from tui.model import Bench, Run
+from tui.text import clean
+from tui.widgets.ink import Line, fit, number, rail, spark
+from tui.widgets.painted import Painted
+
+Clock = Callable[[], float]
+_ENDED = {
+    "done": ("✓", "done", "good"),
+    "stopped": ("■", "stopped, what was done is kept", "second"),
+    "failed": ("✗", "failed", "bad"),
+    "interrupted": ("✗", "interrupted: the host went away under it", "bad"),
+}
+
+
+class Progress(Painted):
+    """Three lines: stages, losses, words."""
+
+    def __init__(self, bench: Bench, *, clock: Clock = time.time, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.clock = clock
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        run = self.bench.shown
+        first = self.line().add(" ")
+        second = self.line().add(" ")
+        if run is not None:
+            self._stages(first, run, size.width)
+            self._losses(second, run, size.width)
+        elif self.bench.link == "live":
+            first.add("No run yet: r runs the probe.", "dim")
+        text, ink = message(self.bench)
+        third = self.line().add(" ").add(fit(clean(text), size.width - 2), ink)
+        return [first.strip(), second.strip(), third.strip()]
+
+    # ---- stages
+
+    def _stages(self, line: Line, run: Run, width: int) -> None:
+        right = self._seconds(run)
+        room = width - len(right) - 3
+        line.add(f"run {run.number}  ", "strong")
+        if run.state == "queued":
+            line.add("waiting for the engine", "dim")
+            return
+        over = dict(run.picture.seconds)
+        short = room < 96
+        for stage in self._stages_of(run):
+            if stage == run.picture.stage:
+                self._under_way(line, run, stage, room)
+            elif stage in over:
+                words = "✓ " if short else f"✓ {stage} {seconds_words(over[stage])}  "
+                line.add(words, "good" if short else "dim")
+            elif not short:
+                line.add(f"· {stage}  ", "faint")
+        if not run.active:
+            sign, words, ink = _ENDED[run.state]
+            line.add(fit(f" {sign} {words}" if short else f"{sign} {words}", room - line.width), ink)
+        line.to(width - len(right) - 1).add(right, "dim")
+
+    def _stages_of(self, run: Run) -> Sequence[Stage]:
+        return [stage for stage in STAGES if stage != "grade" or run.config.grade]
+
+    def _under_way(self, line: Line, run: Run, stage: Stage, room: int) -> None:
+        picture = run.picture
+        line.add(f"▸ {stage} ", "second")
+        length = max(min(30, room - line.width - 30), 8)
+        if picture.stage_total > 0:
+            done, rest = rail(picture.stage_done / picture.stage_total, length)
+            line.add(done, "accent").add(rest, "groove")
+            line.add(f" {picture.stage_done}/{picture.stage_total} ", "text").add(
+                f"{clean(picture.stage_unit)}  ", "dim"
+            )
+            return
+        # Nobody knows how long it takes: a short stretch travels along the line.
+        at = int(self.clock() * 4) % (length - 2)
+        line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove").add("  ")
+
+    def _seconds(self, run: Run) -> str:
+        if run.started_us is None:
+            return ""
+        until = run.ended_us / 1e6 if run.ended_us is not None else self.clock()
+        return f"{max(until - run.started_us / 1e6, 0.0):.1f} s"
+
+    # ---- losses
+
+    def _losses(self, line: Line, run: Run, width: int) -> None:
+        steps = run.picture.steps
+        if not steps:
+            return
+        last = steps[-1]
+        line.add("loss ", "dim")
+        losses = [loss_of(last, seed) for seed in range(len(last.reconstruction))]
+        for loss in losses[: max((width - 40) // 8, 1)]:
+            if loss is None:
+                line.add("not finite ", "bad")
+            else:
+                line.add(f"{number(loss, 5)} ", "text")
+        line.add(f"{len(losses)} seeds  " if len(losses) > 1 else " ", "faint")
+        length = min(max(width - line.width - 44, 0), 40)
+        line.add(spark(mean_losses(steps), length), "accent").add("  ")
+        moving = max(last.moving, default=0)
+        if run.active and run.picture.stage == "train":
+            heads = "1 head" if moving == 1 else f"{moving} heads"
+            words = f"codes still moving in {heads}" if moving else "codes are still"
+            line.add(fit(words, width - line.width - 1), "second" if moving else "good")
+        else:
+            line.add(fit(f"{last.step} of {last.total} steps", width - line.width - 1), "dim")
+
+
+def loss_of(step: TrainStep, seed: int) -> float | None:
+    """Both parts of the loss together; None where one is not finite."""
+    error, sparsity = step.reconstruction[seed], step.sparsity[seed]
+    if error is None or sparsity is None or not math.isfinite(error + sparsity):
+        return None
+    return error + sparsity
+
+
+def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
+    """The mean over seeds at every report, without the reports that have no finite one."""
+    means = []
+    for step in steps:
+        losses = [loss for seed in range(len(step.reconstruction)) if (loss := loss_of(step, seed)) is not None]
+        if losses:
+            means.append(sum(losses) / len(losses))
+    return means
+
+
+def seconds_words(seconds: float) -> str:
+    return f"{number(round(seconds, 1 if seconds >= 1 else 2), 4)} s"
+
+
+def message(bench: Bench) -> tuple[str, str]:
+    """The one thing that has to be said now, and its ink. The gravest comes first."""
+    run = bench.shown
+    if bench.link in ("lost", "failed") and bench.link_words:
+        return bench.link_words, "bad" if bench.link == "failed" else "second"
+    if bench.failure is not None:
+        return f"{bench.failure.message} {bench.failure.hint}".strip(), "bad"
+    if run is not None and run.failure is not None and run.state != "stopped":
+        return f"{run.failure.message} {run.failure.hint}".strip(), "bad"
+    if run is not None and bench.stopping == run.run_id and run.active:
+        return "Stopping … x again ends the engine itself.", "second"
+    if run is not None and run.picture.notices:
+        notice = run.picture.notices[-1]
+        return f"{notice.message} {notice.hint}".strip(), "second"
+    return bench.link_words, "dim"

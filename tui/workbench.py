@@ -1,0 +1,143 @@
+"""The Textual application around the workbench screen: link, themes, palette, signals."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from types import FrameType
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from tui.actions import ACTIONS
+from tui.link import Connect, Link
+from tui.model import Bench, Part
+from tui.screens.trouble import Trouble
+from tui.screens.workbench import Workbench
+from tui.themes import DAY, DEFAULT_INKS, NIGHT, SIXTEEN, THEMES, Depth, depth_of
+from tui.widgets.progress import Clock
+
+_LAST_WORD_S = 3.0
+"""A terminal that no longer takes what is sent blocks the whole event loop; after this the process ends regardless."""
+
+
+class HeadcodeApp(App[None]):
+    """One screen, one link to the host."""
+
+    TITLE = "headcode"
+    CSS_PATH = ["widgets/ink.tcss", "screens/workbench.tcss"]  # noqa: RUF012  # Textual declares it so
+    BINDINGS: ClassVar[list[BindingType]] = []
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    INHERIT_BINDINGS = False
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        session: str | None = None,
+        model: str,
+        task: str,
+        clock: Clock = time.time,
+        theme: str | None = None,
+        depth: Depth | None = None,
+    ) -> None:
+        super().__init__()
+        for own in THEMES:
+            self.register_theme(own)
+        self.depth = depth or depth_of(self.console.color_system, no_color=self.no_color)
+        self.theme = theme or (SIXTEEN.name if self.depth == "16" else NIGHT.name)
+        self.bench = Bench(model=model, task=task)
+        self.link = Link(self.bench, connect, self._changed, session=session)
+        self._clock = clock
+        self._workbench: Workbench | None = None
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return DEFAULT_INKS
+
+    def get_default_screen(self) -> Screen[None]:
+        self._workbench = Workbench(self.bench, self.link, self.depth, clock=self._clock)
+        return self._workbench
+
+    def on_mount(self) -> None:
+        self._catch_signals()
+        # After the first frame: connecting may start a host, and nobody should wait for a picture meanwhile.
+        self.call_after_refresh(self._start_link)
+
+    async def on_unmount(self) -> None:
+        await self.link.close()
+
+    def _start_link(self) -> None:
+        self.run_worker(self._follow(), group="link", exclusive=True, exit_on_error=True)
+
+    async def _follow(self) -> None:
+        await self.link.run()
+        failure = self.bench.failure
+        if failure is not None and self.is_running:
+            self.push_screen(Trouble(failure), self._after_trouble)
+
+    def _after_trouble(self, again: bool | None) -> None:
+        if again:
+            self.link.exit_code = 0
+            self.bench.link, self.bench.failure, self.bench.link_words = "connecting", None, ""
+            self._start_link()
+        else:
+            self.action_leave()
+
+    def _changed(self, parts: frozenset[Part]) -> None:
+        if self._workbench is not None:
+            self._workbench.changed(parts)
+
+    # ---- actions that belong to the program
+
+    def action_leave(self) -> None:
+        self.exit(return_code=self.link.exit_code)
+
+    def action_keys(self) -> None:
+        from tui.screens.keys import Keys
+
+        self.push_screen(Keys())
+
+    def action_theme(self) -> None:
+        self.theme = NIGHT.name if self.theme == DAY.name else DAY.name
+
+    def action_palette(self) -> None:
+        self.action_command_palette()
+
+    def action_suspend(self) -> None:
+        self.action_suspend_process()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The table of actions, as far as each would do something now."""
+        for action in ACTIONS:
+            if action.id == "palette" or (isinstance(screen, Workbench) and not screen.possible(action)):
+                continue
+            call = action.call
+            yield SystemCommand(
+                f"{action.title}  ({action.key})",
+                action.tooltip,
+                lambda call=call: self.run_worker(screen.run_action(call), exit_on_error=True),
+            )
+
+    # ---- signals
+
+    def _catch_signals(self) -> None:
+        """A closed terminal or a polite kill ends the screen in order; a stalled terminal cannot hold it."""
+        if threading.current_thread() is not threading.main_thread() or self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            def last_word() -> None:
+                time.sleep(_LAST_WORD_S)
+                os._exit(128 + number)
+
+            threading.Thread(target=last_word, daemon=True).start()
+            loop.call_soon_threadsafe(lambda: self.exit(return_code=128 + number))
+
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, handle)
