@@ -1,0 +1,223 @@
+"""Models made loadable: a folder copied, a GGUF file or pickled weights turned into safetensors."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine.catalog import check_folder, tokenizer_files, weight_files
+from engine.errors import ModelError, PickledWeights
+
+if TYPE_CHECKING:
+    from engine.fetch import Mouth
+
+_BLOCK = 4 << 20
+KEPT = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "chat_template.jinja",
+)
+"""Files of a model folder besides its weights; code (*.py) is never among them."""
+_NO_WEIGHTS = re.compile(r"training_args|optimizer|scheduler|rng_state|scaler|random_states")
+_PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+def default_name(path: Path) -> str:
+    """A name for what is imported from the path: its last part, without what a name may not have."""
+    path = path.resolve()
+    stem = path.stem if path.is_file() else path.name
+    if path.is_file() and path.suffix != ".gguf":
+        stem = path.parent.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._").lower()[:100] or "model"
+
+
+def make_from_path(path: Path, work: Path, mouth: "Mouth") -> Path:
+    """A loadable folder in `work`, made from what lies at the path. Raises ModelError for what is no model."""
+    made = work / "model"
+    if path.is_file():
+        if path.suffix.lower() == ".gguf":
+            return from_gguf(path, made, mouth)
+        if path.suffix.lower() in _PICKLE_SUFFIXES:
+            return from_pickle(path.parent, made, mouth, only=path)
+        raise ModelError(f"{path} is a file, and not a .gguf one.", hint="Give the folder that holds config.json.")
+    if (path / "config.json").is_file() and not weight_files(path) and _pickles(path):
+        return from_pickle(path, made, mouth)
+    if not (path / "config.json").is_file():
+        ggufs = sorted(path.glob("*.gguf"))
+        if len(ggufs) == 1:
+            return from_gguf(ggufs[0], made, mouth)
+        if ggufs:
+            names = ", ".join(file.name for file in ggufs)
+            raise ModelError(f"{path} holds {len(ggufs)} GGUF files: {names}.", hint="Give one of them.")
+    check_folder(path)
+    return copy_folder(path, made, mouth)
+
+
+def copy_folder(folder: Path, made: Path, mouth: "Mouth") -> Path:
+    """A copy of the files a model needs, links followed."""
+    wanted = [*weight_files(folder), *sorted(folder.glob("*.safetensors.index.json")), *_kept(folder)]
+    if _wants_code(folder):
+        mouth.note("This model brings code of its own, which is not copied; use it from its folder instead.")
+    mouth.stage("copy", sum(path.stat().st_size for path in wanted), "bytes")
+    made.mkdir()
+    done = 0
+    for path in wanted:
+        with path.open("rb") as source, (made / path.name).open("wb") as target:
+            while block := source.read(_BLOCK):
+                target.write(block)
+                done += len(block)
+                mouth.progress(done)
+    return made
+
+
+def from_gguf(path: Path, made: Path, mouth: "Mouth") -> Path:
+    """The GGUF file as float32 safetensors with its tokenizer. Takes some 30 s and 2 GB for 135 M parameters.
+
+    Raises ModelError for a damaged file or an architecture that transformers cannot read.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(f"{path} is no GGUF file: it does not begin with GGUF.", hint="Download it again.")
+    mouth.stage("convert", 0, "tensors")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, modeling_gguf_pytorch_utils
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    modeling_gguf_pytorch_utils.tqdm = _tensor_bar(mouth)  # the only place that knows how far it is
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(path.parent), gguf_file=path.name, dtype=torch.float32, local_files_only=True
+        )
+    except (ValueError, KeyError, IndexError, OSError, RuntimeError, NotImplementedError, AttributeError) as error:
+        # What a damaged or unknown file raises differs between versions of transformers and gguf.
+        raise ModelError(
+            f"{path.name} cannot be converted: {type(error).__name__}: {error}".rstrip(".") + ".",
+            hint="The file may be damaged, or of an architecture that transformers does not read from GGUF.",
+        ) from error
+    made.mkdir(exist_ok=True)
+    model.save_pretrained(made, safe_serialization=True)
+    tokenizer.save_pretrained(made)
+    return made
+
+
+def from_pickle(folder: Path, made: Path, mouth: "Mouth", *, only: Path | None = None) -> Path:
+    """The folder with its pickled weights as safetensors: tensors are read, nothing in the file is run.
+
+    Raises PickledWeights for a file that holds more than tensors.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} is no model: there is no config.json in it.", hint="A Hugging Face folder has one.")
+    if not tokenizer_files(folder):
+        raise ModelError(
+            f"{folder} is no complete model: there is no tokenizer in it.", hint="Copy tokenizer.json there."
+        )
+    files = [only] if only else _pickles(folder)
+    mouth.note(f"{files[0].name} is a pickle: only its tensors are read (weights_only), nothing in it is run.")
+    mouth.stage("convert", len(files), "files")
+    import pickle
+
+    import torch
+    from safetensors.torch import save_file
+
+    made.mkdir()
+    index: dict[str, str] = {}
+    total = 0
+    for number, path in enumerate(files, start=1):
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise PickledWeights(
+                f"{path.name} holds more than tensors, and loading it would run code: refused.",
+                hint="Get the model as safetensors, or convert it where you trust it.",
+            ) from error
+        except (RuntimeError, EOFError, ValueError, KeyError) as error:
+            raise ModelError(f"{path.name} cannot be read: {error}.", hint="Download it again.") from error
+        tensors = _tensors(loaded, path)
+        target = "model.safetensors" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}.safetensors"
+        # Tied weights share memory, which safetensors refuses: each gets its own.
+        own = {key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}
+        save_file(own, made / target, metadata={"format": "pt"})
+        index.update(dict.fromkeys(own, target))
+        total += sum(tensor.numel() * tensor.element_size() for tensor in own.values())
+        del loaded, tensors, own
+        mouth.progress(number)
+    if len(files) > 1:
+        sheet = {"metadata": {"total_size": total}, "weight_map": index}
+        (made / "model.safetensors.index.json").write_bytes(msgspec.json.encode(sheet))
+    for path in _kept(folder):
+        shutil.copyfile(path, made / path.name)
+    return made
+
+
+def check_weights(folder: Path) -> None:
+    """Returns when every weights file can be opened and is as long as it says. Raises ModelError."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                file.keys()
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path.name} is damaged: {error}.", hint="Download the model again.") from error
+
+
+def _pickles(folder: Path) -> list[Path]:
+    """The pickled weights of a folder in the order of their names, one set of them."""
+    for pattern in ("pytorch_model.bin", "pytorch_model-*.bin", "*"):
+        found = sorted(
+            path
+            for path in folder.glob(pattern)
+            if path.suffix.lower() in _PICKLE_SUFFIXES and not _NO_WEIGHTS.search(path.name) and path.is_file()
+        )
+        if found and (pattern != "*" or len(found) == 1):
+            return found
+        if found:
+            names = ", ".join(path.name for path in found)
+            raise ModelError(f"{folder} holds several weights files: {names}.", hint="Give the path of one of them.")
+    return []
+
+
+def _tensors(loaded: Any, path: Path) -> dict[str, Any]:
+    import torch
+
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise ModelError(f"{path.name} is no table of tensors.", hint="Save the model's state_dict.")
+    return {str(key): value for key, value in loaded.items()}
+
+
+def _kept(folder: Path) -> list[Path]:
+    return [folder / name for name in KEPT if (folder / name).is_file()]
+
+
+def _wants_code(folder: Path) -> bool:
+    try:
+        return "auto_map" in msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, object])
+    except (msgspec.MsgspecError, OSError):
+        return False
+
+
+def _tensor_bar(mouth: "Mouth") -> Any:
+    """A stand-in for tqdm that says how many tensors are done."""
+
+    def bar(tensors: Any, **_: object) -> Any:
+        mouth.stage("convert", len(tensors), "tensors")
+        for done, tensor in enumerate(tensors, start=1):
+            yield tensor
+            mouth.progress(done)
+
+    return bar

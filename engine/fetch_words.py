@@ -1,0 +1,44 @@
+"""What a fetch or an import says while it works: JSON lines on its stdout, read by whoever started it."""
+
+from typing import Literal
+
+import msgspec
+
+from engine.errors import Failure
+
+FetchStage = Literal["look", "download", "check", "unpack", "convert", "copy"]
+
+
+class FetchWord(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
+    """The root of what is said."""
+
+
+class FetchStarted(FetchWord, tag="stage", kw_only=True):
+    stage: FetchStage
+    total: int
+    """Units of work; 0 where nobody can know."""
+    unit: str
+    """bytes | tensors"""
+
+
+class FetchProgress(FetchWord, tag="progress", kw_only=True):
+    done: int
+
+
+class FetchNote(FetchWord, tag="note", kw_only=True):
+    message: str
+
+
+class FetchDone(FetchWord, tag="done", kw_only=True):
+    name: str
+    """What --model takes from now on."""
+    path: str
+    already: bool
+    """Whether it lay there before."""
+
+
+class FetchFailed(FetchWord, tag="failed", kw_only=True):
+    failure: Failure
+
+
+AnyFetchWord = FetchStarted | FetchProgress | FetchNote | FetchDone | FetchFailed

@@ -1,0 +1,148 @@
+"""The command `headcode`: its commands, and the one place where errors become exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from engine.errors import Failure, HeadcodeError
+from tui.commands import demo, doctor, host, models, probe, sessions, tasks
+from tui.options import ColourOption
+from tui.text import clean
+
+EXIT_CODES = {"input": 2, "engine": 3, "store": 4, "host": 4, "cancelled": 130}
+"""What a failure is about, as a number a script can ask. 1 is kept for an answer that is no."""
+BROKEN_PIPE = 141
+"""128 + SIGPIPE: what other tools answer when the reader of their output has gone."""
+
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]  # not exported
+
+app = typer.Typer(
+    name="headcode",
+    help="Find circuits in language models with discrete sparse autoencoders.",
+    epilog="Exit codes: 0 done; 1 the answer is no; 2 usage or bad input; 3 the engine failed; "
+    "4 the store or the host failed; 130 stopped by you.",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("probe")(probe.probe)
+app.command("tasks")(tasks.tasks)
+app.add_typer(models.app, name="models")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(host.app, name="host")
+app.command("doctor")(doctor.doctor)
+app.command("demo", hidden=True)(demo.demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"headcode {version('headcode')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def workbench(
+    context: typer.Context,
+    session: Annotated[str | None, typer.Option(help="Open this session: its name or id.")] = None,
+    model: Annotated[str | None, typer.Option(help="Start on this model. [default: toy]")] = None,
+    task: Annotated[str | None, typer.Option(help="Start on this ready-made task.")] = None,
+    color: ColourOption = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; any command takes it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Find circuits in language models with discrete sparse autoencoders.
+
+    Without a command: the workbench, on this terminal.
+    """
+    if context.invoked_subcommand is None:
+        demo.open_workbench(session=session, model=model, task=task, color=color)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    words, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = typer.main.get_command(app).main(words, prog_name="headcode", standalone_mode=False)
+        sys.stdout.flush()
+    except HeadcodeError as error:
+        return _failed(error, error.as_failure(), debug)
+    except _UsageError as error:
+        _usage(error)
+        return EXIT_CODES["input"]
+    except (KeyboardInterrupt, typer.Abort):
+        _say("Stopped.", "")
+        return EXIT_CODES["cancelled"]
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; what is left has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        failure = Failure(
+            family="store",
+            name=type(error).__name__,
+            message=f"The system refused: {error.strerror or error}{where}.",
+            hint="Check free space and permissions: headcode doctor",
+        )
+        return _failed(error, failure, debug)
+    except Exception as error:  # noqa: BLE001  # the last door before the person: a fault of Headcode's own
+        failure = Failure(
+            family="engine",
+            name=type(error).__name__,
+            message=f"Headcode made a mistake: {type(error).__name__}: {error}.",
+            hint="Once more with --debug shows where; please report it.",
+        )
+        return _failed(error, failure, debug)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: BaseException, failure: Failure, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        sys.stderr.write(clean("".join(traceback.format_exception(error)), lines=True))
+    _say(failure.message, failure.hint)
+    return EXIT_CODES.get(failure.family, 3)
+
+
+def _say(message: str, hint: str) -> None:
+    lines = [f"headcode: {clean(message, lines=True)}"]
+    if hint:
+        lines.append(f"  hint: {clean(hint, lines=True)}")
+    try:
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+    except OSError:
+        return  # nobody is listening; the exit code still tells
+
+
+def _usage(error: typer.BadParameter) -> None:
+    context = error.ctx
+    path = context.command_path if context else "headcode"
+    _say(error.format_message(), f"{path} --help lists what it takes.")
+
+
+def _take_debug(words: list[str]) -> tuple[list[str], bool]:
+    """The words without --debug, wherever it stood before a lone --, and whether it did."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != "--debug"]
+    return kept + words[end:], len(kept) < end
+
+
+def run() -> None:
+    raise SystemExit(main())
+
+
+if __name__ == "__main__":
+    run()

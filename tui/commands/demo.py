@@ -1,0 +1,43 @@
+"""The workbench itself, and what stands in for it where there is no terminal."""
+
+import sys
+
+import typer
+
+from tui.options import ColourOption, check_colour
+
+
+def open_workbench(*, session: str | None, model: str | None, task: str | None, color: str) -> None:
+    """Opens the screen. Raises ConfigError where there is no terminal to draw on."""
+    from engine.errors import ConfigError
+
+    check_colour(color)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError(
+            "The workbench needs a terminal, and stdin or stdout is none.",
+            hint="Without one: headcode probe ioi; headcode --help lists everything.",
+        )
+    if task is not None:
+        from engine.tasks.registry import find_task
+
+        task = find_task(task).name
+    if model is not None:
+        from tui.commands.probe import model_name
+
+        model = model_name(model)
+    from tui.app import run_workbench
+
+    colours = None if color == "auto" else color
+    raise typer.Exit(run_workbench(session=session, model=model or "toy", task=task or "ioi", colours=colours))
+
+
+def demo(
+    color: ColourOption = "auto",
+) -> None:
+    """The workbench on a terminal; elsewhere the grid of indirect objects on the bundled model."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        open_workbench(session=None, model=None, task=None, color=color)
+        return
+    from tui.commands.probe import probe
+
+    probe("ioi", color=color)

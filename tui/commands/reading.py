@@ -1,0 +1,59 @@
+"""Examples from a file or from stdin, with every way that can go wrong said in words."""
+
+import sys
+from pathlib import Path
+
+from engine.errors import ExampleError
+from engine.examples import Example
+
+MAX_BYTES = 32 << 20
+"""A larger file is no example set; the host takes 64 MB in one message."""
+STDIN = "-"
+
+
+def load_examples(target: str) -> tuple[Example, ...]:
+    """The examples in the file, or on stdin where the target is `-`. Raises ExampleError."""
+    from engine.examples_text import read_examples
+
+    source = "stdin" if target == STDIN else target
+    raw = _stdin() if target == STDIN else _file(Path(target).expanduser())
+    if len(raw) > MAX_BYTES:
+        raise ExampleError(
+            f"{source} is larger than {MAX_BYTES >> 20} MB: that is no example set.",
+            hint="A probe needs 10 to 500 prompts; take a sample of the lines.",
+        )
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ExampleError(
+            f"{source}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8 text.", hint="Save the file as UTF-8."
+        ) from error
+    return read_examples(text, source=source)
+
+
+def looks_like_file(target: str) -> bool:
+    """Whether the target was meant as a file rather than as the name of a task."""
+    return target == STDIN or "/" in target or "." in target or Path(target).exists()
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        raise ExampleError("There is no stdin to read examples from.", hint="Give a file instead of -.")
+    if sys.stdin.isatty():
+        sys.stderr.write("Type examples, one a line (+ prompt => expected | foil); Ctrl+D ends them.\n")
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def _file(path: Path) -> bytes:
+    if path.is_dir():
+        raise ExampleError(f"{path} is a folder, not a file of examples.", hint="Give a .jsonl file, a text file or -.")
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ExampleError(
+            f"There is no file {str(path)!r}.", hint="Ready-made example sets have names: headcode tasks"
+        ) from error
+    except OSError as error:
+        raise ExampleError(f"{path} cannot be read: {error.strerror}.", hint="Check its permissions.") from error

@@ -1,0 +1,149 @@
+"""`headcode sessions`: what was done, and what was found."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.options import ColourOption, JsonOption
+
+if TYPE_CHECKING:
+    from sessions.client import HostClient
+
+    from engine.state import RunPicture
+    from sessions.rows import RunRow, SessionDetail
+
+app = typer.Typer(help="List and show sessions.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_sessions(
+    limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=10_000)] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List the sessions, the newest first."""
+    import msgspec
+
+    from sessions.rows import SessionRow
+    from sessions.wire import ListSessions, Sessions
+    from tui.commands.asking import with_host
+    from tui.output import narrate, print_columns, print_json
+
+    async def question(client: "HostClient") -> tuple[SessionRow, ...]:
+        return (await client.ask(ListSessions(limit=limit), Sessions)).sessions
+
+    rows = with_host(question)
+    if as_json:
+        print_json({"schema": "headcode.sessions/1", "sessions": msgspec.to_builtins(rows)})
+        return
+    if not rows:
+        narrate("No sessions yet. headcode probe ioi makes the first.")
+        return
+    print_columns(
+        [
+            (
+                row.name,
+                row.model,
+                row.task or "-",
+                f"{row.n_positive}+{row.n_negative}",
+                str(row.n_runs),
+                moment(row.updated_us),
+                row.session_id,
+            )
+            for row in rows
+        ],
+        header=("session", "model", "task", "examples", "runs", "changed (UTC)", "id"),
+    )
+
+
+@app.command("show")
+def show_session(
+    session: Annotated[str, typer.Argument(help="Name, id or beginning of an id; NAME/2 is its second run.")],
+    measure: Annotated[str, typer.Option(help="What the grid shows: a field of nodes.")] = "unique_positive",
+    as_json: JsonOption = False,
+    color: ColourOption = "auto",
+) -> None:
+    """Show a session's runs and the grid of one, read from its stored log."""
+    import msgspec
+
+    from engine.measures import find_measure
+    from tui.commands.asking import with_host
+    from tui.output import find_paper, print_columns, print_json, print_line
+
+    shown, paper = find_measure(measure), find_paper(color)
+    name, number = split_run(session)
+    detail, run, picture = with_host(lambda client: look_up(client, name, number))
+    if as_json:
+        from tui.output_json import probe_json
+
+        found = probe_json(picture, run) if run is not None and picture.finished is not None else None
+        print_json(
+            {
+                "schema": "headcode.session/1",
+                "session": msgspec.to_builtins(detail.session),
+                "runs": msgspec.to_builtins(detail.runs),
+                "run": found,
+            }
+        )
+        return
+    row = detail.session
+    print_line(f"{row.name}  {row.session_id}  {row.model}  {row.task or 'own examples'}  {moment(row.created_us)} UTC")
+    if run is None:
+        print_line(f"No runs yet. headcode probe --session {row.name} makes one.")
+        return
+    print_columns(
+        [
+            (str(each.number), each.state, moment(each.queued_us), each.model, _told(each), each.run_id)
+            for each in detail.runs
+        ],
+        header=("run", "state", "asked (UTC)", "model", "seeds", "id"),
+    )
+    print_line()
+    if run.failure is not None:
+        print_line(f"Run {run.number} {run.state}: {run.failure.message}")
+        if run.failure.hint:
+            print_line(f"  hint: {run.failure.hint}")
+    from tui.output_probe import labels_of, print_run
+
+    print_run(picture, labels_of(row, run), measure=shown, paper=paper)
+
+
+def split_run(text: str) -> tuple[str, int | None]:
+    """Session and run number of NAME/2; no number where none is given."""
+    name, slash, number = text.rpartition("/")
+    if slash and number.isdecimal():
+        return name, int(number)
+    return text, None
+
+
+async def look_up(
+    client: "HostClient", name: str, number: int | None
+) -> "tuple[SessionDetail, RunRow | None, RunPicture]":
+    """The session, the run that is meant (the newest that has scores to show) and its picture."""
+    from engine.state import RunPicture
+    from sessions.errors import NoSuchRecord
+    from sessions.wire import Detail, ShowSession
+    from tui.commands.running import read_run
+
+    detail = (await client.ask(ShowSession(session=name), Detail)).detail
+    runs = detail.runs
+    if number is not None:
+        runs = tuple(run for run in runs if run.number == number)
+        if not runs:
+            raise NoSuchRecord(
+                f"Session {detail.session.name!r} has no run {number}.",
+                hint=f"It has {len(detail.runs)}: headcode sessions show {detail.session.name}",
+            )
+    if not runs:
+        return detail, None, RunPicture()
+    run = runs[0]
+    return detail, run, await read_run(client, detail.session.session_id, run, detail.last_seq)
+
+
+def moment(us: int) -> str:
+    """A time of the store in words, UTC."""
+    return datetime.fromtimestamp(us / 1e6, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _told(run: "RunRow") -> str:
+    return ",".join(map(str, run.config.seeds)) if len(run.config.seeds) <= 6 else f"{len(run.config.seeds)} seeds"

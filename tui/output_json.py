@@ -1,0 +1,93 @@
+"""A run as one JSON object, schema headcode.probe/1: these fields and names do not change; fields may be added."""
+
+import math
+
+import msgspec
+
+from engine.ranking import agreement
+from engine.state import RunPicture
+from sessions.rows import RunRow
+
+SCHEMA = "headcode.probe/1"
+MAX_EDGES = 200
+_NODE_FIRST = (
+    "layer",
+    "head",
+    "unique_positive",
+    "unique_negative",
+    "overlap",
+    "mutual_information",
+    "total_variation",
+    "unique_share",
+    "paired_flips",
+    "p_value",
+    "q_value",
+    "stability",
+    "baseline_mean_difference",
+    "baseline_paired_difference",
+)
+
+
+def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
+    """The finished run for a script. Where a number does not apply it is null; NaN never occurs."""
+    finished, model = picture.finished, picture.model
+    if finished is None or model is None:
+        raise ValueError(f"run {run.run_id} is not finished: half a result is not a result")
+    reference: dict[str, object] | None = None
+    if picture.reference is not None:
+        found = agreement(picture.nodes, finished.circuit, picture.reference.heads)
+        reference = {
+            "auc": _finite(found.auc),
+            "precision": _finite(found.precision),
+            "recall": _finite(found.recall),
+            "name": picture.reference.name,
+            "source": picture.reference.source,
+            "heads": [list(head) for head in picture.reference.heads],
+        }
+    return {
+        "schema": SCHEMA,
+        "run_id": run.run_id,
+        "session_id": run.session_id,
+        "model": {
+            "name": model.name,
+            "identity": model.identity,
+            "n_layers": model.n_layers,
+            "n_heads": model.n_heads,
+            "d_model": model.d_model,
+            "d_head": model.d_head,
+            "context": model.context,
+            "vocabulary": model.vocabulary,
+        },
+        "examples": {
+            "positive": finished.examples.positive,
+            "negative": finished.examples.negative,
+            "broken": finished.examples.broken,
+            "task": picture.task,
+            "content_hash": picture.content_hash,
+        },
+        "config": msgspec.to_builtins(run.config),
+        "nodes": [_node(msgspec.structs.asdict(node)) for node in picture.nodes],
+        "edges": [
+            {"source": list(edge.source), "target": list(edge.target), "score": _finite(edge.score)}
+            for edge in picture.edges[:MAX_EDGES]
+        ],
+        "circuit": [list(head) for head in finished.circuit],
+        "reference": reference,
+        "timings_s": msgspec.to_builtins(finished.timings),
+        "warm": picture.warm,
+        "circuit_softmax": [list(head) for head in finished.circuit_softmax],
+        "grades": [msgspec.to_builtins(grade) for grade in picture.grades],
+        "notices": [{"message": notice.message, "hint": notice.hint} for notice in picture.notices],
+        "versions": msgspec.to_builtins(picture.versions),
+        "cached_activations": finished.cached,
+        "run_number": run.number,
+    }
+
+
+def _node(fields: dict[str, object]) -> dict[str, object]:
+    ordered = [*_NODE_FIRST, *(name for name in fields if name not in _NODE_FIRST)]
+    return {name: _finite(fields[name]) for name in ordered}
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
