@@ -122,7 +122,8 @@ def read_sheet(source: ModelSource) -> ModelSheet:
     folder = source.folder
     if folder is None:
         raise ModelError(
-            f"{source.name!r} is not on this machine.", hint=f"Fetch it from the hub: headcode models fetch {source.name}"
+            f"{source.name!r} is not on this machine.",
+            hint=f"Fetch it from the hub: headcode models fetch {source.name}",
         )
     check_folder(folder)
     try:

@@ -26,12 +26,17 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Adam's step size. Published: 1e-3."""
     training_examples: int = 10
     """Examples the SAE is trained on, drawn from both polarities; it is applied to all. Published: 10."""
+    scale: bool = True
+    """Scale all activations by one number so that their mean norm is sqrt(d_model): lambda then means the same for
+    every model. False: as the model gives them."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.n_codes <= MAX_CODES:
             raise ConfigError(f"n_codes={self.n_codes}: a head needs 2 to {MAX_CODES} codes.", hint="Try 64 to 512.")
         if not (math.isfinite(self.sparsity) and self.sparsity >= 0):
-            raise ConfigError(f"sparsity={self.sparsity}: lambda is a finite number, at least 0.", hint="Try .02 to .2.")
+            raise ConfigError(
+                f"sparsity={self.sparsity}: lambda is a finite number, at least 0.", hint="Try .02 to .2."
+            )
         if not 1 <= self.steps <= 1_000_000:
             raise ConfigError(f"steps={self.steps}: training takes 1 to 1000000 steps.", hint="Published: 500.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
@@ -65,7 +70,9 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 f"seeds={list(self.seeds)}: give 1 to {MAX_SEEDS} different seeds.", hint="For example 0,1,2."
             )
         if any(not 0 <= seed < 2**31 for seed in self.seeds):
-            raise ConfigError(f"seeds={list(self.seeds)}: a seed is between 0 and 2147483647.", hint="For example 0,1,2.")
+            raise ConfigError(
+                f"seeds={list(self.seeds)}: a seed is between 0 and 2147483647.", hint="For example 0,1,2."
+            )
         if not _POSITION.fullmatch(self.position):
             raise ConfigError(
                 f"position={self.position!r} is not a position policy.",

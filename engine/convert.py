@@ -107,8 +107,12 @@ def from_gguf(path: Path, made: Path, mouth: "Mouth") -> Path:
             f"{path.name} cannot be converted: {type(error).__name__}: {error}".rstrip(".") + ".",
             hint="The file may be damaged, or of an architecture that transformers does not read from GGUF.",
         ) from error
+    # The tensors are plain numbers by now; the label of their past would keep them from being saved.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
     made.mkdir(exist_ok=True)
-    model.save_pretrained(made, safe_serialization=True)
+    model.save_pretrained(made)
     tokenizer.save_pretrained(made)
     return made
 

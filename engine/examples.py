@@ -138,7 +138,9 @@ def _from_line(line: str, where: str, names: dict[str, int]) -> Example:
             hint='A line is {"prompt": "...", "polarity": "positive", "expected": "...", "foils": ["..."], "pair": 1}.',
         ) from error
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise ExampleError(f"{where} is not JSON: {error}.", hint="One JSON object a line, in double quotes.") from error
+        raise ExampleError(
+            f"{where} is not JSON: {error}.", hint="One JSON object a line, in double quotes."
+        ) from error
     if raw.polarity not in ("positive", "negative"):
         raise ExampleError(
             f"{where}: polarity {raw.polarity!r} is neither positive nor negative.",

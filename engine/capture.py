@@ -1,0 +1,228 @@
+"""What every head writes on every example, from one pass over the prompts (METHOD 2)."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from engine import cache
+from engine.config import ProbeConfig
+from engine.errors import Cancelled, ConfigError, ExampleError
+from engine.events import Monitor, StageProgress
+from engine.examples import Example, answer_text
+from engine.model import Model
+
+_TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65_536}
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids of an example's expected and foil tokens, and the texts that are no single token."""
+
+    expected: tuple[int, ...]
+    foils: tuple[int, ...]
+    not_single: tuple[str, ...]
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass found. Rows are examples, in their order."""
+
+    z: Tensor
+    """Float [example, layer, head, d_head]: each head's z, pooled by the position policy."""
+    n_tokens: list[int]
+    """The prompt's own tokens."""
+    answers: list[Answers]
+    expected: list[float]
+    """Probability of the expected set after the prompt; 0 where there is none."""
+    foils: list[float]
+    rank: list[int]
+    """Of the best expected token; 0 where there is none."""
+    says: list[int]
+    """The most probable token."""
+    says_probability: list[float]
+    cached: bool
+
+
+def read_examples(
+    model: Model, examples: Sequence[Example], config: ProbeConfig, monitor: Monitor, activations: Path | None
+) -> Reading:
+    """Every head's pooled z and what the model makes of every prompt; from the cache where it was read before.
+
+    Padding stands on the right, where no causal model sees it, and never counts, so the answer does not depend on
+    what else is in a batch. Raises ExampleError for a prompt longer than the context, Cancelled within a block.
+    """
+    encoded = [_encode(model, index, example) for index, example in enumerate(examples)]
+    answers = [_answers(model, example) for example in examples]
+    weights = [_position_weights(model, index, ids, own, config.position) for index, (ids, own) in enumerate(encoded)]
+    key = _key(model, encoded, answers, config.position)
+    stored = cache.load(activations, key) if activations else None
+    if stored is None:
+        stored = _run(model, [ids for ids, _ in encoded], weights, answers, monitor)
+        if activations:
+            cache.save(activations, key, stored)
+        cached = False
+    else:
+        cached = True
+    return Reading(
+        z=stored["z"].to(model.device),
+        n_tokens=[sum(own) for _, own in encoded],
+        answers=answers,
+        expected=stored["expected"].tolist(),
+        foils=stored["foils"].tolist(),
+        rank=stored["rank"].tolist(),
+        says=stored["says"].tolist(),
+        says_probability=stored["says_probability"].tolist(),
+        cached=cached,
+    )
+
+
+def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) -> Float[Tensor, "example node d_model"]:
+    """x of METHOD 2: z through each head's own W_O, heads counted layer by layer. Pooling before W_O is the same
+    number as after it, because both are linear, and moves d_model / d_head times less."""
+    return torch.einsum("nlhd,lhdm->nlhm", z, model.output_weights).flatten(1, 2)
+
+
+def _encode(model: Model, index: int, example: Example) -> tuple[list[int], list[bool]]:
+    ids, own = model.encode(example.prompt)
+    begins = example.prompt[:40]
+    if len(ids) > model.info.context:
+        raise ExampleError(
+            f"Example {index + 1} ({begins!r}...) has {len(ids)} tokens; {model.info.name} reads {model.info.context}.",
+            hint="Shorten the prompt, or choose a model with a longer context.",
+        )
+    if not any(own):
+        raise ExampleError(f"Example {index + 1} ({begins!r}) has no token of its own.", hint="Write a word.")
+    return ids, own
+
+
+def _answers(model: Model, example: Example) -> Answers:
+    not_single: list[str] = []
+
+    def ids(texts: tuple[str, ...]) -> tuple[int, ...]:
+        found = []
+        for text in texts:
+            token = model.single_token(answer_text(example.prompt, text))
+            if token is None:
+                not_single.append(text)
+            else:
+                found.append(token)
+        return tuple(dict.fromkeys(found))
+
+    expected = ids(example.expected)
+    return Answers(expected=expected, foils=ids(example.foils), not_single=tuple(not_single))
+
+
+def _position_weights(model: Model, index: int, ids: list[int], own: list[bool], policy: str) -> list[float]:
+    """How much each position counts in the head's vector; the weights of one example sum to 1."""
+    places = [place for place, is_own in enumerate(own) if is_own]
+    if policy == "mean":
+        return [1.0 / len(places) if is_own else 0.0 for is_own in own]
+    if policy == "last":
+        chosen = places[-1]
+    elif policy.startswith("at:"):
+        wanted = int(policy[3:])
+        if not -len(places) <= wanted < len(places):
+            raise ConfigError(
+                f"position={policy!r}: example {index + 1} has {len(places)} tokens.",
+                hint=f"Use at:{-len(places)} to at:{len(places) - 1}, mean or last.",
+            )
+        chosen = places[wanted]
+    else:
+        text = policy.removeprefix("token:")
+        matching = [place for place in places if model.token_text(ids[place]) == text]
+        matching = matching or [place for place in places if model.token_text(ids[place]).strip() == text.strip()]
+        if not matching:
+            seen = ", ".join(repr(model.token_text(ids[place])) for place in places[:12])
+            raise ConfigError(
+                f"position={policy!r}: no token {text!r} in example {index + 1}.", hint=f"Its tokens begin {seen}."
+            )
+        chosen = matching[-1]
+    return [1.0 if place == chosen else 0.0 for place in range(len(ids))]
+
+
+def _key(model: Model, encoded: list[tuple[list[int], list[bool]]], answers: list[Answers], position: str) -> str:
+    content = (model.info.identity, model.device.type, position, [ids for ids, _ in encoded], answers, cache.VERSION)
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+def _run(
+    model: Model, prompts: list[list[int]], weights: list[list[float]], answers: list[Answers], monitor: Monitor
+) -> dict[str, Tensor]:
+    info = model.info
+    n = len(prompts)
+    found = {
+        "z": torch.zeros(n, info.n_layers, info.n_heads, info.d_head),
+        "expected": torch.zeros(n),
+        "foils": torch.zeros(n),
+        "rank": torch.zeros(n, dtype=torch.int64),
+        "says": torch.zeros(n, dtype=torch.int64),
+        "says_probability": torch.zeros(n),
+    }
+    done = 0
+    for rows in _batches(prompts, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
+        width = max(len(prompts[row]) for row in rows)
+        tokens = torch.tensor([prompts[row] + [0] * (width - len(prompts[row])) for row in rows], device=model.device)
+        weight = torch.tensor([weights[row] + [0.0] * (width - len(weights[row])) for row in rows])
+        last = torch.tensor([len(prompts[row]) - 1 for row in rows], device=model.device)
+        pooled, logits = _forward(model, tokens, weight.to(model.device), last, monitor)
+        found["z"][rows] = pooled.cpu()
+        for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
+            _read_answer(found, row, probabilities, answers[row])
+        done += len(rows)
+        monitor.report(StageProgress(stage="capture", done=done, total=n))
+    return found
+
+
+def _forward(
+    model: Model,
+    tokens: Int[Tensor, "row position"],
+    weight: Float[Tensor, "row position"],
+    last: Tensor,
+    monitor: Monitor,
+) -> tuple[Float[Tensor, "row layer head d_head"], Float[Tensor, "row vocabulary"]]:
+    n_rows, info = len(tokens), model.info
+    pooled = torch.zeros(n_rows, info.n_layers, info.n_heads, info.d_head, device=model.device)
+
+    def keep(layer: int) -> Callable[..., None]:
+        # Bound here: hook_z is an alias, and its hook is called with another name (blocks.N.attn.o.hook_in).
+        def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+            if monitor.cancelled():
+                raise Cancelled
+            pooled[:, layer] = torch.einsum("bphd,bp->bhd", z.view(n_rows, -1, info.n_heads, info.d_head), weight)
+
+        return hook
+
+    def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001
+        # The vocabulary is wide and only the token after the prompt is asked about.
+        return residual[torch.arange(n_rows, device=residual.device), last].unsqueeze(1)
+
+    hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
+    with torch.inference_mode():
+        logits = model.bridge.run_with_hooks(
+            tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"
+        )
+    return pooled, logits[:, -1]
+
+
+def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answers: Answers) -> None:
+    best, token = probabilities.max(dim=-1)
+    found["says"][row], found["says_probability"][row] = token, best
+    found["foils"][row] = probabilities[list(answers.foils)].sum()
+    if answers.expected:
+        expected = probabilities[list(answers.expected)]
+        found["expected"][row] = expected.sum()
+        found["rank"][row] = 1 + (probabilities > expected.max()).sum()
+
+
+def _batches(prompts: list[list[int]], most_tokens: int) -> list[list[int]]:
+    """Rows of like length together, so that little is padded."""
+    batches: list[list[int]] = []
+    for row in sorted(range(len(prompts)), key=lambda row: len(prompts[row])):
+        if batches and (len(batches[-1]) + 1) * len(prompts[row]) <= most_tokens:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+    return batches

@@ -1,0 +1,99 @@
+"""Edges: pairs of heads that say something together on positives alone (METHOD 5)."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from engine.errors import Cancelled
+from engine.events import Monitor
+from engine.results import NO_CODE, EdgeScore
+
+MOST_EDGES = 200
+_WORD = 63
+"""Examples a mask word holds; the sign bit stays clear."""
+_BLOCK_CELLS = 1 << 22
+
+
+class Edges:
+    """Every pair of heads from an earlier layer to a later one, with its score averaged over seeds."""
+
+    def __init__(
+        self, source: Int[Tensor, " pair"], target: Int[Tensor, " pair"], score: Float[Tensor, " pair"], n_heads: int
+    ) -> None:
+        self.source, self.target, self.score, self.n_heads = source, target, score, n_heads
+
+    def best(self, n: int = MOST_EDGES) -> tuple[EdgeScore, ...]:
+        """The highest first; equal scores by source, then target."""
+        order = torch.argsort(self.score, descending=True, stable=True)[:n]
+        return tuple(
+            EdgeScore(source=divmod(source, self.n_heads), target=divmod(target, self.n_heads), score=score)
+            for source, target, score in zip(
+                self.source[order].tolist(), self.target[order].tolist(), self.score[order].tolist(), strict=True
+            )
+        )
+
+    def heads(self, n_nodes: int) -> Float[Tensor, " node"]:
+        """Heads from edges: how often each stands in the first half of all pairs ordered by score.
+
+        Pairs that tie at the half's end count in part, so the answer does not hang on their order.
+        """
+        counts = torch.zeros(n_nodes)
+        half = len(self.score) // 2
+        if not half:
+            return counts
+        ordered = self.score.sort(descending=True).values
+        limit = ordered[half - 1]
+        above, level = self.score > limit, self.score == limit
+        weight = above.float() + level.float() * (half - int(above.sum())) / int(level.sum())
+        return counts.index_add_(0, self.source, weight).index_add_(0, self.target, weight)
+
+
+def score_edges(
+    codes: Int[Tensor, "seed example node"], positive: Bool[Tensor, " example"], n_heads: int, monitor: Monitor
+) -> Edges:
+    """For every pair, how many code pairs occur together on a positive and on no negative.
+
+    On each positive, a head's code is a bit mask of the examples where it says the same, negatives and earlier
+    positives only. Two masks that share a bit mean that the pair was heard before or on a negative, so a score is a
+    count of zero intersections: no table of codes by codes is ever built. Raises Cancelled between blocks.
+    """
+    n_seeds, _, n_nodes = codes.shape
+    n_layers = n_nodes // n_heads
+    pairs = [
+        (source, target) for source in range(n_nodes) for target in range((source // n_heads + 1) * n_heads, n_nodes)
+    ]
+    if not pairs:
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return Edges(nothing, nothing, torch.zeros(0), n_heads)
+    total = torch.zeros(n_nodes, n_nodes)
+    for seed in range(n_seeds):
+        masks, speaks = _masks(codes[seed], positive)
+        for layer in range(n_layers - 1):
+            later = (layer + 1) * n_heads
+            at_once = max(1, _BLOCK_CELLS // max(1, masks[later:].numel()))
+            for first in range(layer * n_heads, later, at_once):
+                if monitor.cancelled():
+                    raise Cancelled
+                block = slice(first, min(first + at_once, later))
+                heard = (masks[block, None] & masks[None, later:]).any(dim=-1)
+                new = ~heard & speaks[block, None] & speaks[None, later:]
+                total[block, later:] += new.sum(dim=-1)
+    source, target = torch.tensor(pairs).T
+    return Edges(source, target, total[source, target] / n_seeds, n_heads)
+
+
+def _masks(
+    codes: Int[Tensor, "example node"], positive: Bool[Tensor, " example"]
+) -> tuple[Int[Tensor, "node positive word"], Bool[Tensor, "node positive"]]:
+    """Per head and positive: the negatives and earlier positives with the same code, and whether it speaks at all."""
+    rows = torch.cat([(~positive).nonzero()[:, 0], positive.nonzero()[:, 0]])
+    n_negative, n = int((~positive).sum()), len(positive)
+    ordered = codes[rows].T  # [node, example], negatives first
+    mine = ordered[:, n_negative:]
+    words = []
+    before = torch.arange(n)[None, :] < torch.arange(n_negative, n)[:, None]  # negatives come before every positive
+    for start in range(0, n, _WORD):
+        stop = min(n, start + _WORD)
+        same = (mine[:, :, None] == ordered[:, None, start:stop]) & before[None, :, start:stop]
+        words.append((same.long() << torch.arange(stop - start)).sum(dim=-1))
+    return torch.stack(words, dim=-1), mine != NO_CODE

@@ -1,0 +1,86 @@
+"""Grades: whether the model can do the positives and cannot do the negatives, in words (METHOD 1)."""
+
+from collections.abc import Sequence
+
+from engine.capture import Reading
+from engine.examples import Example
+from engine.model import Model
+from engine.results import Grade, Verdict
+
+_SURE = 0.5
+_KNOWS_A_LITTLE = 0.1
+_STILL_KNOWS = 0.25
+"""How far above chance a negative's answer may stand, as a share of the way from chance to certainty."""
+_KNOWS = 0.7
+
+
+def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
+    """One grade an example, in their order."""
+    lengths: dict[int, list[int]] = {}
+    for example, n_tokens in zip(examples, reading.n_tokens, strict=True):
+        if example.pair is not None:
+            lengths.setdefault(example.pair, []).append(n_tokens)
+    grades = []
+    for index, example in enumerate(examples):
+        says = model.token_text(reading.says[index])
+        verdict, reason = _judge(model, example, reading, index, says)
+        in_pair = lengths.get(example.pair, []) if example.pair is not None else []
+        graded = bool(reading.answers[index].expected)
+        grades.append(
+            Grade(
+                index=index,
+                verdict=verdict,
+                reason=reason,
+                n_tokens=reading.n_tokens[index],
+                probability=reading.expected[index] if graded else None,
+                rank=reading.rank[index] if graded else None,
+                says=says,
+                says_probability=reading.says_probability[index],
+                equal_length=len(set(in_pair)) == 1 if len(in_pair) == 2 else None,
+            )
+        )
+    return tuple(grades)
+
+
+def _judge(model: Model, example: Example, reading: Reading, index: int, says: str) -> tuple[Verdict, str]:
+    answers = reading.answers[index]
+    if answers.not_single:
+        text = answers.not_single[0]
+        pieces = ", ".join(repr(piece) for piece in model.pieces(text))
+        kind = "expected" if text in example.expected else "foil"
+        return "broken", f"{kind} {text!r} is not one token but {pieces}: give the first of them, or another word"
+    if not answers.expected:
+        return "ungraded", "no expected token: nothing to grade"
+    probability, foils, rank = reading.expected[index], reading.foils[index], reading.rank[index]
+    if example.positive:
+        return _judge_positive(probability, foils, rank, says, reading.says_probability[index])
+    above = _above_chance(probability, foils, len(answers.expected), len(answers.foils))
+    if above <= _STILL_KNOWS:
+        return "ok", f"the model cannot know it here: p {probability:.2f}"
+    if above <= _KNOWS:
+        return "weak", f"the model still leans to it: p {probability:.2f}"
+    return "broken", f"the model still knows it: p {probability:.2f}; change more of the prompt"
+
+
+def _judge_positive(
+    probability: float, foils: float, rank: int, says: str, says_probability: float
+) -> tuple[Verdict, str]:
+    if rank == 1 or probability >= _SURE:
+        return "ok", f"the model knows it: p {probability:.2f}"
+    instead = f"it says {says!r} (p {says_probability:.2f})"
+    if probability >= _KNOWS_A_LITTLE or (rank <= 10 and probability > foils):
+        return "weak", f"rank {rank}, p {probability:.2f}: {instead}"
+    return "broken", f"the model does not know it (rank {rank}, p {probability:.3f}): {instead}"
+
+
+def _above_chance(probability: float, foils: float, n_expected: int, n_foils: int) -> float:
+    """How far the answer stands above chance, 0 at chance and 1 at certainty.
+
+    With foils, chance is the share of expected among expected and foils; without, it is probability zero.
+    """
+    both = probability + foils
+    if not n_foils or both <= 0:
+        return probability
+    chance = n_expected / (n_expected + n_foils)
+    # An answer the model hardly considers at all is not known, however its crumbs are divided.
+    return min(1.0, (probability / both - chance) / (1 - chance)) * min(1.0, both / _KNOWS_A_LITTLE)

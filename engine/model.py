@@ -1,0 +1,128 @@
+"""A model in memory, loaded through TransformerBridge whatever its family."""
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.catalog import ModelSource, check_folder, find_model, model_identity
+from engine.errors import ConfigError, ModelError
+from engine.hub import hub_folder
+from engine.results import ModelInfo
+
+
+class Model:
+    """A bridge, its tokenizer, and what is said about it. Nothing in here depends on which model it is."""
+
+    def __init__(self, bridge: Any, tokenizer: Any, info: ModelInfo, folder: Path, device: torch.device) -> None:
+        self.bridge = bridge
+        self.tokenizer = tokenizer
+        self.info = info
+        self.folder = folder
+        self.device = device
+
+    @property
+    def n_heads_in_all(self) -> int:
+        return self.info.n_layers * self.info.n_heads
+
+    @property
+    def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
+        """W_O, one matrix a head."""
+        weights: Tensor = self.bridge.W_O
+        return weights.detach().float()
+
+    def encode(self, text: str) -> tuple[list[int], list[bool]]:
+        """Token ids as the tokenizer's own defaults make them, and which of them are the text's own."""
+        encoded = self.tokenizer(text, return_special_tokens_mask=True, verbose=False)
+        return encoded["input_ids"], [not special for special in encoded["special_tokens_mask"]]
+
+    def pieces(self, text: str) -> tuple[str, ...]:
+        """The texts of the text's own tokens (tasks.base.Splitter)."""
+        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return tuple(self.token_text(token) for token in ids)
+
+    def token_text(self, token: int) -> str:
+        text: str = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        return text
+
+    def single_token(self, text: str) -> int | None:
+        """The id of a text that is one token; None where it is several or none."""
+        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids[0] if len(ids) == 1 else None
+
+
+def pick_device(asked: str) -> torch.device:
+    """cuda where there is one, for "auto"; else what was asked for. Raises ConfigError for a device that is not here."""
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device={asked!r} cannot be used here: {str(error).splitlines()[0]}", hint="Use auto, cpu or cuda."
+        ) from error
+    return device
+
+
+def load_model(name: str, models: Path, device: torch.device, *, trust_remote_code: bool = False) -> Model:
+    """The model of that name or folder, in memory and in evaluation mode.
+
+    Raises ModelError (and its kinds) naming what is wrong and what there is instead.
+    """
+    source = find_model(name, models)
+    folder = source.folder or hub_folder(source.name, models)
+    check_folder(folder)
+    return _boot(source, folder, device, trust_remote_code)
+
+
+def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_code: bool) -> Model:
+    import transformers
+    from transformer_lens.model_bridge import TransformerBridge
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        # A tokenizer of our own: the bridge rewires its copy to put a beginning-of-sequence token where the model's
+        # authors put none.
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        bridge = TransformerBridge.boot_transformers(
+            str(folder), device=str(device), dtype=torch.float32, trust_remote_code=trust_remote_code
+        )
+        bridge.eval()
+    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError) as error:
+        if is_out_of_memory(error):
+            raise
+        told = str(error).strip().splitlines()
+        raise ModelError(
+            f"{source.name} cannot be loaded: {told[0] if told else type(error).__name__}",
+            hint="TransformerBridge has to know its architecture, and its files have to be whole.",
+        ) from error
+    config = bridge.cfg
+    info = ModelInfo(
+        name=source.name,
+        identity=model_identity(folder),
+        n_layers=int(config.n_layers),
+        n_heads=int(config.n_heads),
+        d_model=int(config.d_model),
+        d_head=int(config.d_head),
+        context=int(config.n_ctx),
+        vocabulary=int(config.d_vocab),
+    )
+    if "blocks.0.attn.hook_z" not in bridge.hook_dict and "blocks.0.attn.o.hook_in" not in bridge.hook_dict:
+        raise ModelError(
+            f"{source.name} does not show its heads: no hook_z in its attention.", hint="Choose another model."
+        )
+    gc.collect()
+    return Model(bridge, tokenizer, info, folder, device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is torch saying that memory ran out, on the CPU or on a GPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("not enough memory" in text or "out of memory" in text)

@@ -1,0 +1,187 @@
+"""A probe from prompts to scores: the only file that knows the order of the stages."""
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.capture import Reading, head_outputs, read_examples
+from engine.errors import Cancelled, EngineError, OutOfMemory
+from engine.events import (
+    ArrayReady,
+    EdgesScored,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    Monitor,
+    Notice,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+    Stage,
+    StageFinished,
+    StageStarted,
+)
+from engine.examples import Example, check_set, content_hash
+from engine.grade import grade_examples
+from engine.jobs import RunProbe
+from engine.model import Model, is_out_of_memory, load_model, pick_device
+from engine.ranking import circuit_by_rank, circuit_by_softmax
+from engine.reference import known_circuit
+from engine.results import ExampleCount, Grade, Timings, Versions
+from engine.sae import SAEs
+from engine.shelf import Shelf
+from engine.tally import Tally
+from engine.tasks.registry import find_task
+from engine.training import codes_of, scale_of, train_saes
+
+
+class Probe:
+    """One run: reports every stage through its monitor, returns nothing, leaves arrays in the spool folder."""
+
+    def __init__(self, order: RunProbe, shelf: Shelf, monitor: Monitor) -> None:
+        self.order = order
+        self.config = order.config
+        self.shelf = shelf
+        self.monitor = monitor
+        self.seconds: dict[Stage, float] = {}
+
+    def run(self) -> None:
+        """Every stage in order. Raises EngineError's family; what was reported before stays valid."""
+        begun = time.perf_counter()
+        try:
+            self._run(begun)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(error, self.order) from error
+
+    def _run(self, begun: float) -> None:
+        with self._stage("load", 1, "model"):
+            model = self._load()
+        examples = self._examples(model)
+        with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
+            folder = Path(self.order.activations) if self.order.activations else None
+            reading = read_examples(model, examples, self.config, self.monitor, folder)
+            outputs = head_outputs(model, reading.z)
+            x = outputs * scale_of(outputs, scale=self.config.sae.scale)
+        grades: tuple[Grade, ...] = ()
+        if self.config.grade:
+            with self._stage("grade", len(examples), "prompts"):
+                grades = self._grade(model, examples, reading)
+        tally = Tally(outputs, examples, self.config, model.info.n_heads)
+        with self._stage("train", self.config.sae.steps, "steps"):
+            saes = train_saes(
+                x,
+                tally.positive,
+                self.config,
+                self.monitor,
+                lambda codes: self.monitor.report(Scored(nodes=tally.provisional(codes), final=False)),
+            )
+        with self._stage("codes", len(examples), "prompts"):
+            codes = codes_of(saes, x)
+            self._keep(codes, saes)
+        with self._stage("scores", 1, ""):
+            nodes, edges = tally.final(codes, self.monitor)
+            self.monitor.report(Scored(nodes=nodes, final=True))
+            self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
+        self.monitor.report(
+            ProbeFinished(
+                examples=ExampleCount(
+                    positive=int(tally.positive.sum()),
+                    negative=int((~tally.positive).sum()),
+                    broken=sum(grade.verdict == "broken" for grade in grades),
+                ),
+                circuit=tuple(map(tuple, circuit_by_rank(nodes, tally.circuit_size))),
+                circuit_softmax=tuple(map(tuple, circuit_by_softmax(nodes, self.config.theta))),
+                timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
+                cached=reading.cached,
+            )
+        )
+
+    def _load(self) -> Model:
+        order = self.order
+        device = pick_device(order.device)
+        model, warm = self.shelf.take(
+            (order.model, str(device), order.trust_remote_code),
+            lambda: load_model(order.model, Path(order.models), device, trust_remote_code=order.trust_remote_code),
+        )
+        self.monitor.report(ModelReady(model=model.info, versions=versions(device), warm=warm))
+        return model
+
+    def _examples(self, model: Model) -> tuple[Example, ...]:
+        order = self.order
+        examples = order.examples
+        if not examples:
+            if order.task is None:
+                raise EngineError("A run was asked for with neither examples nor a task.", hint="Name a task.")
+            examples = find_task(order.task).make(model, pairs=order.pairs, seed=order.task_seed)
+        examples = check_set(examples)
+        self.monitor.report(ExamplesMade(examples=examples, content_hash=content_hash(examples), task=order.task))
+        reference = known_circuit(model.info, model.folder, order.task)
+        if reference is not None:
+            self.monitor.report(ReferenceKnown(reference=reference))
+        return examples
+
+    def _grade(self, model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
+        grades = grade_examples(model, examples, reading)
+        self.monitor.report(Graded(grades=grades))
+        broken = [grade for grade in grades if grade.verdict == "broken"]
+        if broken:
+            first = broken[0]
+            self.monitor.report(
+                Notice(
+                    message=f"{len(broken)} of {len(grades)} examples are broken; the first is example "
+                    f"{first.index + 1}: {first.reason}.",
+                    hint="The run uses them all the same: mend or disable them, negatives decide accuracy.",
+                )
+            )
+        return grades
+
+    def _keep(self, codes: Tensor, saes: SAEs) -> None:
+        spool = Path(self.order.spool)
+        spool.mkdir(parents=True, exist_ok=True)
+        save_file({"codes": codes.contiguous()}, spool / "codes.safetensors")
+        self.monitor.report(ArrayReady(name="codes", file="codes.safetensors", shape=tuple(codes.shape)))
+        weights = {"W_e": saes.encoder, "W_d_T": saes.decoder, "c": saes.threshold, "b": saes.bias}
+        save_file({name: weight.cpu().contiguous() for name, weight in weights.items()}, spool / "sae.safetensors")
+        self.monitor.report(ArrayReady(name="sae", file="sae.safetensors", shape=tuple(saes.encoder.shape)))
+
+    @contextmanager
+    def _stage(self, stage: Stage, total: int, unit: str) -> Iterator[None]:
+        if self.monitor.cancelled():
+            raise Cancelled
+        self.monitor.report(StageStarted(stage=stage, total=total, unit=unit))
+        begun = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - begun, 4)
+        self.monitor.report(StageFinished(stage=stage, seconds=self.seconds[stage]))
+
+
+def versions(device: torch.device) -> Versions:
+    """What this process runs on. The device is named with what decides its rounding."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    return Versions(
+        headcode=version("headcode"),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        transformer_lens=version("transformer-lens"),
+        device=f"{device.type} ({name}{threads})",
+    )
+
+
+def out_of_memory(error: BaseException, order: RunProbe) -> OutOfMemory:
+    """Torch's complaint as an error that says what to lower."""
+    sae = order.config.sae
+    return OutOfMemory(
+        f"Memory ran out in the run: {str(error).strip().splitlines()[0][:300]}",
+        hint=f"Lower the seeds ({len(order.config.seeds)}), the codes ({sae.n_codes}) or the training examples "
+        f"({sae.training_examples}), use fewer prompts, or choose a smaller model than {order.model}.",
+    )

@@ -1,0 +1,58 @@
+"""Known circuits: measured ones that lie beside a model's weights, published ones that come with a task."""
+
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import TaskError
+from engine.results import ModelInfo, Reference
+from engine.tasks.registry import find_task
+
+FILE = "circuits.json"
+
+
+class _Circuit(msgspec.Struct):
+    heads: list[tuple[int, int]]
+    cut: float
+    pairs: int
+
+
+class _Circuits(msgspec.Struct):
+    schema: str
+    identity: str
+    tasks: dict[str, _Circuit]
+
+
+def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference | None:
+    """The circuit this model has for this task, as far as anybody measured or published one; else None.
+
+    A measured one counts only for the very weights it was measured on.
+    """
+    if task is None:
+        return None
+    measured = _measured(folder)
+    if measured and measured.identity == model.identity and task in measured.tasks:
+        circuit = measured.tasks[task]
+        return Reference(
+            name=f"{task}, measured",
+            source=f"exact patching of every head on {circuit.pairs} pairs; "
+            f"heads that move the metric by {circuit.cut:.0%} of its base",
+            heads=tuple(circuit.heads),
+        )
+    try:
+        published = dict(find_task(task).published)
+    except TaskError:
+        return None
+    for name, reference in published.items():
+        if name.lower() == model.name.lower():
+            return reference
+    return None
+
+
+def _measured(folder: Path) -> _Circuits | None:
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=_Circuits)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, msgspec.ValidationError, OSError):
+        return None  # somebody else's file of that name

@@ -1,0 +1,106 @@
+"""Scores of every head from its codes on both sides (METHOD 5). Integers in, counts out."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from engine.results import NO_CODE
+
+
+class Symbols:
+    """Who says what: every (seed, head, code) that occurs, and on which examples.
+
+    All measures and the label shuffles are sums over this one table, so none of them loops over heads.
+    """
+
+    def __init__(self, codes: Int[Tensor, "seed example node"]) -> None:
+        self.n_seeds, self.n_examples, self.n_nodes = codes.shape
+        width = int(codes.max()) + 2  # NO_CODE is a symbol too, at 0
+        seed = torch.arange(self.n_seeds)[:, None, None]
+        node = torch.arange(self.n_nodes)[None, None, :]
+        keys = (seed * self.n_nodes + node) * width + (codes.long() - NO_CODE)
+        symbols, self.which = torch.unique(keys, return_inverse=True)
+        """which: Int [seed, example, node], the symbol each head says."""
+        self.owner = symbols.div(width, rounding_mode="floor")
+        """Int [symbol]: seed * n_nodes + node; ascending."""
+        self.speaks = symbols % width != 0
+        """Bool [symbol]: False for NO_CODE."""
+
+    def carried(self) -> Float[Tensor, "example symbol"]:
+        """1 where an example carries a symbol."""
+        table = torch.zeros(self.n_examples, len(self.owner))
+        for seed in range(self.n_seeds):
+            table.scatter_(1, self.which[seed], 1.0)
+        return table
+
+    def counts(self, rows: Bool[Tensor, " example"]) -> Float[Tensor, " symbol"]:
+        """On how many of these examples each symbol is said."""
+        said = self.which[:, rows].reshape(-1)
+        return torch.bincount(said, minlength=len(self.owner)).float()
+
+    def per_head(self, values: Float[Tensor, " symbol"]) -> Float[Tensor, "seed node"]:
+        """Sums over each head's symbols."""
+        total = torch.zeros(self.n_seeds * self.n_nodes, dtype=values.dtype)
+        return total.index_add_(0, self.owner, values).view(self.n_seeds, self.n_nodes)
+
+
+def unique_codes(symbols: Symbols, positive: Bool[Tensor, " example"]) -> Float[Tensor, "seed node"]:
+    """Node score: how many codes each head says on positives and on no negative."""
+    return symbols.per_head((_unique(symbols, positive)).float())
+
+
+def code_measures(symbols: Symbols, positive: Bool[Tensor, " example"]) -> dict[str, Float[Tensor, "seed node"]]:
+    """Every measure that needs only codes and polarity, per seed and head."""
+    on_positive, on_negative = symbols.counts(positive), symbols.counts(~positive)
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    speaks = symbols.speaks
+    unique, unique_negative = _unique(symbols, positive), _unique(symbols, ~positive)
+    either = symbols.per_head(speaks.float())
+    both = symbols.per_head((speaks & (on_positive > 0) & (on_negative > 0)).float())
+    silent = symbols.per_head(torch.where(speaks, 0.0, on_positive + on_negative)) / symbols.n_examples
+    frequencies = (on_positive / n_positive - on_negative / n_negative).abs()
+    some = either > 0
+    return {
+        "unique_positive": symbols.per_head(unique.float()),
+        "unique_negative": symbols.per_head(unique_negative.float()),
+        "unique_normalised": torch.where(some, symbols.per_head(unique.float()) / either.clamp(min=1), 0.0),
+        # A head that is silent throughout says the same on both sides: nothing.
+        "overlap": torch.where(some, both / either.clamp(min=1), 1.0),
+        "mutual_information": _mutual_information(symbols, on_positive, on_negative),
+        "total_variation": 0.5 * symbols.per_head(frequencies),
+        "unique_share": symbols.per_head(torch.where(unique, on_positive, 0.0)) / n_positive,
+        "silent": silent,
+    }
+
+
+def paired_flips(
+    codes: Int[Tensor, "seed example node"], pairs: Int[Tensor, "pair side"]
+) -> Float[Tensor, "seed node"] | None:
+    """Share of pairs whose two codes differ; None without pairs. `pairs` holds example indices."""
+    if not len(pairs):
+        return None
+    return (codes[:, pairs[:, 0]] != codes[:, pairs[:, 1]]).float().mean(dim=1)
+
+
+def _unique(symbols: Symbols, rows: Bool[Tensor, " example"]) -> Bool[Tensor, " symbol"]:
+    return symbols.speaks & (symbols.counts(rows) > 0) & (symbols.counts(~rows) == 0)
+
+
+def _mutual_information(symbols: Symbols, on_positive: Tensor, on_negative: Tensor) -> Float[Tensor, "seed node"]:
+    """I(code; polarity) in bits, less the Miller-Madow bias (Kc - 1)(2 - 1) / (2 N ln 2)."""
+    n = symbols.n_examples
+    information = torch.zeros(symbols.n_seeds, symbols.n_nodes)
+    said = on_positive + on_negative
+    for counts in (on_positive, on_negative):
+        expected = said * counts_total(symbols, counts) / n
+        terms = torch.where(counts > 0, counts / n * torch.log2(counts.clamp(min=1) / expected.clamp(min=1e-9)), 0.0)
+        information += symbols.per_head(terms)
+    n_symbols = symbols.per_head(torch.ones_like(said))
+    return information - (n_symbols - 1) / (2 * n * math.log(2))
+
+
+def counts_total(symbols: Symbols, counts: Float[Tensor, " symbol"]) -> float:
+    """How many examples a count was taken over: every example says one symbol per seed and head."""
+    return float(counts.sum()) / (symbols.n_seeds * symbols.n_nodes)

@@ -1,0 +1,109 @@
+"""All heads' scores of one run, put together from codes, labels and plain differences."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from engine.baselines import linear_probe, mean_difference, paired_difference, random_score
+from engine.chance import p_values, q_values
+from engine.config import ProbeConfig
+from engine.edges import Edges, score_edges
+from engine.events import Monitor
+from engine.examples import Example
+from engine.ranking import default_circuit_size
+from engine.results import HeadScores
+from engine.score import Symbols, code_measures, paired_flips
+
+
+class Tally:
+    """What stays the same while training goes on: labels, pairs and baselines of one run."""
+
+    def __init__(self, x: Tensor, examples: Sequence[Example], config: ProbeConfig, n_heads: int) -> None:
+        self.positive: Bool[Tensor, " example"] = torch.tensor([example.positive for example in examples])
+        self.pairs = pair_rows(examples)
+        self.config = config
+        self.n_heads = n_heads
+        on_device = self.positive.to(x.device)
+        self.mean_difference = mean_difference(x, on_device).cpu()
+        paired = paired_difference(x, self.pairs.to(x.device))
+        self.paired_difference = None if paired is None else paired.cpu()
+        self.linear_probe = linear_probe(x, on_device)
+        self.random = random_score(x.shape[1], config.seeds[0])
+        self.circuit_size = config.circuit_size or default_circuit_size(x.shape[1])
+
+    def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
+        """Scores while training goes on: neither chance nor edges yet."""
+        return self._nodes(codes, Symbols(codes), None, None)
+
+    def final(self, codes: Int[Tensor, "seed example node"], monitor: Monitor) -> tuple[tuple[HeadScores, ...], Edges]:
+        """All scores, and the edges they came with. Raises Cancelled."""
+        symbols = Symbols(codes)
+        chance = None
+        if self.config.shuffles:
+            chance = p_values(
+                symbols,
+                self.positive,
+                self.pairs,
+                n_shuffles=self.config.shuffles,
+                seed=self.config.seeds[0],
+                monitor=monitor,
+            )
+        edges = score_edges(codes, self.positive, self.n_heads, monitor)
+        return self._nodes(codes, symbols, chance, edges), edges
+
+    def _nodes(
+        self, codes: Tensor, symbols: Symbols, chance: Tensor | None, edges: Edges | None
+    ) -> tuple[HeadScores, ...]:
+        by_seed = code_measures(symbols, self.positive)
+        columns = {name: values.mean(dim=0).tolist() for name, values in by_seed.items()}
+        n_nodes = codes.shape[2]
+        nothing: list[float | None] = [None] * n_nodes
+        flips = paired_flips(codes, self.pairs)
+        columns["stability"] = self._stability(by_seed["unique_positive"], by_seed["unique_share"]).tolist()
+        columns["from_edges"] = (edges.heads(n_nodes) if edges else torch.zeros(n_nodes)).tolist()
+        columns["baseline_mean_difference"] = self.mean_difference.tolist()
+        columns["baseline_linear_probe"] = self.linear_probe.tolist()
+        columns["baseline_random"] = self.random.tolist()
+        optional = {
+            "paired_flips": nothing if flips is None else flips.mean(dim=0).tolist(),
+            "p_value": nothing if chance is None else chance.tolist(),
+            "q_value": nothing if chance is None else q_values(chance).tolist(),
+            "baseline_paired_difference": nothing
+            if self.paired_difference is None
+            else self.paired_difference.tolist(),
+        }
+        every = {**columns, **optional}
+        return tuple(
+            HeadScores(
+                layer=node // self.n_heads,
+                head=node % self.n_heads,
+                **{name: _number(values[node]) for name, values in every.items()},
+            )
+            for node in range(n_nodes)
+        )
+
+    def _stability(self, unique: Tensor, share: Tensor) -> Tensor:
+        """Share of seeds whose own ranking puts the head into the circuit (ranking.ranked's order)."""
+        chosen = torch.zeros_like(unique)
+        for seed in range(len(unique)):
+            by_share = share[seed].argsort(descending=True, stable=True)
+            order = by_share[unique[seed][by_share].argsort(descending=True, stable=True)]
+            chosen[seed, order[: self.circuit_size]] = 1.0
+        return chosen.mean(dim=0)
+
+
+def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:
+    """Row indices of every whole pair, the positive first."""
+    members: dict[int, dict[bool, int]] = {}
+    for row, example in enumerate(examples):
+        if example.pair is not None:
+            members.setdefault(example.pair, {})[example.positive] = row
+    whole = [[sides[True], sides[False]] for sides in members.values() if len(sides) == 2]
+    return torch.tensor(whole, dtype=torch.int64).view(-1, 2)
+
+
+def _number(value: float | None) -> float | None:
+    """Rounded to what is meant by it: averages of counts, not the dust of their division."""
+    return None if value is None else round(value, 6)
