@@ -1,7 +1,6 @@
 """Arrays the engine leaves as files: checked before a byte of them is believed."""
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def keep_by_content(path: Path, folder: Path) -> tuple[str, int]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     goal = folder / f"{digest}{path.suffix}"
     try:
-        os.replace(path, goal)
+        path.replace(goal)
     except OSError:  # another file system
         shutil.move(path, goal)
     return digest, n_bytes

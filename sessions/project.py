@@ -32,7 +32,7 @@ from sessions.store import append_rows
 
 MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
 _GRADE = Grade.__struct_fields__[1:]
-_INFO = ("identity", "n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
+_INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _VERSIONS = ("headcode", "python", "torch", "transformer_lens", "device")
 
 event_decoder = msgspec.json.Decoder(AnyEvent)
@@ -83,7 +83,8 @@ class Projector:
             case ModelReady():
                 info = {name: getattr(event.model, name) for name in _INFO}
                 versions = {name: getattr(event.versions, name) for name in _VERSIONS}
-                self._update(con, run, model_name=event.model.name, warm=event.warm, **info, **versions)
+                names = {"model_name": event.model.name, "model_identity": event.model.identity}
+                self._update(con, run, warm=event.warm, **names, **info, **versions)
             case ExamplesMade():
                 self._examples(con, event.content_hash, event.examples)
                 self._update(con, run, content_hash=event.content_hash)

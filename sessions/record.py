@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,7 @@ class Recorded(msgspec.Struct, frozen=True):
     """An entry that is in the store, and the bytes in which it is told to everyone."""
 
     entry: LogEntry
+    payload: bytes
     line: bytes
 
 
@@ -85,15 +87,15 @@ class Recorder:
         seq = self.last_seq(draft.session_id) + 1
         self._last[draft.session_id] = seq
         self._clock_us = max(self._clock_us, time.time_ns() // 1000)
-        entry = LogEntry(
-            session_id=draft.session_id, seq=seq, at_us=self._clock_us, run_id=draft.run_id, event=draft.event
-        )
-        return Recorded(entry, msgspec.json.encode(entry))
+        place: Any = {"session_id": draft.session_id, "seq": seq, "at_us": self._clock_us, "run_id": draft.run_id}
+        payload = msgspec.json.encode(draft.event)
+        line = msgspec.json.encode(_Wire(event=msgspec.Raw(payload), **place))
+        return Recorded(LogEntry(event=draft.event, **place), payload, line)
 
     def _write(self, recorded: Sequence[Recorded], codes: dict[str | None, CodeRows]) -> None:
         entries = [each.entry for each in recorded]
         with self.store.transaction() as con:
-            append_rows(con, "event", [_log_row(entry) for entry in entries])
+            append_rows(con, "event", [_log_row(each) for each in recorded])
             self._projector.apply(con, entries)
             for run_id, found in codes.items():
                 row = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
@@ -153,10 +155,10 @@ def _codes(draft: Draft) -> CodeRows | None:
     return None
 
 
-def _log_row(entry: LogEntry) -> tuple[object, ...]:
-    payload = msgspec.json.encode(entry.event).decode()
+def _log_row(each: Recorded) -> tuple[object, ...]:
+    entry = each.entry
     kind = str(entry.event.__struct_config__.tag)
-    return (entry.session_id, entry.seq, entry.at_us, entry.run_id, kind, EVENT_VERSION, payload)
+    return (entry.session_id, entry.seq, entry.at_us, entry.run_id, kind, EVENT_VERSION, each.payload.decode())
 
 
 def _entry(session_id: str, seq: int, at_us: int, run_id: str | None, payload: str) -> LogEntry:

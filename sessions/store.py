@@ -1,7 +1,6 @@
 """The open store: DuckDB with everything locked that a store does not need. Used from one thread."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +25,8 @@ _SAFE: dict[str, str] = {
     "lock_configuration": "true",
     "storage_compatibility_version": STORAGE,
 }
+
+_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
 
 Row = tuple[Any, ...]
 
@@ -153,7 +154,7 @@ class Store:
             made._migrate(0)
         finally:
             made.close()
-        os.replace(new, self.path)
+        new.replace(self.path)
 
     def _prepare(self, header: Header | None) -> None:
         self._audit()
@@ -196,14 +197,16 @@ class Store:
 
     def _make_views(self) -> None:
         wanted = hashlib.sha256(repr(sorted(VIEWS.items())).encode()).hexdigest()
-        found = repr(self.rows("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"))
+        found = repr(self.rows(_VIEWS))
         if self._meta("views") == f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}":
             return
         with self.transaction() as con:
             for name, body in VIEWS.items():
                 con.execute(f"CREATE OR REPLACE VIEW {name} AS {body}")
             found = repr(
-                con.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name").fetchall()
+                con.execute(
+                    "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
+                ).fetchall()
             )
             mark = f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}"
             con.execute("INSERT OR REPLACE INTO meta VALUES ('views', $mark)", {"mark": mark})

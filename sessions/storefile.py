@@ -34,7 +34,9 @@ class Header:
             return 0
         (version,) = struct.unpack_from("<Q", self.head, 12)
         if version == 999:  # since 2.0 the true number stands in both database headers
-            version = max(struct.unpack_from("<Q", self.head, 4096 + 56) + struct.unpack_from("<Q", self.head, 8192 + 56))
+            version = max(
+                struct.unpack_from("<Q", self.head, 4096 + 56) + struct.unpack_from("<Q", self.head, 8192 + 56)
+            )
         return int(version)
 
     @property
@@ -94,15 +96,14 @@ def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> No
     if "replaying WAL" in text or "WAL does not match" in text:
         raise StoreDamaged(
             f"The store's journal {path.with_name(wal)} is damaged: {_brief(text)}",
-            hint=f"Copy {path.name} and {wal} somewhere safe, then move {wal} away: what it held is lost, the rest is not.",
+            hint=f"Keep copies of both, then move {wal} away: what it held is lost, the rest is not.",
         ) from error
     if "Could not read enough bytes" in text:
-        raise StoreDamaged(
-            f"{path} is cut short ({path.stat().st_size} bytes): {_brief(text)}", hint=_MOVE
-        ) from error
+        raise StoreDamaged(f"{path} is cut short ({path.stat().st_size} bytes): {_brief(text)}", hint=_MOVE) from error
     if "checksum" in text or "Corrupt" in text:
         raise StoreDamaged(
-            f"{path} is damaged: {_brief(text)}", hint="Keep the file: tables that are whole can still be read. " + _MOVE
+            f"{path} is damaged: {_brief(text)}",
+            hint="Keep it: whole tables can still be read. " + _MOVE,
         ) from error
     if "Permission denied" in text or "read-only" in text.lower():
         raise _read_only(path) from error

@@ -1,0 +1,80 @@
+"""What a person changes in a session: made, given examples."""
+
+import datetime
+import unicodedata
+
+from engine.examples import Example, check_set, content_hash
+from sessions.errors import BadName
+from sessions.ids import new_id
+from sessions.log import ExamplesSet, SessionCreated
+from sessions.queries import find_session, name_taken, session_row
+from sessions.record import Draft, Recorded, Recorder
+from sessions.rows import SessionRow
+from sessions.store import Store
+from sessions.wire import CreateSession, SetExamples
+
+MAX_NAME = 200
+_DROPPED = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+
+def clean_name(text: str) -> str:
+    """The name without what could disturb a terminal. Raises BadName when nothing is left, or too much."""
+    kept = "".join(
+        " " if character in "\t\n" else character
+        for character in text
+        if character in "\t\n" or (unicodedata.category(character) not in _DROPPED and character not in _BIDI)
+    )
+    name = " ".join(kept.split())
+    if not name:
+        raise BadName(f"{text[:40]!r} is no name for a session.", hint="Give it at least one letter.")
+    if len(name) > MAX_NAME:
+        raise BadName(f"The name that begins {name[:40]!r} has {len(name)} characters.", hint=f"At most {MAX_NAME}.")
+    return name
+
+
+def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionRow, list[Recorded]]:
+    """The new session's row. Raises BadName, ExampleError, StoreError."""
+    if request.examples:
+        check_set(request.examples)
+    if not request.model.strip():
+        raise BadName("A session needs a model.", hint="For example toy; headcode models list shows what there is.")
+    session_id = new_id("s")
+    event = SessionCreated(
+        name=_free_name(recorder.store, clean_name(request.name if request.name is not None else _made_up(request))),
+        model=request.model,
+        task=request.task,
+        pairs=request.pairs,
+        task_seed=request.task_seed,
+    )
+    drafts = [Draft(session_id=session_id, event=event)]
+    if request.examples:
+        drafts.append(_examples(session_id, request.examples))
+    recorded = recorder.append(drafts)
+    return session_row(recorder.store, session_id), recorded
+
+
+def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, list[Recorded]]:
+    """The session's row with its new examples. Raises NoSuchRecord, ExampleError, StoreError."""
+    session_id = find_session(recorder.store, request.session)
+    check_set(request.examples)
+    recorded = recorder.append([_examples(session_id, request.examples)])
+    return session_row(recorder.store, session_id), recorded
+
+
+def _examples(session_id: str, examples: tuple[Example, ...]) -> Draft:
+    return Draft(session_id=session_id, event=ExamplesSet(examples=examples, content_hash=content_hash(examples)))
+
+
+def _made_up(request: CreateSession) -> str:
+    today = datetime.datetime.now().astimezone().date().isoformat()
+    return f"{request.task or 'examples'} {today}"
+
+
+def _free_name(store: Store, name: str) -> str:
+    if not name_taken(store, name):
+        return name
+    number = 2
+    while name_taken(store, f"{name[: MAX_NAME - 12]} {number}"):
+        number += 1
+    return f"{name[: MAX_NAME - 12]} {number}"

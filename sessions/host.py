@@ -1,0 +1,339 @@
+"""`python -m sessions.host`: the process that owns the store, keeps a worker warm and answers everyone."""
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import Failure, HeadcodeError
+from engine.places import Places, find_places
+from sessions.errors import HostError, HostRunning
+from sessions.logs import SizedLog, start_logging, worker_log
+from sessions.rows import HostStatus, SessionDetail
+from sessions.runtime import FileLock, bind, holder, lock_file, make_private
+from sessions.settings import HostSettings, read_settings
+from sessions.version import version
+from sessions.wire import (
+    PROTOCOL,
+    AnyAnswer,
+    AnyRequest,
+    CancelRun,
+    Codes,
+    CreateSession,
+    Detail,
+    Done,
+    GetCodes,
+    GetStatus,
+    Hello,
+    ListSessions,
+    QueueRun,
+    Run,
+    Session,
+    Sessions,
+    SetExamples,
+    ShowSession,
+    Status,
+    StopHost,
+    WarmUp,
+    Welcome,
+)
+
+if TYPE_CHECKING:
+    from sessions.store import Store
+
+log = logging.getLogger("headcode.host")
+
+_LOCK_WAIT_S = 8.0
+"""How long a host that is just leaving is waited for."""
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host says to whoever started it, once, over the pipe it was given."""
+
+    pid: int
+    already: bool = False
+    """Another host serves this store already, and this one leaves."""
+    failure: Failure | None = None
+
+
+class HeadcodeHost:
+    """Everything behind the socket, put together."""
+
+    def __init__(
+        self, places: Places, settings: HostSettings, store: "Store", worker_command: Sequence[str] | None = None
+    ) -> None:
+        from sessions.hub import Hub
+        from sessions.ledger import Ledger
+        from sessions.runs import Runs
+        from sessions.server import Server
+        from sessions.supervisor import WORKER, Supervisor
+
+        self._places = places
+        self._settings = settings
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._started = time.monotonic()
+        self._clients = 0
+        self._quiet_since = self._started
+        self._idle: asyncio.TimerHandle | None = None
+        self._stop = asyncio.Event()
+        self.hub = Hub()
+        self.ledger = Ledger(store, self._thread, self.hub.publish)
+        self.supervisor = Supervisor(
+            worker_command or WORKER, SizedLog(worker_log(places)), idle_s=settings.worker_idle_s
+        )
+        self.runs = Runs(places, self.ledger, self.supervisor)
+        self.runs.changed = self._rearm
+        self.runs.cannot_record = self.hub.fail
+        self.server = Server(self)
+
+    async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+        """Answers until it is told to stop or nothing has happened for long enough."""
+        from sessions.runs import interrupt_open_runs
+
+        left = await self.ledger.change(lambda recorder: (interrupt_open_runs(recorder), []))
+        if left:
+            log.info("%d runs of the last host are recorded as interrupted", left)
+        await self.server.start(listening)
+        self._rearm()
+        ready()
+        await self._stop.wait()
+
+    async def close(self) -> None:
+        """Runs recorded as interrupted, clients told, the store closed."""
+        if self._idle is not None:
+            self._idle.cancel()
+        with suppress(FileNotFoundError):
+            self._places.socket.unlink()
+        await self.runs.close()
+        await self.server.close()
+        await self.ledger.close()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
+        self._thread.shutdown()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def welcome(self, hello: Hello) -> Welcome:
+        notice = ""
+        if hello.version != version():
+            notice = (
+                f"The host is Headcode {version()}, you are {hello.version}. "
+                "headcode host stop ends it; the next command starts one of your version."
+            )
+        return Welcome(version=version(), pid=os.getpid(), store=str(self._places.store), notice=notice)
+
+    def came(self) -> None:
+        self._clients += 1
+        self._rearm()
+
+    def went(self) -> None:
+        self._clients -= 1
+        self._rearm()
+
+    async def answer(self, request: AnyRequest) -> AnyAnswer:
+        """The answer to any request that needs no connection. Raises HeadcodeError."""
+        from sessions import edit, queries
+        from sessions.record import Recorded, Recorder
+
+        match request:
+            case GetStatus():
+                return Status(status=self._status())
+            case ListSessions():
+                found = await self.ledger.read(lambda store: queries.recent_sessions(store, limit=request.limit))
+                return Sessions(sessions=tuple(found))
+            case ShowSession():
+
+                def show(recorder: Recorder) -> tuple[SessionDetail, list[Recorded]]:
+                    session_id = queries.find_session(recorder.store, request.session)
+                    last_seq = recorder.last_seq(session_id)
+                    return queries.session_detail(recorder.store, session_id, last_seq=last_seq), []
+
+                return Detail(detail=await self.ledger.change(show))
+            case CreateSession():
+                return Session(session=await self.ledger.change(lambda rec: edit.create_session(rec, request)))
+            case SetExamples():
+                return Session(session=await self.ledger.change(lambda rec: edit.set_examples(rec, request)))
+            case QueueRun():
+                return Run(run=await self.runs.queue(request))
+            case CancelRun():
+                await self.runs.cancel(request)
+                return Done()
+            case GetCodes():
+                codes = await self.ledger.read(
+                    lambda store: queries.head_codes(
+                        store,
+                        queries.find_run(store, request.run),
+                        layer=request.layer,
+                        head=request.head,
+                        seed=request.seed,
+                    )
+                )
+                return Codes(codes=codes)
+            case WarmUp():
+                await self.supervisor.warm_up()
+                return Done()
+            case StopHost():
+                asyncio.get_running_loop().call_soon(self.stop)
+                return Done()
+            case _:
+                raise HostError(f"The host has no answer to {type(request).__name__}.", hint="headcode host stop")
+
+    def _status(self) -> HostStatus:
+        left = None
+        if self._idle is not None:
+            left = max(0.0, self._idle.when() - asyncio.get_running_loop().time())
+        return HostStatus(
+            pid=os.getpid(),
+            version=version(),
+            protocol=PROTOCOL,
+            store=str(self._places.store),
+            store_bytes=self._store.size(),
+            uptime_s=time.monotonic() - self._started,
+            clients=self._clients,
+            worker_pid=self.supervisor.pid,
+            worker_state=self.supervisor.state,
+            worker_model=self.supervisor.model,
+            queued=self.runs.queued,
+            running=self.runs.running,
+            idle_exit_s=left,
+        )
+
+    def _rearm(self) -> None:
+        """The idle clock runs while nobody is connected and nothing is to be done."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._clients == 0 and not self.runs.busy and self._settings.idle_s > 0:
+            self._idle = asyncio.get_running_loop().call_later(self._settings.idle_s, self._leave)
+
+    def _leave(self) -> None:
+        log.info("idle for %.0f s: leaving", self._settings.idle_s)
+        self.stop()
+
+
+def main(argv: Sequence[str] | None = None, *, worker_command: Sequence[str] | None = None) -> int:
+    """Runs a host until it ends. The exit code is 0, or 4 where it could not begin."""
+    options = _parse(argv)
+    if options.detach and os.fork():
+        os._exit(0)  # whoever started this waits for us only, not for the host
+    faulthandler.enable()
+    os.umask(0o077)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    start_logging(options.places)
+    try:
+        asyncio.run(_run(options, worker_command))
+    except HeadcodeError as error:
+        log.error("%s %s", error.message, error.hint)
+        already = isinstance(error, HostRunning) and not options.foreground
+        _tell(options.ready_fd, Started(pid=os.getpid(), already=already, failure=error.as_failure()))
+        return 4
+    except Exception as error:
+        log.exception("the host ended")
+        failure = Failure(
+            family="host", name="HostError", message=f"The host cannot run: {error}", hint="headcode host log"
+        )
+        _tell(options.ready_fd, Started(pid=os.getpid(), failure=failure))
+        return 4
+    return 0
+
+
+class _Options(msgspec.Struct, frozen=True):
+    places: Places
+    foreground: bool
+    detach: bool
+    ready_fd: int | None
+
+
+async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
+    from sessions.store import Store
+
+    places = options.places
+    settings = read_settings(places.settings)
+    make_private(places.runtime)
+    lock = await _take_lock(places)
+    try:
+        lock.write(str(os.getpid()))
+        store = Store.open(places.store, memory=settings.store_memory, threads=settings.store_threads)
+        host = HeadcodeHost(places, settings, store, worker_command)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, host.stop)
+        if options.foreground:
+            loop.add_reader(0, _parent_spoke, loop, host)
+        log.info("host of %s begins (Headcode %s)", places.store, version())
+        try:
+            await host.serve(bind(places.socket), lambda: _tell(options.ready_fd, Started(pid=os.getpid())))
+        finally:
+            await host.close()
+            log.info("host ends")
+    finally:
+        lock.release()
+
+
+def _parent_spoke(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:
+    """In the foreground, the end of stdin is the end of the command this host belongs to."""
+    if not os.read(0, 4096):
+        loop.remove_reader(0)
+        host.stop()
+
+
+async def _take_lock(places: Places) -> FileLock:
+    """The lock of this store's host. Raises HostRunning where a living host has it."""
+    lock = FileLock(lock_file(places))
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while not lock.take():
+        if _answers(places.socket) or time.monotonic() > deadline:
+            raise HostRunning(
+                f"A host (PID {holder(places) or 'unknown'}) serves {places.store} already.",
+                hint="Leave --foreground out to use it, or end it: headcode host stop",
+            )
+        await asyncio.sleep(0.02)
+    return lock
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _tell(fd: int | None, started: Started) -> None:
+    if fd is not None:
+        with suppress(OSError):  # it no longer listens, or was told before
+            os.write(fd, msgspec.json.encode(started) + b"\n")
+            os.close(fd)
+
+
+def _parse(argv: Sequence[str] | None) -> _Options:
+    parser = argparse.ArgumentParser(prog="python -m sessions.host", description=__doc__)
+    parser.add_argument("--foreground", action="store_true", help="end when stdin ends")
+    parser.add_argument("--detach", action="store_true", help="leave the process that started this")
+    parser.add_argument("--ready-fd", type=int, help="a pipe that is told when the host answers, or why it cannot")
+    for name in Places.__struct_fields__:
+        parser.add_argument(f"--{name}", type=Path, help=f"the {name} folder")
+    found = parser.parse_args(argv)
+    given = {name: getattr(found, name) for name in Places.__struct_fields__ if getattr(found, name) is not None}
+    places = msgspec.structs.replace(find_places(), **given)
+    if found.ready_fd is not None:
+        os.set_inheritable(found.ready_fd, False)
+    return _Options(places, found.foreground, found.detach, found.ready_fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The loop's side of the store: one thread works on it, writes are gathered, what is committed is told."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from engine.errors import HeadcodeError
+from sessions.record import Draft, Recorded, Recorder
+from sessions.store import Store
+
+T = TypeVar("T")
+
+_BATCH = 2_000
+"""Drafts a transaction takes at most: a commit costs 4 ms whatever it holds, a long one delays every reader."""
+
+
+class _Append:
+    def __init__(self, drafts: list[Draft], future: "asyncio.Future[list[Recorded]]") -> None:
+        self.drafts = drafts
+        self.future = future
+
+
+class _Change:
+    def __init__(self, work: Callable[[Recorder], tuple[Any, list[Recorded]]], future: "asyncio.Future[Any]") -> None:
+        self.work = work
+        self.future = future
+
+
+class Ledger:
+    """Reads and writes of everyone, one after another, none of them on the event loop's thread."""
+
+    def __init__(self, store: Store, thread: ThreadPoolExecutor, publish: Callable[[Sequence[Recorded]], None]) -> None:
+        self._recorder = Recorder(store)
+        self._store = store
+        self._thread = thread
+        self._publish = publish
+        self._waiting: deque[_Append | _Change] = deque()
+        self._wake = asyncio.Event()
+        self._backlog = 0
+        self._task = asyncio.create_task(self._work(), name="ledger")
+
+    @property
+    def backlog(self) -> int:
+        """Drafts handed in and not yet committed."""
+        return self._backlog
+
+    async def read(self, question: Callable[[Store], T]) -> T:
+        """The answer of a function that only reads."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, question, self._store)
+
+    async def change(self, work: Callable[[Recorder], tuple[T, list[Recorded]]]) -> T:
+        """The answer of a function that reads, then appends what follows from it; nobody writes in between."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._enter(_Change(work, future))
+        return await future
+
+    async def append(self, *drafts: Draft) -> list[Recorded]:
+        """The drafts as committed entries. Raises StoreError."""
+        return await self.append_soon(*drafts)
+
+    def append_soon(self, *drafts: Draft) -> "asyncio.Future[list[Recorded]]":
+        """The same, without waiting; drafts handed in while the last commit ran share the next one."""
+        future: asyncio.Future[list[Recorded]] = asyncio.get_running_loop().create_future()
+        self._backlog += len(drafts)
+        self._enter(_Append(list(drafts), future))
+        return future
+
+    async def close(self) -> None:
+        """Ends when everything handed in is written."""
+        await self.change(lambda _: (None, []))
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _enter(self, item: _Append | _Change) -> None:
+        self._waiting.append(item)
+        self._wake.set()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            while self._waiting:
+                first = self._waiting.popleft()
+                if isinstance(first, _Change):
+                    await self._do(first)
+                else:
+                    await self._write(self._gather(first))
+            self._wake.clear()
+
+    def _gather(self, first: _Append) -> list[_Append]:
+        group, count = [first], len(first.drafts)
+        while self._waiting and isinstance(self._waiting[0], _Append) and count < _BATCH:
+            item = self._waiting.popleft()
+            assert isinstance(item, _Append)
+            group.append(item)
+            count += len(item.drafts)
+        return group
+
+    async def _do(self, item: _Change) -> None:
+        try:
+            answer, recorded = await asyncio.get_running_loop().run_in_executor(self._thread, item.work, self._recorder)
+        except Exception as error:  # noqa: BLE001  # handed on to whoever asked
+            _fail(item.future, error)
+        else:
+            self._publish(recorded)
+            if not item.future.done():
+                item.future.set_result(answer)
+
+    async def _write(self, group: list[_Append]) -> None:
+        drafts = [draft for item in group for draft in item.drafts]
+        try:
+            recorded = await asyncio.get_running_loop().run_in_executor(self._thread, self._recorder.append, drafts)
+        except Exception as error:  # noqa: BLE001  # handed on to whoever asked
+            if len(group) > 1 and isinstance(error, HeadcodeError):
+                # One bad draft must not take the others with it.
+                for item in group:
+                    await self._write([item])
+                return
+            for item in group:
+                _fail(item.future, error)
+        else:
+            self._publish(recorded)
+            start = 0
+            for item in group:
+                if not item.future.done():
+                    item.future.set_result(recorded[start : start + len(item.drafts)])
+                start += len(item.drafts)
+        self._backlog -= len(drafts)
+
+
+def _fail(future: "asyncio.Future[Any]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # counts as seen: some writers look later, or never

@@ -1,0 +1,48 @@
+"""The host's and the worker's logs: files that stay small."""
+
+import logging
+import logging.handlers
+from contextlib import suppress
+from pathlib import Path
+
+from engine.places import Places
+
+_MAX_BYTES = 1 << 20
+_KEEP = 3
+
+
+def host_log(places: Places) -> Path:
+    return places.logs / "host.log"
+
+
+def worker_log(places: Places) -> Path:
+    return places.logs / "worker.log"
+
+
+def start_logging(places: Places) -> None:
+    """Everything the host has to say goes to its log; a log that cannot be written stops nothing."""
+    logging.raiseExceptions = False
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    with suppress(OSError):
+        places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handler = logging.handlers.RotatingFileHandler(
+            host_log(places), maxBytes=_MAX_BYTES, backupCount=_KEEP, encoding="utf-8"
+        )
+        handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
+
+
+class SizedLog:
+    """Bytes appended to a file that is renamed to .1 when it has grown."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, chunk: bytes) -> None:
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self._path.exists() and self._path.stat().st_size > _MAX_BYTES:
+                self._path.replace(self._path.with_name(self._path.name + ".1"))
+            with self._path.open("ab") as file:
+                file.write(chunk)

@@ -1,0 +1,213 @@
+"""Questions to the store, one function each; rows of sessions.rows as answers."""
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.errors import Failure, NoSuchHead
+from engine.examples import Example
+from engine.results import ModelInfo
+from sessions.errors import NoSuchRecord
+from sessions.rows import HeadCodes, RunRow, SessionDetail, SessionRow
+from sessions.store import Row, Store
+
+_CANDIDATES = 5
+
+_SESSION = """
+    SELECT s.session_id, s.name, s.model, s.task, s.created_us, s.updated_us,
+           coalesce(r.n_runs, 0), coalesce(e.n_positive, 0), coalesce(e.n_negative, 0)
+    FROM session s
+    LEFT JOIN (SELECT session_id, count(*) AS n_runs FROM run GROUP BY session_id) r ON r.session_id = s.session_id
+    LEFT JOIN (SELECT session_id, arg_max(n_positive, version) AS n_positive, arg_max(n_negative, version) AS n_negative
+               FROM example_set GROUP BY session_id) e ON e.session_id = s.session_id
+"""
+_RUN = """
+    SELECT run_id, session_id, number, state, model, task, config, queued_us, started_us, ended_us, failure,
+           model_name, model_identity, n_layers, n_heads, d_model, d_head, context, vocabulary
+    FROM run
+"""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session's next run works on."""
+
+    session_id: str
+    model: str
+    task: str | None
+    pairs: int
+    task_seed: int
+    examples: tuple[Example, ...]
+
+
+def recent_sessions(store: Store, *, limit: int) -> list[SessionRow]:
+    """The sessions something last happened in, newest first; the id breaks ties."""
+    sql = _SESSION + "ORDER BY s.updated_us DESC, s.session_id DESC LIMIT $limit"
+    return [_session(row) for row in store.rows(sql, {"limit": max(0, min(limit, 100_000))})]
+
+
+def session_row(store: Store, session_id: str) -> SessionRow:
+    rows = store.rows(_SESSION + "WHERE s.session_id = $session", {"session": session_id})
+    return _session(rows[0])
+
+
+def session_detail(store: Store, session_id: str, *, last_seq: int) -> SessionDetail:
+    sql = _RUN + "WHERE session_id = $session ORDER BY number DESC"
+    runs = tuple(_run(row) for row in store.rows(sql, {"session": session_id}))
+    return SessionDetail(session=session_row(store, session_id), runs=runs, last_seq=last_seq)
+
+
+def run_row(store: Store, run_id: str) -> RunRow:
+    return _run(store.rows(_RUN + "WHERE run_id = $run", {"run": run_id})[0])
+
+
+def open_runs(store: Store) -> list[RunRow]:
+    """Runs the log has not ended, in the order they were asked for."""
+    return [_run(row) for row in store.rows(_RUN + "WHERE state IN ('queued', 'running') ORDER BY queued_us, run_id")]
+
+
+def name_taken(store: Store, name: str) -> bool:
+    return store.one("SELECT 1 FROM session WHERE name = $name", {"name": name}) is not None
+
+
+def find_session(store: Store, reference: str) -> str:
+    """The id meant by an id, a name, `latest`, or the beginning of an id. Raises NoSuchRecord, naming candidates."""
+    if store.one("SELECT 1 FROM session WHERE session_id = $it", {"it": reference}):
+        return reference
+    named = store.rows("SELECT session_id FROM session WHERE name = $it", {"it": reference})
+    if len(named) == 1:
+        return str(named[0][0])
+    if reference == "latest":
+        newest = store.one("SELECT session_id FROM session ORDER BY updated_us DESC, session_id DESC LIMIT 1")
+        if newest is None:
+            raise NoSuchRecord("There is no session yet.", hint="headcode probe ioi makes one.")
+        return str(newest[0])
+    begun = store.rows(
+        "SELECT session_id, name FROM session WHERE starts_with(session_id, $it) AND $it <> '' "
+        "ORDER BY session_id DESC LIMIT $limit",
+        {"it": reference, "limit": _CANDIDATES},
+    )
+    if len(begun) == 1:
+        return str(begun[0][0])
+    if begun:
+        listed = ", ".join(f"{session_id} ({name})" for session_id, name in begun)
+        raise NoSuchRecord(f"{reference!r} begins several session ids: {listed}.", hint="Give more of the id.")
+    recent = store.rows("SELECT name FROM session ORDER BY updated_us DESC, session_id DESC LIMIT 3")
+    there = f"The latest: {', '.join(repr(name) for (name,) in recent)}. " if recent else ""
+    raise NoSuchRecord(f"There is no session {reference!r}.", hint=f"{there}headcode sessions list shows all.")
+
+
+def find_run(store: Store, reference: str) -> str:
+    """The id meant by a run's id, its beginning, `latest`, or SESSION/NUMBER. Raises NoSuchRecord."""
+    if store.one("SELECT 1 FROM run WHERE run_id = $it", {"it": reference}):
+        return reference
+    session, slash, number = reference.rpartition("/")
+    if slash and ((number.isascii() and number.isdecimal()) or number == "latest"):
+        return _numbered_run(store, find_session(store, session), number)
+    if reference == "latest":
+        newest = store.one("SELECT run_id FROM run ORDER BY queued_us DESC, run_id DESC LIMIT 1")
+        if newest is None:
+            raise NoSuchRecord("There is no run yet.", hint="headcode probe ioi makes one.")
+        return str(newest[0])
+    begun = store.rows(
+        "SELECT run_id FROM run WHERE starts_with(run_id, $it) AND $it <> '' ORDER BY run_id DESC LIMIT $limit",
+        {"it": reference, "limit": _CANDIDATES},
+    )
+    if len(begun) == 1:
+        return str(begun[0][0])
+    if begun:
+        listed = ", ".join(str(run_id) for (run_id,) in begun)
+        raise NoSuchRecord(f"{reference!r} begins several run ids: {listed}.", hint="Give more of the id.")
+    raise NoSuchRecord(
+        f"There is no run {reference!r}.",
+        hint="Give its id or SESSION/NUMBER; headcode sessions show lists them.",
+    )
+
+
+def plan(store: Store, session_id: str) -> Plan:
+    """What the session's next run works on: its newest example set, else its task."""
+    row = store.rows(
+        "SELECT model, task, pairs, task_seed FROM session WHERE session_id = $session", {"session": session_id}
+    )[0]
+    return Plan(
+        session_id=session_id,
+        model=row[0],
+        task=row[1],
+        pairs=row[2],
+        task_seed=row[3],
+        examples=newest_examples(store, session_id),
+    )
+
+
+def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
+    """The session's newest example set, whole; empty where it has none yet."""
+    rows = store.rows(
+        "SELECT prompt, polarity, expected, foils, pair, enabled FROM example WHERE content_hash = "
+        "(SELECT arg_max(content_hash, version) FROM example_set WHERE session_id = $session) ORDER BY position",
+        {"session": session_id},
+    )
+    return tuple(
+        Example(
+            prompt=prompt,
+            polarity=polarity,
+            expected=tuple(expected),
+            foils=tuple(foils),
+            pair=pair,
+            enabled=enabled,
+        )
+        for prompt, polarity, expected, foils, pair, enabled in rows
+    )
+
+
+def head_codes(store: Store, run_id: str, *, layer: int, head: int, seed: int | None) -> HeadCodes:
+    """One head's codes, example by example. Raises NoSuchHead, or NoSuchRecord where the run left none."""
+    run = run_row(store, run_id)
+    seed = run.config.seeds[0] if seed is None else seed
+    if seed not in run.config.seeds:
+        raise NoSuchRecord(
+            f"Run {run_id} has no seed {seed}.", hint=f"It has {', '.join(str(each) for each in run.config.seeds)}."
+        )
+    info = run.model_info
+    if info is not None and not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
+        raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    rows = store.rows(
+        "SELECT codes[$place] FROM code WHERE run_id = $run AND seed = $seed ORDER BY example",
+        {"place": layer * (info.n_heads if info else 0) + head + 1, "run": run_id, "seed": seed},
+    )
+    if info is None or not rows:
+        raise NoSuchRecord(f"Run {run_id} is {run.state} and left no codes.", hint="Run it again to the end.")
+    return HeadCodes(run_id=run_id, layer=layer, head=head, seed=seed, codes=tuple(int(code) for (code,) in rows))
+
+
+def _numbered_run(store: Store, session_id: str, number: str) -> str:
+    if number == "latest":
+        sql = "SELECT run_id FROM run WHERE session_id = $session ORDER BY number DESC LIMIT 1"
+        row = store.one(sql, {"session": session_id})
+    else:
+        sql = "SELECT run_id FROM run WHERE session_id = $session AND number = $number"
+        row = store.one(sql, {"session": session_id, "number": min(int(number), 2**31 - 1)})
+    if row is None:
+        count = store.rows("SELECT count(*) FROM run WHERE session_id = $session", {"session": session_id})[0][0]
+        raise NoSuchRecord(f"Session {session_id} has no run {number}.", hint=f"It has {count}.")
+    return str(row[0])
+
+
+def _session(row: Row) -> SessionRow:
+    return SessionRow(**dict(zip(SessionRow.__struct_fields__, row, strict=True)))
+
+
+def _run(row: Row) -> RunRow:
+    failure = None if row[10] is None else msgspec.json.decode(row[10], type=Failure)
+    info = None if row[12] is None else ModelInfo(**dict(zip(ModelInfo.__struct_fields__, row[11:], strict=True)))
+    return RunRow(
+        run_id=row[0],
+        session_id=row[1],
+        number=row[2],
+        state=row[3],
+        model=row[4],
+        model_info=info,
+        task=row[5],
+        config=msgspec.json.decode(row[6], type=ProbeConfig),
+        queued_us=row[7],
+        started_us=row[8],
+        ended_us=row[9],
+        failure=failure,
+    )

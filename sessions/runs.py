@@ -1,0 +1,288 @@
+"""Runs: asked for, queued, carried out one at a time, ended with a state and a reason."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import Cancelled, ExampleError, Failure, HeadcodeError
+from engine.events import ArrayReady, EngineEvent, ExamplesMade
+from engine.examples import check_set
+from engine.jobs import RunProbe
+from engine.places import Places
+from sessions.arrays import keep_by_content, remove_spool, spool_file
+from sessions.errors import BadArray
+from sessions.ids import new_id
+from sessions.ledger import Ledger
+from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
+from sessions.queries import Plan, find_run, find_session, newest_examples, open_runs, plan, run_row
+from sessions.record import Draft, Recorded, Recorder
+from sessions.rows import RunRow
+from sessions.store import Store
+from sessions.supervisor import Supervisor
+from sessions.wire import CancelRun, QueueRun
+
+log = logging.getLogger("headcode.runs")
+
+_MOST_WAITING = 5_000
+"""Events not yet committed before the worker is made to wait."""
+_RETRY_S = 2.0
+"""Seconds between attempts to record the end of a run that a full disk kept out of the log."""
+
+
+class _Run(msgspec.Struct, kw_only=True):
+    session_id: str
+    order: RunProbe
+    spool: Path
+    writing: "set[asyncio.Future[list[Recorded]]]" = msgspec.field(default_factory=set)
+    write_error: HeadcodeError | None = None
+    interrupted: bool = False
+    sae: str | None = None
+
+
+class Runs:
+    """The queue of runs and the one in progress."""
+
+    def __init__(self, places: Places, ledger: Ledger, supervisor: Supervisor) -> None:
+        self._places = places
+        self._ledger = ledger
+        self._supervisor = supervisor
+        self._waiting: deque[_Run] = deque()
+        self._current: _Run | None = None
+        self._wake = asyncio.Event()
+        self._resting = asyncio.Event()
+        """Set while no run is under way."""
+        self._resting.set()
+        self._closing = False
+        self._unwritten: set[asyncio.Task[None]] = set()
+        self.changed: Callable[[], None] = lambda: None
+        """Called whenever a run begins to wait or ends."""
+        self.cannot_record: Callable[[str, Failure], None] = lambda *_: None
+        """Called when what happens in a session can no longer be recorded."""
+        self._task = asyncio.create_task(self._work(), name="runs")
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> str | None:
+        return None if self._current is None else self._current.order.job
+
+    @property
+    def busy(self) -> bool:
+        return self._current is not None or bool(self._waiting) or bool(self._unwritten)
+
+    async def queue(self, request: QueueRun) -> RunRow:
+        """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
+        run_id = new_id("r")
+        work, row = await self._ledger.change(lambda recorder: _record_queued(recorder, request, run_id))
+        spool = self._places.spool / run_id
+        order = RunProbe(
+            job=run_id,
+            model=row.model,
+            config=request.config,
+            examples=work.examples,
+            task=work.task,
+            pairs=work.pairs,
+            task_seed=work.task_seed,
+            spool=str(spool),
+            models=str(self._places.models),
+            activations=str(self._places.activations),
+            device=request.device,
+            trust_remote_code=request.trust_remote_code,
+        )
+        self._waiting.append(_Run(session_id=work.session_id, order=order, spool=spool))
+        self._wake.set()
+        self.changed()
+        return row
+
+    async def cancel(self, request: CancelRun) -> None:
+        """Stops a run that waits or is under way; one that is over stays as it is. Raises NoSuchRecord."""
+        run_id = await self._ledger.read(lambda store: find_run(store, request.run))
+        if self.running == run_id:
+            self._supervisor.cancel(run_id, force=request.force)
+            return
+        for run in self._waiting:
+            if run.order.job == run_id:
+                self._waiting.remove(run)
+                await self._end(run, Cancelled().as_failure())
+                return
+
+    async def close(self) -> None:
+        """Ends the worker and records what was queued or under way as interrupted."""
+        self._closing = True
+        if self._current is not None:
+            self._current.interrupted = True
+        await self._supervisor.close()
+        await self._resting.wait()
+        self._task.cancel()
+        for task in self._unwritten:
+            task.cancel()
+        while self._waiting:
+            run = self._waiting.popleft()
+            run.interrupted = True
+            await self._end(run, None)
+
+    async def _work(self) -> None:
+        while True:
+            while self._waiting and not self._closing:
+                self._current = self._waiting.popleft()
+                self._resting.clear()
+                try:
+                    await self._perform(self._current)
+                except Exception:
+                    log.exception("run %s", self.running)
+                finally:
+                    self._current = None
+                    self._resting.set()
+                    self.changed()
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _perform(self, run: _Run) -> None:
+        log.info("run %s begins", run.order.job)
+        failure: Failure | None
+        try:
+            await self._ledger.append(self._draft(run, RunStarted()))
+            failure = await self._supervisor.perform(run.order, lambda event: self._heard(run, event))
+            await asyncio.gather(*run.writing, return_exceptions=True)
+            if run.write_error is None and run.sae is not None:
+                await self._keep_sae(run, run.sae)
+        except HeadcodeError as error:
+            failure = error.as_failure()
+        if run.write_error is not None:
+            failure = run.write_error.as_failure()
+        await self._end(run, failure)
+        await asyncio.to_thread(remove_spool, run.spool)
+
+    async def _heard(self, run: _Run, event: EngineEvent) -> None:
+        """Hands an event to the ledger; the worker is read on without waiting for the commit."""
+        if run.write_error is not None:
+            return
+        if isinstance(event, ExamplesMade):
+            await asyncio.gather(*run.writing, return_exceptions=True)
+            try:
+                await self._ledger.change(lambda recorder: _record_examples(recorder, run, event))
+            except HeadcodeError as error:
+                self._write_failed(run, error)
+            return
+        if isinstance(event, ArrayReady) and event.name == "sae":
+            run.sae = event.file
+        future = self._ledger.append_soon(self._draft(run, event))
+        run.writing.add(future)
+        future.add_done_callback(lambda done: self._written(run, done))
+        if self._ledger.backlog > _MOST_WAITING:
+            await asyncio.wait([future])
+
+    def _written(self, run: _Run, done: "asyncio.Future[list[Recorded]]") -> None:
+        run.writing.discard(done)
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._write_failed(run, error)
+
+    def _write_failed(self, run: _Run, error: BaseException) -> None:
+        if run.write_error is None:
+            log.error("run %s cannot be recorded: %s", run.order.job, error)
+            known = isinstance(error, HeadcodeError)
+            run.write_error = error if known else BadArray(str(error))  # type: ignore[assignment]
+            self._supervisor.cancel(run.order.job, force=False)
+
+    async def _keep_sae(self, run: _Run, name: str) -> None:
+        def move() -> tuple[str, int]:
+            return keep_by_content(spool_file(run.spool, name), self._places.data / "sae")
+
+        sha256, n_bytes = await asyncio.to_thread(move)
+        await self._ledger.append(self._draft(run, ArrayKept(name="sae", sha256=sha256, n_bytes=n_bytes)))
+
+    async def _end(self, run: _Run, failure: Failure | None) -> None:
+        """Records the end. Where the disk will not take it, tells the subscribers and keeps trying."""
+        state: RunState
+        if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
+            state, failure = "interrupted", _host_stopped()
+        elif failure is None:
+            state = "done"
+        else:
+            state = "stopped" if failure.family == "cancelled" else "failed"
+        log.info("run %s: %s %s", run.order.job, state, "" if failure is None else failure.message)
+        ending = self._draft(run, RunEnded(state=state, failure=failure))
+        try:
+            await self._ledger.append(ending)
+        except HeadcodeError as error:
+            log.error("the end of run %s cannot be recorded: %s", run.order.job, error)
+            self.cannot_record(run.session_id, error.as_failure())
+            if not self._closing:
+                task = asyncio.create_task(self._end_later(ending))
+                self._unwritten.add(task)
+                task.add_done_callback(self._unwritten.discard)
+
+    async def _end_later(self, ending: Draft) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            try:
+                await self._ledger.append(ending)
+            except HeadcodeError:
+                continue
+            self.changed()
+            return
+
+    def _draft(self, run: _Run, event: EngineEvent | RunStarted | RunEnded | ArrayKept) -> Draft:
+        spool = run.spool if isinstance(event, ArrayReady) else None
+        return Draft(session_id=run.session_id, run_id=run.order.job, event=event, spool=spool)
+
+
+def interrupt_open_runs(recorder: Recorder) -> int:
+    """At the start of a host: runs its predecessor left open can have no worker any more. Returns how many."""
+    left = open_runs(recorder.store)
+    failure = Failure(
+        family="host",
+        name="Interrupted",
+        message="The host ended while this run was queued or under way.",
+        hint="Run it again; what was recorded before is kept.",
+    )
+    ended = RunEnded(state="interrupted", failure=failure)
+    if left:
+        recorder.append([Draft(session_id=run.session_id, run_id=run.run_id, event=ended) for run in left])
+    return len(left)
+
+
+def _record_queued(recorder: Recorder, request: QueueRun, run_id: str) -> tuple[tuple[Plan, RunRow], list[Recorded]]:
+    store: Store = recorder.store
+    session_id = find_session(store, request.session)
+    work = plan(store, session_id)
+    if work.examples:
+        check_set(work.examples)
+    elif work.task is None:
+        raise ExampleError(
+            "The session has no examples yet.", hint="Add at least one positive and one negative prompt."
+        )
+    event = RunQueued(
+        config=request.config,
+        model=request.model or work.model,
+        task=work.task,
+        device=request.device,
+        trust_remote_code=request.trust_remote_code,
+    )
+    recorded = recorder.append([Draft(session_id=session_id, run_id=run_id, event=event)])
+    return (work, run_row(store, run_id)), recorded
+
+
+def _record_examples(recorder: Recorder, run: _Run, event: ExamplesMade) -> tuple[None, list[Recorded]]:
+    """The examples a run made from a task become the session's, unless it got others meanwhile."""
+    drafts = [Draft(session_id=run.session_id, run_id=run.order.job, event=event)]
+    if not run.order.examples and not newest_examples(recorder.store, run.session_id):
+        made = ExamplesSet(examples=event.examples, content_hash=event.content_hash)
+        drafts.append(Draft(session_id=run.session_id, event=made))
+    return None, recorder.append(drafts)
+
+
+def _host_stopped() -> Failure:
+    return Failure(
+        family="host",
+        name="Interrupted",
+        message="The host was stopped while this run was queued or under way.",
+        hint="Run it again; what was recorded before is kept.",
+    )

@@ -1,0 +1,284 @@
+"""The host's side of the socket: one conversation per client, none of which can disturb another."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from engine.errors import Failure, HeadcodeError
+from sessions.errors import BadRequest, WrongProtocol
+from sessions.hub import Hub, Subscription
+from sessions.ledger import Ledger
+from sessions.lines import LineReader, LineTooLong
+from sessions.queries import find_run, find_session
+from sessions.record import Recorder
+from sessions.runtime import peer
+from sessions.version import version
+from sessions.wire import (
+    MAX_LINE_BYTES,
+    PROTOCOL,
+    AnyAnswer,
+    AnyRequest,
+    Ask,
+    Done,
+    Hello,
+    Refused,
+    Reply,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Welcome,
+)
+
+log = logging.getLogger("headcode.server")
+
+MAX_BACKLOG = 8 << 20
+"""Bytes a client may lag behind; then it is cut off, and catches up by sequence number when it comes back."""
+_HELLO_BYTES = 1 << 16
+_HELLO_S = 10.0
+
+
+class Host(Protocol):
+    """What a conversation needs of the host."""
+
+    hub: Hub
+    ledger: Ledger
+
+    async def answer(self, request: AnyRequest) -> AnyAnswer: ...
+
+    def welcome(self, hello: Hello) -> Welcome: ...
+
+    def came(self) -> None: ...
+
+    def went(self) -> None: ...
+
+
+class _Numbered(msgspec.Struct):
+    id: int
+
+
+class _Greeting(msgspec.Struct):
+    """A Hello of any version: only what is needed to say that it is another one."""
+
+    class Request(msgspec.Struct):
+        ask: str
+        version: str = "unknown"
+        protocol: int = -1
+
+    id: int
+    request: Request
+
+
+class Server:
+    """Accepts connections of this user on a listening socket."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._server: asyncio.Server | None = None
+        self._open: set[_Conversation] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, listening: socket.socket) -> None:
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening)
+
+    async def close(self) -> None:
+        """No new connections; those there are, are told everything that was written for them, and closed."""
+        if self._server is not None:
+            self._server.close()
+        for conversation in tuple(self._open):
+            conversation.finish()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection: socket.socket = writer.get_extra_info("socket")
+        try:
+            uid, pid = peer(connection)
+        except OSError:
+            uid, pid = -1, 0
+        if uid != os.getuid():
+            log.warning("refused a connection of user %d (process %d)", uid, pid)
+            writer.transport.abort()
+            return
+        conversation = _Conversation(self._host, reader, writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._open.add(conversation)
+        try:
+            await conversation.hold()
+        finally:
+            self._open.discard(conversation)
+
+
+class _Conversation:
+    """One client, from its Hello on."""
+
+    def __init__(self, host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._host = host
+        self._lines = LineReader(reader)
+        self._reader = reader
+        self._writer = writer
+        self._subscriptions: dict[int, Subscription] = {}
+        self._catching_up: set[asyncio.Task[None]] = set()
+
+    async def hold(self) -> None:
+        """Answers until the client leaves, is cut off or talks nonsense. Raises nothing."""
+        greeted = False
+        try:
+            greeted = await self._greet()
+            if greeted:
+                self._host.came()
+                while (line := await self._lines.line(MAX_LINE_BYTES)) is not None:
+                    await self._one(line)
+        except LineTooLong as error:
+            log.warning("cut off a client: %s", error.message)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            pass
+        except Exception:
+            log.exception("a conversation broke down")
+        finally:
+            for task in self._catching_up:
+                task.cancel()
+            for subscription in self._subscriptions.values():
+                self._host.hub.remove(subscription)
+            self._writer.close()
+            if greeted:
+                self._host.went()
+
+    def finish(self) -> None:
+        """Ends the conversation as if the client had hung up; what is written still reaches it."""
+        self._reader.feed_eof()
+
+    def push(self, subscription: int, lines: Sequence[bytes]) -> None:
+        if self._writer.is_closing():
+            return
+        if self._writer.transport.get_write_buffer_size() > MAX_BACKLOG:
+            log.warning("cut off a client that lags %d bytes", self._writer.transport.get_write_buffer_size())
+            self._writer.transport.abort()
+            return
+        self._writer.write(b'{"type":"pushed","id":%d,"entries":[' % subscription + b",".join(lines) + b"]}\n")
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+    def end(self, subscription: int, failure: Failure) -> None:
+        self._subscriptions.pop(subscription, None)
+        self._say(subscription, Refused(failure=failure))
+
+    async def _greet(self) -> bool:
+        async with asyncio.timeout(_HELLO_S):
+            line = await self._lines.line(_HELLO_BYTES)
+        if line is None:
+            return False
+        try:
+            greeting = msgspec.json.decode(line, type=_Greeting)
+            if greeting.request.ask == "hello" and greeting.request.protocol != PROTOCOL:
+                self._say(greeting.id, Refused(failure=_wrong_protocol(greeting.request)))
+                return False
+            ask = msgspec.json.decode(line, type=Ask)
+        except msgspec.MsgspecError as error:
+            log.warning("cut off a client that began with %r: %s", line[:80], error)
+            return False
+        if not isinstance(ask.request, Hello):
+            bad = BadRequest("The first thing said to a host is hello.", hint="Connect with sessions.client.")
+            self._say(ask.id, Refused(failure=bad.as_failure()))
+            return False
+        self._say(ask.id, self._host.welcome(ask.request))
+        return True
+
+    async def _one(self, line: bytes) -> None:
+        try:
+            ask = msgspec.json.decode(line, type=Ask)
+        except msgspec.MsgspecError as error:
+            number = msgspec.json.decode(line, type=_Numbered).id if _numbered(line) else -1
+            bad = BadRequest(
+                f"The host does not understand this request: {error}.", hint="headcode host stop; try again."
+            )
+            self._say(number, Refused(failure=bad.as_failure()))
+            await self.drain()
+            return
+        answer: AnyAnswer
+        then: Callable[[], Coroutine[Any, Any, None]] | None = None
+        try:
+            match ask.request:
+                case Hello():
+                    answer = self._host.welcome(ask.request)
+                case Subscribe():
+                    answer, then = await self._subscribe(ask.id, ask.request)
+                case Unsubscribe():
+                    subscription = self._subscriptions.pop(ask.request.subscription, None)
+                    if subscription is not None:
+                        self._host.hub.remove(subscription)
+                    answer = Done()
+                case _:
+                    answer = await self._host.answer(ask.request)
+        except HeadcodeError as error:
+            answer = Refused(failure=error.as_failure())
+        except Exception as error:  # one request must not end the host
+            log.exception("request %r", line[:400])
+            failure = Failure(
+                family="host", name=type(error).__name__, message=f"The host failed: {error}", hint="headcode host log"
+            )
+            answer = Refused(failure=failure)
+        self._say(ask.id, answer)
+        if then is not None:
+            task = asyncio.create_task(then())
+            self._catching_up.add(task)
+            task.add_done_callback(self._catching_up.discard)
+        await self.drain()
+
+    async def _subscribe(
+        self, number: int, request: Subscribe
+    ) -> tuple[Subscribed, Callable[[], Coroutine[Any, Any, None]]]:
+        hub, ledger = self._host.hub, self._host.ledger
+
+        def find(recorder: Recorder) -> tuple[tuple[str, str | None, int], list[Any]]:
+            session_id = find_session(recorder.store, request.session)
+            run_id = None if request.run is None else find_run(recorder.store, request.run)
+            return (session_id, run_id, recorder.last_seq(session_id)), []
+
+        session_id, run_id, last_seq = await ledger.change(find)
+        subscription = Subscription(self, number, session_id, run_id, max(0, request.after_seq))
+        self._subscriptions[number] = subscription
+        hub.add(subscription)
+
+        async def catch_up() -> None:
+            try:
+                await hub.catch_up(subscription, ledger, last_seq)
+            except HeadcodeError as error:
+                hub.remove(subscription)
+                self.end(number, error.as_failure())
+            except OSError:
+                pass
+
+        return Subscribed(session_id=session_id, last_seq=last_seq), catch_up
+
+    def _say(self, number: int, answer: AnyAnswer) -> None:
+        if not self._writer.is_closing():
+            with suppress(OSError):
+                self._writer.write(msgspec.json.encode(Reply(id=number, answer=answer)) + b"\n")
+
+
+def _numbered(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=_Numbered)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+def _wrong_protocol(hello: _Greeting.Request) -> Failure:
+    return WrongProtocol(
+        f"The running host is Headcode {version()} with protocol {PROTOCOL}; "
+        f"you are Headcode {hello.version} with protocol {hello.protocol}.",
+        hint="End it, the next command starts one of your version: headcode host stop",
+    ).as_failure()

@@ -1,0 +1,225 @@
+"""A worker that speaks the protocol and computes nothing. What it does is the name of the model it is asked for."""
+
+import os
+import queue
+import signal
+import struct
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.errors import Cancelled, Failure
+from engine.events import (
+    ArrayReady,
+    EdgesScored,
+    Event,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    ProbeFinished,
+    Scored,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrainStep,
+)
+from engine.examples import Example, content_hash
+from engine.jobs import AnyOrder, CancelJob, JobDone, JobEvent, JobFailed, Quit, RunProbe, Word, WorkerReady
+from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, Timings, Versions
+
+N_LAYERS, N_HEADS = 2, 3
+
+
+def say(word: Word) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(word) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def examples_of(task: str, pairs: int) -> tuple[Example, ...]:
+    return tuple(
+        Example(prompt=f"{task} {polarity} {pair}", polarity=polarity, expected=("a", "b"), foils=("c",), pair=pair)
+        for pair in range(pairs)
+        for polarity in ("positive", "negative")
+    )
+
+
+def head(layer: int, number: int, value: float) -> HeadScores:
+    names = set(HeadScores.__struct_fields__) - {"layer", "head", "paired_flips", "p_value", "q_value"}
+    names.discard("baseline_paired_difference")
+    optional = {"paired_flips": None, "p_value": None, "q_value": None, "baseline_paired_difference": None}
+    return HeadScores(layer=layer, head=number, **dict.fromkeys(names, value), **optional)
+
+
+def scores(value: float, *, final: bool, n_layers: int = N_LAYERS, n_heads: int = N_HEADS) -> Scored:
+    nodes = tuple(head(layer, number, value) for layer in range(n_layers) for number in range(n_heads))
+    return Scored(nodes=nodes, final=final)
+
+
+def model_ready(*, n_layers: int = N_LAYERS, n_heads: int = N_HEADS) -> ModelReady:
+    info = ModelInfo(
+        name="scripted",
+        identity="0" * 64,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        d_model=12,
+        d_head=4,
+        context=64,
+        vocabulary=100,
+    )
+    versions = Versions(headcode="0", python="3", torch="0", transformer_lens="0", device="cpu")
+    return ModelReady(model=info, versions=versions, warm=False)
+
+
+def steps(config: ProbeConfig, n: int) -> list[Event]:
+    seeds = range(len(config.seeds))
+    return [
+        TrainStep(
+            step=step,
+            total=n,
+            reconstruction=tuple(1.0 / step + seed for seed in seeds),
+            sparsity=tuple(None if step == 1 else 0.5 for _ in seeds),
+            moving=tuple(3 for _ in seeds),
+        )
+        for step in range(1, n + 1)
+    ]
+
+
+def write_tensor(path: Path, name: str, shape: tuple[int, ...], numbers: list[int]) -> None:
+    """A safetensors file by hand: length, header, numbers."""
+    entry = {name: {"dtype": "I32", "shape": list(shape), "data_offsets": [0, 4 * len(numbers)]}}
+    header = msgspec.json.encode(entry)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack(f"<{len(numbers)}i", *numbers))
+
+
+def code(seed: int, example: int, place: int) -> int:
+    """What the scripted model's heads say."""
+    return -1 if place == 0 else 100 * seed + 10 * example + place
+
+
+def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_heads: int = N_HEADS) -> list[Event]:
+    """The events of a run that goes through; its arrays are in the spool folder."""
+    examples = order.examples or examples_of(order.task or "none", order.pairs)
+    enabled = tuple(example for example in examples if example.enabled)
+    spool = Path(order.spool)
+    spool.mkdir(parents=True, exist_ok=True)
+    n_places = n_layers * n_heads
+    shape = (len(order.config.seeds), len(enabled), n_places)
+    numbers = [code(s, e, p) for s in range(shape[0]) for e in range(shape[1]) for p in range(n_places)]
+    write_tensor(spool / "codes.safetensors", "codes", shape, numbers)
+    write_tensor(spool / "sae.safetensors", "weights", (3,), [1, 2, 3])
+    grades = tuple(Grade(index=index, verdict="ok", reason="fine", n_tokens=4) for index in range(len(enabled)))
+    return [
+        StageStarted(stage="load", total=1),
+        model_ready(n_layers=n_layers, n_heads=n_heads),
+        StageFinished(stage="load", seconds=0.1),
+        ExamplesMade(examples=enabled, content_hash=content_hash(enabled), task=order.task),
+        Graded(grades=grades),
+        StageStarted(stage="train", total=n_steps, unit="steps"),
+        *steps(order.config, n_steps),
+        scores(1.0, final=False, n_layers=n_layers, n_heads=n_heads),
+        StageProgress(stage="train", done=n_steps, total=n_steps),
+        ArrayReady(name="codes", file="codes.safetensors", shape=shape),
+        scores(2.0, final=True, n_layers=n_layers, n_heads=n_heads),
+        EdgesScored(edges=(EdgeScore(source=(0, 1), target=(1, 2), score=3.0),), n_pairs=9),
+        ArrayReady(name="sae", file="sae.safetensors", shape=(3,)),
+        ProbeFinished(
+            examples=ExampleCount(positive=len(enabled) // 2, negative=len(enabled) // 2, broken=0),
+            circuit=((0, 1),),
+            circuit_softmax=((0, 1), (1, 2)),
+            timings=Timings(total=1.0),
+            cached=False,
+        ),
+    ]
+
+
+class Worker:
+    def __init__(self) -> None:
+        self.orders: queue.Queue[RunProbe | None] = queue.Queue()
+        self.cancelled: set[str] = set()
+        self.word = threading.Event()
+
+    def read(self) -> None:
+        for line in sys.stdin.buffer:
+            order = msgspec.json.decode(line, type=AnyOrder)
+            match order:
+                case RunProbe():
+                    self.orders.put(order)
+                case CancelJob():
+                    self.cancelled.add(order.job)
+                    self.word.set()
+                case Quit():
+                    self.orders.put(None)
+        os._exit(0)
+
+    def run(self, order: RunProbe) -> None:
+        def tell(*events: Event) -> None:
+            for event in events:
+                say(JobEvent(job=order.job, event=event))
+
+        what, _, number = order.model.partition(":")
+        events = normal(order, int(number) if what == "many" else 5)
+        half = 8
+        match what:
+            case "killed" | "segfault" | "terminated":
+                tell(*events[:half], scores(1.5, final=False))
+                kinds = {"killed": signal.SIGKILL, "segfault": signal.SIGSEGV, "terminated": signal.SIGTERM}
+                os.kill(os.getpid(), kinds[what])
+            case "exit":
+                tell(*events[:half])
+                os._exit(int(number))
+            case "wait":
+                tell(*events[:half])
+                while order.job not in self.cancelled:
+                    self.word.wait()
+                say(JobFailed(job=order.job, failure=Cancelled().as_failure()))
+                return
+            case "hang":
+                tell(*events[:half])
+                threading.Event().wait()
+            case "garbage":
+                sys.stdout.buffer.write(b"Loading checkpoint shards: 100%\n\xff\xfe{{{\n")
+                tell(*events)
+            case "misspoken":
+                tell(*events[:half])
+                sys.stdout.buffer.write(b'{"word":"event","job":1}\n')
+                sys.stdout.buffer.flush()
+                threading.Event().wait()
+            case "broken":
+                failure = Failure(
+                    family="input", name="ModelError", message="There is no model 'broken'.", hint="Try toy."
+                )
+                say(JobFailed(job=order.job, failure=failure))
+                return
+            case "outside":
+                tell(*events[:half], ArrayReady(name="codes", file="../../stolen", shape=(3, 4, 6)))
+                while order.job not in self.cancelled:
+                    self.word.wait()
+                say(JobFailed(job=order.job, failure=Cancelled().as_failure()))
+                return
+            case "heads":
+                n_layers, n_heads = map(int, number.split("x"))
+                tell(*normal(order, 50, n_layers=n_layers, n_heads=n_heads))
+            case "large":
+                tell(
+                    *events[:half], *(scores(float(i), final=False, n_layers=30, n_heads=9) for i in range(int(number)))
+                )
+                tell(*events[half:])
+            case _:
+                tell(*events)
+        say(JobDone(job=order.job))
+
+
+def main() -> None:
+    worker = Worker()
+    threading.Thread(target=worker.read, daemon=True).start()
+    print("scripted worker begins", file=sys.stderr, flush=True)
+    say(WorkerReady(pid=os.getpid(), device="cpu"))
+    while (order := worker.orders.get()) is not None:
+        worker.run(order)
+
+
+if __name__ == "__main__":
+    main()
