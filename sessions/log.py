@@ -17,7 +17,7 @@ RunState = Literal["queued", "running", "done", "stopped", "failed", "interrupte
 FINAL_STATES: frozenset[RunState] = frozenset({"done", "stopped", "failed", "interrupted"})
 
 
-class SessionCreated(Event, tag="session_created", kw_only=True):
+class SessionCreated(Event, tag="session_created", frozen=True, kw_only=True):
     name: str
     model: str
     task: str | None = None
@@ -25,14 +25,14 @@ class SessionCreated(Event, tag="session_created", kw_only=True):
     task_seed: int = 0
 
 
-class ExamplesSet(Event, tag="examples_set", kw_only=True):
+class ExamplesSet(Event, tag="examples_set", frozen=True, kw_only=True):
     """A new version of the session's example set, whole."""
 
     examples: tuple[Example, ...]
     content_hash: str
 
 
-class RunQueued(Event, tag="run_queued", kw_only=True):
+class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
     """A run was asked for. Its examples follow as ExamplesMade, once they are known to fit the model."""
 
     config: ProbeConfig
@@ -42,11 +42,11 @@ class RunQueued(Event, tag="run_queued", kw_only=True):
     trust_remote_code: bool = False
 
 
-class RunStarted(Event, tag="run_started", kw_only=True):
+class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     pass
 
 
-class ArrayKept(Event, tag="array_kept", kw_only=True):
+class ArrayKept(Event, tag="array_kept", frozen=True, kw_only=True):
     """An array of the run was put beside the store for good, named by its content."""
 
     name: str
@@ -54,7 +54,7 @@ class ArrayKept(Event, tag="array_kept", kw_only=True):
     n_bytes: int
 
 
-class RunEnded(Event, tag="run_ended", kw_only=True):
+class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):
     state: RunState
     failure: Failure | None = None
 

@@ -17,26 +17,26 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="ask"):
     runs by id, unique beginning, or SESSION/NUMBER."""
 
 
-class Hello(Request, tag="hello", kw_only=True):
+class Hello(Request, tag="hello", frozen=True, kw_only=True):
     """The first thing said on a connection."""
 
     version: str
     protocol: int = PROTOCOL
 
 
-class GetStatus(Request, tag="status", kw_only=True):
+class GetStatus(Request, tag="status", frozen=True, kw_only=True):
     pass
 
 
-class ListSessions(Request, tag="list_sessions", kw_only=True):
+class ListSessions(Request, tag="list_sessions", frozen=True, kw_only=True):
     limit: int = 50
 
 
-class ShowSession(Request, tag="show_session", kw_only=True):
+class ShowSession(Request, tag="show_session", frozen=True, kw_only=True):
     session: str
 
 
-class CreateSession(Request, tag="create_session", kw_only=True):
+class CreateSession(Request, tag="create_session", frozen=True, kw_only=True):
     """Answered by SessionRow. Examples, or a task to make them from at the first run."""
 
     name: str | None = None
@@ -48,7 +48,7 @@ class CreateSession(Request, tag="create_session", kw_only=True):
     examples: tuple[Example, ...] = ()
 
 
-class QueueRun(Request, tag="queue_run", kw_only=True):
+class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     """Answered by RunRow as soon as it is recorded. The run uses the session's newest example set, or its task."""
 
     session: str
@@ -59,20 +59,20 @@ class QueueRun(Request, tag="queue_run", kw_only=True):
     trust_remote_code: bool = False
 
 
-class CancelRun(Request, tag="cancel_run", kw_only=True):
+class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):
     run: str
     force: bool = False
     """End the worker itself: for one that hangs."""
 
 
-class SetExamples(Request, tag="set_examples", kw_only=True):
+class SetExamples(Request, tag="set_examples", frozen=True, kw_only=True):
     """A new version of the session's examples. Answered by SessionRow."""
 
     session: str
     examples: tuple[Example, ...]
 
 
-class Subscribe(Request, tag="subscribe", kw_only=True):
+class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):
     """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones.
 
     A later Refused with the same id ends it: what happens can no longer be recorded.
@@ -84,14 +84,14 @@ class Subscribe(Request, tag="subscribe", kw_only=True):
     """Only entries of this run (and of the session itself)."""
 
 
-class Unsubscribe(Request, tag="unsubscribe", kw_only=True):
+class Unsubscribe(Request, tag="unsubscribe", frozen=True, kw_only=True):
     """No more of what was subscribed to. Answered by Done."""
 
     subscription: int
     """The id of the Ask that subscribed."""
 
 
-class GetCodes(Request, tag="get_codes", kw_only=True):
+class GetCodes(Request, tag="get_codes", frozen=True, kw_only=True):
     run: str
     layer: int
     head: int
@@ -99,11 +99,11 @@ class GetCodes(Request, tag="get_codes", kw_only=True):
     """None: the run's first."""
 
 
-class WarmUp(Request, tag="warm_up", kw_only=True):
+class WarmUp(Request, tag="warm_up", frozen=True, kw_only=True):
     """Start the worker now, so that torch loads while the person reads."""
 
 
-class StopHost(Request, tag="stop_host", kw_only=True):
+class StopHost(Request, tag="stop_host", frozen=True, kw_only=True):
     """End the host; runs under way are recorded as interrupted."""
 
 
@@ -135,7 +135,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
     """The root of what the host sends."""
 
 
-class Welcome(Message, tag="welcome", kw_only=True):
+class Welcome(Message, tag="welcome", frozen=True, kw_only=True):
     version: str
     pid: int
     store: str
@@ -144,40 +144,40 @@ class Welcome(Message, tag="welcome", kw_only=True):
     """Something about this host or store that every face should show."""
 
 
-class Done(Message, tag="done", kw_only=True):
+class Done(Message, tag="done", frozen=True, kw_only=True):
     pass
 
 
-class Status(Message, tag="status", kw_only=True):
+class Status(Message, tag="status", frozen=True, kw_only=True):
     status: HostStatus
 
 
-class Sessions(Message, tag="sessions", kw_only=True):
+class Sessions(Message, tag="sessions", frozen=True, kw_only=True):
     sessions: tuple[SessionRow, ...]
 
 
-class Session(Message, tag="session", kw_only=True):
+class Session(Message, tag="session", frozen=True, kw_only=True):
     session: SessionRow
 
 
-class Detail(Message, tag="detail", kw_only=True):
+class Detail(Message, tag="detail", frozen=True, kw_only=True):
     detail: SessionDetail
 
 
-class Run(Message, tag="run", kw_only=True):
+class Run(Message, tag="run", frozen=True, kw_only=True):
     run: RunRow
 
 
-class Codes(Message, tag="codes", kw_only=True):
+class Codes(Message, tag="codes", frozen=True, kw_only=True):
     codes: HeadCodes
 
 
-class Subscribed(Message, tag="subscribed", kw_only=True):
+class Subscribed(Message, tag="subscribed", frozen=True, kw_only=True):
     session_id: str
     last_seq: int
 
 
-class Refused(Message, tag="refused", kw_only=True):
+class Refused(Message, tag="refused", frozen=True, kw_only=True):
     failure: Failure
 
 
