@@ -4,7 +4,7 @@ import msgspec
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to do. The screen answers with a method named `action_` and the id."""
+    """One thing to do. The screen answers with a method named `action_` and the id; for Program, the application."""
 
     id: str
     keys: tuple[str, ...]
@@ -19,7 +19,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def call(self) -> str:
-        return f"{self.id.split('.')[0]}({self.argument})" if self.argument else self.id
+        name = f"{self.id.split('.')[0]}({self.argument})" if self.argument else self.id
+        return f"app.{name}" if self.group == "Program" else name
 
     @property
     def key(self) -> str:
@@ -37,6 +38,7 @@ _NAMES = {
     "right_square_bracket": "]",
     "left_square_bracket": "[",
     "escape": "esc",
+    "colon": ":",
 }
 
 

@@ -11,6 +11,7 @@ from sessions.errors import HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, W
 from sessions.log import LogEntry
 from sessions.rows import SessionRow
 from sessions.wire import (
+    AnyRequest,
     CancelRun,
     Codes,
     CreateSession,
@@ -19,14 +20,13 @@ from sessions.wire import (
     GetCodes,
     GetStatus,
     ListSessions,
-    Message,
     QueueRun,
-    Request,
     Session,
     Sessions,
     ShowSession,
     Status,
     WarmUp,
+    Welcome,
 )
 from sessions.wire import Run as RunAnswer
 from tui.model import ALL_PARTS, Bench, Part
@@ -38,13 +38,15 @@ _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _STATUS_S = 1.0
 """Between looks at the engine while it loads."""
 
-M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 class Host(Protocol):
     """What the screen needs of a connection."""
 
-    async def ask(self, request: Request, want: type[M], /) -> M: ...
+    welcome: Welcome
+
+    async def ask(self, request: AnyRequest, want: type[T], /) -> T: ...
 
     def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]: ...
 
@@ -144,7 +146,7 @@ class Link:
         bench = self.bench
         bench.session_id, bench.session_name = session.session_id, session.name
         bench.model, bench.task = session.model, session.task
-        bench.link, bench.link_words, bench.failure = "live", "", None
+        bench.link, bench.link_words, bench.failure = "live", host.welcome.notice, None
         self._ever_live, self._session = True, session.session_id
         self._changed(ALL_PARTS)
         watch = asyncio.create_task(self._watch_engine(host))
@@ -187,7 +189,7 @@ class Link:
                 self._changed(frozenset({"header"}))
             await asyncio.sleep(_STATUS_S if status.worker_state in ("starting", "busy") else 20 * _STATUS_S)
 
-    async def _ask(self, request: Request, want: type[M]) -> None:
+    async def _ask(self, request: AnyRequest, want: type[T]) -> None:
         """Sends what a key asked for; a refusal is shown, a lost host is the loop's to deal with."""
         bench = self.bench
         if self._host is None:

@@ -103,7 +103,7 @@ class Bench:
         self.measure: Measure = DEFAULT_MEASURE
         self.cursor = HeadId(0, 0)
         self.cursor_moved = False
-        """Until the person moves it, the cursor goes to the best head of each finished run."""
+        """Until the person moves it, the cursor stays on the best head of the run."""
         self.seed_index = 0
         self.selected: int | None = None
         """The example that is shown whole."""
@@ -174,7 +174,7 @@ class Bench:
             case _:
                 run.picture = apply(run.picture, event)
                 run.has_codes |= isinstance(event, ProbeFinished)
-                if isinstance(event, Scored) and event.final:
+                if isinstance(event, Scored):
                     self._settle_cursor(run)
 
     def _run(self, run_id: str | None) -> Run | None:

@@ -138,7 +138,9 @@ def heat(*, dark: bool, faded: bool = False) -> tuple[Rgb, ...]:
         # The first steps of the map lie too close to the dark ground to be told from it.
         where = (0.12 + 0.88 * level / (LEVELS - 1)) * (len(points) - 1)
         low = min(int(where), len(points) - 2)
-        colours.append(mix(points[low], points[low + 1], where - low))
+        colour = mix(points[low], points[low + 1], where - low)
+        # Yellow on white shouts; towards silence the light map fades into the ground instead.
+        colours.append(colour if dark else mix(colour, quiet, 0.75 * (1 - level / (LEVELS - 1)) ** 1.5))
     return tuple(mix(colour, quiet, 0.55) if faded else colour for colour in colours)
 
 

@@ -76,6 +76,11 @@ def look(
     return _cut(view, size)
 
 
+def places_of(measure: Measure) -> int:
+    """Decimals worth showing: chances are told apart in the third, everything else in the second."""
+    return 3 if measure.id in ("p_value", "q_value") else 2
+
+
 def _cut(view: GridView, size: int) -> GridView:
     taken = [head for head in view.order[:size] if strength(view.by_head[head], view.measure) > -math.inf]
     circuit = frozenset(taken)

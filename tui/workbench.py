@@ -77,7 +77,8 @@ class HeadcodeApp(App[None]):
     async def _follow(self) -> None:
         await self.link.run()
         failure = self.bench.failure
-        if failure is not None and self.is_running:
+        if failure is not None and self.is_running and self._workbench is not None:
+            self._workbench.draw_now()
             self.push_screen(Trouble(failure), self._after_trouble)
 
     def _after_trouble(self, again: bool | None) -> None:

@@ -3,6 +3,7 @@
 from itertools import groupby
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -11,6 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import ACTIONS, key_name
+
+_WIDE = 132
+"""Columns from which there is room to say what a key does."""
 
 
 class Keys(ModalScreen[None]):
@@ -25,23 +29,28 @@ class Keys(ModalScreen[None]):
         with VerticalScroll(id="sheet") as sheet:
             sheet.border_title = "Keys"
             sheet.border_subtitle = "esc closes"
-            yield Static(sheet_text(), id="text")
+            yield Static(sheet_text(wide=self.app.size.width >= _WIDE), id="text")
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.query_one("#text", Static).update(sheet_text(wide=event.size.width >= _WIDE))
 
     def action_dismiss_sheet(self) -> None:
         self.dismiss()
 
 
-def sheet_text() -> Content:
-    """All actions by group: keys, title, what it does."""
-    parts: list[Content | tuple[str, str]] = []
+def sheet_text(*, wide: bool) -> Content:
+    """All actions by group: keys and title, and what it does where there is room beside it."""
+    lines: list[Content] = []
     for group, actions in groupby(ACTIONS, key=lambda action: action.group):
-        parts.append((f"\n{group}\n" if parts else f"{group}\n", "bold $ink-second"))
+        if lines:
+            lines.append(Content(""))
+        lines.append(Content.assemble((group, "bold $ink-second")))
         for action in actions:
             keys = " ".join(dict.fromkeys(key_name(key) for key in action.keys if not _alias(key, action.keys)))
-            parts.append((f"  {keys:<11}", "bold $ink-accent"))
-            parts.append((f"{action.title}\n", "$ink-strong"))
-            parts.append((f"  {'':<11}{action.tooltip}\n", "$ink-dim"))
-    return Content.assemble(*parts)
+            what = (f"  {action.tooltip}", "$ink-dim") if wide else ("", "")
+            name = (f"{action.title:<28}" if wide else action.title, "$ink-strong")
+            lines.append(Content.assemble((f"  {keys:<11}", "bold $ink-accent"), name, what))
+    return Content("\n").join(lines)
 
 
 def _alias(key: str, keys: tuple[str, ...]) -> bool:

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from tui.actions import ACTIONS, Action
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
+from tui.text import clean
 from tui.themes import Depth
 from tui.widgets import examples, gridpane, headpage
 from tui.widgets.examples import Examples
@@ -59,6 +60,7 @@ class Workbench(Screen[None]):
         self._rest_timer: Timer | None = None
         self._pulse: Timer | None = None
         self._drawn_at = 0.0
+        self._seen_active: str | None = None
         self.top = TopLine(bench)
         self.tabs = Tabs(bench)
         self.examples = Examples(bench, id="examples")
@@ -105,6 +107,7 @@ class Workbench(Screen[None]):
         self.progress.paint()
         self.keyline.paint()
         self._titles()
+        self._say_failure()
         run = self.bench.shown
         if self._pulse is not None:
             (self._pulse.resume if run is not None and run.active else self._pulse.pause)()
@@ -121,6 +124,15 @@ class Workbench(Screen[None]):
     def _beat(self) -> None:
         """Twice a second while a run is on: its seconds, and the bar of a stage without end."""
         self.progress.paint()
+
+    def _say_failure(self) -> None:
+        """A run that was seen going on and failed is said aloud; the strip below keeps the words."""
+        run = self.bench.shown
+        ended = run is not None and not run.active and run.run_id == self._seen_active
+        if run is not None and ended and run.failure is not None and run.state != "stopped":
+            words = f"{run.failure.message}\n{run.failure.hint}".strip()
+            self.notify(clean(words, lines=True), title="The run failed", severity="error", timeout=12, markup=False)
+        self._seen_active = run.run_id if run is not None and run.active else None
 
     def _titles(self) -> None:
         pairs: tuple[tuple[Widget, str], ...] = (

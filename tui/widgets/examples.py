@@ -107,7 +107,8 @@ class Examples(PaintedScroll):
         if grade.rank is not None:
             says = f"rank {grade.rank}"
             if grade.says:
-                says += f", the model says {clean(grade.says)} p {number(grade.says_probability, 4)}"
+                token = clean(grade.says).strip() or repr(grade.says)
+                says += f", the model says {token} p {number(grade.says_probability, 4)}"
             texts.append(says)
         lengths = {True: ", as many as its pair", False: ", not as many as its pair", None: ""}[grade.equal_length]
         texts.append(f"{grade.n_tokens} tokens{lengths}")

@@ -9,10 +9,10 @@ from textual.strip import Strip
 from tui.model import Bench
 from tui.text import clean
 from tui.themes import LEVELS, Depth
-from tui.view import GridView
+from tui.view import GridView, places_of
 from tui.widgets.heat import KNOWN, SHADES, palette
 from tui.widgets.heatmap import HeatMap
-from tui.widgets.ink import Line, bar, fit, number
+from tui.widgets.ink import Line, fit, fixed, number, rail
 from tui.widgets.painted import Painted, PaintedScroll
 
 _RANKING_LEAST = 5
@@ -130,13 +130,13 @@ class Ranking(PaintedScroll):
         inside = head in view.circuit
         line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
-        line.add(f"{number(view.values[head]):>6} ", "text" if inside else "dim")
-        room = max(min(width - 48, 32), 4)
-        filled, rest = bar(view.loud[head] or 0.0, room)
-        line.add(filled, "accent" if inside else "faint").add(rest, "faint")
+        line.add(f"{fixed(view.values[head], places_of(view.measure)):>7} ", "text" if inside else "dim")
+        room = max(min(width - 49, 40), 4)
+        filled, rest = rail(view.loud[head] or 0.0, room)
+        line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
         line.add(" [ ] " if inside else "     ", "second").add(KNOWN if head in view.known else " ", "accent")
         node = view.by_head[head]
-        tail = f"  q {number(node.q_value, 4):<4}  stable {number(node.stability, 4)}"
+        tail = f"  q {fixed(node.q_value, 3):>4}  stable {node.stability:>4.0%}"
         return line.add(tail if line.width + len(tail) <= width else "", "dim")
 
     def on_click(self, event: events.Click) -> None:

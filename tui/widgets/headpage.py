@@ -12,10 +12,10 @@ from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
 from tui.model import Bench, Run
 from tui.text import clean
-from tui.view import GridView
+from tui.view import GridView, places_of
 from tui.widgets.examples import answer_words
 from tui.widgets.heat import KNOWN
-from tui.widgets.ink import Line, bar, fit, fit_end, number, one_line, wrapped
+from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
 from tui.widgets.painted import PaintedScroll
 
 _TWO_COLUMNS = 76
@@ -84,16 +84,18 @@ class HeadPage(PaintedScroll):
         value = value_of(node, measure)
         name = measure.title.removesuffix(" (no SAE)")
         line = self.line().add(" ▸ " if on else "   ", "accent").add(fit(name, _NAME_WIDTH), "strong" if on else "dim")
-        line.to(min(_NAME_WIDTH, width - 16)).add(f"{number(value):>6} ", "strong" if on else "text")
+        line.to(min(_NAME_WIDTH, width - 16))
         if measure.id == "stability":
             seeds = len(run.config.seeds)
-            words = f" {round((value or 0) * seeds)} of {seeds} seeds"
-            return line.add(words if line.width + len(words) <= width else "", "dim")
+            return line.add(f"{round((value or 0) * seeds)} of {seeds}".rjust(6), "strong" if on else "text").add(
+                " seeds", "dim"
+            )
+        line.add(f"{fixed(value, places_of(measure)):>6} ", "strong" if on else "text")
         room = min(width - line.width - 2, 12)
         if value is not None and room >= 4:
             loud = loudness(value, measure, view.top if on else _largest(view, measure)) or 0.0
-            filled, rest = bar(loud, room)
-            line.add(filled, "accent" if on else "faint").add(rest, "faint")
+            done, rest = rail(loud, room)
+            line.add(done, "accent" if on else "faint").add(" " * len(rest))
         return line
 
     # ---- codes

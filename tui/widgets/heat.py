@@ -60,7 +60,7 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     inner = size.width - 2
     fill = SHADES[_shade(level)] if shaded else " "
     if size.height == 1:
-        return (_single_row(value, level, size, mark, fill),)
+        return (_single_row(value, size, mark, fill),)
     rows = []
     middle = (size.height - 1) // 2
     for row in range(size.height):
@@ -75,13 +75,11 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     return tuple(rows)
 
 
-def _single_row(value: str, level: int, size: CellSize, mark: Mark, fill: str) -> tuple[str, str, str]:
+def _single_row(value: str, size: CellSize, mark: Mark, fill: str) -> tuple[str, str, str]:
     left, right = ("[", "]") if mark.circuit else (fill, fill)
     if size.width == 2:
         if mark.known:
             return (left, "", KNOWN)
-        if not mark.circuit and level < 1:
-            return (fill, "", SILENT if level == 0 else " ")
         return (left, "", right)
     inner = size.width - 2
     if mark.known and inner >= 2 and cell_len(value) < inner:
@@ -117,13 +115,13 @@ def _centred(value: str, width: int, fill: str) -> str:
     return fill * left + value + fill * (pad - left)
 
 
-def value_text(value: float | None, level: int, width: int) -> str:
+def value_text(value: float | None, level: int, width: int, *, digits: int = 3) -> str:
     """The number as it stands in a cell: a point for silence, nothing where it does not fit."""
     if level < 0:
         return "" if value is None else "?"
     if level == 0 and value == 0:
         return SILENT
-    text = number(value, max(width - 2, 1))
+    text = number(value, min(max(width - 2, 1), digits))
     return text if len(text) <= width - 2 else ""
 
 
@@ -136,32 +134,32 @@ class Palette(msgspec.Struct, frozen=True):
 
     cells: tuple[Style, ...]
     """By level; the last one is for level -1, a head without a value."""
-    cursors: tuple[Style, ...]
+    marked: tuple[Style, ...]
+    """The same for heads of the circuit, known ones and the one under the cursor: their signs must be read."""
+    cursor: Style
     shaded: bool
 
 
 @lru_cache(maxsize=32)
 def palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
     """Colours on the ground where the terminal has enough of them, else shades of signs."""
+    plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
-        shade = Style(dim=True) if faded else Style()
-        cells = tuple(
-            shade + Style(bold=level > LEVELS * 3 // 4, color="cyan" if depth == "16" and level > 0 else None)
-            for level in (*range(LEVELS), -1)
-        )
-        return Palette(cells, tuple(Style(reverse=True, bold=True) for _ in cells), shaded=True)
+        colour = "cyan" if depth == "16" else None
+        shades = tuple(Style(color=colour if level > 0 else None, dim=faded) for level in (*range(LEVELS), -1))
+        return Palette(shades, tuple(Style(bold=True) for _ in shades), plain, shaded=True)
     colours = heat(dark=dark, faded=faded)
     bright: Rgb = (0xFF, 0xFF, 0xFF)
     black: Rgb = (0x0A, 0x0D, 0x12)
     quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
-    cells_, cursors = [], []
+    cells_, marked = [], []
     for level in (*range(LEVELS), -1):
         ground = colours[max(level, 0)]
         readable = black if reads_dark_on(ground) else bright
         ink = quiet_ink if level < 1 else readable
         cells_.append(_style(ink, ground))
-        cursors.append(_style(readable, ground, bold=True))
-    return Palette(tuple(cells_), tuple(cursors), shaded=False)
+        marked.append(_style(readable, ground, bold=True))
+    return Palette(tuple(cells_), tuple(marked), plain, shaded=False)
 
 
 def _style(ink: Rgb, ground: Rgb, *, bold: bool = False) -> Style:

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from engine.results import HeadId
 from tui.model import Bench
 from tui.themes import Depth
-from tui.view import GridView
+from tui.view import GridView, places_of
 from tui.widgets.heat import PLAIN, CellSize, Mark, Palette, cell_rows, cell_size, level_of, palette, value_text
 from tui.widgets.ink import INKS
 
@@ -85,9 +85,10 @@ class HeatMap(ScrollView, inherit_bindings=False):
         view = self._view
         self._levels = {}
         if view is not None:
+            digits = places_of(view.measure) + 1
             for head, value in view.values.items():
                 level = level_of(view.loud[head])
-                self._levels[head] = level, value_text(value, level, self.cell.width)
+                self._levels[head] = level, value_text(value, level, self.cell.width, digits=digits)
 
     def _palette(self) -> Palette:
         faded = self._view is not None and not self._view.final
@@ -121,16 +122,10 @@ class HeatMap(ScrollView, inherit_bindings=False):
             level, value = self._levels.get(place, (-1, ""))
             mark = self._mark(place)
             left, body, right = cell_rows(value, level, self.cell, mark, colours.shaded)[within]
-            style = colours.cells[level]
-            frame = colours.cursors[level] if mark.cursor or mark.circuit or mark.known else style
+            style = colours.marked[level] if mark is not PLAIN else colours.cells[level]
             if mark.cursor and (colours.shaded or self.cell.height == 1):
-                style = frame = self._ink("cursor") if not colours.shaded else colours.cursors[level]
-            if frame == style:
-                cells.append(Segment(left + body + right, style))
-            else:
-                cells.append(Segment(left, frame))
-                cells.append(Segment(body, frame))
-                cells.append(Segment(right, frame))
+                style = colours.cursor if colours.shaded else self._ink("cursor")
+            cells.append(Segment(left + body + right, style))
         strip = Strip(Segment.simplify(cells))
         room = max(self.size.width - label_width, 0)
         return Strip.join([Strip(segments), strip.crop(skip, skip + room)])

@@ -120,13 +120,14 @@ def number(value: float | None, width: int = 6) -> str:
     return f"{value:.0e}"
 
 
-def bar(share: float, width: int) -> tuple[str, str]:
-    """A bar in eighths of a cell: what is filled, and what is left over."""
-    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
-    filled = "█" * (eighths // 8)
-    if eighths % 8:
-        filled += " ▏▎▍▌▋▊▉"[eighths % 8]
-    return filled, " " * (width - len(filled))
+def fixed(value: float | None, places: int = 2) -> str:
+    """A number for a column, always with as many decimals, so that the points stand below each other."""
+    if value is None:
+        return "–".ljust(places + 1)
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    text = f"{value:.{places}f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def rail(share: float, width: int) -> tuple[str, str]:

@@ -21,16 +21,16 @@ class KeyLine(Painted):
 
     def lines(self, size: Size, /) -> list[Strip]:
         entries = [action for action in ACTIONS if action.short]
-        spare = size.width - 1 - sum(len(keys_of(action)) + len(action.short) + 3 for action in entries)
-        gap = "   " if spare >= len(entries) else "  "
+        spare = ["seed", "next_pane", "ranking.next"]
+        while spare and sum(map(_width, entries)) + 2 * len(entries) > size.width:
+            # A narrow line loses what can be done without; keys and leave stay.
+            name = spare.pop(0)
+            entries = [action for action in entries if action.id != name]
+        gap = "   " if sum(map(_width, entries)) + 3 * len(entries) <= size.width else "  "
         line = self.line().add(" ")
         self._ends = []
-        last = [action for action in entries if action.id in ("keys", "leave")]
-        for action in [entry for entry in entries if entry not in last] + last:
+        for action in entries:
             on = self.allowed(action)
-            words = len(keys_of(action)) + 1 + len(action.short)
-            if line.width + words > size.width:
-                break
             line.add(keys_of(action), "key" if on else "faint").add(f" {action.short}", "dim" if on else "faint")
             self._ends.append((line.width, action))
             line.add(gap)
@@ -41,6 +41,10 @@ class KeyLine(Painted):
             if event.x < end:
                 await self.screen.run_action(action.call)
                 return
+
+
+def _width(action: Action) -> int:
+    return len(keys_of(action)) + 1 + len(action.short)
 
 
 def keys_of(action: Action) -> str:

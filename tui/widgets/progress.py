@@ -10,7 +10,7 @@ from textual.strip import Strip
 from engine.events import STAGES, Stage, TrainStep
 from tui.model import Bench, Run
 from tui.text import clean
-from tui.widgets.ink import Line, fit, number, rail, spark
+from tui.widgets.ink import Line, fit, number, rail, spark, wrapped
 from tui.widgets.painted import Painted
 
 Clock = Callable[[], float]
@@ -39,8 +39,10 @@ class Progress(Painted):
         elif self.bench.link == "live":
             first.add("No run yet: r runs the probe.", "dim")
         text, ink = message(self.bench)
-        third = self.line().add(" ").add(fit(clean(text), size.width - 2), ink)
-        return [first.strip(), second.strip(), third.strip()]
+        words = [self.line().add(" ").add(row, ink) for row in wrapped(text, size.width - 2, 2)]
+        # What went wrong is worth more than the losses.
+        lines = [first, *words] if len(words) > 1 else [first, second, *words]
+        return [line.strip() for line in lines]
 
     # ---- stages
 

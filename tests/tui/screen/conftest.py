@@ -56,6 +56,7 @@ from sessions.wire import (
     ShowSession,
     Status,
     WarmUp,
+    Welcome,
 )
 from sessions.wire import Run as RunAnswer
 
@@ -259,6 +260,7 @@ class FakeHost:
     """Answers as the real one does, from a list of events; the test adds to it while the screen follows."""
 
     def __init__(self, *, session: str | None = "first light", step_us: int = 200_000) -> None:
+        self.welcome = Welcome(version="0.1.0", pid=1, store="/tmp/sessions.duckdb")
         self.entries: list[LogEntry] = []
         self.asked: list[Request] = []
         self.connections = 0
