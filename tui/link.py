@@ -211,7 +211,7 @@ class Link:
     def _fail(self, error: HeadcodeError) -> None:
         failure = error.as_failure()
         self.bench.link, self.bench.failure = "failed", failure
-        self.bench.link_words = f"{failure.message} {failure.hint}".strip()
+        self.bench.link_words = failure.message
         self.exit_code = 2 if failure.family == "input" else 4
         self._changed(ALL_PARTS)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.events import STAGES, Stage, TrainStep
+from engine.errors import Failure
+from engine.events import STAGES, Notice, Stage, TrainStep
 from tui.model import Bench, Run
 from tui.text import clean
 from tui.widgets.ink import Line, fit, number, rail, spark, wrapped
@@ -55,6 +56,12 @@ class Progress(Painted):
             return
         over = dict(run.picture.seconds)
         short = room < 96
+        if run.active and run.picture.stage is None and not over:
+            # The engine's process starts and imports what it needs; it says nothing before that.
+            line.add("▸ the engine starts ", "second")
+            self._travel(line, max(min(30, room - line.width - 2), 8))
+            line.to(width - len(right) - 1).add(right, "dim")
+            return
         for stage in self._stages_of(run):
             if stage == run.picture.stage:
                 self._under_way(line, run, stage, room)
@@ -82,7 +89,10 @@ class Progress(Painted):
                 f"{clean(picture.stage_unit)}  ", "dim"
             )
             return
-        # Nobody knows how long it takes: a short stretch travels along the line.
+        self._travel(line, length)
+
+    def _travel(self, line: Line, length: int) -> None:
+        """Nobody knows how long it takes: a short stretch travels along the line."""
         at = int(self.clock() * 4) % (length - 2)
         line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove").add("  ")
 
@@ -140,18 +150,25 @@ def seconds_words(seconds: float) -> str:
     return f"{number(round(seconds, 1 if seconds >= 1 else 2), 4)} s"
 
 
+def in_words(said: Failure | Notice) -> str:
+    """Message and hint as two sentences."""
+    message = said.message.rstrip()
+    stop = "" if message.endswith((".", "!", "?", ":")) else "."
+    return f"{message}{stop} {said.hint}".strip()
+
+
 def message(bench: Bench) -> tuple[str, str]:
     """The one thing that has to be said now, and its ink. The gravest comes first."""
     run = bench.shown
     if bench.link in ("lost", "failed") and bench.link_words:
         return bench.link_words, "bad" if bench.link == "failed" else "second"
     if bench.failure is not None:
-        return f"{bench.failure.message} {bench.failure.hint}".strip(), "bad"
+        return in_words(bench.failure), "bad"
     if run is not None and run.failure is not None and run.state != "stopped":
-        return f"{run.failure.message} {run.failure.hint}".strip(), "bad"
+        return in_words(run.failure), "bad"
     if run is not None and bench.stopping == run.run_id and run.active:
         return "Stopping … x again ends the engine itself.", "second"
     if run is not None and run.picture.notices:
         notice = run.picture.notices[-1]
-        return f"{notice.message} {notice.hint}".strip(), "second"
+        return in_words(notice), "second"
     return bench.link_words, "dim"

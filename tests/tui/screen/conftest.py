@@ -5,11 +5,13 @@ import os
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.app import App
+from textual.pilot import Pilot
 
 from engine.config import ProbeConfig
 from engine.errors import Failure
@@ -59,6 +61,8 @@ from sessions.wire import (
     Welcome,
 )
 from sessions.wire import Run as RunAnswer
+from tui.screens.workbench import Workbench
+from tui.workbench import HeadcodeApp
 
 START_US = 1_790_000_000_000_000
 NAMES = ("Mary", "John", "Amy", "Paul", "Ruth", "Adam", "Jane", "Mark", "Kate", "Luke")
@@ -298,8 +302,9 @@ class FakeHost:
         async with self._news:
             self._news.notify_all()
 
-    def of(self, kind: type) -> list[Any]:
-        return [request for request in self.asked if isinstance(request, kind)]
+    def of_kind(self, name: str) -> list[Any]:
+        """What was asked with requests of that class."""
+        return [request for request in self.asked if type(request).__name__ == name]
 
     # ---- what the screen does
 
@@ -463,3 +468,53 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[App[Any]], None]:
             raise AssertionError(f"{stored.name} looks different; what it looks like now: {now}")
 
     return check
+
+
+@pytest.fixture
+def open_screen() -> Callable[..., Any]:
+    """Opens the workbench on a host: gives the app, its pilot, and a way to wait until something is so."""
+
+    @asynccontextmanager
+    async def opened(
+        host: FakeHost, *, size: tuple[int, int] = (160, 48), depth: str = "full", **more: Any
+    ) -> AsyncIterator[tuple[HeadcodeApp, Pilot[None], Callable[..., Any]]]:
+        options: dict[str, Any] = {"model": "toy", "task": "ioi", "clock": lambda: START_US / 1e6 + 10} | more
+        notifications = options.pop("notifications", False)
+        app = HeadcodeApp(host.connect, depth=depth, **options)
+        async with app.run_test(size=size, notifications=notifications) as pilot:
+
+            async def until(holds: Callable[[], object]) -> None:
+                for _ in range(400):
+                    await pilot.pause(0.005)
+                    if holds():
+                        break
+                assert holds()
+                await settled(app, pilot)
+
+            await until(lambda: app.bench.link != "connecting" and app.bench.last_seq == len(host.entries))
+            yield app, pilot, until
+
+    return opened
+
+
+async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
+    """Waits until everything that changed is drawn and the codes of the head at the cursor are here."""
+    for _ in range(200):
+        screen = app.screen_stack[0]
+        assert isinstance(screen, Workbench)
+        key = app.bench.codes_key()
+        if not screen._dirty and (key is None or key in app.bench.codes or app.bench.link != "live"):
+            break
+        await pilot.pause(0.005)
+    await pilot.pause()
+
+
+def shown_text(app: App[Any]) -> str:
+    """What is on the screen, as lines of text."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+@pytest.fixture(scope="session")
+def text_of() -> Callable[[App[Any]], str]:
+    return shown_text

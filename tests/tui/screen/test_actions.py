@@ -1,0 +1,109 @@
+"""Every action of the table does something at both sizes, and every one has its key, title and tooltip."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tui.actions import ACTIONS, Action
+from tui.screens.workbench import Workbench
+from tui.workbench import HeadcodeApp
+
+SIZES = [(160, 48), (80, 24)]
+Effect = Callable[[HeadcodeApp], Any]
+
+EFFECTS: dict[str, Effect] = {
+    "run": lambda app: len(app.link._host.of_kind("QueueRun")),  # type: ignore[union-attr]
+    "stop": lambda app: app.bench.stopping,
+    "measure.next": lambda app: app.bench.measure.id,
+    "measure.previous": lambda app: app.bench.measure.id,
+    "cut.fewer": lambda app: app.bench.view().cut,  # type: ignore[union-attr]
+    "cut.more": lambda app: app.bench.view().cut,  # type: ignore[union-attr]
+    "seed": lambda app: app.bench.seed,
+    "ranking.next": lambda app: app.bench.cursor,
+    "ranking.previous": lambda app: app.bench.cursor,
+    "move.left": lambda app: app.bench.cursor,
+    "move.down": lambda app: app.bench.cursor,
+    "move.up": lambda app: app.bench.cursor,
+    "move.right": lambda app: app.bench.cursor,
+    "next_pane": lambda app: pane(app),
+    "next_pane.back": lambda app: pane(app),
+    "show_pane.examples": lambda app: pane(app),
+    "show_pane.grid": lambda app: pane(app),
+    "show_pane.head": lambda app: pane(app),
+    "theme": lambda app: app.theme,
+    "palette": lambda app: type(app.screen).__name__,
+    "keys": lambda app: type(app.screen).__name__,
+    "suspend": lambda app: app.suspensions,  # type: ignore[attr-defined]
+    "leave": lambda app: app._exit,
+}
+
+
+def pane(app: HeadcodeApp) -> str:
+    screen = app.screen_stack[0]
+    assert isinstance(screen, Workbench)
+    shown = [widget.id for widget in (screen.examples, screen.grid, screen.head) if widget.display]
+    assert screen.pane in shown
+    return screen.pane
+
+
+def test_every_action_is_tried() -> None:
+    assert set(EFFECTS) == {action.id for action in ACTIONS}
+
+
+def test_every_action_says_what_it_does() -> None:
+    keys = [key for action in ACTIONS for key in action.keys]
+    assert len(keys) == len(set(keys))
+    assert all(action.title and action.tooltip and action.group for action in ACTIONS)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
+async def test_each_key_does_it(
+    size: tuple[int, int], recorded: Any, open_screen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HeadcodeApp, "suspensions", 0, raising=False)
+
+    def suspend(app: HeadcodeApp) -> None:
+        app.suspensions += 1  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(HeadcodeApp, "action_suspend_process", suspend)
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, size=size) as (app, pilot, until):
+        for action in sorted(ACTIONS, key=lambda action: action.id == "leave"):
+            for key in action.keys[: 1 if action.id == "leave" else None]:
+                await prepare(app, pilot, action, host, recorded)
+                effect = EFFECTS[action.id]
+                was = effect(app)
+                await pilot.press(key)
+                await until(lambda: effect(app) != was)  # noqa: B023  # awaited in the same round
+                while len(app.screen_stack) > 1:
+                    await pilot.press("escape")
+                    await pilot.pause()
+
+
+async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recorded: Any) -> None:
+    """Brings the screen to where the action has something to do."""
+    await pilot.press("1" if action.id == "show_pane.grid" else "2")
+    app.bench.put_cursor(3, 3)
+    if action.id == "stop":
+        await host.tell(*recorded.events(until="train"))
+        for _ in range(100):
+            await pilot.pause(0.005)
+            if app.bench.shown is not None and app.bench.shown.active:
+                return
+    elif action.id not in ("run", "leave") and app.bench.shown is not None and app.bench.shown.active:
+        await host.tell(*recorded.events()[-3:])
+        await pilot.pause(0.15)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
+async def test_vi_keys_move_the_cursor_in_every_pane(size: tuple[int, int], recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await until(lambda: app.bench.shape() is not None)
+        for number in "123":
+            app.bench.put_cursor(2, 2)
+            await pilot.press(number, "l", "j", "j", "h", "h", "k")
+            assert app.bench.cursor == (3, 1)
