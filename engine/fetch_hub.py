@@ -34,7 +34,7 @@ def fetch(name: str, work: Path, models: Path, mouth: "Mouth") -> Path:
     mouth.stage("download", sum(sizes.values()), "bytes")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     with watched(mouth, made):

@@ -13,7 +13,7 @@ class FetchWord(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
     """The root of what is said."""
 
 
-class FetchStarted(FetchWord, tag="stage", kw_only=True):
+class FetchStarted(FetchWord, frozen=True, tag="stage", kw_only=True):
     stage: FetchStage
     total: int
     """Units of work; 0 where nobody can know."""
@@ -21,15 +21,15 @@ class FetchStarted(FetchWord, tag="stage", kw_only=True):
     """bytes | tensors"""
 
 
-class FetchProgress(FetchWord, tag="progress", kw_only=True):
+class FetchProgress(FetchWord, frozen=True, tag="progress", kw_only=True):
     done: int
 
 
-class FetchNote(FetchWord, tag="note", kw_only=True):
+class FetchNote(FetchWord, frozen=True, tag="note", kw_only=True):
     message: str
 
 
-class FetchDone(FetchWord, tag="done", kw_only=True):
+class FetchDone(FetchWord, frozen=True, tag="done", kw_only=True):
     name: str
     """What --model takes from now on."""
     path: str
@@ -37,7 +37,7 @@ class FetchDone(FetchWord, tag="done", kw_only=True):
     """Whether it lay there before."""
 
 
-class FetchFailed(FetchWord, tag="failed", kw_only=True):
+class FetchFailed(FetchWord, frozen=True, tag="failed", kw_only=True):
     failure: Failure
 
 

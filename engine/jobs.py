@@ -15,7 +15,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
     """The root of what a host may ask."""
 
 
-class RunProbe(Order, tag="probe", kw_only=True):
+class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
     """Capture, train, code and score. Answered by JobEvents and one JobDone or JobFailed."""
 
     job: str
@@ -39,11 +39,11 @@ class RunProbe(Order, tag="probe", kw_only=True):
     trust_remote_code: bool = False
 
 
-class CancelJob(Order, tag="cancel", kw_only=True):
+class CancelJob(Order, tag="cancel", frozen=True, kw_only=True):
     job: str
 
 
-class Quit(Order, tag="quit", kw_only=True):
+class Quit(Order, tag="quit", frozen=True, kw_only=True):
     """End when the present job is over; end of input means the same, at once."""
 
 
@@ -54,23 +54,23 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
     """The root of what a worker says."""
 
 
-class WorkerReady(Word, tag="ready", kw_only=True):
+class WorkerReady(Word, tag="ready", frozen=True, kw_only=True):
     """Said once, when torch is in memory and orders are taken (orders sent earlier wait in the pipe)."""
 
     pid: int
     device: str
 
 
-class JobEvent(Word, tag="event", kw_only=True):
+class JobEvent(Word, tag="event", frozen=True, kw_only=True):
     job: str
     event: EngineEvent
 
 
-class JobDone(Word, tag="done", kw_only=True):
+class JobDone(Word, tag="done", frozen=True, kw_only=True):
     job: str
 
 
-class JobFailed(Word, tag="failed", kw_only=True):
+class JobFailed(Word, tag="failed", frozen=True, kw_only=True):
     """The job ended with an error; family 'cancelled' where the person stopped it."""
 
     job: str

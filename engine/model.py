@@ -55,7 +55,7 @@ class Model:
 
 
 def pick_device(asked: str) -> torch.device:
-    """cuda where there is one, for "auto"; else what was asked for. Raises ConfigError for a device that is not here."""
+    """For "auto" cuda where there is one, else what was asked for. Raises ConfigError for a device not here."""
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

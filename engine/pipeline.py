@@ -98,8 +98,8 @@ class Probe:
                     negative=int((~tally.positive).sum()),
                     broken=sum(grade.verdict == "broken" for grade in grades),
                 ),
-                circuit=tuple(map(tuple, circuit_by_rank(nodes, tally.circuit_size))),
-                circuit_softmax=tuple(map(tuple, circuit_by_softmax(nodes, self.config.theta))),
+                circuit=tuple((layer, head) for layer, head in circuit_by_rank(nodes, tally.circuit_size)),
+                circuit_softmax=tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
                 timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
                 cached=reading.cached,
             )

@@ -79,7 +79,7 @@ class Tally:
             HeadScores(
                 layer=node // self.n_heads,
                 head=node % self.n_heads,
-                **{name: _number(values[node]) for name, values in every.items()},
+                **{name: _number(values[node]) for name, values in every.items()},  # type: ignore[arg-type]  # None only where optional
             )
             for node in range(n_nodes)
         )

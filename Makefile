@@ -1,0 +1,43 @@
+# The two commands a newcomer needs are `make demo` and `make test`; both set up what they use.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PACKAGES := engine sessions tui
+
+.PHONY: demo test lint format bench clean
+
+demo: $(STAMP)
+	@$(BIN)/headcode demo
+
+test: $(DEV_STAMP) lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q --durations=10
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check $(PACKAGES) tests
+	$(BIN)/ruff format --check $(PACKAGES) tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV_STAMP)
+	$(BIN)/ruff check --fix $(PACKAGES) tests
+	$(BIN)/ruff format $(PACKAGES) tests
+
+bench: $(DEV_STAMP)
+	$(BIN)/python tests/benchmarks/first_light.py
+
+# Any python from 3.11 to 3.13 will do where python3.11 is not its name.
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || python3 -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,228 @@
+"""The bundled model from prompts to scores, through the same code as every other model."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.capture import head_outputs, read_examples
+from engine.config import ProbeConfig, SAEConfig
+from engine.errors import Cancelled, ConfigError, ExampleError
+from engine.events import (
+    ArrayReady,
+    EdgesScored,
+    Event,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    Notice,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+    StageFinished,
+    StageStarted,
+    TrainStep,
+)
+from engine.examples import Example
+from engine.jobs import RunProbe
+from engine.model import Model, load_model, pick_device
+from engine.pipeline import Probe
+from engine.shelf import Shelf
+from engine.state import RunPicture, apply
+from engine.tasks.registry import find_task
+
+QUICK = ProbeConfig(sae=SAEConfig(steps=60, sparsity=0.2), seeds=(0, 1), shuffles=100)
+
+
+@pytest.fixture
+def model(shelf: Shelf, tmp_path: Path) -> Model:
+    return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+
+
+@pytest.fixture
+def probe(shelf: Shelf, model: Model, tmp_path: Path, recorder: Any) -> Callable[..., Any]:
+    def run(config: ProbeConfig = QUICK, **order: Any) -> Any:
+        stop = order.pop("stop", lambda _: False)
+        monitor = order.pop("monitor", None) or recorder(stop)
+        given: dict[str, Any] = {"task": "ioi", "pairs": 4, "device": "cpu", **order}
+        spool = tmp_path / "spool"
+        Probe(
+            RunProbe(
+                job="r1",
+                model="toy",
+                config=config,
+                spool=str(spool),
+                models=str(tmp_path),
+                activations=str(tmp_path / "acts"),
+                **given,
+            ),
+            shelf,
+            monitor,
+        ).run()
+        return monitor
+
+    return run
+
+
+def some(n: int) -> list[Example]:
+    """Prompts of unequal length, some in pairs and some not."""
+    texts = ["Mary and John", "When Mary and John went to the store", "John gave a book to", "the river the stone the"]
+    return [
+        Example(
+            prompt=texts[index % 4] + " a" * (index // 4),
+            polarity="positive" if index % 3 else "negative",
+            pair=index // 2 if index in (2, 3) else None,
+        )
+        for index in range(n)
+    ]
+
+
+def test_a_run_tells_its_story_in_order(probe: Callable[..., Any]) -> None:
+    heard = probe().events
+    kinds = [type(event) for event in heard]
+    stages = [event.stage for event in heard if isinstance(event, StageStarted)]
+    assert stages == ["load", "capture", "grade", "train", "codes", "scores"]
+    assert [event.stage for event in heard if isinstance(event, StageFinished)] == stages
+    order = [ModelReady, ExamplesMade, ReferenceKnown, Graded, TrainStep, ArrayReady, EdgesScored, ProbeFinished]
+    places = [kinds.index(kind) for kind in order]
+    assert places == sorted(places)
+    steps = [event for event in heard if isinstance(event, TrainStep)]
+    assert [event.step for event in steps] == [1, 26, 51, 60]
+    assert all(len(event.reconstruction) == len(event.moving) == 2 for event in steps)
+    scored = [event for event in heard if isinstance(event, Scored)]
+    assert [event.final for event in scored] == [False, True]
+    picture = RunPicture()
+    for event in heard:
+        picture = apply(picture, event)
+    assert picture.nodes_final
+    assert picture.finished is not None
+    assert len(picture.nodes) == picture.model.n_layers * picture.model.n_heads  # type: ignore[union-attr]
+
+
+def test_the_same_seed_gives_the_same_codes_and_scores(probe: Callable[..., Any], tmp_path: Path) -> None:
+    first = probe()
+    codes = load_file(tmp_path / "spool" / "codes.safetensors")["codes"]
+    again = probe()
+    assert torch.equal(codes, load_file(tmp_path / "spool" / "codes.safetensors")["codes"])
+    assert first.last(Scored) == again.last(Scored)
+    assert again.last(ProbeFinished).cached
+    assert not first.last(ProbeFinished).cached
+
+
+def test_what_a_head_says_does_not_depend_on_the_batch(model: Model, recorder: Any) -> None:
+    examples = some(12)
+    together = read_examples(model, examples, QUICK, recorder(), None)
+    for index, example in enumerate(examples):
+        alone = read_examples(model, [example], QUICK, recorder(), None)
+        assert torch.allclose(alone.z[0], together.z[index], atol=1e-5)
+        assert alone.says == [together.says[index]]
+
+
+def test_a_mean_before_w_o_is_a_mean_after_it(model: Model, recorder: Any) -> None:
+    text = "When Mary and John went to the store"
+    example = Example(prompt=text, polarity="positive")
+    kept: list[torch.Tensor] = []
+    ids, _ = model.encode(text)
+    with torch.inference_mode():
+        model.bridge.run_with_hooks(
+            torch.tensor([ids]), fwd_hooks=[("blocks.1.attn.hook_z", lambda z, hook: kept.append(z.clone()))]
+        )
+    by_hand = (kept[0][0, :, 3] @ model.output_weights[1, 3]).mean(dim=0)
+    reading = read_examples(model, [example], QUICK, recorder(), None)
+    node = 1 * model.info.n_heads + 3
+    assert torch.allclose(head_outputs(model, reading.z)[0, node], by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize(("one", "other"), [("last", "at:-1"), ("token:Mary", "at:1"), ("token: and", "at:2")])
+def test_position_policies_agree_on_the_same_token(model: Model, recorder: Any, one: str, other: str) -> None:
+    examples = [Example(prompt="When Mary and", polarity="positive")]
+    found = [
+        read_examples(model, examples, ProbeConfig(position=policy), recorder(), None).z for policy in (one, other)
+    ]
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(("policy", "word"), [("at:99", "99"), ("token:zebra", "'zebra'")])
+def test_a_position_that_is_not_there_is_named(model: Model, recorder: Any, policy: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        read_examples(
+            model, [Example(prompt="When Mary", polarity="positive")], ProbeConfig(position=policy), recorder(), None
+        )
+
+
+def test_unpaired_unequal_and_uneven_sets_work(probe: Callable[..., Any]) -> None:
+    heard = probe(examples=tuple(some(11)), task=None)
+    finished = heard.last(ProbeFinished)
+    assert (finished.examples.positive, finished.examples.negative) == (7, 4)
+    nodes = heard.last(Scored).nodes
+    assert all(node.paired_flips is not None for node in nodes)
+    without = probe(examples=tuple(example for example in some(11) if example.pair is None), task=None)
+    assert all(node.paired_flips is None for node in without.last(Scored).nodes)
+    assert not [event for event in without.events if isinstance(event, ReferenceKnown)]
+
+
+def test_a_prompt_beyond_the_context_is_named(probe: Callable[..., Any]) -> None:
+    long = Example(prompt="the river " * 10_000, polarity="positive")
+    with pytest.raises(ExampleError, match=r"Example 1 \('the river the river"):
+        probe(examples=(long, *some(4)), task=None)
+
+
+def test_an_answer_of_two_tokens_is_broken_and_says_how_to_mend_it(probe: Callable[..., Any]) -> None:
+    examples = (
+        Example(prompt="Mary gave it to", polarity="positive", expected=("Nebuchadnezzar",)),
+        Example(prompt="Mary gave it", polarity="negative"),
+    )
+    heard = probe(examples=examples, task=None)
+    grade = heard.last(Graded).grades[0]
+    assert grade.verdict == "broken"
+    assert "Nebuchadnezzar" in grade.reason
+    assert heard.last(ProbeFinished).examples.broken == 1
+    assert "1 of 2 examples are broken" in heard.last(Notice).message
+
+
+def test_good_examples_are_graded_ok_and_swapped_ones_are_not(probe: Callable[..., Any], model: Model) -> None:
+    made = find_task("ioi").make(model, pairs=16)
+    heard = probe(examples=made, task=None)
+    verdicts = [grade.verdict for grade in heard.last(Graded).grades]
+    assert verdicts.count("ok") >= 0.8 * len(verdicts)
+    swapped = tuple(
+        Example(
+            prompt=example.prompt,
+            polarity="negative" if example.positive else "positive",
+            expected=example.expected,
+            foils=example.foils,
+        )
+        for example in made
+    )
+    heard = probe(examples=swapped, task=None)
+    judged = [
+        grade.verdict for grade, example in zip(heard.last(Graded).grades, swapped, strict=True) if not example.positive
+    ]
+    assert judged.count("broken") >= 0.8 * len(judged)
+
+
+def test_stopping_takes_effect_at_once_and_keeps_what_was_told(probe: Callable[..., Any], recorder: Any) -> None:
+    def at_first_step(event: Event) -> bool:
+        stopped.append(time.monotonic())
+        return isinstance(event, TrainStep)
+
+    stopped: list[float] = []
+    monitor = recorder(at_first_step)
+    with pytest.raises(Cancelled):
+        probe(ProbeConfig(sae=SAEConfig(steps=100_000)), monitor=monitor)
+    assert time.monotonic() - stopped[-1] < 0.5
+    assert isinstance(monitor.events[-1], TrainStep)
+    assert monitor.last(Graded)
+
+
+def test_a_damaged_cache_is_read_again_from_the_model(probe: Callable[..., Any], tmp_path: Path) -> None:
+    first = probe()
+    for file in (tmp_path / "acts").iterdir():
+        file.write_bytes(b"garbage")
+    again = probe()
+    assert not again.last(ProbeFinished).cached
+    assert again.last(Scored) == first.last(Scored)

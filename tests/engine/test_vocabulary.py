@@ -1,0 +1,155 @@
+"""Examples, settings, rankings and folders: what every face relies on, without torch."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.catalog import bundled_folder, check_folder, find_model, model_identity
+from engine.config import ProbeConfig, SAEConfig
+from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
+from engine.examples import Example, answer_text, check_set, content_hash, read_jsonl, write_jsonl
+from engine.measures import MEASURES
+from engine.places import find_places
+from engine.ranking import auc, circuit_by_softmax, ranked
+from engine.results import HeadScores
+
+GOOD = '{"prompt": "Mary and John", "polarity": "positive", "expected": " John", "foils": [" Mary"], "pair": 1}'
+
+
+def head(layer: int, number: int, unique: float, share: float = 0.0, q: float | None = 1.0) -> HeadScores:
+    numbers = dict.fromkeys(HeadScores.__struct_fields__, 0.0)
+    numbers.update(unique_positive=unique, unique_share=share, q_value=q)  # type: ignore[typeddict-item]
+    return HeadScores(**{**numbers, "layer": layer, "head": number})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        ("{not json", "not JSON"),
+        ('{"prompt": "a", "polarity": "neutral"}', "'neutral'"),
+        ('{"prompt": "   ", "polarity": "positive"}', "empty"),
+        ('{"polarity": "positive"}', "prompt"),
+        ('{"prompt": "' + "x" * 300_000 + '", "polarity": "positive"}', "300000"),
+        ('{"prompt": 3, "polarity": "positive"}', "str"),
+    ],
+)
+def test_a_bad_line_is_named(bad: str, word: str) -> None:
+    text = "\n".join([GOOD] * 6 + [bad])
+    with pytest.raises(ExampleError, match="f.jsonl, line 7") as caught:
+        read_jsonl(text, source="f.jsonl")
+    assert word in caught.value.message
+    assert caught.value.hint
+
+
+def test_examples_survive_their_own_file() -> None:
+    examples = read_jsonl(GOOD + "\n\n" + GOOD.replace("positive", "negative").replace("1}", '"a"}'))
+    assert read_jsonl(write_jsonl(examples)) == examples
+    assert content_hash(examples) != content_hash(examples[::-1])
+
+
+def test_one_side_alone_cannot_be_compared() -> None:
+    with pytest.raises(ExampleError, match="2 positive examples and no negative"):
+        check_set(read_jsonl(f"{GOOD}\n" + GOOD.replace("1}", "2}")))
+
+
+def test_a_crooked_pair_is_named() -> None:
+    with pytest.raises(ExampleError, match="Pair 1"):
+        check_set(read_jsonl(f"{GOOD}\n{GOOD}\n" + GOOD.replace("positive", "negative")))
+
+
+def test_an_answer_gets_the_space_the_model_sees() -> None:
+    assert answer_text("went to", "John") == " John"
+    assert answer_text("went to", " John") == " John"
+    assert answer_text("to the year 17", "33") == "33"
+    assert answer_text("went to ", "John") == "John"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"sae": {"n_codes": 1}},
+        {"sae": {"sparsity": -1}},
+        {"sae": {"steps": 0}},
+        {"sae": {"learning_rate": 0}},
+        {"sae": {"training_examples": 1}},
+        {"seeds": []},
+        {"seeds": [1, 1]},
+        {"seeds": [-1]},
+        {"position": "middle"},
+        {"position": "at:x"},
+        {"shuffles": -1},
+        {"circuit_size": 0},
+        {"theta": 2},
+    ],
+)
+def test_settings_refuse_nonsense_at_birth_and_on_the_wire(bad: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        msgspec.convert(bad, ProbeConfig)
+    assert caught.value.hint
+
+
+def test_defaults_are_the_published_ones_except_lambda() -> None:
+    sae = SAEConfig()
+    assert (sae.n_codes, sae.steps, sae.learning_rate, sae.training_examples) == (200, 500, 1e-3, 10)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=12))
+def test_auc_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> None:
+    true = [value for value, label in rows if label]
+    false = [value for value, label in rows if not label]
+    found = auc([value for value, _ in rows], [label for _, label in rows])
+    if not true or not false:
+        assert found is None
+    else:
+        wins = sum((a > b) + 0.5 * (a == b) for a in true for b in false)
+        assert found == pytest.approx(wins / len(true) / len(false))
+
+
+def test_ties_in_a_ranking_go_to_the_share_then_to_the_earlier_head() -> None:
+    nodes = [head(1, 0, 2, 0.5), head(0, 1, 2, 0.1), head(0, 0, 2, 0.5), head(1, 1, 3)]
+    assert [str(node.id) for node in ranked(nodes)] == ["1.1", "0.0", "1.0", "0.1"]
+
+
+def test_the_softmax_circuit_is_those_above_theta() -> None:
+    nodes = [head(0, 0, 5), head(0, 1, 0), head(1, 0, 5), head(1, 1, 0)]
+    assert [str(found) for found in circuit_by_softmax(nodes)] == []
+    assert [str(found) for found in circuit_by_softmax(nodes, 0.4)] == ["0.0", "1.0"]
+
+
+def test_every_measure_is_a_field_of_the_scores() -> None:
+    assert {measure.id for measure in MEASURES} <= set(HeadScores.__struct_fields__)
+
+
+def test_folders_that_are_no_model_say_what_is_missing(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        find_model(str(tmp_path), models)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="safetensors"):
+        check_folder(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
+    with pytest.raises(PickledWeights, match="can run code") as caught:
+        check_folder(tmp_path)
+    assert "headcode models import" in caught.value.hint
+    with pytest.raises(ModelError, match="no folder"):
+        find_model("./nowhere", models)
+
+
+def test_identity_is_of_content_not_of_place(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for file in ("model.safetensors", "tokenizer.json"):
+            (tmp_path / name / file).write_bytes((bundled_folder() / file).read_bytes())
+    assert model_identity(tmp_path / "a") == model_identity(tmp_path / "b") == model_identity(bundled_folder())
+    (tmp_path / "b" / "tokenizer.json").write_text("{}")
+    assert model_identity(tmp_path / "a") != model_identity(tmp_path / "b")
+
+
+def test_headcode_home_moves_every_folder(tmp_path: Path) -> None:
+    places = find_places({"HEADCODE_HOME": str(tmp_path)})
+    for place in (places.store, places.models, places.activations, places.logs, places.settings, places.spool):
+        assert place.is_relative_to(tmp_path)
+    assert len(str(find_places({"HEADCODE_HOME": "/" + "x" * 200}).socket)) < 100

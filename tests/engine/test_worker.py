@@ -1,0 +1,112 @@
+"""The worker as its host meets it: a process with two pipes."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.config import ProbeConfig, SAEConfig
+from engine.errors import ModelError
+from engine.events import ProbeFinished, TrainStep
+from engine.jobs import AnyWord, CancelJob, JobDone, JobEvent, JobFailed, Order, Quit, RunProbe, WorkerReady
+from engine.model import load_model, pick_device
+
+
+class Worker:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "engine.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(folder / "log").open("wb"),
+        )
+
+    def order(self, order: Order) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self.process.stdin.flush()
+
+    def words(self) -> Iterator[AnyWord]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            yield msgspec.json.decode(line, type=AnyWord)
+
+    def probe(self, job: str, **changes: object) -> None:
+        given = {"model": "toy", "task": "induction", "pairs": 3, "config": ProbeConfig(sae=SAEConfig(steps=20))}
+        folders = {"spool": str(self.folder / job), "models": str(self.folder), "activations": str(self.folder / "a")}
+        self.order(RunProbe(job=job, **{**given, **folders, **changes}))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    made = Worker(tmp_path)
+    yield made
+    made.process.kill()
+    made.process.wait()
+    assert made.process.stdin is not None
+    assert made.process.stdout is not None
+    made.process.stdin.close()
+    made.process.stdout.close()
+
+
+def test_a_worker_runs_fails_stops_and_goes(worker: Worker) -> None:
+    words = worker.words()
+    worker.probe("first")
+    assert isinstance(next(words), WorkerReady)
+    told = list(until_the_end(words))
+    assert told[-1] == JobDone(job="first")
+    assert isinstance(told[-2].event, ProbeFinished)  # type: ignore[union-attr]
+
+    worker.probe("bad", model="/nowhere/at/all")
+    failed = next(word for word in words if isinstance(word, JobFailed))
+    assert (failed.job, failed.failure.family, failed.failure.name) == ("bad", "input", "ModelError")
+
+    assert worker.process.stdin is not None
+    worker.process.stdin.write(b"this is no order\n")
+    worker.probe("long", config=ProbeConfig(sae=SAEConfig(steps=1_000_000)))
+    next(word for word in words if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
+    asked = time.monotonic()
+    worker.order(CancelJob(job="long"))
+    stopped = next(word for word in words if isinstance(word, JobFailed))
+    assert (stopped.job, stopped.failure.family) == ("long", "cancelled")
+    assert time.monotonic() - asked < 0.5
+
+    worker.order(Quit())
+    assert worker.process.wait(timeout=20) == 0
+
+
+def until_the_end(words: Iterator[AnyWord]) -> Iterator[AnyWord]:
+    for word in words:
+        yield word
+        if isinstance(word, JobDone | JobFailed):
+            return
+
+
+def test_a_worker_never_outlives_its_host(worker: Worker) -> None:
+    worker.probe("long", config=ProbeConfig(sae=SAEConfig(steps=1_000_000)))
+    next(word for word in worker.words() if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
+    assert worker.process.stdin is not None
+    worker.process.stdin.close()
+    assert worker.process.wait(timeout=5) == 0
+
+
+def test_a_hub_name_fails_at_once_where_there_is_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    begun = time.monotonic()
+    with pytest.raises(ModelError, match="nobody/nothing") as caught:
+        load_model("nobody/nothing", tmp_path, pick_device("cpu"))
+    assert time.monotonic() - begun < 10
+    assert "toy" in caught.value.hint
+
+
+def test_a_folder_that_only_looks_like_a_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "model.safetensors").write_bytes(b"not tensors at all")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(str(tmp_path), tmp_path / "models", pick_device("cpu"))
