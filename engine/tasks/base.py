@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 
 from engine.errors import TaskError
-from engine.examples import Example
+from engine.examples import Example, Polarity
 from engine.results import Reference
 
 Metric = Literal["logit_difference", "probability_mass"]
@@ -113,11 +113,10 @@ def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], Draft]
         repeats = 0
         seen.add((draft.positive, draft.negative))
         number = len(examples) // 2
+        sides: tuple[tuple[str, Polarity], ...] = ((draft.positive, "positive"), (draft.negative, "negative"))
         examples += [
-            Example(
-                prompt=prompt, polarity=polarity, expected=draft.expected, foils=draft.foils, pair=number
-            )
-            for prompt, polarity in ((draft.positive, "positive"), (draft.negative, "negative"))
+            Example(prompt=prompt, polarity=polarity, expected=draft.expected, foils=draft.foils, pair=number)
+            for prompt, polarity in sides
         ]
     return examples
 

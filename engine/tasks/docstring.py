@@ -1,4 +1,4 @@
-'''Docstring arguments: after two documented arguments, which does the signature have next?'''
+"""Docstring arguments: after two documented arguments, which does the signature have next?"""
 
 import random
 

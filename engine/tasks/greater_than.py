@@ -95,12 +95,7 @@ def _year(splitter: Splitter, start: str) -> _Year | None:
 def _answerable(splitter: Splitter, years: list[_Year]) -> list[_Year]:
     """The years with those answers that are one token after what the prompt shows; at least two on either side."""
     follows = {
-        end: {
-            answer
-            for year in years
-            if year.end == end
-            for answer in (*year.expected, *year.foils)
-        }
+        end: {answer for year in years if year.end == end for answer in (*year.expected, *year.foils)}
         for end in {year.end for year in years}
     }
     for end, answers in follows.items():

@@ -1,5 +1,7 @@
 """Words the tasks draw from; each task keeps those that are one token for the model at hand."""
 
+# ruff: noqa: SIM905  (words read better as text than as a hundred quoted strings)
+
 FEMALE = tuple(
     """Mary Sarah Anna Emma Alice Laura Julia Susan Karen Linda Nancy Helen Maria Rachel Emily Jennifer Jessica Lisa
     Michelle Kate Jane Rebecca Amanda Nicole Amy Elizabeth Katie Diana Grace Margaret Barbara Patricia Melissa

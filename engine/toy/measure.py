@@ -87,7 +87,9 @@ class Measurer:
         """The logits after each prompt with one head's z replaced at all positions."""
         tokens, lengths = self._padded(examples)
         with torch.no_grad():
-            logits = self.bridge.run_with_hooks(tokens, fwd_hooks=[(_name(layer), partial(_replace, head=head, other=z))])
+            logits = self.bridge.run_with_hooks(
+                tokens, fwd_hooks=[(_name(layer), partial(_replace, head=head, other=z))]
+            )
         return _last(logits, lengths)
 
     def metric(self, metric: Metric, logits: Float[Tensor, "example token"], examples: Sequence[Example]) -> Tensor:
@@ -174,20 +176,22 @@ def main() -> None:
 
 def _rows_on_one_line(text: str) -> str:
     """The JSON with each list of plain numbers on one line."""
-    return re.sub(r"\[[-\d.,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text)
+    return re.sub(
+        r"\[[-\d.,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text
+    )
 
 
 def _name(layer: int) -> str:
     return f"blocks.{layer}.attn.hook_z"
 
 
-def _keep(z: Tensor, hook: object, *, kept: dict[int, Tensor], layer: int) -> Tensor:
+def _keep(z: Tensor, hook: object, *, kept: dict[int, Tensor], layer: int) -> Tensor:  # noqa: ARG001
     # The hook's own name is that of another hook point (attn.o.hook_in), so the layer is bound here.
     kept[layer] = z.clone()
     return z
 
 
-def _replace(z: Tensor, hook: object, *, head: int, other: Tensor) -> Tensor:
+def _replace(z: Tensor, hook: object, *, head: int, other: Tensor) -> Tensor:  # noqa: ARG001
     changed = z.clone()
     changed[:, :, head] = other[:, :, head]
     return changed

@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from transformers import GPT2Config, GPT2LMHeadModel
 
 
@@ -59,7 +59,9 @@ class ToyModel(nn.Module):
         # look back by one form in hundreds of steps instead of not at all.
         with torch.no_grad():
             places = torch.arange(self.config.n_positions)[:, None]
-            frequencies = 2 * math.pi * torch.logspace(math.log10(0.25), math.log10(1 / 256), self.config.n_embd // 2, base=10)
+            frequencies = (
+                2 * math.pi * torch.logspace(math.log10(0.25), math.log10(1 / 256), self.config.n_embd // 2, base=10)
+            )
             waves = torch.cat([(places * frequencies).sin(), (places * frequencies).cos()], dim=1)
             self.wpe.weight.copy_(0.02 * 2**0.5 * waves)
 
@@ -87,4 +89,5 @@ class ToyModel(nn.Module):
                 state[f"transformer.h.{layer}.{names.get(module, module)}.{kind}"] = weight
         model = GPT2LMHeadModel(self.config)
         model.load_state_dict({name: value.detach().clone() for name, value in state.items()})
-        return model.eval()
+        model.eval()
+        return model

@@ -1,5 +1,6 @@
 """Ready-made tasks: what holds for every pair, on a tokenizer that splits digits and on the bundled one."""
 
+import itertools
 import random
 import re
 
@@ -73,7 +74,8 @@ def test_pairs_can_be_compared_token_by_token(name: str, splitter: Splitter) -> 
         assert before != other
         assert before[-1] == other[-1] or name == "sequence_continuation"
         assert (positive.expected, positive.foils) == (negative.expected, negative.foils)
-        assert positive.expected and positive.foils
+        assert positive.expected
+        assert positive.foils
         assert not set(positive.expected) & set(positive.foils)
         for answer in (*positive.expected, *positive.foils):
             assert splitter.pieces(positive.prompt + answer) == (*before, answer)
@@ -103,15 +105,18 @@ def test_a_tokenizer_without_the_words_is_told_what_it_lacks(name: str) -> None:
         unsuited = Rules(r"..|.")
     with pytest.raises(TaskError, match=name) as caught:
         TASKS[name].make(unsuited, pairs=2)
-    assert "token" in caught.value.message and caught.value.hint
+    assert "token" in caught.value.message
+    assert caught.value.hint
 
 
 def test_ioi_negative_names_a_third_person() -> None:
     for positive, negative in halves(TASKS["ioi"].make(PAIRS, pairs=30)):
         receiver, giver = positive.expected[0].strip(), positive.foils[0].strip()
         words, other = (re.findall(r"\w+", example.prompt) for example in (positive, negative))
-        assert words.count(giver) == 2 and words.count(receiver) == 1
-        assert other.count(giver) == 1 and other.count(receiver) == 1
+        assert words.count(giver) == 2
+        assert words.count(receiver) == 1
+        assert other.count(giver) == 1
+        assert other.count(receiver) == 1
         assert sum(a != b for a, b in zip(words, other, strict=True)) == 1
 
 
@@ -143,32 +148,43 @@ def test_induction_negative_never_showed_the_cue() -> None:
     for positive, negative in halves(TASKS["induction"].make(PAIRS, pairs=30)):
         words, other = positive.prompt.split()[1:], negative.prompt.split()[1:]
         assert words[words.index(words[-1]) + 1] == positive.expected[0].strip()
-        assert words.count(words[-1]) == 2 and other.count(words[-1]) == 1
+        assert words.count(words[-1]) == 2
+        assert other.count(words[-1]) == 1
 
 
 def test_a_series_counts_on_and_its_negative_does_not() -> None:
     for positive, negative in halves(TASKS["sequence_continuation"].make(PAIRS, pairs=60)):
         items = [text.strip() for text in (*positive.expected, *positive.foils)]
         shown, aimless = positive.prompt.split()[1:], negative.prompt.split()[1:]
-        assert set(shown) <= set(items) and len(set(aimless)) == len(aimless)
+        assert set(shown) <= set(items)
+        assert len(set(aimless)) == len(aimless)
         if shown[0].isdigit():
-            assert [int(text) for text in (*shown, positive.expected[0])] == [int(shown[0]) + n for n in range(len(shown) + 1)]
-            assert all(abs(int(a) - int(b)) > 1 for a, b in zip(aimless, aimless[1:], strict=False))
+            assert [int(text) for text in (*shown, positive.expected[0])] == [
+                int(shown[0]) + n for n in range(len(shown) + 1)
+            ]
+            assert all(abs(int(a) - int(b)) > 1 for a, b in itertools.pairwise(aimless))
 
 
 def test_llama_like_digits_are_asked_for_after_their_space() -> None:
     prompts = [e.prompt for e in TASKS["sequence_continuation"].make(DIGITS, pairs=40) if "Digits" in e.prompt]
-    assert prompts and all(prompt.endswith(" ") for prompt in prompts)
+    assert prompts
+    assert all(prompt.endswith(" ") for prompt in prompts)
 
 
 def test_published_circuits_are_the_authors_own() -> None:
-    (name, ioi), = TASKS["ioi"].published
-    assert name == "gpt2" and len(ioi.heads) == 26 and (9, 0) in ioi.heads and (11, 3) not in ioi.heads
-    (name, docstring), = TASKS["docstring"].published
-    assert name == "attn-only-4l" and len(docstring.heads) == 6 and (1, 2) in docstring.heads
+    ((name, ioi),) = TASKS["ioi"].published
+    assert name == "gpt2"
+    assert len(ioi.heads) == 26
+    assert (9, 0) in ioi.heads
+    assert (11, 3) not in ioi.heads
+    ((name, docstring),) = TASKS["docstring"].published
+    assert name == "attn-only-4l"
+    assert len(docstring.heads) == 6
+    assert (1, 2) in docstring.heads
     assert (1, 0) not in docstring.heads
-    (name, years), = TASKS["greater_than"].published
-    assert name == "gpt2" and len(years.heads) == 9
+    ((name, years),) = TASKS["greater_than"].published
+    assert name == "gpt2"
+    assert len(years.heads) == 9
 
 
 def test_a_task_is_found_by_name_and_a_slip_gets_a_suggestion() -> None:
