@@ -108,6 +108,8 @@ class Ranking(PaintedScroll):
     """The heads by the measure, best first; where the circuit ends there is a line."""
 
     can_focus = False
+    first = 0
+    """The place, counted from 0, of the line at the top."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         width, height = size
@@ -121,8 +123,8 @@ class Ranking(PaintedScroll):
     def _first(self, view: GridView, height: int) -> int:
         """The place of the first line: the best head, or further down to keep the cursor in sight."""
         rank = view.rank.get(self.bench.cursor, 1) - 1
-        self._top = max(0, min(rank - height + 2, len(view.order) - height))
-        return self._top
+        self.first = max(0, min(rank - height + 2, len(view.order) - height))
+        return self.first
 
     def _row(self, view: GridView, place: int, width: int) -> Line:
         head = view.order[place]
@@ -141,8 +143,8 @@ class Ranking(PaintedScroll):
 
     def on_click(self, event: events.Click) -> None:
         view, place = self.bench.view(), event.get_content_offset(self)
-        if view is not None and place is not None and self._top + place.y < len(view.order):
-            self.post_message(HeatMap.Pointed(view.order[self._top + place.y]))
+        if view is not None and place is not None and self.first + place.y < len(view.order):
+            self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
 
 
 class GridPane(Vertical):

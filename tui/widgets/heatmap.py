@@ -78,7 +78,11 @@ class HeatMap(ScrollView, inherit_bindings=False):
 
     def _fit(self) -> None:
         n_layers, n_heads = self._shape
-        self.cell = cell_size(self.size.width - self._label_width(self._shape), self.size.height - 1, n_layers, n_heads)
+        room = self.size.width - self._label_width(self._shape)
+        self.cell = cell_size(room, self.size.height - 1, n_layers, n_heads)
+        if n_layers * self.cell.height > self.size.height - 1:
+            # The scroll bar takes a column.
+            self.cell = cell_size(room - 1, self.size.height - 1, n_layers, n_heads)
         self.virtual_size = Size(
             self._label_width(self._shape) + n_heads * self.cell.width, 1 + n_layers * self.cell.height
         )
@@ -192,8 +196,8 @@ class HeatMap(ScrollView, inherit_bindings=False):
     def _show_cursor(self) -> None:
         """Scrolls so that the cursor's cell is in sight, beside the labels."""
         label_width = self._label_width(self._shape)
-        room_x = max(self.size.width - label_width, 1)
-        room_y = max(self.size.height - 1, 1)
+        room = self.scrollable_content_region.size
+        room_x, room_y = max(room.width - label_width, 1), max(room.height - 1, 1)
         x, y = self.bench.cursor.head * self.cell.width, self.bench.cursor.layer * self.cell.height
         offset = self.scroll_offset
         to_x = min(max(offset.x, x + self.cell.width - room_x), x)

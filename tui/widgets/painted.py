@@ -71,6 +71,11 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
         """What is to be seen now, all of it."""
         raise NotImplementedError
 
+    @property
+    def room(self) -> Size:
+        """What the scroll bar leaves."""
+        return self.scrollable_content_region.size
+
     def ink(self, name: str) -> Style:
         return self.get_component_rich_style(f"ink--{name}", partial=True)
 
@@ -79,8 +84,8 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
 
     def paint(self) -> None:
         """Draws again; lines that are out of sight or unchanged are not sent."""
-        before, self._strips = self._strips, self.lines(self.size)
-        self.virtual_size = Size(self.size.width, len(self._strips))
+        before, self._strips = self._strips, self.lines(self.room)
+        self.virtual_size = Size(self.room.width, len(self._strips))
         top = self.scroll_offset.y
         bottom = top + self.size.height
         for region in changed_regions(before[top:bottom], self._strips[top:bottom], self.size):
@@ -101,8 +106,8 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
             self._fresh()
 
     def _fresh(self) -> None:
-        self._strips = self.lines(self.size)
-        self.virtual_size = Size(self.size.width, len(self._strips))
+        self._strips = self.lines(self.room)
+        self.virtual_size = Size(self.room.width, len(self._strips))
 
 
 def changed_regions(before: list[Strip], after: list[Strip], size: Size) -> list[Region]:
