@@ -13,11 +13,11 @@ from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
-from engine.errors import Failure
+from engine.errors import Failure, HeadcodeError
 from engine.places import Places
 from sessions.errors import HostError, HostGone, NoHost, Refusal, WrongProtocol, error_from
 from sessions.launch import StartLock, end_foreground, start_detached, start_foreground
-from sessions.lines import LineReader, LineTooLong
+from sessions.lines import LineReader
 from sessions.log import LogEntry
 from sessions.runtime import holder, make_private, peer
 from sessions.version import version
@@ -188,7 +188,7 @@ class HostClient:
         try:
             while (line := await self._lines.line(2 * MAX_LINE_BYTES)) is not None:
                 self._heard(decoder.decode(line))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, HeadcodeError) as error:
             self._end(
                 WrongProtocol(
                     f"The host said something this Headcode ({version()}, protocol {PROTOCOL}) does not understand: "
@@ -197,7 +197,7 @@ class HostClient:
                 )
             )
             return
-        except (OSError, LineTooLong) as error:
+        except OSError as error:
             reason = f"The connection to the host broke: {error}."
         self._end(HostGone(reason, hint="What was recorded is kept. Try again; see: headcode host log"))
 
@@ -255,9 +255,9 @@ class _Feed:
 
 
 async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
-    """Ends the host of this store, also one of another version or one that hangs. Its process id; None: there was none.
+    """Ends the host of this store, also one of another version or one that hangs.
 
-    Raises HostError when it is still there afterwards.
+    Returns its process id; None where there was none.
     """
     pid = holder(places)
     if pid is None:

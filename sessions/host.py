@@ -19,7 +19,7 @@ import msgspec
 
 from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
-from sessions.errors import HostError, HostRunning
+from sessions.errors import HostError, HostRunning, StoreError
 from sessions.logs import SizedLog, start_logging, worker_log
 from sessions.rows import HostStatus, SessionDetail
 from sessions.runtime import FileLock, bind, holder, lock_file, make_private
@@ -101,11 +101,16 @@ class HeadcodeHost:
 
     async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
         """Answers until it is told to stop or nothing has happened for long enough."""
+        from sessions.arrays import remove_spool
         from sessions.runs import interrupt_open_runs
 
-        left = await self.ledger.change(lambda recorder: (interrupt_open_runs(recorder), []))
-        if left:
-            log.info("%d runs of the last host are recorded as interrupted", left)
+        try:
+            left = await self.ledger.change(lambda recorder: (interrupt_open_runs(recorder), []))
+            if left:
+                log.info("%d runs of the last host are recorded as interrupted", left)
+        except StoreError as error:  # a full disk: reading still works
+            log.error("the last host's runs cannot be recorded as interrupted: %s", error)
+        await asyncio.to_thread(remove_spool, self._places.spool)
         await self.server.start(listening)
         self._rearm()
         ready()

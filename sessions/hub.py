@@ -17,6 +17,10 @@ class Listener(Protocol):
 
     def push(self, subscription: int, lines: Sequence[bytes]) -> None: ...
 
+    def lags(self) -> bool: ...
+
+    def catch_up(self, subscription: "Subscription", last_seq: int) -> None: ...
+
     async def drain(self) -> None: ...
 
     def end(self, subscription: int, failure: Failure) -> None: ...
@@ -64,7 +68,11 @@ class Hub:
         for session_id, entries in by_session.items():
             self._published[session_id] = entries[-1].entry.seq
             for subscription in tuple(self._subscriptions.get(session_id, ())):
-                if subscription.live:
+                if subscription.live and subscription.listener.lags():
+                    # What it cannot take now it reads from the store later, at its own pace.
+                    subscription.live = False
+                    subscription.listener.catch_up(subscription, entries[-1].entry.seq)
+                elif subscription.live:
                     fresh = [each for each in entries if each.entry.seq > subscription.sent]
                     lines = [each.line for each in fresh if subscription.wants(each.entry.run_id)]
                     subscription.sent = entries[-1].entry.seq

@@ -13,12 +13,14 @@ from sessions.store import Store
 T = TypeVar("T")
 
 _BATCH = 2_000
-"""Drafts a transaction takes at most: a commit costs 4 ms whatever it holds, a long one delays every reader."""
+_BATCH_BYTES = 8 << 20
+"""What a transaction takes at most: a commit costs 4 ms whatever it holds, a long one delays every reader."""
 
 
 class _Append:
     def __init__(self, drafts: list[Draft], future: "asyncio.Future[list[Recorded]]") -> None:
         self.drafts = drafts
+        self.n_bytes = sum(len(draft.payload) for draft in drafts)
         self.future = future
 
 
@@ -43,7 +45,7 @@ class Ledger:
 
     @property
     def backlog(self) -> int:
-        """Drafts handed in and not yet committed."""
+        """Bytes handed in and not yet committed."""
         return self._backlog
 
     async def read(self, question: Callable[[Store], T]) -> T:
@@ -63,8 +65,9 @@ class Ledger:
     def append_soon(self, *drafts: Draft) -> "asyncio.Future[list[Recorded]]":
         """The same, without waiting; drafts handed in while the last commit ran share the next one."""
         future: asyncio.Future[list[Recorded]] = asyncio.get_running_loop().create_future()
-        self._backlog += len(drafts)
-        self._enter(_Append(list(drafts), future))
+        item = _Append(list(drafts), future)
+        self._backlog += item.n_bytes
+        self._enter(item)
         return future
 
     async def close(self) -> None:
@@ -89,12 +92,14 @@ class Ledger:
             self._wake.clear()
 
     def _gather(self, first: _Append) -> list[_Append]:
-        group, count = [first], len(first.drafts)
-        while self._waiting and isinstance(self._waiting[0], _Append) and count < _BATCH:
-            item = self._waiting.popleft()
-            assert isinstance(item, _Append)
+        group, n_bytes = [first], first.n_bytes
+        while self._waiting and len(group) < _BATCH and n_bytes < _BATCH_BYTES:
+            item = self._waiting[0]
+            if not isinstance(item, _Append):
+                break
+            self._waiting.popleft()
             group.append(item)
-            count += len(item.drafts)
+            n_bytes += item.n_bytes
         return group
 
     async def _do(self, item: _Change) -> None:
@@ -126,7 +131,7 @@ class Ledger:
                 if not item.future.done():
                     item.future.set_result(recorded[start : start + len(item.drafts)])
                 start += len(item.drafts)
-        self._backlog -= len(drafts)
+        self._backlog -= sum(item.n_bytes for item in group)
 
 
 def _fail(future: "asyncio.Future[Any]", error: Exception) -> None:

@@ -26,6 +26,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     event: AnyEvent
     spool: Path | None = None
     """Where the arrays lie that an ArrayReady announces."""
+    payload: bytes = b""
+    """The event as the store holds it; made at birth."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "payload", msgspec.json.encode(self.event))
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -88,9 +93,8 @@ class Recorder:
         self._last[draft.session_id] = seq
         self._clock_us = max(self._clock_us, time.time_ns() // 1000)
         place: Any = {"session_id": draft.session_id, "seq": seq, "at_us": self._clock_us, "run_id": draft.run_id}
-        payload = msgspec.json.encode(draft.event)
-        line = msgspec.json.encode(_Wire(event=msgspec.Raw(payload), **place))
-        return Recorded(LogEntry(event=draft.event, **place), payload, line)
+        line = msgspec.json.encode(_Wire(event=msgspec.Raw(draft.payload), **place))
+        return Recorded(LogEntry(event=draft.event, **place), draft.payload, line)
 
     def _write(self, recorded: Sequence[Recorded], codes: dict[str | None, CodeRows]) -> None:
         entries = [each.entry for each in recorded]

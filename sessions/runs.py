@@ -14,7 +14,7 @@ from engine.examples import check_set
 from engine.jobs import RunProbe
 from engine.places import Places
 from sessions.arrays import keep_by_content, remove_spool, spool_file
-from sessions.errors import BadArray
+from sessions.errors import StoreError
 from sessions.ids import new_id
 from sessions.ledger import Ledger
 from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
@@ -27,13 +27,15 @@ from sessions.wire import CancelRun, QueueRun
 
 log = logging.getLogger("headcode.runs")
 
-_MOST_WAITING = 5_000
-"""Events not yet committed before the worker is made to wait."""
+_MOST_WAITING = 32 << 20
+"""Bytes of events not yet committed before the worker is made to wait."""
+_PATIENCE_S = 10.0
+"""Seconds a worker gets to stop a run that cannot be recorded; then it is ended."""
 _RETRY_S = 2.0
 """Seconds between attempts to record the end of a run that a full disk kept out of the log."""
 
 
-class _Run(msgspec.Struct, kw_only=True):
+class _Run(msgspec.Struct, kw_only=True, eq=False):
     session_id: str
     order: RunProbe
     spool: Path
@@ -110,6 +112,7 @@ class Runs:
             if run.order.job == run_id:
                 self._waiting.remove(run)
                 await self._end(run, Cancelled().as_failure())
+                self.changed()
                 return
 
     async def close(self) -> None:
@@ -187,9 +190,11 @@ class Runs:
     def _write_failed(self, run: _Run, error: BaseException) -> None:
         if run.write_error is None:
             log.error("run %s cannot be recorded: %s", run.order.job, error)
-            known = isinstance(error, HeadcodeError)
-            run.write_error = error if known else BadArray(str(error))  # type: ignore[assignment]
+            known = error if isinstance(error, HeadcodeError) else None
+            run.write_error = known or StoreError(f"The run cannot be recorded: {error}.")
             self._supervisor.cancel(run.order.job, force=False)
+            later = asyncio.get_running_loop().call_later
+            later(_PATIENCE_S, lambda: self._supervisor.cancel(run.order.job, force=True))
 
     async def _keep_sae(self, run: _Run, name: str) -> None:
         def move() -> tuple[str, int]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -38,7 +38,9 @@ from sessions.wire import (
 log = logging.getLogger("headcode.server")
 
 MAX_BACKLOG = 8 << 20
-"""Bytes a client may lag behind; then it is cut off, and catches up by sequence number when it comes back."""
+"""Bytes that may wait for a client. One that lags more is sent the rest from the store, at its own pace."""
+STALL_S = 30.0
+"""Seconds a client may take nothing at all; then it is cut off, and goes on by sequence number when it comes back."""
 _HELLO_BYTES = 1 << 16
 _HELLO_S = 10.0
 
@@ -156,19 +158,36 @@ class _Conversation:
 
     def finish(self) -> None:
         """Ends the conversation as if the client had hung up; what is written still reaches it."""
+        with suppress(RuntimeError):  # closing already
+            self._writer.transport.pause_reading()  # type: ignore[attr-defined]
         self._reader.feed_eof()
 
     def push(self, subscription: int, lines: Sequence[bytes]) -> None:
-        if self._writer.is_closing():
-            return
-        if self._writer.transport.get_write_buffer_size() > MAX_BACKLOG:
-            log.warning("cut off a client that lags %d bytes", self._writer.transport.get_write_buffer_size())
-            self._writer.transport.abort()
-            return
-        self._writer.write(b'{"type":"pushed","id":%d,"entries":[' % subscription + b",".join(lines) + b"]}\n")
+        if not self._writer.is_closing():
+            self._writer.write(b'{"type":"pushed","id":%d,"entries":[' % subscription + b",".join(lines) + b"]}\n")
+
+    def lags(self) -> bool:
+        return self._writer.transport.get_write_buffer_size() > MAX_BACKLOG
+
+    def catch_up(self, subscription: Subscription, last_seq: int) -> None:
+        task = asyncio.create_task(self._catch_up(subscription, last_seq))
+        self._catching_up.add(task)
+        task.add_done_callback(self._catching_up.discard)
 
     async def drain(self) -> None:
-        await self._writer.drain()
+        """Returns when the client has taken what was written. Cuts off one that takes nothing for STALL_S."""
+        waiting = self._writer.transport.get_write_buffer_size()
+        while True:
+            try:
+                async with asyncio.timeout(STALL_S):
+                    return await self._writer.drain()
+            except TimeoutError:
+                left = self._writer.transport.get_write_buffer_size()
+                if left >= waiting:
+                    log.warning("cut off a client that leaves %d bytes lying", left)
+                    self._writer.transport.abort()
+                    raise
+                waiting = left
 
     def end(self, subscription: int, failure: Failure) -> None:
         self._subscriptions.pop(subscription, None)
@@ -185,7 +204,7 @@ class _Conversation:
                 self._say(greeting.id, Refused(failure=_wrong_protocol(greeting.request)))
                 return False
             ask = msgspec.json.decode(line, type=Ask)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, HeadcodeError) as error:
             log.warning("cut off a client that began with %r: %s", line[:80], error)
             return False
         if not isinstance(ask.request, Hello):
@@ -198,16 +217,15 @@ class _Conversation:
     async def _one(self, line: bytes) -> None:
         try:
             ask = msgspec.json.decode(line, type=Ask)
-        except msgspec.MsgspecError as error:
-            number = msgspec.json.decode(line, type=_Numbered).id if _numbered(line) else -1
-            bad = BadRequest(
-                f"The host does not understand this request: {error}.", hint="headcode host stop; try again."
-            )
-            self._say(number, Refused(failure=bad.as_failure()))
+        except (msgspec.MsgspecError, HeadcodeError) as error:
+            # Values refuse nonsense at birth, in words of their own.
+            own = error if isinstance(error, HeadcodeError) else None
+            bad = own or BadRequest(f"The host does not understand this request: {error}.", hint="headcode host stop")
+            self._say(_number(line), Refused(failure=bad.as_failure()))
             await self.drain()
             return
         answer: AnyAnswer
-        then: Callable[[], Coroutine[Any, Any, None]] | None = None
+        then: Callable[[], None] | None = None
         try:
             match ask.request:
                 case Hello():
@@ -231,36 +249,32 @@ class _Conversation:
             answer = Refused(failure=failure)
         self._say(ask.id, answer)
         if then is not None:
-            task = asyncio.create_task(then())
-            self._catching_up.add(task)
-            task.add_done_callback(self._catching_up.discard)
+            then()
         await self.drain()
 
-    async def _subscribe(
-        self, number: int, request: Subscribe
-    ) -> tuple[Subscribed, Callable[[], Coroutine[Any, Any, None]]]:
-        hub, ledger = self._host.hub, self._host.ledger
+    async def _subscribe(self, number: int, request: Subscribe) -> tuple[Subscribed, Callable[[], None]]:
+        """The answer, and what is to be done once it is sent."""
 
         def find(recorder: Recorder) -> tuple[tuple[str, str | None, int], list[Any]]:
             session_id = find_session(recorder.store, request.session)
             run_id = None if request.run is None else find_run(recorder.store, request.run)
             return (session_id, run_id, recorder.last_seq(session_id)), []
 
-        session_id, run_id, last_seq = await ledger.change(find)
+        session_id, run_id, last_seq = await self._host.ledger.change(find)
         subscription = Subscription(self, number, session_id, run_id, max(0, request.after_seq))
         self._subscriptions[number] = subscription
-        hub.add(subscription)
+        self._host.hub.add(subscription)
 
-        async def catch_up() -> None:
-            try:
-                await hub.catch_up(subscription, ledger, last_seq)
-            except HeadcodeError as error:
-                hub.remove(subscription)
-                self.end(number, error.as_failure())
-            except OSError:
-                pass
+        return Subscribed(session_id=session_id, last_seq=last_seq), lambda: self.catch_up(subscription, last_seq)
 
-        return Subscribed(session_id=session_id, last_seq=last_seq), catch_up
+    async def _catch_up(self, subscription: Subscription, last_seq: int) -> None:
+        try:
+            await self._host.hub.catch_up(subscription, self._host.ledger, last_seq)
+        except HeadcodeError as error:
+            self._host.hub.remove(subscription)
+            self.end(subscription.number, error.as_failure())
+        except OSError:
+            pass  # it hung up, or was cut off
 
     def _say(self, number: int, answer: AnyAnswer) -> None:
         if not self._writer.is_closing():
@@ -268,12 +282,12 @@ class _Conversation:
                 self._writer.write(msgspec.json.encode(Reply(id=number, answer=answer)) + b"\n")
 
 
-def _numbered(line: bytes) -> bool:
+def _number(line: bytes) -> int:
+    """The request's own number, as far as it can be read; else -1."""
     try:
-        msgspec.json.decode(line, type=_Numbered)
+        return msgspec.json.decode(line, type=_Numbered).id
     except msgspec.MsgspecError:
-        return False
-    return True
+        return -1
 
 
 def _wrong_protocol(hello: _Greeting.Request) -> Failure:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import Cancelled, Failure
+from engine.errors import Cancelled, Failure, HeadcodeError
 from engine.events import EngineEvent, ModelReady
 from engine.jobs import (
     MAX_LINE_BYTES,
@@ -225,7 +225,7 @@ class Supervisor:
                 return
             try:
                 word = decoder.decode(line)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, HeadcodeError) as error:
                 if line.lstrip().startswith(b'{"word"'):
                     log.error("worker %d: %s in %r", worker.process.pid, error, line[:400])
                     worker.distrusted = _garbled(str(error))

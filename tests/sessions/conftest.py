@@ -1,0 +1,149 @@
+"""A host of one's own per test: real process, real store, a scripted worker."""
+
+import asyncio
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from engine.config import ProbeConfig
+from engine.places import Places, find_places
+from sessions.client import HostClient, stop_host
+from sessions.log import LogEntry, RunEnded
+from sessions.rows import HostStatus, RunRow, SessionDetail, SessionRow
+from sessions.wire import CreateSession, Detail, GetStatus, QueueRun, Run, Session, ShowSession, Status
+
+HERE = Path(__file__).parent
+
+
+class Lab:
+    """One store, its host when somebody connects, and the questions that tests ask again and again."""
+
+    def __init__(self, home: Path) -> None:
+        self.places: Places = find_places({"HEADCODE_HOME": str(home)})
+        self.command = [sys.executable, "-P", str(HERE / "scripted_host.py")]
+        self._clients: list[HostClient] = []
+
+    async def connect(self, *, start: bool = True) -> HostClient:
+        client = await HostClient.connect(self.places, start=start, timeout_s=30, command=self.command)
+        self._clients.append(client)
+        return client
+
+    async def foreground(self) -> HostClient:
+        client = await HostClient.foreground(self.places, command=self.command)
+        self._clients.append(client)
+        return client
+
+    async def session(self, client: HostClient, model: str = "toy", **more: Any) -> SessionRow:
+        request = CreateSession(**({"model": model, "task": "ioi", "pairs": 2} | more))
+        return (await client.ask(request, Session)).session
+
+    async def queue(self, client: HostClient, model: str = "toy", *, seeds: tuple[int, ...] = (0, 1, 2)) -> RunRow:
+        """A run of that model, in a session of its own."""
+        session = await self.session(client, model)
+        return await self.again(client, session.session_id, seeds=seeds)
+
+    async def again(
+        self, client: HostClient, session: str, *, model: str | None = None, seeds: tuple[int, ...] = (0, 1, 2)
+    ) -> RunRow:
+        request = QueueRun(session=session, model=model, config=ProbeConfig(seeds=seeds))
+        return (await client.ask(request, Run)).run
+
+    async def entries(
+        self,
+        client: HostClient,
+        session: str,
+        enough: Callable[[list[LogEntry]], bool],
+        *,
+        after_seq: int = 0,
+        run: str | None = None,
+    ) -> list[LogEntry]:
+        """A session's entries, until there are enough."""
+        found: list[LogEntry] = []
+        async with asyncio.timeout(30), aclosing(client.follow(session, after_seq=after_seq, run=run)) as batches:
+            async for batch in batches:
+                found += batch
+                if enough(found):
+                    return found
+        raise AssertionError
+
+    async def finish(self, client: HostClient, run: RunRow) -> tuple[list[LogEntry], RunEnded]:
+        """All entries of a run's session up to its end, and that end."""
+        found = await self.entries(client, run.session_id, lambda have: ending(have, run) is not None)
+        end = ending(found, run)
+        assert end is not None
+        return found, end
+
+    async def status(self, client: HostClient) -> HostStatus:
+        return (await client.ask(GetStatus(), Status)).status
+
+    async def detail(self, client: HostClient, session: str) -> SessionDetail:
+        return (await client.ask(ShowSession(session=session), Detail)).detail
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+        await stop_host(self.places)
+
+
+def ending(entries: list[LogEntry], run: RunRow) -> RunEnded | None:
+    for entry in entries:
+        if entry.run_id == run.run_id and isinstance(entry.event, RunEnded):
+            return entry.event
+    return None
+
+
+def alive(pid: int) -> bool:
+    with suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX"
+    if sys.platform == "linux":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def until(true: Callable[[], bool], *, within_s: float = 20) -> None:
+    """Returns as soon as the condition holds."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it never became true"
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    lab = Lab(tmp_path / "home")
+    yield lab
+    await lab.close()
+
+
+@pytest.fixture(scope="session")
+def script() -> ModuleType:
+    """The scripted worker as a module: its events, without its process."""
+    spec = importlib.util.spec_from_file_location("scripted_worker", HERE / "scripted_worker.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(name="until")
+def until_fixture() -> Callable[..., Any]:
+    return until
+
+
+@pytest.fixture(name="alive")
+def alive_fixture() -> Callable[[int], bool]:
+    return alive

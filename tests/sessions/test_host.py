@@ -1,0 +1,422 @@
+"""The host process: found, started, lost, refused, left alone."""
+
+# ruff: noqa: ASYNC220  (processes that are killed on purpose are simplest started the plain way)
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.errors import Failure
+from engine.events import Scored
+from sessions.client import HostClient, stop_host
+from sessions.errors import (
+    HostError,
+    HostGone,
+    HostRunning,
+    NoHost,
+    Refusal,
+    SettingsError,
+    StoreDamaged,
+    StoreError,
+    WrongProtocol,
+)
+from sessions.log import RunEnded
+from sessions.runtime import holder, make_private
+from sessions.wire import (
+    PROTOCOL,
+    Ask,
+    Done,
+    FromHost,
+    GetStatus,
+    Hello,
+    ListSessions,
+    Refused,
+    Reply,
+    Sessions,
+    ShowSession,
+    StopHost,
+    Subscribe,
+)
+
+HERE = Path(__file__).parent
+
+
+async def test_the_first_command_starts_a_host_and_the_next_finds_it(lab) -> None:
+    one = await lab.connect()
+    other = await lab.connect(start=False)
+    assert one.welcome.pid == other.welcome.pid == holder(lab.places)
+    assert one.welcome.pid != os.getpid()
+    status = await lab.status(one)
+    assert (status.pid, status.clients, status.worker_state) == (one.welcome.pid, 2, "none")
+    assert status.store_bytes > 0
+    assert (lab.places.runtime.stat().st_mode & 0o777, lab.places.socket.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+async def test_several_commands_at_once_start_one_host(lab) -> None:
+    clients = await asyncio.gather(*(lab.connect() for _ in range(5)))
+    assert len({client.welcome.pid for client in clients}) == 1
+
+
+async def test_without_leave_to_start_one_no_host_is_an_error(lab) -> None:
+    with pytest.raises(NoHost):
+        await lab.connect(start=False)
+
+
+async def test_a_host_lives_in_a_session_of_its_own(lab) -> None:
+    client = await lab.connect()
+    assert os.getsid(client.welcome.pid) != os.getsid(0)
+    os.kill(client.welcome.pid, signal.SIGHUP)
+    assert (await lab.status(client)).pid == client.welcome.pid
+
+
+@pytest.mark.parametrize("how", ["asked", signal.SIGTERM, signal.SIGINT])
+async def test_a_host_ends_cleanly_and_runs_are_interrupted(lab, alive, until, how: str | int) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client, "hang")
+    waiting = await lab.again(client, run.session_id)
+    await lab.entries(client, run.session_id, lambda have: len(have) > 8)
+    worker = (await lab.status(client)).worker_pid
+    if how == "asked":
+        await client.ask(StopHost(), Done)
+    else:
+        os.kill(client.welcome.pid, how)
+    await until(lambda: not alive(client.welcome.pid) and not alive(worker))
+    assert not lab.places.socket.exists()
+    assert [path.name for path in lab.places.data.glob("*.wal")] == []
+    with pytest.raises(HostGone):
+        await client.ask(GetStatus(), Done)
+    client = await lab.connect()
+    for each in (run, waiting):
+        _, end = await lab.finish(client, each)
+        assert end.state == "interrupted"
+        assert "stopped" in end.failure.message
+
+
+async def test_a_killed_host_loses_nothing_it_told(lab, alive, until) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client, "hang")
+    waiting = await lab.again(client, run.session_id)
+    told = await lab.entries(client, run.session_id, lambda have: len(have) > 12)
+    worker = (await lab.status(client)).worker_pid
+    os.kill(client.welcome.pid, signal.SIGKILL)
+    await until(lambda: not alive(worker))
+    client = await lab.connect()
+    entries, end = await lab.finish(client, waiting)
+    assert entries[: len(told)] == told
+    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+    assert end.state == "interrupted"
+    detail = await lab.detail(client, run.session_id)
+    assert [row.state for row in detail.runs] == ["interrupted", "interrupted"]
+    assert detail.runs[0].failure.hint
+    _, end = await lab.finish(client, await lab.again(client, run.session_id, model="toy"))
+    assert end.state == "done"
+
+
+async def test_a_host_nobody_needs_leaves(lab, monkeypatch: pytest.MonkeyPatch, until, alive) -> None:
+    monkeypatch.setenv("HEADCODE_HOST_IDLE_S", "0.05")
+    client = await lab.connect()
+    assert (await lab.status(client)).idle_exit_s is None
+    pid = client.welcome.pid
+    run = await lab.queue(client)
+    await client.close()
+    await until(lambda: not alive(pid))
+    client = await lab.connect()
+    _, end = await lab.finish(client, run)
+    assert end.state == "done"  # it waited for the run
+
+
+async def test_the_socket_of_a_dead_host_is_replaced(lab) -> None:
+    make_private(lab.places.runtime)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(lab.places.socket))
+    assert (await lab.status(await lab.connect())).clients == 1
+
+
+async def test_a_host_that_cannot_begin_says_why(lab) -> None:
+    lab.places.store.parent.mkdir(parents=True)
+    lab.places.store.write_text("this is a letter to my aunt")
+    with pytest.raises(StoreDamaged, match="not a Headcode store") as found:
+        await lab.connect()
+    assert found.value.hint
+    lab.places.store.unlink()
+    lab.places.settings.parent.mkdir(parents=True)
+    lab.places.settings.write_text("[host]\nidle_minutes = 'soon'\n")
+    with pytest.raises(SettingsError, match="idle_minutes='soon'"):
+        await lab.connect()
+
+
+async def test_a_host_that_dies_at_once_is_no_timeout(lab) -> None:
+    with pytest.raises(HostError, match="died while it started") as found:
+        await HostClient.connect(lab.places, command=[sys.executable, "-c", "raise SystemExit(7)"])
+    assert str(lab.places.logs) in found.value.hint
+
+
+async def test_a_store_open_elsewhere_names_the_process(lab) -> None:
+    lab.places.store.parent.mkdir(parents=True)
+    path = str(lab.places.store)
+    code = f"import duckdb, sys; c = duckdb.connect({path!r}); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(StoreError, match=rf"is open in python.* \(PID {other.pid}\)"):
+            await lab.connect()
+        other.stdin.close()
+
+
+async def test_a_folder_others_can_enter_is_refused(lab) -> None:
+    lab.places.runtime.mkdir(parents=True)
+    lab.places.runtime.chmod(0o755)
+    with pytest.raises(HostError, match="can be entered by others") as found:
+        await lab.connect()
+    assert found.value.hint == f"chmod 700 {lab.places.runtime}"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+async def test_a_folder_of_somebody_else_is_refused(lab) -> None:
+    lab.places.runtime.mkdir(parents=True, mode=0o700)
+    os.chown(lab.places.runtime, 65534, 65534)
+    with pytest.raises(HostError, match="belongs to user 65534"):
+        await lab.connect()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+async def test_another_user_is_refused_even_with_the_folder_open(lab) -> None:
+    client = await lab.connect()
+    for folder in (lab.places.runtime, *lab.places.runtime.parents):
+        if folder.stat().st_uid == 0 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    lab.places.socket.chmod(0o666)
+    code = (
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
+        "s.connect(sys.argv[1]); s.settimeout(10)\n"
+        "try: answer = s.recv(100)\nexcept ConnectionResetError: answer = b''\n"
+        "sys.exit(0 if answer == b'' else 1)"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-I", "-c", code, str(lab.places.socket)], check=False, timeout=30
+    )
+    assert done.returncode == 0
+    assert (await lab.status(client)).clients == 1
+
+
+class Raw:
+    """A client that says what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def say(self, line: bytes) -> None:
+        self.writer.write(line + b"\n")
+        await self.writer.drain()
+
+    async def ask(self, number: int, request: object) -> None:
+        await self.say(msgspec.json.encode(Ask(id=number, request=request)))
+
+    async def hear(self) -> Reply:
+        word = msgspec.json.decode(await self.reader.readline(), type=FromHost)
+        assert isinstance(word, Reply)
+        return word
+
+    async def cut_off(self) -> bool:
+        try:
+            async with asyncio.timeout(20):
+                return await self.reader.read() == b""
+        except ConnectionError:
+            return True
+
+
+@pytest.fixture
+async def dial(lab) -> AsyncIterator[Callable[[], Awaitable[Raw]]]:
+    opened: list[Raw] = []
+
+    async def dial() -> Raw:
+        opened.append(Raw(*await asyncio.open_unix_connection(str(lab.places.socket), limit=1 << 26)))
+        return opened[-1]
+
+    yield dial
+    for raw in opened:
+        raw.writer.transport.abort()
+        with suppress(OSError):
+            await raw.writer.wait_closed()
+
+
+async def test_another_protocol_is_told_both_versions(lab, dial) -> None:
+    client = await lab.connect()
+    raw = await dial()
+    await raw.say(b'{"id":1,"request":{"ask":"hello","version":"9.9","protocol":99,"colour":"red"}}')
+    answer = (await raw.hear()).answer
+    assert isinstance(answer, Refused)
+    assert answer.failure.name == "WrongProtocol"
+    assert "9.9 with protocol 99" in answer.failure.message
+    assert f"protocol {PROTOCOL}" in answer.failure.message
+    assert "headcode host stop" in answer.failure.hint
+    assert await raw.cut_off()
+    assert (await lab.status(client)).clients == 1
+
+
+@pytest.mark.parametrize(
+    "words", [b'{"type":"reply","id":1,"answer":{"say":"refused","failure":%s}}\n', b"HTTP/1.1 400\n"]
+)
+async def test_a_host_of_another_protocol_is_an_error_of_its_own(lab, words: bytes) -> None:
+    make_private(lab.places.runtime)
+    failure = Failure(family="host", name="WrongProtocol", message="mine 2, yours 1", hint="headcode host stop")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(words.replace(b"%s", msgspec.json.encode(failure)))
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, str(lab.places.socket)):
+        with pytest.raises(WrongProtocol) as found:
+            await HostClient.connect(lab.places, start=False)
+    assert "headcode host stop" in found.value.hint
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"GET / HTTP/1.1", b"\x00\xff\xfe", b"{}", b"[" * 60_000, b'{"id":1,"request":{"ask":"status"}}', b"x" * 70_000],
+)
+async def test_who_begins_with_nonsense_is_cut_off(lab, dial, first: bytes) -> None:
+    client = await lab.connect()
+    raw = await dial()
+    await raw.say(first)
+    async with asyncio.timeout(20):
+        rest = await raw.reader.read()
+    assert rest == b"" or b'"refused"' in rest
+    assert (await lab.status(client)).clients == 1
+
+
+async def test_nonsense_after_hello_is_answered_and_the_conversation_goes_on(lab, dial) -> None:
+    client = await lab.connect()
+    raw = await dial()
+    await raw.ask(1, Hello(version="0"))
+    assert "you are 0" in (await raw.hear()).answer.notice
+    for line, number in (
+        (b"garbage", -1),
+        (b'{"id":7,"request":{"ask":"dance"}}', 7),
+        (b'{"id":8,"request":{"ask":"queue_run","session":5}}', 8),
+        (b'{"id":9,"request":{"ask":"queue_run","session":"x","config":{"seeds":[]}}}', 9),
+    ):
+        await raw.say(line)
+        answer = await raw.hear()
+        assert (answer.id, type(answer.answer)) == (number, Refused)
+    assert (answer.answer.failure.family, answer.answer.failure.name) == ("input", "ConfigError")
+    await raw.ask(10, ListSessions())
+    assert isinstance((await raw.hear()).answer, Sessions)
+    raw.writer.write(b'{"id":11,"request":{"ask":"sta')  # half a message, then gone
+    raw.writer.transport.abort()
+    assert (await lab.status(client)).pid == client.welcome.pid
+
+
+async def test_a_line_without_end_is_cut_off(lab, dial) -> None:
+    client = await lab.connect()
+    raw = await dial()
+    await raw.ask(1, Hello(version="0"))
+    await raw.hear()
+    with pytest.raises(ConnectionError):  # noqa: PT012  # whichever write meets the closed end
+        for _ in range(80):
+            raw.writer.write(b"x" * (1 << 20))
+            await raw.writer.drain()
+        await raw.reader.readexactly(1)
+        raise AssertionError("it read all of it")
+    assert (await lab.status(client)).pid == client.welcome.pid
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_disturbs_nobody(
+    lab, dial, until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_STALL_S", "0.2")
+    client = await lab.connect()
+    session = await lab.session(client)
+    lazy = await dial()
+    lazy.writer.transport.pause_reading()
+    await lazy.ask(1, Hello(version="0"))
+    await lazy.ask(2, Subscribe(session=session.session_id))
+    run = await lab.again(client, session.session_id, model="large:300")
+    entries, _ = await lab.finish(client, run)
+    assert sum(isinstance(entry.event, Scored) for entry in entries) > 300
+    log = lab.places.logs / "host.log"
+    await until(lambda: "cut off a client that leaves" in log.read_text())
+    assert (await lab.status(client)).clients == 1
+
+
+async def test_a_foreground_host_ends_with_its_command(lab, alive, until) -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from engine.places import find_places\n"
+        "from sessions.client import HostClient\n"
+        "from sessions.wire import *\n"
+        "async def main():\n"
+        "    client = await HostClient.foreground(find_places(), command=sys.argv[1:])\n"
+        "    session = (await client.ask(CreateSession(model='hang', task='ioi'), Session)).session\n"
+        "    await client.ask(QueueRun(session=session.session_id), Run)\n"
+        "    async for batch in client.follow(session.session_id):\n"
+        "        if batch[-1].seq > 8:\n"
+        "            worker = (await client.ask(GetStatus(), Status)).status.worker_pid\n"
+        "            print(client.welcome.pid, worker, flush=True)\n"
+        "asyncio.run(main())\n"
+    )
+    home = str(lab.places.data.parent)
+    environ = os.environ | {"HEADCODE_HOME": home}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *lab.command], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as command:
+        host, worker = map(int, (await asyncio.to_thread(command.stdout.readline)).split())
+        assert alive(host)
+        command.kill()
+        command.communicate()
+    await until(lambda: not alive(host) and not alive(worker))
+    client = await lab.connect()
+    (row,) = (await lab.detail(client, "latest")).runs
+    assert row.state == "interrupted"
+
+
+async def test_a_foreground_host_does_its_work_and_is_gone(lab, alive) -> None:
+    client = await lab.foreground()
+    pid = client.welcome.pid
+    _, end = await lab.finish(client, await lab.queue(client))
+    assert end == RunEnded(state="done")
+    await client.close()
+    assert not alive(pid)
+    assert holder(lab.places) is None
+
+
+async def test_two_hosts_never_serve_one_store(lab) -> None:
+    client = await lab.connect()
+    with pytest.raises(HostRunning, match=rf"PID {client.welcome.pid}") as found:
+        await lab.foreground()
+    assert "headcode host stop" in found.value.hint
+    assert (await lab.status(client)).clients == 1
+
+
+async def test_a_host_that_hangs_can_be_stopped(lab, alive, until) -> None:
+    client = await lab.connect()
+    pid = client.welcome.pid
+    os.kill(pid, signal.SIGSTOP)
+    assert await stop_host(lab.places, timeout_s=0.5) == pid
+    await until(lambda: not alive(pid))
+    assert await stop_host(lab.places) is None
+
+
+async def test_a_broken_request_is_refused_with_its_own_family(lab) -> None:
+    client = await lab.connect()
+    with pytest.raises(Refusal) as found:
+        await client.ask(ShowSession(session="nobody"), Done)
+    assert (found.value.family, found.value.failure.name) == ("input", "NoSuchRecord")
+
+
+def test_the_peer_check_reads_what_the_kernel_says() -> None:
+    from sessions.runtime import peer
+
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        assert peer(one) == (os.getuid(), os.getpid())
