@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,9 @@ def from_pickle(folder: Path, made: Path, mouth: "Mouth", *, only: Path | None =
     total = 0
     for number, path in enumerate(files, start=1):
         try:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about pickle protocols
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise PickledWeights(
                 f"{path.name} holds more than tensors, and loading it would run code: refused.",

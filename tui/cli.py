@@ -53,8 +53,10 @@ def workbench(
     model: Annotated[str | None, typer.Option(help="Start on this model. [default: toy]")] = None,
     task: Annotated[str | None, typer.Option(help="Start on this ready-made task.")] = None,
     color: ColourOption = "auto",
-    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error; any command takes it.")] = False,
-    version: Annotated[
+    debug: Annotated[  # noqa: ARG001  # main() takes it out of the words; here it is for --help
+        bool, typer.Option("--debug", help="Show the trace of an error; any command takes it.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001  # its callback answers
         bool, typer.Option("--version", help="Say the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
@@ -69,6 +71,7 @@ def workbench(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
+    streams = sys.stdout, sys.stderr
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -80,12 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         _usage(error)
         return EXIT_CODES["input"]
+    except SystemExit as error:
+        # Typer leaves like this when a reader has gone, and puts wrappers in the place of the streams.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        sys.stdout, sys.stderr = streams
+        _drop_output()
+        return BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
         _say("Stopped.", "")
         return EXIT_CODES["cancelled"]
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; what is left has no reader.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return BROKEN_PIPE
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -114,6 +123,11 @@ def _failed(error: BaseException, failure: Failure, debug: bool) -> int:
         sys.stderr.write(clean("".join(traceback.format_exception(error)), lines=True))
     _say(failure.message, failure.hint)
     return EXIT_CODES.get(failure.family, 3)
+
+
+def _drop_output() -> None:
+    """Python flushes stdout once more at exit; what is left has no reader."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, hint: str) -> None:

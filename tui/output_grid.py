@@ -87,7 +87,8 @@ def grid_lines(
                     text = _shade(level, paper) + number.rjust(number_width)
                     text = f"[{text}]" if marked else f" {text} "
                 line.append(text, style=_style(level, marked, paper))
-            line.rstrip()
+            if paper.colours == "none":
+                line.rstrip()
             lines.append(line)
     lines.append(Text(_legend(measure, seen, compact, paper), style="dim" if paper.colours != "none" else ""))
     return lines

@@ -59,7 +59,7 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
             line(f"circuit by rank  {_heads(picture.finished.circuit)}")
             line(f"        softmax  {_heads(picture.finished.circuit_softmax)}")
         line()
-        line("best heads" + (" ([ ] in the circuit)" if circuit else ""), strong)
+        line("best heads ([ ] in the circuit; right of the bar: baselines without an SAE)", strong)
         console.print(_head_table(picture), soft_wrap=True)
         if picture.reference is not None:
             line()
@@ -142,7 +142,7 @@ def _head_table(picture: RunPicture) -> "Table":
         "q",
         "stable",
         "flips",
-        "| no SAE: mean",
+        "| mean",
         "pair",
         "probe",
     ]
@@ -181,7 +181,7 @@ def _print_agreement(picture: RunPicture, reference: Reference, line: Callable[.
         line(f"  circuit by rank: precision {short(found.precision)}, recall {short(found.recall)}")
     rows = compared(picture.nodes, reference)
     width = max(len(measure.title) for measure, _ in rows)
-    line(f"  {'AUC of'.ljust(width)}")
+    line("  AUC of")
     for measure, area in rows:
         line(f"  {measure.title.ljust(width)}  {short(area)}")
     codes = next(area for measure, area in rows if measure.id == DEFAULT_MEASURE.id)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sessions.client import HostClient
-
 from engine.places import find_places
+from sessions.client import HostClient
+from tui.output import narrate
 
 Answer = TypeVar("Answer")
 
@@ -15,10 +15,9 @@ def with_host(question: Callable[[HostClient], Awaitable[Answer]]) -> Answer:
     """What the question finds out; the host is started where none runs."""
 
     async def go() -> Answer:
-        client = await HostClient.connect(find_places())
-        try:
+        async with await HostClient.connect(find_places()) as client:
+            if client.welcome.notice:
+                narrate(f"note: {client.welcome.notice}")
             return await question(client)
-        finally:
-            await client.close()
 
     return asyncio.run(go())

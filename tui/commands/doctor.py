@@ -32,7 +32,8 @@ DEVICE_LIMIT_S = 30
 _LEAST_MEMORY, _LEAST_DISK = 1_000_000_000, 1_000_000_000
 _ASK_DEVICE = (
     "import torch;"
-    "d = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else [];"
+    "n = torch.cuda.device_count() if torch.cuda.is_available() else 0;"
+    "d = [torch.cuda.get_device_name(i) for i in range(n)];"
     "m = getattr(torch.backends, 'mps', None);"
     "print('cuda: ' + ', '.join(d) if d else 'mps' if m and m.is_available() else 'cpu')"
 )
@@ -197,9 +198,9 @@ def socket_folder(places: "Places") -> Check:
 def host(places: "Places") -> Check:
     """Whether a host runs and says the store is well. Starts none."""
     from engine.errors import HeadcodeError
-    from tui.commands.host import answers, ask_status
+    from tui.commands.host import ask_status
 
-    if not answers(places.socket):
+    if not places.runtime.is_dir():
         return Check(name="host", verdict="ok", found="not running; the first command that needs it starts it")
     try:
         status = asyncio.run(asyncio.wait_for(ask_status(), 10))
@@ -208,7 +209,7 @@ def host(places: "Places") -> Check:
     except TimeoutError:
         return _fail("host", "does not answer within 10 s", "headcode host stop; headcode host log")
     if status is None:
-        return Check(name="host", verdict="ok", found="not running")
+        return Check(name="host", verdict="ok", found="not running; the first command that needs it starts it")
     return Check(name="host", verdict="ok", found=f"process {status.pid}, worker {status.worker_state}")
 
 

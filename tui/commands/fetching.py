@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +22,9 @@ from sessions.errors import Refusal
 from tui.output import bytes_in_words, find_paper, make_console
 from tui.text import clean
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 _DOING: dict[FetchStage, str] = {
     "look": "asking the hub",
     "download": "downloading",
@@ -33,13 +38,15 @@ _DOING: dict[FetchStage, str] = {
 def run_fetch(words: Sequence[str]) -> FetchDone:
     """Runs a fetch to its end. Raises Refusal with its failure; Ctrl+C reaches it too, and it cleans up."""
     command = [sys.executable, "-m", "engine.fetch", *words]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     last: FetchDone | FetchFailed | None = None
-    decoder = msgspec.json.Decoder(AnyFetchWord)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with _Teller() as teller:
-        while True:
+    decoder: msgspec.json.Decoder[AnyFetchWord] = msgspec.json.Decoder(AnyFetchWord)
+    with (
+        tempfile.TemporaryFile() as stderr,  # a pipe that nobody reads would fill up and stop the fetch
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
+        _Teller() as teller,
+    ):
+        assert process.stdout is not None
+        while process.returncode is None:
             try:
                 for line in process.stdout:
                     word = decoder.decode(line)
@@ -47,12 +54,12 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
                         last = word
                     else:
                         teller.tell(word)
-                trace = process.stderr.read()
                 process.wait()
-                break
             except KeyboardInterrupt:
                 # The terminal sent it the same signal; asked otherwise (kill -INT), it still has to hear.
                 process.terminate()
+        stderr.seek(0)
+        trace = stderr.read()
     if isinstance(last, FetchFailed):
         raise Refusal(last.failure)
     if last is None:
@@ -70,6 +77,8 @@ class _Teller:
 
     def __init__(self) -> None:
         self.bar = sys.stderr.isatty()
+        self.total, self.unit = 0, ""
+        self.task: TaskID | None = None
 
     def __enter__(self) -> "_Teller":
         if self.bar:
@@ -87,7 +96,6 @@ class _Teller:
                 redirect_stderr=False,
             )
             self.progress.start()
-            self.task = None
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,6 @@
 """`headcode host`: the process that owns the store."""
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,13 +60,14 @@ def status(as_json: JsonOption = False) -> None:
 def stop(as_json: JsonOption = False) -> None:
     """End the host; runs under way are recorded as interrupted."""
     from engine.places import find_places
+    from sessions.client import stop_host
     from tui.output import print_json, print_line
 
-    stopped = asyncio.run(_stop())
+    stopped = asyncio.run(stop_host(find_places()))
     if as_json:
-        print_json({"schema": "headcode.host_stop/1", "stopped": stopped, "socket": str(find_places().socket)})
+        print_json({"schema": "headcode.host_stop/1", "stopped": stopped is not None, "pid": stopped})
         return
-    print_line("The host has ended." if stopped else "No host was running.")
+    print_line("No host was running." if stopped is None else f"The host has ended (process {stopped}).")
 
 
 @app.command("log")
@@ -96,55 +96,19 @@ def log(
 
 async def ask_status() -> "HostStatus | None":
     """What the running host says of itself; None where none runs. Starts none."""
-    from sessions.client import HostClient
-
     from engine.places import find_places
+    from sessions.client import HostClient
+    from sessions.errors import NoHost
     from sessions.wire import GetStatus, Status
 
     places = find_places()
-    if not answers(places.socket):
+    if not places.runtime.is_dir():
         return None
-    client = await HostClient.connect(places)
     try:
-        return (await client.ask(GetStatus(), Status)).status
-    finally:
-        await client.close()
-
-
-def answers(path: Path) -> bool:
-    """Whether a process listens on the socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2.0)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
-
-
-async def _stop() -> bool:
-    from sessions.client import HostClient
-
-    from engine.places import find_places
-    from sessions.errors import HostGone
-    from sessions.wire import Done, StopHost
-
-    places = find_places()
-    if not answers(places.socket):
-        return False
-    client = await HostClient.connect(places)
-    try:
-        await client.ask(StopHost(), Done)
-    except HostGone:
-        # It left before its last word arrived: that is what was asked for.
-        return True
-    finally:
-        await client.close()
-    for _ in range(100):
-        if not answers(places.socket):
-            break
-        await asyncio.sleep(0.05)
-    return True
+        async with await HostClient.connect(places, start=False) as client:
+            return (await client.ask(GetStatus(), Status)).status
+    except NoHost:
+        return None
 
 
 def _tail(path: Path, lines: int) -> list[str]:

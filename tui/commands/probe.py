@@ -16,8 +16,8 @@ def probe(
         str | None,
         typer.Argument(
             metavar="TASK|FILE|-",
-            help="A ready-made task, a file of examples (JSONL, or lines: + prompt => expected | foil), or - for stdin. "
-            "With --session it may be left out.",
+            help="A ready-made task, a file of examples (JSONL, or lines: + prompt => expected | foil), "
+            "or - for stdin. With --session it may be left out.",
             show_default=False,
         ),
     ] = None,

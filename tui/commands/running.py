@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import signal
+from collections.abc import AsyncGenerator
+from typing import cast
 
 import msgspec
-from sessions.client import HostClient
 
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, Failure
-from engine.events import ExamplesMade
+from engine.events import EngineEvent
 from engine.examples import Example
 from engine.places import Places
 from engine.state import RunPicture, apply
+from sessions.client import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.log import ExamplesSet, LogEntry, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.log import LogEntry, RunEnded
 from sessions.rows import RunRow, SessionRow
 from sessions.wire import (
     CancelRun,
@@ -28,8 +30,6 @@ from sessions.wire import (
     ShowSession,
 )
 from tui.output_progress import Narrator
-
-_SESSION_EVENTS = (SessionCreated, ExamplesSet, RunQueued, RunStarted, RunEnded)
 
 
 class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tup
         if entry.run_id == run_id:
             if isinstance(entry.event, RunEnded):
                 ended = entry.event
-            elif not isinstance(entry.event, _SESSION_EVENTS):
+            elif isinstance(entry.event, EngineEvent):
                 picture = apply(picture, entry.event)
     return picture, ended
 
@@ -91,7 +91,7 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tup
 async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: int) -> RunPicture:
     """A stored run, folded from its log."""
     picture = RunPicture()
-    follow = client.follow(session_id, run=run.run_id)
+    follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session_id, run=run.run_id))
     async with contextlib.aclosing(follow):
         async for entries in follow:
             picture, ended = fold(entries, run.run_id, picture)
@@ -113,6 +113,8 @@ class _Conductor:
         opener = HostClient.foreground if order.foreground else HostClient.connect
         client = self.client = await opener(self.places)
         try:
+            if client.welcome.notice:
+                self.narrator.say(f"note: {client.welcome.notice}")
             session = await self._session(client)
             queued = await client.ask(
                 QueueRun(
@@ -183,15 +185,16 @@ class _Conductor:
         waiting = asyncio.get_running_loop().call_later(
             2.0, self.narrator.say, "waiting for the engine (torch takes some seconds to load)"
         )
-        follow = client.follow(session.session_id, run=run.run_id)
+        follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session.session_id, run=run.run_id))
         try:
             async with contextlib.aclosing(follow):
                 async for entries in follow:
                     picture, ended = fold(entries, run.run_id, picture)
                     for entry in entries:
-                        if entry.run_id == run.run_id and not isinstance(entry.event, (*_SESSION_EVENTS, ExamplesMade)):
+                        event = entry.event
+                        if entry.run_id == run.run_id and isinstance(event, EngineEvent):
                             waiting.cancel()
-                            self.narrator.event(entry.event)
+                            self.narrator.event(event)
                     if ended is not None:
                         return picture, ended
         finally:

