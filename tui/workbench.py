@@ -104,7 +104,9 @@ class HeadcodeApp(App[None]):
         self.push_screen(Keys())
 
     def action_theme(self) -> None:
-        self.theme = NIGHT.name if self.theme == DAY.name else DAY.name
+        """Sixteen colours are the terminal's own, light or dark as its owner likes them."""
+        if self.depth != "16":
+            self.theme = NIGHT.name if self.theme == DAY.name else DAY.name
 
     def action_palette(self) -> None:
         self.action_command_palette()

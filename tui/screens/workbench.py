@@ -14,13 +14,13 @@ from textual.widget import Widget
 from tui.actions import ACTIONS, Action
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
-from tui.text import clean
 from tui.themes import Depth
 from tui.widgets import examples, gridpane, headpage
 from tui.widgets.examples import Examples
 from tui.widgets.gridpane import GridPane
 from tui.widgets.headpage import HeadPage
 from tui.widgets.heatmap import HeatMap
+from tui.widgets.ink import wrapped
 from tui.widgets.keyline import KeyLine
 from tui.widgets.progress import Clock, Progress
 from tui.widgets.topline import Tabs, TopLine
@@ -130,8 +130,8 @@ class Workbench(Screen[None]):
         run = self.bench.shown
         ended = run is not None and not run.active and run.run_id == self._seen_active
         if run is not None and ended and run.failure is not None and run.state != "stopped":
-            words = f"{run.failure.message}\n{run.failure.hint}".strip()
-            self.notify(clean(words, lines=True), title="The run failed", severity="error", timeout=12, markup=False)
+            words = "\n".join(wrapped(f"{run.failure.message}\n{run.failure.hint}".strip(), 56, 8))
+            self.notify(words, title="The run failed", severity="error", timeout=12, markup=False)
         self._seen_active = run.run_id if run is not None and run.active else None
 
     def _titles(self) -> None:
@@ -181,6 +181,8 @@ class Workbench(Screen[None]):
             return bench.link == "live" and run is not None and run.active
         if action.id == "seed":
             return run is not None and len(run.config.seeds) > 1
+        if action.id == "theme":
+            return self.grid.heatmap.depth != "16"
         if action.id.startswith(("cut", "ranking")):
             return run is not None and bool(run.picture.nodes)
         return True

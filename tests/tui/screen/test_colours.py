@@ -1,0 +1,105 @@
+"""Sixteen colours, no colours, themes: the values are read without telling one colour from another."""
+
+from typing import Any
+
+import pytest
+
+from tui.app import choose_colours
+from tui.themes import LEVELS, depth_of, heat, mix, reads_dark_on
+from tui.widgets.heat import PLAIN, CellSize, Mark, cell_rows, cell_size, level_of, palette, value_text
+
+
+def lightness(colour: tuple[int, int, int]) -> float:
+    red, green, blue = ((part / 255) ** 2.2 for part in colour)
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) ** (1 / 3)
+
+
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize("faded", [True, False])
+def test_louder_is_always_lighter_on_dark_and_darker_on_light(dark: bool, faded: bool) -> None:
+    values = [lightness(colour) for colour in heat(dark=dark, faded=faded)[1:]]
+    assert values == sorted(values, reverse=not dark)
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_numbers_can_be_read_on_every_colour(dark: bool) -> None:
+    for colour in heat(dark=dark):
+        ink = 0.0 if reads_dark_on(colour) else 1.0
+        ground = lightness(colour) ** 3
+        contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
+        assert contrast > 4
+
+
+def test_only_silence_has_the_quiet_colour() -> None:
+    assert level_of(0.0) == 0
+    assert level_of(0.0001) == 1
+    assert level_of(1.0) == LEVELS - 1
+    assert level_of(None) == -1
+    assert len(set(heat(dark=True))) == LEVELS
+    assert mix((0, 0, 0), (10, 20, 30), 0.5) == (5, 10, 15)
+
+
+def test_without_colours_shades_and_digits_carry_the_value() -> None:
+    size = CellSize(7, 1)
+    quiet, middle, loud = ("".join(cell_rows("", level, size, PLAIN, True)[0]) for level in (0, 30, 63))
+    assert (quiet, middle, loud) == ("       ", "▒▒▒▒▒▒▒", "███████")
+    assert "".join(cell_rows("7", 63, size, Mark(circuit=True), True)[0]) == "[█ 7 █]"
+    styles = palette(dark=True, depth="none", faded=False)
+    assert all(style.color is None and style.bgcolor is None for style in styles.cells)
+
+
+def test_marks_are_signs() -> None:
+    frame = ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), Mark(circuit=True, known=True), False)]
+    assert frame == ["╭────◆╮", "│  7  │", "╰─────╯"]
+    cursor = ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), Mark(cursor=True), False)]
+    assert cursor == ["┏     ┓", "   7   ", "┗     ┛"]
+    assert "".join(cell_rows("", 40, CellSize(2, 1), Mark(circuit=True, known=True), False)[0]) == "[◆"
+
+
+@pytest.mark.parametrize(("room", "shape", "size"), [
+    ((60, 34), (6, 8), CellSize(7, 3)),
+    ((60, 34), (12, 12), CellSize(5, 2)),
+    ((60, 34), (80, 64), CellSize(2, 1)),
+    ((0, 0), (80, 64), CellSize(2, 1)),
+])  # fmt: skip
+def test_cells_are_as_large_as_fits(room: tuple[int, int], shape: tuple[int, int], size: CellSize) -> None:
+    assert cell_size(*room, *shape) == size
+
+
+def test_cell_numbers_are_short() -> None:
+    assert [value_text(value, 9, 7) for value in (7.0, 6.333, 0.285, 12.5, 0.0)] == ["7", "6.3", ".28", "12", "0"]
+    assert value_text(0.0, 0, 7) == "·"
+    assert value_text(None, -1, 7) == ""
+
+
+def test_the_terminal_decides_the_depth() -> None:
+    assert depth_of("truecolor", no_color=False) == "full"
+    assert depth_of("256", no_color=False) == "256"
+    assert depth_of("standard", no_color=False) == "16"
+    assert depth_of("truecolor", no_color=True) == "none"
+
+
+def test_a_choice_of_colours_reaches_textual_by_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("TEXTUAL_COLOR_SYSTEM", "auto")
+    import os
+
+    choose_colours("16")
+    assert os.environ["TEXTUAL_COLOR_SYSTEM"] == "standard"
+    choose_colours("none")
+    assert "NO_COLOR" in os.environ
+    monkeypatch.delenv("NO_COLOR")
+
+
+@pytest.mark.parametrize("depth", ["16", "none"])
+async def test_the_screen_reads_without_colours(depth: str, recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, depth=depth) as (app, pilot, _until):
+        text = text_of(app)
+        for words in ("│ 6.3 │", "◆╮", "░ .39 ░", "✓ ok", "✗ broken", "~ weak", "only +"):
+            assert words in text
+        assert app.theme == ("sixteen" if depth == "16" else "night")
+        await pilot.press("ctrl+t")
+        await pilot.pause()
+        assert app.theme == ("sixteen" if depth == "16" else "day")

@@ -1,0 +1,80 @@
+"""The worst of foreign text in every place that shows some: nothing crashes, nothing reaches the terminal raw."""
+
+import re
+from typing import Any
+
+import pytest
+
+from engine.errors import Failure
+from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKnown
+from engine.examples import Example
+from engine.results import Grade, ModelInfo, Reference, Versions
+from sessions.errors import HostError
+from sessions.log import RunEnded
+from tui.screens.trouble import Trouble
+
+WORST = [
+    "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
+    "\x1b[2J\x1b]52;c;aGk=\x07\x1b]0;owned\x07 \x9b31m \x00 \x7f",
+    "\u202eright to left\u2066 \u200b\ufeff \x85 \u2028 \ud800".encode("utf-8", "replace").decode(),
+    "日本語の長い文 🙂🙂🙂 e\u0301e\u0301e\u0301 " * 20,
+    "tab\tand\nnew\r\nlines\n" * 30,
+    "x" * 100_000,
+]
+RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def hostile_run(recorded: Any, text: str) -> list[Any]:
+    examples = tuple(
+        Example(prompt=text + f" {index}", polarity=polarity, expected=(text,), foils=(text, text), pair=index // 2)
+        for index, polarity in enumerate(("positive", "negative") * 3)
+    )
+    events = recorded.events(examples=examples)
+    grade = {"verdict": "weak", "reason": text, "n_tokens": 9, "probability": 0.3, "rank": 2, "says": text}
+    info = {"identity": "a" * 64, "n_layers": 6, "n_heads": 8, "d_model": 8, "d_head": 1, "context": 8, "vocabulary": 9}
+    for index, event in enumerate(events):
+        match event:
+            case Graded():
+                events[index] = Graded(grades=tuple(Grade(index=i, **grade) for i in range(6)))
+            case ExamplesMade():
+                events[index] = ExamplesMade(examples=examples, content_hash="c", task=text)
+            case ReferenceKnown():
+                events[index] = ReferenceKnown(reference=Reference(name=text, source=text, heads=recorded.known))
+            case ModelReady():
+                versions = Versions(headcode=text, python=text, torch=text, transformer_lens=text, device=text)
+                events[index] = ModelReady(model=ModelInfo(name=text, **info), versions=versions, warm=True)
+    return [*events[:-1], Notice(message=text, hint=text), events[-1]]
+
+
+@pytest.mark.parametrize("text", WORST, ids=["markup", "control", "direction", "wide", "lines", "long"])
+async def test_it_is_shown_harmless_everywhere(text: str, recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host(session=text)
+    host.welcome = type(host.welcome)(version="1", pid=1, store="x", notice=text)
+    host.add(*hostile_run(recorded, text))
+    async with open_screen(host, size=(130, 40), notifications=True) as (app, pilot, until):
+        seen = text_of(app)
+        for keys in (("1", "down", "down"), ("3", "end"), ("2", "right")):
+            await pilot.press(*keys)
+            await pilot.pause()
+            seen += text_of(app)
+        await host.tell(*recorded.events(until="train"))
+        await until(lambda: app.bench.shown.active)
+        await host.tell(RunEnded(state="failed", failure=Failure(family="engine", name="X", message=text, hint=text)))
+        await until(lambda: app.bench.shown.state == "failed")
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        seen += text_of(app)
+        assert not RAW.findall(seen)
+        assert app.return_code is None
+        if text.startswith("[/b]"):
+            assert "[@click=app.quit]go[/]" in seen
+
+
+@pytest.mark.parametrize("text", WORST[:2], ids=["markup", "control"])
+async def test_trouble_at_the_start_shows_it_harmless(text: str, recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.entries.clear()
+    host.refuse_connect = HostError(text, hint=text)
+    async with open_screen(host) as (app, _pilot, until):
+        await until(lambda: isinstance(app.screen, Trouble))
+        assert not RAW.findall(text_of(app))
