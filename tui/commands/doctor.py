@@ -1,6 +1,5 @@
 """`headcode doctor`: what works on this machine, and what to do about the rest. Imports neither torch nor duckdb."""
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -197,6 +196,8 @@ def socket_folder(places: "Places") -> Check:
 
 def host(places: "Places") -> Check:
     """Whether a host runs and says the store is well. Starts none."""
+    import asyncio
+
     from engine.errors import HeadcodeError
     from tui.commands.host import ask_status
 

@@ -1,6 +1,5 @@
 """`headcode host`: the process that owns the store."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,8 @@ app = typer.Typer(
 @app.command("status")
 def status(as_json: JsonOption = False) -> None:
     """Say whether a host runs, and what it does. Starts none."""
+    import asyncio
+
     import msgspec
 
     from engine.places import find_places
@@ -59,6 +60,8 @@ def status(as_json: JsonOption = False) -> None:
 @app.command("stop")
 def stop(as_json: JsonOption = False) -> None:
     """End the host; runs under way are recorded as interrupted."""
+    import asyncio
+
     from engine.places import find_places
     from sessions.client import stop_host
     from tui.output import print_json, print_line

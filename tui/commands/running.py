@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import signal
 from collections.abc import AsyncGenerator
 from typing import cast
@@ -205,7 +206,7 @@ class _Conductor:
         )
 
     def _bad_end(self, ended: RunEnded, session: SessionRow, run: RunRow, picture: RunPicture) -> Exception:
-        kept = f"headcode sessions show {session.name} shows what was reported"
+        kept = f"headcode sessions show {shlex.quote(session.name)} shows what was reported"
         kept += ", provisional scores included." if picture.nodes else "."
         if ended.state == "stopped":
             failure = Failure(

@@ -1,5 +1,6 @@
 """`headcode sessions`: what was done, and what was found."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,9 +9,8 @@ import typer
 from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
-    from sessions.client import HostClient
-
     from engine.state import RunPicture
+    from sessions.client import HostClient
     from sessions.rows import RunRow, SessionDetail
 
 app = typer.Typer(help="List and show sessions.", no_args_is_help=True, rich_markup_mode=None)
@@ -89,7 +89,7 @@ def show_session(
     row = detail.session
     print_line(f"{row.name}  {row.session_id}  {row.model}  {row.task or 'own examples'}  {moment(row.created_us)} UTC")
     if run is None:
-        print_line(f"No runs yet. headcode probe --session {row.name} makes one.")
+        print_line(f"No runs yet. headcode probe --session {shlex.quote(row.name)} makes one.")
         return
     print_columns(
         [
@@ -132,7 +132,7 @@ async def look_up(
         if not runs:
             raise NoSuchRecord(
                 f"Session {detail.session.name!r} has no run {number}.",
-                hint=f"It has {len(detail.runs)}: headcode sessions show {detail.session.name}",
+                hint=f"It has {len(detail.runs)}: headcode sessions show {shlex.quote(detail.session.name)}",
             )
     if not runs:
         return detail, None, RunPicture()

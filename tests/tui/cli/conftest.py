@@ -98,9 +98,7 @@ def make_events(*, n_layers: int = N_LAYERS, n_heads: int = N_HEADS, prompt: str
         ReferenceKnown(reference=Reference(name="ioi on toy", source="exact patching", heads=((1, 3), (0, 1)))),
         Graded(
             grades=(
-                Grade(
-                    index=0, verdict="ok", reason="the model says it", n_tokens=9, probability=0.9, rank=1, says=" B"
-                ),
+                Grade(index=0, verdict="ok", reason="it says so", n_tokens=9, probability=0.9, rank=1, says=" B"),
                 Grade(index=1, verdict="broken", reason="expected ' B' is two tokens", n_tokens=9),
             )
         ),

@@ -145,7 +145,7 @@ def test_every_family_has_its_exit_code(
 
     family, code = failure
 
-    def refuse(question: object) -> None:
+    def refuse(*_: object) -> None:
         raise Refusal(Failure(family=family, name="Any", message="It went wrong.", hint="Do this."))
 
     monkeypatch.setattr(asking, "with_host", refuse)
@@ -167,7 +167,7 @@ def test_what_nobody_foresaw_still_has_a_code(
 ) -> None:
     from tui.commands import asking
 
-    def fail(question: object) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(asking, "with_host", fail)

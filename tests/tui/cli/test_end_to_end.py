@@ -1,0 +1,108 @@
+"""A real host and a real worker: prompts in, grid out."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+COMMAND = (sys.executable, "-m", "tui.cli")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of an installation of its own; its host is ended afterwards."""
+    environment = {**os.environ, "HEADCODE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
+    yield environment
+    subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=30)
+
+
+def headcode(home: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words], env=home, input=stdin, capture_output=True, text=True, timeout=90, check=False
+    )
+
+
+def test_a_probe_is_recorded_and_shown_again(home: dict[str, str]) -> None:
+    ran = headcode(home, "probe", "ioi", "--steps", "20", "--shuffles", "50", "--name", "first light")
+    assert ran.returncode == 0, ran.stderr
+    assert "unique codes: codes seen on positives" in ran.stdout
+    assert "train" in ran.stderr
+    assert "\x1b" not in ran.stdout + ran.stderr
+    shown = headcode(home, "sessions", "show", "first light")
+    assert shown.returncode == 0, shown.stderr
+    grid = ran.stdout[ran.stdout.index("unique codes:") : ran.stdout.index("seconds")]
+    assert grid in shown.stdout
+    listed = msgspec.json.decode(headcode(home, "sessions", "list", "--json").stdout)
+    assert listed["schema"] == "headcode.sessions/1"
+    assert [row["name"] for row in listed["sessions"]] == ["first light"]
+
+
+def test_json_of_own_examples_and_a_second_run_in_the_same_session(home: dict[str, str], tmp_path: Path) -> None:
+    lines = "".join(
+        f'{{"prompt": "{prompt}", "polarity": "{polarity}"}}\n'
+        for prompt, polarity in (("When Mary and John met", "positive"), ("When Mary and Tom met", "negative"))
+    )
+    file = tmp_path / "own.jsonl"
+    file.write_text(lines)
+    words = ("--steps", "20", "--seeds", "5,7", "--shuffles", "0", "--json", "-q")
+    first = headcode(home, "probe", str(file), "--name", "own", *words)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    value = msgspec.json.decode(first.stdout)
+    assert value["schema"] == "headcode.probe/1"
+    assert value["config"]["seeds"] == [5, 7]
+    assert value["reference"] is None
+    assert len(value["nodes"]) == value["model"]["n_layers"] * value["model"]["n_heads"]
+    again = msgspec.json.decode(headcode(home, "probe", "--session", "own", *words).stdout)
+    assert (again["session_id"], again["run_number"]) == (value["session_id"], 2)
+    assert again["nodes"] == value["nodes"]
+
+
+def test_ctrl_c_stops_the_run_and_keeps_it(home: dict[str, str]) -> None:
+    command = [*COMMAND, "probe", "ioi", "--steps", "1000000", "--name", "endless"]
+    with subprocess.Popen(command, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        limit = threading.Timer(60, process.kill)
+        limit.start()
+        said = ""
+        for line in process.stderr:  # the examples are graded: training comes next
+            said += line
+            if line.strip().startswith("grade"):
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.stderr.read()
+        out = process.stdout.read()
+        limit.cancel()
+    assert process.returncode == 130, said
+    assert out == ""
+    assert "was stopped" in said
+    assert "headcode sessions show endless" in said
+    shown = headcode(home, "sessions", "show", "endless")
+    assert "stopped" in shown.stdout
+
+
+def test_what_the_session_holds_is_not_silently_replaced(home: dict[str, str]) -> None:
+    assert headcode(home, "probe", "ioi", "--session", "no such session").returncode == 2
+
+
+def test_strict_answers_two_where_the_model_cannot_do_an_example(home: dict[str, str]) -> None:
+    text = "+ When Mary and John met => xyzzy plugh\n- When Mary and Tom met\n"
+    ran = headcode(home, "probe", "-", "--strict", "--steps", "5", "--shuffles", "0", stdin=text)
+    assert ran.returncode == 2, ran.stderr
+    assert "examples are broken" in ran.stderr
+    assert "best heads" in ran.stdout
+
+
+def test_in_the_foreground_nothing_is_left_running(tmp_path: Path) -> None:
+    home = {**os.environ, "HEADCODE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    ran = headcode(home, "probe", "ioi", "--foreground", "--steps", "5", "--shuffles", "0")
+    assert ran.returncode == 0, ran.stderr
+    status = msgspec.json.decode(headcode(home, "host", "status", "--json").stdout)
+    assert (status["schema"], status["running"]) == ("headcode.host/1", False)
