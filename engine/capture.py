@@ -15,6 +15,7 @@ from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import Monitor, StageProgress
 from engine.examples import Example, answer_text
 from engine.model import Model
+from engine.threads import threads_for
 
 _TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65_536}
 
@@ -60,7 +61,10 @@ def read_examples(
     key = _key(model, encoded, answers, config.position)
     stored = cache.load(activations, key) if activations else None
     if stored is None:
-        stored = _run(model, [ids for ids, _ in encoded], weights, answers, monitor)
+        # A block is waited for at a time: its share of the work on all prompts is what threads would divide.
+        tokens = sum(len(ids) for ids, _ in encoded)
+        with threads_for(2.0 * model.n_parameters * tokens / model.info.n_layers):
+            stored = _run(model, [ids for ids, _ in encoded], weights, answers, monitor)
         if activations:
             cache.save(activations, key, stored)
         cached = False

@@ -29,6 +29,10 @@ class Model:
         return self.info.n_layers * self.info.n_heads
 
     @property
+    def n_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.bridge.parameters())
+
+    @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
         """W_O, one matrix a head."""
         weights: Tensor = self.bridge.W_O

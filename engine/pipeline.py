@@ -171,7 +171,7 @@ def versions(device: torch.device) -> Versions:
     return Versions(
         headcode=version("headcode"),
         python=platform.python_version(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         transformer_lens=version("transformer-lens"),
         device=f"{device.type} ({name}{threads})",
     )

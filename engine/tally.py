@@ -15,6 +15,7 @@ from engine.examples import Example
 from engine.ranking import default_circuit_size
 from engine.results import HeadScores
 from engine.score import Symbols, code_measures, paired_flips
+from engine.threads import threads_for
 
 
 class Tally:
@@ -39,7 +40,12 @@ class Tally:
 
     def final(self, codes: Int[Tensor, "seed example node"], monitor: Monitor) -> tuple[tuple[HeadScores, ...], Edges]:
         """All scores, and the edges they came with. Raises Cancelled."""
-        symbols = Symbols(codes)
+        with threads_for(2.0 * codes.numel() * len(self.positive)):
+            return self._final(codes, Symbols(codes), monitor)
+
+    def _final(
+        self, codes: Int[Tensor, "seed example node"], symbols: Symbols, monitor: Monitor
+    ) -> tuple[tuple[HeadScores, ...], Edges]:
         chance = None
         if self.config.shuffles:
             chance = p_values(

@@ -12,6 +12,7 @@ from engine.errors import Cancelled
 from engine.events import Monitor, TrainStep
 from engine.randomness import generator
 from engine.sae import SAEs, StepReport, Trainer
+from engine.threads import threads_for
 
 REPORT_EVERY = 25
 """Steps between two reports of the loss."""
@@ -50,17 +51,29 @@ def train_saes(
     """
     drawn = torch.stack([draw_training(positive, config.sae.training_examples, seed) for seed in config.seeds])
     rows = x[drawn.to(x.device)].flatten(1, 2).contiguous()
+    with threads_for(2.0 * rows.numel() * config.sae.n_codes):
+        return _train(x, rows, config, monitor, provisional)
+
+
+def _train(
+    x: Float[Tensor, "example node d_model"],
+    rows: Float[Tensor, "seed row d_model"],
+    config: ProbeConfig,
+    monitor: Monitor,
+    provisional: Callable[[Int[Tensor, "seed example node"]], None],
+) -> SAEs:
+    n_drawn = rows.shape[1] // x.shape[1]
     saes = SAEs(config.sae, config.seeds, x.shape[-1], x.device)
     trainer = Trainer(saes, rows, config.sae)
     last_codes: Tensor | None = None
     # Codes of all examples cost a fifth of a step per training set's worth of them: keep that under a tenth.
-    every = max(SCORE_EVERY, math.ceil(2 * len(x) / drawn.shape[1] / SCORE_EVERY) * SCORE_EVERY)
+    every = max(SCORE_EVERY, math.ceil(2 * len(x) / n_drawn / SCORE_EVERY) * SCORE_EVERY)
     for done in range(config.sae.steps):
         if monitor.cancelled():
             raise Cancelled
         told = trainer.step(report=done % REPORT_EVERY == 0 or done == config.sae.steps - 1)
         if told is not None:
-            codes = told.codes.view(len(config.seeds), drawn.shape[1], -1)
+            codes = told.codes.view(len(config.seeds), n_drawn, -1)
             monitor.report(_as_event(told, codes, last_codes, done + 1, config.sae.steps))
             last_codes = codes
         if done + 1 < config.sae.steps and (done + 1) % every == 0:
