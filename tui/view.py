@@ -9,6 +9,8 @@ from engine.measures import Measure, loudness, value_of
 from engine.ranking import agreement, default_circuit_size, ranked, strength
 from engine.results import Agreement, HeadId, HeadScores, Reference
 
+_COUNTS = ("unique_positive", "unique_negative", "from_edges")
+
 
 class GridView(msgspec.Struct, frozen=True, kw_only=True):
     """What a grid, a ranking and a cut line show; made whole so that they cannot disagree."""
@@ -54,7 +56,7 @@ def look(
     present = [value for value in values.values() if value is not None]
     top = measure.ceiling
     if top is None:
-        top = max(present, default=measure.floor) if measure.high_speaks else min(present, default=measure.floor)
+        top = loudest(present, measure)
     order = [node.id for node in ranked(nodes, measure)]
     known = frozenset(HeadId(*head) for head in reference.heads) if reference is not None else frozenset()
     view = GridView(
@@ -74,6 +76,13 @@ def look(
         agreement=agreement(nodes, (), known, measure) if reference is not None else None,
     )
     return _cut(view, size)
+
+
+def loudest(values: Sequence[float], measure: Measure) -> float:
+    """The value that is drawn loudest where the measure has no ceiling. A third of a code is no yellow: counts that
+    never reach one are held against one."""
+    top = max(values, default=measure.floor) if measure.high_speaks else min(values, default=measure.floor)
+    return max(top, 1.0) if measure.id in _COUNTS else top
 
 
 def places_of(measure: Measure) -> int:

@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from types import FrameType
 from typing import ClassVar
 
@@ -125,6 +128,27 @@ class HeadcodeApp(App[None]):
                 action.tooltip,
                 lambda call=call: self.run_worker(screen.run_action(call), exit_on_error=True),
             )
+
+    def _fatal_error(self) -> None:
+        """The trace goes to the log; Textual would print it with every local variable, prompts and tokens included."""
+        from rich.text import Text
+
+        from engine.places import find_places
+        from tui.text import clean
+
+        folder = find_places().logs
+        error = sys.exception() or self._exception
+        words = f"headcode: the screen broke ({type(error).__name__}: {clean(str(error))[:200]})."
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "screen.log").open("a", encoding="utf-8") as log:
+                log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{''.join(traceback.format_exception(error))}\n")
+            words += f" The trace is in {folder / 'screen.log'}."
+        except OSError:
+            words += " Its trace could not be kept."
+        words += "\nNothing is lost: runs go on in the host. Start headcode again."
+        self._exit_renderables.append(Text(words))
+        self._close_messages_no_wait()
 
     # ---- signals
 

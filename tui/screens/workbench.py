@@ -3,10 +3,11 @@
 import time
 from typing import ClassVar, Literal, get_args
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
@@ -15,7 +16,8 @@ from tui.actions import ACTIONS, Action
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
 from tui.themes import Depth
-from tui.widgets import examples, gridpane, headpage
+from tui.thin import ThinCompositor
+from tui.widgets import examples, gridpane
 from tui.widgets.examples import Examples
 from tui.widgets.gridpane import GridPane
 from tui.widgets.headpage import HeadPage
@@ -27,10 +29,14 @@ from tui.widgets.topline import Tabs, TopLine
 
 Pane = Literal["examples", "grid", "head"]
 PANES: tuple[Pane, ...] = get_args(Pane)
+_WIDE = 122
+"""Columns from which the panes stand side by side."""
 _FRAME_S = 0.1
 """The screen is drawn at most ten times a second."""
-_REST_S = 0.12
-"""How long the cursor must rest before a head's codes are fetched."""
+_PATIENCE_S = 0.3
+"""How long a page waits for its codes."""
+_REST_S = 0.08
+"""How long the cursor must rest before a head's page is drawn and its codes are fetched."""
 
 
 def bindings() -> list[BindingType]:
@@ -45,13 +51,16 @@ class Workbench(Screen[None]):
     """Draws the bench and turns keys into changes of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings()
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (122, "-wide")]  # noqa: RUF012  # Textual declares it so
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = "#heatmap"
+    # As Textual declares it, a change of focus sends the whole screen.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     ALLOW_SELECT = False
 
     def __init__(self, bench: Bench, link: Link, depth: Depth, *, clock: Clock = time.time) -> None:
         super().__init__()
+        self._compositor = ThinCompositor()
         self.bench = bench
         self.link = link
         self.pane: Pane = "grid"
@@ -60,7 +69,9 @@ class Workbench(Screen[None]):
         self._rest_timer: Timer | None = None
         self._pulse: Timer | None = None
         self._drawn_at = 0.0
+        self._narrow = False
         self._seen_active: str | None = None
+        self._shown_titles: dict[Widget, str] = {}
         self.top = TopLine(bench)
         self.tabs = Tabs(bench)
         self.examples = Examples(bench, id="examples")
@@ -104,6 +115,8 @@ class Workbench(Screen[None]):
             self.examples.paint()
         if "head" in parts:
             self.head.paint()
+            if self._rest_timer is not None:
+                self._rest_timer.stop()
         self.progress.paint()
         self.keyline.paint()
         self._titles()
@@ -112,7 +125,7 @@ class Workbench(Screen[None]):
         if self._pulse is not None:
             (self._pulse.resume if run is not None and run.active else self._pulse.pause)()
         if {"grid", "head", "examples"} & parts:
-            self._want_codes(0.001)
+            self._want_codes()
 
     def draw_now(self, parts: frozenset[Part] = ALL_PARTS) -> None:
         """What a key changed is drawn at once."""
@@ -138,36 +151,57 @@ class Workbench(Screen[None]):
         pairs: tuple[tuple[Widget, str], ...] = (
             (self.examples, f"1 {examples.title_words(self.bench)}"),
             (self.grid, f"2 {gridpane.title_words(self.bench)}"),
-            (self.head, f"3 {headpage.title_words(self.bench)}"),
+            (self.head, "3 Head"),
         )
         for widget, title in pairs:
-            # The titles are ours and hold no markup: counts, names of measures, a head's two numbers.
-            if widget.border_title != title:
+            # The titles are ours and hold no markup: counts and names of measures. Setting one draws all of its pane.
+            if self._shown_titles.get(widget) != title:
+                self._shown_titles[widget] = title
                 widget.border_title = title
         self.tabs.current = self.pane
         self.tabs.paint()
 
+    def on_resize(self, event: events.Resize) -> None:
+        self._narrow = event.size.width < _WIDE
+        self._show_current()
+
     def _show_current(self) -> None:
+        if not self._narrow:
+            # All panes are there; a class that changes would have the whole screen laid out and sent again.
+            return
         for name, widget in zip(PANES, (self.examples, self.grid, self.head), strict=True):
             widget.set_class(name == self.pane, "-current")
 
     def _cursor_moved(self) -> None:
+        """The grid follows at once; the head's page when the cursor rests, so that a held key stays cheap."""
         self.grid.paint_cursor()
-        self.head.paint()
-        self.examples.paint()
-        self._titles()
-        self._want_codes(_REST_S)
+        self.tabs.paint()
+        self._rest(_REST_S)
 
-    def _want_codes(self, after: float) -> None:
+    def _rest(self, after: float) -> None:
         if self._rest_timer is not None:
             self._rest_timer.stop()
-        key = self.bench.codes_key()
-        if key is None or key in self.bench.codes:
-            return
-        self._rest_timer = self.set_timer(after, self._fetch_codes)
+        self._rest_timer = self.set_timer(after, self._rested)
 
-    def _fetch_codes(self) -> None:
+    def _rested(self) -> None:
+        """With its codes the page is drawn once; without an answer it is drawn all the same."""
+        self.grid.ranking.paint()
+        if self._want_codes():
+            self._rest_timer = self.set_timer(_PATIENCE_S, self._draw_page)
+        else:
+            self._draw_page()
+
+    def _draw_page(self) -> None:
+        self.head.paint()
+        self.examples.paint()
+
+    def _want_codes(self) -> bool:
+        """Asks for the codes of the head under the cursor; False where they are here or nobody has them."""
+        key = self.bench.codes_key()
+        if key is None or key in self.bench.codes or self.bench.link != "live":
+            return False
         self.run_worker(self.link.fetch_codes(), group="codes", exclusive=True, exit_on_error=True)
+        return True
 
     # ---- what can be done now
 

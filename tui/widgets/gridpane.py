@@ -96,7 +96,7 @@ class Scale(Painted):
         second = self.line()
         out = line if width - line.width > 42 else second
         for name, value in (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)):
-            out.add(f"  {name} " if out.width else f" {name} ", "dim").add(number(value, 4), "strong")
+            out.add(f"  {name} " if out.width else f" {name} ", "dim").add(fixed(value), "strong")
         if out is second:
             return [line.strip(), second.strip()]
         assert view.reference is not None
@@ -121,9 +121,14 @@ class Ranking(PaintedScroll):
         ]
 
     def _first(self, view: GridView, height: int) -> int:
-        """The place of the first line: the best head, or further down to keep the cursor in sight."""
+        """The place of the first line: as before, unless the cursor is out of sight."""
         rank = view.rank.get(self.bench.cursor, 1) - 1
-        self.first = max(0, min(rank - height + 2, len(view.order) - height))
+        last = max(0, len(view.order) - height)
+        if rank < height - 1:
+            self.first = 0
+        elif not self.first <= rank < self.first + height:
+            self.first = rank - height // 2
+        self.first = min(max(self.first, 0), last)
         return self.first
 
     def _row(self, view: GridView, place: int, width: int) -> Line:
@@ -173,10 +178,9 @@ class GridPane(Vertical):
         self.ranking.paint()
 
     def paint_cursor(self) -> None:
-        """What hangs on the cursor alone."""
+        """What hangs on the cursor alone and is drawn at once; the ranking follows when it rests."""
         self.heatmap.move_cursor()
         self.scale.paint()
-        self.ranking.paint()
 
     def on_resize(self, _event: events.Resize) -> None:
         self._share()

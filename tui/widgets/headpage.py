@@ -10,9 +10,8 @@ from engine.examples import Example
 from engine.measures import MEASURES, Measure, loudness, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
-from tui.model import Bench, Run
-from tui.text import clean
-from tui.view import GridView, places_of
+from tui.model import Run
+from tui.view import GridView, loudest, places_of
 from tui.widgets.examples import answer_words
 from tui.widgets.heat import KNOWN
 from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
@@ -70,9 +69,8 @@ class HeadPage(PaintedScroll):
         return lines
 
     def _standing(self, view: GridView, node: HeadScores) -> Line:
-        line = (
-            self.line().add(" rank ", "dim").add(str(view.rank[node.id]), "strong").add(f" of {len(view.order)}", "dim")
-        )
+        line = self.line().add(f" {node.id}", "strong").add("  rank ", "dim").add(str(view.rank[node.id]), "strong")
+        line.add(f" of {len(view.order)}", "dim")
         if node.id in view.circuit:
             line.add("  in the circuit", "second")
         if node.id in view.known:
@@ -152,10 +150,4 @@ def _kind(positive: int, count: int) -> int:
 
 
 def _largest(view: GridView, measure: Measure) -> float:
-    values = [value for node in view.nodes if (value := value_of(node, measure)) is not None]
-    return max(values, default=measure.floor) if measure.high_speaks else min(values, default=measure.floor)
-
-
-def title_words(bench: Bench) -> str:
-    """The pane's title."""
-    return f"Head {clean(str(bench.cursor))}" if bench.shape() is not None else "Head"
+    return loudest([value for node in view.nodes if (value := value_of(node, measure)) is not None], measure)

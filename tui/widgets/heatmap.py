@@ -55,7 +55,21 @@ class HeatMap(ScrollView, inherit_bindings=False):
         if view is not None and view is self._view and shape == self._shape:
             self.move_cursor()
             return
-        self._view, self._shape = view, shape
+        before, self._view = self._view, view
+        if (
+            before is not None
+            and view is not None
+            and before.nodes is view.nodes
+            and before.measure is view.measure
+            and before.final is view.final
+        ):
+            # Only the cut moved: the heads that went in or out are drawn, the rest is not sent.
+            for head in before.circuit ^ view.circuit:
+                for region in self._regions(head)[:1]:
+                    self.refresh(region)
+            self.move_cursor()
+            return
+        self._shape = shape
         self._fit()
         self._drawn_cursor = self.bench.cursor
         self._show_cursor()

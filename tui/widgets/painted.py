@@ -85,7 +85,7 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
     def paint(self) -> None:
         """Draws again; lines that are out of sight or unchanged are not sent."""
         before, self._strips = self._strips, self.lines(self.room)
-        self.virtual_size = Size(self.room.width, len(self._strips))
+        self._grow()
         top = self.scroll_offset.y
         bottom = top + self.size.height
         for region in changed_regions(before[top:bottom], self._strips[top:bottom], self.size):
@@ -107,7 +107,17 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
 
     def _fresh(self) -> None:
         self._strips = self.lines(self.room)
-        self.virtual_size = Size(self.room.width, len(self._strips))
+        self._grow()
+
+    def _grow(self) -> None:
+        """Tells the scroll bar how many lines there are.
+
+        Setting virtual_size would lay the whole screen out again and send all of it: 40 kB for one more line.
+        """
+        size = Size(self.room.width, len(self._strips))
+        if size != self.virtual_size:
+            self.set_reactive(Widget.virtual_size, size)
+            self._scroll_update(size)
 
 
 def changed_regions(before: list[Strip], after: list[Strip], size: Size) -> list[Region]:

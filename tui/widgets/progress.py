@@ -40,7 +40,8 @@ class Progress(Painted):
         elif self.bench.link == "live":
             first.add("No run yet: r runs the probe.", "dim")
         text, ink = message(self.bench)
-        words = [self.line().add(" ").add(row, ink) for row in wrapped(text, size.width - 2, 2)]
+        rows = wrapped(text, size.width - 2, 2 if ink == "bad" else 1)
+        words = [self.line().add(" ").add(row, ink) for row in rows]
         # What went wrong is worth more than the losses.
         lines = [first, *words] if len(words) > 1 else [first, second, *words]
         return [line.strip() for line in lines]
@@ -147,7 +148,7 @@ def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
 
 
 def seconds_words(seconds: float) -> str:
-    return f"{number(round(seconds, 1 if seconds >= 1 else 2), 4)} s"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s".removeprefix("0")
 
 
 def in_words(said: Failure | Notice) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from engine.errors import Failure
 from sessions.errors import HostError, NoSuchRecord, Refusal, StoreTooNew
 from sessions.log import RunEnded
@@ -74,7 +76,7 @@ async def test_a_run_is_watched_from_the_queue_to_its_end(recorded: Any, open_sc
         await until(lambda: "✓ done" in text_of(app))
         text = text_of(app)
         assert "provisional" not in text
-        assert "AUC 1  precision 1  recall 1" in text
+        assert "AUC 1.00  precision 1.00  recall 1.00" in text
         assert "3 of 3 seeds" in text
         assert "only +" in text
 
@@ -244,3 +246,28 @@ async def test_a_grid_of_80_layers_by_64_heads_scrolls_with_the_cursor(
             assert "63" in labels
             await pilot.press("T")
             await until(lambda: app.bench.view().cut == 512 + 51)
+
+
+async def test_a_crash_leaves_a_trace_in_the_log_and_no_locals_on_the_terminal(
+    recorded: Any, tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    from tui.workbench import HeadcodeApp
+
+    monkeypatch.setenv("HEADCODE_HOME", str(tmp_path))
+    host = recorded.host()
+    app = HeadcodeApp(host.connect, model="toy", task="ioi", depth="full")
+
+    def crash() -> None:
+        secret = "hf_token"  # noqa: F841  # what a trace with locals would show
+        raise RuntimeError("a widget of ours broke")
+
+    with pytest.raises(RuntimeError):  # noqa: PT012  # the crash comes out of the block's end
+        async with app.run_test(size=WIDE) as pilot:
+            app.call_later(crash)
+            await pilot.pause()
+    assert app.return_code == 1
+    log = (tmp_path / "state" / "logs" / "screen.log").read_text()
+    assert "a widget of ours broke" in log
+    assert "hf_token\n" not in log
+    said = capsys.readouterr().err
+    assert "hf_token" not in said

@@ -1,0 +1,151 @@
+"""The bench alone: folding the log, ranking, cutting, moving; and how lines are fitted."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+from rich.segment import Segment
+from textual.strip import Strip
+
+from engine.measures import MEASURES
+from tui.model import ALL_PARTS, Bench
+from tui.thin import ThinUpdate
+from tui.view import look
+from tui.widgets.ink import fit, fit_end, fixed, number, rail, spark, wrapped
+from tui.widgets.painted import changed_regions
+from tui.widgets.progress import mean_losses, seconds_words
+
+
+def folded(recorded: Any, **more: Any) -> Bench:
+    host = recorded.host()
+    host.add(*recorded.events(**more))
+    bench = Bench(model="toy", task="ioi")
+    bench.session_id = "s-1"
+    assert bench.fold(host.entries) <= ALL_PARTS
+    return bench
+
+
+def test_entries_seen_before_change_nothing(recorded: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    bench = Bench(model="toy", task="ioi")
+    bench.session_id = "s-1"
+    bench.fold(host.entries)
+    steps = len(bench.shown.picture.steps)  # type: ignore[union-attr]
+    assert bench.fold(host.entries) == frozenset()
+    assert bench.fold(host.entries[-3:]) == frozenset()
+    assert len(bench.shown.picture.steps) == steps  # type: ignore[union-attr]
+
+
+def test_the_cursor_waits_on_the_best_head_until_it_is_moved(recorded: Any) -> None:
+    bench = folded(recorded, until="train")
+    assert bench.view() is not None
+    assert bench.cursor == bench.view().order[0]  # type: ignore[union-attr]
+    bench.put_cursor(0, 0)
+    host = recorded.host()
+    host.add(*recorded.events())
+    bench.last_seq = 1 + len(recorded.events(until="train"))
+    bench.fold(host.entries)
+    assert bench.cursor == (0, 0)
+
+
+def test_cutting_changes_precision_and_recall_and_not_the_auc(recorded: Any) -> None:
+    bench = folded(recorded)
+    first = bench.view()
+    assert first is not None
+    assert (first.cut, first.agreement.precision, first.agreement.recall) == (5, 1.0, 1.0)  # type: ignore[union-attr]
+    bench.move_cut(1)
+    bench.move_cut(1)
+    more = bench.view()
+    assert more is not None
+    assert more.agreement.precision == pytest.approx(5 / 7)  # type: ignore[union-attr]
+    assert more.agreement.auc == first.agreement.auc  # type: ignore[union-attr]
+    for _ in range(20):
+        bench.move_cut(-1)
+    assert bench.view().cut == 1  # type: ignore[union-attr]
+
+
+def test_every_measure_can_be_looked_at(recorded: Any) -> None:
+    bench = folded(recorded)
+    for measure in MEASURES:
+        view = bench.view()
+        assert view is not None
+        assert view.measure is measure
+        assert sorted(view.rank.values()) == list(range(1, 49))
+        assert all(loud is None or 0 <= loud <= 1 for loud in view.loud.values())
+        bench.cycle_measure(1)
+    assert bench.measure is MEASURES[0]
+    bench.cycle_measure(-1)
+    assert bench.measure is MEASURES[-1]
+
+
+def test_a_third_of_a_code_is_not_drawn_as_the_loudest(recorded: Any) -> None:
+    nodes = recorded.nodes(2, 3, progress=0.01, known=[(0, 0)])
+    view = look(nodes, measure=MEASURES[0], cut=None, reference=None, final=True)
+    assert max(loud for loud in view.loud.values() if loud is not None) < 0.2
+
+
+def test_walking_the_ranking_stops_at_its_ends(recorded: Any) -> None:
+    bench = folded(recorded)
+    order = bench.view().order  # type: ignore[union-attr]
+    bench.put_cursor(*order[0])
+    assert not bench.walk_ranking(-1)
+    assert bench.walk_ranking(1)
+    assert bench.cursor == order[1]
+    bench.put_cursor(*order[-1])
+    assert not bench.walk_ranking(1)
+
+
+@given(st.text(max_size=60), st.integers(0, 40))
+def test_fitted_text_never_exceeds_its_room(text: str, width: int) -> None:
+    assert cell_len(fit(text, width)) <= width
+    assert cell_len(fit_end(text, width)) <= width
+
+
+@given(st.text(max_size=80), st.integers(2, 30), st.integers(1, 4))
+def test_wrapped_text_keeps_to_its_lines(text: str, width: int, most: int) -> None:
+    lines = wrapped(text, width, most)
+    assert len(lines) <= most
+    assert all(cell_len(line) <= width for line in lines)
+
+
+def test_the_end_of_a_prompt_is_what_stays() -> None:
+    assert fit_end("When Mary and John went to the shop", 12) == "…to the shop"
+    assert fit("When Mary", 6) == "When …"
+
+
+@pytest.mark.parametrize(("value", "shown"), [
+    (7.0, "7"), (0.25, ".250"), (6.3333, "6.33"), (-0.02, "-.020"), (None, "–"), (123456.0, "123456"),
+])  # fmt: skip
+def test_numbers_are_short(value: float | None, shown: str) -> None:
+    assert number(value) == shown
+    assert fixed(0.125, 3) == ".125"
+    assert fixed(2.0) == "2.00"
+    assert seconds_words(0.45) == ".45 s"
+
+
+def test_losses_that_are_not_finite_are_left_out_of_the_curve(recorded: Any) -> None:
+    import msgspec
+
+    bench = folded(recorded, until="train")
+    steps = bench.shown.picture.steps  # type: ignore[union-attr]
+    broken = msgspec.structs.replace(steps[3], reconstruction=(None, float("nan"), float("inf")))
+    assert len(mean_losses([*steps[:3], broken])) == 3
+    assert spark([1.0, 1.0], 5) == "▁▁"
+    assert spark([0.0, 1.0], 5) == "▁█"
+    assert spark([], 5) == ""
+    assert rail(0.5, 4) == ("━━", "──")
+
+
+def test_only_the_cells_that_changed_are_sent() -> None:
+    from textual.geometry import Region, Size
+
+    old = [Strip([Segment("same "), Segment("old"), Segment(" same")])]
+    new = [Strip([Segment("same "), Segment("new"), Segment(" same")])]
+    assert changed_regions(old, new, Size(20, 5)) == [Region(5, 0, 3, 1)]
+    assert changed_regions(new, new, Size(20, 5)) == []
+    update = ThinUpdate([{0: new[0]}], [(0, 5, 8)], [[13]])
+    assert update.render_segments(Console()) == "\x1b[1;6Hnew"

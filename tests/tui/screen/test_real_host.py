@@ -1,0 +1,79 @@
+"""The screen on a real host process with a worker that follows a script."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from engine.places import Places, find_places
+from sessions.client import HostClient, stop_host
+from tui.workbench import HeadcodeApp
+
+HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
+Wait = Callable[[Pilot[None], Callable[[], object]], Awaitable[None]]
+
+
+@pytest.fixture
+async def places() -> AsyncIterator[Places]:
+    # Short: a socket's path has about 100 characters.
+    home = tempfile.mkdtemp(prefix="hc-")
+    found = find_places({"HEADCODE_HOME": home})
+    yield found
+    await stop_host(found)
+    shutil.rmtree(home)
+
+
+async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        await pilot.pause(0.01)
+    assert holds()
+
+
+async def test_first_run_codes_stop_and_a_killed_host(places: Places, text_of: Any) -> None:
+    clients: list[HostClient] = []
+
+    async def connect() -> HostClient:
+        clients.append(await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)]))
+        return clients[-1]
+
+    app = HeadcodeApp(connect, model="toy", task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.state == "done")
+        await wait(pilot, lambda: "code    +    -" in text_of(app))
+        text = text_of(app)
+        for words in ("first light", "scripted 2x3 · cpu", "✓ done", "saved "):
+            assert words in text
+        assert {len(codes.codes) for codes in app.bench.codes.values()} == {20}  # type: ignore[union-attr]
+
+        await pilot.press("r")
+        await wait(pilot, lambda: len(app.bench.runs) == 2 and app.bench.runs[1].state == "done")
+
+        seq = app.bench.last_seq
+        os.kill(clients[-1].welcome.pid, signal.SIGKILL)
+        await wait(pilot, lambda: app.bench.link == "lost")
+        await wait(pilot, lambda: app.bench.link == "live")
+        await pilot.press("r")
+        await wait(pilot, lambda: len(app.bench.runs) == 3 and app.bench.runs[2].state == "done")
+        assert app.bench.last_seq > seq
+        assert [run.number for run in app.bench.runs] == [1, 2, 3]
+
+
+async def test_x_stops_a_run_of_the_real_host(places: Places, text_of: Any) -> None:
+    async def connect() -> HostClient:
+        return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
+
+    app = HeadcodeApp(connect, model="wait", task="ioi", depth="full")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.picture.steps)
+        await pilot.press("x")
+        await wait(pilot, lambda: not app.bench.shown.active)  # type: ignore[union-attr]
+        await wait(pilot, lambda: "stopped, what was done is kept" in text_of(app))
