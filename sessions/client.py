@@ -257,7 +257,7 @@ class _Feed:
 async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
     """Ends the host of this store, also one of another version or one that hangs.
 
-    Returns its process id; None where there was none.
+    Returns its process id; None where there was none. Raises HostError where even that does not help.
     """
     pid = holder(places)
     if pid is None:
@@ -269,13 +269,20 @@ async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
     except (HostError, Refusal):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
+    if not await _released(places, pid, deadline):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        if not await _released(places, pid, time.monotonic() + 5):
+            raise HostError(f"The host (PID {pid}) cannot be ended.", hint="It may hang in the disk: see dmesg.")
+    return pid
+
+
+async def _released(places: Places, pid: int, deadline: float) -> bool:
     while holder(places) == pid:
         if time.monotonic() > deadline:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            break
+            return False
         await asyncio.sleep(0.02)
-    return pid
+    return True
 
 
 def _wanted(answer: object, want: type[T]) -> T:

@@ -31,7 +31,7 @@ _MOST_WAITING = 32 << 20
 """Bytes of events not yet committed before the worker is made to wait."""
 _PATIENCE_S = 10.0
 """Seconds a worker gets to stop a run that cannot be recorded; then it is ended."""
-_RETRY_S = 2.0
+RETRY_S = 2.0
 """Seconds between attempts to record the end of a run that a full disk kept out of the log."""
 
 
@@ -226,7 +226,7 @@ class Runs:
 
     async def _end_later(self, ending: Draft) -> None:
         while True:
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RETRY_S)
             try:
                 await self._ledger.append(ending)
             except HeadcodeError:

@@ -52,6 +52,10 @@ class Store:
             if header is None:
                 store._create()
                 header = examine(path)
+        except FileExistsError as error:
+            raise StoreError(
+                f"The store {path} cannot be made: {path.parent} is not a folder.", hint="Move that file away."
+            ) from error
         except OSError as error:
             raise StoreError(
                 f"The store {path} cannot be used: {error.strerror}.", hint="HEADCODE_HOME sets another place."
@@ -81,8 +85,9 @@ class Store:
             self._undo(con)
             if is_fatal(error):
                 self._reopen()
-                raise StoreUncertain(f"The store {self.path} had to be opened again: {error}") from error
-            explain(self.path, error)
+                meant = explain(self.path, error)
+                raise StoreUncertain(meant.message, hint=meant.hint) from error
+            raise explain(self.path, error) from error
         except BaseException:
             self._undo(con)
             raise
@@ -95,7 +100,7 @@ class Store:
         except duckdb.Error as error:
             if is_fatal(error):
                 self._reopen()
-            explain(self.path, error)
+            raise explain(self.path, error) from error
 
     def one(self, sql: str, parameters: dict[str, object] | None = None) -> Row | None:
         """The first row, or None. Reads the whole result: an unfinished one would block the connection."""
@@ -131,7 +136,7 @@ class Store:
         try:
             self._con = duckdb.connect(str(self.path), config=dict(self._config))
         except duckdb.Error as error:
-            explain(self.path, error, header)
+            raise explain(self.path, error, header) from error
 
     def _reopen(self) -> None:
         self.close()

@@ -4,7 +4,6 @@ import os
 import re
 import struct
 from pathlib import Path
-from typing import NoReturn
 
 import duckdb
 
@@ -72,42 +71,42 @@ def examine(path: Path) -> Header | None:
     return header
 
 
-def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> NoReturn:
-    """Raises what DuckDB's error means to a person."""
+def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> StoreError:
+    """What DuckDB's error means to a person; to be raised from it."""
     text = str(error)
     wal = f"{path.name}.wal"
     if "Conflicting lock" in text:
         holder = _HOLDER.search(text)
         who = f"{Path(holder['program']).name} (PID {holder['pid']})" if holder else "another program"
-        raise StoreError(
+        return StoreError(
             f"The store {path} is open in {who}.",
             hint="Close it there; if that is a Headcode host: headcode host stop.",
-        ) from error
+        )
     if is_full(error):
-        raise StoreError(
+        return StoreError(
             f"The disk that holds {path} is full.", hint="Free some space and try again; nothing recorded is lost."
-        ) from error
+        )
     if header is not None and header.storage > READABLE_STORAGE:
-        raise StoreTooNew(
+        return StoreTooNew(
             f"{path} was written by DuckDB {header.writer or 'of a later version'} (storage {header.storage}); "
             f"this is DuckDB {duckdb.__version__}.",
             hint="Upgrade Headcode, or set HEADCODE_HOME to use another store.",
-        ) from error
+        )
     if "replaying WAL" in text or "WAL does not match" in text:
-        raise StoreDamaged(
+        return StoreDamaged(
             f"The store's journal {path.with_name(wal)} is damaged: {_brief(text)}",
             hint=f"Keep copies of both, then move {wal} away: what it held is lost, the rest is not.",
-        ) from error
+        )
     if "Could not read enough bytes" in text:
-        raise StoreDamaged(f"{path} is cut short ({path.stat().st_size} bytes): {_brief(text)}", hint=_MOVE) from error
+        return StoreDamaged(f"{path} is cut short ({path.stat().st_size} bytes): {_brief(text)}", hint=_MOVE)
     if "checksum" in text or "Corrupt" in text:
-        raise StoreDamaged(
+        return StoreDamaged(
             f"{path} is damaged: {_brief(text)}",
             hint="Keep it: whole tables can still be read. " + _MOVE,
-        ) from error
+        )
     if "Permission denied" in text or "read-only" in text.lower():
-        raise _read_only(path) from error
-    raise StoreError(f"The store {path} does not work: {_brief(text)}", hint="See: headcode host log") from error
+        return _read_only(path)
+    return StoreError(f"The store {path} does not work: {_brief(text)}", hint="See: headcode host log")
 
 
 def is_full(error: duckdb.Error) -> bool:

@@ -3,7 +3,9 @@
 import asyncio
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
@@ -122,10 +124,13 @@ async def until(true: Callable[[], bool], *, within_s: float = 20) -> None:
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    lab = Lab(tmp_path / "home")
+async def lab() -> AsyncIterator[Lab]:
+    # tmp_path is too long for a socket under xdist, and Headcode would fall back to a folder all tests share.
+    home = Path(tempfile.mkdtemp(prefix="hc-"))
+    lab = Lab(home)
     yield lab
     await lab.close()
+    shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")

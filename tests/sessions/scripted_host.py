@@ -1,13 +1,14 @@
-"""The real host with the scripted worker."""
+"""The real host with the scripted worker, and with what the environment says changed."""
 
 import os
 import sys
 from pathlib import Path
 
-from sessions import server
+from sessions import runs, server
 from sessions.host import main
 
 if __name__ == "__main__":
     server.STALL_S = float(os.environ.get("TEST_STALL_S", server.STALL_S))
+    runs.RETRY_S = float(os.environ.get("TEST_RETRY_S", runs.RETRY_S))
     worker = str(Path(__file__).with_name("scripted_worker.py"))
     sys.exit(main(worker_command=[sys.executable, "-P", worker]))

@@ -4,12 +4,13 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import msgspec
@@ -29,11 +30,12 @@ from sessions.errors import (
     StoreError,
     WrongProtocol,
 )
-from sessions.log import RunEnded
+from sessions.log import LogEntry, RunEnded
 from sessions.runtime import holder, make_private
 from sessions.wire import (
     PROTOCOL,
     Ask,
+    CancelRun,
     Done,
     FromHost,
     GetStatus,
@@ -190,9 +192,8 @@ async def test_a_folder_of_somebody_else_is_refused(lab) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 async def test_another_user_is_refused_even_with_the_folder_open(lab) -> None:
     client = await lab.connect()
-    for folder in (lab.places.runtime, *lab.places.runtime.parents):
-        if folder.stat().st_uid == 0 and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+    for folder in (lab.places.runtime, lab.places.runtime.parent):
+        folder.chmod(0o755)
     lab.places.socket.chmod(0o666)
     code = (
         "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
@@ -347,6 +348,49 @@ async def test_a_client_that_does_not_read_is_cut_off_and_disturbs_nobody(
     log = lab.places.logs / "host.log"
     await until(lambda: "cut off a client that leaves" in log.read_text())
     assert (await lab.status(client)).clients == 1
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes another process's limits")
+async def test_a_disk_that_fills_up_fails_the_run(lab) -> None:
+    client = await lab.connect()
+    limit_files(client.welcome.pid, 3 << 20)
+    run = await lab.queue(client, "large:200")
+    entries, end = await lab.finish(client, run)
+    assert end.state == "failed"
+    assert "disk that holds" in end.failure.message
+    assert 8 < len(entries) < 200
+    _, end = await lab.finish(client, await lab.queue(client))  # a small one still fits
+    assert end.state == "done"
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes another process's limits")
+async def test_on_a_full_disk_the_host_reads_on_and_catches_up(lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_RETRY_S", "0.05")
+    client = await lab.connect()
+    run = await lab.queue(client, "wait")
+    heard: list[LogEntry] = []
+    with pytest.raises(Refusal, match="disk that holds") as found:  # noqa: PT012
+        async with asyncio.timeout(30), aclosing(client.follow(run.session_id)) as batches:
+            async for batch in batches:
+                heard += batch
+                if len(heard) > 10:  # the run now waits
+                    limit_files(client.welcome.pid, 4096)
+                    await client.ask(CancelRun(run=run.run_id), Done)
+    assert found.value.family == "store"
+    detail = await lab.detail(client, run.session_id)
+    assert (detail.runs[0].state, detail.last_seq) == ("running", heard[-1].seq)
+    with pytest.raises(Refusal, match="disk that holds"):
+        await lab.session(client)
+    limit_files(client.welcome.pid, resource.RLIM_INFINITY)
+    entries, end = await lab.finish(client, run)
+    assert entries[: len(heard)] == heard
+    assert end.state == "stopped"
+    assert (await lab.session(client)).n_runs == 0
+
+
+def limit_files(pid: int, n_bytes: int) -> None:
+    """To every file of that process, this is where the disk ends."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (n_bytes, resource.RLIM_INFINITY))
 
 
 async def test_a_foreground_host_ends_with_its_command(lab, alive, until) -> None:
