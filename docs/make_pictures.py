@@ -1,0 +1,60 @@
+"""Draws the README's pictures from the real program: real host, real worker, the bundled model.
+
+    .venv/bin/python docs/make_pictures.py
+"""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+WAIT_S = 120
+
+
+async def draw() -> None:
+    from sessions.client import HostClient
+
+    from engine.places import find_places
+    from tui.workbench import HeadcodeApp
+
+    async def connect() -> HostClient:
+        return await HostClient.connect(find_places())
+
+    app = HeadcodeApp(connect, session=None, model="toy", task="ioi")  # type: ignore[arg-type]
+    async with app.run_test(size=(160, 48)) as pilot:
+        begun = time.monotonic()
+        while app.bench.shown is None or app.bench.shown.picture.finished is None:
+            if time.monotonic() - begun > WAIT_S:
+                raise SystemExit(f"No grid after {WAIT_S} s; headcode host log says why.")
+            await pilot.pause(0.2)
+        await pilot.pause(1)
+        save(app.export_screenshot(title="headcode", simplify=True), "screen.svg")
+        await pilot.press("m")
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause(1)
+        save(app.export_screenshot(title="headcode", simplify=True), "screen-80x24.svg")
+
+
+def save(svg: str, name: str) -> None:
+    """The picture without what differs from drawing to drawing, and with a font that every viewer has."""
+    svg = re.sub(r"terminal-\d+", "terminal", svg)
+    svg = re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
+    (FOLDER / name).write_text(svg.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="hc") as home:
+        os.environ["HEADCODE_HOME"] = home
+        try:
+            asyncio.run(draw())
+        finally:
+            subprocess.run([Path(sys.executable).with_name("headcode"), "host", "stop"], check=False)
+
+
+if __name__ == "__main__":
+    main()
