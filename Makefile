@@ -15,14 +15,14 @@ test: $(DEV_STAMP) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q --durations=10
 
 lint: $(DEV_STAMP)
-	$(BIN)/ruff check $(PACKAGES) tests
-	$(BIN)/ruff format --check $(PACKAGES) tests
+	$(BIN)/ruff check $(PACKAGES) tests docs
+	$(BIN)/ruff format --check $(PACKAGES) tests docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(DEV_STAMP)
-	$(BIN)/ruff check --fix $(PACKAGES) tests
-	$(BIN)/ruff format $(PACKAGES) tests
+	$(BIN)/ruff check --fix $(PACKAGES) tests docs
+	$(BIN)/ruff format $(PACKAGES) tests docs
 
 bench: $(DEV_STAMP)
 	$(BIN)/python tests/benchmarks/first_light.py

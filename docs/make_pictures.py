@@ -1,6 +1,6 @@
 """Draws the README's pictures from the real program: real host, real worker, the bundled model.
 
-    .venv/bin/python docs/make_pictures.py
+.venv/bin/python docs/make_pictures.py
 """
 
 import asyncio
@@ -17,9 +17,8 @@ WAIT_S = 120
 
 
 async def draw() -> None:
-    from sessions.client import HostClient
-
     from engine.places import find_places
+    from sessions.client import HostClient
     from tui.workbench import HeadcodeApp
 
     async def connect() -> HostClient:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 
 _WORTH_SHARING = 4e8
-"""Floating-point operations between two waits for each other. Below it one thread is quicker even on an idle machine,
-and on a busy one threads that wait for a descheduled sibling are slower by tens of times (docs/lab.md: 27 s for 1 s)."""
+"""Floating-point operations between two waits for each other. Below it one thread is quicker even on an idle machine;
+on a busy one, threads that wait for a descheduled sibling are tens of times slower (docs/lab.md: 27 s for 1 s)."""
 
 
 @contextmanager

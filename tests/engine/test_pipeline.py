@@ -44,7 +44,7 @@ def model(shelf: Shelf, tmp_path: Path) -> Model:
 
 
 @pytest.fixture
-def probe(shelf: Shelf, model: Model, tmp_path: Path, recorder: Any) -> Callable[..., Any]:
+def probe(shelf: Shelf, tmp_path: Path, recorder: Any) -> Callable[..., Any]:
     def run(config: ProbeConfig = QUICK, **order: Any) -> Any:
         stop = order.pop("stop", lambda _: False)
         monitor = order.pop("monitor", None) or recorder(stop)
@@ -129,7 +129,13 @@ def test_a_mean_before_w_o_is_a_mean_after_it(model: Model, recorder: Any) -> No
     ids, _ = model.encode(text)
     with torch.inference_mode():
         model.bridge.run_with_hooks(
-            torch.tensor([ids]), fwd_hooks=[("blocks.1.attn.hook_z", lambda z, hook: kept.append(z.clone()))]
+            torch.tensor([ids]),
+            fwd_hooks=[
+                (
+                    "blocks.1.attn.hook_z",
+                    lambda z, hook: kept.append(z.clone()),  # noqa: ARG005  # passed by name
+                )
+            ],
         )
     by_hand = (kept[0][0, :, 3] @ model.output_weights[1, 3]).mean(dim=0)
     reading = read_examples(model, [example], QUICK, recorder(), None)

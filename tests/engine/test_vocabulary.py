@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.catalog import bundled_folder, check_folder, find_model, model_identity
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
-from engine.examples import Example, answer_text, check_set, content_hash, read_jsonl, write_jsonl
+from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
 from engine.measures import MEASURES
 from engine.places import find_places
 from engine.ranking import auc, circuit_by_softmax, ranked
@@ -38,7 +38,7 @@ def head(layer: int, number: int, unique: float, share: float = 0.0, q: float | 
 )
 def test_a_bad_line_is_named(bad: str, word: str) -> None:
     text = "\n".join([GOOD] * 6 + [bad])
-    with pytest.raises(ExampleError, match="f.jsonl, line 7") as caught:
+    with pytest.raises(ExampleError, match=r"f\.jsonl, line 7") as caught:
         read_jsonl(text, source="f.jsonl")
     assert word in caught.value.message
     assert caught.value.hint
