@@ -22,7 +22,7 @@ from engine.places import Places, find_places
 from sessions.errors import HostError, HostRunning, StoreError
 from sessions.logs import SizedLog, start_logging, worker_log
 from sessions.rows import HostStatus, SessionDetail
-from sessions.runtime import FileLock, bind, holder, lock_file, make_private
+from sessions.runtime import FileLock, Started, bind, holder, lock_file, make_private
 from sessions.settings import HostSettings, read_settings
 from sessions.version import version
 from sessions.wire import (
@@ -57,15 +57,6 @@ log = logging.getLogger("headcode.host")
 
 _LOCK_WAIT_S = 8.0
 """How long a host that is just leaving is waited for."""
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host says to whoever started it, once, over the pipe it was given."""
-
-    pid: int
-    already: bool = False
-    """Another host serves this store already, and this one leaves."""
-    failure: Failure | None = None
 
 
 class HeadcodeHost:

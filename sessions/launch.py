@@ -10,20 +10,11 @@ from typing import IO
 
 import msgspec
 
-from engine.errors import Failure
 from engine.places import Places
 from sessions.errors import HostError, error_from
-from sessions.runtime import FileLock, start_file
+from sessions.runtime import FileLock, Started, start_file
 
 HOST = (sys.executable, "-P", "-m", "sessions.host")
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What the host says when it answers, or cannot. Same shape as sessions.host.Started."""
-
-    pid: int
-    already: bool = False
-    failure: Failure | None = None
 
 
 class StartLock:

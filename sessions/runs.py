@@ -159,8 +159,8 @@ class Runs:
             failure = error.as_failure()
         if run.write_error is not None:
             failure = run.write_error.as_failure()
-        await self._end(run, failure)
         await asyncio.to_thread(remove_spool, run.spool)
+        await self._end(run, failure)
 
     async def _heard(self, run: _Run, event: EngineEvent) -> None:
         """Hands an event to the ledger; the worker is read on without waiting for the commit."""

@@ -7,8 +7,20 @@ import stat
 import struct
 from pathlib import Path
 
+import msgspec
+
+from engine.errors import Failure
 from engine.places import Places
 from sessions.errors import HostError
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host says to whoever started it, once, over the pipe it was given."""
+
+    pid: int
+    already: bool = False
+    """Another host serves this store already, and this one leaves."""
+    failure: Failure | None = None
 
 
 def make_private(folder: Path) -> None:

@@ -33,7 +33,7 @@ MIGRATIONS: tuple[Migration, ...] = (
                 run_id VARCHAR,
                 kind VARCHAR NOT NULL,
                 version SMALLINT NOT NULL,
-                payload JSON NOT NULL,
+                payload JSON USING COMPRESSION zstd NOT NULL,
                 PRIMARY KEY (session_id, seq))""",
             """CREATE TABLE example_set (
                 session_id VARCHAR NOT NULL,

@@ -118,3 +118,25 @@ def test_neither_client_nor_host_needs_the_engines_libraries(module: str) -> Non
     code = f"import sys, {module}; print(sorted({{'torch', 'duckdb', 'numpy', 'textual', 'typer'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the end of its input ends a worker")
+async def test_a_leashed_process_ends_with_its_parent_whatever_it_does(alive, until) -> None:
+    parent = (
+        "import os, subprocess, sys, sessions.supervisor as s\n"
+        "deaf = [sys.executable, '-c', 'while True: pass']\n"
+        "leash = [sys.executable, '-I', '-S', str(s._LEASH), str(os.getpid()), *deaf]\n"
+        "child = subprocess.Popen(leash, start_new_session=True)\n"
+        "print(child.pid, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", parent, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    child = int(await process.stdout.readline())
+    score = Path(f"/proc/{child}/oom_score_adj")
+    await until(lambda: score.read_text() == "500\n")
+    process.kill()
+    await process.wait()
+    await until(lambda: not alive(child))
+    process._transport.close()

@@ -116,7 +116,7 @@ async def test_codes_are_asked_by_head(lab, script) -> None:
         await client.ask(GetCodes(run=run.run_id, layer=0, head=0, seed=5), Codes)
 
 
-async def test_the_spool_is_emptied_and_the_sae_kept_by_content(lab, until) -> None:
+async def test_the_spool_is_emptied_and_the_sae_kept_by_content(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client)
     entries, _ = await lab.finish(client, run)
@@ -124,7 +124,7 @@ async def test_the_spool_is_emptied_and_the_sae_kept_by_content(lab, until) -> N
     (file,) = (lab.places.data / "sae").iterdir()
     assert file.name == f"{kept.sha256}.safetensors"
     assert file.stat().st_size == kept.n_bytes
-    await until(lambda: not (lab.places.spool / run.run_id).exists())
+    assert not (lab.places.spool / run.run_id).exists()
 
 
 @pytest.mark.parametrize(
