@@ -63,11 +63,13 @@ class HeadcodeApp(App[None]):
         return DEFAULT_INKS
 
     def get_default_screen(self) -> Screen[None]:
-        self._workbench = Workbench(self.bench, self.link, self.depth, clock=self._clock)
+        self._workbench = Workbench(self.bench, self.link, self.depth, clock=self._clock, size=self.size)
         return self._workbench
 
     def on_mount(self) -> None:
         self._catch_signals()
+        # The shell has drawn over everything meanwhile.
+        self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())
         # After the first frame: connecting may start a host, and nobody should wait for a picture meanwhile.
         self.call_after_refresh(self._start_link)
 

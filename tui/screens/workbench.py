@@ -7,6 +7,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.geometry import Size
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.timer import Timer
@@ -22,7 +23,7 @@ from tui.widgets.examples import Examples
 from tui.widgets.gridpane import GridPane
 from tui.widgets.headpage import HeadPage
 from tui.widgets.heatmap import HeatMap
-from tui.widgets.ink import wrapped
+from tui.widgets.ink import INKS, wrapped
 from tui.widgets.keyline import KeyLine
 from tui.widgets.progress import Clock, Progress
 from tui.widgets.topline import Tabs, TopLine
@@ -50,6 +51,8 @@ def bindings() -> list[BindingType]:
 class Workbench(Screen[None]):
     """Draws the bench and turns keys into changes of it."""
 
+    # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
+    COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = bindings()
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
@@ -58,8 +61,10 @@ class Workbench(Screen[None]):
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     ALLOW_SELECT = False
 
-    def __init__(self, bench: Bench, link: Link, depth: Depth, *, clock: Clock = time.time) -> None:
-        super().__init__()
+    def __init__(self, bench: Bench, link: Link, depth: Depth, *, clock: Clock = time.time, size: Size) -> None:
+        # Known from the start, so that the first frame is the right one and is not drawn twice.
+        shapes = ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS))
+        super().__init__(classes=" ".join(max(entry for entry in table if entry[0] <= n)[1] for n, table in shapes))
         self._compositor = ThinCompositor()
         self.bench = bench
         self.link = link
@@ -69,7 +74,7 @@ class Workbench(Screen[None]):
         self._rest_timer: Timer | None = None
         self._pulse: Timer | None = None
         self._drawn_at = 0.0
-        self._narrow = False
+        self._narrow = size.width < _WIDE
         self._seen_active: str | None = None
         self._shown_titles: dict[Widget, str] = {}
         self.top = TopLine(bench)

@@ -189,10 +189,7 @@ class GridPane(Vertical):
         room = self.size.height - 6
         if room <= 0 or not self.size.width:
             return
-        rows = self.heatmap.rows_wanted(room)
-        if self.bench.shape() is not None and room - rows < _RANKING_LEAST:
-            rows = room
-        self.heatmap.styles.height = rows
+        self.heatmap.styles.height = self.heatmap.rows_wanted(room, _RANKING_LEAST)
 
 
 def title_words(bench: Bench) -> str:

@@ -13,13 +13,11 @@ from tui.model import Bench
 from tui.themes import Depth
 from tui.view import GridView, places_of
 from tui.widgets.heat import PLAIN, CellSize, Mark, Palette, cell_rows, cell_size, level_of, palette, value_text
-from tui.widgets.ink import INKS
 
 
 class HeatMap(ScrollView, inherit_bindings=False):
     """Draws the bench's view. The first row and the first columns stay in sight when the rest scrolls."""
 
-    COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012  # Textual declares it so
     ALLOW_SELECT = False
 
     class Pointed(Message):
@@ -41,13 +39,17 @@ class HeatMap(ScrollView, inherit_bindings=False):
 
     # ---- what to draw
 
-    def rows_wanted(self, room: int) -> int:
-        """Rows the whole grid would like to have, at most `room`."""
+    def rows_wanted(self, room: int, beside: int) -> int:
+        """Rows for the whole grid with the tallest cells that leave `beside` rows free; else all there are."""
         shape = self.bench.shape()
         if shape is None:
             return min(room, 12)
         size = cell_size(self.size.width - self._label_width(shape), room - 1, *shape)
-        return min(room, 1 + shape[0] * size.height)
+        for height in range(size.height, 0, -1):
+            rows = 1 + shape[0] * height
+            if room - rows >= beside:
+                return rows
+        return room
 
     def paint(self) -> None:
         """Takes in a new view, measure or cut."""
@@ -242,7 +244,7 @@ class HeatMap(ScrollView, inherit_bindings=False):
         self.refresh()
 
     def _ink(self, name: str) -> Style:
-        return self.get_component_rich_style(f"ink--{name}", partial=True)
+        return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
 
 
 def _squeeze(labels: list[Segment], width: int) -> list[Segment]:

@@ -10,15 +10,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.model import Bench
-from tui.widgets.ink import INKS, Line
-
-_COMPONENTS = {f"ink--{name}" for name in INKS}
+from tui.widgets.ink import Line
 
 
 class Painted(Widget):
     """Draws the lines that `lines` gives. Call `paint` when what they show has changed."""
 
-    COMPONENT_CLASSES = _COMPONENTS
     ALLOW_SELECT = False
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
@@ -31,7 +28,7 @@ class Painted(Widget):
         raise NotImplementedError
 
     def ink(self, name: str) -> Style:
-        return self.get_component_rich_style(f"ink--{name}", partial=True)
+        return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
 
     def line(self) -> Line:
         return Line(self.ink)
@@ -59,7 +56,6 @@ class Painted(Widget):
 class PaintedScroll(ScrollView, inherit_bindings=False):
     """The same, for more lines than there is room for."""
 
-    COMPONENT_CLASSES = _COMPONENTS
     ALLOW_SELECT = False
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
@@ -77,7 +73,7 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
         return self.scrollable_content_region.size
 
     def ink(self, name: str) -> Style:
-        return self.get_component_rich_style(f"ink--{name}", partial=True)
+        return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
 
     def line(self) -> Line:
         return Line(self.ink)

@@ -103,3 +103,17 @@ async def test_the_screen_reads_without_colours(depth: str, recorded: Any, open_
         await pilot.press("ctrl+t")
         await pilot.pause()
         assert app.theme == ("sixteen" if depth == "16" else "day")
+
+
+async def test_changing_the_theme_colours_everything_anew(recorded: Any, open_screen: Any) -> None:
+    pictures = []
+    for theme, keys in (("day", ()), ("night", ("ctrl+t",))):
+        host = recorded.host()
+        host.add(*recorded.events())
+        async with open_screen(host, theme=theme) as (app, pilot, until):
+            await pilot.press(*keys)
+            await until(lambda app=app: app.theme == "day")
+            await pilot.pause()
+            strips = app.screen._compositor.render_strips()
+            pictures.append([[(segment.text, segment.style) for segment in strip] for strip in strips])
+    assert pictures[0] == pictures[1]
