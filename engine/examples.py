@@ -110,7 +110,7 @@ def check_set(examples: Sequence[Example]) -> tuple[Example, ...]:
         if not any(example.polarity == polarity for example in enabled):
             n_other = sum(example.polarity == other for example in enabled)
             raise ExampleError(
-                f"There are {n_other} {other} examples and no {polarity} one.",
+                f"No {polarity} example is among them, and {n_other} {other}.",
                 hint=f"Codes are compared between the two sides: add at least one {polarity} prompt.",
             )
     by_pair: dict[int, list[Example]] = {}

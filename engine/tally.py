@@ -30,7 +30,9 @@ class Tally:
         self.mean_difference = mean_difference(x, on_device).cpu()
         paired = paired_difference(x, self.pairs.to(x.device))
         self.paired_difference = None if paired is None else paired.cpu()
-        self.linear_probe = linear_probe(x, on_device)
+        n = len(examples)
+        with threads_for(2.0 * n**3 * min(64, x.shape[1])):
+            self.linear_probe = linear_probe(x, on_device)
         self.random = random_score(x.shape[1], config.seeds[0])
         self.circuit_size = config.circuit_size or default_circuit_size(x.shape[1])
 
