@@ -18,8 +18,9 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     n_codes: int = 200
     """Latents; after discretising, the alphabet every head speaks in. Published: 200."""
-    sparsity: float = 0.2
-    """Lambda, the weight of the L1 term. Published: .02 (docstring .05); .2 finds more heads (docs/lab.md)."""
+    sparsity: float | None = None
+    """Lambda, the weight of the L1 term. None: what the model's folder recommends, else .2 (engine.recommended).
+    Published: .02 (docstring .05)."""
     steps: int = 500
     """Optimiser steps at most; training may stop earlier once the codes are still. Published: 500."""
     learning_rate: float = 1e-3
@@ -33,7 +34,7 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if not 2 <= self.n_codes <= MAX_CODES:
             raise ConfigError(f"n_codes={self.n_codes}: a head needs 2 to {MAX_CODES} codes.", hint="Try 64 to 512.")
-        if not (math.isfinite(self.sparsity) and self.sparsity >= 0):
+        if self.sparsity is not None and not (math.isfinite(self.sparsity) and self.sparsity >= 0):
             raise ConfigError(
                 f"sparsity={self.sparsity}: lambda is a finite number, at least 0.", hint="Try .02 to .2."
             )

@@ -33,6 +33,7 @@ from engine.grade import grade_examples
 from engine.jobs import RunProbe
 from engine.model import Model, is_out_of_memory, load_model, pick_device
 from engine.ranking import circuit_by_rank, circuit_by_softmax
+from engine.recommended import settle
 from engine.reference import known_circuit
 from engine.results import ExampleCount, Grade, Timings, Versions
 from engine.sae import SAEs
@@ -47,7 +48,7 @@ class Probe:
 
     def __init__(self, order: RunProbe, shelf: Shelf, monitor: Monitor) -> None:
         self.order = order
-        self.config = order.config
+        self.config = settle(order.config, order.model, Path(order.models))
         self.shelf = shelf
         self.monitor = monitor
         self.seconds: dict[Stage, float] = {}

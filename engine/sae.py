@@ -10,6 +10,7 @@ from torch.nn.functional import embedding_bag
 
 from engine.codes import discretise
 from engine.config import SAEConfig
+from engine.errors import ConfigError
 from engine.randomness import generator
 
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -73,6 +74,9 @@ class Trainer:
         self.saes = saes
         self.x = x
         self.config = config
+        if config.sparsity is None:
+            raise ConfigError("lambda was left open.", hint="engine.recommended.settle decides it.")
+        self.sparsity = config.sparsity
         self.steps_done = 0
         self._parameters = [saes.encoder, saes.decoder, saes.threshold, saes.bias]
         self._first = [torch.zeros_like(parameter) for parameter in self._parameters]
@@ -89,7 +93,7 @@ class Trainer:
         error, gradients = (self._sparse_gradients if self._sparse else self._dense_gradients)(latents)
         told = None
         if report:
-            penalty = self.config.sparsity * latents.sum(dim=(1, 2)) / latents.shape[1]
+            penalty = self.sparsity * latents.sum(dim=(1, 2)) / latents.shape[1]
             told = StepReport(error(), penalty, discretise(latents))
         self._adam(gradients)
         return told
@@ -99,7 +103,7 @@ class Trainer:
         centred = self.x - self.saes.bias[:, None, :]
         residual = torch.bmm(latents, self.saes.decoder) - centred
         to_output = residual * (2.0 / (n_rows * d_model))
-        to_latents = torch.bmm(to_output, self.saes.decoder.transpose(1, 2)) + self.config.sparsity / n_rows
+        to_latents = torch.bmm(to_output, self.saes.decoder.transpose(1, 2)) + self.sparsity / n_rows
         to_latents *= latents > 0
         to_threshold = to_latents.sum(dim=1)
         return lambda: residual.square().mean(dim=(1, 2)), [
@@ -131,7 +135,7 @@ class Trainer:
             starts, column, torch.zeros_like(value), size=(len(active_rows), len(decoder)), check_invariants=False
         )
         products = torch.sparse.sampled_addmm(pattern, residual, decoder.T, beta=0.0).values()
-        to_active = products * to_output + self.config.sparsity / n_rows
+        to_active = products * to_output + self.sparsity / n_rows
         by_latent = torch.argsort(column, stable=True)
         latent_starts = _starts(torch.bincount(column, minlength=len(decoder)))[:-1]
         to_decoder = embedding_bag(

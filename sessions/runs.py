@@ -13,6 +13,7 @@ from engine.events import ArrayReady, EngineEvent, ExamplesMade
 from engine.examples import check_set
 from engine.jobs import RunProbe
 from engine.places import Places
+from engine.recommended import settle
 from sessions.arrays import keep_by_content, remove_spool, spool_file
 from sessions.errors import StoreError
 from sessions.ids import new_id
@@ -81,18 +82,20 @@ class Runs:
     async def queue(self, request: QueueRun) -> RunRow:
         """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
         run_id = new_id("r")
-        work, row = await self._ledger.change(lambda recorder: _record_queued(recorder, request, run_id))
+        work, row = await self._ledger.change(
+            lambda recorder: _record_queued(recorder, request, run_id, self._places.models)
+        )
         spool = self._places.spool / run_id
         order = RunProbe(
             job=run_id,
             model=row.model,
-            config=request.config,
+            config=row.config,
             examples=work.examples,
             task=work.task,
             pairs=work.pairs,
             task_seed=work.task_seed,
             spool=str(spool),
-            models=str(self._places.models),
+            models=str(models),
             activations=str(self._places.activations),
             device=request.device,
             trust_remote_code=request.trust_remote_code,
@@ -254,7 +257,9 @@ def interrupt_open_runs(recorder: Recorder) -> int:
     return len(left)
 
 
-def _record_queued(recorder: Recorder, request: QueueRun, run_id: str) -> tuple[tuple[Plan, RunRow], list[Recorded]]:
+def _record_queued(
+    recorder: Recorder, request: QueueRun, run_id: str, models: Path
+) -> tuple[tuple[Plan, RunRow], list[Recorded]]:
     store: Store = recorder.store
     session_id = find_session(store, request.session)
     work = plan(store, session_id)
@@ -264,9 +269,10 @@ def _record_queued(recorder: Recorder, request: QueueRun, run_id: str) -> tuple[
         raise ExampleError(
             "The session has no examples yet.", hint="Add at least one positive and one negative prompt."
         )
+    model = request.model or work.model
     event = RunQueued(
-        config=request.config,
-        model=request.model or work.model,
+        config=settle(request.config, model, models),
+        model=model,
         task=work.task,
         device=request.device,
         trust_remote_code=request.trust_remote_code,

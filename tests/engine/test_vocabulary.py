@@ -14,6 +14,7 @@ from engine.examples import answer_text, check_set, content_hash, read_jsonl, wr
 from engine.measures import MEASURES
 from engine.places import find_places
 from engine.ranking import auc, circuit_by_softmax, ranked
+from engine.recommended import settle
 from engine.results import HeadScores
 
 GOOD = '{"prompt": "Mary and John", "polarity": "positive", "expected": " John", "foils": [" Mary"], "pair": 1}'
@@ -89,6 +90,17 @@ def test_settings_refuse_nonsense_at_birth_and_on_the_wire(bad: dict[str, object
     with pytest.raises(ConfigError) as caught:
         msgspec.convert(bad, ProbeConfig)
     assert caught.value.hint
+
+
+def test_what_a_models_folder_recommends_holds_unless_the_person_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    for file in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / "m" / file).write_text("{}")
+    assert settle(ProbeConfig(), "m", tmp_path).sae.sparsity == 0.2
+    (tmp_path / "m" / "probe_config.json").write_text('{"sparsity": 0.07}')
+    assert settle(ProbeConfig(), "m", tmp_path).sae.sparsity == 0.07
+    assert settle(ProbeConfig(sae=SAEConfig(sparsity=0.5)), "m", tmp_path).sae.sparsity == 0.5
+    assert settle(ProbeConfig(), "no such model", tmp_path).sae.sparsity == 0.2
 
 
 def test_defaults_are_the_published_ones_except_lambda() -> None:

@@ -1,0 +1,43 @@
+"""Probe settings that come with a model: a file beside its weights, as generation_config.json is for sampling."""
+
+from pathlib import Path
+
+import msgspec
+
+from engine.catalog import find_model
+from engine.config import ProbeConfig
+from engine.errors import ModelError
+
+FILE = "probe_config.json"
+SPARSITY = 0.2
+"""Lambda for a model nobody measured. Published: .02; ten times that finds more heads in a real model (docs/lab.md)."""
+
+
+class Recommended(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's folder recommends; whoever gives a value of their own overrides it."""
+
+    sparsity: float = SPARSITY
+
+
+def settle(config: ProbeConfig, model: str, models: Path) -> ProbeConfig:
+    """The config with nothing left open: what the model's folder recommends, else the default.
+
+    Done when a run is queued, so that what is recorded is what is run.
+    """
+    if config.sae.sparsity is not None:
+        return config
+    settled = msgspec.structs.replace(config.sae, sparsity=_recommended(model, models).sparsity)
+    return msgspec.structs.replace(config, sae=settled)
+
+
+def _recommended(model: str, models: Path) -> Recommended:
+    try:
+        folder = find_model(model, models).folder
+    except ModelError:
+        return Recommended()  # the run itself will say what is wrong with that name
+    if folder is None:
+        return Recommended()
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Recommended)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return Recommended()
