@@ -82,9 +82,8 @@ class Runs:
     async def queue(self, request: QueueRun) -> RunRow:
         """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
         run_id = new_id("r")
-        work, row = await self._ledger.change(
-            lambda recorder: _record_queued(recorder, request, run_id, self._places.models)
-        )
+        models = self._places.models
+        work, row = await self._ledger.change(lambda recorder: _record_queued(recorder, request, run_id, models))
         spool = self._places.spool / run_id
         order = RunProbe(
             job=run_id,

@@ -29,7 +29,9 @@ def probe(
     task_seed: Annotated[int | None, typer.Option(help="Which examples a task makes. [default: 0]")] = None,
     seeds: Annotated[str, typer.Option(help="How many SAEs (3), or their seeds (4,8,15).")] = "3",
     codes: Annotated[int | None, typer.Option(help="Codes each SAE has.")] = None,
-    sparsity: Annotated[float | None, typer.Option("--lambda", help="Weight of the L1 term. [default: what the model recommends, else 0.2]")] = None,
+    sparsity: Annotated[
+        float | None, typer.Option("--lambda", help="Weight of the L1 term. [default: the model's own, else 0.2]")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Adam's step size.")] = None,
     train_examples: Annotated[int | None, typer.Option(help="Examples the SAEs are trained on.")] = None,
