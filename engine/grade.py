@@ -9,9 +9,9 @@ from engine.results import Grade, Verdict
 
 _SURE = 0.5
 _KNOWS_A_LITTLE = 0.1
-_STILL_KNOWS = 0.25
+_STILL_KNOWS = 0.4
 """How far above chance a negative's answer may stand, as a share of the way from chance to certainty."""
-_KNOWS = 0.7
+_KNOWS = 0.8
 
 
 def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
