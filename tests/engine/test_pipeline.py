@@ -194,7 +194,9 @@ def test_good_examples_are_graded_ok_and_swapped_ones_are_not(probe: Callable[..
     made = find_task("ioi").make(model, pairs=16)
     heard = probe(examples=made, task=None)
     verdicts = [grade.verdict for grade in heard.last(Graded).grades]
-    assert verdicts.count("ok") >= 0.8 * len(verdicts)
+    # On a negative the small model may lean to either name; over many it is at chance (test_toy), over 16 not quite.
+    assert verdicts[::2].count("ok") >= 0.9 * 16
+    assert verdicts.count("ok") >= 0.7 * len(verdicts)
     swapped = tuple(
         Example(
             prompt=example.prompt,
