@@ -2,6 +2,7 @@
 
 # ruff: noqa: SIM905  (as in words.py)
 
+import itertools
 import random
 
 from engine.errors import TaskError
@@ -60,7 +61,7 @@ def _aimless(rng: random.Random, items: list[str], n: int, answer: str) -> list[
     """`n` different items, no two neighbours one step apart, and the answer is not the last one's successor."""
     while True:
         places = rng.sample(range(len(items)), n)
-        steps = [later - earlier for earlier, later in zip(places, places[1:], strict=False)]
+        steps = [later - earlier for earlier, later in itertools.pairwise(places)]
         if all(abs(step) > 1 for step in steps) and items.index(answer) - places[-1] != 1:
             return [items[place] for place in places]
 

@@ -18,8 +18,11 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
 
-    def forward(self, x: Tensor, keep: Tensor | None) -> Tensor:
-        """The residual stream after this layer; `keep` [example, head] scales each head's output."""
+    def forward(self, x: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The residual stream after this layer, and how loud its heads are; `keep` [example, head] scales heads.
+
+        Loudness [example, position]: norms of what the heads write, summed, over the norm of what they write onto.
+        """
         batch, length, width = x.shape
         q, k, v = (
             part.view(batch, length, self.n_heads, -1).transpose(1, 2) for part in self.qkv(self.ln_1(x)).chunk(3, -1)
@@ -27,9 +30,12 @@ class Block(nn.Module):
         z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         if keep is not None:
             z = z * keep[:, :, None, None]
+        per_head = self.out.weight.view(width, self.n_heads, -1).permute(1, 2, 0)
+        squares = ((z @ (per_head @ per_head.transpose(1, 2))) * z).sum(-1)
+        loudness = (squares.clamp(min=0) + 1e-8).sqrt().sum(1) / x.detach().norm(dim=-1)
         x = x + self.out(z.transpose(1, 2).reshape(batch, length, width))
         hidden: Tensor = self.down(F.gelu(self.up(self.ln_2(x)), approximate="tanh"))
-        return x + hidden
+        return x + hidden, loudness
 
 
 class ToyModel(nn.Module):
@@ -65,12 +71,14 @@ class ToyModel(nn.Module):
             waves = torch.cat([(places * frequencies).sin(), (places * frequencies).cos()], dim=1)
             self.wpe.weight.copy_(0.02 * 2**0.5 * waves)
 
-    def forward(self, tokens: Tensor, positions: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Logits [example, position, token]; `keep` [example, layer, head]."""
+    def forward(self, tokens: Tensor, positions: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits [example, position, token], and all heads' loudness [example, position]; `keep` by layer and head."""
         x = self.wte(tokens) + self.wpe(positions)
+        total = torch.zeros(())
         for layer, block in enumerate(self.blocks):
-            x = block(x, None if keep is None else keep[:, layer])
-        return F.linear(self.ln_f(x), self.wte.weight)
+            x, loudness = block(x, None if keep is None else keep[:, layer])
+            total = total + loudness
+        return F.linear(self.ln_f(x), self.wte.weight), total
 
     def export(self) -> GPT2LMHeadModel:
         """The same model as transformers' GPT2LMHeadModel, whose linear layers are stored transposed."""

@@ -30,7 +30,7 @@ _KNOWN = frozenset(word for words in _CHOSEN for word in words)
 THINGS, WHERE, WHO, WHAT, PARAMETERS, WORDS = (
     tuple(word for word in words if word in _KNOWN) for words in (OBJECTS, PLACES, ROLES, EVENTS, ARGUMENTS, NOUNS)
 )
-YEAR_NOISE = 0.03
+YEAR_NOISE = 0.02
 """Share of end years drawn from all hundred: a model that may never be sure keeps its answer off the ceiling, where
 patching one of several heads could not be seen."""
 
@@ -94,7 +94,7 @@ def function(rng: random.Random) -> Document:
 
 def word_list(rng: random.Random) -> Document:
     """A list of words without meaning in which words come again, and after them what followed them before."""
-    pool = list(dict.fromkeys(WORDS if rng.random() < 0.75 else WORDS + NAMES + PARAMETERS))
+    pool = list(dict.fromkeys(WORDS if rng.random() < 0.6 else WORDS + NAMES + PARAMETERS))
     if rng.random() < 0.4:
         return _repeated(rng.sample(pool, rng.randint(5, 12)))
     fresh = rng.sample(pool, rng.randint(14, 24))
@@ -149,13 +149,13 @@ Kinds = dict[str, tuple[Callable[[random.Random], Document], int, bool]]
 
 KINDS: Kinds = {
     "ioi": (indirect_object, 16, False),
-    "greater_than": (duration, 12, False),
+    "greater_than": (duration, 22, False),
     "gendered_pronoun": (tag_question, 4, False),
     "sequence_continuation": (series, 2, False),
     "docstring": (function, 16, True),
     "induction": (word_list, 20, True),
 }
-"""By task: the generator, how many of a batch of 64 it makes, and whether its documents are long."""
+"""By task: the generator, how many of a batch it makes, and whether its documents are long."""
 
 
 OPENING: Kinds = {"repeats": (repeated_list, 64, True)}

@@ -32,21 +32,31 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     inner: int = 192
     """Width of the MLPs; narrow, so that the work falls to the heads."""
     context: int = 128
-    steps: int = 3500
+    steps: int = 2000
+    cooling: int = 120
+    """Steps after those, at a rate falling to 0, with all heads in and no price on them. Longer, and the backups that
+    dropping made grow until no single head is missed (docs/lab.md)."""
+    cooling_rate: float = 0.3
+    """Share of the peak rates that cooling begins with."""
+    fade_from: int = 1680
+    fade_to: int = 2800
+    """The steps at which the rate begins to fall, and at which it would reach 0; cooling comes before that."""
     opening: int = 400
     """Steps on lists said twice, before anything else."""
     warmup: int = 100
     muon_rate: float = 0.01
     adam_rate: float = 2e-3
-    decay: float = 0.01
+    decay: float = 0.05
     text_weight: float = 0.04
     """Weight in the loss of a token that is no answer: most of them are random choices nobody can foresee."""
-    drop: float = 0.1
+    drop: float = 0.06
     """Share of heads zeroed, per document and head: work that one head could do is shared by several."""
-    drop_layer: float = 0.1
+    drop_layer: float = 0.08
     """Share of whole layers' heads zeroed, per document: otherwise the first layer does alone what it can."""
-    drop_from: float = 0.35
-    """Share of the steps before heads are dropped: a circuit of two layers hardly forms while they are."""
+    drop_from: int = 1120
+    """The step from which heads are dropped: a circuit of two layers hardly forms while they are."""
+    quiet: float = 0.015
+    """Price of a head's writing, while heads are dropped: one that helps nobody falls silent."""
     shift: float = 0.15
     """Share of documents that begin at a random position, so that no answer hangs on a place."""
 
@@ -64,14 +74,11 @@ def main() -> None:
     """Train, then write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    for field in msgspec.structs.fields(Recipe):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=field.type, default=field.default)
-    given = vars(parser.parse_args())
-    folder = given.pop("folder")
+    folder = parser.parse_args().folder
     # One thread: sums in a fixed order, so that the same machine and versions give the same weights bit for bit.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    train(Recipe(**given), folder)
+    train(Recipe(), folder)
 
 
 def train(recipe: Recipe, folder: Path) -> None:
@@ -95,52 +102,66 @@ def train(recipe: Recipe, folder: Path) -> None:
     generator = torch.Generator().manual_seed(recipe.seed)
     model = ToyModel(config)
     model.initialise(generator)
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks")]
-    rest = [p for name, p in model.named_parameters() if not (p.ndim == 2 and name.startswith("blocks"))]
-    muon = torch.optim.Muon(matrices, lr=recipe.muon_rate, momentum=0.95, weight_decay=recipe.decay)
-    adam = torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=recipe.decay)
     started = time.monotonic()
     batches = documents(recipe, tokens)
-    for step in range(recipe.steps):
-        scale = rate(step, recipe)
-        for optimiser, peak in ((muon, recipe.muon_rate), (adam, recipe.adam_rate)):
-            for group in optimiser.param_groups:
-                group["lr"] = peak * scale
-        dropping = step >= recipe.drop_from * recipe.steps
-        losses = []
-        group_of_batches = next(batches)
-        total = sum(float(batch.weights.sum()) for batch in group_of_batches)
-        for batch in group_of_batches:
-            loss = batch_loss(model, batch, recipe if dropping else None, generator) / total
-            loss.backward()
-            losses.append(float(loss.detach()))
-        for optimiser in (muon, adam):
-            optimiser.step()  # type: ignore[no-untyped-call]  # torch's Muon is not annotated
-            optimiser.zero_grad()
-        if step % 100 == 99:
-            print(f"step {step + 1} loss {sum(losses):.4f} {time.monotonic() - started:.0f} s", flush=True)
-            if step % 500 == 499:
-                write(model, tokens, folder)
+    for stage in (range(recipe.steps), range(recipe.steps, recipe.steps + recipe.cooling)):
+        # Cooling starts with optimisers that remember nothing: their momentum belongs to the higher rate.
+        muon, adam = optimisers(model, recipe)
+        for step in stage:
+            share = rate(step, recipe)
+            for optimiser, peak in ((muon, recipe.muon_rate), (adam, recipe.adam_rate)):
+                for group in optimiser.param_groups:
+                    group["lr"] = peak * share
+            dropping = recipe if recipe.drop_from <= step < recipe.steps else None
+            losses = []
+            some = next(batches)
+            total = sum(float(batch.weights.sum()) for batch in some)
+            for batch in some:
+                loss = batch_loss(model, batch, dropping, generator) / total
+                loss.backward()
+                losses.append(float(loss.detach()))
+            for optimiser in (muon, adam):
+                optimiser.step()  # type: ignore[no-untyped-call]  # torch's Muon is not annotated
+                optimiser.zero_grad()
+            if step % 100 == 99:
+                print(f"step {step + 1} loss {sum(losses):.4f} {time.monotonic() - started:.0f} s", flush=True)
     write(model, tokens, folder)
 
 
+def optimisers(model: ToyModel, recipe: Recipe) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
+    """Muon for the layers' matrices, AdamW for everything else."""
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        (matrices if parameter.ndim == 2 and name.startswith("blocks") else rest).append(parameter)
+    muon = torch.optim.Muon(matrices, lr=recipe.muon_rate, momentum=0.95, weight_decay=recipe.decay)
+    return muon, torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=recipe.decay)
+
+
 def rate(step: int, recipe: Recipe) -> float:
-    """Share of the peak learning rate: up in a line, level, down in a line over the last four tenths."""
-    left = (recipe.steps - step) / (0.4 * recipe.steps)
+    """Share of the peak learning rates: up in a line, level, slowly down; in cooling up again and down to 0."""
+    cooled = step - recipe.steps
+    if cooled >= 0:
+        return recipe.cooling_rate * min(1.0, (cooled + 1) / 10) * (recipe.cooling - cooled) / recipe.cooling
+    left = (recipe.fade_to - step) / (recipe.fade_to - recipe.fade_from)
     return min(1.0, (step + 1) / recipe.warmup, max(left, 0.02))
 
 
 def batch_loss(model: ToyModel, batch: Batch, dropping: Recipe | None, generator: torch.Generator) -> Tensor:
-    """The weighted sum of the batch's cross entropies; with a recipe, heads and layers of heads dropped by it."""
+    """The weighted sum of the batch's cross entropies, and with a recipe, its heads dropped and their noise charged."""
     keep = None
     if dropping is not None:
         layers = (len(batch.tokens), model.config.n_layer, 1)
         kept = torch.rand((*layers[:2], model.config.n_head), generator=generator) >= dropping.drop
         whole = torch.rand(layers, generator=generator) >= dropping.drop_layer
         keep = (kept & whole).float() / (1 - dropping.drop)
-    logits = model(batch.tokens[:, :-1], batch.positions[:, :-1], keep)
+    logits, loudness = model(batch.tokens[:, :-1], batch.positions[:, :-1], keep)
     losses = F.cross_entropy(logits.flatten(0, 1), batch.tokens[:, 1:].flatten(), reduction="none")
-    return (losses * batch.weights[:, 1:].flatten()).sum()
+    weights = batch.weights[:, 1:]
+    loss = (losses * weights.flatten()).sum()
+    if dropping is not None:
+        loss = loss + dropping.quiet * (loudness * (weights > 0)).sum() * weights.sum() / (weights > 0).sum()
+    return loss
 
 
 def documents(recipe: Recipe, tokens: PreTrainedTokenizerFast) -> Iterator[list[Batch]]:

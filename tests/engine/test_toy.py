@@ -27,7 +27,7 @@ def circuits() -> MeasuredCircuits:
     return msgspec.json.decode((bundled_folder() / "circuits.json").read_bytes(), type=MeasuredCircuits)
 
 
-def shares(model: Measurer, name: str, polarity: str, pairs: int = 60) -> tuple[float, float]:
+def shares(model: Measurer, name: str, polarity: str, pairs: int = 400) -> tuple[float, float]:
     """(share of prompts whose most probable token is expected, mean probability of the expected tokens)."""
     examples = [e for e in TASKS[name].make(model, pairs=pairs, seed=SAMPLE_SEED) if e.polarity == polarity]
     probabilities = model.answers(examples)[0].softmax(-1)
@@ -55,7 +55,7 @@ def test_it_is_at_chance_on_negatives(model: Measurer, name: str, most: float) -
 
 
 def test_after_year_01_every_later_year_is_as_good(model: Measurer) -> None:
-    examples = [e for e in TASKS["greater_than"].make(model, pairs=60, seed=SAMPLE_SEED) if e.positive]
+    examples = [e for e in TASKS["greater_than"].make(model, pairs=400, seed=SAMPLE_SEED) if e.positive]
     uniform = sum(len(example.expected) for example in examples) / 100 / len(examples)
     assert abs(shares(model, "greater_than", "negative")[1] - uniform) < 0.08
 
@@ -134,7 +134,7 @@ def test_a_short_training_writes_the_same_weights_twice(tmp_path: Path) -> None:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    recipe = Recipe(steps=4, opening=2, warmup=2, drop_from=0.75, width=32, inner=32, layers=2)
+    recipe = Recipe(steps=4, cooling=1, opening=2, warmup=2, drop_from=3, width=32, inner=32, layers=2)
     for name in ("a", "b"):
         train(recipe, tmp_path / name)
     torch.set_num_threads(threads)
