@@ -49,7 +49,6 @@ def test_the_sparse_step_trains_what_the_dense_step_trains() -> None:
     dense, sparse = trainer(activations(2), (0, 1), config), trainer(activations(2), (0, 1), config, sparse=True)
     for _ in range(30):
         dense._sparse = False
-        dense.steps_done, sparse.steps_done = dense.steps_done, sparse.steps_done
         dense.step()
         sparse.step()
     assert torch.allclose(dense.saes.decoder, sparse.saes.decoder, atol=1e-3)
