@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING
 from engine.measures import Measure, loudness, value_of
 from engine.results import HeadScores
 from tui.output import Paper
+from tui.viridis import VIRIDIS
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:+#"
-# Nine points of viridis (van der Walt and Smith, 2015): even in lightness, safe for every kind of colour blindness.
-_VIRIDIS = (
-    (0x44, 0x01, 0x54),
-    (0x47, 0x2D, 0x7B),
-    (0x3B, 0x52, 0x8B),
-    (0x2C, 0x72, 0x8E),
-    (0x21, 0x91, 0x8C),
-    (0x28, 0xAE, 0x80),
-    (0x5E, 0xC9, 0x62),
-    (0xAD, 0xDC, 0x30),
-    (0xFD, 0xE7, 0x25),
-)
 _LEVELS = 64
 _SIXTEEN = ("bright_black", "blue", "cyan", "green", "bright_yellow")
 
@@ -116,11 +105,9 @@ def _style(level: float | None, marked: bool, paper: Paper) -> str:
 
 
 def _viridis(share: float) -> tuple[int, int, int]:
-    where = share * (len(_VIRIDIS) - 1)
-    low = min(int(where), len(_VIRIDIS) - 2)
-    red, green, blue = (
-        round(a + (b - a) * (where - low)) for a, b in zip(_VIRIDIS[low], _VIRIDIS[low + 1], strict=True)
-    )
+    where = share * (len(VIRIDIS) - 1)
+    low = min(int(where), len(VIRIDIS) - 2)
+    red, green, blue = (round(a + (b - a) * (where - low)) for a, b in zip(VIRIDIS[low], VIRIDIS[low + 1], strict=True))
     return red, green, blue
 
 

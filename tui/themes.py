@@ -4,6 +4,8 @@ from typing import Literal
 
 from textual.theme import Theme
 
+from tui.viridis import VIRIDIS
+
 Depth = Literal["full", "256", "16", "none"]
 """How many colours the terminal shows; with 16 or none, shades of signs carry the values."""
 
@@ -108,18 +110,6 @@ THEMES = (NIGHT, DAY, SIXTEEN)
 DEFAULT_INKS = _DARK_INKS
 """What a theme of somebody else's falls back to."""
 
-# Nine points of viridis (van der Walt and Smith, 2015): even in lightness, safe for every kind of colour blindness.
-_VIRIDIS = (
-    (0x44, 0x01, 0x54),
-    (0x47, 0x2D, 0x7B),
-    (0x3B, 0x52, 0x8B),
-    (0x2C, 0x72, 0x8E),
-    (0x21, 0x91, 0x8C),
-    (0x28, 0xAE, 0x80),
-    (0x5E, 0xC9, 0x62),
-    (0xAD, 0xDC, 0x30),
-    (0xFD, 0xE7, 0x25),
-)
 _QUIET_DARK = (0x1C, 0x22, 0x29)
 _QUIET_LIGHT = (0xEC, 0xEF, 0xF3)
 
@@ -132,7 +122,7 @@ def heat(*, dark: bool, faded: bool = False) -> tuple[Rgb, ...]:
     On a light ground the map runs backwards: loud is dark. Faded: half-way to the ground, for scores that will change.
     """
     quiet = _QUIET_DARK if dark else _QUIET_LIGHT
-    points = _VIRIDIS if dark else _VIRIDIS[::-1]
+    points = VIRIDIS if dark else VIRIDIS[::-1]
     colours = [quiet]
     for level in range(1, LEVELS):
         # The first steps of the map lie too close to the dark ground to be told from it.
