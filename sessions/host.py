@@ -21,34 +21,11 @@ from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
 from sessions.errors import HostError, HostRunning, StoreError
 from sessions.logs import SizedLog, start_logging, worker_log
-from sessions.rows import HostStatus, SessionDetail
+from sessions.rows import HostStatus
 from sessions.runtime import FileLock, Started, bind, holder, lock_file, make_private
 from sessions.settings import HostSettings, read_settings
 from sessions.version import version
-from sessions.wire import (
-    PROTOCOL,
-    AnyAnswer,
-    AnyRequest,
-    CancelRun,
-    Codes,
-    CreateSession,
-    Detail,
-    Done,
-    GetCodes,
-    GetStatus,
-    Hello,
-    ListSessions,
-    QueueRun,
-    Run,
-    Session,
-    Sessions,
-    SetExamples,
-    ShowSession,
-    Status,
-    StopHost,
-    WarmUp,
-    Welcome,
-)
+from sessions.wire import PROTOCOL, AnyAnswer, AnyRequest, Hello, Welcome
 
 if TYPE_CHECKING:
     from sessions.store import Store
@@ -71,7 +48,7 @@ class HeadcodeHost:
         from sessions.server import Server
         from sessions.supervisor import WORKER, Supervisor
 
-        self._places = places
+        self.places = places
         self._settings = settings
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -101,7 +78,7 @@ class HeadcodeHost:
                 log.info("%d runs of the last host are recorded as interrupted", left)
         except StoreError as error:  # a full disk: reading still works
             log.error("the last host's runs cannot be recorded as interrupted: %s", error)
-        await asyncio.to_thread(remove_spool, self._places.spool)
+        await asyncio.to_thread(remove_spool, self.places.spool)
         await self.server.start(listening)
         self._rearm()
         ready()
@@ -112,7 +89,7 @@ class HeadcodeHost:
         if self._idle is not None:
             self._idle.cancel()
         with suppress(FileNotFoundError):
-            self._places.socket.unlink()
+            self.places.socket.unlink()
         await self.runs.close()
         await self.server.close()
         await self.ledger.close()
@@ -129,7 +106,7 @@ class HeadcodeHost:
                 f"The host is Headcode {version()}, you are {hello.version}. "
                 "headcode host stop ends it; the next command starts one of your version."
             )
-        return Welcome(version=version(), pid=os.getpid(), store=str(self._places.store), notice=notice)
+        return Welcome(version=version(), pid=os.getpid(), store=str(self.places.store), notice=notice)
 
     def came(self) -> None:
         self._clients += 1
@@ -141,53 +118,14 @@ class HeadcodeHost:
 
     async def answer(self, request: AnyRequest) -> AnyAnswer:
         """The answer to any request that needs no connection. Raises HeadcodeError."""
-        from sessions import edit, queries
-        from sessions.record import Recorded, Recorder
+        from sessions.answers import ANSWERS
 
-        match request:
-            case GetStatus():
-                return Status(status=self._status())
-            case ListSessions():
-                found = await self.ledger.read(lambda store: queries.recent_sessions(store, limit=request.limit))
-                return Sessions(sessions=tuple(found))
-            case ShowSession():
+        found = ANSWERS.get(type(request))
+        if found is None:
+            raise HostError(f"The host has no answer to {type(request).__name__}.", hint="headcode host stop")
+        return await found(self, request)
 
-                def show(recorder: Recorder) -> tuple[SessionDetail, list[Recorded]]:
-                    session_id = queries.find_session(recorder.store, request.session)
-                    last_seq = recorder.last_seq(session_id)
-                    return queries.session_detail(recorder.store, session_id, last_seq=last_seq), []
-
-                return Detail(detail=await self.ledger.change(show))
-            case CreateSession():
-                return Session(session=await self.ledger.change(lambda rec: edit.create_session(rec, request)))
-            case SetExamples():
-                return Session(session=await self.ledger.change(lambda rec: edit.set_examples(rec, request)))
-            case QueueRun():
-                return Run(run=await self.runs.queue(request))
-            case CancelRun():
-                await self.runs.cancel(request)
-                return Done()
-            case GetCodes():
-                codes = await self.ledger.read(
-                    lambda store: queries.head_codes(
-                        store,
-                        queries.find_run(store, request.run),
-                        layer=request.layer,
-                        head=request.head,
-                        seed=request.seed,
-                    )
-                )
-                return Codes(codes=codes)
-            case WarmUp():
-                await self.supervisor.warm_up()
-                return Done()
-            case StopHost():
-                asyncio.get_running_loop().call_soon(self.stop)
-                return Done()
-            case _:
-                raise HostError(f"The host has no answer to {type(request).__name__}.", hint="headcode host stop")
-
-    def _status(self) -> HostStatus:
+    def status(self) -> HostStatus:
         left = None
         if self._idle is not None:
             left = max(0.0, self._idle.when() - asyncio.get_running_loop().time())
@@ -195,7 +133,7 @@ class HeadcodeHost:
             pid=os.getpid(),
             version=version(),
             protocol=PROTOCOL,
-            store=str(self._places.store),
+            store=str(self.places.store),
             store_bytes=self._store.size(),
             uptime_s=time.monotonic() - self._started,
             clients=self._clients,

@@ -32,6 +32,91 @@ class ExamplesSet(Event, tag="examples_set", frozen=True, kw_only=True):
     content_hash: str
 
 
+class ExamplesStepped(Event, tag="examples_stepped", frozen=True, kw_only=True):
+    """Undo (-1) or redo (1): another version of the examples is the current one again.
+
+    Versions are those of ExamplesSet, counted from 1 in the order of the log. A new ExamplesSet after an undo drops
+    the versions that could have been redone; they stay in the log.
+    """
+
+    by: Literal[-1, 1]
+    version: int
+    content_hash: str
+
+
+class SessionRenamed(Event, tag="session_renamed", frozen=True, kw_only=True):
+    name: str
+
+
+class TagsSet(Event, tag="tags_set", frozen=True, kw_only=True):
+    """All tags the session has from now on, sorted."""
+
+    tags: tuple[str, ...]
+
+
+class NoteWritten(Event, tag="note_written", frozen=True, kw_only=True):
+    """A note on the session, or on the entry's run; the same note_id again changes it."""
+
+    note_id: str
+    text: str
+    head: tuple[int, int] | None = None
+    """Layer and head it speaks of."""
+
+
+class NoteRemoved(Event, tag="note_removed", frozen=True, kw_only=True):
+    note_id: str
+
+
+class SessionTrashed(Event, tag="session_trashed", frozen=True, kw_only=True):
+    """Out of sight; gone for good when the trash is emptied."""
+
+
+class SessionRestored(Event, tag="session_restored", frozen=True, kw_only=True):
+    pass
+
+
+class LookChanged(Event, tag="look_changed", frozen=True, kw_only=True):
+    """How the entry's run is looked at from now on: by which measure, with how many heads in the circuit."""
+
+    measure: str
+    cut: int
+
+
+class CircuitKept(Event, tag="circuit_kept", frozen=True, kw_only=True):
+    """Heads kept under a name; the same name again replaces them."""
+
+    name: str
+    heads: tuple[tuple[int, int], ...]
+    source: str
+    """How it was made, in words: a run's cut, a union, an import."""
+
+
+class CircuitDropped(Event, tag="circuit_dropped", frozen=True, kw_only=True):
+    name: str
+
+
+class RunVerified(Event, tag="run_verified", frozen=True, kw_only=True):
+    """The entry's run was done again from what is stored."""
+
+    verdict: Literal["same", "rounding", "differs", "impossible"]
+    """same: bit for bit."""
+    words: str
+    """What was found, for a person."""
+    stage: str = ""
+    """The first stage that differs."""
+    largest: float = 0.0
+    """By how much at most, in that stage's own unit."""
+
+
+class SessionImported(Event, tag="session_imported", frozen=True, kw_only=True):
+    """The entries before this one came from a bundle."""
+
+    bundle_sha256: str
+    from_session: str
+    headcode: str
+    """The version that wrote the bundle."""
+
+
 class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
     """A run was asked for. Its examples follow as ExamplesMade, once they are known to fit the model."""
 
@@ -40,6 +125,8 @@ class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
     task: str | None = None
     device: str = "auto"
     trust_remote_code: bool = False
+    again: str | None = None
+    """The run whose examples and settings these are."""
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
@@ -59,7 +146,27 @@ class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-AnyEvent = EngineEvent | SessionCreated | ExamplesSet | RunQueued | RunStarted | ArrayKept | RunEnded
+SessionEvent = (
+    SessionCreated
+    | ExamplesSet
+    | ExamplesStepped
+    | SessionRenamed
+    | TagsSet
+    | NoteWritten
+    | NoteRemoved
+    | SessionTrashed
+    | SessionRestored
+    | LookChanged
+    | CircuitKept
+    | CircuitDropped
+    | RunVerified
+    | SessionImported
+    | RunQueued
+    | RunStarted
+    | ArrayKept
+    | RunEnded
+)
+AnyEvent = EngineEvent | SessionEvent
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):

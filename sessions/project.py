@@ -20,12 +20,24 @@ from engine.results import EdgeScore, Grade, HeadScores
 from sessions.log import (
     AnyEvent,
     ArrayKept,
+    CircuitDropped,
+    CircuitKept,
     ExamplesSet,
+    ExamplesStepped,
     LogEntry,
+    LookChanged,
+    NoteRemoved,
+    NoteWritten,
     RunEnded,
     RunQueued,
     RunStarted,
+    RunVerified,
     SessionCreated,
+    SessionImported,
+    SessionRenamed,
+    SessionRestored,
+    SessionTrashed,
+    TagsSet,
 )
 from sessions.schema import PROJECTIONS
 from sessions.store import append_rows
@@ -68,9 +80,26 @@ class Projector:
         match event:
             case SessionCreated():
                 row = (entry.session_id, event.name, event.model, event.task, event.pairs, event.task_seed)
-                self._add("session", (*row, entry.at_us, entry.at_us))
+                self._add("session", (*row, entry.at_us, entry.at_us, None, None, None))
             case ExamplesSet():
                 self._examples_set(con, entry, event)
+            case (
+                ExamplesStepped()
+                | SessionRenamed()
+                | TagsSet()
+                | NoteWritten()
+                | NoteRemoved()
+                | SessionTrashed()
+                | SessionRestored()
+                | CircuitKept()
+                | CircuitDropped()
+                | SessionImported()
+            ):
+                self._kept(con, entry)
+            case LookChanged():
+                self._update(con, run, measure=event.measure, cut=event.cut)
+            case RunVerified():
+                self._update(con, run, verified=text_of(event))
             case RunQueued():
                 self._queued(con, entry, event)
             case RunStarted():
@@ -110,12 +139,15 @@ class Projector:
     def _examples_set(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: ExamplesSet) -> None:
         self._flush(con)
         self._examples(con, event.content_hash, event.examples)
-        before = con.execute(
-            "SELECT count(*) FROM example_set WHERE session_id = $session", {"session": entry.session_id}
-        ).fetchall()[0][0]
+        before, parent = con.execute(
+            "SELECT count(*), any_value(s.examples_version) FROM session s LEFT JOIN example_set e "
+            "ON e.session_id = s.session_id WHERE s.session_id = $session AND e.version IS NOT NULL",
+            {"session": entry.session_id},
+        ).fetchall()[0]
         enabled = [example.positive for example in event.examples if example.enabled]
         counts = (sum(enabled), len(enabled) - sum(enabled))
-        self._add("example_set", (entry.session_id, before + 1, event.content_hash, *counts, entry.at_us))
+        self._add("example_set", (entry.session_id, before + 1, event.content_hash, *counts, entry.at_us, parent))
+        self._session(con, entry.session_id, examples_version=before + 1)
         self._touch(con, entry)
 
     def _examples(self, con: duckdb.DuckDBPyConnection, content_hash: str, examples: tuple[Example, ...]) -> None:
@@ -127,14 +159,46 @@ class Projector:
             answers = (list(one.expected), list(one.foils))
             self._add("example", (content_hash, position, one.prompt, one.polarity, *answers, one.pair, one.enabled))
 
+    def _kept(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
+        """What a person keeps of a session: its name, tags, notes and circuits."""
+        event, session = entry.event, entry.session_id
+        match event:
+            case ExamplesStepped():
+                self._session(con, session, examples_version=event.version)
+            case SessionRenamed():
+                self._session(con, session, name=event.name)
+            case TagsSet():
+                self._drop(con, "tag", session_id=session)
+                for tag in event.tags:
+                    self._add("tag", (session, tag))
+            case NoteWritten():
+                self._drop(con, "note", session_id=session, note_id=event.note_id)
+                place = event.head if event.head is not None else (None, None)
+                self._add("note", (session, event.note_id, entry.run_id, *place, event.text, entry.at_us))
+            case NoteRemoved():
+                self._drop(con, "note", session_id=session, note_id=event.note_id)
+            case SessionTrashed():
+                self._session(con, session, trashed_us=entry.at_us)
+            case SessionRestored():
+                self._session(con, session, trashed_us=None)
+            case CircuitKept():
+                self._drop(con, "circuit", session_id=session, name=event.name)
+                heads = text_of(event.heads)
+                self._add("circuit", (session, event.name, entry.run_id, heads, event.source, entry.at_us))
+            case CircuitDropped():
+                self._drop(con, "circuit", session_id=session, name=event.name)
+            case SessionImported():
+                self._session(con, session, origin=text_of(event))
+        self._touch(con, entry)
+
     def _queued(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunQueued) -> None:
         self._flush(con)
         before = con.execute(
             "SELECT count(*) FROM run WHERE session_id = $session", {"session": entry.session_id}
         ).fetchall()[0][0]
         con.execute(
-            "INSERT INTO run (run_id, session_id, number, state, model, task, config, device_asked, queued_us) "
-            "VALUES ($run, $session, $number, 'queued', $model, $task, $config, $device, $at)",
+            "INSERT INTO run (run_id, session_id, number, state, model, task, config, device_asked, queued_us, again) "
+            "VALUES ($run, $session, $number, 'queued', $model, $task, $config, $device, $at, $again)",
             {
                 "run": entry.run_id,
                 "session": entry.session_id,
@@ -144,6 +208,7 @@ class Projector:
                 "config": text_of(event.config),
                 "device": event.device,
                 "at": entry.at_us,
+                "again": event.again,
             },
         )
         self._seeds[entry.run_id or ""] = event.config.seeds
@@ -210,6 +275,17 @@ class Projector:
     def _update(self, con: duckdb.DuckDBPyConnection, run: str, **values: object) -> None:
         columns = ", ".join(f"{name} = ${name}" for name in values)
         con.execute(f"UPDATE run SET {columns} WHERE run_id = $run", {**values, "run": run})  # noqa: S608
+
+    def _session(self, con: duckdb.DuckDBPyConnection, session: str, **values: object) -> None:
+        self._flush(con)
+        columns = ", ".join(f"{name} = ${name}" for name in values)
+        sql = f"UPDATE session SET {columns} WHERE session_id = $session"  # noqa: S608  # names of our own
+        con.execute(sql, {**values, "session": session})
+
+    def _drop(self, con: duckdb.DuckDBPyConnection, table: str, **where: object) -> None:
+        self._flush(con)
+        condition = " AND ".join(f"{name} = ${name}" for name in where)
+        con.execute(f"DELETE FROM {table} WHERE {condition}", where)  # noqa: S608  # names of our own
 
     def _touch(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
         self._flush(con)

@@ -17,8 +17,7 @@ _SESSION = """
            coalesce(r.n_runs, 0), coalesce(e.n_positive, 0), coalesce(e.n_negative, 0)
     FROM session s
     LEFT JOIN (SELECT session_id, count(*) AS n_runs FROM run GROUP BY session_id) r ON r.session_id = s.session_id
-    LEFT JOIN (SELECT session_id, arg_max(n_positive, version) AS n_positive, arg_max(n_negative, version) AS n_negative
-               FROM example_set GROUP BY session_id) e ON e.session_id = s.session_id
+    LEFT JOIN example_set e ON e.session_id = s.session_id AND e.version = s.examples_version
 """
 _RUN = """
     SELECT run_id, session_id, number, state, model, task, config, queued_us, started_us, ended_us, failure,
@@ -138,10 +137,11 @@ def plan(store: Store, session_id: str) -> Plan:
 
 
 def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
-    """The session's newest example set, whole; empty where it has none yet."""
+    """The session's current example set, whole; empty where it has none yet."""
     rows = store.rows(
         "SELECT prompt, polarity, expected, foils, pair, enabled FROM example WHERE content_hash = "
-        "(SELECT arg_max(content_hash, version) FROM example_set WHERE session_id = $session) ORDER BY position",
+        "(SELECT content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
+        "AND s.examples_version = e.version WHERE s.session_id = $session) ORDER BY position",
         {"session": session_id},
     )
     return tuple(

@@ -143,6 +143,38 @@ MIGRATIONS: tuple[Migration, ...] = (
                 equal_length BOOLEAN)""",
         ),
     ),
+    Migration(
+        "undo, names, tags, notes, the trash, kept circuits, what was verified",
+        (
+            "ALTER TABLE session ADD COLUMN examples_version INTEGER",
+            "ALTER TABLE session ADD COLUMN trashed_us BIGINT",
+            "ALTER TABLE session ADD COLUMN origin JSON",
+            """UPDATE session SET examples_version = (
+                SELECT max(version) FROM example_set e WHERE e.session_id = session.session_id)""",
+            "ALTER TABLE example_set ADD COLUMN parent INTEGER",
+            "UPDATE example_set SET parent = version - 1 WHERE version > 1",
+            "ALTER TABLE run ADD COLUMN again VARCHAR",
+            "ALTER TABLE run ADD COLUMN verified JSON",
+            "ALTER TABLE run ADD COLUMN measure VARCHAR",
+            "ALTER TABLE run ADD COLUMN cut INTEGER",
+            "CREATE TABLE tag (session_id VARCHAR NOT NULL, tag VARCHAR NOT NULL)",
+            """CREATE TABLE note (
+                session_id VARCHAR NOT NULL,
+                note_id VARCHAR NOT NULL,
+                run_id VARCHAR,
+                layer INTEGER,
+                head INTEGER,
+                text VARCHAR NOT NULL,
+                written_us BIGINT NOT NULL)""",
+            """CREATE TABLE circuit (
+                session_id VARCHAR NOT NULL,
+                name VARCHAR NOT NULL,
+                run_id VARCHAR,
+                heads JSON NOT NULL,
+                source VARCHAR NOT NULL,
+                kept_us BIGINT NOT NULL)""",
+        ),
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)
@@ -157,7 +189,19 @@ VIEWS: dict[str, str] = {
 }
 """Made anew whenever a store is opened: they hold no data, and a stranger's view must not pass for ours."""
 
-PROJECTIONS = ("session", "example_set", "example", "run", "step", "node_score", "edge_score", "grade")
+PROJECTIONS = (
+    "session",
+    "example_set",
+    "example",
+    "run",
+    "step",
+    "node_score",
+    "edge_score",
+    "grade",
+    "tag",
+    "note",
+    "circuit",
+)
 """Tables that are only a reading of the event log. `code` is not: its arrays came as files, not as events."""
 
 META = "CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)"

@@ -9,6 +9,7 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import (
     EdgesScored,
+    EngineEvent,
     ExamplesMade,
     Graded,
     ModelReady,
@@ -169,7 +170,7 @@ class Bench:
                 self._settle_cursor(run)
             case ArrayKept():
                 run.has_codes |= event.name == "codes"
-            case SessionCreated() | ExamplesSet() | RunQueued():
+            case _ if not isinstance(event, EngineEvent):
                 pass
             case _:
                 run.picture = apply(run.picture, event)

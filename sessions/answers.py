@@ -1,0 +1,107 @@
+"""What the host answers to each request. A subject has a module of its own, with a table like the one below."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from sessions import edit, queries
+from sessions.record import Recorded, Recorder
+from sessions.rows import SessionDetail
+from sessions.wire import (
+    AnyAnswer,
+    CancelRun,
+    Codes,
+    CreateSession,
+    Detail,
+    Done,
+    GetCodes,
+    GetStatus,
+    ListSessions,
+    QueueRun,
+    Run,
+    Session,
+    Sessions,
+    SetExamples,
+    ShowSession,
+    Status,
+    StopHost,
+    WarmUp,
+)
+
+if TYPE_CHECKING:  # the host's own module runs as __main__: importing it here would make a second one
+    from sessions.host import HeadcodeHost
+
+Answer = Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]
+"""Raises HeadcodeError, which the client is told."""
+
+
+async def status(host: "HeadcodeHost", _: GetStatus) -> Status:
+    return Status(status=host.status())
+
+
+async def list_sessions(host: "HeadcodeHost", request: ListSessions) -> Sessions:
+    found = await host.ledger.read(lambda store: queries.recent_sessions(store, limit=request.limit))
+    return Sessions(sessions=tuple(found))
+
+
+async def show_session(host: "HeadcodeHost", request: ShowSession) -> Detail:
+    def show(recorder: Recorder) -> tuple[SessionDetail, list[Recorded]]:
+        session_id = queries.find_session(recorder.store, request.session)
+        last_seq = recorder.last_seq(session_id)
+        return queries.session_detail(recorder.store, session_id, last_seq=last_seq), []
+
+    return Detail(detail=await host.ledger.change(show))
+
+
+async def create_session(host: "HeadcodeHost", request: CreateSession) -> Session:
+    return Session(session=await host.ledger.change(lambda recorder: edit.create_session(recorder, request)))
+
+
+async def set_examples(host: "HeadcodeHost", request: SetExamples) -> Session:
+    return Session(session=await host.ledger.change(lambda recorder: edit.set_examples(recorder, request)))
+
+
+async def queue_run(host: "HeadcodeHost", request: QueueRun) -> Run:
+    return Run(run=await host.runs.queue(request))
+
+
+async def cancel_run(host: "HeadcodeHost", request: CancelRun) -> Done:
+    await host.runs.cancel(request)
+    return Done()
+
+
+async def get_codes(host: "HeadcodeHost", request: GetCodes) -> Codes:
+    codes = await host.ledger.read(
+        lambda store: queries.head_codes(
+            store,
+            queries.find_run(store, request.run),
+            layer=request.layer,
+            head=request.head,
+            seed=request.seed,
+        )
+    )
+    return Codes(codes=codes)
+
+
+async def warm_up(host: "HeadcodeHost", _: WarmUp) -> Done:
+    await host.supervisor.warm_up()
+    return Done()
+
+
+async def stop_host(host: "HeadcodeHost", _: StopHost) -> Done:
+    asyncio.get_running_loop().call_soon(host.stop)
+    return Done()
+
+
+ANSWERS: dict[type, Answer] = {
+    GetStatus: status,
+    ListSessions: list_sessions,
+    ShowSession: show_session,
+    CreateSession: create_session,
+    SetExamples: set_examples,
+    QueueRun: queue_run,
+    CancelRun: cancel_run,
+    GetCodes: get_codes,
+    WarmUp: warm_up,
+    StopHost: stop_host,
+}
