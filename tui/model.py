@@ -1,12 +1,13 @@
 """What the screen knows: a session's log folded into runs, and what the person is looking at. No widget in here."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from engine.config import ProbeConfig
-from engine.errors import Failure
+from engine.errors import ConfigError, Failure
 from engine.events import (
     EdgesScored,
     EngineEvent,
@@ -18,21 +19,33 @@ from engine.events import (
     Scored,
 )
 from engine.examples import Example
-from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
+from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure
 from engine.results import Grade, HeadId, ModelInfo
 from engine.state import RunPicture, apply
 from sessions.log import (
     FINAL_STATES,
     ArrayKept,
+    CircuitDropped,
+    CircuitKept,
     ExamplesSet,
+    ExamplesStepped,
     LogEntry,
+    LookChanged,
+    NoteRemoved,
+    NoteWritten,
     RunEnded,
     RunQueued,
     RunStarted,
     RunState,
+    RunVerified,
     SessionCreated,
+    SessionRenamed,
+    SessionRestored,
+    SessionTrashed,
+    TagsSet,
 )
 from sessions.rows import HeadCodes, HostStatus
+from tui.kept import Kept
 from tui.view import GridView, look
 
 Part = Literal["header", "examples", "grid", "head", "progress"]
@@ -54,7 +67,18 @@ _SHOWN_IN: dict[type, frozenset[Part]] = {
     EdgesScored: frozenset(),
     ArrayKept: frozenset({"examples", "head"}),
     SessionCreated: frozenset({"header", "examples"}),
+    SessionRenamed: frozenset({"header"}),
+    TagsSet: frozenset({"header"}),
+    SessionTrashed: frozenset({"header"}),
+    SessionRestored: frozenset({"header"}),
     ExamplesSet: frozenset({"examples"}),
+    ExamplesStepped: frozenset({"examples"}),
+    NoteWritten: frozenset({"head", "progress"}),
+    NoteRemoved: frozenset({"head", "progress"}),
+    LookChanged: frozenset({"grid", "head"}),
+    CircuitKept: frozenset({"grid", "head"}),
+    CircuitDropped: frozenset({"grid", "head"}),
+    RunVerified: frozenset({"progress"}),
     RunQueued: ALL_PARTS,
     RunStarted: ALL_PARTS,
     RunEnded: ALL_PARTS,
@@ -77,6 +101,11 @@ class Run(msgspec.Struct, kw_only=True):
     started_us: int | None = None
     ended_us: int | None = None
     has_codes: bool = False
+    again: str | None = None
+    """The run whose examples and settings these are."""
+    look: LookChanged | None = None
+    """How it was last looked at, on whatever screen."""
+    verified: RunVerified | None = None
 
     @property
     def active(self) -> bool:
@@ -91,6 +120,7 @@ class Bench:
         self.task: str | None = task
         self.session_id: str | None = None
         self.session_name = ""
+        self.kept = Kept()
         self.runs: list[Run] = []
         self.last_seq = 0
         self.saved_us: int | None = None
@@ -110,7 +140,8 @@ class Bench:
         """The example that is shown whole."""
         self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
         self._cuts: dict[str, int] = {}
-        self._session_examples: tuple[Example, ...] = ()
+        self._own_looks: set[str] = set()
+        """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
         self._view: GridView | None = None
 
     # ---- the log
@@ -131,16 +162,18 @@ class Bench:
         self.runs.clear()
         self.codes.clear()
         self._cuts.clear()
-        self._session_examples = ()
+        self._own_looks.clear()
+        self.kept = Kept()
         self.last_seq, self.saved_us, self._view = 0, None, None
 
     def _fold_one(self, entry: LogEntry) -> None:
         event = entry.event
+        if self.kept.fold(entry):
+            self.session_name = self.kept.name or self.session_name
+            if isinstance(event, SessionCreated):
+                self.model, self.task = event.model, event.task
+            return
         match event:
-            case SessionCreated():
-                self.session_name, self.model, self.task = event.name, event.model, event.task
-            case ExamplesSet():
-                self._session_examples = event.examples
             case RunQueued() if entry.run_id is not None:
                 self.runs.append(
                     Run(
@@ -149,6 +182,7 @@ class Bench:
                         config=event.config,
                         model=event.model,
                         queued_us=entry.at_us,
+                        again=event.again,
                     )
                 )
                 self.cursor_moved = False
@@ -168,6 +202,10 @@ class Bench:
                 # A stage that was under way is over, however it ended.
                 run.picture = msgspec.structs.replace(run.picture, stage=None)
                 self._settle_cursor(run)
+            case LookChanged():
+                self._fold_look(run, event)
+            case RunVerified():
+                run.verified = event
             case ArrayKept():
                 run.has_codes |= event.name == "codes"
             case _ if not isinstance(event, EngineEvent):
@@ -177,6 +215,18 @@ class Bench:
                 run.has_codes |= isinstance(event, ProbeFinished)
                 if isinstance(event, Scored):
                     self._settle_cursor(run)
+
+    def _fold_look(self, run: Run, look: LookChanged) -> None:
+        """How a run is looked at on another screen, or was in an earlier hour: followed until the person acts here."""
+        run.look = look
+        if run.run_id in self._own_looks:
+            return
+        self._cuts[run.run_id] = look.cut
+        if run is self.shown:
+            # A measure of a later version, or of a stranger's bundle, is no reason to stop.
+            with contextlib.suppress(ConfigError):
+                self.measure = find_measure(look.measure)
+        self._settle_cursor(run)
 
     def _run(self, run_id: str | None) -> Run | None:
         return next((run for run in reversed(self.runs) if run.run_id == run_id), None)
@@ -198,7 +248,7 @@ class Bench:
     @property
     def examples(self) -> tuple[Example, ...]:
         run = self.shown
-        return run.picture.examples if run is not None and run.picture.examples else self._session_examples
+        return run.picture.examples if run is not None and run.picture.examples else self.kept.examples.current
 
     @property
     def grades(self) -> tuple[Grade, ...]:
@@ -283,6 +333,7 @@ class Bench:
 
     def cycle_measure(self, by: int) -> None:
         self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]
+        self._look_is_own()
 
     def move_cut(self, by: int) -> bool:
         """Takes more or fewer heads into the circuit; a hundredth of a large grid at a time."""
@@ -291,4 +342,14 @@ class Bench:
             return False
         size = min(max(view.cut + by * max(1, len(view.order) // 100), 1), len(view.order))
         self._cuts[run.run_id] = size
+        self._look_is_own()
         return size != view.cut
+
+    def look_now(self) -> LookChanged | None:
+        """How the shown run is looked at, as an event; None while nothing is scored."""
+        view = self.view()
+        return LookChanged(measure=self.measure.id, cut=view.cut) if view is not None else None
+
+    def _look_is_own(self) -> None:
+        if self.shown is not None:
+            self._own_looks.add(self.shown.run_id)

@@ -1,0 +1,168 @@
+"""What a person keeps, folded from the log: versions under undo, names, tags, notes, circuits, looks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import ProbeConfig
+from engine.examples import Example, content_hash
+from sessions.log import (
+    CircuitDropped,
+    CircuitKept,
+    ExamplesSet,
+    ExamplesStepped,
+    LogEntry,
+    LookChanged,
+    NoteRemoved,
+    NoteWritten,
+    RunQueued,
+    RunVerified,
+    SessionCreated,
+    SessionImported,
+    SessionRenamed,
+    SessionRestored,
+    SessionTrashed,
+    TagsSet,
+)
+from tui.kept import ExampleHistory, Kept
+from tui.model import Bench
+
+
+def logged(*events: Any, run_id: str | None = None) -> list[LogEntry]:
+    return [
+        LogEntry(session_id="s", seq=seq, at_us=1000 * seq, run_id=run_id, event=event)
+        for seq, event in enumerate(events, start=1)
+    ]
+
+
+def some(*prompts: str) -> tuple[Example, ...]:
+    return tuple(Example(prompt=prompt, polarity="positive") for prompt in prompts)
+
+
+def set_to(*prompts: str) -> ExamplesSet:
+    return ExamplesSet(examples=some(*prompts), content_hash=content_hash(some(*prompts)))
+
+
+def folded(*events: Any) -> Kept:
+    kept = Kept()
+    for entry in logged(*events):
+        assert kept.fold(entry)
+    return kept
+
+
+@given(st.lists(st.sampled_from(["set", "undo", "redo"]), max_size=40))
+def test_undo_and_redo_walk_as_an_editor_does(steps: Sequence[str]) -> None:
+    """Held against the plain model of undo: two stacks of whole texts."""
+    history, past, future, now, count = ExampleHistory(), [], [], None, 0
+    for step in steps:
+        if step == "set":
+            count += 1
+            past, future, now = ([*past, now] if now is not None else past), [], some(f"{count}")
+            history.set(now, f"hash {count}")
+        elif step == "undo" and history.undo_to is not None:
+            history.step(history.undo_to)
+            future, now, past = [now, *future], past[-1], past[:-1]
+        elif step == "redo" and history.redo_to is not None:
+            history.step(history.redo_to)
+            past, now, future = [*past, now], future[0], future[1:]
+        assert history.current == (now or ())
+        assert (history.undo_to is None, history.redo_to is None) == (not past, not future)
+        if now is not None:
+            assert history.content_hash == f"hash {history.version}"
+
+
+def test_a_step_to_a_version_the_log_never_set_changes_nothing() -> None:
+    kept = folded(set_to("a"), ExamplesStepped(by=-1, version=9, content_hash="x"))
+    assert kept.examples.version == 1
+    assert kept.examples.current == some("a")
+
+
+def test_examples_that_stay_are_kept_once() -> None:
+    kept = folded(set_to("a", "b"), set_to("a", "c"))
+    assert kept.examples.versions[0][0] is kept.examples.versions[1][0]
+
+
+def test_names_tags_notes_circuits_and_the_trash() -> None:
+    kept = folded(
+        SessionCreated(name="one", model="toy", task="ioi"),
+        SessionRenamed(name="two"),
+        TagsSet(tags=("a", "b")),
+        NoteWritten(note_id="n1", text="first", head=(2, 3)),
+        NoteWritten(note_id="n2", text="second"),
+        NoteWritten(note_id="n1", text="first, better", head=(2, 3)),
+        NoteRemoved(note_id="n2"),
+        CircuitKept(name="c", heads=((0, 1),), source="cut"),
+        CircuitKept(name="d", heads=((1, 1),), source="cut"),
+        CircuitKept(name="c", heads=((0, 2),), source="union"),
+        CircuitDropped(name="d"),
+        SessionTrashed(),
+    )
+    assert (kept.name, kept.tags, kept.trashed) == ("two", ("a", "b"), True)
+    assert [(note.text, note.head, note.at_us) for note in kept.notes.values()] == [("first, better", (2, 3), 6000)]
+    assert [(circuit.heads, circuit.source) for circuit in kept.circuits.values()] == [(((0, 2),), "union")]
+    assert not folded(SessionTrashed(), SessionRestored()).trashed
+    imported = SessionImported(bundle_sha256="ab", from_session="s0", headcode="0.1.0")
+    assert folded(imported).imported == imported
+
+
+def test_the_bench_follows_names_examples_and_verdicts() -> None:
+    bench = Bench(model="toy", task="ioi")
+    bench.session_id = "s"
+    bench.fold(
+        logged(
+            SessionCreated(name="one", model="other", task=None),
+            SessionRenamed(name="two"),
+            set_to("a"),
+            set_to("b"),
+            ExamplesStepped(by=-1, version=1, content_hash=set_to("a").content_hash),
+        )
+    )
+    assert (bench.session_name, bench.model, bench.task, bench.last_seq) == ("two", "other", None, 5)
+    assert bench.examples == some("a")
+    verdict = RunVerified(verdict="same", words="bit for bit")
+    bench.fold(
+        [
+            LogEntry(session_id="s", seq=6, at_us=6000, run_id="r", event=RunQueued(
+                config=ProbeConfig(), model="toy", again="r0")),
+            LogEntry(session_id="s", seq=7, at_us=7000, run_id="r", event=verdict),
+        ]
+    )  # fmt: skip
+    assert (bench.runs[0].verified, bench.runs[0].again) == (verdict, "r0")
+
+
+def looked(recorded: Any, *looks: LookChanged) -> tuple[Bench, list[LogEntry]]:
+    """A bench on a finished run, and those looks as further entries of its log."""
+    host = recorded.host()
+    host.add(*recorded.events())
+    bench = Bench(model="toy", task="ioi")
+    bench.session_id = "s-1"
+    bench.fold(host.entries)
+    done = len(host.entries)
+    host.add(*looks)
+    return bench, host.entries[done:]
+
+
+def test_a_screen_begins_with_the_last_look_that_was_recorded(recorded: Any) -> None:
+    bench, entries = looked(recorded, LookChanged(measure="q_value", cut=9), LookChanged(measure="overlap", cut=7))
+    assert bench.fold(entries) >= {"grid", "head"}
+    assert bench.view().cut == 7  # type: ignore[union-attr]
+    assert bench.measure.id == "overlap"
+    assert bench.look_now() == LookChanged(measure="overlap", cut=7)
+
+
+def test_a_screen_whose_person_acts_keeps_its_own_look(recorded: Any) -> None:
+    bench, entries = looked(recorded, LookChanged(measure="q_value", cut=9))
+    bench.move_cut(1)
+    bench.fold(entries)
+    assert bench.view().cut == 6  # type: ignore[union-attr]
+    assert bench.measure.id == "unique_positive"
+    assert bench.shown.look == LookChanged(measure="q_value", cut=9)  # type: ignore[union-attr]
+
+
+def test_a_look_this_version_does_not_know_is_no_reason_to_stop(recorded: Any) -> None:
+    bench, entries = looked(recorded, LookChanged(measure="aura", cut=-4))
+    bench.fold(entries)
+    assert bench.measure.id == "unique_positive"
+    assert bench.view().cut == 1  # type: ignore[union-attr]

@@ -1,0 +1,144 @@
+"""What a person keeps in a session, folded from its log: example versions, name, tags, notes, circuits."""
+
+import msgspec
+
+from engine.examples import Example
+from sessions.log import (
+    CircuitDropped,
+    CircuitKept,
+    ExamplesSet,
+    ExamplesStepped,
+    LogEntry,
+    NoteRemoved,
+    NoteWritten,
+    SessionCreated,
+    SessionImported,
+    SessionRenamed,
+    SessionRestored,
+    SessionTrashed,
+    TagsSet,
+)
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """A note as it stands now."""
+
+    note_id: str
+    text: str
+    at_us: int
+    """When it was last written."""
+    run_id: str | None = None
+    """None: it speaks of the session."""
+    head: tuple[int, int] | None = None
+
+
+class Circuit(msgspec.Struct, frozen=True, kw_only=True):
+    """Heads kept under a name."""
+
+    name: str
+    heads: tuple[tuple[int, int], ...]
+    source: str
+    at_us: int
+    run_id: str | None = None
+
+
+class ExampleHistory:
+    """Every version of the session's examples, and which one is current: what undo and redo walk along."""
+
+    def __init__(self) -> None:
+        self.versions: list[tuple[Example, ...]] = []
+        """All that were ever set, in the order of the log; version 1 first."""
+        self.hashes: list[str] = []
+        self._path: list[int] = []
+        """The versions that undo and redo can reach, oldest first."""
+        self._at = -1
+
+    @property
+    def version(self) -> int:
+        """The current version, counted from 1; 0 while there is none."""
+        return self._path[self._at] if self._path else 0
+
+    @property
+    def current(self) -> tuple[Example, ...]:
+        return self.versions[self.version - 1] if self._path else ()
+
+    @property
+    def content_hash(self) -> str:
+        return self.hashes[self.version - 1] if self._path else ""
+
+    @property
+    def undo_to(self) -> int | None:
+        """The version that an undo makes current; None where there is nothing to undo."""
+        return self._path[self._at - 1] if self._at > 0 else None
+
+    @property
+    def redo_to(self) -> int | None:
+        return self._path[self._at + 1] if self._at + 1 < len(self._path) else None
+
+    def set(self, examples: tuple[Example, ...], content_hash: str) -> None:
+        """A new version; what could have been redone is out of reach from now on."""
+        # Most examples of a version were in the one before: they are kept once.
+        known = {example: example for example in self.current}
+        self.versions.append(tuple(known.get(example, example) for example in examples))
+        self.hashes.append(content_hash)
+        self._path = [*self._path[: self._at + 1], len(self.versions)]
+        self._at = len(self._path) - 1
+
+    def step(self, version: int) -> None:
+        """Another version is current again. One that the log never set changes nothing."""
+        if version in self._path:
+            self._at = self._path.index(version)
+        elif 0 < version <= len(self.versions):
+            self._path = [*self._path[: self._at + 1], version]
+            self._at = len(self._path) - 1
+
+
+class Kept:
+    """Everything of a session that is neither a run nor how somebody looks at it."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.model = ""
+        self.task: str | None = None
+        self.examples = ExampleHistory()
+        self.tags: tuple[str, ...] = ()
+        self.notes: dict[str, Note] = {}
+        """By id, in the order they were first written."""
+        self.circuits: dict[str, Circuit] = {}
+        """By name."""
+        self.trashed = False
+        self.imported: SessionImported | None = None
+
+    def fold(self, entry: LogEntry) -> bool:
+        """Takes the entry in; False where it speaks of something else."""
+        event = entry.event
+        match event:
+            case SessionCreated():
+                self.name, self.model, self.task = event.name, event.model, event.task
+            case SessionRenamed():
+                self.name = event.name
+            case ExamplesSet():
+                self.examples.set(event.examples, event.content_hash)
+            case ExamplesStepped():
+                self.examples.step(event.version)
+            case TagsSet():
+                self.tags = event.tags
+            case NoteWritten():
+                self.notes[event.note_id] = Note(
+                    note_id=event.note_id, text=event.text, at_us=entry.at_us, run_id=entry.run_id, head=event.head
+                )
+            case NoteRemoved():
+                self.notes.pop(event.note_id, None)
+            case CircuitKept():
+                self.circuits[event.name] = Circuit(
+                    name=event.name, heads=event.heads, source=event.source, at_us=entry.at_us, run_id=entry.run_id
+                )
+            case CircuitDropped():
+                self.circuits.pop(event.name, None)
+            case SessionTrashed() | SessionRestored():
+                self.trashed = isinstance(event, SessionTrashed)
+            case SessionImported():
+                self.imported = event
+            case _:
+                return False
+        return True
