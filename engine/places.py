@@ -47,6 +47,11 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         return self.config / "config.toml"
 
     @property
+    def keys(self) -> Path:
+        """The person's own keys of the screen."""
+        return self.config / "keys.toml"
+
+    @property
     def socket(self) -> Path:
         """The host's socket; its name is that of the store, so every store has a host of its own."""
         name = hashlib.sha256(os.fsencode(self.store.absolute())).hexdigest()[:12]

@@ -1,5 +1,7 @@
 """The one table of what a person can do: it feeds the keys, the line at the bottom, the help and the palette."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -199,8 +201,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="theme",
         keys=("ctrl+t",),
-        title="Light or dark",
-        tooltip="Change between the dark and the light theme",
+        title="Next theme",
+        tooltip="Night, dusk, day, high contrast; kept for the next time",
         group="Program",
     ),
     Action(
@@ -234,3 +236,9 @@ ACTIONS: tuple[Action, ...] = (
         short="leave",
     ),
 )
+
+
+def actions_of(program: object) -> Sequence[Action]:
+    """The table under the keys this program's person chose."""
+    found: Sequence[Action] = getattr(program, "actions", ACTIONS)
+    return found

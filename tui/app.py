@@ -19,9 +19,15 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
         print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)
         return 2
     choose_colours(colours)
+    from engine.places import find_places
+    from tui.keymap import read_keys
+    from tui.remember import remembered
     from tui.workbench import HeadcodeApp
 
-    app = HeadcodeApp(_connect, session=session, model=model, task=task)
+    app = HeadcodeApp(_connect, session=session, model=model, task=task, keys=read_keys(find_places().keys))
+    chosen = remembered().theme
+    if chosen is not None and app.depth != "16":
+        app.theme = chosen
     app.run()
     run = app.bench.shown
     if run is not None and run.active and app.bench.link == "live":

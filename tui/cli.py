@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import Failure, HeadcodeError
-from tui.commands import demo, doctor, host, models, probe, sessions, tasks
+from tui.commands import demo, doctor, host, keys, models, probe, sessions, tasks
 from tui.options import ColourOption
 from tui.text import clean
 
@@ -35,6 +35,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(host.app, name="host")
 app.command("doctor")(doctor.doctor)
+app.command("keys")(keys.keys)
 app.command("demo", hidden=True)(demo.demo)
 
 

@@ -25,6 +25,21 @@ _DARK_INKS = {
     "ink-chosen": "#243242",
     "ink-ground": "#12161b",
 }
+_DUSK_INKS = {
+    "ink": "#d8d0c4",
+    "ink-strong": "#f7f1e6",
+    "ink-dim": "#9c9285",
+    "ink-faint": "#665e55",
+    "ink-accent": "#8ab8d8",
+    "ink-second": "#e8a05c",
+    "ink-good": "#9cc48a",
+    "ink-bad": "#f08c7c",
+    "ink-line": "#3a342e",
+    "ink-raised": "#26221e",
+    "ink-chosen": "#3b3128",
+    "ink-ground": "#1a1714",
+}
+"""Warmer and softer than night: for evenings, and for eyes that blue tires."""
 _LIGHT_INKS = {
     "ink": "#2b323b",
     "ink-strong": "#0d1116",
@@ -39,6 +54,21 @@ _LIGHT_INKS = {
     "ink-chosen": "#d8e6f3",
     "ink-ground": "#fafbfc",
 }
+_CONTRAST_INKS = {
+    "ink": "#ffffff",
+    "ink-strong": "#ffffff",
+    "ink-dim": "#d0d0d0",
+    "ink-faint": "#a8a8a8",
+    "ink-accent": "#66d9ff",
+    "ink-second": "#ffd24d",
+    "ink-good": "#7dff9e",
+    "ink-bad": "#ff9b8f",
+    "ink-line": "#808080",
+    "ink-raised": "#1a1a1a",
+    "ink-chosen": "#00395c",
+    "ink-ground": "#000000",
+}
+"""Every ink reads on its ground with a contrast of at least 7 (WCAG AAA)."""
 _ANSI_INKS = {
     "ink": "ansi_default",
     "ink-strong": "ansi_default",
@@ -105,8 +135,12 @@ def _theme(name: str, inks: dict[str, str], *, dark: bool, ansi: bool = False) -
 
 NIGHT = _theme("night", _DARK_INKS, dark=True)
 DAY = _theme("day", _LIGHT_INKS, dark=False)
+DUSK = _theme("dusk", _DUSK_INKS, dark=True)
+CONTRAST = _theme("contrast", _CONTRAST_INKS, dark=True)
 SIXTEEN = _theme("sixteen", _ANSI_INKS, dark=True, ansi=True)
-THEMES = (NIGHT, DAY, SIXTEEN)
+THEMES = (NIGHT, DUSK, DAY, CONTRAST, SIXTEEN)
+CHOICES = (NIGHT, DUSK, DAY, CONTRAST)
+"""Those a person goes through; sixteen is for terminals that show no more, in their owner's colours."""
 DEFAULT_INKS = _DARK_INKS
 """What a theme of somebody else's falls back to."""
 

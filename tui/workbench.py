@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import FrameType
 from typing import ClassVar
@@ -17,11 +17,13 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from tui.actions import ACTIONS
+from tui.keymap import with_keys
 from tui.link import Connect, Link
 from tui.model import Bench, Part
+from tui.remember import keep_theme
 from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
-from tui.themes import DAY, DEFAULT_INKS, NIGHT, SIXTEEN, THEMES, Depth, depth_of
+from tui.themes import CHOICES, DEFAULT_INKS, NIGHT, SIXTEEN, THEMES, Depth, depth_of
 from tui.widgets.progress import Clock
 
 _LAST_WORD_S = 3.0
@@ -48,8 +50,11 @@ class HeadcodeApp(App[None]):
         clock: Clock = time.time,
         theme: str | None = None,
         depth: Depth | None = None,
+        keys: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         super().__init__()
+        self.actions = with_keys(ACTIONS, keys or {})
+        self.set_keymap({name: ",".join(own) for name, own in (keys or {}).items()})
         for own in THEMES:
             self.register_theme(own)
         self.depth = depth or depth_of(self.console.color_system, no_color=self.no_color)
@@ -111,7 +116,9 @@ class HeadcodeApp(App[None]):
     def action_theme(self) -> None:
         """Sixteen colours are the terminal's own, light or dark as its owner likes them."""
         if self.depth != "16":
-            self.theme = NIGHT.name if self.theme == DAY.name else DAY.name
+            names = [each.name for each in CHOICES]
+            self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+            keep_theme(self.theme)
 
     def action_palette(self) -> None:
         self.action_command_palette()
@@ -121,7 +128,7 @@ class HeadcodeApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The table of actions, as far as each would do something now."""
-        for action in ACTIONS:
+        for action in self.actions:
             if action.id == "palette" or (isinstance(screen, Workbench) and not screen.possible(action)):
                 continue
             call = action.call

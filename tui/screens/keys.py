@@ -1,5 +1,6 @@
 """The help: every key, from the one table of actions."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.actions import ACTIONS, key_name
+from tui.actions import Action, actions_of, key_name
 
 _WIDE = 132
 """Columns from which there is room to say what a key does."""
@@ -29,19 +30,19 @@ class Keys(ModalScreen[None]):
         with VerticalScroll(id="sheet") as sheet:
             sheet.border_title = "Keys"
             sheet.border_subtitle = "esc closes"
-            yield Static(sheet_text(wide=self.app.size.width >= _WIDE), id="text")
+            yield Static(sheet_text(actions_of(self.app), wide=self.app.size.width >= _WIDE), id="text")
 
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#text", Static).update(sheet_text(wide=event.size.width >= _WIDE))
+        self.query_one("#text", Static).update(sheet_text(actions_of(self.app), wide=event.size.width >= _WIDE))
 
     def action_dismiss_sheet(self) -> None:
         self.dismiss()
 
 
-def sheet_text(*, wide: bool) -> Content:
+def sheet_text(table: Sequence[Action], *, wide: bool) -> Content:
     """All actions by group: keys and title, and what it does where there is room beside it."""
     lines: list[Content] = []
-    for group, actions in groupby(ACTIONS, key=lambda action: action.group):
+    for group, actions in groupby(table, key=lambda action: action.group):
         if lines:
             lines.append(Content(""))
         lines.append(Content.assemble((group, "bold $ink-second")))

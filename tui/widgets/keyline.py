@@ -1,12 +1,12 @@
 """The line at the bottom: the keys that do something now, from the one table of actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.geometry import Size
 from textual.strip import Strip
 
-from tui.actions import ACTIONS, Action
+from tui.actions import Action, actions_of
 from tui.model import Bench
 from tui.widgets.painted import Painted
 
@@ -20,18 +20,21 @@ class KeyLine(Painted):
         self._ends: list[tuple[int, Action]] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
-        entries = [action for action in ACTIONS if action.short]
+        actions = actions_of(self.app)
+        entries = [action for action in actions if action.short]
         spare = ["seed", "next_pane", "ranking.next"]
-        while spare and sum(map(_width, entries)) + 2 * len(entries) > size.width:
+        while spare and _widths(entries, actions) + 2 * len(entries) > size.width:
             # A narrow line loses what can be done without; keys and leave stay.
             name = spare.pop(0)
             entries = [action for action in entries if action.id != name]
-        gap = "   " if sum(map(_width, entries)) + 3 * len(entries) <= size.width else "  "
+        gap = "   " if _widths(entries, actions) + 3 * len(entries) <= size.width else "  "
         line = self.line().add(" ")
         self._ends = []
         for action in entries:
             on = self.allowed(action)
-            line.add(keys_of(action), "key" if on else "faint").add(f" {action.short}", "dim" if on else "faint")
+            line.add(keys_of(action, actions), "key" if on else "faint").add(
+                f" {action.short}", "dim" if on else "faint"
+            )
             self._ends.append((line.width, action))
             line.add(gap)
         return [line.strip()]
@@ -43,12 +46,12 @@ class KeyLine(Painted):
                 return
 
 
-def _width(action: Action) -> int:
-    return len(keys_of(action)) + 1 + len(action.short)
+def _widths(entries: Sequence[Action], actions: Sequence[Action]) -> int:
+    return sum(len(keys_of(action, actions)) + 1 + len(action.short) for action in entries)
 
 
-def keys_of(action: Action) -> str:
+def keys_of(action: Action, actions: Sequence[Action]) -> str:
     """Its key, with that of its counterpart: t/T."""
     root = action.id.split(".")[0]
-    both = [other.key for other in ACTIONS if other.id.split(".")[0] == root and "." in action.id]
+    both = [other.key for other in actions if other.id.split(".")[0] == root and "." in action.id]
     return "/".join(both) if len(both) == 2 else action.key

@@ -440,8 +440,11 @@ def recorded() -> type[Recorded]:
 
 
 @pytest.fixture(autouse=True)
-def _same_clock_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """One clock zone, all colours, and nothing of the person who runs the tests."""
     import time
+
+    monkeypatch.setenv("HEADCODE_HOME", str(tmp_path / "home"))
 
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()

@@ -1,12 +1,17 @@
 """Sixteen colours, no colours, themes: the values are read without telling one colour from another."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.theme import Theme
 
 from tui.app import choose_colours
-from tui.themes import LEVELS, depth_of, heat, mix, reads_dark_on
+from tui.remember import Remembered, remembered
+from tui.themes import CHOICES, LEVELS, depth_of, heat, mix, reads_dark_on
 from tui.widgets.heat import PLAIN, CellSize, Mark, cell_rows, cell_size, level_of, palette, value_text
+
+_GROUNDS = ("ink-ground", "ink-raised", "ink-chosen", "ink-line")
 
 
 def lightness(colour: tuple[int, int, int]) -> float:
@@ -102,12 +107,12 @@ async def test_the_screen_reads_without_colours(depth: str, recorded: Any, open_
         assert app.theme == ("sixteen" if depth == "16" else "night")
         await pilot.press("ctrl+t")
         await pilot.pause()
-        assert app.theme == ("sixteen" if depth == "16" else "day")
+        assert app.theme == ("sixteen" if depth == "16" else "dusk")
 
 
 async def test_changing_the_theme_colours_everything_anew(recorded: Any, open_screen: Any) -> None:
     pictures = []
-    for theme, keys in (("day", ()), ("night", ("ctrl+t",))):
+    for theme, keys in (("day", ()), ("dusk", ("ctrl+t",))):
         host = recorded.host()
         host.add(*recorded.events())
         async with open_screen(host, theme=theme) as (app, pilot, until):
@@ -117,3 +122,44 @@ async def test_changing_the_theme_colours_everything_anew(recorded: Any, open_sc
             strips = app.screen._compositor.render_strips()
             pictures.append([[(segment.text, segment.style) for segment in strip] for strip in strips])
     assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize("theme", CHOICES, ids=lambda theme: theme.name)
+def test_inks_read_on_their_ground(theme: Theme) -> None:
+    inks = theme.variables
+    least = {"ink": 7.0, "ink-strong": 7.0, "ink-dim": 4.5}
+    if theme.name == "contrast":
+        least = {name: 7.0 for name in inks if name.startswith("ink") and name not in _GROUNDS}
+    for name, asked in least.items():
+        for ground in ("ink-ground", "ink-raised"):
+            assert contrast(inks[name], inks[ground]) >= asked, f"{name} on {ground}"
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2: (lighter + .05) / (darker + .05)."""
+    first, second = sorted(luminance(each) for each in (one, other))
+    return (second + 0.05) / (first + 0.05)
+
+
+def luminance(text: str) -> float:
+    parts = [int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+async def test_themes_go_round_and_are_remembered(
+    recorded: Any, open_screen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HEADCODE_HOME", str(tmp_path))
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        seen = [app.theme]
+        for _ in CHOICES:
+            await pilot.press("ctrl+t")
+            await until(lambda: app.theme != seen[-1])
+            seen.append(app.theme)
+            assert remembered().theme == app.theme
+        assert seen == ["night", "dusk", "day", "contrast", "night"]
+    (tmp_path / "state" / "screen.json").write_text("{")
+    assert remembered() == Remembered()
