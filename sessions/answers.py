@@ -24,6 +24,7 @@ from sessions.wire import (
     SetExamples,
     ShowSession,
     Status,
+    StepExamples,
     StopHost,
     WarmUp,
 )
@@ -59,6 +60,10 @@ async def create_session(host: "HeadcodeHost", request: CreateSession) -> Sessio
 
 async def set_examples(host: "HeadcodeHost", request: SetExamples) -> Session:
     return Session(session=await host.ledger.change(lambda recorder: edit.set_examples(recorder, request)))
+
+
+async def step_examples(host: "HeadcodeHost", request: StepExamples) -> Session:
+    return Session(session=await host.ledger.change(lambda recorder: edit.step_examples(recorder, request)))
 
 
 async def queue_run(host: "HeadcodeHost", request: QueueRun) -> Run:
@@ -99,6 +104,7 @@ ANSWERS: dict[type, Answer] = {
     ShowSession: show_session,
     CreateSession: create_session,
     SetExamples: set_examples,
+    StepExamples: step_examples,
     QueueRun: queue_run,
     CancelRun: cancel_run,
     GetCodes: get_codes,

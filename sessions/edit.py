@@ -3,15 +3,16 @@
 import datetime
 import unicodedata
 
-from engine.examples import Example, check_set, content_hash
-from sessions.errors import BadName
+from engine.errors import ExampleError
+from engine.examples import MAX_EXAMPLES, Example, check_set, content_hash
+from sessions.errors import BadName, NothingToStep, StaleExamples
 from sessions.ids import new_id
-from sessions.log import ExamplesSet, SessionCreated
-from sessions.queries import find_session, name_taken, session_row
+from sessions.log import ExamplesSet, ExamplesStepped, SessionCreated
+from sessions.queries import current_version, find_session, name_taken, neighbour_version, session_row
 from sessions.record import Draft, Recorded, Recorder
 from sessions.rows import SessionRow
 from sessions.store import Store
-from sessions.wire import CreateSession, SetExamples
+from sessions.wire import CreateSession, SetExamples, StepExamples
 
 MAX_NAME = 200
 _DROPPED = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -55,10 +56,41 @@ def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionR
 
 
 def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, list[Recorded]]:
-    """The session's row with its new examples. Raises NoSuchRecord, ExampleError, StoreError."""
+    """The session's row with its new examples, drafts included: only a run insists on both sides and straight pairs.
+
+    The set that is there already is not recorded again. Raises NoSuchRecord, StaleExamples, ExampleError, StoreError.
+    """
     session_id = find_session(recorder.store, request.session)
-    check_set(request.examples)
-    recorded = recorder.append([_examples(session_id, request.examples)])
+    if len(request.examples) > MAX_EXAMPLES:
+        raise ExampleError(
+            f"{len(request.examples)} examples in one set; {MAX_EXAMPLES} is the most Headcode keeps.",
+            hint="A probe needs 10 to 500.",
+        )
+    version, now = current_version(recorder.store, session_id)
+    if request.over is not None and request.over != now:
+        raise StaleExamples(
+            "The examples were changed elsewhere meanwhile.", hint="Look at them again, then repeat the change."
+        )
+    drafts = [_examples(session_id, request.examples)]
+    if version == 0 and request.examples:
+        # What was there before the first edit is a version too, so that undo can come back to it.
+        drafts.insert(0, _examples(session_id, ()))
+    elif version == 0 or content_hash(request.examples) == now:
+        drafts.clear()
+    recorded = recorder.append(drafts) if drafts else []
+    return session_row(recorder.store, session_id), recorded
+
+
+def step_examples(recorder: Recorder, request: StepExamples) -> tuple[SessionRow, list[Recorded]]:
+    """The session's row after an undo or redo. Raises NoSuchRecord, NothingToStep, StoreError."""
+    session_id = find_session(recorder.store, request.session)
+    found = neighbour_version(recorder.store, session_id, by=request.by)
+    if found is None:
+        word = "undo" if request.by < 0 else "redo"
+        raise NothingToStep(f"There is nothing to {word} in the examples.", hint="They are as they were.")
+    version, hashed = found
+    event = ExamplesStepped(by=request.by, version=version, content_hash=hashed)
+    recorded = recorder.append([Draft(session_id=session_id, event=event)])
     return session_row(recorder.store, session_id), recorded
 
 

@@ -47,6 +47,18 @@ class NoSuchRecord(SessionError):
     family = "input"
 
 
+class NothingToStep(SessionError):
+    """An undo where nothing was changed, or a redo where nothing was undone."""
+
+    family = "input"
+
+
+class StaleExamples(SessionError):
+    """A change of examples that have been changed by somebody else since."""
+
+    family = "input"
+
+
 class HostError(SessionError):
     """The host cannot be started, reached or understood."""
 

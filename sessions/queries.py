@@ -157,6 +157,32 @@ def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
     )
 
 
+def current_version(store: Store, session_id: str) -> tuple[int, str]:
+    """Number and content hash of the session's current example set; 0 and nothing where it has none."""
+    row = store.one(
+        "SELECT e.version, e.content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
+        "AND s.examples_version = e.version WHERE s.session_id = $session",
+        {"session": session_id},
+    )
+    return (0, "") if row is None else (int(row[0]), str(row[1]))
+
+
+def neighbour_version(store: Store, session_id: str, *, by: int) -> tuple[int, str] | None:
+    """The version an undo (-1) or redo (1) leads to, and its content hash; None where there is none.
+
+    Undo leads to the version the current one was made from, redo to the last one made from the current one.
+    """
+    wanted = "e.version = now.parent" if by < 0 else "e.parent = now.version"
+    rows = store.rows(
+        "SELECT e.version, e.content_hash FROM example_set e "  # noqa: S608  # wanted is one of two texts of ours
+        "JOIN session s ON s.session_id = e.session_id "
+        "JOIN example_set now ON now.session_id = s.session_id AND now.version = s.examples_version "
+        f"WHERE s.session_id = $session AND {wanted} ORDER BY e.version DESC LIMIT 1",
+        {"session": session_id},
+    )
+    return (int(rows[0][0]), str(rows[0][1])) if rows else None
+
+
 def head_codes(store: Store, run_id: str, *, layer: int, head: int, seed: int | None) -> HeadCodes:
     """One head's codes, example by example. Raises NoSuchHead, or NoSuchRecord where the run left none."""
     run = run_row(store, run_id)

@@ -1,5 +1,7 @@
 """The protocol between a face and the host: JSON lines over a Unix-domain socket."""
 
+from typing import Literal
+
 import msgspec
 
 from engine.config import ProbeConfig
@@ -66,10 +68,19 @@ class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):
 
 
 class SetExamples(Request, tag="set_examples", frozen=True, kw_only=True):
-    """A new version of the session's examples. Answered by SessionRow."""
+    """A new version of the session's examples, drafts included. Answered by SessionRow."""
 
     session: str
     examples: tuple[Example, ...]
+    over: str | None = None
+    """Content hash of the set the change was made on; refused where another is current. None: whatever there is."""
+
+
+class StepExamples(Request, tag="step_examples", frozen=True, kw_only=True):
+    """Undo (-1) or redo (1) of the session's examples. Answered by SessionRow."""
+
+    session: str
+    by: Literal[-1, 1]
 
 
 class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):
@@ -116,6 +127,7 @@ AnyRequest = (
     | QueueRun
     | CancelRun
     | SetExamples
+    | StepExamples
     | Subscribe
     | Unsubscribe
     | GetCodes

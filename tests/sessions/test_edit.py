@@ -102,17 +102,18 @@ async def test_a_run_is_found_by_id_beginning_and_number(lab) -> None:
         ((YES, NO, *(Example(prompt=p, polarity="positive", pair=1) for p in "ab")), "Pair 1 has 2 examples"),
     ],
 )
-async def test_examples_that_cannot_be_compared_are_refused(lab, examples: tuple[Example, ...], words: str) -> None:
+async def test_examples_that_cannot_be_compared_are_drafts_and_no_run(
+    lab, examples: tuple[Example, ...], words: str
+) -> None:
     client = await lab.connect()
     session = await lab.session(client)
-    for request in (
-        CreateSession(model="toy", examples=examples),
-        SetExamples(session=session.name, examples=examples),
-    ):
-        with pytest.raises(Refusal, match=words) as found:
-            await client.ask(request, Session)
-        assert (found.value.family, found.value.failure.name) == ("input", "ExampleError")
+    with pytest.raises(Refusal, match=words) as found:
+        await client.ask(CreateSession(model="toy", examples=examples), Session)
+    assert (found.value.family, found.value.failure.name) == ("input", "ExampleError")
     assert (await client.ask(ListSessions(), Sessions)).sessions == (session,)
+    await client.ask(SetExamples(session=session.name, examples=examples), Session)
+    with pytest.raises(Refusal, match=words):
+        await lab.again(client, session.session_id)
 
 
 async def test_a_session_without_examples_cannot_run(lab) -> None:
