@@ -268,12 +268,16 @@ class Bench:
         self._view = look(
             run.picture.nodes,
             measure=self.measure,
-            cut=self._cuts.get(run.run_id, run.config.circuit_size),
+            cut=self.cut_of(run),
             reference=run.picture.reference,
             final=run.picture.nodes_final,
             before=self._view,
         )
         return self._view
+
+    def cut_of(self, run: Run) -> int | None:
+        """How many heads the run's circuit has on this screen; None: as many as the run's shape suggests."""
+        return self._cuts.get(run.run_id, run.config.circuit_size)
 
     def shape(self) -> tuple[int, int] | None:
         """Layers and heads of the grid; None until the model is known."""

@@ -10,6 +10,7 @@ from engine.examples import Example
 from engine.measures import MEASURES, Measure, loudness, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
+from tui.headfacts import Past, edges_of, leave_one_out, past_of
 from tui.model import Run
 from tui.view import GridView, loudest, places_of
 from tui.widgets.examples import answer_words
@@ -21,6 +22,10 @@ _TWO_COLUMNS = 76
 _PROMPTS_OF_UNIQUE = 6
 _PROMPTS_OF_SHARED = 2
 _NAME_WIDTH = 24
+_LEFT_OUT = 4
+"""Examples of each kind that are named under "leave one out"."""
+_PAST = 8
+"""Runs of the session in which a head is followed back."""
 
 
 class HeadPage(PaintedScroll):
@@ -45,12 +50,11 @@ class HeadPage(PaintedScroll):
             return [self.line().strip(), self.line().add(f" {words}", "dim").strip()]
         if width >= _TWO_COLUMNS:
             left_width = 42
-            left = self._measures(view, node, run, left_width)
+            left = [*self._measures(view, node, run, left_width), *self._beyond(view, node, run, left_width)]
             right = self._codes(run, width - left_width - 2)
             return [self._beside(a, b, left_width) for a, b in zip_longest(left, right)]
-        return [
-            line.strip() for line in [*self._measures(view, node, run, width), self.line(), *self._codes(run, width)]
-        ]
+        parts = (self._measures(view, node, run, width), [self.line()], self._codes(run, width))
+        return [line.strip() for part in (*parts, self._beyond(view, node, run, width)) for line in part]
 
     def _beside(self, left: Line | None, right: Line | None, width: int) -> Strip:
         first = (left or self.line()).to(width).add("│ ", "groove").strip()
@@ -96,6 +100,44 @@ class HeadPage(PaintedScroll):
             line.add(done, "accent" if on else "faint").add(" " * len(rest))
         return line
 
+    # ---- edges and past
+
+    def _beyond(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+        lines: list[Line] = []
+        if run.picture.edges:
+            edges = edges_of(node.id, run.picture.edges)
+            lines.append(self.line().add(" edges ", "faint").to(width - 1, "┄", "groove"))
+            for name, ends in (("from", edges.into), ("to", edges.out)):
+                row = self.line().add(f"   {name:<5}", "dim")
+                if not ends:
+                    row.add(f"none of the best {len(run.picture.edges)}", "faint")
+                for other, score in ends:
+                    words = f" {other}"
+                    if row.width + len(words) + 6 > width:
+                        row.add(" …", "faint")
+                        break
+                    row.add(words, "text").add(f" {fixed(score, 0)} ", "dim")
+                lines.append(row)
+        past = self._past(view, node, run)
+        if len(past) > 1:
+            lines.append(self.line().add(" in this session ", "faint").to(width - 1, "┄", "groove"))
+            for each in past:
+                on = each.number == run.number
+                row = self.line().add(f"   run {each.number:<3}", "strong" if on else "dim")
+                row.add(f"{fixed(each.value, places_of(view.measure)):>6}", "strong" if on else "text")
+                row.add(f"  rank {each.rank:<4}", "dim").add("in the circuit" if each.inside else "", "second")
+                lines.append(row)
+        return lines
+
+    def _past(self, view: GridView, node: HeadScores, run: Run) -> list[Past]:
+        """The head in the newest runs with heads of the same shape, newest first, as far as they were scored."""
+        found: list[Past] = []
+        for each in reversed(self.bench.runs):
+            if len(each.picture.nodes) == len(run.picture.nodes) and len(found) < _PAST:
+                past = past_of(node.id, each.number, each.picture.nodes, view.measure, self.bench.cut_of(each))
+                found += [past] if past is not None else []
+        return found
+
     # ---- codes
 
     def _codes(self, run: Run, width: int) -> list[Line]:
@@ -105,7 +147,8 @@ class HeadPage(PaintedScroll):
         if len(run.config.seeds) > 1:
             title.add(" · s next", "faint")
         if isinstance(codes, HeadCodes):
-            return [title, *self._table(codes, bench.examples, width)]
+            examples = bench.examples
+            return [title, *self._table(codes, examples, width), *self._left_out(codes, examples, width)]
         if isinstance(codes, Failure):
             return [title, *(self.line().add(" ").add(row, "dim") for row in wrapped(codes.message, width - 2, 4))]
         words = "…" if run.has_codes else ("They come when training is over." if run.active else "This run kept none.")
@@ -134,6 +177,26 @@ class HeadPage(PaintedScroll):
             lines.extend(self._prompt(examples[index], width) for index in carried[:most])
             if len(carried) > most:
                 lines.append(self.line().add(f"        and {len(carried) - most} more", "faint"))
+        return lines
+
+    def _left_out(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
+        """What the score of this seed rests on: single examples it would be another without."""
+        kept = min(len(codes.codes), len(examples))
+        score, changed = leave_one_out(codes.codes[:kept], [example.positive for example in examples[:kept]])
+        title = self.line().add(" leave one out ", "faint").to(width - 1, "┄", "groove")
+        if not changed:
+            return [title, self.line().add(f"   unique {score}, whichever example is left out", "dim")]
+        lines = [title]
+        for positive in (True, False):
+            these = [each for each in changed if examples[each.example].positive is positive]
+            if not these:
+                continue
+            any_of = "" if len(these) == 1 else f"any of {len(these)}"
+            row = self.line().add(f"   unique {score} → {these[0].score}", "text").add(f" without {any_of}", "dim")
+            lines.append(row)
+            lines.extend(self._prompt(examples[each.example], width) for each in these[:_LEFT_OUT])
+            if len(these) > _LEFT_OUT:
+                lines.append(self.line().add(f"        and {len(these) - _LEFT_OUT} more", "faint"))
         return lines
 
     def _prompt(self, example: Example, width: int) -> Line:

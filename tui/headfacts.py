@@ -1,0 +1,75 @@
+"""What there is to know of one head besides its measures: what its score rests on, its edges, its past. No widget."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.measures import Measure, value_of
+from engine.ranking import default_circuit_size, ranked
+from engine.results import NO_CODE, EdgeScore, HeadId, HeadScores
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """The node score when one example is left out."""
+
+    example: int
+    """Counted from 0."""
+    score: int
+
+
+def leave_one_out(codes: Sequence[int], positive: Sequence[bool]) -> tuple[int, list[LeftOut]]:
+    """The node score of these codes, and every example without which it would be another; the largest change first.
+
+    A positive matters that is the only one to carry a unique code, a negative that alone takes codes away.
+    """
+    sides: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
+    for index, (code, is_positive) in enumerate(zip(codes, positive, strict=True)):
+        if code != NO_CODE:
+            sides[0 if is_positive else 1].setdefault(code, []).append(index)
+    mine, theirs = sides
+    score = len(mine.keys() - theirs.keys())
+    changed: dict[int, int] = {}
+    for code, carriers in mine.items():
+        if code not in theirs and len(carriers) == 1:
+            changed[carriers[0]] = changed.get(carriers[0], 0) - 1
+    for code, carriers in theirs.items():
+        if code in mine and len(carriers) == 1:
+            changed[carriers[0]] = changed.get(carriers[0], 0) + 1
+    found = [LeftOut(example, score + change) for example, change in changed.items()]
+    return score, sorted(found, key=lambda each: (-abs(each.score - score), each.example))
+
+
+class Edges(msgspec.Struct, frozen=True):
+    """A head's edges among the best of the run, the strongest first."""
+
+    into: list[tuple[HeadId, float]]
+    out: list[tuple[HeadId, float]]
+
+
+def edges_of(head: HeadId, edges: Sequence[EdgeScore]) -> Edges:
+    """The edges that end and that begin at the head, in the order they come in."""
+    return Edges(
+        [(HeadId(*edge.source), edge.score) for edge in edges if tuple(edge.target) == head],
+        [(HeadId(*edge.target), edge.score) for edge in edges if tuple(edge.source) == head],
+    )
+
+
+class Past(msgspec.Struct, frozen=True):
+    """One head in one run."""
+
+    number: int
+    value: float | None
+    rank: int
+    """Counted from 1."""
+    inside: bool
+    """Whether it is in that run's circuit, at the cut that run is looked at with."""
+
+
+def past_of(head: HeadId, number: int, nodes: Sequence[HeadScores], measure: Measure, cut: int | None) -> Past | None:
+    """Where the head stood in a run; None where the run has no such head."""
+    order = ranked(nodes, measure)
+    place = next((place for place, node in enumerate(order) if node.id == head), None)
+    if place is None:
+        return None
+    size = default_circuit_size(len(nodes)) if cut is None else cut
+    return Past(number, value_of(order[place], measure), place + 1, place < size)
