@@ -1,0 +1,89 @@
+"""Stores that earlier versions left: brought up to today's schema, with nothing lost on the way."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from sessions.queries import open_runs, recent_sessions
+from sessions.record import Recorder, rebuild
+from sessions.runs import interrupt_open_runs
+from sessions.schema import PROJECTIONS, SCHEMA_VERSION
+from sessions.store import Store
+
+STORES = Path(__file__).parent / "stores"
+RELEASED = sorted(STORES.glob("schema-*.duckdb.gz"))
+Tables = dict[str, list[tuple[Any, ...]]]
+
+
+@pytest.fixture(params=RELEASED, ids=lambda path: path.name.split(".")[0])
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of a store as that version left it."""
+    path = tmp_path / "sessions.duckdb"
+    path.write_bytes(gzip.decompress(request.param.read_bytes()))
+    return path
+
+
+def everything(con: Any) -> tuple[Tables, dict[str, list[str]]]:
+    """All rows of all tables but meta, sorted, and the tables' columns."""
+    found: Tables = {}
+    columns: dict[str, list[str]] = {}
+    names = con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal AND table_name <> 'meta'").fetchall()
+    for (name,) in names:
+        listed = con.execute(
+            "SELECT column_name FROM duckdb_columns() WHERE table_name = $name ORDER BY column_index", {"name": name}
+        ).fetchall()
+        columns[name] = [column for (column,) in listed]
+        found[name] = con.execute(f"SELECT * FROM {name} ORDER BY ALL").fetchall()
+    return found, columns
+
+
+def test_there_is_a_store_of_every_schema_before_this_one() -> None:
+    there = {int(path.name.removeprefix("schema-").split(".")[0]) for path in RELEASED}
+    assert there >= set(range(1, SCHEMA_VERSION))
+
+
+def test_it_keeps_every_row_and_a_copy_of_the_old_file_lies_aside(old: Path) -> None:
+    bytes_before = old.read_bytes()
+    with duckdb.connect(str(old), read_only=True) as con:
+        before, columns = everything(con)
+        version = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()[0][0]
+    assert sum(map(len, before.values())) > 300
+
+    store = Store.open(old)
+    after, now = everything(store.connection())
+    assert store.rows("SELECT value FROM meta WHERE key = 'schema'") == [(str(SCHEMA_VERSION),)]
+    for name, rows in before.items():
+        kept = ", ".join(columns[name])
+        assert store.rows(f"SELECT {kept} FROM {name} ORDER BY ALL") == rows, name  # noqa: S608
+        assert set(columns[name]) <= set(now[name])
+    assert set(before) <= set(after)
+    store.close()
+    assert old.with_name(f"sessions.schema-{version}.duckdb").read_bytes() == bytes_before
+
+
+def test_its_log_gives_the_tables_that_the_upgrade_made(old: Path) -> None:
+    store = Store.open(old)
+    tables, _ = everything(store.connection())
+    assert rebuild(store) == len(tables["event"])
+    again, _ = everything(store.connection())
+    for name in PROJECTIONS:
+        assert again[name] == tables[name], name
+    store.close()
+
+
+def test_it_is_worked_in_as_if_it_had_been_made_today(old: Path) -> None:
+    store = Store.open(old)
+    assert {row.name for row in recent_sessions(store, limit=10)} == {"fixture", "own examples"}
+    left = open_runs(store)
+    assert [run.state for run in left] == ["running"]
+    assert interrupt_open_runs(Recorder(store)) == 1
+    # The last provisional scores of the run its host left behind are half a result, and stay.
+    states = store.rows("SELECT DISTINCT final FROM node_score WHERE run_id = $run", {"run": left[0].run_id})
+    assert states == [(False,)]
+    store.close()
+    again = Store.open(old)
+    assert open_runs(again) == []
+    again.close()
