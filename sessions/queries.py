@@ -138,11 +138,20 @@ def plan(store: Store, session_id: str) -> Plan:
 
 def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
     """The session's current example set, whole; empty where it has none yet."""
-    rows = store.rows(
-        "SELECT prompt, polarity, expected, foils, pair, enabled FROM example WHERE content_hash = "
-        "(SELECT content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
-        "AND s.examples_version = e.version WHERE s.session_id = $session) ORDER BY position",
+    held = store.rows(
+        "SELECT content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
+        "AND s.examples_version = e.version WHERE s.session_id = $session",
         {"session": session_id},
+    )
+    return example_rows(store, str(held[0][0])) if held else ()
+
+
+def example_rows(store: Store, content_hash: str) -> tuple[Example, ...]:
+    """The examples of that content, in their order; empty where the store holds none such."""
+    rows = store.rows(
+        "SELECT prompt, polarity, expected, foils, pair, enabled FROM example WHERE content_hash = $hash "
+        "ORDER BY position",
+        {"hash": content_hash},
     )
     return tuple(
         Example(

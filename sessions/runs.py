@@ -14,6 +14,7 @@ from engine.examples import check_set
 from engine.jobs import RunProbe
 from engine.places import Places
 from engine.recommended import settle
+from sessions.again import ask_again
 from sessions.arrays import keep_by_content, remove_spool, spool_file
 from sessions.errors import StoreError
 from sessions.ids import new_id
@@ -83,7 +84,7 @@ class Runs:
         """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
         run_id = new_id("r")
         models = self._places.models
-        work, row = await self._ledger.change(lambda recorder: _record_queued(recorder, request, run_id, models))
+        work, asked, row = await self._ledger.change(lambda recorder: _record_queued(recorder, request, run_id, models))
         spool = self._places.spool / run_id
         order = RunProbe(
             job=run_id,
@@ -96,8 +97,8 @@ class Runs:
             spool=str(spool),
             models=str(models),
             activations=str(self._places.activations),
-            device=request.device,
-            trust_remote_code=request.trust_remote_code,
+            device=asked.device,
+            trust_remote_code=asked.trust_remote_code,
         )
         self._waiting.append(_Run(session_id=work.session_id, order=order, spool=spool))
         self._wake.set()
@@ -209,7 +210,7 @@ class Runs:
         """Records the end. Where the disk will not take it, tells the subscribers and keeps trying."""
         state: RunState
         if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
-            state, failure = "interrupted", _host_stopped()
+            state, failure = "interrupted", _interrupted(run.order.job, "was stopped")
         elif failure is None:
             state = "done"
         else:
@@ -244,40 +245,46 @@ class Runs:
 def interrupt_open_runs(recorder: Recorder) -> int:
     """At the start of a host: runs its predecessor left open can have no worker any more. Returns how many."""
     left = open_runs(recorder.store)
-    failure = Failure(
-        family="host",
-        name="Interrupted",
-        message="The host ended while this run was queued or under way.",
-        hint="Run it again; what was recorded before is kept.",
-    )
-    ended = RunEnded(state="interrupted", failure=failure)
     if left:
-        recorder.append([Draft(session_id=run.session_id, run_id=run.run_id, event=ended) for run in left])
+        recorder.append(
+            [
+                Draft(
+                    session_id=run.session_id,
+                    run_id=run.run_id,
+                    event=RunEnded(state="interrupted", failure=_interrupted(run.run_id, "ended")),
+                )
+                for run in left
+            ]
+        )
     return len(left)
 
 
 def _record_queued(
     recorder: Recorder, request: QueueRun, run_id: str, models: Path
-) -> tuple[tuple[Plan, RunRow], list[Recorded]]:
+) -> tuple[tuple[Plan, RunQueued, RunRow], list[Recorded]]:
     store: Store = recorder.store
-    session_id = find_session(store, request.session)
-    work = plan(store, session_id)
+    if request.again is not None:
+        before = find_run(store, request.again)
+        once_more = ask_again(store, before)
+        work, event = once_more.work, msgspec.structs.replace(once_more.asked, again=before)
+    else:
+        work = plan(store, find_session(store, request.session))
+        model = request.model or work.model
+        event = RunQueued(
+            config=settle(request.config, model, models),
+            model=model,
+            task=work.task,
+            device=request.device,
+            trust_remote_code=request.trust_remote_code,
+        )
     if work.examples:
         check_set(work.examples)
     elif work.task is None:
         raise ExampleError(
             "The session has no examples yet.", hint="Add at least one positive and one negative prompt."
         )
-    model = request.model or work.model
-    event = RunQueued(
-        config=settle(request.config, model, models),
-        model=model,
-        task=work.task,
-        device=request.device,
-        trust_remote_code=request.trust_remote_code,
-    )
-    recorded = recorder.append([Draft(session_id=session_id, run_id=run_id, event=event)])
-    return (work, run_row(store, run_id)), recorded
+    recorded = recorder.append([Draft(session_id=work.session_id, run_id=run_id, event=event)])
+    return (work, event, run_row(store, run_id)), recorded
 
 
 def _record_examples(recorder: Recorder, run: _Run, event: ExamplesMade) -> tuple[None, list[Recorded]]:
@@ -289,10 +296,10 @@ def _record_examples(recorder: Recorder, run: _Run, event: ExamplesMade) -> tupl
     return None, recorder.append(drafts)
 
 
-def _host_stopped() -> Failure:
+def _interrupted(run_id: str, how: str) -> Failure:
     return Failure(
         family="host",
         name="Interrupted",
-        message="The host was stopped while this run was queued or under way.",
-        hint="Run it again; what was recorded before is kept.",
+        message=f"The host {how} while this run was queued or under way; what it had reported is kept.",
+        hint=f"Once more: headcode probe --again {run_id} (r in the workbench). What was captured is not read again.",
     )

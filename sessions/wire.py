@@ -53,12 +53,15 @@ class CreateSession(Request, tag="create_session", frozen=True, kw_only=True):
 class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     """Answered by RunRow as soon as it is recorded. The run uses the session's newest example set, or its task."""
 
-    session: str
+    session: str = ""
     config: ProbeConfig = ProbeConfig()
     model: str | None = None
     """None: the session's."""
     device: str = "auto"
     trust_remote_code: bool = False
+    again: str | None = None
+    """That run once more, in its session: its examples, config, model and device; what else is said here is not
+    looked at."""
 
 
 class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):

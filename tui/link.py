@@ -101,11 +101,13 @@ class Link:
     # ---- what the person asks for
 
     async def queue_run(self) -> None:
-        """A run of the session as it is, with the settings of the last one."""
+        """A run of the session as it is, with the settings of the last one; one that broke off is done once more."""
         last = self.bench.shown
         if self.bench.session_id is not None:
             request = QueueRun(session=self.bench.session_id)
-            if last is not None:
+            if last is not None and self.bench.broke_off:
+                request = QueueRun(session=self.bench.session_id, config=last.config, again=last.run_id)
+            elif last is not None:
                 request = QueueRun(session=self.bench.session_id, config=last.config)
             await self._ask(request, RunAnswer)
 

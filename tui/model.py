@@ -246,6 +246,15 @@ class Bench:
         return self.runs[-1] if self.runs else None
 
     @property
+    def broke_off(self) -> bool:
+        """Whether the newest run came to no good end and could come to one: on the same examples as before."""
+        run = self.shown
+        if run is None or run.state not in ("failed", "interrupted"):
+            return False
+        now = tuple(example for example in self._session_examples if example.enabled)
+        return not now or not run.picture.examples or now == run.picture.examples
+
+    @property
     def examples(self) -> tuple[Example, ...]:
         run = self.shown
         return run.picture.examples if run is not None and run.picture.examples else self.kept.examples.current

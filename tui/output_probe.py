@@ -53,7 +53,7 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
         for row in grid_lines(picture.nodes, measure, circuit, paper):
             console.print(row, soft_wrap=True)
         if not picture.nodes_final:
-            line("These scores are provisional: the run ended before training did.")
+            line("Partial: the run ended before its last scores; these are its provisional ones.")
         if picture.finished:
             line()
             line(f"circuit by rank  {_heads(picture.finished.circuit)}")

@@ -36,7 +36,7 @@ def everything(con: Any) -> tuple[Tables, dict[str, list[str]]]:
             "SELECT column_name FROM duckdb_columns() WHERE table_name = $name ORDER BY column_index", {"name": name}
         ).fetchall()
         columns[name] = [column for (column,) in listed]
-        found[name] = con.execute(f"SELECT * FROM {name} ORDER BY ALL").fetchall()
+        found[name] = con.execute(f"SELECT * FROM {name} ORDER BY ALL").fetchall()  # noqa: S608
     return found, columns
 
 

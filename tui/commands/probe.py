@@ -7,6 +7,8 @@ import typer
 from tui.options import ColourOption, JsonOption, read_seeds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.config import ProbeConfig
     from tui.commands.running import Outcome, ProbeOrder
 
@@ -42,6 +44,12 @@ def probe(
     measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "unique_positive",
     name: Annotated[str | None, typer.Option(help="Name of the new session.")] = None,
     session: Annotated[str | None, typer.Option(help="Add the run to this session: its name or id.")] = None,
+    again: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN", help="That run once more, with its own examples and settings: its id, SESSION/2 or latest."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: JsonOption = False,
     color: ColourOption = "auto",
@@ -75,18 +83,29 @@ def probe(
         circuit_size=circuit_size,
         theta=theta,
     )
-    order = make_order(
-        target,
-        model=model,
-        pairs=pairs,
-        task_seed=task_seed,
-        config=config,
-        session=session,
-        name=name,
-        device=device,
-        trust_remote_code=trust_remote_code,
-        foreground=foreground,
-    )
+    if again is not None:
+        given = {
+            "TASK|FILE": target,
+            "--model": model,
+            "--pairs": pairs,
+            "--task-seed": task_seed,
+            "--name": name,
+            "--session": session,
+        }
+        order = make_again(again, config, given, foreground=foreground)
+    else:
+        order = make_order(
+            target,
+            model=model,
+            pairs=pairs,
+            task_seed=task_seed,
+            config=config,
+            session=session,
+            name=name,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            foreground=foreground,
+        )
     with make_narrator(quiet=quiet, color=choice) as narrator:
         outcome = run_now(order, narrator)
     if as_json:
@@ -192,6 +211,23 @@ def make_order(
         trust_remote_code=trust_remote_code,
         foreground=foreground,
     )
+
+
+def make_again(
+    run: str, config: "ProbeConfig", given: "Mapping[str, object]", *, foreground: bool = False
+) -> "ProbeOrder":
+    """A run once more. Raises ConfigError where something was given that it has of its own."""
+    from engine.errors import ConfigError
+    from tui.commands.running import ProbeOrder
+
+    settings = {"a setting": None if config == make_config() else config}
+    for option, value in ({**given, **settings}).items():
+        if value is not None:
+            raise ConfigError(
+                f"--again {run} takes everything from that run, and {option} was given too.",
+                hint=f"Leave it out; for other settings: headcode probe --session {run.partition('/')[0]}",
+            )
+    return ProbeOrder(model=None, again=run, foreground=foreground)
 
 
 def model_name(given: str) -> str:

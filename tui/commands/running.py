@@ -49,6 +49,8 @@ class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "auto"
     trust_remote_code: bool = False
     foreground: bool = False
+    again: str | None = None
+    """This run once more, with its own examples and settings; nothing else is looked at."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,18 +118,7 @@ class _Conductor:
         try:
             if client.welcome.notice:
                 self.narrator.say(f"note: {client.welcome.notice}")
-            session = await self._session(client)
-            queued = await client.ask(
-                QueueRun(
-                    session=session.session_id,
-                    config=order.config,
-                    model=order.model,
-                    device=order.device,
-                    trust_remote_code=order.trust_remote_code,
-                ),
-                Run,
-            )
-            self.run = queued.run
+            session, self.run = await self._queue(client)
             self.narrator.say(f"session {session.name}, run {self.run.number}")
             picture, ended = await self._follow(client, session, self.run)
             detail = (await client.ask(ShowSession(session=session.session_id), Detail)).detail
@@ -153,6 +144,25 @@ class _Conductor:
         except (Refusal, HostError) as error:
             # The run may have ended by itself meanwhile; its end arrives in the log either way.
             self.narrator.say(f"  note: {error.message}")
+
+    async def _queue(self, client: HostClient) -> tuple[SessionRow, RunRow]:
+        order = self.order
+        if order.again is not None:
+            run = (await client.ask(QueueRun(again=order.again), Run)).run
+            detail = (await client.ask(ShowSession(session=run.session_id), Detail)).detail
+            return detail.session, run
+        session = await self._session(client)
+        queued = await client.ask(
+            QueueRun(
+                session=session.session_id,
+                config=order.config,
+                model=order.model,
+                device=order.device,
+                trust_remote_code=order.trust_remote_code,
+            ),
+            Run,
+        )
+        return session, queued.run
 
     async def _session(self, client: HostClient) -> SessionRow:
         order = self.order

@@ -31,9 +31,7 @@ class Meaning(Painted):
             second.add(empty_words(self.bench), "second" if self.bench.shown is not None else "dim")
         elif not view.final:
             running = self.bench.shown is not None and self.bench.shown.active
-            words = (
-                "provisional ~ training goes on" if running else "provisional ~ the run ended before its last scores"
-            )
+            words = "provisional ~ training goes on" if running else "partial ~ the run ended before its last scores"
             second.add(fit(words, width - 2), "second")
         else:
             loud = "high" if measure.high_speaks else "low"

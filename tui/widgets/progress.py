@@ -19,7 +19,7 @@ _ENDED = {
     "done": ("✓", "done", "good"),
     "stopped": ("■", "stopped, what was done is kept", "second"),
     "failed": ("✗", "failed", "bad"),
-    "interrupted": ("✗", "interrupted: the host went away under it", "bad"),
+    "interrupted": ("✗", "interrupted", "bad"),
 }
 
 
@@ -73,6 +73,8 @@ class Progress(Painted):
                 line.add(f"· {stage}  ", "faint")
         if not run.active:
             sign, words, ink = _ENDED[run.state]
+            if ink == "bad":
+                words += ": r does it once more" if self.bench.broke_off else ": r runs the examples as they are now"
             line.add(fit(f" {sign} {words}" if short else f"{sign} {words}", room - line.width), ink)
         line.to(width - len(right) - 1).add(right, "dim")
 

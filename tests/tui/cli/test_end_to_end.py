@@ -64,6 +64,21 @@ def test_json_of_own_examples_and_a_second_run_in_the_same_session(home: dict[st
     assert again["nodes"] == value["nodes"]
 
 
+def test_a_run_is_done_again_with_what_it_had_and_without_reading_its_prompts_again(home: dict[str, str]) -> None:
+    words = ("--pairs", "3", "--steps", "20", "--seeds", "4,8", "--shuffles", "0", "--name", "twice", "--json", "-q")
+    first = msgspec.json.decode(headcode(home, "probe", "ioi", *words).stdout)
+    ran = headcode(home, "probe", "--again", "twice/1", "--json", "-q")
+    assert ran.returncode == 0, ran.stderr
+    again = msgspec.json.decode(ran.stdout)
+    assert again["run_id"] != first["run_id"]
+    for same in ("session_id", "config", "nodes", "edges", "circuit", "examples"):
+        assert again[same] == first[same], same
+    assert [first["cached_activations"], again["cached_activations"]] == [False, True]
+    refused = headcode(home, "probe", "ioi", "--again", "twice/1")
+    assert refused.returncode == 2
+    assert "takes everything from that run" in refused.stderr
+
+
 def test_ctrl_c_stops_the_run_and_keeps_it(home: dict[str, str]) -> None:
     command = [*COMMAND, "probe", "ioi", "--steps", "1000000", "--name", "endless"]
     with subprocess.Popen(command, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

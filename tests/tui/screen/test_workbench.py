@@ -127,11 +127,12 @@ async def test_a_failed_run_says_why_and_what_to_do(recorded: Any, open_screen: 
     async with open_screen(host, notifications=True) as (app, pilot, until):
         await until(lambda: app.bench.shown.active)
         await host.tell(RunEnded(state="failed", failure=failure))
-        await until(lambda: "✗ failed" in text_of(app))
+        await until(lambda: "✗ failed: r does it once more" in text_of(app))
         assert "It needs 14 GB. Use fewer examples." in text_of(app)
         await until(lambda: "The run failed" in text_of(app))
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
+        assert host.of_kind("QueueRun")[0].again == app.bench.shown.run_id
 
 
 async def test_a_refused_wish_is_shown(recorded: Any, open_screen: Any, text_of: Any) -> None:
