@@ -251,7 +251,7 @@ class Bench:
         run = self.shown
         if run is None or run.state not in ("failed", "interrupted"):
             return False
-        now = tuple(example for example in self._session_examples if example.enabled)
+        now = tuple(example for example in self.kept.examples.current if example.enabled)
         return not now or not run.picture.examples or now == run.picture.examples
 
     @property
