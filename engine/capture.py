@@ -55,9 +55,9 @@ def read_examples(
     Padding stands on the right, where no causal model sees it, and never counts, so the answer does not depend on
     what else is in a batch. Raises ExampleError for a prompt longer than the context, Cancelled within a block.
     """
-    encoded = [_encode(model, index, example) for index, example in enumerate(examples)]
+    encoded = [encode_prompt(model, index, example) for index, example in enumerate(examples)]
     answers = [_answers(model, example) for example in examples]
-    weights = [_position_weights(model, index, ids, own, config.position) for index, (ids, own) in enumerate(encoded)]
+    weights = [position_weights(model, index, ids, own, config.position) for index, (ids, own) in enumerate(encoded)]
     key = _key(model, encoded, answers, config.position)
     stored = cache.load(activations, key) if activations else None
     if stored is None:
@@ -89,7 +89,7 @@ def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) ->
     return torch.einsum("nlhd,lhdm->nlhm", z, model.output_weights).flatten(1, 2)
 
 
-def _encode(model: Model, index: int, example: Example) -> tuple[list[int], list[bool]]:
+def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int], list[bool]]:
     ids, own = model.encode(example.prompt)
     begins = example.prompt[:40]
     if len(ids) > model.info.context:
@@ -119,7 +119,7 @@ def _answers(model: Model, example: Example) -> Answers:
     return Answers(expected=expected, foils=ids(example.foils), not_single=tuple(not_single))
 
 
-def _position_weights(model: Model, index: int, ids: list[int], own: list[bool], policy: str) -> list[float]:
+def position_weights(model: Model, index: int, ids: list[int], own: list[bool], policy: str) -> list[float]:
     """How much each position counts in the head's vector; the weights of one example sum to 1."""
     places = [place for place, is_own in enumerate(own) if is_own]
     if policy == "mean":

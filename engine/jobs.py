@@ -6,6 +6,7 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
+from engine.results import Grade, ModelInfo, PromptTokens
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is a fault: large arrays travel as files."""
@@ -39,6 +40,20 @@ class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
+class GradePrompts(Order, tag="grade", frozen=True, kw_only=True):
+    """Grade examples as they are written. Answered by one GradesMade or JobFailed, between the reports of a run where
+    that uses the same model, else when it is over."""
+
+    job: str
+    model: str
+    examples: tuple[Example, ...]
+    position: str = "mean"
+    """Which positions are marked as read: a position policy."""
+    models: str
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
 class CancelJob(Order, tag="cancel", frozen=True, kw_only=True):
     job: str
 
@@ -47,7 +62,7 @@ class Quit(Order, tag="quit", frozen=True, kw_only=True):
     """End when the present job is over; end of input means the same, at once."""
 
 
-AnyOrder = RunProbe | CancelJob | Quit
+AnyOrder = RunProbe | GradePrompts | CancelJob | Quit
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
@@ -66,6 +81,15 @@ class JobEvent(Word, tag="event", frozen=True, kw_only=True):
     event: EngineEvent
 
 
+class GradesMade(Word, tag="grades", frozen=True, kw_only=True):
+    """What the model makes of the examples of GradePrompts, in their order."""
+
+    job: str
+    model: ModelInfo
+    grades: tuple[Grade, ...]
+    tokens: tuple[PromptTokens, ...]
+
+
 class JobDone(Word, tag="done", frozen=True, kw_only=True):
     job: str
 
@@ -77,4 +101,4 @@ class JobFailed(Word, tag="failed", frozen=True, kw_only=True):
     failure: Failure
 
 
-AnyWord = WorkerReady | JobEvent | JobDone | JobFailed
+AnyWord = WorkerReady | JobEvent | GradesMade | JobDone | JobFailed

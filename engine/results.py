@@ -55,6 +55,15 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
     """Whether both sides of the pair have as many tokens; None without a pair."""
 
 
+class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt as the model sees it, token by token."""
+
+    texts: tuple[str, ...]
+    """Joined they give the prompt, special tokens aside."""
+    read: tuple[bool, ...]
+    """Which positions the heads are read at."""
+
+
 class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     """Every measure of one head, averaged over seeds (METHOD 5 and 6). None: it does not apply to this set."""
 

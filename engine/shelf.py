@@ -16,9 +16,13 @@ class Shelf:
         self._stamp: tuple[tuple[str, int, int], ...] = ()
         self._model: Model | None = None
 
+    def holds(self, key: Key) -> bool:
+        """Whether the model is here already and its files are as they were."""
+        return self._model is not None and self._key == key and self._stamp == _stamp(self._model)
+
     def take(self, key: Key, load: Callable[[], Model]) -> tuple[Model, bool]:
         """The model, and whether it was here already. A folder whose files changed is loaded again."""
-        if self._model is not None and self._key == key and self._stamp == _stamp(self._model):
+        if self._model is not None and self.holds(key):
             return self._model, True
         self._model, self._key = None, None  # before loading, so that two models never stand in memory together
         model = load()

@@ -1,22 +1,27 @@
-"""The engine's process: orders in on stdin, words out on stdout, one job at a time (python -m engine.worker)."""
+"""The engine's process: orders in on stdin, words out on stdout (python -m engine.worker).
+
+One run at a time; grades for examples that are being written come between the reports of a run.
+"""
 
 import contextlib
 import faulthandler
 import os
-import queue
 import sys
 import threading
 import time
 import traceback
-from typing import BinaryIO
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from engine.errors import EngineError, Failure, HeadcodeError
+from engine.errors import Cancelled, EngineError, Failure, HeadcodeError
 from engine.events import Event, StageProgress
 from engine.jobs import (
     AnyOrder,
     CancelJob,
+    GradePrompts,
     JobDone,
     JobEvent,
     JobFailed,
@@ -25,6 +30,9 @@ from engine.jobs import (
     Word,
     WorkerReady,
 )
+
+if TYPE_CHECKING:
+    from engine.grading import Grader
 
 _PROGRESS_EVERY_S = 0.1
 """Progress may be coalesced; measurements never."""
@@ -48,9 +56,10 @@ class Mouth:
 class JobMonitor:
     """The Monitor of one job: its events go out under its name."""
 
-    def __init__(self, job: str, mouth: Mouth) -> None:
+    def __init__(self, job: str, mouth: Mouth, between: Callable[[], None]) -> None:
         self.job = job
         self._mouth = mouth
+        self._between = between
         self._stop = threading.Event()
         self._last_progress = 0.0
 
@@ -61,6 +70,8 @@ class JobMonitor:
                 return
             self._last_progress = now
         self._mouth.say(JobEvent(job=self.job, event=event))  # type: ignore[arg-type]  # every Event is an EngineEvent
+        # Reports are made outside of any forward pass: a prompt or two can be read here.
+        self._between()
 
     def cancelled(self) -> bool:
         return self._stop.is_set()
@@ -69,19 +80,53 @@ class JobMonitor:
         self._stop.set()
 
 
+class Quiet:
+    """The Monitor of a grading: tells nobody, and knows whether the grades are still wanted."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+
+    def report(self, event: Event, /) -> None:
+        pass
+
+    def cancelled(self) -> bool:
+        return self._stopped
+
+    def cancel(self) -> None:
+        self._stopped = True
+
+
 class Orders:
     """Orders as they come in, on a thread of their own, so that a cancel is heard in the middle of a job."""
 
     def __init__(self, source: BinaryIO, mouth: Mouth) -> None:
         self._source = source
         self._mouth = mouth
-        self._waiting: queue.Queue[tuple[RunProbe, JobMonitor] | None] = queue.Queue()
-        self._monitors: dict[str, JobMonitor] = {}
+        self._news = threading.Condition()
+        self._runs: deque[tuple[RunProbe, JobMonitor]] = deque()
+        self._gradings: deque[tuple[GradePrompts, Quiet]] = deque()
+        self._monitors: dict[str, JobMonitor | Quiet] = {}
+        self._over = False
+        self.between: Callable[[], None] = lambda: None
+        """Called at every report of a run."""
         threading.Thread(target=self._listen, daemon=True, name="orders").start()
 
-    def next(self) -> tuple[RunProbe, JobMonitor] | None:
-        """The next job and its monitor; None when it is time to go."""
-        return self._waiting.get()
+    def next(self) -> tuple[RunProbe, JobMonitor] | tuple[GradePrompts, Quiet] | None:
+        """The next job and its monitor, gradings first; None when it is time to go."""
+        with self._news:
+            self._news.wait_for(lambda: self._gradings or self._runs or self._over)
+            if self._gradings:
+                return self._gradings.popleft()
+            return self._runs.popleft() if self._runs else None
+
+    def grading(self) -> tuple[GradePrompts, Quiet] | None:
+        """The next grading, left where it is; None where none waits."""
+        with self._news:
+            return self._gradings[0] if self._gradings else None
+
+    def take_grading(self) -> None:
+        with self._news:
+            self._gradings.popleft()
 
     def forget(self, job: str) -> None:
         self._monitors.pop(job, None)
@@ -94,15 +139,20 @@ class Orders:
             except (msgspec.MsgspecError, HeadcodeError) as error:
                 sys.stderr.write(f"An order could not be read: {error}\n")
                 continue
-            if isinstance(order, RunProbe):
-                monitor = JobMonitor(order.job, self._mouth)
-                self._monitors[order.job] = monitor
-                self._waiting.put((order, monitor))
-            elif isinstance(order, CancelJob):
-                if order.job in self._monitors:
-                    self._monitors[order.job].cancel()
-            elif isinstance(order, Quit):
-                self._waiting.put(None)
+            with self._news:
+                if isinstance(order, RunProbe):
+                    monitor = JobMonitor(order.job, self._mouth, lambda: self.between())
+                    self._monitors[order.job] = monitor
+                    self._runs.append((order, monitor))
+                elif isinstance(order, GradePrompts):
+                    quiet = self._monitors[order.job] = Quiet()
+                    self._gradings.append((order, quiet))
+                elif isinstance(order, CancelJob):
+                    if order.job in self._monitors:
+                        self._monitors[order.job].cancel()
+                elif isinstance(order, Quit):
+                    self._over = True
+                self._news.notify_all()
         # The host is gone: whatever is being computed has nobody to go to.
         os._exit(0)
 
@@ -116,13 +166,19 @@ def main() -> None:
 
     import torch
 
+    from engine.grading import Grader
     from engine.pipeline import Probe
     from engine.shelf import Shelf
 
     torch.set_flush_denormal(True)  # vanishing latents and Adam's second moments cost hundreds of cycles each
     shelf = Shelf()
+    grader = Grader(shelf)
+    orders.between = lambda: _grade_beside(orders, grader, mouth)
     mouth.say(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
     while (job := orders.next()) is not None:
+        if isinstance(job[0], GradePrompts):
+            _grade(*job, orders, grader, mouth)
+            continue
         order, monitor = job
         try:
             Probe(order, shelf, monitor).run()
@@ -135,6 +191,37 @@ def main() -> None:
             mouth.say(JobDone(job=order.job))
         finally:
             orders.forget(order.job)
+
+
+def _grade(order: GradePrompts, monitor: Quiet, orders: Orders, grader: "Grader", mouth: Mouth) -> None:
+    try:
+        if monitor.cancelled():
+            raise Cancelled
+        mouth.say(grader.answer(order, monitor))
+    except HeadcodeError as error:
+        mouth.say(JobFailed(job=order.job, failure=error.as_failure()))
+    except Exception as error:  # noqa: BLE001  # as below
+        traceback.print_exc()
+        mouth.say(JobFailed(job=order.job, failure=_unforeseen(error)))
+    finally:
+        orders.forget(order.job)
+
+
+def _grade_beside(orders: Orders, grader: "Grader", mouth: Mouth) -> None:
+    """One grading, where one waits and the model of the run will do: another model would push that one out."""
+    from engine.grading import key_of
+
+    waiting = orders.grading()
+    if waiting is None:
+        return
+    order, monitor = waiting
+    try:
+        here = grader.shelf.holds(key_of(order))
+    except HeadcodeError:
+        here = True  # a device that is not here: answered at once, with what is wrong
+    if here or monitor.cancelled():
+        orders.take_grading()
+        _grade(order, monitor, orders, grader, mouth)
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:

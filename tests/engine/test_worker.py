@@ -12,7 +12,20 @@ import pytest
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.events import ProbeFinished, TrainStep
-from engine.jobs import AnyWord, CancelJob, JobDone, JobEvent, JobFailed, Order, Quit, RunProbe, WorkerReady
+from engine.examples import Example
+from engine.jobs import (
+    AnyWord,
+    CancelJob,
+    GradePrompts,
+    GradesMade,
+    JobDone,
+    JobEvent,
+    JobFailed,
+    Order,
+    Quit,
+    RunProbe,
+    WorkerReady,
+)
 from engine.model import load_model, pick_device
 
 
@@ -41,6 +54,13 @@ class Worker:
         given = {"model": "toy", "task": "induction", "pairs": 3, "config": ProbeConfig(sae=SAEConfig(steps=20))}
         folders = {"spool": str(self.folder / job), "models": str(self.folder), "activations": str(self.folder / "a")}
         self.order(RunProbe(job=job, **{**given, **folders, **changes}))  # type: ignore[arg-type]
+
+    def grade(self, job: str, *prompts: str, **changes: object) -> None:
+        examples = tuple(
+            Example(prompt=prompt, polarity="positive", expected=("Mary",), foils=("John",)) for prompt in prompts
+        )
+        given = {"model": "toy", "examples": examples, "models": str(self.folder)}
+        self.order(GradePrompts(job=job, **{**given, **changes}))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -112,3 +132,71 @@ def test_a_folder_that_only_looks_like_a_model_is_refused(tmp_path: Path) -> Non
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_model(str(tmp_path), tmp_path / "models", pick_device("cpu"))
+
+
+IOI = "When Mary and John went to the store, John gave a drink to"
+
+
+def test_prompts_are_graded_without_a_run_and_what_cannot_be_read_says_why(worker: Worker) -> None:
+    words = worker.words()
+    worker.grade("g1", IOI, "word " * 3000, IOI, position="at:-2")
+    assert isinstance(next(words), WorkerReady)
+    made = next(words)
+    assert isinstance(made, GradesMade)
+    assert (made.job, made.model.name, [grade.index for grade in made.grades]) == ("g1", "toy", [0, 1, 2])
+    good, long, again = made.grades
+    assert (good.verdict, good.says) == ("ok", " Mary")
+    assert (again.verdict, again.probability) == (good.verdict, good.probability)
+    assert long.verdict == "broken"
+    assert "shorten it" in long.reason
+    assert "".join(made.tokens[0].texts).endswith(IOI)
+    assert made.tokens[0].read.index(True) == len(made.tokens[0].texts) - 2
+    assert sum(made.tokens[0].read) == 1
+
+    worker.grade("g2", "Mary", position="at:7")
+    made = next(words)
+    assert isinstance(made, GradesMade)
+    assert "no position at:7" in made.grades[0].reason
+    worker.grade("g3", IOI, model="/nowhere/at/all")
+    failed = next(words)
+    assert isinstance(failed, JobFailed)
+    assert (failed.job, failed.failure.name) == ("g3", "ModelError")
+
+
+def test_a_run_waits_for_no_grades_and_grades_for_no_run_of_the_same_model(worker: Worker) -> None:
+    words = worker.words()
+    worker.probe("long", config=ProbeConfig(sae=SAEConfig(steps=1_000_000)))
+    next(word for word in words if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
+    worker.grade("beside", IOI)
+    worker.grade("elsewhere", IOI, model="/nowhere/at/all")
+    made = next(word for word in words if isinstance(word, GradesMade | JobFailed))
+    assert (made.job, type(made)) == ("beside", GradesMade)
+    next(word for word in words if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
+    worker.order(CancelJob(job="long"))
+    ended = [next(word for word in words if isinstance(word, JobFailed)).job for _ in range(2)]
+    assert ended == ["long", "elsewhere"]
+
+
+def test_grades_that_nobody_wants_any_more_are_not_made(worker: Worker) -> None:
+    words = worker.words()
+    worker.probe("long", config=ProbeConfig(sae=SAEConfig(steps=1_000_000)))
+    next(word for word in words if isinstance(word, JobEvent) and isinstance(word.event, TrainStep))
+    worker.grade("late", IOI, model="/nowhere/at/all")
+    worker.order(CancelJob(job="late"))
+    failed = next(word for word in words if isinstance(word, JobFailed))
+    assert (failed.job, failed.failure.family) == ("late", "cancelled")
+
+
+def test_grades_change_nothing_of_a_run(worker: Worker) -> None:
+    """The same codes, file for file, whether prompts are graded in between or not."""
+    words = worker.words()
+    config = ProbeConfig(sae=SAEConfig(steps=200))
+    worker.probe("alone", config=config)
+    list(until_the_end(words))
+    worker.probe("visited", config=config)
+    for number in range(8):
+        worker.grade(f"g{number}", f"{IOI} {number}")
+    made = sum(isinstance(word, GradesMade) for word in until_the_end(words))
+    assert made > 0
+    codes = [(worker.folder / run / "codes.safetensors").read_bytes() for run in ("alone", "visited")]
+    assert codes[0] == codes[1]
