@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from sessions import edit, queries
+from sessions import edit, grading, queries
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.wire import (
@@ -110,4 +110,7 @@ ANSWERS: dict[type, Answer] = {
     GetCodes: get_codes,
     WarmUp: warm_up,
     StopHost: stop_host,
+    **grading.ANSWERS,
 }
+SLOW: frozenset[type] = grading.SLOW
+"""Requests that are answered beside what is asked after them on the same connection."""

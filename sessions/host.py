@@ -42,6 +42,7 @@ class HeadcodeHost:
     def __init__(
         self, places: Places, settings: HostSettings, store: "Store", worker_command: Sequence[str] | None = None
     ) -> None:
+        from sessions.grading import Gradings
         from sessions.hub import Hub
         from sessions.ledger import Ledger
         from sessions.runs import Runs
@@ -62,6 +63,7 @@ class HeadcodeHost:
         self.supervisor = Supervisor(
             worker_command or WORKER, SizedLog(worker_log(places)), idle_s=settings.worker_idle_s
         )
+        self.gradings = Gradings()
         self.runs = Runs(places, self.ledger, self.supervisor)
         self.runs.changed = self._rearm
         self.runs.cannot_record = self.hub.fail

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
 
 from engine.errors import Failure, HeadcodeError
+from sessions.answers import SLOW
 from sessions.errors import BadRequest, WrongProtocol
 from sessions.hub import Hub, Subscription
 from sessions.ledger import Ledger
@@ -41,6 +42,8 @@ MAX_BACKLOG = 8 << 20
 """Bytes that may wait for a client. One that lags more is sent the rest from the store, at its own pace."""
 STALL_S = 30.0
 """Seconds a client may take nothing at all; then it is cut off, and goes on by sequence number when it comes back."""
+_MOST_BESIDE = 32
+"""Slow answers under way for one client; more are waited for."""
 _HELLO_BYTES = 1 << 16
 _HELLO_S = 10.0
 
@@ -130,7 +133,7 @@ class _Conversation:
         self._reader = reader
         self._writer = writer
         self._subscriptions: dict[int, Subscription] = {}
-        self._catching_up: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
 
     async def hold(self) -> None:
         """Answers until the client leaves, is cut off or talks nonsense. Raises nothing."""
@@ -148,7 +151,7 @@ class _Conversation:
         except Exception:
             log.exception("a conversation broke down")
         finally:
-            for task in self._catching_up:
+            for task in self._beside:
                 task.cancel()
             for subscription in self._subscriptions.values():
                 self._host.hub.remove(subscription)
@@ -170,9 +173,7 @@ class _Conversation:
         return self._writer.transport.get_write_buffer_size() > MAX_BACKLOG
 
     def catch_up(self, subscription: Subscription, last_seq: int) -> None:
-        task = asyncio.create_task(self._catch_up(subscription, last_seq))
-        self._catching_up.add(task)
-        task.add_done_callback(self._catching_up.discard)
+        self._spawn(self._catch_up(subscription, last_seq))
 
     async def drain(self) -> None:
         """Returns when the client has taken what was written. Cuts off one that takes nothing for STALL_S."""
@@ -192,6 +193,11 @@ class _Conversation:
     def end(self, subscription: int, failure: Failure) -> None:
         self._subscriptions.pop(subscription, None)
         self._say(subscription, Refused(failure=failure))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _greet(self) -> bool:
         async with asyncio.timeout(_HELLO_S):
@@ -224,6 +230,16 @@ class _Conversation:
             self._say(_number(line), Refused(failure=bad.as_failure()))
             await self.drain()
             return
+        if type(ask.request) in SLOW and len(self._beside) < _MOST_BESIDE:
+            self._spawn(self._reply_beside(ask, line))
+        else:
+            await self._reply(ask, line)
+
+    async def _reply_beside(self, ask: Ask, line: bytes) -> None:
+        with suppress(OSError, TimeoutError):  # it hung up, or was cut off
+            await self._reply(ask, line)
+
+    async def _reply(self, ask: Ask, line: bytes) -> None:
         answer: AnyAnswer
         then: Callable[[], None] | None = None
         try:

@@ -18,6 +18,8 @@ from engine.jobs import (
     AnyOrder,
     AnyWord,
     CancelJob,
+    GradePrompts,
+    GradesMade,
     JobDone,
     JobEvent,
     JobFailed,
@@ -53,6 +55,19 @@ class _Job:
             self.ended.set_result(failure)
 
 
+class _Grading:
+    """Prompts to grade: beside whatever job there is."""
+
+    def __init__(self, order: GradePrompts) -> None:
+        self.order = order
+        self.sent = False
+        self.ended: asyncio.Future[GradesMade | Failure] = asyncio.get_running_loop().create_future()
+
+    def end(self, answer: GradesMade | Failure) -> None:
+        if not self.ended.done():
+            self.ended.set_result(answer)
+
+
 class _Worker:
     """One process, from its start to its end."""
 
@@ -73,6 +88,7 @@ class Supervisor:
         self._idle_s = idle_s
         self._worker: _Worker | None = None
         self._job: _Job | None = None
+        self._gradings: dict[str, _Grading] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
@@ -115,6 +131,24 @@ class Supervisor:
             failure = await self._attempt(self._job)
         return failure
 
+    async def grade(self, order: GradePrompts) -> GradesMade | Failure:
+        """The grades, or why there are none. Cancelled, it tells the worker that nobody waits for them any more."""
+        self._stir()
+        grading = self._gradings[order.job] = _Grading(order)
+        try:
+            worker = await self._ensure()
+            if worker is None:
+                return Cancelled().as_failure() if self._closed else self._not_started()
+            if worker.ready.is_set():
+                self._send_grading(worker, grading)
+            return await grading.ended
+        finally:
+            del self._gradings[order.job]
+            if grading.sent and not grading.ended.done() and self._worker is not None:
+                _send(self._worker, CancelJob(job=order.job))
+            if self._job is None:
+                self._rest()
+
     def cancel(self, run_id: str, *, force: bool) -> None:
         """Asks the job to stop; asked a second time, or with force, ends the worker."""
         job, worker = self._job, self._worker
@@ -148,18 +182,21 @@ class Supervisor:
             if worker is None and self._closed:
                 return Cancelled().as_failure()
             if worker is None:
-                return Failure(
-                    family="engine",
-                    name="WorkerDied",
-                    message=f"The engine could not be started: {self._command[0]} did not run.",
-                    hint="See: headcode host log; headcode doctor checks the installation.",
-                )
+                return self._not_started()
             if worker.ready.is_set():
                 self._send_order(worker, job)
             return await job.ended
         finally:
             self._job = None
             self._rest()
+
+    def _not_started(self) -> Failure:
+        return Failure(
+            family="engine",
+            name="WorkerDied",
+            message=f"The engine could not be started: {self._command[0]} did not run.",
+            hint="See: headcode host log; headcode doctor checks the installation.",
+        )
 
     async def _ensure(self) -> _Worker | None:
         async with self._starting:
@@ -206,6 +243,9 @@ class Supervisor:
         if self._worker is not worker:
             return  # dismissed before
         self._worker = None
+        for grading in tuple(self._gradings.values()):
+            if grading.sent or not worker.ready.is_set():
+                grading.end(worker.distrusted or describe_end(code))
         if self._job is not None and self._job.killed:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
@@ -242,6 +282,11 @@ class Supervisor:
             worker.ready.set()
             if job is not None and not job.sent and not job.ended.done():
                 self._send_order(worker, job)
+            for grading in self._gradings.values():
+                self._send_grading(worker, grading)
+            return
+        if word.job in self._gradings and isinstance(word, GradesMade | JobFailed):
+            self._gradings[word.job].end(word if isinstance(word, GradesMade) else word.failure)
             return
         if job is None or job.order.job != word.job or job.ended.done():
             return  # a late word about a job that is over
@@ -260,6 +305,11 @@ class Supervisor:
         job.sent = True
         _send(worker, job.order)
 
+    def _send_grading(self, worker: _Worker, grading: _Grading) -> None:
+        if not grading.sent:
+            grading.sent = True
+            _send(worker, grading.order)
+
     async def _keep_errors(self, stream: asyncio.StreamReader | None) -> None:
         assert stream is not None
         while chunk := await stream.read(_REPORT_CHUNK):
@@ -277,7 +327,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         worker = self._worker
-        if worker is not None and self._job is None:
+        if worker is not None and self._job is None and not self._gradings:
             log.info("worker %d idle for %.0f s", worker.process.pid, self._idle_s)
             self._worker = None
             self._spawn(self._dismiss(worker))

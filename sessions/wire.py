@@ -7,6 +7,7 @@ import msgspec
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example
+from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.log import LogEntry
 from sessions.rows import HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow
 
@@ -86,6 +87,20 @@ class StepExamples(Request, tag="step_examples", frozen=True, kw_only=True):
     by: Literal[-1, 1]
 
 
+class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
+    """What the session's model makes of these examples. Recorded nowhere. Answered by Grades, beside other requests.
+
+    A newer request of the same desk ends this one: it is refused as Cancelled.
+    """
+
+    session: str
+    examples: tuple[Example, ...]
+    position: str = "mean"
+    """The policy by which tokens are marked as read."""
+    desk: str = ""
+    """Who asks, in a name of their own; empty: nobody's request is replaced."""
+
+
 class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):
     """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones.
 
@@ -131,6 +146,7 @@ AnyRequest = (
     | CancelRun
     | SetExamples
     | StepExamples
+    | GradeExamples
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -187,6 +203,14 @@ class Codes(Message, tag="codes", frozen=True, kw_only=True):
     codes: HeadCodes
 
 
+class Grades(Message, tag="grades", frozen=True, kw_only=True):
+    """Grades and tokens of the examples of GradeExamples, in their order; `equal_length` is left open."""
+
+    model: ModelInfo
+    grades: tuple[Grade, ...]
+    tokens: tuple[PromptTokens, ...]
+
+
 class Subscribed(Message, tag="subscribed", frozen=True, kw_only=True):
     session_id: str
     last_seq: int
@@ -196,7 +220,7 @@ class Refused(Message, tag="refused", frozen=True, kw_only=True):
     failure: Failure
 
 
-AnyAnswer = Welcome | Done | Status | Sessions | Session | Detail | Run | Codes | Subscribed | Refused
+AnyAnswer = Welcome | Done | Status | Sessions | Session | Detail | Run | Codes | Grades | Subscribed | Refused
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply"):

@@ -27,8 +27,20 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.jobs import AnyOrder, CancelJob, JobDone, JobEvent, JobFailed, Quit, RunProbe, Word, WorkerReady
-from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, Timings, Versions
+from engine.jobs import (
+    AnyOrder,
+    CancelJob,
+    GradePrompts,
+    GradesMade,
+    JobDone,
+    JobEvent,
+    JobFailed,
+    Quit,
+    RunProbe,
+    Word,
+    WorkerReady,
+)
+from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, PromptTokens, Timings, Versions
 
 N_LAYERS, N_HEADS = 2, 3
 
@@ -135,6 +147,28 @@ def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_hea
     ]
 
 
+def grades_for(order: GradePrompts) -> GradesMade:
+    """Words as tokens; a positive is known by heart, a negative not at all."""
+    split = [tuple(each.prompt.split()) for each in order.examples]
+    return GradesMade(
+        job=order.job,
+        model=model_ready().model,
+        grades=tuple(
+            Grade(
+                index=index,
+                verdict="ok",
+                reason="fine",
+                n_tokens=len(words),
+                probability=0.9 if example.positive else 0.1,
+                rank=1 if example.positive else 5,
+                says=" it",
+            )
+            for index, (example, words) in enumerate(zip(order.examples, split, strict=True))
+        ),
+        tokens=tuple(PromptTokens(texts=words, read=(True,) * len(words)) for words in split),
+    )
+
+
 class Worker:
     def __init__(self) -> None:
         self.orders: queue.Queue[RunProbe | None] = queue.Queue()
@@ -147,12 +181,22 @@ class Worker:
             match order:
                 case RunProbe():
                     self.orders.put(order)
+                case GradePrompts():
+                    self.grade(order)
                 case CancelJob():
                     self.cancelled.add(order.job)
                     self.word.set()
                 case Quit():
                     self.orders.put(None)
         os._exit(0)
+
+    def grade(self, order: GradePrompts) -> None:
+        """As the prompts ask: `die` ends the worker, `wait` leaves them ungraded, any other is graded at once."""
+        prompts = {each.prompt for each in order.examples}
+        if "die" in prompts:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "wait" not in prompts:
+            say(grades_for(order))
 
     def run(self, order: RunProbe) -> None:
         def tell(*events: Event) -> None:
