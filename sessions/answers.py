@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from sessions import edit, grading, queries
+from sessions import edit, grading, keep_answers, queries
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.wire import (
@@ -41,7 +41,9 @@ async def status(host: "HeadcodeHost", _: GetStatus) -> Status:
 
 
 async def list_sessions(host: "HeadcodeHost", request: ListSessions) -> Sessions:
-    found = await host.ledger.read(lambda store: queries.recent_sessions(store, limit=request.limit))
+    found = await host.ledger.read(
+        lambda store: queries.recent_sessions(store, limit=request.limit, tag=request.tag, trashed=request.trashed)
+    )
     return Sessions(sessions=tuple(found))
 
 
@@ -111,6 +113,7 @@ ANSWERS: dict[type, Answer] = {
     WarmUp: warm_up,
     StopHost: stop_host,
     **grading.ANSWERS,
+    **keep_answers.ANSWERS,
 }
 SLOW: frozenset[type] = grading.SLOW
 """Requests that are answered beside what is asked after them on the same connection."""

@@ -8,7 +8,7 @@ from engine.examples import MAX_EXAMPLES, Example, check_set, content_hash
 from sessions.errors import BadName, NothingToStep, StaleExamples
 from sessions.ids import new_id
 from sessions.log import ExamplesSet, ExamplesStepped, SessionCreated
-from sessions.queries import current_version, find_session, name_taken, neighbour_version, session_row
+from sessions.queries import current_version, living_session, name_taken, neighbour_version, session_row
 from sessions.record import Draft, Recorded, Recorder
 from sessions.rows import SessionRow
 from sessions.store import Store
@@ -42,7 +42,7 @@ def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionR
         raise BadName("A session needs a model.", hint="For example toy; headcode models list shows what there is.")
     session_id = new_id("s")
     event = SessionCreated(
-        name=_free_name(recorder.store, clean_name(request.name if request.name is not None else _made_up(request))),
+        name=free_name(recorder.store, clean_name(request.name if request.name is not None else _made_up(request))),
         model=request.model,
         task=request.task,
         pairs=request.pairs,
@@ -60,7 +60,7 @@ def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, 
 
     The set that is there already is not recorded again. Raises NoSuchRecord, StaleExamples, ExampleError, StoreError.
     """
-    session_id = find_session(recorder.store, request.session)
+    session_id = living_session(recorder.store, request.session)
     if len(request.examples) > MAX_EXAMPLES:
         raise ExampleError(
             f"{len(request.examples)} examples in one set; {MAX_EXAMPLES} is the most Headcode keeps.",
@@ -83,7 +83,7 @@ def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, 
 
 def step_examples(recorder: Recorder, request: StepExamples) -> tuple[SessionRow, list[Recorded]]:
     """The session's row after an undo or redo. Raises NoSuchRecord, NothingToStep, StoreError."""
-    session_id = find_session(recorder.store, request.session)
+    session_id = living_session(recorder.store, request.session)
     found = neighbour_version(recorder.store, session_id, by=request.by)
     if found is None:
         word = "undo" if request.by < 0 else "redo"
@@ -103,7 +103,8 @@ def _made_up(request: CreateSession) -> str:
     return f"{request.task or 'examples'} {today}"
 
 
-def _free_name(store: Store, name: str) -> str:
+def free_name(store: Store, name: str) -> str:
+    """The name, or where it is taken the name with a number."""
     if not name_taken(store, name):
         return name
     number = 2

@@ -50,7 +50,7 @@ class HeadcodeHost:
         from sessions.supervisor import WORKER, Supervisor
 
         self.places = places
-        self._settings = settings
+        self.settings = settings
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._started = time.monotonic()
@@ -58,6 +58,7 @@ class HeadcodeHost:
         self._quiet_since = self._started
         self._idle: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
+        self._house: asyncio.Task[None] | None = None
         self.hub = Hub()
         self.ledger = Ledger(store, self._thread, self.hub.publish)
         self.supervisor = Supervisor(
@@ -72,6 +73,7 @@ class HeadcodeHost:
     async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
         """Answers until it is told to stop or nothing has happened for long enough."""
         from sessions.arrays import remove_spool
+        from sessions.keep_answers import keep_house
         from sessions.runs import interrupt_open_runs
 
         try:
@@ -82,6 +84,7 @@ class HeadcodeHost:
             log.error("the last host's runs cannot be recorded as interrupted: %s", error)
         await asyncio.to_thread(remove_spool, self.places.spool)
         await self.server.start(listening)
+        self._house = asyncio.create_task(keep_house(self), name="housekeeping")
         self._rearm()
         ready()
         await self._stop.wait()
@@ -92,6 +95,8 @@ class HeadcodeHost:
             self._idle.cancel()
         with suppress(FileNotFoundError):
             self.places.socket.unlink()
+        if self._house is not None:
+            self._house.cancel()
         await self.runs.close()
         await self.server.close()
         await self.ledger.close()
@@ -152,11 +157,11 @@ class HeadcodeHost:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-        if self._clients == 0 and not self.runs.busy and self._settings.idle_s > 0:
-            self._idle = asyncio.get_running_loop().call_later(self._settings.idle_s, self._leave)
+        if self._clients == 0 and not self.runs.busy and self.settings.idle_s > 0:
+            self._idle = asyncio.get_running_loop().call_later(self.settings.idle_s, self._leave)
 
     def _leave(self) -> None:
-        log.info("idle for %.0f s: leaving", self._settings.idle_s)
+        log.info("idle for %.0f s: leaving", self.settings.idle_s)
         self.stop()
 
 

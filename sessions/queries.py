@@ -1,5 +1,8 @@
 """Questions to the store, one function each; rows of sessions.rows as answers."""
 
+import shlex
+from collections.abc import Sequence
+
 import msgspec
 
 from engine.config import ProbeConfig
@@ -7,17 +10,20 @@ from engine.errors import Failure, NoSuchHead
 from engine.examples import Example
 from engine.results import ModelInfo
 from sessions.errors import NoSuchRecord
-from sessions.rows import HeadCodes, RunRow, SessionDetail, SessionRow
+from sessions.rows import HeadCodes, NoteRow, RunRow, SessionDetail, SessionRow
 from sessions.store import Row, Store
 
 _CANDIDATES = 5
 
 _SESSION = """
     SELECT s.session_id, s.name, s.model, s.task, s.created_us, s.updated_us,
-           coalesce(r.n_runs, 0), coalesce(e.n_positive, 0), coalesce(e.n_negative, 0)
+           coalesce(r.n_runs, 0), coalesce(e.n_positive, 0), coalesce(e.n_negative, 0), coalesce(t.tags, []),
+           s.trashed_us
     FROM session s
     LEFT JOIN (SELECT session_id, count(*) AS n_runs FROM run GROUP BY session_id) r ON r.session_id = s.session_id
     LEFT JOIN example_set e ON e.session_id = s.session_id AND e.version = s.examples_version
+    LEFT JOIN (SELECT session_id, list(tag ORDER BY tag) AS tags FROM tag GROUP BY session_id) t
+    ON t.session_id = s.session_id
 """
 _RUN = """
     SELECT run_id, session_id, number, state, model, task, config, queued_us, started_us, ended_us, failure,
@@ -37,10 +43,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[Example, ...]
 
 
-def recent_sessions(store: Store, *, limit: int) -> list[SessionRow]:
-    """The sessions something last happened in, newest first; the id breaks ties."""
-    sql = _SESSION + "ORDER BY s.updated_us DESC, s.session_id DESC LIMIT $limit"
-    return [_session(row) for row in store.rows(sql, {"limit": max(0, min(limit, 100_000))})]
+def recent_sessions(store: Store, *, limit: int, tag: str | None = None, trashed: bool = False) -> list[SessionRow]:
+    """The sessions something last happened in, newest first; the id breaks ties. Of the trash, those put there last."""
+    where = "WHERE s.trashed_us IS NOT NULL " if trashed else "WHERE s.trashed_us IS NULL "
+    values: dict[str, object] = {"limit": max(0, min(limit, 100_000))}
+    if tag is not None:
+        where += "AND s.session_id IN (SELECT session_id FROM tag WHERE tag = $tag) "
+        values["tag"] = tag
+    order = "s.trashed_us" if trashed else "s.updated_us"
+    sql = f"{_SESSION}{where}ORDER BY {order} DESC, s.session_id DESC LIMIT $limit"
+    return [_session(row) for row in store.rows(sql, values)]
+
+
+def session_rows(store: Store, session_ids: Sequence[str]) -> dict[str, SessionRow]:
+    """The rows of these sessions, by id."""
+    found = store.rows(f"{_SESSION}WHERE s.session_id IN (SELECT unnest($ids))", {"ids": list(session_ids)})
+    return {row[0]: _session(row) for row in found}
 
 
 def session_row(store: Store, session_id: str) -> SessionRow:
@@ -51,7 +69,18 @@ def session_row(store: Store, session_id: str) -> SessionRow:
 def session_detail(store: Store, session_id: str, *, last_seq: int) -> SessionDetail:
     sql = _RUN + "WHERE session_id = $session ORDER BY number DESC"
     runs = tuple(_run(row) for row in store.rows(sql, {"session": session_id}))
-    return SessionDetail(session=session_row(store, session_id), runs=runs, last_seq=last_seq)
+    row, notes = session_row(store, session_id), tuple(session_notes(store, session_id))
+    return SessionDetail(session=row, runs=runs, last_seq=last_seq, notes=notes)
+
+
+def session_notes(store: Store, session_id: str) -> list[NoteRow]:
+    """What was written on the session, its runs and their heads, oldest first."""
+    rows = store.rows(
+        "SELECT n.note_id, n.run_id, r.number, n.layer, n.head, n.text, n.written_us FROM note n "
+        "LEFT JOIN run r ON r.run_id = n.run_id WHERE n.session_id = $session ORDER BY n.written_us, n.note_id",
+        {"session": session_id},
+    )
+    return [NoteRow(**dict(zip(NoteRow.__struct_fields__, row, strict=True))) for row in rows]
 
 
 def run_row(store: Store, run_id: str) -> RunRow:
@@ -64,24 +93,30 @@ def open_runs(store: Store) -> list[RunRow]:
 
 
 def name_taken(store: Store, name: str) -> bool:
-    return store.one("SELECT 1 FROM session WHERE name = $name", {"name": name}) is not None
+    """Whether a session outside the trash has that name."""
+    return store.one("SELECT 1 FROM session WHERE name = $name AND trashed_us IS NULL", {"name": name}) is not None
 
 
 def find_session(store: Store, reference: str) -> str:
-    """The id meant by an id, a name, `latest`, or the beginning of an id. Raises NoSuchRecord, naming candidates."""
+    """The id meant by an id, a name, `latest`, or the beginning of an id. Raises NoSuchRecord, naming candidates.
+
+    A session in the trash answers to nothing but its id.
+    """
     if store.one("SELECT 1 FROM session WHERE session_id = $it", {"it": reference}):
         return reference
-    named = store.rows("SELECT session_id FROM session WHERE name = $it", {"it": reference})
+    named = store.rows("SELECT session_id FROM session WHERE name = $it AND trashed_us IS NULL", {"it": reference})
     if len(named) == 1:
         return str(named[0][0])
     if reference == "latest":
-        newest = store.one("SELECT session_id FROM session ORDER BY updated_us DESC, session_id DESC LIMIT 1")
+        newest = store.one(
+            "SELECT session_id FROM session WHERE trashed_us IS NULL ORDER BY updated_us DESC, session_id DESC LIMIT 1"
+        )
         if newest is None:
             raise NoSuchRecord("There is no session yet.", hint="headcode probe ioi makes one.")
         return str(newest[0])
     begun = store.rows(
         "SELECT session_id, name FROM session WHERE starts_with(session_id, $it) AND $it <> '' "
-        "ORDER BY session_id DESC LIMIT $limit",
+        "AND trashed_us IS NULL ORDER BY session_id DESC LIMIT $limit",
         {"it": reference, "limit": _CANDIDATES},
     )
     if len(begun) == 1:
@@ -89,9 +124,63 @@ def find_session(store: Store, reference: str) -> str:
     if begun:
         listed = ", ".join(f"{session_id} ({name})" for session_id, name in begun)
         raise NoSuchRecord(f"{reference!r} begins several session ids: {listed}.", hint="Give more of the id.")
-    recent = store.rows("SELECT name FROM session ORDER BY updated_us DESC, session_id DESC LIMIT 3")
+    raise _unknown_session(store, reference)
+
+
+def _unknown_session(store: Store, reference: str) -> NoSuchRecord:
+    """There is no such session; what there is that the person may have meant."""
+    message = f"There is no session {reference[:80]!r}."
+    if store.one("SELECT 1 FROM session WHERE name = $it AND trashed_us IS NOT NULL", {"it": reference}):
+        return NoSuchRecord(
+            f"{message[:-1]}; one of that name is in the trash.",
+            hint=f"headcode sessions restore {shlex.quote(reference)}",
+        )
+    near = store.rows(
+        "SELECT name FROM session, (SELECT lower($it) AS it) WHERE trashed_us IS NULL "
+        "AND jaro_winkler_similarity(lower(name), it) > .8 "
+        "ORDER BY jaro_winkler_similarity(lower(name), it) DESC, updated_us DESC, session_id LIMIT 3",
+        {"it": reference[:200]},
+    )
+    if near:
+        meant = " or ".join(repr(name) for (name,) in near)
+        return NoSuchRecord(message, hint=f"Did you mean {meant}? headcode sessions list shows all.")
+    recent = store.rows(
+        "SELECT name FROM session WHERE trashed_us IS NULL ORDER BY updated_us DESC, session_id DESC LIMIT 3"
+    )
     there = f"The latest: {', '.join(repr(name) for (name,) in recent)}. " if recent else ""
-    raise NoSuchRecord(f"There is no session {reference!r}.", hint=f"{there}headcode sessions list shows all.")
+    return NoSuchRecord(message, hint=f"{there}headcode sessions list shows all.")
+
+
+def living_session(store: Store, reference: str) -> str:
+    """The id of a session that may be changed. Raises NoSuchRecord for one in the trash, too."""
+    session_id = find_session(store, reference)
+    row = store.rows("SELECT name, trashed_us FROM session WHERE session_id = $it", {"it": session_id})[0]
+    if row[1] is not None:
+        raise NoSuchRecord(
+            f"Session {row[0]!r} is in the trash.", hint=f"Take it out first: headcode sessions restore {session_id}"
+        )
+    return session_id
+
+
+def trashed_session(store: Store, reference: str) -> str:
+    """The id of a session in the trash, by id, name or beginning of an id. Raises NoSuchRecord."""
+    rows = store.rows(
+        "SELECT session_id, name, trashed_us IS NULL FROM session "
+        "WHERE session_id = $it OR name = $it OR (starts_with(session_id, $it) AND $it <> '') "
+        "ORDER BY session_id = $it DESC, trashed_us DESC, session_id LIMIT 100",
+        {"it": reference},
+    )
+    there = [row for row in rows if not row[2]]
+    if there and (len(there) == 1 or there[0][0] == reference):
+        return str(there[0][0])
+    if there:
+        listed = ", ".join(f"{session_id} ({name})" for session_id, name, _ in there[:_CANDIDATES])
+        raise NoSuchRecord(f"{reference!r} may mean several in the trash: {listed}.", hint="Give the id.")
+    if rows:
+        raise NoSuchRecord(f"Session {rows[0][1]!r} is not in the trash.", hint="headcode sessions list shows it.")
+    raise NoSuchRecord(
+        f"There is no session {reference[:80]!r} in the trash.", hint="headcode sessions list --trash shows what is."
+    )
 
 
 def find_run(store: Store, reference: str) -> str:
@@ -102,7 +191,10 @@ def find_run(store: Store, reference: str) -> str:
     if slash and ((number.isascii() and number.isdecimal()) or number == "latest"):
         return _numbered_run(store, find_session(store, session), number)
     if reference == "latest":
-        newest = store.one("SELECT run_id FROM run ORDER BY queued_us DESC, run_id DESC LIMIT 1")
+        newest = store.one(
+            "SELECT run_id FROM run JOIN session USING (session_id) WHERE trashed_us IS NULL "
+            "ORDER BY queued_us DESC, run_id DESC LIMIT 1"
+        )
         if newest is None:
             raise NoSuchRecord("There is no run yet.", hint="headcode probe ioi makes one.")
         return str(newest[0])
@@ -226,7 +318,8 @@ def _numbered_run(store: Store, session_id: str, number: str) -> str:
 
 
 def _session(row: Row) -> SessionRow:
-    return SessionRow(**dict(zip(SessionRow.__struct_fields__, row, strict=True)))
+    found = dict(zip(SessionRow.__struct_fields__, row, strict=True))
+    return SessionRow(**{**found, "tags": tuple(found["tags"])})
 
 
 def _run(row: Row) -> RunRow:

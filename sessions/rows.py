@@ -19,6 +19,40 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     n_positive: int
     """Enabled examples of the newest example set."""
     n_negative: int
+    tags: tuple[str, ...] = ()
+    trashed_us: int | None = None
+    """When it was put into the trash; None: it is not there."""
+
+
+class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person wrote on a session, on a run, or on a head of a run."""
+
+    note_id: str
+    run_id: str | None
+    run_number: int | None
+    layer: int | None
+    head: int | None
+    text: str
+    written_us: int
+    """When it was last changed."""
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a search found its words in a session, and the piece of text around them."""
+
+    where: str
+    """name | tag | note | prompt | model | task"""
+    text: str
+    more: int = 0
+    """How many other texts of that kind match, too."""
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that has every word that was searched for."""
+
+    session: SessionRow
+    matches: tuple[Match, ...]
+    """The best kind first."""
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +77,8 @@ class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunRow, ...]
     """Newest first."""
     last_seq: int
+    notes: tuple[NoteRow, ...] = ()
+    """Oldest first."""
 
 
 class HeadCodes(msgspec.Struct, frozen=True, kw_only=True):

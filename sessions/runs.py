@@ -20,7 +20,7 @@ from sessions.errors import StoreError
 from sessions.ids import new_id
 from sessions.ledger import Ledger
 from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
-from sessions.queries import Plan, find_run, find_session, newest_examples, open_runs, plan, run_row
+from sessions.queries import Plan, find_run, living_session, newest_examples, open_runs, plan, run_row
 from sessions.record import Draft, Recorded, Recorder
 from sessions.rows import RunRow
 from sessions.store import Store
@@ -268,7 +268,7 @@ def _record_queued(
         once_more = ask_again(store, before)
         work, event = once_more.work, msgspec.structs.replace(once_more.asked, again=before)
     else:
-        work = plan(store, find_session(store, request.session))
+        work = plan(store, living_session(store, request.session))
         model = request.model or work.model
         event = RunQueued(
             config=settle(request.config, model, models),
@@ -277,6 +277,7 @@ def _record_queued(
             device=request.device,
             trust_remote_code=request.trust_remote_code,
         )
+    living_session(store, work.session_id)
     if work.examples:
         check_set(work.examples)
     elif work.task is None:

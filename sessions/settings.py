@@ -13,7 +13,7 @@ import msgspec
 from sessions.errors import SettingsError
 
 _MEMORY = re.compile(r"[1-9]\d{0,6} ?(MB|GB)")
-_KNOWN = ("idle_minutes", "worker_idle_minutes", "store_memory", "store_threads")
+_KNOWN = ("idle_minutes", "worker_idle_minutes", "store_memory", "store_threads", "trash_days")
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +23,8 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker_idle_s: float = 10 * 60
     store_memory: str = "512MB"
     store_threads: int = 2
+    trash_days: float = 30
+    """After so many days in the trash a session is removed for good; 0: never."""
 
 
 def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> HostSettings:
@@ -45,6 +47,7 @@ def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> HostS
         ),
         store_memory=_memory(path, table.get("store_memory", defaults.store_memory)),
         store_threads=_threads(path, table.get("store_threads", defaults.store_threads)),
+        trash_days=_days(path, table.get("trash_days", defaults.trash_days)),
     )
 
 
@@ -76,6 +79,12 @@ def _seconds(path: Path, table: Mapping[str, object], key: str, default: float, 
     if not math.isfinite(seconds) or seconds < 0:
         raise SettingsError(f"{override!r} in the environment is no number of seconds for {key}.", hint="Unset it.")
     return seconds
+
+
+def _days(path: Path, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 36_500:
+        raise SettingsError(f"{path}: trash_days={value!r} is not a number of days.", hint="For example 30; 0: never.")
+    return value
 
 
 def _memory(path: Path, value: object) -> str:

@@ -9,7 +9,7 @@ from engine.errors import Failure
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.log import LogEntry
-from sessions.rows import HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow
+from sessions.rows import HeadCodes, Hit, HostStatus, NoteRow, RunRow, SessionDetail, SessionRow
 
 PROTOCOL = 1
 MAX_LINE_BYTES = 64 << 20
@@ -33,6 +33,69 @@ class GetStatus(Request, tag="status", frozen=True, kw_only=True):
 
 class ListSessions(Request, tag="list_sessions", frozen=True, kw_only=True):
     limit: int = 50
+    tag: str | None = None
+    trashed: bool = False
+    """Those in the trash, and no others."""
+
+
+class SearchSessions(Request, tag="search_sessions", frozen=True, kw_only=True):
+    """Answered by Found: sessions that have every word in name, tags, notes, prompts, model or task."""
+
+    text: str
+    limit: int = 50
+
+
+class RenameSession(Request, tag="rename_session", frozen=True, kw_only=True):
+    """Answered by Session; a taken name is refused."""
+
+    session: str
+    name: str
+
+
+class ChangeTags(Request, tag="change_tags", frozen=True, kw_only=True):
+    """Answered by Session."""
+
+    session: str
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class WriteNote(Request, tag="write_note", frozen=True, kw_only=True):
+    """Answered by Note. With `note`, that note's text is changed and its place stays."""
+
+    session: str
+    text: str
+    run: str | None = None
+    """A number within the session, `latest`, or a run's id."""
+    head: tuple[int, int] | None = None
+    """Of that run, or of the newest where none is given."""
+    note: str | None = None
+
+
+class RemoveNote(Request, tag="remove_note", frozen=True, kw_only=True):
+    """Answered by Note: what it said."""
+
+    session: str
+    note: str
+
+
+class TrashSession(Request, tag="trash_session", frozen=True, kw_only=True):
+    """Answered by Session. One with a run under way is refused."""
+
+    session: str
+
+
+class RestoreSession(Request, tag="restore_session", frozen=True, kw_only=True):
+    """Answered by Session; where its name is taken meanwhile, it gets a number."""
+
+    session: str
+
+
+class EmptyTrash(Request, tag="empty_trash", frozen=True, kw_only=True):
+    """Removes sessions in the trash for good. Answered by Emptied."""
+
+    sessions: tuple[str, ...] = ()
+    """Empty: all that are there."""
 
 
 class ShowSession(Request, tag="show_session", frozen=True, kw_only=True):
@@ -143,6 +206,14 @@ AnyRequest = (
     | ShowSession
     | CreateSession
     | QueueRun
+    | SearchSessions
+    | RenameSession
+    | ChangeTags
+    | WriteNote
+    | RemoveNote
+    | TrashSession
+    | RestoreSession
+    | EmptyTrash
     | CancelRun
     | SetExamples
     | StepExamples
@@ -191,6 +262,22 @@ class Session(Message, tag="session", frozen=True, kw_only=True):
     session: SessionRow
 
 
+class Found(Message, tag="found", frozen=True, kw_only=True):
+    hits: tuple[Hit, ...]
+    """The best first."""
+
+
+class Note(Message, tag="note", frozen=True, kw_only=True):
+    note: NoteRow
+    session: SessionRow
+
+
+class Emptied(Message, tag="emptied", frozen=True, kw_only=True):
+    sessions: tuple[SessionRow, ...]
+    n_bytes: int
+    """Of files beside the store that went with them."""
+
+
 class Detail(Message, tag="detail", frozen=True, kw_only=True):
     detail: SessionDetail
 
@@ -220,7 +307,22 @@ class Refused(Message, tag="refused", frozen=True, kw_only=True):
     failure: Failure
 
 
-AnyAnswer = Welcome | Done | Status | Sessions | Session | Detail | Run | Codes | Grades | Subscribed | Refused
+AnyAnswer = (
+    Welcome
+    | Done
+    | Status
+    | Sessions
+    | Session
+    | Found
+    | Note
+    | Emptied
+    | Detail
+    | Run
+    | Codes
+    | Grades
+    | Subscribed
+    | Refused
+)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import Failure, HeadcodeError
-from tui.commands import demo, doctor, host, keys, models, probe, sessions, tasks
+from tui.commands import demo, doctor, host, keeping, keys, models, probe, sessions, tasks
 from tui.options import ColourOption
 from tui.text import clean
 
@@ -33,6 +33,9 @@ app.command("probe")(probe.probe)
 app.command("tasks")(tasks.tasks)
 app.add_typer(models.app, name="models")
 app.add_typer(sessions.app, name="sessions")
+for command in (keeping.rename, keeping.note, keeping.search, keeping.delete, keeping.restore, keeping.empty):
+    sessions.app.command()(command)
+sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
 app.add_typer(host.app, name="host")
 app.command("doctor")(doctor.doctor)
 app.command("keys")(keys.keys)

@@ -1,12 +1,15 @@
 """Short questions to the host: connect, ask, close."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from engine.errors import ConfigError
 from engine.places import find_places
 from sessions.client import HostClient
 from tui.output import narrate
+from tui.text import clean
 
 Answer = TypeVar("Answer")
 
@@ -21,3 +24,17 @@ def with_host(question: Callable[[HostClient], Awaitable[Answer]]) -> Answer:
             return await question(client)
 
     return asyncio.run(go())
+
+
+def sure(question: str, *, yes: bool) -> bool:
+    """Whether the person agrees: said beforehand, or asked where there is a terminal.
+
+    Raises ConfigError where nobody can be asked.
+    """
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError(f"{question} Nobody can be asked here.", hint="--yes says it beforehand.")
+    sys.stderr.write(f"{clean(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -13,32 +13,52 @@ if TYPE_CHECKING:
     from sessions.client import HostClient
     from sessions.rows import RunRow, SessionDetail
 
-app = typer.Typer(help="List and show sessions.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List, show, search, name, tag, note and delete sessions.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("list")
 def list_sessions(
     limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=10_000)] = 50,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    trash: Annotated[bool, typer.Option("--trash", help="Those in the trash instead.")] = False,
+    search: Annotated[str | None, typer.Option(metavar="TEXT", help="Only those that have these words.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the sessions, the newest first."""
     import msgspec
 
+    from engine.errors import ConfigError
     from sessions.rows import SessionRow
-    from sessions.wire import ListSessions, Sessions
+    from sessions.wire import Found, ListSessions, SearchSessions, Sessions
     from tui.commands.asking import with_host
+    from tui.commands.keeping import tag_words
     from tui.output import narrate, print_columns, print_json
 
+    if search is not None and trash:
+        raise ConfigError("--search looks outside the trash.", hint="headcode sessions list --trash shows all of it.")
+    wanted = tag.strip().removeprefix("#").lower() if tag is not None else None
+
     async def question(client: "HostClient") -> tuple[SessionRow, ...]:
-        return (await client.ask(ListSessions(limit=limit), Sessions)).sessions
+        if search is not None:
+            hits = (await client.ask(SearchSessions(text=search, limit=10_000), Found)).hits
+            return tuple(hit.session for hit in hits if wanted is None or wanted in hit.session.tags)[:limit]
+        return (await client.ask(ListSessions(limit=limit, tag=wanted, trashed=trash), Sessions)).sessions
 
     rows = with_host(question)
     if as_json:
         print_json({"schema": "headcode.sessions/1", "sessions": msgspec.to_builtins(rows)})
         return
     if not rows:
-        narrate("No sessions yet. headcode probe ioi makes the first.")
+        if trash:
+            narrate("The trash is empty.")
+        elif tag is not None or search is not None:
+            narrate("No session fits. headcode sessions list shows all.")
+        else:
+            narrate("No sessions yet. headcode probe ioi makes the first.")
         return
+    tagged = any(row.tags for row in rows)
     print_columns(
         [
             (
@@ -47,12 +67,18 @@ def list_sessions(
                 row.task or "-",
                 f"{row.n_positive}+{row.n_negative}",
                 str(row.n_runs),
-                moment(row.updated_us),
+                moment(row.trashed_us if row.trashed_us is not None else row.updated_us),
+                *([tag_words(row.tags) or "-"] if tagged else []),
                 row.session_id,
             )
             for row in rows
         ],
-        header=("session", "model", "task", "examples", "runs", "changed (UTC)", "id"),
+        header=(
+            *("session", "model", "task", "examples", "runs"),
+            "deleted (UTC)" if trash else "changed (UTC)",
+            *(["tags"] if tagged else []),
+            "id",
+        ),
     )
 
 
@@ -68,6 +94,7 @@ def show_session(
 
     from engine.measures import find_measure
     from tui.commands.asking import with_host
+    from tui.commands.keeping import print_notes, tag_words
     from tui.output import find_paper, print_columns, print_json, print_line
 
     shown, paper = find_measure(measure), find_paper(color)
@@ -82,12 +109,18 @@ def show_session(
                 "schema": "headcode.session/1",
                 "session": msgspec.to_builtins(detail.session),
                 "runs": msgspec.to_builtins(detail.runs),
+                "notes": msgspec.to_builtins(detail.notes),
                 "run": found,
             }
         )
         return
     row = detail.session
     print_line(f"{row.name}  {row.session_id}  {row.model}  {row.task or 'own examples'}  {moment(row.created_us)} UTC")
+    if row.trashed_us is not None:
+        print_line(f"In the trash since {moment(row.trashed_us)} UTC: headcode sessions restore {row.session_id}")
+    if row.tags:
+        print_line(f"tags  {tag_words(row.tags)}")
+    print_notes(detail.notes)
     if run is None:
         print_line(f"No runs yet. headcode probe --session {shlex.quote(row.name)} makes one.")
         return

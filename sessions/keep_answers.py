@@ -1,0 +1,98 @@
+"""What the host answers to those who name, tag, note, search, delete and restore sessions."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.errors import HeadcodeError
+from sessions import keep
+from sessions.record import Recorded, Recorder
+from sessions.rows import NoteRow, SessionRow
+from sessions.search import search_sessions
+from sessions.store import Store
+from sessions.trash import SETTLED_S, old_trash, remove_files, remove_for_good, whole_trash
+from sessions.wire import (
+    AnyAnswer,
+    ChangeTags,
+    Emptied,
+    EmptyTrash,
+    Found,
+    Note,
+    RemoveNote,
+    RenameSession,
+    RestoreSession,
+    SearchSessions,
+    Session,
+    TrashSession,
+    WriteNote,
+)
+
+if TYPE_CHECKING:
+    from sessions.host import HeadcodeHost
+
+log = logging.getLogger("headcode.keep")
+
+_DAY_S = 86_400
+
+T = TypeVar("T")
+Work = Callable[[Recorder, Any], tuple[T, list[Recorded]]]
+
+
+def _session(work: Work[SessionRow]) -> Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]:
+    async def answer(host: "HeadcodeHost", request: object) -> Session:
+        return Session(session=await host.ledger.change(lambda recorder: work(recorder, request)))
+
+    return answer
+
+
+def _note(work: Work[tuple[NoteRow, SessionRow]]) -> Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]:
+    async def answer(host: "HeadcodeHost", request: object) -> Note:
+        note, session = await host.ledger.change(lambda recorder: work(recorder, request))
+        return Note(note=note, session=session)
+
+    return answer
+
+
+async def search(host: "HeadcodeHost", request: SearchSessions) -> Found:
+    found = await host.ledger.read(lambda store: search_sessions(store, request.text, limit=request.limit))
+    return Found(hits=tuple(found))
+
+
+async def empty_trash(host: "HeadcodeHost", request: EmptyTrash) -> Emptied:
+    return await empty(host, lambda store: whole_trash(store, request.sessions))
+
+
+async def empty(host: "HeadcodeHost", choose: Callable[[Store], list[str]]) -> Emptied:
+    """Removes the chosen sessions of the trash for good, then the files that were theirs alone."""
+    weights = host.places.data / "sae"
+    removed = await host.ledger.change(lambda recorder: remove_for_good(recorder, choose(recorder.store), weights))
+    # A run that ends just now may have left the same weights again, and will name them in a moment.
+    settled = SETTLED_S if host.runs.running is not None else 0
+    n_bytes = await asyncio.to_thread(remove_files, removed.files, settled_s=settled)
+    return Emptied(sessions=tuple(removed.sessions), n_bytes=n_bytes)
+
+
+async def keep_house(host: "HeadcodeHost") -> None:
+    """Once a day, beginning now: what has been in the trash for long enough is removed for good."""
+    days = host.settings.trash_days
+    while True:
+        try:
+            gone = await empty(host, lambda store: old_trash(store, days=days))
+            if gone.sessions:
+                log.info("%d sessions were in the trash for %g days and are removed", len(gone.sessions), days)
+        except HeadcodeError as error:  # a full disk: tomorrow is another day
+            log.error("the trash cannot be emptied: %s", error)
+        await asyncio.sleep(_DAY_S)
+
+
+ANSWERS: dict[type, Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]] = {
+    SearchSessions: search,
+    RenameSession: _session(keep.rename_session),
+    ChangeTags: _session(keep.change_tags),
+    TrashSession: _session(keep.trash_session),
+    RestoreSession: _session(keep.restore_session),
+    WriteNote: _note(keep.write_note),
+    RemoveNote: _note(keep.remove_note),
+    EmptyTrash: empty_trash,
+}
