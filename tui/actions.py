@@ -109,6 +109,14 @@ ACTIONS: tuple[Action, ...] = (
         short="seed",
     ),
     Action(
+        id="edges",
+        keys=("e",),
+        title="Edges",
+        tooltip="Pairs of heads whose codes only positives carry together: a list, and the circuit drawn by layers",
+        group="Look",
+        short="edges",
+    ),
+    Action(
         id="ranking.next",
         keys=("right_square_bracket",),
         argument="1",
@@ -242,3 +250,19 @@ def actions_of(program: object) -> Sequence[Action]:
     """The table under the keys this program's person chose."""
     found: Sequence[Action] = getattr(program, "actions", ACTIONS)
     return found
+
+
+def sheet_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Action, ...]:
+    """The table of a screen over the workbench: id, argument, keys, title, tooltip and short word of each action."""
+    return tuple(
+        Action(
+            id=name,
+            argument=argument,
+            keys=tuple(keys.split(",")),
+            title=title,
+            tooltip=tooltip,
+            group=group,
+            short=short,
+        )
+        for name, argument, keys, title, tooltip, short in rows
+    )

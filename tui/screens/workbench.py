@@ -16,6 +16,7 @@ from textual.widget import Widget
 from tui.actions import ACTIONS, Action
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
+from tui.screens.sheet import Sheet
 from tui.themes import Depth
 from tui.thin import ThinCompositor
 from tui.widgets import examples, gridpane
@@ -125,6 +126,8 @@ class Workbench(Screen[None]):
         self.progress.paint()
         self.keyline.paint()
         self._titles()
+        if isinstance(self.app.screen, Sheet):
+            self.app.screen.paint()
         self._say_failure()
         run = self.bench.shown
         if self._pulse is not None:
@@ -222,6 +225,8 @@ class Workbench(Screen[None]):
             return run is not None and len(run.config.seeds) > 1
         if action.id == "theme":
             return self.grid.heatmap.depth != "16"
+        if action.id == "edges":
+            return run is not None and bool(run.picture.edges)
         if action.id.startswith(("cut", "ranking")):
             return run is not None and bool(run.picture.nodes)
         return True
@@ -247,6 +252,17 @@ class Workbench(Screen[None]):
     def action_seed(self) -> None:
         self.bench.seed_index += 1
         self.draw_now(frozenset({"head", "examples"}))
+
+    def action_edges(self) -> None:
+        from tui.screens.edges import Edges
+
+        run = self.bench.shown
+        if run is not None and run.picture.edges:
+            self.app.push_screen(Edges(self.bench), self._back)
+
+    def _back(self, _: None) -> None:
+        """From a sheet, where the cursor may have been moved."""
+        self.draw_now()
 
     def action_ranking(self, by: int) -> None:
         if self.bench.walk_ranking(by):

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from engine.events import EdgesScored
+from engine.results import EdgeScore
 from tui.actions import ACTIONS, Action
 from tui.screens.workbench import Workbench
 from tui.workbench import HeadcodeApp
@@ -20,6 +22,7 @@ EFFECTS: dict[str, Effect] = {
     "cut.fewer": lambda app: app.bench.view().cut,  # type: ignore[union-attr]
     "cut.more": lambda app: app.bench.view().cut,  # type: ignore[union-attr]
     "seed": lambda app: app.bench.seed,
+    "edges": lambda app: type(app.screen).__name__,
     "ranking.next": lambda app: app.bench.cursor,
     "ranking.previous": lambda app: app.bench.cursor,
     "move.left": lambda app: app.bench.cursor,
@@ -68,7 +71,7 @@ async def test_each_key_does_it(
 
     monkeypatch.setattr(HeadcodeApp, "action_suspend_process", suspend)
     host = recorded.host()
-    host.add(*recorded.events())
+    host.add(*with_edges(recorded.events()))
     async with open_screen(host, size=size) as (app, pilot, until):
         for action in sorted(ACTIONS, key=lambda action: action.id == "leave"):
             for key in action.keys[: 1 if action.id == "leave" else None]:
@@ -82,6 +85,11 @@ async def test_each_key_does_it(
                     await pilot.pause()
 
 
+def with_edges(events: list[Any]) -> list[Any]:
+    edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
+    return [*events[:-2], edges, *events[-2:]]
+
+
 async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recorded: Any) -> None:
     """Brings the screen to where the action has something to do."""
     await pilot.press("1" if action.id == "show_pane.grid" else "2")
@@ -93,7 +101,7 @@ async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recor
             if app.bench.shown is not None and app.bench.shown.active:
                 return
     elif action.id not in ("run", "leave") and app.bench.shown is not None and app.bench.shown.active:
-        await host.tell(*recorded.events()[-3:])
+        await host.tell(*with_edges(recorded.events())[-4:])
         await pilot.pause(0.15)
 
 

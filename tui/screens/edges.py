@@ -1,0 +1,266 @@
+"""Edges: pairs of heads whose codes only positives carry together, as a list and as a drawing by layers."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from engine.results import EdgeScore, HeadId
+from tui.actions import sheet_actions
+from tui.layout import Layout, lay_out
+from tui.model import Bench
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.widgets.braille import Canvas
+from tui.widgets.heat import KNOWN
+from tui.widgets.ink import Line, fit, fixed, rail
+from tui.widgets.painted import Painted
+
+FIRST_SHOWN = 24
+"""Edges drawn at first: more make a thicket."""
+_PAN = 8
+ACTIONS = sheet_actions(
+    "Edges",
+    ("close", "", "escape,e,q", "Back", "Back to the workbench", "back"),
+    ("step.down", "1", "down,j", "Next edge", "The next weaker edge", "edge"),
+    ("step.up", "-1", "up,k", "Previous edge", "The next stronger edge", ""),
+    ("step.page_down", "10", "pagedown", "Ten edges down", "Ten edges weaker", ""),
+    ("step.page_up", "-10", "pageup", "Ten edges up", "Ten edges stronger", ""),
+    ("cut.fewer", "-1", "t", "Edge cut: fewer", "Take the weakest edge out of the drawing", "cut"),
+    ("cut.more", "1", "T,shift+t", "Edge cut: more", "Draw the next weaker edge too", ""),
+    ("inside", "", "c", "Circuit only", "Only edges between heads of the circuit; again: all", "circuit only"),
+    ("end.source", "0", "left,h", "Go to where it begins", "The head the edge comes from", "to its head"),
+    ("end.target", "1", "right,l,enter", "Go to where it ends", "The head the edge goes to", ""),
+    ("pan.left", "-1, 0", "H,shift+h,shift+left", "Pan left", "Move over a drawing wider than the room", "pan"),
+    ("pan.down", "0, 1", "J,shift+j,shift+down", "Pan down", "Move over a drawing higher than the room", ""),
+    ("pan.up", "0, -1", "K,shift+k,shift+up", "Pan up", "Move over a drawing higher than the room", ""),
+    ("pan.right", "1, 0", "L,shift+l,shift+right", "Pan right", "Move over a drawing wider than the room", ""),
+)
+
+
+class Board:
+    """What the two halves of the screen show."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.shown = FIRST_SHOWN
+        self.chosen = 0
+        self.inside = False
+        self.pan = (0, 0)
+        """How far the drawing was moved by hand, in cells."""
+
+    @property
+    def all(self) -> tuple[EdgeScore, ...]:
+        """The run's best edges, the strongest first."""
+        run = self.bench.shown
+        edges = run.picture.edges if run is not None else ()
+        view = self.bench.view()
+        if not self.inside or view is None:
+            return edges
+        return tuple(
+            edge for edge in edges if HeadId(*edge.source) in view.circuit and HeadId(*edge.target) in view.circuit
+        )
+
+    @property
+    def drawn(self) -> tuple[EdgeScore, ...]:
+        """The best as far as the cut, and the chosen one wherever it stands."""
+        edges = self.all
+        return (*edges[: self.shown], *(edges[self.chosen : self.chosen + 1] if self.chosen >= self.shown else ()))
+
+    def step(self, by: int) -> None:
+        self.chosen = min(max(self.chosen + by, 0), max(len(self.all) - 1, 0))
+        self.pan = (0, 0)
+
+    def cut(self, by: int) -> None:
+        self.shown = min(max(min(self.shown, len(self.all)) + by, 1), max(len(self.all), 1))
+
+
+class EdgeList(Painted):
+    """The edges, best first; where the drawing ends there is a line."""
+
+    can_focus = False
+
+    class Picked(Message):
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    def __init__(self, board: Board, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(board.bench, id=id)
+        self.board = board
+        self.first = 0
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        edges, view = self.board.all, self.bench.view()
+        if not edges:
+            return [self.line().add(f" {_empty(self.board)}", "dim").strip()]
+        head = self.line().add("      edge           score", "faint").strip()
+        room = size.height - 1
+        if not self.first <= self.board.chosen < self.first + room:
+            self.first = max(0, self.board.chosen - room // 2)
+        top = edges[0].score or 1.0
+        rows = [head]
+        for place in range(self.first, min(len(edges), self.first + room)):
+            edge = edges[place]
+            on, drawn = place == self.board.chosen, place < self.board.shown
+            line = self.line().add(" ▸" if on else "  ", "accent").add(f"{place + 1:>3} ", "faint")
+            for end, text in ((edge.source, ""), (edge.target, " → ")):
+                known = view is not None and HeadId(*end) in view.known
+                line.add(text, "faint").add(f"{HeadId(*end)!s:>5}", "strong" if on else ("text" if drawn else "dim"))
+                line.add(KNOWN if known else " ", "accent")
+            line.add(f"{fixed(edge.score, 1):>7} ", "text" if drawn else "dim")
+            done, rest = rail(edge.score / top, max(size.width - line.width - 1, 0))
+            line.add(done, "accent" if drawn else "faint").add(" " * len(rest))
+            rows.append(line.strip())
+        return rows
+
+    def on_click(self, event: events.Click) -> None:
+        place = self.first + event.y - 1
+        if event.y >= 1 and place < len(self.board.all):
+            self.post_message(self.Picked(place))
+
+
+class Drawing(Painted):
+    """The drawn edges: layers down, the chosen edge and its heads bright."""
+
+    def __init__(self, board: Board, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(board.bench, id=id)
+        self.board = board
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        if not self.board.drawn or size.width < 12 or size.height < 4:
+            return []
+        layout = lay_out(self.board.drawn, size.width - 4, size.height - 2)
+        chosen = self.board.all[self.board.chosen] if self.board.chosen < len(self.board.all) else None
+        canvas = self._canvas(layout, chosen)
+        left, top = self._offset(layout, chosen, size)
+        labels = self._labels(layout, chosen)
+        rows = []
+        layers = {y: layer for layer, y in layout.layers}
+        for y in range(top, min(layout.height, top + size.height - 1)):
+            line = self.line().add(f"{layers.get(y, ''):>3} ", "dim")
+            x = left
+            while x < min(layout.width, left + size.width - 4):
+                label = labels.get((x, y))
+                if label is not None and x + len(label[0]) <= left + size.width - 4:
+                    line.add(*label)
+                    x += len(label[0])
+                else:
+                    line.add(*canvas.cell(x, y))
+                    x += 1
+            rows.append(line.strip())
+        while len(rows) < size.height - 1:
+            rows.append(self.line().strip())
+        return [*rows, self._legend(layout, size).strip()]
+
+    def _canvas(self, layout: Layout, chosen: EdgeScore | None) -> Canvas:
+        canvas = Canvas(layout.width, layout.height)
+        ends = () if chosen is None else (tuple(chosen.source), tuple(chosen.target))
+        # The weakest first: what matters is drawn over it.
+        order = sorted(layout.edges, key=lambda edge: (edge is chosen, _touches(edge, ends), edge.score))
+        best = max((edge.score for edge in layout.edges), default=1.0) or 1.0
+        for edge in order:
+            ink = "groove" if edge.score < 0.75 * best else "faint"
+            ink = "second" if edge is chosen else ("dim" if _touches(edge, ends) else ink)
+            canvas.line(layout.nodes[HeadId(*edge.source)], layout.nodes[HeadId(*edge.target)], ink)
+        return canvas
+
+    def _labels(self, layout: Layout, chosen: EdgeScore | None) -> dict[tuple[int, int], tuple[str, str]]:
+        """Text and ink by the cell where each begins."""
+        view = self.bench.view()
+        ends = set() if chosen is None else {HeadId(*chosen.source), HeadId(*chosen.target)}
+        labels = {}
+        for head, (x, y) in layout.nodes.items():
+            inside = view is not None and head in view.circuit
+            known = KNOWN if view is not None and head in view.known else ""
+            text = f"[{head}{known}]" if inside else f" {head}{known} "
+            ink = "cursor" if head in ends else ("strong" if inside else "text")
+            labels[(max(0, min(x - len(text) // 2, layout.width - len(text))), y)] = (text, ink)
+        return labels
+
+    def _offset(self, layout: Layout, chosen: EdgeScore | None, size: Size) -> tuple[int, int]:
+        """The cell at the upper left: so that the chosen edge is in sight, moved by hand from there."""
+        room_x, room_y = size.width - 4, size.height - 1
+        x = y = 0
+        if chosen is not None and HeadId(*chosen.source) in layout.nodes:
+            (x0, y0), (x1, y1) = layout.nodes[HeadId(*chosen.source)], layout.nodes[HeadId(*chosen.target)]
+            x, y = (x0 + x1) // 2 - room_x // 2, (y0 + y1) // 2 - room_y // 2
+        left = min(max(x + self.board.pan[0], 0), max(layout.width - room_x, 0))
+        top = min(max(y + self.board.pan[1], 0), max(layout.height - room_y, 0))
+        return left, top
+
+    def _legend(self, layout: Layout, size: Size) -> Line:
+        larger = layout.width > size.width - 4 or layout.height > size.height - 1
+        words = f" {len(layout.edges)} of {len(self.board.all)} edges  [ ] circuit  {KNOWN} known"
+        return self.line().add(fit(words + ("  larger than the room: HJKL pan" if larger else ""), size.width), "faint")
+
+
+class Edges(Sheet):
+    """The list and the drawing side by side; in a small terminal the drawing below the list."""
+
+    CSS_PATH = "edges.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it so
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self.board = Board(bench)
+        self.list = EdgeList(self.board, id="edges")
+        self.drawing = Drawing(self.board, id="drawing")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="halves"):
+            yield self.list
+            yield self.drawing
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self.list.border_title = "Edges"
+        self.drawing.border_title = "Circuit by layers"
+
+    def paint(self) -> None:
+        """The bench has changed."""
+        self.board.step(0)
+        self.list.paint()
+        self.drawing.paint()
+
+    def action_step(self, by: int) -> None:
+        self.board.step(by)
+        self.paint()
+
+    def action_cut(self, by: int) -> None:
+        self.board.cut(by)
+        self.paint()
+
+    def action_inside(self) -> None:
+        self.board.inside = not self.board.inside
+        self.board.chosen = 0
+        self.paint()
+
+    def action_pan(self, x: int, y: int) -> None:
+        self.board.pan = (self.board.pan[0] + x * _PAN, self.board.pan[1] + y * _PAN // 2)
+        self.drawing.paint()
+
+    def action_end(self, which: int) -> None:
+        if self.board.chosen < len(self.board.all):
+            edge = self.board.all[self.board.chosen]
+            self.bench.put_cursor(*(edge.target if which else edge.source))
+            self.dismiss()
+
+    def on_edge_list_picked(self, message: EdgeList.Picked) -> None:
+        self.board.step(message.place - self.board.chosen)
+        self.paint()
+
+
+def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
+    return tuple(edge.source) in ends or tuple(edge.target) in ends
+
+
+def _empty(board: Board) -> str:
+    if board.inside:
+        return "No edge between heads of the circuit: c shows all."
+    return "No edges yet: they come at the end of a run."

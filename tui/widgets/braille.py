@@ -1,0 +1,30 @@
+"""Straight lines on a grid of text cells: every cell has two by four dots."""
+
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+"""By column and row of the dot, as Unicode numbers them."""
+
+
+class Canvas:
+    """Cells of dots. A cell has the ink of the last line drawn through it: draw what matters last."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._dots: dict[tuple[int, int], int] = {}
+        self._inks: dict[tuple[int, int], str] = {}
+
+    def line(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
+        """From the middle of one cell (column, line) to the middle of another."""
+        x0, y0, x1, y1 = start[0] * 2, start[1] * 4 + 2, end[0] * 2, end[1] * 4 + 2
+        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+        for step in range(steps + 1):
+            x = x0 + round((x1 - x0) * step / steps)
+            y = y0 + round((y1 - y0) * step / steps)
+            cell = (x // 2, y // 4)
+            if 0 <= cell[0] < self.width and 0 <= cell[1] < self.height:
+                self._dots[cell] = self._dots.get(cell, 0) | _DOTS[x % 2][y % 4]
+                self._inks[cell] = ink
+
+    def cell(self, x: int, y: int) -> tuple[str, str]:
+        """The sign of a cell and its ink; a blank where no line runs."""
+        dots = self._dots.get((x, y))
+        return (" ", "faint") if dots is None else (chr(0x2800 + dots), self._inks[(x, y)])
