@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from sessions import edit, grading, keep_answers, queries
+from sessions import compare_answers, edit, grading, keep_answers, queries
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.wire import (
@@ -114,6 +114,7 @@ ANSWERS: dict[type, Answer] = {
     StopHost: stop_host,
     **grading.ANSWERS,
     **keep_answers.ANSWERS,
+    **compare_answers.ANSWERS,
 }
 SLOW: frozenset[type] = grading.SLOW
 """Requests that are answered beside what is asked after them on the same connection."""

@@ -92,6 +92,30 @@ class HeadCodes(msgspec.Struct, frozen=True, kw_only=True):
     codes: tuple[int, ...]
 
 
+class CircuitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Heads kept under a name."""
+
+    name: str
+    session_id: str
+    session: str
+    """Its name."""
+    run_id: str | None
+    """The run it was cut from, as far as it was one."""
+    heads: tuple[tuple[int, int], ...]
+    source: str
+    kept_us: int
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a run can be held against."""
+
+    reference: str
+    """What GetSides understands."""
+    group: str
+    title: str
+    detail: str
+
+
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     version: str

@@ -8,8 +8,9 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
+from sessions.compare import Side
 from sessions.log import LogEntry
-from sessions.rows import HeadCodes, Hit, HostStatus, NoteRow, RunRow, SessionDetail, SessionRow
+from sessions.rows import Choice, CircuitRow, HeadCodes, Hit, HostStatus, NoteRow, RunRow, SessionDetail, SessionRow
 
 PROTOCOL = 1
 MAX_LINE_BYTES = 64 << 20
@@ -199,6 +200,53 @@ class StopHost(Request, tag="stop_host", frozen=True, kw_only=True):
     """End the host; runs under way are recorded as interrupted."""
 
 
+class GetSides(Request, tag="get_sides", frozen=True, kw_only=True):
+    """Two things to be compared, named as sessions.sides says. Answered by Sides."""
+
+    a: str
+    b: str
+
+
+class ListComparable(Request, tag="list_comparable", frozen=True, kw_only=True):
+    """What a run can be held against. Answered by Comparable."""
+
+    run: str
+
+
+class ListCircuits(Request, tag="list_circuits", frozen=True, kw_only=True):
+    session: str | None = None
+    """None: of all sessions."""
+
+
+class KeepCircuit(Request, tag="keep_circuit", frozen=True, kw_only=True):
+    """Heads under a name; the same name again replaces them. Answered by Circuit."""
+
+    session: str
+    name: str
+    heads: tuple[tuple[int, int], ...]
+    source: str
+    run: str | None = None
+    """The run they were cut from."""
+
+
+SetOperation = Literal["union", "intersection", "subtract"]
+
+
+class CombineCircuits(Request, tag="combine_circuits", frozen=True, kw_only=True):
+    """A circuit made of kept ones, kept in its turn. Answered by Circuit."""
+
+    session: str
+    operation: SetOperation
+    """subtract: the first less all others."""
+    of: tuple[str, ...]
+    name: str
+
+
+class DropCircuit(Request, tag="drop_circuit", frozen=True, kw_only=True):
+    session: str
+    name: str
+
+
 AnyRequest = (
     Hello
     | GetStatus
@@ -221,6 +269,12 @@ AnyRequest = (
     | Subscribe
     | Unsubscribe
     | GetCodes
+    | GetSides
+    | ListComparable
+    | ListCircuits
+    | KeepCircuit
+    | CombineCircuits
+    | DropCircuit
     | WarmUp
     | StopHost
 )
@@ -298,6 +352,23 @@ class Grades(Message, tag="grades", frozen=True, kw_only=True):
     tokens: tuple[PromptTokens, ...]
 
 
+class Sides(Message, tag="sides", frozen=True, kw_only=True):
+    a: Side
+    b: Side
+
+
+class Comparable(Message, tag="comparable", frozen=True, kw_only=True):
+    choices: tuple[Choice, ...]
+
+
+class Circuits(Message, tag="circuits", frozen=True, kw_only=True):
+    circuits: tuple[CircuitRow, ...]
+
+
+class Circuit(Message, tag="circuit", frozen=True, kw_only=True):
+    circuit: CircuitRow
+
+
 class Subscribed(Message, tag="subscribed", frozen=True, kw_only=True):
     session_id: str
     last_seq: int
@@ -320,6 +391,10 @@ AnyAnswer = (
     | Run
     | Codes
     | Grades
+    | Sides
+    | Comparable
+    | Circuits
+    | Circuit
     | Subscribed
     | Refused
 )

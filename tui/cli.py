@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import Failure, HeadcodeError
-from tui.commands import demo, doctor, host, keeping, keys, models, probe, sessions, tasks
+from tui.commands import circuits, compare, demo, doctor, host, keeping, keys, models, probe, sessions, tasks
 from tui.options import ColourOption
 from tui.text import clean
 
@@ -36,6 +36,8 @@ app.add_typer(sessions.app, name="sessions")
 for command in (keeping.rename, keeping.note, keeping.search, keeping.delete, keeping.restore, keeping.empty):
     sessions.app.command()(command)
 sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
+app.command("compare")(compare.compare)
+app.add_typer(circuits.app, name="circuits")
 app.add_typer(host.app, name="host")
 app.command("doctor")(doctor.doctor)
 app.command("keys")(keys.keys)

@@ -1,0 +1,67 @@
+"""What the host answers to questions about two things, and about kept circuits."""
+
+from typing import TYPE_CHECKING, Any
+
+from sessions import circuits
+from sessions.comparable import comparable_with
+from sessions.queries import find_run, find_session
+from sessions.rows import CircuitRow
+from sessions.sides import find_sides
+from sessions.store import Store
+from sessions.wire import (
+    Circuit,
+    Circuits,
+    CombineCircuits,
+    Comparable,
+    Done,
+    DropCircuit,
+    GetSides,
+    KeepCircuit,
+    ListCircuits,
+    ListComparable,
+    Sides,
+)
+
+if TYPE_CHECKING:
+    from sessions.host import HeadcodeHost
+
+
+async def get_sides(host: "HeadcodeHost", request: GetSides) -> Sides:
+    a, b = await host.ledger.read(lambda store: find_sides(store, request.a, request.b, host.places.models))
+    return Sides(a=a, b=b)
+
+
+async def list_comparable(host: "HeadcodeHost", request: ListComparable) -> Comparable:
+    found = await host.ledger.read(lambda store: comparable_with(store, find_run(store, request.run)))
+    return Comparable(choices=tuple(found))
+
+
+async def list_circuits(host: "HeadcodeHost", request: ListCircuits) -> Circuits:
+    def read(store: Store) -> list[CircuitRow]:
+        session_id = find_session(store, request.session) if request.session is not None else None
+        return circuits.circuits_of(store, session_id)
+
+    return Circuits(circuits=tuple(await host.ledger.read(read)))
+
+
+async def keep_circuit(host: "HeadcodeHost", request: KeepCircuit) -> Circuit:
+    return Circuit(circuit=await host.ledger.change(lambda recorder: circuits.keep_circuit(recorder, request)))
+
+
+async def combine_circuits(host: "HeadcodeHost", request: CombineCircuits) -> Circuit:
+    return Circuit(circuit=await host.ledger.change(lambda recorder: circuits.combine_circuits(recorder, request)))
+
+
+async def drop_circuit(host: "HeadcodeHost", request: DropCircuit) -> Done:
+    await host.ledger.change(lambda recorder: circuits.drop_circuit(recorder, request))
+    return Done()
+
+
+ANSWERS: dict[type, Any] = {
+    GetSides: get_sides,
+    ListComparable: list_comparable,
+    ListCircuits: list_circuits,
+    KeepCircuit: keep_circuit,
+    CombineCircuits: combine_circuits,
+    DropCircuit: drop_circuit,
+}

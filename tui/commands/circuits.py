@@ -1,0 +1,211 @@
+"""`headcode circuits`: heads kept under a name, put together as sets."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tui.options import JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sessions.client import HostClient
+    from sessions.rows import CircuitRow
+
+SCHEMA = "headcode.circuits/1"
+
+app = typer.Typer(help="Keep circuits under names and combine them.", no_args_is_help=True, rich_markup_mode=None)
+
+_SessionOption = Annotated[
+    str | None, typer.Option(help="The session that keeps it; not needed where only one has a circuit of that name.")
+]
+_Name = Annotated[str, typer.Argument(help="Name of the circuit.")]
+_NewName = Annotated[str, typer.Argument(help="Name to keep it under; a taken one is replaced.")]
+_Of = Annotated[list[str], typer.Argument(help="Kept circuits, two or more.")]
+
+
+@app.command("list")
+def list_circuits(
+    session: Annotated[str | None, typer.Argument(help="Of this session only.")] = None, as_json: JsonOption = False
+) -> None:
+    """List the kept circuits."""
+    from tui.commands.asking import with_host
+    from tui.commands.sessions import moment
+    from tui.output import narrate, print_columns
+
+    rows = with_host(lambda client: _all(client, session))
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        narrate("No circuit is kept yet. headcode circuits keep SESSION/1 NAME keeps the cut of a run.")
+        return
+    table: list[tuple[str, ...]] = [
+        (row.session, row.name, str(len(row.heads)), moment(row.kept_us), row.source) for row in rows
+    ]
+    print_columns(table, header=("session", "circuit", "heads", "kept (UTC)", "made from"))
+
+
+@app.command("show")
+def show_circuit(name: _Name, session: _SessionOption = None, as_json: JsonOption = False) -> None:
+    """Show the heads of a kept circuit."""
+    from tui.commands.asking import with_host
+    from tui.output import print_line
+
+    row = with_host(lambda client: _one(client, name, session))
+    if as_json:
+        _print_json([row])
+        return
+    print_line(f"{row.name}  {len(row.heads)} heads  {row.session}  {row.source}")
+    print_line(" ".join(f"{layer}.{head}" for layer, head in row.heads) or "none")
+
+
+@app.command("keep")
+def keep(
+    side: Annotated[
+        str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id, a seed SESSION/2@0, known:RUN, circuit:NAME.")
+    ],
+    name: _NewName,
+    cut: Annotated[
+        int | None, typer.Option(help="How many heads. [default: as the run is cut]", min=1, show_default=False)
+    ] = None,
+    measure: Annotated[str, typer.Option(help="Best by this measure: a field of nodes.")] = "unique_positive",
+    heads: Annotated[
+        str | None, typer.Option(help="These heads instead, for example 9.6,10.0.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep the best heads of a run, or heads given by hand, as a circuit."""
+    from engine.measures import find_measure
+    from sessions.compare import check_shapes, circuit_of
+    from sessions.wire import Circuit, GetSides, KeepCircuit, Sides
+    from tui.commands.asking import with_host
+
+    by = find_measure(measure)
+    given = read_heads(heads) if heads is not None else None
+
+    async def question(client: "HostClient") -> "CircuitRow":
+        found = (await client.ask(GetSides(a=side, b=side), Sides)).a
+        if given is None:
+            check_shapes(found, found)
+        chosen = given if given is not None else circuit_of(found, by, cut)
+        if given is not None:
+            source = f"by hand, for {found.title}"
+        elif found.heads is not None:
+            source = found.title
+        else:
+            source = f"{len(chosen)} best by {by.title} of {found.title}"
+        request = KeepCircuit(
+            session=found.session_id,
+            name=name,
+            heads=tuple((layer, head) for layer, head in chosen),
+            source=source,
+            run=found.run_id,
+        )
+        return (await client.ask(request, Circuit)).circuit
+
+    _kept(with_host(question), as_json)
+
+
+@app.command("union")
+def union(name: _NewName, of: _Of, session: _SessionOption = None, as_json: JsonOption = False) -> None:
+    """Keep the heads that are in any of the circuits."""
+    _combine("union", name, of, session, as_json)
+
+
+@app.command("intersect")
+def intersect(name: _NewName, of: _Of, session: _SessionOption = None, as_json: JsonOption = False) -> None:
+    """Keep the heads that are in all of the circuits."""
+    _combine("intersection", name, of, session, as_json)
+
+
+@app.command("subtract")
+def subtract(name: _NewName, of: _Of, session: _SessionOption = None, as_json: JsonOption = False) -> None:
+    """Keep the heads of the first circuit that are in none of the others."""
+    _combine("subtract", name, of, session, as_json)
+
+
+@app.command("drop")
+def drop(name: _Name, session: _SessionOption = None) -> None:
+    """Forget a kept circuit; the log of the session still has it."""
+    from sessions.wire import Done, DropCircuit
+    from tui.commands.asking import with_host
+    from tui.output import narrate
+
+    async def question(client: "HostClient") -> "CircuitRow":
+        row = await _one(client, name, session)
+        await client.ask(DropCircuit(session=row.session_id, name=row.name), Done)
+        return row
+
+    row = with_host(question)
+    narrate(f"Dropped {row.name} of {row.session}.")
+
+
+def read_heads(text: str) -> tuple[tuple[int, int], ...]:
+    """Heads written layer.head, with commas or blanks between them. Raises ConfigError naming what is none."""
+    from engine.errors import ConfigError
+
+    heads = []
+    for part in text.replace(",", " ").split():
+        layer, point, head = part.partition(".")
+        if not (point and layer.isascii() and layer.isdecimal() and head.isascii() and head.isdecimal()):
+            raise ConfigError(f"--heads: {part!r} is no head.", hint="Heads are written layer.head: 9.6,10.0")
+        heads.append((int(layer), int(head)))
+    if not heads:
+        raise ConfigError("--heads: there is none in it.", hint="Heads are written layer.head: 9.6,10.0")
+    return tuple(heads)
+
+
+def _combine(
+    operation: Literal["union", "intersection", "subtract"],
+    name: str,
+    of: "Sequence[str]",
+    session: str | None,
+    as_json: bool,
+) -> None:
+    from sessions.wire import Circuit, CombineCircuits
+    from tui.commands.asking import with_host
+
+    async def question(client: "HostClient") -> "CircuitRow":
+        first = await _one(client, of[0], session)
+        request = CombineCircuits(session=session or first.session_id, operation=operation, of=tuple(of), name=name)
+        return (await client.ask(request, Circuit)).circuit
+
+    _kept(with_host(question), as_json)
+
+
+async def _all(client: "HostClient", session: str | None) -> "Sequence[CircuitRow]":
+    from sessions.wire import Circuits, ListCircuits
+
+    return (await client.ask(ListCircuits(session=session), Circuits)).circuits
+
+
+async def _one(client: "HostClient", name: str, session: str | None) -> "CircuitRow":
+    """The circuit of that name. Raises NoSuchRecord where there is none, or several and no session was given."""
+    from sessions.errors import NoSuchRecord
+
+    rows = [row for row in await _all(client, session) if name in (row.name, f"{row.session}/{row.name}")]
+    if len(rows) == 1:
+        return rows[0]
+    if rows:
+        there = ", ".join(repr(row.session) for row in rows[:5])
+        raise NoSuchRecord(f"Several sessions keep a circuit {name!r}: {there}.", hint="Say which with --session.")
+    raise NoSuchRecord(f"No circuit {name!r} is kept.", hint="headcode circuits list shows what there is.")
+
+
+def _kept(row: "CircuitRow", as_json: bool) -> None:
+    from tui.output import print_line
+
+    if as_json:
+        _print_json([row])
+        return
+    heads = " ".join(f"{layer}.{head}" for layer, head in row.heads) or "none"
+    print_line(f"kept {row.name} in {row.session}: {len(row.heads)} heads  {heads}")
+
+
+def _print_json(rows: "Sequence[CircuitRow]") -> None:
+    import msgspec
+
+    from tui.output import print_json
+
+    print_json({"schema": SCHEMA, "circuits": msgspec.to_builtins(rows)})
