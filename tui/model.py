@@ -140,6 +140,7 @@ class Bench:
         """The example that is shown whole."""
         self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
         self._cuts: dict[str, int] = {}
+        self._chosen_run: str | None = None
         self._own_looks: set[str] = set()
         """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
         self._view: GridView | None = None
@@ -160,6 +161,7 @@ class Bench:
     def forget(self) -> None:
         """Before another session, or the same one from its start, is folded."""
         self.runs.clear()
+        self._chosen_run = None
         self.codes.clear()
         self._cuts.clear()
         self._own_looks.clear()
@@ -187,6 +189,7 @@ class Bench:
                 )
                 self.cursor_moved = False
                 self.seed_index = 0
+                self._chosen_run = None
             case _:
                 run = self._run(entry.run_id)
                 if run is not None:
@@ -242,8 +245,21 @@ class Bench:
 
     @property
     def shown(self) -> Run | None:
-        """The newest run."""
-        return self.runs[-1] if self.runs else None
+        """The run that was chosen, else the newest."""
+        chosen = None if self._chosen_run is None else self._run(self._chosen_run)
+        return chosen or (self.runs[-1] if self.runs else None)
+
+    @property
+    def active(self) -> Run | None:
+        """The oldest run that is queued or under way, shown or not."""
+        return next((run for run in self.runs if run.active), None)
+
+    def show_run(self, run_id: str | None) -> None:
+        """Chooses a run to look at; None: the newest, and those that come."""
+        if run_id != (None if self.shown is None else self.shown.run_id):
+            self._chosen_run, self.cursor_moved, self.seed_index, self.selected = run_id, False, 0, None
+            if self.shown is not None:
+                self._settle_cursor(self.shown)
 
     @property
     def broke_off(self) -> bool:
