@@ -18,7 +18,13 @@ def strength(node: HeadScores, measure: Measure) -> float:
 def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
     """The heads, best first. Ties go to the larger share of positives with a unique code, then to the earlier head,
     so the order is total."""
-    return sorted(nodes, key=lambda node: (-strength(node, measure), -node.unique_share, node.layer, node.head))
+    return sorted(nodes, key=lambda node: _place(node, measure))
+
+
+def best_head(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> HeadId | None:
+    """The first of `ranked`, without ranking the others."""
+    first = min(nodes, key=lambda node: _place(node, measure), default=None)
+    return first.id if first is not None else None
 
 
 def default_circuit_size(n_heads_in_all: int) -> int:
@@ -81,3 +87,7 @@ def agreement(
         precision=hits / len(found) if found else None,
         recall=hits / len(truth) if truth else None,
     )
+
+
+def _place(node: HeadScores, measure: Measure) -> tuple[float, float, int, int]:
+    return -strength(node, measure), -node.unique_share, node.layer, node.head

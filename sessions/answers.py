@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from sessions import compare_answers, edit, grading, keep_answers, queries
+from sessions import compare_answers, edit, grading, keep_answers, queries, replay_answers
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.wire import (
@@ -115,6 +115,7 @@ ANSWERS: dict[type, Answer] = {
     **grading.ANSWERS,
     **keep_answers.ANSWERS,
     **compare_answers.ANSWERS,
+    **replay_answers.ANSWERS,
 }
 SLOW: frozenset[type] = grading.SLOW
 """Requests that are answered beside what is asked after them on the same connection."""

@@ -144,12 +144,13 @@ def stored_lines(
         f"WHERE session_id = $session AND seq > $after AND seq <= $to {wanted} ORDER BY seq",
         parameters,
     )
-    return [
-        msgspec.json.encode(
-            _Wire(session_id=session, seq=seq, at_us=at_us, run_id=run, event=msgspec.Raw(payload.encode()))
-        )
-        for session, seq, at_us, run, payload in rows
-    ]
+    return [log_line(*row) for row in rows]
+
+
+def log_line(session_id: str, seq: int, at_us: int, run_id: str | None, payload: str) -> bytes:
+    """A stored entry as it is told to a client."""
+    place: Any = {"session_id": session_id, "seq": seq, "at_us": at_us, "run_id": run_id}
+    return msgspec.json.encode(_Wire(event=msgspec.Raw(payload.encode()), **place))
 
 
 def _codes(draft: Draft) -> CodeRows | None:

@@ -1,5 +1,7 @@
 """What the store answers with: frozen rows, one class per question."""
 
+from typing import Literal
+
 import msgspec
 
 from engine.config import ProbeConfig
@@ -133,3 +135,40 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """run_id"""
     idle_exit_s: float | None
     """Seconds until the host leaves by itself if nothing happens; None while something does."""
+
+
+MarkerKind = Literal["edit", "run", "cut", "note", "kept"]
+"""kept: a name, tags, a circuit."""
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment of a session worth jumping to."""
+
+    seq: int
+    at_us: int
+    kind: MarkerKind
+    words: str
+    """What happened; people's own texts are in it as they wrote them."""
+    run_id: str | None
+    number: int | None
+    """The run's, within the session."""
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of time in which nothing was recorded; or, where to_us is the smaller, a clock that was set back."""
+
+    seq: int
+    """The entry that ended it."""
+    from_us: int
+    to_us: int
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay must know of a session beforehand."""
+
+    session: SessionRow
+    first_us: int
+    last_us: int
+    last_seq: int
+    markers: tuple[Marker, ...]
+    pauses: tuple[Pause, ...]

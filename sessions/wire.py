@@ -9,8 +9,19 @@ from engine.errors import Failure
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.compare import Side
-from sessions.log import LogEntry
-from sessions.rows import Choice, CircuitRow, HeadCodes, Hit, HostStatus, NoteRow, RunRow, SessionDetail, SessionRow
+from sessions.log import LogEntry, LookChanged
+from sessions.rows import (
+    Choice,
+    CircuitRow,
+    HeadCodes,
+    Hit,
+    HostStatus,
+    NoteRow,
+    RunRow,
+    SessionDetail,
+    SessionRow,
+    Timeline,
+)
 
 PROTOCOL = 1
 MAX_LINE_BYTES = 64 << 20
@@ -192,6 +203,35 @@ class GetCodes(Request, tag="get_codes", frozen=True, kw_only=True):
     """None: the run's first."""
 
 
+class ReadLog(Request, tag="read_log", frozen=True, kw_only=True):
+    """A piece of a session's log, for replay. Answered by LogPiece; ask again after its `up_to` for more."""
+
+    session: str
+    after_seq: int = 0
+    up_to: int | None = None
+    """None: all there is."""
+    up_to_us: int | None = None
+    """At most what was recorded by that time."""
+    condensed: bool = False
+    """Without the entries that later ones, up to `up_to`, replace wholly: folding gives the same picture."""
+    most_bytes: int = 1 << 20
+
+
+class ReadTimeline(Request, tag="read_timeline", frozen=True, kw_only=True):
+    """Answered by Times."""
+
+    session: str
+    pause_us: int = 3_000_000
+    """Stretches without an entry that are longer are listed."""
+
+
+class SetLook(Request, tag="set_look", frozen=True, kw_only=True):
+    """A person looks at this run by another measure, or with another cut, from now on. Answered by Done."""
+
+    run: str
+    look: LookChanged
+
+
 class WarmUp(Request, tag="warm_up", frozen=True, kw_only=True):
     """Start the worker now, so that torch loads while the person reads."""
 
@@ -275,6 +315,9 @@ AnyRequest = (
     | KeepCircuit
     | CombineCircuits
     | DropCircuit
+    | ReadLog
+    | ReadTimeline
+    | SetLook
     | WarmUp
     | StopHost
 )
@@ -369,6 +412,19 @@ class Circuit(Message, tag="circuit", frozen=True, kw_only=True):
     circuit: CircuitRow
 
 
+class LogPiece(Message, tag="log_piece", frozen=True, kw_only=True):
+    session_id: str
+    entries: tuple[LogEntry, ...]
+    up_to: int
+    """Every entry up to here is among the entries, or replaced by one that is."""
+    last_seq: int
+    """Of the session, when this was read."""
+
+
+class Times(Message, tag="times", frozen=True, kw_only=True):
+    times: Timeline
+
+
 class Subscribed(Message, tag="subscribed", frozen=True, kw_only=True):
     session_id: str
     last_seq: int
@@ -395,6 +451,8 @@ AnyAnswer = (
     | Comparable
     | Circuits
     | Circuit
+    | LogPiece
+    | Times
     | Subscribed
     | Refused
 )

@@ -1,5 +1,7 @@
 """What a person keeps in a session, folded from its log: example versions, name, tags, notes, circuits."""
 
+import copy
+
 import msgspec
 
 from engine.examples import Example
@@ -75,6 +77,13 @@ class ExampleHistory:
     def redo_to(self) -> int | None:
         return self._path[self._at + 1] if self._at + 1 < len(self._path) else None
 
+    def copy(self) -> "ExampleHistory":
+        """The same history, which goes on by itself."""
+        found = ExampleHistory()
+        found.versions, found.hashes = self.versions.copy(), self.hashes.copy()
+        found._path, found._at = self._path, self._at
+        return found
+
     def set(self, examples: tuple[Example, ...], content_hash: str) -> None:
         """A new version; what could have been redone is out of reach from now on."""
         # Most examples of a version were in the one before: they are kept once.
@@ -108,6 +117,11 @@ class Kept:
         """By name."""
         self.trashed = False
         self.imported: SessionImported | None = None
+
+    def copy(self) -> "Kept":
+        found = copy.copy(self)
+        found.examples, found.notes, found.circuits = self.examples.copy(), self.notes.copy(), self.circuits.copy()
+        return found
 
     def fold(self, entry: LogEntry) -> bool:
         """Takes the entry in; False where it speaks of something else."""

@@ -1,6 +1,7 @@
 """What the screen knows: a session's log folded into runs, and what the person is looking at. No widget in here."""
 
 import contextlib
+import copy
 from collections.abc import Iterable
 from typing import Literal
 
@@ -20,6 +21,7 @@ from engine.events import (
 )
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure
+from engine.ranking import best_head
 from engine.results import Grade, HeadId, ModelInfo
 from engine.state import RunPicture, apply
 from sessions.log import (
@@ -48,12 +50,12 @@ from sessions.rows import HeadCodes, HostStatus
 from tui.kept import Kept
 from tui.view import GridView, look
 
-Part = Literal["header", "examples", "grid", "head", "progress"]
+Part = Literal["header", "examples", "grid", "head", "progress", "time"]
 """The parts of the screen that are drawn again by themselves."""
 ALL_PARTS: frozenset[Part] = frozenset({"header", "examples", "grid", "head", "progress"})
 
-LinkState = Literal["connecting", "live", "lost", "failed"]
-"""failed: nothing but the person can mend it."""
+LinkState = Literal["connecting", "live", "lost", "failed", "replay"]
+"""failed: nothing but the person can mend it. replay: what is shown was, and nothing of it can be changed."""
 
 _CODES_KEPT = 512
 """Heads whose codes stay at hand."""
@@ -112,6 +114,21 @@ class Run(msgspec.Struct, kw_only=True):
         return self.state not in FINAL_STATES
 
 
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log made of a bench at one moment; what it shares with the bench nobody changes."""
+
+    last_seq: int
+    saved_us: int | None
+    name: str
+    model: str
+    task: str | None
+    kept: Kept
+    runs: tuple[Run, ...]
+    cuts: dict[str, int]
+    measure: Measure
+    cursor: HeadId
+
+
 class Bench:
     """The state of the workbench. Widgets read it, the link and the keys change it."""
 
@@ -140,8 +157,7 @@ class Bench:
         """The example that is shown whole."""
         self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
         self._cuts: dict[str, int] = {}
-        self._chosen_run: str | None = None
-        self._own_looks: set[str] = set()
+        self._own_looks: dict[str, Measure] = {}
         """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
         self._view: GridView | None = None
 
@@ -161,12 +177,51 @@ class Bench:
     def forget(self) -> None:
         """Before another session, or the same one from its start, is folded."""
         self.runs.clear()
-        self._chosen_run = None
         self.codes.clear()
         self._cuts.clear()
         self._own_looks.clear()
         self.kept = Kept()
         self.last_seq, self.saved_us, self._view = 0, None, None
+
+    def freeze(self) -> Frame:
+        """The log's share of the state, to come back to. Costs as little as the runs are few."""
+        return Frame(
+            last_seq=self.last_seq,
+            saved_us=self.saved_us,
+            name=self.session_name,
+            model=self.model,
+            task=self.task,
+            kept=self.kept.copy(),
+            runs=tuple(map(copy.copy, self.runs)),
+            cuts=self._cuts.copy(),
+            measure=self.measure,
+            cursor=self.cursor,
+        )
+
+    def rewind(self, frame: Frame, entries: Iterable[LogEntry] = ()) -> frozenset[Part]:
+        """The bench as the log had it at the frame and after these entries.
+
+        What the viewer chose stays as long as it is about the run that is shown: cursor, seed, measure and cut.
+        """
+        run = self.shown.run_id if self.shown is not None else None
+        cursor = self.cursor if self.cursor_moved else None
+        seed, own_looks, cuts = self.seed_index, self._own_looks, self._cuts
+        self._own_looks = {}
+        self.last_seq, self.saved_us, self._view = frame.last_seq, frame.saved_us, None
+        self.session_name, self.model, self.task = frame.name, frame.model, frame.task
+        self.kept, self.runs = frame.kept.copy(), [copy.copy(each) for each in frame.runs]
+        self._cuts = frame.cuts.copy()
+        self.measure, self.cursor, self.cursor_moved, self.seed_index = frame.measure, frame.cursor, False, 0
+        self.fold(entries)
+        self._own_looks = own_looks
+        self._cuts |= {name: cuts[name] for name in own_looks if name in cuts}
+        if self.shown is not None and self.shown.run_id == run:
+            self.seed_index = seed
+            if cursor is not None:
+                self.cursor, self.cursor_moved = cursor, True
+        if self.shown is not None:
+            self.measure = self._own_looks.get(self.shown.run_id, self.measure)
+        return ALL_PARTS | {"time"}
 
     def _fold_one(self, entry: LogEntry) -> None:
         event = entry.event
@@ -189,7 +244,6 @@ class Bench:
                 )
                 self.cursor_moved = False
                 self.seed_index = 0
-                self._chosen_run = None
             case _:
                 run = self._run(entry.run_id)
                 if run is not None:
@@ -237,29 +291,15 @@ class Bench:
     def _settle_cursor(self, run: Run) -> None:
         if self.cursor_moved or run is not self.shown:
             return
-        view = self.view()
-        if view is not None and view.order:
-            self.cursor = view.order[0]
+        # The best head alone: a whole view ranks all of them, and a replay passes a hundred scores in a moment.
+        self.cursor = best_head(run.picture.nodes, self.measure) or self.cursor
 
     # ---- what is shown
 
     @property
     def shown(self) -> Run | None:
-        """The run that was chosen, else the newest."""
-        chosen = None if self._chosen_run is None else self._run(self._chosen_run)
-        return chosen or (self.runs[-1] if self.runs else None)
-
-    @property
-    def active(self) -> Run | None:
-        """The oldest run that is queued or under way, shown or not."""
-        return next((run for run in self.runs if run.active), None)
-
-    def show_run(self, run_id: str | None) -> None:
-        """Chooses a run to look at; None: the newest, and those that come."""
-        if run_id != (None if self.shown is None else self.shown.run_id):
-            self._chosen_run, self.cursor_moved, self.seed_index, self.selected = run_id, False, 0, None
-            if self.shown is not None:
-                self._settle_cursor(self.shown)
+        """The newest run."""
+        return self.runs[-1] if self.runs else None
 
     @property
     def broke_off(self) -> bool:
@@ -381,4 +421,4 @@ class Bench:
 
     def _look_is_own(self) -> None:
         if self.shown is not None:
-            self._own_looks.add(self.shown.run_id)
+            self._own_looks[self.shown.run_id] = self.measure

@@ -1,0 +1,83 @@
+"""Answers for replay: the log by pieces, its time line, and how a run is looked at."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from engine.measures import find_measure
+from sessions import queries, replay
+from sessions.errors import BadRequest
+from sessions.log import LookChanged
+from sessions.record import Draft, Recorded, Recorder
+from sessions.wire import AnyAnswer, Done, LogPiece, Message, ReadLog, ReadTimeline, SetLook, Times
+
+if TYPE_CHECKING:
+    from sessions.host import HeadcodeHost
+
+
+class _RawPiece(Message, tag="log_piece", frozen=True, kw_only=True):
+    """A LogPiece whose entries are text already, as the store holds them."""
+
+    session_id: str
+    entries: list[msgspec.Raw]
+    up_to: int
+    last_seq: int
+
+
+async def read_log(host: "HeadcodeHost", request: ReadLog) -> LogPiece:
+    def read(recorder: Recorder) -> tuple[_RawPiece, list[Recorded]]:
+        store = recorder.store
+        session_id = queries.find_session(store, request.session)
+        last = recorder.last_seq(session_id)
+        up_to = last if request.up_to is None else min(request.up_to, last)
+        if request.up_to_us is not None:
+            up_to = min(up_to, replay.seq_at(store, session_id, request.up_to_us))
+        piece = replay.read_piece(
+            store,
+            session_id,
+            after_seq=max(0, request.after_seq),
+            up_to=up_to,
+            condensed=request.condensed,
+            most_bytes=request.most_bytes,
+        )
+        entries = [msgspec.Raw(line) for line in piece.lines]
+        return _RawPiece(session_id=session_id, entries=entries, up_to=piece.up_to, last_seq=last), []
+
+    return cast(LogPiece, await host.ledger.change(read))
+
+
+async def read_timeline(host: "HeadcodeHost", request: ReadTimeline) -> Times:
+    def read(recorder: Recorder) -> tuple[Times, list[Recorded]]:
+        session_id = queries.find_session(recorder.store, request.session)
+        last = recorder.last_seq(session_id)
+        pause_us = max(0, request.pause_us)
+        return Times(times=replay.timeline(recorder.store, session_id, pause_us=pause_us, last_seq=last)), []
+
+    return await host.ledger.change(read)
+
+
+async def set_look(host: "HeadcodeHost", request: SetLook) -> Done:
+    measure = find_measure(request.look.measure)
+    if request.look.cut < 1:
+        raise BadRequest(f"A cut of {request.look.cut} heads: a circuit has at least one.", hint="")
+
+    def change(recorder: Recorder) -> tuple[None, list[Recorded]]:
+        run_id = queries.find_run(recorder.store, request.run)
+        session_id, before, cut = recorder.store.rows(
+            "SELECT session_id, measure, cut FROM run WHERE run_id = $run", {"run": run_id}
+        )[0]
+        if (before, cut) == (measure.id, request.look.cut):
+            return None, []
+        look = LookChanged(measure=measure.id, cut=request.look.cut)
+        return None, recorder.append([Draft(session_id=session_id, run_id=run_id, event=look)])
+
+    await host.ledger.change(change)
+    return Done()
+
+
+ANSWERS: dict[type, Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]] = {
+    ReadLog: read_log,
+    ReadTimeline: read_timeline,
+    SetLook: set_look,
+}
