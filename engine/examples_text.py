@@ -1,17 +1,27 @@
-"""Examples as people type them, one a line: `+ prompt => expected | foil, foil`. Light to import."""
+"""Examples as people type them, one a line: `+ prompt => expected | foil, foil`. Light to import.
+
+A line break within a prompt or answer is written ⏎, a tab ⇥, a space at the ends of a prompt ␣.
+"""
 
 import re
+from collections.abc import Iterable
 
 from engine.errors import ExampleError
 from engine.examples import MAX_EXAMPLES, MAX_LINE, Example, Polarity, read_jsonl
+from engine.examples_csv import is_header, read_csv
+from engine.slots import is_list
 
 _HINT = "A line is: + prompt => expected | foil, foil (or - for a negative; +3 and -3 are one pair)."
-_SIGN = re.compile(r"([+-])(\d{0,9})(?:\s+|$)")
+_SIGN = re.compile(r"([+-])([0-9]{0,9})(?:[ \t\r\n]+|$)")
 _ARROW = "=>"
+_SIGNS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+_NOTHING = '""'
+_BLANKS = " \t\r\n"
 
 
 def read_examples(text: str, *, source: str = "input") -> tuple[Example, ...]:
-    """The examples of a text in either format: JSONL where the first line that is not blank begins with {, else lines.
+    """The examples of a text in any format: JSONL where the first line that is not blank begins with {, CSV where it
+    names a column prompt, else lines.
 
     Raises ExampleError naming source and line, or saying that there is nothing.
     """
@@ -19,10 +29,18 @@ def read_examples(text: str, *, source: str = "input") -> tuple[Example, ...]:
     first = text.lstrip()
     if not first:
         raise ExampleError(f"{source} holds no examples.", hint=_HINT)
-    examples = read_jsonl(text, source=source) if first.startswith("{") else read_lines(text, source=source)
+    examples = _READERS[format_of(text)](text, source=source)
     if not examples:
         raise ExampleError(f"{source} holds no examples.", hint=_HINT)
     return examples
+
+
+def format_of(text: str) -> str:
+    """jsonl, csv or lines."""
+    first = text.removeprefix("\ufeff").lstrip().partition("\n")[0]
+    if first.startswith("{") and not is_list(first) and not first[1:2].isidentifier():
+        return "jsonl"
+    return "csv" if is_header(first) else "lines"
 
 
 def read_lines(text: str, *, source: str = "input") -> tuple[Example, ...]:
@@ -33,7 +51,7 @@ def read_lines(text: str, *, source: str = "input") -> tuple[Example, ...]:
     """
     examples: list[Example] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        stripped = line.strip()
+        stripped = line.strip(_BLANKS)
         if stripped and not stripped.startswith("#"):
             examples.append(_from_line(stripped, f"{source}, line {number}"))
             if len(examples) > MAX_EXAMPLES:
@@ -43,39 +61,71 @@ def read_lines(text: str, *, source: str = "input") -> tuple[Example, ...]:
     return tuple(examples)
 
 
-def write_lines(examples: tuple[Example, ...]) -> str:
-    """The examples as lines that read_lines understands. Prompts lose their line breaks and outer spaces."""
-    return "".join(_to_line(example) + "\n" for example in examples)
+_READERS = {"jsonl": read_jsonl, "csv": read_csv, "lines": read_lines}
+
+
+def write_lines(examples: Iterable[Example]) -> str:
+    """The examples as lines that read_lines understands; which of them are disabled is not in them."""
+    return "".join(write_line(example) + "\n" for example in examples)
+
+
+def write_line(example: Example) -> str:
+    """One example as a line; read_line gives it back, named pairs and `enabled` aside."""
+    sign = "+" if example.positive else "-"
+    pair = "" if example.pair is None or example.pair < 0 else str(example.pair)
+    line = f"{sign}{pair} {_written_prompt(example.prompt)}"
+    if example.expected or example.foils or _ARROW in example.prompt:
+        line += f" {_ARROW} " + (", ".join(map(_quoted, example.expected)) or _NOTHING)
+        if example.foils:
+            line += " | " + ", ".join(map(_quoted, example.foils))
+    return line
+
+
+def read_line(line: str) -> Example:
+    """The example a line says; one without + or - is a positive. Raises ExampleError, with no place in its words."""
+    stripped = line.strip(_BLANKS)
+    return _from_line(stripped if _SIGN.match(stripped) else f"+ {stripped}", "")
 
 
 def _from_line(line: str, where: str) -> Example:
+    """`where` begins every complaint: file and line number, or nothing."""
+    where = f"{where}: " if where else ""
     if len(line) > MAX_LINE:
-        raise ExampleError(f"{where}: {len(line)} characters in one line.", hint=_HINT)
+        raise ExampleError(f"{where}{len(line)} characters in one line.", hint=_HINT)
     sign = _SIGN.match(line)
     if sign is None:
         raise ExampleError(
-            f"{where} begins with {line[:12]!r}: neither + nor -, with a space before the prompt.",
+            f"{where}The line begins with {line[:12]!r}: neither + nor -, with a space before the prompt.",
             hint=f"{_HINT} A JSONL file begins with {{.",
         )
     polarity: Polarity = "positive" if sign.group(1) == "+" else "negative"
-    prompt, arrow, answers = line[sign.end() :].rpartition(_ARROW)
-    if not arrow:
-        prompt, answers = line[sign.end() :], ""
+    prompt, arrow, answers = _split(line[sign.end() :])
     expected, bar, foils = _halves(answers, where)
-    if arrow and not expected:
-        raise ExampleError(f"{where}: nothing is expected after =>.", hint=_HINT)
+    if arrow and not expected and not answers.lstrip().startswith(_NOTHING):
+        raise ExampleError(f"{where}Nothing is expected after =>.", hint=_HINT)
     if bar and not foils:
-        raise ExampleError(f"{where}: no foil stands after |.", hint=_HINT)
+        raise ExampleError(f"{where}No foil stands after |.", hint=_HINT)
     try:
         return Example(
-            prompt=prompt.strip(),
+            prompt=_read_signs(prompt.strip(_BLANKS)),
             polarity=polarity,
             expected=expected,
             foils=foils,
             pair=int(sign.group(2)) if sign.group(2) else None,
         )
     except ExampleError as error:
-        raise ExampleError(f"{where}: {error.message}", hint=error.hint) from error
+        raise ExampleError(f"{where}{error.message}", hint=error.hint) from error
+
+
+def _split(text: str) -> tuple[str, bool, str]:
+    """Prompt, whether an arrow ends it, and answers: the last arrow that no quote encloses."""
+    end = len(text)
+    while (place := text.rfind(_ARROW, 0, end)) >= 0:
+        if text.count('"', place) % 2 == 0:
+            return text[:place], True, text[place + len(_ARROW) :]
+        end = place
+    prompt, arrow, answers = text.rpartition(_ARROW)
+    return (prompt, True, answers) if arrow else (text, False, "")
 
 
 def _halves(text: str, where: str) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
@@ -84,12 +134,16 @@ def _halves(text: str, where: str) -> tuple[tuple[str, ...], bool, tuple[str, ..
     word, quoted, was_quoted, side = "", False, False, 0
 
     def close() -> None:
-        answer = word if was_quoted else word.strip()
+        answer = _read_signs(word if was_quoted else word.strip(_BLANKS))
         if answer:
             halves[side].append(answer)
 
-    for character in text:
-        if character == '"' and (quoted or not word.strip()):
+    signs = iter(enumerate(text))
+    for place, character in signs:
+        if character == '"' and quoted and text[place + 1 : place + 2] == '"':
+            word += character  # a doubled quote within quotes is one
+            next(signs)
+        elif character == '"' and (quoted or (not word.strip() and not was_quoted)):
             word = word if quoted else ""
             quoted, was_quoted = not quoted, True
         elif quoted:
@@ -99,28 +153,37 @@ def _halves(text: str, where: str) -> tuple[tuple[str, ...], bool, tuple[str, ..
             word, was_quoted = "", False
             if character == "|":
                 if side:
-                    raise ExampleError(f"{where}: more than one | after =>.", hint=f'{_HINT} Quote a bar: "|".')
+                    raise ExampleError(f"{where}More than one | after =>.", hint=f'{_HINT} Quote a bar: "|".')
                 side = 1
         elif not was_quoted:
             word += character
         elif not character.isspace():
-            raise ExampleError(f"{where}: {character!r} stands after a quoted answer.", hint="Separate with a comma.")
+            raise ExampleError(f"{where}{character!r} stands after a quoted answer.", hint="Separate with a comma.")
     if quoted:
-        raise ExampleError(f'{where}: a " is not closed.', hint='Write "..." around an answer, or leave both out.')
+        raise ExampleError(f'{where}A " is not closed.', hint='Write "..." around an answer, or leave both out.')
     close()
     return tuple(halves[0]), side == 1, tuple(halves[1])
 
 
-def _to_line(example: Example) -> str:
-    sign = "+" if example.positive else "-"
-    pair = "" if example.pair is None or example.pair < 0 else str(example.pair)
-    line = f"{sign}{pair} {' '.join(example.prompt.split())}"
-    if example.expected:
-        line += " => " + ", ".join(map(_quoted, example.expected))
-        if example.foils:
-            line += " | " + ", ".join(map(_quoted, example.foils))
-    return line
+def _written_prompt(prompt: str) -> str:
+    inner = prompt.strip(" ")
+    begins = len(prompt) - len(prompt.lstrip(" "))
+    return _write_signs("␣" * begins + inner + "␣" * (len(prompt) - begins - len(inner)))
 
 
 def _quoted(answer: str) -> str:
-    return f'"{answer}"' if answer != answer.strip() or set(answer) & set(',|"') else answer
+    if answer != answer.strip() or set(answer) & set(',|"') or _ARROW in answer:
+        answer = '"' + answer.replace('"', '""') + '"'
+    return _write_signs(answer)
+
+
+def _write_signs(text: str) -> str:
+    for character, sign in _SIGNS.items():
+        text = text.replace(character, sign)
+    return text
+
+
+def _read_signs(text: str) -> str:
+    for character, sign in _SIGNS.items():
+        text = text.replace(sign, character)
+    return text.replace("␣", " ")

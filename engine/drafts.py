@@ -1,0 +1,122 @@
+"""Lines as they are being written: what cannot be read yet is kept as it is typed, and says what is wrong with it."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from engine.errors import ExampleError
+from engine.examples import MAX_PROMPT, Example, read_jsonl
+from engine.examples_csv import read_csv
+from engine.examples_text import format_of, read_line, write_line
+from engine.slots import expand, is_list, read_lists
+
+_KEPT_WHOLE = 1_000
+"""Characters of a line too long to be a prompt that are kept."""
+
+
+def draft(line: str, *, like: Example | None = None) -> Example:
+    """The example a line says. One that says none is kept as its own prompt, disabled, until it is mended.
+
+    `like` is the example the line was: it stays enabled or not, and in a named pair, as it was.
+    """
+    try:
+        found = _read(line)
+    except ExampleError:
+        return _as_text(line)
+    if like is None or flaw(like):
+        return found
+    pair = like.pair if found.pair is None and like.pair is not None and like.pair < 0 else found.pair
+    return msgspec.structs.replace(found, enabled=like.enabled, pair=pair)
+
+
+def flaw(example: Example) -> str:
+    """What is wrong with a line that was kept as text; empty for an example."""
+    if example.enabled or example.expected or example.foils or example.pair is not None:
+        return ""
+    if not _may_be_flawed(example.prompt):
+        return ""
+    try:
+        _read(example.prompt)
+    except ExampleError as error:
+        return error.message
+    return ""
+
+
+def text_of(example: Example) -> str:
+    """The example as the line a person edits."""
+    return example.prompt if flaw(example) else write_line(example)
+
+
+def drafts(text: str, *, after: Sequence[Example] = ()) -> tuple[Example, ...]:
+    """The examples of pasted text, one a line, slots expanded; JSONL and CSV are understood too.
+
+    Pairs get numbers that `after`, the examples that are there already, do not use, where theirs are taken.
+    Nothing is lost: what cannot be read is kept as text. Raises ExampleError where slots make too many.
+    """
+    kind = format_of(text)
+    if kind == "csv":
+        try:
+            return fresh_pairs(read_csv(text), after)
+        except ExampleError:
+            kind = "lines"
+    rows = [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()]
+    if kind == "jsonl":
+        return fresh_pairs(_from_jsonl(rows), after)
+    lists = read_lists(rows)
+    rows = [row for row in rows if not row.lstrip().startswith("#") and not is_list(row)]
+    return fresh_pairs((draft(row) for row in expand(rows, lists)), after)
+
+
+def fresh_pairs(examples: Iterable[Example], after: Sequence[Example]) -> tuple[Example, ...]:
+    """The examples with pair numbers of their own: those `after` uses are replaced by free ones, pair by pair."""
+    taken = {each.pair for each in after if each.pair is not None}
+    found = tuple(examples)
+    own = {each.pair for each in found if each.pair is not None}
+    free = next_pair((*after, *found))
+    renamed: dict[int, int] = {}
+    for pair in sorted(own & taken):
+        renamed[pair] = free
+        free += 1
+    return tuple(
+        each if each.pair not in renamed else msgspec.structs.replace(each, pair=renamed[each.pair]) for each in found
+    )
+
+
+def next_pair(examples: Iterable[Example]) -> int:
+    """A pair number above all that are used."""
+    return max((each.pair for each in examples if each.pair is not None), default=-1) + 1
+
+
+def _read(line: str) -> Example:
+    if not line.lstrip().startswith('{"'):
+        return read_line(line)
+    try:
+        return read_jsonl(line.strip())[0]
+    except ExampleError as error:
+        raise ExampleError(error.message.removeprefix("input, line 1").lstrip(" :"), hint=error.hint) from error
+
+
+def _from_jsonl(rows: Sequence[str]) -> list[Example]:
+    try:
+        return list(read_jsonl("\n".join(rows)))
+    except ExampleError:
+        pass
+    found: list[Example] = []
+    for row in rows:
+        try:
+            found += read_jsonl(row)
+        except ExampleError:
+            found.append(_as_text(row))
+    return found
+
+
+def _as_text(line: str) -> Example:
+    text = line.strip().encode("utf-8", "replace").decode("utf-8") or "?"
+    if len(text) > MAX_PROMPT:
+        text = f"{text[:_KEPT_WHOLE]} … => "  # no prompt, and no line: it says so when it is looked at
+    return Example(prompt=text, polarity="negative" if text.startswith("-") else "positive", enabled=False)
+
+
+def _may_be_flawed(prompt: str) -> bool:
+    """A quick look: whether reading the prompt as a line could fail at all."""
+    return "=>" in prompt or len(prompt.strip(" \t\r\n+-0123456789")) == 0 or prompt.lstrip()[:1] == "{"

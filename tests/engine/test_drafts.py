@@ -1,0 +1,183 @@
+"""Lines that are being written: read where they can be, kept as text where not, expanded, tabled."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.drafts import draft, drafts, flaw, fresh_pairs, text_of
+from engine.errors import ExampleError
+from engine.examples import Example, write_jsonl
+from engine.examples_csv import read_csv, write_csv
+from engine.examples_text import read_examples, write_line
+from engine.slots import count, expand
+
+# The signs themselves stand for line breaks, tabs and outer spaces; a surrogate is no text.
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="⏎⇥␍␣"), max_size=24)
+PROMPT = TEXT.filter(lambda text: bool(text.strip()))
+ANSWERS = st.lists(TEXT.filter(lambda text: bool(text) and "=>" not in text), max_size=3).map(tuple)
+
+
+def examples(pairs: st.SearchStrategy[int | None]) -> st.SearchStrategy[Example]:
+    sides = st.sampled_from(("positive", "negative"))
+    return st.builds(Example, prompt=PROMPT, polarity=sides, expected=ANSWERS, foils=ANSWERS, pair=pairs)
+
+
+@given(examples(st.none() | st.integers(0, 10**9 - 1)))
+def test_a_line_is_the_example_to_the_letter(example: Example) -> None:
+    assert draft(write_line(example)) == example
+
+
+@given(examples(st.none() | st.integers(-9, 9)), st.booleans())
+def test_editing_a_line_without_a_change_changes_nothing(example: Example, enabled: bool) -> None:
+    example = msgspec.structs.replace(example, enabled=enabled)
+    if not flaw(example):
+        assert draft(text_of(example), like=example) == example
+
+
+@given(TEXT.filter(lambda text: bool(text.strip())))
+def test_no_line_is_lost(line: str) -> None:
+    found = draft(line)
+    if flaw(found):
+        assert found.prompt == line.strip()
+        assert not found.enabled
+        assert text_of(found) == line.strip()
+    else:
+        assert draft(text_of(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('+ a => "x', "not closed"),
+        ("- => y", "prompt is empty"),
+        ("+ a =>", "Nothing is expected"),
+        ("+ a => b |", "No foil"),
+        ("+ a => b | c | d", "More than one |"),
+        ('+ a => "b" c', "after a quoted answer"),
+        ('{"prompt": 3, "polarity": "positive"}', "Expected `str`"),
+        ('{"prompt": "a"}', "polarity"),
+        ("+", "prompt is empty"),
+    ],
+)
+def test_a_line_that_cannot_be_read_says_why_and_can_be_mended(line: str, words: str) -> None:
+    kept = draft(line)
+    assert words in flaw(kept)
+    assert text_of(kept) == line
+    assert flaw(draft("+ mended => x", like=kept)) == ""
+    assert draft("+ mended => x", like=kept).enabled
+
+
+def test_a_disabled_example_is_no_flawed_line() -> None:
+    assert flaw(Example(prompt="a plain prompt", polarity="positive", enabled=False)) == ""
+    assert flaw(Example(prompt='+ a => "x', polarity="positive", enabled=True)) == ""
+
+
+def test_pasted_lines_become_examples_whatever_they_are() -> None:
+    text = '# a remark\n+1 a => b\r\n-1 c => b\n\nno sign => d\n+ bad => "\n'
+    found = drafts(text)
+    assert [(each.prompt, each.polarity, each.pair, each.enabled) for each in found] == [
+        ("a", "positive", 1, True),
+        ("c", "negative", 1, True),
+        ("no sign", "positive", None, True),
+        ('+ bad => "', "positive", None, False),
+    ]
+    assert drafts('{"prompt": "a", "polarity": "negative"}\n{"oops"\n')[0].polarity == "negative"
+    assert flaw(drafts('{"prompt": "a", "polarity": "negative"}\n{"oops"\n')[1])
+    assert drafts("prompt,polarity\na,+\n")[0].prompt == "a"
+
+
+def test_pasted_pairs_get_numbers_of_their_own() -> None:
+    there = (Example(prompt="x", polarity="positive", pair=1), Example(prompt="y", polarity="positive", pair=7))
+    found = drafts("+1 a\n-1 b\n+2 c\n-2 d", after=there)
+    assert [each.pair for each in found] == [8, 8, 2, 2]
+    assert fresh_pairs(there, ()) == there
+
+
+def test_enormous_text_does_no_harm() -> None:
+    assert flaw(drafts("x" * 300_000)[0])
+    assert len(drafts("x" * 100_000)[0].prompt) == 100_000
+
+
+# ---- slots
+
+
+def test_slots_take_each_word_and_agree_within_a_pair() -> None:
+    lines = [
+        "{who} = Mary, John, Ann",
+        "+1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}",
+        "-1 {who#1} and {who#2} met; {who#3} spoke to => {who#2} | {who#1}",
+        "+ {thing=a ball,a book} of {who}",
+        "+ def f({x}): {'a': 1}",
+    ]
+    found = drafts("\n".join(lines))
+    assert len(found) == count(lines[1:], {"who": ("Mary", "John", "Ann")}) == 6 * 2 + 6 + 1
+    assert found[0].prompt == "Mary and John met; Mary spoke to"
+    assert found[1].prompt == "Mary and John met; Ann spoke to"
+    pairs = [each.pair for each in found[:12]]
+    assert [pairs.count(pair) for pair in pairs] == [2] * 12
+    assert found[12].prompt == "a ball of Mary"
+    assert found[-1].prompt == "def f({x}): {'a': 1}"
+
+
+_LISTS = st.dictionaries(
+    st.sampled_from("abc"), st.lists(st.sampled_from("uvwxyz"), min_size=1, max_size=4), max_size=3
+)
+_LINES = st.lists(
+    st.lists(st.sampled_from(["{a}", "{b#1}", "{b#2}", "{c}", "word", "{d}"]), min_size=1, max_size=4).map(" ".join),
+    max_size=4,
+)
+
+
+@given(_LINES, _LISTS)
+def test_as_many_lines_as_were_counted_all_different(lines: list[str], lists: dict[str, list[str]]) -> None:
+    known = {name: tuple(dict.fromkeys(words)) for name, words in lists.items()}
+    found = expand(lines, known)
+    assert len(found) == count(lines, known)
+    for line in dict.fromkeys(lines):
+        made = [each for one in (expand([line], known),) for each in one]
+        assert len(set(made)) == len(made)
+        assert all("{d}" in each for each in made) == ("{d}" in line or not made)
+
+
+def test_too_many_are_refused_with_their_number() -> None:
+    words = ",".join(f"w{number}" for number in range(100))
+    with pytest.raises(ExampleError, match=str(math.perm(100, 3))):
+        expand([f"+ {{w={words}}} {{w#1}} {{w#2}}"])
+
+
+# ---- tables
+
+
+@given(st.lists(examples(st.none() | st.integers(-9, 9)), max_size=4), st.booleans())
+def test_a_table_reads_back(written: list[Example], enabled: bool) -> None:
+    plain = [
+        msgspec.structs.replace(
+            each,
+            enabled=enabled,
+            expected=tuple(text.replace("\n", " ") for text in each.expected),
+            foils=tuple(text.replace("\n", " ") for text in each.foils),
+        )
+        for each in written
+    ]
+    assert list(read_csv(write_csv(plain))) == plain
+    if plain:
+        assert list(read_examples(write_csv(plain))) == plain
+        assert list(read_examples(write_jsonl(plain))) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prompt,polarity\na,sideways\n", "line 2: polarity 'sideways'"),
+        ("prompt,expected\na,b\n", "no column 'polarity'"),
+        ("prompt,polarity\na,+,more\n", "3 cells under 2"),
+        ('prompt,polarity\n"a,+\n', "line 2"),
+        ("prompt,polarity\n,+\n", "prompt is empty"),
+    ],
+)
+def test_a_crooked_table_is_refused_by_line(text: str, words: str) -> None:
+    with pytest.raises(ExampleError, match=words):
+        read_csv(text)
