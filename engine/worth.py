@@ -1,0 +1,132 @@
+"""Whether a set of examples is worth running, and what to mend first, in words. Light to import."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from engine.drafts import flaw
+from engine.examples import Example
+from engine.results import Grade
+
+_FEW = 5
+"""Examples a side below which scores are shaky (published runs: 250; 10 of both do)."""
+_TOO_MANY_BROKEN = 1 / 3
+
+
+class Worth(msgspec.Struct, frozen=True, kw_only=True):
+    """What to think of a set."""
+
+    ready: bool
+    """Whether running it makes sense."""
+    words: str
+    mend: int | None = None
+    """The example to look at first."""
+    todo: str = ""
+    """What to do about it, or next."""
+
+
+def worth(examples: Sequence[Example], grades: Mapping[int, Grade], flaws: Mapping[int, str] | None = None) -> Worth:
+    """`grades` by the place of their example; those that are missing are still being graded.
+
+    `flaws` by place, where the caller knows them already.
+    """
+    if flaws is None:
+        flaws = {index: words for index, each in enumerate(examples) if (words := flaw(each))}
+    use = [index for index, each in enumerate(examples) if each.enabled]
+    sides = {positive: [i for i in use if examples[i].positive is positive] for positive in (True, False)}
+    if not use:
+        return _first_flaw(flaws) or Worth(
+            ready=False, words="No examples yet.", todo="a adds a line; paste adds many."
+        )
+    counts = f"{len(sides[True])} + {len(sides[False])}"
+    for positive, word, todo in (
+        (True, "positive", "a adds one: + prompt => expected | foil"),
+        (False, "negative", "n proposes some for a positive"),
+    ):
+        if not sides[positive]:
+            found = _first_flaw(flaws)
+            return found or Worth(ready=False, words=f"{counts}: not yet, no {word} is among them.", todo=todo)
+    crooked = _crooked(examples, use)
+    if crooked is not None:
+        pair = examples[crooked].pair
+        return Worth(
+            ready=False,
+            words=f"{counts}: not yet, pair {pair} is no pair of one positive and one negative.",
+            mend=crooked,
+            todo="p takes an example out of its pair",
+        )
+    return _graded(examples, grades, flaws, use, sides, counts)
+
+
+def _graded(
+    examples: Sequence[Example],
+    grades: Mapping[int, Grade],
+    flaws: Mapping[int, str],
+    use: list[int],
+    sides: dict[bool, list[int]],
+    counts: str,
+) -> Worth:
+    verdicts = {index: grades[index].verdict for index in use if index in grades}
+    broken = [index for index, verdict in verdicts.items() if verdict == "broken"]
+    weak = [index for index, verdict in verdicts.items() if verdict == "weak"]
+    unequal = [index for index in use if index in grades and grades[index].equal_length is False]
+    said = [f"{len(broken)} broken"] if broken else []
+    said += [f"{len(weak)} weak"] if weak else []
+    said += [f"{_pairs(len(unequal) // 2 or 1)} of unequal length"] if unequal else []
+    said += [f"{len(flaws)} unread"] if flaws else []
+    if len(verdicts) < len(use):
+        said.append(f"{len(use) - len(verdicts)} still to grade")
+    state = f"{counts}{', ' if said else ''}{', '.join(said)}: "
+    hopeless = verdicts and len(broken) > _TOO_MANY_BROKEN * len(verdicts)
+    few = min(len(sides[True]), len(sides[False])) < _FEW
+    if hopeless:
+        state += "hardly worth running, the model does not do this."
+    elif few:
+        state += f"worth a try; {_FEW} of each make steadier scores."
+    elif len(verdicts) < len(use):
+        state += "grading goes on."
+    else:
+        state += "worth running."
+    found = _first_flaw(flaws)
+    if broken:
+        # A positive the model cannot do says nothing at all; a negative it knows only blurs.
+        first = min(broken, key=lambda index: (not examples[index].positive, index))
+        return Worth(ready=not hopeless, words=state, mend=first, todo=_about(first, grades[first].reason))
+    if found is not None:
+        return Worth(ready=True, words=state, mend=found.mend, todo=found.todo)
+    if unequal:
+        todo = _about(unequal[0], "its pair has another number of tokens")
+        return Worth(ready=True, words=state, mend=unequal[0], todo=todo)
+    if weak:
+        return Worth(ready=True, words=state, mend=weak[0], todo=_about(weak[0], grades[weak[0]].reason))
+    return Worth(ready=True, words=state, todo="r runs it")
+
+
+def _about(index: int, reason: str) -> str:
+    return f"mend {index + 1} first: {reason}"
+
+
+def _first_flaw(flaws: Mapping[int, str]) -> Worth | None:
+    if not flaws:
+        return None
+    first = min(flaws)
+    words = "1 line cannot be read." if len(flaws) == 1 else f"{len(flaws)} lines cannot be read."
+    return Worth(ready=False, words=words, mend=first, todo=_about(first, flaws[first]))
+
+
+def _crooked(examples: Sequence[Example], use: Sequence[int]) -> int | None:
+    """The first example that makes of a pair none, as a run would see it."""
+    seen: dict[int, list[bool]] = {}
+    for index in use:
+        pair = examples[index].pair
+        if pair is None:
+            continue
+        sides = seen.setdefault(pair, [])
+        if examples[index].positive in sides:
+            return index
+        sides.append(examples[index].positive)
+    return None
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"

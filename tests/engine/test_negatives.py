@@ -1,0 +1,113 @@
+"""Minimal edits of positives, and what a set of graded examples is worth."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.drafts import draft
+from engine.examples import Example
+from engine.grading import Grader
+from engine.jobs import GradePrompts
+from engine.model import load_model, pick_device
+from engine.negatives import MOST, SHOWN, as_negative, best, propose
+from engine.results import Grade, Verdict
+from engine.shelf import Shelf
+from engine.tasks.registry import TASKS
+from engine.worker import Quiet
+from engine.worth import worth
+
+
+@pytest.mark.parametrize(
+    ("line", "kinds"),
+    [
+        ("+ When Mary and John left, John gave a drink to => Mary", {"another name", "swapped roles"}),
+        ("+ The war lasted from the year 1732 to the year 17 => 33", {"another number"}),
+        ("+ def f(path, size):⏎    :param path: a⏎    :param => size", {"other arguments", "shuffled arguments"}),
+        ("+ river stone lamp river => stone", {"without the answer", "not said before"}),
+        ("+ Monday, Tuesday, Wednesday, => Thursday", {"order shuffled"}),
+        ("+ The capital of France is => Paris", {"another word", "exchanged"}),
+    ],
+)
+def test_edits_are_of_the_kinds_that_suit_the_prompt(line: str, kinds: set[str]) -> None:
+    example = draft(line)
+    edits = propose(example)
+    assert kinds <= {edit.kind.partition(":")[0] for edit in edits}
+    assert example.prompt not in {edit.prompt for edit in edits}
+    assert propose(example) == edits
+
+
+@given(st.text(max_size=60).filter(lambda text: bool(text.strip())), st.text(max_size=8))
+def test_any_prompt_gives_edits_that_are_examples(prompt: str, answer: str) -> None:
+    example = Example(prompt=prompt, polarity="positive", expected=(answer,) if answer else ())
+    edits = propose(example)
+    assert len(edits) <= MOST
+    assert len({edit.prompt for edit in edits}) == len(edits)
+    for edit in edits:
+        assert as_negative(example, edit.prompt, pair=3).polarity == "negative"
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_the_bundled_model_finds_negatives_for_every_task(shelf: Shelf, task: str) -> None:
+    toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
+    grader = Grader(shelf)
+    found = 0
+    for example in [each for each in TASKS[task].make(toy, pairs=3) if each.positive]:
+        edits = propose(example)
+        asked = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
+        order = GradePrompts(job="g", model="toy", examples=asked, models=str(Path()), device="cpu")
+        own, *grades = grader.answer(order, Quiet()).grades
+        chosen = best(edits, grades, n_tokens=own.n_tokens)
+        assert len(chosen) <= SHOWN
+        assert all(grade.n_tokens == own.n_tokens for _, grade in chosen)
+        found += len(chosen) >= 3 and chosen[0][1].verdict == "ok"
+    assert found == 3
+
+
+# ---- what a set is worth
+
+
+def graded(index: int, verdict: Verdict = "ok", *, equal: bool | None = True) -> Grade:
+    return Grade(index=index, verdict=verdict, reason=f"reason {index}", n_tokens=5, equal_length=equal)
+
+
+def some(positive: int, negative: int) -> list[Example]:
+    return [
+        Example(prompt=f"{side} {pair}", polarity=side, pair=pair)  # type: ignore[arg-type]
+        for side, n in (("positive", positive), ("negative", negative))
+        for pair in range(n)
+    ]
+
+
+def test_a_set_is_worth_running_when_all_is_well() -> None:
+    examples = some(6, 6)
+    found = worth(examples, {index: graded(index) for index in range(12)})
+    assert (found.ready, found.words, found.mend) == (True, "6 + 6: worth running.", None)
+    found = worth(examples, {index: graded(index) for index in range(5)})
+    assert found.words == "6 + 6, 7 still to grade: grading goes on."
+
+
+@pytest.mark.parametrize(
+    ("examples", "grades", "ready", "words", "mend"),
+    [
+        ([], {}, False, "No examples yet", None),
+        (some(3, 0), {}, False, "no negative is among them", None),
+        (some(0, 2), {}, False, "no positive is among them", None),
+        ([*some(2, 2), some(1, 0)[0]], {}, False, "pair 0 is no pair", 4),
+        (some(6, 6), {i: graded(i, "broken" if i in (3, 8) else "ok") for i in range(12)}, True, "2 broken: worth", 3),
+        (some(6, 6), {i: graded(i, "broken") for i in range(12)}, False, "hardly worth running", 0),
+        (some(6, 6), {i: graded(i, "weak" if i == 7 else "ok") for i in range(12)}, True, "1 weak: worth", 7),
+        (some(6, 6), {i: graded(i, equal=i % 6 != 2) for i in range(12)}, True, "1 pair of unequal length", 2),
+        ([*some(6, 6), draft("+ bad =>")], {i: graded(i) for i in range(12)}, True, "1 unread: worth", 12),
+        ([draft("+ bad =>")], {}, False, "1 line cannot be read", 0),
+        (some(2, 2), {i: graded(i) for i in range(4)}, True, "5 of each make steadier scores", None),
+    ],
+)
+def test_what_to_mend_first(
+    examples: list[Example], grades: dict[int, Grade], ready: bool, words: str, mend: int | None
+) -> None:
+    found = worth(examples, grades)
+    assert (found.ready, found.mend) == (ready, mend)
+    assert words in found.words
+    assert found.todo
