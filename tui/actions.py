@@ -117,6 +117,14 @@ ACTIONS: tuple[Action, ...] = (
         short="edges",
     ),
     Action(
+        id="runs",
+        keys=("R", "shift+r"),
+        title="Runs of the session",
+        tooltip="All runs side by side, each with a small grid; choose the one to look at",
+        group="Look",
+        short="runs",
+    ),
+    Action(
         id="ranking.next",
         keys=("right_square_bracket",),
         argument="1",

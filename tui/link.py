@@ -113,8 +113,8 @@ class Link:
 
     async def stop_run(self) -> None:
         """Asks the run to stop; the second time, ends the engine it runs in."""
-        run = self.bench.shown
-        if run is None or not run.active:
+        run = self.bench.active
+        if run is None:
             return
         force = self.bench.stopping == run.run_id
         self.bench.stopping = run.run_id

@@ -157,6 +157,7 @@ class Bench:
         """The example that is shown whole."""
         self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
         self._cuts: dict[str, int] = {}
+        self._chosen_run: str | None = None
         self._own_looks: dict[str, Measure] = {}
         """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
         self._view: GridView | None = None
@@ -177,6 +178,7 @@ class Bench:
     def forget(self) -> None:
         """Before another session, or the same one from its start, is folded."""
         self.runs.clear()
+        self._chosen_run = None
         self.codes.clear()
         self._cuts.clear()
         self._own_looks.clear()
@@ -201,19 +203,19 @@ class Bench:
     def rewind(self, frame: Frame, entries: Iterable[LogEntry] = ()) -> frozenset[Part]:
         """The bench as the log had it at the frame and after these entries.
 
-        What the viewer chose stays as long as it is about the run that is shown: cursor, seed, measure and cut.
+        What the viewer chose stays as long as there is something it is about: run, cursor, seed, measure and cut.
         """
-        run = self.shown.run_id if self.shown is not None else None
+        run, chosen = self.shown.run_id if self.shown is not None else None, self._chosen_run
         cursor = self.cursor if self.cursor_moved else None
         seed, own_looks, cuts = self.seed_index, self._own_looks, self._cuts
-        self._own_looks = {}
+        self._own_looks, self._chosen_run = {}, None
         self.last_seq, self.saved_us, self._view = frame.last_seq, frame.saved_us, None
         self.session_name, self.model, self.task = frame.name, frame.model, frame.task
         self.kept, self.runs = frame.kept.copy(), [copy.copy(each) for each in frame.runs]
         self._cuts = frame.cuts.copy()
         self.measure, self.cursor, self.cursor_moved, self.seed_index = frame.measure, frame.cursor, False, 0
         self.fold(entries)
-        self._own_looks = own_looks
+        self._own_looks, self._chosen_run = own_looks, chosen if self._run(chosen) is not None else None
         self._cuts |= {name: cuts[name] for name in own_looks if name in cuts}
         if self.shown is not None and self.shown.run_id == run:
             self.seed_index = seed
@@ -244,6 +246,7 @@ class Bench:
                 )
                 self.cursor_moved = False
                 self.seed_index = 0
+                self._chosen_run = None
             case _:
                 run = self._run(entry.run_id)
                 if run is not None:
@@ -298,8 +301,21 @@ class Bench:
 
     @property
     def shown(self) -> Run | None:
-        """The newest run."""
-        return self.runs[-1] if self.runs else None
+        """The run that was chosen, else the newest."""
+        chosen = None if self._chosen_run is None else self._run(self._chosen_run)
+        return chosen or (self.runs[-1] if self.runs else None)
+
+    @property
+    def active(self) -> Run | None:
+        """The oldest run that is queued or under way, shown or not."""
+        return next((run for run in self.runs if run.active), None)
+
+    def show_run(self, run_id: str | None) -> None:
+        """Chooses a run to look at; None: the newest, and those that come."""
+        if run_id != (None if self.shown is None else self.shown.run_id):
+            self._chosen_run, self.cursor_moved, self.seed_index, self.selected = run_id, False, 0, None
+            if self.shown is not None:
+                self._settle_cursor(self.shown)
 
     @property
     def broke_off(self) -> bool:

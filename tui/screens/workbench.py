@@ -220,7 +220,7 @@ class Workbench(Screen[None]):
         if action.id == "run":
             return bench.link in ("live", "failed") and (run is None or not run.active)
         if action.id == "stop":
-            return bench.link == "live" and run is not None and run.active
+            return bench.link == "live" and bench.active is not None
         if action.id == "seed":
             return run is not None and len(run.config.seeds) > 1
         if action.id == "theme":
@@ -259,6 +259,12 @@ class Workbench(Screen[None]):
         run = self.bench.shown
         if run is not None and run.picture.edges:
             self.app.push_screen(Edges(self.bench), self._back)
+
+    def action_runs(self) -> None:
+        from tui.screens.runs import Runs
+
+        if self.bench.runs:
+            self.app.push_screen(Runs(self.bench, self.grid.heatmap.depth), self._back)
 
     def _back(self, _: None) -> None:
         """From a sheet, where the cursor may have been moved."""

@@ -23,6 +23,7 @@ EFFECTS: dict[str, Effect] = {
     "cut.more": lambda app: app.bench.view().cut,  # type: ignore[union-attr]
     "seed": lambda app: app.bench.seed,
     "edges": lambda app: type(app.screen).__name__,
+    "runs": lambda app: type(app.screen).__name__,
     "ranking.next": lambda app: app.bench.cursor,
     "ranking.previous": lambda app: app.bench.cursor,
     "move.left": lambda app: app.bench.cursor,

@@ -1,0 +1,61 @@
+"""The runs side by side: what their cards say, and that another run than the newest can be looked at."""
+
+from typing import Any
+
+import pytest
+
+from engine.config import ProbeConfig, SAEConfig
+from tui.screens.runs import Runs
+
+
+def two_runs(recorded: Any) -> Any:
+    host = recorded.host()
+    host.add(*recorded.events())
+    host.add(*recorded.events(config=ProbeConfig(sae=SAEConfig(n_codes=50, sparsity=0.02))))
+    return host
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+@pytest.mark.parametrize("depth", ["full", "none"])
+async def test_the_runs_and_their_keys(
+    size: tuple[int, int], depth: str, recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    async with open_screen(two_runs(recorded), size=size, depth=depth) as (app, pilot, until):
+        newest = app.bench.shown
+        assert newest.number == 2
+        await pilot.press("R")
+        await until(lambda: isinstance(app.screen, Runs) and "run 2" in text_of(app))
+        assert "50 codes" in text_of(app)
+        assert ("▀" if depth == "full" else "█") in text_of(app)
+        await pilot.press("right", "right", "left", "right")
+        assert app.screen.cards.chosen == 1
+        before = app.bench.measure
+        await pilot.press("m")
+        assert app.bench.measure is not before
+        await pilot.press("M", "enter")
+        await until(lambda: len(app.screen_stack) == 1)
+        assert app.bench.shown.number == 1
+        assert "run 1" in text_of(app)
+        await pilot.press("R", "n")
+        await until(lambda: len(app.screen_stack) == 1 and app.bench.shown is newest)
+
+
+async def test_a_new_run_is_shown_when_it_comes(recorded: Any, open_screen: Any) -> None:
+    host = two_runs(recorded)
+    async with open_screen(host) as (app, _pilot, until):
+        app.bench.show_run(app.bench.runs[0].run_id)
+        assert app.bench.shown.number == 1
+        await host.tell(*recorded.events(until="train"))
+        await until(lambda: app.bench.shown.number == 3)
+        assert app.bench.active is app.bench.shown
+
+
+async def test_a_run_under_way_can_be_stopped_while_another_is_looked_at(recorded: Any, open_screen: Any) -> None:
+    host = two_runs(recorded)
+    host.add(*recorded.events(until="train"))
+    async with open_screen(host) as (app, pilot, until):
+        running = app.bench.active
+        app.bench.show_run(app.bench.runs[0].run_id)
+        await pilot.press("x")
+        await until(lambda: host.of_kind("CancelRun"))
+        assert host.of_kind("CancelRun")[0].run == running.run_id

@@ -1,0 +1,251 @@
+"""The session's runs side by side, each with a small grid, newest first; one of them is looked at."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from rich.color import Color
+from rich.style import Style
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from engine.results import HeadId
+from tui.actions import sheet_actions
+from tui.model import Bench, Run
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.text import clean
+from tui.themes import Depth, heat
+from tui.view import GridView, look
+from tui.widgets.heat import SHADES, level_of
+from tui.widgets.ink import Line, fit, fixed, number
+from tui.widgets.painted import PaintedScroll
+
+ACTIONS = sheet_actions(
+    "Runs",
+    ("close", "", "escape,R,shift+r,q", "Back", "Back to the workbench", "back"),
+    ("walk.left", "-1, 0", "left,h", "Run to the left", "The run to the left", "run"),
+    ("walk.right", "1, 0", "right,l", "Run to the right", "The run to the right", ""),
+    ("walk.up", "0, -1", "up,k", "Runs above", "The run above", ""),
+    ("walk.down", "0, 1", "down,j", "Runs below", "The run below", ""),
+    ("show", "", "enter", "Look at this run", "Show this run on the workbench", "look at it"),
+    ("newest", "", "n", "Newest run", "Show the newest run, and those that come", "newest"),
+    ("measure.next", "1", "m", "Next measure", "Colour all grids by the next measure", "measure"),
+    ("measure.previous", "-1", "M,shift+m", "Previous measure", "Colour all grids by the measure before", ""),
+)
+_CARD = 36
+"""Columns of a card at least."""
+_WORDS = 4
+"""Lines of words above each grid."""
+
+
+class Cards(PaintedScroll):
+    """The runs as cards; all are as large as the largest grid asks for."""
+
+    class Picked(Message):
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.depth = depth
+        self.chosen = 0
+        self._views: dict[str, GridView] = {}
+
+    @property
+    def runs(self) -> list[Run]:
+        return self.bench.runs[::-1]
+
+    @property
+    def columns(self) -> int:
+        return max(1, self.room.width // self._card_width())
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        runs = self.runs
+        if not runs:
+            return [self.line().add(" No run yet: r runs the probe.", "dim").strip()]
+        width = self._card_width()
+        per_row = max(1, size.width // width)
+        rows: list[Strip] = []
+        for first in range(0, len(runs), per_row):
+            cards = [self._card(runs[place], place, width) for place in range(first, min(first + per_row, len(runs)))]
+            for parts in zip(*cards, strict=True):
+                rows.append(Strip.join(parts))
+        return rows
+
+    def card_height(self) -> int:
+        """Lines of a card, with the blank one below it."""
+        return _WORDS + max((self._grid_height(run) for run in self.bench.runs), default=0) + 1
+
+    def show_chosen(self) -> None:
+        """Scrolls so that the chosen card is in sight."""
+        height = self.card_height()
+        top = self.chosen // self.columns * height
+        offset = self.scroll_offset.y
+        to = min(max(offset, top + height - self.room.height), top)
+        if to != offset:
+            self.scroll_to(0, to, animate=False, force=True, immediate=True)
+
+    def on_click(self, event: events.Click) -> None:
+        column = min(event.x // self._card_width(), self.columns - 1)
+        place = (event.y + self.scroll_offset.y) // self.card_height() * self.columns + column
+        if place < len(self.runs):
+            self.post_message(self.Picked(place))
+
+    # ---- one card
+
+    def _card(self, run: Run, place: int, width: int) -> list[Strip]:
+        on, shown = place == self.chosen, run is self.bench.shown
+        view = self._view(run)
+        head = self.line().add("▌" if on else " ", "accent").add(f" run {run.number}", "strong" if on else "text")
+        head.add(f"  {datetime.fromtimestamp(run.queued_us / 1e6):%H:%M:%S}", "dim")
+        head.add("  shown" if shown else "", "second")
+        words = [head, self._state(run, on), self._settings(run, on, width), self._found(view, on)]
+        lines = [line.to(width).strip().crop(0, width) for line in words]
+        grid = self._grid(run, view)
+        for row in range(self.card_height() - _WORDS):
+            edge = self.line().add("▌ " if on and row < len(grid) else "  ", "accent").strip()
+            body = grid[row] if row < len(grid) else Strip.blank(0)
+            lines.append(Strip.join([edge, body]).adjust_cell_length(width, self.rich_style))
+        return lines
+
+    def _state(self, run: Run, on: bool) -> Line:
+        line = self.line().add("▌ " if on else "  ", "accent")
+        ink = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(run.state, "second")
+        line.add(run.state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
+        if run.picture.finished is not None:
+            line.add(f"  {run.picture.finished.timings.total:.1f} s", "dim")
+        if run.verified is not None:
+            line.add(f"  verified: {run.verified.verdict}", "good" if run.verified.verdict == "same" else "second")
+        return line
+
+    def _settings(self, run: Run, on: bool, width: int) -> Line:
+        sae = run.config.sae
+        sparsity = "own" if sae.sparsity is None else number(sae.sparsity)
+        words = f"lambda {sparsity}  {sae.n_codes} codes  {len(run.config.seeds)} seeds"
+        return self.line().add("▌ " if on else "  ", "accent").add(fit(words, width - 3), "dim")
+
+    def _found(self, view: GridView | None, on: bool) -> Line:
+        line = self.line().add("▌ " if on else "  ", "accent")
+        if view is None:
+            return line.add("no scores", "faint")
+        best = " ".join(str(head) for head in view.order[:3])
+        line.add(f"best {best}", "text")
+        if view.agreement is not None:
+            line.add("  AUC ", "dim").add(fixed(view.agreement.auc), "strong")
+        return line
+
+    # ---- its grid
+
+    def _grid(self, run: Run, view: GridView | None) -> list[Strip]:
+        """Two layers a line in colours, one in shades; two columns a head where that fits."""
+        if view is None:
+            return []
+        n_layers, n_heads = _shape(run)
+        wide = max(1, min(4, (_CARD - 4) // max(n_heads, 1)))
+        levels = {head: level_of(loud) for head, loud in view.loud.items()}
+        if self.depth in ("16", "none"):
+            return [
+                self.line()
+                .add("".join(SHADES[_shade(levels.get(HeadId(layer, head), -1))] * wide for head in range(n_heads)))
+                .strip()
+                for layer in range(n_layers)
+            ]
+        colours = [Color.from_rgb(*rgb) for rgb in heat(dark=self.app.current_theme.dark, faded=not view.final)]
+        rows = []
+        for layer in range(0, n_layers, 2):
+            line = self.line()
+            for head in range(n_heads):
+                top = colours[max(levels.get(HeadId(layer, head), -1), 0)]
+                below = colours[max(levels.get(HeadId(layer + 1, head), -1), 0)] if layer + 1 < n_layers else None
+                line.add_styled("▀" * wide, Style.from_color(top, below))
+            rows.append(line.strip())
+        return rows
+
+    def _grid_height(self, run: Run) -> int:
+        layers = _shape(run)[0] if run.picture.nodes else 0
+        return layers if self.depth in ("16", "none") else (layers + 1) // 2
+
+    def _card_width(self) -> int:
+        return max([_CARD, *(_shape(run)[1] + 4 for run in self.bench.runs if run.picture.nodes)])
+
+    def _view(self, run: Run) -> GridView | None:
+        if not run.picture.nodes:
+            return None
+        self._views[run.run_id] = view = look(
+            run.picture.nodes,
+            measure=self.bench.measure,
+            cut=self.bench.cut_of(run),
+            reference=run.picture.reference,
+            final=run.picture.nodes_final,
+            before=self._views.get(run.run_id),
+        )
+        return view
+
+
+class Runs(Sheet):
+    """Arrows walk over the cards, enter shows a run on the workbench."""
+
+    CSS_PATH = "runs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, bench: Bench, depth: Depth) -> None:
+        super().__init__(bench)
+        self.cards = Cards(bench, depth, id="cards")
+        self.cards.can_focus = False
+        shown = bench.shown
+        self.cards.chosen = next((place for place, run in enumerate(self.cards.runs) if run is shown), 0)
+
+    def compose(self) -> ComposeResult:
+        yield self.cards
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self._title()
+
+    def paint(self) -> None:
+        self._title()
+        self.cards.paint()
+
+    def action_walk(self, x: int, y: int) -> None:
+        goal = self.cards.chosen + x + y * self.cards.columns
+        if 0 <= goal < len(self.bench.runs):
+            self.cards.chosen = goal
+            self.cards.show_chosen()
+            self.cards.paint()
+
+    def action_measure(self, by: int) -> None:
+        self.bench.cycle_measure(by)
+        self.paint()
+
+    def action_show(self) -> None:
+        if self.cards.chosen < len(self.cards.runs):
+            self.bench.show_run(self.cards.runs[self.cards.chosen].run_id)
+        self.dismiss()
+
+    def action_newest(self) -> None:
+        self.bench.show_run(None)
+        self.dismiss()
+
+    def on_cards_picked(self, message: Cards.Picked) -> None:
+        if message.place == self.cards.chosen:
+            self.action_show()
+            return
+        self.cards.chosen = message.place
+        self.cards.paint()
+
+    def _title(self) -> None:
+        count = len(self.bench.runs)
+        self.cards.border_title = f"{count} {'run' if count == 1 else 'runs'} by {self.bench.measure.title}"
+
+
+def _shape(run: Run) -> tuple[int, int]:
+    nodes = run.picture.nodes
+    return (nodes[-1].layer + 1, 1 + max(node.head for node in nodes)) if nodes else (0, 0)
+
+
+def _shade(level: int) -> int:
+    return 0 if level <= 0 else min(len(SHADES) - 1, 1 + level * (len(SHADES) - 1) // 64)
