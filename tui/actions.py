@@ -41,6 +41,8 @@ _NAMES = {
     "left_square_bracket": "[",
     "escape": "esc",
     "colon": ":",
+    "slash": "/",
+    "full_stop": ".",
 }
 
 
@@ -123,6 +125,29 @@ ACTIONS: tuple[Action, ...] = (
         tooltip="All runs side by side, each with a small grid; choose the one to look at",
         group="Look",
         short="runs",
+    ),
+    Action(
+        id="table",
+        keys=("L", "shift+l"),
+        title="Table of heads",
+        tooltip="Every head with every measure: sort, filter, write as CSV",
+        group="Look",
+        short="table",
+    ),
+    Action(
+        id="pick_measure",
+        keys=("full_stop",),
+        title="Choose the measure",
+        tooltip="Type part of a measure's name",
+        group="Look",
+    ),
+    Action(
+        id="jump",
+        keys=("slash",),
+        title="Jump to a head",
+        tooltip="Type its layer and number: 9.6",
+        group="Move",
+        short="jump",
     ),
     Action(
         id="ranking.next",

@@ -417,7 +417,10 @@ class Bench:
         return self.put_cursor(*view.order[min(max(rank - 1 + by, 0), len(view.order) - 1)])
 
     def cycle_measure(self, by: int) -> None:
-        self.measure = MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)]
+        self.pick_measure(MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)])
+
+    def pick_measure(self, measure: Measure) -> None:
+        self.measure = measure
         self._look_is_own()
 
     def move_cut(self, by: int) -> bool:

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
+from engine.measures import MEASURES
 from tui.actions import ACTIONS, Action
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
@@ -265,6 +266,42 @@ class Workbench(Screen[None]):
 
         if self.bench.runs:
             self.app.push_screen(Runs(self.bench, self.grid.heatmap.depth), self._back)
+
+    def action_table(self) -> None:
+        from tui.screens.table import Table
+
+        if self.bench.view() is not None:
+            self.app.push_screen(Table(self.bench), self._back)
+
+    def action_jump(self) -> None:
+        from tui.screens.ask import Ask
+        from tui.typed import head_trouble
+
+        shape = self.bench.shape()
+        if shape is not None:
+            ask = Ask("Jump to head", "Layer and head, for example 1.3", judge=lambda text: head_trouble(text, shape))
+            self.app.push_screen(ask, self._jumped)
+
+    def _jumped(self, text: str | None) -> None:
+        from tui.typed import read_head
+
+        shape = self.bench.shape()
+        if text and shape is not None and self.bench.put_cursor(*read_head(text, shape)):
+            self._cursor_moved()
+
+    def action_pick_measure(self) -> None:
+        from tui.screens.ask import Ask
+        from tui.typed import measure_trouble
+
+        names = ", ".join(measure.title for measure in MEASURES)
+        self.app.push_screen(Ask("Measure", names, judge=measure_trouble), self._measure_picked)
+
+    def _measure_picked(self, text: str | None) -> None:
+        from tui.typed import guess_measure
+
+        if text:
+            self.bench.pick_measure(guess_measure(text))
+            self.draw_now(frozenset({"grid", "head"}))
 
     def _back(self, _: None) -> None:
         """From a sheet, where the cursor may have been moved."""

@@ -1,0 +1,132 @@
+"""The table of heads, its filter, and what is typed at the foot of the screen."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import ConfigError, NoSuchHead
+from engine.measures import MEASURES
+from engine.results import HeadId
+from tui.headfilter import read_filter
+from tui.screens.ask import Ask
+from tui.screens.table import Table
+from tui.typed import guess_measure, read_head
+
+
+def meant(recorded: Any, text: str, **sets: Any) -> set[str]:
+    wanted = read_filter(text, circuit=sets.get("circuit", ()), known=sets.get("known", ()))
+    return {str(node.id) for node in recorded.nodes(6, 8) if wanted(node)}
+
+
+def test_conditions_are_read(recorded: Any) -> None:
+    nodes = recorded.nodes(6, 8)
+    assert meant(recorded, "") == {str(node.id) for node in nodes}
+    assert meant(recorded, "layer >= 4, head=3") == {"4.3", "5.3"}
+    assert meant(recorded, "2.*, head < 2") == {"2.0", "2.1"}
+    assert meant(recorded, "3.7") == {"3.7"}
+    assert meant(recorded, "known", known={HeadId(1, 1)}) == {"1.1"}
+    assert meant(recorded, "not circuit, 0.*", circuit={HeadId(0, head) for head in range(7)}) == {"0.7"}
+    above = {str(node.id) for node in nodes if node.unique_positive > 2}
+    assert meant(recorded, "unique codes > 2") == meant(recorded, "unique > 2") == above
+    below = {str(node.id) for node in nodes if node.q_value is not None and node.q_value < 0.5}
+    assert meant(recorded, "q < .5") == below
+
+
+@pytest.mark.parametrize("text", ["nonsense", "layer > ", "wobble > 3", "9.6.1", "q << 1", "1.*.*"])
+def test_nonsense_is_named(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_filter(f"layer > 1, {text}", circuit=(), known=())
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["3.7", "3 7", "L3H7", "3,7", " 3.7 "])
+def test_heads_are_read(text: str) -> None:
+    assert read_head(text, (6, 8)) == (3, 7)
+
+
+@pytest.mark.parametrize("text", ["6.0", "0.8", "3", "3.4.5", "", "x", "9" * 400 + ".1", "³.1"])
+def test_heads_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(NoSuchHead):
+        read_head(text, (6, 8))
+
+
+def test_measures_are_guessed() -> None:
+    assert guess_measure("q").id == "q_value"
+    assert guess_measure("FLIPS").id == "paired_flips"
+    assert all(guess_measure(measure.title) is measure for measure in MEASURES)
+    with pytest.raises(ConfigError):
+        guess_measure("wobble")
+
+
+def first_csv(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(min(folder.glob("*.csv")).read_text().splitlines()))
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_the_table_and_its_keys(
+    size: tuple[int, int],
+    recorded: Any,
+    open_screen: Any,
+    text_of: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, size=size, notifications=True) as (app, pilot, until):
+        await pilot.press("L")
+        await until(lambda: isinstance(app.screen, Table) and "48 heads" in text_of(app))
+        table = app.screen.table
+        values = [node.unique_positive for node in table.rows]
+        assert values == sorted(values, reverse=True)
+        await pilot.press("r")
+        assert [node.unique_positive for node in table.rows] == sorted(values)
+        await pilot.press("r", "end", "up", "pageup", "pagedown", "home", "down")
+        assert table.chosen == 1
+        await pilot.press("right", "right", "left", "left", "left")
+        assert table.sort is MEASURES[-1]
+        await pilot.press("right", "slash")
+        await until(lambda: isinstance(app.screen, Ask))
+        await pilot.press(*"layer > x")
+        await until(lambda: "is no condition" in text_of(app))
+        await pilot.press("backspace", "4", "enter")
+        await until(lambda: "8 of 48 heads" in text_of(app))
+        await pilot.press("w", "w")
+        await until(lambda: len(list(tmp_path.glob("*.csv"))) == 2)
+        listed = first_csv(tmp_path)
+        assert [(int(row["layer"]), int(row["head"])) for row in listed] == [tuple(node.id) for node in table.rows]
+        best = table.rows[0]
+        assert float(listed[0]["unique_positive"]) == best.unique_positive
+        await pilot.press("home", "enter")
+        await until(lambda: len(app.screen_stack) == 1)
+        assert app.bench.cursor == best.id
+
+
+async def test_a_folder_that_cannot_be_written_is_said(
+    recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, notifications=True) as (app, pilot, until):
+        app.push_screen(Table(app.bench, tmp_path / "gone"))
+        await until(lambda: isinstance(app.screen, Table))
+        await pilot.press("w")
+        await until(lambda: "Nothing was written" in text_of(app))
+
+
+async def test_jump_and_choose(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("slash", *"9.9", "enter")
+        await until(lambda: "does not exist" in text_of(app))
+        await pilot.press("backspace", "backspace", "backspace", *"5.2", "enter")
+        await until(lambda: len(app.screen_stack) == 1)
+        assert app.bench.cursor == (5, 2)
+        await pilot.press("full_stop", *"overl", "enter")
+        await until(lambda: app.bench.measure.id == "overlap")
+        await pilot.press("full_stop", "escape")
+        await until(lambda: len(app.screen_stack) == 1)

@@ -1,0 +1,75 @@
+"""Which heads to list, in words a person types: `layer > 5, q < .05, known`."""
+
+import re
+from collections.abc import Callable, Collection
+
+from engine.errors import ConfigError
+from engine.measures import MEASURES, value_of
+from engine.results import HeadId, HeadScores
+
+Wanted = Callable[[HeadScores], bool]
+
+_TERM = re.compile(r"(?P<name>[a-z_ ,]*[a-z_])\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>-?\d*\.?\d+)")
+_HEAD = re.compile(r"(?P<layer>\d+)\.(?P<head>\d+|\*)")
+_SHORT = {
+    "unique": "unique_positive",
+    "mi": "mutual_information",
+    "tv": "total_variation",
+    "flips": "paired_flips",
+    "share": "unique_share",
+    "p": "p_value",
+    "q": "q_value",
+    "stable": "stability",
+    "mean": "baseline_mean_difference",
+    "paired": "baseline_paired_difference",
+    "probe": "baseline_linear_probe",
+}
+HINT = "For example: q < .05, layer >= 5, unique > 2, known, circuit, 9.6, 9.*; commas mean and."
+
+
+def read_filter(text: str, *, circuit: Collection[HeadId], known: Collection[HeadId]) -> Wanted:
+    """Says of a head whether it is meant. Empty text means every head. Raises ConfigError naming the part at fault."""
+    parts = [_part(part.strip().lower(), circuit, known) for part in text.split(",") if part.strip()]
+    return lambda node: all(part(node) for part in parts)
+
+
+def _part(text: str, circuit: Collection[HeadId], known: Collection[HeadId]) -> Wanted:
+    inverted = text.startswith("not ")
+    if inverted:
+        inner = _part(text.removeprefix("not ").strip(), circuit, known)
+        return lambda node: not inner(node)
+    if text in ("circuit", "in circuit"):
+        return lambda node: node.id in circuit
+    if text == "known":
+        return lambda node: node.id in known
+    head = _HEAD.fullmatch(text)
+    if head:
+        layer, number = int(head["layer"]), head["head"]
+        return lambda node: node.layer == layer and (number == "*" or node.head == int(number))
+    term = _TERM.fullmatch(text)
+    if term is None:
+        raise ConfigError(f"{text!r} is no condition.", hint=HINT)
+    value, name = float(term["value"]), term["name"].strip()
+    take = _taker(name)
+
+    def holds(node: HeadScores) -> bool:
+        have = take(node)
+        if have is None:
+            return False
+        return {"<": have < value, ">": have > value, "<=": have <= value, ">=": have >= value, "=": have == value}[
+            term["sign"]
+        ]
+
+    return holds
+
+
+def _taker(name: str) -> Callable[[HeadScores], float | None]:
+    if name in ("layer", "head"):
+        return lambda node: float(node.layer if name == "layer" else node.head)
+    wanted = _SHORT.get(name, name)
+    found = [measure for measure in MEASURES if wanted in (measure.id, measure.title)] or [
+        measure for measure in MEASURES if measure.id.startswith(wanted) or measure.title.startswith(wanted)
+    ]
+    if not found:
+        raise ConfigError(f"There is no measure {name!r}.", hint=HINT)
+    return lambda node: value_of(node, found[0])

@@ -1,0 +1,44 @@
+"""What a person types at the foot of the screen, understood."""
+
+from collections.abc import Callable
+
+from engine.errors import ConfigError, HeadcodeError, NoSuchHead
+from engine.measures import MEASURES, Measure
+from engine.results import HeadId
+
+
+def read_head(text: str, shape: tuple[int, int]) -> HeadId:
+    """The head meant by 9.6, 9 6, 9,6 or L9H6. Raises NoSuchHead naming what there is."""
+    parts = "".join(sign if sign.isdecimal() and sign.isascii() else " " for sign in text).split()
+    if len(parts) != 2 or len(text) > 24 or int(parts[0]) >= shape[0] or int(parts[1]) >= shape[1]:
+        raise NoSuchHead(text[:24], *shape)
+    return HeadId(int(parts[0]), int(parts[1]))
+
+
+def guess_measure(text: str) -> Measure:
+    """The measure whose title or id is meant: the whole of it, its beginning, or a part. Raises ConfigError."""
+    wanted = " ".join(text.lower().replace("_", " ").split())
+    titles = {measure: (measure.title.lower(), measure.id.replace("_", " ")) for measure in MEASURES}
+    for fits in (str.__eq__, str.startswith, str.__contains__):
+        for measure, names in titles.items():
+            if wanted and any(fits(name, wanted) for name in names):
+                return measure
+    raise ConfigError(f"There is no measure {text!r}.", hint=", ".join(measure.title for measure in MEASURES))
+
+
+def head_trouble(text: str, shape: tuple[int, int]) -> str:
+    """What is wrong with a head's name, in words; empty when nothing is."""
+    return _trouble(lambda: read_head(text, shape))
+
+
+def measure_trouble(text: str) -> str:
+    """What is wrong with a measure's name; else nothing."""
+    return _trouble(lambda: guess_measure(text))
+
+
+def _trouble(read: Callable[[], object]) -> str:
+    try:
+        read()
+    except HeadcodeError as error:
+        return error.message
+    return ""
