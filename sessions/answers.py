@@ -117,5 +117,5 @@ ANSWERS: dict[type, Answer] = {
     **compare_answers.ANSWERS,
     **replay_answers.ANSWERS,
 }
-SLOW: frozenset[type] = grading.SLOW
+SLOW: frozenset[type] = grading.SLOW | keep_answers.SLOW
 """Requests that are answered beside what is asked after them on the same connection."""

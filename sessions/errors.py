@@ -41,6 +41,12 @@ class BadName(SessionError):
     family = "input"
 
 
+class BadQuery(SessionError):
+    """A question in SQL that cannot be answered, or must not be."""
+
+    family = "input"
+
+
 class NoSuchRecord(SessionError):
     """A session or run was named that the store does not hold."""
 

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import HeadcodeError
-from sessions import keep
+from sessions import keep, sql
 from sessions.record import Recorded, Recorder
-from sessions.rows import NoteRow, SessionRow
+from sessions.rows import NoteRow, SessionRow, SqlTable
 from sessions.search import search_sessions
 from sessions.store import Store
 from sessions.trash import SETTLED_S, old_trash, remove_files, remove_for_good, whole_trash
 from sessions.wire import (
     AnyAnswer,
+    AskSql,
     ChangeTags,
     Emptied,
     EmptyTrash,
@@ -24,6 +25,7 @@ from sessions.wire import (
     RestoreSession,
     SearchSessions,
     Session,
+    Table,
     TrashSession,
     WriteNote,
 )
@@ -73,6 +75,23 @@ async def empty(host: "HeadcodeHost", choose: Callable[[Store], list[str]]) -> E
     return Emptied(sessions=tuple(removed.sessions), n_bytes=n_bytes)
 
 
+async def ask_sql(host: "HeadcodeHost", request: AskSql) -> Table:
+    """Beside everything else: on a cursor of its own, in a thread of its own, so that runs go on being recorded."""
+    cursor = await host.ledger.read(lambda store: store.cursor())
+
+    def work() -> SqlTable:
+        try:
+            return sql.ask(cursor, request.sql, limit=request.limit) if request.sql.strip() else sql.overview(cursor)
+        finally:
+            cursor.close()
+
+    try:
+        return Table(table=await asyncio.to_thread(work))
+    except asyncio.CancelledError:  # whoever asked has gone
+        cursor.interrupt()
+        raise
+
+
 async def keep_house(host: "HeadcodeHost") -> None:
     """Once a day, beginning now: what has been in the trash for long enough is removed for good."""
     days = host.settings.trash_days
@@ -95,4 +114,7 @@ ANSWERS: dict[type, Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]] = {
     WriteNote: _note(keep.write_note),
     RemoveNote: _note(keep.remove_note),
     EmptyTrash: empty_trash,
+    AskSql: ask_sql,
 }
+SLOW: frozenset[type] = frozenset({AskSql})
+"""Answered beside what is asked after them on the same connection."""

@@ -1,6 +1,6 @@
 """What the store answers with: frozen rows, one class per question."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -81,6 +81,20 @@ class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int
     notes: tuple[NoteRow, ...] = ()
     """Oldest first."""
+
+
+class SqlTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a question in SQL."""
+
+    columns: tuple[str, ...]
+    """Each name once."""
+    types: tuple[str, ...]
+    """As DuckDB calls them."""
+    rows: tuple[list[Any], ...]
+    """Values as JSON holds them; no infinities."""
+    cut: str
+    """What of a longer answer this is, in words; empty: all of it."""
+    seconds: float
 
 
 class HeadCodes(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from sessions.views import VIEWS as VIEWS
+
 
 class Migration(NamedTuple):
     """One step from a schema version to the next; its number is its place in the list, counted from 1."""
@@ -178,16 +180,6 @@ MIGRATIONS: tuple[Migration, ...] = (
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)
-
-VIEWS: dict[str, str] = {
-    "codes": """
-        SELECT c.run_id, c.seed, c.example,
-               CAST(c.place // r.n_heads AS INTEGER) AS layer, CAST(c.place % r.n_heads AS INTEGER) AS head, c.code
-        FROM (SELECT run_id, seed, example, unnest(codes) AS code, generate_subscripts(codes, 1) - 1 AS place
-              FROM code) AS c
-        JOIN run AS r ON r.run_id = c.run_id""",
-}
-"""Made anew whenever a store is opened: they hold no data, and a stranger's view must not pass for ours."""
 
 PROJECTIONS = (
     "session",

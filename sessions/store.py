@@ -24,6 +24,7 @@ _SAFE: dict[str, str] = {
     "python_enable_replacements": "false",
     "lock_configuration": "true",
     "storage_compatibility_version": STORAGE,
+    "max_temp_directory_size": "4GB",  # what a query may spill; unset, it is most of the disk
 }
 
 _VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
@@ -112,6 +113,10 @@ class Store:
             self._connect(None)
         assert self._con is not None
         return self._con
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of one's own to the same database, for another thread; to be closed by whoever asked."""
+        return self.connection().cursor()
 
     def close(self) -> None:
         """Writes the journal into the file. A store that cannot even do that is left to its journal."""

@@ -20,6 +20,7 @@ from sessions.rows import (
     RunRow,
     SessionDetail,
     SessionRow,
+    SqlTable,
     Timeline,
 )
 
@@ -101,6 +102,13 @@ class RestoreSession(Request, tag="restore_session", frozen=True, kw_only=True):
     """Answered by Session; where its name is taken meanwhile, it gets a number."""
 
     session: str
+
+
+class AskSql(Request, tag="ask_sql", frozen=True, kw_only=True):
+    """Answered by Table. An empty question is answered with the views and their columns."""
+
+    sql: str
+    limit: int = 1_000
 
 
 class EmptyTrash(Request, tag="empty_trash", frozen=True, kw_only=True):
@@ -302,6 +310,7 @@ AnyRequest = (
     | TrashSession
     | RestoreSession
     | EmptyTrash
+    | AskSql
     | CancelRun
     | SetExamples
     | StepExamples
@@ -375,6 +384,10 @@ class Emptied(Message, tag="emptied", frozen=True, kw_only=True):
     """Of files beside the store that went with them."""
 
 
+class Table(Message, tag="table", frozen=True, kw_only=True):
+    table: SqlTable
+
+
 class Detail(Message, tag="detail", frozen=True, kw_only=True):
     detail: SessionDetail
 
@@ -443,6 +456,7 @@ AnyAnswer = (
     | Found
     | Note
     | Emptied
+    | Table
     | Detail
     | Run
     | Codes

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import Failure, HeadcodeError
-from tui.commands import circuits, compare, demo, doctor, host, keeping, keys, models, probe, sessions, tasks
+from tui.commands import circuits, compare, demo, doctor, host, keeping, keys, models, probe, sessions, sql, tasks
 from tui.options import ColourOption
 from tui.text import clean
 
@@ -39,6 +39,7 @@ sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
 app.command("compare")(compare.compare)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(host.app, name="host")
+app.command("sql")(sql.sql)
 app.command("doctor")(doctor.doctor)
 app.command("keys")(keys.keys)
 app.command("demo", hidden=True)(demo.demo)

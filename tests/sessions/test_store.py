@@ -153,7 +153,7 @@ def test_tables_somebody_changed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "sql"),
     [
-        ("view", "CREATE VIEW steps AS SELECT 1"),
+        ("view", "CREATE VIEW progress AS SELECT 1"),
         ("macro", "CREATE MACRO lower(x) AS (SELECT content FROM read_text('/etc/passwd'))"),
         ("trigger", "CREATE TRIGGER spy AFTER INSERT ON event FOR EACH STATEMENT INSERT INTO meta VALUES ('a', 'b')"),
     ],

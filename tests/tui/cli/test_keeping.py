@@ -139,3 +139,41 @@ def test_help_is_help_and_a_tag_may_begin_with_h(headcode: Callable[..., Any]) -
     from tui.commands.keeping import read_head
 
     assert read_head(" 9.6 ") == (9, 6)
+
+
+def test_questions_in_sql(kept: Callable[..., Any]) -> None:
+    ran = kept("sql", "SELECT name, positives, tags, NULL AS x FROM sessions ORDER BY name")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "name        positives  tags  x\n"
+        "greater             0        -\n"
+        "ioi friday          1        -\n"
+    )  # fmt: skip
+    ran = kept(
+        "sql", "-", "--csv", stdin=b"SELECT name, [1, 2] AS a, positives > 0 AS b, NULL AS n FROM sessions ORDER BY 1"
+    )
+    assert ran.out == 'name,a,b,n\ngreater,"[1,2]",false,\nioi friday,"[1,2]",true,\n'
+    ran = kept("sql", "SELECT name AS a, 1.5 AS a FROM sessions", "--limit", "1", "--json")
+    value = msgspec.json.decode(ran.out)
+    assert (value["schema"], value["cut"], len(value["rows"])) == ("headcode.sql/1", "the first 1 rows", 1)
+    assert value["rows"][0]["a_2"] == 1.5
+    assert "Only the first 1 rows" in ran.err
+    ran = kept("sql", "SELECT '\x1b[2J' AS x")
+    assert "\x1b" not in ran.out
+    ran = kept("sql")
+    assert ran.out.startswith("sessions  session_id, name, model,")
+    assert "docs/sql.md" in ran.err
+    assert kept("sql", "SELECT 1 WHERE false").err == "No rows.\n"
+    for words, said in (
+        (["FROM event"], "There is no view 'event'"),
+        (["FROM session"], "Did you mean sessions?"),
+        (["SELECT 1; SELECT 2"], "2 statements"),
+        (["DROP TABLE event"], "the console reads"),
+        (["  "], "The query is empty"),
+        (["SELECT 1", "--csv", "--json"], "cannot both"),
+        (["SELECT 1", "--limit", "0"], "--limit"),
+    ):
+        ran = kept("sql", *words)
+        assert (ran.code, ran.out) == (2, ""), words
+        assert said in ran.err, (words, ran.err)
+    assert kept("sql", "-", stdin=b"\xff").code == 2

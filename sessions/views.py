@@ -1,0 +1,95 @@
+"""What `headcode sql` sees: views with names and units for people. Described column by column in docs/sql.md.
+
+Sessions in the trash are in none of them. Columns are added at the end and never renamed.
+"""
+
+_RUN = "JOIN run AS r ON r.run_id = {table}.run_id JOIN session AS s ON s.session_id = r.session_id"
+_LIVING = "WHERE s.trashed_us IS NULL"
+_HEADS = "CAST({column} AS INTEGER[][])"
+
+
+def _of_runs(columns: str, table: str) -> str:
+    """Rows of a table that is named by its run."""
+    return f"SELECT {columns} FROM {table} {_RUN.format(table=table)} {_LIVING}"  # noqa: S608  # names of our own
+
+
+VIEWS: dict[str, str] = {
+    "sessions": """
+        SELECT s.session_id, s.name, s.model, s.task,
+               make_timestamp(s.created_us) AS created, make_timestamp(s.updated_us) AS changed,
+               coalesce(r.runs, 0) AS runs, coalesce(e.n_positive, 0) AS positives,
+               coalesce(e.n_negative, 0) AS negatives, coalesce(t.tags, []) AS tags
+        FROM session AS s
+        LEFT JOIN (SELECT session_id, count(*) AS runs FROM run GROUP BY session_id) AS r ON r.session_id = s.session_id
+        LEFT JOIN example_set AS e ON e.session_id = s.session_id AND e.version = s.examples_version
+        LEFT JOIN (SELECT session_id, list(tag ORDER BY tag) AS tags FROM tag GROUP BY session_id) AS t
+        ON t.session_id = s.session_id
+        WHERE s.trashed_us IS NULL""",
+    "runs": """
+        SELECT r.run_id, r.session_id, s.name AS session, r.number, r.state, r.model, r.task,
+               make_timestamp(r.queued_us) AS asked, make_timestamp(r.started_us) AS started,
+               make_timestamp(r.ended_us) AS ended, (r.ended_us - r.started_us) / 1e6 AS seconds,
+               r.n_layers AS layers, r.n_heads AS heads, r.n_positive AS positives, r.n_negative AS negatives,
+               r.n_broken AS broken, CAST(r.config->>'$.sae.n_codes' AS INTEGER) AS codes,
+               CAST(r.config->>'$.sae.sparsity' AS DOUBLE) AS sparsity_weight,
+               CAST(r.config->>'$.sae.steps' AS INTEGER) AS steps, CAST(r.config->'$.seeds' AS BIGINT[]) AS seeds,
+               r.config->>'$.position' AS position, r.circuit->>'$' IS NOT NULL AS complete,
+               len(CAST(r.circuit AS INTEGER[][])) AS circuit_size, r.reference->>'$.name' AS reference,
+               r.failure->>'$.message' AS failure, r.verified->>'$.verdict' AS verified, r.device,
+               r.model_identity, r.content_hash AS examples_hash, r.cached, r.again
+        FROM run AS r JOIN session AS s ON s.session_id = r.session_id
+        WHERE s.trashed_us IS NULL""",
+    "nodes": f"""
+        SELECT n.run_id, n.layer, n.head, n.layer || '.' || n.head AS node,
+               row_number() OVER (PARTITION BY n.run_id ORDER BY CASE WHEN isnan(n.unique_positive) THEN NULL ELSE
+               n.unique_positive END DESC NULLS LAST, n.unique_share DESC, n.layer, n.head) AS place,
+               coalesce(list_contains({_HEADS.format(column="r.circuit")}, [n.layer, n.head]), false) AS in_circuit,
+               list_contains(CAST(r.reference->'$.heads' AS INTEGER[][]), [n.layer, n.head]) AS in_reference,
+               n.unique_positive, n.unique_negative, n.unique_normalised, n.unique_share, n.overlap,
+               n.mutual_information, n.total_variation, n.paired_flips, n.from_edges, n.p_value, n.q_value,
+               n.stability, n.silent, n.baseline_mean_difference, n.baseline_paired_difference,
+               n.baseline_linear_probe, n.baseline_random, n.final, r.session_id
+        FROM node_score AS n {_RUN.format(table="n")} {_LIVING}""",  # noqa: S608
+    "edges": _of_runs(
+        "edge_score.run_id, edge_score.place + 1 AS place, edge_score.source_layer || '.' || edge_score.source_head AS "
+        "source, edge_score.target_layer || '.' || edge_score.target_head AS target, edge_score.score, "
+        "edge_score.source_layer, edge_score.source_head, edge_score.target_layer, edge_score.target_head, "
+        "r.session_id",
+        "edge_score",
+    ),
+    "codes": """
+        SELECT c.run_id, c.seed, c.example,
+               CAST(c.place // r.n_heads AS INTEGER) AS layer, CAST(c.place % r.n_heads AS INTEGER) AS head, c.code
+        FROM (SELECT run_id, seed, example, unnest(codes) AS code, generate_subscripts(codes, 1) - 1 AS place
+              FROM code) AS c
+        JOIN run AS r ON r.run_id = c.run_id JOIN session AS s ON s.session_id = r.session_id
+        WHERE s.trashed_us IS NULL""",
+    "steps": _of_runs("step.run_id, step.seed, step.step, step.reconstruction, step.sparsity, step.moving", "step"),
+    "examples": """
+        SELECT r.run_id, e.position AS example, e.prompt, e.polarity, e.expected, e.foils, e.pair, r.session_id
+        FROM run AS r JOIN example AS e ON e.content_hash = r.content_hash
+        JOIN session AS s ON s.session_id = r.session_id
+        WHERE s.trashed_us IS NULL""",
+    "grades": _of_runs(
+        "grade.run_id, grade.example, grade.verdict, grade.reason, grade.n_tokens, grade.probability, grade.rank, "
+        "grade.says, grade.says_probability, grade.equal_length",
+        "grade",
+    ),
+    "notes": """
+        SELECT n.note_id, n.session_id, s.name AS session, n.run_id, r.number AS run, n.layer, n.head, n.text,
+               make_timestamp(n.written_us) AS written
+        FROM note AS n JOIN session AS s ON s.session_id = n.session_id LEFT JOIN run AS r ON r.run_id = n.run_id
+        WHERE s.trashed_us IS NULL""",
+    "tags": """
+        SELECT t.session_id, s.name AS session, t.tag
+        FROM tag AS t JOIN session AS s ON s.session_id = t.session_id
+        WHERE s.trashed_us IS NULL""",
+    "circuits": """
+        SELECT c.session_id, s.name AS session, c.name, c.run_id, place[1] AS layer, place[2] AS head,
+               place[1] || '.' || place[2] AS node, c.source, make_timestamp(c.kept_us) AS kept
+        FROM (SELECT session_id, name, run_id, source, kept_us, unnest(CAST(heads AS INTEGER[][])) AS place
+              FROM circuit) AS c
+        JOIN session AS s ON s.session_id = c.session_id
+        WHERE s.trashed_us IS NULL""",
+}
+"""Made anew whenever a store is opened: they hold no data, and a stranger's view must not pass for ours."""
