@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from sessions import compare_answers, edit, grading, keep_answers, queries, replay_answers
+from sessions import compare_answers, edit, grading, keep_answers, queries, replay_answers, verifying
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.wire import (
@@ -116,6 +116,7 @@ ANSWERS: dict[type, Answer] = {
     **keep_answers.ANSWERS,
     **compare_answers.ANSWERS,
     **replay_answers.ANSWERS,
+    **verifying.ANSWERS,
 }
-SLOW: frozenset[type] = grading.SLOW | keep_answers.SLOW
+SLOW: frozenset[type] = grading.SLOW | keep_answers.SLOW | verifying.SLOW
 """Requests that are answered beside what is asked after them on the same connection."""

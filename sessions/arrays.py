@@ -69,13 +69,18 @@ def read_codes(spool: Path, event: ArrayReady) -> CodeRows:
     )
 
 
+def hash_file(path: Path) -> str:
+    """The sha256 of the file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def keep_by_content(path: Path, folder: Path) -> tuple[str, int]:
     """Moves the file into `folder` under the sha256 of its content; returns that and its bytes.
 
     The same content twice is one file.
     """
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hash_file(path)
     n_bytes = path.stat().st_size
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     goal = folder / f"{digest}{path.suffix}"

@@ -144,8 +144,8 @@ def compare(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: int | 
     return Comparison(
         grid=grid,
         config=_settings_difference(a, b),
-        model=_struct_difference(a.model, b.model),
-        versions=_struct_difference(a.versions, b.versions),
+        model=struct_difference(a.model, b.model),
+        versions=struct_difference(a.versions, b.versions),
         examples=examples_difference(a.examples, b.examples)
         if a.examples is not None and b.examples is not None
         else None,
@@ -228,6 +228,11 @@ def cut_of(side: Side, measure: Measure, cut: int | None = None) -> int:
     return default_circuit_size(len(side.nodes)) if asked is None else min(max(asked, 1), len(side.nodes))
 
 
+def struct_difference(a: msgspec.Struct | None, b: msgspec.Struct | None) -> tuple[FieldDifference, ...] | None:
+    """The fields in which two structs of a kind differ; None where one is missing."""
+    return None if a is None or b is None else _differences(msgspec.to_builtins(a), msgspec.to_builtins(b))
+
+
 # ---- circuits as sets
 
 
@@ -298,10 +303,6 @@ def _settings_difference(a: Side, b: Side) -> tuple[FieldDifference, ...] | None
     if b.seed is not None:
         other["seed"] = b.seed
     return _differences(one, other)
-
-
-def _struct_difference(a: msgspec.Struct | None, b: msgspec.Struct | None) -> tuple[FieldDifference, ...] | None:
-    return None if a is None or b is None else _differences(msgspec.to_builtins(a), msgspec.to_builtins(b))
 
 
 def _differences(one: dict[str, object], other: dict[str, object]) -> tuple[FieldDifference, ...]:

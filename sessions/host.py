@@ -48,6 +48,7 @@ class HeadcodeHost:
         from sessions.runs import Runs
         from sessions.server import Server
         from sessions.supervisor import WORKER, Supervisor
+        from sessions.verifying import Desk
 
         self.places = places
         self.settings = settings
@@ -68,6 +69,7 @@ class HeadcodeHost:
         self.runs = Runs(places, self.ledger, self.supervisor)
         self.runs.changed = self._rearm
         self.runs.cannot_record = self.hub.fail
+        self.verifications = Desk()
         self.server = Server(self)
 
     async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:

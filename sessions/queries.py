@@ -10,6 +10,7 @@ from engine.errors import Failure, NoSuchHead
 from engine.examples import Example
 from engine.results import ModelInfo
 from sessions.errors import NoSuchRecord
+from sessions.log import RunVerified
 from sessions.rows import HeadCodes, NoteRow, RunRow, SessionDetail, SessionRow
 from sessions.store import Row, Store
 
@@ -26,7 +27,7 @@ _SESSION = """
     ON t.session_id = s.session_id
 """
 _RUN = """
-    SELECT run_id, session_id, number, state, model, task, config, queued_us, started_us, ended_us, failure,
+    SELECT run_id, session_id, number, state, model, task, config, queued_us, started_us, ended_us, failure, verified,
            model_name, model_identity, n_layers, n_heads, d_model, d_head, context, vocabulary
     FROM run
 """
@@ -324,7 +325,8 @@ def _session(row: Row) -> SessionRow:
 
 def _run(row: Row) -> RunRow:
     failure = None if row[10] is None else msgspec.json.decode(row[10], type=Failure)
-    info = None if row[12] is None else ModelInfo(**dict(zip(ModelInfo.__struct_fields__, row[11:], strict=True)))
+    verified = None if row[11] is None else msgspec.json.decode(row[11], type=RunVerified)
+    info = None if row[13] is None else ModelInfo(**dict(zip(ModelInfo.__struct_fields__, row[12:], strict=True)))
     return RunRow(
         run_id=row[0],
         session_id=row[1],
@@ -338,4 +340,5 @@ def _run(row: Row) -> RunRow:
         started_us=row[8],
         ended_us=row[9],
         failure=failure,
+        verified=verified,
     )

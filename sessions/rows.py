@@ -7,7 +7,7 @@ import msgspec
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.results import ModelInfo
-from sessions.log import RunState
+from sessions.log import RunState, RunVerified
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +72,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     started_us: int | None
     ended_us: int | None
     failure: Failure | None
+    verified: RunVerified | None = None
+    """What came out when it was last done again."""
 
 
 class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from sessions.queries import Plan, find_run, living_session, newest_examples, op
 from sessions.record import Draft, Recorded, Recorder
 from sessions.rows import RunRow
 from sessions.store import Store
-from sessions.supervisor import Supervisor
+from sessions.supervisor import Report, Supervisor
 from sessions.wire import CancelRun, QueueRun
 
 log = logging.getLogger("headcode.runs")
@@ -47,6 +47,18 @@ class _Run(msgspec.Struct, kw_only=True, eq=False):
     sae: str | None = None
 
 
+class _Aside(msgspec.Struct, kw_only=True, eq=False):
+    """A job that takes its turn among the runs and leaves nothing in the log."""
+
+    order: RunProbe
+    report: Report
+    ended: "asyncio.Future[Failure | None]"
+
+    def end(self, failure: Failure | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(failure)
+
+
 class Runs:
     """The queue of runs and the one in progress."""
 
@@ -54,8 +66,8 @@ class Runs:
         self._places = places
         self._ledger = ledger
         self._supervisor = supervisor
-        self._waiting: deque[_Run] = deque()
-        self._current: _Run | None = None
+        self._waiting: deque[_Run | _Aside] = deque()
+        self._current: _Run | _Aside | None = None
         self._wake = asyncio.Event()
         self._resting = asyncio.Event()
         """Set while no run is under way."""
@@ -112,16 +124,35 @@ class Runs:
             self._supervisor.cancel(run_id, force=request.force)
             return
         for run in self._waiting:
-            if run.order.job == run_id:
+            if isinstance(run, _Run) and run.order.job == run_id:
                 self._waiting.remove(run)
                 await self._end(run, Cancelled().as_failure())
+                self.changed()
+                return
+
+    async def aside(self, order: RunProbe, report: Report) -> Failure | None:
+        """Has an order carried out in its turn without recording it; returns why not, where it was not."""
+        job = _Aside(order=order, report=report, ended=asyncio.get_running_loop().create_future())
+        self._waiting.append(job)
+        self._wake.set()
+        self.changed()
+        return await job.ended
+
+    def cancel_aside(self, job: str, *, force: bool) -> None:
+        """Stops a job that `aside` began, whether it waits or is under way. One that is over stays as it is."""
+        if self.running == job:
+            self._supervisor.cancel(job, force=force)
+        for item in self._waiting:
+            if isinstance(item, _Aside) and item.order.job == job:
+                self._waiting.remove(item)
+                item.end(Cancelled().as_failure())
                 self.changed()
                 return
 
     async def close(self) -> None:
         """Ends the worker and records what was queued or under way as interrupted."""
         self._closing = True
-        if self._current is not None:
+        if isinstance(self._current, _Run):
             self._current.interrupted = True
         await self._supervisor.close()
         await self._resting.wait()
@@ -130,6 +161,9 @@ class Runs:
             task.cancel()
         while self._waiting:
             run = self._waiting.popleft()
+            if isinstance(run, _Aside):
+                run.end(Cancelled().as_failure())
+                continue
             run.interrupted = True
             await self._end(run, None)
 
@@ -149,7 +183,10 @@ class Runs:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _perform(self, run: _Run) -> None:
+    async def _perform(self, run: _Run | _Aside) -> None:
+        if isinstance(run, _Aside):
+            run.end(await self._supervisor.perform(run.order, run.report))
+            return
         log.info("run %s begins", run.order.job)
         failure: Failure | None
         try:

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.config import ProbeConfig
 from engine.errors import Failure
+from engine.events import Stage
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.compare import Side
@@ -23,6 +24,7 @@ from sessions.rows import (
     SqlTable,
     Timeline,
 )
+from sessions.verify import VerifyReport
 
 PROTOCOL = 1
 MAX_LINE_BYTES = 64 << 20
@@ -290,6 +292,25 @@ class CombineCircuits(Request, tag="combine_circuits", frozen=True, kw_only=True
     name: str
 
 
+class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):
+    """Do a run again and see whether it comes out the same. Answered by VerifyJob at once."""
+
+    run: str
+
+
+class FollowVerify(Request, tag="follow_verify", frozen=True, kw_only=True):
+    """How far a verification is. Answered by VerifyState when there is something new, within about a second."""
+
+    job: str
+    seen: int = 0
+    """The `news` of the last answer."""
+
+
+class CancelVerify(Request, tag="cancel_verify", frozen=True, kw_only=True):
+    job: str
+    force: bool = False
+
+
 class DropCircuit(Request, tag="drop_circuit", frozen=True, kw_only=True):
     session: str
     name: str
@@ -327,6 +348,9 @@ AnyRequest = (
     | ReadLog
     | ReadTimeline
     | SetLook
+    | VerifyRun
+    | FollowVerify
+    | CancelVerify
     | WarmUp
     | StopHost
 )
@@ -421,6 +445,25 @@ class Circuits(Message, tag="circuits", frozen=True, kw_only=True):
     circuits: tuple[CircuitRow, ...]
 
 
+class VerifyJob(Message, tag="verify_job", frozen=True, kw_only=True):
+    job: str
+    run_id: str
+    title: str
+
+
+class VerifyState(Message, tag="verify_state", frozen=True, kw_only=True):
+    """Over as soon as there is a report or a failure."""
+
+    news: int
+    stage: Stage | None
+    """None: it waits its turn."""
+    done: int
+    total: int
+    unit: str
+    report: VerifyReport | None
+    failure: Failure | None
+
+
 class Circuit(Message, tag="circuit", frozen=True, kw_only=True):
     circuit: CircuitRow
 
@@ -467,6 +510,8 @@ AnyAnswer = (
     | Circuit
     | LogPiece
     | Times
+    | VerifyJob
+    | VerifyState
     | Subscribed
     | Refused
 )

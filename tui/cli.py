@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from engine.errors import Failure, HeadcodeError
-from tui.commands import circuits, compare, demo, doctor, host, keeping, keys, models, probe, sessions, sql, tasks
+from tui.commands import (
+    circuits,
+    compare,
+    demo,
+    doctor,
+    host,
+    keeping,
+    keys,
+    models,
+    probe,
+    sessions,
+    sql,
+    tasks,
+    verify,
+)
 from tui.options import ColourOption
 from tui.text import clean
 
@@ -37,6 +51,7 @@ for command in (keeping.rename, keeping.note, keeping.search, keeping.delete, ke
     sessions.app.command()(command)
 sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
 app.command("compare")(compare.compare)
+app.command("verify")(verify.verify)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(host.app, name="host")
 app.command("sql")(sql.sql)

@@ -96,6 +96,7 @@ def show_session(
     from tui.commands.asking import with_host
     from tui.commands.keeping import print_notes, tag_words
     from tui.output import find_paper, print_columns, print_json, print_line
+    from tui.output_verify import verified_words
 
     shown, paper = find_measure(measure), find_paper(color)
     name, number = split_run(session)
@@ -124,12 +125,22 @@ def show_session(
     if run is None:
         print_line(f"No runs yet. headcode probe --session {shlex.quote(row.name)} makes one.")
         return
+    # The column is there as soon as one run was verified: before that it would only ask what it means.
+    checked = any(each.verified is not None for each in detail.runs)
     print_columns(
         [
-            (str(each.number), each.state, moment(each.queued_us), each.model, _told(each), each.run_id)
+            (
+                str(each.number),
+                each.state,
+                *([verified_words(each.verified) or "-"] if checked else []),
+                moment(each.queued_us),
+                each.model,
+                _told(each),
+                each.run_id,
+            )
             for each in detail.runs
         ],
-        header=("run", "state", "asked (UTC)", "model", "seeds", "id"),
+        header=("run", "state", *(["verified"] if checked else []), "asked (UTC)", "model", "seeds", "id"),
     )
     print_line()
     if run.failure is not None:

@@ -1,8 +1,10 @@
 """A finished run made of real events, and the command line run in this process."""
 
 import io
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -198,3 +200,13 @@ def headcode(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Ran(code=code, out=out, err=err)
 
     return run
+
+
+@pytest.fixture
+def at_home(headcode: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ran]]:
+    """The command line with a real host, in a home whose path is short enough for a socket."""
+    home = tempfile.mkdtemp(prefix="hc-")
+    monkeypatch.setenv("HEADCODE_HOME", home)
+    yield headcode
+    headcode("host", "stop")
+    shutil.rmtree(home, ignore_errors=True)

@@ -1,9 +1,7 @@
 """`headcode compare` and `headcode circuits`: on paper of every kind, and over a real host."""
 
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -106,16 +104,6 @@ def test_heads_are_read_as_people_write_them() -> None:
     for text in ("", "9", "9.x", "-1.2", "1.2.3", "²."):
         with pytest.raises(Exception, match="--heads"):
             read_heads(text)
-
-
-@pytest.fixture
-def at_home(headcode: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """The command line with a real host, in a home whose path is short enough for a socket."""
-    home = tempfile.mkdtemp(prefix="hc-")
-    monkeypatch.setenv("HEADCODE_HOME", home)
-    yield headcode
-    headcode("host", "stop")
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_runs_seeds_and_circuits_over_a_real_host(at_home: Callable[..., Any]) -> None:

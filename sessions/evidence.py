@@ -1,0 +1,144 @@
+"""What a stored run left behind, read twice: from its log, which screens show, and from the tables made of it."""
+
+from pathlib import Path
+
+import msgspec
+
+from engine.events import ArrayReady, EngineEvent, TrainStep
+from engine.results import EdgeScore, Grade
+from engine.state import RunPicture, apply
+from sessions.arrays import hash_file, read_codes, spool_file
+from sessions.log import ArrayKept, RunQueued
+from sessions.project import event_decoder
+from sessions.sides import run_side, stored_codes
+from sessions.store import Store
+from sessions.witnesses import Evidence
+
+_GRADE = Grade.__struct_fields__[1:]
+
+
+def from_log(store: Store, run_id: str) -> tuple[Evidence, RunQueued]:
+    """What the log tells, and how the run was asked for. Codes came as a file: they are the table's."""
+    rows = store.rows(
+        "SELECT payload FROM event WHERE run_id = $run AND (kind <> 'scored' OR payload->>'$.final' = 'true') "
+        "ORDER BY seq",
+        {"run": run_id},
+    )
+    picture, sae, asked = RunPicture(), None, None
+    for (payload,) in rows:
+        event = event_decoder.decode(payload)
+        match event:
+            case RunQueued():
+                asked = event
+            case ArrayKept(name="sae"):
+                sae = event.sha256
+            case _ if isinstance(event, EngineEvent):
+                picture = apply(picture, event)
+            case _:
+                pass
+    assert asked is not None
+    seeds = asked.config.seeds
+    return of_picture(picture, sae, _stored_codes(store, run_id, seeds)), asked
+
+
+def from_tables(store: Store, run_id: str) -> Evidence:
+    """What the tables hold of the same."""
+    side = run_side(store, run_id)
+    assert side.config is not None
+    columns = ", ".join(_GRADE)
+    grades = store.rows(
+        f"SELECT example, {columns} FROM grade WHERE run_id = $run ORDER BY example",  # noqa: S608  # names of our own
+        {"run": run_id},
+    )
+    edges = store.rows(
+        "SELECT source_layer, source_head, target_layer, target_head, score FROM edge_score WHERE run_id = $run "
+        "ORDER BY place",
+        {"run": run_id},
+    )
+    row = store.rows(
+        "SELECT content_hash, circuit, circuit_softmax, sae_sha256 FROM run WHERE run_id = $run", {"run": run_id}
+    )[0]
+    return Evidence(
+        model=side.model,
+        versions=side.versions,
+        content_hash=row[0] or "",
+        grades=tuple(Grade(index=each[0], **dict(zip(_GRADE, each[1:], strict=True))) for each in grades),
+        steps=_steps(store, run_id, side.config.seeds),
+        nodes=side.nodes,
+        edges=tuple(EdgeScore(source=(each[0], each[1]), target=(each[2], each[3]), score=each[4]) for each in edges),
+        circuit=_heads(row[1]),
+        circuit_softmax=_heads(row[2]),
+        sae_sha256=row[3],
+        codes=_stored_codes(store, run_id, side.config.seeds),
+    )
+
+
+class Gathering:
+    """What a run reports while it is done again; nothing of it is recorded."""
+
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
+        self.picture = RunPicture()
+        self.codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
+        self.sae: str | None = None
+
+    def take(self, event: EngineEvent) -> None:
+        """Raises BadArray for a file that is not what the engine said."""
+        self.picture = apply(self.picture, event)
+        if isinstance(event, ArrayReady) and event.name == "codes":
+            seeds: dict[int, list[tuple[int, ...]]] = {}
+            for seed, _, codes in read_codes(self._spool, event).rows:
+                seeds.setdefault(seed, []).append(tuple(codes))
+            self.codes = tuple(tuple(seeds[seed]) for seed in sorted(seeds))
+        elif isinstance(event, ArrayReady):
+            self.sae = hash_file(spool_file(self._spool, event.file))
+
+    def evidence(self) -> Evidence:
+        return of_picture(self.picture, self.sae, self.codes)
+
+
+def of_picture(picture: RunPicture, sae: str | None, codes: tuple[tuple[tuple[int, ...], ...], ...]) -> Evidence:
+    """A run's events as evidence."""
+    finished = picture.finished
+    return Evidence(
+        model=picture.model,
+        versions=picture.versions,
+        content_hash=picture.content_hash,
+        grades=picture.grades,
+        steps=picture.steps,
+        nodes=picture.nodes if picture.nodes_final else (),
+        edges=picture.edges,
+        circuit=finished.circuit if finished is not None else (),
+        circuit_softmax=finished.circuit_softmax if finished is not None else (),
+        sae_sha256=sae,
+        codes=codes,
+    )
+
+
+def _stored_codes(store: Store, run_id: str, seeds: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    return tuple(tuple(map(tuple, stored_codes(store, run_id, seed))) for seed in seeds)
+
+
+def _steps(store: Store, run_id: str, seeds: tuple[int, ...]) -> tuple[TrainStep, ...]:
+    rows = store.rows(
+        "SELECT step, seed, reconstruction, sparsity, moving FROM step WHERE run_id = $run ORDER BY step",
+        {"run": run_id},
+    )
+    found: dict[int, dict[int, tuple[float | None, float | None, int]]] = {}
+    for step, seed, reconstruction, sparsity, moving in rows:
+        found.setdefault(step, {})[seed] = (reconstruction, sparsity, moving)
+    total = max(found, default=0)
+    return tuple(
+        TrainStep(
+            step=step,
+            total=total,
+            reconstruction=tuple(parts[seed][0] for seed in seeds if seed in parts),
+            sparsity=tuple(parts[seed][1] for seed in seeds if seed in parts),
+            moving=tuple(parts[seed][2] for seed in seeds if seed in parts),
+        )
+        for step, parts in found.items()
+    )
+
+
+def _heads(text: str | None) -> tuple[tuple[int, int], ...]:
+    return () if text is None else msgspec.json.decode(text, type=tuple[tuple[int, int], ...])

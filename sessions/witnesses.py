@@ -1,0 +1,234 @@
+"""What of a run is held against the same run done again: a witness for every stage, in the order they run."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from engine.events import TrainStep
+from engine.results import EdgeScore, Grade, HeadScores, ModelInfo, Versions
+
+CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores"]
+STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores")
+
+_BASELINES = tuple(name for name in HeadScores.__struct_fields__ if name.startswith("baseline"))
+_MEASURES = tuple(
+    name for name in HeadScores.__struct_fields__ if name not in ("layer", "head") and name not in _BASELINES
+)
+_SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
+_GRADE_NUMBERS = ("probability", "says_probability")
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run leaves behind, as far as it decides anything."""
+
+    model: ModelInfo | None = None
+    versions: Versions | None = None
+    content_hash: str = ""
+    grades: tuple[Grade, ...] = ()
+    steps: tuple[TrainStep, ...] = ()
+    nodes: tuple[HeadScores, ...] = ()
+    edges: tuple[EdgeScore, ...] = ()
+    circuit: tuple[tuple[int, int], ...] = ()
+    circuit_softmax: tuple[tuple[int, int], ...] = ()
+    sae_sha256: str | None = None
+    codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    """[seed][example][head]"""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One witness of one stage."""
+
+    stage: CheckedStage
+    witness: str
+    compared: int
+    """How many numbers, codes or names were held against each other."""
+    differing: int
+    largest: float = 0.0
+    """The largest difference, in the witness's own unit; for codes and names, how many differ."""
+    size: float = 0.0
+    """The same as it is judged: relative to the loss, as a share of all codes."""
+    where: str = ""
+    """The first place that differs."""
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a stage leaves behind, and how two of it are held against each other."""
+
+    stage: CheckedStage
+    name: str
+    read: Callable[[Evidence], Sequence[object]]
+    where: Callable[[Evidence, int], str] | None = None
+    """A place of what was read, in words."""
+    numbers: Literal["absolute", "relative"] | None = None
+    """How the size of a difference is judged; None: they are names, equal or not."""
+
+
+def check(then: Evidence, now: Evidence) -> list[Check]:
+    """Every witness, in the order of the stages. Nothing is left out because something before it differs."""
+    return [
+        *(_numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES[:-3]),
+        _codes(then, now),
+        *(_numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES[-3:]),
+    ]
+
+
+def _names(witness: Witness, a: Evidence, b: Evidence) -> Check:
+    then, now = witness.read(a), witness.read(b)
+    n, shared = max(len(then), len(now)), min(len(then), len(now))
+    off = [place for place in range(n) if place >= shared or then[place] != now[place]]
+    return Check(
+        stage=witness.stage,
+        witness=witness.name,
+        compared=n,
+        differing=len(off),
+        largest=float(len(off)),
+        size=len(off) / max(1, n),
+        where=witness.where(a, off[0]) if off and witness.where is not None else "",
+    )
+
+
+def _numbers(witness: Witness, a: Evidence, b: Evidence) -> Check:
+    """Numbers that are equal to the last bit or not. A missing one differs from any other by infinity."""
+    then, now = witness.read(a), witness.read(b)
+    shared = min(len(then), len(now))
+    off, first, largest, size = 0, -1, 0.0, 0.0
+    for place in range(max(len(then), len(now))):
+        one, other = (side[place] if place < len(side) else None for side in (then, now))
+        if one == other and place < shared:
+            continue
+        off, first = off + 1, place if first < 0 else first
+        known = isinstance(one, float | int) and isinstance(other, float | int)
+        gap = abs(one - other) if known else float("inf")  # type: ignore[operator]
+        largest = max(largest, gap)
+        # Numbers below a thousandth are judged as they are: relative to nothing, anything is large.
+        scale = max(abs(one), abs(other), 1e-3) if known and witness.numbers == "relative" else 1.0  # type: ignore[arg-type]
+        size = max(size, gap / scale)
+    return Check(
+        stage=witness.stage,
+        witness=witness.name,
+        compared=max(len(then), len(now)),
+        differing=off,
+        largest=largest,
+        size=size,
+        where=witness.where(a, first) if first >= 0 and witness.where is not None else "",
+    )
+
+
+def _codes(then: Evidence, now: Evidence) -> Check:
+    compared, off, where = 0, 0, ""
+    for seed, example, a, b in _rows(then.codes, now.codes):
+        n = max(len(a), len(b))
+        compared += n
+        if a == b:
+            continue
+        places = [place for place in range(n) if place >= min(len(a), len(b)) or a[place] != b[place]]
+        off += len(places)
+        if not where:
+            where = f"seed {seed + 1}, example {example + 1}, {_place_words(then, places[0])}"
+    return Check(
+        stage="codes",
+        witness="codes",
+        compared=compared,
+        differing=off,
+        largest=float(off),
+        size=off / max(1, compared),
+        where=where,
+    )
+
+
+def _rows(
+    then: Sequence[Sequence[tuple[int, ...]]], now: Sequence[Sequence[tuple[int, ...]]]
+) -> Iterable[tuple[int, int, tuple[int, ...], tuple[int, ...]]]:
+    for seed in range(max(len(then), len(now))):
+        one = then[seed] if seed < len(then) else ()
+        other = now[seed] if seed < len(now) else ()
+        for example in range(max(len(one), len(other))):
+            a = one[example] if example < len(one) else ()
+            yield seed, example, a, other[example] if example < len(other) else ()
+
+
+def _place_words(then: Evidence, place: int) -> str:
+    return f"head {then.nodes[place].id}" if place < len(then.nodes) else f"place {place}"
+
+
+def _head_words(nodes: Sequence[HeadScores], place: int, names: Sequence[str]) -> str:
+    head, name = divmod(place, len(names))
+    return f"{names[name]} of head {nodes[head].id}" if head < len(nodes) else names[name]
+
+
+def _step_words(steps: Sequence[TrainStep], place: int) -> str:
+    for step in steps:
+        n = len(step.reconstruction) + len(step.sparsity)
+        if place < n:
+            return f"step {step.step}"
+        place -= n
+    return "a later step"
+
+
+def _shape(side: Evidence) -> Sequence[object]:
+    return [getattr(side.model, name, None) for name in _SHAPE]
+
+
+def _probabilities(side: Evidence) -> Sequence[object]:
+    return [getattr(grade, name) for grade in side.grades for name in _GRADE_NUMBERS]
+
+
+def _grades(side: Evidence) -> Sequence[object]:
+    return [(each.verdict, each.rank, each.says, each.n_tokens) for each in side.grades]
+
+
+def _losses(side: Evidence) -> Sequence[object]:
+    return [value for step in side.steps for parts in (step.reconstruction, step.sparsity) for value in parts]
+
+
+def _circuits(side: Evidence) -> Sequence[object]:
+    by_rank = [("rank", *head) for head in side.circuit]
+    by_softmax = [("softmax", *head) for head in side.circuit_softmax]
+    return [*by_rank, *by_softmax, *((*edge.source, *edge.target) for edge in side.edges)]
+
+
+WITNESSES: tuple[Witness, ...] = (
+    Witness(stage="load", name="identity", read=lambda side: [side.model.identity if side.model is not None else ""]),
+    Witness(stage="load", name="shape", read=_shape),
+    Witness(stage="examples", name="content", read=lambda side: [side.content_hash]),
+    Witness(
+        stage="capture",
+        name="probabilities",
+        read=_probabilities,
+        where=lambda _, place: f"example {place // len(_GRADE_NUMBERS) + 1}",
+        numbers="absolute",
+    ),
+    Witness(stage="capture", name="grades", read=_grades, where=lambda _, place: f"example {place + 1}"),
+    Witness(
+        stage="capture",
+        name="baselines",
+        read=lambda side: [getattr(node, name) for node in side.nodes for name in _BASELINES],
+        where=lambda side, place: _head_words(side.nodes, place, _BASELINES),
+        numbers="relative",
+    ),
+    Witness(
+        stage="train",
+        name="losses",
+        read=_losses,
+        where=lambda side, place: _step_words(side.steps, place),
+        numbers="relative",
+    ),
+    Witness(stage="train", name="SAE weights", read=lambda side: [side.sae_sha256]),
+    Witness(
+        stage="scores",
+        name="node scores",
+        read=lambda side: [getattr(node, name) for node in side.nodes for name in _MEASURES],
+        where=lambda side, place: _head_words(side.nodes, place, _MEASURES),
+        numbers="absolute",
+    ),
+    Witness(
+        stage="scores",
+        name="edges",
+        read=lambda side: [edge.score for edge in side.edges],
+        where=lambda _, place: f"edge {place + 1}",
+        numbers="absolute",
+    ),
+    Witness(stage="scores", name="circuits", read=_circuits),
+)
+"""All but the codes, which stand between the SAE and the scores and are too many for a list."""

@@ -1,0 +1,264 @@
+"""Runs done again with the real bundled model and a real store, untouched and tampered with."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from engine.config import ProbeConfig, SAEConfig
+from engine.events import ArrayReady, Event
+from engine.jobs import RunProbe
+from engine.pipeline import Probe
+from engine.recommended import settle
+from engine.shelf import Shelf
+from sessions.arrays import hash_file
+from sessions.evidence import Gathering, from_log, from_tables
+from sessions.log import ArrayKept, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.record import Draft, Recorder
+from sessions.store import Store
+from sessions.verify import ROUNDING, VerifyReport, judge
+from sessions.witnesses import Evidence, check
+
+SESSION, RUN = "s1", "r1"
+
+
+class Ears:
+    """A Monitor that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def report(self, event: Event, /) -> None:
+        self.events.append(event)
+
+    def cancelled(self) -> bool:
+        return False
+
+
+class Bench:
+    """A store that holds one finished run of the bundled model, and the means to do it again."""
+
+    def __init__(self, folder: Path, shelf: Shelf) -> None:
+        self.folder, self.shelf = folder, shelf
+        self.config = settle(ProbeConfig(seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50), "toy", folder / "models")
+        self.store = Store.open(folder / "sessions.duckdb")
+
+    def perform(self, name: str, **more: Any) -> tuple[list[Any], Path]:
+        spool = self.folder / name
+        order = RunProbe(
+            **(
+                {
+                    "job": name,
+                    "model": "toy",
+                    "config": self.config,
+                    "task": "ioi",
+                    "pairs": 4,
+                    "spool": str(spool),
+                    "models": str(self.folder / "models"),
+                    "activations": "",
+                    "device": "cpu",
+                }
+                | more
+            )
+        )
+        ears = Ears()
+        Probe(order, self.shelf, ears).run()
+        return ears.events, spool
+
+    def record(self) -> None:
+        events, spool = self.perform("first")
+        recorder = Recorder(self.store)
+        recorder.append([Draft(session_id=SESSION, event=SessionCreated(name="one", model="toy", task="ioi"))])
+        told = [RunQueued(config=self.config, model="toy", task="ioi"), RunStarted(), *events]
+        sae = hash_file(spool / "sae.safetensors")
+        told += [ArrayKept(name="sae", sha256=sae, n_bytes=1), RunEnded(state="done")]
+        recorder.append(
+            [
+                Draft(
+                    session_id=SESSION,
+                    run_id=RUN,
+                    event=event,
+                    spool=spool if isinstance(event, ArrayReady) else None,
+                )
+                for event in told
+            ]
+        )
+
+    def again(self, **more: Any) -> Evidence:
+        events, spool = self.perform("again", **more)
+        gathering = Gathering(spool)
+        for event in events:
+            gathering.take(event)
+        return gathering.evidence()
+
+    def judged(self, now: Evidence) -> VerifyReport:
+        return judge(RUN, "one/1", from_log(self.store, RUN)[0], from_tables(self.store, RUN), now)
+
+    def change(self, sql: str, **values: object) -> None:
+        with self.store.transaction() as con:
+            con.execute(sql, values)
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, Evidence]]:  # noqa: ARG001
+    """A recorded run, and the same done again once: what tampering is held against."""
+    bench = Bench(tmp_path_factory.mktemp("verify"), Shelf())
+    bench.record()
+    yield bench, bench.again()
+    bench.store.close()
+
+
+@pytest.fixture
+def tampered(done: tuple[Bench, Evidence], tmp_path: Path) -> Iterator[Callable[[str], VerifyReport]]:
+    """Judges a copy of the store after a change of it."""
+    bench, now = done
+    bench.store.connection().execute("CHECKPOINT")
+    shutil.copy(bench.store.path, tmp_path / "sessions.duckdb")
+    copy = Bench(tmp_path, bench.shelf)
+
+    def change(sql: str) -> VerifyReport:
+        copy.change(sql)
+        return copy.judged(now)
+
+    yield change
+    copy.store.close()
+
+
+def test_the_same_run_is_the_same_bit_for_bit(done: tuple[Bench, Evidence]) -> None:
+    bench, now = done
+    report = bench.judged(now)
+    assert (report.verdict, report.stage, report.largest) == ("same", "", 0.0)
+    compared = {each.witness: each.compared for each in report.checks}
+    assert compared["codes"] == 2 * 8 * 32
+    assert compared["node scores"] == 13 * 32
+    assert compared["baselines"] == 4 * 32
+    assert compared["probabilities"] == 16
+    assert compared["losses"] >= 2 * 2 * 3
+    assert compared["edges"] == 200
+    assert all(each.compared > 0 and each.differing == 0 for each in report.checks)
+
+
+TAMPERED = [
+    (
+        "UPDATE code SET codes = list_concat([codes[1] + 1], codes[2:]) WHERE seed = 3 AND example = 5",
+        "codes",
+        "1 of 512 codes differ (first: seed 2, example 6, head 0.0)",
+    ),
+    ("DELETE FROM code WHERE seed = 3 AND example = 7", "codes", "32 of 512 codes differ"),
+    (
+        "UPDATE node_score SET unique_positive = unique_positive + .5 WHERE layer = 2 AND head = 1",
+        "scores",
+        "1 of 416 node scores differ, by at most 0.5 (first: unique_positive of head 2.1)",
+    ),
+    (
+        """UPDATE event SET payload = replace(payload, '"unique_share":', '"unique_share":9')
+        WHERE kind = 'scored' AND payload->>'$.final' = 'true'""",
+        "scores",
+        "node scores differ",
+    ),
+    ("UPDATE edge_score SET score = score + 1 WHERE place = 7", "scores", "(first: edge 8)"),
+    ("UPDATE run SET circuit = '[[0,0]]'", "scores", "circuits differ"),
+    ("UPDATE grade SET probability = probability + 1e-9 WHERE example = 2", "capture", "(first: example 3)"),
+    (
+        "UPDATE node_score SET baseline_mean_difference = 9 WHERE layer = 2 AND head = 1",
+        "capture",
+        "baseline_mean_difference of head 2.1",
+    ),
+    ("UPDATE step SET sparsity = sparsity * 1.5 WHERE seed = 0 AND step > 20", "train", "(first: step 26)"),
+    ("UPDATE run SET sae_sha256 = 'abc'", "train", "other SAE weights"),
+    ("UPDATE run SET content_hash = 'abc'", "examples", "other content"),
+    ("UPDATE run SET model_identity = 'abc'", "load", "other identity"),
+]
+
+
+@pytest.mark.parametrize(("sql", "stage", "words"), TAMPERED)
+def test_what_was_tampered_with_is_named(
+    tampered: Callable[[str], VerifyReport], sql: str, stage: str, words: str
+) -> None:
+    report = tampered(sql)
+    assert (report.verdict, report.stage) == ("differs", stage), report.words
+    assert words in report.words
+    assert report.largest > 0
+    assert report.environment == ()
+
+
+def test_the_earliest_stage_is_named_first(tampered: Callable[[str], VerifyReport]) -> None:
+    tampered("UPDATE node_score SET overlap = 9")
+    tampered("UPDATE code SET codes = list_reverse(codes)")
+    report = tampered("UPDATE step SET reconstruction = 0 WHERE step = 1")
+    assert report.stage == "train"
+    assert {each.stage for each in report.checks if each.differing} == {"train", "codes", "scores"}
+    assert "the store's tables and its log do not say the same" in report.words
+
+
+def test_other_threads_are_named_and_the_bundled_model_does_not_care(done: tuple[Bench, Evidence]) -> None:
+    bench, _ = done
+    torch.set_num_threads(2)
+    try:
+        report = bench.judged(bench.again())
+    finally:
+        torch.set_num_threads(1)
+    assert report.verdict == "same"
+    assert "though 1 threads then, 2 threads now" in report.words
+    assert [each.field for each in report.environment] == ["device"]
+
+
+def test_rounding_needs_a_reason_and_a_measure(done: tuple[Bench, Evidence]) -> None:
+    bench, now = done
+    stored = from_log(bench.store, RUN)[0]
+    assert now.versions is not None
+
+    def nudged(by: float, *, device: str | None = None) -> VerifyReport:
+        grades = tuple(msgspec.structs.replace(each, probability=(each.probability or 0) + by) for each in now.grades)
+        versions = msgspec.structs.replace(now.versions, device=device or now.versions.device)
+        other = msgspec.structs.replace(now, grades=grades, versions=versions)
+        return judge(RUN, "one/1", stored, stored, other)
+
+    other = now.versions.device.replace("1 thread", "7 thread")
+    assert other != now.versions.device
+    small = nudged(1e-7, device=other)
+    assert (small.verdict, small.stage) == ("rounding", "capture")
+    assert small.words.startswith("the same to rounding: 1 threads then, 7 threads now; first in capture: ")
+    assert small.largest == pytest.approx(1e-7, rel=1e-3)
+    assert nudged(1e-7).verdict == "differs"  # on the same machine with the same versions nothing may differ
+    assert nudged(2 * ROUNDING["capture"], device=other).verdict == "differs"
+    cuda = nudged(1e-7, device="cuda (NVIDIA H200)")
+    assert cuda.verdict == "rounding"
+    assert "then, cuda (NVIDIA H200) now" in cuda.words
+
+
+def test_other_examples_settings_or_weights_differ_where_they_must(done: tuple[Bench, Evidence]) -> None:
+    bench, now = done
+    stored = from_log(bench.store, RUN)[0]
+
+    def stage(other: Evidence) -> str:
+        return judge(RUN, "one/1", stored, stored, other).stage
+
+    assert stage(bench.again(task_seed=1)) == "examples"
+    longer = msgspec.structs.replace(bench.config, sae=msgspec.structs.replace(bench.config.sae, learning_rate=2e-3))
+    assert stage(bench.again(config=longer)) == "train"
+    last = msgspec.structs.replace(bench.config, position="last")
+    assert stage(bench.again(config=last)) == "capture"
+    shuffled = msgspec.structs.replace(bench.config, shuffles=51)
+    assert stage(bench.again(config=shuffled)) == "scores"
+    assert stage(msgspec.structs.replace(now, codes=now.codes[:1])) == "codes"
+
+
+def test_a_missing_number_is_infinitely_different(done: tuple[Bench, Evidence]) -> None:
+    _, now = done
+    grades = (msgspec.structs.replace(now.grades[0], probability=None), *now.grades[1:])
+    found = {each.witness: each for each in check(now, msgspec.structs.replace(now, grades=grades))}
+    assert found["probabilities"].largest == float("inf")
+    assert found["probabilities"].differing == 1

@@ -1,0 +1,145 @@
+"""`headcode verify` over a real host and a real worker, and its words."""
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.catalog import bundled_folder, model_identity
+from engine.places import find_places
+from sessions.client import HostClient
+from sessions.compare import FieldDifference
+from sessions.log import RunVerified
+from sessions.verify import VerifyReport
+from sessions.wire import CancelVerify, Detail, Done, FollowVerify, ShowSession, VerifyJob, VerifyRun, VerifyState
+from sessions.witnesses import Check
+from tui.output import Paper
+from tui.output_verify import print_report, verified_words
+
+QUICK = ("--pairs", "3", "--steps", "20", "--shuffles", "20", "--seeds", "2", "-q")
+
+
+def test_a_model_that_changed_or_went_away_is_told(at_home: Callable[..., Any]) -> None:
+    mine = find_places().models / "mine"
+    shutil.copytree(bundled_folder(), mine)
+    identity = model_identity(mine)
+    assert at_home("probe", "ioi", "--model", "mine", "--name", "one", *QUICK).code == 0
+
+    ran = at_home("verify", "one/1")
+    assert ran.code == 0, ran.err
+    assert "one/1: the same, bit for bit: " in ran.out
+    assert "capture" in ran.err
+    assert "\x1b" not in ran.out
+    told = json.loads(at_home("verify", "one/1", "--json", "-q").out)
+    assert told["schema"] == "headcode.verify/1"
+    assert (told["verdict"], told["stage"], told["environment"]) == ("same", "", [])
+    assert told["identity_then"] == told["identity_now"] == identity
+    assert "bit for bit" in at_home("sessions", "show", "one").out
+    # Nothing is added to the session: verifying makes no run.
+    assert len(json.loads(at_home("sessions", "show", "one", "--json").out)["runs"]) == 1
+
+    # One bit of the weights, with the file's size and times as they were: a warm worker does not see it, we do.
+    weights = mine / "model.safetensors"
+    whole, times = weights.read_bytes(), weights.stat()
+    weights.write_bytes(whole[:-7] + bytes([whole[-7] ^ 1]) + whole[-6:])
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    ran = at_home("verify", "one/1")
+    assert ran.code == 1
+    assert "impossible" in ran.out
+    assert identity in ran.out
+    assert model_identity(mine) in ran.out
+    assert "headcode probe --again" in ran.out
+    assert "impossible" in at_home("sessions", "show", "one").out
+
+    weights.write_bytes(whole)
+    assert at_home("verify", "one/1", "-q").code == 0
+    tokenizer = mine / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    assert at_home("verify", "one/1", "-q").code == 1
+    shutil.rmtree(mine)
+    ran = at_home("verify", "one/1", "--json", "-q")
+    assert ran.code == 1
+    assert json.loads(ran.out)["verdict"] == "impossible"
+    assert json.loads(ran.out)["identity_then"] == identity
+
+    for words, code in ((("verify", "one/9"), 2), (("verify", "nowhere"), 2)):
+        ran = at_home(*words)
+        assert (ran.code, ran.out) == (code, "")
+
+
+def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home: Callable[..., Any]) -> None:
+    assert at_home("probe", "ioi", "--name", "one", *QUICK).code == 0
+    at_home("host", "stop")  # the next worker takes seconds to load torch: time to stop it
+
+    async def stop_two() -> tuple[list[VerifyState], RunVerified | None]:
+        async with await HostClient.connect(find_places()) as client:
+            jobs = [await client.ask(VerifyRun(run="one/1"), VerifyJob) for _ in range(2)]
+            found = []
+            for job in reversed(jobs):
+                await client.ask(CancelVerify(job=job.job), Done)
+                state = VerifyState(news=0, stage=None, done=0, total=0, unit="", report=None, failure=None)
+                async with asyncio.timeout(60):
+                    while state.failure is None and state.report is None:
+                        state = await client.ask(FollowVerify(job=job.job, seen=state.news), VerifyState)
+                found.append(state)
+            detail = (await client.ask(ShowSession(session="one"), Detail)).detail
+            return found, detail.runs[0].verified
+
+    states, verified = asyncio.run(stop_two())
+    assert [state.failure.family for state in states if state.failure is not None] == ["cancelled", "cancelled"]
+    assert verified is None
+    assert at_home("verify", "one/1", "-q").code == 0
+
+
+def report(**more: Any) -> VerifyReport:
+    return VerifyReport(**({"run_id": "r1", "title": "one/1", "verdict": "same", "words": "the same"} | more))
+
+
+def test_the_report_is_one_line_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    checks = (
+        Check(stage="capture", witness="probabilities", compared=20, differing=3, largest=2e-7, where="example 4"),
+        Check(stage="codes", witness="codes", compared=100, differing=0),
+    )
+    found = report(
+        verdict="rounding",
+        words="the same to rounding\x1b[31m",
+        checks=checks,
+        environment=(FieldDifference(field="torch", a="2.12.0", b="2.13.0"),),
+    )
+    print_report(found, Paper(colours="none", width=80))
+    assert capsys.readouterr().out.splitlines() == [
+        "≈ one/1: the same to rounding␛[31m",
+        "  capture   3 of 20 probabilities differ, by at most 2e-07 (first: example 4)",
+        "  codes     the same  (100 compared)",
+        "  torch     2.12.0 then, 2.13.0 now",
+    ]
+    print_report(found, Paper(colours="none", width=80, unicode=False))
+    assert not capsys.readouterr().out.startswith("≈")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "stage", "words"),
+    [
+        ("same", "", "bit for bit"),
+        ("rounding", "train", "to rounding"),
+        ("differs", "codes", "differs (codes)"),
+        ("impossible", "load", "impossible"),
+    ],
+)
+def test_a_verdict_in_few_words(verdict: Any, stage: str, words: str) -> None:
+    assert verified_words(RunVerified(verdict=verdict, words="", stage=stage)) == words
+    assert verified_words(None) == ""
+
+
+def test_nothing_but_weights_and_tokenizer_is_the_identity(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(bundled_folder(), mine)
+    assert model_identity(mine) == model_identity(bundled_folder())
+    (mine / "CARD.md").write_text("other words")
+    (mine / "config.json").touch()
+    assert model_identity(mine) == model_identity(bundled_folder())

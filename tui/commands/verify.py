@@ -1,0 +1,124 @@
+"""`headcode verify`: a run done again from what is stored, and held against what it was."""
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.options import ColourOption, JsonOption
+
+if TYPE_CHECKING:
+    from engine.events import Stage
+    from sessions.client import HostClient
+    from sessions.verify import VerifyReport
+    from sessions.wire import VerifyState
+    from tui.output_progress import Narrator
+
+
+def verify(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id or its beginning, latest.")],
+    as_json: JsonOption = False,
+    color: ColourOption = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
+) -> None:
+    """Do a run again from what is stored and say whether it comes out the same.
+
+    Exit 0: the same, bit for bit or to rounding. Exit 1: it differs, or cannot be done again.
+    """
+    from tui.output import find_paper, print_json
+    from tui.output_progress import make_narrator
+    from tui.output_verify import print_report, report_json
+
+    paper = find_paper(color)
+    with make_narrator(quiet=quiet, color=color) as narrator:
+        report = asyncio.run(_verify(run, narrator))
+    if as_json:
+        print_json(report_json(report))
+    else:
+        print_report(report, paper)
+    if report.verdict not in ("same", "rounding"):
+        raise typer.Exit(1)
+
+
+async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
+    """Raises Refusal, HostError, or Cancelled after Ctrl+C."""
+    from engine.places import find_places
+    from sessions.client import HostClient
+    from sessions.errors import error_from
+    from sessions.wire import FollowVerify, VerifyJob, VerifyRun, VerifyState
+
+    async with await HostClient.connect(find_places()) as client:
+        if client.welcome.notice:
+            narrator.say(f"note: {client.welcome.notice}")
+        job = await client.ask(VerifyRun(run=run), VerifyJob)
+        narrator.say(f"{job.title} once more, nothing of it from the cache")
+        brake = _Brake(client, job.job, narrator)
+        told = _Told(narrator)
+        seen = 0
+        try:
+            while True:
+                state = await client.ask(FollowVerify(job=job.job, seen=seen), VerifyState)
+                seen = state.news
+                told.tell(state)
+                if state.report is not None:
+                    return state.report
+                if state.failure is not None:
+                    raise error_from(state.failure)
+        finally:
+            brake.release()
+
+
+class _Told:
+    """Turns states into the events a narrator knows."""
+
+    def __init__(self, narrator: "Narrator") -> None:
+        self.narrator = narrator
+        self.stage: Stage | None = None
+        self.begun = 0.0
+
+    def tell(self, state: "VerifyState") -> None:
+        from engine.events import StageFinished, StageProgress, StageStarted
+
+        if state.stage != self.stage or state.report is not None:
+            if self.stage is not None:
+                seconds = round(time.monotonic() - self.begun, 2)
+                self.narrator.event(StageFinished(stage=self.stage, seconds=seconds))
+            self.stage, self.begun = None if state.report is not None else state.stage, time.monotonic()
+            if self.stage is not None:
+                self.narrator.event(StageStarted(stage=self.stage, total=state.total, unit=state.unit))
+        if self.stage is not None and state.total:
+            self.narrator.event(StageProgress(stage=self.stage, done=state.done, total=state.total))
+
+
+class _Brake:
+    """Ctrl+C: once stops the job, twice ends its worker, three times leaves at once."""
+
+    def __init__(self, client: "HostClient", job: str, narrator: "Narrator") -> None:
+        self.client, self.job, self.narrator = client, job, narrator
+        self.pressed = 0
+        self.stops: list[asyncio.Future[None]] = []
+        self.loop = asyncio.get_running_loop()
+        self.task = asyncio.current_task()
+        self.loop.add_signal_handler(signal.SIGINT, self._press)
+
+    def release(self) -> None:
+        self.loop.remove_signal_handler(signal.SIGINT)
+
+    def _press(self) -> None:
+        self.pressed += 1
+        if self.pressed > 2 and self.task is not None:
+            self.task.cancel()
+            return
+        self.narrator.say("Stopping; once more ends the worker." if self.pressed == 1 else "Ending the worker.")
+        self.stops.append(asyncio.ensure_future(self._stop(force=self.pressed > 1)))
+
+    async def _stop(self, *, force: bool) -> None:
+        from sessions.errors import HostError, Refusal
+        from sessions.wire import CancelVerify, Done
+
+        try:
+            await self.client.ask(CancelVerify(job=self.job, force=force), Done)
+        except (Refusal, HostError) as error:
+            self.narrator.say(f"  note: {error.message}")  # it may be over meanwhile
