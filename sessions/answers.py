@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from sessions import compare_answers, edit, grading, keep_answers, queries, replay_answers, verifying
+from sessions import bundle_answers, compare_answers, edit, grading, keep_answers, queries, replay_answers, verifying
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.wire import (
@@ -117,6 +117,7 @@ ANSWERS: dict[type, Answer] = {
     **compare_answers.ANSWERS,
     **replay_answers.ANSWERS,
     **verifying.ANSWERS,
+    **bundle_answers.ANSWERS,
 }
-SLOW: frozenset[type] = grading.SLOW | keep_answers.SLOW | verifying.SLOW
+SLOW: frozenset[type] = bundle_answers.SLOW | grading.SLOW | keep_answers.SLOW | verifying.SLOW
 """Requests that are answered beside what is asked after them on the same connection."""

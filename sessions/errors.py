@@ -29,6 +29,12 @@ class BadArray(StoreError):
     """A file of arrays the engine left is not what it said."""
 
 
+class BadBundle(SessionError):
+    """A bundle that cannot be written, or a file that is no bundle, is damaged, or was made to do harm."""
+
+    family = "input"
+
+
 class SettingsError(SessionError):
     """A setting in config.toml that makes no sense."""
 

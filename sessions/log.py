@@ -115,6 +115,8 @@ class SessionImported(Event, tag="session_imported", frozen=True, kw_only=True):
     from_session: str
     headcode: str
     """The version that wrote the bundle."""
+    name: str | None = None
+    """What the session is called here, where its own name was taken or another was asked for."""
 
 
 class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):

@@ -188,7 +188,9 @@ class Projector:
             case CircuitDropped():
                 self._drop(con, "circuit", session_id=session, name=event.name)
             case SessionImported():
-                self._session(con, session, origin=text_of(event))
+                # What somebody sends is there to be seen, whatever they did with it afterwards.
+                name = {} if event.name is None else {"name": event.name}
+                self._session(con, session, origin=text_of(event), trashed_us=None, **name)
         self._touch(con, entry)
 
     def _queued(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunQueued) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,38 @@ class Recorder:
             self.forget()
             last = recorded[-1].entry
             if self.last_seq(last.session_id) < last.seq:
+                raise
+        except BaseException:
+            self.forget()
+            raise
+        return recorded
+
+    def adopt(
+        self,
+        batches: Iterable[Sequence[tuple[LogEntry, bytes]]],
+        codes: Iterable[tuple[str, Iterable[tuple[int, int, list[int]]]]],
+        last: Draft,
+    ) -> list[Recorded]:
+        """A log that was recorded elsewhere, with its numbers and times, and `last` after it; all of it or nothing.
+
+        The entries come with their events as written, the codes as (run, (seed, example, codes)). Returns `last` alone:
+        nobody can have subscribed to the rest. Raises StoreError.
+        """
+        recorded: list[Recorded] = []
+        try:
+            with self.store.transaction() as con:
+                for batch in batches:
+                    append_rows(con, "event", [_log_row(Recorded(*each, line=b"")) for each in batch])
+                    self._projector.apply(con, [entry for entry, _ in batch])
+                    self._last[last.session_id] = batch[-1][0].seq
+                for run_id, rows in codes:
+                    append_rows(con, "code", [(run_id, *row) for row in rows])
+                recorded.append(self._number(last))
+                append_rows(con, "event", [_log_row(each) for each in recorded])
+                self._projector.apply(con, [recorded[0].entry])
+        except StoreUncertain:
+            self.forget()
+            if not recorded or self.last_seq(last.session_id) < recorded[0].entry.seq:
                 raise
         except BaseException:
             self.forget()

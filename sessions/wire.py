@@ -9,6 +9,7 @@ from engine.errors import Failure
 from engine.events import Stage
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
+from sessions.bundle_format import Exported, Imported
 from sessions.compare import Side
 from sessions.log import LogEntry, LookChanged
 from sessions.rows import (
@@ -246,6 +247,28 @@ class WarmUp(Request, tag="warm_up", frozen=True, kw_only=True):
     """Start the worker now, so that torch loads while the person reads."""
 
 
+class ExportSession(Request, tag="export_session", frozen=True, kw_only=True):
+    """Write the session into one file. Answered by BundleExported."""
+
+    session: str
+    path: str
+    """The whole path: the host stands elsewhere."""
+    sae: bool = False
+    """With the SAE weights of its runs, as far as they are there."""
+    force: bool = False
+    """Replace a file that is there."""
+
+
+class ImportBundle(Request, tag="import_bundle", frozen=True, kw_only=True):
+    """Take in a session from such a file. Answered by BundleImported."""
+
+    path: str
+    name: str | None = None
+    """What to call it here; None: its own name, with a number where that is taken."""
+    as_copy: bool = False
+    """Under ids of its own, beside the session it may be here as already."""
+
+
 class StopHost(Request, tag="stop_host", frozen=True, kw_only=True):
     """End the host; runs under way are recorded as interrupted."""
 
@@ -352,6 +375,8 @@ AnyRequest = (
     | FollowVerify
     | CancelVerify
     | WarmUp
+    | ExportSession
+    | ImportBundle
     | StopHost
 )
 
@@ -481,6 +506,14 @@ class Times(Message, tag="times", frozen=True, kw_only=True):
     times: Timeline
 
 
+class BundleExported(Message, tag="bundle_exported", frozen=True, kw_only=True):
+    exported: Exported
+
+
+class BundleImported(Message, tag="bundle_imported", frozen=True, kw_only=True):
+    imported: Imported
+
+
 class Subscribed(Message, tag="subscribed", frozen=True, kw_only=True):
     session_id: str
     last_seq: int
@@ -512,6 +545,8 @@ AnyAnswer = (
     | Times
     | VerifyJob
     | VerifyState
+    | BundleExported
+    | BundleImported
     | Subscribed
     | Refused
 )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.errors import Failure, HeadcodeError
-from tui.commands import (
+from tui.commands import carrying, (
     circuits,
     compare,
     demo,
@@ -56,6 +56,8 @@ app.add_typer(circuits.app, name="circuits")
 app.add_typer(host.app, name="host")
 app.command("sql")(sql.sql)
 app.command("doctor")(doctor.doctor)
+app.command("export")(carrying.export)
+app.command("import")(carrying.import_)
 app.command("keys")(keys.keys)
 app.command("demo", hidden=True)(demo.demo)
 

@@ -1,0 +1,54 @@
+"""What the host answers about bundles. The work is done in threads: the loop goes on answering everyone else."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sessions.wire import BundleExported, BundleImported, ExportSession, ImportBundle
+
+if TYPE_CHECKING:
+    from sessions.host import HeadcodeHost
+
+
+async def export_session(host: "HeadcodeHost", request: ExportSession) -> BundleExported:
+    """Reads the session in batches, each a turn of its own at the store, and writes the file."""
+    from sessions.bundle_export import BATCH, BundleWriter, check_goal, codes_of, head_of, rows_of
+
+    goal = Path(request.path)
+    await asyncio.to_thread(check_goal, goal, force=request.force)
+    head = await host.ledger.read(partial(head_of, reference=request.session))
+    staging = host.places.spool
+    await asyncio.to_thread(partial(staging.mkdir, parents=True, exist_ok=True, mode=0o700))
+    writer = await asyncio.to_thread(BundleWriter, staging, head)
+    try:
+        for after in range(0, head.last_seq, BATCH):
+            rows = await host.ledger.read(
+                partial(rows_of, session_id=head.session_id, after_seq=after, up_to=head.last_seq)
+            )
+            await asyncio.to_thread(writer.add, rows)
+        for run_id in writer.codes_wanted:
+            codes = await host.ledger.read(partial(codes_of, run_id=run_id))
+            await asyncio.to_thread(writer.add_codes, run_id, codes)
+        sae = host.places.data / "sae" if request.sae else None
+        return BundleExported(
+            exported=await asyncio.to_thread(partial(writer.finish, goal, sae=sae, force=request.force))
+        )
+    finally:
+        await asyncio.to_thread(writer.__exit__)
+
+
+async def import_bundle(host: "HeadcodeHost", request: ImportBundle) -> BundleImported:
+    """Reads the file to its end before the store sees anything of it."""
+    from sessions.bundle_import import Bundle, take_in
+
+    bundle = await asyncio.to_thread(Bundle, Path(request.path), host.places.spool)
+    try:
+        work = partial(take_in, bundle=bundle, name=request.name, as_copy=request.as_copy, sae=host.places.data / "sae")
+        return BundleImported(imported=await host.ledger.change(work))
+    finally:
+        await asyncio.to_thread(bundle.close)
+
+
+ANSWERS: dict[type, Any] = {ExportSession: export_session, ImportBundle: import_bundle}
+SLOW: frozenset[type] = frozenset(ANSWERS)
