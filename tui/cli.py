@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from engine.errors import Failure, HeadcodeError
-from tui.commands import carrying, (
+from tui.commands import (
+    carrying,
     circuits,
     compare,
     demo,
