@@ -56,7 +56,7 @@ def read_examples(
     what else is in a batch. Raises ExampleError for a prompt longer than the context, Cancelled within a block.
     """
     encoded = [encode_prompt(model, index, example) for index, example in enumerate(examples)]
-    answers = [_answers(model, example) for example in examples]
+    answers = [answers_of(model, example) for example in examples]
     weights = [position_weights(model, index, ids, own, config.position) for index, (ids, own) in enumerate(encoded)]
     key = _key(model, encoded, answers, config.position)
     stored = cache.load(activations, key) if activations else None
@@ -102,7 +102,7 @@ def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int]
     return ids, own
 
 
-def _answers(model: Model, example: Example) -> Answers:
+def answers_of(model: Model, example: Example) -> Answers:
     not_single: list[str] = []
 
     def ids(texts: tuple[str, ...]) -> tuple[int, ...]:

@@ -2,10 +2,15 @@
 
 import math
 import re
+from typing import Literal, get_args
 
 import msgspec
 
 from engine.errors import ConfigError
+
+CauseMethod = Literal["none", "attribution", "exact", "circuit", "combined"]
+CauseMetric = Literal["auto", "logit_difference", "log_probability", "probability_mass", "kl"]
+Replacement = Literal["auto", "pair", "mean", "resample", "zero"]
 
 MAX_SEEDS = 64
 MAX_CODES = 65_536
@@ -48,6 +53,39 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             )
 
 
+class CauseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether and how the heads' effect on the model's answer is measured (METHOD 6)."""
+
+    method: CauseMethod = "none"
+    """attribution: every head from one gradient. exact: every head replaced, one at a time. combined: attribution and
+    codes propose, exact patching decides within the budget. circuit: combined, then the circuit is checked whole."""
+    metric: CauseMetric = "auto"
+    """auto: what the task is measured by, else the best the examples allow (engine.cause.metrics)."""
+    replacement: Replacement = "auto"
+    """What a head's output is replaced by: its value on the paired negative, its mean over the negatives, its value on
+    a negative drawn at random, or zero. auto: pair where there are pairs, else mean."""
+    budget: float = 30.0
+    """For combined: what exact patching may cost, in forward passes of the examples it runs on."""
+    gradient_steps: int = 0
+    """Attribution by integrated gradients: at how many points between both sides; 0: one gradient at the positives."""
+    examples: int = 64
+    """Positives the effects are measured on, at most; of more, this many are drawn."""
+
+    def __post_init__(self) -> None:
+        for name, kind in (("method", CauseMethod), ("metric", CauseMetric), ("replacement", Replacement)):
+            value = getattr(self, name)
+            if value not in get_args(kind):
+                raise ConfigError(
+                    f"cause {name}={value!r} does not exist.", hint=f"One of {', '.join(get_args(kind))}."
+                )
+        if not (math.isfinite(self.budget) and self.budget > 0):
+            raise ConfigError(f"budget={self.budget}: forward passes are counted above 0.", hint="30 is the default.")
+        if not 0 <= self.gradient_steps <= 1000:
+            raise ConfigError(f"gradient_steps={self.gradient_steps}: 0 to 1000.", hint="5 is usual; 0 takes one.")
+        if not 1 <= self.examples <= 100_000:
+            raise ConfigError(f"examples={self.examples}: effects need at least one example.", hint="Try 10 to 100.")
+
+
 class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides what a run computes, the model and the examples aside."""
 
@@ -64,6 +102,8 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Softmax threshold of the second circuit; None: twice the uniform share, 2 / heads."""
     grade: bool = True
     """Grade the examples before the run."""
+    cause: CauseConfig = CauseConfig()
+    """Measured after the scores; the codes do not depend on it."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.seeds) <= MAX_SEEDS or len(set(self.seeds)) != len(self.seeds):

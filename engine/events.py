@@ -4,11 +4,14 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from engine.config import CauseMetric, Replacement
 from engine.examples import Example
 from engine.results import (
+    CurvePoint,
     EdgeScore,
     ExampleCount,
     Grade,
+    HeadEffect,
     HeadScores,
     ModelInfo,
     Reference,
@@ -16,8 +19,8 @@ from engine.results import (
     Versions,
 )
 
-Stage = Literal["load", "grade", "capture", "train", "codes", "scores"]
-STAGES: tuple[Stage, ...] = ("load", "grade", "capture", "train", "codes", "scores")
+Stage = Literal["load", "grade", "capture", "train", "codes", "scores", "cause"]
+STAGES: tuple[Stage, ...] = ("load", "grade", "capture", "train", "codes", "scores", "cause")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -103,6 +106,56 @@ class ArrayReady(Event, tag="array_ready", frozen=True, kw_only=True):
     """codes: [seed, example, layer * head], int32."""
 
 
+class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True):
+    """What heads do to the model's answer, by one method. A later one of the same method replaces it."""
+
+    method: Literal["attribution", "exact", "combined"]
+    metric: CauseMetric
+    replacement: Replacement
+    """What the heads were replaced by."""
+    base: float
+    """The metric's mean over the undisturbed positives."""
+    n_examples: int
+    """Positives it was measured on; with replacement by pair, as many pairs."""
+    position: str
+    """The position policy: where in the prompt heads were replaced. mean: everywhere."""
+    effects: tuple[HeadEffect, ...]
+    """Layer by layer; for exact, only the heads that were patched."""
+    passes: float
+    """What it cost, in forward passes of those positives."""
+    final: bool
+    """False: more heads are to come."""
+
+
+class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
+    """A circuit held against the whole model: what it does alone, what is lost without it (METHOD 6)."""
+
+    name: str
+    """codes: the circuit by the run's cut; combined: as many heads by effect."""
+    heads: tuple[tuple[int, int], ...]
+    metric: CauseMetric
+    replacement: Replacement
+    base: float
+    """With all heads: faithfulness 1."""
+    empty: float
+    """With every head replaced: faithfulness 0."""
+    n_examples: int
+    faithfulness: float
+    """Of the circuit with every other head replaced."""
+    completeness: float
+    """1 less what is left when the circuit's heads are replaced."""
+    minimality: tuple[HeadEffect, ...]
+    """What taking each head out of the circuit does to the circuit's answer, in the metric's unit."""
+    random_faithfulness: tuple[float, ...]
+    """Of random circuits with as many heads in each layer, ascending."""
+    random_completeness: tuple[float, ...]
+    curve: tuple[CurvePoint, ...]
+    """Along the ranking the circuit was cut from."""
+    area: float
+    """Under the faithfulness curve, faithfulness held between 0 and 1, sizes as shares of all heads."""
+    passes: float
+
+
 class Notice(Event, tag="notice", frozen=True, kw_only=True):
     """Something the person should know that stops nothing."""
 
@@ -135,6 +188,8 @@ EngineEvent = (
     | Scored
     | EdgesScored
     | ArrayReady
+    | CauseScored
+    | CircuitChecked
     | Notice
     | ProbeFinished
 )

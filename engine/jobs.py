@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.config import ProbeConfig
+from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
@@ -40,6 +40,31 @@ class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
+class RunCause(Order, tag="cause", frozen=True, kw_only=True):
+    """Measure what the heads of a run that is over do to the model's answer. Answered by JobEvents and one JobDone or
+    JobFailed."""
+
+    job: str
+    """The run's id."""
+    model: str
+    identity: str
+    """Of the model the run used: effects in other weights would be another run's."""
+    config: CauseConfig
+    examples: tuple[Example, ...]
+    """The run's, in its order."""
+    position: str
+    task: str | None = None
+    seed: int = 0
+    ranking: tuple[tuple[int, int], ...] = ()
+    """All heads by the run's codes, best first."""
+    circuit: tuple[tuple[int, int], ...] = ()
+    heads: tuple[tuple[int, int], ...] = ()
+    """For exact patching: only these; all where there are none."""
+    models: str
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
 class GradePrompts(Order, tag="grade", frozen=True, kw_only=True):
     """Grade examples as they are written. Answered by one GradesMade or JobFailed, between the reports of a run where
     that uses the same model, else when it is over."""
@@ -62,7 +87,7 @@ class Quit(Order, tag="quit", frozen=True, kw_only=True):
     """End when the present job is over; end of input means the same, at once."""
 
 
-AnyOrder = RunProbe | GradePrompts | CancelJob | Quit
+AnyOrder = RunProbe | RunCause | GradePrompts | CancelJob | Quit
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):

@@ -20,6 +20,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """The largest possible value; None: the largest seen."""
     baseline: bool = False
     """Needs no SAE: what the codes have to beat."""
+    cause: bool = False
+    """Comes from changing the model, not from codes: only there where it was asked for."""
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -98,6 +100,24 @@ MEASURES: tuple[Measure, ...] = (
         floor=0.5,
         ceiling=1.0,
         baseline=True,
+    ),
+    Measure(
+        id="attribution",
+        title="attribution",
+        meaning="share of the answer one gradient says the head moves",
+        cause=True,
+    ),
+    Measure(
+        id="exact_effect",
+        title="exact effect",
+        meaning="share of the answer that goes or comes when the head alone is replaced",
+        cause=True,
+    ),
+    Measure(
+        id="combined",
+        title="combined effect",
+        meaning="the exact effect where it was measured, else what attribution promises",
+        cause=True,
     ),
     Measure(id="baseline_random", title="random", meaning="drawn at random", ceiling=1.0, baseline=True),
 )

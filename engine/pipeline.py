@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.capture import Reading, head_outputs, read_examples
+from engine.cause.find import Cause
 from engine.errors import Cancelled, EngineError, OutOfMemory
 from engine.events import (
     ArrayReady,
@@ -32,10 +33,10 @@ from engine.examples import Example, check_set, content_hash
 from engine.grade import grade_examples
 from engine.jobs import RunProbe
 from engine.model import Model, is_out_of_memory, load_model, pick_device
-from engine.ranking import circuit_by_rank, circuit_by_softmax
+from engine.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.recommended import settle
 from engine.reference import known_circuit
-from engine.results import ExampleCount, Grade, Timings, Versions
+from engine.results import ExampleCount, Grade, HeadId, Timings, Versions
 from engine.sae import SAEs
 from engine.shelf import Shelf
 from engine.tally import Tally
@@ -92,6 +93,10 @@ class Probe:
             nodes, edges = tally.final(codes, self.monitor)
             self.monitor.report(Scored(nodes=nodes, final=True))
             self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
+        circuit = circuit_by_rank(nodes, tally.circuit_size)
+        if self.config.cause.method != "none":
+            with self._stage("cause", 0, "measurements"):
+                self._cause(model, examples, [node.id for node in ranked(nodes)], circuit)
         self.monitor.report(
             ProbeFinished(
                 examples=ExampleCount(
@@ -99,7 +104,7 @@ class Probe:
                     negative=int((~tally.positive).sum()),
                     broken=sum(grade.verdict == "broken" for grade in grades),
                 ),
-                circuit=tuple((layer, head) for layer, head in circuit_by_rank(nodes, tally.circuit_size)),
+                circuit=tuple((layer, head) for layer, head in circuit),
                 circuit_softmax=tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
                 timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
                 cached=reading.cached,
@@ -144,6 +149,21 @@ class Probe:
                 )
             )
         return grades
+
+    def _cause(
+        self, model: Model, examples: Sequence[Example], ranking: Sequence[HeadId], circuit: Sequence[HeadId]
+    ) -> None:
+        metric = None if self.order.task is None else find_task(self.order.task).metric
+        found = Cause(
+            model,
+            examples,
+            self.config.cause,
+            self.monitor,
+            position=self.config.position,
+            task=metric,
+            seed=self.config.seeds[0],
+        )
+        found.find(ranking=ranking, circuit=circuit)
 
     def _keep(self, codes: Tensor, saes: SAEs) -> None:
         spool = Path(self.order.spool)

@@ -101,6 +101,12 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     """Leave-one-out AUC of a ridge classifier on the head's output; no SAE."""
     baseline_random: float
     """A number drawn at random: what no information looks like."""
+    attribution: float | None = None
+    """Size of the effect one gradient promises, as a share of the metric's base (KL: in nats); None: not asked for."""
+    exact_effect: float | None = None
+    """Size of the effect the head's replacement had, in the same unit; None: not asked for, or not this head."""
+    combined: float | None = None
+    """The exact effect where it was measured, else what attribution promises."""
 
     @property
     def id(self) -> HeadId:
@@ -113,6 +119,31 @@ class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
     source: tuple[int, int]
     target: tuple[int, int]
     score: float
+
+
+CAUSE_FIELDS = ("attribution", "exact_effect", "combined")
+"""Fields of HeadScores that come from a model's answers, not from codes: filled in when a cause is known."""
+
+
+class HeadEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What replacing one head does to the model's answer, in the metric's own unit."""
+
+    layer: int
+    head: int
+    effect: float
+    """Replaced minus clean, mean over examples. Below 0: the head helps (KL is never below 0)."""
+    error: float | None = None
+    """Standard error of that mean; None for one example."""
+
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first `size` heads of a ranking are worth. 1: as much as all heads; 0: as little as none."""
+
+    size: int
+    faithfulness: float
+    """With every other head replaced."""
+    completeness: float
+    """1 less what is left with these heads replaced: how much of the answer goes with them."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +181,8 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     codes: float = 0.0
     scores: float = 0.0
     total: float = 0.0
+    cause: float = 0.0
+    """0 where none was asked for."""
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,10 @@
 
 import msgspec
 
+from engine.cause_fold import with_causes
 from engine.events import (
+    CauseScored,
+    CircuitChecked,
     EdgesScored,
     EngineEvent,
     ExamplesMade,
@@ -44,6 +47,10 @@ class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
     nodes_final: bool = False
     edges: tuple[EdgeScore, ...] = ()
     notices: tuple[Notice, ...] = ()
+    causes: tuple[CauseScored, ...] = ()
+    """The newest of each method."""
+    checks: tuple[CircuitChecked, ...] = ()
+    """The newest of each circuit."""
     finished: ProbeFinished | None = None
 
 
@@ -67,9 +74,16 @@ def apply(picture: RunPicture, event: EngineEvent) -> RunPicture:
         case TrainStep():
             return _with(picture, steps=(*picture.steps, event), stage_done=event.step, stage_total=event.total)
         case Scored():
-            return _with(picture, nodes=event.nodes, nodes_final=event.final)
+            nodes = with_causes(event.nodes, picture.causes)
+            return _with(picture, nodes=nodes, nodes_final=event.final)
         case EdgesScored():
             return _with(picture, edges=event.edges)
+        case CauseScored():
+            causes = (*(cause for cause in picture.causes if cause.method != event.method), event)
+            return _with(picture, causes=causes, nodes=with_causes(picture.nodes, causes))
+        case CircuitChecked():
+            others = tuple(check for check in picture.checks if check.name != event.name)
+            return _with(picture, checks=(*others, event))
         case Notice():
             return _with(picture, notices=(*picture.notices, event))
         case ProbeFinished():

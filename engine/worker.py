@@ -26,6 +26,7 @@ from engine.jobs import (
     JobEvent,
     JobFailed,
     Quit,
+    RunCause,
     RunProbe,
     Word,
     WorkerReady,
@@ -103,7 +104,7 @@ class Orders:
         self._source = source
         self._mouth = mouth
         self._news = threading.Condition()
-        self._runs: deque[tuple[RunProbe, JobMonitor]] = deque()
+        self._runs: deque[tuple[RunProbe | RunCause, JobMonitor]] = deque()
         self._gradings: deque[tuple[GradePrompts, Quiet]] = deque()
         self._monitors: dict[str, JobMonitor | Quiet] = {}
         self._over = False
@@ -111,7 +112,7 @@ class Orders:
         """Called at every report of a run."""
         threading.Thread(target=self._listen, daemon=True, name="orders").start()
 
-    def next(self) -> tuple[RunProbe, JobMonitor] | tuple[GradePrompts, Quiet] | None:
+    def next(self) -> tuple[RunProbe | RunCause, JobMonitor] | tuple[GradePrompts, Quiet] | None:
         """The next job and its monitor, gradings first; None when it is time to go."""
         with self._news:
             self._news.wait_for(lambda: self._gradings or self._runs or self._over)
@@ -140,7 +141,7 @@ class Orders:
                 sys.stderr.write(f"An order could not be read: {error}\n")
                 continue
             with self._news:
-                if isinstance(order, RunProbe):
+                if isinstance(order, RunProbe | RunCause):
                     monitor = JobMonitor(order.job, self._mouth, lambda: self.between())
                     self._monitors[order.job] = monitor
                     self._runs.append((order, monitor))
@@ -166,6 +167,7 @@ def main() -> None:
 
     import torch
 
+    from engine.cause.job import CauseJob
     from engine.grading import Grader
     from engine.pipeline import Probe
     from engine.shelf import Shelf
@@ -181,7 +183,8 @@ def main() -> None:
             continue
         order, monitor = job
         try:
-            Probe(order, shelf, monitor).run()
+            job_of = Probe(order, shelf, monitor) if isinstance(order, RunProbe) else CauseJob(order, shelf, monitor)
+            job_of.run()
         except HeadcodeError as error:
             mouth.say(JobFailed(job=order.job, failure=error.as_failure()))
         except Exception as error:  # noqa: BLE001  # the worker's boundary: told to the person, trace to the log

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 import duckdb
 import msgspec
 
+from engine.config import ProbeConfig
 from engine.events import (
+    CauseScored,
+    CircuitChecked,
     EdgesScored,
     ExamplesMade,
     Graded,
@@ -16,7 +19,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.results import EdgeScore, Grade, HeadScores
+from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, Timings
 from sessions.log import (
     AnyEvent,
     ArrayKept,
@@ -42,7 +45,7 @@ from sessions.log import (
 from sessions.schema import PROJECTIONS
 from sessions.store import append_rows
 
-MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
+MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *CAUSE_FIELDS))
 _GRADE = Grade.__struct_fields__[1:]
 _INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _VERSIONS = ("headcode", "python", "torch", "transformer_lens", "device")
@@ -52,6 +55,14 @@ event_decoder = msgspec.json.Decoder(AnyEvent)
 
 def text_of(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def settled_text(value: ProbeConfig | Timings) -> str:
+    """As text_of, without the cause where none was asked for: rows of stores that knew of none stay as they are."""
+    told = msgspec.to_builtins(value)
+    if value.cause == type(value)().cause:
+        del told["cause"]
+    return text_of(told)
 
 
 class Projector:
@@ -131,6 +142,15 @@ class Projector:
                 self._replace(con, "edge_score", run)
                 for place, edge in enumerate(event.edges):
                     self._add("edge_score", _edge(run, place, edge))
+            case CauseScored():
+                self._cause(con, run, event)
+            case CircuitChecked():
+                self._flush(con)
+                con.execute(
+                    "DELETE FROM circuit_check WHERE run_id = $run AND name = $name", {"run": run, "name": event.name}
+                )
+                values = (event.faithfulness, event.completeness, event.area, text_of(event))
+                self._add("circuit_check", (run, event.name, *values))
             case ProbeFinished():
                 self._finished(con, run, event)
             case _:
@@ -207,7 +227,7 @@ class Projector:
                 "number": before + 1,
                 "model": event.model,
                 "task": event.task,
-                "config": text_of(event.config),
+                "config": settled_text(event.config),
                 "device": event.device,
                 "at": entry.at_us,
                 "again": event.again,
@@ -243,7 +263,7 @@ class Projector:
             n_broken=event.examples.broken,
             circuit=text_of(event.circuit),
             circuit_softmax=text_of(event.circuit_softmax),
-            timings=text_of(event.timings),
+            timings=settled_text(event.timings),
             cached=event.cached,
         )
 
@@ -258,6 +278,13 @@ class Projector:
         for node in event.nodes:
             values = (getattr(node, name) for name in MEASURES)
             self._add("node_score", (run, event.final, node.layer, node.head, *values))
+
+    def _cause(self, con: duckdb.DuckDBPyConnection, run: str, event: CauseScored) -> None:
+        self._flush(con)
+        con.execute("DELETE FROM cause WHERE run_id = $run AND method = $method", {"run": run, "method": event.method})
+        for one in event.effects:
+            how = (event.method, event.metric, event.replacement, event.position, event.base, event.n_examples)
+            self._add("cause", (run, *how, event.final, one.layer, one.head, one.effect, one.error))
 
     def _seeds_of(self, con: duckdb.DuckDBPyConnection, run: str) -> tuple[int, ...]:
         if run not in self._seeds:

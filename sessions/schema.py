@@ -175,6 +175,26 @@ MIGRATIONS: tuple[Migration, ...] = (
                 heads JSON NOT NULL,
                 source VARCHAR NOT NULL,
                 kept_us BIGINT NOT NULL)""",
+            """CREATE TABLE cause (
+                run_id VARCHAR NOT NULL,
+                method VARCHAR NOT NULL,
+                metric VARCHAR NOT NULL,
+                replacement VARCHAR NOT NULL,
+                position VARCHAR NOT NULL,
+                base DOUBLE NOT NULL,
+                n_examples INTEGER NOT NULL,
+                final BOOLEAN NOT NULL,
+                layer INTEGER NOT NULL,
+                head INTEGER NOT NULL,
+                effect DOUBLE NOT NULL,
+                error DOUBLE)""",
+            """CREATE TABLE circuit_check (
+                run_id VARCHAR NOT NULL,
+                name VARCHAR NOT NULL,
+                faithfulness DOUBLE,
+                completeness DOUBLE,
+                area DOUBLE,
+                found JSON NOT NULL)""",
         ),
     ),
 )
@@ -193,6 +213,8 @@ PROJECTIONS = (
     "tag",
     "note",
     "circuit",
+    "cause",
+    "circuit_check",
 )
 """Tables that are only a reading of the event log. `code` is not: its arrays came as files, not as events."""
 

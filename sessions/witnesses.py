@@ -6,14 +6,16 @@ from typing import Literal
 import msgspec
 
 from engine.events import TrainStep
-from engine.results import EdgeScore, Grade, HeadScores, ModelInfo, Versions
+from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
 
 CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores"]
 STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores")
 
 _BASELINES = tuple(name for name in HeadScores.__struct_fields__ if name.startswith("baseline"))
 _MEASURES = tuple(
-    name for name in HeadScores.__struct_fields__ if name not in ("layer", "head") and name not in _BASELINES
+    name
+    for name in HeadScores.__struct_fields__
+    if name not in ("layer", "head", *CAUSE_FIELDS) and name not in _BASELINES
 )
 _SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _GRADE_NUMBERS = ("probability", "says_probability")

@@ -20,7 +20,7 @@ from engine.events import (
     Scored,
 )
 from engine.examples import Example
-from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure
+from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.ranking import best_head
 from engine.results import Grade, HeadId, ModelInfo
 from engine.state import RunPicture, apply
@@ -416,8 +416,17 @@ class Bench:
         rank = view.rank.get(self.cursor, 0)
         return self.put_cursor(*view.order[min(max(rank - 1 + by, 0), len(view.order) - 1)])
 
+    def measures(self) -> tuple[Measure, ...]:
+        """Those the shown run can have: a cause only where one was asked for."""
+        nodes = self.shown.picture.nodes if self.shown is not None else ()
+        return tuple(
+            each for each in MEASURES if not each.cause or any(value_of(node, each) is not None for node in nodes)
+        )
+
     def cycle_measure(self, by: int) -> None:
-        self.pick_measure(MEASURES[(MEASURES.index(self.measure) + by) % len(MEASURES)])
+        offered = self.measures()
+        place = offered.index(self.measure) if self.measure in offered else 0
+        self.pick_measure(offered[(place + by) % len(offered)])
 
     def pick_measure(self, measure: Measure) -> None:
         self.measure = measure

@@ -11,6 +11,7 @@ from engine.results import HeadScores, Reference
 from engine.state import RunPicture
 from sessions.rows import RunRow, SessionRow
 from tui.output import Paper, make_console
+from tui.output_cause import cause_lines
 from tui.output_grid import grid_lines, short
 from tui.text import clean
 
@@ -61,6 +62,11 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
         line()
         line("best heads ([ ] in the circuit; right of the bar: baselines without an SAE)", strong)
         console.print(_head_table(picture), soft_wrap=True)
+        if picture.causes:
+            line()
+            line("what heads do to the answer (below 0: the head helps)", strong)
+            for text in cause_lines(picture):
+                line("  " + text)
         if picture.reference is not None:
             line()
             _print_agreement(picture, picture.reference, line, strong)
@@ -118,7 +124,7 @@ def footer_lines(picture: RunPicture, labels: Labels | None) -> list[str]:
     lines: list[str] = []
     if picture.finished is not None:
         timings = msgspec.structs.asdict(picture.finished.timings)
-        parts = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in timings.items())
+        parts = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in timings.items() if seconds or stage != "cause")
         cached = "  (activations from the cache)" if picture.finished.cached else ""
         lines.append(f"seconds   {parts}{cached}")
     if labels is not None:

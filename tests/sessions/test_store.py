@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.results import HeadScores
+from engine.results import CAUSE_FIELDS, HeadScores
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew
 from sessions.project import MEASURES
 from sessions.schema import PROJECTIONS, SCHEMA_VERSION
@@ -300,7 +300,8 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     store = Store.open(path)
     columns = [row[0] for row in store.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'node_score'")]
     assert tuple(columns) == ("run_id", "final", "layer", "head", *MEASURES)
-    assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head"}
+    # Effects are not scores: they come by methods of their own, into `cause`.
+    assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", *CAUSE_FIELDS}
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     assert tables == {*PROJECTIONS, "event", "code", "meta"}
     store.close()

@@ -9,7 +9,7 @@ from tui.options import ColourOption, JsonOption, read_seeds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.config import ProbeConfig
+    from engine.config import CauseConfig, ProbeConfig
     from tui.commands.running import Outcome, ProbeOrder
 
 
@@ -42,6 +42,22 @@ def probe(
     circuit_size: Annotated[int | None, typer.Option(help="Heads in the circuit by rank.")] = None,
     theta: Annotated[float | None, typer.Option(help="Softmax share that makes a circuit.")] = None,
     measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "unique_positive",
+    cause: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Also change the model: attribution (one gradient), exact (every head replaced), "
+            "combined (both, within --budget) or circuit (combined, then the circuit is checked whole).",
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="What effects are measured in: logit_difference, log_probability, probability_mass, kl."),
+    ] = None,
+    replace: Annotated[
+        str | None, typer.Option(help="What heads are replaced by: pair, mean, resample, zero. [default: pair]")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Forward passes that combined may cost. [default: 30]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new session.")] = None,
     session: Annotated[str | None, typer.Option(help="Add the run to this session: its name or id.")] = None,
     again: Annotated[
@@ -82,6 +98,7 @@ def probe(
         shuffles=shuffles,
         circuit_size=circuit_size,
         theta=theta,
+        cause=make_cause(cause, metric=metric, replacement=replace, budget=budget),
     )
     if again is not None:
         given = {
@@ -137,6 +154,7 @@ def make_config(
     shuffles: int | None = None,
     circuit_size: int | None = None,
     theta: float | None = None,
+    cause: "CauseConfig | None" = None,
     **sae: float | None,
 ) -> "ProbeConfig":
     """The config with the engine's own defaults wherever nothing was given. Raises ConfigError."""
@@ -148,9 +166,28 @@ def make_config(
     given["sae"] = msgspec.structs.replace(
         SAEConfig(), **{key: value for key, value in sae.items() if value is not None}
     )
-    options = {"position": position, "shuffles": shuffles, "circuit_size": circuit_size, "theta": theta}
+    options = {"position": position, "shuffles": shuffles, "circuit_size": circuit_size, "theta": theta, "cause": cause}
     given.update({key: value for key, value in options.items() if value is not None})
     return msgspec.structs.replace(ProbeConfig(), **given)
+
+
+def make_cause(method: str | None, **how: object) -> "CauseConfig | None":
+    """What was asked of the heads' effects; None: nothing. Raises ConfigError."""
+    import msgspec
+
+    from engine.config import CauseConfig
+    from engine.errors import ConfigError
+
+    given = {name: value for name, value in how.items() if value is not None}
+    if method is None or method == "none":
+        if given:
+            options = {"metric": "--metric", "replacement": "--replace", "budget": "--budget"}
+            raise ConfigError(
+                f"{options[next(iter(given))]} says how a cause is measured, and none is asked for.",
+                hint="Add --cause attribution, exact, combined or circuit.",
+            )
+        return None
+    return msgspec.structs.replace(CauseConfig(), method=method, **given)
 
 
 def make_order(

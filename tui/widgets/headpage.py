@@ -5,6 +5,7 @@ from itertools import zip_longest
 from textual.geometry import Size
 from textual.strip import Strip
 
+from engine.cause_fold import FIELD
 from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, loudness, value_of
@@ -12,6 +13,7 @@ from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
 from tui.headfacts import Past, edges_of, leave_one_out, past_of
 from tui.model import Run
+from tui.output_cause import base_words, effect_words
 from tui.view import GridView, loudest, places_of
 from tui.widgets.examples import answer_words
 from tui.widgets.heat import KNOWN
@@ -64,12 +66,32 @@ class HeadPage(PaintedScroll):
 
     def _measures(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
         lines = [self._standing(view, node)]
-        lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if not measure.baseline)
+        lines.extend(
+            self._measure(view, node, measure, run, width)
+            for measure in MEASURES
+            if not (measure.baseline or measure.cause)
+        )
         lines.append(
             self.line().add("   silent on ", "dim").add(f"{node.silent:.0%}", "text").add(" of examples", "dim")
         )
         lines.append(self.line().add(" without an SAE ", "faint").to(width - 1, "┄", "groove"))
         lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
+        return lines + self._cause(view, node, run, width)
+
+    def _cause(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+        """What replacing the head does to the answer, by each method, and what it was measured on."""
+        lines: list[Line] = []
+        for cause in run.picture.causes:
+            effect = next((one for one in cause.effects if (one.layer, one.head) == node.id), None)
+            measure = next(each for each in MEASURES if each.id == FIELD[cause.method])
+            if not lines:
+                lines.append(self.line().add(" cause ", "faint").to(width - 1, "┄", "groove"))
+                lines.append(self.line().add(f"   {fit(base_words(cause), width - 4)}", "dim"))
+            on = measure is view.measure
+            line = self.line().add(" ▸ " if on else "   ", "accent").add(measure.title, "strong" if on else "dim")
+            line.to(min(_NAME_WIDTH, width - 16))
+            words = "not measured" if effect is None else effect_words(effect, cause)
+            lines.append(line.add(fit(words, width - line.width - 1), "text" if effect is not None else "faint"))
         return lines
 
     def _standing(self, view: GridView, node: HeadScores) -> Line:

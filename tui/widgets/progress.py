@@ -79,7 +79,11 @@ class Progress(Painted):
         line.to(width - len(right) - 1).add(right, "dim")
 
     def _stages_of(self, run: Run) -> Sequence[Stage]:
-        return [stage for stage in STAGES if stage != "grade" or run.config.grade]
+        wanted = {
+            "grade": run.config.grade,
+            "cause": run.config.cause.method != "none" or run.picture.stage == "cause" or bool(run.picture.causes),
+        }
+        return [stage for stage in STAGES if wanted.get(stage, True)]
 
     def _under_way(self, line: Line, run: Run, stage: Stage, room: int) -> None:
         picture = run.picture

@@ -1,0 +1,1 @@
+"""What the heads do to the model's answer: attribution, exact patching, circuit checks (METHOD 6)."""

@@ -1,0 +1,188 @@
+"""The cause of one run: which method was asked for, in what order its parts come, and what is told of them."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.cause.attribution import attribute
+from engine.cause.checks import check_circuit, n_measurements
+from engine.cause.combined import affordable, proposals
+from engine.cause.forward import Passes
+from engine.cause.material import Material, prepare
+from engine.cause.patching import measure_replaced, one_head_each
+from engine.config import CauseConfig
+from engine.errors import Cancelled, NoSuchHead
+from engine.events import CauseScored, Monitor, StageProgress
+from engine.examples import Example
+from engine.model import Model
+from engine.results import HeadEffect, HeadId
+from engine.tasks.base import Metric
+
+_PARTIAL_EVERY_S = 1.0
+"""How often heads that are done are told while others are still measured."""
+
+
+class Cause:
+    """Measures effects and reports them. Whatever was reported stays when it is stopped."""
+
+    def __init__(
+        self,
+        model: Model,
+        examples: Sequence[Example],
+        config: CauseConfig,
+        monitor: Monitor,
+        *,
+        position: str,
+        task: Metric | None,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.monitor = monitor
+        self.position = position
+        self.seed = seed
+        self.passes = Passes(model, monitor)
+        self.material: Material = prepare(
+            model, self.passes, examples, config, position=position, task=task, monitor=monitor
+        )
+        info = model.info
+        self.heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
+        self._done = self._total = 0
+
+    def find(self, *, ranking: Sequence[HeadId], circuit: Sequence[HeadId], only: Sequence[HeadId] = ()) -> None:
+        """Reports what was asked for. `ranking`: all heads by the run's codes, best first; `circuit`: its cut;
+        `only`: the heads to patch exactly, all where that is empty.
+
+        Raises NoSuchHead, Cancelled within a block.
+        """
+        for head in (*ranking, *circuit, *only):
+            if not (0 <= head.layer < self.model.info.n_layers and 0 <= head.head < self.model.info.n_heads):
+                raise NoSuchHead(str(head), self.model.info.n_layers, self.model.info.n_heads)
+        match self.config.method:
+            case "attribution":
+                self._attribution()
+            case "exact":
+                self._plan(len(only or self.heads))
+                self._exact(only or self.heads)
+            case "combined":
+                self._combined(ranking)
+            case "circuit":
+                self._circuit(ranking, circuit)
+            case "none":
+                pass
+
+    def _attribution(self) -> Float[Tensor, "row head"]:
+        effects = attribute(self.passes, self.material, steps=self.config.gradient_steps).flatten(1).cpu()
+        # What made the material counts too: the passes over the replacements and over the positives.
+        self._tell("attribution", self.heads, effects, passes=self._cost(0))
+        return effects
+
+    def _exact(self, heads: Sequence[HeadId]) -> Float[Tensor, "row head"]:
+        """Patches these heads one at a time, telling those that are done now and then."""
+        begun, last = self.passes.work, time.monotonic()
+        info = self.model.info
+        known: dict[int, Tensor] = {}
+
+        def tell(*, final: bool) -> None:
+            places = sorted(known, key=lambda place: heads[place])
+            if places:
+                effects = torch.stack([known[place] for place in places], dim=1)
+                self._tell("exact", [heads[place] for place in places], effects, passes=self._cost(begun), final=final)
+
+        def found(which: int, metric: Tensor) -> None:
+            nonlocal last
+            known[which] = (metric - self.material.base_by_row).cpu()
+            self._step()
+            if time.monotonic() - last > _PARTIAL_EVERY_S:
+                tell(final=False)
+                last = time.monotonic()
+
+        try:
+            measure_replaced(self.passes, self.material, one_head_each(heads, info.n_layers, info.n_heads), found)
+        except Cancelled:
+            tell(final=False)
+            raise
+        tell(final=True)
+        return torch.stack([known[place] for place in range(len(heads))], dim=1)
+
+    def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
+        """Reports attribution, exact effects within the budget, and both together; returns the heads by effect."""
+        promised = self._attribution()
+        sizes = promised.mean(dim=0).abs().tolist()
+        by_attribution = sorted(self.heads, key=lambda head: (-sizes[self._place(head)], head))
+        order = proposals(by_attribution, ranking)
+        prefix = self.material.prefix(self.passes)
+        share = 1 - (prefix.length if prefix else 0) / self.material.tokens.shape[1]
+        left = self.config.budget - self._cost(0)
+        chosen = affordable(order, self.model.info.n_layers, share, max(left, 0.0))
+        self._plan(len(chosen) + more)
+        together = promised.clone()
+        if chosen:
+            exact = self._exact(chosen)
+            for column, head in enumerate(chosen):
+                together[:, self._place(head)] = exact[:, column]
+        self._tell("combined", self.heads, together, passes=self._cost(0))
+        sizes = together.mean(dim=0).abs().tolist()
+        return sorted(self.heads, key=lambda head: (-sizes[self._place(head)], head))
+
+    def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
+        measurements = n_measurements(len(self.heads), len(circuit))
+        by_effect = self._combined(ranking, more=2 * measurements)
+        circuits = (("codes", circuit, ranking), ("combined", by_effect[: len(circuit)], by_effect))
+        for name, heads, order in circuits:
+            check = check_circuit(
+                self.passes, self.material, name, heads, order, lambda _done: self._step(), seed=self.seed
+            )
+            self.monitor.report(check)
+
+    def _place(self, head: HeadId) -> int:
+        return head.layer * self.model.info.n_heads + head.head
+
+    def _cost(self, begun: int) -> float:
+        """In forward passes of the material since `begun`."""
+        return (self.passes.work - begun) / (self.material.tokens.numel() * self.passes.n_layers)
+
+    def _plan(self, total: int) -> None:
+        self._done, self._total = 0, total
+
+    def _step(self) -> None:
+        self._done += 1
+        self.monitor.report(StageProgress(stage="cause", done=min(self._done, self._total), total=self._total))
+
+    def _tell(
+        self,
+        method: str,
+        heads: Sequence[HeadId],
+        effects: Float[Tensor, "row head"],
+        *,
+        passes: float,
+        final: bool = True,
+    ) -> None:
+        material = self.material
+        n = len(effects)
+        means = effects.mean(dim=0).tolist()
+        errors = (effects.std(dim=0) / n**0.5).tolist() if n > 1 else [None] * len(heads)
+        self.monitor.report(
+            CauseScored(
+                method=method,  # type: ignore[arg-type]  # one of ours
+                metric=material.yardstick.metric,
+                replacement=material.replacement,
+                base=round(material.base, 6),
+                n_examples=n,
+                position=self.position,
+                effects=tuple(
+                    HeadEffect(
+                        layer=head.layer,
+                        head=head.head,
+                        effect=round(mean, 6),
+                        error=None if error is None else round(error, 6),
+                    )
+                    for head, mean, error in zip(heads, means, errors, strict=True)
+                ),
+                passes=round(passes, 2),
+                final=final,
+            )
+        )

@@ -1,0 +1,241 @@
+"""Forward passes that start where they need to and let heads be replaced on the way."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from engine.errors import Cancelled
+from engine.events import Monitor
+from engine.model import Model
+
+Edit = Callable[[int, Float[Tensor, "row position head d_head"]], Tensor]
+"""(layer, its heads' z) -> the z that takes its place."""
+
+Slope = Callable[[Float[Tensor, "row vocabulary"]], Float[Tensor, " row"]]
+"""What gradients are taken of."""
+
+TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65_536}
+
+
+class Clean(msgspec.Struct, frozen=True, kw_only=True):
+    """What one undisturbed pass left behind."""
+
+    logits: Tensor
+    """Float [row, vocabulary], after each row's last token."""
+    z: list[Tensor]
+    """Float [row, position, head, d_head], one a layer."""
+    residual: list[Tensor]
+    """Float [row, position, d_model] that enters each layer, as many as were asked for."""
+    gradients: list[Tensor] | None = None
+    """d slope / d z, one a layer; None where no slope was asked for."""
+
+    @staticmethod
+    def joined(parts: "Sequence[Clean]") -> "Clean":
+        """The parts' rows one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        slopes = [part.gradients for part in parts if part.gradients is not None]
+        return Clean(
+            logits=torch.cat([part.logits for part in parts]),
+            z=_by_layer([part.z for part in parts]),
+            residual=_by_layer([part.residual for part in parts]),
+            gradients=_by_layer(slopes) if slopes else None,
+        )
+
+
+class Prefix(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys and values of positions that no replacement changes, so that passes begin behind them."""
+
+    length: int
+    keys: list[Tensor]
+    """Float [row, key head, position, d_head], one a layer."""
+    values: list[Tensor]
+
+    def part(self, rows: slice) -> "Prefix":
+        """The same for some of the rows."""
+        return Prefix(
+            length=self.length, keys=[each[rows] for each in self.keys], values=[each[rows] for each in self.values]
+        )
+
+    def repeated(self, many: int) -> Any:
+        """The same for `many` copies of the rows, as transformers' attention takes it."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
+            cache.update(keys.repeat(many, 1, 1, 1), values.repeat(many, 1, 1, 1), layer)
+        return cache
+
+
+class Passes:
+    """Runs a model's forward pass, whole or from a layer on, and counts what that cost."""
+
+    def __init__(self, model: Model, monitor: Monitor) -> None:
+        self.model = model
+        self.monitor = monitor
+        self.n_layers = model.info.n_layers
+        self._n_heads = model.info.n_heads
+        self._rest: tuple[Any, ...] | None = None
+        """What a block returns behind its residual stream; None where it returns that alone."""
+        self.work = 0
+        """Tokens times layers computed so far: one pass over n prompts of m tokens costs n * m * n_layers."""
+        # Gradients are asked with regard to activations only.
+        for parameter in model.bridge.parameters():
+            parameter.requires_grad_(False)
+
+    def rows_at_once(self, width: int) -> int:
+        """How many rows of that many tokens go into one pass."""
+        return max(1, TOKENS_AT_ONCE.get(self.model.device.type, 2048) // width)
+
+    def clean(
+        self,
+        tokens: Int[Tensor, "row position"],
+        last: Int[Tensor, " row"],
+        *,
+        residuals: int = 0,
+        slope: Slope | None = None,
+        begin: Callable[[Tensor], Tensor] | None = None,
+    ) -> Clean:
+        """An undisturbed pass over these rows; keeps what enters the first `residuals` layers.
+
+        With `slope`, the gradients of its sum come from the same pass. `begin` changes what enters the first layer.
+        Raises Cancelled within a block.
+        """
+        z: list[Tensor] = [torch.empty(0)] * self.n_layers
+        entering: list[Tensor] = [torch.empty(0)] * residuals
+
+        def keep_z(layer: int, heads: Tensor) -> Tensor:
+            z[layer] = heads if slope else heads.clone()
+            return heads
+
+        def enter(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
+            stream = stream if begin is None else begin(stream)
+            # Parameters are frozen: the graph begins here.
+            return stream.detach().requires_grad_(True) if slope else stream
+
+        hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter)]
+        hooks += [(f"blocks.{layer}.hook_in", _keep(entering, layer)) for layer in range(residuals)]
+        with torch.set_grad_enabled(slope is not None):
+            logits = self.run(tokens, last, edit=keep_z, more_hooks=hooks)
+            gradients = None
+            if slope is not None:
+                gradients = list(torch.autograd.grad(slope(logits).sum(), z))
+                self.work += tokens.numel() * self.n_layers  # the way back, without parameters, costs as much as forth
+        return Clean(logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients)
+
+    def prefix(self, tokens: Int[Tensor, "row position"]) -> Prefix | None:
+        """What these positions leave to those behind them; None where the model's attention does not tell."""
+        from transformers import DynamicCache
+
+        cache: Any = DynamicCache()
+        with torch.no_grad():
+            self.model.bridge(tokens, past_key_values=cache, use_cache=True)
+        self.work += tokens.numel() * self.n_layers
+        found = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
+        if len(found) != self.n_layers or any(layer.keys.shape[2] != tokens.shape[1] for layer in found):
+            return None
+        return Prefix(
+            length=tokens.shape[1],
+            keys=[layer.keys for layer in found],
+            values=[layer.values for layer in found],
+        )
+
+    def run(
+        self,
+        tokens: Int[Tensor, "row position"],
+        last: Int[Tensor, " row"],
+        *,
+        edit: Edit | None = None,
+        edited: Collection[int] | None = None,
+        first: int = 0,
+        residual: Float[Tensor, "row position d_model"] | None = None,
+        prefix: Any = None,
+        more_hooks: list[tuple[str, Callable[..., Any]]] | None = None,
+    ) -> Float[Tensor, "row vocabulary"]:
+        """The logits after each row's last token.
+
+        `edit` sees the z of the `edited` layers (all, where that is None). With `residual`, the layers before `first`
+        are not computed: it stands for what they would have written. With `prefix` (Prefix.repeated), the rows are
+        what comes behind it. Raises Cancelled within a block.
+        """
+        rows = torch.arange(len(tokens), device=tokens.device)
+
+        def only_last(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
+            return stream[rows, last].unsqueeze(1)
+
+        hooks: list[tuple[str, Callable[..., Any]]] = list(more_hooks or ())
+        hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
+        hooks.append(("unembed.hook_in", only_last))
+        self.work += tokens.numel() * (self.n_layers - first)
+        given = {} if prefix is None else {"past_key_values": prefix}
+        with self._skipping(first, residual):
+            logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
+        return logits[:, -1].float()
+
+    def _at(self, layer: int, edit: Edit | None, edited: Collection[int] | None) -> Callable[..., Tensor | None]:
+        wanted = edit is not None and (edited is None or layer in edited)
+
+        # The layer is bound here: hook_z is an alias, and its hook is called with another name.
+        def hook(z: Tensor, hook: object) -> Tensor | None:  # noqa: ARG001
+            if self.monitor.cancelled():
+                raise Cancelled
+            if not wanted or edit is None:
+                return None
+            heads = z.view(*z.shape[:2], self._n_heads, -1)
+            return edit(layer, heads).view(z.shape)
+
+        return hook
+
+    @contextmanager
+    def _skipping(self, first: int, residual: Tensor | None) -> Iterator[None]:
+        """Inside, the blocks before `first` are not computed and hand on `residual`.
+
+        The model around them still makes masks and position embeddings, so this holds for every family. (The bridge's
+        own start_at_layer computes the early blocks and throws them away.)
+        """
+        blocks = self.model.bridge.blocks
+        if residual is None or first == 0:
+            yield
+            return
+        if self._rest is None:
+            self._rest = self._learn_rest(residual.shape[1])
+        handed = (residual, *self._rest) if self._rest else residual
+
+        def hand_on(*_args: object, **_given: object) -> object:
+            return handed
+
+        for layer in range(first):
+            vars(blocks[layer])["forward"] = hand_on  # a bridge hands plain assignment on to what it wraps
+        try:
+            yield
+        finally:
+            for layer in range(first):
+                del vars(blocks[layer])["forward"]
+
+    def _learn_rest(self, width: int) -> tuple[Any, ...]:
+        """What this family's blocks return besides the residual stream; empty where they return only that."""
+        seen: list[object] = []
+        handle = self.model.bridge.blocks[0].register_forward_hook(lambda _module, _given, output: seen.append(output))
+        try:
+            with torch.no_grad():
+                self.model.bridge(torch.zeros(1, width, dtype=torch.int64, device=self.model.device))
+        finally:
+            handle.remove()
+        output = seen[0]
+        return (None,) * (len(output) - 1) or (None,) if isinstance(output, tuple) else ()
+
+
+def _by_layer(parts: Sequence[list[Tensor]]) -> list[Tensor]:
+    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
+
+
+def _keep(found: list[Tensor], place: int) -> Callable[..., None]:
+    def hook(value: Tensor, hook: object) -> None:  # noqa: ARG001
+        found[place] = value.detach().clone()
+
+    return hook

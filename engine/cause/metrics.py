@@ -1,0 +1,85 @@
+"""What of the model's answer an effect is measured in: one number an example, from the logits after the prompt."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.capture import Answers
+from engine.config import CauseMetric
+from engine.errors import ExampleError
+from engine.tasks.base import Metric
+
+
+def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric | None) -> CauseMetric:
+    """The metric that is meant by `auto` for these positives, or the asked one where they allow it.
+
+    Raises ExampleError where they do not.
+    """
+    expected = sum(bool(each.expected) for each in answers)
+    foils = sum(bool(each.expected) and bool(each.foils) for each in answers)
+    if asked == "auto":
+        if task is not None and foils == len(answers):
+            return task
+        if foils:
+            return "logit_difference"
+        return "log_probability" if expected else "kl"
+    if asked == "logit_difference" and not foils:
+        raise ExampleError(
+            "No positive has both an expected token and a foil: there is no logit difference.",
+            hint="Write foils (prompt => expected | foil), or measure by log_probability or kl.",
+        )
+    if asked in ("log_probability", "probability_mass") and not expected:
+        raise ExampleError(
+            f"No positive has an expected token of one token: there is no {asked.replace('_', ' ')}.",
+            hint="Write what is expected (prompt => expected), or measure by kl, which needs none.",
+        )
+    return asked
+
+
+def can_measure(metric: CauseMetric, answers: Answers) -> bool:
+    """Whether the metric is defined for an example with these answers."""
+    if metric == "kl":
+        return True
+    return bool(answers.expected) and (metric != "logit_difference" or bool(answers.foils))
+
+
+class Yardstick:
+    """The metric for a fixed series of examples."""
+
+    def __init__(
+        self, metric: CauseMetric, answers: Sequence[Answers], clean_logits: Float[Tensor, "example token"]
+    ) -> None:
+        self.metric = metric
+        width = clean_logits.shape[-1]
+        self._expected = torch.stack([_weights(each.expected, width) for each in answers]).to(clean_logits.device)
+        self._foils = torch.stack([_weights(each.foils, width) for each in answers]).to(clean_logits.device)
+        self._clean = clean_logits.detach().log_softmax(dim=-1) if metric == "kl" else torch.empty(0)
+
+    def __call__(
+        self, logits: Float[Tensor, "*many example token"], rows: slice = slice(None)
+    ) -> Float[Tensor, "*many example"]:
+        """logit_difference: mean logit of the expected tokens minus that of the foils. log_probability: of the whole
+        expected set. probability_mass: of the expected set minus that of the foils. kl: in nats, of this answer from
+        the undisturbed one (0 where nothing changed)."""
+        expected, foils = self._expected[rows], self._foils[rows]
+        if self.metric == "logit_difference":
+            return (logits * (_mean(expected) - _mean(foils))).sum(dim=-1)
+        if self.metric == "log_probability":
+            log_p = logits.log_softmax(dim=-1)
+            return torch.where(expected > 0, log_p, -torch.inf).logsumexp(dim=-1)
+        if self.metric == "probability_mass":
+            return (logits.softmax(dim=-1) * (expected - foils)).sum(dim=-1)
+        clean = self._clean[rows]
+        return (clean.exp() * (clean - logits.log_softmax(dim=-1))).sum(dim=-1)
+
+
+def _weights(tokens: Sequence[int], width: int) -> Tensor:
+    weights = torch.zeros(width)
+    weights[list(tokens)] = 1.0
+    return weights
+
+
+def _mean(members: Tensor) -> Tensor:
+    return members / members.sum(dim=-1, keepdim=True).clamp(min=1)

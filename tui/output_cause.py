@@ -1,0 +1,87 @@
+"""What heads do to the model's answer, in lines of text: for the command line and for the screen."""
+
+from collections.abc import Sequence
+
+from engine.cause_fold import share
+from engine.events import CauseScored, CircuitChecked
+from engine.results import HeadEffect
+from engine.state import RunPicture
+from tui.output_grid import short
+
+MOST = 10
+_UNITS = {
+    "logit_difference": "logit difference",
+    "log_probability": "log-probability",
+    "probability_mass": "probability mass",
+    "kl": "KL divergence",
+}
+_REPLACED = {
+    "pair": "by their value on the paired negative",
+    "mean": "by their mean over the negatives",
+    "resample": "by their value on a negative drawn at random",
+    "zero": "by zero",
+}
+_METHODS = {"attribution": "attribution", "exact": "exact patching", "combined": "combined"}
+
+
+def base_words(cause: CauseScored) -> str:
+    """What the effects are measured in and on: logit difference, base 5.03, 10 pairs."""
+    sides = "pairs" if cause.replacement == "pair" else "positives"
+    base = "" if cause.metric == "kl" else f", base {cause.base:.3g}"
+    return f"{_UNITS[cause.metric]}{base}, {cause.n_examples} {sides}"
+
+
+def replaced_words(cause: CauseScored | CircuitChecked) -> str:
+    """How the heads were replaced."""
+    return _REPLACED[cause.replacement]
+
+
+def effect_words(effect: HeadEffect, cause: CauseScored) -> str:
+    """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %)."""
+    error = f" ±{short(effect.error)}" if effect.error is not None else ""
+    told = f"{'+' if effect.effect > 0 else ''}{short(effect.effect)}{error}"
+    return told if cause.metric == "kl" else f"{told} ({share(effect.effect, cause):.0%})"
+
+
+def best_cause(causes: Sequence[CauseScored]) -> CauseScored | None:
+    """The one that says most: combined, then exact, then attribution."""
+    order = ("combined", "exact", "attribution")
+    return min(causes, key=lambda cause: order.index(cause.method), default=None)
+
+
+def cause_lines(picture: RunPicture) -> list[str]:
+    """Every method's strongest heads and every circuit's check."""
+    lines: list[str] = []
+    for cause in picture.causes:
+        at = "" if cause.position == "mean" else f" at {cause.position}"
+        partial = "" if cause.final else f", stopped after {len(cause.effects)} heads"
+        lines.append(
+            f"{_METHODS[cause.method]}: {base_words(cause)}; heads replaced{at} {replaced_words(cause)}; "
+            f"{cause.passes:.3g} forward passes{partial}"
+        )
+        strongest = sorted(cause.effects, key=lambda effect: (-abs(effect.effect), effect.layer, effect.head))[:MOST]
+        told = [f"{effect.layer}.{effect.head} {effect_words(effect, cause)}" for effect in strongest]
+        lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+    for check in picture.checks:
+        lines += check_lines(check)
+    return lines
+
+
+def check_lines(check: CircuitChecked) -> list[str]:
+    """A circuit's check in three lines."""
+    beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
+    middle = check.random_faithfulness[len(check.random_faithfulness) // 2] if check.random_faithfulness else None
+    idle = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
+    lines = [
+        f"circuit by {check.name} ({len(check.heads)} heads, all others replaced {replaced_words(check)})",
+        f"  keeps {check.faithfulness:.0%} of the answer; without it {1 - check.completeness:.0%} is left; "
+        f"area under the curve {short(check.area)}",
+        f"  more faithful than {beaten} of {len(check.random_faithfulness)} random circuits of its layers "
+        f"(their middle: {middle:.0%})"
+        if middle is not None
+        else "  no random circuits to compare with",
+    ]
+    if idle:
+        names = " ".join(f"{one.layer}.{one.head}" for one in idle)
+        lines.append(f"  heads that move it by less than 1 %: {names}")
+    return lines
