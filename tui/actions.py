@@ -53,6 +53,14 @@ def key_name(key: str) -> str:
 
 ACTIONS: tuple[Action, ...] = (
     Action(
+        id="write",
+        keys=("w",),
+        title="Write examples",
+        tooltip="Add, edit, pair, grade and import examples; n proposes negatives",
+        group="Write",
+        short="write",
+    ),
+    Action(
         id="run",
         keys=("r",),
         title="Run the probe",

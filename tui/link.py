@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from engine.errors import Failure, HeadcodeError
 from engine.results import HeadId
-from sessions.errors import HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
+from sessions.errors import HostGone, NoSuchRecord, Refusal, StoreDamaged, StoreTooNew, WrongProtocol, error_from
 from sessions.log import LogEntry
 from sessions.rows import SessionRow
 from sessions.wire import (
@@ -190,6 +190,17 @@ class Link:
             if before is None or before.worker_state != status.worker_state:
                 self._changed(frozenset({"header"}))
             await asyncio.sleep(_STATUS_S if status.worker_state in ("starting", "busy") else 20 * _STATUS_S)
+
+    async def ask(self, request: AnyRequest, want: type[T], /) -> T:
+        """The answer, for who deals with a refusal itself. Raises HostGone, Refusal and its kin."""
+        if self._host is None:
+            raise HostGone("There is no host to ask.", hint="It is being looked for.")
+        try:
+            return await self._host.ask(request, want)
+        except Refusal as error:
+            raise error_from(error.failure) from None
+        except (OSError, EOFError) as error:
+            raise HostGone(f"The connection to the host broke: {error}.") from error
 
     async def _ask(self, request: AnyRequest, want: type[T]) -> None:
         """Sends what a key asked for; a refusal is shown, a lost host is the loop's to deal with."""

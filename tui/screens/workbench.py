@@ -226,6 +226,8 @@ class Workbench(Screen[None]):
             return run is not None and len(run.config.seeds) > 1
         if action.id == "theme":
             return self.grid.heatmap.depth != "16"
+        if action.id == "write":
+            return bench.session_id is not None
         if action.id == "edges":
             return run is not None and bool(run.picture.edges)
         if action.id.startswith(("cut", "ranking")):
@@ -253,6 +255,12 @@ class Workbench(Screen[None]):
     def action_seed(self) -> None:
         self.bench.seed_index += 1
         self.draw_now(frozenset({"head", "examples"}))
+
+    def action_write(self) -> None:
+        from tui.screens.write import Write
+
+        if self.bench.session_id is not None:
+            self.app.push_screen(Write(self.bench, self.link), self._back)
 
     def action_edges(self) -> None:
         from tui.screens.edges import Edges

@@ -29,6 +29,8 @@ INKS: frozenset[str] = frozenset(
         "cursor",
         "tab",
         "tab-on",
+        "gone",
+        "come",
     }
 )
 """What a word means; `ink.tcss` says how it looks."""

@@ -110,10 +110,63 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
 
         Setting virtual_size would lay the whole screen out again and send all of it: 40 kB for one more line.
         """
-        size = Size(self.room.width, len(self._strips))
+        size = Size(self.room.width, self._lines_in_all())
         if size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)
             self._scroll_update(size)
+
+    def _lines_in_all(self) -> int:
+        return len(self._strips)
+
+
+class VirtualScroll(PaintedScroll):
+    """The same, for any number of lines: only those in sight are made."""
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self._top = 0
+
+    def count(self) -> int:
+        """How many lines there are."""
+        raise NotImplementedError
+
+    def row(self, y: int, size: Size, /) -> Strip:
+        """One of them."""
+        raise NotImplementedError
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        top = self._top = self.scroll_offset.y
+        return [self.row(y, size) for y in range(top, min(top + size.height, self.count()))]
+
+    def paint(self) -> None:
+        self._grow()
+        before, was = self._strips, self._top
+        self._strips = self.lines(self.room)
+        if was != self._top:
+            self.refresh()
+            return
+        for region in changed_regions(before, self._strips, self.size):
+            self.refresh(region)
+
+    def render_line(self, y: int) -> Strip:
+        if self.scroll_offset.y != self._top:
+            self._strips = self.lines(self.room)
+        strip = self._strips[y] if y < len(self._strips) else Strip.blank(0)
+        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
+
+    def show_lines(self, first: int, last: int) -> None:
+        """Scrolls as little as needed to have these lines in sight."""
+        self._grow()
+        height = self.room.height
+        top = self.scroll_offset.y
+        if last >= top + height:
+            top = last - height + 1
+        top = min(top, first)
+        if top != self.scroll_offset.y:
+            self.scroll_to(y=max(top, 0), animate=False, force=True, immediate=True)
+
+    def _lines_in_all(self) -> int:
+        return self.count()
 
 
 def changed_regions(before: list[Strip], after: list[Strip], size: Size) -> list[Region]:

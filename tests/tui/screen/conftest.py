@@ -28,19 +28,29 @@ from engine.events import (
     StageStarted,
     TrainStep,
 )
-from engine.examples import Example
+from engine.examples import Example, content_hash
 from engine.results import (
     NO_CODE,
     ExampleCount,
     Grade,
     HeadScores,
     ModelInfo,
+    PromptTokens,
     Reference,
     Timings,
     Versions,
 )
-from sessions.errors import HostGone, NoSuchRecord, Refusal
-from sessions.log import ArrayKept, LogEntry, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.errors import HostGone, NoSuchRecord, NothingToStep, Refusal, StaleExamples
+from sessions.log import (
+    ArrayKept,
+    ExamplesSet,
+    ExamplesStepped,
+    LogEntry,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    SessionCreated,
+)
 from sessions.rows import HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow
 from sessions.wire import (
     CancelRun,
@@ -50,17 +60,22 @@ from sessions.wire import (
     Done,
     GetCodes,
     GetStatus,
+    GradeExamples,
+    Grades,
     ListSessions,
     QueueRun,
     Request,
     Session,
     Sessions,
+    SetExamples,
     ShowSession,
     Status,
+    StepExamples,
     WarmUp,
     Welcome,
 )
 from sessions.wire import Run as RunAnswer
+from tui.kept import Kept
 from tui.screens.workbench import Workbench
 from tui.workbench import HeadcodeApp
 
@@ -275,6 +290,7 @@ class FakeHost:
         self.step_us = step_us
         self.session: SessionRow | None = None
         self._news = asyncio.Condition()
+        self._telling: set[asyncio.Future[None]] = set()
         self._gone = False
         self._runs = 0
         if session is not None:
@@ -362,9 +378,72 @@ class FakeHost:
                 return self._codes(request)
             case GetStatus():
                 return Status(status=self._status())
+            case SetExamples():
+                self._set(request)
+                return Session(session=self.session)
+            case StepExamples():
+                self._step(request)
+                return Session(session=self.session)
+            case GradeExamples():
+                return self.grade(request)
             case WarmUp() | CancelRun():
                 return Done()
         raise AssertionError(request)
+
+    def _set(self, request: SetExamples) -> None:
+        """As sessions.edit does it."""
+        now = self.kept.examples
+        if request.over is not None and request.over != now.content_hash:
+            raise StaleExamples("The examples were changed elsewhere meanwhile.")
+        if not now.version and request.examples:
+            self.add(ExamplesSet(examples=(), content_hash=content_hash(())))
+        self.add(ExamplesSet(examples=request.examples, content_hash=content_hash(request.examples)))
+        self._tell_soon()
+
+    def _step(self, request: StepExamples) -> None:
+        now = self.kept.examples
+        version = now.undo_to if request.by < 0 else now.redo_to
+        if version is None:
+            raise NothingToStep(f"There is nothing to {'undo' if request.by < 0 else 'redo'} in the examples.")
+        hashed = now.hashes[version - 1]
+        self.add(ExamplesStepped(by=request.by, version=version, content_hash=hashed))
+        self._tell_soon()
+
+    def grade(self, request: GradeExamples) -> Grades:
+        """Words as tokens; a negative is not known, a positive is, unless it asks for something else."""
+        words = [re.findall(r"\s?\S+", each.prompt) for each in request.examples]
+        grades = []
+        for index, example in enumerate(request.examples):
+            verdict = "broken" if "broken" in example.prompt else "weak" if "weak" in example.prompt else "ok"
+            grade = Grade(
+                index=index,
+                verdict=verdict,
+                reason={"ok": "as it should be", "weak": "half known", "broken": "not known at all"}[verdict],
+                n_tokens=len(words[index]),
+                probability=0.9 if example.positive else 0.1,
+                rank=1 if example.positive else 7,
+                says=" John",
+                says_probability=0.9,
+            )
+            grades.append(grade)
+        tokens = tuple(PromptTokens(texts=tuple(each), read=(True,) * len(each)) for each in words)
+        return Grades(model=model_info(6, 8), grades=tuple(grades), tokens=tokens)
+
+    @property
+    def kept(self) -> Kept:
+        found = Kept()
+        for entry in self.entries:
+            found.fold(entry)
+        return found
+
+    def _tell_soon(self) -> None:
+        async def notify() -> None:
+            async with self._news:
+                self._news.notify_all()
+
+        task = asyncio.ensure_future(notify())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     def _codes(self, request: GetCodes) -> Codes:
         made = [entry.event for entry in self.entries if isinstance(entry.event, ExamplesMade)]

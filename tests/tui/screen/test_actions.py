@@ -15,6 +15,7 @@ SIZES = [(160, 48), (80, 24)]
 Effect = Callable[[HeadcodeApp], Any]
 
 EFFECTS: dict[str, Effect] = {
+    "write": lambda app: type(app.screen).__name__,
     "run": lambda app: len(app.link._host.of_kind("QueueRun")),  # type: ignore[union-attr]
     "stop": lambda app: app.bench.stopping,
     "measure.next": lambda app: app.bench.measure.id,

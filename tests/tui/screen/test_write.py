@@ -1,0 +1,231 @@
+"""Writing examples: every action of its table at both sizes, and what must never be lost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.examples import Example, content_hash
+from sessions.log import ExamplesSet
+from tui.screens.write import ACTIONS, Write
+
+SIZES = [(160, 48), (80, 24)]
+sizes = pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
+
+
+def with_examples(host: Any, *examples: Example) -> Any:
+    host.add(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
+    return host
+
+
+def pairs(n: int) -> tuple[Example, ...]:
+    return tuple(
+        Example(prompt=f"The {side} prompt {pair} of", polarity=side, expected=("x",), foils=("y",), pair=pair)
+        for pair in range(n)
+        for side in ("positive", "negative")
+    )
+
+
+def prompts(app: Any) -> list[str]:
+    return [each.prompt for each in app.bench.kept.examples.current]
+
+
+def typed(text: str) -> list[str]:
+    from textual.keys import _character_to_key
+
+    return [_character_to_key(character) for character in text]
+
+
+async def open_write(app: Any, pilot: Any, until: Any) -> Write:
+    await pilot.press("w")
+    await until(lambda: isinstance(app.screen, Write) and app.screen.rows.size.height > 2)
+    screen = app.screen
+    assert isinstance(screen, Write)
+    return screen
+
+
+# ---- every action
+
+
+def at_hand(screen: Write) -> int:
+    return screen.desk.at
+
+
+EFFECTS: dict[str, Callable[[Any, Write], Any]] = {
+    "edit": lambda app, _: app.focused.id,
+    "add": lambda app, _: app.focused.id,
+    "negatives": lambda app, _: type(app.screen).__name__,
+    "step.undo": lambda app, _: prompts(app),
+    "step.redo": lambda app, _: prompts(app),
+    "include": lambda app, _: [each.enabled for each in app.bench.kept.examples.current],
+    "remove": lambda app, _: prompts(app),
+    "copy": lambda app, _: prompts(app),
+    "pair": lambda app, _: [each.pair for each in app.bench.kept.examples.current],
+    "flip": lambda app, _: [each.polarity for each in app.bench.kept.examples.current],
+    "unfold": lambda app, _: prompts(app),
+    "mend": lambda _, screen: at_hand(screen),
+    "run": lambda app, _: len(app.link._host.of_kind("QueueRun")),
+    "choose.down": lambda _, screen: at_hand(screen),
+    "choose.up": lambda _, screen: at_hand(screen),
+    "choose.page_down": lambda _, screen: at_hand(screen),
+    "choose.page_up": lambda _, screen: at_hand(screen),
+    "choose.first": lambda _, screen: at_hand(screen),
+    "choose.last": lambda _, screen: at_hand(screen),
+    "move.down": lambda app, _: prompts(app),
+    "move.up": lambda app, _: prompts(app),
+    "close": lambda app, _: type(app.screen).__name__,
+}
+
+
+def test_every_action_is_tried_and_says_what_it_does() -> None:
+    assert set(EFFECTS) == {action.id for action in ACTIONS}
+    keys = [key for action in ACTIONS for key in action.keys]
+    assert len(keys) == len(set(keys))
+    assert all(action.title and action.tooltip for action in ACTIONS)
+
+
+@sizes
+async def test_each_key_does_it(size: tuple[int, int], recorded: Any, open_screen: Any) -> None:
+    template = Example(prompt="a {name=Mary,John} template", polarity="positive")
+    broken = Example(prompt="broken", polarity="positive", expected=("x",))
+    host = with_examples(recorded.host(), *pairs(14), template, broken)
+    async with open_screen(host, size=size) as (app, pilot, until):
+        for action in ACTIONS:
+            for key in action.keys:
+                if not isinstance(app.screen, Write):
+                    await open_write(app, pilot, until)
+                screen = app.screen
+                screen.rows.choose({"pair": 0, "move.down": 4, "move.up": 4}.get(action.id, 12))
+                await until(lambda: screen.desk.saved)  # noqa: B023  # awaited in the same round
+                await until(lambda: len(screen.desk.grades) > 25)  # noqa: B023
+                if action.id == "unfold":
+                    place = next(i for i, each in enumerate(screen.desk.examples) if "{" in each.prompt)
+                    screen.rows.choose(place)
+                for before in {"step.undo": "c", "step.redo": "cu"}.get(action.id, ""):
+                    there = prompts(app)
+                    await pilot.press(before)
+                    await until(lambda: prompts(app) != there and screen.desk.saved)  # noqa: B023
+                effect = EFFECTS[action.id]
+                was = effect(app, screen)
+                await pilot.press(key)
+                try:
+                    await until(lambda: effect(app, screen) != was)  # noqa: B023
+                except AssertionError:
+                    raise AssertionError(f"{key} did not do {action.id}") from None
+                if not isinstance(app.screen, Write) or app.focused is screen.edit:
+                    await pilot.press("escape")
+                    await pilot.pause()
+
+
+# ---- writing
+
+
+@sizes
+async def test_lines_are_written_one_after_another_and_recorded(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    async with open_screen(host, size=size) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        assert "No examples yet" in text_of(app)
+        await pilot.press("a", *typed("When A and B met => B | A"), "enter")
+        await pilot.press("ctrl+u", *typed("- When A and C met"), "enter", "escape")
+        await until(lambda: len(prompts(app)) == 2)
+        first, second = app.bench.kept.examples.current
+        assert (first.prompt, first.expected, first.foils, first.positive) == ("When A and B met", ("B",), ("A",), True)
+        assert (second.prompt, second.positive) == ("When A and C met", False)
+        await until(lambda: len(screen.desk.grades) == 2)
+        assert "as it should be" in text_of(app)
+        assert "1 + 1" in text_of(app)
+        # The session was empty before: so many undos lead back there, and as many redos return.
+        for key in ("u", "u"):
+            count = len(prompts(app))
+            await pilot.press(key)
+            await until(lambda: len(prompts(app)) < count)  # noqa: B023
+        assert prompts(app) == []
+        await pilot.press("ctrl+r", "ctrl+r")
+        await until(lambda: len(prompts(app)) == 2)
+
+
+async def test_a_line_is_recorded_while_it_is_typed_and_one_pause_is_one_undo(recorded: Any, open_screen: Any) -> None:
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host) as (app, pilot, until):
+        await open_write(app, pilot, until)
+        await pilot.press("enter", *"abc")
+        await until(lambda: any(each.expected == ("x",) and "yabc" in each.foils for each in current(app)))
+        assert len(host.of_kind("SetExamples")) == 1
+        await pilot.press("escape", "u")
+        await until(lambda: current(app) == pairs(2))
+
+
+def current(app: Any) -> tuple[Example, ...]:
+    found: tuple[Example, ...] = app.bench.kept.examples.current
+    return found
+
+
+async def test_a_line_that_cannot_be_read_is_kept_and_says_why(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = with_examples(recorded.host(), *pairs(1))
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        await pilot.press("a", *typed('x => "y'), "escape")
+        await until(lambda: len(prompts(app)) == 3)
+        assert prompts(app)[1] == '+ x => "y'
+        await until(lambda: 'A " is not closed' in text_of(app))
+        assert "1 unread" in text_of(app)
+        await pilot.press("enter", *typed('"'), "escape")
+        await until(lambda: current(app)[1].expected == ("y",))
+        assert not screen.desk.flaws
+
+
+async def test_an_edit_elsewhere_appears_here_and_both_are_kept(recorded: Any, open_screen: Any) -> None:
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        elsewhere = (*pairs(2), Example(prompt="from elsewhere", polarity="negative"))
+        host.add(ExamplesSet(examples=elsewhere, content_hash=content_hash(elsewhere)))
+        await pilot.press("c")  # made on what was there before: the host refuses, and it is laid on top
+        host._tell_soon()
+        await until(lambda: len(prompts(app)) == 6 and screen.desk.saved)
+        assert prompts(app)[-1] == "from elsewhere"
+        assert prompts(app)[0] == prompts(app)[1]
+
+
+async def test_what_cannot_be_recorded_stays_here_and_says_so(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+
+        def full(_: Any) -> None:
+            from sessions.errors import StoreError
+
+            raise StoreError("The disk is full.", hint="Free some space.")
+
+        keep, host._set = host._set, full
+        await pilot.press("d")
+        await until(lambda: "The disk is full" in text_of(app))
+        assert len(screen.desk.examples) == 3
+        assert len(prompts(app)) == 4
+        host._set = keep
+        await pilot.press("d")
+        await until(lambda: len(prompts(app)) == 2 and screen.desk.saved)
+
+
+@sizes
+async def test_pasted_lines_become_as_many_examples(size: tuple[int, int], recorded: Any, open_screen: Any) -> None:
+    host = with_examples(recorded.host(), *pairs(1))
+    text = "\n".join(f"+ pasted {number} => a | b" for number in range(1_000))
+    async with open_screen(host, size=size) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        screen.rows.post_message(paste(text))
+        await until(lambda: len(prompts(app)) == 1_002)
+        await pilot.press("a")
+        screen.edit.post_message(paste(text))
+        await until(lambda: len(prompts(app)) == 2_002)
+        await pilot.press("u")
+        await until(lambda: len(prompts(app)) == 1_002)
+
+
+def paste(text: str) -> Any:
+    from textual import events
+
+    return events.Paste(text)

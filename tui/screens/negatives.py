@@ -1,0 +1,186 @@
+"""Minimal edits of a positive, graded by the model, each shown as what it changes: to accept, or to accept and edit."""
+
+import difflib
+import re
+import uuid
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.errors import HeadcodeError
+from engine.examples import Example
+from engine.negatives import Edit, as_negative, best, propose
+from engine.results import Grade
+from sessions.wire import GradeExamples, Grades
+from tui.actions import sheet_actions
+from tui.desk import Desk
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.text import clean
+from tui.widgets.examples import VERDICTS
+from tui.widgets.ink import Line, fit, number, wrapped
+from tui.widgets.painted import Painted
+
+_MOST_WORDS = 400
+"""Of a prompt that is shown; what changes is shown with its surroundings in a longer one."""
+ACTIONS = sheet_actions(
+    "Negatives",
+    ("accept", "", "enter,a", "Accept", "Add this negative below the positive, as its pair", "accept"),
+    ("accept_and_edit", "", "e", "Accept and edit", "Add it and change its line", "accept and edit"),
+    ("choose.down", "1", "down,j", "Proposal below", "Choose the next proposal", ""),
+    ("choose.up", "-1", "up,k", "Proposal above", "Choose the proposal before", ""),
+    ("close", "", "escape,n,q", "Back", "Back, nothing is added", "back"),
+)
+Accept = Callable[[Example, bool], None]
+"""Told the negative, and whether its line is to be edited."""
+
+
+class Proposals(Painted):
+    """The list: a head line and the changed prompt for each."""
+
+    can_focus = True
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.bench, id=id)
+        self.example: Example | None = None
+        self.found: tuple[tuple[Edit, Grade], ...] = ()
+        self.said = ""
+        self.at = 0
+        self._starts: list[int] = []
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        if self.example is None or not self.found:
+            rows = wrapped(self.said, size.width - 2, size.height)
+            return [self.line().add(" ").add(row, "dim").strip() for row in rows]
+        found: list[Strip] = []
+        self._starts = []
+        each = max((size.height - len(self.found)) // max(len(self.found), 1) - 1, 1)
+        for place, (edit, grade) in enumerate(self.found):
+            self._starts.append(len(found))
+            chosen = place == self.at
+            glyph, ink = VERDICTS[grade.verdict]
+            head = self.line().add("▸ " if chosen else "  ", "accent").add(f"{place + 1} ", "dim")
+            head.add(fit(clean(edit.kind), size.width - 26), "strong" if chosen else "text").to(size.width - 20)
+            head.add(f"{glyph} {grade.verdict} ", ink).add(f"p {number(grade.probability, 4)}", "dim")
+            found.append(head.strip())
+            found += [line.strip() for line in self._difference(self.example.prompt, edit.prompt, size.width, each)]
+        return found[: size.height]
+
+    def _difference(self, old: str, new: str, width: int, most: int) -> list[Line]:
+        """The new prompt; a word that went and the word that came stand beside each other: John→Rachel."""
+        lines = [self.line().add("    ")]
+        for text, ink in difference(old, new):
+            shown = clean(text)
+            while shown:
+                room = width - lines[-1].width - 1
+                piece = fit(shown, room) if len(shown) > width - 6 else shown
+                if len(shown) > room and len(shown) <= width - 6:
+                    if len(lines) == most:
+                        lines[-1].add("…", "faint")
+                        return lines
+                    lines.append(self.line().add("    "))
+                lines[-1].add(piece, ink)
+                break
+        return lines
+
+    def on_click(self, event: events.Click) -> None:
+        under = [place for place, start in enumerate(self._starts) if start <= event.y]
+        if under:
+            self.at = under[-1]
+            self.paint()
+
+
+class Negatives(Sheet):
+    """Looks for proposals when it opens; the example stays as it is whatever happens."""
+
+    CSS_PATH = "negatives.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    AUTO_FOCUS = "#proposals"
+
+    def __init__(self, desk: Desk, example: Example, pair: int | None, accept: Accept) -> None:
+        super().__init__(desk.bench)
+        self.desk = desk
+        self.example = example
+        self.pair = pair
+        self.accept = accept
+        self.list = Proposals(desk, id="proposals")
+
+    def compose(self) -> ComposeResult:
+        yield self.list
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self.list.border_title = "Negatives"
+        self.list.example = self.example
+        self.list.said = "The model grades small changes of the prompt …"
+        self.run_worker(self._look(), group="negatives", exit_on_error=True)
+
+    def paint(self) -> None:
+        self.list.paint()
+
+    async def _look(self) -> None:
+        edits = propose(self.example)
+        asked = (self.example, *(as_negative(self.example, edit.prompt, pair=None) for edit in edits))
+        request = GradeExamples(
+            session=self.bench.session_id or "", examples=asked, position="mean", desk=uuid.uuid4().hex
+        )
+        try:
+            answer = await self.desk.link.ask(request, Grades)
+        except HeadcodeError as error:
+            self.list.said = f"{error.message} {error.hint}"
+            self.paint()
+            return
+        self.desk.keep(asked, answer)
+        own = answer.grades[0]
+        self.list.found = best(edits, answer.grades[1:], n_tokens=own.n_tokens)
+        if not self.list.found:
+            self.list.said = (
+                f"Of {len(edits)} changes none keeps the {own.n_tokens} tokens of the prompt. "
+                "Write a negative by hand: c copies the line, s changes its side, enter edits it."
+            )
+        self.paint()
+
+    def action_choose(self, by: int) -> None:
+        self.list.at = min(max(self.list.at + by, 0), max(len(self.list.found) - 1, 0))
+        self.paint()
+
+    def action_accept(self) -> None:
+        self._accept(edit=False)
+
+    def action_accept_and_edit(self) -> None:
+        self._accept(edit=True)
+
+    def _accept(self, *, edit: bool) -> None:
+        if self.list.found:
+            chosen = self.list.found[self.list.at][0]
+            self.dismiss()
+            self.accept(as_negative(self.example, chosen.prompt, pair=self.pair), edit)
+
+
+def difference(old: str, new: str) -> list[tuple[str, str]]:
+    """The new text in pieces with their inks: what stayed, what went (with an arrow), what came."""
+    was, now = _pieces(old), _pieces(new)
+    found: list[tuple[str, str]] = []
+    matcher = difflib.SequenceMatcher(None, was, now, autojunk=False)
+    long = len(now) > _MOST_WORDS
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            kept = now[c:d]
+            if long and len(kept) > 24:
+                kept = [*kept[:12], " … ", *kept[-12:]]
+            found += [(text, "dim") for text in kept]
+            continue
+        if b > a:
+            found.append(("".join(was[a:b]).strip() or "".join(was[a:b]), "gone"))
+        if d > c:
+            found.append(("→", "faint"))
+            found.append(("".join(now[c:d]).strip() or "".join(now[c:d]), "come"))
+    return found
+
+
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"\w+|\s+|[^\w\s]", text[:20_000])

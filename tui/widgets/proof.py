@@ -1,0 +1,78 @@
+"""What the model makes of the line at hand: its verdict in words, and the prompt token by token."""
+
+from rich.cells import cell_len
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.drafts import flaw
+from engine.examples import Example
+from engine.results import Grade, PromptTokens
+from tui.desk import Desk
+from tui.text import clean
+from tui.widgets.examples import VERDICTS
+from tui.widgets.ink import Line, fit, number, wrapped
+from tui.widgets.painted import Painted
+
+
+class Proof(Painted):
+    """Draws `example`, which the screen puts here: the chosen one, or the line as it stands in the editor."""
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+        self.example: Example | None = None
+        self.line_text = ""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        example = self.example
+        if example is None:
+            words = "A line is: + prompt => expected | foil, foil   (or - for a negative; +3 and -3 are one pair)"
+            return [self.line().add(f" {fit(words, size.width - 2)}", "faint").strip()]
+        wrong = flaw(example)
+        if wrong:
+            rows = wrapped(f"✗ This is no example yet: {wrong} It is kept as it is typed.", size.width - 2, size.height)
+            return [self.line().add(" ").add(row, "bad").strip() for row in rows]
+        found = []
+        n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
+        if n_slots:
+            words = f"{{…}}: this stands for {n_slots} examples; x makes them."
+            found.append(self.line().add(" ").add(fit(words, size.width - 2), "second"))
+        grade, tokens = self.desk.grade_of(example), self.desk.tokens(example)
+        if grade is None:
+            why = self.desk.failure.message if self.desk.failure is not None else "The model reads it …"
+            ink = "bad" if self.desk.failure is not None else "dim"
+            found += [self.line().add(" ").add(row, ink) for row in wrapped(why, size.width - 2, 2)]
+        else:
+            found += self._verdict(example, grade, size.width)
+        if tokens is not None:
+            found += self._tokens(tokens, size.width, size.height - len(found))
+        return [line.strip() for line in found[: size.height]]
+
+    def _verdict(self, example: Example, grade: Grade, width: int) -> list[Line]:
+        glyph, ink = VERDICTS[grade.verdict]
+        first = self.line().add(f" {glyph} {grade.verdict}", ink)
+        first.add(": ", "faint").add(fit(clean(grade.reason), width - first.width - 3), "text")
+        second = self.line().add("   ")
+        if grade.rank:
+            second.add(f"rank {grade.rank}  ", "dim")
+        if grade.says:
+            token = fit(clean(grade.says).strip() or repr(grade.says), 24)
+            second.add("the model says ", "faint").add(token, "accent").add(f" p {number(grade.says_probability, 4)}  ")
+        if not example.enabled:
+            second.add("left out of runs  ", "second")
+        return [first, second]
+
+    def _tokens(self, tokens: PromptTokens, width: int, most: int) -> list[Line]:
+        """What is read is bright; a bar stands between tokens, so that a space is seen to belong to its word."""
+        n, n_read = len(tokens.texts), sum(tokens.read)
+        read = "all of them are read" if n_read == n else (f"{n_read} of them read" if n_read else "none is read")
+        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.desk.position)}): ", "dim")]
+        for text, is_read in zip(tokens.texts, tokens.read, strict=True):
+            shown = fit(clean(text), max(width - 6, 1))
+            if lines[-1].width + cell_len(shown) + 2 > width:
+                if len(lines) == most:
+                    lines[-1].add("…", "faint")
+                    return lines
+                lines.append(self.line().add("   "))
+            lines[-1].add(shown, "strong" if is_read else "faint").add("│", "groove")
+        return lines if most > 0 else []
