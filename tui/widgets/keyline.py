@@ -11,6 +11,9 @@ from tui.model import Bench
 from tui.widgets.painted import Painted
 
 
+_STAY = frozenset({"write", "run", "stop", "measure.next", "cut.fewer", "keys", "leave"})
+
+
 class KeyLine(Painted):
     """Also answers the mouse. What cannot be done now is faint."""
 
@@ -27,6 +30,11 @@ class KeyLine(Painted):
             # A narrow line loses what can be done without; keys and leave stay.
             name = spare.pop(0)
             entries = [action for action in entries if action.id != name]
+        while _widths(entries, actions) + 2 * len(entries) > size.width:
+            last = next((action for action in reversed(entries) if action.id not in _STAY), None)
+            if last is None:
+                break
+            entries.remove(last)
         gap = "   " if _widths(entries, actions) + 3 * len(entries) <= size.width else "  "
         line = self.line().add(" ")
         self._ends = []
