@@ -10,7 +10,6 @@ from tui.actions import Action, actions_of
 from tui.model import Bench
 from tui.widgets.painted import Painted
 
-
 _STAY = frozenset({"write", "run", "stop", "measure.next", "cut.fewer", "keys", "leave"})
 
 

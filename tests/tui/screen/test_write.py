@@ -229,3 +229,15 @@ def paste(text: str) -> Any:
     from textual import events
 
     return events.Paste(text)
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+async def test_a_narrow_line_keeps_the_keys_that_matter(
+    width: int, recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, size=(width, 24)) as (app, _pilot, _until):
+        last = text_of(app).splitlines()[-1]
+        assert "w write" in last
+        assert width < 80 or "q leave" in last
