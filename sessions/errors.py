@@ -13,6 +13,10 @@ class StoreError(SessionError):
     """The store cannot be opened, read or written."""
 
 
+class StoreBusy(StoreError):
+    """Another program has the store open."""
+
+
 class StoreTooNew(StoreError):
     """The store was written by a later Headcode."""
 

@@ -19,7 +19,7 @@ import msgspec
 
 from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
-from sessions.errors import HostError, HostRunning, StoreError
+from sessions.errors import HostError, HostRunning, StoreBusy, StoreError
 from sessions.logs import SizedLog, start_logging, worker_log
 from sessions.rows import HostStatus
 from sessions.runtime import FileLock, Started, bind, holder, lock_file, make_private
@@ -34,6 +34,7 @@ log = logging.getLogger("headcode.host")
 
 _LOCK_WAIT_S = 8.0
 """How long a host that is just leaving is waited for."""
+_STORE_WAIT_S = 1.0
 
 
 class HeadcodeHost:
@@ -201,15 +202,13 @@ class _Options(msgspec.Struct, frozen=True):
 
 
 async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
-    from sessions.store import Store
-
     places = options.places
     settings = read_settings(places.settings)
     make_private(places.runtime)
     lock = await _take_lock(places)
     try:
         lock.write(str(os.getpid()))
-        store = Store.open(places.store, memory=settings.store_memory, threads=settings.store_threads)
+        store = await _open_store(places, settings)
         host = HeadcodeHost(places, settings, store, worker_command)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -224,6 +223,20 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
             log.info("host ends")
     finally:
         lock.release()
+
+
+async def _open_store(places: Places, settings: HostSettings) -> "Store":
+    """The store, opened. A host that was just killed may keep DuckDB's lock a moment longer than ours."""
+    from sessions.store import Store
+
+    deadline = time.monotonic() + _STORE_WAIT_S
+    while True:
+        try:
+            return Store.open(places.store, memory=settings.store_memory, threads=settings.store_threads)
+        except StoreBusy:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.05)
 
 
 def _parent_spoke(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:

@@ -188,3 +188,27 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int
     markers: tuple[Marker, ...]
     pauses: tuple[Pause, ...]
+
+
+class TableHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One table of a store that was looked into, or saved."""
+
+    name: str
+    rows: int | None
+    """What it says it holds; None where that cannot be read."""
+    kept: int
+    """Rows that can be read, or that came over."""
+    words: str = ""
+    """What is wrong with it, or how it was saved."""
+
+
+class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look into a store's file, or its repair, found."""
+
+    store: str
+    sound: bool
+    """Nothing is damaged; after a repair: nothing is lost."""
+    tables: tuple[TableHealth, ...] = ()
+    words: str = ""
+    repaired: str | None = None
+    """The new store with what could be saved."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import duckdb
 
-from sessions.errors import StoreDamaged, StoreError, StoreTooNew
+from sessions.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 
 READABLE_STORAGE = 69
 """The storage version of duckdb 2.0, the oldest this project runs on."""
 _MOVE = "Move it away (Headcode then starts a new store) or put a copy of yours in its place."
+_SAVE = "headcode doctor --repair saves table by table what can be read, into a new store; this one is not touched."
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -78,7 +79,7 @@ def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> St
     if "Conflicting lock" in text:
         holder = _HOLDER.search(text)
         who = f"{Path(holder['program']).name} (PID {holder['pid']})" if holder else "another program"
-        return StoreError(
+        return StoreBusy(
             f"The store {path} is open in {who}.",
             hint="Close it there; if that is a Headcode host: headcode host stop.",
         )
@@ -95,14 +96,14 @@ def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> St
     if "replaying WAL" in text or "WAL does not match" in text:
         return StoreDamaged(
             f"The store's journal {path.with_name(wal)} is damaged: {_brief(text)}",
-            hint=f"Keep copies of both, then move {wal} away: what it held is lost, the rest is not.",
+            hint="headcode doctor --repair saves what is whole into a new store and touches neither file.",
         )
     if "Could not read enough bytes" in text:
-        return StoreDamaged(f"{path} is cut short ({path.stat().st_size} bytes): {_brief(text)}", hint=_MOVE)
+        return StoreDamaged(f"{path} is cut short ({path.stat().st_size} bytes): {_brief(text)}", hint=_SAVE)
     if "checksum" in text or "Corrupt" in text:
         return StoreDamaged(
             f"{path} is damaged: {_brief(text)}",
-            hint="Keep it: whole tables can still be read. " + _MOVE,
+            hint=_SAVE,
         )
     if "Permission denied" in text or "read-only" in text.lower():
         return _read_only(path)

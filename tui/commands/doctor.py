@@ -51,6 +51,12 @@ def doctor(
     device_check: Annotated[
         bool, typer.Option(help="Ask torch for its device, in a process of its own (some seconds).")
     ] = True,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Save what a damaged store still holds into a new one; the old one stays.")
+    ] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="With --repair: use the new one, and move the old one aside.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check what Headcode needs: versions, device, memory, disk, store, socket, terminal, bundled model."""
@@ -58,7 +64,18 @@ def doctor(
     from tui.output import print_json, print_line
 
     places = find_places()
-    checks = [python(), *versions(), memory(), *folders(places), store(places), socket_folder(places), host(places)]
+    if repair or in_place:
+        from engine.errors import ConfigError
+        from tui.commands.repairing import run_repair
+
+        if not repair:
+            raise ConfigError(
+                "--in-place says where a repaired store goes.", hint="headcode doctor --repair --in-place"
+            )
+        raise typer.Exit(0 if run_repair(places, in_place=in_place, as_json=as_json) else 1)
+    running = host(places)
+    looked = [store(places, host_runs=running.found.startswith("process"))]
+    checks = [python(), *versions(), memory(), *folders(places), *looked, socket_folder(places), running]
     checks += [terminal(), bundled()]
     if device_check:
         checks.append(device())
@@ -155,11 +172,14 @@ def folders(places: "Places") -> list[Check]:
     return checks
 
 
-def store(places: "Places") -> Check:
-    """The store's file by its header alone: it is opened by nobody but the host."""
+def store(places: "Places", *, host_runs: bool) -> Check:
+    """The store: every value of every table is read, unless a host has it open; then its header."""
     from tui.output import bytes_in_words
 
     path = places.store
+    wal = path.with_name(path.name + ".wal")
+    if not path.exists() and wal.exists():
+        return _fail("store", f"{wal} is there, but {path.name} is not", "Put it back, or move the journal away too.")
     if not path.exists():
         return Check(name="store", verdict="ok", found=f"{path}  not made yet")
     if path.is_dir():
@@ -174,7 +194,29 @@ def store(places: "Places") -> Check:
         return _fail("store", f"{path} is no DuckDB file", "Move it aside; a new one is made at the next run.")
     if not os.access(path, os.W_OK):
         return _fail("store", f"{path} is read-only", f"chmod u+w {path}")
-    return Check(name="store", verdict="ok", found=f"{path}  {bytes_in_words(size)}")
+    found = f"{path}  {bytes_in_words(size)}"
+    if host_runs:
+        return Check(name="store", verdict="ok", found=f"{found}, open in the host (not read through)")
+    return _read_through(places, found)
+
+
+def _read_through(places: "Places", found: str) -> Check:
+    from sessions.errors import HostError, SessionError, StoreDamaged, StoreTooNew
+    from tui.commands.repairing import ask
+
+    try:
+        report = ask("check", places)
+    except HostError:
+        return Check(name="store", verdict="ok", found=f"{found}, a host is just opening it")
+    except (StoreDamaged, StoreTooNew) as error:
+        return _fail("store", error.message, error.hint)
+    except SessionError as error:
+        return Check(name="store", verdict="warn", found=error.message, todo=error.hint)
+    if not report.sound:
+        todo = "headcode doctor --repair saves what can be read into a new store; this one is not touched."
+        return _fail("store", f"{places.store}: {report.words}", todo)
+    rows = next((table.kept for table in report.tables if table.name == "event"), 0)
+    return Check(name="store", verdict="ok", found=f"{found}, sound ({rows:,} events)")
 
 
 def socket_folder(places: "Places") -> Check:

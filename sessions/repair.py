@@ -1,0 +1,189 @@
+"""`python -m sessions.repair check | repair | place`: looks into a store, and saves what a damaged one still holds.
+
+A process of its own, because a damaged file may bring DuckDB down. Says one JSON object on stdout. The damaged store is
+read and never written; `place` moves it aside and puts the repaired one where it was.
+"""
+
+import contextlib
+import datetime
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from engine.errors import Failure, HeadcodeError
+from engine.places import Places, find_places
+from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
+from sessions.record import rebuild
+from sessions.rows import StoreReport, TableHealth
+from sessions.runtime import FileLock, lock_file, make_private
+from sessions.salvage import Row, Source, open_as_it_is, open_damaged
+from sessions.schema import PROJECTIONS, SCHEMA_VERSION
+from sessions.store import Store, append_rows
+
+
+def check(path: Path) -> StoreReport:
+    """Whether every value of every table can be read. Raises StoreError for a store that does not open."""
+    source = open_as_it_is(path)
+    try:
+        _schema_of(source, path)
+        tables = tuple(_looked_at(source, name) for name in source.tables())
+    finally:
+        source.close()
+    damaged = [table.name for table in tables if table.words]
+    words = f"damaged: {', '.join(damaged)}" if damaged else ""
+    return StoreReport(store=str(path), sound=not damaged, tables=tables, words=words)
+
+
+def repair(path: Path) -> StoreReport:
+    """Saves what can be read into a new store beside the old one. Raises StoreError where nothing can."""
+    new = repaired_path(path)
+    with tempfile.TemporaryDirectory(prefix="repair-", dir=path.parent) as folder:
+        work = Path(folder)
+        source = open_damaged(path, work)
+        try:
+            made, tables, words = _save(source, path, work / "repaired.duckdb")
+        finally:
+            source.close()
+        made.replace(new)
+    lost = any(table.rows is None or table.kept < table.rows for table in tables if not table.words)
+    told = " ".join(source.words + words)
+    return StoreReport(store=str(path), sound=not (lost or source.words), tables=tables, words=told, repaired=str(new))
+
+
+def place(path: Path) -> StoreReport:
+    """Moves the damaged store and its journal aside and puts the repaired one in its place."""
+    new = repaired_path(path)
+    if not new.exists():
+        raise StoreError(f"There is no {new}.", hint="headcode doctor --repair makes it.")
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
+    # The store before its journal: a journal without a store is noticed, a store without its journal is not.
+    path.rename(aside)
+    wal = path.with_name(path.name + ".wal")
+    if wal.exists():
+        wal.rename(aside.with_name(aside.name + ".wal"))
+    new.replace(path)
+    return StoreReport(store=str(path), sound=True, words=f"The damaged store lies in {aside}.")
+
+
+def repaired_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.repaired{path.suffix}")
+
+
+def _looked_at(source: Source, name: str) -> TableHealth:
+    rows, words = source.count(name), source.whole(name)
+    return TableHealth(name=name, rows=rows, kept=0 if words else rows or 0, words=words)
+
+
+def _save(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
+    """A new store with the readable rows, what became of each table, and what is to be said besides."""
+    schema = _schema_of(source, old)
+    store = Store.blank(path, schema)
+    words: list[str] = []
+    try:
+        there = source.tables()
+        kept = {name: _copied(source, store, name) for name in store.tables() if name in there and name != "meta"}
+        store.migrate(schema)
+        log = kept.get("event")
+        whole = log is not None and log.rows is not None and log.kept >= log.rows and not source.words
+        short = [name for name in PROJECTIONS if name in kept and not _complete(kept[name])]
+        if whole and short:
+            with contextlib.suppress(HeadcodeError, msgspec.MsgspecError, LookupError):
+                rebuild(store)
+                for name in short:
+                    rows = store.rows(f"SELECT count(*) FROM {name}")[0][0]  # noqa: S608  # ours
+                    kept[name] = msgspec.structs.replace(kept[name], kept=rows, words="made anew from the log")
+    finally:
+        store.close()
+    Store.open(path).close()  # whatever is handed over, opens
+    return path, tuple(kept.values()), words
+
+
+def _schema_of(source: Source, path: Path) -> int:
+    """Its schema; today's where that cannot be read. Raises StoreTooNew, or StoreDamaged for somebody else's file."""
+    try:
+        found = source.con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    except duckdb.Error:
+        return SCHEMA_VERSION
+    schema = int(found[0][0]) if found and str(found[0][0]).isdecimal() else SCHEMA_VERSION
+    if schema > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"{path} has schema {schema}; this Headcode knows schemas up to {SCHEMA_VERSION}.",
+            hint="Upgrade Headcode, or set HEADCODE_HOME to use another store.",
+        )
+    if not source.tables() or "event" not in source.tables():
+        raise StoreDamaged(f"{path} holds no tables of Headcode's.", hint="Put a copy of yours in its place.")
+    return schema
+
+
+def _copied(source: Source, store: Store, name: str) -> TableHealth:
+    rows = source.count(name)
+    theirs = source.columns(name)
+    columns = store.columns(name)
+    shared = [column for column in columns if column in theirs]
+    places = [shared.index(column) if column in shared else None for column in columns]
+    came = 0
+
+    def keep(piece: list[Row]) -> None:
+        nonlocal came
+        came += _insert(
+            store, name, [tuple(row[at] if at is not None else None for at in places) for row in piece], len(columns)
+        )
+
+    source.read(name, shared, keep)
+    return TableHealth(name=name, rows=rows, kept=came)
+
+
+def _insert(store: Store, name: str, rows: Sequence[Row], width: int) -> int:
+    try:
+        with store.transaction() as con:
+            append_rows(con, name, rows)
+    except StoreError as error:
+        if not isinstance(error.__cause__, duckdb.ConstraintException):
+            raise
+    else:
+        return len(rows)
+    # One of them does not fit, for example because an older state of the file holds a key twice.
+    marks = ", ".join("?" * width)
+    came = 0
+    for row in rows:
+        with contextlib.suppress(StoreError), store.transaction() as con:
+            con.execute(f"INSERT INTO {name} VALUES ({marks})", list(row))  # noqa: S608  # ours
+            came += 1
+    return came
+
+
+def _complete(table: TableHealth) -> bool:
+    return table.rows is not None and table.kept >= table.rows
+
+
+MODES: dict[str, Callable[[Path], StoreReport]] = {"check": check, "repair": repair, "place": place}
+
+
+def main(mode: str, places: Places) -> int:
+    """Does it, with no host beside it, and says what came of it on stdout."""
+    answer: StoreReport | Failure
+    try:
+        make_private(places.runtime)
+        lock = FileLock(lock_file(places))
+        if not lock.take():
+            raise HostRunning("A host has the store open.", hint="End it first: headcode host stop")
+        try:
+            answer = MODES[mode](places.store)
+        finally:
+            lock.release()
+    except HeadcodeError as error:
+        answer = error.as_failure()
+    except OSError as error:
+        message = f"The system refused: {error.strerror or error} ({error.filename})."
+        answer = Failure(family="store", name="OSError", message=message, hint="Repairing takes as much room again.")
+    sys.stdout.buffer.write(msgspec.json.encode({"failure" if isinstance(answer, Failure) else "report": answer}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], find_places()))

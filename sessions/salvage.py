@@ -1,0 +1,210 @@
+"""What can still be read from a damaged store. The damaged files themselves are only ever read."""
+
+import re
+import shutil
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from sessions.errors import StoreDamaged, StoreError
+from sessions.store import SAFE
+from sessions.storefile import examine, explain
+
+Row = tuple[Any, ...]
+
+_WAL_AT = re.compile(r"Corrupt WAL file: entry at byte position (\d+)")
+_HEADERS = (4096, 8192)
+"""Where DuckDB keeps its two headers: a checkpoint writes the older one anew, so each is a way in."""
+_HEADER_BYTES = 4096
+_GROUP = 122_880
+"""Rows of a row group: DuckDB reads what lies in one without looking into the others."""
+_LEAST = 2_048
+"""Rows that are read or lost together: the vector, DuckDB's smallest unit."""
+_FETCH = 10_000
+
+
+class Source:
+    """A store opened for reading, by whatever way in there was."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, words: list[str]) -> None:
+        self.con = con
+        self.words = words
+        """What had to be left out to open it at all, for a person."""
+
+    def tables(self) -> list[str]:
+        found = self.con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1").fetchall()
+        return [str(name) for (name,) in found]
+
+    def columns(self, table: str) -> list[str]:
+        found = self.con.execute(
+            "SELECT column_name FROM duckdb_columns() WHERE table_name = $name ORDER BY column_index", {"name": table}
+        ).fetchall()
+        return [str(name) for (name,) in found]
+
+    def count(self, table: str) -> int | None:
+        """The rows the table says it holds: known without reading them. None where not even that can be read."""
+        try:
+            return int(self.con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608  # ours
+        except duckdb.Error:
+            return None
+
+    def whole(self, table: str) -> str:
+        """Empty where every value of the table can be read, else DuckDB's complaint."""
+        try:
+            self.con.execute(f"SELECT bit_xor(hash(t)) FROM {table} AS t").fetchall()  # noqa: S608  # ours
+        except duckdb.Error as error:
+            return str(error).strip().split("\n")[0]
+        return ""
+
+    def read(self, table: str, columns: Sequence[str], keep: Callable[[list[Row]], None]) -> int:
+        """Hands over the rows that can be read, in pieces; returns how many there were."""
+        last = self._last_rowid(table)
+        return sum(self._span(table, columns, begin, begin + _GROUP, keep) for begin in range(0, last + 1, _GROUP))
+
+    def close(self) -> None:
+        self.con.close()
+
+    def _last_rowid(self, table: str) -> int:
+        try:
+            found = self.con.execute(f"SELECT max(rowid) FROM {table}").fetchall()[0][0]  # noqa: S608  # ours
+        except duckdb.Error:
+            return 2 * (self.count(table) or 0)
+        return -1 if found is None else int(found)
+
+    def _span(self, table: str, columns: Sequence[str], begin: int, end: int, keep: Callable[[list[Row]], None]) -> int:
+        """A span of rows; where it cannot be read whole, its halves, down to what is read or lost together."""
+        sql = f"SELECT {', '.join(columns)} FROM {table} WHERE rowid >= {begin} AND rowid < {end}"  # noqa: S608  # ours
+        try:
+            rows: list[Row] = self.con.execute(sql).fetchall()
+        except duckdb.Error:
+            if end - begin <= _LEAST:
+                return 0
+            middle = begin + max(_LEAST, (end - begin) // 2 // _LEAST * _LEAST)
+            return self._span(table, columns, begin, middle, keep) + self._span(table, columns, middle, end, keep)
+        for first in range(0, len(rows), _FETCH):
+            keep(rows[first : first + _FETCH])
+        return len(rows)
+
+
+def open_as_it_is(path: Path) -> Source:
+    """The store, read-only, journal included. Raises StoreError in words."""
+    header = examine(path)
+    if header is None:
+        raise StoreError(f"There is no store at {path} yet.", hint="The first run makes one.")
+    try:
+        return Source(duckdb.connect(str(path), read_only=True, config=dict(SAFE)), [])
+    except duckdb.Error as error:
+        raise explain(path, error, header) from error
+
+
+def open_damaged(path: Path, work: Path) -> Source:
+    """The store by the first way in that works: as it is, or a copy of it in `work` without what keeps it shut.
+
+    Raises the error of the store as it is, where there is no way in.
+    """
+    try:
+        return open_as_it_is(path)
+    except StoreDamaged as error:
+        if path.stat().st_size < sum(_HEADERS):
+            raise
+        shut = error
+    copy = work / "copy.duckdb"
+    words: list[str] = []
+    for mend in (_cut_journal, _older_header, _older_header_alone, _borrowed_start):
+        _fresh(path, copy)
+        words.clear()
+        if mend(path, copy, words):
+            try:
+                return Source(duckdb.connect(str(copy), read_only=True, config=dict(SAFE)), words)
+            except duckdb.Error:
+                continue
+    raise shut
+
+
+def _fresh(path: Path, copy: Path) -> None:
+    shutil.copyfile(path, copy)
+    wal, wal_copy = _wal(path), _wal(copy)
+    wal_copy.unlink(missing_ok=True)
+    if wal.exists():
+        shutil.copyfile(wal, wal_copy)
+
+
+def _cut_journal(path: Path, copy: Path, words: list[str]) -> bool:
+    """The journal up to its first damaged entry; a journal that cannot be read at all is left out."""
+    wal = _wal(copy)
+    if not wal.exists():
+        return False
+    size, name = wal.stat().st_size, _wal(path).name
+    try:
+        duckdb.connect(str(copy), read_only=True, config=dict(SAFE)).close()
+    except duckdb.Error as error:
+        found = _WAL_AT.search(str(error))
+        if found:
+            position = int(found[1])
+            with wal.open("r+b") as file:
+                file.truncate(position)
+            words.append(f"{name} is damaged at byte {position} of {size}: what was written after that is lost.")
+        else:
+            wal.unlink()
+            words.append(f"{name} cannot be read: what its {size} bytes held is lost.")
+    return True
+
+
+def _older_header(path: Path, copy: Path, words: list[str]) -> bool:
+    """The header of the checkpoint before, in the place of the newest."""
+    with copy.open("r+b") as file:
+        blocks = []
+        for place in _HEADERS:
+            file.seek(place)
+            blocks.append(file.read(_HEADER_BYTES))
+        newest = max((0, 1), key=lambda which: struct.unpack_from("<Q", blocks[which], 8))
+        if _opens_with(copy, newest, blocks):
+            return True
+        other = 1 - newest
+        file.seek(_HEADERS[newest])
+        file.write(blocks[other])
+    words.append(f"{path.name} was opened as it was at the checkpoint before its last: what came after is lost.")
+    return True
+
+
+def _opens_with(copy: Path, which: int, blocks: list[bytes]) -> bool:
+    """Whether the newest header alone opens it: then only the older one is damaged, and nothing is lost."""
+    with copy.open("r+b") as file:
+        file.seek(_HEADERS[1 - which])
+        file.write(blocks[which])
+    try:
+        duckdb.connect(str(copy), read_only=True, config=dict(SAFE)).close()
+    except duckdb.Error:
+        with copy.open("r+b") as file:
+            file.seek(_HEADERS[1 - which])
+            file.write(blocks[1 - which])
+        return False
+    return True
+
+
+def _older_header_alone(path: Path, copy: Path, words: list[str]) -> bool:
+    """The same, without a journal that belongs to a later state."""
+    wal = _wal(copy)
+    if not wal.exists():
+        return False
+    wal.unlink()
+    words.append(f"{_wal(path).name} was left out.")
+    return _older_header(path, copy, words)
+
+
+def _borrowed_start(path: Path, copy: Path, words: list[str]) -> bool:
+    """The file's first block from a new store: it says only that this is a DuckDB file."""
+    lender = copy.with_name("lender.duckdb")
+    lender.unlink(missing_ok=True)
+    duckdb.connect(str(lender), config=dict(SAFE)).close()
+    with copy.open("r+b") as file:
+        file.write(lender.read_bytes()[: _HEADERS[0]])
+    words.append(f"The first block of {path.name} is damaged; it holds no data.")
+    return True
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")

@@ -1,0 +1,89 @@
+"""The store's file looked into and saved, in a process of its own: a damaged file may bring DuckDB down."""
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from engine.errors import Failure
+from sessions.errors import StoreDamaged, StoreError, error_from
+from sessions.rows import StoreReport, TableHealth
+
+if TYPE_CHECKING:
+    from engine.places import Places
+
+LOOK_LIMIT_S = 60
+"""A look takes about a second for each 500 MB; a repair as long as it takes."""
+
+
+class _Answer(msgspec.Struct):
+    report: StoreReport | None = None
+    failure: Failure | None = None
+
+
+def ask(mode: Literal["check", "repair", "place"], places: "Places") -> StoreReport:
+    """What came of it. Raises the store's own error, or StoreError where the process itself broke down."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "sessions.repair", mode],
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=LOOK_LIMIT_S if mode == "check" else None,
+        )
+    except subprocess.TimeoutExpired:
+        raise StoreError(
+            f"Looking into {places.store} took more than {LOOK_LIMIT_S} s and was left.",
+            hint="A large store: try again.",
+        ) from None
+    try:
+        answer = msgspec.json.decode(done.stdout, type=_Answer)
+    except msgspec.MsgspecError:
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
+        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
+        raise StoreDamaged(
+            f"{places.store} brought down the process that looked into it ({ended}): {last[0]}",
+            hint="Keep the file, and put a copy of yours in its place.",
+        ) from None
+    if answer.report is None:
+        assert answer.failure is not None
+        raise error_from(answer.failure)
+    return answer.report
+
+
+def run_repair(places: "Places", *, in_place: bool, as_json: bool) -> bool:
+    """Repairs, tells what came over, and puts it in place if that was asked; whether nothing was lost."""
+    from tui.output import print_columns, print_json, print_line
+
+    report = ask("repair", places)
+    placed = ask("place", places) if in_place else None
+    if as_json:
+        value = {"schema": "headcode.repair/1", "placed": placed is not None, "report": msgspec.to_builtins(report)}
+        print_json(value | {"words": placed.words if placed else ""})
+        return report.sound
+    print_columns(
+        [(table.name, _came(table), _lost(table)) for table in report.tables], header=("table", "rows saved", "")
+    )
+    print_line()
+    if report.words:
+        print_line(report.words)
+    print_line("Nothing is lost." if report.sound else "What could not be read is lost, unless a copy of yours has it.")
+    if placed is not None:
+        print_line(f"{places.store} is the repaired store now. {placed.words}")
+    else:
+        print_line(f"The repaired store: {report.repaired}")
+        print_line("To use it (the damaged one is moved aside, never deleted): headcode doctor --repair --in-place")
+    return report.sound
+
+
+def _came(table: TableHealth) -> str:
+    return f"{table.kept:,}" if table.rows is None else f"{table.kept:,} of {max(table.rows, table.kept):,}"
+
+
+def _lost(table: TableHealth) -> str:
+    if table.words:
+        return table.words
+    if table.rows is None:
+        return "how many there were cannot be read"
+    return f"{table.rows - table.kept:,} lie in damaged pages" if table.kept < table.rows else ""
