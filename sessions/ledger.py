@@ -1,6 +1,7 @@
 """The loop's side of the store: one thread works on it, writes are gathered, what is committed is told."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,15 @@ from sessions.record import Draft, Recorded, Recorder
 from sessions.store import Store
 
 T = TypeVar("T")
+log = logging.getLogger("headcode.ledger")
 
 _BATCH = 2_000
 _BATCH_BYTES = 8 << 20
 """What a transaction takes at most: a commit costs 4 ms whatever it holds, a long one delays every reader."""
+
+_MANY, _TOO_MANY, _QUIET_S = 300, 2_000, 2.0
+"""Commits in the journal from which it is written into the file: when it is quiet, and in any case. That takes .02 s
+in a small store and .3 s in one of 1 GB, where DuckDB packs its last 120,000 events anew."""
 
 
 class _Append:
@@ -82,8 +88,15 @@ class Ledger:
 
     async def _work(self) -> None:
         while True:
-            await self._wake.wait()
+            try:
+                async with asyncio.timeout(_QUIET_S if self._store.commits >= _MANY else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._settle()
+                continue
             while self._waiting:
+                if self._store.commits >= _TOO_MANY:
+                    await self._settle()
                 first = self._waiting.popleft()
                 if isinstance(first, _Change):
                     await self._do(first)
@@ -101,6 +114,13 @@ class Ledger:
             group.append(item)
             n_bytes += item.n_bytes
         return group
+
+    async def _settle(self) -> None:
+        """The journal into the file, so that the host that comes after a killed one opens it at once."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._store.checkpoint)
+        except HeadcodeError as error:
+            log.warning("the journal stays beside the store: %s", error.message)
 
     async def _do(self, item: _Change) -> None:
         try:

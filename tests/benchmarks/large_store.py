@@ -116,9 +116,12 @@ def run_events(chance: random.Random, examples: tuple[Example, ...]) -> list[Eve
 def fill(path: Path, *, sessions: int, runs: int) -> float:
     """Makes the store; seconds it took."""
     begun = time.perf_counter()
-    store = Store.open(path)
+    Store.open(path).close()
+    store = Store(path, memory="4GB")
+    store._config["checkpoint_threshold"] = "512MB"  # DuckDB packs its last 120,000 events anew at each
     recorder = Recorder(store)
-    for number in range(sessions):
+    there = store.rows("SELECT count(*) FROM session")[0][0]
+    for number in range(there, sessions):
         chance = random.Random(number)
         examples = tuple(
             Example(
