@@ -6,7 +6,7 @@ from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.results import Grade, ModelInfo, PromptTokens
+from engine.results import CodeWrites, Grade, ModelInfo, PromptTokens
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is a fault: large arrays travel as files."""
@@ -79,6 +79,28 @@ class GradePrompts(Order, tag="grade", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
+class InspectHead(Order, tag="inspect", frozen=True, kw_only=True):
+    """Look at one head on one prompt. Answered like GradePrompts, by one HeadInspected or JobFailed."""
+
+    job: str
+    model: str
+    prompt: str
+    layer: int
+    head: int
+    codes: tuple[int, ...] = ()
+    """Those whose decoder directions are to be shown as tokens."""
+    sae: str = ""
+    """The run's SAE weights; empty: none were kept."""
+    seed_index: int = 0
+    models: str
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
+SideOrder = GradePrompts | InspectHead
+"""What is answered between the reports of a run."""
+
+
 class CancelJob(Order, tag="cancel", frozen=True, kw_only=True):
     job: str
 
@@ -87,7 +109,7 @@ class Quit(Order, tag="quit", frozen=True, kw_only=True):
     """End when the present job is over; end of input means the same, at once."""
 
 
-AnyOrder = RunProbe | RunCause | GradePrompts | CancelJob | Quit
+AnyOrder = RunProbe | RunCause | GradePrompts | InspectHead | CancelJob | Quit
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
@@ -115,6 +137,24 @@ class GradesMade(Word, tag="grades", frozen=True, kw_only=True):
     tokens: tuple[PromptTokens, ...]
 
 
+class HeadInspected(Word, tag="inspected", frozen=True, kw_only=True):
+    """One head on one prompt."""
+
+    job: str
+    model: ModelInfo
+    tokens: tuple[str, ...]
+    skipped: int
+    """Tokens before the first of these: of a long prompt only the end is told."""
+    strength: tuple[float, ...]
+    """Norm of what the head writes into the residual stream at each token."""
+    attention: tuple[tuple[float, ...], ...]
+    """Row: the token that looks; column: the one it looks at, up to itself."""
+    writes: tuple[CodeWrites, ...]
+
+
+SideAnswer = GradesMade | HeadInspected
+
+
 class JobDone(Word, tag="done", frozen=True, kw_only=True):
     job: str
 
@@ -126,4 +166,4 @@ class JobFailed(Word, tag="failed", frozen=True, kw_only=True):
     failure: Failure
 
 
-AnyWord = WorkerReady | JobEvent | GradesMade | JobDone | JobFailed
+AnyWord = WorkerReady | JobEvent | GradesMade | HeadInspected | JobDone | JobFailed

@@ -193,3 +193,14 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     torch: str
     transformer_lens: str
     device: str
+
+
+class CodeWrites(msgspec.Struct, frozen=True, kw_only=True):
+    """What one code of a head writes: its decoder direction seen through the final norm's gain and the unembedding."""
+
+    code: int
+    raises: tuple[tuple[str, float], ...]
+    """Tokens and logits, the most raised first; the mean logit is taken off."""
+    lowers: tuple[tuple[str, float], ...]
+    along: tuple[float, ...]
+    """Cosine of the head's output with the direction, at each token of the prompt."""

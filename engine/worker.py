@@ -1,6 +1,6 @@
 """The engine's process: orders in on stdin, words out on stdout (python -m engine.worker).
 
-One run at a time; grades for examples that are being written come between the reports of a run.
+One run at a time; grades for examples that are being written, and looks at a head, come between the reports of a run.
 """
 
 import contextlib
@@ -22,18 +22,20 @@ from engine.jobs import (
     AnyOrder,
     CancelJob,
     GradePrompts,
+    InspectHead,
     JobDone,
     JobEvent,
     JobFailed,
     Quit,
     RunCause,
     RunProbe,
+    SideOrder,
     Word,
     WorkerReady,
 )
 
 if TYPE_CHECKING:
-    from engine.grading import Grader
+    from engine.beside import Beside
 
 _PROGRESS_EVERY_S = 0.1
 """Progress may be coalesced; measurements never."""
@@ -105,14 +107,14 @@ class Orders:
         self._mouth = mouth
         self._news = threading.Condition()
         self._runs: deque[tuple[RunProbe | RunCause, JobMonitor]] = deque()
-        self._gradings: deque[tuple[GradePrompts, Quiet]] = deque()
+        self._gradings: deque[tuple[SideOrder, Quiet]] = deque()
         self._monitors: dict[str, JobMonitor | Quiet] = {}
         self._over = False
         self.between: Callable[[], None] = lambda: None
         """Called at every report of a run."""
         threading.Thread(target=self._listen, daemon=True, name="orders").start()
 
-    def next(self) -> tuple[RunProbe | RunCause, JobMonitor] | tuple[GradePrompts, Quiet] | None:
+    def next(self) -> tuple[RunProbe | RunCause, JobMonitor] | tuple[SideOrder, Quiet] | None:
         """The next job and its monitor, gradings first; None when it is time to go."""
         with self._news:
             self._news.wait_for(lambda: self._gradings or self._runs or self._over)
@@ -120,7 +122,7 @@ class Orders:
                 return self._gradings.popleft()
             return self._runs.popleft() if self._runs else None
 
-    def grading(self) -> tuple[GradePrompts, Quiet] | None:
+    def grading(self) -> tuple[SideOrder, Quiet] | None:
         """The next grading, left where it is; None where none waits."""
         with self._news:
             return self._gradings[0] if self._gradings else None
@@ -145,7 +147,7 @@ class Orders:
                     monitor = JobMonitor(order.job, self._mouth, lambda: self.between())
                     self._monitors[order.job] = monitor
                     self._runs.append((order, monitor))
-                elif isinstance(order, GradePrompts):
+                elif isinstance(order, GradePrompts | InspectHead):
                     quiet = self._monitors[order.job] = Quiet()
                     self._gradings.append((order, quiet))
                 elif isinstance(order, CancelJob):
@@ -167,19 +169,19 @@ def main() -> None:
 
     import torch
 
+    from engine.beside import Beside
     from engine.cause.job import CauseJob
-    from engine.grading import Grader
     from engine.pipeline import Probe
     from engine.shelf import Shelf
 
     torch.set_flush_denormal(True)  # vanishing latents and Adam's second moments cost hundreds of cycles each
     shelf = Shelf()
-    grader = Grader(shelf)
-    orders.between = lambda: _grade_beside(orders, grader, mouth)
+    beside = Beside(shelf)
+    orders.between = lambda: _answer_beside(orders, beside, mouth)
     mouth.say(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
     while (job := orders.next()) is not None:
-        if isinstance(job[0], GradePrompts):
-            _grade(*job, orders, grader, mouth)
+        if isinstance(job[0], GradePrompts | InspectHead):
+            _answer(*job, orders, beside, mouth)
             continue
         order, monitor = job
         try:
@@ -196,11 +198,11 @@ def main() -> None:
             orders.forget(order.job)
 
 
-def _grade(order: GradePrompts, monitor: Quiet, orders: Orders, grader: "Grader", mouth: Mouth) -> None:
+def _answer(order: SideOrder, monitor: Quiet, orders: Orders, beside: "Beside", mouth: Mouth) -> None:
     try:
         if monitor.cancelled():
             raise Cancelled
-        mouth.say(grader.answer(order, monitor))
+        mouth.say(beside.answer(order, monitor))
     except HeadcodeError as error:
         mouth.say(JobFailed(job=order.job, failure=error.as_failure()))
     except Exception as error:  # noqa: BLE001  # as below
@@ -210,21 +212,19 @@ def _grade(order: GradePrompts, monitor: Quiet, orders: Orders, grader: "Grader"
         orders.forget(order.job)
 
 
-def _grade_beside(orders: Orders, grader: "Grader", mouth: Mouth) -> None:
-    """One grading, where one waits and the model of the run will do: another model would push that one out."""
-    from engine.grading import key_of
-
+def _answer_beside(orders: Orders, beside: "Beside", mouth: Mouth) -> None:
+    """One side order, where one waits and the model of the run will do: another model would push that one out."""
     waiting = orders.grading()
     if waiting is None:
         return
     order, monitor = waiting
     try:
-        here = grader.shelf.holds(key_of(order))
+        here = beside.ready(order)
     except HeadcodeError:
         here = True  # a device that is not here: answered at once, with what is wrong
     if here or monitor.cancelled():
         orders.take_grading()
-        _grade(order, monitor, orders, grader, mouth)
+        _answer(order, monitor, orders, beside, mouth)
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:

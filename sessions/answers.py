@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from sessions import bundle_answers, compare_answers, edit, grading, keep_answers, queries, replay_answers, verifying
+from sessions import (
+    bundle_answers,
+    compare_answers,
+    edit,
+    grading,
+    keep_answers,
+    looking,
+    queries,
+    replay_answers,
+    verifying,
+)
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.wire import (
@@ -113,11 +123,12 @@ ANSWERS: dict[type, Answer] = {
     WarmUp: warm_up,
     StopHost: stop_host,
     **grading.ANSWERS,
+    **looking.ANSWERS,
     **keep_answers.ANSWERS,
     **compare_answers.ANSWERS,
     **replay_answers.ANSWERS,
     **verifying.ANSWERS,
     **bundle_answers.ANSWERS,
 }
-SLOW: frozenset[type] = bundle_answers.SLOW | grading.SLOW | keep_answers.SLOW | verifying.SLOW
+SLOW: frozenset[type] = bundle_answers.SLOW | grading.SLOW | keep_answers.SLOW | looking.SLOW | verifying.SLOW
 """Requests that are answered beside what is asked after them on the same connection."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Cancelled, ExampleError
+from engine.errors import Cancelled, ExampleError, Failure
 from engine.jobs import GradePrompts, GradesMade
 from sessions.errors import error_from
 from sessions.ids import new_id
@@ -42,13 +42,13 @@ class Gradings:
         before = self._desks.pop(request.desk, None) if request.desk else None
         if before is not None:
             before.cancel()
-        task = asyncio.ensure_future(host.supervisor.grade(order))
+        task = asyncio.ensure_future(host.supervisor.beside(order))
         if request.desk:
             self._desks[request.desk] = task
         try:
             answer = await task
-            if not isinstance(answer, GradesMade) and answer.name == "WorkerDied":
-                answer = await host.supervisor.grade(order)  # it may have died while it waited: once more
+            if isinstance(answer, Failure) and answer.name == "WorkerDied":
+                answer = await host.supervisor.beside(order)  # it may have died while it waited: once more
         except asyncio.CancelledError:
             task.cancel()
             if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
@@ -59,6 +59,7 @@ class Gradings:
                 del self._desks[request.desk]
         if isinstance(answer, GradesMade):
             return answer
+        assert isinstance(answer, Failure)
         raise error_from(answer)
 
 

@@ -18,12 +18,14 @@ from engine.jobs import (
     AnyOrder,
     AnyWord,
     CancelJob,
-    GradePrompts,
     GradesMade,
+    HeadInspected,
     JobDone,
     JobEvent,
     JobFailed,
     RunProbe,
+    SideAnswer,
+    SideOrder,
     WorkerReady,
 )
 from sessions.lines import LineReader, LineTooLong
@@ -56,14 +58,14 @@ class _Job:
 
 
 class _Grading:
-    """Prompts to grade: beside whatever job there is."""
+    """A side order: prompts to grade or a head to look at, beside whatever job there is."""
 
-    def __init__(self, order: GradePrompts) -> None:
+    def __init__(self, order: SideOrder) -> None:
         self.order = order
         self.sent = False
-        self.ended: asyncio.Future[GradesMade | Failure] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[SideAnswer | Failure] = asyncio.get_running_loop().create_future()
 
-    def end(self, answer: GradesMade | Failure) -> None:
+    def end(self, answer: SideAnswer | Failure) -> None:
         if not self.ended.done():
             self.ended.set_result(answer)
 
@@ -131,8 +133,8 @@ class Supervisor:
             failure = await self._attempt(self._job)
         return failure
 
-    async def grade(self, order: GradePrompts) -> GradesMade | Failure:
-        """The grades, or why there are none. Cancelled, it tells the worker that nobody waits for them any more."""
+    async def beside(self, order: SideOrder) -> SideAnswer | Failure:
+        """The answer, or why there is none. Cancelled, it tells the worker that nobody waits for them any more."""
         self._stir()
         grading = self._gradings[order.job] = _Grading(order)
         try:
@@ -285,8 +287,8 @@ class Supervisor:
             for grading in self._gradings.values():
                 self._send_grading(worker, grading)
             return
-        if word.job in self._gradings and isinstance(word, GradesMade | JobFailed):
-            self._gradings[word.job].end(word if isinstance(word, GradesMade) else word.failure)
+        if word.job in self._gradings and isinstance(word, GradesMade | HeadInspected | JobFailed):
+            self._gradings[word.job].end(word.failure if isinstance(word, JobFailed) else word)
             return
         if job is None or job.order.job != word.job or job.ended.done():
             return  # a late word about a job that is over

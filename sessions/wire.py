@@ -8,7 +8,7 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import Stage
 from engine.examples import Example
-from engine.results import Grade, ModelInfo, PromptTokens
+from engine.results import CodeWrites, Grade, ModelInfo, PromptTokens
 from sessions.bundle_format import Exported, Imported
 from sessions.compare import Side
 from sessions.log import LogEntry, LookChanged
@@ -187,6 +187,19 @@ class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
     """Who asks, in a name of their own; empty: nobody's request is replaced."""
 
 
+class LookAtHead(Request, tag="look_at_head", frozen=True, kw_only=True):
+    """One head of a run on one of its prompts, by the run's model. Recorded nowhere. Answered by HeadLook, beside other
+    requests."""
+
+    run: str
+    layer: int
+    head: int
+    example: int
+    """Counted from 0 in the run's set."""
+    seed: int | None = None
+    """Whose codes; None: the run's first."""
+
+
 class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):
     """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones.
 
@@ -359,6 +372,7 @@ AnyRequest = (
     | SetExamples
     | StepExamples
     | GradeExamples
+    | LookAtHead
     | Subscribe
     | Unsubscribe
     | GetCodes
@@ -457,6 +471,20 @@ class Grades(Message, tag="grades", frozen=True, kw_only=True):
     tokens: tuple[PromptTokens, ...]
 
 
+class HeadLook(Message, tag="head_look", frozen=True, kw_only=True):
+    """The head on the prompt, and its codes with what they write; `code` is the prompt's own."""
+
+    model: ModelInfo
+    tokens: tuple[str, ...]
+    skipped: int
+    """Tokens of the prompt before the first of these."""
+    strength: tuple[float, ...]
+    attention: tuple[tuple[float, ...], ...]
+    code: int | None
+    """None where the run kept no codes."""
+    writes: tuple[CodeWrites, ...]
+
+
 class Sides(Message, tag="sides", frozen=True, kw_only=True):
     a: Side
     b: Side
@@ -537,6 +565,7 @@ AnyAnswer = (
     | Run
     | Codes
     | Grades
+    | HeadLook
     | Sides
     | Comparable
     | Circuits

@@ -40,6 +40,7 @@ _NAMES = {
     "right_square_bracket": "]",
     "left_square_bracket": "[",
     "escape": "esc",
+    "enter": "enter",
     "colon": ":",
     "slash": "/",
     "full_stop": ".",
@@ -117,6 +118,14 @@ ACTIONS: tuple[Action, ...] = (
         tooltip="Show the head's codes under the next seed of this run",
         group="Look",
         short="seed",
+    ),
+    Action(
+        id="close_up",
+        keys=("enter",),
+        title="Look closely at the head",
+        tooltip="Where it fires and attends on a prompt, token by token, and what its codes write",
+        group="Look",
+        short="closer",
     ),
     Action(
         id="edges",

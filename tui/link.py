@@ -19,7 +19,9 @@ from sessions.wire import (
     Done,
     GetCodes,
     GetStatus,
+    HeadLook,
     ListSessions,
+    LookAtHead,
     QueueRun,
     Session,
     Sessions,
@@ -137,6 +139,17 @@ class Link:
             self.bench.keep_codes(key, answer.codes)
         if HeadId(layer, head) == self.bench.cursor:
             self._changed(frozenset({"head", "examples"}))
+
+    async def look_at_head(self, request: LookAtHead) -> HeadLook | Failure:
+        """The head on the prompt, or why it cannot be looked at."""
+        if self._host is None:
+            return Failure(family="host", name="HostGone", message="There is no host to ask.", hint="Try again.")
+        try:
+            return await self._host.ask(request, HeadLook)
+        except HeadcodeError as error:
+            return error.as_failure()
+        except (OSError, EOFError) as error:
+            return HostGone(f"The connection to the host broke: {error}.").as_failure()
 
     # ---- inside
 

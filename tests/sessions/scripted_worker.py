@@ -32,6 +32,8 @@ from engine.jobs import (
     CancelJob,
     GradePrompts,
     GradesMade,
+    HeadInspected,
+    InspectHead,
     JobDone,
     JobEvent,
     JobFailed,
@@ -40,7 +42,17 @@ from engine.jobs import (
     Word,
     WorkerReady,
 )
-from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, PromptTokens, Timings, Versions
+from engine.results import (
+    CodeWrites,
+    EdgeScore,
+    ExampleCount,
+    Grade,
+    HeadScores,
+    ModelInfo,
+    PromptTokens,
+    Timings,
+    Versions,
+)
 
 N_LAYERS, N_HEADS = 2, 3
 
@@ -169,6 +181,21 @@ def grades_for(order: GradePrompts) -> GradesMade:
     )
 
 
+def look_for(order: InspectHead) -> HeadInspected:
+    """Words as tokens; what was asked comes back, so that a test can see it."""
+    words = tuple(order.prompt.split())
+    kept = order.sae if Path(order.sae).is_file() else "no file"
+    return HeadInspected(
+        job=order.job,
+        model=model_ready().model,
+        tokens=(*words, f"{order.layer}.{order.head}", f"seed {order.seed_index}", kept),
+        skipped=0,
+        strength=(1.0,) * len(words),
+        attention=(),
+        writes=tuple(CodeWrites(code=code, raises=(), lowers=(), along=()) for code in order.codes),
+    )
+
+
 class Worker:
     def __init__(self) -> None:
         self.orders: queue.Queue[RunProbe | None] = queue.Queue()
@@ -183,6 +210,8 @@ class Worker:
                     self.orders.put(order)
                 case GradePrompts():
                     self.grade(order)
+                case InspectHead():
+                    say(look_for(order))
                 case CancelJob():
                     self.cancelled.add(order.job)
                     self.word.set()

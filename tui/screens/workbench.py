@@ -262,6 +262,13 @@ class Workbench(Screen[None]):
         if self.bench.session_id is not None:
             self.app.push_screen(Write(self.bench, self.link), self._back)
 
+    def action_close_up(self) -> None:
+        from tui.screens.closeup import CloseUp
+
+        if self.bench.view() is not None and self.bench.examples:
+            depth = self.grid.heatmap.depth
+            self.app.push_screen(CloseUp(self.bench, depth, self.link.look_at_head, self._want_codes), self._back)
+
     def action_edges(self) -> None:
         from tui.screens.edges import Edges
 

@@ -31,6 +31,7 @@ from engine.events import (
 from engine.examples import Example, content_hash
 from engine.results import (
     NO_CODE,
+    CodeWrites,
     ExampleCount,
     Grade,
     HeadScores,
@@ -62,7 +63,9 @@ from sessions.wire import (
     GetStatus,
     GradeExamples,
     Grades,
+    HeadLook,
     ListSessions,
+    LookAtHead,
     QueueRun,
     Request,
     Session,
@@ -376,6 +379,8 @@ class FakeHost:
                 return RunAnswer(run=self._run_row(request))
             case GetCodes():
                 return self._codes(request)
+            case LookAtHead():
+                return self._look(request)
             case GetStatus():
                 return Status(status=self._status())
             case SetExamples():
@@ -451,6 +456,32 @@ class FakeHost:
             raise Refusal(Failure(family="input", name="NoSuchRecord", message="This run has no codes."))
         seed = request.seed or 0
         return Codes(codes=make_codes(request.run, request.layer, request.head, seed, made[-1].examples))
+
+    def _look(self, request: LookAtHead) -> HeadLook:
+        codes = self._codes(GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed))
+        made = [entry.event for entry in self.entries if isinstance(entry.event, ExamplesMade)][-1]
+        tokens = tuple(f"{word} " for word in made.examples[request.example].prompt.split())
+        code = codes.codes.codes[request.example]
+        others = sorted(set(codes.codes.codes) - {code, NO_CODE})
+        return HeadLook(
+            model=model_info(6, 8),
+            tokens=tokens,
+            skipped=0,
+            strength=tuple(float(place % 5) for place in range(len(tokens))),
+            attention=tuple(
+                tuple(1.0 if key == query else 0.0 for key in range(query + 1)) for query in range(len(tokens))
+            ),
+            code=code,
+            writes=tuple(
+                CodeWrites(
+                    code=each,
+                    raises=((f" up{each}", 2.0), (" more", 1.0)),
+                    lowers=((f" down{each}", -2.0),),
+                    along=tuple(0.5 for _ in tokens),
+                )
+                for each in ([code] if code != NO_CODE else []) + others
+            ),
+        )
 
     def _create(self, name: str, model: str, task: str | None) -> SessionRow:
         self.session = SessionRow(

@@ -1,0 +1,344 @@
+"""A close look at one head: its prompts, where it fires and attends on one of them, and what its codes write."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, Literal, get_args
+
+from rich.cells import cell_len
+from rich.color import Color
+from rich.style import Style
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.timer import Timer
+
+from engine.errors import Failure
+from engine.examples import Example
+from engine.results import NO_CODE, HeadId
+from sessions.rows import HeadCodes
+from sessions.wire import HeadLook, LookAtHead
+from tui.actions import sheet_actions
+from tui.model import Bench, Run
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.text import clean
+from tui.themes import LEVELS, Depth, heat, reads_dark_on
+from tui.widgets.heat import SHADES
+from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
+from tui.widgets.painted import Painted
+
+ACTIONS = sheet_actions(
+    "Close look",
+    ("close", "", "escape,enter,q", "Back", "Back to the workbench", "back"),
+    ("step.down", "1", "down,j", "Next prompt", "The next prompt of the run", "prompt"),
+    ("step.up", "-1", "up,k", "Previous prompt", "The prompt before", ""),
+    ("walk.right", "1", "right,l", "Next token", "Where the next token looks", "token"),
+    ("walk.left", "-1", "left,h", "Previous token", "Where the token before looks", ""),
+    (
+        "colour",
+        "",
+        "c",
+        "What colours the tokens",
+        "How much it writes, where it looks, how far along its code",
+        "colour",
+    ),
+    ("seed", "", "s", "Codes of the next seed", "What the codes of the next seed write", "seed"),
+    ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
+    ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
+)
+Colouring = Literal["fires", "looks", "code"]
+COLOURINGS: tuple[Colouring, ...] = get_args(Colouring)
+_WORDS: dict[Colouring, str] = {
+    "fires": "coloured by how much the head writes at each token",
+    "looks": "coloured by where the marked token looks",
+    "code": "coloured by how far the head points along this prompt's code",
+}
+_REST_S = 0.12
+_KEPT = 64
+Fetch = Callable[[LookAtHead], Awaitable[HeadLook | Failure]]
+_Key = tuple[str, int, int, int, int]
+
+
+class Desk:
+    """What is looked at."""
+
+    def __init__(self, bench: Bench, depth: Depth) -> None:
+        self.bench = bench
+        self.depth = depth
+        self.example = bench.selected or 0
+        self.token: int | None = None
+        """None: the last one, which is what the model continues."""
+        self.colouring: Colouring = "fires"
+        self.looks: dict[_Key, HeadLook | Failure] = {}
+
+    @property
+    def run(self) -> Run | None:
+        return self.bench.shown
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        return self.bench.examples
+
+    @property
+    def key(self) -> _Key | None:
+        run, head = self.run, self.bench.cursor
+        if run is None or not self.examples:
+            return None
+        return (run.run_id, head.layer, head.head, self.example, self.bench.seed)
+
+    @property
+    def look(self) -> HeadLook | Failure | None:
+        """None while it is fetched."""
+        return self.looks.get(self.key) if self.key is not None else None
+
+    def chosen_token(self, look: HeadLook) -> int:
+        last = len(look.tokens) - 1
+        return last if self.token is None else min(max(self.token, 0), last)
+
+    def shares(self, look: HeadLook) -> list[float]:
+        """For each token a number from 0 to 1: what colours it."""
+        token = self.chosen_token(look)
+        if self.colouring == "looks":
+            row = look.attention[token] if token < len(look.attention) else ()
+            return [*row, *([0.0] * (len(look.tokens) - len(row)))]
+        if self.colouring == "code":
+            own = next((each.along for each in look.writes if each.code == look.code), ())
+            return [max(0.0, min(value, 1.0)) for value in own] or [0.0] * len(look.tokens)
+        top = max(look.strength, default=0.0) or 1.0
+        return [value / top for value in look.strength]
+
+
+class Prompts(Painted):
+    """The run's prompts with this head's code on each."""
+
+    class Picked(Message):
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+        self.first = 0
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        examples, room = self.desk.examples, size.height
+        if not self.first <= self.desk.example < self.first + room:
+            self.first = max(0, self.desk.example - room // 2)
+        codes = self.bench.head_codes()
+        rows = []
+        for place in range(self.first, min(len(examples), self.first + room)):
+            example, on = examples[place], place == self.desk.example
+            sign, ink = ("+", "positive") if example.positive else ("-", "negative")
+            words = ""
+            if isinstance(codes, HeadCodes) and place < len(codes.codes):
+                code = codes.codes[place]
+                words = " silent" if code == NO_CODE else f" {code}"
+            line = self.line().add("▸" if on else " ", "accent").add(f"{sign} ", ink)
+            line.add(fit_end(one_line(example.prompt), size.width - 4 - len(words)), "strong" if on else "dim")
+            rows.append(line.to(size.width - len(words)).add(words, "text" if on else "faint").strip())
+        return rows
+
+    def on_click(self, event: events.Click) -> None:
+        if self.first + event.y < len(self.desk.examples):
+            self.post_message(self.Picked(self.first + event.y))
+
+
+class TokenView(Painted):
+    """The prompt's tokens, coloured; and the attention of all of them where there is room."""
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        look = self.desk.look
+        if look is None:
+            return [self.line().add(" asking the model …" if self.desk.key else " No run to look at.", "dim").strip()]
+        if isinstance(look, Failure):
+            words = wrapped(f"{look.message} {look.hint}", size.width - 2, 6)
+            return [self.line().add(f" {row}", "bad").strip() for row in words]
+        lines = [*self._tokens(look, size.width), self.line().add(f" {_WORDS[self.desk.colouring]}", "faint").strip()]
+        room = size.height - len(lines) - 1
+        pattern = self._pattern(look, size.width, room)
+        return [*lines, Strip.blank(0), *pattern]
+
+    def _tokens(self, look: HeadLook, width: int) -> list[Strip]:
+        shares, chosen = self.desk.shares(look), self.desk.chosen_token(look)
+        lines: list[Line] = [self.line().add(" ")]
+        if look.skipped:
+            lines[0].add(f"… {look.skipped} tokens before … ", "faint")
+        for place, token in enumerate(look.tokens):
+            text = clean(token) or "␣"
+            if lines[-1].width + cell_len(text) > width - 1:
+                lines.append(self.line().add(" "))
+            style = self._style(shares[place])
+            marked = style + Style(underline=True, bold=True) if place == chosen else style
+            lines[-1].add_styled(fit(text, width - 2), marked)
+        return [line.strip() for line in lines]
+
+    def _pattern(self, look: HeadLook, width: int, room: int) -> list[Strip]:
+        """The triangle of attention where it fits; else where the marked token looks most."""
+        n, chosen = len(look.tokens), self.desk.chosen_token(look)
+        label = 12
+        cell = max(1, min(4, (width - 1 - label) // max(n, 1)))
+        if n <= room - 1 and label + cell * n <= width - 1:
+            lines = [self.line().add(" attention: a row looks at the columns before it", "faint").strip()]
+            for row, values in enumerate(look.attention):
+                on = row == chosen
+                line = self.line().add("▸" if on else " ", "accent")
+                line.add(fit(clean(look.tokens[row]).strip(), label - 3), "strong" if on else "dim").to(label)
+                for value in values:
+                    sign = SHADES[_shade(value)] * cell if self.desk.depth in ("16", "none") else " " * cell
+                    line.add_styled(sign, self._style(value))
+                lines.append(line.strip())
+            return lines
+        weights = look.attention[chosen] if chosen < len(look.attention) else ()
+        best = sorted(range(len(weights)), key=lambda place: (-weights[place], place))[: max(room - 1, 0)]
+        lines = [self.line().add(f" '{fit(clean(look.tokens[chosen]).strip(), 16)}' looks at", "dim").strip()]
+        for place in best:
+            line = self.line().add(f" {fixed(weights[place]):>5} ", "text")
+            done, rest = rail(weights[place], 16)
+            line.add(done, "accent").add(" " * len(rest)).add(f"  {fit(clean(look.tokens[place]).strip(), 24)}", "text")
+            lines.append(line.add(f"  token {place + look.skipped + 1}", "faint").strip())
+        return lines if n else []
+
+    def _style(self, share: float) -> Style:
+        level = 0 if share <= 0.01 else max(1, round(min(share, 1.0) * (LEVELS - 1)))
+        if self.desk.depth in ("16", "none"):
+            return Style(reverse=share > 0.66, bold=share > 0.33, dim=share < 0.1)
+        colour = heat(dark=self.app.current_theme.dark)[level]
+        if level == 0:
+            return self.ink("text")
+        ink = (0x0A, 0x0D, 0x12) if reads_dark_on(colour) else (0xFF, 0xFF, 0xFF)
+        return Style.from_color(Color.from_rgb(*ink), Color.from_rgb(*colour))
+
+
+class Writes(Painted):
+    """What the head's codes write: tokens their decoder directions raise and lower."""
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        look = self.desk.look
+        if not isinstance(look, HeadLook):
+            return []
+        if not look.writes:
+            words = "This run kept no codes to show." if look.code is None else "The head is silent everywhere."
+            return [self.line().add(f" {words}", "dim").strip()]
+        lines = [self.line().add(" code   raises", "faint").to(size.width // 2 + 4).add("lowers", "faint").strip()]
+        for each in look.writes[: size.height - 1]:
+            on = each.code == look.code
+            line = self.line().add("▸" if on else " ", "accent").add(f"{each.code:>4}  ", "strong" if on else "dim")
+            half = size.width // 2 + 3
+            self._add(line, each.raises, half - 1, "positive" if on else "dim")
+            self._add(line.to(half).add(" "), each.lowers, size.width - 1, "negative" if on else "faint")
+            lines.append(line.strip())
+        return lines
+
+    def _add(self, line: Line, tokens: Sequence[tuple[str, float]], end: int, ink: str) -> None:
+        for token, _ in tokens:
+            text = clean(token).strip() or "␣"
+            if line.width + cell_len(text) + 1 > end:
+                return
+            line.add(f"{text} ", ink)
+
+
+class CloseUp(Sheet):
+    """Prompts on the left, the chosen one's tokens and attention on the right, what the codes write below."""
+
+    CSS_PATH = "closeup.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
+
+    def __init__(self, bench: Bench, depth: Depth, fetch: Fetch, want_codes: Callable[[], object]) -> None:
+        super().__init__(bench)
+        self.desk = Desk(bench, depth)
+        self._fetch, self._want_codes = fetch, want_codes
+        self._timer: Timer | None = None
+        self.prompts = Prompts(self.desk, id="prompts")
+        self.tokens = TokenView(self.desk, id="tokens")
+        self.writes = Writes(self.desk, id="writes")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="close"):
+            yield self.prompts
+            with Vertical():
+                yield self.tokens
+                yield self.writes
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self.writes.border_title = "What its codes write"
+        self._want()
+        self.paint()
+
+    def paint(self) -> None:
+        head = self.bench.cursor
+        view = self.bench.view()
+        look = self.desk.look
+        code = look.code if isinstance(look, HeadLook) else None
+        said = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
+        place = None if view is None else view.rank.get(head)
+        rank = "" if place is None else f" · rank {place} by {self.bench.measure.title}"
+        title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{said} seed {self.bench.seed}{rank}"
+        self.tokens.border_title = title
+        for part in (self.prompts, self.tokens, self.writes):
+            part.paint()
+
+    def action_step(self, by: int) -> None:
+        last = len(self.desk.examples) - 1
+        self.desk.example, self.desk.token = min(max(self.desk.example + by, 0), max(last, 0)), None
+        self._moved()
+
+    def action_walk(self, by: int) -> None:
+        look = self.desk.look
+        if isinstance(look, HeadLook):
+            self.desk.token = min(max(self.desk.chosen_token(look) + by, 0), len(look.tokens) - 1)
+            self.paint()
+
+    def action_colour(self) -> None:
+        self.desk.colouring = COLOURINGS[(COLOURINGS.index(self.desk.colouring) + 1) % len(COLOURINGS)]
+        self.paint()
+
+    def action_seed(self) -> None:
+        self.bench.seed_index += 1
+        self._moved()
+
+    def action_rank(self, by: int) -> None:
+        if self.bench.walk_ranking(by):
+            self._moved()
+
+    def on_prompts_picked(self, message: Prompts.Picked) -> None:
+        self.action_step(message.place - self.desk.example)
+
+    # ---- fetching
+
+    def _moved(self) -> None:
+        """Drawn at once; asked when the cursor rests."""
+        self.paint()
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(_REST_S, self._want)
+
+    def _want(self) -> None:
+        if self.desk.key is not None and self.desk.look is None:
+            self.run_worker(self._ask(self.desk.key), group="look", exclusive=True, exit_on_error=True)
+        self._want_codes()
+
+    async def _ask(self, key: _Key) -> None:
+        run, layer, head, example, seed = key
+        found = await self._fetch(LookAtHead(run=run, layer=layer, head=head, example=example, seed=seed))
+        while len(self.desk.looks) >= _KEPT:
+            del self.desk.looks[next(iter(self.desk.looks))]
+        self.desk.looks[key] = found
+        self.paint()
+
+
+def _shade(value: float) -> int:
+    return 0 if value < 0.02 else min(len(SHADES) - 1, 1 + int(value * (len(SHADES) - 1)))
