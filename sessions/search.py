@@ -84,4 +84,6 @@ def excerpt(text: str, word: str) -> str:
     begin, end = max(0, at - _AROUND), min(len(line), at + len(word) + _AROUND)
     if begin <= 3:
         begin = 0
+    elif line[begin - 1] != " " and (space := line.find(" ", begin, min(begin + 12, at))) >= 0:
+        begin = space + 1
     return ("..." if begin else "") + line[begin:end] + ("..." if end < len(line) else "")

@@ -23,15 +23,20 @@ from sessions.wire import (
     ListSessions,
     LookAtHead,
     QueueRun,
+    RemoveNote,
     Session,
     Sessions,
     ShowSession,
     Status,
     WarmUp,
     Welcome,
+    WriteNote,
 )
+from sessions.wire import Note as NoteAnswer
 from sessions.wire import Run as RunAnswer
+from tui.kept import Note
 from tui.model import ALL_PARTS, Bench, Part
+from tui.notes import Place
 
 DEFAULT_MODEL = "toy"
 DEFAULT_TASK = "ioi"
@@ -72,6 +77,9 @@ class Link:
         self._host: Host | None = None
         self._backoff = _BACKOFF_S
         self._ever_live = False
+        self._switching = False
+        """Another session was asked for; the loop opens it."""
+        self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Stays until something only the person can mend, or until it is cancelled."""
@@ -84,8 +92,14 @@ class Link:
                 error = found
             except (OSError, EOFError) as found:
                 error = HostGone(f"The connection to the host broke: {found}.")
+            except asyncio.CancelledError:
+                if not self._switching:
+                    raise
             finally:
                 await self._drop()
+            if self._switching:
+                self._switching = False
+                continue
             if not self._ever_live or isinstance(error, StoreDamaged | StoreTooNew | WrongProtocol | NoSuchRecord):
                 self._fail(error)
                 return
@@ -151,6 +165,39 @@ class Link:
         except (OSError, EOFError) as error:
             return HostGone(f"The connection to the host broke: {error}.").as_failure()
 
+    async def request(self, request: AnyRequest, want: type[T]) -> T:
+        """The host's answer to what a sheet asks. Raises HeadcodeError."""
+        if self._host is None:
+            raise HostGone("There is no host to ask.", hint="It is being looked for.")
+        try:
+            return await self._host.ask(request, want)
+        except (OSError, EOFError) as error:
+            raise HostGone(f"The connection to the host broke: {error}.") from error
+
+    def open(self, session_id: str) -> None:
+        """Leaves this session for that one."""
+        self._session, self._switching = session_id, True
+        if self._following is not None:
+            self._following.cancel()
+
+    def note_writer(self, place: Place, old: Note | None) -> Callable[[str], Awaitable[None]]:
+        """Keeps a text as a note on what is at hand now, whatever is at hand when the text is there."""
+        run, session = self.bench.shown, self.bench.session_id
+        run_id = run.run_id if run is not None and place != "session" else None
+        head = (self.bench.cursor.layer, self.bench.cursor.head) if place == "head" else None
+
+        async def write(text: str) -> None:
+            if session is None or (not text and old is None):
+                return
+            if text:
+                note_id = old.note_id if old is not None else None
+                asked = WriteNote(session=session, text=text, run=run_id, head=head, note=note_id)
+                await self._ask(asked, NoteAnswer)
+            elif old is not None:
+                await self._ask(RemoveNote(session=session, note=old.note_id), NoteAnswer)
+
+        return write
+
     # ---- inside
 
     async def _stay(self) -> None:
@@ -165,14 +212,18 @@ class Link:
         self._ever_live, self._session = True, session.session_id
         self._changed(ALL_PARTS)
         watch = asyncio.create_task(self._watch_engine(host))
+        self._following = asyncio.create_task(self._follow(host, session.session_id))
         try:
-            async for entries in host.follow(session.session_id, after_seq=bench.last_seq):
-                parts = bench.fold(entries)
-                if parts:
-                    self._changed(parts)
+            await self._following
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
+
+    async def _follow(self, host: Host, session_id: str) -> None:
+        async for entries in host.follow(session_id, after_seq=self.bench.last_seq):
+            parts = self.bench.fold(entries)
+            if parts:
+                self._changed(parts)
 
     async def _find_session(self, host: Host) -> SessionRow:
         """The one that was asked for, else the newest, else a first one with a run of its own under way."""

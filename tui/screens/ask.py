@@ -30,7 +30,7 @@ class Ask(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="ask") as box:
             box.border_title = Content(clean(self._title))
-            yield Input(self._text, id="line")
+            yield Input(self._text, id="line", select_on_focus=False)
             yield Static(Content(clean(self._hint)), id="words")
 
     @on(Input.Changed)

@@ -14,10 +14,12 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.measures import MEASURES
+from tui import notes
 from tui.actions import ACTIONS, Action
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
 from tui.screens.sheet import Sheet
+from tui.text import clean
 from tui.themes import Depth
 from tui.thin import ThinCompositor
 from tui.widgets import examples, gridpane
@@ -230,6 +232,8 @@ class Workbench(Screen[None]):
             return bench.session_id is not None
         if action.id == "edges":
             return run is not None and bool(run.picture.edges)
+        if action.id == "sessions" or action.id.startswith("note"):
+            return bench.link == "live"
         if action.id.startswith(("cut", "ranking")):
             return run is not None and bool(run.picture.nodes)
         return True
@@ -317,6 +321,33 @@ class Workbench(Screen[None]):
         if text:
             self.bench.pick_measure(guess_measure(text))
             self.draw_now(frozenset({"grid", "head"}))
+
+    def action_sessions(self) -> None:
+        from tui.screens.sessions import SessionsSheet
+
+        if self.bench.link == "live":
+            self.app.push_screen(SessionsSheet(self.bench, self.link), self._back)
+
+    def action_note(self, wanted: notes.Place) -> None:
+        from tui.screens.ask import Ask
+
+        if self.bench.link != "live":
+            return
+        place = notes.place_at_hand(self.bench, wanted)
+        # A note of several lines, from the command line, is left as it is: this one stands beside it.
+        old = next((note for note in notes.notes_at(self.bench, place) if "\n" not in note.text), None)
+        write = self.link.note_writer(place, old)
+        ask = Ask(
+            f"Note on {notes.place_words(self.bench, place)}",
+            "An empty line removes it." if old is not None else "It is kept at once and searched with S /.",
+            text=clean(old.text) if old is not None else "",
+        )
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                self.run_worker(write(text.strip()), group="ask", exit_on_error=True)
+
+        self.app.push_screen(ask, answered)
 
     def _back(self, _: None) -> None:
         """From a sheet, where the cursor may have been moved."""

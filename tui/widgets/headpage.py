@@ -13,6 +13,7 @@ from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
 from tui.headfacts import Past, edges_of, leave_one_out, past_of
 from tui.model import Run
+from tui.notes import elsewhere, notes_at
 from tui.output_cause import base_words, effect_words
 from tui.view import GridView, loudest, places_of
 from tui.widgets.examples import answer_words
@@ -26,6 +27,8 @@ _PROMPTS_OF_SHARED = 2
 _NAME_WIDTH = 24
 _LEFT_OUT = 4
 """Examples of each kind that are named under "leave one out"."""
+_NOTES, _NOTE_LINES = 4, 5
+"""Notes on a head that are shown, and lines of each."""
 _PAST = 8
 """Runs of the session in which a head is followed back."""
 
@@ -74,6 +77,7 @@ class HeadPage(PaintedScroll):
         lines.append(
             self.line().add("   silent on ", "dim").add(f"{node.silent:.0%}", "text").add(" of examples", "dim")
         )
+        lines.extend(self._notes(width))
         lines.append(self.line().add(" without an SAE ", "faint").to(width - 1, "┄", "groove"))
         lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
         return lines + self._cause(view, node, run, width)
@@ -121,6 +125,17 @@ class HeadPage(PaintedScroll):
             done, rest = rail(loud, room)
             line.add(done, "accent" if on else "faint").add(" " * len(rest))
         return line
+
+    def _notes(self, width: int) -> list[Line]:
+        """What was written on this head: in this run, and in others."""
+        lines: list[Line] = []
+        numbers = {run.run_id: run.number for run in self.bench.runs}
+        for note in [*notes_at(self.bench, "head"), *elsewhere(self.bench)][:_NOTES]:
+            run = self.bench.shown
+            there = "" if run is None or note.run_id == run.run_id else f"run {numbers.get(note.run_id or '', '?')}: "
+            for row, text in enumerate(wrapped(f"{there}{note.text}", width - 6, _NOTE_LINES)):
+                lines.append(self.line().add("   ✎ " if row == 0 else "     ", "accent").add(text, "second"))
+        return lines
 
     # ---- edges and past
 

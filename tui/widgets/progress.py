@@ -10,6 +10,7 @@ from textual.strip import Strip
 from engine.errors import Failure
 from engine.events import STAGES, Notice, Stage, TrainStep
 from tui.model import Bench, Run
+from tui.notes import notes_at
 from tui.text import clean
 from tui.widgets.ink import Line, fit, number, rail, spark, wrapped
 from tui.widgets.painted import Painted
@@ -51,7 +52,7 @@ class Progress(Painted):
     def _stages(self, line: Line, run: Run, width: int) -> None:
         right = self._seconds(run)
         room = width - len(right) - 3
-        line.add(f"run {run.number}  ", "strong")
+        line.add(f"run {run.number}", "strong").add(" ✎" if notes_at(self.bench, "run") else "", "accent").add("  ")
         if run.state == "queued":
             line.add("waiting for the engine", "dim")
             return
@@ -175,7 +176,12 @@ def message(bench: Bench) -> tuple[str, str]:
         return in_words(run.failure), "bad"
     if run is not None and bench.stopping == run.run_id and run.active:
         return "Stopping … x again ends the engine itself.", "second"
+    if run is not None and not run.active:
+        for note in notes_at(bench, "run")[:1]:
+            return f"✎ {note.text}", "second"
     if run is not None and run.picture.notices:
         notice = run.picture.notices[-1]
         return in_words(notice), "second"
+    for note in notes_at(bench, "session")[:1]:
+        return f"✎ {note.text}", "dim"
     return bench.link_words, "dim"

@@ -28,6 +28,8 @@ class TopLine(Painted):
         name = fit(clean(bench.session_name), max(room // 2, 8))
         if name:
             line.add(" ").add(name, "accent")
+        if bench.kept.trashed:
+            line.add(" in the trash", "bad")
         model = fit(clean(model_words(bench)), max(room - cell_len(name) - 14, 0))
         if model:
             line.add("  ").add(model, "text").add(" · ", "faint").add(*engine_words(bench))

@@ -1,0 +1,205 @@
+"""The list of sessions over the workbench and the notes in it, on a real host process."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from engine.examples import Example
+from engine.places import Places, find_places
+from engine.results import HeadId
+from sessions.client import HostClient, stop_host
+from sessions.wire import ChangeTags, CreateSession, Detail, Note, Session, Sessions, ShowSession, WriteNote
+from sessions.wire import ListSessions as List
+from tui.actions import ACTIONS as WORKBENCH
+from tui.screens.ask import Ask
+from tui.screens.sessions import ACTIONS, SessionsSheet
+from tui.workbench import HeadcodeApp
+
+HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
+
+
+@pytest.fixture
+async def places() -> AsyncIterator[Places]:
+    home = tempfile.mkdtemp(prefix="hc-")
+    found = find_places({"HEADCODE_HOME": home})
+    yield found
+    await stop_host(found)
+    shutil.rmtree(home)
+
+
+async def connect(places: Places) -> HostClient:
+    return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
+
+
+async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if holds():
+            await pilot.pause()
+            return
+        await pilot.pause(0.01)
+    assert holds()
+
+
+async def fill(places: Places) -> None:
+    """Three sessions; the last one made has a name that would like to be markup."""
+    async with await connect(places) as client:
+        yes, no = (Example(prompt=f"Then Paris {side}", polarity=side) for side in ("positive", "negative"))
+        await client.ask(CreateSession(name="greater", model="toy", task="greater_than"), Session)
+        await client.ask(CreateSession(name="own words", model="toy", examples=(yes, no)), Session)
+        await client.ask(ChangeTags(session="own words", add=("paper",)), Session)
+        await client.ask(WriteNote(session="greater", text="as in \x1b[2Jthe Paris run"), Note)
+        await client.ask(CreateSession(name="[red]ioi[/b] \u202efriday", model="toy", task="ioi"), Session)
+
+
+async def typed(pilot: Pilot[None], text: str) -> None:
+    await wait(pilot, lambda: isinstance(pilot.app.screen, Ask))
+    pilot.app.screen.query_one("#line").value = text  # type: ignore[attr-defined]
+    await pilot.press("enter")
+
+
+def names(app: HeadcodeApp) -> list[str]:
+    sheet = next(screen for screen in app.screen_stack if isinstance(screen, SessionsSheet))
+    return [row.name for row in sheet.list.rows]
+
+
+Text = Callable[[Any], str]
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_a_way_through_the_list(places: Places, text_of: Text, size: tuple[int, int]) -> None:
+    await fill(places)
+    app = HeadcodeApp(lambda: connect(places), session="greater", model="toy", task="ioi", depth="full")
+    async with app.run_test(size=size) as pilot:
+
+        async def says(words: str) -> None:
+            await wait(pilot, lambda: words in text_of(app))
+
+        await wait(pilot, lambda: app.bench.session_name == "greater" and app.bench.last_seq == 2)
+        await says("✎ as in [2Jthe Paris run")  # the session's note, in the strip below
+        await pilot.press("S")
+        await says("3 sessions")
+        text = text_of(app)
+        assert "[red]ioi[/b] friday" in text
+        assert "\x1b" not in text
+        assert "#paper" in text
+        assert text.index("[red]ioi") < text.index("greater") < text.index("own words")
+
+        await pilot.press("slash")
+        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        await pilot.press(*"paris")
+        await wait(pilot, lambda: names(app) == ["greater", "own words"])  # while it is typed
+        await pilot.press("enter")
+        await says("2 sessions with paris")
+        await says("the Paris run")
+        await pilot.press("down")
+        await says("prompt Then Paris positive")
+        await pilot.press("escape")
+        await says("3 sessions ")
+
+        await pilot.press("r")
+        await typed(pilot, "greater")
+        await says("Another session is called 'greater'")
+        await pilot.press("r")
+        await typed(pilot, " own\twords 2 ")
+        await wait(pilot, lambda: "own words 2" in names(app))
+        await pilot.press("t")
+        await typed(pilot, "#New a/b")
+        await says("#a/b #new")
+        await pilot.press("t")
+        await typed(pilot, "two,words")
+        await says("is no tag")
+        await pilot.press("N")
+        await typed(pilot, "words of mine")
+        await says("Kept.")
+
+        await pilot.press("d")
+        await says("own words 2 is in the trash: u brings it back.")
+        assert len(names(app)) == 2
+        await pilot.press("T")
+        await says("Trash: 1 session")
+        await pilot.press("enter")
+        await says("It is in the trash: u brings it back first.")
+        await pilot.press("T")
+        await pilot.press("u")
+        await says("own words 2 is back.")
+        assert names(app)[0] == "own words 2"
+        await pilot.press("u")
+        await says("Nothing was deleted here.")
+
+        await pilot.press("home", "enter")
+        await wait(pilot, lambda: app.bench.session_name == "own words 2" and app.bench.link == "live")
+        assert len(app.bench.examples) == 2
+        assert [note.text for note in app.bench.kept.notes.values()] == ["words of mine"]
+
+        await pilot.press("S")
+        await says("3 sessions")
+        await pilot.press("n")
+        await typed(pilot, "the copy")
+        await wait(pilot, lambda: app.bench.session_name == "the copy" and app.bench.link == "live")
+        await wait(pilot, lambda: len(app.bench.examples) == 2)
+        assert not isinstance(app.screen, SessionsSheet)
+    async with await connect(places) as client:
+        rows = (await client.ask(List(), Sessions)).sessions
+        assert [row.name for row in rows][:2] == ["the copy", "own words 2"]
+        assert rows[1].tags == ("a/b", "new")
+
+
+async def test_notes_on_a_head_a_run_and_the_session(places: Places, text_of: Text) -> None:
+    app = HeadcodeApp(lambda: connect(places), model="toy", task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.state == "done")
+        app.bench.put_cursor(1, 2)
+        await pilot.press("N")
+        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        await wait(pilot, lambda: "Note on head 1.2 of run 1" in text_of(app))
+        await typed(pilot, "says [b]names[/b]")
+        await wait(pilot, lambda: "✎ says [b]names[/b]" in text_of(app))
+        await pilot.press("ctrl+n")
+        await typed(pilot, "the good one")
+        await wait(pilot, lambda: "run 1 ✎" in text_of(app) and "✎ the good one" in text_of(app))
+
+        await pilot.press("N")
+        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        assert app.screen.query_one("#line").value == "says [b]names[/b]"  # type: ignore[attr-defined]
+        await pilot.press(*" too", "enter")  # what stands there is gone on with
+        await wait(pilot, lambda: "✎ says [b]names[/b] too" in text_of(app))
+        assert len(app.bench.kept.notes) == 2
+
+        await pilot.press("r")
+        await wait(pilot, lambda: len(app.bench.runs) == 2 and app.bench.runs[1].state == "done")
+        app.bench.put_cursor(1, 2)
+        await pilot.press("left", "right")
+        await wait(pilot, lambda: "✎ run 1: says [b]names[/b] too" in text_of(app))
+        session = app.bench.session_id
+        assert session is not None
+        async with await connect(places) as client:
+            notes = (await client.ask(ShowSession(session=session), Detail)).detail.notes
+            await client.ask(
+                WriteNote(session=session, text="from\nelsewhere", run="2", head=tuple(HeadId(1, 2))), Note
+            )
+        assert [(note.run_number, note.layer, note.head) for note in notes] == [(1, None, None), (1, 1, 2)]
+        await wait(pilot, lambda: "✎ from" in text_of(app))
+        await pilot.press("N")  # a note of two lines is left alone: another stands beside it
+        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        assert app.screen.query_one("#line").value == ""  # type: ignore[attr-defined]
+        await typed(pilot, "short")
+        await wait(pilot, lambda: len(app.bench.kept.notes) == 4)
+        await pilot.press("N")
+        await typed(pilot, "")
+        await wait(pilot, lambda: len(app.bench.kept.notes) == 3)
+
+
+def test_every_action_of_the_list_is_said_and_none_is_doubled() -> None:
+    keys = [key for action in ACTIONS for key in action.keys]
+    assert len(keys) == len(set(keys))
+    for action in ACTIONS:
+        assert action.title
+        assert action.tooltip
+        assert hasattr(SessionsSheet, f"action_{action.call.split('(')[0]}")
+    assert {"sessions", "note.head", "note.run"} <= {action.id for action in WORKBENCH}

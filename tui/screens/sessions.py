@@ -1,0 +1,392 @@
+"""All sessions: looked through, searched, opened, named, tagged, noted, deleted and brought back."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from engine.errors import HeadcodeError
+from sessions.rows import Hit, SessionRow
+from sessions.wire import (
+    AnyRequest,
+    ChangeTags,
+    CreateSession,
+    Found,
+    ListSessions,
+    Note,
+    RenameSession,
+    RestoreSession,
+    SearchSessions,
+    Session,
+    Sessions,
+    TrashSession,
+    WriteNote,
+)
+from tui.actions import sheet_actions
+from tui.link import Link
+from tui.model import Bench
+from tui.screens.ask import Ask
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.text import clean
+from tui.widgets.ink import fit, fit_end, one_line
+from tui.widgets.painted import Painted
+from tui.widgets.progress import in_words
+
+ACTIONS = sheet_actions(
+    "Sessions",
+    ("open", "", "enter", "Open", "Look at this session", "open"),
+    ("find", "", "slash,f", "Search", "Words in names, tags, notes, prompts, models and tasks", "search"),
+    ("rename", "", "r", "Rename", "Give the session another name", "rename"),
+    ("tags", "", "t", "Tags", "Change the session's tags", "tags"),
+    ("note", "", "N,shift+n", "Note", "Write a note on the session", "note"),
+    ("delete", "", "d,delete", "Delete", "Put the session into the trash; u brings it back", "delete"),
+    ("restore", "", "u", "Bring back", "Bring back the session that was deleted last, or the one at hand", "undo"),
+    ("trash", "", "T,shift+t", "Trash", "What is in the trash, or the sessions again", "trash"),
+    ("new", "", "n", "New session", "A session on the same model and task, or with the same examples", "new"),
+    ("close", "", "escape,S,shift+s,q", "Back", "Back to the workbench; after a search, to all sessions", "back"),
+    ("step.down", "1", "down,j", "Next session", "One line down", ""),
+    ("step.up", "-1", "up,k", "Previous session", "One line up", ""),
+    ("step.page_down", "20", "pagedown", "Twenty lines down", "Twenty lines down", ""),
+    ("step.page_up", "-20", "pageup", "Twenty lines up", "Twenty lines up", ""),
+    ("step.first", "-1000000", "home", "First line", "To the first line", ""),
+    ("step.last", "1000000", "end", "Last line", "To the last line", ""),
+)
+_MOST = 1_000
+"""Sessions that are listed; search finds the others."""
+
+
+class SessionList(Painted):
+    """One line a session, the one at hand marked; below, what else is known of it."""
+
+    class Picked(Message):
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.rows: tuple[SessionRow, ...] = ()
+        self.hits: dict[str, Hit] = {}
+        """Where the words of a search stand, by session."""
+        self.trash = False
+        self.words = ""
+        """What is said in the last line, and its ink."""
+        self.ink_of_words = "dim"
+        self.chosen = 0
+        self.first = 0
+
+    @property
+    def row(self) -> SessionRow | None:
+        """The session at hand."""
+        return self.rows[self.chosen] if self.chosen < len(self.rows) else None
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        self.chosen = min(max(self.chosen, 0), max(len(self.rows) - 1, 0))
+        room = max(size.height - 3, 1)
+        if not self.first <= self.chosen < self.first + room:
+            self.first = self.chosen if self.chosen < self.first else self.chosen - room + 1
+        self.first = min(self.first, max(0, len(self.rows) - room))
+        wide = size.width >= 110
+        name_width = min(48, max(20, size.width - (76 if wide else 44)))
+        head = self.line().add("    ").add("session", "faint").to(4 + name_width)
+        for title, width in self._columns(wide):
+            head.add(title.ljust(width), "faint")
+        lines = [head.strip()]
+        for place in range(self.first, min(len(self.rows), self.first + room)):
+            lines.append(self._one(self.rows[place], place == self.chosen, name_width, wide=wide, width=size.width))
+        while len(lines) < size.height - 2:
+            lines.append(self.line().strip())
+        return [*lines, self._about(size.width), self.line().add(" " + self.words, self.ink_of_words).strip()]
+
+    def _columns(self, wide: bool) -> Sequence[tuple[str, int]]:
+        when = ("deleted" if self.trash else "changed", 12)
+        if wide:
+            return (("model", 16), ("task", 16), ("examples", 10), ("runs", 6), when, ("tags", 0))
+        return (("examples", 10), ("runs", 6), when, ("tags", 0))
+
+    def _one(self, row: SessionRow, on: bool, name_width: int, *, wide: bool, width: int) -> Strip:
+        here = row.session_id == self.bench.session_id
+        line = self.line().add(" ▸" if on else "  ", "accent").add("●" if here else " ", "second").add(" ")
+        line.add(fit(clean(row.name), name_width - 1), "strong" if on else "text").to(4 + name_width)
+        ink = "text" if on else "dim"
+        if wide:
+            line.add(fit(clean(row.model), 15), ink).to(4 + name_width + 16)
+            line.add(fit(clean(row.task or "–"), 15), ink).to(4 + name_width + 32)
+        start = line.width
+        examples = f"{row.n_positive}+{row.n_negative}" if row.n_positive or row.n_negative else "–"
+        line.add(examples, ink).to(start + 10).add(str(row.n_runs), ink).to(start + 16)
+        line.add(moment(row.trashed_us if row.trashed_us is not None else row.updated_us), ink).to(start + 28)
+        line.add(fit(" ".join(f"#{clean(tag)}" for tag in row.tags), width - line.width - 1), "accent")
+        return line.strip()
+
+    def _about(self, width: int) -> Strip:
+        """Where the search found the session at hand; else its model, task and id."""
+        row = self.row
+        line = self.line().add(" ")
+        if row is None:
+            return line.strip()
+        hit = self.hits.get(row.session_id)
+        shown = [match for match in hit.matches if match.where != "name"] if hit is not None else []
+        for match in shown:
+            line.add(f"{match.where} ", "faint").add(fit(clean(match.text), width - line.width - 3), "text").add("  ")
+            if line.width > width - 20:
+                break
+        if not shown:
+            words = f"{clean(row.model)} · {clean(row.task or 'own examples')} · {row.session_id}"
+            line.add(fit(words, width - 2), "faint")
+        return line.strip()
+
+    def on_click(self, event: events.Click) -> None:
+        place = self.first + event.y - 1
+        if event.y > 0 and place < min(len(self.rows), self.first + max(self.size.height - 3, 1)):
+            self.post_message(self.Picked(place))
+
+
+class SessionsSheet(Sheet):
+    """The list with its keys. Whatever changes goes through the host, as from the command line."""
+
+    CSS_PATH = "sessions.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, bench: Bench, link: Link) -> None:
+        super().__init__(bench)
+        self.link = link
+        self.list = SessionList(bench, id="sessions")
+        self.wanted = ""
+        self._deleted: list[SessionRow] = []
+
+    def compose(self) -> ComposeResult:
+        yield self.list
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self._title()
+        self._load()
+
+    def paint(self) -> None:
+        self._title()
+        self.list.paint()
+
+    # ---- what is listed
+
+    def _load(self, keep: str | None = None) -> None:
+        """Asks for the list again; the session of that id stays at hand."""
+        at_hand = self.list.row.session_id if self.list.row is not None else self.bench.session_id
+        self.run_worker(self._fetch(keep or at_hand), group="list", exclusive=True, exit_on_error=True)
+
+    async def _fetch(self, keep: str | None) -> None:
+        try:
+            if self.wanted and not self.list.trash:
+                found = await self.link.request(SearchSessions(text=self.wanted, limit=_MOST), Found)
+                self.list.rows = tuple(hit.session for hit in found.hits)
+                self.list.hits = {hit.session.session_id: hit for hit in found.hits}
+            else:
+                request = ListSessions(limit=_MOST, trashed=self.list.trash)
+                self.list.rows, self.list.hits = (await self.link.request(request, Sessions)).sessions, {}
+        except HeadcodeError as error:
+            self._say(in_words(error.as_failure()), "bad")
+            return
+        places = [place for place, row in enumerate(self.list.rows) if row.session_id == keep]
+        if places:
+            self.list.chosen = places[0]
+        if not self.list.rows:
+            self._say(_nothing(self.wanted, trash=self.list.trash))
+        self.paint()
+
+    def action_step(self, by: int) -> None:
+        self.list.chosen += by
+        self._say("")
+
+    def action_find(self) -> None:
+        before = self.wanted
+
+        def look(text: str) -> str:
+            """Finds while the person types."""
+            self._look(text)
+            return ""
+
+        def answered(text: str | None) -> None:
+            self._look(before if text is None else text)
+
+        hint = "Words in names, tags, notes, prompts, models, tasks; all must be there. An empty line shows all."
+        self.list.trash = False
+        self.app.push_screen(Ask("Search", hint, text=self.wanted, judge=look), answered)
+
+    def _look(self, text: str) -> None:
+        self.wanted = text.strip()[:200]
+        self.list.chosen, self.list.words = 0, ""
+        self._load()
+
+    def action_trash(self) -> None:
+        self.list.trash = not self.list.trash
+        self.wanted, self.list.chosen = "", 0
+        self._say("u brings one back; headcode sessions empty removes them for good" if self.list.trash else "")
+        self._load()
+
+    def action_close(self) -> None:
+        if self.wanted or self.list.trash:
+            self.wanted, self.list.trash = "", False
+            self._say("")
+            self._load()
+        else:
+            self.dismiss()
+
+    # ---- what is done to one
+
+    def action_open(self) -> None:
+        row = self.list.row
+        if row is None:
+            return
+        if row.trashed_us is not None:
+            self._say("It is in the trash: u brings it back first.", "second")
+            return
+        if row.session_id != self.bench.session_id:
+            self.link.open(row.session_id)
+        self.dismiss()
+
+    def action_rename(self) -> None:
+        row = self._living()
+        if row is not None:
+            self._ask(
+                "Rename", "The new name.", row.name, lambda text: RenameSession(session=row.session_id, name=text)
+            )
+
+    def action_tags(self) -> None:
+        row = self._living()
+        if row is None:
+            return
+
+        def change(text: str) -> ChangeTags:
+            now, old = {word.lstrip("#").lower() for word in text.split()}, set(row.tags)
+            return ChangeTags(session=row.session_id, add=tuple(sorted(now - old)), remove=tuple(sorted(old - now)))
+
+        self._ask(
+            "Tags", "Short words with spaces between them; an empty line removes all.", " ".join(row.tags), change
+        )
+
+    def action_note(self) -> None:
+        row = self._living()
+        if row is not None:
+            title = f"Note on {row.name}"
+            hint = "One line. Notes are searched, and stand in headcode sessions show."
+            self._ask(title, hint, "", lambda text: WriteNote(session=row.session_id, text=text))
+
+    def action_new(self) -> None:
+        bench = self.bench
+        own = () if bench.task is not None else bench.examples
+
+        def create(text: str) -> CreateSession:
+            return CreateSession(name=text or None, model=bench.model, task=bench.task, examples=tuple(own))
+
+        what = f"task {bench.task}" if bench.task is not None else "the examples at hand"
+        self._ask("New session", f"Its name. Model {bench.model}, {what}.", "", create, then=self._made)
+
+    def action_delete(self) -> None:
+        row = self._living()
+        if row is not None:
+            self._do(lambda: self._delete(row))
+
+    async def _delete(self, row: SessionRow) -> None:
+        gone = (await self.link.request(TrashSession(session=row.session_id), Session)).session
+        self._deleted.append(gone)
+        self._say(f"{one_line(gone.name, 60)} is in the trash: u brings it back.", "second")
+
+    def action_restore(self) -> None:
+        row = self.list.row if self.list.trash else (self._deleted[-1] if self._deleted else None)
+        if row is None:
+            self._say("Nothing was deleted here. T shows the trash.", "second")
+        else:
+            self._do(lambda: self._restore(row))
+
+    async def _restore(self, row: SessionRow) -> None:
+        self._deleted = [each for each in self._deleted if each.session_id != row.session_id]
+        back = (await self.link.request(RestoreSession(session=row.session_id), Session)).session
+        self._say(f"{one_line(back.name, 60)} is back.", "good")
+
+    # ---- inside
+
+    def _living(self) -> SessionRow | None:
+        row = self.list.row
+        if row is not None and row.trashed_us is not None:
+            self._say("It is in the trash: u brings it back first.", "second")
+            return None
+        return row
+
+    def _ask(
+        self,
+        title: str,
+        hint: str,
+        text: str,
+        make: Callable[[str], AnyRequest],
+        then: Callable[[SessionRow], None] | None = None,
+    ) -> None:
+        """Asks for a line, sends what follows from it, says what the host thinks of it."""
+
+        async def send(request: AnyRequest) -> None:
+            if isinstance(request, WriteNote):
+                row = (await self.link.request(request, Note)).session
+            else:
+                row = (await self.link.request(request, Session)).session
+            self._say("Kept.", "good")
+            if then is not None:
+                then(row)
+
+        def answered(line: str | None) -> None:
+            if line is not None:
+                self._do(lambda: send(make(line.strip())))
+
+        self.app.push_screen(Ask(fit_end(clean(title), 60), hint, text=clean(text), judge=lambda _: ""), answered)
+
+    def _made(self, row: SessionRow) -> None:
+        self.link.open(row.session_id)
+        self.dismiss()
+
+    def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def go() -> None:
+            try:
+                await work()
+            except HeadcodeError as error:
+                self._say(in_words(error.as_failure()), "bad")
+            if self.is_current:
+                self._load()
+
+        self.run_worker(go(), group="ask", exit_on_error=True)
+
+    def _say(self, words: str, ink: str = "dim") -> None:
+        self.list.words, self.list.ink_of_words = clean(words), ink
+        if self.is_mounted:
+            self.paint()
+
+    def _title(self) -> None:
+        count = len(self.list.rows)
+        words = f"{count} session{'s' if count != 1 else ''}"
+        if self.list.trash:
+            words = f"Trash: {words}"
+        elif self.wanted:
+            words = f"{words} with {self.wanted}"
+        self.list.border_title = fit(clean(words).replace("[", "(").replace("]", ")"), 70)
+
+    def on_session_list_picked(self, message: SessionList.Picked) -> None:
+        if message.place == self.list.chosen:
+            self.action_open()
+        else:
+            self.list.chosen = message.place
+            self.list.paint()
+
+
+def moment(us: int) -> str:
+    """When something happened, by the clock on the wall: the time of a day of today, else the day."""
+    then, now = datetime.fromtimestamp(us / 1e6), datetime.now()
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d}"
+
+
+def _nothing(wanted: str, *, trash: bool) -> str:
+    if trash:
+        return "The trash is empty."
+    return f"No session has {one_line(wanted, 60)}: / changes the words, esc shows all." if wanted else "No sessions."
