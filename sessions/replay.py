@@ -156,7 +156,16 @@ def _markers(store: Store, session_id: str, last_seq: int) -> Iterable[Marker]:
             words = _examples_words(payload, versions)
         else:
             words = _words(kind, payload, number)
-        yield Marker(seq=seq, at_us=at_us, kind=_MARKED[kind], words=words[:_WORDS], run_id=run_id, number=number)
+        yield Marker(
+            seq=seq,
+            at_us=at_us,
+            kind=_MARKED[kind],
+            words=words[:_WORDS],
+            run_id=run_id,
+            number=number,
+            asked=kind == "run_queued",
+            ends=kind == "run_ended",
+        )
 
 
 def _examples_words(payload: str, version: int) -> str:

@@ -22,6 +22,7 @@ class _RawPiece(Message, tag="log_piece", frozen=True, kw_only=True):
     session_id: str
     entries: list[msgspec.Raw]
     up_to: int
+    goal: int
     last_seq: int
 
 
@@ -42,7 +43,7 @@ async def read_log(host: "HeadcodeHost", request: ReadLog) -> LogPiece:
             most_bytes=request.most_bytes,
         )
         entries = [msgspec.Raw(line) for line in piece.lines]
-        return _RawPiece(session_id=session_id, entries=entries, up_to=piece.up_to, last_seq=last), []
+        return _RawPiece(session_id=session_id, entries=entries, up_to=piece.up_to, goal=up_to, last_seq=last), []
 
     return cast(LogPiece, await host.ledger.change(read))
 

@@ -168,6 +168,10 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None
     number: int | None
     """The run's, within the session."""
+    asked: bool = False
+    """Whether a run was asked for."""
+    ends: bool = False
+    """Whether the run is over with it."""
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):

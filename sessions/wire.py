@@ -526,6 +526,8 @@ class LogPiece(Message, tag="log_piece", frozen=True, kw_only=True):
     entries: tuple[LogEntry, ...]
     up_to: int
     """Every entry up to here is among the entries, or replaced by one that is."""
+    goal: int
+    """The last entry that was asked for; where it is past `up_to`, there is more to ask for."""
     last_seq: int
     """Of the session, when this was read."""
 

@@ -42,6 +42,10 @@ _NAMES = {
     "escape": "esc",
     "enter": "enter",
     "colon": ":",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "plus": "+",
+    "minus": "-",
     "slash": "/",
     "full_stop": ".",
 }
@@ -280,6 +284,12 @@ ACTIONS: tuple[Action, ...] = (
         title="Note on this run",
         tooltip="Write or change a note on the run that is shown; an empty line removes it",
         group="Keep",
+        id="replay",
+        keys=("p",),
+        title="Replay",
+        tooltip="Play this session again from its record; needs no model",
+        group="Replay",
+        short="replay",
     ),
     Action(
         id="theme",

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from engine.errors import Failure, HeadcodeError
 from engine.results import HeadId
 from sessions.errors import HostGone, NoSuchRecord, Refusal, StoreDamaged, StoreTooNew, WrongProtocol, error_from
-from sessions.log import LogEntry
+from sessions.log import LogEntry, LookChanged
 from sessions.rows import SessionRow
 from sessions.wire import (
     AnyRequest,
@@ -26,6 +26,7 @@ from sessions.wire import (
     RemoveNote,
     Session,
     Sessions,
+    SetLook,
     ShowSession,
     Status,
     WarmUp,
@@ -44,6 +45,8 @@ FIRST_SESSION = "first light"
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _STATUS_S = 1.0
 """Between looks at the engine while it loads."""
+_LOOK_S = 1.0
+"""Changes of measure and cut that follow each other this closely are recorded as one."""
 
 T = TypeVar("T")
 
@@ -71,7 +74,10 @@ class Link:
         self.bench = bench
         self.exit_code = 0
         self._wanted_model, self._wanted_task = bench.model, bench.task
-        self._connect = connect
+        self.connect = connect
+        self._looks: dict[str, LookChanged] = {}
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self._changed = changed
         self._session = session
         self._host: Host | None = None
@@ -112,6 +118,8 @@ class Link:
             tries += 1
 
     async def close(self) -> None:
+        self._tell_looks()
+        await asyncio.gather(*self._telling, return_exceptions=True)
         await self._drop()
 
     # ---- what the person asks for
@@ -198,10 +206,38 @@ class Link:
 
         return write
 
+    def keep_look(self) -> None:
+        """Has the host record how the shown run is looked at: the last of what changes within a second.
+
+        So a replay shows the same cuts at the same moments, and a screen opened later begins with the last one.
+        """
+        run, look = self.bench.shown, self.bench.look_now()
+        if run is not None and look is not None:
+            self._looks[run.run_id] = look
+            if self._look_timer is None:
+                self._look_timer = asyncio.get_running_loop().call_later(_LOOK_S, self._tell_looks)
+
     # ---- inside
 
+    def _tell_looks(self) -> None:
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+            self._look_timer = None
+        looks, self._looks = self._looks, {}
+        host = self._host
+        for run_id, look in looks.items():
+            if host is not None:
+                task = asyncio.create_task(self._tell_look(host, SetLook(run=run_id, look=look)))
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
+
+    async def _tell_look(self, host: Host, request: SetLook) -> None:
+        # A cut that is not recorded is no loss worth a word: the next one will be.
+        with contextlib.suppress(HeadcodeError, OSError, EOFError):
+            await host.ask(request, Done)
+
     async def _stay(self) -> None:
-        host = self._host = await self._connect()
+        host = self._host = await self.connect()
         session = await self._find_session(host)
         if session.session_id != self.bench.session_id:
             self.bench.forget()

@@ -113,6 +113,11 @@ class Run(msgspec.Struct, kw_only=True):
     def active(self) -> bool:
         return self.state not in FINAL_STATES
 
+    @property
+    def started(self) -> bool:
+        """Whether it is under way."""
+        return self.state == "running"
+
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """What a log made of a bench at one moment; what it shares with the bench nobody changes."""
@@ -160,6 +165,8 @@ class Bench:
         self._chosen_run: str | None = None
         self._own_looks: dict[str, Measure] = {}
         """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
+        self.looks_made = 0
+        """How often the person changed measure or cut on this screen."""
         self._view: GridView | None = None
 
     # ---- the log
@@ -448,5 +455,6 @@ class Bench:
         return LookChanged(measure=self.measure.id, cut=view.cut) if view is not None else None
 
     def _look_is_own(self) -> None:
+        self.looks_made += 1
         if self.shown is not None:
             self._own_looks[self.shown.run_id] = self.measure

@@ -111,7 +111,7 @@ class HeadcodeApp(App[None]):
     def action_keys(self) -> None:
         from tui.screens.keys import Keys
 
-        self.push_screen(Keys())
+        self.push_screen(Keys(self.screen.table if isinstance(self.screen, Workbench) else self.actions))
 
     def action_theme(self) -> None:
         """Sixteen colours are the terminal's own, light or dark as its owner likes them."""
@@ -128,7 +128,7 @@ class HeadcodeApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The table of actions, as far as each would do something now."""
-        for action in self.actions:
+        for action in screen.table if isinstance(screen, Workbench) else self.actions:
             if action.id == "palette" or (isinstance(screen, Workbench) and not screen.possible(action)):
                 continue
             call = action.call

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.actions import Action, actions_of, key_name
+from tui.actions import Action, key_name
 
 _WIDE = 132
 """Columns from which there is room to say what a key does."""
@@ -26,14 +26,18 @@ class Keys(ModalScreen[None]):
         Binding("escape,question_mark,q,enter", "dismiss_sheet", "Close", show=False)
     ]
 
+    def __init__(self, table: Sequence[Action]) -> None:
+        super().__init__()
+        self.table = table
+
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="sheet") as sheet:
             sheet.border_title = "Keys"
             sheet.border_subtitle = "esc closes"
-            yield Static(sheet_text(actions_of(self.app), wide=self.app.size.width >= _WIDE), id="text")
+            yield Static(sheet_text(self.table, wide=self.app.size.width >= _WIDE), id="text")
 
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#text", Static).update(sheet_text(actions_of(self.app), wide=event.size.width >= _WIDE))
+        self.query_one("#text", Static).update(sheet_text(self.table, wide=event.size.width >= _WIDE))
 
     def action_dismiss_sheet(self) -> None:
         self.dismiss()

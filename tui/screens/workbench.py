@@ -1,6 +1,7 @@
 """The one screen: examples, grid, head page, progress; side by side, or as tabs where there is no room."""
 
 import time
+from collections.abc import Sequence
 from typing import ClassVar, Literal, get_args
 
 from textual import events, on
@@ -15,7 +16,7 @@ from textual.widget import Widget
 
 from engine.measures import MEASURES
 from tui import notes
-from tui.actions import ACTIONS, Action
+from tui.actions import ACTIONS, Action, actions_of
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
 from tui.screens.sheet import Sheet
@@ -81,13 +82,19 @@ class Workbench(Screen[None]):
         self._narrow = size.width < _WIDE
         self._seen_active: str | None = None
         self._shown_titles: dict[Widget, str] = {}
+        self._looks_kept = 0
         self.top = TopLine(bench)
         self.tabs = Tabs(bench)
         self.examples = Examples(bench, id="examples")
         self.grid = GridPane(bench, depth, id="grid")
         self.head = HeadPage(bench, id="head")
         self.progress = Progress(bench, clock=clock, id="progress")
-        self.keyline = KeyLine(bench, self.possible)
+        self.keyline = KeyLine(bench, self.possible, lambda: self.table)
+
+    @property
+    def table(self) -> Sequence[Action]:
+        """What can be done on this screen, under the keys the person chose."""
+        return actions_of(self.app)
 
     def compose(self) -> ComposeResult:
         yield self.top
@@ -137,6 +144,9 @@ class Workbench(Screen[None]):
             (self._pulse.resume if run is not None and run.active else self._pulse.pause)()
         if {"grid", "head", "examples"} & parts:
             self._want_codes()
+        if self.bench.looks_made != self._looks_kept:
+            self._looks_kept = self.bench.looks_made
+            self.link.keep_look()
 
     def draw_now(self, parts: frozenset[Part] = ALL_PARTS) -> None:
         """What a key changed is drawn at once."""
@@ -209,7 +219,7 @@ class Workbench(Screen[None]):
     def _want_codes(self) -> bool:
         """Asks for the codes of the head under the cursor; False where they are here or nobody has them."""
         key = self.bench.codes_key()
-        if key is None or key in self.bench.codes or self.bench.link != "live":
+        if key is None or key in self.bench.codes or self.bench.link not in ("live", "replay"):
             return False
         self.run_worker(self.link.fetch_codes(), group="codes", exclusive=True, exit_on_error=True)
         return True
@@ -230,6 +240,8 @@ class Workbench(Screen[None]):
             return self.grid.heatmap.depth != "16"
         if action.id == "write":
             return bench.session_id is not None
+        if action.id == "replay":
+            return bench.link == "live" and bench.last_seq > 0
         if action.id == "edges":
             return run is not None and bool(run.picture.edges)
         if action.id == "sessions" or action.id.startswith("note"):
@@ -247,6 +259,15 @@ class Workbench(Screen[None]):
 
     def action_stop(self) -> None:
         self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
+
+    def action_replay(self) -> None:
+        from tui.screens.replay import Replay
+
+        bench = self.bench
+        if bench.session_id is not None and bench.last_seq:
+            depth = self.grid.heatmap.depth
+            replay = Replay(self.link.connect, depth, session=bench.session_id, size=self.app.size)
+            self.app.push_screen(replay, self._back)
 
     def action_measure(self, by: int) -> None:
         self.bench.cycle_measure(by)

@@ -6,7 +6,7 @@ from textual import events
 from textual.geometry import Size
 from textual.strip import Strip
 
-from tui.actions import Action, actions_of
+from tui.actions import Action
 from tui.model import Bench
 from tui.widgets.painted import Painted
 
@@ -16,13 +16,21 @@ _STAY = frozenset({"write", "run", "stop", "measure.next", "cut.fewer", "keys", 
 class KeyLine(Painted):
     """Also answers the mouse. What cannot be done now is faint."""
 
-    def __init__(self, bench: Bench, allowed: Callable[[Action], bool], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        bench: Bench,
+        allowed: Callable[[Action], bool],
+        table: Callable[[], Sequence[Action]],
+        *,
+        id: str | None = None,  # noqa: A002  # Textual's name for it
+    ) -> None:
         super().__init__(bench, id=id)
         self.allowed = allowed
+        self.table = table
         self._ends: list[tuple[int, Action]] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
-        actions = actions_of(self.app)
+        actions = self.table()
         entries = [action for action in actions if action.short]
         spare = ["seed", "next_pane", "ranking.next"]
         while spare and _widths(entries, actions) + 2 * len(entries) > size.width:

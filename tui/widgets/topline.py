@@ -51,6 +51,8 @@ def model_words(bench: Bench) -> str:
 def engine_words(bench: Bench) -> tuple[str, str]:
     """What the engine is at, in a word, and its ink."""
     run = bench.shown
+    if bench.link == "replay":
+        return "replay", "second"
     if bench.link == "connecting":
         return "connecting", "dim"
     if bench.link in ("lost", "failed"):

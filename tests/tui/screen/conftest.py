@@ -52,7 +52,7 @@ from sessions.log import (
     RunStarted,
     SessionCreated,
 )
-from sessions.rows import HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow
+from sessions.rows import HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow, Timeline
 from sessions.wire import (
     CancelRun,
     Codes,
@@ -65,15 +65,20 @@ from sessions.wire import (
     Grades,
     HeadLook,
     ListSessions,
+    LogPiece,
     LookAtHead,
     QueueRun,
+    ReadLog,
+    ReadTimeline,
     Request,
     Session,
     Sessions,
     SetExamples,
+    SetLook,
     ShowSession,
     Status,
     StepExamples,
+    Times,
     WarmUp,
     Welcome,
 )
@@ -391,7 +396,17 @@ class FakeHost:
                 return Session(session=self.session)
             case GradeExamples():
                 return self.grade(request)
-            case WarmUp() | CancelRun():
+            case ReadTimeline():
+                assert self.session is not None
+                first, last = self.entries[0].at_us, self.entries[-1].at_us
+                line = Timeline(session=self.session, first_us=first, last_us=last, last_seq=len(self.entries),
+                                markers=(), pauses=())  # fmt: skip
+                return Times(times=line)
+            case ReadLog():
+                up_to = len(self.entries) if request.up_to is None else request.up_to
+                found = tuple(self.entries[request.after_seq : up_to])
+                return LogPiece(session_id="s-1", entries=found, up_to=up_to, goal=up_to, last_seq=len(self.entries))
+            case WarmUp() | CancelRun() | SetLook():
                 return Done()
         raise AssertionError(request)
 

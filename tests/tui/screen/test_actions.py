@@ -24,6 +24,7 @@ EFFECTS: dict[str, Effect] = {
     "cut.more": lambda app: app.bench.view().cut,  # type: ignore[union-attr]
     "seed": lambda app: app.bench.seed,
     "close_up": lambda app: type(app.screen).__name__,
+    "replay": lambda app: type(app.screen).__name__,
     "edges": lambda app: type(app.screen).__name__,
     "runs": lambda app: type(app.screen).__name__,
     "table": lambda app: type(app.screen).__name__,

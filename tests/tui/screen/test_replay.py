@@ -1,0 +1,496 @@
+"""Replay: the recorded entries down the live path, through the real store and the real answers of the host."""
+
+import asyncio
+import itertools
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.events import Scored
+from engine.examples import content_hash
+from sessions import record, replay_answers
+from sessions.errors import HostGone
+from sessions.log import ExamplesSet, LogEntry, LookChanged, NoteWritten, RunQueued, SessionCreated
+from sessions.record import Draft, Recorder
+from sessions.replay import timeline
+from sessions.rows import HeadCodes
+from sessions.store import Store
+from sessions.wire import AnyAnswer, Codes, GetCodes, SetExamples, Welcome
+from tui.model import Bench
+from tui.pages import Pages
+from tui.player import SPEEDS, Player
+from tui.playtime import PAUSE_US, PlayTime
+from tui.replay_app import ReplayApp
+from tui.replay_link import OnlyAReplay, Reader
+from tui.screens.replay import REPLAY_ACTIONS, Replay
+
+SESSION = "s1"
+
+
+class StoreHost:
+    """The host's own answers on a real store, without process and socket; every answer goes over the wire's format."""
+
+    def __init__(self, store: Store, entries: list[LogEntry]) -> None:
+        self.recorder, self.entries = Recorder(store), entries
+        self.ledger = self
+        self.asked: list[Any] = []
+        self.gone = 0
+        self.connections = 0
+        self.welcome = Welcome(version="0", pid=1, store="")
+
+    async def connect(self) -> "StoreHost":
+        self.connections += 1
+        return self
+
+    async def change(self, work: Callable[[Recorder], tuple[Any, Any]]) -> Any:
+        return work(self.recorder)[0]
+
+    async def ask(self, request: Any, want: type, /) -> Any:
+        await asyncio.sleep(0)
+        if self.gone:
+            self.gone -= 1
+            raise HostGone("The host went away.")
+        self.asked.append(request)
+        if isinstance(request, GetCodes):
+            codes = HeadCodes(run_id=request.run, layer=request.layer, head=request.head, seed=0, codes=(1,) * 20)
+            return Codes(codes=codes)
+        answer = await replay_answers.ANSWERS[type(request)](self, request)  # type: ignore[arg-type]
+        found = msgspec.json.decode(msgspec.json.encode(answer), type=AnyAnswer)
+        assert isinstance(found, want)
+        return found
+
+    async def close(self) -> None:
+        pass
+
+
+@contextmanager
+def written(path: Path, events: list[tuple[float, str | None, Any]]) -> Iterator[StoreHost]:
+    """A host on a store into which the recorder wrote these events at these seconds."""
+    store = Store.open(path / "sessions.duckdb")
+    entries = []
+    with mock.patch.object(record, "time") as clock:
+        recorder = Recorder(store)
+        for at, run_id, event in events:
+            clock.time_ns.return_value = 1_790_000_000_000_000_000 + int(at * 1e9)
+            entries.append(recorder.append([Draft(session_id=SESSION, run_id=run_id, event=event)])[0].entry)
+    yield StoreHost(store, entries)
+    store.close()
+
+
+def a_session(recorded: Any) -> list[tuple[float, str | None, Any]]:
+    """Ten minutes: an edit, a run, cuts, a note, a long pause, another edit and run."""
+    first, second = recorded.examples(10), recorded.examples(9)
+    found: list[tuple[float, str | None, Any]] = [
+        (0, None, SessionCreated(name="ten minutes", model="toy", task="ioi")),
+        (1, None, ExamplesSet(examples=first, content_hash=content_hash(first))),
+    ]
+    at = 2.0
+    for run_id, examples in (("r1", first), ("r2", second)):
+        for event in recorded.events(examples=examples):
+            found.append((at, run_id, event))
+            at += 0.25
+        found.append((at + 2, run_id, LookChanged(measure="overlap", cut=7)))
+        found.append((at + 4, run_id, LookChanged(measure="q_value", cut=9)))
+        found.append((at + 5, run_id, NoteWritten(note_id=run_id, text="speaks [b]loud[/b]\x1b[2J", head=(2, 3))))
+        at += 300
+        if run_id == "r1":
+            found.append((at, None, ExamplesSet(examples=second, content_hash=content_hash(second))))
+            at += 1
+    return found
+
+
+@pytest.fixture
+def host(tmp_path: Path, recorded: Any) -> Iterator[StoreHost]:
+    with written(tmp_path, a_session(recorded)) as host:
+        yield host
+
+
+def state(bench: Bench) -> tuple[Any, ...]:
+    """What a person sees of it."""
+    view = bench.view()
+    return (
+        bench.last_seq, bench.saved_us, bench.session_name, bench.runs, bench.examples, bench.cursor, bench.measure,
+        bench.kept.notes, bench.kept.examples.version, None if view is None else (view.values, view.cut, view.order),
+    )  # fmt: skip
+
+
+def live(entries: list[LogEntry]) -> Bench:
+    bench = Bench(model="toy", task="ioi")
+    bench.session_id = SESSION
+    bench.fold(entries)
+    return bench
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def opened(host: StoreHost, *, run: str | None = None, **more: Any) -> AsyncIterator[Player]:
+    player = Player(Bench(model="", task=""), Reader(host.connect, SESSION), **more)
+    await player.open(run=run)
+    playing = asyncio.create_task(player.play())
+    # A player that broke down would be waited for in vain.
+    playing.add_done_callback(lambda done: done.cancelled() or done.exception() is None or broken.append(done))
+    broken: list[Any] = []
+    arrived = player.arrived
+
+    async def whole() -> None:
+        async with asyncio.timeout(30):
+            await arrived()
+
+    player.arrived = whole  # type: ignore[method-assign]
+    yield player
+    playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
+    await player.close()
+    assert not broken
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110  # many things are waited for
+            await asyncio.sleep(0.002)
+
+
+async def test_every_jump_shows_what_was_live_then(host: StoreHost) -> None:
+    async with opened(host) as player:
+        last = len(host.entries)
+        for seq in (last, 1, 40, 39, 12, last - 1, 2, last // 2, last // 2 + 1, 60):
+            player.seek(seq)
+            await player.arrived()
+            assert state(player.bench) == state(live(host.entries[:seq]))
+
+
+async def test_played_to_the_end_every_grid_was_the_live_one(host: StoreHost) -> None:
+    grids: dict[int, Any] = {}
+    player = Player(Bench(model="", task=""), Reader(host.connect, SESSION), speed=math.inf)
+    await player.open()
+    fold = player.bench.fold
+
+    def seen(entries: list[LogEntry]) -> Any:
+        parts = frozenset()
+        for entry in entries:
+            parts |= fold([entry])
+            view = player.bench.view()
+            grids[entry.seq] = None if view is None else (dict(view.values), view.cut, view.circuit)
+        return parts
+
+    player.bench.fold = seen  # type: ignore[method-assign, assignment]
+    player.toggle()
+    playing = asyncio.create_task(player.play())
+    await until(lambda: player.over and not player.playing)
+    playing.cancel()
+    await player.close()
+    assert sorted(grids) == list(range(2, len(host.entries) + 1))
+    bench = live(host.entries[:1])
+    for entry in host.entries[1:]:
+        bench.fold([entry])
+        view = bench.view()
+        assert grids[entry.seq] == (None if view is None else (dict(view.values), view.cut, view.circuit))
+    assert state(player.bench) == state(bench)
+
+
+async def test_it_plays_at_the_recorded_pace_with_long_pauses_shortened(host: StoreHost) -> None:
+    clock = Clock()
+    async with opened(host, clock=clock, speed=10.0) as player:
+        player.toggle()
+        gaps: dict[int, float] = {}
+        before = player.seq
+        while not player.over:
+            clock.now += 0.01
+            await asyncio.sleep(0.006)
+            if player.seq != before:
+                gaps[player.seq], before = clock.now, player.seq
+        assert not player.playing or player.over
+        # 67 s of events and four pauses of five minutes or less, at ten times the speed; the waits are the test's.
+        assert player.clock.total < 60e6
+        assert player.recorded_us == host.entries[-1].at_us
+    # In the pause the clock on the wall hurries, and is right at both ends.
+    times = timeline(host.recorder.store, SESSION, pause_us=PAUSE_US, last_seq=len(host.entries))
+    long = max(times.pauses, key=lambda pause: pause.to_us - pause.from_us)
+    play = PlayTime(times)
+    end = play.played(long.seq, long.to_us)
+    assert play.recorded(end) == long.to_us
+    assert play.recorded(end - PAUSE_US) == long.from_us
+    assert long.from_us < play.recorded(end - PAUSE_US / 2) < long.to_us
+
+
+async def test_stepping_markers_speed_and_the_ends(host: StoreHost) -> None:
+    async with opened(host) as player:
+        words = [marker.words for marker in player.times.markers]
+        assert words[:3] == ["examples: 10 + 10", "run 1 asked for", "run 1 begins"]
+        for place in range(3):
+            player.jump(1)
+            await player.arrived()
+            assert player.seq == player.times.markers[place].seq
+        player.jump(-1)
+        await player.arrived()
+        assert player.seq == player.times.markers[1].seq
+        for _ in range(5):  # pressed faster than it can follow: none is lost
+            player.step(1)
+        await player.arrived()
+        assert player.seq == player.times.markers[1].seq + 5
+        player.step(-1)
+        await player.arrived()
+        assert player.seq == player.times.markers[1].seq + 4
+        player.seek(10**6)
+        await player.arrived()
+        assert player.over
+        player.jump(1)
+        player.toggle()  # at the end: from the beginning again
+        await player.arrived()
+        assert player.playing
+        assert player.seq < len(host.entries)
+        player.pause()
+        for _ in range(20):
+            player.faster(1)
+        assert player.speed == math.inf
+        for _ in range(20):
+            player.faster(-1)
+        assert player.speed == SPEEDS[0]
+
+
+async def test_a_moment_is_found_wherever_the_mouse_points(host: StoreHost) -> None:
+    async with opened(host) as player:
+        for share in (0.0, 0.2, 0.5, 0.77, 1.0):
+            moment = player.first + share * (player.last - player.first)
+            player.seek_moment(moment)
+            await player.arrived()
+            due = [e.seq for e in host.entries if player.clock.played(e.seq, e.at_us) <= moment + 1]
+            assert player.seq == max(due)
+            assert abs(player.at - moment) < 1e6
+
+
+async def test_one_run_is_played_from_its_asking_to_its_end(host: StoreHost) -> None:
+    for run, first in (("2", "r2"), ("r1", "r1")):
+        async with opened(host, run=run, speed=math.inf) as player:
+            of_run = [entry for entry in host.entries if entry.run_id == first]
+            assert player.seq == of_run[0].seq
+            assert isinstance(of_run[0].event, RunQueued)
+            player.toggle()
+            await until(lambda player=player: not player.playing)
+            ended = next(entry.seq for entry in of_run if type(entry.event).__name__ == "RunEnded")
+            assert player.seq == ended
+            assert state(player.bench) == state(live(host.entries[:ended]))
+    with pytest.raises(Exception, match="has no run 7"):
+        async with opened(host, run="7"):
+            pass
+
+
+async def test_a_lost_host_is_found_again_and_one_that_stays_away_is_told(host: StoreHost) -> None:
+    async with opened(host) as player:
+        host.gone = 1
+        player.seek(len(host.entries))
+        await player.arrived()
+        assert player.over
+        assert player.failure is None
+        host.gone = 10**6
+        await player._archive.close()  # type: ignore[attr-defined]
+        player._pages = Pages(player._archive, len(host.entries))
+        player.seek(30)
+        await player.arrived()
+        assert player.failure is not None
+        assert player.over
+        host.gone = 0
+        player.seek(30)
+        await player.arrived()
+        assert (player.seq, player.failure) == (30, None)
+
+
+async def test_pages_stay_few_and_are_read_ahead(host: StoreHost) -> None:
+    reader = Reader(host.connect, SESSION)
+    pages = Pages(reader, len(host.entries))
+    with mock.patch("tui.pages.PAGE_BYTES", 1), mock.patch.object(reader, "piece", small(reader)):
+        seq = 0
+        while entries := await pages.after(seq):
+            assert entries[0].seq == seq + 1
+            seq = entries[-1].seq
+            assert len(pages._pages) <= 6
+        assert seq == len(host.entries)
+    pages.close()
+
+
+def small(reader: Reader) -> Callable[..., Any]:
+    piece = Reader.piece
+
+    async def read(**wanted: Any) -> Any:
+        return await piece(reader, **{**wanted, "most_bytes": 20_000})
+
+    return read
+
+
+async def test_a_replay_asks_nothing_that_could_change_the_session(host: StoreHost) -> None:
+    reader = Reader(host.connect, SESSION)
+    with pytest.raises(OnlyAReplay, match="nothing of it can be changed"):
+        await reader.ask(SetExamples(session=SESSION, examples=()), object)
+    assert not host.asked
+
+
+@given(st.lists(st.integers(-5_000_000, 400_000_000), max_size=12))
+def test_the_clock_of_a_replay_never_goes_back(steps: list[int]) -> None:
+    """Whatever the clock on the wall did: entries come in order, no pause is long, and the hour is found again."""
+    from sessions.rows import Pause, SessionRow, Timeline
+
+    at = [10**15]
+    for step in steps:
+        at.append(at[-1] + step)
+    pauses = tuple(
+        Pause(seq=place + 2, from_us=at[place], to_us=at[place + 1])
+        for place, step in enumerate(steps)
+        if step > PAUSE_US or step < 0
+    )
+    row = SessionRow(session_id="s", name="", model="", task=None, created_us=0, updated_us=0, n_runs=0, n_positive=0,
+                     n_negative=0)  # fmt: skip
+    times = Timeline(session=row, first_us=at[0], last_us=at[-1], last_seq=len(at), markers=(), pauses=pauses)
+    play = PlayTime(times)
+    moments = [play.played(seq, at_us) for seq, at_us in enumerate(at, start=1)]
+    assert moments == sorted(moments)
+    assert all(after - before <= PAUSE_US for before, after in itertools.pairwise(moments))
+    if all(step > 0 for step in steps):
+        assert [play.recorded(moment) for moment in moments] == at
+
+
+# ---- the screen
+
+
+@asynccontextmanager
+async def screen(host: StoreHost, *, size: tuple[int, int] = (160, 48), **more: Any) -> AsyncIterator[Any]:
+    app = ReplayApp(host.connect, session=SESSION, depth="full", playing=False, **more)
+    async with app.run_test(size=size) as pilot:
+        await until(app.replay._replay_link.opened.is_set)
+
+        async def settled(holds: Callable[[], object] = lambda: True) -> None:
+            await app.replay.player.arrived()
+            await until(holds)
+            for _ in range(100):
+                await pilot.pause(0.01)
+                if not app.replay._dirty:
+                    break
+            await pilot.pause(0.1)
+
+        await settled()
+        yield app, pilot, settled
+
+
+EFFECTS: dict[str, tuple[int, Callable[[Replay], Any]]] = {
+    "play": (30, lambda screen: screen.player.playing),
+    "step.back": (30, lambda screen: screen.player.seq),
+    "step.on": (30, lambda screen: screen.player.seq),
+    "marker.next": (30, lambda screen: screen.player.seq),
+    "marker.previous": (30, lambda screen: screen.player.seq),
+    "speed.up": (30, lambda screen: screen.player.speed),
+    "speed.down": (30, lambda screen: screen.player.speed),
+    "edge.start": (30, lambda screen: screen.player.seq),
+    "edge.end": (30, lambda screen: screen.player.seq),
+    "close": (30, lambda screen: screen.app._exit),
+}
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_each_key_does_it(size: tuple[int, int], host: StoreHost, text_of: Any) -> None:
+    assert set(EFFECTS) == {action.id for action in REPLAY_ACTIONS}
+    async with screen(host, size=size, speed=10.0) as (app, pilot, settled):
+        for action in sorted(REPLAY_ACTIONS, key=lambda action: action.id == "close"):
+            at, effect = EFFECTS[action.id]
+            app.replay.player.pause()
+            app.replay.player.seek(at)
+            await settled()
+            before = effect(app.replay)
+            await pilot.press(action.keys[0])
+            await until(lambda effect=effect, before=before: effect(app.replay) != before)
+        assert "space play" in text_of(app)
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_the_rest_of_the_screen_works_and_nothing_is_changed(
+    size: tuple[int, int], host: StoreHost, text_of: Any
+) -> None:
+    async with screen(host, size=size) as (app, pilot, settled):
+        end = next(e.seq for e in host.entries if isinstance(e.event, Scored) and e.event.final)
+        app.replay.player.seek(end + 3)
+        await settled()
+        bench = app.replay.bench
+        await settled(lambda: bench.codes or bench.codes_key() is None)
+        for key in ("r", "x", "m", "t", "t", "right_square_bracket", "right", "down"):
+            await pilot.press(key)
+        await settled()
+        assert bench.measure.id == "unique_normalised"
+        assert bench.cursor_moved
+        assert {type(request).__name__ for request in host.asked} <= {"ReadLog", "ReadTimeline", "GetCodes"}
+        # What the viewer chose holds where the same run is shown.
+        chosen = (bench.cursor, bench.measure, bench.look_now())
+        await pilot.press("less_than_sign")
+        await settled()
+        assert (bench.cursor, bench.measure, bench.look_now()) == chosen
+        assert "replay" in text_of(app)
+
+
+async def test_the_same_cuts_are_shown_at_the_same_moments(host: StoreHost) -> None:
+    async with screen(host) as (app, _pilot, settled):
+        for entry in host.entries:
+            if isinstance(entry.event, LookChanged):
+                app.replay.player.seek(entry.seq)
+                await settled()
+                assert app.replay.bench.look_now() == entry.event
+
+
+@pytest.mark.parametrize(("size", "name"), [((160, 48), "wide"), ((80, 24), "small")])
+async def test_replay(size: tuple[int, int], name: str, host: StoreHost, screenshot: Any, request: Any) -> None:
+    """You should see the workbench as it was in the first run, 'replay' at the top, and under the strip of progress
+    two lines: paused, 1x, the hour, what happened last and next; the rail with e, r, n and the place as a block."""
+    request.node.name = f"replay_{name}"
+    async with screen(host, size=size) as (app, _pilot, settled):
+        app.replay.player.seek(45)
+        await settled()
+        screenshot(app)
+
+
+async def test_what_a_person_cuts_is_recorded_once_it_rests(recorded: Any, open_screen: Any) -> None:
+    live_host = recorded.host()
+    live_host.add(*recorded.events())
+    async with open_screen(live_host) as (app, pilot, until):
+        for key in ("T", "T", "m", "T"):
+            await pilot.press(key)
+        for _ in range(400):
+            await pilot.pause(0.02)
+            if live_host.of_kind("SetLook"):
+                break
+        (asked,) = live_host.of_kind("SetLook")
+        assert (asked.run, asked.look) == ("run-1", LookChanged(measure="unique_normalised", cut=8))
+        # The echo of another screen's look moves nothing here, and is not answered with one of ours.
+        await live_host.tell(LookChanged(measure="overlap", cut=3))
+        await until(lambda: app.bench.last_seq == len(live_host.entries))
+        assert app.bench.look_now() == asked.look
+        # What was not told yet when the screen closes is told then.
+        await pilot.press("t")
+    assert live_host.of_kind("SetLook")[1:][0].look.cut == 7
+
+
+async def test_p_replays_the_session_at_hand_and_escape_returns(recorded: Any, open_screen: Any) -> None:
+    live_host = recorded.host()
+    live_host.add(*recorded.events())
+    async with open_screen(live_host) as (app, pilot, until):
+        await pilot.press("m")
+        await pilot.press("p")
+        await until(lambda: isinstance(app.screen, Replay) and app.screen.player.bench.runs)
+        assert app.screen.bench is not app.bench
+        # What happens meanwhile is there when the person comes back.
+        await live_host.tell(*recorded.events(until="load"))
+        await pilot.press("escape")
+        await until(lambda: not isinstance(app.screen, Replay) and len(app.bench.runs) == 2)
+        assert app.bench.link == "live"

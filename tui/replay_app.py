@@ -1,0 +1,41 @@
+"""The program with nothing but a replay in it: `headcode replay`, its pictures and its films."""
+
+from collections.abc import Mapping
+
+from textual.screen import Screen
+
+from tui.link import Connect
+from tui.screens.replay import Replay
+from tui.themes import Depth
+from tui.workbench import HeadcodeApp
+
+
+class ReplayApp(HeadcodeApp):
+    """The workbench's program, whose first screen is a replay."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        session: str,
+        run: str | None = None,
+        speed: float = 1.0,
+        playing: bool = True,
+        theme: str | None = None,
+        depth: Depth | None = None,
+        keys: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        super().__init__(connect, session=session, model="", task="", theme=theme, depth=depth, keys=keys)
+        self._order = (session, run, speed, playing)
+        self.replay: Replay
+
+    def get_default_screen(self) -> Screen[None]:
+        session, run, speed, playing = self._order
+        self.replay = self._workbench = Replay(
+            self.link.connect, self.depth, session=session, run=run, speed=speed, playing=playing, size=self.size
+        )
+        self.link, self.bench = self.replay.link, self.replay.bench
+        return self.replay
+
+    def _start_link(self) -> None:
+        """The screen begins by itself."""

@@ -1,0 +1,167 @@
+"""The workbench on a recorded session: it looks and moves as ever, and changes nothing."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.geometry import Size
+
+from tui.actions import ACTIONS, Action, actions_of, sheet_actions
+from tui.link import Connect
+from tui.model import Bench, Part
+from tui.replay_link import ReplayLink
+from tui.screens.sheet import bindings_of
+from tui.screens.workbench import Workbench
+from tui.themes import Depth
+from tui.widgets.keyline import KeyLine
+from tui.widgets.timeline import TimeLine
+
+OPEN_GROUPS = ("Look", "Move", "Panes", "Program")
+"""Actions that change nothing of the session."""
+REPLAY_ACTIONS = sheet_actions(
+    "Replay",
+    ("play", "", "space", "Play or pause", "Play or pause; at the end, from the beginning", "play"),
+    ("step.back", "-1", "less_than_sign,comma", "One entry back", "The state before the last entry of the log", ""),
+    ("step.on", "1", "greater_than_sign", "One entry on", "The next entry of the log", "step"),
+    ("marker.next", "1", "n", "Next marker", "To the next edit, run, cut, note or name", "marker"),
+    ("marker.previous", "-1", "N,shift+n", "Previous marker", "To the marker before", ""),
+    ("speed.up", "1", "plus,equals_sign", "Faster", "1x to 100x, then as fast as can be shown", "speed"),
+    ("speed.down", "-1", "minus,underscore", "Slower", "Down to the pace at which it happened", ""),
+    ("edge.start", "'start'", "home", "To the beginning", "To the first entry", ""),
+    ("edge.end", "'end'", "end", "To the end", "To the last entry", ""),
+    ("close", "", "escape,p", "Back to live", "Leave the replay; the session is as it was", "live"),
+)
+
+
+def open_actions(actions: Sequence[Action]) -> list[Action]:
+    """Of the workbench's actions those that make sense in a replay, after the replay's own."""
+    taken = {key for action in REPLAY_ACTIONS for key in action.keys}
+    return [
+        *REPLAY_ACTIONS,
+        *(
+            action
+            for action in actions
+            if action.group in OPEN_GROUPS and action.id != "replay" and not taken.intersection(action.keys)
+        ),
+    ]
+
+
+class Replay(Workbench, inherit_bindings=False):
+    """The workbench whose entries come from a player."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(open_actions(ACTIONS))
+
+    def __init__(
+        self,
+        connect: Connect,
+        depth: Depth,
+        *,
+        session: str,
+        size: Size,
+        run: str | None = None,
+        speed: float = 1.0,
+        playing: bool = True,
+    ) -> None:
+        self._gone = False
+        bench = Bench(model="", task="")
+        link = ReplayLink(bench, connect, self.changed, session=session, run=run, speed=speed)
+        super().__init__(bench, link, depth, clock=self._recorded_s, size=size)
+        self.player = link.player
+        self.timeline = TimeLine(bench, self.player, id="timeline")
+        self.keyline = KeyLine(bench, self.possible, lambda: self.table)
+        self._replay_link = link
+        self._plays_at_once = playing
+
+    @property
+    def table(self) -> Sequence[Action]:
+        return open_actions(actions_of(self.app))
+
+    def compose(self) -> ComposeResult:
+        yield self.top
+        yield self.tabs
+        with Horizontal(id="panes"):
+            yield self.examples
+            yield self.grid
+            yield self.head
+        yield self.progress
+        yield self.timeline
+        yield self.keyline
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.run_worker(self._follow(), group="link", exclusive=True, exit_on_error=True)
+
+    async def on_unmount(self) -> None:
+        self._gone = True
+        await self._replay_link.close()
+
+    def changed(self, parts: frozenset[Part]) -> None:
+        # The player may have a last word after the screen was put away.
+        if not self._gone:
+            super().changed(parts)
+
+    async def _follow(self) -> None:
+        if self._plays_at_once:
+            self.run_worker(self._begin(), group="begin")
+        await self._replay_link.run()
+        if not self._gone:
+            self.draw_now()
+
+    async def _begin(self) -> None:
+        await self._replay_link.opened.wait()
+        if not self.player.over and not self.player.playing:
+            self.player.toggle()
+
+    def _recorded_s(self) -> float:
+        return self.player.recorded_us / 1e6 if self._replay_link.opened.is_set() else 0.0
+
+    def _flush(self) -> None:
+        if self._gone:
+            return
+        super()._flush()
+        self.timeline.ready = self._replay_link.opened.is_set()
+        self.timeline.paint()
+
+    def draw_now(self, parts: frozenset[Part] | None = None) -> None:
+        super().draw_now() if parts is None else super().draw_now(parts)
+
+    def possible(self, action: Action) -> bool:
+        if action.group != "Replay":
+            return super().possible(action)
+        return action.id == "close" or self._replay_link.opened.is_set()
+
+    # ---- the replay's own actions
+
+    def _wish(self, name: str, *arguments: int) -> None:
+        if self._replay_link.opened.is_set():
+            getattr(self.player, name)(*arguments)
+
+    def action_play(self) -> None:
+        self._wish("toggle")
+
+    def action_step(self, by: int) -> None:
+        self._wish("step", by)
+
+    def action_marker(self, by: int) -> None:
+        self._wish("jump", by)
+
+    def action_speed(self, by: int) -> None:
+        self._wish("faster", by)
+
+    def action_edge(self, which: str) -> None:
+        if self._replay_link.opened.is_set():
+            self.player.seek(self.player.span.begin if which == "start" else self.player.span.end)
+
+    def action_close(self) -> None:
+        """Back to the live session, or out of the program where a replay is all that was asked for."""
+        if self is self.app.screen_stack[0]:
+            self.app.exit(return_code=self.link.exit_code)
+        else:
+            self.dismiss()
+
+    @on(TimeLine.Pointed)
+    def _go_there(self, message: TimeLine.Pointed) -> None:
+        self.player.seek_moment(message.moment)

@@ -1,0 +1,138 @@
+"""Where a replay stands: playing or not, how fast, at which hour; and a line with everything worth jumping to."""
+
+import math
+from bisect import bisect_right
+from datetime import datetime
+
+from rich.cells import cell_len
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from sessions.rows import Marker, MarkerKind
+from tui.model import Bench
+from tui.player import Player
+from tui.text import clean
+from tui.widgets.ink import fit
+from tui.widgets.painted import Painted
+
+_SIGNS: dict[MarkerKind, tuple[str, str]] = {
+    "cut": ("·", "dim"),
+    "kept": ("k", "good"),
+    "note": ("n", "good"),
+    "edit": ("e", "accent"),
+    "run": ("r", "second"),
+}
+"""By kind its sign and ink; of several in one cell the later kind of this table is shown."""
+_RANK = {kind: place for place, kind in enumerate(_SIGNS)}
+_DAY_US = 86_400_000_000
+
+
+class TimeLine(Painted):
+    """Two lines: words, and the rail. A click on the rail goes there."""
+
+    class Pointed(Message):
+        """The mouse chose a moment of the replay, in its own microseconds."""
+
+        def __init__(self, moment: float) -> None:
+            super().__init__()
+            self.moment = moment
+
+    def __init__(self, bench: Bench, player: Player, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.player = player
+        self.ready = False
+        """Whether the player is open."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        if not self.ready:
+            return [self.line().add(" reading the recording …", "dim").strip(), self.line().strip()]
+        return [self._words(size.width), self._rail(size.width)]
+
+    def _words(self, width: int) -> Strip:
+        player = self.player
+        sign, state, ink = _state(player)
+        line = (
+            self.line().add(f" {sign} ", ink).add(f"{state:<7} ", ink).add(f"{speed_words(player.speed):<5}", "strong")
+        )
+        line.add(f" {clock_words(player)}", "text").add(f"  {passed_words(player)}", "dim")
+        before, after = around(player.markers, player.seq)
+        room = width - line.width - 4
+        following = f"n {fit(clean(after.words), min(room // 2, 40))}" if after is not None else ""
+        if room < 30:
+            following = ""
+        if before is not None:
+            line.add("  ").add(fit(clean(before.words), max(room - cell_len(following) - 2, 0)), "text")
+        if following:
+            line.to(width - cell_len(following) - 1).add(following, "faint")
+        return line.strip()
+
+    def _rail(self, width: int) -> Strip:
+        player, room = self.player, max(width - 2, 2)
+        here = self._column(player.at, room)
+        signs: dict[int, MarkerKind] = {}
+        for marker in player.markers:
+            if marker.kind == "run" and not marker.asked:
+                continue  # a run is one sign, where it was asked for
+            column = self._column(player.clock.played(marker.seq, marker.at_us), room)
+            if column not in signs or _RANK[marker.kind] > _RANK[signs[column]]:
+                signs[column] = marker.kind
+        line = self.line().add(" ")
+        start = 0
+        for column in sorted({*signs, here}):
+            line.add(("━" if column <= here else "─") * (column - start), "accent" if column <= here else "groove")
+            if column == here:
+                line.add(_SIGNS[signs[column]][0] if column in signs else "┃", "cursor")
+            else:
+                letter, ink = _SIGNS[signs[column]]
+                line.add(letter, ink if column < here else "faint")
+            start = column + 1
+        line.add("─" * (room - start), "groove")
+        return line.strip()
+
+    def _column(self, moment: float, room: int) -> int:
+        first, last = self.player.first, self.player.last
+        share = (moment - first) / (last - first) if last > first else 1.0
+        return min(max(round(share * (room - 1)), 0), room - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        if self.ready and event.y == 1:
+            player, room = self.player, max(self.size.width - 2, 2)
+            share = min(max((event.x - 1) / (room - 1), 0.0), 1.0)
+            self.post_message(self.Pointed(player.first + share * (player.last - player.first)))
+
+
+def _state(player: Player) -> tuple[str, str, str]:
+    if player.playing:
+        return "▶", "playing", "good"
+    return ("■", "end", "second") if player.over else ("‖", "paused", "second")
+
+
+def speed_words(speed: float) -> str:
+    return "max" if speed == math.inf else f"{speed:g}x"
+
+
+def clock_words(player: Player) -> str:
+    """The hour at which this happened; with its day where the recording is of more than one."""
+    moment = datetime.fromtimestamp(player.recorded_us / 1e6)
+    several = player.span.end_us - player.span.begin_us > _DAY_US
+    return f"{moment:%d %b %H:%M:%S}" if several else f"{moment:%H:%M:%S}"
+
+
+def passed_words(player: Player) -> str:
+    """How much time had passed then, and in all."""
+    passed = max(player.recorded_us - player.span.begin_us, 0)
+    return f"{_long(passed)} of {_long(player.span.end_us - player.span.begin_us)}"
+
+
+def _long(us: float) -> str:
+    seconds = max(int(us / 1e6), 0)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def around(markers: list[Marker], seq: int) -> tuple[Marker | None, Marker | None]:
+    """The last marker up to that entry, and the first after it."""
+    place = bisect_right(markers, seq, key=lambda marker: marker.seq)
+    return markers[place - 1] if place else None, markers[place] if place < len(markers) else None
