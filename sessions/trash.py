@@ -9,12 +9,9 @@ from typing import NamedTuple
 from sessions.queries import session_rows, trashed_session
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionRow
-from sessions.schema import PROJECTIONS
 from sessions.store import Store
 
 _DAY_US = 86_400_000_000
-_OF_RUNS = ("step", "code", "node_score", "edge_score", "grade")
-"""Tables whose rows are named by a run alone."""
 _RUNS_OF = "SELECT run_id, sae_sha256 FROM run WHERE session_id IN (SELECT unnest($ids))"
 SETTLED_S = 600.0
 """A run names its SAE weights shortly after they came to lie there; so long they may be nobody's."""
@@ -57,12 +54,12 @@ def remove_for_good(recorder: Recorder, session_ids: Sequence[str], weights: Pat
     saes = {row[1] for row in store.rows(_RUNS_OF, ids)}
     if gone:
         with store.transaction() as con:
-            for table in _OF_RUNS:
+            by_session, by_run = tables_of(store)
+            for table in by_run:
                 runs = f"SELECT run_id FROM ({_RUNS_OF})"  # noqa: S608  # names of our own, here and below
                 con.execute(f"DELETE FROM {table} WHERE run_id IN ({runs})", ids)  # noqa: S608
-            for table in ("event", *PROJECTIONS):
-                if table not in (*_OF_RUNS, "example"):
-                    con.execute(f"DELETE FROM {table} WHERE session_id IN (SELECT unnest($ids))", ids)  # noqa: S608
+            for table in by_session:
+                con.execute(f"DELETE FROM {table} WHERE session_id IN (SELECT unnest($ids))", ids)  # noqa: S608
             con.execute(
                 "DELETE FROM example WHERE content_hash NOT IN (SELECT content_hash FROM example_set) AND content_hash "
                 "NOT IN (SELECT content_hash FROM run WHERE content_hash IS NOT NULL)"
@@ -70,6 +67,18 @@ def remove_for_good(recorder: Recorder, session_ids: Sequence[str], weights: Pat
         recorder.forget()
     lost = [path for path in orphans(store, weights, settled_s=0) if path.stem in saes]
     return Removed([gone[session_id] for session_id in session_ids if session_id in gone], lost), []
+
+
+def tables_of(store: Store) -> tuple[list[str], list[str]]:
+    """The tables whose rows name their session, and those whose rows name only their run."""
+    columns: dict[str, set[str]] = {}
+    for table, column in store.rows(
+        "SELECT table_name, column_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_oid, table_name) "
+        "WHERE NOT duckdb_tables.internal ORDER BY ALL"
+    ):
+        columns.setdefault(str(table), set()).add(str(column))
+    by_session = [table for table, names in columns.items() if "session_id" in names]
+    return by_session, [table for table, names in columns.items() if "run_id" in names and "session_id" not in names]
 
 
 def orphans(store: Store, folder: Path, *, settled_s: float = SETTLED_S) -> list[Path]:
@@ -80,7 +89,8 @@ def orphans(store: Store, folder: Path, *, settled_s: float = SETTLED_S) -> list
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             # The time of the inode's change: a file that was moved here keeps the time it was written.
-            if path.is_file() and not path.is_symlink() and path.name not in wanted and path.stat().st_ctime <= before:
+            plain = path.suffix == ".safetensors" and path.is_file() and not path.is_symlink()
+            if plain and path.name not in wanted and path.stat().st_ctime <= before:
                 found.append(path)
     return found
 

@@ -75,6 +75,11 @@ VIEWS: dict[str, str] = {
         "grade.says, grade.says_probability, grade.equal_length",
         "grade",
     ),
+    "causes": _of_runs(
+        "cause.run_id, cause.layer, cause.head, cause.layer || '.' || cause.head AS node, cause.method, cause.metric, "
+        "cause.effect, cause.error, cause.base, cause.replacement, cause.position, cause.n_examples, cause.final",
+        "cause",
+    ),
     "notes": """
         SELECT n.note_id, n.session_id, s.name AS session, n.run_id, r.number AS run, n.layer, n.head, n.text,
                make_timestamp(n.written_us) AS written
