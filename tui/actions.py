@@ -284,6 +284,8 @@ ACTIONS: tuple[Action, ...] = (
         title="Note on this run",
         tooltip="Write or change a note on the run that is shown; an empty line removes it",
         group="Keep",
+    ),
+    Action(
         id="replay",
         keys=("p",),
         title="Replay",
