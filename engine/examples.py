@@ -38,6 +38,10 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 f"{MAX_PROMPT} is the most Headcode reads.",
                 hint="Shorten it: models read a few hundred to a few thousand tokens.",
             )
+        if self.pair is not None and not -(2**63) <= self.pair < 2**63:
+            raise ExampleError(
+                f"The pair number {str(self.pair)[:40]} is too large.", hint="Number the pairs 1, 2, 3, or name them."
+            )
         try:
             self.prompt.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -137,7 +141,7 @@ def _from_line(line: str, where: str, names: dict[str, int]) -> Example:
             f"{where}: {error}.",
             hint='A line is {"prompt": "...", "polarity": "positive", "expected": "...", "foils": ["..."], "pair": 1}.',
         ) from error
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise ExampleError(
             f"{where} is not JSON: {error}.", hint="One JSON object a line, in double quotes."
         ) from error

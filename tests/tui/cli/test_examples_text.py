@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.errors import ExampleError
 from engine.examples import Example
 from engine.examples_text import read_examples, read_lines, write_lines
 
@@ -55,3 +56,14 @@ def test_crooked_lines_are_refused_by_number(text: str) -> None:
 
     with pytest.raises(ExampleError, match="input, line 2"):
         read_lines("+ fine => yes\n" + text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"more": ' + "[" * 100_000, '{"prompt": "a", "polarity": "positive", "pair": 9223372036854775808}'],
+    ids=["nested", "pair"],
+)
+def test_lines_made_to_break_things_are_named(line: str) -> None:
+    good = '{"prompt": "a", "polarity": "positive"}'
+    with pytest.raises(ExampleError, match="line 2"):
+        read_examples(f"{good}\n{line}\n", source="x")
