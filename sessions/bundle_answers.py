@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sessions.wire import BundleExported, BundleImported, ExportSession, ImportBundle
+from sessions.wire import BundleExported, BundleImported, Done, ExportSession, ImportBundle, WriteTable
 
 if TYPE_CHECKING:
     from sessions.host import HeadcodeHost
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 async def export_session(host: "HeadcodeHost", request: ExportSession) -> BundleExported:
     """Reads the session in batches, each a turn of its own at the store, and writes the file."""
-    from sessions.bundle_export import BATCH, BundleWriter, check_goal, codes_of, head_of, rows_of
+    from sessions.beside import check_goal
+    from sessions.bundle_export import BATCH, BundleWriter, codes_of, head_of, rows_of
 
     goal = Path(request.path)
     await asyncio.to_thread(check_goal, goal, force=request.force)
@@ -50,5 +51,14 @@ async def import_bundle(host: "HeadcodeHost", request: ImportBundle) -> BundleIm
         await asyncio.to_thread(bundle.close)
 
 
-ANSWERS: dict[type, Any] = {ExportSession: export_session, ImportBundle: import_bundle}
+async def write_table(host: "HeadcodeHost", request: WriteTable) -> Done:
+    """A table of the client's own as Parquet: faces have no library for that."""
+    from sessions.bundle_tables import write_parquet
+
+    goal, staging = Path(request.path), host.places.spool
+    await asyncio.to_thread(partial(write_parquet, request.columns, request.rows, goal, staging, force=request.force))
+    return Done()
+
+
+ANSWERS: dict[type, Any] = {ExportSession: export_session, ImportBundle: import_bundle, WriteTable: write_table}
 SLOW: frozenset[type] = frozenset(ANSWERS)

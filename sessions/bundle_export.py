@@ -4,14 +4,14 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
 from engine.events import ArrayReady
+from sessions.beside import write_beside
 from sessions.bundle_format import EVENTS, MANIFEST, About, Counts, Exported, Manifest, Member, write_manifest
 from sessions.bundle_log import Row, is_origin, line_of, portable_event
 from sessions.bundle_tables import Scratch
@@ -183,52 +183,6 @@ class BundleWriter:
             os.fsync(out.fileno())
 
 
-def check_goal(goal: Path, *, force: bool) -> None:
-    """Raises BadBundle where nothing may or can be written there."""
-    if not goal.is_absolute():
-        raise BadBundle(f"{goal} is no whole path.", hint="The host stands elsewhere: give the whole path.")
-    if goal.is_dir():
-        raise BadBundle(f"{goal} is a folder.", hint="Give a file name, for example mine.headcode.")
-    if goal.exists() and not goal.is_file():
-        raise BadBundle(f"{goal} is no plain file.", hint="Give another name.")
-    if goal.exists() and not force:
-        raise BadBundle(f"{goal} is there already.", hint="--force replaces it, or give another name.")
-    if not goal.parent.is_dir():
-        raise BadBundle(f"There is no folder {goal.parent}.", hint="Make it first, or give another place.")
-
-
-def write_beside(goal: Path, write: Callable[[Path], None], *, force: bool) -> tuple[str, int]:
-    """Lets `write` fill a file beside the goal and gives it the goal's name; returns its sha256 and bytes.
-
-    Whatever goes wrong, what was at the goal stays. Raises BadBundle in words.
-    """
-    check_goal(goal, force=force)
-    part: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{goal.name[:80]}.", suffix=".part", dir=goal.parent)
-        os.close(handle)
-        part = Path(name)
-        write(part)
-        with part.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        n_bytes = part.stat().st_size
-        if force:
-            part.replace(goal)
-        else:
-            _take_place(part, goal)
-    except FileExistsError as error:
-        raise BadBundle(f"{goal} is there already.", hint="--force replaces it, or give another name.") from error
-    except OSError as error:
-        raise BadBundle(
-            f"{goal} cannot be written: {error.strerror}.", hint="Check free space and permissions."
-        ) from error
-    finally:
-        if part is not None:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-    return digest, n_bytes
-
-
 def write_tensor(path: Path, name: str, shape: tuple[int, ...], rows: Iterable[list[int]]) -> None:
     """A safetensors file with one int32 tensor, its rows one after another."""
     import numpy
@@ -242,18 +196,6 @@ def write_tensor(path: Path, name: str, shape: tuple[int, ...], rows: Iterable[l
         file.write(len(header).to_bytes(8, "little") + header)
         for row in rows:
             file.write(numpy.asarray(row, dtype="<i4").tobytes())
-
-
-def _take_place(part: Path, goal: Path) -> None:
-    """Gives the file its name, unless another took it meanwhile. Raises FileExistsError."""
-    try:
-        os.link(part, goal)  # unlike a rename, it never replaces what is there
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if goal.exists():
-            raise FileExistsError from None
-        part.rename(goal)
 
 
 def _member(name: str, path: Path) -> Member:

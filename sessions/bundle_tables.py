@@ -4,6 +4,7 @@ The store's own tables are never copied: they know more than the log that travel
 name), and an import is tried out here before the store sees a line of it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Self
 import duckdb
 import msgspec
 
+from sessions.beside import write_beside
 from sessions.errors import BadBundle
 from sessions.log import EVENT_VERSION, LogEntry
 from sessions.project import Projector
 from sessions.schema import MIGRATIONS
 from sessions.store import append_rows
+from sessions.wire import Column
 
 TABLES: dict[str, str] = {
     "circuits": "SELECT * FROM circuit ORDER BY name",
@@ -39,6 +42,7 @@ TABLES: dict[str, str] = {
 }
 """One file each; every order is total, so that the same log gives the same bytes."""
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 _CONFIG = {
     "threads": "1",  # several would cut the row groups as they come
     "memory_limit": "1GB",
@@ -114,6 +118,32 @@ class Scratch:
             ).fetchall()
             written.append((f"tables/{name}.parquet", path))
         return written
+
+
+def write_parquet(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], goal: Path, staging: Path, *, force: bool
+) -> None:
+    """A table as a Parquet file. Raises CannotWrite, or BadBundle for a table that is none."""
+    names = [column.name for column in columns]
+    if not names or len(set(names)) != len(names) or not all(_NAME.fullmatch(name) for name in names):
+        raise BadBundle(f"{', '.join(names)[:200]!r} are no names of columns.", hint="Use letters, digits and _.")
+    if any(len(row) != len(names) for row in rows):
+        raise BadBundle("A row of the table has another number of cells than it has columns.", hint="See the columns.")
+    kinds = {"whole": "BIGINT", "number": "DOUBLE", "yes": "BOOLEAN"}
+    shape = ", ".join(f"{column.name} {kinds[column.kind]}" for column in columns)
+    staging.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def write(part: Path) -> None:
+        config: dict[str, str | bool | int | float | list[str]] = {**_CONFIG, "temp_directory": str(staging / "spill")}
+        with duckdb.connect(":memory:", config=config) as con:
+            try:
+                con.execute(f"CREATE TABLE told ({shape})")
+                append_rows(con, "told", rows)
+                con.execute(f"COPY told TO '{quoted(part)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+            except duckdb.Error as error:
+                raise BadBundle(f"The table cannot be written: {str(error).splitlines()[0][:200]}") from error
+
+    write_beside(goal, write, force=force)
 
 
 def event_row(entry: LogEntry, payload: bytes) -> tuple[object, ...]:

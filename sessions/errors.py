@@ -39,6 +39,12 @@ class BadBundle(SessionError):
     family = "input"
 
 
+class CannotWrite(SessionError):
+    """A file that was to be written for the person: it is there already, or the place takes none."""
+
+    family = "input"
+
+
 class SettingsError(SessionError):
     """A setting in config.toml that makes no sense."""
 

@@ -282,6 +282,21 @@ class ImportBundle(Request, tag="import_bundle", frozen=True, kw_only=True):
     """Under ids of its own, beside the session it may be here as already."""
 
 
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    kind: Literal["whole", "number", "yes"]
+    """yes: true or false."""
+
+
+class WriteTable(Request, tag="write_table", frozen=True, kw_only=True):
+    """Write these rows as a Parquet file. Answered by Done."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[bool | int | float | None, ...], ...]
+    path: str
+    force: bool = False
+
+
 class StopHost(Request, tag="stop_host", frozen=True, kw_only=True):
     """End the host; runs under way are recorded as interrupted."""
 
@@ -391,6 +406,7 @@ AnyRequest = (
     | WarmUp
     | ExportSession
     | ImportBundle
+    | WriteTable
     | StopHost
 )
 

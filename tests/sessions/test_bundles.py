@@ -24,7 +24,7 @@ from engine.config import ProbeConfig
 from engine.events import Scored
 from sessions.bundle_log import without_paths
 from sessions.client import stop_host
-from sessions.errors import BadBundle, Refusal, StoreError
+from sessions.errors import BadBundle, CannotWrite, Refusal, StoreError
 from sessions.log import RunQueued, SessionImported, SessionRenamed, SessionTrashed
 from sessions.queries import name_taken, session_detail
 from sessions.record import Draft, rebuild
@@ -441,7 +441,7 @@ def test_a_write_that_fails_leaves_nothing(away: Any, honest: Path, monkeypatch:
 
 
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
-    from sessions.bundle_export import write_beside
+    from sessions.beside import write_beside
 
     goal = tmp_path / "x.headcode"
     goal.write_bytes(b"mine")
@@ -450,14 +450,14 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         part.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(BadBundle, match="is there already"):
+    with pytest.raises(CannotWrite, match="is there already"):
         write_beside(goal, fails, force=False)
-    with pytest.raises(BadBundle, match="No space left"):
+    with pytest.raises(CannotWrite, match="No space left"):
         write_beside(goal, fails, force=True)
     assert goal.read_bytes() == b"mine"
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
     for odd in (tmp_path, tmp_path / "nowhere" / "x", Path("relative")):
-        with pytest.raises(BadBundle):
+        with pytest.raises(CannotWrite):
             write_beside(odd, fails, force=False)
 
 

@@ -521,6 +521,7 @@ def example_file(rng: random.Random) -> bytes:
             lines[rng.randrange(len(lines))] = rng.choice(
                 (
                     b"[" * 100_000 + b"\n",
+                    b'{"more": ' + b"[" * 100_000 + b"\n",
                     b'{"prompt":' * 20_000 + b"\n",
                     b'{"prompt": "' + b"a" * 5_000_000 + b'", "polarity": "positive"}\n',
                     b'{"prompt": "\\ud800", "polarity": "positive"}\n',

@@ -5,29 +5,138 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.errors import ConfigError
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
-    from sessions.bundle_format import Imported
+    from sessions.bundle_format import Exported, Imported
     from sessions.client import HostClient
+    from sessions.rows import CircuitRow
+
+STDOUT = "-"
+FORMATS = (
+    "bundle",
+    "heads-csv",
+    "heads-json",
+    "heads-parquet",
+    "edges-csv",
+    "edges-json",
+    "edges-parquet",
+    "importance-json",
+    "grid-txt",
+    "grid-md",
+    "grid-ansi",
+    "grid-svg",
+)
+_GRIDS = {".svg": "grid-svg", ".md": "grid-md", ".txt": "grid-txt", ".ansi": "grid-ansi", ".ans": "grid-ansi"}
+_WORDS = {"head": "heads", "node": "heads", "edge": "edges", "importance": "importance", "circuit": "importance"}
 
 
 def export(
-    what: Annotated[str, typer.Argument(metavar="SESSION|RUN", help="Session: name or id; run: NAME/2 or its id.")],
-    file: Annotated[Path, typer.Argument(help="mine.headcode takes the whole session; - is stdout.")],
-    sae: Annotated[bool, typer.Option("--sae", help="With the SAE weights (large).")] = False,
+    what: Annotated[
+        str,
+        typer.Argument(metavar="SESSION|RUN", help="A session for mine.headcode; else a run: NAME/2, NAME/2@0, an id."),
+    ],
+    file: Annotated[str, typer.Argument(help="Where to; its name says the format where it can. - is stdout.")],
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")
+    ] = None,
+    measure: Annotated[
+        str | None, typer.Option(help="Grid and circuit by this measure. [default: as the run was last looked at]")
+    ] = None,
+    cut: Annotated[
+        int | None, typer.Option(help="Heads in the circuit. [default: as the run is cut]", min=1, show_default=False)
+    ] = None,
+    sae: Annotated[bool, typer.Option("--sae", help="A bundle with the SAE weights (large).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a session into one file, for another machine or another person."""
-    from sessions.bundle_format import Exported
+    """Write a session into one file, or a run's heads, edges, grid or importances for other tools."""
+    chosen = find_format(file, form)
+    if chosen == "bundle":
+        if file == STDOUT:
+            raise ConfigError("A bundle cannot go to stdout.", hint="Give it a name: mine.headcode")
+        for option, value in (("--measure", measure), ("--cut", cut)):
+            if value is not None:
+                raise ConfigError(f"{option}: a bundle takes everything.", hint="Leave it out.")
+        _bundle(what, file, sae=sae, force=force, as_json=as_json)
+        return
+    if sae:
+        raise ConfigError("--sae: only a bundle carries weights.", hint="headcode export SESSION mine.headcode --sae")
+    from tui.commands.exporting import write_run
+
+    write_run(what, file, chosen, measure=measure, cut=cut, force=force, as_json=as_json)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="A .headcode file, or a circuit as importance JSON.")],
+    name: Annotated[str | None, typer.Option("--name", help="What to call the session here.")] = None,
+    as_copy: Annotated[
+        bool, typer.Option("--as-copy", help="Under new ids, beside the session it may be here as already.")
+    ] = False,
+    as_circuit: Annotated[
+        str | None,
+        typer.Option("--as-circuit", metavar="NAME", help="Keep the heads of an importance JSON under this name."),
+    ] = None,
+    session: Annotated[str | None, typer.Option(help="The session that keeps the circuit.")] = None,
+    top: Annotated[
+        int | None, typer.Option(help="The best heads of that file, instead of those in its graph.", min=1)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in a session that somebody exported, or a circuit another tool found."""
+    path = Path.cwd() / file.expanduser()
+    if as_circuit is None:
+        if path.suffix.lower() == ".json":
+            raise ConfigError(
+                f"{file} is no bundle.", hint="A circuit comes in with --as-circuit NAME --session SESSION."
+            )
+        for option, value in (("--session", session), ("--top", top)):
+            if value is not None:
+                raise ConfigError(f"{option} is for a circuit.", hint="Give --as-circuit NAME, too.")
+        _take_in(path, name=name, as_copy=as_copy, as_json=as_json)
+        return
+    if name is not None or as_copy:
+        raise ConfigError("--name and --as-copy are for a session.", hint="Leave them out.")
+    if session is None:
+        raise ConfigError("A circuit is kept in a session.", hint="Say in which: --session latest")
+    _keep(path, as_circuit, session, top, as_json=as_json)
+
+
+def find_format(file: str, form: str | None) -> str:
+    """The format that was asked for, or that the file's name says. Raises ConfigError where neither does."""
+    if form is not None:
+        if form not in FORMATS:
+            raise ConfigError(f"--format {form}: there is no such format.", hint="Formats: " + ", ".join(FORMATS) + ".")
+        return form
+    name = Path(file)
+    suffix = name.suffix.lower()
+    if suffix == ".headcode":
+        return "bundle"
+    if suffix in _GRIDS:
+        return _GRIDS[suffix]
+    if suffix in (".csv", ".json", ".parquet"):
+        found = {what for word, what in _WORDS.items() if word in name.stem.lower()}
+        told = f"{found.pop()}-{suffix[1:]}" if len(found) == 1 else ""
+        if told in FORMATS:
+            return told
+        fitting = [known for known in FORMATS if known.endswith(suffix[1:])]
+        raise ConfigError(
+            f"{file} may be several things.",
+            hint=f"Say which with --format: {', '.join(fitting)}; or call it heads{suffix} or edges{suffix}.",
+        )
+    what = "stdout" if file == STDOUT else file
+    raise ConfigError(f"{what} does not say its format.", hint="Give --format: " + ", ".join(FORMATS) + ".")
+
+
+def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> None:
     from sessions.wire import BundleExported, ExportSession
     from tui.commands.asking import with_host
     from tui.output import bytes_in_words, narrate, print_json, print_line
 
-    path = str(Path.cwd() / file.expanduser())
+    path = str(Path.cwd() / Path(file).expanduser())
 
-    async def question(client: "HostClient") -> Exported:
+    async def question(client: "HostClient") -> "Exported":
         request = ExportSession(session=what, path=path, sae=sae, force=force)
         return (await client.ask(request, BundleExported)).exported
 
@@ -38,9 +147,10 @@ def export(
             {
                 "schema": "headcode.export/1",
                 "path": done.path,
-                "session_id": done.session_id,
+                "format": "bundle",
                 "n_bytes": done.n_bytes,
                 "sha256": done.sha256,
+                "session_id": done.session_id,
                 "events": counts.events,
                 "runs": counts.runs,
                 "sae": counts.sae,
@@ -55,37 +165,52 @@ def export(
         f"{bytes_in_words(done.n_bytes)}; sha256 {done.sha256[:16]}"
     )
     if done.sae_missing:
-        narrate(f"note: the SAE weights of {done.sae_missing} runs are no longer here.")
+        narrate(f"note: {done.sae_missing} files of SAE weights are no longer here.")
 
 
-def import_(
-    file: Annotated[Path, typer.Argument(help="A .headcode file.")],
-    name: Annotated[str | None, typer.Option("--name", help="What to call the session here.")] = None,
-    as_copy: Annotated[
-        bool, typer.Option("--as-copy", help="Under new ids, beside the session it may be here as already.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Take in what somebody exported."""
+def _take_in(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> None:
     import msgspec
 
     from sessions.wire import BundleImported, ImportBundle
     from tui.commands.asking import with_host
     from tui.output import print_json, print_line
 
-    path = str(Path.cwd() / file.expanduser())
-
     async def question(client: "HostClient") -> "Imported":
-        return (await client.ask(ImportBundle(path=path, name=name, as_copy=as_copy), BundleImported)).imported
+        request = ImportBundle(path=str(path), name=name, as_copy=as_copy)
+        return (await client.ask(request, BundleImported)).imported
 
     done = with_host(question)
     if as_json:
         print_json({"schema": "headcode.import/1", **msgspec.to_builtins(done)})
         return
     row = done.session
-    if done.arrival == "new":
-        print_line(f"{row.name}  {row.session_id}  {done.n_events} events, {done.n_runs} runs")
-    elif done.arrival == "same":
-        print_line(f"{row.name}  {row.session_id}  is here already, entry for entry")
-    else:
-        print_line(f"{row.name}  {row.session_id}  is here already, and has gone on since this file was written")
+    told = {
+        "new": f"{done.n_events} events, {done.n_runs} runs",
+        "same": "is here already, entry for entry",
+        "older": "is here already, and has gone on since this file was written",
+    }[done.arrival]
+    print_line(f"{row.name}  {row.session_id}  {told}")
+
+
+def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool) -> None:
+    import msgspec
+
+    from sessions.wire import Circuit, KeepCircuit
+    from tui.commands.asking import with_host
+    from tui.importance import read_importance
+    from tui.output import print_json, print_line
+
+    found = read_importance(path)
+    heads, how = found.circuit(top)
+    told = tuple((head.layer, head.head) for head in heads)
+    source = f"imported from {path.name}: {how} ({found.n_layers} layers of {found.n_heads} heads)"
+
+    async def question(client: "HostClient") -> "CircuitRow":
+        return (await client.ask(KeepCircuit(session=session, name=name, heads=told, source=source), Circuit)).circuit
+
+    row = with_host(question)
+    if as_json:
+        print_json({"schema": "headcode.circuits/1", "circuits": [msgspec.to_builtins(row)]})
+        return
+    listed = " ".join(f"{layer}.{head}" for layer, head in row.heads) or "none"
+    print_line(f"kept {row.name} in {row.session}: {len(row.heads)} heads, {how}  {listed}")

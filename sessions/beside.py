@@ -1,0 +1,68 @@
+"""A file written beside its goal and renamed: whole, or not there. Light to import: the command line writes so, too."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from sessions.errors import CannotWrite
+
+
+def check_goal(goal: Path, *, force: bool) -> None:
+    """Raises CannotWrite where nothing may or can be written there."""
+    if not goal.is_absolute():
+        raise CannotWrite(f"{goal} is no whole path.", hint="The host stands elsewhere: give the whole path.")
+    if goal.is_dir():
+        raise CannotWrite(f"{goal} is a folder.", hint="Give a file name, for example mine.headcode.")
+    if goal.exists() and not goal.is_file():
+        raise CannotWrite(f"{goal} is no plain file.", hint="Give another name.")
+    if goal.exists() and not force:
+        raise CannotWrite(f"{goal} is there already.", hint="--force replaces it, or give another name.")
+    if not goal.parent.is_dir():
+        raise CannotWrite(f"There is no folder {goal.parent}.", hint="Make it first, or give another place.")
+
+
+def write_beside(goal: Path, write: Callable[[Path], None], *, force: bool) -> tuple[str, int]:
+    """Lets `write` fill a file beside the goal and gives it the goal's name; returns its sha256 and bytes.
+
+    Whatever goes wrong, what was at the goal stays. Raises CannotWrite in words.
+    """
+    check_goal(goal, force=force)
+    part: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{goal.name[:80]}.", suffix=".part", dir=goal.parent)
+        os.close(handle)
+        part = Path(name)
+        write(part)
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        n_bytes = part.stat().st_size
+        if force:
+            part.replace(goal)
+        else:
+            _take_place(part, goal)
+    except FileExistsError as error:
+        raise CannotWrite(f"{goal} is there already.", hint="--force replaces it, or give another name.") from error
+    except OSError as error:
+        raise CannotWrite(
+            f"{goal} cannot be written: {error.strerror}.", hint="Check free space and permissions."
+        ) from error
+    finally:
+        if part is not None:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+    return digest, n_bytes
+
+
+def _take_place(part: Path, goal: Path) -> None:
+    """Gives the file its name, unless another took it meanwhile. Raises FileExistsError."""
+    try:
+        os.link(part, goal)  # unlike a rename, it never replaces what is there
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if goal.exists():
+            raise FileExistsError from None
+        part.rename(goal)

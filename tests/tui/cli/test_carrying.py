@@ -1,0 +1,329 @@
+"""`headcode export` and `headcode import`: every format read back by something that is not ours."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+
+from engine.errors import ConfigError
+from engine.measures import MEASURES, find_measure
+from engine.results import HeadId
+from engine.state import RunPicture
+from tui.commands.carrying import FORMATS, find_format
+from tui.importance import BadImportance, graph_edges, importance, importance_json, read_importance
+from tui.output_pictures import GridPicture
+from tui.output_tables import edges_table, heads_table
+
+COMMAND = (sys.executable, "-m", "tui.cli")
+UNIQUE = find_measure("unique_positive")
+NASTY = "evil <b>&\x1b]52;c;aGk=\x07 [/] | `x` *y*"
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("mine.headcode", "bundle"),
+        ("a/heads.csv", "heads-csv"),
+        ("my-nodes.json", "heads-json"),
+        ("edges.parquet", "edges-parquet"),
+        ("importances.json", "importance-json"),
+        ("grid.SVG", "grid-svg"),
+        ("notes.md", "grid-md"),
+        ("x.txt", "grid-txt"),
+        ("x.ans", "grid-ansi"),
+    ],
+)
+def test_a_name_says_its_format_where_it_can(name: str, form: str) -> None:
+    assert find_format(name, None) == form
+    assert find_format(name, "edges-csv") == "edges-csv"
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.json", "heads-and-edges.csv", "importances.csv", "x", "-", "x.zip"])
+def test_a_name_that_says_too_little_is_asked_about(name: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        find_format(name, None)
+    assert "--format" in refused.value.hint
+    with pytest.raises(ConfigError, match="no such format"):
+        find_format(name, "png")
+
+
+def test_tables_hold_every_measure_of_every_head(picture: RunPicture) -> None:
+    table = heads_table(picture.nodes[::-1], ((1, 3),))
+    rows = list(csv.DictReader(io.StringIO(table.csv())))
+    assert [(row["layer"], row["head"]) for row in rows] == [(str(n.layer), str(n.head)) for n in picture.nodes]
+    for row, node in zip(rows, picture.nodes, strict=True):
+        assert row["in_circuit"] == ("true" if (node.layer, node.head) == (1, 3) else "false")
+        assert all(float(row[measure.id]) == getattr(node, measure.id) for measure in MEASURES)
+    told = json.loads(table.json({"title": NASTY}))
+    assert told["title"] == NASTY
+    assert told["heads"][0]["unique_positive"] == picture.nodes[0].unique_positive
+    edges = list(csv.reader(io.StringIO(edges_table(picture.edges).csv())))
+    assert edges[1:] == [["1", "0", "1", "1", "3", "4.5"]]
+
+
+def test_numbers_that_are_none_are_empty(picture: RunPicture) -> None:
+    node = msgspec.structs.replace(picture.nodes[0], p_value=None, stability=float("nan"))
+    (row,) = csv.DictReader(io.StringIO(heads_table([node], ()).csv()))
+    assert (row["p_value"], row["stability"]) == ("", "")
+
+
+def drawn(picture: RunPicture, **more: Any) -> GridPicture:
+    return GridPicture(
+        title=NASTY, nodes=picture.nodes, measure=UNIQUE, circuit=[(1, 3), (1, 2)], known=[(1, 3)], **more
+    )
+
+
+def test_pictures_carry_no_commands_of_strangers(picture: RunPicture) -> None:
+    for form in ("txt", "md", "svg"):
+        assert "\x1b" not in drawn(picture).draw(form)  # type: ignore[arg-type]
+    ansi = drawn(picture).ansi()
+    assert "\x1b]" not in ansi
+    assert "\x1b[" in ansi
+    svg = drawn(picture).svg()
+    assert "<b>" not in svg
+    assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
+    assert "\\`x\\` \\*y\\*" in drawn(picture).markdown()
+
+
+def test_an_svg_shows_every_head_and_frames_the_circuit(picture: RunPicture) -> None:
+    root = ElementTree.fromstring(drawn(picture).svg())  # our own
+    space = "{http://www.w3.org/2000/svg}"
+    cells = [rect for rect in root.iter(f"{space}rect") if rect.get("rx")]
+    assert len(cells) == 8
+    assert [cell.get("stroke") is not None for cell in cells] == [False] * 6 + [True, True]
+    assert len(list(root.iter(f"{space}circle"))) == 1
+    texts = [text.text for text in root.iter(f"{space}text")]
+    assert "7.0" in texts
+    width = float(root.get("width") or 0)
+    assert all(7 * len(text or "") < width for text in texts)
+
+
+def test_markdown_is_a_table(picture: RunPicture) -> None:
+    lines = drawn(picture).markdown().splitlines()
+    assert lines[3:5] == ["| layer | 0 | 1 | 2 | 3 |", "| ---: | ---: | ---: | ---: | ---: |"]
+    assert lines[6] == "| 1 | 4.0 | 5.0 | **6.0** | **7.0°** |"
+
+
+# ---- importance JSON, against the format as EAP-IG's graph documents it
+
+
+def loader(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What Graph.from_json does with such a file, written down from its documentation: every name must be known."""
+    told = json.loads(path.read_text())
+    assert all(key in told for key in ("cfg", "nodes", "edges"))
+    n_layers, n_heads = told["cfg"]["n_layers"], told["cfg"]["n_heads"]
+    assert isinstance(told["cfg"]["parallel_attn_mlp"], bool)
+    assert told["cfg"]["d_model"] == 96
+    names = {"input", "logits"}
+    residual, edges = ["input"], set()
+    for layer in range(n_layers):
+        heads = [f"a{layer}.h{head}" for head in range(n_heads)]
+        names.update(heads, [f"m{layer}"])
+        edges.update(f"{one}->{head}<{letter}>" for one in residual for head in heads for letter in "qkv")
+        residual += heads
+        edges.update(f"{one}->m{layer}" for one in residual)
+        residual.append(f"m{layer}")
+    edges.update(f"{one}->logits" for one in residual)
+    assert set(told["nodes"]) == names
+    assert set(told["edges"]) == edges
+    for node in told["nodes"].values():
+        assert isinstance(node["in_graph"], bool)
+        assert isinstance(node.get("score", 0.0), float)
+    for edge in told["edges"].values():
+        assert isinstance(edge["in_graph"], bool)
+        assert isinstance(edge["score"], float)
+    return told["nodes"], told["edges"]
+
+
+@pytest.fixture
+def written(picture: RunPicture, tmp_path: Path) -> Path:
+    assert picture.model is not None
+    path = tmp_path / "importances.json"
+    pieces = importance_json(picture.model, picture.nodes, UNIQUE, [(1, 3), (0, 1)], picture.edges)
+    path.write_text("".join(pieces))
+    return path
+
+
+def test_importances_are_what_the_loader_expects(written: Path) -> None:
+    nodes, edges = loader(written)
+    assert nodes["a1.h3"] == {"in_graph": True, "score": 7.0}
+    assert nodes["a0.h0"] == {"in_graph": False, "score": 0.0}
+    assert nodes["m0"] == nodes["input"] == {"in_graph": True}
+    assert {edges[f"a0.h1->a1.h3<{letter}>"]["score"] for letter in "qkv"} == {4.5}
+    assert edges["a0.h1->a1.h3<q>"]["in_graph"] is True
+    assert edges["a0.h0->a1.h3<q>"]["in_graph"] is False
+    assert edges["m0->logits"] == {"score": 0.0, "in_graph": True}
+    assert len(list(graph_edges(2, 4))) == len(edges)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.id)
+def test_importance_grows_with_what_speaks_for_a_head(measure: Any, picture: RunPicture) -> None:
+    from engine.ranking import strength
+
+    found = [(strength(node, measure), importance(node, measure)) for node in picture.nodes]
+    assert all(score >= 0 for _, score in found)
+    ordered = [score for _, score in sorted(found)]
+    assert ordered == sorted(ordered)
+
+
+def test_what_was_written_is_read_again(written: Path) -> None:
+    found = read_importance(written)
+    assert found.circuit(None) == ((HeadId(0, 1), HeadId(1, 3)), "the heads that are in its graph")
+    assert found.circuit(2)[0] == (HeadId(1, 3), HeadId(1, 2))
+
+
+def test_files_of_others_are_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.json"
+    cfg = '{"n_layers": 2, "n_heads": 2, "parallel_attn_mlp": true, "d_model": 4, "more": [1]}'
+    # NaN for what was not scored, as Python writes it.
+    path.write_text(
+        f'{{"cfg": {cfg}, "nodes": {{"input": {{"in_graph": true, "score": NaN}}, "a0.h1": {{"in_graph": false, '
+        '"score": -3.0}, "a1.h0": {"in_graph": false, "score": NaN}}, "edges": {}}'
+    )
+    assert read_importance(path).circuit(None) == ((HeadId(0, 1),), "the 1 best heads by node score")
+    # Older files: a node is a bare yes or no, and only edges have scores.
+    path.write_text(f'{{"cfg": {cfg}, "nodes": {{"a0.h1": true, "a1.h1": false, "m0": true}}, "edges": {{}}}}')
+    assert read_importance(path).circuit(None)[0] == (HeadId(0, 1),)
+    edges = '{"a0.h0->a1.h0<q>": {"score": -2, "in_graph": false}, "a0.h1->logits": {"score": 1.5, "in_graph": false}}'
+    path.write_text(f'{{"cfg": {cfg}, "nodes": {{"a0.h0": {{"in_graph": false}}}}, "edges": {edges}}}')
+    best, how = read_importance(path).circuit(1)
+    assert (best, how) == ((HeadId(0, 0),), "the 1 best heads by the scores of their edges")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"cfg": {}, "nodes": {}}',
+        '{"cfg": {"n_layers": 1e9, "n_heads": 2}, "nodes": {}}',
+        '{"cfg": {"n_layers": 1000000000, "n_heads": 2}, "nodes": {}}',
+        '{"cfg": {"n_layers": true, "n_heads": 2}, "nodes": {}}',
+        '{"cfg": {"n_layers": 2, "n_heads": 2}, "nodes": {"a5.h0": true}}',
+        '{"cfg": {"n_layers": 2, "n_heads": 2}, "nodes": []}',
+        '{"cfg": {"n_layers": ' + "9" * 5_000 + "}}",
+    ],
+)
+def test_files_that_are_none_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(BadImportance):
+        read_importance(path)
+
+
+# ---- over a real host
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Runs commands in a fresh installation that holds one run; ends its host afterwards."""
+    folder = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "HEADCODE_HOME": str(folder / "h"), "OMP_NUM_THREADS": "1"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *words], env=environment, cwd=folder, capture_output=True, text=True, timeout=90, check=False
+        )
+
+    run.folder = folder  # type: ignore[attr-defined]
+    ran = run("probe", "ioi", "--steps", "20", "--shuffles", "20", "--seeds", "1", "--name", "one", "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    yield run
+    run("host", "stop")
+
+
+def test_every_format_is_written(home: Any) -> None:
+    for form in FORMATS:
+        name = f"made-{form}.{'headcode' if form == 'bundle' else form.split('-')[1]}"
+        ran = home("export", "one", name, "--format", form)
+        assert ran.returncode == 0, (form, ran.stderr)
+        path = home.folder / name
+        assert ran.stdout == f"{path}\n"
+        assert path.stat().st_size > 100
+    assert [path.name for path in home.folder.iterdir() if path.name.endswith(".part")] == []
+    heads = home.folder / "made-heads-parquet.parquet"
+    con = duckdb.connect()
+    found = con.execute(f"SELECT layer, head, unique_positive, in_circuit FROM '{heads}' ORDER BY ALL").fetchall()  # noqa: S608
+    con.close()
+    told = list(csv.DictReader((home.folder / "made-heads-csv.csv").read_text().splitlines()))
+    read = [(int(row["layer"]), int(row["head"]), float(row["unique_positive"])) for row in told]
+    assert read == [row[:3] for row in found]
+    assert [row["in_circuit"] == "true" for row in told] == [row[3] for row in found]
+    nodes, _ = loader(home.folder / "made-importance-json.json")
+    assert sum(node["in_graph"] for name, node in nodes.items() if name[0] == "a") == 4
+
+
+def test_stdout_takes_text(home: Any) -> None:
+    ran = home("export", "one/1", "-", "--format", "heads-csv")
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("layer,head,unique_positive")
+    assert ran.stderr == ""
+    assert home("export", "one", "-", "--format", "heads-parquet").returncode == 2
+    assert home("export", "one", "-", "--format", "bundle").returncode == 2
+
+
+def test_a_file_that_is_there_is_not_replaced(home: Any) -> None:
+    path = home.folder / "mine.svg"
+    path.write_text("mine")
+    for name in ("mine.svg", "mine-heads.parquet", "mine.headcode"):
+        (home.folder / name).write_text("mine")
+        ran = home("export", "one", name)
+        assert ran.returncode == 2
+        assert "is there already" in ran.stderr
+        assert (home.folder / name).read_text() == "mine"
+        assert home("export", "one", name, "--force").returncode == 0
+        assert (home.folder / name).read_bytes() != b"mine"
+
+
+def test_a_circuit_comes_in_and_can_be_compared(home: Any) -> None:
+    assert home("export", "one", "importances.json", "--cut", "6").returncode == 0
+    ran = home("import", "importances.json", "--as-circuit", "theirs", "--session", "one")
+    assert ran.returncode == 0, ran.stderr
+    assert "6 heads, the heads that are in its graph" in ran.stdout
+    compared = home("compare", "one", "circuit:theirs", "--json")
+    assert compared.returncode == 0, compared.stderr
+    ran = home("import", "importances.json", "--as-circuit", "few", "--session", "one", "--top", "2", "--json")
+    assert len(json.loads(ran.stdout)["circuits"][0]["heads"]) == 2
+    assert "imported from importances.json" in json.loads(ran.stdout)["circuits"][0]["source"]
+
+
+def test_words_that_do_not_go_together(home: Any) -> None:
+    for words in (
+        ("import", "x.json"),
+        ("import", "x.headcode", "--top", "3"),
+        ("import", "x.json", "--as-circuit", "a"),
+        ("import", "x.json", "--as-circuit", "a", "--session", "one", "--as-copy"),
+        ("import", "nowhere.headcode"),
+        ("export", "one", "x.svg", "--sae"),
+        ("export", "one", "y.headcode", "--cut", "3"),
+        ("export", "nobody", "y.headcode"),
+        ("export", "nobody", "y.svg"),
+    ):
+        ran = home(*words)
+        assert ran.returncode == 2, (words, ran.stderr)
+        assert "hint:" in ran.stderr, words
+
+
+def test_a_session_goes_out_and_in_again(home: Any) -> None:
+    out = home("export", "one", "travel.headcode", "--json")
+    told = json.loads(out.stdout)
+    assert (told["schema"], told["runs"]) == ("headcode.export/1", 1)
+    again = home("import", "travel.headcode")
+    assert again.returncode == 0
+    assert "is here already, entry for entry" in again.stdout
+    copy = json.loads(home("import", "travel.headcode", "--as-copy", "--name", "a copy", "--json").stdout)
+    assert (copy["schema"], copy["arrival"], copy["session"]["name"]) == ("headcode.import/1", "new", "a copy")
+    shown = home("sessions", "show", "a copy")
+    assert "unique codes" in shown.stdout

@@ -1,0 +1,78 @@
+"""Heads and edges as tables for other tools: one shape for CSV, JSON and Parquet."""
+
+import csv
+import io
+import math
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.results import EdgeScore, HeadScores
+
+if TYPE_CHECKING:
+    from sessions.wire import Column
+
+Cell = bool | int | float | None
+_MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns with their kind (whole, number, yes) and rows of plain values; None where a number does not apply."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def csv(self) -> str:
+        """With a header; empty cells where a number does not apply, true and false in small letters."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow([name for name, _ in self.columns])
+        writer.writerows([[_told(cell) for cell in row] for row in self.rows])
+        return out.getvalue()
+
+    def json(self, about: dict[str, object]) -> str:
+        """One object: what `about` says, then the rows as objects under the table's name."""
+        names = [name for name, _ in self.columns]
+        rows = [dict(zip(names, row, strict=True)) for row in self.rows]
+        return msgspec.json.format(msgspec.json.encode({**about, self.name: rows}), indent=2).decode() + "\n"
+
+    def wire_columns(self) -> "tuple[Column, ...]":
+        from sessions.wire import Column
+
+        return tuple(Column(name=name, kind=kind) for name, kind in self.columns)  # type: ignore[arg-type]
+
+
+def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> Table:
+    """One row a head, layer by layer: every measure, and whether the head is inside the cut."""
+    inside = set(map(tuple, circuit))
+    columns = (("layer", "whole"), ("head", "whole"), *((name, "number") for name in _MEASURES), ("in_circuit", "yes"))
+    rows = tuple(
+        (
+            node.layer,
+            node.head,
+            *(_number(getattr(node, name)) for name in _MEASURES),
+            (node.layer, node.head) in inside,
+        )
+        for node in sorted(nodes, key=lambda node: node.id)
+    )
+    return Table(name="heads", columns=columns, rows=rows)
+
+
+def edges_table(edges: Sequence[EdgeScore]) -> Table:
+    """One row a pair of heads, the best first: as many as a run keeps (200)."""
+    names = ("source_layer", "source_head", "target_layer", "target_head")
+    columns = (("place", "whole"), *((name, "whole") for name in names), ("score", "number"))
+    rows = tuple((place, *edge.source, *edge.target, _number(edge.score)) for place, edge in enumerate(edges, start=1))
+    return Table(name="edges", columns=columns, rows=rows)
+
+
+def _number(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _told(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    return str(cell).lower() if isinstance(cell, bool) else repr(cell)
