@@ -1,6 +1,5 @@
 """`headcode verify`: a run done again from what is stored, and held against what it was."""
 
-import asyncio
 import signal
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +26,8 @@ def verify(
 
     Exit 0: the same, bit for bit or to rounding. Exit 1: it differs, or cannot be done again.
     """
+    import asyncio
+
     from tui.output import find_paper, print_json
     from tui.output_progress import make_narrator
     from tui.output_verify import print_report, report_json
@@ -98,6 +99,8 @@ class _Brake:
     def __init__(self, client: "HostClient", job: str, narrator: "Narrator") -> None:
         self.client, self.job, self.narrator = client, job, narrator
         self.pressed = 0
+        import asyncio
+
         self.stops: list[asyncio.Future[None]] = []
         self.loop = asyncio.get_running_loop()
         self.task = asyncio.current_task()
@@ -107,6 +110,8 @@ class _Brake:
         self.loop.remove_signal_handler(signal.SIGINT)
 
     def _press(self) -> None:
+        import asyncio
+
         self.pressed += 1
         if self.pressed > 2 and self.task is not None:
             self.task.cancel()
