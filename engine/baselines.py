@@ -43,7 +43,10 @@ def linear_probe(
         outputs = (block - block.mean(dim=0)).transpose(0, 1)
         kernel = outputs @ outputs.transpose(1, 2)
         ridge = kernel.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=1e-12)
-        hat = torch.linalg.solve(kernel + ridge[:, None, None] * eye, kernel).transpose(1, 2) + 1 / n
+        # Cholesky, for a matrix that is symmetric and positive anyway: the general solver of torch 2.13's MKL breaks
+        # down with more than one thread from some 200 rows on ("Pivots given to lu_solve must all be ...").
+        factor = torch.linalg.cholesky(kernel + ridge[:, None, None] * eye)
+        hat = torch.cholesky_solve(kernel, factor).transpose(1, 2) + 1 / n
         residual = centred_labels - hat @ centred_labels
         left_out = labels - residual / (1 - hat.diagonal(dim1=1, dim2=2)).clamp(min=1e-6)
         found += [auc(scores, truth) or 0.5 for scores in left_out.tolist()]
