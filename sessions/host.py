@@ -21,6 +21,7 @@ from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
 from sessions.errors import HostError, HostRunning, StoreBusy, StoreError
 from sessions.logs import SizedLog, start_logging, worker_log
+from sessions.mounts import network_file_system, network_words
 from sessions.rows import HostStatus
 from sessions.runtime import FileLock, Started, bind, holder, lock_file, make_private
 from sessions.settings import HostSettings, read_settings
@@ -60,6 +61,8 @@ class HeadcodeHost:
         self._quiet_since = self._started
         self._idle: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
+        kind = network_file_system(places.store)
+        self._place = "" if kind is None else network_words(places.store, kind)
         self._house: asyncio.Task[None] | None = None
         self.hub = Hub()
         self.ledger = Ledger(store, self._thread, self.hub.publish)
@@ -110,13 +113,13 @@ class HeadcodeHost:
         self._stop.set()
 
     def welcome(self, hello: Hello) -> Welcome:
-        notice = ""
+        notices = [self._place] if self._place else []
         if hello.version != version():
-            notice = (
+            notices.append(
                 f"The host is Headcode {version()}, you are {hello.version}. "
                 "headcode host stop ends it; the next command starts one of your version."
             )
-        return Welcome(version=version(), pid=os.getpid(), store=str(self.places.store), notice=notice)
+        return Welcome(version=version(), pid=os.getpid(), store=str(self.places.store), notice=" ".join(notices))
 
     def came(self) -> None:
         self._clients += 1

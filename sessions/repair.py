@@ -17,6 +17,7 @@ import msgspec
 from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
+from sessions.mounts import network_file_system
 from sessions.record import rebuild
 from sessions.rows import StoreReport, TableHealth
 from sessions.runtime import FileLock, lock_file, make_private
@@ -35,7 +36,8 @@ def check(path: Path) -> StoreReport:
         source.close()
     damaged = [table.name for table in tables if table.words]
     words = f"damaged: {', '.join(damaged)}" if damaged else ""
-    return StoreReport(store=str(path), sound=not damaged, tables=tables, words=words)
+    kind = network_file_system(path)
+    return StoreReport(store=str(path), sound=not damaged, tables=tables, words=words, network=kind)
 
 
 def repair(path: Path) -> StoreReport:

@@ -214,5 +214,7 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing is damaged; after a repair: nothing is lost."""
     tables: tuple[TableHealth, ...] = ()
     words: str = ""
+    network: str | None = None
+    """The kind of network file system it lies on; None: a disk of this machine, as far as can be told."""
     repaired: str | None = None
     """The new store with what could be saved."""

@@ -215,6 +215,10 @@ def _read_through(places: "Places", found: str) -> Check:
     if not report.sound:
         todo = "headcode doctor --repair saves what can be read into a new store; this one is not touched."
         return _fail("store", f"{places.store}: {report.words}", todo)
+    if report.network is not None:
+        todo = "What was recorded can be lost or locked there. HEADCODE_HOME=FOLDER moves it to a disk of this machine."
+        found = f"{found}, on a network file system ({report.network})"
+        return Check(name="store", verdict="warn", found=found, todo=todo)
     rows = next((table.kept for table in report.tables if table.name == "event"), 0)
     return Check(name="store", verdict="ok", found=f"{found}, sound ({rows:,} events)")
 
