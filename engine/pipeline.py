@@ -32,6 +32,7 @@ from engine.events import (
 from engine.examples import Example, check_set, content_hash
 from engine.grade import grade_examples
 from engine.jobs import RunProbe
+from engine.memory import asked_words, memory, memory_words
 from engine.model import Model, is_out_of_memory, load_model, pick_device
 from engine.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.recommended import settle
@@ -199,10 +200,13 @@ def versions(device: torch.device) -> Versions:
 
 
 def out_of_memory(error: BaseException, order: RunProbe) -> OutOfMemory:
-    """Torch's complaint as an error that says what to lower."""
-    sae = order.config.sae
+    """Torch's complaint as an error that says what was asked, what there is and what to lower."""
+    sae, text = order.config.sae, str(error)
+    asked = asked_words(text)
+    there = "" if "the device has" in asked else f"; {memory_words(memory())}"
+    told = (text.strip().splitlines() or [type(error).__name__])[0][:300]
     return OutOfMemory(
-        f"Memory ran out in the run: {str(error).strip().splitlines()[0][:300]}",
+        f"Memory ran out in the run: {asked or told}{there}.",
         hint=f"Lower the seeds ({len(order.config.seeds)}), the codes ({sae.n_codes}) or the training examples "
         f"({sae.training_examples}), use fewer prompts, or choose a smaller model than {order.model}.",
     )

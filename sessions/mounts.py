@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 NETWORK = frozenset(
-    [
+    {
         "nfs",
         "nfs4",
         "cifs",
@@ -37,7 +37,7 @@ NETWORK = frozenset(
         "fuse.mfs",
         "fuse.quobyte",
         "fuse.afp",
-    ]
+    }
 )
 """File systems whose locks or writes another machine has a say in. virtiofs and overlay are not among them."""
 MOUNTS = Path("/proc/self/mountinfo")

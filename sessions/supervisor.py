@@ -28,6 +28,8 @@ from engine.jobs import (
     SideOrder,
     WorkerReady,
 )
+from engine.memory import kills, weight
+from sessions.ends import describe_end, garbled
 from sessions.lines import LineReader, LineTooLong
 from sessions.logs import SizedLog
 
@@ -38,6 +40,7 @@ _LEASH = Path(__file__).with_name("leash.py")
 _QUIT_S = 3.0
 """Seconds a worker gets to leave after its input ended."""
 _REPORT_CHUNK = 1 << 16
+_WEIGH_S = 0.25
 
 Report = Callable[[EngineEvent], Awaitable[None]]
 
@@ -79,6 +82,10 @@ class _Worker:
         self.model: str | None = None
         self.distrusted: Failure | None = None
         """Why we ended it ourselves, where we did."""
+        self.kills = kills()
+        """How often the kernel had ended somebody for want of memory when this one began."""
+        self.held: int | None = None
+        """Bytes of memory it was last seen with."""
 
 
 class Supervisor:
@@ -234,10 +241,13 @@ class Supervisor:
     async def _watch(self, worker: _Worker) -> None:
         """Listens until the worker is gone, then says what became of its job."""
         errors = asyncio.create_task(self._keep_errors(worker.process.stderr))
+        scales = asyncio.create_task(self._weigh(worker))
         try:
             await self._listen(worker)
         except Exception:
             log.exception("listening to worker %d", worker.process.pid)
+        finally:
+            scales.cancel()
         _kill(worker.process)  # it has closed its output: whatever it still is, it is no worker
         code = await worker.process.wait()
         await asyncio.gather(errors, return_exceptions=True)
@@ -251,7 +261,16 @@ class Supervisor:
         if self._job is not None and self._job.killed:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
-            self._job.end(worker.distrusted or describe_end(code))
+            by_kernel = worker.kills is not None and (kills() or 0) > worker.kills
+            ended = describe_end(code, order=self._job.order, held=worker.held, by_kernel=by_kernel)
+            self._job.end(worker.distrusted or ended)
+
+    async def _weigh(self, worker: _Worker) -> None:
+        """Keeps at hand how much memory a working worker holds: once it is killed, nobody can tell any more."""
+        while True:
+            if self._job is not None:
+                worker.held = weight(worker.process.pid) or worker.held
+            await asyncio.sleep(_WEIGH_S)
 
     async def _listen(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None
@@ -261,7 +280,7 @@ class Supervisor:
             try:
                 line = await reader.line(MAX_LINE_BYTES)
             except LineTooLong as error:
-                worker.distrusted = _garbled(error.message)
+                worker.distrusted = garbled(error.message)
                 return
             if line is None:
                 return
@@ -270,7 +289,7 @@ class Supervisor:
             except (msgspec.MsgspecError, HeadcodeError) as error:
                 if line.lstrip().startswith(b'{"word"'):
                     log.error("worker %d: %s in %r", worker.process.pid, error, line[:400])
-                    worker.distrusted = _garbled(str(error))
+                    worker.distrusted = garbled(str(error))
                     return
                 log.warning("worker %d printed %r", worker.process.pid, line[:400])
                 continue
@@ -343,33 +362,6 @@ class Supervisor:
         except TimeoutError:
             _kill(worker.process)
             await worker.process.wait()
-
-
-def describe_end(code: int) -> Failure:
-    """A worker's end in the middle of a run, in words."""
-    if code == -signal.SIGKILL:
-        message = "The engine was killed in mid-run (SIGKILL): most often the machine ran out of memory."
-        hint = "Free some memory, or lower examples, codes or seeds, or take a smaller model; then run again."
-    elif code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        message = f"The engine crashed in mid-run ({name})."
-        hint = "Run it again: the next run gets a new engine. What it last said: headcode host log."
-    else:
-        message = f"The engine left in mid-run (exit code {code})."
-        hint = "What it last said: headcode host log. headcode doctor checks the installation."
-    return Failure(family="engine", name="WorkerDied", message=message, hint=hint)
-
-
-def _garbled(what: str) -> Failure:
-    return Failure(
-        family="engine",
-        name="WorkerDied",
-        message=f"The engine said something the host does not understand: {what.rstrip('.')}.",
-        hint="If Headcode was upgraded: headcode host stop. Otherwise see: headcode host log",
-    )
 
 
 def _send(worker: _Worker, order: AnyOrder) -> None:

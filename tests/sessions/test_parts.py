@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Failure
+from sessions.ends import describe_end
 from sessions.errors import Refusal, SettingsError, StoreTooNew, error_from
 from sessions.ids import is_id, new_id
 from sessions.lines import LineReader, LineTooLong
 from sessions.logs import SizedLog
 from sessions.settings import HostSettings, read_settings
-from sessions.supervisor import describe_end
 
 
 def test_settings_are_read_from_the_host_table(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ async def test_the_spool_is_emptied_and_the_sae_kept_by_content(lab) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("killed", r"killed in mid-run \(SIGKILL\): most often the machine ran out of memory"),
+        ("killed", r"killed in mid-run \(SIGKILL\), most often because memory ran out"),
         ("segfault", r"crashed in mid-run \(SIGSEGV\)"),
         ("terminated", r"crashed in mid-run \(SIGTERM\)"),
         ("exit:3", r"left in mid-run \(exit code 3\)"),
@@ -150,6 +150,16 @@ async def test_a_worker_that_dies_fails_its_run_and_the_next_one_works(lab, mode
     assert any(isinstance(entry.event, TrainStep) for entry in entries if entry.run_id == run.run_id)
     _, end = await lab.finish(client, next_run)
     assert end.state == "done"
+
+
+async def test_a_run_killed_for_memory_says_what_it_held_what_there_is_and_what_to_lower(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client, "killed", seeds=(4, 5))
+    _, end = await lab.finish(client, run)
+    assert end.failure is not None
+    assert "memory ran out" in end.failure.message.lower()
+    for words in ("seeds (2)", "codes (200)", "prompts", "smaller model than killed"):
+        assert words in end.failure.hint
 
 
 async def test_half_a_runs_scores_stay_and_are_marked(lab) -> None:

@@ -1,0 +1,152 @@
+"""How much memory there is, as far as Linux tells, and what was asked of it. Needs no torch."""
+
+import re
+import resource
+from pathlib import Path
+
+import msgspec
+
+PROC = Path("/proc")
+CGROUPS = Path("/sys/fs/cgroup")
+_UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_ASKED = re.compile(r"[Tt]ried to allocate (?P<number>[\d.]+) ?(?P<unit>bytes|KiB|MiB|GiB|TiB)")
+_DEVICE = re.compile(
+    r"total capacity of (?P<total>[\d.]+ [KMGT]iB) of which (?P<free>[\d.]+ (?:bytes|[KMGT]iB)) is free"
+)
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of this machine's memory, and of the share this process may have of it."""
+
+    total: int
+    available: int
+    """What a new process could have without swapping."""
+    limit: int | None = None
+    """What the control group (a container, a batch job) or `ulimit -v` allows; None: all of it."""
+    in_use: int | None = None
+    """Of that limit."""
+
+
+def memory() -> Memory | None:
+    """What there is; None where the system does not tell."""
+    fields = {}
+    try:
+        for line in (PROC / "meminfo").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            fields[name] = int(rest.split()[0]) * 1024
+        total, available = fields["MemTotal"], fields["MemAvailable"]
+    except (OSError, ValueError, IndexError, KeyError):
+        return None
+    limits = [(limit, used) for limit, used in (*_limits(), *_own_limit()) if limit < total]
+    if not limits:
+        return Memory(total=total, available=available)
+    limit, used = min(limits, key=lambda each: each[0] - each[1])
+    return Memory(total=total, available=min(available, max(0, limit - used)), limit=limit, in_use=used)
+
+
+def memory_words(found: Memory | None) -> str:
+    """What there is, as the end of a sentence."""
+    if found is None:
+        return "how much there is, this system does not say"
+    if found.limit is not None:
+        used = f", of which {size(found.in_use or 0)} are in use" if found.in_use is not None else ""
+        return f"this process or its container may have {size(found.limit)}{used}"
+    return f"{size(found.available)} of {size(found.total)} are free"
+
+
+def kills() -> int | None:
+    """How often the kernel has ended a process here because memory ran out; None where it does not tell."""
+    counted = []
+    for folder in _folders():
+        for name in ("memory.events", "memory.oom_control"):
+            counted += _numbers(folder / name, "oom_kill")
+    counted += _numbers(PROC / "vmstat", "oom_kill")
+    return sum(counted) if counted else None
+
+
+def weight(pid: int) -> int | None:
+    """Bytes of memory that the process holds; None where it is gone or the system does not tell."""
+    try:
+        return int((PROC / str(pid) / "statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def asked_words(text: str) -> str:
+    """What torch was asked for and what its device has, from its own complaint; empty where it does not say."""
+    found = _ASKED.search(text)
+    if found is None:
+        return ""
+    words = f"{size(int(float(found['number']) * _UNITS[found['unit']]))} were asked for at once"
+    device = _DEVICE.search(text)
+    return f"{words}; the device has {device['total']}, of which {device['free']} are free" if device else words
+
+
+def size(n_bytes: int) -> str:
+    """Bytes as people say them."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
+        if n_bytes >= factor:
+            value = n_bytes / factor
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+    return f"{n_bytes} bytes"
+
+
+def _limits() -> list[tuple[int, int]]:
+    """(limit, in use) of every control group this process is in that has one."""
+    found = []
+    for folder in _folders():
+        for limit_name, used_name in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            try:
+                limit, used = (folder / limit_name).read_text().strip(), (folder / used_name).read_text().strip()
+                found.append((int(limit), int(used)))
+            except (OSError, ValueError):
+                continue  # "max": no limit
+    return found
+
+
+def _own_limit() -> list[tuple[int, int]]:
+    """(limit, in use) of this process's address space, where `ulimit -v` sets one."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return []
+    try:
+        used = int((PROC / "self" / "statm").read_text().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return []
+    return [(limit, used)]
+
+
+def _folders() -> list[Path]:
+    """The folders of this process's control groups for memory, and of the groups around them."""
+    places: list[Path] = []
+    try:
+        lines = (PROC / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            root = CGROUPS
+        elif "memory" in controllers.split(","):
+            root = CGROUPS / "memory"
+        else:
+            continue
+        inner = root / path.strip("/")
+        while True:
+            places.append(inner)
+            if inner == root or root not in inner.parents:
+                break
+            inner = inner.parent
+    return places
+
+
+def _numbers(path: Path, name: str) -> list[int]:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return []
+    return [int(line.split()[1]) for line in lines if line.startswith(name + " ") and line.split()[1].isdecimal()]

@@ -1,0 +1,106 @@
+"""What there is of memory and what was asked of it, in words."""
+
+from pathlib import Path
+
+import pytest
+
+from engine import memory as module
+from engine.config import ProbeConfig
+from engine.jobs import RunProbe
+from engine.memory import asked_words, kills, memory, memory_words, size, weight
+from engine.model import is_out_of_memory
+from engine.pipeline import out_of_memory
+
+CPU = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+    "you tried to allocate 460800000 bytes. Error code 12 (Cannot allocate memory)"
+)
+CUDA = (
+    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 139.80 GiB of which 512.00 MiB is "
+    "free. Including non-PyTorch memory, this process has 139.30 GiB memory in use."
+)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine of 16 GB, told by files."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "cgroup" / "batch" / "job").mkdir(parents=True)
+    (tmp_path / "proc" / "meminfo").write_text(
+        "MemTotal:       16000000 kB\nMemAvailable:    9000000 kB\nHugePages: 0\n"
+    )
+    (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 7\noom_kill 3\n")
+    (tmp_path / "proc" / "self" / "cgroup").write_text("0::/batch/job\n")
+    monkeypatch.setattr(module, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(module, "CGROUPS", tmp_path / "cgroup")
+    return tmp_path
+
+
+def test_a_whole_machine(machine: Path) -> None:
+    assert memory_words(memory()) == "9.2 GB of 16.4 GB are free"
+    assert kills() == 3
+    (machine / "cgroup" / "batch" / "memory.max").write_text("max\n")
+    assert "are free" in memory_words(memory())
+
+
+def test_the_tightest_control_group_counts(machine: Path) -> None:
+    for folder, limit, used in (("batch", 8_000_000_000, 100), ("batch/job", 2_000_000_000, 1_500_000_000)):
+        (machine / "cgroup" / folder / "memory.max").write_text(f"{limit}\n")
+        (machine / "cgroup" / folder / "memory.current").write_text(f"{used}\n")
+    (machine / "cgroup" / "batch" / "job" / "memory.events").write_text("low 0\noom 2\noom_kill 2\n")
+    found = memory()
+    assert found is not None
+    assert (found.limit, found.available) == (2_000_000_000, 500_000_000)
+    assert memory_words(found) == "this process or its container may have 2.0 GB, of which 1.5 GB are in use"
+    assert kills() == 5
+
+
+def test_an_older_kernels_groups(machine: Path) -> None:
+    (machine / "proc" / "self" / "cgroup").write_text("5:cpu:/x\n4:memory:/job\n")
+    folder = machine / "cgroup" / "memory" / "job"
+    folder.mkdir(parents=True)
+    (folder / "memory.limit_in_bytes").write_text("1000000000\n")
+    (folder / "memory.usage_in_bytes").write_text("250000000\n")
+    (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
+    assert memory_words(memory()) == "this process or its container may have 1.0 GB, of which 250 MB are in use"
+    assert kills() == 7
+
+
+def test_a_system_that_does_not_tell(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROC", machine / "nowhere")
+    assert memory() is None
+    assert kills() is None
+    assert weight(1) is None
+    assert "does not say" in memory_words(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (CPU, "461 MB were asked for at once"),
+        (CUDA, "21.5 GB were asked for at once; the device has 139.80 GiB, of which 512.00 MiB are free"),
+        ("something else", ""),
+    ],
+)
+def test_what_torch_was_asked_for(text: str, words: str) -> None:
+    assert asked_words(text) == words
+
+
+def test_the_failure_says_what_was_asked_what_there_is_and_what_to_lower() -> None:
+    error = RuntimeError(CPU)
+    assert is_out_of_memory(error)
+    order = RunProbe(job="r", model="big", config=ProbeConfig(seeds=(1, 2, 3, 4)), spool="", models="", activations="")
+    failure = out_of_memory(error, order)
+    assert "461 MB were asked for" in failure.message
+    assert memory() is None or "free" in failure.message or "may have" in failure.message
+    for words in ("seeds (4)", "codes (", "prompts", "smaller model than big"):
+        assert words in failure.hint
+
+
+def test_sizes_are_short() -> None:
+    assert [size(n) for n in (12, 5_000_000, 2_500_000_000, 150_000_000_000)] == [
+        "12 bytes",
+        "5.0 MB",
+        "2.5 GB",
+        "150 GB",
+    ]
