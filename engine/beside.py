@@ -3,7 +3,7 @@
 from engine.events import Monitor
 from engine.grading import Grader, key_of
 from engine.inspection import Inspector, inspect_key
-from engine.jobs import GradePrompts, SideAnswer, SideOrder
+from engine.jobs import GradePrompts, InspectHead, MakeExamples, SideAnswer, SideOrder
 from engine.shelf import Shelf
 
 
@@ -19,9 +19,11 @@ class Beside:
         """Raises what the order's kind raises, and Cancelled."""
         if isinstance(order, GradePrompts):
             return self._grader.answer(order, monitor)
+        if isinstance(order, MakeExamples):
+            return self._grader.make(order)
         return self._inspector.answer(order)
 
     def ready(self, order: SideOrder) -> bool:
         """Whether its model is here: another one would push out that of a run. Raises ConfigError for a device that is
         not here."""
-        return self._shelf.holds(key_of(order) if isinstance(order, GradePrompts) else inspect_key(order))
+        return self._shelf.holds(inspect_key(order) if isinstance(order, InspectHead) else key_of(order))

@@ -11,10 +11,11 @@ from engine.errors import ConfigError, ExampleError, OutOfMemory
 from engine.events import Monitor
 from engine.examples import Example
 from engine.grade import grade_examples
-from engine.jobs import GradePrompts, GradesMade
+from engine.jobs import ExamplesOf, GradePrompts, GradesMade, MakeExamples
 from engine.model import Model, is_out_of_memory, load_model, pick_device
 from engine.results import Grade, PromptTokens
 from engine.shelf import Key, Shelf
+from engine.tasks.registry import find_task
 
 MOST_KEPT = 20_000
 """Prompts whose grades stay at hand."""
@@ -29,19 +30,19 @@ class Grader:
         self.shelf = shelf
         self._known: OrderedDict[tuple[str, str, Example], _Known] = OrderedDict()
 
+    def make(self, order: MakeExamples) -> ExamplesOf:
+        """The task's examples for the order's model. Raises TaskError, ModelError, ConfigError."""
+        task = find_task(order.task)
+        examples = task.make(self._model(order), pairs=order.pairs, seed=order.seed)
+        return ExamplesOf(job=order.job, examples=examples)
+
     def answer(self, order: GradePrompts, monitor: Monitor) -> GradesMade:
         """One grade an example, in their order; an example that cannot be read at all is broken, with the reason.
 
         `equal_length` is left open: the other half of a pair may not be among them. Raises ModelError, ConfigError,
         OutOfMemory, Cancelled.
         """
-        key = key_of(order)
-        model, _ = self.shelf.take(
-            key,
-            lambda: load_model(
-                order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
-            ),
-        )
+        model = self._model(order)
         config = ProbeConfig(position=order.position)
         alone = [
             Example(prompt=each.prompt, polarity=each.polarity, expected=each.expected, foils=each.foils)
@@ -69,6 +70,15 @@ class Grader:
             tokens=tuple(tokens for _, tokens in pairs),
         )
 
+    def _model(self, order: GradePrompts | MakeExamples) -> Model:
+        key = key_of(order)
+        return self.shelf.take(
+            key,
+            lambda: load_model(
+                order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
+            ),
+        )[0]
+
     def _read(self, model: Model, fresh: list[Example], config: ProbeConfig, monitor: Monitor) -> dict[Example, _Known]:
         found: dict[Example, _Known] = {}
         whole: dict[Example, PromptTokens] = {}
@@ -87,7 +97,7 @@ class Grader:
         return found
 
 
-def key_of(order: GradePrompts) -> Key:
+def key_of(order: GradePrompts | MakeExamples) -> Key:
     """The shelf's name for the order's model. Raises ConfigError for a device that is not here."""
     return (order.model, str(pick_device(order.device)), order.trust_remote_code)
 

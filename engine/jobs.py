@@ -97,7 +97,20 @@ class InspectHead(Order, tag="inspect", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
-SideOrder = GradePrompts | InspectHead
+class MakeExamples(Order, tag="make_examples", frozen=True, kw_only=True):
+    """The examples of a ready-made task for a model's tokenizer. Answered like GradePrompts, by ExamplesOf."""
+
+    job: str
+    model: str
+    task: str
+    pairs: int = 10
+    seed: int = 0
+    models: str
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
+SideOrder = GradePrompts | MakeExamples | InspectHead
 """What is answered between the reports of a run."""
 
 
@@ -109,7 +122,7 @@ class Quit(Order, tag="quit", frozen=True, kw_only=True):
     """End when the present job is over; end of input means the same, at once."""
 
 
-AnyOrder = RunProbe | RunCause | GradePrompts | InspectHead | CancelJob | Quit
+AnyOrder = RunProbe | RunCause | GradePrompts | MakeExamples | InspectHead | CancelJob | Quit
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
@@ -126,6 +139,11 @@ class WorkerReady(Word, tag="ready", frozen=True, kw_only=True):
 class JobEvent(Word, tag="event", frozen=True, kw_only=True):
     job: str
     event: EngineEvent
+
+
+class ExamplesOf(Word, tag="examples_of", frozen=True, kw_only=True):
+    job: str
+    examples: tuple[Example, ...]
 
 
 class GradesMade(Word, tag="grades", frozen=True, kw_only=True):
@@ -152,7 +170,7 @@ class HeadInspected(Word, tag="inspected", frozen=True, kw_only=True):
     writes: tuple[CodeWrites, ...]
 
 
-SideAnswer = GradesMade | HeadInspected
+SideAnswer = GradesMade | ExamplesOf | HeadInspected
 
 
 class JobDone(Word, tag="done", frozen=True, kw_only=True):
@@ -166,4 +184,4 @@ class JobFailed(Word, tag="failed", frozen=True, kw_only=True):
     failure: Failure
 
 
-AnyWord = WorkerReady | JobEvent | GradesMade | HeadInspected | JobDone | JobFailed
+AnyWord = WorkerReady | JobEvent | GradesMade | ExamplesOf | HeadInspected | JobDone | JobFailed

@@ -85,7 +85,7 @@ def best(edits: Sequence[Edit], grades: Sequence[Grade], *, n_tokens: int) -> tu
     """At most SHOWN edits that keep the number of tokens: those whose answer is known least, kinds mixed."""
     order = {"ok": 0, "ungraded": 1, "weak": 2, "broken": 3}
     fitting = [(edit, grade) for edit, grade in zip(edits, grades, strict=True) if grade.n_tokens == n_tokens]
-    fitting.sort(key=lambda each: (order[each[1].verdict], each[1].probability or 0.0))
+    fitting.sort(key=lambda each: (order[each[1].verdict], _rank(each[0]), each[1].probability or 0.0))
     chosen: list[tuple[Edit, Grade]] = []
     taken: Counter[str] = Counter()
     for most_of_a_kind in (1, 2, SHOWN):
@@ -98,6 +98,17 @@ def best(edits: Sequence[Edit], grades: Sequence[Grade], *, n_tokens: int) -> tu
                 taken[kind] += 1
     return tuple(sorted(chosen, key=fitting.index))
 
+
+def _rank(edit: Edit) -> int:
+    """Edits that leave a sentence before those that only leave words."""
+    kind = edit.kind.partition(":")[0]
+    return _NATURAL.index(kind) if kind in _NATURAL else len(_NATURAL)
+
+
+_NATURAL = (
+    *("another name", "another number", "other arguments", "shuffled arguments", "swapped roles"),
+    *("without the answer", "not said before", "not repeated", "order shuffled", "another word"),
+)
 
 # ---- kinds of edits, each a stream of (prompt, what was changed)
 

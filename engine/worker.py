@@ -21,8 +21,6 @@ from engine.events import Event, StageProgress
 from engine.jobs import (
     AnyOrder,
     CancelJob,
-    GradePrompts,
-    InspectHead,
     JobDone,
     JobEvent,
     JobFailed,
@@ -147,7 +145,7 @@ class Orders:
                     monitor = JobMonitor(order.job, self._mouth, lambda: self.between())
                     self._monitors[order.job] = monitor
                     self._runs.append((order, monitor))
-                elif isinstance(order, GradePrompts | InspectHead):
+                elif isinstance(order, SideOrder):
                     quiet = self._monitors[order.job] = Quiet()
                     self._gradings.append((order, quiet))
                 elif isinstance(order, CancelJob):
@@ -180,7 +178,7 @@ def main() -> None:
     orders.between = lambda: _answer_beside(orders, beside, mouth)
     mouth.say(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
     while (job := orders.next()) is not None:
-        if isinstance(job[0], GradePrompts | InspectHead):
+        if isinstance(job[0], SideOrder):
             _answer(*job, orders, beside, mouth)
             continue
         order, monitor = job

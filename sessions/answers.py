@@ -17,6 +17,7 @@ from sessions import (
 )
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
+from sessions.store import Store
 from sessions.wire import (
     AnyAnswer,
     CancelRun,
@@ -24,7 +25,9 @@ from sessions.wire import (
     CreateSession,
     Detail,
     Done,
+    ExampleSet,
     GetCodes,
+    GetExamples,
     GetStatus,
     ListSessions,
     QueueRun,
@@ -74,6 +77,20 @@ async def set_examples(host: "HeadcodeHost", request: SetExamples) -> Session:
     return Session(session=await host.ledger.change(lambda recorder: edit.set_examples(recorder, request)))
 
 
+async def get_examples(host: "HeadcodeHost", request: GetExamples) -> ExampleSet:
+    def look(store: Store) -> ExampleSet:
+        session_id = queries.find_session(store, request.session)
+        version, hashed = queries.current_version(store, session_id)
+        return ExampleSet(
+            session=queries.session_row(store, session_id),
+            version=version,
+            content_hash=hashed,
+            examples=queries.newest_examples(store, session_id),
+        )
+
+    return await host.ledger.read(look)
+
+
 async def step_examples(host: "HeadcodeHost", request: StepExamples) -> Session:
     return Session(session=await host.ledger.change(lambda recorder: edit.step_examples(recorder, request)))
 
@@ -117,6 +134,7 @@ ANSWERS: dict[type, Answer] = {
     CreateSession: create_session,
     SetExamples: set_examples,
     StepExamples: step_examples,
+    GetExamples: get_examples,
     QueueRun: queue_run,
     CancelRun: cancel_run,
     GetCodes: get_codes,

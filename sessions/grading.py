@@ -3,17 +3,20 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Cancelled, ExampleError, Failure
-from engine.jobs import GradePrompts, GradesMade
+from engine.errors import Cancelled, ExampleError, Failure, TaskError
+from engine.jobs import ExamplesOf, GradePrompts, GradesMade
+from engine.jobs import MakeExamples as Make
+from engine.tasks.registry import find_task
 from sessions.errors import error_from
 from sessions.ids import new_id
 from sessions.queries import find_session, plan
-from sessions.wire import GradeExamples, Grades
+from sessions.wire import GradeExamples, Grades, Made, MakeExamples
 
 if TYPE_CHECKING:
     from sessions.answers import Answer
     from sessions.host import HeadcodeHost
 
+MAX_PAIRS = 10_000
 MOST_AT_ONCE = 256
 """Examples in one request: a run waits for one request's prompts at most."""
 
@@ -31,7 +34,7 @@ class Gradings:
                 f"{len(request.examples)} examples to grade in one request; {MOST_AT_ONCE} is the most.",
                 hint="Ask for them in parts, the ones at hand first.",
             )
-        model = await host.ledger.read(lambda store: plan(store, find_session(store, request.session)).model)
+        model = await model_of(host, request.session)
         order = GradePrompts(
             job=new_id("g"),
             model=model,
@@ -63,11 +66,35 @@ class Gradings:
         raise error_from(answer)
 
 
+async def model_of(host: "HeadcodeHost", session: str) -> str:
+    return await host.ledger.read(lambda store: plan(store, find_session(store, session)).model)
+
+
+async def make_examples(host: "HeadcodeHost", request: MakeExamples) -> Made:
+    """Raises NoSuchRecord, TaskError and what the engine says."""
+    find_task(request.task)
+    order = Make(
+        job=new_id("g"),
+        model=await model_of(host, request.session),
+        task=request.task,
+        pairs=request.pairs,
+        seed=request.task_seed,
+        models=str(host.places.models),
+    )
+    if not 1 <= request.pairs <= MAX_PAIRS:
+        raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")
+    answer = await host.supervisor.beside(order)
+    if isinstance(answer, ExamplesOf):
+        return Made(examples=answer.examples)
+    assert isinstance(answer, Failure)
+    raise error_from(answer)
+
+
 async def grade_examples(host: "HeadcodeHost", request: GradeExamples) -> Grades:
     made = await host.gradings.grade(host, request)
     return Grades(model=made.model, grades=made.grades, tokens=made.tokens)
 
 
-ANSWERS: "dict[type, Answer]" = {GradeExamples: grade_examples}
-SLOW: frozenset[type] = frozenset({GradeExamples})
+ANSWERS: "dict[type, Answer]" = {GradeExamples: grade_examples, MakeExamples: make_examples}
+SLOW: frozenset[type] = frozenset(ANSWERS)
 """Answered beside what is asked after them on the same connection."""

@@ -18,8 +18,6 @@ from engine.jobs import (
     AnyOrder,
     AnyWord,
     CancelJob,
-    GradesMade,
-    HeadInspected,
     JobDone,
     JobEvent,
     JobFailed,
@@ -306,7 +304,7 @@ class Supervisor:
             for grading in self._gradings.values():
                 self._send_grading(worker, grading)
             return
-        if word.job in self._gradings and isinstance(word, GradesMade | HeadInspected | JobFailed):
+        if word.job in self._gradings and isinstance(word, SideAnswer | JobFailed):
             self._gradings[word.job].end(word.failure if isinstance(word, JobFailed) else word)
             return
         if job is None or job.order.job != word.job or job.ended.done():

@@ -173,6 +173,21 @@ class StepExamples(Request, tag="step_examples", frozen=True, kw_only=True):
     by: Literal[-1, 1]
 
 
+class GetExamples(Request, tag="get_examples", frozen=True, kw_only=True):
+    """Answered by ExampleSet."""
+
+    session: str
+
+
+class MakeExamples(Request, tag="make_examples", frozen=True, kw_only=True):
+    """The examples of a ready-made task, for the session's model. Recorded nowhere. Answered by Made."""
+
+    session: str
+    task: str
+    pairs: int = 10
+    task_seed: int = 0
+
+
 class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
     """What the session's model makes of these examples. Recorded nowhere. Answered by Grades, beside other requests.
 
@@ -386,6 +401,8 @@ AnyRequest = (
     | CancelRun
     | SetExamples
     | StepExamples
+    | GetExamples
+    | MakeExamples
     | GradeExamples
     | LookAtHead
     | Subscribe
@@ -477,6 +494,20 @@ class Run(Message, tag="run", frozen=True, kw_only=True):
 
 class Codes(Message, tag="codes", frozen=True, kw_only=True):
     codes: HeadCodes
+
+
+class ExampleSet(Message, tag="example_set", frozen=True, kw_only=True):
+    """The session's current examples, drafts included."""
+
+    session: SessionRow
+    version: int
+    """Counted from 1; 0 while there is none."""
+    content_hash: str
+    examples: tuple[Example, ...]
+
+
+class Made(Message, tag="made", frozen=True, kw_only=True):
+    examples: tuple[Example, ...]
 
 
 class Grades(Message, tag="grades", frozen=True, kw_only=True):
@@ -582,6 +613,8 @@ AnyAnswer = (
     | Detail
     | Run
     | Codes
+    | ExampleSet
+    | Made
     | Grades
     | HeadLook
     | Sides

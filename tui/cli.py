@@ -14,6 +14,7 @@ from tui.commands import (
     compare,
     demo,
     doctor,
+    examples,
     host,
     keeping,
     keys,
@@ -54,6 +55,7 @@ sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
 app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
 app.add_typer(circuits.app, name="circuits")
+app.add_typer(examples.app, name="examples")
 app.add_typer(host.app, name="host")
 app.command("sql")(sql.sql)
 app.command("doctor")(doctor.doctor)

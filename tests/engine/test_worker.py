@@ -16,11 +16,13 @@ from engine.examples import Example
 from engine.jobs import (
     AnyWord,
     CancelJob,
+    ExamplesOf,
     GradePrompts,
     GradesMade,
     JobDone,
     JobEvent,
     JobFailed,
+    MakeExamples,
     Order,
     Quit,
     RunProbe,
@@ -153,6 +155,10 @@ def test_prompts_are_graded_without_a_run_and_what_cannot_be_read_says_why(worke
     assert made.tokens[0].read.index(True) == len(made.tokens[0].texts) - 2
     assert sum(made.tokens[0].read) == 1
 
+    worker.order(MakeExamples(job="m1", model="toy", task="ioi", pairs=2, models=str(worker.folder)))
+    ready = next(words)
+    assert isinstance(ready, ExamplesOf)
+    assert [example.polarity for example in ready.examples] == ["positive", "negative"] * 2
     worker.grade("g2", "Mary", position="at:7")
     made = next(words)
     assert isinstance(made, GradesMade)

@@ -30,6 +30,7 @@ from engine.examples import Example, content_hash
 from engine.jobs import (
     AnyOrder,
     CancelJob,
+    ExamplesOf,
     GradePrompts,
     GradesMade,
     HeadInspected,
@@ -37,6 +38,7 @@ from engine.jobs import (
     JobDone,
     JobEvent,
     JobFailed,
+    MakeExamples,
     Quit,
     RunProbe,
     Word,
@@ -212,6 +214,8 @@ class Worker:
                     self.grade(order)
                 case InspectHead():
                     say(look_for(order))
+                case MakeExamples():
+                    say(ExamplesOf(job=order.job, examples=examples_of(order.task, order.pairs)))
                 case CancelJob():
                     self.cancelled.add(order.job)
                     self.word.set()

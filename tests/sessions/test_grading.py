@@ -6,7 +6,18 @@ import pytest
 
 from engine.examples import Example
 from sessions.errors import Refusal
-from sessions.wire import CancelRun, Done, GradeExamples, Grades
+from sessions.wire import (
+    CancelRun,
+    Done,
+    ExampleSet,
+    GetExamples,
+    GradeExamples,
+    Grades,
+    Made,
+    MakeExamples,
+    Session,
+    SetExamples,
+)
 
 
 def some(*prompts: str) -> tuple[Example, ...]:
@@ -72,3 +83,21 @@ async def test_too_many_at_once_are_refused(lab) -> None:
     session = (await lab.session(client)).session_id
     with pytest.raises(Refusal, match="257 examples"):
         await client.ask(GradeExamples(session=session, examples=some(*"a" * 257)), Grades)
+
+
+async def test_a_task_gives_examples_and_the_set_can_be_asked_for(lab) -> None:
+    client = await lab.connect()
+    session = (await lab.session(client, task=None)).session_id
+    empty = await client.ask(GetExamples(session=session), ExampleSet)
+    assert (empty.version, empty.examples) == (0, ())
+    made = await client.ask(MakeExamples(session=session, task="ioi", pairs=3), Made)
+    assert len(made.examples) == 6
+    await client.ask(SetExamples(session=session, examples=made.examples), Session)
+    found = await client.ask(GetExamples(session=session), ExampleSet)
+    assert (found.version, found.examples) == (2, made.examples)
+    for request, words in (
+        (MakeExamples(session=session, task="nothing"), "no task"),
+        (MakeExamples(session=session, task="ioi", pairs=0), "0 pairs"),
+    ):
+        with pytest.raises(Refusal, match=words):
+            await client.ask(request, Made)

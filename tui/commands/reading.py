@@ -15,6 +15,11 @@ def load_examples(target: str) -> tuple[Example, ...]:
     """The examples in the file, or on stdin where the target is `-`. Raises ExampleError."""
     from engine.examples_text import read_examples
 
+    return read_examples(read_text(target), source="stdin" if target == STDIN else target)
+
+
+def read_text(target: str) -> str:
+    """The text of such a file. Raises ExampleError."""
     source = "stdin" if target == STDIN else target
     raw = _stdin() if target == STDIN else _file(Path(target).expanduser())
     if len(raw) > MAX_BYTES:
@@ -23,13 +28,12 @@ def load_examples(target: str) -> tuple[Example, ...]:
             hint="A probe needs 10 to 500 prompts; take a sample of the lines.",
         )
     try:
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ExampleError(
             f"{source}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8 text.", hint="Save the file as UTF-8."
         ) from error
-    return read_examples(text, source=source)
 
 
 def looks_like_file(target: str) -> bool:

@@ -1,0 +1,112 @@
+"""`headcode examples` on a real host; no engine is needed."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.places import find_places
+from sessions.client import HostClient, stop_host
+from sessions.wire import CreateSession, Session
+
+LINES = """{who} = Mary, John, Ann
++1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}
+-1 {who#1} and {who#2} met; {who#3} spoke to => {who#2} | {who#1}
++ bad => "
+"""
+
+
+@pytest.fixture
+def session(headcode: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    import shutil
+    import tempfile
+
+    assert headcode  # it gives every test a home of its own; a socket's path needs a short one
+    home = tempfile.mkdtemp(prefix="hc-")
+    monkeypatch.setenv("HEADCODE_HOME", home)
+
+    async def create() -> None:
+        async with await HostClient.connect(find_places()) as client:
+            await client.ask(CreateSession(name="mine", model="toy"), Session)
+
+    asyncio.run(create())
+    yield "mine"
+    asyncio.run(stop_host(find_places()))
+    shutil.rmtree(home)
+
+
+def test_examples_go_in_and_out_and_back(headcode: Callable[..., Any], session: str, tmp_path: Path) -> None:
+    empty = headcode("examples", "show", session)
+    assert (empty.code, empty.out) == (0, "")
+    assert "No examples yet" in empty.err
+
+    taken = headcode("examples", "import", session, "-", stdin=LINES.encode())
+    assert taken.code == 0, taken.err
+    assert taken.out == "mine: 6 + 6 examples.\n"
+    assert "13 examples, 1 of them cannot be read yet" in taken.err
+
+    told = msgspec.json.decode(headcode("examples", "show", session, "--json").out)
+    assert told["schema"] == "headcode.examples/1"
+    assert told["examples"][0]["prompt"] == "Mary and John met; Mary spoke to"
+    assert told["examples"][12]["flaw"] == 'A " is not closed.'
+
+    for ending in ("jsonl", "csv", "txt"):
+        file = tmp_path / f"out.{ending}"
+        assert headcode("examples", "export", session, str(file)).code == 0
+        again = headcode("examples", "export", session, str(file))
+        assert again.code == 2
+        assert "--force" in again.err
+        before = headcode("examples", "show", session).out
+        assert headcode("examples", "import", session, str(file), "--replace").code == 0
+        if ending != "txt":  # lines do not say which are left out
+            assert headcode("examples", "show", session).out == before
+    assert headcode("examples", "export", session, "-", "--as", "pdf").code == 2
+
+    shown = [headcode("examples", "show", session).out]
+    while headcode("examples", "undo", session).code == 0:
+        shown.append(headcode("examples", "show", session).out)
+    assert shown[-1] == ""
+    refused = headcode("examples", "undo", session)
+    assert (refused.code, "nothing to undo" in refused.err) == (2, True)
+    for before in reversed(shown[:-1]):
+        assert headcode("examples", "redo", session).code == 0
+        assert headcode("examples", "show", session).out == before
+
+
+def test_stored_slots_are_counted_and_filled(headcode: Callable[..., Any], session: str, tmp_path: Path) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text('{"prompt": "{a=x,y} of {b=1,2,3}", "polarity": "positive"}\n')
+    assert headcode("examples", "import", session, str(file)).code == 0
+    assert headcode("examples", "expand", session, "--count").out == "6\n"
+    assert headcode("examples", "expand", session).out == "mine: 6 + 0 examples.\n"
+    assert headcode("examples", "show", session).out.splitlines()[5] == "+ y of 3"
+    assert headcode("examples", "undo", session).out == "mine: 1 + 0 examples.\n"
+
+
+def test_foreign_text_reaches_no_terminal(headcode: Callable[..., Any], session: str) -> None:
+    line = "+ \x1b[31mred\x1b[0m \u202eback\x00 [b] => x\n"
+    assert headcode("examples", "import", session, "-", stdin=line.encode()).code == 0
+    shown = headcode("examples", "show", session).out
+    assert not set(shown) & set("\x1b\x00\u202e")
+    assert "\x1b[31mred" in msgspec.json.decode(headcode("examples", "export", session).out)["prompt"]
+
+
+def test_an_unknown_session_and_a_missing_file_are_refused(headcode: Callable[..., Any], session: str) -> None:
+    assert headcode("examples", "show", "nobody").code == 2
+    assert headcode("examples", "import", session, "/nowhere/at/all.txt").code == 2
+    assert headcode("examples", "import", session, "-", stdin=b"\n\n").code == 2
+
+
+def test_a_session_begins_empty_or_with_a_file(headcode: Callable[..., Any], session: str, tmp_path: Path) -> None:
+    assert session == "mine"
+    assert headcode("examples", "new", "empty").out == "empty: 0 + 0 examples.\n"
+    file = tmp_path / "some.txt"
+    file.write_text("+ one side only => x\n")
+    assert headcode("examples", "new", "filled", str(file), "--model", "toy").out == "filled: 1 + 0 examples.\n"
+    told = msgspec.json.decode(headcode("examples", "new", "mine", "--json").out)
+    assert told["session"]["name"] == "mine 2"
+    assert headcode("examples", "new", "lost", "/nowhere/at/all").code == 2
+    assert "lost" not in headcode("sessions", "list").out

@@ -1,0 +1,255 @@
+"""`headcode examples`: a session's examples shown, handed out, taken in, expanded, and their changes taken back."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import ConfigError, ExampleError
+from tui.options import JsonOption
+
+if TYPE_CHECKING:
+    from engine.examples import Example
+    from sessions.client import HostClient
+    from sessions.rows import SessionRow
+    from sessions.wire import AnyRequest, ExampleSet
+
+app = typer.Typer(
+    help="Show, export, import, expand and undo the examples of a session.", no_args_is_help=True, rich_markup_mode=None
+)
+SessionArgument = Annotated[str, typer.Argument(help="Its name, its id, or latest.")]
+_FORMATS = ("lines", "jsonl", "csv")
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="The new session's name; one that is taken gets a number.")],
+    file: Annotated[str | None, typer.Argument(help="Lines, JSONL or CSV to begin with; - is stdin.")] = None,
+    model: Annotated[str, typer.Option(help="The model it is about: headcode models list.")] = "toy",
+    as_json: JsonOption = False,
+) -> None:
+    """Begin a session of your own examples, empty or with those of a file."""
+    from engine.drafts import drafts
+    from sessions.wire import CreateSession, SetExamples
+    from tui.commands.reading import read_text
+
+    examples = drafts(read_text(file)) if file is not None else ()
+    row = _row(CreateSession(name=name, model=model))
+    if examples:
+        row = _row(SetExamples(session=row.session_id, examples=examples))
+    _tell(row, as_json)
+
+
+@app.command("show")
+def show(session: SessionArgument, as_json: JsonOption = False) -> None:
+    """Show the examples, one a line; a # marks those that are left out."""
+    import msgspec
+
+    from engine.drafts import flaw, text_of
+    from tui.output import narrate, print_json, print_line
+
+    found = _ask_for(session)
+    flaws = {place: words for place, each in enumerate(found.examples) if (words := flaw(each))}
+    if as_json:
+        told = [
+            {**msgspec.to_builtins(each), "flaw": flaws.get(place, "")} for place, each in enumerate(found.examples)
+        ]
+        print_json(
+            {
+                "schema": "headcode.examples/1",
+                "session": found.session.session_id,
+                "name": found.session.name,
+                "version": found.version,
+                "content_hash": found.content_hash,
+                "examples": told,
+            }
+        )
+        return
+    if not found.examples:
+        narrate("No examples yet: headcode examples import reads a file, make takes a ready-made task.")
+    for place, each in enumerate(found.examples):
+        print_line(("" if each.enabled else "# ") + text_of(each))
+        if place in flaws:
+            narrate(f"line {place + 1} cannot be read: {flaws[place]}")
+
+
+@app.command("export")
+def export(
+    session: SessionArgument,
+    file: Annotated[str, typer.Argument(help="Where to; - is stdout.")] = "-",
+    form: Annotated[str | None, typer.Option("--as", metavar="FORMAT", help="lines, jsonl or csv.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write the examples to a file; its ending says the format: .jsonl, .csv, or .txt for lines."""
+    from tui.output import narrate
+
+    kind = form or {"jsonl": "jsonl", "csv": "csv"}.get(
+        file.rpartition(".")[2].lower(), "lines" if file != "-" else "jsonl"
+    )
+    text = written(_ask_for(session).examples, kind)
+    if file == "-":
+        sys.stdout.write(text)
+        return
+    path = Path(file).expanduser()
+    if path.exists() and not force:
+        raise ConfigError(f"{file} is there already.", hint="--force writes over it.")
+    write_file(path, text)
+    narrate(f"{text.count(chr(10))} lines are in {file}.")
+
+
+@app.command("import")
+def import_(
+    session: SessionArgument,
+    file: Annotated[str, typer.Argument(help="Lines, JSONL or CSV; - is stdin.")],
+    replace: Annotated[bool, typer.Option("--replace", help="In the place of what is there, not after it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add the examples of a file; {slots} are filled, what cannot be read is kept as text."""
+    from engine.drafts import drafts, flaw
+    from tui.commands.reading import read_text
+    from tui.output import narrate
+
+    text = read_text(file)
+
+    def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
+        new = drafts(text, after=() if replace else now)
+        if not new:
+            raise ExampleError(f"{file} holds no examples.", hint="A line is: + prompt => expected | foil.")
+        unread = sum(bool(flaw(each)) for each in new)
+        narrate(f"{len(new)} examples{f', {unread} of them cannot be read yet' if unread else ''}.")
+        return new if replace else (*now, *new)
+
+    _change(session, change, as_json)
+
+
+@app.command("make")
+def make(
+    session: SessionArgument,
+    task: Annotated[str, typer.Argument(help="A ready-made task: headcode tasks.")],
+    pairs: Annotated[int, typer.Option(help="How many pairs.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="Another number, other examples.")] = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="In the place of what is there, not after it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add the examples of a ready-made task, made for the session's model."""
+    from engine.drafts import fresh_pairs
+    from sessions.wire import Made, MakeExamples
+    from tui.commands.asking import with_host
+
+    async def question(client: "HostClient") -> "tuple[Example, ...]":
+        return (await client.ask(MakeExamples(session=session, task=task, pairs=pairs, task_seed=seed), Made)).examples
+
+    new = with_host(question)
+    _change(session, lambda now: fresh_pairs(new, ()) if replace else (*now, *fresh_pairs(new, now)), as_json)
+
+
+@app.command("expand")
+def expand(
+    session: SessionArgument,
+    count: Annotated[bool, typer.Option("--count", help="Only say how many examples there would be.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fill the {slots} of the session's lines in every way."""
+    from engine.drafts import drafts, flaw, text_of
+    from engine.slots import count as count_lines
+    from tui.output import print_json, print_line
+
+    def lines_of(examples: "tuple[Example, ...]") -> list[str]:
+        return [text_of(each) for each in examples if each.enabled and not flaw(each)]
+
+    if count:
+        n = count_lines(lines_of(_ask_for(session).examples))
+        print_json({"schema": "headcode.examples.count/1", "count": n}) if as_json else print_line(str(n))
+        return
+
+    def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
+        kept = tuple(each for each in now if not each.enabled or flaw(each))
+        return (*drafts("\n".join(lines_of(now))), *kept) if any("{" in each.prompt for each in now) else now
+
+    _change(session, change, as_json)
+
+
+@app.command("undo")
+def undo(session: SessionArgument, as_json: JsonOption = False) -> None:
+    """Take back the last change of the examples."""
+    _step(session, -1, as_json)
+
+
+@app.command("redo")
+def redo(session: SessionArgument, as_json: JsonOption = False) -> None:
+    """Make the change again that was taken back."""
+    _step(session, 1, as_json)
+
+
+def written(examples: "tuple[Example, ...]", kind: str) -> str:
+    """The examples as text in one of the formats. Raises ConfigError."""
+    from engine.examples import write_jsonl
+    from engine.examples_csv import write_csv
+    from engine.examples_text import write_lines
+
+    writers: dict[str, Callable[[tuple[Example, ...]], str]] = {
+        "lines": write_lines,
+        "jsonl": write_jsonl,
+        "csv": write_csv,
+    }
+    if kind not in writers:
+        raise ConfigError(f"There is no format {kind!r}.", hint=f"Formats: {', '.join(_FORMATS)}.")
+    return writers[kind](examples)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Writes the whole file or none of it. Raises ConfigError in words."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from error
+
+
+def _ask_for(session: str) -> "ExampleSet":
+    from sessions.wire import ExampleSet, GetExamples
+    from tui.commands.asking import with_host
+
+    async def question(client: "HostClient") -> ExampleSet:
+        return await client.ask(GetExamples(session=session), ExampleSet)
+
+    return with_host(question)
+
+
+def _change(session: str, change: "Callable[[tuple[Example, ...]], tuple[Example, ...]]", as_json: bool) -> None:
+    """Makes the change on what is there; refused where somebody else was quicker."""
+    from sessions.wire import SetExamples
+
+    found = _ask_for(session)
+    request = SetExamples(session=found.session.session_id, examples=change(found.examples), over=found.content_hash)
+    _tell(_row(request), as_json)
+
+
+def _step(session: str, by: int, as_json: bool) -> None:
+    from sessions.wire import StepExamples
+
+    _tell(_row(StepExamples(session=session, by=-1 if by < 0 else 1)), as_json)
+
+
+def _row(request: "AnyRequest") -> "SessionRow":
+    from sessions.wire import Session
+    from tui.commands.asking import with_host
+
+    async def question(client: "HostClient") -> "SessionRow":
+        return (await client.ask(request, Session)).session
+
+    return with_host(question)
+
+
+def _tell(row: "SessionRow", as_json: bool) -> None:
+    import msgspec
+
+    from tui.output import print_json, print_line
+
+    if as_json:
+        print_json({"schema": "headcode.session.row/1", "session": msgspec.to_builtins(row)})
+    else:
+        print_line(f"{row.name}: {row.n_positive} + {row.n_negative} examples.")
