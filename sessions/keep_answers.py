@@ -6,19 +6,21 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import HeadcodeError
-from sessions import keep, sql
+from sessions import gc, keep, sql
 from sessions.record import Recorded, Recorder
-from sessions.rows import NoteRow, SessionRow, SqlTable
+from sessions.rows import NoteRow, Pile, SessionRow, SqlTable
 from sessions.search import search_sessions
 from sessions.store import Store
-from sessions.trash import SETTLED_S, old_trash, remove_files, remove_for_good, whole_trash
+from sessions.trash import SETTLED_S, old_trash, orphans, remove_files, remove_for_good, trash_bytes, whole_trash
 from sessions.wire import (
     AnyAnswer,
     AskSql,
     ChangeTags,
+    CollectGarbage,
     Emptied,
     EmptyTrash,
     Found,
+    Garbage,
     Note,
     RemoveNote,
     RenameSession,
@@ -92,6 +94,43 @@ async def ask_sql(host: "HeadcodeHost", request: AskSql) -> Table:
         raise
 
 
+async def collect_garbage(host: "HeadcodeHost", request: CollectGarbage) -> Garbage:
+    """The trash that is old enough goes first: its SAE weights belong to nobody then."""
+    limits = gc.Limits(cache_days=request.cache_days, cache_bytes=request.cache_bytes)
+    weights, days = host.places.data / "sae", host.settings.trash_days
+
+    def look(store: Store) -> tuple[list[Pile], list[str]]:
+        all_of_it, old = whole_trash(store), old_trash(store, days=days)
+        if not all_of_it:
+            return [], []
+        pile = Pile(
+            kind="trash",
+            about=f"deleted sessions, in the trash for {days:g} days" if days else "deleted sessions; trash_days is 0",
+            path=str(host.places.store),
+            n=len(all_of_it),
+            n_bytes=trash_bytes(store, all_of_it, weights),
+            goes=len(old),
+            goes_bytes=trash_bytes(store, old, weights),
+        )
+        return [pile], old
+
+    piles, old = await host.ledger.read(look)
+    removed_bytes = 0
+    if request.remove and old:
+        await empty(host, lambda store: old_trash(store, days=days))
+        removed_bytes = sum(pile.goes_bytes for pile in piles)
+
+    unowned = await host.ledger.read(lambda store: orphans(store, weights))
+
+    def sweep() -> tuple[list[gc.Found], int]:
+        found = gc.survey(host.places, unowned, limits, running=host.runs.running)
+        return found, gc.remove(found) if request.remove else 0
+
+    found, n_bytes = await asyncio.to_thread(sweep)
+    piles = [*(each.pile for each in found), *piles]
+    return Garbage(piles=tuple(piles), removed=request.remove, removed_bytes=removed_bytes + n_bytes)
+
+
 async def keep_house(host: "HeadcodeHost") -> None:
     """Once a day, beginning now: what has been in the trash for long enough is removed for good."""
     days = host.settings.trash_days
@@ -115,6 +154,7 @@ ANSWERS: dict[type, Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]] = {
     RemoveNote: _note(keep.remove_note),
     EmptyTrash: empty_trash,
     AskSql: ask_sql,
+    CollectGarbage: collect_garbage,
 }
-SLOW: frozenset[type] = frozenset({AskSql})
+SLOW: frozenset[type] = frozenset({AskSql, CollectGarbage})
 """Answered beside what is asked after them on the same connection."""

@@ -85,6 +85,21 @@ class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest first."""
 
 
+class Pile(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of thing that collects on the disk."""
+
+    kind: str
+    """activations | weights | spool | fetches | logs | copies | trash"""
+    about: str
+    """What goes of it, in words."""
+    path: str
+    n: int
+    n_bytes: int
+    """All that is there, the part that stays included."""
+    goes: int
+    goes_bytes: int
+
+
 class SqlTable(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a question in SQL."""
 

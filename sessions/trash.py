@@ -17,6 +17,18 @@ SETTLED_S = 600.0
 """A run names its SAE weights shortly after they came to lie there; so long they may be nobody's."""
 
 
+def trash_bytes(store: Store, session_ids: Sequence[str], weights: Path) -> int:
+    """About what these sessions take up: their log, and their SAE weights."""
+    ids: dict[str, object] = {"ids": list(session_ids)}
+    sql = "SELECT coalesce(sum(strlen(payload)), 0) FROM event WHERE session_id IN (SELECT unnest($ids))"
+    total = int(store.rows(sql, ids)[0][0])
+    for _, sae in store.rows(_RUNS_OF, ids):
+        if sae is not None:
+            with suppress(OSError):
+                total += (weights / f"{sae}.safetensors").lstat().st_size
+    return total
+
+
 class Removed(NamedTuple):
     """What went for good, and the files that may follow."""
 

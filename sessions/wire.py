@@ -19,6 +19,7 @@ from sessions.rows import (
     Hit,
     HostStatus,
     NoteRow,
+    Pile,
     RunRow,
     SessionDetail,
     SessionRow,
@@ -112,6 +113,15 @@ class AskSql(Request, tag="ask_sql", frozen=True, kw_only=True):
 
     sql: str
     limit: int = 1_000
+
+
+class CollectGarbage(Request, tag="collect_garbage", frozen=True, kw_only=True):
+    """Answered by Garbage: what no session needs."""
+
+    remove: bool = False
+    """Remove it, and say what was removed; else only say what is there."""
+    cache_days: float = 30
+    cache_bytes: int | None = None
 
 
 class EmptyTrash(Request, tag="empty_trash", frozen=True, kw_only=True):
@@ -397,6 +407,7 @@ AnyRequest = (
     | TrashSession
     | RestoreSession
     | EmptyTrash
+    | CollectGarbage
     | AskSql
     | CancelRun
     | SetExamples
@@ -478,6 +489,13 @@ class Emptied(Message, tag="emptied", frozen=True, kw_only=True):
     sessions: tuple[SessionRow, ...]
     n_bytes: int
     """Of files beside the store that went with them."""
+
+
+class Garbage(Message, tag="garbage", frozen=True, kw_only=True):
+    piles: tuple[Pile, ...]
+    """Kinds of which there is nothing are left out."""
+    removed: bool
+    removed_bytes: int
 
 
 class Table(Message, tag="table", frozen=True, kw_only=True):
@@ -610,6 +628,7 @@ AnyAnswer = (
     | Note
     | Emptied
     | Table
+    | Garbage
     | Detail
     | Run
     | Codes

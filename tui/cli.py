@@ -15,6 +15,7 @@ from tui.commands import (
     demo,
     doctor,
     examples,
+    gc,
     host,
     keeping,
     keys,
@@ -58,6 +59,7 @@ app.add_typer(circuits.app, name="circuits")
 app.add_typer(examples.app, name="examples")
 app.add_typer(host.app, name="host")
 app.command("sql")(sql.sql)
+app.command("gc")(gc.gc)
 app.command("doctor")(doctor.doctor)
 app.command("export")(carrying.export)
 app.command("import")(carrying.import_)

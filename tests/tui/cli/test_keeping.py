@@ -1,6 +1,7 @@
 """`headcode sessions`: rename, tag, note, search, delete, restore, empty, as a person and as a script see them."""
 
 import asyncio
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -177,3 +178,26 @@ def test_questions_in_sql(kept: Callable[..., Any]) -> None:
         assert (ran.code, ran.out) == (2, ""), words
         assert said in ran.err, (words, ran.err)
     assert kept("sql", "-", stdin=b"\xff").code == 2
+
+
+def test_gc_shows_before_it_removes(kept: Callable[..., Any]) -> None:
+    folder = find_places().activations
+    folder.mkdir(parents=True)
+    old = folder / "old.safetensors"
+    old.write_bytes(b"x" * 2000)
+    os.utime(old, (0, 0))
+    ran = kept("gc")
+    assert ran.code == 0
+    assert re.search(r"^activations  1 \(2\.0 kB\)  1 \(2\.0 kB\)  activations, not used for 30 days", ran.out, re.M)
+    assert "Nothing was removed: --yes does it." in ran.err
+    assert old.exists()
+    value = msgspec.json.decode(kept("gc", "--json").out)
+    assert (value["schema"], value["removed"], value["bytes"]) == ("headcode.gc/1", False, 2000)
+    ran = kept("gc", "--yes")
+    assert "Removed: 2.0 kB." in ran.err
+    assert not old.exists()
+    assert "There is nothing to remove." in kept("gc").err
+    for words, said in ((["--cache-limit", "much"], "is not a size"), (["--cache-days", "-1"], "--cache-days")):
+        ran = kept("gc", *words)
+        assert (ran.code, ran.out) == (2, "")
+        assert said in ran.err

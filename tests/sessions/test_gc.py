@@ -1,0 +1,130 @@
+"""What no session needs is found, counted and removed; what one needs stays."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.places import Places, find_places
+from sessions import gc
+from sessions.wire import CollectGarbage, Garbage, Session, TrashSession
+
+DAY = 86_400
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return find_places({"HEADCODE_HOME": str(tmp_path)})
+
+
+def lay(path: Path, n_bytes: int, *, days: float = 0) -> Path:
+    """A file of that size, last touched so many days ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * n_bytes)
+    then = time.time() - days * DAY
+    os.utime(path, (then, then))
+    return path
+
+
+def old_folder(path: Path, n_bytes: int, *, days: float) -> Path:
+    lay(path / "deep" / "file", n_bytes)
+    then = time.time() - days * DAY
+    os.utime(path, (then, then))
+    return path
+
+
+def fill(places: Places) -> tuple[set[Path], set[Path]]:
+    """Everything that may lie there: what stays, what goes."""
+    stays = {
+        lay(places.activations / "new.safetensors", 10, days=29),
+        lay(places.activations / ".being-written.17", 10),
+        lay(places.data / "sae" / "named.safetensors", 10, days=99),
+        old_folder(places.spool / "r-running", 10, days=2),
+        lay(places.spool / "fresh", 10),
+        lay(places.models / "mine" / "model.safetensors", 10, days=999),
+        old_folder(places.models / ".partial-young-1", 10, days=0.5),
+        lay(places.logs / "host.log", 10, days=999),
+        lay(places.logs / "host.log.1", 10, days=3),
+        lay(places.store, 10, days=999),
+        lay(places.store.with_name("sessions.duckdb.wal"), 10, days=999),
+        lay(places.data / "sessions.schema-2.duckdb", 10, days=3),
+        lay(places.data / "notes of mine.txt", 10, days=999),
+    }
+    goes = {
+        lay(places.activations / "old.safetensors", 100, days=31),
+        lay(places.activations / ".left.99", 100, days=1),
+        lay(places.data / "sae" / "nobodys.safetensors", 1000),
+        old_folder(places.spool / "r-gone", 100, days=2),
+        old_folder(places.models / ".partial-old-2", 100, days=2),
+        lay(places.logs / "worker.log.1", 100, days=31),
+        lay(places.data / "sessions.schema-1.duckdb", 100, days=31),
+    }
+    return stays, goes
+
+
+def test_each_kind_is_counted_and_only_what_is_old_goes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    stays, goes = fill(places)
+    unowned = [places.data / "sae" / "nobodys.safetensors"]
+    found = gc.survey(places, unowned, gc.Limits(), running="r-running")
+    assert {path for each in found for path in each.goes} == goes
+    piles = {each.pile.kind: each.pile for each in found}
+    assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "copies"]
+    assert (piles["activations"].n, piles["activations"].goes, piles["activations"].goes_bytes) == (4, 2, 200)
+    assert (piles["weights"].n_bytes, piles["weights"].goes_bytes) == (1010, 1000)
+    assert piles["spool"].goes_bytes >= 100
+    # Weights that have just come may be named in a moment: they stay even when nobody names them now.
+    assert gc.remove(found) == sum(pile.goes_bytes for pile in piles.values()) - 1000
+    assert unowned[0].exists()
+    monkeypatch.setattr(gc, "SETTLED_S", 0)
+    assert gc.remove(gc.survey(places, unowned, gc.Limits(), running="r-running")) == 1000
+    assert not any(path.exists() for path in goes)
+    assert all(path.exists() for path in stays)
+    assert gc.remove(gc.survey(places, [], gc.Limits(), running="r-running")) == 0
+
+
+def test_the_activations_have_an_age_and_a_size(places: Places) -> None:
+    files = [lay(places.activations / f"{days}.safetensors", 100, days=days) for days in (40, 20, 10, 1)]
+    survey = lambda limits: gc.survey(places, [], limits, running=None)[0].goes  # noqa: E731
+    assert set(survey(gc.Limits())) == {files[0]}
+    assert set(survey(gc.Limits(cache_days=15))) == set(files[:2])
+    assert set(survey(gc.Limits(cache_days=0))) == set(files)
+    assert set(survey(gc.Limits(cache_bytes=250))) == set(files[:2])
+    assert set(survey(gc.Limits(cache_days=15, cache_bytes=1000))) == set(files[:2])
+    assert set(survey(gc.Limits(cache_bytes=0))) == set(files)
+
+
+def test_links_are_removed_and_never_followed(places: Places, tmp_path: Path) -> None:
+    mine = lay(tmp_path / "mine" / "precious", 10)
+    places.spool.mkdir(parents=True)
+    link = places.spool / "r-link"
+    link.symlink_to(mine.parent)
+    os.utime(link, (0, 0), follow_symlinks=False)
+    places.models.mkdir(parents=True)
+    partial = old_folder(places.models / ".partial-x", 10, days=9)
+    (partial / "out").symlink_to(mine.parent)
+    os.utime(partial, (0, 0))
+    gc.remove(gc.survey(places, [], gc.Limits(), running=None))
+    assert not link.is_symlink()
+    assert not partial.exists()
+    assert mine.exists()
+
+
+async def test_the_host_shows_first_and_removes_when_told(lab) -> None:
+    client = await lab.connect()
+    lay(lab.places.activations / "old.safetensors", 100, days=31)
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    await client.ask(TrashSession(session=run.session_id), Session)
+    found = await client.ask(CollectGarbage(), Garbage)
+    piles = {pile.kind: pile for pile in found.piles}
+    assert (found.removed, found.removed_bytes) == (False, 0)
+    assert (piles["trash"].n, piles["trash"].goes) == (1, 0)  # it is not there for 30 days
+    assert piles["trash"].n_bytes > 0
+    assert (piles["weights"].n, piles["weights"].goes) == (1, 0)
+    assert piles["activations"].goes == 1
+    found = await client.ask(CollectGarbage(remove=True), Garbage)
+    assert (found.removed, found.removed_bytes) == (True, 100)
+    assert not (lab.places.activations / "old.safetensors").exists()
+    assert (await lab.detail(client, run.session_id)).session.trashed_us is not None
+    assert len(list((lab.places.data / "sae").iterdir())) == 1

@@ -1,0 +1,90 @@
+"""`headcode gc`: what the disk holds that no session needs, with sizes; removed when the person says so."""
+
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.options import JsonOption
+
+if TYPE_CHECKING:
+    from sessions.wire import Garbage
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(kB|MB|GB|TB)", re.IGNORECASE)
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it without asking.")] = False,
+    cache_days: Annotated[
+        float, typer.Option(help="Activations go that were not used for so many days; 0: all.", min=0, max=36_500)
+    ] = 30,
+    cache_limit: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="And the longest unused beyond this, for example 2GB.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what can go: unused activations, leftovers, old logs and copies, the trash; remove it on --yes.
+
+    Nothing that a session needs is ever removed.
+    """
+    import msgspec
+
+    from sessions.wire import CollectGarbage, Garbage
+    from tui.commands.asking import sure, with_host
+    from tui.output import bytes_in_words, narrate, print_json
+
+    limit = read_size(cache_limit) if cache_limit is not None else None
+
+    def ask(*, remove: bool) -> "Garbage":
+        request = CollectGarbage(remove=remove, cache_days=cache_days, cache_bytes=limit)
+        return with_host(lambda client: client.ask(request, Garbage))
+
+    found = ask(remove=yes)
+    if not as_json:
+        _print(found)
+    count = sum(pile.goes for pile in found.piles)
+    if not yes and count and not as_json:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            narrate("Nothing was removed: --yes does it.")
+        elif sure("Remove it?", yes=False):
+            found = ask(remove=True)
+    if as_json:
+        print_json(
+            {
+                "schema": "headcode.gc/1",
+                "piles": msgspec.to_builtins(found.piles),
+                "bytes": sum(pile.goes_bytes for pile in found.piles),
+                "removed": found.removed,
+                "removed_bytes": found.removed_bytes,
+            }
+        )
+    elif found.removed and count:
+        narrate(f"Removed: {bytes_in_words(found.removed_bytes)}.")
+    elif not count:
+        narrate("There is nothing to remove.")
+
+
+def read_size(text: str) -> int:
+    """Bytes in a size such as 2GB. Raises ConfigError."""
+    from engine.errors import ConfigError
+
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(f"--cache-limit {text[:40]!r} is not a size.", hint="Write it like 500MB or 2GB.")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _print(found: "Garbage") -> None:
+    from tui.output import bytes_in_words, print_columns
+
+    def words(count: int, n_bytes: int) -> str:
+        return f"{count} ({bytes_in_words(n_bytes)})" if count else "-"
+
+    rows: list[tuple[str, ...]] = [
+        (pile.kind, words(pile.n, pile.n_bytes), words(pile.goes, pile.goes_bytes), pile.about) for pile in found.piles
+    ]
+    total = sum(pile.goes for pile in found.piles), sum(pile.goes_bytes for pile in found.piles)
+    rows.append(("together", "", words(*total), ""))
+    print_columns(rows, header=("what", "there", "goes", "which"))
