@@ -294,6 +294,13 @@ ACTIONS: tuple[Action, ...] = (
         short="replay",
     ),
     Action(
+        id="tour",
+        keys=("f1",),
+        title="Tour",
+        tooltip="A minute around this screen",
+        group="Program",
+    ),
+    Action(
         id="theme",
         keys=("ctrl+t",),
         title="Next theme",

@@ -24,10 +24,13 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
     from tui.remember import remembered
     from tui.workbench import HeadcodeApp
 
-    app = HeadcodeApp(_connect, session=session, model=model, task=task, keys=read_keys(find_places().keys))
-    chosen = remembered().theme
-    if chosen is not None and app.depth != "16":
-        app.theme = chosen
+    known = remembered()
+    keys = read_keys(find_places().keys)
+    # Whoever asks for a session by name has been here before.
+    tour = session is None and not known.toured
+    app = HeadcodeApp(_connect, session=session, model=model, task=task, keys=keys, tour=tour)
+    if known.theme is not None and app.depth != "16":
+        app.theme = known.theme
     app.run()
     run = app.bench.shown
     if run is not None and run.active and app.bench.link == "live":

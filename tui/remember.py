@@ -14,6 +14,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """Every field has a default: a file of another version, or none, is as good."""
 
     theme: str | None = None
+    toured: bool = False
+    """Whether the tour was offered."""
 
 
 def remembered() -> Remembered:
@@ -27,10 +29,20 @@ def remembered() -> Remembered:
 
 
 def keep_theme(name: str) -> None:
-    """For the next time. A folder that cannot be written is no reason to complain about a colour."""
+    """For the next time."""
+    _keep(msgspec.structs.replace(remembered(), theme=name))
+
+
+def keep_toured() -> None:
+    """The tour is offered once."""
+    _keep(msgspec.structs.replace(remembered(), toured=True))
+
+
+def _keep(what: Remembered) -> None:
+    """A folder that cannot be written is no reason to complain about a colour."""
     folder = find_places().state
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = folder / f"{_FILE}.new"
-        new.write_bytes(msgspec.json.encode(msgspec.structs.replace(remembered(), theme=name)))
+        new.write_bytes(msgspec.json.encode(what))
         new.replace(folder / _FILE)

@@ -20,7 +20,7 @@ from tui.actions import ACTIONS
 from tui.keymap import with_keys
 from tui.link import Connect, Link
 from tui.model import Bench, Part
-from tui.remember import keep_theme
+from tui.remember import keep_theme, keep_toured
 from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
 from tui.themes import CHOICES, DEFAULT_INKS, NIGHT, SIXTEEN, THEMES, Depth, depth_of
@@ -51,6 +51,7 @@ class HeadcodeApp(App[None]):
         theme: str | None = None,
         depth: Depth | None = None,
         keys: Mapping[str, tuple[str, ...]] | None = None,
+        tour: bool = False,
     ) -> None:
         super().__init__()
         self.actions = with_keys(ACTIONS, keys or {})
@@ -62,6 +63,7 @@ class HeadcodeApp(App[None]):
         self.bench = Bench(model=model, task=task)
         self.link = Link(self.bench, connect, self._changed, session=session)
         self._clock = clock
+        self._tour_due = tour
         self._workbench: Workbench | None = None
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -102,6 +104,8 @@ class HeadcodeApp(App[None]):
     def _changed(self, parts: frozenset[Part]) -> None:
         if self._workbench is not None:
             self._workbench.changed(parts)
+            if self._tour_due:
+                self._offer_tour()
 
     # ---- actions that belong to the program
 
@@ -112,6 +116,24 @@ class HeadcodeApp(App[None]):
         from tui.screens.keys import Keys
 
         self.push_screen(Keys(self.screen.table if isinstance(self.screen, Workbench) else self.actions))
+
+    def action_tour(self) -> None:
+        from tui.screens.tour import Stage, Tour
+
+        bench = self._workbench
+        if bench is not None and self.screen is bench:
+            by_id = {action.id: action.call for action in self.actions}
+            press = lambda name: self.run_worker(bench.run_action(by_id[name]), exit_on_error=True)  # noqa: E731
+            self.push_screen(Tour(Stage(show_pane=bench.action_show_pane, press=press)))
+
+    def _offer_tour(self) -> None:
+        """To somebody who is here for the first time, once there is something to see."""
+        run = self.bench.shown
+        ready = run is not None and run.picture.nodes_final and self.bench.link == "live"
+        if self._tour_due and ready and self.screen is self._workbench:
+            self._tour_due = False
+            keep_toured()
+            self.action_tour()
 
     def action_theme(self) -> None:
         """Sixteen colours are the terminal's own, light or dark as its owner likes them."""

@@ -44,6 +44,7 @@ EFFECTS: dict[str, Effect] = {
     "sessions": lambda app: type(app.screen).__name__,
     "note.head": lambda app: type(app.screen).__name__,
     "note.run": lambda app: type(app.screen).__name__,
+    "tour": lambda app: type(app.screen).__name__,
     "theme": lambda app: app.theme,
     "palette": lambda app: type(app.screen).__name__,
     "keys": lambda app: type(app.screen).__name__,

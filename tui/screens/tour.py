@@ -1,0 +1,153 @@
+"""The first minute: a small sheet over the real screen that shows what is where and what the keys do."""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import msgspec
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.actions import sheet_actions
+from tui.screens.sheet import bindings_of
+
+ACTIONS = sheet_actions(
+    "Tour",
+    ("forward", "", "enter,space", "Go on", "The next step of the tour", "go on"),
+    ("back", "", "backspace", "Back", "The step before", "back"),
+    ("close", "", "escape", "Leave the tour", "To the workbench as it was", "leave"),
+)
+Pane = Literal["examples", "grid", "head"]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing to see."""
+
+    title: str
+    words: str
+    pane: Pane
+    keys: str = ""
+    """What is done on the real screen, as if the person had pressed it: ids of actions."""
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "Which heads speak a code of their own?",
+        "A minute around the screen, on a model that comes with Headcode. Everything behind this sheet is real: the "
+        "prompts were run, the grid was computed just now.",
+        "grid",
+    ),
+    Step(
+        "1 Examples",
+        "+ are prompts on which the model does the thing, - are the same prompts changed so that it cannot. Below each:"
+        " how probable the expected word is, and a verdict. Weak negatives make weak results. w writes your own.",
+        "examples",
+    ),
+    Step(
+        "2 The grid: layers down, heads across",
+        "A small autoencoder turns each head's output into one code per prompt. A bright head uses codes on the "
+        "positives that it never uses on the negatives. The frame is the cursor: move it with the arrows or the mouse.",
+        "grid",
+    ),
+    Step(
+        "[ ] the circuit, ◆ what is known",
+        "[ ] marks the best heads, as many as the cut takes in: t and T move it. ◆ marks heads that move the answer "
+        "when patched, where that was measured. AUC says how well the ranking finds them.",
+        "grid",
+        "cut.more",
+    ),
+    Step(
+        "m: other measures",
+        "Overlap, mutual information, paired flips, p- and q-values against shuffled labels, and baselines that need "
+        "no autoencoder. If a baseline does as well as the codes, believe the baseline.",
+        "grid",
+        "measure.next",
+    ),
+    Step(
+        "3 A head's page",
+        "Its measures, its codes with the prompts that carry each, which single prompt the score rests on. enter looks "
+        "closer: where it fires and attends, and which words its codes write.",
+        "head",
+    ),
+    Step(
+        "That is all you need",
+        "r runs again, x stops. e shows edges, R the runs side by side, p replays what happened. ? lists every key, "
+        "ctrl+p finds anything by name. Nothing needs saving: everything is kept as it happens.",
+        "grid",
+    ),
+)
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """What the tour does to the screen behind it."""
+
+    show_pane: Callable[[Pane], object]
+    press: Callable[[str], object]
+    """Does the action of that id."""
+
+
+class Tour(ModalScreen[None]):
+    """Leaves the measure and the cut as they were."""
+
+    CSS_PATH = "tour.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self._stage = stage
+        self.place = 0
+        self._done: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="tour") as box:
+            box.border_subtitle = "enter goes on · backspace back · esc leaves"
+            yield Static(id="words")
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def on_key(self, event: events.Key) -> None:
+        """Whoever presses a key of the workbench knows what they want."""
+        if event.key not in _OWN:
+            event.stop()
+            self.action_close()
+            self.app.call_after_refresh(self.app.simulate_key, event.key)
+
+    def action_forward(self) -> None:
+        if self.place + 1 == len(STEPS):
+            self.action_close()
+            return
+        self.place += 1
+        step = STEPS[self.place]
+        if step.keys and step.keys not in self._done:
+            self._done.append(step.keys)
+            self._stage.press(step.keys)
+        self._show()
+
+    def action_back(self) -> None:
+        if self.place:
+            self.place -= 1
+            self._show()
+
+    def action_close(self) -> None:
+        for done in self._done:
+            self._stage.press(_BACK[done])
+        self._stage.show_pane("grid")
+        self.dismiss()
+
+    def _show(self) -> None:
+        step = STEPS[self.place]
+        self._stage.show_pane(step.pane)
+        box = self.query_one("#tour", Vertical)
+        box.border_title = f"{self.place + 1} of {len(STEPS)}"
+        words = Content.assemble((step.title, "bold $ink-strong"), "\n", (step.words, "$ink"))
+        self.query_one("#words", Static).update(words)
+
+
+_OWN = frozenset(key for action in ACTIONS for key in action.keys)
+_BACK = {"cut.more": "cut.fewer", "measure.next": "measure.previous"}
+"""How what the tour did is undone."""
