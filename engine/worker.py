@@ -137,7 +137,7 @@ class Orders:
         for line in self._source:
             try:
                 order = decoder.decode(line)
-            except (msgspec.MsgspecError, HeadcodeError) as error:
+            except (msgspec.MsgspecError, HeadcodeError, UnicodeDecodeError, RecursionError) as error:
                 sys.stderr.write(f"An order could not be read: {error}\n")
                 continue
             with self._news:

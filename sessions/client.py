@@ -13,11 +13,11 @@ from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
-from engine.errors import Failure, HeadcodeError
+from engine.errors import Failure
 from engine.places import Places
 from sessions.errors import HostError, HostGone, NoHost, Refusal, WrongProtocol, error_from
 from sessions.launch import StartLock, end_foreground, start_detached, start_foreground
-from sessions.lines import LineReader
+from sessions.lines import NONSENSE, LineReader
 from sessions.log import LogEntry
 from sessions.runtime import holder, make_private, peer
 from sessions.version import version
@@ -188,7 +188,7 @@ class HostClient:
         try:
             while (line := await self._lines.line(2 * MAX_LINE_BYTES)) is not None:
                 self._heard(decoder.decode(line))
-        except (msgspec.MsgspecError, HeadcodeError) as error:
+        except NONSENSE as error:
             self._end(
                 WrongProtocol(
                     f"The host said something this Headcode ({version()}, protocol {PROTOCOL}) does not understand: "

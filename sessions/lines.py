@@ -2,7 +2,13 @@
 
 import asyncio
 
+import msgspec
+
+from engine.errors import HeadcodeError
 from sessions.errors import HostError
+
+NONSENSE = (msgspec.MsgspecError, HeadcodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a line can raise: no JSON, another shape, values that refuse themselves, no UTF-8, too deep."""
 
 _CHUNK = 1 << 18
 

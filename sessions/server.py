@@ -15,7 +15,7 @@ from sessions.answers import SLOW
 from sessions.errors import BadRequest, WrongProtocol
 from sessions.hub import Hub, Subscription
 from sessions.ledger import Ledger
-from sessions.lines import LineReader, LineTooLong
+from sessions.lines import NONSENSE, LineReader, LineTooLong
 from sessions.queries import find_run, find_session
 from sessions.record import Recorder
 from sessions.runtime import peer
@@ -210,7 +210,7 @@ class _Conversation:
                 self._say(greeting.id, Refused(failure=_wrong_protocol(greeting.request)))
                 return False
             ask = msgspec.json.decode(line, type=Ask)
-        except (msgspec.MsgspecError, HeadcodeError) as error:
+        except NONSENSE as error:
             log.warning("cut off a client that began with %r: %s", line[:80], error)
             return False
         if not isinstance(ask.request, Hello):
@@ -223,7 +223,7 @@ class _Conversation:
     async def _one(self, line: bytes) -> None:
         try:
             ask = msgspec.json.decode(line, type=Ask)
-        except (msgspec.MsgspecError, HeadcodeError) as error:
+        except NONSENSE as error:
             # Values refuse nonsense at birth, in words of their own.
             own = error if isinstance(error, HeadcodeError) else None
             bad = own or BadRequest(f"The host does not understand this request: {error}.", hint="headcode host stop")
@@ -302,7 +302,7 @@ def _number(line: bytes) -> int:
     """The request's own number, as far as it can be read; else -1."""
     try:
         return msgspec.json.decode(line, type=_Numbered).id
-    except msgspec.MsgspecError:
+    except NONSENSE:
         return -1
 
 

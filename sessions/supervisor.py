@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import Cancelled, Failure, HeadcodeError
+from engine.errors import Cancelled, Failure
 from engine.events import EngineEvent, ModelReady
 from engine.jobs import (
     MAX_LINE_BYTES,
@@ -28,7 +28,7 @@ from engine.jobs import (
 )
 from engine.memory import kills, weight
 from sessions.ends import describe_end, garbled
-from sessions.lines import LineReader, LineTooLong
+from sessions.lines import NONSENSE, LineReader, LineTooLong
 from sessions.logs import SizedLog
 
 log = logging.getLogger("headcode.worker")
@@ -284,7 +284,7 @@ class Supervisor:
                 return
             try:
                 word = decoder.decode(line)
-            except (msgspec.MsgspecError, HeadcodeError) as error:
+            except NONSENSE as error:
                 if line.lstrip().startswith(b'{"word"'):
                     log.error("worker %d: %s in %r", worker.process.pid, error, line[:400])
                     worker.distrusted = garbled(str(error))

@@ -9,6 +9,7 @@ from sessions.host import main
 
 if __name__ == "__main__":
     server.STALL_S = float(os.environ.get("TEST_STALL_S", server.STALL_S))
+    server._HELLO_S = float(os.environ.get("TEST_HELLO_S", server._HELLO_S))
     runs.RETRY_S = float(os.environ.get("TEST_RETRY_S", runs.RETRY_S))
     worker = str(Path(__file__).with_name("scripted_worker.py"))
     sys.exit(main(worker_command=[sys.executable, "-P", worker]))
