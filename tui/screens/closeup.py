@@ -261,6 +261,7 @@ class CloseUp(Sheet):
         self.desk = Desk(bench, depth)
         self._fetch, self._want_codes = fetch, want_codes
         self._timer: Timer | None = None
+        self._asked: _Key | None = None
         self.prompts = Prompts(self.desk, id="prompts")
         self.tokens = TokenView(self.desk, id="tokens")
         self.writes = Writes(self.desk, id="writes")
@@ -274,12 +275,17 @@ class CloseUp(Sheet):
         yield SheetKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
+        self.prompts.border_title = "Prompts and codes"
         self.writes.border_title = "What its codes write"
+        self._asked = self.desk.key
         self._want()
         self.paint()
 
     def paint(self) -> None:
         head = self.bench.cursor
+        if self.desk.key != self._asked:
+            # The cursor was moved elsewhere, or another run is shown.
+            self._want_soon()
         view = self.bench.view()
         look = self.desk.look
         code = look.code if isinstance(look, HeadLook) else None
@@ -321,7 +327,11 @@ class CloseUp(Sheet):
 
     def _moved(self) -> None:
         """Drawn at once; asked when the cursor rests."""
+        self._want_soon()
         self.paint()
+
+    def _want_soon(self) -> None:
+        self._asked = self.desk.key
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(_REST_S, self._want)

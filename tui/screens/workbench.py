@@ -292,6 +292,7 @@ class Workbench(Screen[None]):
 
         if self.bench.view() is not None and self.bench.examples:
             depth = self.grid.heatmap.depth
+            self.bench.cursor_moved = True  # this head was chosen: provisional scores do not move the cursor any more
             self.app.push_screen(CloseUp(self.bench, depth, self.link.look_at_head, self._want_codes), self._back)
 
     def action_edges(self) -> None:

@@ -61,3 +61,14 @@ async def test_a_refusal_is_shown_in_words(recorded: Any, open_screen: Any, text
         await until(lambda: "is gone. Fetch it." in text_of(app))
         assert "\x1b" not in text_of(app)
         assert "[b]The model" in text_of(app)
+
+
+async def test_it_follows_a_cursor_that_is_moved_elsewhere(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("enter")
+        await until(lambda: isinstance(app.screen, CloseUp) and app.screen.desk.look is not None)
+        app.bench.put_cursor(0, 0 if app.bench.cursor != (0, 0) else 1)
+        app.screen.paint()
+        await until(lambda: app.screen.desk.look is not None and f"Head {app.bench.cursor} on prompt 1" in text_of(app))
