@@ -13,8 +13,10 @@ from typing import TypeVar
 import msgspec
 
 from engine.catalog import find_model
+from engine.cause_fold import with_causes
 from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
+from engine.events import CauseScored
 from engine.examples import Example
 from engine.reference import known_circuit
 from engine.results import HeadScores, ModelInfo, Reference, Versions
@@ -76,6 +78,7 @@ def run_side(store: Store, run_id: str) -> Side:
     row = store.rows(_RUN, {"run": run_id})[0]
     info = _struct(ModelInfo, row[13 : 13 + len(_INFO)])
     nodes, final = _nodes(store, run_id)
+    nodes = with_causes(nodes, _causes(store, run_id))
     return Side(
         reference=run_id,
         title=f"{row[3]}/{row[2]}",
@@ -288,6 +291,18 @@ def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
     )
     nodes = tuple(HeadScores(layer=row[1], head=row[2], **dict(zip(MEASURES, row[3:], strict=True))) for row in rows)
     return nodes, all(row[0] for row in rows)
+
+
+def _causes(store: Store, run_id: str) -> tuple[CauseScored, ...]:
+    """What was measured of the run's heads by replacing them, the last of each method."""
+    rows = store.rows(
+        "SELECT payload FROM event WHERE run_id = $run AND kind = 'cause_scored' ORDER BY seq", {"run": run_id}
+    )
+    found: dict[str, CauseScored] = {}
+    for (payload,) in rows:
+        event = msgspec.json.decode(payload, type=CauseScored)
+        found[event.method] = event
+    return tuple(found.values())
 
 
 def _struct(kind: type[S], values: Row) -> S | None:

@@ -13,10 +13,12 @@ from sessions.rows import SessionRow
 from sessions.wire import (
     AnyRequest,
     CancelRun,
+    CancelVerify,
     Codes,
     CreateSession,
     Detail,
     Done,
+    FollowVerify,
     GetCodes,
     GetStatus,
     HeadLook,
@@ -29,6 +31,9 @@ from sessions.wire import (
     SetLook,
     ShowSession,
     Status,
+    VerifyJob,
+    VerifyRun,
+    VerifyState,
     WarmUp,
     Welcome,
     WriteNote,
@@ -86,6 +91,7 @@ class Link:
         self._switching = False
         """Another session was asked for; the loop opens it."""
         self._following: asyncio.Task[None] | None = None
+        self._verify_job: str | None = None
 
     async def run(self) -> None:
         """Stays until something only the person can mend, or until it is cancelled."""
@@ -133,17 +139,19 @@ class Link:
                 request = QueueRun(session=self.bench.session_id, config=last.config, again=last.run_id)
             elif last is not None:
                 request = QueueRun(session=self.bench.session_id, config=last.config)
-            await self._ask(request, RunAnswer)
+            await self.try_ask(request, RunAnswer)
 
     async def stop_run(self) -> None:
         """Asks the run to stop; the second time, ends the engine it runs in."""
         run = self.bench.active
         if run is None:
+            if self._verify_job is not None:
+                await self.try_ask(CancelVerify(job=self._verify_job), Done)
             return
         force = self.bench.stopping == run.run_id
         self.bench.stopping = run.run_id
         self._changed(frozenset({"progress"}))
-        await self._ask(CancelRun(run=run.run_id, force=force), Done)
+        await self.try_ask(CancelRun(run=run.run_id, force=force), Done)
 
     async def fetch_codes(self) -> None:
         """The codes of the head under the cursor, unless they are here already."""
@@ -200,9 +208,9 @@ class Link:
             if text:
                 note_id = old.note_id if old is not None else None
                 asked = WriteNote(session=session, text=text, run=run_id, head=head, note=note_id)
-                await self._ask(asked, NoteAnswer)
+                await self.try_ask(asked, NoteAnswer)
             elif old is not None:
-                await self._ask(RemoveNote(session=session, note=old.note_id), NoteAnswer)
+                await self.try_ask(RemoveNote(session=session, note=old.note_id), NoteAnswer)
 
         return write
 
@@ -302,9 +310,11 @@ class Link:
         except (OSError, EOFError) as error:
             raise HostGone(f"The connection to the host broke: {error}.") from error
 
-    async def _ask(self, request: AnyRequest, want: type[T]) -> None:
-        """Sends what a key asked for; a refusal is shown, a lost host is the loop's to deal with."""
+    async def try_ask(self, request: AnyRequest, want: type[T]) -> T | None:
+        """The answer to what a key asked for; None where there is none: a refusal is shown, a lost host is the loop's
+        to deal with."""
         bench = self.bench
+        answer: T | None = None
         if self._host is None:
             bench.failure = Failure(
                 family="host", name="HostGone", message="There is no host to ask.", hint="It is being looked for."
@@ -312,14 +322,41 @@ class Link:
         else:
             bench.failure = None
             try:
-                await self._host.ask(request, want)
+                answer = await self._host.ask(request, want)
             except HostGone:
-                return
+                return None
             except HeadcodeError as error:
                 bench.failure = error.as_failure()
             except (OSError, EOFError):
-                return
+                return None
         self._changed(frozenset({"progress", "header"}))
+        return answer
+
+    async def verify_run(self) -> None:
+        """Has the shown run done again. How far that is stands in the bench; what came out arrives in the log."""
+        run = self.bench.shown
+        if run is None:
+            return
+        self.bench.verifying = f"Run {run.number} is done again, to see whether it is the same; x stops it."
+        job = await self.try_ask(VerifyRun(run=run.run_id), VerifyJob)
+        self._verify_job = job.job if job is not None else None
+        seen = 0
+        try:
+            while job is not None:
+                state = await self.try_ask(FollowVerify(job=job.job, seen=seen), VerifyState)
+                if state is None:
+                    return
+                seen = state.news
+                if state.report is not None:
+                    return
+                if state.failure is not None:
+                    self.bench.failure = None if state.failure.family == "cancelled" else state.failure
+                    return
+                self.bench.verifying = _verifying_words(run.number, state)
+                self._changed(frozenset({"progress"}))
+        finally:
+            self.bench.verifying, self._verify_job = "", None
+            self._changed(frozenset({"progress"}))
 
     def _fail(self, error: HeadcodeError) -> None:
         failure = error.as_failure()
@@ -333,3 +370,11 @@ class Link:
         if host is not None:
             with contextlib.suppress(HeadcodeError, OSError):
                 await host.close()
+
+
+def _verifying_words(number: int, state: VerifyState) -> str:
+    """How far a run is being done again."""
+    if state.stage is None:
+        return f"Run {number} is done again: it waits its turn; x stops it."
+    count = f" {state.done} of {state.total}" if state.total > 1 else ""
+    return f"Run {number} is done again: {state.stage}{count}; x stops it."

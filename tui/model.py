@@ -47,7 +47,9 @@ from sessions.log import (
     TagsSet,
 )
 from sessions.rows import HeadCodes, HostStatus
+from tui.against import Against, Subtraction
 from tui.kept import Kept
+from tui.overlay import Overlay
 from tui.view import GridView, look
 
 Part = Literal["header", "examples", "grid", "head", "progress", "time"]
@@ -168,6 +170,10 @@ class Bench:
         self.looks_made = 0
         """How often the person changed measure or cut on this screen."""
         self._view: GridView | None = None
+        self.overlay = Overlay()
+        self.subtraction = Subtraction()
+        self.verifying = ""
+        """How far a run is being done again, in words; empty: none is."""
 
     # ---- the log
 
@@ -189,6 +195,7 @@ class Bench:
         self.codes.clear()
         self._cuts.clear()
         self._own_looks.clear()
+        self.subtraction.end()
         self.kept = Kept()
         self.last_seq, self.saved_us, self._view = 0, None, None
 
@@ -357,11 +364,15 @@ class Bench:
             run.picture.nodes,
             measure=self.measure,
             cut=self.cut_of(run),
-            reference=run.picture.reference,
+            reference=self.overlay.reference(run.picture.reference, self.kept.circuits, self.shape()),
             final=run.picture.nodes_final,
             before=self._view,
         )
         return self._view
+
+    def against(self) -> Against | None:
+        """The shown grid less what is subtracted from it; None where nothing is."""
+        return self.subtraction.of(self.view()) if self.subtraction.side is not None else None
 
     def cut_of(self, run: Run) -> int | None:
         """How many heads the run's circuit has on this screen; None: as many as the run's shape suggests."""
@@ -420,8 +431,9 @@ class Bench:
         view = self.view()
         if view is None:
             return False
-        rank = view.rank.get(self.cursor, 0)
-        return self.put_cursor(*view.order[min(max(rank - 1 + by, 0), len(view.order) - 1)])
+        listed = self.against() or view
+        rank = listed.rank.get(self.cursor, 0)
+        return self.put_cursor(*listed.order[min(max(rank - 1 + by, 0), len(listed.order) - 1)])
 
     def measures(self) -> tuple[Measure, ...]:
         """Those the shown run can have: a cause only where one was asked for."""

@@ -8,6 +8,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.geometry import Size
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -19,6 +20,7 @@ from tui import notes
 from tui.actions import ACTIONS, Action, actions_of
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
+from tui.screens.holding import Holding
 from tui.screens.sheet import Sheet
 from tui.text import clean
 from tui.themes import Depth
@@ -53,7 +55,7 @@ def bindings() -> list[BindingType]:
     ]
 
 
-class Workbench(Screen[None]):
+class Workbench(Holding, Screen[None]):
     """Draws the bench and turns keys into changes of it."""
 
     # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
@@ -175,10 +177,10 @@ class Workbench(Screen[None]):
             (self.head, "3 Head"),
         )
         for widget, title in pairs:
-            # The titles are ours and hold no markup: counts and names of measures. Setting one draws all of its pane.
+            # A title may hold a session's name, which is no markup. Setting one draws all of its pane.
             if self._shown_titles.get(widget) != title:
                 self._shown_titles[widget] = title
-                widget.border_title = title
+                widget.border_title = Content(title)
         self.tabs.current = self.pane
         self.tabs.paint()
 
@@ -233,7 +235,9 @@ class Workbench(Screen[None]):
         if action.id == "run":
             return bench.link in ("live", "failed") and (run is None or not run.active)
         if action.id == "stop":
-            return bench.link == "live" and bench.active is not None
+            return bench.link == "live" and (bench.active is not None or bool(bench.verifying))
+        if action.group == "Compare":
+            return self.holds(action.id)
         if action.id == "seed":
             return run is not None and len(run.config.seeds) > 1
         if action.id == "theme":

@@ -6,11 +6,14 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.strip import Strip
 
+from tui.against import Against
 from tui.model import Bench
+from tui.overlay import KNOWN as KNOWN_OVERLAY
 from tui.text import clean
 from tui.themes import LEVELS, Depth
 from tui.view import GridView, places_of
-from tui.widgets.heat import KNOWN, SHADES, palette
+from tui.widgets import difference
+from tui.widgets.heat import KNOWN, SHADES, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import Line, fit, fixed, number, rail
 from tui.widgets.painted import Painted, PaintedScroll
@@ -24,9 +27,12 @@ class Meaning(Painted):
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
-        measure, view = self.bench.measure, self.bench.view()
-        first = self.line().add(" ").add(fit(measure.meaning, width - 2), "dim")
-        second = self.line().add(" ")
+        measure, view, against = self.bench.measure, self.bench.view(), self.bench.against()
+        first, second = self.line().add(" "), self.line().add(" ")
+        if against is not None:
+            difference.meaning(first, second, against, measure, width)
+            return [first.strip(), second.strip()]
+        first.add(fit(measure.meaning, width - 2), "dim")
         if view is None:
             second.add(empty_words(self.bench), "second" if self.bench.shown is not None else "dim")
         elif not view.final:
@@ -51,7 +57,19 @@ class Scale(Painted):
         view = self.bench.view()
         if view is None:
             return []
+        against = self.bench.against()
+        if against is not None:
+            return self._difference(view, against, width)
         return [self._under_cursor(view), self._scale(view, width), *self._cut(view, width)]
+
+    def _difference(self, view: GridView, against: Against, width: int) -> list[Strip]:
+        first, second, third, fourth = (self.line() for _ in range(4))
+        difference.under_cursor(first, against, view, self.bench.cursor)
+        colours = signed_palette(dark=self.app.current_theme.dark, depth=self.depth, faded=not view.final)
+        difference.scale(second, against, colours, width)
+        third.add(" cut ", "dim").add(str(len(view.circuit)), "strong")
+        difference.agreement(third, fourth, against, width)
+        return [line.strip() for line in (first, second, third, fourth)]
 
     def _under_cursor(self, view: GridView) -> Strip:
         head = self.bench.cursor
@@ -63,7 +81,7 @@ class Scale(Painted):
         if head in view.circuit:
             line.add("  in the circuit", "second")
         if head in view.known:
-            line.add(f"  {KNOWN} known", "accent")
+            line.add(f"  {KNOWN} {self._overlay_name(view)}", "accent")
         return line.strip()
 
     def _scale(self, view: GridView, width: int) -> Strip:
@@ -80,7 +98,7 @@ class Scale(Painted):
         if line.width + 22 <= width:
             line.add("   [ ] ", "strong").add("circuit", "dim")
         if view.known and line.width + 10 <= width:
-            line.add(f"  {KNOWN} ", "strong").add("known", "dim")
+            line.add(f"  {KNOWN} ", "strong").add(fit(self._overlay_name(view), width - line.width - 1), "dim")
         return line.strip()
 
     def _cut(self, view: GridView, width: int) -> list[Strip]:
@@ -90,7 +108,7 @@ class Scale(Painted):
         line.add("-" * (room - done), "faint").add("]", "faint").add(f" {len(view.circuit)} heads", "text")
         held = view.agreement
         if held is None:
-            return [line.strip(), self.line().add(" no known circuit for this model and task", "faint").strip()]
+            return [line.strip(), self.line().add(fit(f" {self._no_overlay()}", width - 1), "faint").strip()]
         second = self.line()
         out = line if width - line.width > 42 else second
         for name, value in (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)):
@@ -100,6 +118,18 @@ class Scale(Painted):
         assert view.reference is not None
         second.add(fit(f" {KNOWN} {clean(view.reference.name)}: {clean(view.reference.source)}", width - 1), "faint")
         return [line.strip(), second.strip()]
+
+    def _overlay_name(self, view: GridView) -> str:
+        """What the marks on the grid are: the known circuit, or a kept one by its name."""
+        if self.bench.overlay.chosen == KNOWN_OVERLAY or view.reference is None:
+            return "known"
+        return clean(view.reference.name)
+
+    def _no_overlay(self) -> str:
+        run = self.bench.shown
+        if (run is None or run.picture.reference is None) and not self.bench.kept.circuits:
+            return "no known circuit for this model and task"
+        return "no circuit laid over the grid: o lays one"
 
 
 class Ranking(PaintedScroll):
@@ -114,11 +144,14 @@ class Ranking(PaintedScroll):
         view = self.bench.view()
         if view is None or height < _RANKING_LEAST - 1:
             return []
-        return [self._row(view, place, width).strip() for place in range(self._first(view, height), len(view.order))][
-            :height
-        ]
+        against = self.bench.against()
+        first = self._first(view if against is None else against, height)
+        places = range(first, min(len(view.order), first + height))
+        if against is not None:
+            return [self._difference(view, against, place, width).strip() for place in places]
+        return [self._row(view, place, width).strip() for place in places]
 
-    def _first(self, view: GridView, height: int) -> int:
+    def _first(self, view: GridView | Against, height: int) -> int:
         """The place of the first line: as before, unless the cursor is out of sight."""
         rank = view.rank.get(self.bench.cursor, 1) - 1
         last = max(0, len(view.order) - height)
@@ -144,8 +177,24 @@ class Ranking(PaintedScroll):
         tail = f"  q {fixed(node.q_value, 3):>4}  stable {node.stability:>4.0%}"
         return line.add(tail if line.width + len(tail) <= width else "", "dim")
 
+    def _difference(self, view: GridView, against: Against, place: int, width: int) -> Line:
+        head = against.order[place]
+        chosen, found = head == self.bench.cursor, against.differences[head]
+        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
+        line.add(f"{head!s:<6}", "strong" if chosen else "text")
+        places = places_of(view.measure)
+        ink = "dim" if not found else ("positive" if found > 0 else "negative")
+        line.add(f"{difference.signed(found, places):>8} ", ink)
+        room = max(min(width - 49, 40), 4)
+        filled, rest = rail(abs(found or 0.0) / (against.grid.largest or 1.0), room)
+        line.add(filled, ink).add(" " * len(rest))
+        line.add(" [ ] " if head in view.circuit else "     ", "second")
+        line.add(KNOWN if head in against.circuit else " ", "accent")
+        tail = f"  {fixed(against.here[head], places):>6} here {fixed(against.there[head], places):>6} there"
+        return line.add(tail if line.width + len(tail) <= width else "", "dim")
+
     def on_click(self, event: events.Click) -> None:
-        view, place = self.bench.view(), event.get_content_offset(self)
+        view, place = self.bench.against() or self.bench.view(), event.get_content_offset(self)
         if view is not None and place is not None and self.first + place.y < len(view.order):
             self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
 
@@ -194,7 +243,10 @@ def title_words(bench: Bench) -> str:
     """The pane's title."""
     run = bench.shown
     words = f"Heads: {bench.measure.title}"
-    return f"{words} · run {run.number}" if run is not None and run.number > 1 else words
+    if run is not None and run.number > 1:
+        words += f" · run {run.number}"
+    against = bench.against()
+    return words if against is None else words + difference.title(against)
 
 
 def empty_words(bench: Bench) -> str:

@@ -16,6 +16,7 @@ from tui.model import Run
 from tui.notes import elsewhere, notes_at
 from tui.output_cause import base_words, effect_words
 from tui.view import GridView, loudest, places_of
+from tui.widgets import difference
 from tui.widgets.examples import answer_words
 from tui.widgets.heat import KNOWN
 from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
@@ -69,6 +70,12 @@ class HeadPage(PaintedScroll):
 
     def _measures(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
         lines = [self._standing(view, node)]
+        against = self.bench.against()
+        if against is not None:
+            rows = difference.page_rows(self.line, against, node, view.measure, width)
+            if not against.member:
+                return [*lines, *rows]
+            lines += rows
         lines.extend(
             self._measure(view, node, measure, run, width)
             for measure in MEASURES

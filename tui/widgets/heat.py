@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 
+from tui.diverging import shades
 from tui.themes import LEVELS, Depth, Rgb, heat, reads_dark_on
 from tui.widgets.ink import number
 
@@ -60,7 +61,8 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     inner = size.width - 2
     fill = SHADES[_shade(level)] if shaded else " "
     if size.height == 1:
-        return (_single_row(value, size, mark, fill),)
+        sign = value[:1] if value[:1] == "+" or level >= LEVELS else ""
+        return (_single_row(value, size, mark, fill, sign),)
     rows = []
     middle = (size.height - 1) // 2
     for row in range(size.height):
@@ -75,15 +77,20 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     return tuple(rows)
 
 
-def _single_row(value: str, size: CellSize, mark: Mark, fill: str) -> tuple[str, str, str]:
+def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str) -> tuple[str, str, str]:
+    """`sign` is that of a difference: where there is no room for its number, it still has to be told."""
     left, right = ("[", "]") if mark.circuit else (fill, fill)
     if size.width == 2:
+        if sign:
+            return (left if mark.circuit else sign, "", sign if mark.circuit else KNOWN if mark.known else right)
         if mark.known:
             return (left, "", KNOWN)
         return (left, "", right)
     inner = size.width - 2
     if mark.known and inner >= 2 and cell_len(value) < inner:
         return (left, _centred(value, inner - 1, fill) + KNOWN, right)
+    if mark.known and sign:
+        return (left, _centred(sign, inner - 1, fill) + KNOWN if inner > 1 else sign, right)
     if mark.known:
         return (left, KNOWN.center(inner, fill), right)
     return (left, _centred(value, inner, fill), right)
@@ -125,7 +132,19 @@ def value_text(value: float | None, level: int, width: int, *, digits: int = 3) 
     return text if len(text) <= width - 2 else ""
 
 
+def difference_text(difference: float | None, level: int, width: int, *, digits: int = 3) -> str:
+    """A signed number as it stands in a cell; where it does not fit, its sign alone."""
+    if difference is None:
+        return "?" if width > 2 else ""
+    if level % LEVELS == 0:
+        return SILENT if width > 2 else ""
+    sign = "+" if difference > 0 else "-"
+    text = sign + number(abs(difference), min(max(width - 3, 1), digits))
+    return text if len(text) <= width - 2 else sign
+
+
 def _shade(level: int) -> int:
+    level = level % LEVELS if level > 0 else level  # the second half of a signed palette is the other sign
     return 0 if level <= 0 else min(len(SHADES) - 1, 1 + level * (len(SHADES) - 1) // LEVELS)
 
 
@@ -160,6 +179,23 @@ def palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
         cells_.append(_style(ink, ground))
         marked.append(_style(readable, ground, bold=True))
     return Palette(tuple(cells_), tuple(marked), plain, shaded=False)
+
+
+@lru_cache(maxsize=32)
+def signed_palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
+    """The same for differences: LEVELS steps of more here, LEVELS of more there (tui.diverging)."""
+    plain = Style(reverse=True, bold=True)
+    if depth in ("16", "none"):
+        colours = ("cyan", "yellow") if depth == "16" else (None, None)
+        steps = [Style(color=colour if level else None, dim=faded) for colour in colours for level in range(LEVELS)]
+        return Palette((*steps, Style(dim=True)), tuple(Style(bold=True) for _ in range(2 * LEVELS + 1)), plain, True)
+    quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
+    cells, marked = [], []
+    for level, ground in enumerate([*shades(dark=dark, faded=faded), shades(dark=dark)[0]]):
+        readable: Rgb = (0x0A, 0x0D, 0x12) if reads_dark_on(ground) else (0xFF, 0xFF, 0xFF)
+        cells.append(_style(quiet_ink if level % LEVELS == 0 else readable, ground))
+        marked.append(_style(readable, ground, bold=True))
+    return Palette(tuple(cells), tuple(marked), plain, shaded=False)
 
 
 def _style(ink: Rgb, ground: Rgb, *, bold: bool = False) -> Style:

@@ -9,10 +9,24 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine.results import HeadId
+from tui.against import Against
+from tui.diverging import signed_level
 from tui.model import Bench
 from tui.themes import Depth
 from tui.view import GridView, places_of
-from tui.widgets.heat import PLAIN, CellSize, Mark, Palette, cell_rows, cell_size, level_of, palette, value_text
+from tui.widgets.heat import (
+    PLAIN,
+    CellSize,
+    Mark,
+    Palette,
+    cell_rows,
+    cell_size,
+    difference_text,
+    level_of,
+    palette,
+    signed_palette,
+    value_text,
+)
 
 
 class HeatMap(ScrollView, inherit_bindings=False):
@@ -33,6 +47,7 @@ class HeatMap(ScrollView, inherit_bindings=False):
         self.depth = depth
         self.cell = CellSize(2, 1)
         self._view: GridView | None = None
+        self._against: Against | None = None
         self._shape = (0, 0)
         self._drawn_cursor = HeadId(0, 0)
         self._levels: dict[HeadId, tuple[int, str]] = {}
@@ -54,16 +69,20 @@ class HeatMap(ScrollView, inherit_bindings=False):
     def paint(self) -> None:
         """Takes in a new view, measure or cut."""
         view, shape = self.bench.view(), self.bench.shape() or (0, 0)
-        if view is not None and view is self._view and shape == self._shape:
+        against = self.bench.against()
+        if view is not None and view is self._view and shape == self._shape and against is self._against:
             self.move_cursor()
             return
         before, self._view = self._view, view
+        plain, self._against = against is None and self._against is None, against
         if (
-            before is not None
+            plain
+            and before is not None
             and view is not None
             and before.nodes is view.nodes
             and before.measure is view.measure
             and before.final is view.final
+            and before.reference is view.reference
         ):
             # Only the cut moved: the heads that went in or out are drawn, the rest is not sent.
             for head in before.circuit ^ view.circuit:
@@ -102,9 +121,14 @@ class HeatMap(ScrollView, inherit_bindings=False):
         self.virtual_size = Size(
             self._label_width(self._shape) + n_heads * self.cell.width, 1 + n_layers * self.cell.height
         )
-        view = self._view
+        view, against = self._view, self._against
         self._levels = {}
-        if view is not None:
+        if against is not None and view is not None:
+            digits = places_of(view.measure) + 1
+            for head, difference in against.differences.items():
+                level = signed_level(difference, against.grid.largest)
+                self._levels[head] = level, difference_text(difference, level, self.cell.width, digits=digits)
+        elif view is not None:
             digits = places_of(view.measure) + 1
             for head, value in view.values.items():
                 level = level_of(view.loud[head])
@@ -112,7 +136,8 @@ class HeatMap(ScrollView, inherit_bindings=False):
 
     def _palette(self) -> Palette:
         faded = self._view is not None and not self._view.final
-        return palette(dark=self.app.current_theme.dark, depth=self.depth, faded=faded)
+        make = palette if self._against is None else signed_palette
+        return make(dark=self.app.current_theme.dark, depth=self.depth, faded=faded)
 
     # ---- lines
 
@@ -179,7 +204,8 @@ class HeatMap(ScrollView, inherit_bindings=False):
         cursor = place == self.bench.cursor
         if view is None:
             return Mark(cursor=True) if cursor else PLAIN
-        circuit, known = place in view.circuit, place in view.known
+        other = view.known if self._against is None else self._against.circuit
+        circuit, known = place in view.circuit, place in other
         return Mark(circuit, known, cursor) if circuit or known or cursor else PLAIN
 
     # ---- geometry

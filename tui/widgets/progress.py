@@ -22,6 +22,12 @@ _ENDED = {
     "failed": ("✗", "failed", "bad"),
     "interrupted": ("✗", "interrupted", "bad"),
 }
+_VERIFIED = {
+    "same": "verified, bit for bit",
+    "rounding": "verified, to rounding",
+    "differs": "done again, it differs",
+    "impossible": "cannot be done again",
+}
 
 
 class Progress(Painted):
@@ -77,6 +83,9 @@ class Progress(Painted):
             if ink == "bad":
                 words += ": r does it once more" if self.bench.broke_off else ": r runs the examples as they are now"
             line.add(fit(f" {sign} {words}" if short else f"{sign} {words}", room - line.width), ink)
+            if run.verified is not None:
+                told = _VERIFIED[run.verified.verdict]
+                line.add(fit(f"  {told}", room - line.width), "good" if run.verified.verdict == "same" else "second")
         line.to(width - len(right) - 1).add(right, "dim")
 
     def _stages_of(self, run: Run) -> Sequence[Stage]:
@@ -174,11 +183,15 @@ def message(bench: Bench) -> tuple[str, str]:
         return in_words(bench.failure), "bad"
     if run is not None and run.failure is not None and run.state != "stopped":
         return in_words(run.failure), "bad"
+    if bench.verifying:
+        return bench.verifying, "second"
     if run is not None and bench.stopping == run.run_id and run.active:
         return "Stopping … x again ends the engine itself.", "second"
     if run is not None and not run.active:
         for note in notes_at(bench, "run")[:1]:
             return f"✎ {note.text}", "second"
+    if run is not None and run.verified is not None and run.verified.verdict in ("differs", "impossible"):
+        return run.verified.words, "bad"
     if run is not None and run.picture.notices:
         notice = run.picture.notices[-1]
         return in_words(notice), "second"

@@ -41,29 +41,43 @@ from engine.results import (
     Timings,
     Versions,
 )
+from sessions.compare import Side
 from sessions.errors import HostGone, NoSuchRecord, NothingToStep, Refusal, StaleExamples
 from sessions.log import (
     ArrayKept,
+    CircuitDropped,
+    CircuitKept,
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
     RunEnded,
     RunQueued,
     RunStarted,
+    RunVerified,
     SessionCreated,
 )
-from sessions.rows import HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow, Timeline
+from sessions.rows import Choice, CircuitRow, HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow, Timeline
+from sessions.verify import VerifyReport
 from sessions.wire import (
     CancelRun,
+    CancelVerify,
+    Circuit,
     Codes,
+    CombineCircuits,
+    Comparable,
     CreateSession,
     Detail,
     Done,
+    DropCircuit,
+    FollowVerify,
     GetCodes,
+    GetSides,
     GetStatus,
     GradeExamples,
     Grades,
     HeadLook,
+    KeepCircuit,
+    ListComparable,
     ListSessions,
     LogPiece,
     LookAtHead,
@@ -76,9 +90,13 @@ from sessions.wire import (
     SetExamples,
     SetLook,
     ShowSession,
+    Sides,
     Status,
     StepExamples,
     Times,
+    VerifyJob,
+    VerifyRun,
+    VerifyState,
     WarmUp,
     Welcome,
 )
@@ -296,6 +314,12 @@ class FakeHost:
         self.script: list[Any] | None = None
         """What a queued run reports; None: nothing."""
         self.step_us = step_us
+        self.choices: tuple[Choice, ...] = ()
+        """What the run can be compared with."""
+        self.sides: dict[str, Side] = {}
+        """By reference."""
+        self.verdict: RunVerified | Failure | None = RunVerified(verdict="same", words="the same")
+        """What comes out when a run is done again; None: it goes on and on."""
         self.session: SessionRow | None = None
         self._news = asyncio.Condition()
         self._telling: set[asyncio.Future[None]] = set()
@@ -341,6 +365,8 @@ class FakeHost:
 
     async def ask(self, request: Request, want: type, /) -> Any:
         self.asked.append(request)
+        if isinstance(request, FollowVerify):
+            await asyncio.sleep(0.01)  # as the host does, which answers when there is something new
         if self._gone:
             raise HostGone("The host went away.")
         if self.refuse is not None and isinstance(request, QueueRun | CancelRun):
@@ -408,6 +434,16 @@ class FakeHost:
                 return LogPiece(session_id="s-1", entries=found, up_to=up_to, goal=up_to, last_seq=len(self.entries))
             case WarmUp() | CancelRun() | SetLook():
                 return Done()
+            case ListComparable():
+                return Comparable(choices=self.choices)
+            case GetSides():
+                return Sides(a=self.sides[request.b], b=self.sides[request.b])
+            case KeepCircuit() | CombineCircuits() | DropCircuit():
+                return self._circuit(request)
+            case VerifyRun():
+                return VerifyJob(job="v-1", run_id=request.run, title="first light/1")
+            case FollowVerify() | CancelVerify():
+                return self._verify(request)
         raise AssertionError(request)
 
     def _set(self, request: SetExamples) -> None:
@@ -464,6 +500,39 @@ class FakeHost:
         task = asyncio.ensure_future(notify())
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+    def _circuit(self, request: Any) -> Any:
+        """Recorded as the host records it, under the run that was named."""
+        kept = request.heads if isinstance(request, KeepCircuit) else ((0, 0),)
+        source = request.source if isinstance(request, KeepCircuit) else "of others"
+        event: Any = CircuitDropped(name=request.name)
+        if not isinstance(request, DropCircuit):
+            event = CircuitKept(name=request.name, heads=kept, source=source)
+        seq = len(self.entries) + 1
+        at_us = START_US + seq * self.step_us
+        self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=None, event=event))
+        self._tell_soon()
+        if isinstance(request, DropCircuit):
+            return Done()
+        row = CircuitRow(
+            name=request.name, session_id="s-1", session="one", run_id=None, heads=kept, source=source, kept_us=at_us
+        )
+        return Circuit(circuit=row)
+
+    def _verify(self, request: Any) -> Any:
+        if isinstance(request, CancelVerify):
+            self.verdict = Failure(family="cancelled", name="Cancelled", message="Stopped.")
+            return Done()
+        over = self.verdict
+        failure = over if isinstance(over, Failure) else None
+        report = None
+        if isinstance(over, RunVerified) and failure is None:
+            report = VerifyReport(run_id="run-1", title="one/1", verdict=over.verdict, words=over.words)
+            self.add(over)
+            self._tell_soon()
+        return VerifyState(
+            news=request.seen + 1, stage="train", done=25, total=500, unit="steps", report=report, failure=failure
+        )
 
     def _codes(self, request: GetCodes) -> Codes:
         made = [entry.event for entry in self.entries if isinstance(entry.event, ExamplesMade)]

@@ -8,6 +8,7 @@ import pytest
 from engine.events import EdgesScored
 from engine.results import EdgeScore
 from tui.actions import ACTIONS, Action
+from tui.against import side_of
 from tui.screens.workbench import Workbench
 from tui.workbench import HeadcodeApp
 
@@ -30,6 +31,12 @@ EFFECTS: dict[str, Effect] = {
     "table": lambda app: type(app.screen).__name__,
     "pick_measure": lambda app: type(app.screen).__name__,
     "jump": lambda app: type(app.screen).__name__,
+    "difference": lambda app: type(app.screen).__name__,
+    "end_difference": lambda app: app.bench.subtraction.side,
+    "overlay": lambda app: app.bench.overlay.chosen,
+    "keep": lambda app: type(app.screen).__name__,
+    "circuits": lambda app: type(app.screen).__name__,
+    "verify": lambda app: len(app.link._host.of_kind("VerifyRun")),  # type: ignore[union-attr]
     "ranking.next": lambda app: app.bench.cursor,
     "ranking.previous": lambda app: app.bench.cursor,
     "move.left": lambda app: app.bench.cursor,
@@ -105,6 +112,10 @@ async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recor
     """Brings the screen to where the action has something to do."""
     await pilot.press("1" if action.id == "show_pane.grid" else "2")
     app.bench.put_cursor(3, 3)
+    if action.id == "end_difference":
+        view = app.bench.view()
+        assert view is not None
+        app.bench.subtraction.begin(side_of(view))
     if action.id == "stop":
         await host.tell(*recorded.events(until="train"))
         for _ in range(100):

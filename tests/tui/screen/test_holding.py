@@ -1,0 +1,250 @@
+"""Subtracting, laying over, keeping and verifying on the workbench."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.config import ProbeConfig
+from engine.results import HeadId
+from sessions.compare import Side
+from sessions.log import CircuitKept, RunVerified
+from sessions.rows import Choice
+from tui.screens.choose import Choose
+from tui.screens.circuits import Circuits
+from tui.themes import LEVELS
+from tui.widgets.heat import CellSize, Mark, cell_rows, difference_text, signed_palette
+
+SIZES = [(160, 48), (80, 24)]
+SIZE_IDS = ["160x48", "80x24"]
+
+
+def other_run(recorded: Any, **more: Any) -> Side:
+    """A run in which the known heads say half as much and 0.0 says three codes more."""
+    nodes = tuple(
+        msgspec.structs.replace(
+            node, unique_positive=node.unique_positive / 2 if node.id in recorded.known else node.unique_positive + 3
+        )
+        if node.id in recorded.known or node.id == (0, 0)
+        else node
+        for node in recorded.nodes(6, 8)
+    )
+    about = {
+        "reference": "r-9",
+        "title": "other [bold]/3",
+        "kind": "run",
+        "n_layers": 6,
+        "n_heads": 8,
+        "nodes": nodes,
+        "config": ProbeConfig(),
+    }
+    return Side(**(about | more))
+
+
+def host_with(recorded: Any, side: Side) -> Any:
+    host = recorded.host()
+    host.add(*recorded.events())
+    host.choices = (
+        Choice(reference="known:r", group="Known circuit", title="toy ioi", detail="5 heads"),
+        Choice(reference="r-9", group="Runs of other sessions", title="other [bold]/3", detail="toy · \x1b[31mred"),
+    )
+    host.sides = {"r-9": side}
+    return host
+
+
+@pytest.mark.parametrize("size", SIZES, ids=SIZE_IDS)
+async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = host_with(recorded, other_run(recorded))
+    async with open_screen(host, size=size) as (app, pilot, until):
+        plain = text_of(app)
+        await pilot.press("d")
+        await until(lambda: isinstance(app.screen, Choose))
+        await pilot.press(*"OTHER")
+        await pilot.pause()
+        listed = text_of(app)
+        assert "other [bold]/3" in listed
+        assert "toy ioi" not in listed
+        assert "\x1b" not in listed
+        await pilot.press("enter")
+        await until(lambda: app.bench.against() is not None)
+        against = app.bench.against()
+        assert against is not None
+        assert against.differences[HeadId(0, 0)] == -3
+        assert all((against.differences[HeadId(*head)] or 0) > 0 for head in recorded.known)
+        assert against.order[0] in {HeadId(*head) for head in recorded.known}
+        assert len([head for head, value in against.differences.items() if value]) == 6
+
+        app.bench.put_cursor(0, 0)
+        screen = app.screen_stack[0]
+        screen.draw_now()
+        await pilot.pause()
+        shown = text_of(app)
+        assert "this run less other [bold]/3" in shown
+        assert "+ more here, - more there" in shown
+        assert re.search(r"unique codes \S+ - \S+ = -3", shown)
+        assert "in both" in shown
+        assert "Jaccard" in shown
+
+        # The measure cycles on, and the cut moves, under the difference.
+        await pilot.press("m", "t")
+        await until(lambda: "unique, normalised: this run less" in text_of(app))
+        await pilot.press("M", "d")
+        await until(lambda: app.bench.against() is None)
+        await pilot.press("T")
+        app.bench.put_cursor(*app.bench.view().order[0])
+        screen.draw_now()
+        await pilot.pause()
+        assert "less other" not in text_of(app)
+        assert "codes seen on positives" in plain
+
+
+@pytest.mark.parametrize("depth", ["full", "256", "16", "none"])
+async def test_the_sign_is_there_without_colours(depth: str, recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = host_with(recorded, other_run(recorded))
+    async with open_screen(host, depth=depth) as (app, pilot, until):
+        app.screen.subtract("r-9")
+        await until(lambda: app.bench.against() is not None)
+        await until(lambda: "-3" in text_of(app) and re.search(r"\+\d", text_of(app)))
+        await pilot.press("escape")
+        await until(lambda: app.bench.against() is None)
+
+
+async def test_the_page_shows_both_values(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = host_with(recorded, other_run(recorded))
+    async with open_screen(host) as (app, pilot, until):
+        app.screen.subtract("r-9")
+        await until(lambda: app.bench.against() is not None)
+        app.bench.put_cursor(0, 0)
+        app.screen.draw_now()
+        await until(lambda: "here   there  differs" in text_of(app))
+        assert re.search(r"▸ unique codes +(\S+) +(\S+) +-3\.00", text_of(app))
+        await pilot.press("right_square_bracket")
+        await until(lambda: app.bench.cursor == app.bench.against().order[app.bench.against().rank[HeadId(0, 0)]])
+
+
+async def test_a_circuit_is_subtracted_as_membership(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    circuit = Side(reference="c", title="circuit mine", kind="circuit", heads=((2, 3), (0, 0)), source="by hand")
+    host = host_with(recorded, circuit)
+    host.sides = {"r-9": circuit}
+    async with open_screen(host) as (app, _, until):
+        app.screen.subtract("r-9")
+        await until(lambda: app.bench.against() is not None)
+        text = text_of(app)
+        assert "in the circuit or not: this run less circuit mine" in text
+        assert "precision" in text
+        assert set(app.bench.against().differences.values()) == {-1.0, 0.0, 1.0}
+
+
+async def test_another_shape_is_refused_in_words(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    small = other_run(recorded, n_layers=2, n_heads=2, nodes=recorded.nodes(2, 2))
+    host = host_with(recorded, small)
+    async with open_screen(host) as (app, _, until):
+        app.screen.subtract("r-9")
+        await until(lambda: app.bench.failure is not None)
+        assert app.bench.against() is None
+        assert "2 layers x 2 heads" in text_of(app)
+
+
+async def test_o_cycles_known_kept_and_none(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(
+        *recorded.events(),
+        CircuitKept(name="mine", heads=((0, 0), (2, 3)), source="by hand"),
+        CircuitKept(name="elsewhere", heads=((9, 9),), source="another model"),
+    )
+    async with open_screen(host) as (app, pilot, until):
+        assert app.bench.view().known == {HeadId(*head) for head in recorded.known}
+        await pilot.press("o")
+        await until(lambda: app.bench.view().known == {(0, 0), (2, 3)})
+        assert "◆ mine" in text_of(app)
+        assert "precision" in text_of(app)
+        await pilot.press("o")  # a circuit that does not fit this model lies nowhere
+        await until(lambda: not app.bench.view().known)
+        await pilot.press("o")
+        await until(lambda: app.bench.overlay.chosen == "none")
+        assert "o lays one" in text_of(app)
+        await pilot.press("o")
+        await until(lambda: len(app.bench.view().known) == 5)
+
+
+async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("t")
+        inside = set(app.bench.view().circuit)
+        await pilot.press("K")
+        await pilot.pause()
+        await pilot.press("ctrl+u", *"movers", "enter")
+        await until(lambda: "movers" in app.bench.kept.circuits)
+        assert set(map(HeadId._make, app.bench.kept.circuits["movers"].heads)) == inside
+        asked = host.of_kind("KeepCircuit")[0]
+        assert asked.source == f"{len(inside)} best by unique codes of run 1"
+        await pilot.press("K", "enter")
+        await until(lambda: len(app.bench.kept.circuits) == 2)
+
+        await pilot.press("C")
+        await until(lambda: isinstance(app.screen, Circuits))
+        assert "2 kept circuits" in text_of(app)
+        await pilot.press("u")  # nothing is marked yet
+        assert isinstance(app.screen, Circuits)
+        await pilot.press("space", "down", "space", "minus")
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(lambda: host.of_kind("CombineCircuits"))
+        made = host.of_kind("CombineCircuits")[0]
+        assert (made.operation, made.of, made.name) == (
+            "subtract",
+            ("movers", "run 1 unique codes"),
+            "movers - run 1 unique codes",
+        )
+        await until(lambda: "3 kept circuits" in text_of(app))
+        await pilot.press("x")
+        await until(lambda: "2 kept circuits" in text_of(app))
+        await pilot.press("enter")
+        await until(lambda: app.bench.overlay.chosen == "kept:movers - run 1 unique codes")
+        assert app.bench.view().known == {(0, 0)}
+
+
+async def test_v_verifies_and_the_run_line_says_so(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    host.verdict = None
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("V")
+        await until(lambda: "Run 1 is done again: train 25 of 500" in text_of(app))
+        await pilot.press("x")
+        await until(lambda: not app.bench.verifying)
+        assert host.of_kind("CancelVerify")
+        assert app.bench.failure is None
+        host.verdict = RunVerified(verdict="same", words="the same")
+        await pilot.press("V")
+        await until(lambda: "verified, bit for bit" in text_of(app))
+        await host.tell(RunVerified(verdict="differs", words="differs first in codes: \x1b[31m1 of 9", stage="codes"))
+        await until(lambda: "differs first in codes" in text_of(app))
+        assert "\x1b" not in text_of(app)
+
+
+@pytest.mark.parametrize("width", range(2, 8))
+@pytest.mark.parametrize("value", [2.5, -2.5, 0.083, -12.0, 0.0, None])
+def test_a_sign_fits_in_every_cell(width: int, value: float | None) -> None:
+    level = 0 if value == 0 else -1 if value is None else 5 if value > 0 else LEVELS + 5
+    text = difference_text(value, level, width)
+    assert len(text) <= max(width - 2, 1)
+    for mark in (Mark(), Mark(circuit=True), Mark(cursor=True), Mark(known=True)):
+        for height in range(1, 4):
+            if height > 1 and width < 4:
+                continue
+            rows = cell_rows(text, level, CellSize(width, height), mark, False)
+            assert all(len("".join(row)) == width for row in rows)
+            if value and not (mark.known and width < 5):
+                assert any(("+" if value > 0 else "-") in "".join(row) for row in rows)
+
+
+def test_palettes_have_a_style_for_every_level() -> None:
+    for depth in ("full", "256", "16", "none"):
+        found = signed_palette(dark=True, depth=depth, faded=False)
+        assert len(found.cells) == len(found.marked) == 2 * LEVELS + 1

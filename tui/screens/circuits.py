@@ -1,0 +1,196 @@
+"""The circuits a session keeps: laid over the grid, subtracted from it, put together as sets, dropped."""
+
+from typing import ClassVar, Protocol
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from sessions.wire import SetOperation
+from tui.actions import sheet_actions
+from tui.kept import Circuit
+from tui.model import Bench
+from tui.screens.ask import Ask
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.text import clean
+from tui.widgets.heat import KNOWN
+from tui.widgets.ink import Line, fit
+from tui.widgets.painted import PaintedScroll
+
+ACTIONS = sheet_actions(
+    "Circuits",
+    ("close", "", "escape,C,shift+c,q", "Back", "Back to the workbench", "back"),
+    ("walk.up", "-1", "up,k", "Circuit above", "The circuit above", ""),
+    ("walk.down", "1", "down,j", "Circuit below", "The circuit below", ""),
+    ("mark", "", "space", "Mark", "Mark this circuit for a union, an intersection or a difference", "mark"),
+    ("lay", "", "enter", "Lay over the grid", "Lay this circuit over the grid", "lay over"),
+    ("less", "", "d", "Subtract from the grid", "Subtract this circuit from the shown run", "subtract"),
+    ("combine.union", "'union'", "u", "Union", "Keep the heads that are in any marked circuit", "union"),
+    (
+        "combine.intersection",
+        "'intersection'",
+        "i",
+        "Intersection",
+        "Keep the heads that are in all marked circuits",
+        "intersection",
+    ),
+    (
+        "combine.subtract",
+        "'subtract'",
+        "minus",
+        "Difference",
+        "Keep the heads of the first marked circuit that are in no other marked one",
+        "difference",
+    ),
+    ("drop", "", "delete,x", "Drop", "Forget this circuit; the log keeps it", "drop"),
+)
+_SIGNS: dict[SetOperation, str] = {"union": " + ", "intersection": " & ", "subtract": " - "}
+
+
+class Owner(Protocol):
+    """What the workbench does for this sheet."""
+
+    def subtract(self, reference: str) -> None: ...
+    def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None: ...
+    def drop(self, name: str) -> None: ...
+
+
+class Rows(PaintedScroll):
+    """Two lines a circuit: its name and where it comes from, its heads."""
+
+    class Picked(Message):
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.chosen = 0
+        self.marked: list[str] = []
+        """In the order they were marked: of a difference, the first is what the others are taken from."""
+
+    @property
+    def circuits(self) -> list[Circuit]:
+        return list(self.bench.kept.circuits.values())
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        circuits = self.circuits
+        if not circuits:
+            return [self.line().add(" No circuit is kept yet: K keeps the heads inside the cut.", "dim").strip()]
+        lines: list[Strip] = []
+        for place, circuit in enumerate(circuits):
+            lines += [self._about(circuit, place, size.width).strip(), self._heads(circuit, place, size.width).strip()]
+        return lines
+
+    def show_chosen(self) -> None:
+        top = 2 * self.chosen
+        offset = self.scroll_offset.y
+        to = min(max(offset, top + 2 - self.room.height), top)
+        if to != offset:
+            self.scroll_to(0, to, animate=False, force=True, immediate=True)
+
+    def on_click(self, event: events.Click) -> None:
+        place = (event.y + self.scroll_offset.y) // 2
+        if place < len(self.circuits):
+            self.post_message(self.Picked(place))
+
+    def _about(self, circuit: Circuit, place: int, width: int) -> Line:
+        on = place == self.chosen
+        line = self.line().add("▌" if on else " ", "accent")
+        mark = str(self.marked.index(circuit.name) + 1) if circuit.name in self.marked else " "
+        line.add(f" {mark} ", "second").add(fit(clean(circuit.name), width - 30), "strong" if on else "text")
+        line.add(f"  {len(circuit.heads)} heads", "dim")
+        if self.bench.overlay.chosen == f"kept:{circuit.name}":
+            line.add(f"  {KNOWN} laid over", "accent")
+        return line.add(fit(f"  {clean(circuit.source)}", width - line.width - 1), "faint")
+
+    def _heads(self, circuit: Circuit, place: int, width: int) -> Line:
+        heads = " ".join(f"{layer}.{head}" for layer, head in circuit.heads) or "none"
+        return (
+            self.line().add("▌" if place == self.chosen else " ", "accent").add(f"     {fit(heads, width - 7)}", "dim")
+        )
+
+
+class Circuits(Sheet):
+    """Arrows walk, space marks; what is made of marked circuits is kept in its turn."""
+
+    CSS_PATH = "circuits.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, bench: Bench, owner: Owner) -> None:
+        super().__init__(bench)
+        self.owner = owner
+        self.rows = Rows(bench, id="rows")
+        self.rows.can_focus = False
+
+    def compose(self) -> ComposeResult:
+        yield self.rows
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self._title()
+
+    def paint(self) -> None:
+        circuits = self.bench.kept.circuits
+        self.rows.marked = [name for name in self.rows.marked if name in circuits]
+        self.rows.chosen = min(self.rows.chosen, max(0, len(circuits) - 1))
+        self._title()
+        self.rows.paint()
+
+    def action_walk(self, by: int) -> None:
+        goal = self.rows.chosen + by
+        if 0 <= goal < len(self.rows.circuits):
+            self.rows.chosen = goal
+            self.rows.show_chosen()
+            self.rows.paint()
+
+    def action_mark(self) -> None:
+        circuit = self._chosen()
+        if circuit is not None:
+            marked = self.rows.marked
+            (marked.remove if circuit.name in marked else marked.append)(circuit.name)
+            self.rows.paint()
+
+    def action_lay(self) -> None:
+        circuit = self._chosen()
+        if circuit is not None:
+            self.bench.overlay.choose(circuit.name)
+            self.dismiss()
+
+    def action_less(self) -> None:
+        circuit = self._chosen()
+        if circuit is not None and self.bench.session_id is not None:
+            self.owner.subtract(f"circuit:{self.bench.session_id}/{circuit.name}")
+            self.dismiss()
+
+    def action_combine(self, operation: SetOperation) -> None:
+        names = tuple(self.rows.marked)
+        if len(names) < 2:
+            self.notify("Mark two circuits or more with space first.", markup=False, timeout=4)
+            return
+        ask = Ask(f"Keep the {_word(operation)}", "A name; a taken one is replaced", text=_SIGNS[operation].join(names))
+        self.app.push_screen(ask, lambda name: self.owner.combine(operation, names, name) if name else None)
+
+    def action_drop(self) -> None:
+        circuit = self._chosen()
+        if circuit is not None:
+            self.owner.drop(circuit.name)
+
+    def on_rows_picked(self, message: Rows.Picked) -> None:
+        self.rows.chosen = message.place
+        self.rows.paint()
+
+    def _chosen(self) -> Circuit | None:
+        circuits = self.rows.circuits
+        return circuits[self.rows.chosen] if self.rows.chosen < len(circuits) else None
+
+    def _title(self) -> None:
+        count = len(self.bench.kept.circuits)
+        self.rows.border_title = f"{count} kept {'circuit' if count == 1 else 'circuits'}"
+
+
+def _word(operation: SetOperation) -> str:
+    return "difference" if operation == "subtract" else operation
