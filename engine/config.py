@@ -18,23 +18,30 @@ MAX_CODES = 65_536
 _POSITION = re.compile(r"mean|last|at:-?\d+|token:.+", re.DOTALL)
 
 
-class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The shape of one discrete SAE and how it is trained (METHOD 3)."""
+Recipe = Literal["contrast", "published"]
 
+
+class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The shape of one discrete SAE and how it is trained (METHOD 3). Defaults are those of the contrast recipe."""
+
+    recipe: Recipe = "contrast"
+    """What the SAE is shown and where it starts. published: activations as they are, random directions. contrast:
+    each example less its pair's mean, layers levelled, directions of the data (engine.contrast)."""
     n_codes: int = 200
     """Latents; after discretising, the alphabet every head speaks in. Published: 200."""
     sparsity: float | None = None
-    """Lambda, the weight of the L1 term. None: what the model's folder recommends, else .2 (engine.recommended).
+    """Lambda, the weight of the L1 term. None: .5 under contrast, where a head is silent whose contrast is shorter
+    than lambda times the mean; under published what the model's folder recommends, else .2 (engine.recommended).
     Published: .02 (docstring .05)."""
-    steps: int = 500
+    steps: int = 50
     """Optimiser steps at most; training may stop earlier once the codes are still. Published: 500."""
     learning_rate: float = 1e-3
     """Adam's step size. Published: 1e-3."""
-    training_examples: int = 10
+    training_examples: int = 20
     """Examples the SAE is trained on, drawn from both polarities; it is applied to all. Published: 10."""
     scale: bool = True
-    """Scale all activations by one number so that their mean norm is sqrt(d_model): lambda then means the same for
-    every model. False: as the model gives them."""
+    """Scale all activations by one number, to a mean norm of sqrt(d_model) (published) or d_model / 2 (contrast):
+    lambda then means the same for every model. False: as the model gives them."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.n_codes <= MAX_CODES:
@@ -51,6 +58,19 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(
                 f"training_examples={self.training_examples}: one of each polarity is the least.", hint="Published: 10."
             )
+
+
+PUBLISHED = SAEConfig(recipe="published", steps=500, training_examples=10)
+"""The published method, lambda aside."""
+RECIPES: dict[Recipe, SAEConfig] = {"contrast": SAEConfig(), "published": PUBLISHED}
+
+
+def find_recipe(name: str | None) -> SAEConfig:
+    """The recipe's settings, lambda left open; None is the default recipe. Raises ConfigError with the list."""
+    for recipe, settings in RECIPES.items():
+        if name in (None, recipe):
+            return settings
+    raise ConfigError(f"There is no recipe {name!r}.", hint="Recipes: " + ", ".join(RECIPES) + ".")
 
 
 class CauseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

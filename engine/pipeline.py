@@ -40,9 +40,9 @@ from engine.reference import known_circuit
 from engine.results import ExampleCount, Grade, HeadId, Timings, Versions
 from engine.sae import SAEs
 from engine.shelf import Shelf
-from engine.tally import Tally
+from engine.tally import Tally, pair_rows
 from engine.tasks.registry import find_task
-from engine.training import codes_of, scale_of, train_saes
+from engine.training import codes_of, prepare, train_saes
 
 
 class Probe:
@@ -73,7 +73,8 @@ class Probe:
             folder = Path(self.order.activations) if self.order.activations else None
             reading = read_examples(model, examples, self.config, self.monitor, folder)
             outputs = head_outputs(model, reading.z)
-            x = outputs * scale_of(outputs, scale=self.config.sae.scale)
+            pairs = pair_rows(examples).to(outputs.device)
+            x = prepare(outputs, pairs, model.info.n_heads, self.config.sae)
         grades: tuple[Grade, ...] = ()
         if self.config.grade:
             with self._stage("grade", len(examples), "prompts"):

@@ -10,11 +10,14 @@ from engine.errors import ModelError
 
 FILE = "probe_config.json"
 SPARSITY = 0.2
-"""Lambda for a model nobody measured. Published: .02; ten times that finds more heads in a real model (docs/lab.md)."""
+"""Published recipe: lambda for a model nobody measured. Published: .02; ten times that finds more heads in a real model
+(docs/lab.md)."""
+CONTRAST_SPARSITY = 0.5
+"""Contrast recipe: below half of the mean contrast a head is silent, in every model (docs/lab.md)."""
 
 
 class Recommended(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model's folder recommends; whoever gives a value of their own overrides it."""
+    """What a model's folder recommends for the published recipe; whoever gives a value of their own overrides it."""
 
     sparsity: float = SPARSITY
 
@@ -26,8 +29,8 @@ def settle(config: ProbeConfig, model: str, models: Path) -> ProbeConfig:
     """
     if config.sae.sparsity is not None:
         return config
-    settled = msgspec.structs.replace(config.sae, sparsity=_recommended(model, models).sparsity)
-    return msgspec.structs.replace(config, sae=settled)
+    own = CONTRAST_SPARSITY if config.sae.recipe == "contrast" else _recommended(model, models).sparsity
+    return msgspec.structs.replace(config, sae=msgspec.structs.replace(config.sae, sparsity=own))
 
 
 def _recommended(model: str, models: Path) -> Recommended:

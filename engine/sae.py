@@ -12,6 +12,7 @@ from engine.codes import discretise
 from engine.config import SAEConfig
 from engine.errors import ConfigError
 from engine.randomness import generator
+from engine.results import NO_CODE
 
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -26,12 +27,23 @@ class SAEs:
     METHOD 3's W_e and W_d^T are both kept as [seed, latent, d_model], so a code is a row in either.
     """
 
-    def __init__(self, config: SAEConfig, seeds: tuple[int, ...], d_model: int, device: torch.device) -> None:
-        start = torch.stack([_unit_rows(config.n_codes, d_model, seed) for seed in seeds]).to(device)
+    def __init__(
+        self,
+        config: SAEConfig,
+        seeds: tuple[int, ...],
+        d_model: int,
+        device: torch.device,
+        *,
+        start: Float[Tensor, "seed latent d_model"] | None = None,
+        silence: float = 0.0,
+    ) -> None:
+        """`start` holds unit rows, random ones if None; a latent speaks from a length of `silence` along its row on."""
+        if start is None:
+            start = torch.stack([_unit_rows(config.n_codes, d_model, seed) for seed in seeds]).to(device)
         self.encoder = start
         self.decoder = start.clone()
         """W_d transposed; starts as the encoder, so that training starts from a near copy of its input."""
-        self.threshold = torch.zeros(len(seeds), config.n_codes, device=device)
+        self.threshold = torch.full((len(seeds), config.n_codes), -silence, device=device)
         """c: [seed, latent]"""
         self.bias = torch.zeros(len(seeds), d_model, device=device)
         """b: [seed, d_model]"""
@@ -43,9 +55,22 @@ class SAEs:
 
     def codes(self, x: Float[Tensor, "row d_model"], *, rows_at_once: int = 8192) -> Int[Tensor, "seed row"]:
         """Every seed's code for every row, in blocks so that latents of all rows never stand in memory together."""
+        if float(self.threshold.max()) < 0:
+            return torch.stack([self._codes_of_loud(x, seed, rows_at_once) for seed in range(len(self.encoder))])
         n_seeds = self.encoder.shape[0]
         blocks = [discretise(self.latents(block.expand(n_seeds, -1, -1))) for block in x.split(rows_at_once)]
         return torch.cat(blocks, dim=1)
+
+    def _codes_of_loud(self, x: Float[Tensor, "row d_model"], seed: int, rows_at_once: int) -> Int[Tensor, " row"]:
+        """One seed's codes. A row that is shorter than every threshold asks for is silent without being multiplied:
+        no unit direction takes more from it than its length."""
+        bias, encoder, threshold = self.bias[seed], self.encoder[seed], self.threshold[seed]
+        shift = threshold - encoder @ bias
+        found = torch.full((len(x),), NO_CODE, device=x.device)
+        reach = 1.001 * (x - bias).norm(dim=1)  # a row's norm is 1 only up to rounding
+        for rows in (reach > -threshold.max()).nonzero()[:, 0].split(rows_at_once):
+            found[rows] = discretise(torch.addmm(shift, x[rows], encoder.T).relu_())
+        return found
 
 
 class StepReport:
@@ -74,9 +99,7 @@ class Trainer:
         self.saes = saes
         self.x = x
         self.config = config
-        if config.sparsity is None:
-            raise ConfigError("lambda was left open.", hint="engine.recommended.settle decides it.")
-        self.sparsity = config.sparsity
+        self.sparsity = settled_sparsity(config)
         self.steps_done = 0
         self._parameters = [saes.encoder, saes.decoder, saes.threshold, saes.bias]
         self._first = [torch.zeros_like(parameter) for parameter in self._parameters]
@@ -174,6 +197,13 @@ class Trainer:
         torch._foreach_addcdiv_(self._parameters, self._first, scale, -size)
         for rows in (self.saes.encoder, self.saes.decoder):
             rows /= rows.norm(dim=-1, keepdim=True)
+
+
+def settled_sparsity(config: SAEConfig) -> float:
+    """Lambda. Raises ConfigError where nobody has decided it."""
+    if config.sparsity is None:
+        raise ConfigError("lambda was left open.", hint="engine.recommended.settle decides it.")
+    return config.sparsity
 
 
 def _starts(counts: Int[Tensor, " bag"]) -> Int[Tensor, " bag_and_end"]:

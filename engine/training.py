@@ -7,23 +7,32 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from engine.config import ProbeConfig
+from engine.config import ProbeConfig, SAEConfig
+from engine.contrast import contrast, loud_rows, silence, starting_rows, to_half_width
 from engine.errors import Cancelled
 from engine.events import Monitor, TrainStep
 from engine.randomness import generator
-from engine.sae import SAEs, StepReport, Trainer
+from engine.sae import SAEs, StepReport, Trainer, settled_sparsity
 from engine.threads import threads_for
 
 REPORT_EVERY = 25
-"""Steps between two reports of the loss."""
+"""Steps between two reports of the loss, at most; a short training makes twenty."""
 SCORE_EVERY = 50
 """Steps between two provisional grids, at least."""
 
 
-def scale_of(x: Float[Tensor, "example node d_model"], *, scale: bool) -> float:
-    """What activations are multiplied by so that their mean norm is sqrt(d_model); 1 where that is not wanted."""
-    if not scale:
-        return 1.0
+def prepare(
+    x: Float[Tensor, "example node d_model"], pairs: Int[Tensor, "pair side"], n_heads: int, config: SAEConfig
+) -> Float[Tensor, "example node d_model"]:
+    """What the SAE is shown of the heads' outputs, by the recipe."""
+    if config.recipe == "contrast":
+        shown = contrast(x, pairs, n_heads)
+        return shown * to_half_width(shown) if config.scale else shown
+    return x * _to_root_width(x) if config.scale else x
+
+
+def _to_root_width(x: Float[Tensor, "example node d_model"]) -> float:
+    """What activations are multiplied by so that their mean norm is sqrt(d_model)."""
     return math.sqrt(x.shape[-1]) / max(1e-12, x.norm(dim=-1).mean().item())
 
 
@@ -51,34 +60,46 @@ def train_saes(
     """
     drawn = torch.stack([draw_training(positive, config.sae.training_examples, seed) for seed in config.seeds])
     rows = x[drawn.to(x.device)].flatten(1, 2).contiguous()
+    nodes = torch.arange(x.shape[1]).repeat(drawn.shape[1]).expand(len(rows), -1)
+    floor = 0.0
+    if config.sae.recipe == "contrast":
+        floor = silence(settled_sparsity(config.sae), x.shape[-1])
+        loud = loud_rows(rows, floor)
+        rows = rows.gather(1, loud[:, :, None].expand(-1, -1, rows.shape[2]))
+        nodes = nodes.gather(1, loud.cpu())
     with threads_for(2.0 * rows.numel() * config.sae.n_codes):
-        return _train(x, rows, config, monitor, provisional)
+        start = starting_rows(rows, config.sae.n_codes, config.seeds) if config.sae.recipe == "contrast" else None
+        saes = SAEs(config.sae, config.seeds, x.shape[-1], x.device, start=start, silence=floor)
+        _train(saes, x, rows, nodes, config, monitor, provisional)
+    return saes
 
 
 def _train(
+    saes: SAEs,
     x: Float[Tensor, "example node d_model"],
     rows: Float[Tensor, "seed row d_model"],
+    nodes: Int[Tensor, "seed row"],
     config: ProbeConfig,
     monitor: Monitor,
     provisional: Callable[[Int[Tensor, "seed example node"]], None],
-) -> SAEs:
-    n_drawn = rows.shape[1] // x.shape[1]
-    saes = SAEs(config.sae, config.seeds, x.shape[-1], x.device)
+) -> None:
     trainer = Trainer(saes, rows, config.sae)
     last_codes: Tensor | None = None
+    steps = config.sae.steps
+    told_every = max(1, min(REPORT_EVERY, steps // 20))
     # Codes of all examples cost a fifth of a step per training set's worth of them: keep that under a tenth.
-    every = max(SCORE_EVERY, math.ceil(2 * len(x) / n_drawn / SCORE_EVERY) * SCORE_EVERY)
-    for done in range(config.sae.steps):
+    n_rows = x.shape[0] * x.shape[1]
+    every = max(SCORE_EVERY, math.ceil(2 * n_rows / rows.shape[1] / SCORE_EVERY) * SCORE_EVERY)
+    for done in range(steps):
         if monitor.cancelled():
             raise Cancelled
-        told = trainer.step(report=done % REPORT_EVERY == 0 or done == config.sae.steps - 1)
+        told = trainer.step(report=done % told_every == 0 or done == steps - 1)
         if told is not None:
-            codes = told.codes.view(len(config.seeds), n_drawn, -1)
-            monitor.report(_as_event(told, codes, last_codes, done + 1, config.sae.steps))
-            last_codes = codes
-        if done + 1 < config.sae.steps and (done + 1) % every == 0:
+            moving = _moving(told.codes.cpu(), last_codes, nodes, x.shape[1])
+            monitor.report(_as_event(told, moving, done + 1, steps))
+            last_codes = told.codes.cpu()
+        if done + 1 < steps and (done + 1) % every == 0:
             provisional(codes_of(saes, x))
-    return saes
 
 
 def codes_of(saes: SAEs, x: Float[Tensor, "example node d_model"]) -> Int[Tensor, "seed example node"]:
@@ -87,14 +108,22 @@ def codes_of(saes: SAEs, x: Float[Tensor, "example node d_model"]) -> Int[Tensor
         return saes.codes(x.flatten(0, 1)).view(-1, *x.shape[:2]).to("cpu", torch.int32)
 
 
-def _as_event(told: StepReport, codes: Tensor, before: Tensor | None, step: int, total: int) -> TrainStep:
-    moved = (codes != before).any(dim=1).sum(dim=1) if before is not None else torch.full((len(codes),), codes.shape[2])
+def _moving(
+    codes: Int[Tensor, "seed row"], before: Int[Tensor, "seed row"] | None, nodes: Int[Tensor, "seed row"], n_nodes: int
+) -> tuple[int, ...]:
+    """How many heads' codes changed on any training row since the last report; all of them at the first."""
+    if before is None:
+        return (n_nodes,) * len(codes)
+    return tuple(len(owners[changed].unique()) for owners, changed in zip(nodes, codes != before, strict=True))
+
+
+def _as_event(told: StepReport, moving: tuple[int, ...], step: int, total: int) -> TrainStep:
     return TrainStep(
         step=step,
         total=total,
         reconstruction=_finite(told.reconstruction.tolist()),
         sparsity=_finite(told.sparsity.tolist()),
-        moving=tuple(moved.tolist()),
+        moving=moving,
     )
 
 

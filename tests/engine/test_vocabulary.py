@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.catalog import bundled_folder, check_folder, find_model, model_identity
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import PUBLISHED, ProbeConfig, SAEConfig, find_recipe
 from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
 from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
 from engine.measures import MEASURES
@@ -96,16 +96,24 @@ def test_what_a_models_folder_recommends_holds_unless_the_person_says_otherwise(
     (tmp_path / "m").mkdir()
     for file in ("config.json", "model.safetensors", "tokenizer.json"):
         (tmp_path / "m" / file).write_text("{}")
-    assert settle(ProbeConfig(), "m", tmp_path).sae.sparsity == 0.2
+    published = ProbeConfig(sae=PUBLISHED)
+    assert settle(published, "m", tmp_path).sae.sparsity == 0.2
     (tmp_path / "m" / "probe_config.json").write_text('{"sparsity": 0.07}')
-    assert settle(ProbeConfig(), "m", tmp_path).sae.sparsity == 0.07
-    assert settle(ProbeConfig(sae=SAEConfig(sparsity=0.5)), "m", tmp_path).sae.sparsity == 0.5
-    assert settle(ProbeConfig(), "no such model", tmp_path).sae.sparsity == 0.2
+    assert settle(published, "m", tmp_path).sae.sparsity == 0.07
+    assert settle(ProbeConfig(sae=SAEConfig(recipe="published", sparsity=0.5)), "m", tmp_path).sae.sparsity == 0.5
+    assert settle(published, "no such model", tmp_path).sae.sparsity == 0.2
+    # Under contrast lambda means the same in every model, so no folder has a say in it.
+    assert settle(ProbeConfig(), "m", tmp_path).sae.sparsity == 0.5
 
 
-def test_defaults_are_the_published_ones_except_lambda() -> None:
-    sae = SAEConfig()
+def test_the_published_recipe_is_the_published_one_lambda_aside() -> None:
+    sae = find_recipe("published")
     assert (sae.n_codes, sae.steps, sae.learning_rate, sae.training_examples) == (200, 500, 1e-3, 10)
+    assert sae.recipe == "published"
+    assert find_recipe(None) == SAEConfig()
+    with pytest.raises(ConfigError, match="'own'") as caught:
+        find_recipe("own")
+    assert "published" in (caught.value.hint or "")
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=12))

@@ -176,7 +176,7 @@ TAMPERED = [
         "capture",
         "baseline_mean_difference of head 2.1",
     ),
-    ("UPDATE step SET sparsity = sparsity * 1.5 WHERE seed = 0 AND step > 20", "train", "(first: step 26)"),
+    ("UPDATE step SET sparsity = sparsity * 1.5 WHERE seed = 0 AND step > 20", "train", "(first: step 22)"),
     ("UPDATE run SET sae_sha256 = 'abc'", "train", "other SAE weights"),
     ("UPDATE run SET content_hash = 'abc'", "examples", "other content"),
     ("UPDATE run SET model_identity = 'abc'", "load", "other identity"),
@@ -251,8 +251,8 @@ def test_other_examples_settings_or_weights_differ_where_they_must(done: tuple[B
     assert stage(bench.again(config=longer)) == "train"
     last = msgspec.structs.replace(bench.config, position="last")
     assert stage(bench.again(config=last)) == "capture"
-    shuffled = msgspec.structs.replace(bench.config, shuffles=51)
-    assert stage(bench.again(config=shuffled)) == "scores"
+    wider = msgspec.structs.replace(bench.config, circuit_size=9)
+    assert stage(bench.again(config=wider)) == "scores"
     assert stage(msgspec.structs.replace(now, codes=now.codes[:1])) == "codes"
 
 

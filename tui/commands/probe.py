@@ -30,9 +30,16 @@ def probe(
     pairs: Annotated[int | None, typer.Option(help="Pairs of examples a task makes. [default: 10]")] = None,
     task_seed: Annotated[int | None, typer.Option(help="Which examples a task makes. [default: 0]")] = None,
     seeds: Annotated[str, typer.Option(help="How many SAEs (3), or their seeds (4,8,15).")] = "3",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="contrast: what sets an example apart from its pair. published: as in the paper. [default: contrast]"
+        ),
+    ] = None,
     codes: Annotated[int | None, typer.Option(help="Codes each SAE has.")] = None,
     sparsity: Annotated[
-        float | None, typer.Option("--lambda", help="Weight of the L1 term. [default: the model's own, else 0.2]")
+        float | None,
+        typer.Option("--lambda", help="Weight of the L1 term. [default: 0.5; published: the model's own, else 0.2]"),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Adam's step size.")] = None,
@@ -89,6 +96,7 @@ def probe(
     paper = find_paper(choice)
     config = make_config(
         seeds=seeds,
+        recipe=recipe,
         n_codes=codes,
         sparsity=sparsity,
         steps=steps,
@@ -150,6 +158,7 @@ def run_now(order: "ProbeOrder", narrator: "object") -> "Outcome":
 def make_config(
     *,
     seeds: str = "3",
+    recipe: str | None = None,
     position: str | None = None,
     shuffles: int | None = None,
     circuit_size: int | None = None,
@@ -157,14 +166,14 @@ def make_config(
     cause: "CauseConfig | None" = None,
     **sae: float | None,
 ) -> "ProbeConfig":
-    """The config with the engine's own defaults wherever nothing was given. Raises ConfigError."""
+    """The config with the recipe's own defaults wherever nothing was given. Raises ConfigError."""
     import msgspec
 
-    from engine.config import ProbeConfig, SAEConfig
+    from engine.config import ProbeConfig, find_recipe
 
     given: dict[str, object] = {"seeds": read_seeds(seeds)}
     given["sae"] = msgspec.structs.replace(
-        SAEConfig(), **{key: value for key, value in sae.items() if value is not None}
+        find_recipe(recipe), **{key: value for key, value in sae.items() if value is not None}
     )
     options = {"position": position, "shuffles": shuffles, "circuit_size": circuit_size, "theta": theta, "cause": cause}
     given.update({key: value for key, value in options.items() if value is not None})
