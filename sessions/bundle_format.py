@@ -120,7 +120,7 @@ def read_manifest(raw: bytes) -> Manifest:
                 hint="Upgrade Headcode.",
             )
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:  # ValueError: text that is no UTF-8
         raise BadBundle(f"{MANIFEST} is damaged: {error}.", hint=_OTHER) from error
     if manifest.version != VERSION:
         raise BadBundle(f"{MANIFEST} says its version is {manifest.version}.", hint=_OTHER)

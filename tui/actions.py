@@ -314,6 +314,13 @@ ACTIONS: tuple[Action, ...] = (
         short="sessions",
     ),
     Action(
+        id="copy",
+        keys=("y",),
+        title="Copy the grid",
+        tooltip="As text, Markdown or SVG, to the clipboard (OSC 52) or into a file",
+        group="Keep",
+    ),
+    Action(
         id="note.head",
         keys=("N", "shift+n"),
         argument="'head'",

@@ -407,6 +407,15 @@ def test_a_later_format_says_what_to_do(wary: Any, honest: Path, tmp_path: Path)
     assert refused.value.hint == "Upgrade Headcode."
 
 
+@pytest.mark.parametrize("raw", [b'{"format": "\xed\xa0\x80"}', b"[" * 100_000, b"", b"null", b'{"format": 1}'])
+def test_a_manifest_that_is_none_is_named(raw: bytes, wary: Any, honest: Path, tmp_path: Path) -> None:
+    parts = hostile.open_up(honest.read_bytes())
+    path = tmp_path / "odd.headcode"
+    path.write_bytes(hostile.seal({**parts, "manifest.json": raw}, honest=False))
+    with pytest.raises(BadBundle, match=r"manifest\.json"):
+        wary.take(path)
+
+
 def test_a_pipe_or_a_folder_is_no_bundle(wary: Any, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

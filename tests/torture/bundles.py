@@ -729,6 +729,8 @@ def main() -> int:
         for name, counter in tally.items():
             counter.update(found[name])
         troubles += found["troubles"]
+        for trouble in found["troubles"]:
+            print(f"  {trouble}", file=sys.stderr)
         slowest = max(slowest, found["slowest"])
         print(f"{last} files, {time.monotonic() - begun:.0f} s, {len(troubles)} troubles", file=sys.stderr, flush=True)
     for name, counter in tally.items():

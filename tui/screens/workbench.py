@@ -250,7 +250,7 @@ class Workbench(Holding, Screen[None]):
             return run is not None and bool(run.picture.edges)
         if action.id == "sessions" or action.id.startswith("note"):
             return bench.link == "live"
-        if action.id.startswith(("cut", "ranking")):
+        if action.id.startswith(("cut", "ranking")) or action.id == "copy":
             return run is not None and bool(run.picture.nodes)
         return True
 
@@ -272,6 +272,12 @@ class Workbench(Holding, Screen[None]):
             depth = self.grid.heatmap.depth
             replay = Replay(self.link.connect, depth, session=bench.session_id, size=self.app.size)
             self.app.push_screen(replay, self._back)
+
+    def action_copy(self) -> None:
+        from tui.screens.copy import Copy
+
+        if self.bench.view() is not None:
+            self.app.push_screen(Copy(self.bench))
 
     def action_measure(self, by: int) -> None:
         self.bench.cycle_measure(by)

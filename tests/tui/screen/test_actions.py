@@ -29,6 +29,7 @@ EFFECTS: dict[str, Effect] = {
     "edges": lambda app: type(app.screen).__name__,
     "runs": lambda app: type(app.screen).__name__,
     "table": lambda app: type(app.screen).__name__,
+    "copy": lambda app: type(app.screen).__name__,
     "pick_measure": lambda app: type(app.screen).__name__,
     "jump": lambda app: type(app.screen).__name__,
     "difference": lambda app: type(app.screen).__name__,
