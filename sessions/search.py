@@ -46,12 +46,16 @@ def search_sessions(store: Store, text: str, *, limit: int) -> list[Hit]:
             hint=f"At most {MAX_WORDS} words and {MAX_TEXT} characters.",
         )
     found: list[dict[str, dict[str, tuple[str, int]]]] = []
+    common: set[str] | None = None
     for word in dict.fromkeys(words):
         places: dict[str, dict[str, tuple[str, int]]] = {}
         for session_id, where, piece, n in store.rows(_SQL, {"word": word}):
             places.setdefault(session_id, {})[where] = (piece, n)
         found.append(places)
-    common = set.intersection(*(set(places) for places in found))
+        common = set(places) if common is None else common & set(places)
+        if not common:
+            return []
+    assert common is not None
     rows = session_rows(store, sorted(common))
     order = sorted(
         common, key=lambda one: (-_score(rows[one], text, [p[one] for p in found]), -rows[one].updated_us, one)

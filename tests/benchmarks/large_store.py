@@ -214,13 +214,13 @@ async def measure(home: Path) -> dict[str, Any]:
 async def searches(client: HostClient) -> dict[str, Any]:
     """Searching, where this version can."""
     try:
-        from sessions.wire import SearchSessions
+        from sessions.wire import Found, SearchSessions
     except ImportError:
         return {}
     found = {}
     for words in ("Mary", "study 77", "day 500.3", "smollm2", "nothing like it"):
         request = SearchSessions(text=words)
-        found[f"search {words!r}"] = await timed(lambda request=request: client.ask(request, Sessions), 5)
+        found[f"search {words!r}"] = await timed(lambda request=request: client.ask(request, Found), 5)
     return found
 
 

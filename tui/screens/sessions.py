@@ -370,6 +370,8 @@ class SessionsSheet(Sheet):
             words = f"Trash: {words}"
         elif self.wanted:
             words = f"{words} with {self.wanted}"
+        # A narrow line of keys ends before these.
+        self.list.border_subtitle = "T trash · n new · esc back" if self.app.size.width < 100 else ""
         self.list.border_title = fit(clean(words).replace("[", "(").replace("]", ")"), 70)
 
     def on_session_list_picked(self, message: SessionList.Picked) -> None:
