@@ -48,9 +48,11 @@ class Painted(Widget):
         self.refresh()
 
     def notify_style_update(self) -> None:
+        """Also comes when nothing is drawn again, as when a sheet is laid over the screen: what the bench has changed
+        meanwhile must be drawn, not only known."""
         super().notify_style_update()
         if self.is_mounted and self.size:
-            self._strips = self.lines(self.size)
+            self.paint()
 
 
 class PaintedScroll(ScrollView, inherit_bindings=False):
@@ -99,7 +101,7 @@ class PaintedScroll(ScrollView, inherit_bindings=False):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         if self.is_mounted and self.size:
-            self._fresh()
+            self.paint()
 
     def _fresh(self) -> None:
         self._strips = self.lines(self.room)

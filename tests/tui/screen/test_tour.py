@@ -60,3 +60,18 @@ async def test_nobody_is_toured_twice(recorded: Any, open_screen: Any) -> None:
         await pilot.pause(0.05)
         assert len(app.screen_stack) == 1
     assert not remembered().toured
+
+
+async def test_what_comes_under_a_sheet_is_drawn(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    """The sheet comes between the bench's change and the next frame."""
+    host, begun = recorded.host(), recorded.events(until="train")
+    host.add(*begun)
+    async with open_screen(host, tour=True) as (app, _pilot, until):
+        await host.tell(*recorded.events()[len(begun) :])
+        await until(lambda: isinstance(app.screen, Tour))
+        app.screen.dismiss()
+        await until(lambda: len(app.screen_stack) == 1)
+        text = text_of(app)
+        assert "training goes on" not in text
+        assert "values speak for a head" in text
+        assert "✓ done" in text
