@@ -45,7 +45,6 @@ class RunCause(Order, tag="cause", frozen=True, kw_only=True):
     JobFailed."""
 
     job: str
-    """The run's id."""
     model: str
     identity: str
     """Of the model the run used: effects in other weights would be another run's."""

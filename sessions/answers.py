@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessions import (
     bundle_answers,
+    causing,
     compare_answers,
     edit,
     grading,
@@ -20,7 +21,6 @@ from sessions.rows import SessionDetail
 from sessions.store import Store
 from sessions.wire import (
     AnyAnswer,
-    CancelRun,
     Codes,
     CreateSession,
     Detail,
@@ -99,11 +99,6 @@ async def queue_run(host: "HeadcodeHost", request: QueueRun) -> Run:
     return Run(run=await host.runs.queue(request))
 
 
-async def cancel_run(host: "HeadcodeHost", request: CancelRun) -> Done:
-    await host.runs.cancel(request)
-    return Done()
-
-
 async def get_codes(host: "HeadcodeHost", request: GetCodes) -> Codes:
     codes = await host.ledger.read(
         lambda store: queries.head_codes(
@@ -136,7 +131,6 @@ ANSWERS: dict[type, Answer] = {
     StepExamples: step_examples,
     GetExamples: get_examples,
     QueueRun: queue_run,
-    CancelRun: cancel_run,
     GetCodes: get_codes,
     WarmUp: warm_up,
     StopHost: stop_host,
@@ -145,6 +139,7 @@ ANSWERS: dict[type, Answer] = {
     **keep_answers.ANSWERS,
     **compare_answers.ANSWERS,
     **replay_answers.ANSWERS,
+    **causing.ANSWERS,
     **verifying.ANSWERS,
     **bundle_answers.ANSWERS,
 }

@@ -44,6 +44,7 @@ class HeadcodeHost:
     def __init__(
         self, places: Places, settings: HostSettings, store: "Store", worker_command: Sequence[str] | None = None
     ) -> None:
+        from sessions.causing import Causes
         from sessions.grading import Gradings
         from sessions.hub import Hub
         from sessions.ledger import Ledger
@@ -74,16 +75,19 @@ class HeadcodeHost:
         self.runs.changed = self._rearm
         self.runs.cannot_record = self.hub.fail
         self.verifications = Desk()
+        self.causes = Causes()
         self.server = Server(self)
 
     async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
         """Answers until it is told to stop or nothing has happened for long enough."""
         from sessions.arrays import remove_spool
+        from sessions.causing import close_open_causes
         from sessions.keep_answers import keep_house
         from sessions.runs import interrupt_open_runs
 
         try:
             left = await self.ledger.change(lambda recorder: (interrupt_open_runs(recorder), []))
+            await self.ledger.change(lambda recorder: (close_open_causes(recorder), []))
             if left:
                 log.info("%d runs of the last host are recorded as interrupted", left)
         except StoreError as error:  # a full disk: reading still works

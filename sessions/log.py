@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.config import ProbeConfig
+from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, Event
 from engine.examples import Example
@@ -95,6 +95,21 @@ class CircuitDropped(Event, tag="circuit_dropped", frozen=True, kw_only=True):
     name: str
 
 
+class CauseAsked(Event, tag="cause_asked", frozen=True, kw_only=True):
+    """What the heads of the entry's run do to the answer is to be measured; the run itself is over."""
+
+    config: CauseConfig
+    heads: tuple[tuple[int, int], ...] = ()
+    """Only these, for exact patching; none: all."""
+
+
+class CauseEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
+    """The measurement last asked for on the entry's run is over. What it reported stays."""
+
+    state: RunState
+    failure: Failure | None = None
+
+
 class RunVerified(Event, tag="run_verified", frozen=True, kw_only=True):
     """The entry's run was done again from what is stored."""
 
@@ -161,6 +176,8 @@ SessionEvent = (
     | LookChanged
     | CircuitKept
     | CircuitDropped
+    | CauseAsked
+    | CauseEnded
     | RunVerified
     | SessionImported
     | RunQueued

@@ -11,7 +11,7 @@ import msgspec
 from engine.errors import Cancelled, ExampleError, Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ExamplesMade
 from engine.examples import check_set
-from engine.jobs import RunProbe
+from engine.jobs import RunCause, RunProbe
 from engine.places import Places
 from engine.recommended import settle
 from sessions.again import ask_again
@@ -50,7 +50,7 @@ class _Run(msgspec.Struct, kw_only=True, eq=False):
 class _Aside(msgspec.Struct, kw_only=True, eq=False):
     """A job that takes its turn among the runs and leaves nothing in the log."""
 
-    order: RunProbe
+    order: RunProbe | RunCause
     report: Report
     ended: "asyncio.Future[Failure | None]"
 
@@ -130,7 +130,7 @@ class Runs:
                 self.changed()
                 return
 
-    async def aside(self, order: RunProbe, report: Report) -> Failure | None:
+    async def aside(self, order: RunProbe | RunCause, report: Report) -> Failure | None:
         """Has an order carried out in its turn without recording it; returns why not, where it was not."""
         job = _Aside(order=order, report=report, ended=asyncio.get_running_loop().create_future())
         self._waiting.append(job)

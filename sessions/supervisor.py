@@ -21,6 +21,7 @@ from engine.jobs import (
     JobDone,
     JobEvent,
     JobFailed,
+    RunCause,
     RunProbe,
     SideAnswer,
     SideOrder,
@@ -44,7 +45,7 @@ Report = Callable[[EngineEvent], Awaitable[None]]
 
 
 class _Job:
-    def __init__(self, order: RunProbe, report: Report) -> None:
+    def __init__(self, order: RunProbe | RunCause, report: Report) -> None:
         self.order = order
         self.report = report
         self.sent = False
@@ -124,7 +125,7 @@ class Supervisor:
         if self._job is None:
             self._rest()
 
-    async def perform(self, order: RunProbe, report: Report) -> Failure | None:
+    async def perform(self, order: RunProbe | RunCause, report: Report) -> Failure | None:
         """Has the order carried out; returns None when it was, or why not. Never raises for what a worker does."""
         assert self._job is None
         self._stir()
@@ -260,7 +261,8 @@ class Supervisor:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
             by_kernel = worker.kills is not None and (kills() or 0) > worker.kills
-            ended = describe_end(code, order=self._job.order, held=worker.held, by_kernel=by_kernel)
+            probe = self._job.order if isinstance(self._job.order, RunProbe) else None
+            ended = describe_end(code, order=probe, held=worker.held, by_kernel=by_kernel)
             self._job.end(worker.distrusted or ended)
 
     async def _weigh(self, worker: _Worker) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.config import ProbeConfig
+from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import Stage
 from engine.examples import Example
@@ -374,6 +374,16 @@ class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):
     run: str
 
 
+class AskCause(Request, tag="ask_cause", frozen=True, kw_only=True):
+    """Measure what the heads of a run that is done do to the answer; nothing is trained again. Answered by Done; what
+    is found comes as entries of the run's log, CauseEnded last. CancelRun stops it."""
+
+    run: str
+    config: CauseConfig
+    heads: tuple[tuple[int, int], ...] = ()
+    """Only these, for exact patching; none: all."""
+
+
 class FollowVerify(Request, tag="follow_verify", frozen=True, kw_only=True):
     """How far a verification is. Answered by VerifyState when there is something new, within about a second."""
 
@@ -429,6 +439,7 @@ AnyRequest = (
     | ReadTimeline
     | SetLook
     | VerifyRun
+    | AskCause
     | FollowVerify
     | CancelVerify
     | WarmUp

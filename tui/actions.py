@@ -83,6 +83,13 @@ ACTIONS: tuple[Action, ...] = (
         short="stop",
     ),
     Action(
+        id="cause",
+        keys=("v",),
+        title="Measure the cause",
+        tooltip="What the heads of this run do to the answer, nothing trained again; once more: check its circuit",
+        group="Run",
+    ),
+    Action(
         id="measure.next",
         keys=("m",),
         argument="1",

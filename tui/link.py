@@ -5,6 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
+import msgspec
+
+from engine.config import CauseMethod
 from engine.errors import Failure, HeadcodeError
 from engine.results import HeadId
 from sessions.errors import HostGone, NoSuchRecord, Refusal, StoreDamaged, StoreTooNew, WrongProtocol, error_from
@@ -12,6 +15,7 @@ from sessions.log import LogEntry, LookChanged
 from sessions.rows import SessionRow
 from sessions.wire import (
     AnyRequest,
+    AskCause,
     CancelRun,
     CancelVerify,
     Codes,
@@ -143,7 +147,7 @@ class Link:
 
     async def stop_run(self) -> None:
         """Asks the run to stop; the second time, ends the engine it runs in."""
-        run = self.bench.active
+        run = self.bench.active or self.bench.measured
         if run is None:
             if self._verify_job is not None:
                 await self.try_ask(CancelVerify(job=self._verify_job), Done)
@@ -152,6 +156,16 @@ class Link:
         self.bench.stopping = run.run_id
         self._changed(frozenset({"progress"}))
         await self.try_ask(CancelRun(run=run.run_id, force=force), Done)
+
+    async def ask_cause(self) -> None:
+        """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole."""
+        run = self.bench.shown
+        if run is None:
+            return
+        asked = any(cause.method == "combined" and cause.final for cause in run.picture.causes)
+        method: CauseMethod = "circuit" if asked else "combined"
+        config = msgspec.structs.replace(run.config.cause, method=method)
+        await self.try_ask(AskCause(run=run.run_id, config=config), Done)
 
     async def fetch_codes(self) -> None:
         """The codes of the head under the cursor, unless they are here already."""

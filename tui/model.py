@@ -10,6 +10,8 @@ import msgspec
 from engine.config import ProbeConfig
 from engine.errors import ConfigError, Failure
 from engine.events import (
+    CauseScored,
+    CircuitChecked,
     EdgesScored,
     EngineEvent,
     ExamplesMade,
@@ -27,6 +29,8 @@ from engine.state import RunPicture, apply
 from sessions.log import (
     FINAL_STATES,
     ArrayKept,
+    CauseAsked,
+    CauseEnded,
     CircuitDropped,
     CircuitKept,
     ExamplesSet,
@@ -83,6 +87,10 @@ _SHOWN_IN: dict[type, frozenset[Part]] = {
     CircuitKept: frozenset({"grid", "head"}),
     CircuitDropped: frozenset({"grid", "head"}),
     RunVerified: frozenset({"progress"}),
+    CauseAsked: frozenset({"header", "progress"}),
+    CauseEnded: frozenset({"grid", "head", "progress"}),
+    CauseScored: frozenset({"grid", "head", "progress"}),
+    CircuitChecked: frozenset({"head", "progress"}),
     RunQueued: ALL_PARTS,
     RunStarted: ALL_PARTS,
     RunEnded: ALL_PARTS,
@@ -105,6 +113,10 @@ class Run(msgspec.Struct, kw_only=True):
     started_us: int | None = None
     ended_us: int | None = None
     has_codes: bool = False
+    cause: CauseAsked | None = None
+    """What is being measured on it, after it was done."""
+    cause_failure: Failure | None = None
+    """Why the last such measurement came to nothing."""
     again: str | None = None
     """The run whose examples and settings these are."""
     look: LookChanged | None = None
@@ -280,6 +292,11 @@ class Bench:
                 self._fold_look(run, event)
             case RunVerified():
                 run.verified = event
+            case CauseAsked():
+                run.cause, run.cause_failure = event, None
+            case CauseEnded():
+                run.cause, run.cause_failure = None, event.failure
+                run.picture = msgspec.structs.replace(run.picture, stage=None)
             case ArrayKept():
                 run.has_codes |= event.name == "codes"
             case _ if not isinstance(event, EngineEvent):
@@ -323,6 +340,11 @@ class Bench:
     def active(self) -> Run | None:
         """The oldest run that is queued or under way, shown or not."""
         return next((run for run in self.runs if run.active), None)
+
+    @property
+    def measured(self) -> Run | None:
+        """The oldest run whose heads are being measured after it was done."""
+        return next((run for run in self.runs if run.cause is not None), None)
 
     def show_run(self, run_id: str | None) -> None:
         """Chooses a run to look at; None: the newest, and those that come."""

@@ -14,6 +14,7 @@ from engine.config import ProbeConfig
 from engine.errors import Cancelled, Failure
 from engine.events import (
     ArrayReady,
+    CauseScored,
     EdgesScored,
     Event,
     ExamplesMade,
@@ -40,6 +41,7 @@ from engine.jobs import (
     JobFailed,
     MakeExamples,
     Quit,
+    RunCause,
     RunProbe,
     Word,
     WorkerReady,
@@ -49,6 +51,7 @@ from engine.results import (
     EdgeScore,
     ExampleCount,
     Grade,
+    HeadEffect,
     HeadScores,
     ModelInfo,
     PromptTokens,
@@ -198,9 +201,25 @@ def look_for(order: InspectHead) -> HeadInspected:
     )
 
 
+def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> CauseScored:
+    return CauseScored(
+        method="exact",
+        metric="logit_difference",
+        replacement="pair",
+        base=4.0,
+        n_examples=2,
+        position="mean",
+        effects=tuple(
+            HeadEffect(layer=layer, head=number, effect=-0.5 * number, error=0.1) for layer, number in sorted(heads)
+        ),
+        passes=3.0,
+        final=final,
+    )
+
+
 class Worker:
     def __init__(self) -> None:
-        self.orders: queue.Queue[RunProbe | None] = queue.Queue()
+        self.orders: queue.Queue[RunProbe | RunCause | None] = queue.Queue()
         self.cancelled: set[str] = set()
         self.word = threading.Event()
 
@@ -208,7 +227,7 @@ class Worker:
         for line in sys.stdin.buffer:
             order = msgspec.json.decode(line, type=AnyOrder)
             match order:
-                case RunProbe():
+                case RunProbe() | RunCause():
                     self.orders.put(order)
                 case GradePrompts():
                     self.grade(order)
@@ -230,6 +249,24 @@ class Worker:
             os.kill(os.getpid(), signal.SIGKILL)
         if "wait" not in prompts:
             say(grades_for(order))
+
+    def measure(self, order: RunCause) -> None:
+        """Effects of all heads, or of the heads asked for; by `kl` it waits after the first until it is stopped."""
+
+        def tell(event: Event) -> None:
+            say(JobEvent(job=order.job, event=event))
+
+        heads = order.heads or order.ranking
+        waits = order.config.metric == "kl"
+        tell(StageStarted(stage="cause", total=len(heads), unit="measurements"))
+        tell(effects(heads[:1] if waits else heads, final=not waits))
+        while waits and order.job not in self.cancelled:
+            self.word.wait()
+        if waits:
+            say(JobFailed(job=order.job, failure=Cancelled().as_failure()))
+            return
+        tell(StageFinished(stage="cause", seconds=0.5))
+        say(JobDone(job=order.job))
 
     def run(self, order: RunProbe) -> None:
         def tell(*events: Event) -> None:
@@ -295,7 +332,10 @@ def main() -> None:
     print("scripted worker begins", file=sys.stderr, flush=True)
     say(WorkerReady(pid=os.getpid(), device="cpu"))
     while (order := worker.orders.get()) is not None:
-        worker.run(order)
+        if isinstance(order, RunCause):
+            worker.measure(order)
+        else:
+            worker.run(order)
 
 
 if __name__ == "__main__":

@@ -92,13 +92,13 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tup
 
 
 async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: int) -> RunPicture:
-    """A stored run, folded from its log."""
+    """A stored run, folded from its log up to the session's last entry: causes may have come long after its end."""
     picture = RunPicture()
-    follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session_id, run=run.run_id))
+    follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session_id))
     async with contextlib.aclosing(follow):
         async for entries in follow:
-            picture, ended = fold(entries, run.run_id, picture)
-            if ended is not None or any(entry.seq >= last_seq for entry in entries):
+            picture, _ = fold(entries, run.run_id, picture)
+            if any(entry.seq >= last_seq for entry in entries):
                 break
     return picture
 

@@ -143,7 +143,7 @@ class Workbench(Holding, Screen[None]):
         self._say_failure()
         run = self.bench.shown
         if self._pulse is not None:
-            (self._pulse.resume if run is not None and run.active else self._pulse.pause)()
+            (self._pulse.resume if run is not None and (run.active or run.cause) else self._pulse.pause)()
         if {"grid", "head", "examples"} & parts:
             self._want_codes()
         if self.bench.looks_made != self._looks_kept:
@@ -235,9 +235,12 @@ class Workbench(Holding, Screen[None]):
         if action.id == "run":
             return bench.link in ("live", "failed") and (run is None or not run.active)
         if action.id == "stop":
-            return bench.link == "live" and (bench.active is not None or bool(bench.verifying))
+            busy = bench.active is not None or bench.measured is not None
+            return bench.link == "live" and (busy or bool(bench.verifying))
         if action.group == "Compare":
             return self.holds(action.id)
+        if action.id == "cause":
+            return bench.link == "live" and run is not None and run.state == "done" and run.cause is None
         if action.id == "seed":
             return run is not None and len(run.config.seeds) > 1
         if action.id == "theme":
@@ -278,6 +281,11 @@ class Workbench(Holding, Screen[None]):
 
         if self.bench.view() is not None:
             self.app.push_screen(Copy(self.bench))
+
+    def action_cause(self) -> None:
+        run = self.bench.shown
+        if self.bench.link == "live" and run is not None and run.state == "done" and run.cause is None:
+            self.run_worker(self.link.ask_cause(), group="ask", exit_on_error=True)
 
     def action_measure(self, by: int) -> None:
         self.bench.cycle_measure(by)

@@ -71,7 +71,8 @@ class Progress(Painted):
             line.to(width - len(right) - 1).add(right, "dim")
             return
         for stage in self._stages_of(run):
-            if stage == run.picture.stage:
+            asked = stage == "cause" and run.cause is not None and run.picture.stage is None
+            if stage == run.picture.stage or asked:
                 self._under_way(line, run, stage, room)
             elif stage in over:
                 words = "✓ " if short else f"✓ {stage} {seconds_words(over[stage])}  "
@@ -91,7 +92,7 @@ class Progress(Painted):
     def _stages_of(self, run: Run) -> Sequence[Stage]:
         wanted = {
             "grade": run.config.grade,
-            "cause": run.config.cause.method != "none" or run.picture.stage == "cause" or bool(run.picture.causes),
+            "cause": run.config.cause.method != "none" or run.cause is not None or bool(run.picture.causes),
         }
         return [stage for stage in STAGES if wanted.get(stage, True)]
 
@@ -99,7 +100,7 @@ class Progress(Painted):
         picture = run.picture
         line.add(f"▸ {stage} ", "second")
         length = max(min(30, room - line.width - 30), 8)
-        if picture.stage_total > 0:
+        if picture.stage == stage and picture.stage_total > 0:
             done, rest = rail(picture.stage_done / picture.stage_total, length)
             line.add(done, "accent").add(rest, "groove")
             line.add(f" {picture.stage_done}/{picture.stage_total} ", "text").add(
@@ -183,9 +184,11 @@ def message(bench: Bench) -> tuple[str, str]:
         return in_words(bench.failure), "bad"
     if run is not None and run.failure is not None and run.state != "stopped":
         return in_words(run.failure), "bad"
+    if run is not None and run.cause_failure is not None:
+        return in_words(run.cause_failure), "bad"
     if bench.verifying:
         return bench.verifying, "second"
-    if run is not None and bench.stopping == run.run_id and run.active:
+    if run is not None and bench.stopping == run.run_id and (run.active or run.cause is not None):
         return "Stopping … x again ends the engine itself.", "second"
     if run is not None and not run.active:
         for note in notes_at(bench, "run")[:1]:

@@ -59,6 +59,7 @@ from sessions.log import (
 from sessions.rows import Choice, CircuitRow, HeadCodes, HostStatus, RunRow, SessionDetail, SessionRow, Timeline
 from sessions.verify import VerifyReport
 from sessions.wire import (
+    AskCause,
     CancelRun,
     CancelVerify,
     Circuit,
@@ -432,7 +433,7 @@ class FakeHost:
                 up_to = len(self.entries) if request.up_to is None else request.up_to
                 found = tuple(self.entries[request.after_seq : up_to])
                 return LogPiece(session_id="s-1", entries=found, up_to=up_to, goal=up_to, last_seq=len(self.entries))
-            case WarmUp() | CancelRun() | SetLook():
+            case WarmUp() | CancelRun() | SetLook() | AskCause():
                 return Done()
             case ListComparable():
                 return Comparable(choices=self.choices)

@@ -19,6 +19,7 @@ EFFECTS: dict[str, Effect] = {
     "write": lambda app: type(app.screen).__name__,
     "run": lambda app: len(app.link._host.of_kind("QueueRun")),  # type: ignore[union-attr]
     "stop": lambda app: app.bench.stopping,
+    "cause": lambda app: len(app.link._host.of_kind("AskCause")),  # type: ignore[union-attr]
     "measure.next": lambda app: app.bench.measure.id,
     "measure.previous": lambda app: app.bench.measure.id,
     "cut.fewer": lambda app: app.bench.view().cut,  # type: ignore[union-attr]

@@ -1,0 +1,148 @@
+"""Causes asked for after a run: a job in its turn among the runs, recorded into the run's own log."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
+from engine.events import EngineEvent
+from engine.jobs import RunCause
+from sessions.again import ask_again
+from sessions.errors import NoSuchRecord
+from sessions.ids import new_id
+from sessions.log import CauseAsked, CauseEnded, RunState
+from sessions.queries import find_run, living_session, run_row
+from sessions.record import Draft, Recorder
+from sessions.store import Store
+from sessions.wire import AskCause, CancelRun, Done
+
+if TYPE_CHECKING:
+    from sessions.host import HeadcodeHost
+
+log = logging.getLogger("headcode.causing")
+
+_OPEN = """
+    SELECT session_id, run_id FROM (
+        SELECT session_id, run_id, max_by(kind, seq) AS last FROM event
+        WHERE kind IN ('cause_asked', 'cause_ended') GROUP BY session_id, run_id)
+    WHERE last = 'cause_asked' ORDER BY session_id, run_id
+"""
+
+
+class Causes:
+    """The measurements under way, by run."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, tuple[str, asyncio.Task[None]]] = {}
+
+    async def begin(self, host: "HeadcodeHost", request: AskCause) -> None:
+        """Raises NoSuchRecord, ConfigError, NoSuchHead."""
+        if request.config.method == "none":
+            raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
+        session_id, order = await host.ledger.read(
+            lambda store: _order(store, request, models=str(host.places.models), job=new_id("c"))
+        )
+        run_id = await host.ledger.read(lambda store: find_run(store, request.run))
+        if run_id in self._jobs:
+            raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
+        asked = CauseAsked(config=request.config, heads=request.heads)
+        task = asyncio.create_task(self._carry_out(host, session_id, run_id, order, asked), name=f"cause {run_id}")
+        self._jobs[run_id] = order.job, task
+
+    def cancel(self, host: "HeadcodeHost", run_id: str, *, force: bool) -> None:
+        """Stops the measurement on that run, where there is one."""
+        if run_id in self._jobs:
+            host.runs.cancel_aside(self._jobs[run_id][0], force=force)
+
+    async def _carry_out(
+        self, host: "HeadcodeHost", session_id: str, run_id: str, order: RunCause, asked: CauseAsked
+    ) -> None:
+        failure: Failure | None = None
+
+        async def report(event: EngineEvent) -> None:
+            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=event))
+
+        try:
+            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=asked))
+            failure = await host.runs.aside(order, report)
+        except HeadcodeError as error:
+            failure = error.as_failure()
+            host.runs.cancel_aside(order.job, force=False)
+        finally:
+            self._jobs.pop(run_id, None)
+        state: RunState = "done" if failure is None else ("stopped" if failure.family == "cancelled" else "failed")
+        ended = CauseEnded(state=state, failure=None if state == "stopped" else failure)
+        try:
+            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=ended))
+        except HeadcodeError as error:
+            log.error("the end of a cause of %s cannot be recorded: %s", run_id, error)
+
+
+def close_open_causes(recorder: Recorder) -> int:
+    """At the start of a host: measurements its predecessor left open have no worker any more. Returns how many."""
+    left = recorder.store.rows(_OPEN)
+    failure = Failure(
+        family="host", name="Interrupted", message="The host ended while heads were measured.", hint="v asks again."
+    )
+    if left:
+        ended = CauseEnded(state="interrupted", failure=failure)
+        recorder.append([Draft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
+    return len(left)
+
+
+def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[str, RunCause]:
+    run = run_row(store, find_run(store, request.run))
+    living_session(store, run.session_id)
+    if run.state != "done" or run.model_info is None:
+        raise NoSuchRecord(
+            f"Run {run.number} is {run.state}: heads are measured on a run that is done.",
+            hint="Run it to its end first.",
+        )
+    info, again = run.model_info, ask_again(store, run.run_id)
+    for layer, head in request.heads:
+        if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
+            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    ranking = store.rows(
+        "SELECT layer, head FROM node_score WHERE run_id = $run "
+        "ORDER BY unique_positive DESC, unique_share DESC, layer, head",
+        {"run": run.run_id},
+    )
+    circuit = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
+    order = RunCause(
+        job=job,
+        model=again.asked.model,
+        identity=info.identity,
+        config=request.config,
+        examples=tuple(example for example in again.work.examples if example.enabled),
+        position=run.config.position,
+        task=run.task,
+        seed=run.config.seeds[0],
+        ranking=tuple((int(layer), int(head)) for layer, head in ranking),
+        circuit=msgspec.json.decode(circuit, type=tuple[tuple[int, int], ...]) if circuit else (),
+        heads=request.heads,
+        models=models,
+        device=again.asked.device,
+        trust_remote_code=again.asked.trust_remote_code,
+    )
+    return run.session_id, order
+
+
+# ---- answers
+
+
+async def ask_cause(host: "HeadcodeHost", request: AskCause) -> Done:
+    await host.causes.begin(host, request)
+    return Done()
+
+
+async def cancel_run(host: "HeadcodeHost", request: CancelRun) -> Done:
+    """Stops the run, or what is measured on it."""
+    run_id = await host.ledger.read(lambda store: find_run(store, request.run))
+    host.causes.cancel(host, run_id, force=request.force)
+    await host.runs.cancel(request)
+    return Done()
+
+
+ANSWERS: dict[type, Any] = {AskCause: ask_cause, CancelRun: cancel_run}

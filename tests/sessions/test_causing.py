@@ -1,0 +1,103 @@
+"""Causes asked for after a run: in the run's log, in the tables, stopped, and closed after a host that died."""
+
+from typing import Any
+
+import pytest
+
+from engine.config import CauseConfig
+from engine.events import CauseScored
+from engine.state import RunPicture, apply
+from sessions.causing import close_open_causes
+from sessions.errors import Refusal
+from sessions.log import CauseAsked, CauseEnded, LogEntry
+from sessions.record import Draft, Recorder, rebuild
+from sessions.rows import RunRow
+from sessions.store import Store
+from sessions.wire import AskCause, CancelRun, Done
+
+EXACT = CauseConfig(method="exact")
+
+
+async def measured(lab: Any, client: Any, run: RunRow) -> list[LogEntry]:
+    def over(have: list[LogEntry]) -> bool:
+        return any(isinstance(entry.event, CauseEnded) for entry in have)
+
+    found: list[LogEntry] = await lab.entries(client, run.session_id, over)
+    return found
+
+
+async def test_effects_come_into_the_log_of_the_run_and_into_its_picture(lab: Any) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+    entries = await measured(lab, client, run)
+    kinds = [type(entry.event) for entry in entries if entry.run_id == run.run_id]
+    places = [kinds.index(kind) for kind in (CauseAsked, CauseScored, CauseEnded)]
+    assert places == sorted(places)
+    assert entries[-1].event == CauseEnded(state="done")
+    picture = RunPicture()
+    for entry in entries:
+        picture = apply(picture, entry.event)  # type: ignore[arg-type]  # what it has nothing to show for it leaves
+    assert [node.exact_effect for node in picture.nodes[:3]] == [0.0, 0.125, 0.25]
+    assert (await lab.detail(client, run.session_id)).runs[0].state == "done"
+
+
+async def test_a_shortlist_and_the_tables(lab: Any) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    await client.ask(AskCause(run=run.run_id, config=EXACT, heads=((1, 2), (0, 1))), Done)
+    await measured(lab, client, run)
+    await lab.close()
+    store = Store.open(lab.places.store)
+    sql = "SELECT layer, head, effect, base, final FROM cause ORDER BY layer, head"
+    rows = store.rows(sql)
+    assert rows == [(0, 1, -0.5, 4.0, True), (1, 2, -1.0, 4.0, True)]
+    rebuild(store)
+    assert store.rows(sql) == rows
+    store.close()
+
+
+async def test_stopped_it_keeps_what_is_measured_and_can_be_asked_again(lab: Any) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    await client.ask(AskCause(run=run.run_id, config=CauseConfig(method="exact", metric="kl")), Done)
+    await lab.entries(client, run.session_id, lambda have: any(isinstance(e.event, CauseScored) for e in have))
+    with pytest.raises(Refusal, match="already"):
+        await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+    await client.ask(CancelRun(run=run.run_id), Done)
+    entries = await measured(lab, client, run)
+    assert entries[-1].event == CauseEnded(state="stopped")
+    partial = next(entry.event for entry in entries if isinstance(entry.event, CauseScored))
+    assert not partial.final
+    assert len(partial.effects) == 1
+    await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+
+
+async def test_only_a_run_that_is_done_is_measured_and_only_heads_it_has(lab: Any) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client, "broken")
+    await lab.finish(client, run)
+    with pytest.raises(Refusal, match="is failed"):
+        await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+    good = await lab.queue(client)
+    await lab.finish(client, good)
+    with pytest.raises(Refusal, match=r"9\.0"):
+        await client.ask(AskCause(run=good.run_id, config=EXACT, heads=((9, 0),)), Done)
+    with pytest.raises(Refusal, match="No method"):
+        await client.ask(AskCause(run=good.run_id, config=CauseConfig()), Done)
+
+
+async def test_a_measurement_its_host_left_behind_is_closed_by_the_next(lab: Any) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    await lab.close()
+    store = Store.open(lab.places.store)
+    recorder = Recorder(store)
+    recorder.append([Draft(session_id=run.session_id, run_id=run.run_id, event=CauseAsked(config=EXACT))])
+    assert close_open_causes(recorder) == 1
+    assert close_open_causes(recorder) == 0
+    store.close()
