@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from engine.drafts import draft, drafts, flaw, next_pair, text_of
+from engine.drafts import draft, drafts, flaw, fresh_pairs, next_pair, text_of
 from engine.errors import Failure, HeadcodeError
 from engine.examples import Example, content_hash
 from engine.results import Grade, ModelInfo, PromptTokens
@@ -223,13 +223,17 @@ class Desk:
 
     def paste(self, text: str) -> int:
         """Adds what a text holds after the example at hand; how many. Raises ExampleError where slots make too many."""
+        new = drafts(text, after=self.examples)
+        self.add(new)
+        return len(new)
+
+    def add(self, new: Sequence[Example]) -> None:
+        """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then."""
         examples = self.examples
-        new = drafts(text, after=examples)
         place = self.at + 1 if examples else 0
         if new:
-            self.insert(place, new)
+            self.insert(place, fresh_pairs(new, examples))
             self.at = place + len(new) - 1
-        return len(new)
 
     def unfold(self, place: int) -> int:
         """Has the slots of a line, and of the lines in its pair, filled in every way; how many examples that gives.

@@ -150,7 +150,7 @@ class HeadcodeApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The table of actions, as far as each would do something now."""
-        for action in screen.table if isinstance(screen, Workbench) else self.actions:
+        for action in getattr(screen, "table", self.actions):
             if action.id == "palette" or (isinstance(screen, Workbench) and not screen.possible(action)):
                 continue
             call = action.call

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from textual import events, on
@@ -15,6 +16,7 @@ from textual.timer import Timer
 from engine.drafts import draft, text_of
 from engine.errors import HeadcodeError
 from engine.examples import Example
+from sessions.wire import Made, MakeExamples
 from tui.actions import sheet_actions
 from tui.desk import Desk
 from tui.link import Link
@@ -39,15 +41,21 @@ ACTIONS = sheet_actions(
     ("add", "", "a", "Add a line", "Write a new line below the one at hand", "add"),
     ("negatives", "", "n", "Propose negatives", "Minimal edits of a positive, each graded by the model", "negatives"),
     ("step.undo", "-1", "u", "Undo", "Take the last change back, also after a restart", "undo"),
-    ("step.redo", "1", "ctrl+r,U,shift+u", "Redo", "Make the change again that was taken back", "redo"),
-    ("include", "", "space", "Leave out or take in", "A line that is left out takes no part in runs", "leave out"),
-    ("remove", "", "d,delete", "Delete the line", "Take the line away; u brings it back", "delete"),
-    ("copy", "", "c", "Duplicate the line", "The same line once more, below", "copy"),
-    ("pair", "", "p", "Pair or part", "Make a pair with the neighbour on the other side, or take a pair apart", "pair"),
-    ("flip", "", "s", "Other side", "Make a negative of a positive, or the other way round", "side"),
-    ("unfold", "", "x", "Expand slots", "Fill {name=Mary,John} in every way", "slots"),
     ("mend", "", "m", "Go to what to mend", "Choose the line that should be looked at first", "mend"),
     ("run", "", "r", "Run the probe", "Run the set as it stands, back on the workbench", "run"),
+    ("close", "", "escape,w,q", "Back", "Back to the workbench; everything is recorded", "back"),
+    ("help", "", "question_mark", "Keys", "All keys of this screen", "keys"),
+    ("palette", "", "ctrl+p,colon", "Command palette", "Find any of these by name", ""),
+    ("remove", "", "d,delete", "Delete the line", "Take the line away; u brings it back", "delete"),
+    ("include", "", "space", "Leave out or take in", "A line that is left out takes no part in runs", "leave out"),
+    ("pair", "", "p", "Pair or part", "Make a pair with the neighbour on the other side, or take a pair apart", "pair"),
+    ("copy", "", "c", "Duplicate the line", "The same line once more, below", "copy"),
+    ("flip", "", "s", "Other side", "Make a negative of a positive, or the other way round", "side"),
+    ("unfold", "", "x", "Expand slots", "Fill {name=Mary,John} in every way", "slots"),
+    ("take", "", "t", "Take a task", "Add the examples of a ready-made task", "task"),
+    ("read", "", "i", "Import a file", "Add the examples of a file: lines, JSONL or CSV", "import"),
+    ("store", "", "o", "Export to a file", "Write the examples as .jsonl, .csv or lines", "export"),
+    ("step.redo", "1", "ctrl+r,U,shift+u", "Redo", "Make the change again that was taken back", "redo"),
     ("choose.down", "1", "down,j", "Line below", "Choose the next line", ""),
     ("choose.up", "-1", "up,k", "Line above", "Choose the line before", ""),
     ("choose.page_down", str(_PAGE), "pagedown", "Ten lines down", "Choose a line further down", ""),
@@ -56,7 +64,6 @@ ACTIONS = sheet_actions(
     ("choose.last", "1000000", "end,G,shift+g", "Last line", "Choose the last line", ""),
     ("move.down", "1", "J,shift+j,shift+down", "Move the line down", "Change places with the line below", ""),
     ("move.up", "-1", "K,shift+k,shift+up", "Move the line up", "Change places with the line above", ""),
-    ("close", "", "escape,w,q", "Back", "Back to the workbench; everything is recorded", "back"),
 )
 
 
@@ -89,6 +96,7 @@ class Write(Sheet):
     """The list has the keys until a line is edited; then the line has them."""
 
     CSS_PATH = "write.tcss"
+    table = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#rows"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
@@ -386,6 +394,63 @@ class Write(Sheet):
         self._changed("A negative is added; u takes it back.")
         if edit:
             self._begin(text_of(negative), self.desk.at, fresh=False)
+
+    def action_palette(self) -> None:
+        self.app.action_command_palette()
+
+    def action_help(self) -> None:
+        from tui.screens.keys import Keys
+
+        self.app.push_screen(Keys(ACTIONS))
+
+    def action_take(self) -> None:
+        from tui.screens.starts import Starts
+
+        self.app.push_screen(
+            Starts(self.bench, lambda task, pairs: self._work("task", partial(self._make, task, pairs)))
+        )
+
+    async def _make(self, task: str, pairs: int) -> None:
+        self._say(f"The engine makes {pairs} pairs of {task} …")
+        try:
+            request = MakeExamples(session=self.bench.session_id or "", task=task, pairs=pairs)
+            made = await self.link.ask(request, Made)
+        except HeadcodeError as error:
+            self._say(f"{error.message} {error.hint}")
+            return
+        self.desk.add(made.examples)
+        self._changed(f"{len(made.examples)} examples are here; u takes them back.")
+
+    def action_read(self) -> None:
+        from tui.screens.files import Files
+
+        title = "Examples from which file? Lines, JSONL or CSV."
+        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._read))
+
+    def _read(self, path: Path) -> None:
+        from tui.commands.reading import read_text
+
+        try:
+            self.add_text(read_text(str(path)))
+        except HeadcodeError as error:
+            self._say(f"{error.message} {error.hint}")
+
+    def action_store(self) -> None:
+        from tui.screens.files import Files
+
+        title = "Write the examples where? The ending says how: .jsonl, .csv, or .txt for lines."
+        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._store, write="examples.jsonl"))
+
+    def _store(self, path: Path) -> None:
+        from tui.commands.examples import write_file, written
+
+        kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
+        try:
+            write_file(path, written(self.desk.examples, kind))
+        except HeadcodeError as error:
+            self._say(f"{error.message} {error.hint}")
+        else:
+            self._say(f"{len(self.desk.examples)} examples are in {path}.")
 
     def action_run(self) -> None:
         self._work("run", self._run)

@@ -82,6 +82,8 @@ from sessions.wire import (
     ListSessions,
     LogPiece,
     LookAtHead,
+    Made,
+    MakeExamples,
     QueueRun,
     ReadLog,
     ReadTimeline,
@@ -423,6 +425,8 @@ class FakeHost:
                 return Session(session=self.session)
             case GradeExamples():
                 return self.grade(request)
+            case MakeExamples():
+                return Made(examples=make_examples(request.pairs))
             case ReadTimeline():
                 assert self.session is not None
                 first, last = self.entries[0].at_us, self.entries[-1].at_us

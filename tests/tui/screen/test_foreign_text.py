@@ -78,3 +78,37 @@ async def test_trouble_at_the_start_shows_it_harmless(text: str, recorded: Any, 
     async with open_screen(host) as (app, _pilot, until):
         await until(lambda: isinstance(app.screen, Trouble))
         assert not RAW.findall(text_of(app))
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+@pytest.mark.parametrize("text", WORST, ids=["markup", "control", "direction", "wide", "lines", "long"])
+async def test_it_can_be_pasted_edited_and_graded_harmless(
+    text: str, size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    from textual import events
+
+    from tui.screens.write import Write
+
+    host = recorded.host()
+    async with open_screen(host, size=size, notifications=True) as (app, pilot, until):
+        await pilot.press("w")
+        await until(lambda: isinstance(app.screen, Write) and app.screen.rows.size.height > 2)
+        screen = app.screen
+        screen.rows.post_message(events.Paste(text))
+        await until(lambda: screen.desk.examples and screen.desk.saved)
+        seen = text_of(app)
+        await pilot.press("a")
+        screen.edit.post_message(events.Paste(text.partition("\n")[0]))
+        await pilot.pause()
+        await pilot.press("home", "right", "up", "down", "end", "left", "backspace")
+        seen += text_of(app)
+        await pilot.press("enter", "escape", "n")
+        await pilot.pause(0.05)
+        seen += text_of(app)
+        await pilot.press("escape", "home", "enter", "end")
+        await pilot.pause()
+        seen += text_of(app)
+        await pilot.press("escape")
+        await until(lambda: screen.desk.saved)
+        assert not RAW.findall(seen + text_of(app))
+        assert app.return_code is None

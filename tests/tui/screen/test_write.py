@@ -58,6 +58,11 @@ EFFECTS: dict[str, Callable[[Any, Write], Any]] = {
     "step.undo": lambda app, _: prompts(app),
     "step.redo": lambda app, _: prompts(app),
     "include": lambda app, _: [each.enabled for each in app.bench.kept.examples.current],
+    "help": lambda app, _: type(app.screen).__name__,
+    "palette": lambda app, _: type(app.screen).__name__,
+    "take": lambda app, _: type(app.screen).__name__,
+    "read": lambda app, _: type(app.screen).__name__,
+    "store": lambda app, _: type(app.screen).__name__,
     "remove": lambda app, _: prompts(app),
     "copy": lambda app, _: prompts(app),
     "pair": lambda app, _: [each.pair for each in app.bench.kept.examples.current],
@@ -112,7 +117,10 @@ async def test_each_key_does_it(size: tuple[int, int], recorded: Any, open_scree
                     await until(lambda: effect(app, screen) != was)  # noqa: B023
                 except AssertionError:
                     raise AssertionError(f"{key} did not do {action.id}") from None
-                if not isinstance(app.screen, Write) or app.focused is screen.edit:
+                while app.screen is not app.screen_stack[0] and app.screen is not screen:
+                    await pilot.press("escape")
+                    await pilot.pause()
+                if app.focused is screen.edit:
                     await pilot.press("escape")
                     await pilot.pause()
 
