@@ -39,6 +39,10 @@ _CLASSES = (
     *(COUNTRIES, CITIES, DAYS, MONTHS, COLOURS, ANIMALS, COUNTING),
     *(OBJECTS, PLACES, ROLES, EVENTS, FUNCTIONS, NOUNS),
 )
+_LISTED = re.compile(r"(?<![^\s,;])[^\s,;]{1,40}(?=[,;])")
+_LAST = re.compile(r"(?<![^\s,;])[^\s,;]{1,40}(?=\W{0,8}$)")
+_LONGEST = 20_000
+"""Characters of a prompt that is edited; nobody minimally edits a book."""
 _Span = tuple[int, int, str]
 """Beginning, end and text of a word."""
 
@@ -52,6 +56,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
 
 def propose(example: Example) -> tuple[Edit, ...]:
     """Edits of the example's prompt, at most MOST, the likeliest kinds in turn; the same for the same example."""
+    if len(example.prompt) > _LONGEST:
+        return ()
     rng = random.Random(example.prompt)
     answers = [text.strip() for text in (*example.expected, *example.foils) if text.strip()]
     kinds = [
@@ -217,10 +223,10 @@ def _same_class(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iter
 
 def _shuffled(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
     """The members of a list in another order, where the prompt is or holds one."""
-    spans = [(found.start(), found.end(), found.group()) for found in re.finditer(r"[^\s,;]+(?=,|;)", prompt)]
+    spans = [(found.start(), found.end(), found.group()) for found in _LISTED.finditer(prompt)]
     if len(spans) < 2 or "(" in prompt:
         return
-    tail = re.search(r"[^\s,;]+(?=[^\w]*$)", prompt[spans[-1][1] :])
+    tail = _LAST.search(prompt[spans[-1][1] :])
     if tail:
         begin = spans[-1][1] + tail.start()
         spans.append((begin, begin + len(tail.group()), tail.group()))
@@ -231,9 +237,9 @@ def _shuffled(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
 
 def _exchanged(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
     """Two words of the prompt in each other's place."""
-    words = [span for span in _words(prompt) if span[2].lower() not in SMALL]
+    words = [span for span in _words(prompt) if span[2].lower() not in SMALL][-200:]
     pairs = [(one, other) for i, one in enumerate(words) for other in words[i + 1 :] if one[2] != other[2]]
-    for one, other in rng.sample(pairs, min(len(pairs), 3 * _ALTERNATIVES)) if len(words) < 200 else ():
+    for one, other in rng.sample(pairs, min(len(pairs), 3 * _ALTERNATIVES)):
         yield _put(prompt, [one, other], other[2], one[2]), f"exchanged: {one[2]} ↔ {other[2]}"
 
 

@@ -1,5 +1,6 @@
 """Minimal edits of positives, and what a set of graded examples is worth."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,14 @@ def test_the_bundled_model_finds_negatives_for_every_task(shelf: Shelf, task: st
         assert all(grade.n_tokens == own.n_tokens for _, grade in chosen)
         found += len(chosen) >= 3 and chosen[0][1].verdict == "ok"
     assert found == 3
+
+
+@pytest.mark.parametrize("prompt", ["x" * 19_999, "a, " * 6_000, "(" * 19_000, "John Mary " * 1_900, "1" * 19_000])
+def test_a_long_prompt_is_edited_quickly(prompt: str) -> None:
+    begun = time.process_time()
+    propose(Example(prompt=prompt, polarity="positive", expected=("John",)))
+    assert time.process_time() - begun < 5  # quadratic patterns took minutes
+    assert propose(Example(prompt="x" * 100_000, polarity="positive")) == ()
 
 
 # ---- what a set is worth

@@ -1,5 +1,6 @@
 """Minimal edits of a positive, graded by the model, each shown as what it changes: to accept, or to accept and edit."""
 
+import asyncio
 import difflib
 import re
 import uuid
@@ -123,7 +124,11 @@ class Negatives(Sheet):
         self.list.paint()
 
     async def _look(self) -> None:
-        edits = propose(self.example)
+        edits = await asyncio.to_thread(propose, self.example)
+        if not edits:
+            self.list.said = "No small change comes to mind. Write a negative by hand: c, s, enter."
+            self.paint()
+            return
         asked = (self.example, *(as_negative(self.example, edit.prompt, pair=None) for edit in edits))
         request = GradeExamples(
             session=self.bench.session_id or "", examples=asked, position="mean", desk=uuid.uuid4().hex
@@ -165,9 +170,8 @@ def difference(old: str, new: str) -> list[tuple[str, str]]:
     """The new text in pieces with their inks: what stayed, what went (with an arrow), what came."""
     was, now = _pieces(old), _pieces(new)
     found: list[tuple[str, str]] = []
-    matcher = difflib.SequenceMatcher(None, was, now, autojunk=False)
     long = len(now) > _MOST_WORDS
-    for kind, a, b, c, d in matcher.get_opcodes():
+    for kind, a, b, c, d in _changes(was, now):
         if kind == "equal":
             kept = now[c:d]
             if long and len(kept) > 24:
@@ -180,6 +184,17 @@ def difference(old: str, new: str) -> list[tuple[str, str]]:
             found.append(("→", "faint"))
             found.append(("".join(now[c:d]).strip() or "".join(now[c:d]), "come"))
     return found
+
+
+def _changes(was: list[str], now: list[str]) -> list[tuple[str, int, int, int, int]]:
+    """difflib's, made only between the first and the last difference: it is slow on long texts."""
+    shorter = min(len(was), len(now))
+    first = next((i for i in range(shorter) if was[i] != now[i]), shorter)
+    last = next((i for i in range(shorter - first) if was[-1 - i] != now[-1 - i]), shorter - first)
+    a, c = len(was) - last, len(now) - last
+    middle = difflib.SequenceMatcher(None, was[first:a], now[first:c], autojunk=False).get_opcodes()
+    inner = [(kind, p + first, q + first, r + first, s + first) for kind, p, q, r, s in middle]
+    return [("equal", 0, first, 0, first), *inner, ("equal", a, len(was), c, len(now))]
 
 
 def _pieces(text: str) -> list[str]:
