@@ -87,7 +87,7 @@ def seq_at(store: Store, session_id: str, at_us: int) -> int:
     return 0 if found is None or found[0] is None else int(found[0])
 
 
-def timeline(store: Store, session_id: str, *, pause_us: int, last_seq: int) -> Timeline:
+def timeline(store: Store, session_id: str, *, pause_us: int, last_seq: int, run_id: str | None = None) -> Timeline:
     """When the session's log begins and ends, what happened in it, and where nothing did for longer than `pause_us`."""
     of = {"session": session_id, "last": last_seq}
     span = store.one("SELECT min_by(at_us, seq), max_by(at_us, seq) FROM event WHERE session_id = $session "
@@ -105,6 +105,7 @@ def timeline(store: Store, session_id: str, *, pause_us: int, last_seq: int) -> 
         last_seq=last_seq,
         markers=tuple(_markers(store, session_id, last_seq)),
         pauses=tuple(Pause(seq=seq, from_us=before, to_us=at) for seq, before, at in gaps),
+        run_id=run_id,
     )
 
 

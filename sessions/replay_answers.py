@@ -7,9 +7,10 @@ import msgspec
 
 from engine.measures import find_measure
 from sessions import queries, replay
-from sessions.errors import BadRequest
+from sessions.errors import BadRequest, NoSuchRecord
 from sessions.log import LookChanged
 from sessions.record import Draft, Recorded, Recorder
+from sessions.store import Store
 from sessions.wire import AnyAnswer, Done, LogPiece, Message, ReadLog, ReadTimeline, SetLook, Times
 
 if TYPE_CHECKING:
@@ -50,12 +51,27 @@ async def read_log(host: "HeadcodeHost", request: ReadLog) -> LogPiece:
 
 async def read_timeline(host: "HeadcodeHost", request: ReadTimeline) -> Times:
     def read(recorder: Recorder) -> tuple[Times, list[Recorded]]:
-        session_id = queries.find_session(recorder.store, request.session)
+        session_id, run_id = _session_or_run(recorder.store, request.session)
         last = recorder.last_seq(session_id)
-        pause_us = max(0, request.pause_us)
-        return Times(times=replay.timeline(recorder.store, session_id, pause_us=pause_us, last_seq=last)), []
+        times = replay.timeline(
+            recorder.store, session_id, pause_us=max(0, request.pause_us), last_seq=last, run_id=run_id
+        )
+        return Times(times=times), []
 
     return await host.ledger.change(read)
+
+
+def _session_or_run(store: Store, reference: str) -> tuple[str, str | None]:
+    """The session that is meant and, where a run is, that run. Raises NoSuchRecord."""
+    try:
+        return queries.find_session(store, reference), None
+    except NoSuchRecord as error:
+        try:
+            run_id = queries.find_run(store, reference)
+        except NoSuchRecord as other:
+            # SESSION/7 names the session rightly: then it is the run that is missing.
+            raise (other if "/" in reference else error) from None
+    return queries.run_row(store, run_id).session_id, run_id
 
 
 async def set_look(host: "HeadcodeHost", request: SetLook) -> Done:

@@ -207,6 +207,8 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int
     markers: tuple[Marker, ...]
     pauses: tuple[Pause, ...]
+    run_id: str | None = None
+    """The run, where one was asked for."""
 
 
 class TableHealth(msgspec.Struct, frozen=True, kw_only=True):

@@ -270,6 +270,7 @@ class ReadTimeline(Request, tag="read_timeline", frozen=True, kw_only=True):
     """Answered by Times."""
 
     session: str
+    """Or a run; the answer then says which."""
     pause_us: int = 3_000_000
     """Stretches without an entry that are longer are listed."""
 

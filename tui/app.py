@@ -42,6 +42,22 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
     return app.return_code or 0
 
 
+def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:
+    """Shows the replay of a session or run until the person leaves; the exit code."""
+    choose_colours(colours)
+    from engine.places import find_places
+    from tui.keymap import read_keys
+    from tui.remember import remembered
+    from tui.replay_app import ReplayApp
+
+    app = ReplayApp(_connect, session=session, start=start, speed=speed, keys=read_keys(find_places().keys))
+    chosen = remembered().theme
+    if chosen is not None and app.depth != "16":
+        app.theme = chosen
+    app.run()
+    return app.return_code or 0
+
+
 def choose_colours(choice: str | None) -> None:
     """Tells Textual how many colours to send; it reads this when it is imported."""
     if choice is None and os.environ.get("TERM") in {None, "dumb", "unknown"}:

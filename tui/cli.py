@@ -21,6 +21,7 @@ from tui.commands import (
     keys,
     models,
     probe,
+    replay,
     sessions,
     sql,
     tasks,
@@ -54,6 +55,7 @@ for command in (keeping.rename, keeping.note, keeping.search, keeping.delete, ke
     sessions.app.command()(command)
 sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
 app.command("compare")(compare.compare)
+app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(examples.app, name="examples")

@@ -73,8 +73,11 @@ class Player:
         *,
         clock: Callable[[], float] = time.monotonic,
         speed: float = 1.0,
+        driven: bool = False,
     ) -> None:
         self.bench = bench
+        self.driven = driven
+        """Whether somebody else says what time it is, with `roll`: a film is not made in the time it plays."""
         self.playing = False
         self.speed = speed
         self.failure: HeadcodeError | None = None
@@ -106,7 +109,7 @@ class Player:
         `run`: its id or number. Raises HeadcodeError.
         """
         times = self.times = await self._archive.times()
-        self.clock, self.span = PlayTime(times), span_of(times, run)
+        self.clock, self.span = PlayTime(times), span_of(times, run or times.run_id)
         self._pages = Pages(self._archive, times.last_seq)
         bench = self.bench
         bench.session_id, bench.session_name = times.session.session_id, times.session.name
@@ -114,7 +117,7 @@ class Player:
         self._frames = [bench.freeze()]
         self.markers = [marker for marker in times.markers if self.span.begin <= marker.seq <= self.span.end]
         self._marks = [marker.seq for marker in self.markers]
-        await self._go(self.span.begin, near=run is None)
+        await self._go(self.span.begin, near=self.span.begin == 1)
 
     def prepare(self) -> None:
         """Begins to make what jumps need; the first jump would wait for it."""
@@ -156,7 +159,7 @@ class Player:
         """Plays or pauses; at the end, plays from the beginning."""
         if not self.playing and self.over:
             self.seek(self.span.begin)
-        self.playing = not self.playing
+        self.playing, self._then = not self.playing, self._now()
         self._asked()
 
     def pause(self) -> None:
@@ -194,6 +197,18 @@ class Player:
         self._goal, self._goal_moment = None, min(max(played, self.first), self.last)
         self._asked()
 
+    async def roll(self, played: float) -> bool:
+        """Folds all that comes until that moment of the replay; False where nothing did. Only where it is driven."""
+        before = self.seq
+        while not self.over:
+            entries = await self._pages.after(self.seq)
+            due = list(takewhile(lambda each: each.seq <= self.span.end and self._moment(each) <= played, entries))
+            self._changed(self.bench.fold(due) | {"time"})
+            if len(due) < len(entries) or not entries:
+                break
+        self.at = min(max(played, self.at), self.last)
+        return self.seq != before
+
     async def arrived(self) -> None:
         """Returns when no jump is under way any more, however it ended."""
         await self._arrived.wait()
@@ -206,7 +221,6 @@ class Player:
     def _asked(self) -> None:
         if self._goal is not None or self._goal_moment is not None:
             self._arrived.clear()
-        self._then = self._now()
         self._wake.set()
         self._changed(frozenset({"time"}))
 
@@ -251,7 +265,7 @@ class Player:
         if self.over and self.playing:
             self.playing = False
             self._changed(frozenset({"time"}))
-        if not self.playing:
+        if not self.playing or self.driven:
             return None
         waits = not self._pages.at_hand(self.seq)
         entries = await self._pages.after(self.seq)

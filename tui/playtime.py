@@ -45,6 +45,17 @@ class PlayTime:
             return pause.from_us + round(inside / shown(length) * length)
         return self._first_us + round(played + self._saved[place - 1])
 
+    def moment(self, at_us: int) -> float:
+        """The moment of the replay at which the clock on the wall said that; its last, where it was set back."""
+        for place in range(len(self._pauses) - 1, -1, -1):
+            pause = self._pauses[place]
+            if at_us >= pause.to_us:
+                return self.played(pause.seq, at_us)
+            length = pause.to_us - pause.from_us
+            if at_us > pause.from_us:
+                return self._starts[place] + (at_us - pause.from_us) / length * shown(length)
+        return float(at_us - self._first_us)
+
 
 def shown(length_us: float) -> float:
     """How long a stretch without entries lasts in replay."""

@@ -21,18 +21,28 @@ class ReplayApp(HeadcodeApp):
         run: str | None = None,
         speed: float = 1.0,
         playing: bool = True,
+        start: str | None = None,
+        driven: bool = False,
         theme: str | None = None,
         depth: Depth | None = None,
         keys: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         super().__init__(connect, session=session, model="", task="", theme=theme, depth=depth, keys=keys)
-        self._order = (session, run, speed, playing)
+        self._order = (session, run, speed, playing, start, driven)
         self.replay: Replay
 
     def get_default_screen(self) -> Screen[None]:
-        session, run, speed, playing = self._order
+        session, run, speed, playing, start, driven = self._order
         self.replay = self._workbench = Replay(
-            self.link.connect, self.depth, session=session, run=run, speed=speed, playing=playing, size=self.size
+            self.link.connect,
+            self.depth,
+            session=session,
+            size=self.size,
+            run=run,
+            speed=speed,
+            playing=playing,
+            start=start,
+            driven=driven,
         )
         self.link, self.bench = self.replay.link, self.replay.bench
         return self.replay

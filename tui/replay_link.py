@@ -72,7 +72,9 @@ class Reader:
         raise OnlyAReplay("A replay follows nothing that happens now.", hint="esc returns to the session.")
 
     async def times(self) -> Timeline:
-        return (await self.ask(ReadTimeline(session=self.session), Times)).times
+        times = (await self.ask(ReadTimeline(session=self.session), Times)).times
+        self.session = times.session.session_id
+        return times
 
     async def piece(
         self,
@@ -118,10 +120,11 @@ class ReplayLink(Link):
         session: str,
         run: str | None = None,
         speed: float = 1.0,
+        driven: bool = False,
     ) -> None:
         super().__init__(bench, connect, changed, session=session)
         self.reader = Reader(connect, session)
-        self.player = Player(bench, self.reader, self._moved, speed=speed)
+        self.player = Player(bench, self.reader, self._moved, speed=speed, driven=driven)
         self.opened = asyncio.Event()
         self._run = run
         bench.link = "replay"

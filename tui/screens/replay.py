@@ -15,12 +15,15 @@ from tui.model import Bench, Part
 from tui.replay_link import ReplayLink
 from tui.screens.sheet import bindings_of
 from tui.screens.workbench import Workbench
+from tui.start import start_of
 from tui.themes import Depth
 from tui.widgets.keyline import KeyLine
 from tui.widgets.timeline import TimeLine
 
 OPEN_GROUPS = ("Look", "Move", "Panes", "Program")
 """Actions that change nothing of the session."""
+_CLOSED = ("replay", "close_up")
+"""Of those, what needs a live session, or a model."""
 REPLAY_ACTIONS = sheet_actions(
     "Replay",
     ("play", "", "space", "Play or pause", "Play or pause; at the end, from the beginning", "play"),
@@ -44,7 +47,7 @@ def open_actions(actions: Sequence[Action]) -> list[Action]:
         *(
             action
             for action in actions
-            if action.group in OPEN_GROUPS and action.id != "replay" and not taken.intersection(action.keys)
+            if action.group in OPEN_GROUPS and action.id not in _CLOSED and not taken.intersection(action.keys)
         ),
     ]
 
@@ -64,16 +67,18 @@ class Replay(Workbench, inherit_bindings=False):
         run: str | None = None,
         speed: float = 1.0,
         playing: bool = True,
+        start: str | None = None,
+        driven: bool = False,
     ) -> None:
         self._gone = False
         bench = Bench(model="", task="")
-        link = ReplayLink(bench, connect, self.changed, session=session, run=run, speed=speed)
+        link = ReplayLink(bench, connect, self.changed, session=session, run=run, speed=speed, driven=driven)
         super().__init__(bench, link, depth, clock=self._recorded_s, size=size)
         self.player = link.player
         self.timeline = TimeLine(bench, self.player, id="timeline")
         self.keyline = KeyLine(bench, self.possible, lambda: self.table)
         self._replay_link = link
-        self._plays_at_once = playing
+        self._plays_at_once, self._start = playing, start
 
     @property
     def table(self) -> Sequence[Action]:
@@ -91,7 +96,7 @@ class Replay(Workbench, inherit_bindings=False):
         yield self.keyline
 
     def on_mount(self) -> None:
-        super().on_mount()
+        # Textual calls the workbench's own as well.
         self.run_worker(self._follow(), group="link", exclusive=True, exit_on_error=True)
 
     async def on_unmount(self) -> None:
@@ -104,15 +109,16 @@ class Replay(Workbench, inherit_bindings=False):
             super().changed(parts)
 
     async def _follow(self) -> None:
-        if self._plays_at_once:
-            self.run_worker(self._begin(), group="begin")
+        self.run_worker(self._begin(), group="begin")
         await self._replay_link.run()
         if not self._gone:
             self.draw_now()
 
     async def _begin(self) -> None:
         await self._replay_link.opened.wait()
-        if not self.player.over and not self.player.playing:
+        if self._start is not None:
+            self.player.seek_moment(start_of(self._start, self.player))
+        if self._plays_at_once and not self.player.playing:
             self.player.toggle()
 
     def _recorded_s(self) -> float:

@@ -1,6 +1,7 @@
 """A host in this process, and recorded sessions made of real events."""
 
 import asyncio
+import importlib.util
 import os
 import random
 import re
@@ -631,6 +632,18 @@ class Recorded:
     notice = Notice
     start_us = START_US
     known = KNOWN
+
+
+@pytest.fixture
+def host(tmp_path: Path, recorded: type[Recorded]) -> Iterator[Any]:
+    """A session of ten minutes in a real store, and what a host answers to questions about it."""
+    spec = importlib.util.spec_from_file_location("store_host", Path(__file__).parent / "store_host.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.written(tmp_path, module.a_session(recorded)) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

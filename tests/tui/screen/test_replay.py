@@ -3,27 +3,19 @@
 import asyncio
 import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from unittest import mock
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.events import Scored
-from engine.examples import content_hash
-from sessions import record, replay_answers
-from sessions.errors import HostGone
-from sessions.log import ExamplesSet, LogEntry, LookChanged, NoteWritten, RunQueued, SessionCreated
-from sessions.record import Draft, Recorder
+from sessions.log import LogEntry, LookChanged, RunQueued
 from sessions.replay import timeline
-from sessions.rows import HeadCodes
-from sessions.store import Store
-from sessions.wire import AnyAnswer, Codes, GetCodes, SetExamples, Welcome
+from sessions.wire import SetExamples
 from tui.model import Bench
 from tui.pages import Pages
 from tui.player import SPEEDS, Player
@@ -33,84 +25,6 @@ from tui.replay_link import OnlyAReplay, Reader
 from tui.screens.replay import REPLAY_ACTIONS, Replay
 
 SESSION = "s1"
-
-
-class StoreHost:
-    """The host's own answers on a real store, without process and socket; every answer goes over the wire's format."""
-
-    def __init__(self, store: Store, entries: list[LogEntry]) -> None:
-        self.recorder, self.entries = Recorder(store), entries
-        self.ledger = self
-        self.asked: list[Any] = []
-        self.gone = 0
-        self.connections = 0
-        self.welcome = Welcome(version="0", pid=1, store="")
-
-    async def connect(self) -> "StoreHost":
-        self.connections += 1
-        return self
-
-    async def change(self, work: Callable[[Recorder], tuple[Any, Any]]) -> Any:
-        return work(self.recorder)[0]
-
-    async def ask(self, request: Any, want: type, /) -> Any:
-        await asyncio.sleep(0)
-        if self.gone:
-            self.gone -= 1
-            raise HostGone("The host went away.")
-        self.asked.append(request)
-        if isinstance(request, GetCodes):
-            codes = HeadCodes(run_id=request.run, layer=request.layer, head=request.head, seed=0, codes=(1,) * 20)
-            return Codes(codes=codes)
-        answer = await replay_answers.ANSWERS[type(request)](self, request)  # type: ignore[arg-type]
-        found = msgspec.json.decode(msgspec.json.encode(answer), type=AnyAnswer)
-        assert isinstance(found, want)
-        return found
-
-    async def close(self) -> None:
-        pass
-
-
-@contextmanager
-def written(path: Path, events: list[tuple[float, str | None, Any]]) -> Iterator[StoreHost]:
-    """A host on a store into which the recorder wrote these events at these seconds."""
-    store = Store.open(path / "sessions.duckdb")
-    entries = []
-    with mock.patch.object(record, "time") as clock:
-        recorder = Recorder(store)
-        for at, run_id, event in events:
-            clock.time_ns.return_value = 1_790_000_000_000_000_000 + int(at * 1e9)
-            entries.append(recorder.append([Draft(session_id=SESSION, run_id=run_id, event=event)])[0].entry)
-    yield StoreHost(store, entries)
-    store.close()
-
-
-def a_session(recorded: Any) -> list[tuple[float, str | None, Any]]:
-    """Ten minutes: an edit, a run, cuts, a note, a long pause, another edit and run."""
-    first, second = recorded.examples(10), recorded.examples(9)
-    found: list[tuple[float, str | None, Any]] = [
-        (0, None, SessionCreated(name="ten minutes", model="toy", task="ioi")),
-        (1, None, ExamplesSet(examples=first, content_hash=content_hash(first))),
-    ]
-    at = 2.0
-    for run_id, examples in (("r1", first), ("r2", second)):
-        for event in recorded.events(examples=examples):
-            found.append((at, run_id, event))
-            at += 0.25
-        found.append((at + 2, run_id, LookChanged(measure="overlap", cut=7)))
-        found.append((at + 4, run_id, LookChanged(measure="q_value", cut=9)))
-        found.append((at + 5, run_id, NoteWritten(note_id=run_id, text="speaks [b]loud[/b]\x1b[2J", head=(2, 3))))
-        at += 300
-        if run_id == "r1":
-            found.append((at, None, ExamplesSet(examples=second, content_hash=content_hash(second))))
-            at += 1
-    return found
-
-
-@pytest.fixture
-def host(tmp_path: Path, recorded: Any) -> Iterator[StoreHost]:
-    with written(tmp_path, a_session(recorded)) as host:
-        yield host
 
 
 def state(bench: Bench) -> tuple[Any, ...]:
@@ -140,7 +54,7 @@ class Clock:
 
 
 @asynccontextmanager
-async def opened(host: StoreHost, *, run: str | None = None, **more: Any) -> AsyncIterator[Player]:
+async def opened(host: Any, *, run: str | None = None, **more: Any) -> AsyncIterator[Player]:
     player = Player(Bench(model="", task=""), Reader(host.connect, SESSION), **more)
     await player.open(run=run)
     playing = asyncio.create_task(player.play())
@@ -167,7 +81,7 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_every_jump_shows_what_was_live_then(host: StoreHost) -> None:
+async def test_every_jump_shows_what_was_live_then(host: Any) -> None:
     async with opened(host) as player:
         last = len(host.entries)
         for seq in (last, 1, 40, 39, 12, last - 1, 2, last // 2, last // 2 + 1, 60):
@@ -176,7 +90,7 @@ async def test_every_jump_shows_what_was_live_then(host: StoreHost) -> None:
             assert state(player.bench) == state(live(host.entries[:seq]))
 
 
-async def test_played_to_the_end_every_grid_was_the_live_one(host: StoreHost) -> None:
+async def test_played_to_the_end_every_grid_was_the_live_one(host: Any) -> None:
     grids: dict[int, Any] = {}
     player = Player(Bench(model="", task=""), Reader(host.connect, SESSION), speed=math.inf)
     await player.open()
@@ -205,7 +119,7 @@ async def test_played_to_the_end_every_grid_was_the_live_one(host: StoreHost) ->
     assert state(player.bench) == state(bench)
 
 
-async def test_it_plays_at_the_recorded_pace_with_long_pauses_shortened(host: StoreHost) -> None:
+async def test_it_plays_at_the_recorded_pace_with_long_pauses_shortened(host: Any) -> None:
     clock = Clock()
     async with opened(host, clock=clock, speed=10.0) as player:
         player.toggle()
@@ -230,7 +144,7 @@ async def test_it_plays_at_the_recorded_pace_with_long_pauses_shortened(host: St
     assert long.from_us < play.recorded(end - PAUSE_US / 2) < long.to_us
 
 
-async def test_stepping_markers_speed_and_the_ends(host: StoreHost) -> None:
+async def test_stepping_markers_speed_and_the_ends(host: Any) -> None:
     async with opened(host) as player:
         words = [marker.words for marker in player.times.markers]
         assert words[:3] == ["examples: 10 + 10", "run 1 asked for", "run 1 begins"]
@@ -265,7 +179,7 @@ async def test_stepping_markers_speed_and_the_ends(host: StoreHost) -> None:
         assert player.speed == SPEEDS[0]
 
 
-async def test_a_moment_is_found_wherever_the_mouse_points(host: StoreHost) -> None:
+async def test_a_moment_is_found_wherever_the_mouse_points(host: Any) -> None:
     async with opened(host) as player:
         for share in (0.0, 0.2, 0.5, 0.77, 1.0):
             moment = player.first + share * (player.last - player.first)
@@ -276,7 +190,7 @@ async def test_a_moment_is_found_wherever_the_mouse_points(host: StoreHost) -> N
             assert abs(player.at - moment) < 1e6
 
 
-async def test_one_run_is_played_from_its_asking_to_its_end(host: StoreHost) -> None:
+async def test_one_run_is_played_from_its_asking_to_its_end(host: Any) -> None:
     for run, first in (("2", "r2"), ("r1", "r1")):
         async with opened(host, run=run, speed=math.inf) as player:
             of_run = [entry for entry in host.entries if entry.run_id == first]
@@ -292,7 +206,7 @@ async def test_one_run_is_played_from_its_asking_to_its_end(host: StoreHost) -> 
             pass
 
 
-async def test_a_lost_host_is_found_again_and_one_that_stays_away_is_told(host: StoreHost) -> None:
+async def test_a_lost_host_is_found_again_and_one_that_stays_away_is_told(host: Any) -> None:
     async with opened(host) as player:
         host.gone = 1
         player.seek(len(host.entries))
@@ -312,7 +226,7 @@ async def test_a_lost_host_is_found_again_and_one_that_stays_away_is_told(host: 
         assert (player.seq, player.failure) == (30, None)
 
 
-async def test_pages_stay_few_and_are_read_ahead(host: StoreHost) -> None:
+async def test_pages_stay_few_and_are_read_ahead(host: Any) -> None:
     reader = Reader(host.connect, SESSION)
     pages = Pages(reader, len(host.entries))
     with mock.patch("tui.pages.PAGE_BYTES", 1), mock.patch.object(reader, "piece", small(reader)):
@@ -334,7 +248,7 @@ def small(reader: Reader) -> Callable[..., Any]:
     return read
 
 
-async def test_a_replay_asks_nothing_that_could_change_the_session(host: StoreHost) -> None:
+async def test_a_replay_asks_nothing_that_could_change_the_session(host: Any) -> None:
     reader = Reader(host.connect, SESSION)
     with pytest.raises(OnlyAReplay, match="nothing of it can be changed"):
         await reader.ask(SetExamples(session=SESSION, examples=()), object)
@@ -369,7 +283,7 @@ def test_the_clock_of_a_replay_never_goes_back(steps: list[int]) -> None:
 
 
 @asynccontextmanager
-async def screen(host: StoreHost, *, size: tuple[int, int] = (160, 48), **more: Any) -> AsyncIterator[Any]:
+async def screen(host: Any, *, size: tuple[int, int] = (160, 48), **more: Any) -> AsyncIterator[Any]:
     app = ReplayApp(host.connect, session=SESSION, depth="full", playing=False, **more)
     async with app.run_test(size=size) as pilot:
         await until(app.replay._replay_link.opened.is_set)
@@ -402,7 +316,7 @@ EFFECTS: dict[str, tuple[int, Callable[[Replay], Any]]] = {
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
-async def test_each_key_does_it(size: tuple[int, int], host: StoreHost, text_of: Any) -> None:
+async def test_each_key_does_it(size: tuple[int, int], host: Any, text_of: Any) -> None:
     assert set(EFFECTS) == {action.id for action in REPLAY_ACTIONS}
     async with screen(host, size=size, speed=10.0) as (app, pilot, settled):
         for action in sorted(REPLAY_ACTIONS, key=lambda action: action.id == "close"):
@@ -418,7 +332,7 @@ async def test_each_key_does_it(size: tuple[int, int], host: StoreHost, text_of:
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
 async def test_the_rest_of_the_screen_works_and_nothing_is_changed(
-    size: tuple[int, int], host: StoreHost, text_of: Any
+    size: tuple[int, int], host: Any, text_of: Any
 ) -> None:
     async with screen(host, size=size) as (app, pilot, settled):
         end = next(e.seq for e in host.entries if isinstance(e.event, Scored) and e.event.final)
@@ -440,7 +354,7 @@ async def test_the_rest_of_the_screen_works_and_nothing_is_changed(
         assert "replay" in text_of(app)
 
 
-async def test_the_same_cuts_are_shown_at_the_same_moments(host: StoreHost) -> None:
+async def test_the_same_cuts_are_shown_at_the_same_moments(host: Any) -> None:
     async with screen(host) as (app, _pilot, settled):
         for entry in host.entries:
             if isinstance(entry.event, LookChanged):
@@ -450,7 +364,7 @@ async def test_the_same_cuts_are_shown_at_the_same_moments(host: StoreHost) -> N
 
 
 @pytest.mark.parametrize(("size", "name"), [((160, 48), "wide"), ((80, 24), "small")])
-async def test_replay(size: tuple[int, int], name: str, host: StoreHost, screenshot: Any, request: Any) -> None:
+async def test_replay(size: tuple[int, int], name: str, host: Any, screenshot: Any, request: Any) -> None:
     """You should see the workbench as it was in the first run, 'replay' at the top, and under the strip of progress
     two lines: paused, 1x, the hour, what happened last and next; the rail with e, r, n and the place as a block."""
     request.node.name = f"replay_{name}"

@@ -1,0 +1,200 @@
+"""A live session on the bundled model, recorded, against its replay: every event, every grid, every word."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.places import find_places
+from engine.state import RunPicture
+from sessions.client import HostClient
+from sessions.log import LogEntry, LookChanged
+from sessions.wire import Detail, Done, Session, SetExamples, SetLook, ShowSession
+from tui.model import Bench
+from tui.player import Player
+from tui.replay_link import Reader
+
+COMMAND = (sys.executable, "-m", "tui.cli")
+WAITING = "waiting for the engine (torch takes some seconds to load)\n"
+"""The one line of a live run that speaks of the clock on the wall and not of the run."""
+SHORT = ("--steps", "150", "--shuffles", "50", "--seeds", "2")
+
+
+class Live(msgspec.Struct):
+    """What there was to see while it happened."""
+
+    home: dict[str, str]
+    entries: list[LogEntry]
+    grids: dict[int, Any]
+    pictures: dict[str, RunPicture]
+    said: list[tuple[str, str]]
+    """Of each probe: stdout and stderr."""
+
+
+def grid(bench: Bench) -> Any:
+    """Every cell, and how it is cut."""
+    view = bench.view()
+    return None if view is None else (view.nodes, view.values, view.order, view.circuit, view.final)
+
+
+def command(home: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *words], env=home, capture_output=True, text=True, timeout=100, check=False)
+
+
+def connect(home: dict[str, str]) -> Any:
+    return HostClient.connect(find_places({"HEADCODE_HOME": home["HEADCODE_HOME"]}))
+
+
+async def watch(home: dict[str, str], live: Live, over: asyncio.Event) -> None:
+    """Follows the session as a screen does, from before its second run on."""
+    bench = Bench(model="toy", task="ioi")
+    async with await connect(home) as client:
+        detail = (await client.ask(ShowSession(session="live"), Detail)).detail
+        bench.session_id = detail.session.session_id
+        async for batch in client.follow(bench.session_id):
+            for entry in batch:
+                bench.fold([entry])
+                live.entries.append(entry)
+                live.grids[entry.seq] = grid(bench)
+            live.pictures = {run.run_id: run.picture for run in bench.runs}
+            if len(bench.runs) == 2 and not bench.runs[1].active:
+                over.set()
+
+
+async def person(home: dict[str, str], live: Live) -> None:
+    """A probe, an edit, cuts, a second probe while somebody watches."""
+
+    async def probe(*words: str) -> None:
+        ran = await asyncio.to_thread(command, home, "probe", *words, *SHORT)
+        assert ran.returncode == 0, ran.stderr
+        live.said.append((ran.stdout, ran.stderr))
+
+    await probe("ioi", "--name", "live", "--pairs", "4")
+    over = asyncio.Event()
+    watching = asyncio.create_task(watch(home, live, over))
+    async with await connect(home) as client:
+        for cut in (3, 5):
+            await client.ask(SetLook(run="live/1", look=LookChanged(measure="overlap", cut=cut)), Done)
+        while not any(type(entry.event).__name__ == "LookChanged" for entry in live.entries):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        examples = next(e.event.examples for e in live.entries if type(e.event).__name__ == "ExamplesSet")
+        await client.ask(SetExamples(session="live", examples=examples[:6]), Session)
+    await probe("--session", "live")
+    await asyncio.wait_for(over.wait(), 60)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    home = {**os.environ, "HEADCODE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
+    found = Live(home=home, entries=[], grids={}, pictures={}, said=[])
+    asyncio.run(person(home, found))
+    # Another host, as on another day: it has nothing but the store, and no worker.
+    subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=30)
+    yield found
+    subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=30)
+
+
+def test_every_event_is_equal(live: Live) -> None:
+    ran = command(live.home, "replay", "live", "--json")
+    assert ran.returncode == 0, ran.stderr
+    head, *lines = ran.stdout.splitlines()
+    assert msgspec.json.decode(head)["schema"] == "headcode.replay/1"
+    assert [msgspec.json.decode(line, type=LogEntry) for line in lines] == live.entries
+    assert len(live.entries) > 50
+
+
+async def test_every_grid_is_equal_cell_by_cell_and_no_worker_is_started(live: Live) -> None:
+    player = Player(Bench(model="", task=""), Reader(lambda: connect(live.home), "live"), speed=float("inf"))
+    await player.open()
+    grids, fold = {1: grid(player.bench)}, player.bench.fold
+
+    def watched(entries: Any) -> Any:
+        parts: frozenset[Any] = frozenset()
+        for entry in entries:
+            parts |= fold([entry])
+            grids[entry.seq] = grid(player.bench)
+        return parts
+
+    player.bench.fold = watched  # type: ignore[method-assign]
+    player.toggle()
+    playing = asyncio.create_task(player.play())
+    async with asyncio.timeout(60):
+        while player.playing:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert grids == live.grids
+    assert sum(found is not None and not found[-1] for found in grids.values()) > 1  # provisional ones, too
+    assert {run.run_id: run.picture for run in player.bench.runs} == live.pictures
+    player.bench.fold = fold  # type: ignore[method-assign]
+    for seq in (len(grids), 12, len(grids) // 2, len(grids) - 1):
+        player.seek(seq)
+        await player.arrived()
+        assert grid(player.bench) == live.grids[seq]
+    playing.cancel()
+    await player.close()
+    status = msgspec.json.decode(command(live.home, "host", "status", "--json").stdout)
+    assert status["status"]["worker_pid"] is None
+
+
+def test_plain_replay_says_what_the_live_commands_said(live: Live) -> None:
+    for number, (out, err) in enumerate(live.said, start=1):
+        ran = command(live.home, "replay", f"live/{number}", "--plain", "--speed", "max")
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout == out
+        assert ran.stderr == err.replace(WAITING, "")
+    whole = command(live.home, "replay", "live", "--speed", "max")
+    assert whole.stdout == "".join(out for out, _ in live.said)
+    assert "  cut of run 1: 5 heads by overlap\n" in whole.stderr
+    assert "  examples: " in whole.stderr
+
+
+def test_it_begins_where_it_is_told_to(live: Live) -> None:
+    ran = command(live.home, "replay", "live", "--from", "2", "--json")
+    first = msgspec.json.decode(ran.stdout.splitlines()[1], type=LogEntry)
+    assert type(first.event).__name__ == "RunQueued"
+    assert first.run_id != live.entries[-1].run_id or first.seq == next(
+        entry.seq for entry in live.entries if entry.run_id == live.entries[-1].run_id
+    )
+    ran = command(live.home, "replay", "live", "--from", "100%", "--json")
+    assert len(ran.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("nothere",), "There is no session 'nothere'"),
+        (("live/7",), "has no run 7"),
+        (("live", "--speed", "0.5x"), "--speed 0.5x is no speed"),
+        (("live", "--speed", "fast"), "--speed fast is no speed"),
+        (("live", "--from", "lunch"), "called 'lunch'"),
+        (("live", "--from", "25:00"), "25:00 is no time"),
+        (("live", "--size", "3x3", "--svg", "x.svg"), "--size 3x3"),
+        (("live", "--plain", "--json"), "--plain and --json are different things"),
+        (("live", "--cast", "/nowhere/at/all.cast"), "There is no folder /nowhere/at"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said(live: Live, words: tuple[str, ...], told: str) -> None:
+    ran = command(live.home, "replay", *words)
+    assert ran.returncode == 2
+    assert told in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_films_and_stills_are_files(live: Live, tmp_path: Path) -> None:
+    still, film = tmp_path / "a.svg", tmp_path / "a.cast"
+    assert command(live.home, "replay", "live", "--svg", str(still)).returncode == 0
+    assert "run 2 done" in still.read_text().replace("&#160;", " ")
+    ran = command(live.home, "replay", "live", "--cast", str(film), "--size", "80x24", "--speed", "100x")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert msgspec.json.decode(film.read_text().splitlines()[0])["version"] == 2
+    again = command(live.home, "replay", "live", "--svg", str(still))
+    assert again.returncode == 2
+    assert "is there already" in again.stderr

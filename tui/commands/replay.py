@@ -1,0 +1,88 @@
+"""`headcode replay`: a recorded session or run again, on the screen, as text, as a film or a picture."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui.options import ColourOption, check_colour
+
+
+def replay(
+    what: Annotated[
+        str, typer.Argument(metavar="SESSION|RUN", help="Name or id of a session; NAME/2 or an id for one run; latest.")
+    ],
+    speed: Annotated[
+        str | None, typer.Option(help="1x to 100x, or max. [default: 1x; a film 4x; --json max]", show_default=False)
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Where to begin: a run's number, +5:30, 14:02:11, 50%, or words of a marker (edit, note)."
+        ),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="As the commands told it: progress on stderr, grids on stdout.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The entries as JSON, one a line.")] = False,
+    cast: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a film of the screen: asciicast v2, for asciinema play.")
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a still of the screen at --from, else at the end.")
+    ] = None,
+    size: Annotated[str, typer.Option(help="Columns and rows of a film or still.")] = "120x36",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "unique_positive",
+    color: ColourOption = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="With --plain: grids only.")] = False,
+) -> None:
+    """Play a recorded session or run again. Needs no model and no worker."""
+    import asyncio
+
+    from engine.errors import ConfigError
+    from engine.measures import find_measure
+    from tui.commands import replaying
+
+    check_colour(color)
+    asked = [name for name, on in (("--plain", plain), ("--json", as_json), ("--cast", cast), ("--svg", svg)) if on]
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)} are different things.", hint="Give one of them.")
+    pace = replaying.read_speed(speed) if speed is not None else None
+    shown = find_measure(measure)
+    columns, rows = replaying.read_size(size)
+    for path in (cast, svg):
+        if path is not None:
+            replaying.check_target(path, force=force)
+    found = asyncio.run(replaying.look_up(what, start))
+    if cast is not None or svg is not None:
+        from tui.film import make_film, make_still
+        from tui.output import bytes_in_words, narrate
+
+        path = cast or svg
+        assert path is not None
+        making = (
+            make_film(found, size=(columns, rows), speed=pace or 4.0)
+            if cast
+            else make_still(found, size=(columns, rows))
+        )
+        path.write_text(asyncio.run(making), encoding="utf-8")
+        how = f"; asciinema play {path} shows it" if cast else ""
+        narrate(f"{path}: {columns} x {rows}, {bytes_in_words(path.stat().st_size)}{how}")
+    elif as_json:
+        asyncio.run(replaying.print_entries(found, speed=pace))
+    elif plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from tui.output import find_paper
+        from tui.output_progress import make_narrator
+
+        with make_narrator(quiet=quiet, color=color) as narrator:
+            asyncio.run(
+                replaying.replay_plain(found, narrator, speed=pace or 1.0, measure=shown, paper=find_paper(color))
+            )
+    else:
+        from tui.app import run_replay
+
+        raise typer.Exit(
+            run_replay(found.target, start=start, speed=pace or 1.0, colours=None if color == "auto" else color)
+        )
