@@ -126,7 +126,10 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
         name = str(kind).rpartition(".")[2]
         raise BadQuery(f"A {name} statement is not allowed here: the console reads.", hint=f"Use {_ALLOWED_TEXT}.")
     (text,) = cursor.execute("SELECT CAST(json_serialize_sql($sql) AS VARCHAR)", {"sql": statement}).fetchall()[0]
-    tree = msgspec.json.decode(text)
+    try:
+        tree = msgspec.json.decode(text)
+    except RecursionError as error:
+        raise BadQuery("The query is nested too deeply.", hint="About 500 levels are the most.") from error
     if tree.get("error") or len(tree.get("statements", ())) != 1:
         raise BadQuery(f"This cannot be read: {tree.get('error_message', 'unknown')}.", hint=f"Use {_ALLOWED_TEXT}.")
     nodes = list(_nodes(tree))
@@ -251,6 +254,8 @@ def _in_words(error: duckdb.Error) -> BadQuery:
             "The query needs more memory than the store may use.",
             hint="Ask for fewer runs, or raise store_memory in config.toml.",
         )
+    if "expression depth" in message:
+        return BadQuery("The query is nested too deeply.", hint="About 500 levels are the most.")
     hints: list[str] = []
     near = re.search(r"Candidate bindings: (.+)", rest) or re.search(r"Did you mean (.+)", rest)
     if near:

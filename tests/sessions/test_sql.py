@@ -289,6 +289,9 @@ HOSTILE = [
     "\ud800",
     "(" * 5000,
     "SELECT " + "(" * 2000 + "1" + ")" * 2000,
+    "SELECT " + "abs(" * 700 + "1" + ")" * 700,
+    "SELECT * FROM " + "(SELECT * FROM " * 700 + "runs" + ")" * 700,
+    "SELECT " + "+".join(["1"] * 5000),
     "SELECT '" + "x" * 100_000 + "'",
 ]
 
