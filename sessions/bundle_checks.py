@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from engine.config import ProbeConfig
 from engine.events import (
     ArrayReady,
+    CauseScored,
+    CircuitChecked,
     EdgesScored,
     EngineEvent,
     ExamplesMade,
@@ -194,6 +196,15 @@ def _of_run(event: AnyEvent, run: RunFacts) -> None:
                 raise Wrong("scores a head twice")
         case EdgesScored():
             _places((place for edge in event.edges for place in (edge.source, edge.target)), run)
+        case CauseScored():
+            _places(((effect.layer, effect.head) for effect in event.effects), run)
+            _whole("number of examples", event.n_examples, 0, 1 << 31)
+        case CircuitChecked():
+            _text("name", event.name, MAX_NAME)
+            _places((*event.heads, *((effect.layer, effect.head) for effect in event.minimality)), run)
+            _whole("number of examples", event.n_examples, 0, 1 << 31)
+            for point in event.curve:
+                _whole("size of a circuit", point.size, 0, MAX_PLACES)
         case ArrayReady():
             _shape(event, run)
         case ProbeFinished():

@@ -304,6 +304,10 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
         lambda lines: first(lines, "edges_scored")["event"]["edges"][0].update(source=[-1, 0]),
         "the head -1.0",
     ),
+    "effect outside": (
+        lambda lines: first(lines, "cause_scored")["event"]["effects"][0].update(head=99),
+        "the head 0.99",
+    ),
     "huge model": (
         lambda lines: first(lines, "model_ready")["event"]["model"].update(n_layers=10**9),
         "a number of layers of 1000000000",

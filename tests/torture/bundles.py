@@ -26,15 +26,16 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from engine.config import ProbeConfig
+from engine.config import CauseMetric, ProbeConfig, Replacement
 from engine.errors import Failure, HeadcodeError
-from engine.events import ArrayReady, Notice
+from engine.events import ArrayReady, CauseScored, CircuitChecked, Notice
 from engine.examples import content_hash
 from engine.jobs import RunProbe
+from engine.results import CurvePoint, HeadEffect
 from sessions.arrays import keep_by_content
 from sessions.bundle_export import BATCH, BundleWriter, codes_of, head_of, rows_of
 from sessions.bundle_format import EVENTS, MANIFEST, Exported
@@ -57,6 +58,7 @@ from sessions.record import Draft, Recorder
 from sessions.store import Store
 
 HERE = Path(__file__).parent
+METRIC, REPLACEMENT = get_args(CauseMetric)[0], get_args(Replacement)[0]
 CHUNK = 250
 """Files one process looks at: a process that dies loses the rest of them, and is counted."""
 
@@ -126,7 +128,39 @@ class Home:
         order = RunProbe(
             job=run_id, model=model, task="ioi", pairs=2, config=config, spool=str(spool), models="", activations=""
         )
-        events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(order)]
+        caused = [
+            CauseScored(
+                method="attribution",
+                metric=METRIC,
+                replacement=REPLACEMENT,
+                base=1.5,
+                n_examples=2,
+                position="mean",
+                effects=tuple(
+                    HeadEffect(layer=layer, head=head, effect=-0.25) for layer in (0, 1) for head in range(3)
+                ),
+                passes=2.0,
+                final=True,
+            ),
+            CircuitChecked(
+                name="codes",
+                heads=((0, 1),),
+                metric=METRIC,
+                replacement=REPLACEMENT,
+                base=1.5,
+                empty=0.0,
+                n_examples=2,
+                faithfulness=0.5,
+                completeness=0.25,
+                minimality=(HeadEffect(layer=0, head=1, effect=-0.5, error=0.125),),
+                random_faithfulness=(0.0, 0.25),
+                random_completeness=(0.0, 0.25),
+                curve=(CurvePoint(size=1, faithfulness=0.5, completeness=0.25),),
+                area=0.5,
+                passes=9.0,
+            ),
+        ]
+        events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(order), *caused]
         drafts = [
             Draft(
                 session_id=session_id,
@@ -159,7 +193,19 @@ class Home:
         return imported
 
     def counts(self) -> list[tuple[Any, ...]]:
-        tables = ("event", "session", "run", "code", "step", "node_score", "example_set", "note", "tag", "circuit")
+        tables = (
+            "event",
+            "session",
+            "run",
+            "code",
+            "step",
+            "node_score",
+            "example_set",
+            "note",
+            "tag",
+            "circuit",
+            "cause",
+        )
         sql = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in tables)  # noqa: S608
         return self.store.rows(sql)
 
@@ -171,7 +217,7 @@ class Home:
         with self.store.transaction() as con:
             for table in ("event", "session", "example_set", "note", "tag", "circuit", "run"):
                 con.execute(f"DELETE FROM {table} WHERE session_id = $s", {"s": session_id})  # noqa: S608
-            for table in ("code", "step", "node_score", "edge_score", "grade"):
+            for table in ("code", "step", "node_score", "edge_score", "grade", "cause", "circuit_check"):
                 for run_id in runs:
                     con.execute(f"DELETE FROM {table} WHERE run_id = $r", {"r": run_id})  # noqa: S608
         self.recorder.forget()
