@@ -41,6 +41,11 @@ def save(folder: Path, key: str, tensors: dict[str, torch.Tensor]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def drop(folder: Path, key: str) -> None:
+    """Forgets what was saved under that key."""
+    (folder / f"{key}.safetensors").unlink(missing_ok=True)
+
+
 def _prune(folder: Path) -> None:
     files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.safetensors"))
     total = sum(size for _, size, _ in files)

@@ -122,6 +122,36 @@ def test_what_a_head_says_does_not_depend_on_the_batch(model: Model, recorder: A
         assert alone.says == [together.says[index]]
 
 
+def test_a_reading_that_broke_off_goes_on_from_there(
+    model: Model, recorder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import capture
+
+    monkeypatch.setitem(capture._TOKENS_AT_ONCE, "cpu", 24)
+    monkeypatch.setattr(capture, "_PART_EVERY_S", -1.0)
+    examples = some(12)
+    whole = read_examples(model, examples, QUICK, recorder(), None)
+    forward, passes = capture._forward, []
+
+    def counted(*given: Any) -> Any:
+        passes.append(len(given[1]))
+        if len(passes) == 3:
+            raise Cancelled
+        return forward(*given)
+
+    monkeypatch.setattr(capture, "_forward", counted)
+    with pytest.raises(Cancelled):
+        read_examples(model, examples, QUICK, recorder(), tmp_path)
+    assert sum(passes) < len(examples)
+    read_before = sum(passes[:2])
+    rest = read_examples(model, examples, QUICK, recorder(), tmp_path)
+    assert sum(passes[3:]) == len(examples) - read_before
+    assert torch.equal(rest.z, whole.z)
+    assert (rest.says, rest.expected, rest.foils) == (whole.says, whole.expected, whole.foils)
+    assert [path.name for path in tmp_path.iterdir() if ".part" in path.name] == []
+    assert read_examples(model, examples, QUICK, recorder(), tmp_path).cached
+
+
 def test_a_mean_before_w_o_is_a_mean_after_it(model: Model, recorder: Any) -> None:
     text = "When Mary and John went to the store"
     example = Example(prompt=text, polarity="positive")
