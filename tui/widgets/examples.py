@@ -2,7 +2,7 @@
 
 from rich.cells import cell_len
 from textual import events
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.errors import Failure
@@ -11,15 +11,18 @@ from engine.results import NO_CODE, Grade
 from tui.model import Bench
 from tui.text import clean
 from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
-from tui.widgets.painted import PaintedScroll
+from tui.widgets.painted import VirtualScroll
 
 VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
 _MOST_LINES = 8
 """Of a prompt that is shown whole."""
 
 
-class Examples(PaintedScroll):
-    """A list; the chosen example opens to its whole prompt and everything the model says about it."""
+class Examples(VirtualScroll):
+    """A list; the chosen example opens to its whole prompt and everything the model says about it.
+
+    They are those of the run that is shown. Where the session's were edited since, the first line says so.
+    """
 
     BINDINGS = [  # noqa: RUF012  # Textual declares it so
         ("up", "choose(-1)", "Example above"),
@@ -34,26 +37,83 @@ class Examples(PaintedScroll):
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(bench, id=id)
-        self._starts: list[tuple[int, int]] = []
-        """First line of every example, and its index."""
+        self._grades: dict[int, Grade] = {}
+        self._numbers: tuple[int, ...] = ()
+        self._only: frozenset[int] = frozenset()
+        self._open: list[Strip] = []
+        """The lines of the example that is shown whole."""
+        self._banner = ""
+        self._source: tuple[object, ...] = ()
 
-    def lines(self, size: Size, /) -> list[Strip]:
-        width = size.width
+    def count(self) -> int:
+        self._prepare()
+        n = len(self.bench.examples)
+        return self._above + (2 * n - 2 * bool(self._open) + len(self._open) if n else 2)
+
+    def row(self, y: int, size: Size, /) -> Strip:
+        if y < self._above:
+            return self.line().add(f" ✎ {fit(self._banner, size.width - 4)}", "second").strip()
+        if not self.bench.examples:
+            return (self.line().add(f"  {waiting_words(self.bench)}", "dim") if y else self.line()).strip()
+        index, line = self.at_line(y)
+        if self._open and index == self.bench.selected:
+            return self._open[line] if line < len(self._open) else self.line().strip()
+        return self._lines_of(index, size.width)[line].strip()
+
+    def at_line(self, y: int) -> tuple[int, int]:
+        """Which example stands in a line, and which line of it that is."""
+        y -= self._above
+        chosen = self.bench.selected
+        if not self._open or chosen is None or y < 2 * chosen:
+            return divmod(y, 2)
+        y -= 2 * chosen
+        if y < len(self._open):
+            return chosen, y
+        index, line = divmod(y - len(self._open), 2)
+        return chosen + 1 + index, line
+
+    def first_line(self, index: int) -> int:
+        chosen = self.bench.selected
+        extra = len(self._open) - 2 if self._open and chosen is not None and index > chosen else 0
+        return self._above + 2 * index + extra
+
+    @property
+    def _above(self) -> int:
+        return int(bool(self._banner))
+
+    def _prepare(self) -> None:
+        """What all lines need; made anew only when something of it has changed."""
         bench = self.bench
-        self._starts = []
-        if not bench.examples:
-            return [self.line().strip(), self.line().add(f"  {waiting_words(bench)}", "dim").strip()]
-        grades = {grade.index: grade for grade in bench.grades}
         codes = bench.head_codes()
-        numbers = codes.codes if codes is not None and not isinstance(codes, Failure) else ()
-        only = only_positive(numbers, bench.examples)
-        found: list[Strip] = []
-        for index, example in enumerate(bench.examples):
-            self._starts.append((len(found), index))
-            code = numbers[index] if index < len(numbers) else None
-            lines = self._entry(index, example, grades.get(index), width, code, code in only)
-            found.extend(line.strip() for line in lines)
-        return found
+        source = (
+            bench.examples,
+            bench.grades,
+            codes,
+            bench.selected,
+            bench.kept.examples.content_hash,
+            self.room.width,
+        )
+        if len(source) == len(self._source) and all(
+            a is b or a == b for a, b in zip(source, self._source, strict=True)
+        ):
+            return
+        self._source = source
+        self._banner = edited_words(bench)
+        self._grades = {grade.index: grade for grade in bench.grades}
+        self._numbers = codes.codes if codes is not None and not isinstance(codes, Failure) else ()
+        self._only = only_positive(self._numbers, bench.examples)
+        chosen = bench.selected
+        shown = chosen is not None and 0 <= chosen < len(bench.examples)
+        self._open = [line.strip() for line in self._lines_of(chosen or 0, self.room.width)] if shown else []
+
+    def _lines_of(self, index: int, width: int) -> list[Line]:
+        code = self._numbers[index] if index < len(self._numbers) else None
+        example, grade = self.bench.examples[index], self._grades.get(index)
+        return self._entry(index, example, grade, width, code, code in self._only)
+
+    def _fresh(self) -> None:
+        self._source = ()
+        super()._fresh()
 
     def _entry(
         self, index: int, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool
@@ -125,7 +185,8 @@ class Examples(PaintedScroll):
         if by == 0 and now is not None:
             self.action_close()
             return
-        self.open_example(0 if now is None else min(max(now + by, 0), count - 1))
+        start = (-1 if by > 0 else 0) if now is None else now
+        self.open_example(min(max(start + by, 0), count - 1))
 
     def action_close(self) -> None:
         self.bench.selected = None
@@ -134,21 +195,21 @@ class Examples(PaintedScroll):
     def open_example(self, index: int) -> None:
         self.bench.selected = index
         self.paint()
-        starts = [line for line, _ in self._starts]
-        end = starts[index + 1] if index + 1 < len(starts) else len(self._strips)
-        self.scroll_to_region(Region(0, starts[index], self.size.width, end - starts[index]), animate=False, force=True)
+        first = self.first_line(index)
+        self.show_lines(first, first + max(len(self._open), 1) - 1)
+        self.paint()
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)
-        if place is None:
+        if place is None or not self.bench.examples:
             return
         row = place.y + self.scroll_offset.y
-        under = [index for line, index in self._starts if line <= row < len(self._strips)]
-        if under:
-            if under[-1] == self.bench.selected:
+        if self._above <= row < self.count():
+            index, _ = self.at_line(row)
+            if index == self.bench.selected:
                 self.action_close()
             else:
-                self.open_example(under[-1])
+                self.open_example(index)
 
 
 def answer_words(example: Example) -> str:
@@ -159,6 +220,18 @@ def answer_words(example: Example) -> str:
     return ", ".join(words) if len(example.expected) <= 3 else f"{words[0]}, {words[1]} … ({len(example.expected)})"
 
 
+def edited_words(bench: Bench) -> str:
+    """Whether the session's examples are others than those of the run that is shown."""
+    now, run = bench.kept.examples.current, bench.shown
+    if not now or run is None or not run.picture.examples:
+        return ""
+    use = tuple(each for each in now if each.enabled)
+    if use == run.picture.examples:
+        return ""
+    positive = sum(each.positive for each in use)
+    return f"Edited since: {positive} + {len(use) - positive} now. w shows them, r runs them."
+
+
 def waiting_words(bench: Bench) -> str:
     """Why there are no examples yet."""
     run = bench.shown
@@ -166,7 +239,7 @@ def waiting_words(bench: Bench) -> str:
         return "Looking for the host …"
     if run is not None and run.active:
         return "They are made when the model is there …"
-    return "None yet. r makes them and runs."
+    return "None yet. r makes them and runs." if bench.task is not None else "None yet. w writes them."
 
 
 def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:

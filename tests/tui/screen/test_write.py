@@ -233,6 +233,42 @@ async def test_pasted_lines_become_as_many_examples(size: tuple[int, int], recor
         await until(lambda: len(prompts(app)) == 1_002)
 
 
+@sizes
+async def test_the_pane_says_when_the_set_was_edited_since_the_run(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    made = recorded.examples(10)
+    async with open_screen(with_examples(host, *made), size=size) as (app, pilot, until):
+        await pilot.press("1")
+        assert "Edited since" not in text_of(app)
+        await host.tell(ExamplesSet(examples=made[1:], content_hash=content_hash(made[1:])))
+        await until(lambda: "Edited since: 9 + 10 now" in text_of(app))
+        await pilot.press(*["down"] * 4)
+        await until(lambda: app.bench.selected == 3)
+        assert made[3].prompt[-20:] in text_of(app)
+
+
+@sizes
+async def test_ten_thousand_examples_are_walked_through(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    many = tuple(Example(prompt=f"prompt number {number} of", polarity="positive") for number in range(10_000))
+    async with open_screen(with_examples(recorded.host(), *many), size=size) as (app, pilot, until):
+        await pilot.press("1", "end")
+        await until(lambda: "prompt number 9999 of" in text_of(app))
+        await pilot.press("pageup", "home")
+        await until(lambda: "prompt number 0 of" in text_of(app))
+        screen = await open_write(app, pilot, until)
+        await pilot.press("end", "pageup", "up")
+        await until(lambda: "prompt number 9988 of" in text_of(app))
+        assert screen.desk.at == 9_988
+        await pilot.press("d")
+        await until(lambda: len(prompts(app)) == 9_999 and screen.desk.saved)
+        assert "prompt number 9988 of" not in text_of(app)
+
+
 def paste(text: str) -> Any:
     from textual import events
 
