@@ -14,6 +14,8 @@ BUNDLED = "toy"
 _ASSETS = Path(__file__).parent / "assets"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model")
+_TOKENIZER_PARTS = ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "sentencepiece.bpe.model")
+"""Of a tokenizer, but none by themselves."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 Origin = Literal["bundled", "cache", "folder", "hub"]
@@ -108,9 +110,14 @@ def tokenizer_files(folder: Path) -> list[Path]:
 
 
 def model_identity(folder: Path) -> str:
-    """The sha256 of the folder's weights and tokenizer, 64 hexadecimal digits: what 'the same model' means."""
+    """The sha256 of the folder's weights and tokenizer, 64 hexadecimal digits: what 'the same model' means.
+
+    Settings (config.json, tokenizer_config.json) are no part of it: a copy that another program saved anew is the same
+    model. Where they do matter, `headcode verify` says that the forward pass differs.
+    """
     total = hashlib.sha256()
-    for path in [*weight_files(folder), *tokenizer_files(folder)]:
+    parts = [folder / name for name in _TOKENIZER_PARTS if (folder / name).is_file()]
+    for path in [*weight_files(folder), *tokenizer_files(folder), *parts]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         total.update(f"{path.name}:{digest}\n".encode())

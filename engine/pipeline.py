@@ -34,6 +34,7 @@ from engine.grade import grade_examples
 from engine.jobs import RunProbe
 from engine.memory import asked_words, memory, memory_words
 from engine.model import Model, is_out_of_memory, load_model, pick_device
+from engine.processor import processor_name
 from engine.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.recommended import settle
 from engine.reference import known_circuit
@@ -188,15 +189,19 @@ class Probe:
 
 
 def versions(device: torch.device) -> Versions:
-    """What this process runs on. The device is named with what decides its rounding."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    """What this process runs on. The device is named with what decides its rounding: the model of the processor, the
+    instructions torch uses of it, and the number of threads."""
+    if device.type == "cpu":
+        kind = f"{processor_name()} {torch.backends.cpu.get_cpu_capability()}".removesuffix(" DEFAULT")
+        name = f"{kind}, {torch.get_num_threads()} threads".replace(", 1 threads", ", 1 thread")
+    else:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     return Versions(
         headcode=version("headcode"),
         python=platform.python_version(),
         torch=str(torch.__version__),
         transformer_lens=version("transformer-lens"),
-        device=f"{device.type} ({name}{threads})",
+        device=f"{device.type} ({name})",
     )
 
 

@@ -75,7 +75,7 @@ def judge(
 
 _HINTS = {
     "examples": "The stored examples are not those that were run: headcode doctor checks the store.",
-    "capture": "Weights and tokenizer are the same: look at the model's config.json, and at the hardware.",
+    "capture": "Weights and tokenizer are the same: look at config.json and tokenizer_config.json beside them.",
 }
 
 

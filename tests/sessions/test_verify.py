@@ -211,7 +211,7 @@ def test_other_threads_are_named_and_the_bundled_model_does_not_care(done: tuple
     finally:
         torch.set_num_threads(1)
     assert report.verdict == "same"
-    assert "though 1 threads then, 2 threads now" in report.words
+    assert "though 1 thread then, 2 threads now" in report.words
     assert [each.field for each in report.environment] == ["device"]
 
 
@@ -226,11 +226,11 @@ def test_rounding_needs_a_reason_and_a_measure(done: tuple[Bench, Evidence]) -> 
         other = msgspec.structs.replace(now, grades=grades, versions=versions)
         return judge(RUN, "one/1", stored, stored, other)
 
-    other = now.versions.device.replace("1 thread", "7 thread")
+    other = now.versions.device.replace("1 thread", "7 threads")
     assert other != now.versions.device
     small = nudged(1e-7, device=other)
     assert (small.verdict, small.stage) == ("rounding", "capture")
-    assert small.words.startswith("the same to rounding: 1 threads then, 7 threads now; first in capture: ")
+    assert small.words.startswith("the same to rounding: 1 thread then, 7 threads now; first in capture: ")
     assert small.largest == pytest.approx(1e-7, rel=1e-3)
     assert nudged(1e-7).verdict == "differs"  # on the same machine with the same versions nothing may differ
     assert nudged(2 * ROUNDING["capture"], device=other).verdict == "differs"

@@ -102,6 +102,8 @@ def page_rows(make: Callable[[], Line], against: Against, node: HeadScores, show
     lines.append(header)
     for measure in MEASURES:
         here, there = value_of(node, measure), value_of(other, measure)
+        if here is None and there is None:
+            continue
         on = measure is shown
         places = places_of(measure)
         line = make().add(" ▸ " if on else "   ", "accent")

@@ -188,9 +188,11 @@ def signed_palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
     if depth in ("16", "none"):
         colours = ("cyan", "yellow") if depth == "16" else (None, None)
         steps = [Style(color=colour if level else None, dim=faded) for colour in colours for level in range(LEVELS)]
-        return Palette((*steps, Style(dim=True)), tuple(Style(bold=True) for _ in range(2 * LEVELS + 1)), plain, True)
+        marked = [Style(color=step.color, bold=True) for step in (*steps, Style())]
+        return Palette((*steps, Style(dim=True)), tuple(marked), plain, shaded=True)
     quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
-    cells, marked = [], []
+    cells: list[Style] = []
+    marked = []
     for level, ground in enumerate([*shades(dark=dark, faded=faded), shades(dark=dark)[0]]):
         readable: Rgb = (0x0A, 0x0D, 0x12) if reads_dark_on(ground) else (0xFF, 0xFF, 0xFF)
         cells.append(_style(quiet_ink if level % LEVELS == 0 else readable, ground))

@@ -136,10 +136,22 @@ def test_a_verdict_in_few_words(verdict: Any, stage: str, words: str) -> None:
     assert verified_words(None) == ""
 
 
-def test_nothing_but_weights_and_tokenizer_is_the_identity(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "tokenizer.json", "added_tokens.json", "special_tokens_map.json"]
+)
+def test_weights_and_tokenizer_are_the_identity_to_the_last_bit(tmp_path: Path, name: str) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(bundled_folder(), mine)
-    assert model_identity(mine) == model_identity(bundled_folder())
+    before = model_identity(mine)
+    assert before == model_identity(bundled_folder())
     (mine / "CARD.md").write_text("other words")
-    (mine / "config.json").touch()
-    assert model_identity(mine) == model_identity(bundled_folder())
+    (mine / "config.json").write_text((mine / "config.json").read_text() + "\n")
+    assert model_identity(mine) == before
+    whole = (mine / name).read_bytes() if (mine / name).exists() else b"{}"
+    (mine / name).write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+    assert model_identity(mine) != before
+    (mine / name).write_bytes(whole)
+    if (bundled_folder() / name).exists():
+        assert model_identity(mine) == before
+        (mine / name).rename(mine / f"other-{name}")
+        assert model_identity(mine) != before
