@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import HeadcodeError
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("headcode.keep")
 
 _DAY_S = 86_400
+_SQL_THREADS = ThreadPoolExecutor(2, thread_name_prefix="sql")
+"""Of their own: many long queries must not take the threads in which runs put their files away."""
 
 T = TypeVar("T")
 Work = Callable[[Recorder, Any], tuple[T, list[Recorded]]]
@@ -88,7 +91,7 @@ async def ask_sql(host: "HeadcodeHost", request: AskSql) -> Table:
             cursor.close()
 
     try:
-        return Table(table=await asyncio.to_thread(work))
+        return Table(table=await asyncio.get_running_loop().run_in_executor(_SQL_THREADS, work))
     except asyncio.CancelledError:  # whoever asked has gone
         cursor.interrupt()
         raise

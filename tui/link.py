@@ -109,7 +109,9 @@ class Link:
             except (OSError, EOFError) as found:
                 error = HostGone(f"The connection to the host broke: {found}.")
             except asyncio.CancelledError:
-                if not self._switching:
+                # The feed was cancelled for another session, or all of this was, by whoever leaves.
+                task = asyncio.current_task()
+                if not self._switching or (task is not None and task.cancelling()):
                     raise
             finally:
                 await self._drop()

@@ -13,7 +13,7 @@ from engine.config import ProbeConfig
 from engine.events import ArrayReady, Notice
 from engine.jobs import RunProbe
 from sessions import sql
-from sessions.errors import BadQuery, Refusal
+from sessions.errors import BadQuery, HostGone, Refusal
 from sessions.log import (
     CircuitKept,
     NoteWritten,
@@ -400,10 +400,12 @@ async def test_the_host_answers_others_while_it_computes(lab) -> None:
         await client.ask(AskSql(sql="FROM event"), Table)
     assert found.value.family == "input"
     long = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range < b.range"
-    asking = asyncio.create_task(client.ask(AskSql(sql=long), Table))
+    asking = asyncio.gather(*(client.ask(AskSql(sql=long), Table) for _ in range(8)), return_exceptions=True)
     for _ in range(5):
         assert (await lab.status(client)).clients == 2  # on the same connection, too
-        await lab.session(other)
+    # Eight queries without end take two threads: a run has all it needs, from its first event to its files.
+    _, end = await lab.finish(other, await lab.queue(other))
+    assert end.state == "done"
     assert not asking.done()
     await client.close()  # whoever asked has gone: the query ends, and the host can stop
-    await asyncio.gather(asking, return_exceptions=True)
+    assert all(isinstance(each, HostGone) for each in await asking)
