@@ -25,7 +25,8 @@ def describe_end(
         except ValueError:
             name = f"signal {-code}"
         message = f"The engine crashed in mid-run ({name})."
-        hint = "Run it again: the next run gets a new engine. What it last said: headcode host log."
+        once_more = f"headcode probe --again {order.job}" if order else "run it again"
+        hint = f"The next run gets a new engine; once more: {once_more}. What this one last said: headcode host log."
     else:
         message = f"The engine left in mid-run (exit code {code})."
         hint = "What it last said: headcode host log. headcode doctor checks the installation."
