@@ -20,13 +20,17 @@ def contrast(
     x: Float[Tensor, "example node d_model"], pairs: Int[Tensor, "pair side"], n_heads: int
 ) -> Float[Tensor, "example node d_model"]:
     """Every example less the mean of its pair, layers levelled; an example in no pair less the mean of all."""
+    # In place: x may be gigabytes.
     apart = x - x.mean(dim=0)
     if len(pairs):
-        first, second = x[pairs[:, 0]], x[pairs[:, 1]]
-        half = (first - second) / 2
-        apart[pairs[:, 0]], apart[pairs[:, 1]] = half, -half
+        half = x[pairs[:, 0]]
+        half -= x[pairs[:, 1]]
+        half /= 2
+        apart[pairs[:, 0]] = half
+        apart[pairs[:, 1]] = half.neg_()
     loudness = apart.norm(dim=-1).mean(dim=0).view(-1, n_heads).mean(dim=1)
-    return apart / loudness.clamp(min=1e-12).pow(_LEVEL).repeat_interleave(n_heads)[:, None]
+    apart /= loudness.clamp(min=1e-12).pow(_LEVEL).repeat_interleave(n_heads)[:, None]
+    return apart
 
 
 def to_half_width(x: Float[Tensor, "example node d_model"]) -> float:

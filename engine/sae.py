@@ -66,11 +66,14 @@ class SAEs:
         no unit direction takes more from it than its length."""
         bias, encoder, threshold = self.bias[seed], self.encoder[seed], self.threshold[seed]
         shift = threshold - encoder @ bias
-        found = torch.full((len(x),), NO_CODE, device=x.device)
-        reach = 1.001 * (x - bias).norm(dim=1)  # a row's norm is 1 only up to rounding
-        for rows in (reach > -threshold.max()).nonzero()[:, 0].split(rows_at_once):
-            found[rows] = discretise(torch.addmm(shift, x[rows], encoder.T).relu_())
-        return found
+        found = []
+        for block in x.split(rows_at_once):
+            codes = torch.full((len(block),), NO_CODE, device=x.device)
+            reach = 1.001 * (block - bias).norm(dim=1)  # an encoder row's norm is 1 only up to rounding
+            loud = (reach > -threshold.max()).nonzero()[:, 0]
+            codes[loud] = discretise(torch.addmm(shift, block[loud], encoder.T).relu_())
+            found.append(codes)
+        return torch.cat(found)
 
 
 class StepReport:

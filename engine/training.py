@@ -27,7 +27,7 @@ def prepare(
     """What the SAE is shown of the heads' outputs, by the recipe."""
     if config.recipe == "contrast":
         shown = contrast(x, pairs, n_heads)
-        return shown * to_half_width(shown) if config.scale else shown
+        return shown.mul_(to_half_width(shown)) if config.scale else shown
     return x * _to_root_width(x) if config.scale else x
 
 
