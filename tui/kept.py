@@ -152,7 +152,8 @@ class Kept:
             case SessionTrashed() | SessionRestored():
                 self.trashed = isinstance(event, SessionTrashed)
             case SessionImported():
-                self.imported = event
+                # As in the tables: it may go by another name here, and is out of whatever trash it came from.
+                self.imported, self.trashed, self.name = event, False, event.name or self.name
             case _:
                 return False
         return True

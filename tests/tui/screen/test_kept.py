@@ -105,6 +105,9 @@ def test_names_tags_notes_circuits_and_the_trash() -> None:
     assert not folded(SessionTrashed(), SessionRestored()).trashed
     imported = SessionImported(bundle_sha256="ab", from_session="s0", headcode="0.1.0")
     assert folded(imported).imported == imported
+    beside = SessionImported(bundle_sha256="ab", from_session="s0", headcode="0.1.0", name="two 2")
+    kept = folded(SessionRenamed(name="two"), SessionTrashed(), beside)
+    assert (kept.name, kept.trashed) == ("two 2", False)
 
 
 def test_the_bench_follows_names_examples_and_verdicts() -> None:
