@@ -7,6 +7,7 @@ import msgspec
 from engine.config import CauseMetric, Replacement
 from engine.examples import Example
 from engine.results import (
+    Card,
     CurvePoint,
     EdgeScore,
     ExampleCount,
@@ -156,6 +157,12 @@ class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
     passes: float
 
 
+class CardWritten(Event, tag="card_written", frozen=True, kw_only=True):
+    """What the run's result is worth. A cause that is asked for later changes it (engine.state)."""
+
+    card: Card
+
+
 class Notice(Event, tag="notice", frozen=True, kw_only=True):
     """Something the person should know that stops nothing."""
 
@@ -190,6 +197,7 @@ EngineEvent = (
     | ArrayReady
     | CauseScored
     | CircuitChecked
+    | CardWritten
     | Notice
     | ProbeFinished
 )

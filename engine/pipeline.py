@@ -12,10 +12,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.capture import Reading, head_outputs, read_examples
+from engine.card import write_card
 from engine.cause.find import Cause
+from engine.cause_fold import with_causes
 from engine.errors import Cancelled, EngineError, OutOfMemory
 from engine.events import (
     ArrayReady,
+    CardWritten,
+    CauseScored,
+    CircuitChecked,
     EdgesScored,
     ExamplesMade,
     Graded,
@@ -38,9 +43,10 @@ from engine.processor import processor_name
 from engine.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.recommended import settle
 from engine.reference import known_circuit
-from engine.results import ExampleCount, Grade, HeadId, Timings, Versions
+from engine.results import ExampleCount, Grade, HeadId, HeadScores, Reference, Timings, Versions
 from engine.sae import SAEs
 from engine.shelf import Shelf
+from engine.steadiness import steadiness
 from engine.tally import Tally, pair_rows
 from engine.tasks.registry import find_task
 from engine.training import codes_of, prepare, train_saes
@@ -55,6 +61,7 @@ class Probe:
         self.shelf = shelf
         self.monitor = monitor
         self.seconds: dict[Stage, float] = {}
+        self.reference: Reference | None = None
 
     def run(self) -> None:
         """Every stage in order. Raises EngineError's family; what was reported before stays valid."""
@@ -96,17 +103,21 @@ class Probe:
             nodes, edges = tally.final(codes, self.monitor)
             self.monitor.report(Scored(nodes=nodes, final=True))
             self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
-        circuit = circuit_by_rank(nodes, tally.circuit_size)
-        if self.config.cause.method != "none":
-            with self._stage("cause", 0, "measurements"):
-                self._cause(model, examples, [node.id for node in ranked(nodes)], circuit)
+            circuit = circuit_by_rank(nodes, tally.circuit_size)
+            steady = steadiness(codes, tally.positive, tally.pairs, len(circuit), seed=self.config.seeds[0])
+        causes, checks = self._cause(model, examples, nodes, circuit)
+        count = ExampleCount(
+            positive=int(tally.positive.sum()),
+            negative=int((~tally.positive).sum()),
+            broken=sum(grade.verdict == "broken" for grade in grades),
+        )
+        card = write_card(
+            with_causes(nodes, causes), circuit, steady, count, reference=self.reference, causes=causes, checks=checks
+        )
+        self.monitor.report(CardWritten(card=card))
         self.monitor.report(
             ProbeFinished(
-                examples=ExampleCount(
-                    positive=int(tally.positive.sum()),
-                    negative=int((~tally.positive).sum()),
-                    broken=sum(grade.verdict == "broken" for grade in grades),
-                ),
+                examples=count,
                 circuit=tuple((layer, head) for layer, head in circuit),
                 circuit_softmax=tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
                 timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
@@ -134,6 +145,7 @@ class Probe:
         examples = check_set(examples)
         self.monitor.report(ExamplesMade(examples=examples, content_hash=content_hash(examples), task=order.task))
         reference = known_circuit(model.info, model.folder, order.task)
+        self.reference = reference
         if reference is not None:
             self.monitor.report(ReferenceKnown(reference=reference))
         return examples
@@ -154,19 +166,23 @@ class Probe:
         return grades
 
     def _cause(
-        self, model: Model, examples: Sequence[Example], ranking: Sequence[HeadId], circuit: Sequence[HeadId]
-    ) -> None:
-        metric = None if self.order.task is None else find_task(self.order.task).metric
-        found = Cause(
-            model,
-            examples,
-            self.config.cause,
-            self.monitor,
-            position=self.config.position,
-            task=metric,
-            seed=self.config.seeds[0],
-        )
-        found.find(ranking=ranking, circuit=circuit)
+        self, model: Model, examples: Sequence[Example], nodes: tuple[HeadScores, ...], circuit: Sequence[HeadId]
+    ) -> tuple[list[CauseScored], list[CircuitChecked]]:
+        """What the heads do to the answer, where that was asked for; else nothing."""
+        if self.config.cause.method == "none":
+            return [], []
+        with self._stage("cause", 0, "measurements"):
+            found = Cause(
+                model,
+                examples,
+                self.config.cause,
+                self.monitor,
+                position=self.config.position,
+                task=None if self.order.task is None else find_task(self.order.task).metric,
+                seed=self.config.seeds[0],
+            )
+            found.find(ranking=[node.id for node in ranked(nodes)], circuit=circuit)
+        return found.causes, found.checks
 
     def _keep(self, codes: Tensor, saes: SAEs) -> None:
         spool = Path(self.order.spool)

@@ -146,6 +146,68 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     """1 less what is left with these heads replaced: how much of the answer goes with them."""
 
 
+class Steadiness(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of the circuit would come out again."""
+
+    seeds: float | None
+    """Mean Jaccard index of the circuits of any two seeds; None for one seed."""
+    bootstraps: float
+    """Mean Jaccard index of the run's circuit and those of resampled examples (pairs kept together)."""
+    n_bootstraps: int
+    heads: tuple[float, ...]
+    """Head by head, layer by layer: share of the bootstraps that put it into the circuit."""
+
+
+CardVerdict = Literal["believable", "weak", "no better than a plain difference", "no better than chance"]
+
+
+class CardBaseline(msgspec.Struct, frozen=True, kw_only=True):
+    """One way of ranking heads without an SAE, beside the codes."""
+
+    measure: str
+    """Its id among the measures."""
+    shared: float
+    """Jaccard index of as many of its best heads and the circuit."""
+    auc: float | None
+    """For finding the heads that truly move the answer, where those are known."""
+
+
+class CardHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A head of the circuit and what speaks for it."""
+
+    layer: int
+    head: int
+    q_value: float | None
+    seeds: float
+    """Share of seeds that put it into the circuit."""
+    bootstraps: float
+    effect: float | None
+    """Size of its effect as a share of the answer, where it was measured or estimated."""
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run's result is worth (METHOD 6)."""
+
+    verdict: CardVerdict
+    reasons: tuple[str, ...]
+    """Why, a sentence each; the weightiest first."""
+    advice: tuple[str, ...]
+    """What to change to get a better one."""
+    above_chance: tuple[tuple[int, int], ...]
+    """All heads with q below .05, best first."""
+    expected_false: float | None
+    """How many of them are expected to be there by chance; None where chance was not measured."""
+    heads: tuple[CardHead, ...]
+    """The circuit, best first."""
+    steadiness: Steadiness
+    truth: str | None
+    """What the AUCs are against: effects measured in this run, or a known circuit; None: neither."""
+    codes_auc: float | None
+    baselines: tuple[CardBaseline, ...]
+    movers: float | None
+    """Share of the circuit's heads that move the answer by a twentieth; None where no cause was asked for."""
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """A known circuit to compare with: published, or measured by exact patching."""
 

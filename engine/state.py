@@ -2,8 +2,10 @@
 
 import msgspec
 
+from engine.card import write_card
 from engine.cause_fold import with_causes
 from engine.events import (
+    CardWritten,
     CauseScored,
     CircuitChecked,
     EdgesScored,
@@ -22,7 +24,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.results import EdgeScore, Grade, HeadScores, ModelInfo, Reference, Versions
+from engine.results import Card, EdgeScore, Grade, HeadScores, ModelInfo, Reference, Versions
 
 
 class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,7 @@ class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
     """The newest of each method."""
     checks: tuple[CircuitChecked, ...] = ()
     """The newest of each circuit."""
+    card: Card | None = None
     finished: ProbeFinished | None = None
 
 
@@ -80,16 +83,34 @@ def apply(picture: RunPicture, event: EngineEvent) -> RunPicture:
             return _with(picture, edges=event.edges)
         case CauseScored():
             causes = (*(cause for cause in picture.causes if cause.method != event.method), event)
-            return _with(picture, causes=causes, nodes=with_causes(picture.nodes, causes))
+            return _judged_anew(_with(picture, causes=causes, nodes=with_causes(picture.nodes, causes)))
         case CircuitChecked():
             others = tuple(check for check in picture.checks if check.name != event.name)
-            return _with(picture, checks=(*others, event))
+            return _judged_anew(_with(picture, checks=(*others, event)))
+        case CardWritten():
+            return _with(picture, card=event.card)
         case Notice():
             return _with(picture, notices=(*picture.notices, event))
         case ProbeFinished():
             return _with(picture, finished=event, stage=None)
         case _:
             return picture
+
+
+def _judged_anew(picture: RunPicture) -> RunPicture:
+    """The card with what is known of causes since it was written."""
+    if picture.card is None or picture.finished is None:
+        return picture
+    card = write_card(
+        picture.nodes,
+        picture.finished.circuit,
+        picture.card.steadiness,
+        picture.finished.examples,
+        reference=picture.reference,
+        causes=picture.causes,
+        checks=picture.checks,
+    )
+    return _with(picture, card=card)
 
 
 def _with(picture: RunPicture, **changes: object) -> RunPicture:

@@ -90,6 +90,13 @@ ACTIONS: tuple[Action, ...] = (
         group="Run",
     ),
     Action(
+        id="card",
+        keys=("b",),
+        title="Believe it?",
+        tooltip="The run's card: chance, stability, causes, what needs no SAE, and a verdict",
+        group="Look",
+    ),
+    Action(
         id="measure.next",
         keys=("m",),
         argument="1",

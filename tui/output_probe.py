@@ -11,6 +11,7 @@ from engine.results import HeadScores, Reference
 from engine.state import RunPicture
 from sessions.rows import RunRow, SessionRow
 from tui.output import Paper, make_console
+from tui.output_card import card_lines
 from tui.output_cause import cause_lines
 from tui.output_grid import grid_lines, short
 from tui.text import clean
@@ -76,6 +77,11 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
             best = [f"{_place(e.source)} -> {_place(e.target)} {short(e.score)}" for e in picture.edges[:BEST_EDGES]]
             for start in range(0, len(best), 5):
                 line("  " + "   ".join(best[start : start + 5]))
+    if picture.card is not None:
+        line()
+        line("how far to believe it", strong)
+        for text in card_lines(picture.card):
+            line("  " + clean(text))
     line()
     for text in footer_lines(picture, labels):
         line(text)

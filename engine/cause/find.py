@@ -15,7 +15,7 @@ from engine.cause.material import Material, prepare
 from engine.cause.patching import measure_replaced, one_head_each
 from engine.config import CauseConfig
 from engine.errors import Cancelled, NoSuchHead
-from engine.events import CauseScored, Monitor, StageProgress
+from engine.events import CauseScored, CircuitChecked, Monitor, StageProgress
 from engine.examples import Example
 from engine.model import Model
 from engine.results import HeadEffect, HeadId
@@ -50,6 +50,9 @@ class Cause:
         )
         info = model.info
         self.heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
+        self.causes: list[CauseScored] = []
+        """What was told to its end, in the order it was told."""
+        self.checks: list[CircuitChecked] = []
         self._done = self._total = 0
 
     def find(self, *, ranking: Sequence[HeadId], circuit: Sequence[HeadId], only: Sequence[HeadId] = ()) -> None:
@@ -136,6 +139,7 @@ class Cause:
             check = check_circuit(
                 self.passes, self.material, name, heads, order, lambda _done: self._step(), seed=self.seed
             )
+            self.checks.append(check)
             self.monitor.report(check)
 
     def _place(self, head: HeadId) -> int:
@@ -165,24 +169,25 @@ class Cause:
         n = len(effects)
         means = effects.mean(dim=0).tolist()
         errors = (effects.std(dim=0) / n**0.5).tolist() if n > 1 else [None] * len(heads)
-        self.monitor.report(
-            CauseScored(
-                method=method,  # type: ignore[arg-type]  # one of ours
-                metric=material.yardstick.metric,
-                replacement=material.replacement,
-                base=round(material.base, 6),
-                n_examples=n,
-                position=self.position,
-                effects=tuple(
-                    HeadEffect(
-                        layer=head.layer,
-                        head=head.head,
-                        effect=round(mean, 6),
-                        error=None if error is None else round(error, 6),
-                    )
-                    for head, mean, error in zip(heads, means, errors, strict=True)
-                ),
-                passes=round(passes, 2),
-                final=final,
-            )
+        scored = CauseScored(
+            method=method,  # type: ignore[arg-type]  # one of ours
+            metric=material.yardstick.metric,
+            replacement=material.replacement,
+            base=round(material.base, 6),
+            n_examples=n,
+            position=self.position,
+            effects=tuple(
+                HeadEffect(
+                    layer=head.layer,
+                    head=head.head,
+                    effect=round(mean, 6),
+                    error=None if error is None else round(error, 6),
+                )
+                for head, mean, error in zip(heads, means, errors, strict=True)
+            ),
+            passes=round(passes, 2),
+            final=final,
         )
+        if final:
+            self.causes.append(scored)
+        self.monitor.report(scored)

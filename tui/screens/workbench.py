@@ -239,6 +239,8 @@ class Workbench(Holding, Screen[None]):
             return bench.link == "live" and (busy or bool(bench.verifying))
         if action.group == "Compare":
             return self.holds(action.id)
+        if action.id == "card":
+            return run is not None and run.picture.card is not None
         if action.id == "cause":
             return bench.link == "live" and run is not None and run.state == "done" and run.cause is None
         if action.id == "seed":
@@ -281,6 +283,13 @@ class Workbench(Holding, Screen[None]):
 
         if self.bench.view() is not None:
             self.app.push_screen(Copy(self.bench))
+
+    def action_card(self) -> None:
+        from tui.screens.card import CardSheet
+
+        run = self.bench.shown
+        if run is not None and run.picture.card is not None:
+            self.app.push_screen(CardSheet(run.picture, run.picture.card))
 
     def action_cause(self) -> None:
         run = self.bench.shown

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.events import EdgesScored
-from engine.results import EdgeScore
+from engine.events import CardWritten, EdgesScored
+from engine.results import Card, CardBaseline, CardHead, EdgeScore, Steadiness
 from tui.actions import ACTIONS, Action
 from tui.against import side_of
 from tui.screens.workbench import Workbench
@@ -15,10 +15,25 @@ from tui.workbench import HeadcodeApp
 SIZES = [(160, 48), (80, 24)]
 Effect = Callable[[HeadcodeApp], Any]
 
+CARD = Card(
+    verdict="weak",
+    reasons=("3 positives and 20 negatives are few",),
+    advice=("write at least 10 of each side",),
+    above_chance=((3, 6),),
+    expected_false=0.04,
+    heads=(CardHead(layer=3, head=6, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12),),
+    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87,)),
+    truth=None,
+    codes_auc=None,
+    baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=None),),
+    movers=None,
+)
+
 EFFECTS: dict[str, Effect] = {
     "write": lambda app: type(app.screen).__name__,
     "run": lambda app: len(app.link._host.of_kind("QueueRun")),  # type: ignore[union-attr]
     "stop": lambda app: app.bench.stopping,
+    "card": lambda app: type(app.screen).__name__,
     "cause": lambda app: len(app.link._host.of_kind("AskCause")),  # type: ignore[union-attr]
     "measure.next": lambda app: app.bench.measure.id,
     "measure.previous": lambda app: app.bench.measure.id,
@@ -107,7 +122,7 @@ async def test_each_key_does_it(
 
 def with_edges(events: list[Any]) -> list[Any]:
     edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
-    return [*events[:-2], edges, *events[-2:]]
+    return [*events[:-2], edges, CardWritten(card=CARD), *events[-2:]]
 
 
 async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recorded: Any) -> None:
@@ -125,7 +140,7 @@ async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recor
             if app.bench.shown is not None and app.bench.shown.active:
                 return
     elif action.id not in ("run", "leave") and app.bench.shown is not None and app.bench.shown.active:
-        await host.tell(*with_edges(recorded.events())[-4:])
+        await host.tell(*with_edges(recorded.events())[-5:])
         await pilot.pause(0.15)
 
 
@@ -139,3 +154,17 @@ async def test_vi_keys_move_the_cursor_in_every_pane(size: tuple[int, int], reco
             app.bench.put_cursor(2, 2)
             await pilot.press(number, "l", "j", "j", "h", "h", "k")
             assert app.bench.cursor == (3, 1)
+
+
+async def test_the_card_says_how_far_to_believe_a_run(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*with_edges(recorded.events()))
+    async with open_screen(host, size=(120, 40)) as (app, pilot, until):
+        await until(lambda: app.bench.shown is not None and app.bench.shown.picture.card is not None)
+        await pilot.press("b")
+        await until(lambda: "How far to believe it" in text_of(app))
+        text = text_of(app)
+        for words in ("weak: 3 positives and 20 negatives are few", "3.6 9 of 10", "mean difference 40%"):
+            assert words in text
+        await pilot.press("b")
+        await until(lambda: "How far to believe it" not in text_of(app))

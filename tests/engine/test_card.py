@@ -1,0 +1,221 @@
+"""The card: what makes a result believable, what does not, and that shuffled labels never do."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.card import write_card
+from engine.cause_fold import with_causes
+from engine.chance import p_values, q_values, shuffle_labels
+from engine.config import ProbeConfig, SAEConfig
+from engine.events import CardWritten, CauseScored, ExamplesMade, ProbeFinished, Scored
+from engine.jobs import RunProbe
+from engine.pipeline import Probe
+from engine.ranking import circuit_by_rank
+from engine.results import ExampleCount, HeadEffect, HeadScores, Reference, Steadiness
+from engine.score import Symbols, code_measures
+from engine.shelf import Shelf
+from engine.state import RunPicture, apply
+from engine.steadiness import resample, steadiness
+from engine.tally import pair_rows
+
+ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
+
+
+def head(number: int, unique: float, q: float | None, difference: float = 0.0) -> HeadScores:
+    rest = set(HeadScores.__struct_fields__) - {"layer", "head", "attribution", "exact_effect", "combined"}
+    values: dict[str, Any] = dict.fromkeys(rest, 0.0)
+    values |= {"unique_positive": unique, "p_value": q, "q_value": q, "stability": 1.0}
+    values |= {"baseline_mean_difference": difference, "baseline_paired_difference": None}
+    values |= {"baseline_linear_probe": difference}
+    return HeadScores(layer=0, head=number, **values)
+
+
+def grid(*, q: float | None = 0.01, differences: tuple[float, ...] = (0, 1, 0, 1, 1, 0)) -> tuple[HeadScores, ...]:
+    unique = (9.0, 8.0, 7.0, 1.0, 0.0, 0.0)
+    return tuple(head(n, unique[n], q if n < 3 else (None if q is None else 0.9), differences[n]) for n in range(6))
+
+
+def steady(bootstraps: float = 0.9, seeds: float | None = 0.9) -> Steadiness:
+    return Steadiness(seeds=seeds, bootstraps=bootstraps, n_bootstraps=100, heads=(0.9, 0.9, 0.8, 0.1, 0.0, 0.0))
+
+
+CIRCUIT = ((0, 0), (0, 1), (0, 2))
+
+
+def effects(*sizes: float) -> CauseScored:
+    return CauseScored(
+        method="combined",
+        metric="logit_difference",
+        replacement="pair",
+        base=2.0,
+        n_examples=10,
+        position="mean",
+        effects=tuple(HeadEffect(layer=0, head=n, effect=-2.0 * size) for n, size in enumerate(sizes)),
+        passes=30.0,
+        final=True,
+    )
+
+
+def test_heads_above_chance_that_stay_make_it_believable() -> None:
+    card = write_card(grid(), CIRCUIT, steady(), ENOUGH)
+    assert card.verdict == "believable"
+    assert card.above_chance == CIRCUIT
+    assert card.expected_false == pytest.approx(0.03)
+    assert [one.bootstraps for one in card.heads] == [0.9, 0.9, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("count", "steadiness", "why"),
+    [
+        (ExampleCount(positive=3, negative=20, broken=0), steady(), "are few"),
+        (ExampleCount(positive=20, negative=20, broken=15), steady(), "15 of 40 examples are broken"),
+        (ENOUGH, steady(bootstraps=0.3), "other draws"),
+        (ENOUGH, steady(seeds=0.2), "other seeds"),
+    ],
+)
+def test_each_doubt_makes_it_weak_and_says_what_to_change(
+    count: ExampleCount, steadiness: Steadiness, why: str
+) -> None:
+    card = write_card(grid(), CIRCUIT, steadiness, count)
+    assert card.verdict == "weak"
+    assert why in card.reasons[0]
+    assert card.advice
+
+
+def test_without_a_head_above_chance_it_is_chance() -> None:
+    assert write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH).verdict == "no better than chance"
+    unmeasured = write_card(grid(q=None), CIRCUIT, steady(), ENOUGH)
+    assert (unmeasured.verdict, unmeasured.expected_false) == ("weak", None)
+
+
+def test_a_difference_that_does_as_well_is_named() -> None:
+    known = Reference(name="known", source="a test", heads=((0, 1), (0, 3), (0, 4)))
+    card = write_card(grid(), CIRCUIT, steady(), ENOUGH, reference=known)
+    assert card.verdict == "no better than a plain difference"
+    assert "mean difference" in card.reasons[0]
+    assert card.baselines[0].auc == 1.0
+    same = write_card(grid(differences=(3, 2, 1, 0, 0, 0)), CIRCUIT, steady(), ENOUGH)
+    assert same.verdict == "no better than a plain difference"
+
+
+def test_effects_count_more_than_labels() -> None:
+    cause = effects(0.3, 0.2, 0.2, 0.01, 0.0, 0.0)
+    card = write_card(with_causes(grid(q=0.5), [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause])
+    assert (card.verdict, card.movers, card.codes_auc) == ("weak", 1.0, 1.0)
+    assert card.truth == "effects measured in this run"
+    idle = effects(0.0, 0.0, 0.0, 0.3, 0.3, 0.0)
+    card = write_card(with_causes(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])
+    assert card.verdict == "no better than a plain difference"
+    assert any("0% of its heads move" in reason for reason in card.reasons)
+
+
+def test_bootstraps_keep_pairs_together_and_sides_whole() -> None:
+    positive = torch.tensor([True, False, True, False, True, True, False])
+    pairs = torch.tensor([[0, 1], [2, 3]])
+    weights = resample(positive, pairs, 200, seed=0)
+    assert torch.equal(weights[:, 0], weights[:, 1])
+    assert torch.equal(weights[:, 2], weights[:, 3])
+    assert (weights[:, positive].sum(dim=1) == 4).all()
+    assert (weights[:, ~positive].sum(dim=1) == 3).all()
+
+
+def test_a_circuit_that_every_example_tells_is_in_every_draw() -> None:
+    n = 24
+    positive = torch.arange(n) % 2 == 0
+    pairs = torch.arange(n).view(-1, 2)
+    codes = torch.zeros(2, n, 10, dtype=torch.int32)
+    for node in (3, 7):
+        codes[:, :, node] = torch.where(positive, torch.arange(n) % 3 + 1, 0).int()
+    found = steadiness(codes, positive, pairs, 2, seed=0)
+    assert (found.seeds, found.bootstraps) == (1.0, 1.0)
+    assert [place for place, share in enumerate(found.heads) if share == 1.0] == [3, 7]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], torch.Tensor]:
+    spool = tmp_path_factory.mktemp("spool")
+    events: list[Any] = []
+
+    class Monitor:
+        def report(self, event: Any, /) -> None:
+            events.append(event)
+
+        def cancelled(self) -> bool:
+            return False
+
+    config = ProbeConfig(sae=SAEConfig(steps=150, sparsity=0.2), seeds=(0, 1, 2))
+    order = RunProbe(job="r", model="toy", config=config, task="ioi", spool=str(spool), models="", activations="")
+    Probe(order, Shelf(), Monitor()).run()
+    return events, load_file(Path(spool) / "codes.safetensors")["codes"]
+
+
+def test_every_run_ends_with_its_card(run: tuple[list[Any], torch.Tensor]) -> None:
+    events, _ = run
+    assert [type(event) for event in events[-2:]] == [CardWritten, ProbeFinished]
+    picture = RunPicture()
+    for event in events:
+        picture = apply(picture, event)
+    assert picture.card == events[-2].card
+    scored = next(event for event in reversed(events) if isinstance(event, Scored))
+    cause = msgspec.structs.replace(
+        effects(), effects=tuple(HeadEffect(layer=n.layer, head=n.head, effect=0.0) for n in scored.nodes)
+    )
+    later = apply(picture, cause)
+    assert later.card is not None
+    assert later.card.movers == 0.0
+
+
+def test_the_card_costs_less_than_three_tenths_of_a_second(run: tuple[list[Any], torch.Tensor]) -> None:
+    events, codes = run
+    examples = next(event for event in events if isinstance(event, ExamplesMade)).examples
+    positive = torch.tensor([example.positive for example in examples])
+    best = min(_seconds(codes, positive, pair_rows(examples)) for _ in range(5))
+    assert best < 0.3
+
+
+def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(
+    run: tuple[list[Any], torch.Tensor],
+) -> None:
+    events, codes = run
+    examples = next(event for event in events if isinstance(event, ExamplesMade)).examples
+    truth = torch.tensor([example.positive for example in examples])
+    pairs, symbols = pair_rows(examples), Symbols(codes)
+    scored = next(event for event in reversed(events) if isinstance(event, Scored)).nodes
+
+    class Quiet:
+        def report(self, event: Any, /) -> None: ...
+
+        def cancelled(self) -> bool:
+            return False
+
+    reported = 0
+    for draw, labels in enumerate(shuffle_labels(truth, pairs, 200, seed=99)):
+        p = p_values(symbols, labels, pairs, n_shuffles=500, seed=draw, monitor=Quiet())
+        q = q_values(p)
+        measures = {name: value.mean(dim=0) for name, value in code_measures(symbols, labels).items()}
+        nodes = tuple(
+            msgspec.structs.replace(
+                node,
+                p_value=float(p[place]),
+                q_value=float(q[place]),
+                **{name: float(value[place]) for name, value in measures.items()},
+            )
+            for place, node in enumerate(scored)
+        )
+        circuit = circuit_by_rank(nodes, 4)
+        card = write_card(nodes, circuit, steadiness(codes, labels, pairs, 4, seed=draw, n_bootstraps=20), ENOUGH)
+        reported += bool(card.above_chance)
+        assert card.verdict != "believable"
+    assert reported <= 0.05 * 200
+
+
+def _seconds(codes: torch.Tensor, positive: torch.Tensor, pairs: torch.Tensor) -> float:
+    begun = time.process_time()
+    steadiness(codes, positive, pairs, 4, seed=0)
+    return time.process_time() - begun

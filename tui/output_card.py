@@ -1,0 +1,41 @@
+"""The card of a run in lines of text: for the command line and for the screen."""
+
+from collections.abc import Sequence
+
+from engine.measures import DEFAULT_MEASURE, find_measure
+from engine.results import Card
+from tui.output_grid import short
+
+
+def card_lines(card: Card) -> list[str]:
+    """Verdict, reasons, what to change, and the numbers behind them."""
+    lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
+    lines += [f"to change  {'; '.join(card.advice)}"] if card.advice else []
+    if card.expected_false is not None:
+        above = _names(card.above_chance)
+        lines.append(f"above chance (q < .05)  {above}; expected to be false: {short(card.expected_false)}")
+    steady = card.steadiness
+    seeds = "" if steady.seeds is None else f"between seeds {steady.seeds:.2f}, "
+    lines.append(
+        f"the same circuit  {seeds}over {steady.n_bootstraps} draws of the examples {steady.bootstraps:.2f} "
+        "(Jaccard index; the literature asks for .8)"
+    )
+    draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
+    lines.append(f"heads in draws  {', '.join(draws)}")
+    if card.movers is not None:
+        lines.append(f"heads of the circuit that move the answer by a twentieth  {card.movers:.0%}")
+    if card.truth is not None:
+        areas = [f"{DEFAULT_MEASURE.title} {short(card.codes_auc)}"]
+        areas += [f"{_title(each.measure)} {short(each.auc)}" for each in card.baselines]
+        lines.append(f"AUC against {card.truth}  {', '.join(areas)}")
+    shared = [f"{_title(each.measure)} {each.shared:.0%}" for each in card.baselines]
+    lines.append(f"heads shared with what needs no SAE  {', '.join(shared)}")
+    return lines
+
+
+def _title(measure: str) -> str:
+    return find_measure(measure).title.removesuffix(" (no SAE)")
+
+
+def _names(heads: Sequence[tuple[int, int]]) -> str:
+    return " ".join(f"{layer}.{head}" for layer, head in heads) if heads else "no head"

@@ -1,0 +1,52 @@
+"""How far to believe the shown run: its card, whole."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from engine.results import Card
+from engine.state import RunPicture
+from tui.output_card import card_lines
+from tui.output_cause import cause_lines
+from tui.text import clean
+
+_INKS = {"believable": "$ink-good", "weak": "$ink-second"}
+
+
+class CardSheet(ModalScreen[None]):
+    """A sheet over the workbench; the same key, or escape, puts it away."""
+
+    CSS_PATH = "card.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,b,q,enter", "dismiss_sheet", "Close", show=False)]
+
+    def __init__(self, picture: RunPicture, card: Card) -> None:
+        super().__init__()
+        self.picture = picture
+        self.card = card
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="sheet") as sheet:
+            sheet.border_title = "How far to believe it"
+            sheet.border_subtitle = "esc closes"
+            yield Static(sheet_text(self.picture, self.card), id="text")
+
+    def action_dismiss_sheet(self) -> None:
+        self.dismiss()
+
+
+def sheet_text(picture: RunPicture, card: Card) -> Content:
+    """The verdict in its ink, the numbers behind it, and the effects where they were measured."""
+    first, *rest = card_lines(card)
+    parts = [Content.assemble((clean(first), f"bold {_INKS.get(card.verdict, '$ink-bad')}")), Content("")]
+    for line in rest:
+        name, gap, told = clean(line).partition("  ")
+        parts += [Content.assemble((name, "$ink-dim"), gap, (told, "$ink-text")), Content("")]
+    if picture.causes:
+        parts.append(Content.assemble(("What heads do to the answer", "bold $ink-second")))
+        parts += [Content.assemble((clean(line), "$ink-text")) for line in cause_lines(picture)]
+    return Content("\n").join(parts)
