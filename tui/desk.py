@@ -1,6 +1,8 @@
 """What is being written: the session's examples, with changes on their way to the host. No widget in here."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 _FIRST_GRADED, _THEN_GRADED = 6, 32
 """Examples asked for at once: the ones at hand quickly, then the rest."""
+_LARGE = 1_000
+_WORTH_EVERY_S = 0.5
+"""Of more examples than that, a summary takes longer than a frame should."""
 _PATIENCE_S = 10.0
 """How long the log may take to tell what the host has recorded."""
 
@@ -47,12 +52,16 @@ class Desk:
         self.failure: Failure | None = None
         """Why something could not be recorded or graded."""
         self.model: ModelInfo | None = None
+        self.worth_is_old = False
+        """Whether `worth` would say something newer in a while."""
+        self._regraded = False
         self._pending: list[Change] = []
         self._base: Examples | None = None
         self._examples: Examples = ()
         self._flaws: dict[int, str] = {}
         self._known: dict[Content, tuple[Grade, PromptTokens]] = {}
-        self._grades: dict[int, Grade] | None = None
+        self._index: _Index | None = None
+        self._worth: tuple[Examples, int, float, Worth] | None = None
         self._pushing = asyncio.Lock()
 
     # ---- what is there
@@ -95,14 +104,9 @@ class Desk:
     def grades(self) -> dict[int, Grade]:
         """By place; pairs of unequal length are told here, where both halves are known."""
         examples = self.examples
-        if self._grades is None:
-            found = {
-                place: known[0]
-                for place, each in enumerate(examples)
-                if place not in self._flaws and (known := self._known.get(content_of(each))) is not None
-            }
-            self._grades = with_lengths(examples, found)
-        return self._grades
+        if self._index is None:
+            self._index = _Index(examples, self._flaws, self._known)
+        return self._index.grades
 
     def tokens(self, example: Example) -> PromptTokens | None:
         known = self._known.get(content_of(example))
@@ -113,7 +117,19 @@ class Desk:
         return known[0] if known is not None else None
 
     def worth(self) -> Worth:
-        return worth(self.examples, self.grades, self.flaws)
+        """What to think of the set; of a large one that is being graded, what was thought half a second ago."""
+        examples, grades = self.examples, self.grades
+        before = self._worth
+        now = time.monotonic()
+        if before is not None and before[0] is examples:
+            if before[1] == len(grades) and not self._regraded:
+                return before[3]
+            if len(examples) > _LARGE and now - before[2] < _WORTH_EVERY_S:
+                self.worth_is_old = True
+                return before[3]
+        found = worth(examples, grades, self.flaws)
+        self._worth, self.worth_is_old, self._regraded = (examples, len(grades), now, found), False, False
+        return found
 
     def slots(self, line: str) -> int:
         """How many examples a line with slots stands for, with the lines of its pair; 0 where it has none."""
@@ -302,14 +318,17 @@ class Desk:
     def keep(self, examples: Sequence[Example], answer: Grades) -> None:
         """Takes in what the model makes of some examples."""
         self.model = answer.model
+        self._regraded = True
         for example, grade, tokens in zip(examples, answer.grades, answer.tokens, strict=True):
-            self._known[content_of(example)] = (grade, tokens)
-        self._grades = None
+            content = content_of(example)
+            self._known[content] = (grade, tokens)
+            if self._index is not None:
+                self._index.learn(content, grade)
 
     # ---- inside
 
     def _take(self, examples: Examples) -> None:
-        self._examples, self._grades = examples, None
+        self._examples, self._index = examples, None
         self._flaws = {
             place: words for place, each in enumerate(examples) if not each.enabled and (words := flaw(each))
         }
@@ -320,16 +339,12 @@ class Desk:
             found[content_of(line)] = line
         examples, at = self.examples, self.at
         limit = _FIRST_GRADED if not found else 1
-        nearby = range(max(at - 3, 0), min(at + 3, len(examples)))
-        for places, most in ((nearby, limit), (range(len(examples)), _THEN_GRADED)):
-            for place in places:
-                if len(found) >= most:
-                    break
-                each = examples[place]
-                if each.enabled and content_of(each) not in self._known:
-                    found.setdefault(content_of(each), each)
-            if found:
-                break
+        for place in range(max(at - 3, 0), min(at + 3, len(examples))):
+            each = examples[place]
+            if len(found) < limit and each.enabled and content_of(each) not in self._known:
+                found.setdefault(content_of(each), each)
+        if not found and self.grades is not None and self._index is not None:
+            return tuple(itertools.islice(self._index.todo.values(), _THEN_GRADED))
         return tuple(found.values())
 
     async def _push_once(self) -> bool:
@@ -362,20 +377,50 @@ def content_of(example: Example) -> Content:
     return (example.prompt, example.polarity, example.expected, example.foils)
 
 
-def with_lengths(examples: Sequence[Example], grades: dict[int, Grade]) -> dict[int, Grade]:
-    """The grades under their places, each knowing whether its pair has as many tokens."""
-    pairs: dict[int, list[int]] = {}
-    for place in grades:
-        pair = examples[place].pair
-        if pair is not None:
-            pairs.setdefault(pair, []).append(place)
-    found = {}
-    for place, grade in grades.items():
-        pair = examples[place].pair
-        both = pairs[pair] if pair is not None else []
-        equal = len({grades[each].n_tokens for each in both}) == 1 if len(both) == 2 else None
-        found[place] = msgspec.structs.replace(grade, index=place, equal_length=equal)
-    return found
+class _Index:
+    """Where each content stands, what is known of it, and what is still to be graded."""
+
+    def __init__(
+        self, examples: Examples, flaws: dict[int, str], known: dict[Content, tuple[Grade, PromptTokens]]
+    ) -> None:
+        self.examples = examples
+        self.grades: dict[int, Grade] = {}
+        self.todo: dict[Content, Example] = {}
+        self._places: dict[Content, list[int]] = {}
+        self._pairs: dict[int, list[int]] = {}
+        for place, each in enumerate(examples):
+            if place in flaws:
+                continue
+            content = content_of(each)
+            self._places.setdefault(content, []).append(place)
+            if each.pair is not None:
+                self._pairs.setdefault(each.pair, []).append(place)
+            if content in known:
+                self.grades[place] = known[content][0]
+            elif each.enabled:
+                self.todo[content] = each
+        for place in tuple(self.grades):
+            self._settle(place)
+
+    def learn(self, content: Content, grade: Grade) -> None:
+        self.todo.pop(content, None)
+        places = self._places.get(content, ())
+        for place in places:
+            self.grades[place] = grade
+        for place in places:
+            pair = self.examples[place].pair
+            for each in (place,) if pair is None else self._pairs[pair]:
+                if each in self.grades:
+                    self._settle(each)
+
+    def _settle(self, place: int) -> None:
+        """Gives a grade its place, and whether its pair has as many tokens."""
+        pair = self.examples[place].pair
+        both = self._pairs[pair] if pair is not None else []
+        equal = None
+        if len(both) == 2 and all(each in self.grades for each in both):
+            equal = self.grades[both[0]].n_tokens == self.grades[both[1]].n_tokens
+        self.grades[place] = msgspec.structs.replace(self.grades[place], index=place, equal_length=equal)
 
 
 async def _until(holds: Callable[[], bool]) -> bool:

@@ -114,6 +114,7 @@ class Write(Sheet):
         """The place of the line that is being edited."""
         self._fresh = False
         """It is a new line, which leaves no trace while it is empty."""
+        self._counts: tuple[tuple[Example, ...], str] | None = None
         self._waits: dict[str, Timer] = {}
 
     def compose(self) -> ComposeResult:
@@ -142,9 +143,18 @@ class Write(Sheet):
         self.rows.paint()
         self._show_line()
         self.summary.paint()
-        title = f"Write: {_counts(self.desk)}"
+        if self.desk.worth_is_old:
+            self._after("worth", 2 * _GRADE_AFTER_S, self.paint)
+        title = f"Write: {self._counted()}"
         if self.rows.border_title != title:
             self.rows.border_title = title
+
+    def _counted(self) -> str:
+        """How many there are of each side; counted when they change."""
+        examples = self.desk.examples
+        if self._counts is None or self._counts[0] is not examples:
+            self._counts = (examples, _counts(self.desk))
+        return self._counts[1]
 
     def _show_line(self) -> None:
         """The line below the list: the chosen one, unless one is being edited."""

@@ -1,0 +1,125 @@
+"""How quickly examples are pasted, walked through and graded, on a real host with a real engine.
+
+python tests/benchmarks/writing.py [MODEL] [HEADCODE_HOME]; prints one line a measure. Not part of the test run.
+"""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from textual import events
+from textual.pilot import Pilot
+
+from engine.examples import Example
+from engine.places import find_places
+from sessions.client import HostClient, stop_host
+from sessions.wire import CreateSession, Made, MakeExamples, Session, SetExamples
+from tui.screens.write import Write
+from tui.workbench import HeadcodeApp
+
+ROUNDS = 15
+
+
+def say(name: str, seconds: list[float], aim: str) -> None:
+    each = sorted(1000 * second for second in seconds)
+    top = each[min(int(0.95 * len(each)), len(each) - 1)]
+    print(f"{name}: median {statistics.median(each):.0f} ms, 95 % {top:.0f} ms, most {each[-1]:.0f} ms; asked {aim}")
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never became true"
+        await pilot.pause(0.001)
+
+
+async def measure(model: str, home: str) -> None:
+    places = find_places({"HEADCODE_HOME": home})
+    async with await HostClient.connect(places) as client:
+        session = (await client.ask(CreateSession(name="writing", model=model), Session)).session.session_id
+        made = await client.ask(MakeExamples(session=session, task="ioi", pairs=10), Made)
+        await client.ask(SetExamples(session=session, examples=made.examples), Session)
+
+    async def connect() -> HostClient:
+        return await HostClient.connect(places)
+
+    app = HeadcodeApp(connect, session=session, model=model, task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: app.bench.link == "live" and app.bench.kept.examples.current)
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, Write) and len(app.screen.desk.grades) == 20)
+        screen = app.screen
+        assert isinstance(screen, Write)
+        await typing(pilot, screen)
+        await pasting(pilot, screen)
+    async with await HostClient.connect(places) as client:
+        many = tuple(Example(prompt=f"prompt number {n} of many", polarity="positive") for n in range(10_000))
+        await client.ask(SetExamples(session=session, examples=many), Session)
+    app = HeadcodeApp(connect, session=session, model=model, task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: len(app.bench.kept.examples.current) == 10_000)
+        await scrolling(pilot, "examples pane")
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, Write))
+        await scrolling(pilot, "write screen")
+    await stop_host(places)
+
+
+async def typing(pilot: Pilot[None], screen: Write) -> None:
+    """From the last key to the grade of what was typed; the rest after typing is in it."""
+    took = []
+    await pilot.press("a")
+    for number in range(ROUNDS):
+        screen.edit.put("+ When Mary and John went to the shop, John gave a ring to => Mar")
+        await pilot.press("y", *" | John"[: number % 3])
+        screen.edit.put(f"+ When Mary and John went to the shop {number} times, John gave a ring to => Mary | Joh")
+        begun = time.perf_counter()
+        await pilot.press("n")
+        line = screen.proof.example
+        assert line is not None
+        await until(pilot, lambda: screen.desk.grade_of(line) is not None)  # noqa: B023  # awaited in the same round
+        took.append(time.perf_counter() - begun)
+    await pilot.press("escape")
+    say("grade after the last key", took, "1,000 ms (SmolLM2: 3,000)")
+
+
+async def pasting(pilot: Pilot[None], screen: Write) -> None:
+    drawn, recorded = [], []
+    for number in range(5):
+        before = len(screen.desk.examples)
+        text = "\n".join(f"+ pasted {number} {line} of a => b | c" for line in range(1_000))
+        begun = time.perf_counter()
+        screen.rows.post_message(events.Paste(text))
+        await until(pilot, lambda: len(screen.desk.examples) == before + 1_000)  # noqa: B023
+        await pilot.pause()
+        drawn.append(time.perf_counter() - begun)
+        await until(pilot, lambda: screen.desk.saved)
+        recorded.append(time.perf_counter() - begun)
+    say("paste of 1,000, drawn", drawn, "500 ms")
+    say("paste of 1,000, recorded", recorded, "-")
+
+
+async def scrolling(pilot: Pilot[None], where: str) -> None:
+    """Every key to its drawn frame: by the clock, and by the processor's time, which other programs do not lengthen."""
+    took, worked = [], []
+    if where == "examples pane":
+        await pilot.press("1")
+    for key in ["pagedown"] * 20 + ["end", "pageup", "pageup", "home"] * 5 + ["down"] * 20:
+        begun, work = time.perf_counter(), time.process_time()
+        await pilot.press(key)
+        await pilot.pause()
+        took.append(time.perf_counter() - begun)
+        worked.append(time.process_time() - work)
+    say(f"{where}, 10,000 examples, key to frame", took, "no frame above 100 ms")
+    say(f"{where}, 10,000 examples, processor time of a frame", worked, "no frame above 100 ms")
+
+
+if __name__ == "__main__":
+    name = sys.argv[1] if len(sys.argv) > 1 else "toy"
+    folder = sys.argv[2] if len(sys.argv) > 2 else tempfile.mkdtemp(prefix="hc-")
+    Path(folder).mkdir(exist_ok=True)
+    asyncio.run(measure(name, folder))
