@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,9 +32,7 @@ def write_beside(goal: Path, write: Callable[[Path], None], *, force: bool) -> t
     check_goal(goal, force=force)
     part: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{goal.name[:80]}.", suffix=".part", dir=goal.parent)
-        os.close(handle)
-        part = Path(name)
+        part = _new_file(goal)
         write(part)
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -54,6 +52,21 @@ def write_beside(goal: Path, write: Callable[[Path], None], *, force: bool) -> t
             with suppress(OSError):
                 part.unlink(missing_ok=True)
     return digest, n_bytes
+
+
+def share(path: Path) -> None:
+    """Gives a file that the host wrote the mode it would have had from this process: the host keeps its own private."""
+    mask = os.umask(0)
+    os.umask(mask)
+    with suppress(OSError):
+        path.chmod(0o666 & ~mask)
+
+
+def _new_file(goal: Path) -> Path:
+    """An empty file beside the goal, with the mode that files of this process get."""
+    path = goal.with_name(f".{goal.name[:80]}.{secrets.token_hex(4)}.part")
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
+    return path
 
 
 def _take_place(part: Path, goal: Path) -> None:

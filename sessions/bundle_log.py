@@ -50,8 +50,11 @@ def portable(event: AnyEvent) -> AnyEvent:
     What a person wrote (prompts, names, notes) stays as it is. Applied twice it changes nothing more.
     """
     match event:
-        case SessionCreated() | RunQueued():
+        case SessionCreated():
             return msgspec.structs.replace(event, model=model_name(event.model))
+        case RunQueued():
+            # Whoever does a stranger's run again must not execute what the stranger trusted.
+            return msgspec.structs.replace(event, model=model_name(event.model), trust_remote_code=False)
         case Notice():
             return Notice(message=without_paths(event.message), hint=without_paths(event.hint))
         case RunEnded(failure=Failure() as failure):

@@ -381,6 +381,17 @@ def test_arrays_that_lie_are_named(wary: Any, honest: Path, tmp_path: Path) -> N
         wary.take(path)
 
 
+def test_consent_to_run_code_does_not_travel(away: Any, honest: Path, tmp_path: Path) -> None:
+    """Doing the run again would execute what a stranger put on the hub."""
+    path = sealed(
+        put("run_queued", trust_remote_code=True, model="/tmp/evil/model"), honest, tmp_path / "evil.headcode"
+    )
+    away.take(path)
+    found = away.store.rows("SELECT payload FROM event WHERE kind = 'run_queued' ORDER BY seq LIMIT 1")
+    told = json.loads(found[0][0])
+    assert (told["trust_remote_code"], told["model"]) == (False, "model")
+
+
 def test_tables_are_never_read(away: Any, honest: Path, tmp_path: Path) -> None:
     """They are for others: whatever is in them, the log alone is believed."""
     parts = hostile.open_up(honest.read_bytes())

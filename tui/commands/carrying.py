@@ -130,6 +130,7 @@ def find_format(file: str, form: str | None) -> str:
 
 
 def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> None:
+    from sessions.beside import share
     from sessions.wire import BundleExported, ExportSession
     from tui.commands.asking import with_host
     from tui.output import bytes_in_words, narrate, print_json, print_line
@@ -141,6 +142,7 @@ def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> N
         return (await client.ask(request, BundleExported)).exported
 
     done = with_host(question)
+    share(Path(done.path))
     counts = done.manifest.counts
     if as_json:
         print_json(

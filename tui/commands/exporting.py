@@ -10,7 +10,7 @@ import msgspec
 from engine.errors import ConfigError
 from engine.measures import Measure, find_measure
 from engine.results import EdgeScore, HeadId
-from sessions.beside import check_goal, write_beside
+from sessions.beside import check_goal, share, write_beside
 from sessions.compare import CannotCompare, Side, circuit_of
 from tui.commands.asking import with_host
 from tui.output import bytes_in_words, narrate, print_json, print_line
@@ -136,3 +136,4 @@ def _parquet(subject: Subject, form: str, goal: Path, *, force: bool) -> None:
     table = heads_table(subject.side.nodes, subject.circuit) if heads else edges_table(subject.edges)
     request = WriteTable(columns=table.wire_columns(), rows=table.rows, path=str(goal), force=force)
     with_host(lambda client: client.ask(request, Done))
+    share(goal)

@@ -247,6 +247,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any
 
 
 def test_every_format_is_written(home: Any) -> None:
+    usual = home.folder / "usual"
+    usual.touch()
+    mode = usual.stat().st_mode & 0o777
     for form in FORMATS:
         name = f"made-{form}.{'headcode' if form == 'bundle' else form.split('-')[1]}"
         ran = home("export", "one", name, "--format", form)
@@ -254,6 +257,7 @@ def test_every_format_is_written(home: Any) -> None:
         path = home.folder / name
         assert ran.stdout == f"{path}\n"
         assert path.stat().st_size > 100
+        assert path.stat().st_mode & 0o777 == mode
     assert [path.name for path in home.folder.iterdir() if path.name.endswith(".part")] == []
     heads = home.folder / "made-heads-parquet.parquet"
     con = duckdb.connect()
