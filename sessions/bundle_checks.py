@@ -126,6 +126,11 @@ class LogCheck:
                 if isinstance(event, SessionCreated):
                     _text("model", event.model, 1_000)
                     _whole("pairs", event.pairs, 0, 1_000_000)
+            case SessionImported():
+                if event.name is not None:
+                    _text("name", event.name, MAX_NAME)
+                for told in (event.bundle_sha256, event.from_session, event.headcode):
+                    _whole("length of an origin", len(told), 0, MAX_NAME)
             case ExamplesSet():
                 _examples(event.examples, event.content_hash)
                 self._sets.append(event.content_hash)
