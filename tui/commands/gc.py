@@ -87,4 +87,4 @@ def _print(found: "Garbage") -> None:
     ]
     total = sum(pile.goes for pile in found.piles), sum(pile.goes_bytes for pile in found.piles)
     rows.append(("together", "", words(*total), ""))
-    print_columns(rows, header=("what", "there", "goes", "which"))
+    print_columns(rows, header=("what", "there", "goes", "what of it goes"))
