@@ -76,17 +76,17 @@ def _graded(
     said += [f"{len(flaws)} unread"] if flaws else []
     if len(verdicts) < len(use):
         said.append(f"{len(use) - len(verdicts)} still to grade")
-    state = f"{counts}{', ' if said else ''}{', '.join(said)}: "
     hopeless = verdicts and len(broken) > _TOO_MANY_BROKEN * len(verdicts)
     few = min(len(sides[True]), len(sides[False])) < _FEW
     if hopeless:
-        state += "hardly worth running, the model does not do this."
+        verdict = "Hardly worth running, the model does not do this"
     elif few:
-        state += f"worth a try; {_FEW} of each make steadier scores."
-    elif len(verdicts) < len(use):
-        state += "grading goes on."
+        verdict = "Worth a try"
     else:
-        state += "worth running."
+        verdict = "Grading goes on" if len(verdicts) < len(use) else "Worth running"
+    state = f"{verdict}. {', '.join((counts, *said))}."
+    if few and not hopeless:
+        state += f" {_FEW} of each make steadier scores."
     found = _first_flaw(flaws)
     if broken:
         # A positive the model cannot do says nothing at all; a negative it knows only blurs.

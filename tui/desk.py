@@ -222,6 +222,16 @@ class Desk:
                 return f"Lines {min(place, other) + 1} and {max(place, other) + 1} are a pair."
         return "No neighbour on the other side is free: move one beside it (J, K), then p."
 
+    def below(self, place: int) -> int:
+        """Where a new line below this one stands: not between the halves of a pair."""
+        examples = self.examples
+        if not examples:
+            return 0
+        pair = examples[place].pair
+        if pair is not None and place + 1 < len(examples) and examples[place + 1].pair == pair:
+            return place + 2
+        return place + 1
+
     def pair_for(self, place: int) -> int | None:
         """The number a new negative of this positive gets: none where the positive has a partner already."""
         example = self.examples[place]
@@ -245,10 +255,9 @@ class Desk:
 
     def add(self, new: Sequence[Example]) -> None:
         """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then."""
-        examples = self.examples
-        place = self.at + 1 if examples else 0
+        place = self.below(self.at)
         if new:
-            self.insert(place, fresh_pairs(new, examples))
+            self.insert(place, fresh_pairs(new, self.examples))
             self.at = place + len(new) - 1
 
     def unfold(self, place: int) -> int:

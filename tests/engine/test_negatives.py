@@ -92,9 +92,9 @@ def some(positive: int, negative: int) -> list[Example]:
 def test_a_set_is_worth_running_when_all_is_well() -> None:
     examples = some(6, 6)
     found = worth(examples, {index: graded(index) for index in range(12)})
-    assert (found.ready, found.words, found.mend) == (True, "6 + 6: worth running.", None)
+    assert (found.ready, found.words, found.mend) == (True, "Worth running. 6 + 6.", None)
     found = worth(examples, {index: graded(index) for index in range(5)})
-    assert found.words == "6 + 6, 7 still to grade: grading goes on."
+    assert found.words == "Grading goes on. 6 + 6, 7 still to grade."
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,17 @@ def test_a_set_is_worth_running_when_all_is_well() -> None:
         (some(3, 0), {}, False, "no negative is among them", None),
         (some(0, 2), {}, False, "no positive is among them", None),
         ([*some(2, 2), some(1, 0)[0]], {}, False, "pair 0 is no pair", 4),
-        (some(6, 6), {i: graded(i, "broken" if i in (3, 8) else "ok") for i in range(12)}, True, "2 broken: worth", 3),
-        (some(6, 6), {i: graded(i, "broken") for i in range(12)}, False, "hardly worth running", 0),
-        (some(6, 6), {i: graded(i, "weak" if i == 7 else "ok") for i in range(12)}, True, "1 weak: worth", 7),
+        (
+            some(6, 6),
+            {i: graded(i, "broken" if i in (3, 8) else "ok") for i in range(12)},
+            True,
+            "Worth running. 6 + 6, 2 broken.",
+            3,
+        ),
+        (some(6, 6), {i: graded(i, "broken") for i in range(12)}, False, "Hardly worth running", 0),
+        (some(6, 6), {i: graded(i, "weak" if i == 7 else "ok") for i in range(12)}, True, "6 + 6, 1 weak.", 7),
         (some(6, 6), {i: graded(i, equal=i % 6 != 2) for i in range(12)}, True, "1 pair of unequal length", 2),
-        ([*some(6, 6), draft("+ bad =>")], {i: graded(i) for i in range(12)}, True, "1 unread: worth", 12),
+        ([*some(6, 6), draft("+ bad =>")], {i: graded(i) for i in range(12)}, True, "6 + 6, 1 unread.", 12),
         ([draft("+ bad =>")], {}, False, "1 line cannot be read", 0),
         (some(2, 2), {i: graded(i) for i in range(4)}, True, "5 of each make steadier scores", None),
     ],

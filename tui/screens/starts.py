@@ -38,10 +38,13 @@ class TaskList(Painted):
         self.tasks = tuple(TASKS.values())
         self.at = 0
         self.pairs = 1
+        self._starts: list[int] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
-        found = []
+        found: list[Strip] = []
+        self._starts = []
         for place, task in enumerate(self.tasks):
+            self._starts.append(len(found))
             chosen = place == self.at
             line = self.line().add("▸ " if chosen else "  ", "accent").add(task.title, "strong" if chosen else "text")
             line.add(f"  {task.name}", "dim")
@@ -53,8 +56,11 @@ class TaskList(Painted):
         return found
 
     def on_click(self, event: events.Click) -> None:
-        self.at = min(event.y // 2, len(self.tasks) - 1)
-        self.paint()
+        place = event.get_content_offset(self)
+        under = [index for index, start in enumerate(self._starts) if place is not None and start <= place.y]
+        if under:
+            self.at = under[-1]
+            self.paint()
 
 
 class Starts(Sheet):

@@ -318,7 +318,7 @@ class Write(Sheet):
         examples = self.desk.examples
         sign = "+ " if not examples or examples[min(place, len(examples) - 1)].positive else "- "
         self._adding = True
-        self._begin(sign, place + 1 if examples else 0, fresh=True)
+        self._begin(sign, self.desk.below(min(place, max(len(examples) - 1, 0))), fresh=True)
 
     def action_step(self, by: int) -> None:
         self._work("step", partial(self._step, by))

@@ -177,11 +177,11 @@ async def test_a_line_that_cannot_be_read_is_kept_and_says_why(recorded: Any, op
         screen = await open_write(app, pilot, until)
         await pilot.press("a", *typed('x => "y'), "escape")
         await until(lambda: len(prompts(app)) == 3)
-        assert prompts(app)[1] == '+ x => "y'
+        assert prompts(app)[2] == '+ x => "y'  # not between the halves of the pair
         await until(lambda: 'A " is not closed' in text_of(app))
         assert "1 unread" in text_of(app)
         await pilot.press("enter", *typed('"'), "escape")
-        await until(lambda: current(app)[1].expected == ("y",))
+        await until(lambda: current(app)[2].expected == ("y",))
         assert not screen.desk.flaws
 
 

@@ -1,0 +1,99 @@
+"""Pictures of writing examples, each with what is to be seen in it. HEADCODE_UPDATE_SNAPSHOTS=1 draws them anew."""
+
+from pathlib import Path
+from typing import Any
+
+from engine.drafts import drafts
+from engine.examples import content_hash
+from sessions.log import ExamplesSet
+from tui.screens.files import Files
+from tui.screens.negatives import Negatives
+from tui.screens.starts import Starts
+from tui.screens.write import Write
+
+TEXT = """+1 When Mary and John went to the shop, John gave a drink to => Mary | John
+-1 When Mary and John went to the shop, Adam gave a drink to => Mary | John
++2 Then Amy and Paul had a weak lunch at school, and Paul gave a book to => Amy | Paul
+-2 Then Amy and Paul had a lunch at school, and Ruth gave a book to => Amy | Paul
++ A broken prompt that the model does not know => the
++ This line is not closed => "x
+- A prompt that stands alone [b]without markup[/b] => yes | no
+"""
+
+
+async def opened(recorded: Any, app: Any, pilot: Any, until: Any, host: Any) -> Write:
+    examples = drafts(TEXT)
+    await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
+    await until(lambda: app.bench.kept.examples.current == examples)
+    await pilot.press("w")
+    await until(lambda: isinstance(app.screen, Write) and len(app.screen.desk.grades) == 6)
+    screen = app.screen
+    assert isinstance(screen, Write)
+    assert recorded
+    return screen
+
+
+async def test_write_wide(recorded: Any, open_screen: Any, screenshot: Any) -> None:
+    """You should see two bracketed pairs, verdicts at the right, one unread line with its reason, tokens of line 1."""
+    host = recorded.host()
+    async with open_screen(host) as (app, pilot, until):
+        screen = await opened(recorded, app, pilot, until, host)
+        await until(lambda: screen.proof.example is not None)
+        screenshot(app)
+
+
+async def test_write_small(recorded: Any, open_screen: Any, screenshot: Any) -> None:
+    """You should see the same in 24 lines: the list, the line at hand, its tokens, what to mend first."""
+    host = recorded.host()
+    async with open_screen(host, size=(80, 24)) as (app, pilot, until):
+        await opened(recorded, app, pilot, until, host)
+        screenshot(app)
+
+
+async def test_write_edit_small(recorded: Any, open_screen: Any, screenshot: Any) -> None:
+    """You should see a line that is being typed, a block cursor at its end, and how many examples it stands for."""
+    host = recorded.host()
+    async with open_screen(host, size=(80, 24)) as (app, pilot, until):
+        screen = await opened(recorded, app, pilot, until, host)
+        await pilot.press("a")
+        screen.edit.put("+ {who=Mary,John,Ann} went to the shop with {who#2} => home")
+        await pilot.press("s")
+        await until(lambda: len(screen.desk.grades) == 7 and screen.desk.saved)
+        screenshot(app)
+
+
+async def test_negatives_wide(recorded: Any, open_screen: Any, screenshot: Any) -> None:
+    """You should see five changed prompts, the word that went struck out, an arrow, the word that came underlined."""
+    host = recorded.host()
+    async with open_screen(host) as (app, pilot, until):
+        await opened(recorded, app, pilot, until, host)
+        await pilot.press("n")
+        await until(lambda: isinstance(app.screen, Negatives) and app.screen.list.found)
+        screenshot(app)
+
+
+async def test_tasks_small(recorded: Any, open_screen: Any, screenshot: Any) -> None:
+    """You should see six ready-made tasks with what they ask; the chosen one offers 10 pairs."""
+    host = recorded.host()
+    async with open_screen(host, size=(80, 24)) as (app, pilot, until):
+        await opened(recorded, app, pilot, until, host)
+        await pilot.press("t", "down")
+        await until(lambda: isinstance(app.screen, Starts) and app.screen.list.at == 1)
+        screenshot(app)
+
+
+async def test_files_small(recorded: Any, open_screen: Any, screenshot: Any, tmp_path: Path) -> None:
+    """You should see a folder first, then files with their sizes; a name full of escapes is harmless."""
+    (tmp_path / "folder").mkdir()
+    for name in ("ioi.jsonl", "own [b]lines.txt", "\x1b[31mred.csv"):
+        (tmp_path / name).write_text(TEXT)
+    host = recorded.host()
+    async with open_screen(host, size=(80, 24)) as (app, pilot, until):
+        await opened(recorded, app, pilot, until, host)
+        picker = Files(app.bench, "Examples from which file?", tmp_path, lambda _: None)
+        app.push_screen(picker)
+        await until(lambda: len(picker.names.entries) == 4)
+        picker.names.border_title = "a folder"
+        picker.path.put("a folder")
+        await pilot.pause()
+        screenshot(app)
