@@ -48,9 +48,9 @@ def silence(sparsity: float, d_model: int) -> float:
 
 
 def starting_rows(
-    rows: Float[Tensor, "seed row d_model"], n_codes: int, seeds: tuple[int, ...]
+    rows: Float[Tensor, "seed row d_model"], n_codes: int, seeds: tuple[int, ...], floor: float
 ) -> Float[Tensor, "seed latent d_model"]:
-    """Where dictionaries start: directions of training rows, drawn without putting back, louder ones more likely.
+    """Where dictionaries start: directions of rows longer than the floor, drawn without putting back, by length.
 
     From random directions it takes hundreds of steps until a latent points at anything. Where there are more codes
     than rows, the rest are random directions: next to nothing lies along those.
@@ -58,15 +58,13 @@ def starting_rows(
     made = []
     for mine, seed in zip(rows, seeds, strict=True):
         source = generator(seed, "atoms")
-        norms = mine.norm(dim=-1)
-        weights = norms.cpu()
+        weights = mine.norm(dim=-1).cpu()
+        weights[weights <= floor] = 0.0
         n_drawn = min(n_codes, int((weights > 0).sum()))
-        filling = torch.randn(n_codes - n_drawn, mine.shape[1], generator=source)
-        start = filling / filling.norm(dim=1, keepdim=True)
+        start = torch.randn(n_codes, mine.shape[1], generator=source).to(mine.device)
         if n_drawn:
-            drawn = torch.multinomial(weights, n_drawn, generator=source).to(mine.device)
-            start = torch.cat([mine[drawn] / norms[drawn, None], start.to(mine.device)])
-        made.append(start.to(mine.device))
+            start[:n_drawn] = mine[torch.multinomial(weights, n_drawn, generator=source).to(mine.device)]
+        made.append(start / start.norm(dim=1, keepdim=True))
     return torch.stack(made)
 
 

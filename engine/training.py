@@ -61,14 +61,14 @@ def train_saes(
     drawn = torch.stack([draw_training(positive, config.sae.training_examples, seed) for seed in config.seeds])
     rows = x[drawn.to(x.device)].flatten(1, 2).contiguous()
     nodes = torch.arange(x.shape[1]).repeat(drawn.shape[1]).expand(len(rows), -1)
-    floor = 0.0
+    floor, start = 0.0, None
     if config.sae.recipe == "contrast":
         floor = silence(settled_sparsity(config.sae), x.shape[-1])
+        start = starting_rows(rows, config.sae.n_codes, config.seeds, floor)
         loud = loud_rows(rows, floor)
         rows = rows.gather(1, loud[:, :, None].expand(-1, -1, rows.shape[2]))
         nodes = nodes.gather(1, loud.cpu())
     with threads_for(2.0 * rows.numel() * config.sae.n_codes):
-        start = starting_rows(rows, config.sae.n_codes, config.seeds) if config.sae.recipe == "contrast" else None
         saes = SAEs(config.sae, config.seeds, x.shape[-1], x.device, start=start, silence=floor)
         _train(saes, x, rows, nodes, config, monitor, provisional)
     return saes
