@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import find_model, model_identity
-from engine.errors import Failure, HeadcodeError
+from engine.errors import Cancelled, Failure, HeadcodeError
 from engine.events import EngineEvent, ModelReady, Stage, StageProgress, StageStarted, TrainStep
 from engine.jobs import RunProbe
 from sessions.again import ask_again
@@ -44,6 +44,8 @@ class Verification:
         self.report: VerifyReport | None = None
         self.failure: Failure | None = None
         self.task: asyncio.Task[None] | None = None
+        self.cancelled = False
+        """Also heard before the job stands in the queue."""
         self._changed = asyncio.Event()
 
     @property
@@ -164,6 +166,8 @@ async def _verify(host: "HeadcodeHost", found: Verification) -> VerifyReport:
             host.supervisor.cancel(found.job, force=False)
         found.heard(event)
 
+    if found.cancelled:
+        raise Cancelled
     try:
         failure = await host.runs.aside(order, report)
         if broken:
@@ -254,7 +258,7 @@ async def follow_verify(host: "HeadcodeHost", request: FollowVerify) -> VerifySt
 
 
 async def cancel_verify(host: "HeadcodeHost", request: CancelVerify) -> Done:
-    host.verifications.find(request.job)
+    host.verifications.find(request.job).cancelled = True
     host.runs.cancel_aside(request.job, force=request.force)
     return Done()
 
