@@ -264,6 +264,7 @@ class ReadLog(Request, tag="read_log", frozen=True, kw_only=True):
     condensed: bool = False
     """Without the entries that later ones, up to `up_to`, replace wholly: folding gives the same picture."""
     most_bytes: int = 1 << 20
+    """0: no entries, only `goal`. Else at least one, however large."""
 
 
 class ReadTimeline(Request, tag="read_timeline", frozen=True, kw_only=True):

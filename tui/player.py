@@ -328,7 +328,7 @@ class Player:
     async def _seq_at(self, played: float) -> int:
         """The last entry that had come by that moment."""
         recorded = self.clock.recorded(played)
-        piece = await self._archive.piece(after_seq=self.span.begin, up_to_us=recorded, most_bytes=1)
+        piece = await self._archive.piece(after_seq=self.span.begin, up_to_us=recorded, most_bytes=0)
         return min(max(piece.goal, self.span.begin), self.span.end)
 
     def _frame(self, seq: int) -> Frame:

@@ -67,6 +67,8 @@ async def test_a_log_is_read_up_to_a_time(lab) -> None:
     middle = entries[len(entries) // 2]
     piece = await client.ask(ReadLog(session=session, up_to_us=middle.at_us), LogPiece)
     assert piece.entries == tuple(entry for entry in entries if entry.at_us <= middle.at_us)
+    asked = await client.ask(ReadLog(session=session, up_to_us=middle.at_us, most_bytes=0), LogPiece)
+    assert (asked.entries, asked.up_to, asked.goal) == ((), 0, piece.up_to)
     before = await client.ask(ReadLog(session=session, up_to_us=entries[0].at_us - 1), LogPiece)
     assert (before.entries, before.up_to, before.last_seq) == ((), 0, len(entries))
 

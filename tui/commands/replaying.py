@@ -108,7 +108,7 @@ async def entries_of(found: Recording, reader: Reader, *, speed: float) -> Async
         seq = found.span.begin - 1
     else:
         recorded = found.clock.recorded(first)
-        piece = await reader.piece(after_seq=0, up_to_us=recorded, most_bytes=1)
+        piece = await reader.piece(after_seq=0, up_to_us=recorded, most_bytes=0)
         seq = min(max(piece.goal, found.span.begin), found.span.end) - 1
     begun = time.monotonic()
     try:
