@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from sessions.log import LogEntry
 
-WEIGHED = ("stage_started", "stage_progress", "scored", "edges_scored", "run_queued")
+_JUDGED = ("cause_scored", "circuit_checked")
+"""What a run's card is written anew from, together with the scores there are then."""
+WEIGHED = ("stage_started", "stage_progress", "scored", "edges_scored", "run_queued", *_JUDGED)
 """The kinds that `superseded` must be told of; all others stay."""
 
 
@@ -21,6 +23,9 @@ def superseded(index: Iterable[tuple[int, str | None, str]]) -> list[int]:
             later = {key for key in later if key[1] != "scored"}
             continue
         if kind not in WEIGHED:
+            continue
+        if kind in _JUDGED:
+            later.discard((run, "scored"))
             continue
         if (run, kind) in later:
             dropped.append(seq)

@@ -128,9 +128,9 @@ class Run(msgspec.Struct, kw_only=True):
         return self.state not in FINAL_STATES
 
     @property
-    def started(self) -> bool:
-        """Whether it is under way."""
-        return self.state == "running"
+    def under_way(self) -> bool:
+        """Whether the engine is at work on it, for its scores or for a cause."""
+        return self.state == "running" or self.cause is not None
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):

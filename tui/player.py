@@ -352,7 +352,7 @@ class Player:
             after_seq = piece.up_to
             for entry in piece.entries:
                 bench.fold((entry,))
-                if bench.last_seq - frames[-1].last_seq >= least and not any(each.started for each in bench.runs):
+                if bench.last_seq - frames[-1].last_seq >= least and not any(each.under_way for each in bench.runs):
                     frames.append(bench.freeze())
             await asyncio.sleep(0)
         self._frames = frames

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -22,7 +23,7 @@ from tui.widgets.timeline import TimeLine
 
 OPEN_GROUPS = ("Look", "Move", "Panes", "Program")
 """Actions that change nothing of the session."""
-_CLOSED = ("replay", "close_up")
+_CLOSED = ("replay", "close_up", "tour")
 """Of those, what needs a live session, or a model."""
 REPLAY_ACTIONS = sheet_actions(
     "Replay",
@@ -82,7 +83,14 @@ class Replay(Workbench, inherit_bindings=False):
 
     @property
     def table(self) -> Sequence[Action]:
-        return open_actions(actions_of(self.app))
+        found = open_actions(actions_of(self.app))
+        if not self._narrow:
+            return found
+        # On a narrow line the replay's own keys come first; measure and cut work all the same.
+        return [
+            action if action.group in ("Replay", "Program") else msgspec.structs.replace(action, short="")
+            for action in found
+        ]
 
     def compose(self) -> ComposeResult:
         yield self.top

@@ -12,7 +12,7 @@ from engine.config import ProbeConfig
 from engine.events import EdgesScored, EngineEvent, Scored, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.results import EdgeScore
 from engine.state import RunPicture, apply
-from sessions.condense import condensed
+from sessions.condense import condensed, superseded
 from sessions.log import (
     ExamplesSet,
     ExamplesStepped,
@@ -24,7 +24,18 @@ from sessions.log import (
 )
 from tui.model import Bench
 
-_NOT_OF_THE_LOG = ("_view", "codes", "link", "link_words", "failure", "worker", "stopping")
+_NOT_OF_THE_LOG = (
+    "overlay",
+    "subtraction",
+    "looks_made",
+    "_view",
+    "codes",
+    "link",
+    "link_words",
+    "failure",
+    "worker",
+    "stopping",
+)
 
 
 def state_of(bench: Bench) -> dict[str, Any]:
@@ -121,6 +132,16 @@ def test_of_a_run_little_is_left(recorded: Any) -> None:
     assert sum(isinstance(entry.event, Scored) for entry in left) == 2
     assert len(msgspec.json.encode(left)) < len(msgspec.json.encode(host.entries)) / 3
     assert left[-1] == host.entries[-1]
+
+
+def test_scores_that_a_card_was_judged_by_stay() -> None:
+    index = [(1, "r", "scored"), (2, "r", "scored"), (3, "r", "cause_scored"), (4, "r", "scored"), (5, "q", "scored")]
+    assert superseded(index) == [1]
+    assert superseded([*index, (6, "r", "stage_started"), (7, "r", "stage_progress"), (8, "r", "stage_started")]) == [
+        7,
+        6,
+        1,
+    ]
 
 
 def test_a_frame_stays_as_it_was(recorded: Any) -> None:
