@@ -6,7 +6,9 @@ import msgspec
 
 from engine.drafts import flaw
 from engine.examples import Example
+from engine.examples_text import write_line
 from engine.results import Grade
+from engine.slots import count
 
 _FEW = 5
 """Examples a side below which scores are shaky (published runs: 250; 10 of both do)."""
@@ -74,6 +76,8 @@ def _graded(
     said += [f"{len(weak)} weak"] if weak else []
     said += [f"{_pairs(len(unequal) // 2 or 1)} of unequal length"] if unequal else []
     said += [f"{len(flaws)} unread"] if flaws else []
+    slots = [i for i in use if "{" in examples[i].prompt and count([write_line(examples[i])]) > 1]
+    said += [f"{len(slots)} with slots"] if slots else []
     if len(verdicts) < len(use):
         said.append(f"{len(use) - len(verdicts)} still to grade")
     hopeless = verdicts and len(broken) > _TOO_MANY_BROKEN * len(verdicts)
@@ -88,6 +92,8 @@ def _graded(
     if few and not hopeless:
         state += f" {_FEW} of each make steadier scores."
     found = _first_flaw(flaws)
+    if slots:
+        return Worth(ready=True, words=state, mend=slots[0], todo=f"x fills the slots of line {slots[0] + 1}")
     if broken:
         # A positive the model cannot do says nothing at all; a negative it knows only blurs.
         first = min(broken, key=lambda index: (not examples[index].positive, index))
