@@ -88,6 +88,9 @@ class CauseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """For combined: what exact patching may cost, in forward passes of the examples it runs on."""
     gradient_steps: int = 0
     """Attribution by integrated gradients: at how many points between both sides; 0: one gradient at the positives."""
+    edges: bool = False
+    """Attribution for every pair of heads, too: what a head does to the answer through a later one. Costs about as much
+    as every head's queries, keys and values once more."""
     examples: int = 64
     """Positives the effects are measured on, at most; of more, this many are drawn."""
 

@@ -9,6 +9,7 @@ from engine.examples import Example
 from engine.results import (
     Card,
     CurvePoint,
+    EdgeEffect,
     EdgeScore,
     ExampleCount,
     Grade,
@@ -128,6 +129,20 @@ class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True):
     """False: more heads are to come."""
 
 
+class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True):
+    """What heads do to the answer through single later heads, estimated from one gradient."""
+
+    metric: CauseMetric
+    replacement: Replacement
+    base: float
+    n_examples: int
+    edges: tuple[EdgeEffect, ...]
+    """The largest either way first; at most 200."""
+    n_pairs: int
+    """How many pairs of heads were looked at."""
+    passes: float
+
+
 class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
     """A circuit held against the whole model: what it does alone, what is lost without it (METHOD 6)."""
 
@@ -196,6 +211,7 @@ EngineEvent = (
     | EdgesScored
     | ArrayReady
     | CauseScored
+    | EdgesAttributed
     | CircuitChecked
     | CardWritten
     | Notice

@@ -136,6 +136,15 @@ class HeadEffect(msgspec.Struct, frozen=True, kw_only=True):
     """Standard error of that mean; None for one example."""
 
 
+class EdgeEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What the source's output does to the answer through the target alone, in the metric's own unit."""
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+    effect: float
+    """Replaced minus clean, estimated by attribution; mean over examples."""
+
+
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     """What the first `size` heads of a ranking are worth. 1: as much as all heads; 0: as little as none."""
 

@@ -8,6 +8,7 @@ from engine.events import (
     CardWritten,
     CauseScored,
     CircuitChecked,
+    EdgesAttributed,
     EdgesScored,
     EngineEvent,
     ExamplesMade,
@@ -53,6 +54,7 @@ class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
     """The newest of each method."""
     checks: tuple[CircuitChecked, ...] = ()
     """The newest of each circuit."""
+    edge_effects: EdgesAttributed | None = None
     card: Card | None = None
     finished: ProbeFinished | None = None
 
@@ -87,6 +89,8 @@ def apply(picture: RunPicture, event: EngineEvent) -> RunPicture:
         case CircuitChecked():
             others = tuple(check for check in picture.checks if check.name != event.name)
             return _judged_anew(_with(picture, checks=(*others, event)))
+        case EdgesAttributed():
+            return _with(picture, edge_effects=event)
         case CardWritten():
             return _with(picture, card=event.card)
         case Notice():

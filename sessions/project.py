@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import duckdb
 import msgspec
 
-from engine.config import ProbeConfig
+from engine.config import ProbeConfig, SAEConfig
 from engine.events import (
     CauseScored,
     CircuitChecked,
@@ -58,10 +58,13 @@ def text_of(value: object) -> str:
 
 
 def settled_text(value: ProbeConfig | Timings) -> str:
-    """As text_of, without the cause where none was asked for: rows of stores that knew of none stay as they are."""
+    """As text_of, without what stores of earlier versions knew nothing of, where it says nothing: their rows stay as
+    they are when they are made anew from the log."""
     told = msgspec.to_builtins(value)
     if value.cause == type(value)().cause:
         del told["cause"]
+    if isinstance(value, ProbeConfig) and value.sae.recipe == SAEConfig().recipe:
+        del told["sae"]["recipe"]
     return text_of(told)
 
 

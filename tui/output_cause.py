@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from engine.cause_fold import share
 from engine.events import CauseScored, CircuitChecked
-from engine.results import HeadEffect
+from engine.results import EdgeEffect, HeadEffect
 from engine.state import RunPicture
 from tui.output_grid import short
 
@@ -62,9 +62,21 @@ def cause_lines(picture: RunPicture) -> list[str]:
         strongest = sorted(cause.effects, key=lambda effect: (-abs(effect.effect), effect.layer, effect.head))[:MOST]
         told = [f"{effect.layer}.{effect.head} {effect_words(effect, cause)}" for effect in strongest]
         lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+    if picture.edge_effects is not None:
+        found = picture.edge_effects
+        lines.append(
+            f"attribution on edges: the largest of {found.n_pairs} pairs of heads; {found.passes:.3g} forward passes"
+        )
+        told = [_edge_words(edge) for edge in found.edges[:MOST]]
+        lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
     for check in picture.checks:
         lines += check_lines(check)
     return lines
+
+
+def _edge_words(edge: EdgeEffect) -> str:
+    (a, b), (c, d) = edge.source, edge.target
+    return f"{a}.{b} -> {c}.{d} {'+' if edge.effect > 0 else ''}{short(edge.effect)}"
 
 
 def check_lines(check: CircuitChecked) -> list[str]:

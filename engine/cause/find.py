@@ -10,17 +10,19 @@ from torch import Tensor
 from engine.cause.attribution import attribute
 from engine.cause.checks import check_circuit, n_measurements
 from engine.cause.combined import affordable, proposals
+from engine.cause.edges import attribute_edges, best_edges
 from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
 from engine.cause.patching import measure_replaced, one_head_each
 from engine.config import CauseConfig
 from engine.errors import Cancelled, NoSuchHead
-from engine.events import CauseScored, CircuitChecked, Monitor, StageProgress
+from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, Notice, StageProgress
 from engine.examples import Example
 from engine.model import Model
 from engine.results import HeadEffect, HeadId
 from engine.tasks.base import Metric
 
+_MOST_EDGES = 200
 _PARTIAL_EVERY_S = 1.0
 """How often heads that are done are told while others are still measured."""
 
@@ -81,7 +83,34 @@ class Cause:
         effects = attribute(self.passes, self.material, steps=self.config.gradient_steps).flatten(1).cpu()
         # What made the material counts too: the passes over the replacements and over the positives.
         self._tell("attribution", self.heads, effects, passes=self._cost(0))
+        if self.config.edges:
+            self._edges()
         return effects
+
+    def _edges(self) -> None:
+        begun, material, info = self.passes.work, self.material, self.model.info
+        if material.clean.gradients is None:
+            self.monitor.report(
+                Notice(
+                    message="Edges are attributed by one gradient at the positives: there is none here.",
+                    hint="Measure by another metric than kl, without gradient steps.",
+                )
+            )
+            return
+        edges = attribute_edges(self.passes, material)
+        self.monitor.report(
+            EdgesAttributed(
+                metric=material.yardstick.metric,
+                replacement=material.replacement,
+                base=round(material.base, 6),
+                n_examples=len(material),
+                edges=best_edges(edges, info.n_heads, _MOST_EDGES),
+                n_pairs=info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2,
+                passes=round(self._cost(begun), 2),
+            )
+        )
+        # The budget is for measuring heads: edges are asked for on top.
+        self.passes.work = begun
 
     def _exact(self, heads: Sequence[HeadId]) -> Float[Tensor, "row head"]:
         """Patches these heads one at a time, telling those that are done now and then."""

@@ -13,13 +13,14 @@ from engine.catalog import bundled_folder
 from engine.cause.attribution import attribute
 from engine.cause.checks import area_under, curve_sizes, random_circuits
 from engine.cause.combined import affordable, proposals
+from engine.cause.edges import attribute_edges, best_edges
 from engine.cause.find import Cause
 from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
 from engine.cause.patching import mask_of, measure_replaced, one_head_each
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
-from engine.events import CauseScored, CircuitChecked, Notice, StageProgress
+from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Notice, StageProgress
 from engine.examples import Example
 from engine.model import Model, load_model, pick_device
 from engine.ranking import auc
@@ -159,6 +160,44 @@ def test_attribution_is_the_slope_of_what_patching_does(family: str, recorder: A
     assert torch.allclose(attribute(passes, material) * 1e3, promised, atol=1e-3 * float(scale))
 
 
+@pytest.mark.parametrize("family", ["model", "grouped"])
+def test_an_edge_is_the_slope_of_what_one_head_reads_of_another(family: str, recorder: Any, request: Any) -> None:
+    model: Model = request.getfixturevalue(family)
+    passes, material = prepared(model, ioi(model), recorder(), method="attribution")
+    found = attribute_edges(passes, material)
+    n, bridge = model.info.n_heads, model.bridge
+    for source, target in ((HeadId(0, 1), HeadId(2, 3)), (HeadId(1, 2), HeadId(2, 0)), (HeadId(0, 0), HeadId(1, 1))):
+        step = 1e-2
+        moved = material.other[source.layer][:, :, source.head] - material.clean.z[source.layer][:, :, source.head]
+        written = step * moved @ model.output_weights[source.layer, source.head]
+        kept: list[Tensor] = []
+
+        def read(stream: Tensor, hook: object, written: Tensor = written) -> Tensor:  # noqa: ARG001
+            return stream + written
+
+        def keep(z: Tensor, hook: object, kept: list[Tensor] = kept) -> None:  # noqa: ARG001
+            kept.append(z.clone())
+
+        def replace(z: Tensor, hook: object, kept: list[Tensor] = kept, head: int = target.head) -> Tensor:  # noqa: ARG001
+            changed = z.clone().view(*z.shape[:2], n, -1)
+            changed[:, :, head] = kept[0].view(changed.shape)[:, :, head]
+            return changed.view(z.shape)
+
+        name = f"blocks.{target.layer}.attn.hook_z"
+        with torch.no_grad():
+            bridge.run_with_hooks(material.tokens, fwd_hooks=[(f"blocks.{target.layer}.hook_in", read), (name, keep)])
+            logits = bridge.run_with_hooks(material.tokens, fwd_hooks=[(name, replace)])
+        logits = logits[torch.arange(len(material)), material.last]
+        slope = float((material.yardstick(logits) - material.base_by_row).mean()) / step
+        place = (source.layer * n + source.head, target.layer * n + target.head)
+        assert float(found[place]) == pytest.approx(slope, abs=0.03 * float(found.abs().max()))
+    earlier = torch.arange(len(found)) // n
+    assert float(found[earlier[:, None] >= earlier[None, :]].abs().max()) == 0
+    best = best_edges(found, n, 5)
+    assert abs(best[0].effect) == pytest.approx(float(found.abs().max()), abs=1e-5)
+    assert all(edge.source[0] < edge.target[0] for edge in best)
+
+
 def test_integrated_gradients_come_closer_where_the_answer_saturates(model: Model, recorder: Any) -> None:
     passes, material = prepared(model, ioi(model, 10), recorder())
     effects = exact(model, passes, material, all_heads(model)).mean(dim=1)
@@ -272,6 +311,21 @@ def test_stopped_in_the_middle_it_keeps_what_is_done(model: Model, recorder: Any
     assert not partial.final
     assert 3 <= len(partial.effects) < model.n_heads_in_all
     assert "forward" not in vars(model.bridge.blocks[0])  # no block is left skipped
+
+
+def test_edges_come_with_the_cause_where_they_are_asked_for(model: Model, recorder: Any) -> None:
+    monitor = recorder()
+    config = CauseConfig(method="attribution", edges=True)
+    Cause(model, ioi(model), config, monitor, position="mean", task=None).find(ranking=[], circuit=[])
+    told = monitor.last(EdgesAttributed)
+    info = model.info
+    assert told.n_pairs == info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
+    assert 0 < len(told.edges) <= 200
+    assert apply(RunPicture(), told).edge_effects == told
+    no_slope = recorder()
+    config = CauseConfig(method="attribution", edges=True, metric="kl")
+    Cause(model, ioi(model), config, no_slope, position="mean", task=None).find(ranking=[], circuit=[])
+    assert "one gradient" in no_slope.last(Notice).message
 
 
 def test_a_shortlist_is_all_that_is_patched(model: Model, recorder: Any) -> None:

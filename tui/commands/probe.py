@@ -64,6 +64,9 @@ def probe(
     replace: Annotated[
         str | None, typer.Option(help="What heads are replaced by: pair, mean, resample, zero. [default: pair]")
     ] = None,
+    cause_edges: Annotated[
+        bool, typer.Option("--cause-edges", help="With --cause: also what heads do through single later heads.")
+    ] = False,
     budget: Annotated[float | None, typer.Option(help="Forward passes that combined may cost. [default: 30]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new session.")] = None,
     session: Annotated[str | None, typer.Option(help="Add the run to this session: its name or id.")] = None,
@@ -106,7 +109,7 @@ def probe(
         shuffles=shuffles,
         circuit_size=circuit_size,
         theta=theta,
-        cause=make_cause(cause, metric=metric, replacement=replace, budget=budget),
+        cause=make_cause(cause, metric=metric, replacement=replace, budget=budget, edges=cause_edges or None),
     )
     if again is not None:
         given = {
@@ -190,7 +193,7 @@ def make_cause(method: str | None, **how: object) -> "CauseConfig | None":
     given = {name: value for name, value in how.items() if value is not None}
     if method is None or method == "none":
         if given:
-            options = {"metric": "--metric", "replacement": "--replace", "budget": "--budget"}
+            options = {"metric": "--metric", "replacement": "--replace", "budget": "--budget", "edges": "--cause-edges"}
             raise ConfigError(
                 f"{options[next(iter(given))]} says how a cause is measured, and none is asked for.",
                 hint="Add --cause attribution, exact, combined or circuit.",

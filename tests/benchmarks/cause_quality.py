@@ -1,0 +1,134 @@
+"""How well causes measured on a few pairs find the heads that matter on other prompts, and what that costs.
+
+    python tests/benchmarks/cause_quality.py MODEL [TASK ...] [--pairs 10] [--truth-pairs 24] [--budget 30] [--out FILE]
+
+Truth: every head patched exactly on other pairs of the task, cut at a twentieth of the base. One thread unless
+OMP_NUM_THREADS says otherwise. Prints a row a task; --out keeps every head's effects as JSON.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import msgspec
+import torch
+
+from engine.cause.attribution import attribute
+from engine.cause.find import Cause
+from engine.cause.forward import Passes
+from engine.cause.material import prepare
+from engine.cause.patching import measure_replaced, one_head_each
+from engine.config import CauseConfig
+from engine.errors import HeadcodeError
+from engine.events import CauseScored, Event
+from engine.model import Model, load_model
+from engine.places import find_places
+from engine.ranking import auc
+from engine.results import HeadId
+from engine.tasks.registry import TASKS
+
+CUT = 0.05
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.scored: dict[str, CauseScored] = {}
+
+    def report(self, event: Event, /) -> None:
+        if isinstance(event, CauseScored):
+            self.scored[event.method] = event
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def every_head(model: Model) -> list[HeadId]:
+    return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
+
+
+def exact(model: Model, name: str, pairs: int, seed: int) -> tuple[list[float], float, float, float]:
+    """Every head's effect, the base, seconds, and the cost in forward passes of the same pairs."""
+    task = TASKS[name]
+    listener = Listener()
+    passes = Passes(model, listener)
+    examples = task.make(model, pairs=pairs, seed=seed)
+    begun = time.perf_counter()
+    config = CauseConfig(method="exact", examples=pairs)
+    material = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
+    before = passes.work
+    masks = one_head_each(every_head(model), model.info.n_layers, model.info.n_heads)
+    effects = (measure_replaced(passes, material, masks) - material.base_by_row).mean(dim=1)
+    cost = (passes.work - before) / (material.tokens.numel() * passes.n_layers)
+    return effects.tolist(), material.base, time.perf_counter() - begun, cost
+
+
+def attribution_cost(model: Model, name: str, pairs: int) -> float:
+    """Seconds of all that attribution takes over seconds of one plain forward pass of the positives; best of 3."""
+    task = TASKS[name]
+    examples = task.make(model, pairs=pairs, seed=0)
+    best, plain = [], []
+    for _ in range(3):
+        listener = Listener()
+        passes = Passes(model, listener)
+        begun = time.perf_counter()
+        config = CauseConfig(method="attribution")
+        material = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
+        attribute(passes, material)
+        best.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        with torch.no_grad():
+            passes.run(material.tokens, material.last)
+        plain.append(time.perf_counter() - begun)
+    return min(best) / min(plain)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("tasks", nargs="*", default=list(TASKS))
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--truth-pairs", type=int, default=24)
+    parser.add_argument("--budget", type=float, default=30.0)
+    parser.add_argument("--truth-seed", type=int, default=1000)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    model = load_model(given.model, find_places().models, torch.device("cpu"))
+    kept: dict[str, object] = {}
+    print("task                   base heads | AUC attribution  combined  exact | passes  seconds | attribution / pass")
+    for name in given.tasks:
+        task = TASKS[name]
+        listener = Listener()
+        try:
+            begun = time.perf_counter()
+            config = CauseConfig(method="combined", budget=given.budget)
+            examples = task.make(model, pairs=given.pairs, seed=0)
+            found = Cause(model, examples, config, listener, position="mean", task=task.metric)
+            found.find(ranking=[], circuit=[])
+            seconds = time.perf_counter() - begun
+            own, base, own_seconds, own_passes = exact(model, name, given.pairs, 0)
+            true, true_base, *_ = exact(model, name, given.truth_pairs, given.truth_seed)
+        except HeadcodeError as error:
+            print(f"{name}: {error.message}")
+            continue
+        truth = [abs(effect) >= CUT * abs(true_base) for effect in true]
+        rankings = {
+            method: [one.effect for one in listener.scored[method].effects] for method in ("attribution", "combined")
+        }
+        areas = [auc([abs(effect) for effect in each], truth) or 0.0 for each in (*rankings.values(), own)]
+        print(
+            f"{name:<22} {true_base:5.2f} {sum(truth):>5} | {areas[0]:15.3f} {areas[1]:9.3f} {areas[2]:6.3f} | "
+            f"{listener.scored['combined'].passes:6.1f} {seconds:8.1f} | "
+            f"{attribution_cost(model, name, given.pairs):.2f}"
+            f"   (all heads exactly: {own_seconds:.1f} s, {own_passes:.1f} passes)",
+            flush=True,
+        )
+        kept[name] = {
+            "base": true_base, "truth": true, "own_base": base, "own": own, **rankings,
+            "measured": [(one.layer, one.head) for one in listener.scored["exact"].effects],
+        }  # fmt: skip
+    if given.out:
+        given.out.write_bytes(msgspec.json.encode(kept))
+
+
+if __name__ == "__main__":
+    main()
