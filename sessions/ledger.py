@@ -18,7 +18,7 @@ _BATCH = 2_000
 _BATCH_BYTES = 8 << 20
 """What a transaction takes at most: a commit costs 4 ms whatever it holds, a long one delays every reader."""
 
-_MANY, _TOO_MANY, _QUIET_S = 300, 2_000, 2.0
+_MANY, _TOO_MANY, _QUIET_S = 300, 1_000, 2.0
 """Commits in the journal from which it is written into the file: when it is quiet, and in any case. That takes .02 s
 in a small store and .3 s in one of 1 GB, where DuckDB packs its last 120,000 events anew."""
 

@@ -8,6 +8,7 @@ import contextlib
 import datetime
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,19 +26,30 @@ from sessions.salvage import Row, Source, open_as_it_is, open_damaged
 from sessions.schema import PROJECTIONS, SCHEMA_VERSION
 from sessions.store import Store, append_rows
 
+LOOK_S = 15.0
+"""What a look may take; a store of gigabytes on a busy disk would take minutes."""
+
 
 def check(path: Path) -> StoreReport:
-    """Whether every value of every table can be read. Raises StoreError for a store that does not open."""
+    """Whether every value of every table can be read, as far as that can be found out in LOOK_S.
+
+    Raises StoreError for a store that does not open.
+    """
     source = open_as_it_is(path)
+    deadline = time.monotonic() + LOOK_S
     try:
         _schema_of(source, path)
-        tables = tuple(_looked_at(source, name) for name in source.tables())
+        counted = {name: source.count(name) for name in source.tables()}
+        tables = []
+        for name in sorted(counted, key=lambda name: counted[name] or 0):  # small ones first
+            read, words = source.look(name, deadline)
+            tables.append(TableHealth(name=name, rows=counted[name], kept=read, words=words))
     finally:
         source.close()
     damaged = [table.name for table in tables if table.words]
     words = f"damaged: {', '.join(damaged)}" if damaged else ""
     kind = network_file_system(path)
-    return StoreReport(store=str(path), sound=not damaged, tables=tables, words=words, network=kind)
+    return StoreReport(store=str(path), sound=not damaged, tables=tuple(tables), words=words, network=kind)
 
 
 def repair(path: Path) -> StoreReport:
@@ -74,11 +86,6 @@ def place(path: Path) -> StoreReport:
 
 def repaired_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.repaired{path.suffix}")
-
-
-def _looked_at(source: Source, name: str) -> TableHealth:
-    rows, words = source.count(name), source.whole(name)
-    return TableHealth(name=name, rows=rows, kept=0 if words else rows or 0, words=words)
 
 
 def _save(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:

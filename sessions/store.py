@@ -28,6 +28,8 @@ SAFE: dict[str, str] = {
 }
 """How any store is opened, one's own or a stranger's: no file, extension or setting can be reached from inside."""
 
+_COMMIT_BYTES = 500
+"""What a small commit takes in the journal, about."""
 _VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
 
 Row = tuple[Any, ...]
@@ -64,6 +66,9 @@ class Store:
             raise StoreError(
                 f"The store {path} cannot be used: {error.strerror}.", hint="HEADCODE_HOME sets another place."
             ) from error
+        with suppress(OSError):
+            # What a killed host left in its journal is not written into the file by reading it back.
+            store.commits = store._wal.stat().st_size // _COMMIT_BYTES
         store._connect(header)
         try:
             store._prepare(header)

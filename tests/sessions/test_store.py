@@ -208,6 +208,16 @@ def test_a_journal_is_read_back(path: Path) -> None:
     store.close()
 
 
+def test_what_a_killed_host_left_in_the_journal_counts_as_waiting(path: Path) -> None:
+    size = unfinished(path).stat().st_size
+    store = Store.open(path)
+    assert store.commits >= size // 500
+    store.checkpoint()
+    assert store.commits == 0
+    assert not path.with_name(path.name + ".wal").exists()
+    store.close()
+
+
 def test_a_torn_journal_keeps_what_is_whole(path: Path) -> None:
     wal = unfinished(path)
     os.truncate(wal, wal.stat().st_size - 7)

@@ -13,8 +13,9 @@ from sessions.rows import StoreReport, TableHealth
 if TYPE_CHECKING:
     from engine.places import Places
 
+_LARGE = 200_000_000
 LOOK_LIMIT_S = 60
-"""A look takes about a second for each 500 MB; a repair as long as it takes."""
+"""Of a look, which limits itself; a repair takes as long as it takes."""
 
 
 class _Answer(msgspec.Struct):
@@ -34,8 +35,8 @@ def ask(mode: Literal["check", "repair", "place"], places: "Places") -> StoreRep
         )
     except subprocess.TimeoutExpired:
         raise StoreError(
-            f"Looking into {places.store} took more than {LOOK_LIMIT_S} s and was left.",
-            hint="A large store: try again.",
+            f"Looking into {places.store} took more than {LOOK_LIMIT_S} s and was given up.",
+            hint="A slow or busy disk; try again.",
         ) from None
     try:
         answer = msgspec.json.decode(done.stdout, type=_Answer)
@@ -54,8 +55,10 @@ def ask(mode: Literal["check", "repair", "place"], places: "Places") -> StoreRep
 
 def run_repair(places: "Places", *, in_place: bool, as_json: bool) -> bool:
     """Repairs, tells what came over, and puts it in place if that was asked; whether nothing was lost."""
-    from tui.output import print_columns, print_json, print_line
+    from tui.output import bytes_in_words, narrate, print_columns, print_json, print_line
 
+    if places.store.is_file() and places.store.stat().st_size > _LARGE:
+        narrate(f"{bytes_in_words(places.store.stat().st_size)} are read row by row; that takes minutes.")
     report = ask("repair", places)
     placed = ask("place", places) if in_place else None
     if as_json:
