@@ -1,7 +1,9 @@
 """Arrays the engine leaves as files: checked before a byte of them is believed."""
 
 import hashlib
+import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -41,8 +43,15 @@ def spool_file(spool: Path, name: str) -> Path:
 def read_codes(spool: Path, event: ArrayReady) -> CodeRows:
     """The tensor "codes" of the file the event names: int32 [seed, example, layer * head].
 
-    The format is a length, a JSON header and raw numbers; reading it takes no tensor library.
     Raises BadArray for a file that is not exactly that.
+    """
+    return CodeRows(rows=list(each_code(spool, event)))
+
+
+def each_code(spool: Path, event: ArrayReady) -> Iterator[tuple[int, int, list[int]]]:
+    """The same one row at a time: whatever size a stranger's file has, one row of it is in memory.
+
+    The format is a length, a JSON header and raw numbers; reading it takes no tensor library.
     """
     import numpy
 
@@ -50,23 +59,19 @@ def read_codes(spool: Path, event: ArrayReady) -> CodeRows:
     if len(event.shape) != 3 or min(event.shape) < 1:
         raise BadArray(f"{path} is said to have the shape {list(event.shape)}; codes have three sides.", hint=_AGAIN)
     entry, start = _find(path, "codes")
-    n_bytes = 4 * event.shape[0] * event.shape[1] * event.shape[2]
+    n_seeds, n_examples, n_places = event.shape
     begin, end = entry.data_offsets
-    if entry.dtype != "I32" or entry.shape != event.shape or begin < 0 or end - begin != n_bytes:
+    if entry.dtype != "I32" or entry.shape != event.shape or begin < 0 or end - begin != 4 * math.prod(event.shape):
         raise BadArray(
             f"{path} holds {entry.dtype} {list(entry.shape)}, not I32 {list(event.shape)} as announced.", hint=_AGAIN
         )
     if start + end > path.stat().st_size:
         raise BadArray(f"{path} is cut short ({path.stat().st_size} of {start + end} bytes).", hint=_AGAIN)
-    flat = numpy.fromfile(path, dtype="<i4", count=n_bytes // 4, offset=start + begin)
-    codes = flat.reshape(event.shape)
-    return CodeRows(
-        rows=[
-            (seed, example, codes[seed, example].tolist())
-            for seed in range(event.shape[0])
-            for example in range(event.shape[1])
-        ]
-    )
+    with path.open("rb") as file:
+        file.seek(start + begin)
+        for seed in range(n_seeds):
+            for example in range(n_examples):
+                yield seed, example, numpy.frombuffer(file.read(4 * n_places), dtype="<i4").tolist()
 
 
 def hash_file(path: Path) -> str:

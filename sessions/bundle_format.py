@@ -17,6 +17,8 @@ EVENTS = "events.jsonl"
 MAX_MANIFEST = 8 << 20
 MAX_EVENTS_BYTES = 1 << 30
 MAX_ARRAY_BYTES = 2 << 30
+MAX_CODES_BYTES = 256 << 20
+"""Of one run: 64 million codes, some ten times those of the largest models over 500 prompts and five seeds."""
 _MEMBER = re.compile(
     r"events\.jsonl|codes/r[0-9a-z]{12}\.safetensors|sae/[0-9a-f]{64}\.safetensors|tables/[a-z_]{1,40}\.parquet"
 )

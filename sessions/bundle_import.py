@@ -12,13 +12,14 @@ import msgspec
 
 from engine.errors import HeadcodeError
 from engine.events import ArrayReady
-from sessions.arrays import read_codes
+from sessions.arrays import each_code
 from sessions.bundle_checks import LogCheck, Wrong
 from sessions.bundle_export import last_of_its_own, rows_of
 from sessions.bundle_format import (
     EVENTS,
     MANIFEST,
     MAX_ARRAY_BYTES,
+    MAX_CODES_BYTES,
     MAX_EVENTS_BYTES,
     MAX_MANIFEST,
     Arrival,
@@ -106,14 +107,13 @@ class Bundle:
             raise BadBundle(f"{member} is not announced by the log.", hint=_AGAIN)
         path = self.codes[run_id]
         try:
-            found = read_codes(path.parent, ArrayReady(name="codes", file=path.name, shape=shape))
+            for seed, example, codes in each_code(path.parent, ArrayReady(name="codes", file=path.name, shape=shape)):
+                if min(codes) < -1 or max(codes) >= 1 << 24:
+                    raise BadBundle(f"{member} holds codes that cannot be (example {example}).", hint=_AGAIN)
+                yield run.seeds[seed], example, codes
         except BadArray as error:
             what = error.message.replace(str(path), "it").rstrip(".")
             raise BadBundle(f"{member} is no array of codes: {what}.", hint=_AGAIN) from error
-        for seed, example, codes in found.rows:
-            if min(codes) < -1 or max(codes) >= 1 << 24:
-                raise BadBundle(f"{member} holds codes that cannot be (example {example}).", hint=_AGAIN)
-            yield run.seeds[seed], example, codes
 
     def _manifest(self, zipped: ZipReader) -> Manifest:
         if not zipped.members or zipped.members[0].name != MANIFEST:
@@ -153,7 +153,10 @@ class Bundle:
         # Tables are for other tools. Nothing here reads them: they are made again from the log.
         out = goal.open("xb") if goal is not None else None
         try:
-            for chunk in zipped.chunks(member, most=MAX_EVENTS_BYTES if member.name == EVENTS else MAX_ARRAY_BYTES):
+            most = (
+                MAX_EVENTS_BYTES if member.name == EVENTS else MAX_CODES_BYTES if kind == "codes" else MAX_ARRAY_BYTES
+            )
+            for chunk in zipped.chunks(member, most=most):
                 digest.update(chunk)
                 if out is not None:
                     out.write(chunk)

@@ -16,6 +16,7 @@ from sessions.project import Projector, clear, event_decoder
 from sessions.store import Store, append_rows
 
 _REBUILD_BATCH = 2_000
+_CODES_BATCH = 500
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +96,9 @@ class Recorder:
                     self._projector.apply(con, [entry for entry, _ in batch])
                     self._last[last.session_id] = batch[-1][0].seq
                 for run_id, rows in codes:
-                    append_rows(con, "code", [(run_id, *row) for row in rows])
+                    left = iter(rows)
+                    while part := [(run_id, *row) for row in itertools.islice(left, _CODES_BATCH)]:
+                        append_rows(con, "code", part)
                 recorded.append(self._number(last))
                 append_rows(con, "event", [_log_row(each) for each in recorded])
                 self._projector.apply(con, [recorded[0].entry])
