@@ -112,7 +112,8 @@ def test_every_event_is_equal(live: Live) -> None:
 
 
 async def test_every_grid_is_equal_cell_by_cell_and_no_worker_is_started(live: Live) -> None:
-    player = Player(Bench(model="", task=""), Reader(lambda: connect(live.home), "live"), speed=float("inf"))
+    reader = Reader(lambda: connect(live.home), "live")
+    player = Player(Bench(model="", task=""), reader, speed=float("inf"))
     await player.open()
     grids, fold = {1: grid(player.bench)}, player.bench.fold
 
@@ -138,7 +139,9 @@ async def test_every_grid_is_equal_cell_by_cell_and_no_worker_is_started(live: L
         await player.arrived()
         assert grid(player.bench) == live.grids[seq]
     playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
     await player.close()
+    await reader.close()
     status = msgspec.json.decode(command(live.home, "host", "status", "--json").stdout)
     assert status["status"]["worker_pid"] is None
 

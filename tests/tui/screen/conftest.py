@@ -699,7 +699,7 @@ def open_screen() -> Callable[..., Any]:
         async with app.run_test(size=size, notifications=notifications) as pilot:
 
             async def until(holds: Callable[[], object]) -> None:
-                for _ in range(400):
+                for _ in range(4000):
                     await pilot.pause(0.005)
                     if holds():
                         break
