@@ -50,7 +50,7 @@ def test_nonsense_is_named(tmp_path: Path, text: str, named: str) -> None:
 
 async def test_own_keys_do_it_and_are_shown(recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path) -> None:
     # Two actions that change places, and one that gets a key of its own.
-    path = write(tmp_path, '[keys]\nmeasure.next = "t"\ncut.fewer = "m"\nkeys = "f1"\n')
+    path = write(tmp_path, '[keys]\nmeasure.next = "t"\ncut.fewer = "m"\nkeys = "f9"\n')
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, keys=read_keys(path)) as (app, pilot, until):
@@ -60,8 +60,8 @@ async def test_own_keys_do_it_and_are_shown(recorded: Any, open_screen: Any, tex
         assert app.bench.view().cut == cut
         await pilot.press("m")
         await until(lambda: app.bench.view().cut < cut)
-        assert "f1 keys" in text_of(app)
+        assert "f9 keys" in text_of(app)
         await pilot.press("question_mark")
         assert len(app.screen_stack) == 1
-        await pilot.press("f1")
+        await pilot.press("f9")
         await until(lambda: "t          Next measure" in text_of(app))
