@@ -10,6 +10,9 @@ from engine.cause.forward import Passes
 from engine.cause.material import Material
 from engine.results import HeadId
 
+_SMALL = 8
+"""A pass of fewer rows than this share of what fits leaves the machine idle."""
+
 Found = Callable[[int, Float[Tensor, " row"]], None]
 """(which of the asked, its metric on every row)."""
 
@@ -28,11 +31,8 @@ def measure_replaced(
     results = material.base_by_row.repeat(len(masks), 1)
     touched = masks.any(dim=2)
     begins = torch.where(touched.any(dim=1), touched.int().argmax(dim=1), passes.n_layers)
-    order = begins.argsort(stable=True).tolist()
-    at_once = max(1, _rows_at_once(passes, material) // len(material))
     with torch.no_grad():
-        for start in range(0, len(order), at_once):
-            some = order[start : start + at_once]
+        for some in _batches(begins.tolist(), max(1, _rows_at_once(passes, material) // len(material))):
             first = int(begins[some].min())
             if first < passes.n_layers:
                 results[some] = _measure(passes, material, masks[some], first)
@@ -40,6 +40,20 @@ def measure_replaced(
                 for each in some:
                     found(each, results[each])
     return results
+
+
+def _batches(begins: Sequence[int], at_once: int) -> list[list[int]]:
+    """Masks that go into one pass together: those that begin in the same layer, and in later ones only while the pass
+    is so small that its layers cost the same whether they are computed for a few rows more or not."""
+    batches: list[list[int]] = []
+    for each in sorted(range(len(begins)), key=lambda place: begins[place]):
+        last = batches[-1] if batches else []
+        fits = last and len(last) < at_once
+        if fits and (begins[last[0]] == begins[each] or len(last) < at_once // _SMALL):
+            last.append(each)
+        else:
+            batches.append([each])
+    return batches
 
 
 def one_head_each(heads: Sequence[HeadId], n_layers: int, n_heads: int) -> Bool[Tensor, "many layer head"]:
