@@ -28,7 +28,10 @@ def test_the_first_line_decides_the_format() -> None:
     assert read_examples('\n {"prompt": "a", "polarity": "positive"}')[0].prompt == "a"
 
 
-_WORD = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8)
+# The signs stand for line breaks, tabs and outer spaces.
+_WORD = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="⏎⇥␍␣"), min_size=1, max_size=8
+)
 _ANSWER = _WORD.filter(lambda text: '"' not in text and "=>" not in text)
 
 
