@@ -5,11 +5,13 @@ from typing import Any, get_args
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.config import ProbeConfig
+from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
 from sessions.log import (
     ArrayKept,
+    CauseAsked,
+    CauseEnded,
     CircuitDropped,
     CircuitKept,
     ExamplesSet,
@@ -75,6 +77,8 @@ OF_RUN = st.one_of(
         stage=FEW,
         largest=st.floats(0, 1),
     ),
+    st.builds(CauseAsked, config=st.just(CauseConfig()), heads=HEADS),
+    st.builds(CauseEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
     st.builds(ArrayKept, name=st.sampled_from(["sae", "codes"]), sha256=FEW, n_bytes=NUMBER),
     st.builds(NoteWritten, note_id=FEW, text=TEXT),
     st.builds(CircuitKept, name=FEW, heads=HEADS, source=TEXT),
@@ -89,7 +93,7 @@ QUEUED = st.builds(
     again=st.none() | FEW,
 )
 STEP = st.tuples(st.integers(0, 1), st.one_of(OF_SESSION, OF_RUN, OF_RUN, QUEUED), st.booleans())
-RUN_KINDS = (RunStarted, RunEnded, LookChanged, RunVerified, ArrayKept, str)
+RUN_KINDS = (RunStarted, RunEnded, LookChanged, RunVerified, CauseAsked, CauseEnded, ArrayKept, str)
 
 
 def tables(store: Store) -> dict[str, list[Any]]:

@@ -27,7 +27,7 @@ SCENE = """
 import json, os, subprocess, sys
 from pathlib import Path
 
-def headcode("probe", *words):
+def headcode(*words):
     done = subprocess.run([sys.executable, "-m", "tui.cli", *words], capture_output=True, text=True, timeout=120)
     return {"code": done.returncode, "out": done.stdout, "err": done.stderr}
 
