@@ -24,7 +24,8 @@ async def draw() -> None:
     async def connect() -> HostClient:
         return await HostClient.connect(find_places())
 
-    app = HeadcodeApp(connect, session=None, model="toy", task="ioi")  # type: ignore[arg-type]
+    # All colours, whatever the terminal this is started from can show.
+    app = HeadcodeApp(connect, session=None, model="toy", task="ioi", depth="full", theme="night")  # type: ignore[arg-type]
     async with app.run_test(size=(160, 48)) as pilot:
         begun = time.monotonic()
         while app.bench.shown is None or app.bench.shown.picture.finished is None:
@@ -33,6 +34,14 @@ async def draw() -> None:
             await pilot.pause(0.2)
         await pilot.pause(1)
         save(app.export_screenshot(title="headcode", simplify=True), "screen.svg")
+        shots = ((("e",), "edges.svg"), (("enter", "c"), "closer.svg"), (("p", "end", "less_than_sign"), "replay.svg"))
+        for keys, name in shots:
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause(2)
+            save(app.export_screenshot(title="headcode", simplify=True), name)
+            await pilot.press("escape")
+            await pilot.pause(1)
         await pilot.press("m")
         await pilot.resize_terminal(80, 24)
         await pilot.pause(1)

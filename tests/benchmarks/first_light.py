@@ -104,7 +104,8 @@ def main() -> None:
         for task in TASKS:
             told = json.loads(timed([*probe, task, "--json"], env)[1])
             nodes = msgspec.convert(told["nodes"], tuple[HeadScores, ...])
-            for measure in MEASURES:
+            # Causes were not asked for; a measure without values would rank by chance.
+            for measure in (each for each in MEASURES if any(getattr(node, each.id) is not None for node in nodes)):
                 found = agreement(nodes, (), msgspec.convert(told["reference"]["heads"], set[tuple[int, int]]), measure)
                 scores.setdefault(measure.title, []).append(found.auc if found.auc is not None else float("nan"))
         for name, values in scores.items():

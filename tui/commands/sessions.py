@@ -112,6 +112,7 @@ def show_session(
                 "runs": msgspec.to_builtins(detail.runs),
                 "notes": msgspec.to_builtins(detail.notes),
                 "run": found,
+                "partial": [] if found is not None else msgspec.to_builtins(picture.nodes),
             }
         )
         return
