@@ -18,7 +18,7 @@ from sessions.correlation import kendall, spearman
 from sessions.errors import SessionError
 from sessions.example_changes import ExamplesDifference, examples_difference
 
-Kind = Literal["run", "seed", "examples", "circuit"]
+Kind = Literal["run", "seed", "examples", "circuit", "file"]
 
 
 class CannotCompare(SessionError):
@@ -46,8 +46,10 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     final: bool = True
     heads: tuple[tuple[int, int], ...] | None = None
     """Of a circuit; None for everything else."""
+    scores: dict[str, float] | None = None
+    """Of a file of another tool: how much it makes of each head, by "layer.head"; signs do not count."""
     source: str = ""
-    """Where a circuit comes from, in words."""
+    """Where a circuit or a file comes from, in words."""
     measure: str | None = None
     """By which measure the run was last looked at, and with which cut."""
     cut: int | None = None
@@ -89,7 +91,8 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
     """What two sets of heads have in common, and the signed difference of their grids."""
 
     measure: str
-    """Id of the measure; "membership" where one side is a circuit: 1 in it, 0 not."""
+    """Id of the measure; "membership" where one side is a circuit: 1 in it, 0 not; "share" where one is a file of
+    another tool: both as shares of the largest value of their side."""
     cells: tuple[Cell, ...]
     """Layer by layer; empty where neither side knows its shape."""
     largest: float
@@ -126,6 +129,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MEMBERSHIP = "membership"
+SHARE = "share"
 
 
 def compare(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None) -> Comparison:
@@ -160,8 +164,11 @@ def compare_grids(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: 
     member = a.heads is not None or b.heads is not None
     shape = a.shape or b.shape
     places = [HeadId(*divmod(place, shape[1])) for place in range(shape[0] * shape[1])] if shape else []
+    foreign = a.scores is not None or b.scores is not None
     if member:
         values_a, values_b = _membership(in_a, places), _membership(in_b, places)
+    elif foreign:
+        values_a, values_b = _shares(a, measure), _shares(b, measure)
     else:
         values_a, values_b = _values(a, measure), _values(b, measure)
     cells = tuple(_cell(place, values_a.get(place), values_b.get(place)) for place in places)
@@ -170,7 +177,7 @@ def compare_grids(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: 
     ranking_a, ranking_b = [strengths_a[place] for place in shared], [strengths_b[place] for place in shared]
     both = in_a & in_b
     return Grid(
-        measure=MEMBERSHIP if member else measure.id,
+        measure=MEMBERSHIP if member else SHARE if foreign else measure.id,
         cells=cells,
         largest=max((abs(cell.difference) for cell in cells if cell.difference is not None), default=0.0),
         circuit_a=circuit_a,
@@ -193,7 +200,7 @@ def check_shapes(a: Side, b: Side) -> None:
     for side in (a, b):
         if side.kind == "examples":
             raise CannotCompare(f"{side.title} has no grid.", hint="Name a run: SESSION/NUMBER.")
-        if side.heads is None and not side.nodes:
+        if side.heads is None and not side.nodes and not side.scores:
             raise CannotCompare(f"{side.title} has no scores: nothing can be compared.", hint="Run it to the end.")
     if a.shape and b.shape and a.shape != b.shape:
         raise CannotCompare(
@@ -215,6 +222,10 @@ def circuit_of(side: Side, measure: Measure = DEFAULT_MEASURE, cut: int | None =
     """The heads of the side's circuit: a circuit's own, else the best ones by the measure up to the cut."""
     if side.heads is not None:
         return tuple(dict.fromkeys(HeadId(*head) for head in side.heads))
+    if side.scores is not None:
+        own = _foreign(side)
+        size = default_circuit_size(side.n_layers * side.n_heads) if cut is None else max(cut, 1)
+        return tuple(sorted(own, key=lambda head: (-own[head], head))[:size])
     return tuple(circuit_by_rank(side.nodes, cut_of(side, measure, cut), measure))
 
 
@@ -267,6 +278,27 @@ def _values(side: Side, measure: Measure) -> dict[HeadId, float | None]:
     return {head: value if value is not None and math.isfinite(value) else None for head, value in found.items()}
 
 
+def _foreign(side: Side) -> dict[HeadId, float]:
+    """The size of every head's score in another tool's file."""
+    found = {}
+    for name, value in (side.scores or {}).items():
+        layer, _, head = name.partition(".")
+        found[HeadId(int(layer), int(head))] = abs(value)
+    return found
+
+
+def _shares(side: Side, measure: Measure) -> dict[HeadId, float | None]:
+    """Every head's value as a share of the side's largest: scores of different tools have no common unit."""
+    if side.scores is not None:
+        own = _foreign(side)
+        top = max(own.values(), default=0.0) or 1.0
+        return {head: value / top for head, value in own.items()}
+    values = _values(side, measure)
+    far = {head: abs(value - measure.floor) for head, value in values.items() if value is not None}
+    top = max(far.values(), default=0.0) or 1.0
+    return {head: far[head] / top if head in far else None for head in values}
+
+
 def _membership(circuit: Collection[HeadId], places: Sequence[HeadId]) -> dict[HeadId, float | None]:
     return {place: float(place in circuit) for place in places}
 
@@ -277,6 +309,9 @@ def _strengths(
     """More always speaks for the head; -inf where nothing is said about it."""
     if side.heads is not None:
         return {place: float(place in circuit) for place in places}
+    if side.scores is not None:
+        own = _foreign(side)
+        return {place: own.get(place, -math.inf) for place in places}
     found = {node.id: strength(node, measure) for node in side.nodes}
     return {place: found.get(place, -math.inf) for place in places}
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from engine.examples import Example
 from engine.measures import Measure
-from sessions.compare import MEMBERSHIP, Comparison, FieldDifference, Grid, Side
+from sessions.compare import MEMBERSHIP, SHARE, Comparison, FieldDifference, Grid, Side
 from sessions.example_changes import ExamplesDifference
 from tui.diverging import shades, signed_level
 from tui.output import Paper, make_console
@@ -101,6 +101,8 @@ def difference_lines(grid: Grid, measure: Measure, paper: Paper) -> "list[Text]"
 
     member = grid.measure == MEMBERSHIP
     title = "in the circuit: 1, not: 0" if member else f"{measure.title}: {measure.meaning}"
+    if grid.measure == SHARE:
+        title = f"{measure.title} and the file's scores, each as a share of its side's largest"
     lines = [Text(f"A - B  {title}", style="bold" if paper.colours != "none" else "")]
     if not grid.cells:
         return [*lines, Text("Neither circuit came from a run, so the grid has no size: only the heads are compared.")]
@@ -248,7 +250,7 @@ def _style(level: int, marked: bool, paper: Paper, ground: Sequence[tuple[int, i
 
 def _legend(grid: Grid, measure: Measure, compact: bool, paper: Paper) -> str:
     words = "+ in A and not in B, - in B and not in A" if grid.measure == MEMBERSHIP else "+ more in A, - more in B"
-    if grid.measure != MEMBERSHIP and not measure.high_speaks:
+    if grid.measure not in (MEMBERSHIP, SHARE) and not measure.high_speaks:
         words += " (low values speak for a head)"
     scale = f"digits: tenths of {short(grid.largest)}" if compact else f"largest {short(grid.largest)}"
     if not compact and paper.unicode and paper.colours in ("16", "none"):

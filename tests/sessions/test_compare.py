@@ -269,3 +269,42 @@ def test_another_order_is_only_that(a: list[Example], draw: random.Random) -> No
     assert found.same == len(a)
     assert found.only_a == found.only_b == found.changed == ()
     assert found.order == (a != b)
+
+
+def foreign(values: dict[str, float], shape: tuple[int, int] = (2, 2)) -> Side:
+    return Side(
+        reference="file:x.json", title="x.json", kind="file", n_layers=shape[0], n_heads=shape[1], scores=values
+    )
+
+
+def test_a_file_of_another_tool_is_compared_by_shares_of_the_largest() -> None:
+    ours = Side(
+        reference="r", title="one/1", kind="run", n_layers=2, n_heads=2, nodes=nodes_of([4.0, 0.0, 1.0, 2.0], 2)
+    )
+    grid = compare_grids(ours, foreign({"0.0": -8.0, "0.1": 0.5, "1.1": 4.0}), cut=2)
+    assert grid.measure == "share"
+    found = {(cell.layer, cell.head): (cell.a, cell.b, cell.difference) for cell in grid.cells}
+    assert found[0, 0] == (1.0, 1.0, 0.0)
+    assert found[0, 1] == (0.0, 0.0625, -0.0625)
+    assert found[1, 0] == (0.25, None, None)
+    assert found[1, 1] == (0.5, 0.5, 0.0)
+    assert grid.circuit_a == grid.circuit_b == ((0, 0), (1, 1))
+    assert grid.jaccard == 1.0
+
+
+@given(st.lists(few, min_size=6, max_size=6), st.sampled_from([1e-6, 3.0, 1e9]))
+def test_the_unit_of_a_file_does_not_matter(values: list[float], unit: float) -> None:
+    ours = Side(reference="r", title="one/1", kind="run", n_layers=2, n_heads=3, nodes=nodes_of([*values], 3))
+    names = [f"{place // 3}.{place % 3}" for place in range(6)]
+    one, other = (
+        compare_grids(ours, foreign({name: value * by for name, value in zip(names, values, strict=True)}, (2, 3)))
+        for by in (1.0, unit)
+    )
+    assert (one.circuit_b, one.spearman, one.auc_a_finds_b) == (other.circuit_b, other.spearman, other.auc_a_finds_b)
+    assert one.largest == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_file_for_another_shape_is_refused() -> None:
+    ours = Side(reference="r", title="one/1", kind="run", n_layers=2, n_heads=2, nodes=nodes_of([1.0] * 4, 2))
+    with pytest.raises(CannotCompare, match=r"3 layers x 2 heads"):
+        compare_grids(ours, foreign({"2.1": 1.0}, (3, 2)))

@@ -1,5 +1,6 @@
 """`headcode compare`: two runs, seeds, circuits or example sets, held against each other."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,11 +9,12 @@ from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from sessions.client import HostClient
+    from sessions.compare import Side
     from sessions.wire import Sides
 
 _SIDE = (
     "A run (SESSION/2, a run's id, a session: its newest run), one seed of it (SESSION/2@0), a version of a session's "
-    "examples (SESSION@v3), or a circuit: known, task:NAME, circuit:NAME."
+    "examples (SESSION@v3), a circuit: known, task:NAME, circuit:NAME, or a file of another tool: importances.json."
 )
 
 
@@ -36,12 +38,42 @@ def compare(
 
     shown, paper = find_measure(measure), find_paper(color)
 
-    async def question(client: "HostClient") -> "Sides":
-        return await client.ask(GetSides(a=a, b=b), Sides)
+    files = {name: foreign_side(Path(name)) for name in (a, b) if name.endswith(".json") and Path(name).is_file()}
 
-    sides = with_host(question)
+    async def question(client: "HostClient") -> "Sides":
+        # A file is this side's to read: the host is asked for what it has.
+        theirs = [name for name in (a, b) if name not in files] or [a]
+        return await client.ask(GetSides(a=theirs[0], b=theirs[-1]), Sides)
+
+    if len({a, b} - set(files)) == 0:
+        sides = Sides(a=files[a], b=files[b])
+    else:
+        found_sides = with_host(question)
+        sides = Sides(a=files.get(a, found_sides.a), b=files.get(b, found_sides.b))
     found = algebra.compare(sides.a, sides.b, measure=shown, cut=cut)
     if as_json:
         print_json(compare_json(sides.a, sides.b, found))
     else:
         print_comparison(sides.a, sides.b, found, measure=shown, paper=paper)
+
+
+def foreign_side(path: Path) -> "Side":
+    """The importance JSON of another tool as a grid to compare with. Raises BadImportance naming file and fault."""
+    from sessions.compare import Side
+    from tui.importance import BadImportance, read_importance
+
+    found = read_importance(path)
+    if not found.scores:
+        raise BadImportance(
+            f"{path} scores neither heads nor edges: there is no grid in it.",
+            hint=f"Its circuit: headcode import {path} --as-circuit NAME --session SESSION",
+        )
+    return Side(
+        reference=f"file:{path.name}",
+        title=path.name,
+        kind="file",
+        n_layers=found.n_layers,
+        n_heads=found.n_heads,
+        scores={str(head): score for head, score in found.scores.items()},
+        source=f"by {found.scored_by}",
+    )

@@ -295,6 +295,10 @@ def test_a_file_that_is_there_is_not_replaced(home: Any) -> None:
 
 def test_a_circuit_comes_in_and_can_be_compared(home: Any) -> None:
     assert home("export", "one", "importances.json", "--cut", "6").returncode == 0
+    held = home("compare", "one", "importances.json", "--json")
+    assert json.loads(held.stdout)["grid"]["spearman"] == 1.0
+    assert json.loads(held.stdout)["b"]["kind"] == "file"
+    assert home("compare", "importances.json", "importances.json").returncode == 0
     ran = home("import", "importances.json", "--as-circuit", "theirs", "--session", "one")
     assert ran.returncode == 0, ran.stderr
     assert "6 heads, the heads that are in its graph" in ran.stdout
