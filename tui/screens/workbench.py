@@ -118,6 +118,10 @@ class Workbench(Holding, Screen[None]):
     def changed(self, parts: frozenset[Part]) -> None:
         """Parts of the bench are not what is drawn. They will be, within a tenth of a second."""
         self._dirty |= parts
+        run = self.bench.shown
+        if run is not None and run.active:
+            # Noted here and not with the next frame: a run can fail before that is drawn.
+            self._seen_active = run.run_id
         if self._flush_timer is None and self.is_mounted:
             wait = max(0.0, self._drawn_at + _FRAME_S - time.monotonic())
             self._flush_timer = self.set_timer(max(wait, 0.001), self._flush)
@@ -168,7 +172,8 @@ class Workbench(Holding, Screen[None]):
         if run is not None and ended and run.failure is not None and run.state != "stopped":
             words = "\n".join(wrapped(f"{run.failure.message}\n{run.failure.hint}".strip(), 56, 8))
             self.notify(words, title="The run failed", severity="error", timeout=12, markup=False)
-        self._seen_active = run.run_id if run is not None and run.active else None
+        if run is None or not run.active:
+            self._seen_active = None
 
     def _titles(self) -> None:
         pairs: tuple[tuple[Widget, str], ...] = (
