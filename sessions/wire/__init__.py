@@ -1,0 +1,281 @@
+"""The protocol between a face and the host: JSON lines over a Unix-domain socket.
+
+One module a subject, each request beside its answer; here are the unions and the envelopes.
+"""
+
+import msgspec
+
+from sessions.log import LogEntry
+from sessions.wire.carrying import BundleExported, BundleImported, Column, ExportSession, ImportBundle, WriteTable
+from sessions.wire.comparing import (
+    Circuit,
+    Circuits,
+    CombineCircuits,
+    Comparable,
+    DropCircuit,
+    GetSides,
+    KeepCircuit,
+    ListCircuits,
+    ListComparable,
+    SetOperation,
+    Sides,
+)
+from sessions.wire.host import (
+    AskSql,
+    CollectGarbage,
+    Garbage,
+    GetStatus,
+    Hello,
+    Status,
+    StopHost,
+    Table,
+    WarmUp,
+    Welcome,
+)
+from sessions.wire.keeping import (
+    ChangeTags,
+    CreateSession,
+    Detail,
+    Emptied,
+    EmptyTrash,
+    Found,
+    ListSessions,
+    Note,
+    RemoveNote,
+    RenameSession,
+    RestoreSession,
+    SearchSessions,
+    Session,
+    Sessions,
+    ShowSession,
+    TrashSession,
+    WriteNote,
+)
+from sessions.wire.looking import (
+    Codes,
+    GetCodes,
+    HeadLook,
+    LogPiece,
+    LookAtHead,
+    ReadLog,
+    ReadTimeline,
+    SetLook,
+    Subscribe,
+    Subscribed,
+    Times,
+    Unsubscribe,
+)
+from sessions.wire.root import MAX_LINE_BYTES, PROTOCOL, Done, Message, Refused, Request
+from sessions.wire.running import (
+    AskCause,
+    CancelRun,
+    CancelVerify,
+    FollowVerify,
+    QueueRun,
+    Run,
+    VerifyJob,
+    VerifyRun,
+    VerifyState,
+)
+from sessions.wire.writing import (
+    ExampleSet,
+    GetExamples,
+    GradeExamples,
+    Grades,
+    Made,
+    MakeExamples,
+    SetExamples,
+    StepExamples,
+)
+
+__all__ = [
+    "MAX_LINE_BYTES",
+    "PROTOCOL",
+    "AnyAnswer",
+    "AnyRequest",
+    "Ask",
+    "AskCause",
+    "AskSql",
+    "BundleExported",
+    "BundleImported",
+    "CancelRun",
+    "CancelVerify",
+    "ChangeTags",
+    "Circuit",
+    "Circuits",
+    "Codes",
+    "CollectGarbage",
+    "Column",
+    "CombineCircuits",
+    "Comparable",
+    "CreateSession",
+    "Detail",
+    "Done",
+    "DropCircuit",
+    "Emptied",
+    "EmptyTrash",
+    "ExampleSet",
+    "ExportSession",
+    "FollowVerify",
+    "Found",
+    "FromHost",
+    "Garbage",
+    "GetCodes",
+    "GetExamples",
+    "GetSides",
+    "GetStatus",
+    "GradeExamples",
+    "Grades",
+    "HeadLook",
+    "Hello",
+    "ImportBundle",
+    "KeepCircuit",
+    "ListCircuits",
+    "ListComparable",
+    "ListSessions",
+    "LogPiece",
+    "LookAtHead",
+    "Made",
+    "MakeExamples",
+    "Message",
+    "Note",
+    "Pushed",
+    "QueueRun",
+    "ReadLog",
+    "ReadTimeline",
+    "Refused",
+    "RemoveNote",
+    "RenameSession",
+    "Reply",
+    "Request",
+    "RestoreSession",
+    "Run",
+    "SearchSessions",
+    "Session",
+    "Sessions",
+    "SetExamples",
+    "SetLook",
+    "SetOperation",
+    "ShowSession",
+    "Sides",
+    "Status",
+    "StepExamples",
+    "StopHost",
+    "Subscribe",
+    "Subscribed",
+    "Table",
+    "Times",
+    "TrashSession",
+    "Unsubscribe",
+    "VerifyJob",
+    "VerifyRun",
+    "VerifyState",
+    "WarmUp",
+    "Welcome",
+    "WriteNote",
+    "WriteTable",
+]
+
+AnyRequest = (
+    Hello
+    | GetStatus
+    | ListSessions
+    | ShowSession
+    | CreateSession
+    | QueueRun
+    | SearchSessions
+    | RenameSession
+    | ChangeTags
+    | WriteNote
+    | RemoveNote
+    | TrashSession
+    | RestoreSession
+    | EmptyTrash
+    | CollectGarbage
+    | AskSql
+    | CancelRun
+    | SetExamples
+    | StepExamples
+    | GetExamples
+    | MakeExamples
+    | GradeExamples
+    | LookAtHead
+    | Subscribe
+    | Unsubscribe
+    | GetCodes
+    | GetSides
+    | ListComparable
+    | ListCircuits
+    | KeepCircuit
+    | CombineCircuits
+    | DropCircuit
+    | ReadLog
+    | ReadTimeline
+    | SetLook
+    | VerifyRun
+    | AskCause
+    | FollowVerify
+    | CancelVerify
+    | WarmUp
+    | ExportSession
+    | ImportBundle
+    | WriteTable
+    | StopHost
+)
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A request and the number its answer will carry."""
+
+    id: int
+    request: AnyRequest
+
+
+AnyAnswer = (
+    Welcome
+    | Done
+    | Status
+    | Sessions
+    | Session
+    | Found
+    | Note
+    | Emptied
+    | Table
+    | Garbage
+    | Detail
+    | Run
+    | Codes
+    | ExampleSet
+    | Made
+    | Grades
+    | HeadLook
+    | Sides
+    | Comparable
+    | Circuits
+    | Circuit
+    | LogPiece
+    | Times
+    | VerifyJob
+    | VerifyState
+    | BundleExported
+    | BundleImported
+    | Subscribed
+    | Refused
+)
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply"):
+    """The answer to Ask `id`."""
+
+    id: int
+    answer: AnyAnswer
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pushed"):
+    """Log entries for the subscription made by Ask `id`."""
+
+    id: int
+    entries: tuple[LogEntry, ...]
+
+
+FromHost = Reply | Pushed

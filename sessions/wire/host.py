@@ -1,0 +1,63 @@
+"""Asking the host about itself, and what belongs to the whole store."""
+
+from sessions.rows import HostStatus, Pile, SqlTable
+from sessions.wire.root import PROTOCOL, Message, Request
+
+
+class Hello(Request, tag="hello", frozen=True, kw_only=True):
+    """The first thing said on a connection."""
+
+    version: str
+    protocol: int = PROTOCOL
+
+
+class Welcome(Message, tag="welcome", frozen=True, kw_only=True):
+    version: str
+    pid: int
+    store: str
+    protocol: int = PROTOCOL
+    notice: str = ""
+    """Something about this host or store that every face should show."""
+
+
+class GetStatus(Request, tag="status", frozen=True, kw_only=True):
+    pass
+
+
+class Status(Message, tag="status", frozen=True, kw_only=True):
+    status: HostStatus
+
+
+class WarmUp(Request, tag="warm_up", frozen=True, kw_only=True):
+    """Start the worker now, so that torch loads while the person reads."""
+
+
+class StopHost(Request, tag="stop_host", frozen=True, kw_only=True):
+    """End the host; runs under way are recorded as interrupted."""
+
+
+class AskSql(Request, tag="ask_sql", frozen=True, kw_only=True):
+    """Answered by Table. An empty question is answered with the views and their columns."""
+
+    sql: str
+    limit: int = 1_000
+
+
+class Table(Message, tag="table", frozen=True, kw_only=True):
+    table: SqlTable
+
+
+class CollectGarbage(Request, tag="collect_garbage", frozen=True, kw_only=True):
+    """Answered by Garbage: what no session needs."""
+
+    remove: bool = False
+    """Remove it, and say what was removed; else only say what is there."""
+    cache_days: float = 30
+    cache_bytes: int | None = None
+
+
+class Garbage(Message, tag="garbage", frozen=True, kw_only=True):
+    piles: tuple[Pile, ...]
+    """Kinds of which there is nothing are left out."""
+    removed: bool
+    removed_bytes: int

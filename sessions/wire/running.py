@@ -1,0 +1,80 @@
+"""Runs: queued, stopped, asked for causes, verified."""
+
+from engine.config import CauseConfig, ProbeConfig
+from engine.errors import Failure
+from engine.events import Stage
+from sessions.rows import RunRow
+from sessions.verify import VerifyReport
+from sessions.wire.root import Message, Request
+
+
+class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
+    """Answered by RunRow as soon as it is recorded. The run uses the session's newest example set, or its task."""
+
+    session: str = ""
+    config: ProbeConfig = ProbeConfig()
+    model: str | None = None
+    """None: the session's."""
+    device: str = "auto"
+    trust_remote_code: bool = False
+    again: str | None = None
+    """That run once more, in its session: its examples, config, model and device; what else is said here is not
+    looked at."""
+
+
+class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):
+    run: str
+    force: bool = False
+    """End the worker itself: for one that hangs."""
+
+
+class Run(Message, tag="run", frozen=True, kw_only=True):
+    run: RunRow
+
+
+class AskCause(Request, tag="ask_cause", frozen=True, kw_only=True):
+    """Measure what the heads of a run that is done do to the answer; nothing is trained again. Answered by Done; what
+    is found comes as entries of the run's log, CauseEnded last. CancelRun stops it."""
+
+    run: str
+    config: CauseConfig
+    heads: tuple[tuple[int, int], ...] = ()
+    """Only these, for exact patching; none: all."""
+
+
+class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):
+    """Do a run again and see whether it comes out the same. Answered by VerifyJob at once."""
+
+    run: str
+
+
+class VerifyJob(Message, tag="verify_job", frozen=True, kw_only=True):
+    job: str
+    run_id: str
+    title: str
+
+
+class FollowVerify(Request, tag="follow_verify", frozen=True, kw_only=True):
+    """How far a verification is. Answered by VerifyState when there is something new, within about a second."""
+
+    job: str
+    seen: int = 0
+    """The `news` of the last answer."""
+
+
+class VerifyState(Message, tag="verify_state", frozen=True, kw_only=True):
+    """Over as soon as there is a report or a failure."""
+
+    news: int
+    stage: Stage | None
+    """None: it waits its turn."""
+    done: int
+    total: int
+    unit: str
+    report: VerifyReport | None
+    failure: Failure | None
+
+
+class CancelVerify(Request, tag="cancel_verify", frozen=True, kw_only=True):
+    job: str
+    force: bool = False
