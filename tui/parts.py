@@ -1,0 +1,76 @@
+"""Which parts of the screen an entry of the log changes. No widget in here."""
+
+from typing import Literal
+
+from engine.events import (
+    CauseScored,
+    CircuitChecked,
+    EdgesScored,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+)
+from sessions.log import (
+    ArrayKept,
+    CauseAsked,
+    CauseEnded,
+    CircuitDropped,
+    CircuitKept,
+    ExamplesSet,
+    ExamplesStepped,
+    LookChanged,
+    NoteRemoved,
+    NoteWritten,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    RunVerified,
+    SessionCreated,
+    SessionRenamed,
+    SessionRestored,
+    SessionTrashed,
+    TagsSet,
+)
+
+Part = Literal["header", "examples", "grid", "head", "progress", "time"]
+"""The parts of the screen that are drawn again by themselves."""
+ALL_PARTS: frozenset[Part] = frozenset({"header", "examples", "grid", "head", "progress"})
+
+_SHOWN_IN: dict[type, frozenset[Part]] = {
+    ModelReady: frozenset({"header", "grid", "head", "progress"}),
+    ExamplesMade: frozenset({"header", "examples", "head"}),
+    Graded: frozenset({"examples"}),
+    ReferenceKnown: frozenset({"grid", "head"}),
+    Scored: frozenset({"grid", "head", "examples", "progress"}),
+    EdgesScored: frozenset(),
+    ArrayKept: frozenset({"examples", "head"}),
+    SessionCreated: frozenset({"header", "examples"}),
+    SessionRenamed: frozenset({"header"}),
+    TagsSet: frozenset({"header"}),
+    SessionTrashed: frozenset({"header"}),
+    SessionRestored: frozenset({"header"}),
+    ExamplesSet: frozenset({"examples"}),
+    ExamplesStepped: frozenset({"examples"}),
+    NoteWritten: frozenset({"head", "progress"}),
+    NoteRemoved: frozenset({"head", "progress"}),
+    LookChanged: frozenset({"grid", "head"}),
+    CircuitKept: frozenset({"grid", "head"}),
+    CircuitDropped: frozenset({"grid", "head"}),
+    RunVerified: frozenset({"progress"}),
+    CauseAsked: frozenset({"header", "progress"}),
+    CauseEnded: frozenset({"grid", "head", "progress"}),
+    CauseScored: frozenset({"grid", "head", "progress"}),
+    CircuitChecked: frozenset({"head", "progress"}),
+    RunQueued: ALL_PARTS,
+    RunStarted: ALL_PARTS,
+    RunEnded: ALL_PARTS,
+    ProbeFinished: ALL_PARTS,
+}
+
+
+def parts_of(event: object) -> frozenset[Part]:
+    """The parts that show something of it; the strip below shows whatever else is told."""
+    return _SHOWN_IN.get(type(event), frozenset({"progress"}))
