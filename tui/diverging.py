@@ -1,26 +1,24 @@
-"""Colours for signed differences: blue for more in A, orange for more in B, the ground where they are equal.
-
-Blue against orange is told apart by every kind of colour blindness, and both sides grow equally in lightness.
+"""Colours for signed differences: one for more in A, one for more in B (blue and orange unless another map is chosen),
+the ground where they are equal. Every kind of colour vision tells the two apart, and both grow equally in lightness.
 """
 
-from tui.themes import LEVELS, Rgb, mix
+from tui.colourmaps import DEFAULT_MAP, Rgb, map_named, mix
+from tui.themes import LEVELS
 
-_MORE_DARK: Rgb = (0x6E, 0xC1, 0xFF)
-_LESS_DARK: Rgb = (0xFF, 0xB0, 0x4A)
 _QUIET_DARK: Rgb = (0x1C, 0x22, 0x29)
-_MORE_LIGHT: Rgb = (0x0B, 0x5C, 0xA8)
-_LESS_LIGHT: Rgb = (0xA3, 0x52, 0x00)
 _QUIET_LIGHT: Rgb = (0xEC, 0xEF, 0xF3)
 _LEAST = 0.18
 """How far from the ground the smallest difference stands, so that it can be told from none."""
 
 
-def shades(*, dark: bool, faded: bool = False) -> tuple[Rgb, ...]:
+def shades(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
     """2 x LEVELS colours: more in A from level 0 (none) on, then more in B. Faded: half-way to the ground."""
     quiet = _QUIET_DARK if dark else _QUIET_LIGHT
     found: list[Rgb] = []
-    for end in (_MORE_DARK, _LESS_DARK) if dark else (_MORE_LIGHT, _LESS_LIGHT):
+    chosen = map_named(name)
+    for side in (chosen.more, chosen.less):
         found.append(quiet)
+        end = side[0 if dark else 1]
         for level in range(1, LEVELS):
             colour = mix(quiet, end, _LEAST + (1 - _LEAST) * level / (LEVELS - 1))
             found.append(mix(colour, quiet, 0.5) if faded else colour)

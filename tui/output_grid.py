@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from engine.measures import Measure, loudness, value_of
 from engine.results import HeadScores
+from tui.colourmaps import VIRIDIS, along
 from tui.output import Paper
-from tui.viridis import VIRIDIS
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -99,16 +99,9 @@ def _style(level: float | None, marked: bool, paper: Paper) -> str:
         return weight + _SIXTEEN[0 if level <= 0 else min(4, 1 + int(level * 4))]
     if level <= 0:
         return "dim"
-    red, green, blue = _viridis(min(_LEVELS - 1, 1 + int(level * (_LEVELS - 2))) / (_LEVELS - 1))
+    red, green, blue = along(VIRIDIS.points, min(_LEVELS - 1, 1 + int(level * (_LEVELS - 2))) / (_LEVELS - 1))
     ink = "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 110 else "white"
     return f"{weight}{'rgb(0,0,0)' if ink == 'black' else 'rgb(255,255,255)'} on rgb({red},{green},{blue})"
-
-
-def _viridis(share: float) -> tuple[int, int, int]:
-    where = share * (len(VIRIDIS) - 1)
-    low = min(int(where), len(VIRIDIS) - 2)
-    red, green, blue = (round(a + (b - a) * (where - low)) for a, b in zip(VIRIDIS[low], VIRIDIS[low + 1], strict=True))
-    return red, green, blue
 
 
 def _legend(measure: Measure, seen: float, compact: bool, paper: Paper) -> str:

@@ -11,10 +11,10 @@ import msgspec
 
 from engine.measures import Measure, loudness, value_of
 from engine.results import HeadScores
+from tui.colourmaps import VIRIDIS, along
 from tui.output import Paper, make_console
 from tui.output_grid import grid_lines, short
 from tui.text import clean
-from tui.viridis import VIRIDIS
 
 PictureFormat = Literal["txt", "md", "ansi", "svg"]
 WIDTH = 120
@@ -151,9 +151,7 @@ def _colours(level: float | None) -> tuple[str, str]:
     """Ground and ink: on white, loud is dark, and what is silent is nearly the paper."""
     if level is None or level <= 0:
         return "#f2f4f7", "#97a1ad"
-    where = (1 - level) * (len(VIRIDIS) - 1)
-    low = min(int(where), len(VIRIDIS) - 2)
-    red, green, blue = (round(a + (b - a) * (where - low)) for a, b in zip(VIRIDIS[low], VIRIDIS[low + 1], strict=True))
+    red, green, blue = along(VIRIDIS.points, 1 - level)
     light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 110
     return f"#{red:02x}{green:02x}{blue:02x}", "#14181d" if light else "#ffffff"
 

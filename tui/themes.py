@@ -4,7 +4,7 @@ from typing import Literal
 
 from textual.theme import Theme
 
-from tui.viridis import VIRIDIS
+from tui.colourmaps import DEFAULT_MAP, Rgb, along, map_named, mix
 
 Depth = Literal["full", "256", "16", "none"]
 """How many colours the terminal shows; with 16 or none, shades of signs carry the values."""
@@ -147,31 +147,24 @@ DEFAULT_INKS = _DARK_INKS
 _QUIET_DARK = (0x1C, 0x22, 0x29)
 _QUIET_LIGHT = (0xEC, 0xEF, 0xF3)
 
-Rgb = tuple[int, int, int]
 
-
-def heat(*, dark: bool, faded: bool = False) -> tuple[Rgb, ...]:
+def heat(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
     """One colour a level; level 0 is the quiet ground, so that what is silent looks silent.
 
     On a light ground the map runs backwards: loud is dark. Faded: half-way to the ground, for scores that will change.
     """
     quiet = _QUIET_DARK if dark else _QUIET_LIGHT
-    points = VIRIDIS if dark else VIRIDIS[::-1]
+    chosen = map_named(name)
     colours = [quiet]
     for level in range(1, LEVELS):
-        # The first steps of the map lie too close to the dark ground to be told from it.
-        where = (0.12 + 0.88 * level / (LEVELS - 1)) * (len(points) - 1)
-        low = min(int(where), len(points) - 2)
-        colour = mix(points[low], points[low + 1], where - low)
-        # Yellow on white shouts; towards silence the light map fades into the ground instead.
-        colours.append(colour if dark else mix(colour, quiet, 0.75 * (1 - level / (LEVELS - 1)) ** 1.5))
+        loud = chosen.start + (1 - chosen.start) * level / (LEVELS - 1)
+        if dark:
+            colours.append(along(chosen.points, loud))
+        else:
+            # Yellow on white shouts; towards silence the light map fades into the ground instead.
+            fading = 0.75 * (1 - level / (LEVELS - 1)) ** 1.5
+            colours.append(mix(along(chosen.points, 1 - loud), quiet, fading))
     return tuple(mix(colour, quiet, 0.55) if faded else colour for colour in colours)
-
-
-def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
-    """The colour `share` of the way from one to the other."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
-    return red, green, blue
 
 
 def reads_dark_on(ground: Rgb) -> bool:

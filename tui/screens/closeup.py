@@ -21,6 +21,7 @@ from engine.results import NO_CODE, HeadId
 from sessions.rows import HeadCodes
 from sessions.wire import HeadLook, LookAtHead
 from tui.actions import sheet_actions
+from tui.colourmaps import map_of
 from tui.model import Bench, Run
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
@@ -209,7 +210,7 @@ class TokenView(Painted):
         level = 0 if share <= 0.01 else max(1, round(min(share, 1.0) * (LEVELS - 1)))
         if self.desk.depth in ("16", "none"):
             return Style(reverse=share > 0.66, bold=share > 0.33, dim=share < 0.1)
-        colour = heat(dark=self.app.current_theme.dark)[level]
+        colour = heat(dark=self.app.current_theme.dark, name=map_of(self.app))[level]
         if level == 0:
             return self.ink("text")
         ink = (0x0A, 0x0D, 0x12) if reads_dark_on(colour) else (0xFF, 0xFF, 0xFF)

@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from engine.results import HeadId
 from tui.actions import sheet_actions
+from tui.colourmaps import map_of
 from tui.model import Bench, Run
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
@@ -154,7 +155,8 @@ class Cards(PaintedScroll):
                 .strip()
                 for layer in range(n_layers)
             ]
-        colours = [Color.from_rgb(*rgb) for rgb in heat(dark=self.app.current_theme.dark, faded=not view.final)]
+        dark = self.app.current_theme.dark
+        colours = [Color.from_rgb(*rgb) for rgb in heat(dark=dark, faded=not view.final, name=map_of(self.app))]
         rows = []
         for layer in range(0, n_layers, 2):
             line = self.line()

@@ -7,6 +7,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.against import Against
+from tui.colourmaps import map_of
 from tui.model import Bench
 from tui.overlay import KNOWN as KNOWN_OVERLAY
 from tui.text import clean
@@ -65,7 +66,8 @@ class Scale(Painted):
     def _difference(self, view: GridView, against: Against, width: int) -> list[Strip]:
         first, second, third, fourth = (self.line() for _ in range(4))
         difference.under_cursor(first, against, view, self.bench.cursor)
-        colours = signed_palette(dark=self.app.current_theme.dark, depth=self.depth, faded=not view.final)
+        dark, name = self.app.current_theme.dark, map_of(self.app)
+        colours = signed_palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
         difference.scale(second, against, colours, width)
         third.add(" cut ", "dim").add(str(len(view.circuit)), "strong")
         difference.agreement(third, fourth, against, width)
@@ -87,7 +89,8 @@ class Scale(Painted):
     def _scale(self, view: GridView, width: int) -> Strip:
         line = self.line().add(f" {number(view.measure.floor, 4)} ", "dim")
         room = max(min(24, width - 44), 8)
-        colours = palette(dark=self.app.current_theme.dark, depth=self.depth, faded=not view.final)
+        dark, name = self.app.current_theme.dark, map_of(self.app)
+        colours = palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
         for column in range(room):
             level = column * (LEVELS - 1) // (room - 1)
             if colours.shaded:

@@ -7,8 +7,9 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 
+from tui.colourmaps import DEFAULT_MAP, Rgb
 from tui.diverging import shades
-from tui.themes import LEVELS, Depth, Rgb, heat, reads_dark_on
+from tui.themes import LEVELS, Depth, heat, reads_dark_on
 from tui.widgets.ink import number
 
 KNOWN = "◆"
@@ -160,14 +161,14 @@ class Palette(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=32)
-def palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
+def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> Palette:
     """Colours on the ground where the terminal has enough of them, else shades of signs."""
     plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
         colour = "cyan" if depth == "16" else None
         shades = tuple(Style(color=colour if level > 0 else None, dim=faded) for level in (*range(LEVELS), -1))
         return Palette(shades, tuple(Style(bold=True) for _ in shades), plain, shaded=True)
-    colours = heat(dark=dark, faded=faded)
+    colours = heat(dark=dark, faded=faded, name=name)
     bright: Rgb = (0xFF, 0xFF, 0xFF)
     black: Rgb = (0x0A, 0x0D, 0x12)
     quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
@@ -182,7 +183,7 @@ def palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
 
 
 @lru_cache(maxsize=32)
-def signed_palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
+def signed_palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> Palette:
     """The same for differences: LEVELS steps of more here, LEVELS of more there (tui.diverging)."""
     plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
@@ -193,7 +194,7 @@ def signed_palette(*, dark: bool, depth: Depth, faded: bool) -> Palette:
     quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
     cells: list[Style] = []
     marked = []
-    for level, ground in enumerate([*shades(dark=dark, faded=faded), shades(dark=dark)[0]]):
+    for level, ground in enumerate([*shades(dark=dark, faded=faded, name=name), shades(dark=dark)[0]]):
         readable: Rgb = (0x0A, 0x0D, 0x12) if reads_dark_on(ground) else (0xFF, 0xFF, 0xFF)
         cells.append(_style(quiet_ink if level % LEVELS == 0 else readable, ground))
         marked.append(_style(readable, ground, bold=True))

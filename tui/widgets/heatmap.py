@@ -10,6 +10,7 @@ from textual.strip import Strip
 
 from engine.results import HeadId
 from tui.against import Against
+from tui.colourmaps import map_of
 from tui.diverging import signed_level
 from tui.model import Bench
 from tui.themes import Depth
@@ -137,7 +138,7 @@ class HeatMap(ScrollView, inherit_bindings=False):
     def _palette(self) -> Palette:
         faded = self._view is not None and not self._view.final
         make = palette if self._against is None else signed_palette
-        return make(dark=self.app.current_theme.dark, depth=self.depth, faded=faded)
+        return make(dark=self.app.current_theme.dark, depth=self.depth, faded=faded, name=map_of(self.app))
 
     # ---- lines
 

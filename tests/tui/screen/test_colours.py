@@ -1,5 +1,6 @@
 """Sixteen colours, no colours, themes: the values are read without telling one colour from another."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 from textual.theme import Theme
 
 from tui.app import choose_colours
+from tui.colourmaps import MAPS, ColourMap, along, map_named, mix
+from tui.diverging import shades
 from tui.remember import Remembered, remembered
-from tui.themes import CHOICES, LEVELS, depth_of, heat, mix, reads_dark_on
+from tui.themes import CHOICES, LEVELS, depth_of, heat, reads_dark_on
 from tui.widgets.heat import PLAIN, CellSize, Mark, cell_rows, cell_size, level_of, palette, value_text
 
 _GROUNDS = ("ink-ground", "ink-raised", "ink-chosen", "ink-line")
@@ -19,11 +22,55 @@ def lightness(colour: tuple[int, int, int]) -> float:
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue) ** (1 / 3)
 
 
+@pytest.mark.parametrize("name", [each.id for each in MAPS])
 @pytest.mark.parametrize("dark", [True, False])
 @pytest.mark.parametrize("faded", [True, False])
-def test_louder_is_always_lighter_on_dark_and_darker_on_light(dark: bool, faded: bool) -> None:
-    values = [lightness(colour) for colour in heat(dark=dark, faded=faded)[1:]]
+def test_louder_is_always_lighter_on_dark_and_darker_on_light(name: str, dark: bool, faded: bool) -> None:
+    values = [lightness(colour) for colour in heat(dark=dark, faded=faded, name=name)[1:]]
     assert values == sorted(values, reverse=not dark)
+
+
+@pytest.mark.parametrize("chosen", MAPS, ids=lambda each: each.id)
+def test_maps_grow_evenly_in_lightness(chosen: ColourMap) -> None:
+    steps = [cie_lightness(along(chosen.points, share / 32)) for share in range(4, 33)]
+    grown = [after - before for before, after in pairwise(steps)]
+    assert max(grown) < 2.1 * min(grown)
+    assert cie_lightness(heat(dark=True, name=chosen.id)[1]) > cie_lightness(heat(dark=True)[0]) + 6
+
+
+@pytest.mark.parametrize("chosen", MAPS, ids=lambda each: each.id)
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize("eyes", ["protan", "deutan"])
+def test_the_two_signs_of_a_difference_are_told_apart_by_colour_blind_eyes(
+    chosen: ColourMap, dark: bool, eyes: str
+) -> None:
+    colours = shades(dark=dark, name=chosen.id)
+    for level in (16, 32, 63):
+        one, other = (blind(colours[place], eyes) for place in (level, LEVELS + level))
+        assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 255 * 0.15 * level / 63
+
+
+def test_an_unknown_map_is_the_first_one() -> None:
+    assert map_named("of a later version") is MAPS[0]
+
+
+def cie_lightness(colour: tuple[int, int, int]) -> float:
+    """L* of CIE 1976, from 0 to 100."""
+    return 116 * luminance("#{:02x}{:02x}{:02x}".format(*colour)) ** (1 / 3) - 16
+
+
+_BLIND = {
+    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+}
+"""Machado, Oliveira and Fernandes (2009), severity 1, on linear light."""
+
+
+def blind(colour: tuple[int, int, int], eyes: str) -> tuple[float, ...]:
+    """The colour as those eyes see it, from 0 to 255."""
+    light = [(part / 255) ** 2.2 for part in colour]
+    seen = (sum(a * b for a, b in zip(row, light, strict=True)) for row in _BLIND[eyes])
+    return tuple(255 * min(max(part, 0.0), 1.0) ** (1 / 2.2) for part in seen)
 
 
 @pytest.mark.parametrize("dark", [True, False])
