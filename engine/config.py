@@ -119,6 +119,8 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Which token positions become the head's vector: mean | last | at:N | token:TEXT (its last occurrence)."""
     shuffles: int = 1000
     """Label shuffles behind the p-values; 0 skips them."""
+    bootstraps: int = 100
+    """Draws of the examples behind the card's stability."""
     circuit_size: int | None = None
     """Heads in the circuit by rank cut; None: a tenth of all heads, at least 3."""
     theta: float | None = None
@@ -144,6 +146,8 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             )
         if not 0 <= self.shuffles <= 1_000_000:
             raise ConfigError(f"shuffles={self.shuffles}: 0 to 1000000.", hint="1000 gives p-values down to .001.")
+        if not 1 <= self.bootstraps <= 10_000:
+            raise ConfigError(f"bootstraps={self.bootstraps}: 1 to 10000.", hint="100 is the default.")
         if self.circuit_size is not None and self.circuit_size < 1:
             raise ConfigError(f"circuit_size={self.circuit_size}: a circuit has at least one head.", hint="Try 5.")
         if self.theta is not None and not 0 < self.theta < 1:

@@ -104,7 +104,14 @@ class Probe:
             self.monitor.report(Scored(nodes=nodes, final=True))
             self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
             circuit = circuit_by_rank(nodes, tally.circuit_size)
-            steady = steadiness(codes, tally.positive, tally.pairs, len(circuit), seed=self.config.seeds[0])
+            steady = steadiness(
+                codes,
+                tally.positive,
+                tally.pairs,
+                len(circuit),
+                seed=self.config.seeds[0],
+                n_bootstraps=self.config.bootstraps,
+            )
         causes, checks = self._cause(model, examples, nodes, circuit)
         count = ExampleCount(
             positive=int(tally.positive.sum()),

@@ -65,6 +65,8 @@ def settled_text(value: ProbeConfig | Timings) -> str:
         del told["cause"]
     if isinstance(value, ProbeConfig) and value.sae.recipe == SAEConfig().recipe:
         del told["sae"]["recipe"]
+    if isinstance(value, ProbeConfig) and value.bootstraps == type(value)().bootstraps:
+        del told["bootstraps"]
     return text_of(told)
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.options import ColourOption, JsonOption, read_seeds
+from engine.options import help_of
+from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,49 +26,49 @@ def probe(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Bundled or fetched model, a Hugging Face folder, or a hub name. [default: toy]"),
+        typer.Option(help=f"{help_of('model')} [default: toy]"),
     ] = None,
     pairs: Annotated[int | None, typer.Option(help="Pairs of examples a task makes. [default: 10]")] = None,
     task_seed: Annotated[int | None, typer.Option(help="Which examples a task makes. [default: 0]")] = None,
-    seeds: Annotated[str, typer.Option(help="How many SAEs (3), or their seeds (4,8,15).")] = "3",
-    recipe: Annotated[
+    preset: Annotated[
         str | None,
         typer.Option(
-            help="contrast: what sets an example apart from its pair. published: as in the paper. [default: contrast]"
+            metavar="NAME",
+            help="quick, published or thorough: options that go together; those given beside it count more.",
         ),
     ] = None,
-    codes: Annotated[int | None, typer.Option(help="Codes each SAE has.")] = None,
-    sparsity: Annotated[
-        float | None,
-        typer.Option("--lambda", help="Weight of the L1 term. [default: 0.5; published: the model's own, else 0.2]"),
+    seeds: Annotated[str | None, typer.Option(help=f"{help_of('seeds')} [default: 3]")] = None,
+    recipe: Annotated[str | None, typer.Option(help=f"{help_of('sae.recipe')} [default: contrast]")] = None,
+    codes: Annotated[int | None, typer.Option(help=f"{help_of('sae.n_codes')} [default: 200]")] = None,
+    sparsity: Annotated[float | None, typer.Option("--lambda", help=help_of("sae.sparsity"))] = None,
+    scale: Annotated[
+        bool | None, typer.Option("--scale/--no-scale", help=f"{help_of('sae.scale')} [default: scale]")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Adam's step size.")] = None,
-    train_examples: Annotated[int | None, typer.Option(help="Examples the SAEs are trained on.")] = None,
-    position: Annotated[str | None, typer.Option(help="mean, last, at:N or token:TEXT.")] = None,
-    shuffles: Annotated[int | None, typer.Option(help="Label shuffles behind p and q; 0 skips them.")] = None,
-    circuit_size: Annotated[int | None, typer.Option(help="Heads in the circuit by rank.")] = None,
-    theta: Annotated[float | None, typer.Option(help="Softmax share that makes a circuit.")] = None,
+    steps: Annotated[int | None, typer.Option(help=f"{help_of('sae.steps')} [default: 50]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help=f"{help_of('sae.learning_rate')} [default: .001]")] = None,
+    train_examples: Annotated[
+        int | None, typer.Option(help=f"{help_of('sae.training_examples')} [default: 20]")
+    ] = None,
+    position: Annotated[str | None, typer.Option(help=f"{help_of('position')} [default: mean]")] = None,
+    grade: Annotated[
+        bool | None, typer.Option("--grade/--no-grade", help=f"{help_of('grade')} [default: grade]")
+    ] = None,
+    shuffles: Annotated[int | None, typer.Option(help=f"{help_of('shuffles')} [default: 1000]")] = None,
+    bootstraps: Annotated[int | None, typer.Option(help=f"{help_of('bootstraps')} [default: 100]")] = None,
+    circuit_size: Annotated[
+        int | None, typer.Option(help=f"{help_of('circuit_size')} [default: a tenth of all heads, at least 3]")
+    ] = None,
+    theta: Annotated[float | None, typer.Option(help=f"{help_of('theta')} [default: twice the uniform share]")] = None,
     measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "unique_positive",
     cause: Annotated[
-        str | None,
-        typer.Option(
-            metavar="METHOD",
-            help="Also change the model: attribution (one gradient), exact (every head replaced), "
-            "combined (both, within --budget) or circuit (combined, then the circuit is checked whole).",
-        ),
+        str | None, typer.Option(metavar="METHOD", help=f"{help_of('cause.method')} [default: none]")
     ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help="What effects are measured in: logit_difference, log_probability, probability_mass, kl."),
-    ] = None,
-    replace: Annotated[
-        str | None, typer.Option(help="What heads are replaced by: pair, mean, resample, zero. [default: pair]")
-    ] = None,
-    cause_edges: Annotated[
-        bool, typer.Option("--cause-edges", help="With --cause: also what heads do through single later heads.")
-    ] = False,
-    budget: Annotated[float | None, typer.Option(help="Forward passes that combined may cost. [default: 30]")] = None,
+    metric: Annotated[str | None, typer.Option(help=f"{help_of('cause.metric')} [default: auto]")] = None,
+    replace: Annotated[str | None, typer.Option(help=f"{help_of('cause.replacement')} [default: auto]")] = None,
+    cause_edges: Annotated[bool, typer.Option("--cause-edges", help=help_of("cause.edges"))] = False,
+    budget: Annotated[float | None, typer.Option(help=f"{help_of('cause.budget')} [default: 30]")] = None,
+    gradient_steps: Annotated[int | None, typer.Option(help=f"{help_of('cause.gradient_steps')} [default: 0]")] = None,
+    cause_examples: Annotated[int | None, typer.Option(help=f"{help_of('cause.examples')} [default: 64]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new session.")] = None,
     session: Annotated[str | None, typer.Option(help="Add the run to this session: its name or id.")] = None,
     again: Annotated[
@@ -76,7 +77,7 @@ def probe(
             metavar="RUN", help="That run once more, with its own examples and settings: its id, SESSION/2 or latest."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(help=help_of("device"))] = "auto",
     as_json: JsonOption = False,
     color: ColourOption = "auto",
     plain: Annotated[bool, typer.Option("--plain", help="No colours: the same as --color none.")] = False,
@@ -84,9 +85,7 @@ def probe(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Host and worker end with this command (batch jobs, CI).")
     ] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a model run code of its own from the hub.")
-    ] = False,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=help_of("trust_remote_code"))] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 when the model cannot do some examples.")] = False,
 ) -> None:
     """Find the heads that say on the positives what they never say on the negatives."""
@@ -97,19 +96,25 @@ def probe(
     shown = find_measure(measure)
     choice = "none" if plain else color
     paper = find_paper(choice)
+    how = {"metric": metric, "replacement": replace, "budget": budget, "edges": cause_edges or None}
+    how |= {"gradient_steps": gradient_steps, "examples": cause_examples}
     config = make_config(
+        preset=preset,
         seeds=seeds,
         recipe=recipe,
         n_codes=codes,
         sparsity=sparsity,
+        scale=scale,
         steps=steps,
         learning_rate=learning_rate,
         training_examples=train_examples,
         position=position,
+        grade=grade,
         shuffles=shuffles,
+        bootstraps=bootstraps,
         circuit_size=circuit_size,
         theta=theta,
-        cause=make_cause(cause, metric=metric, replacement=replace, budget=budget, edges=cause_edges or None),
+        cause=make_cause(cause, preset=preset, **how),
     )
     if again is not None:
         given = {
@@ -160,46 +165,73 @@ def run_now(order: "ProbeOrder", narrator: "object") -> "Outcome":
 
 def make_config(
     *,
-    seeds: str = "3",
+    preset: str | None = None,
+    seeds: str | None = None,
     recipe: str | None = None,
     position: str | None = None,
+    grade: bool | None = None,
     shuffles: int | None = None,
+    bootstraps: int | None = None,
     circuit_size: int | None = None,
     theta: float | None = None,
     cause: "CauseConfig | None" = None,
     **sae: float | None,
 ) -> "ProbeConfig":
-    """The config with the recipe's own defaults wherever nothing was given. Raises ConfigError."""
+    """The config with the preset's, else the recipe's own defaults wherever nothing was given. Raises ConfigError."""
     import msgspec
 
     from engine.config import ProbeConfig, find_recipe
+    from engine.errors import ConfigError
+    from engine.option_text import read_seeds
+    from engine.presets import find_preset
 
-    given: dict[str, object] = {"seeds": read_seeds(seeds)}
-    given["sae"] = msgspec.structs.replace(
-        find_recipe(recipe), **{key: value for key, value in sae.items() if value is not None}
-    )
-    options = {"position": position, "shuffles": shuffles, "circuit_size": circuit_size, "theta": theta, "cause": cause}
+    base = ProbeConfig(sae=find_recipe(recipe))
+    if preset is not None:
+        base = find_preset(preset).config
+        if recipe not in (None, base.sae.recipe):
+            raise ConfigError(
+                f"--preset {preset} uses the {base.sae.recipe} recipe, and --recipe {recipe} was given too.",
+                hint="Leave one of them out.",
+            )
+    own = {key: value for key, value in sae.items() if value is not None}
+    given: dict[str, object] = {"sae": msgspec.structs.replace(base.sae, **own)}
+    options = {
+        "seeds": None if seeds is None else read_seeds(seeds),
+        "position": position,
+        "grade": grade,
+        "shuffles": shuffles,
+        "bootstraps": bootstraps,
+        "circuit_size": circuit_size,
+        "theta": theta,
+        "cause": cause,
+    }
     given.update({key: value for key, value in options.items() if value is not None})
-    return msgspec.structs.replace(ProbeConfig(), **given)
+    return msgspec.structs.replace(base, **given)
 
 
-def make_cause(method: str | None, **how: object) -> "CauseConfig | None":
-    """What was asked of the heads' effects; None: nothing. Raises ConfigError."""
+def make_cause(method: str | None, *, preset: str | None = None, **how: object) -> "CauseConfig | None":
+    """What was asked of the heads' effects; None: nothing, or what the preset says. Raises ConfigError."""
     import msgspec
 
     from engine.config import CauseConfig
     from engine.errors import ConfigError
+    from engine.presets import find_preset
 
     given = {name: value for name, value in how.items() if value is not None}
+    base = CauseConfig() if preset is None else find_preset(preset).config.cause
+    if method is None and base.method != "none" and given:
+        method = base.method
     if method is None or method == "none":
         if given:
-            options = {"metric": "--metric", "replacement": "--replace", "budget": "--budget", "edges": "--cause-edges"}
+            flags = {"replacement": "--replace", "edges": "--cause-edges", "examples": "--cause-examples"}
+            first = next(iter(given))
             raise ConfigError(
-                f"{options[next(iter(given))]} says how a cause is measured, and none is asked for.",
+                f"{flags.get(first, '--' + first.replace('_', '-'))} says how a cause is measured, and none is asked "
+                "for.",
                 hint="Add --cause attribution, exact, combined or circuit.",
             )
-        return None
-    return msgspec.structs.replace(CauseConfig(), method=method, **given)
+        return None if method is None else CauseConfig()
+    return msgspec.structs.replace(base, method=method, **given)
 
 
 def make_order(

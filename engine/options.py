@@ -1,0 +1,324 @@
+"""Every option of a run with its meaning in words: one table for the screen, the command line's help and the docs.
+
+A field of engine.config without a line in here fails a test. Imports nothing of ours: `headcode --help` reads it.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["choice", "whole", "number", "yes", "seeds", "position", "model", "device"]
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to decide."""
+
+    path: str
+    """Where it is: a field of RunOptions, or of its config (`sae.n_codes`)."""
+    flag: str
+    """How `headcode probe` calls it."""
+    title: str
+    group: str
+    meaning: str
+    """What it does, in one or two sentences that end with a full stop."""
+    kind: Kind
+    published: str
+    """What the published method does; empty: it knows no such thing."""
+    choices: tuple[str, ...] = ()
+    """All values there are, for a choice."""
+    suggestions: tuple[str, ...] = ()
+    """Values worth stepping through, smallest first, where any number will do."""
+    range: str = ""
+    """What is accepted, in words."""
+    unset: str = ""
+    """What no value at all means, in words; empty: there must be one."""
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        path="sae.recipe",
+        flag="--recipe",
+        title="Recipe",
+        group="Autoencoder",
+        kind="choice",
+        choices=("contrast", "published"),
+        meaning="What the SAE is shown and where it starts. contrast: each example less its pair's mean, layers "
+        "levelled, directions of the data. published: activations as they are, random directions. "
+        "Steps, examples and lambda follow the recipe.",
+        published="published",
+    ),
+    Option(
+        path="sae.n_codes",
+        flag="--codes",
+        title="Codes (K)",
+        group="Autoencoder",
+        kind="whole",
+        range="2 to 65536",
+        suggestions=("50", "100", "200", "400", "800"),
+        meaning="Latents of each SAE: the alphabet every head speaks in. More of them tell more apart, and cost time "
+        "and memory.",
+        published="200",
+    ),
+    Option(
+        path="sae.sparsity",
+        flag="--lambda",
+        title="Lambda",
+        group="Autoencoder",
+        kind="number",
+        range="0 or more",
+        suggestions=("0.02", "0.05", "0.1", "0.2", "0.5", "1"),
+        unset="the recipe's own",
+        meaning="Weight of the L1 term: how much it costs to say anything. Larger leaves quieter heads silent. "
+        "contrast: .5; published: what the model's folder recommends, else .2.",
+        published=".02 (docstring .05)",
+    ),
+    Option(
+        path="sae.scale",
+        flag="--scale/--no-scale",
+        title="Scale activations",
+        group="Autoencoder",
+        kind="yes",
+        meaning="Scale all activations by one number before training, so that lambda means the same for every model.",
+        published="no",
+    ),
+    Option(
+        path="seeds",
+        flag="--seeds",
+        title="Seeds",
+        group="Training",
+        kind="seeds",
+        range="a count from 1 to 64, or a list like 4,8,15",
+        suggestions=("1", "3", "5", "10"),
+        meaning="One SAE is trained per seed, all side by side; scores are averaged over them. More show how steady a "
+        "circuit is; time and memory grow with them.",
+        published="not fixed",
+    ),
+    Option(
+        path="sae.steps",
+        flag="--steps",
+        title="Steps",
+        group="Training",
+        kind="whole",
+        range="1 to 1000000",
+        suggestions=("25", "50", "100", "200", "500", "1000"),
+        meaning="Optimiser steps of the training. contrast starts at directions of the data and needs few.",
+        published="500",
+    ),
+    Option(
+        path="sae.learning_rate",
+        flag="--learning-rate",
+        title="Learning rate",
+        group="Training",
+        kind="number",
+        range="above 0",
+        suggestions=("0.0003", "0.001", "0.003"),
+        meaning="Adam's step size.",
+        published=".001",
+    ),
+    Option(
+        path="sae.training_examples",
+        flag="--train-examples",
+        title="Training examples",
+        group="Training",
+        kind="whole",
+        range="2 or more",
+        suggestions=("10", "20", "50", "100"),
+        meaning="Examples the SAEs are trained on, half from each side; they are applied to all. More made the "
+        "published method worse.",
+        published="10",
+    ),
+    Option(
+        path="position",
+        flag="--position",
+        title="Position",
+        group="Reading",
+        kind="position",
+        range="mean, last, at:N or token:TEXT",
+        suggestions=("mean", "last", "at:0"),
+        meaning="Which tokens of a prompt become a head's vector: the mean of all, the last, the Nth (at:-1 is the "
+        "last), or the last one that reads TEXT.",
+        published="mean",
+    ),
+    Option(
+        path="grade",
+        flag="--grade/--no-grade",
+        title="Grade first",
+        group="Reading",
+        kind="yes",
+        meaning="Say of every example whether the model does what it is meant to show. Costs next to nothing.",
+        published="",
+    ),
+    Option(
+        path="shuffles",
+        flag="--shuffles",
+        title="Label shuffles",
+        group="Chance and circuit",
+        kind="whole",
+        range="0 to 1000000",
+        suggestions=("0", "200", "1000", "10000"),
+        meaning="Shuffled labels behind every p- and q-value; 1000 gives p down to .001. 0 leaves chance out.",
+        published="",
+    ),
+    Option(
+        path="bootstraps",
+        flag="--bootstraps",
+        title="Bootstraps",
+        group="Chance and circuit",
+        kind="whole",
+        range="1 to 10000",
+        suggestions=("20", "100", "500"),
+        meaning="Draws of the examples with putting back: in how many of them a head stays in the circuit is its "
+        "stability on the card.",
+        published="",
+    ),
+    Option(
+        path="circuit_size",
+        flag="--circuit-size",
+        title="Heads in the circuit",
+        group="Chance and circuit",
+        kind="whole",
+        range="1 or more",
+        unset="a tenth of all heads, at least 3",
+        suggestions=("3", "5", "10", "20"),
+        meaning="How many heads of the ranking make the circuit. t and T move the cut afterwards.",
+        published="",
+    ),
+    Option(
+        path="theta",
+        flag="--theta",
+        title="Theta",
+        group="Chance and circuit",
+        kind="number",
+        range="between 0 and 1",
+        unset="twice the uniform share",
+        suggestions=("0.01", "0.02", "0.05", "0.1"),
+        meaning="Softmax share from which a head belongs to the second circuit, the published kind of cut.",
+        published="chosen per circuit",
+    ),
+    Option(
+        path="cause.method",
+        flag="--cause",
+        title="Cause",
+        group="Causes",
+        kind="choice",
+        choices=("none", "attribution", "exact", "circuit", "combined"),
+        meaning="Also change the model, after the scores. attribution: every head from one gradient. exact: every head "
+        "replaced, one at a time. combined: both, within the budget. circuit: combined, then the circuit is checked "
+        "whole.",
+        published="",
+    ),
+    Option(
+        path="cause.metric",
+        flag="--metric",
+        title="Effect measured as",
+        group="Causes",
+        kind="choice",
+        choices=("auto", "logit_difference", "log_probability", "probability_mass", "kl"),
+        meaning="What an effect is measured in: logit difference to the foils, log-probability of the expected token, "
+        "probability mass of a set, KL to the clean run. auto: what the task is measured by.",
+        published="",
+    ),
+    Option(
+        path="cause.replacement",
+        flag="--replace",
+        title="Heads replaced by",
+        group="Causes",
+        kind="choice",
+        choices=("auto", "pair", "mean", "resample", "zero"),
+        meaning="What a head's output is replaced by: its value on the paired negative, its mean over the negatives, "
+        "its value on a negative drawn at random, or zero. auto: pair where there are pairs, else mean.",
+        published="",
+    ),
+    Option(
+        path="cause.budget",
+        flag="--budget",
+        title="Budget",
+        group="Causes",
+        kind="number",
+        range="above 0",
+        suggestions=("10", "30", "100"),
+        meaning="For combined and circuit: what exact patching may cost, in forward passes of its examples.",
+        published="",
+    ),
+    Option(
+        path="cause.gradient_steps",
+        flag="--gradient-steps",
+        title="Gradient steps",
+        group="Causes",
+        kind="whole",
+        range="0 to 1000",
+        suggestions=("0", "5", "20"),
+        meaning="Attribution by integrated gradients: at how many points between both sides. 0 takes one gradient.",
+        published="",
+    ),
+    Option(
+        path="cause.edges",
+        flag="--cause-edges",
+        title="Edges too",
+        group="Causes",
+        kind="yes",
+        meaning="Attribution for every pair of heads as well: what a head does to the answer through a later one.",
+        published="",
+    ),
+    Option(
+        path="cause.examples",
+        flag="--cause-examples",
+        title="Examples for causes",
+        group="Causes",
+        kind="whole",
+        range="1 to 100000",
+        suggestions=("16", "64", "256"),
+        meaning="Positives the effects are measured on, at most; of more, this many are drawn.",
+        published="",
+    ),
+    Option(
+        path="model",
+        flag="--model",
+        title="Model",
+        group="Machine",
+        kind="model",
+        range="bundled, fetched, a folder or a hub name",
+        meaning="The model that is read: bundled or fetched by name, a Hugging Face folder by its path, or a hub name.",
+        published="GPT-2, Pythia",
+    ),
+    Option(
+        path="device",
+        flag="--device",
+        title="Device",
+        group="Machine",
+        kind="device",
+        range="auto, cpu, cuda, cuda:1, mps",
+        suggestions=DEVICES,
+        meaning="Where torch computes. auto: the first GPU there is, else the processor.",
+        published="",
+    ),
+    Option(
+        path="trust_remote_code",
+        flag="--trust-remote-code",
+        title="Trust remote code",
+        group="Machine",
+        kind="yes",
+        meaning="Let a model run code of its own from the hub. Only for authors you trust.",
+        published="",
+    ),
+)
+_BY_PATH = {option.path: option for option in OPTIONS}
+
+
+def find_option(path: str) -> Option:
+    """The option at that path. Raises KeyError: paths are written by us."""
+    return _BY_PATH[path]
+
+
+def meaning_of(path: str) -> str:
+    """The meaning, for a line of help."""
+    return _BY_PATH[path].meaning
+
+
+def help_of(path: str) -> str:
+    """Meaning, range and published value, as a line of the command line's help."""
+    option = _BY_PATH[path]
+    known = [option.range] if option.range else [", ".join(option.choices)] if option.choices else []
+    known += [f"published: {option.published}"] if option.published else []
+    return f"{option.meaning} ({'; '.join(known)})" if known else option.meaning
