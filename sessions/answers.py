@@ -1,8 +1,6 @@
 """What the host answers to each request. A subject has a module of its own, with a table like the one below."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
 
 from sessions import (
     bundle_answers,
@@ -16,11 +14,11 @@ from sessions import (
     replay_answers,
     verifying,
 )
+from sessions.means import Answer, Means
 from sessions.record import Recorded, Recorder
 from sessions.rows import SessionDetail
 from sessions.store import Store
 from sessions.wire import (
-    AnyAnswer,
     Codes,
     CreateSession,
     Detail,
@@ -42,25 +40,19 @@ from sessions.wire import (
     WarmUp,
 )
 
-if TYPE_CHECKING:  # the host's own module runs as __main__: importing it here would make a second one
-    from sessions.host import HeadcodeHost
 
-Answer = Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]
-"""Raises HeadcodeError, which the client is told."""
-
-
-async def status(host: "HeadcodeHost", _: GetStatus) -> Status:
+async def status(host: Means, _: GetStatus) -> Status:
     return Status(status=host.status())
 
 
-async def list_sessions(host: "HeadcodeHost", request: ListSessions) -> Sessions:
+async def list_sessions(host: Means, request: ListSessions) -> Sessions:
     found = await host.ledger.read(
         lambda store: queries.recent_sessions(store, limit=request.limit, tag=request.tag, trashed=request.trashed)
     )
     return Sessions(sessions=tuple(found))
 
 
-async def show_session(host: "HeadcodeHost", request: ShowSession) -> Detail:
+async def show_session(host: Means, request: ShowSession) -> Detail:
     def show(recorder: Recorder) -> tuple[SessionDetail, list[Recorded]]:
         session_id = queries.find_session(recorder.store, request.session)
         last_seq = recorder.last_seq(session_id)
@@ -69,15 +61,15 @@ async def show_session(host: "HeadcodeHost", request: ShowSession) -> Detail:
     return Detail(detail=await host.ledger.change(show))
 
 
-async def create_session(host: "HeadcodeHost", request: CreateSession) -> Session:
+async def create_session(host: Means, request: CreateSession) -> Session:
     return Session(session=await host.ledger.change(lambda recorder: edit.create_session(recorder, request)))
 
 
-async def set_examples(host: "HeadcodeHost", request: SetExamples) -> Session:
+async def set_examples(host: Means, request: SetExamples) -> Session:
     return Session(session=await host.ledger.change(lambda recorder: edit.set_examples(recorder, request)))
 
 
-async def get_examples(host: "HeadcodeHost", request: GetExamples) -> ExampleSet:
+async def get_examples(host: Means, request: GetExamples) -> ExampleSet:
     def look(store: Store) -> ExampleSet:
         session_id = queries.find_session(store, request.session)
         version, hashed = queries.current_version(store, session_id)
@@ -91,15 +83,15 @@ async def get_examples(host: "HeadcodeHost", request: GetExamples) -> ExampleSet
     return await host.ledger.read(look)
 
 
-async def step_examples(host: "HeadcodeHost", request: StepExamples) -> Session:
+async def step_examples(host: Means, request: StepExamples) -> Session:
     return Session(session=await host.ledger.change(lambda recorder: edit.step_examples(recorder, request)))
 
 
-async def queue_run(host: "HeadcodeHost", request: QueueRun) -> Run:
+async def queue_run(host: Means, request: QueueRun) -> Run:
     return Run(run=await host.runs.queue(request))
 
 
-async def get_codes(host: "HeadcodeHost", request: GetCodes) -> Codes:
+async def get_codes(host: Means, request: GetCodes) -> Codes:
     codes = await host.ledger.read(
         lambda store: queries.head_codes(
             store,
@@ -112,12 +104,12 @@ async def get_codes(host: "HeadcodeHost", request: GetCodes) -> Codes:
     return Codes(codes=codes)
 
 
-async def warm_up(host: "HeadcodeHost", _: WarmUp) -> Done:
+async def warm_up(host: Means, _: WarmUp) -> Done:
     await host.supervisor.warm_up()
     return Done()
 
 
-async def stop_host(host: "HeadcodeHost", _: StopHost) -> Done:
+async def stop_host(host: Means, _: StopHost) -> Done:
     asyncio.get_running_loop().call_soon(host.stop)
     return Done()
 

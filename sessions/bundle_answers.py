@@ -3,15 +3,12 @@
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from sessions.means import Answer, Means
 from sessions.wire import BundleExported, BundleImported, Done, ExportSession, ImportBundle, WriteTable
 
-if TYPE_CHECKING:
-    from sessions.host import HeadcodeHost
 
-
-async def export_session(host: "HeadcodeHost", request: ExportSession) -> BundleExported:
+async def export_session(host: Means, request: ExportSession) -> BundleExported:
     """Reads the session in batches, each a turn of its own at the store, and writes the file."""
     from sessions.beside import check_goal
     from sessions.bundle_export import BATCH, BundleWriter, codes_of, head_of, rows_of
@@ -39,7 +36,7 @@ async def export_session(host: "HeadcodeHost", request: ExportSession) -> Bundle
         await asyncio.to_thread(writer.__exit__)
 
 
-async def import_bundle(host: "HeadcodeHost", request: ImportBundle) -> BundleImported:
+async def import_bundle(host: Means, request: ImportBundle) -> BundleImported:
     """Reads the file to its end before the store sees anything of it."""
     from sessions.bundle_import import Bundle, take_in
 
@@ -51,7 +48,7 @@ async def import_bundle(host: "HeadcodeHost", request: ImportBundle) -> BundleIm
         await asyncio.to_thread(bundle.close)
 
 
-async def write_table(host: "HeadcodeHost", request: WriteTable) -> Done:
+async def write_table(host: Means, request: WriteTable) -> Done:
     """A table of the client's own as Parquet: faces have no library for that."""
     from sessions.bundle_tables import write_parquet
 
@@ -60,5 +57,5 @@ async def write_table(host: "HeadcodeHost", request: WriteTable) -> Done:
     return Done()
 
 
-ANSWERS: dict[type, Any] = {ExportSession: export_session, ImportBundle: import_bundle, WriteTable: write_table}
+ANSWERS: dict[type, Answer] = {ExportSession: export_session, ImportBundle: import_bundle, WriteTable: write_table}
 SLOW: frozenset[type] = frozenset(ANSWERS)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,13 +12,11 @@ from sessions.again import ask_again
 from sessions.errors import NoSuchRecord
 from sessions.ids import new_id
 from sessions.log import CauseAsked, CauseEnded, RunState
+from sessions.means import Answer, Means
 from sessions.queries import find_run, living_session, run_row
 from sessions.record import Draft, Recorder
 from sessions.store import Store
 from sessions.wire import AskCause, CancelRun, Done
-
-if TYPE_CHECKING:
-    from sessions.host import HeadcodeHost
 
 log = logging.getLogger("headcode.causing")
 
@@ -37,7 +34,7 @@ class Causes:
     def __init__(self) -> None:
         self._jobs: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
-    async def begin(self, host: "HeadcodeHost", request: AskCause) -> None:
+    async def begin(self, host: Means, request: AskCause) -> None:
         """Raises NoSuchRecord, ConfigError, NoSuchHead."""
         if request.config.method == "none":
             raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
@@ -51,14 +48,12 @@ class Causes:
         task = asyncio.create_task(self._carry_out(host, session_id, run_id, order, asked), name=f"cause {run_id}")
         self._jobs[run_id] = order.job, task
 
-    def cancel(self, host: "HeadcodeHost", run_id: str, *, force: bool) -> None:
+    def cancel(self, host: Means, run_id: str, *, force: bool) -> None:
         """Stops the measurement on that run, where there is one."""
         if run_id in self._jobs:
             host.runs.cancel_aside(self._jobs[run_id][0], force=force)
 
-    async def _carry_out(
-        self, host: "HeadcodeHost", session_id: str, run_id: str, order: RunCause, asked: CauseAsked
-    ) -> None:
+    async def _carry_out(self, host: Means, session_id: str, run_id: str, order: RunCause, asked: CauseAsked) -> None:
         failure: Failure | None = None
 
         async def report(event: EngineEvent) -> None:
@@ -132,17 +127,17 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
 # ---- answers
 
 
-async def ask_cause(host: "HeadcodeHost", request: AskCause) -> Done:
-    await host.causes.begin(host, request)
+async def ask_cause(host: Means, request: AskCause) -> Done:
+    await host.own(Causes).begin(host, request)
     return Done()
 
 
-async def cancel_run(host: "HeadcodeHost", request: CancelRun) -> Done:
+async def cancel_run(host: Means, request: CancelRun) -> Done:
     """Stops the run, or what is measured on it."""
     run_id = await host.ledger.read(lambda store: find_run(store, request.run))
-    host.causes.cancel(host, run_id, force=request.force)
+    host.own(Causes).cancel(host, run_id, force=request.force)
     await host.runs.cancel(request)
     return Done()
 
 
-ANSWERS: dict[type, Any] = {AskCause: ask_cause, CancelRun: cancel_run}
+ANSWERS: dict[type, Answer] = {AskCause: ask_cause, CancelRun: cancel_run}

@@ -1,9 +1,8 @@
 """What the host answers to questions about two things, and about kept circuits."""
 
-from typing import TYPE_CHECKING, Any
-
 from sessions import circuits
 from sessions.comparable import comparable_with
+from sessions.means import Answer, Means
 from sessions.queries import find_run, find_session
 from sessions.rows import CircuitRow
 from sessions.sides import find_sides
@@ -22,21 +21,18 @@ from sessions.wire import (
     Sides,
 )
 
-if TYPE_CHECKING:
-    from sessions.host import HeadcodeHost
 
-
-async def get_sides(host: "HeadcodeHost", request: GetSides) -> Sides:
+async def get_sides(host: Means, request: GetSides) -> Sides:
     a, b = await host.ledger.read(lambda store: find_sides(store, request.a, request.b, host.places.models))
     return Sides(a=a, b=b)
 
 
-async def list_comparable(host: "HeadcodeHost", request: ListComparable) -> Comparable:
+async def list_comparable(host: Means, request: ListComparable) -> Comparable:
     found = await host.ledger.read(lambda store: comparable_with(store, find_run(store, request.run)))
     return Comparable(choices=tuple(found))
 
 
-async def list_circuits(host: "HeadcodeHost", request: ListCircuits) -> Circuits:
+async def list_circuits(host: Means, request: ListCircuits) -> Circuits:
     def read(store: Store) -> list[CircuitRow]:
         session_id = find_session(store, request.session) if request.session is not None else None
         return circuits.circuits_of(store, session_id)
@@ -44,20 +40,20 @@ async def list_circuits(host: "HeadcodeHost", request: ListCircuits) -> Circuits
     return Circuits(circuits=tuple(await host.ledger.read(read)))
 
 
-async def keep_circuit(host: "HeadcodeHost", request: KeepCircuit) -> Circuit:
+async def keep_circuit(host: Means, request: KeepCircuit) -> Circuit:
     return Circuit(circuit=await host.ledger.change(lambda recorder: circuits.keep_circuit(recorder, request)))
 
 
-async def combine_circuits(host: "HeadcodeHost", request: CombineCircuits) -> Circuit:
+async def combine_circuits(host: Means, request: CombineCircuits) -> Circuit:
     return Circuit(circuit=await host.ledger.change(lambda recorder: circuits.combine_circuits(recorder, request)))
 
 
-async def drop_circuit(host: "HeadcodeHost", request: DropCircuit) -> Done:
+async def drop_circuit(host: Means, request: DropCircuit) -> Done:
     await host.ledger.change(lambda recorder: circuits.drop_circuit(recorder, request))
     return Done()
 
 
-ANSWERS: dict[type, Any] = {
+ANSWERS: dict[type, Answer] = {
     GetSides: get_sides,
     ListComparable: list_comparable,
     ListCircuits: list_circuits,

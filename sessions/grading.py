@@ -1,7 +1,7 @@
 """Grades for examples that are being written: asked of the warm worker, recorded nowhere."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.errors import Cancelled, ExampleError, Failure, TaskError
 from engine.jobs import ExamplesOf, GradePrompts, GradesMade
@@ -9,12 +9,9 @@ from engine.jobs import MakeExamples as Make
 from engine.tasks.registry import find_task
 from sessions.errors import error_from
 from sessions.ids import new_id
+from sessions.means import Answer, Means
 from sessions.queries import find_session, plan
 from sessions.wire import GradeExamples, Grades, Made, MakeExamples
-
-if TYPE_CHECKING:
-    from sessions.answers import Answer
-    from sessions.host import HeadcodeHost
 
 MAX_PAIRS = 10_000
 MOST_AT_ONCE = 256
@@ -27,7 +24,7 @@ class Gradings:
     def __init__(self) -> None:
         self._desks: dict[str, asyncio.Task[Any]] = {}
 
-    async def grade(self, host: "HeadcodeHost", request: GradeExamples) -> GradesMade:
+    async def grade(self, host: Means, request: GradeExamples) -> GradesMade:
         """Raises NoSuchRecord, ExampleError, Cancelled where a newer request came, or what the engine says."""
         if len(request.examples) > MOST_AT_ONCE:
             raise ExampleError(
@@ -66,11 +63,11 @@ class Gradings:
         raise error_from(answer)
 
 
-async def model_of(host: "HeadcodeHost", session: str) -> str:
+async def model_of(host: Means, session: str) -> str:
     return await host.ledger.read(lambda store: plan(store, find_session(store, session)).model)
 
 
-async def make_examples(host: "HeadcodeHost", request: MakeExamples) -> Made:
+async def make_examples(host: Means, request: MakeExamples) -> Made:
     """Raises NoSuchRecord, TaskError and what the engine says."""
     find_task(request.task)
     order = Make(
@@ -90,11 +87,11 @@ async def make_examples(host: "HeadcodeHost", request: MakeExamples) -> Made:
     raise error_from(answer)
 
 
-async def grade_examples(host: "HeadcodeHost", request: GradeExamples) -> Grades:
-    made = await host.gradings.grade(host, request)
+async def grade_examples(host: Means, request: GradeExamples) -> Grades:
+    made = await host.own(Gradings).grade(host, request)
     return Grades(model=made.model, grades=made.grades, tokens=made.tokens)
 
 
-ANSWERS: "dict[type, Answer]" = {GradeExamples: grade_examples, MakeExamples: make_examples}
+ANSWERS: dict[type, Answer] = {GradeExamples: grade_examples, MakeExamples: make_examples}
 SLOW: frozenset[type] = frozenset(ANSWERS)
 """Answered beside what is asked after them on the same connection."""

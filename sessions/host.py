@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("headcode.host")
 
+Kept = TypeVar("Kept")
+
 _LOCK_WAIT_S = 8.0
 """How long a host that is just leaving is waited for."""
 _STORE_WAIT_S = 1.0
@@ -44,14 +46,11 @@ class HeadcodeHost:
     def __init__(
         self, places: Places, settings: HostSettings, store: "Store", worker_command: Sequence[str] | None = None
     ) -> None:
-        from sessions.causing import Causes
-        from sessions.grading import Gradings
         from sessions.hub import Hub
         from sessions.ledger import Ledger
         from sessions.runs import Runs
         from sessions.server import Server
         from sessions.supervisor import WORKER, Supervisor
-        from sessions.verifying import Desk
 
         self.places = places
         self.settings = settings
@@ -65,17 +64,15 @@ class HeadcodeHost:
         kind = network_file_system(places.store)
         self._place = "" if kind is None else network_words(places.store, kind)
         self._house: asyncio.Task[None] | None = None
+        self._kept: dict[Callable[[], object], object] = {}
         self.hub = Hub()
         self.ledger = Ledger(store, self._thread, self.hub.publish)
         self.supervisor = Supervisor(
             worker_command or WORKER, SizedLog(worker_log(places)), idle_s=settings.worker_idle_s
         )
-        self.gradings = Gradings()
         self.runs = Runs(places, self.ledger, self.supervisor)
         self.runs.changed = self._rearm
         self.runs.cannot_record = self.hub.fail
-        self.verifications = Desk()
-        self.causes = Causes()
         self.server = Server(self)
 
     async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
@@ -141,6 +138,11 @@ class HeadcodeHost:
         if found is None:
             raise HostError(f"The host has no answer to {type(request).__name__}.", hint="headcode host stop")
         return await found(self, request)
+
+    def own(self, kind: Callable[[], Kept]) -> Kept:
+        if kind not in self._kept:
+            self._kept[kind] = kind()
+        return cast("Kept", self._kept[kind])
 
     def status(self) -> HostStatus:
         left = None

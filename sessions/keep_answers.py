@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from engine.errors import HeadcodeError
 from sessions import gc, keep, sql
+from sessions.means import Answer, Means
 from sessions.record import Recorded, Recorder
 from sessions.rows import NoteRow, Pile, SessionRow, SqlTable
 from sessions.search import search_sessions
@@ -33,9 +34,6 @@ from sessions.wire import (
     WriteNote,
 )
 
-if TYPE_CHECKING:
-    from sessions.host import HeadcodeHost
-
 log = logging.getLogger("headcode.keep")
 
 _DAY_S = 86_400
@@ -46,31 +44,31 @@ T = TypeVar("T")
 Work = Callable[[Recorder, Any], tuple[T, list[Recorded]]]
 
 
-def _session(work: Work[SessionRow]) -> Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]:
-    async def answer(host: "HeadcodeHost", request: object) -> Session:
+def _session(work: Work[SessionRow]) -> Callable[[Means, Any], Awaitable[AnyAnswer]]:
+    async def answer(host: Means, request: object) -> Session:
         return Session(session=await host.ledger.change(lambda recorder: work(recorder, request)))
 
     return answer
 
 
-def _note(work: Work[tuple[NoteRow, SessionRow]]) -> Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]:
-    async def answer(host: "HeadcodeHost", request: object) -> Note:
+def _note(work: Work[tuple[NoteRow, SessionRow]]) -> Callable[[Means, Any], Awaitable[AnyAnswer]]:
+    async def answer(host: Means, request: object) -> Note:
         note, session = await host.ledger.change(lambda recorder: work(recorder, request))
         return Note(note=note, session=session)
 
     return answer
 
 
-async def search(host: "HeadcodeHost", request: SearchSessions) -> Found:
+async def search(host: Means, request: SearchSessions) -> Found:
     found = await host.ledger.read(lambda store: search_sessions(store, request.text, limit=request.limit))
     return Found(hits=tuple(found))
 
 
-async def empty_trash(host: "HeadcodeHost", request: EmptyTrash) -> Emptied:
+async def empty_trash(host: Means, request: EmptyTrash) -> Emptied:
     return await empty(host, lambda store: whole_trash(store, request.sessions))
 
 
-async def empty(host: "HeadcodeHost", choose: Callable[[Store], list[str]]) -> Emptied:
+async def empty(host: Means, choose: Callable[[Store], list[str]]) -> Emptied:
     """Removes the chosen sessions of the trash for good, then the files that were theirs alone."""
     weights = host.places.data / "sae"
     removed = await host.ledger.change(lambda recorder: remove_for_good(recorder, choose(recorder.store), weights))
@@ -80,7 +78,7 @@ async def empty(host: "HeadcodeHost", choose: Callable[[Store], list[str]]) -> E
     return Emptied(sessions=tuple(removed.sessions), n_bytes=n_bytes)
 
 
-async def ask_sql(host: "HeadcodeHost", request: AskSql) -> Table:
+async def ask_sql(host: Means, request: AskSql) -> Table:
     """Beside everything else: on a cursor of its own, in a thread of its own, so that runs go on being recorded."""
     cursor = await host.ledger.read(lambda store: store.cursor())
 
@@ -97,7 +95,7 @@ async def ask_sql(host: "HeadcodeHost", request: AskSql) -> Table:
         raise
 
 
-async def collect_garbage(host: "HeadcodeHost", request: CollectGarbage) -> Garbage:
+async def collect_garbage(host: Means, request: CollectGarbage) -> Garbage:
     """The trash that is old enough goes first: its SAE weights belong to nobody then."""
     limits = gc.Limits(cache_days=request.cache_days, cache_bytes=request.cache_bytes)
     weights, days = host.places.data / "sae", host.settings.trash_days
@@ -134,7 +132,7 @@ async def collect_garbage(host: "HeadcodeHost", request: CollectGarbage) -> Garb
     return Garbage(piles=tuple(piles), removed=request.remove, removed_bytes=removed_bytes + n_bytes)
 
 
-async def keep_house(host: "HeadcodeHost") -> None:
+async def keep_house(host: Means) -> None:
     """Once a day, beginning now: what has been in the trash for long enough is removed for good."""
     days = host.settings.trash_days
     while True:
@@ -147,7 +145,7 @@ async def keep_house(host: "HeadcodeHost") -> None:
         await asyncio.sleep(_DAY_S)
 
 
-ANSWERS: dict[type, Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]] = {
+ANSWERS: dict[type, Answer] = {
     SearchSessions: search,
     RenameSession: _session(keep.rename_session),
     ChangeTags: _session(keep.change_tags),

@@ -1,26 +1,22 @@
 """A close look at one head of a run: asked of the warm worker, recorded nowhere."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from engine.errors import ExampleError, Failure
 from engine.jobs import HeadInspected, InspectHead
 from engine.results import NO_CODE
 from sessions.errors import NoSuchRecord, error_from
 from sessions.ids import new_id
+from sessions.means import Answer, Means
 from sessions.queries import find_run, head_codes, run_row
 from sessions.rows import HeadCodes, RunRow
 from sessions.store import Store
 from sessions.wire import HeadLook, LookAtHead
 
-if TYPE_CHECKING:
-    from sessions.answers import Answer
-    from sessions.host import HeadcodeHost
-
 _MOST_CODES = 24
 
 
-async def look_at_head(host: "HeadcodeHost", request: LookAtHead) -> HeadLook:
+async def look_at_head(host: Means, request: LookAtHead) -> HeadLook:
     """Raises NoSuchRecord, NoSuchHead, ExampleError, or what the engine says."""
     run, prompt, sae, codes = await host.ledger.read(lambda store: _gather(store, request))
     own = None if codes is None else codes.codes[request.example]
@@ -79,5 +75,5 @@ def _first_codes(codes: HeadCodes | None, own: int | None) -> tuple[int, ...]:
     return tuple([*mine, *ranked][:_MOST_CODES])
 
 
-ANSWERS: "dict[type, Answer]" = {LookAtHead: look_at_head}
+ANSWERS: dict[type, Answer] = {LookAtHead: look_at_head}
 SLOW: frozenset[type] = frozenset({LookAtHead})

@@ -1,7 +1,6 @@
 """Answers for replay: the log by pieces, its time line, and how a run is looked at."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import msgspec
 
@@ -9,12 +8,10 @@ from engine.measures import find_measure
 from sessions import queries, replay
 from sessions.errors import BadRequest, NoSuchRecord
 from sessions.log import LookChanged
+from sessions.means import Answer, Means
 from sessions.record import Draft, Recorded, Recorder
 from sessions.store import Store
-from sessions.wire import AnyAnswer, Done, LogPiece, Message, ReadLog, ReadTimeline, SetLook, Times
-
-if TYPE_CHECKING:
-    from sessions.host import HeadcodeHost
+from sessions.wire import Done, LogPiece, Message, ReadLog, ReadTimeline, SetLook, Times
 
 
 class _RawPiece(Message, tag="log_piece", frozen=True, kw_only=True):
@@ -27,7 +24,7 @@ class _RawPiece(Message, tag="log_piece", frozen=True, kw_only=True):
     last_seq: int
 
 
-async def read_log(host: "HeadcodeHost", request: ReadLog) -> LogPiece:
+async def read_log(host: Means, request: ReadLog) -> LogPiece:
     def read(recorder: Recorder) -> tuple[_RawPiece, list[Recorded]]:
         store = recorder.store
         session_id = queries.find_session(store, request.session)
@@ -49,7 +46,7 @@ async def read_log(host: "HeadcodeHost", request: ReadLog) -> LogPiece:
     return cast(LogPiece, await host.ledger.change(read))
 
 
-async def read_timeline(host: "HeadcodeHost", request: ReadTimeline) -> Times:
+async def read_timeline(host: Means, request: ReadTimeline) -> Times:
     def read(recorder: Recorder) -> tuple[Times, list[Recorded]]:
         session_id, run_id = _session_or_run(recorder.store, request.session)
         last = recorder.last_seq(session_id)
@@ -74,7 +71,7 @@ def _session_or_run(store: Store, reference: str) -> tuple[str, str | None]:
     return queries.run_row(store, run_id).session_id, run_id
 
 
-async def set_look(host: "HeadcodeHost", request: SetLook) -> Done:
+async def set_look(host: Means, request: SetLook) -> Done:
     measure = find_measure(request.look.measure)
     if request.look.cut < 1:
         raise BadRequest(f"A cut of {request.look.cut} heads: a circuit has at least one.", hint="")
@@ -93,7 +90,7 @@ async def set_look(host: "HeadcodeHost", request: SetLook) -> Done:
     return Done()
 
 
-ANSWERS: dict[type, Callable[["HeadcodeHost", Any], Awaitable[AnyAnswer]]] = {
+ANSWERS: dict[type, Answer] = {
     ReadLog: read_log,
     ReadTimeline: read_timeline,
     SetLook: set_look,

@@ -4,7 +4,6 @@ import asyncio
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from engine.catalog import find_model, model_identity
 from engine.errors import Cancelled, Failure, HeadcodeError
@@ -16,6 +15,7 @@ from sessions.errors import NoSuchRecord, error_from
 from sessions.evidence import Gathering, from_log, from_tables
 from sessions.ids import new_id
 from sessions.log import RunVerified
+from sessions.means import Answer, Means
 from sessions.queries import find_run, run_row
 from sessions.record import Draft
 from sessions.sides import run_side
@@ -23,9 +23,6 @@ from sessions.store import Store
 from sessions.verify import VerifyReport, judge
 from sessions.wire import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
 from sessions.witnesses import Evidence
-
-if TYPE_CHECKING:
-    from sessions.host import HeadcodeHost
 
 _NEWS_S = 1.0
 """How long a question about progress waits for something new."""
@@ -91,7 +88,7 @@ class Desk:
     def __init__(self) -> None:
         self._jobs: dict[str, Verification] = {}
 
-    async def begin(self, host: "HeadcodeHost", request: VerifyRun) -> Verification:
+    async def begin(self, host: Means, request: VerifyRun) -> Verification:
         """Raises NoSuchRecord for a run that is not there, or that never got to its end."""
         run_id, title = await host.ledger.read(lambda store: _verifiable(store, request.run))
         found = Verification(new_id("v"), run_id, title)
@@ -107,7 +104,7 @@ class Desk:
         return self._jobs[job]
 
 
-async def _carry_out(host: "HeadcodeHost", found: Verification) -> None:
+async def _carry_out(host: Means, found: Verification) -> None:
     try:
         report = await _verify(host, found)
         words = report.words if not report.hint else f"{report.words}. {report.hint}"
@@ -129,7 +126,7 @@ async def _carry_out(host: "HeadcodeHost", found: Verification) -> None:
         found.tell()
 
 
-async def _verify(host: "HeadcodeHost", found: Verification) -> VerifyReport:
+async def _verify(host: Means, found: Verification) -> VerifyReport:
     begun = time.perf_counter()
     run_id = found.run_id
     (stored, asked), tables, work = await host.ledger.read(
@@ -248,21 +245,21 @@ def _finite(value: float) -> float:
 # ---- answers
 
 
-async def verify_run(host: "HeadcodeHost", request: VerifyRun) -> VerifyJob:
-    found = await host.verifications.begin(host, request)
+async def verify_run(host: Means, request: VerifyRun) -> VerifyJob:
+    found = await host.own(Desk).begin(host, request)
     return VerifyJob(job=found.job, run_id=found.run_id, title=found.title)
 
 
-async def follow_verify(host: "HeadcodeHost", request: FollowVerify) -> VerifyState:
-    return await host.verifications.find(request.job).state(request.seen)
+async def follow_verify(host: Means, request: FollowVerify) -> VerifyState:
+    return await host.own(Desk).find(request.job).state(request.seen)
 
 
-async def cancel_verify(host: "HeadcodeHost", request: CancelVerify) -> Done:
-    host.verifications.find(request.job).cancelled = True
+async def cancel_verify(host: Means, request: CancelVerify) -> Done:
+    host.own(Desk).find(request.job).cancelled = True
     host.runs.cancel_aside(request.job, force=request.force)
     return Done()
 
 
-ANSWERS: dict[type, Any] = {VerifyRun: verify_run, FollowVerify: follow_verify, CancelVerify: cancel_verify}
+ANSWERS: dict[type, Answer] = {VerifyRun: verify_run, FollowVerify: follow_verify, CancelVerify: cancel_verify}
 SLOW: frozenset[type] = frozenset({FollowVerify})
 """Answered beside what is asked after them on the same connection."""

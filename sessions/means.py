@@ -1,0 +1,36 @@
+"""What an answer works with: the parts of the host that it may use, without the host itself."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from engine.places import Places
+from sessions.ledger import Ledger
+from sessions.rows import HostStatus
+from sessions.runs import Runs
+from sessions.settings import HostSettings
+from sessions.supervisor import Supervisor
+from sessions.wire import AnyAnswer
+
+Kept = TypeVar("Kept")
+
+
+class Means(Protocol):
+    """The host, as the answers see it."""
+
+    places: Places
+    settings: HostSettings
+    ledger: Ledger
+    runs: Runs
+    supervisor: Supervisor
+
+    def own(self, kind: Callable[[], Kept]) -> Kept:
+        """What one subject keeps between requests: made at the first call, the same at every later one."""
+        ...
+
+    def status(self) -> HostStatus: ...
+
+    def stop(self) -> None: ...
+
+
+Answer = Callable[[Means, Any], Awaitable[AnyAnswer]]
+"""Raises HeadcodeError, which the client is told."""
