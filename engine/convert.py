@@ -12,7 +12,7 @@ from engine.catalog import check_folder, tokenizer_files, weight_files
 from engine.errors import ModelError, PickledWeights
 
 if TYPE_CHECKING:
-    from engine.fetch import Mouth
+    from engine.fetch_mouth import Mouth
 
 _BLOCK = 4 << 20
 KEPT = (

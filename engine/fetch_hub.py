@@ -9,7 +9,7 @@ from engine.convert import KEPT
 from engine.errors import HubUnreachable, ModelError, PickledWeights
 
 if TYPE_CHECKING:
-    from engine.fetch import Mouth
+    from engine.fetch_mouth import Mouth
 
 REACH_S = 3.0
 """The hub answers its first question within this time, or counts as not reachable."""
@@ -21,7 +21,7 @@ def fetch(name: str, work: Path, models: Path, mouth: "Mouth") -> Path:
     Raises HubUnreachable at once where the hub does not answer, ModelError for a name it does not have, and
     PickledWeights for a model that has no safetensors.
     """
-    from engine.fetch import watched
+    from engine.fetch_mouth import watched
 
     mouth.stage("look", 0, "")
     sizes = wanted_files(ask_hub(name, models), name)

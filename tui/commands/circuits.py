@@ -30,7 +30,7 @@ def list_circuits(
 ) -> None:
     """List the kept circuits."""
     from tui.commands.asking import with_host
-    from tui.commands.sessions import moment
+    from tui.commands.words import moment
     from tui.output import narrate, print_columns
 
     rows = with_host(lambda client: _all(client, session))

@@ -12,7 +12,7 @@ from tui.options import JsonOption
 
 if TYPE_CHECKING:
     from engine.results import HeadId
-    from sessions.rows import Hit, NoteRow, SessionRow
+    from sessions.rows import Hit, SessionRow
     from sessions.wire import AnyRequest
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Name, id or beginning of an id.")]
@@ -53,6 +53,7 @@ def tag(
 ) -> None:
     """Add and remove tags: headcode sessions tag NAME +ioi -draft. Without any: show them."""
     from sessions.wire import ChangeTags
+    from tui.commands.words import tag_words
 
     added = [word.removeprefix("+") for word in tags or ()] + list(add or ())
     row = _ask_session(ChangeTags(session=session, add=tuple(added), remove=tuple(remove or ())))
@@ -74,7 +75,7 @@ def note(
     from engine.errors import ConfigError
     from sessions.wire import Detail, Note, RemoveNote, ShowSession, WriteNote
     from tui.commands.asking import with_host
-    from tui.commands.sessions import split_run
+    from tui.commands.words import place_words, print_notes, split_run
     from tui.output import narrate, print_json, print_line
 
     name, number = split_run(session)
@@ -208,29 +209,6 @@ def print_hits(text: str, hits: "Sequence[Hit]", *, as_json: bool) -> None:
             if match.where != "name":
                 more = f"  (and {match.more} more)" if match.more else ""
                 print_line(f"  {match.where:<6}  {match.text}{more}")
-
-
-def print_notes(notes: "Sequence[NoteRow]") -> None:
-    """Notes with their places, times and ids."""
-    from tui.commands.sessions import moment
-    from tui.output import print_line
-
-    for each in notes:
-        print_line(f"note on {place_words(each)}  {moment(each.written_us)} UTC  {each.note_id}")
-        for line in each.text.split("\n"):
-            print_line(f"  {line}")
-
-
-def place_words(note: "NoteRow") -> str:
-    """What a note speaks of: the session, run 2, head 9.6 of run 2."""
-    if note.run_id is None:
-        return "the session"
-    run = f"run {note.run_number}"
-    return run if note.layer is None else f"head {note.layer}.{note.head} of {run}"
-
-
-def tag_words(tags: Sequence[str]) -> str:
-    return " ".join(f"#{each}" for each in tags)
 
 
 def read_head(text: str) -> "HeadId":

@@ -1,7 +1,6 @@
 """`headcode sessions`: what was done, and what was found."""
 
 import shlex
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +32,7 @@ def list_sessions(
     from sessions.rows import SessionRow
     from sessions.wire import Found, ListSessions, SearchSessions, Sessions
     from tui.commands.asking import with_host
-    from tui.commands.keeping import tag_words
+    from tui.commands.words import moment, tag_words
     from tui.output import narrate, print_columns, print_json
 
     if search is not None and trash:
@@ -94,7 +93,7 @@ def show_session(
 
     from engine.measures import find_measure
     from tui.commands.asking import with_host
-    from tui.commands.keeping import print_notes, tag_words
+    from tui.commands.words import moment, print_notes, split_run, tag_words
     from tui.output import find_paper, print_columns, print_json, print_line
     from tui.output_verify import verified_words
 
@@ -153,14 +152,6 @@ def show_session(
     print_run(picture, labels_of(row, run), measure=shown, paper=paper)
 
 
-def split_run(text: str) -> tuple[str, int | None]:
-    """Session and run number of NAME/2; no number where none is given."""
-    name, slash, number = text.rpartition("/")
-    if slash and number.isdecimal():
-        return name, int(number)
-    return text, None
-
-
 async def look_up(
     client: "HostClient", name: str, number: int | None
 ) -> "tuple[SessionDetail, RunRow | None, RunPicture]":
@@ -183,11 +174,6 @@ async def look_up(
         return detail, None, RunPicture()
     run = runs[0]
     return detail, run, await read_run(client, detail.session.session_id, run, detail.last_seq)
-
-
-def moment(us: int) -> str:
-    """A time of the store in words, UTC."""
-    return datetime.fromtimestamp(us / 1e6, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _told(run: "RunRow") -> str:
