@@ -47,6 +47,12 @@ class SheetKeys(Painted):
         super().__init__(bench)
         self.actions = actions
 
+    def show(self, actions: Sequence[Action]) -> None:
+        """Others from now on, as when a line takes the keys."""
+        if actions is not self.actions:
+            self.actions = actions
+            self.paint()
+
     def lines(self, size: Size, /) -> list[Strip]:
         line = self.line().add(" ")
         for action in self.actions:

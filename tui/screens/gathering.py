@@ -1,0 +1,124 @@
+"""Examples from elsewhere, and to elsewhere: proposals, tasks, files, what was pasted."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.drafts import text_of
+from engine.errors import HeadcodeError
+from engine.examples import Example
+from sessions.wire import Made, MakeExamples
+from tui.desk import Desk
+from tui.link import Link
+
+if TYPE_CHECKING:
+    from tui.screens.sheet import Sheet
+
+    Base = Sheet
+else:
+    Base = object
+
+
+class Gathering(Base):
+    """What comes in is added below the line at hand, in one step of undo."""
+
+    desk: Desk
+    link: Link
+    say: Callable[[str], None]
+    changed: Callable[..., None]
+    begin: Callable[..., None]
+    work: Callable[..., None]
+
+    def add_text(self, text: str) -> None:
+        """Adds the examples a text holds; what cannot be read stands as text."""
+        before = len(self.desk.flaws)
+        try:
+            n = self.desk.paste(text)
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+            return
+        unread = len(self.desk.flaws) - before
+        if n:
+            words = f"{n} examples are here" if n > 1 else "1 example is here"
+            self.changed(
+                words + (f", {unread} of them cannot be read yet" if unread > 0 else "") + "; u takes them back"
+            )
+        else:
+            self.say("There is no example in it: nothing, or only comments and lists of words.")
+
+    def action_negatives(self) -> None:
+        from tui.screens.negatives import Negatives
+
+        example, place = self.desk.chosen, self.desk.at
+        if example is None or place in self.desk.flaws:
+            self.say("Choose a positive first.")
+            return
+        if not example.positive:
+            # The positive of the pair is what such edits are made of.
+            place = next((i for i, each in enumerate(self.desk.examples) if _pairs_with(each, example)), place)
+            example = self.desk.examples[place]
+        if not example.positive:
+            self.say("Negatives are made of a positive: choose one.")
+            return
+        self.app.push_screen(Negatives(self.desk, example, self.desk.pair_for(place), partial(self._accept, place)))
+
+    def _accept(self, place: int, negative: Example, edit: bool) -> None:
+        """A proposal was taken: it stands below its positive, and is its pair where that had none."""
+        self.desk.accept(place, negative)
+        self.changed("A negative is added; u takes it back.")
+        if edit:
+            self.begin(text_of(negative), self.desk.at, fresh=False)
+
+    def action_take(self) -> None:
+        from tui.screens.starts import Starts
+
+        self.app.push_screen(
+            Starts(self.bench, lambda task, pairs: self.work("task", partial(self._make, task, pairs)))
+        )
+
+    async def _make(self, task: str, pairs: int) -> None:
+        self.say(f"The engine makes {pairs} pairs of {task} …")
+        try:
+            request = MakeExamples(session=self.bench.session_id or "", task=task, pairs=pairs)
+            made = await self.link.ask(request, Made)
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+            return
+        self.desk.add(made.examples)
+        self.changed(f"{len(made.examples)} examples are here; u takes them back.")
+
+    def action_read(self) -> None:
+        from tui.screens.files import Files
+
+        title = "Examples from which file? Lines, JSONL or CSV."
+        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._read))
+
+    def _read(self, path: Path) -> None:
+        from tui.commands.reading import read_text
+
+        try:
+            self.add_text(read_text(str(path)))
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+
+    def action_store(self) -> None:
+        from tui.screens.files import Files
+
+        title = "Write the examples where? The ending says how: .jsonl, .csv, or .txt for lines."
+        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._store, write="examples.jsonl"))
+
+    def _store(self, path: Path) -> None:
+        from tui.commands.examples import write_file, written
+
+        kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
+        try:
+            write_file(path, written(self.desk.examples, kind))
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+        else:
+            self.say(f"{len(self.desk.examples)} examples are in {path}.")
+
+
+def _pairs_with(each: Example, negative: Example) -> bool:
+    return each.positive and each.pair is not None and each.pair == negative.pair
