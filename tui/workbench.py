@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -23,6 +24,7 @@ from tui.model import Bench, Part
 from tui.remember import keep_theme, keep_toured
 from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
+from tui.sweep import Sweeper
 from tui.themes import CHOICES, DEFAULT_INKS, NIGHT, SIXTEEN, THEMES, Depth, depth_of
 from tui.widgets.progress import Clock
 
@@ -65,6 +67,7 @@ class HeadcodeApp(App[None]):
         self._clock = clock
         self._tour_due = tour
         self._workbench: Workbench | None = None
+        self._sweeper: Sweeper | None = None
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return DEFAULT_INKS
@@ -83,7 +86,14 @@ class HeadcodeApp(App[None]):
     async def on_unmount(self) -> None:
         await self.link.close()
 
+    async def on_event(self, event: events.Event) -> None:
+        if self._sweeper is not None and isinstance(event, events.InputEvent):
+            self._sweeper.touched()
+        await super().on_event(event)
+
     def _start_link(self) -> None:
+        if self._sweeper is None and not self.is_headless:
+            self._sweeper = Sweeper(self.set_interval)
         self.run_worker(self._follow(), group="link", exclusive=True, exit_on_error=True)
 
     async def _follow(self) -> None:

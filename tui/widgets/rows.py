@@ -103,7 +103,7 @@ class Rows(VirtualScroll):
     def choose(self, place: int) -> None:
         self.desk.at = min(max(place, 0), max(len(self.desk.examples) - 1, 0))
         self.show_lines(self.desk.at, self.desk.at)
-        self.paint()
+        # Whoever hears it paints this list with the rest: once a key, not twice.
         self.post_message(self.Chosen())
 
     def on_paste(self, event: events.Paste) -> None:
