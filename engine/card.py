@@ -10,6 +10,7 @@ from engine.results import (
     CardBaseline,
     CardHead,
     CardVerdict,
+    Chance,
     ExampleCount,
     HeadId,
     HeadScores,
@@ -25,7 +26,7 @@ _FEW = 8
 _BROKEN = 0.25
 _AREA = 0.75
 """AUC from which a ranking has found something."""
-_BASELINES = tuple(measure for measure in MEASURES if measure.baseline and measure.id != "baseline_random")
+_BASELINES = tuple(measure for measure in MEASURES if measure.baseline)
 
 
 def write_card(
@@ -34,11 +35,15 @@ def write_card(
     steadiness: Steadiness,
     examples: ExampleCount,
     *,
+    chance: Chance | None = None,
     reference: Reference | None = None,
     causes: Sequence[CauseScored] = (),
     checks: Sequence[CircuitChecked] = (),
 ) -> Card:
-    """The card of a run's final scores, with whatever cause is known by now."""
+    """The card of a run's final scores, with whatever cause is known by now.
+
+    `chance`: what the p-values in `nodes` are about; None also for runs from before that was written down.
+    """
     by_head = {node.id: node for node in nodes}
     inside = [by_head[HeadId(*place)] for place in circuit]
     above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL]
@@ -49,13 +54,21 @@ def write_card(
     effects = [effect for node in inside if (effect := _effect(node)) is not None]
     movers = sum(effect >= LEVEL for effect in effects) / len(effects) if effects and not _only_kl(causes) else None
     against, advice = _doubts(
-        inside, above, steadiness, examples, measured=measured, movers=movers, codes_auc=codes_auc, checks=checks
+        inside,
+        above,
+        steadiness,
+        examples,
+        nobody=_nobody(nodes, chance) if measured and not above else None,
+        measured=measured,
+        movers=movers,
+        codes_auc=codes_auc,
+        checks=checks,
     )
     beaten = _beaten(codes_auc, baselines)
     verdict: CardVerdict
     if measured and not above and not _finds(movers, codes_auc):
         verdict = "no better than chance"
-        reasons = [f"no head stands above chance: not one of {len(nodes)} has q below .05"]
+        reasons = [_nobody(nodes, chance)]
         advice = ["use more examples: chance is told apart by numbers", *advice]
     elif beaten:
         verdict, reasons = "no better than a plain difference", [beaten]
@@ -88,7 +101,15 @@ def write_card(
         codes_auc=codes_auc,
         baselines=baselines,
         movers=movers,
+        chance=chance if measured else None,
     )
+
+
+def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
+    """That no head stands above chance; and where none could, that too."""
+    if chance is not None and chance.labellings * LEVEL <= 1:
+        return f"so few examples can be labelled in only {chance.labellings} ways: no head could stand above chance"
+    return f"no head stands above chance: not one of {len(nodes)} has q below .05"
 
 
 def _truth(
@@ -127,6 +148,8 @@ def _baselines(
 def _beaten(codes: float | None, baselines: Sequence[CardBaseline]) -> str | None:
     """Why the codes add nothing, where they add nothing."""
     titles = {measure.id: measure.title.removesuffix(" (no SAE)") for measure in _BASELINES}
+    # What is drawn at random beats nobody, even where it does: it is there to show how far luck goes.
+    baselines = [each for each in baselines if each.measure != "baseline_random"]
     rivals = [(each.auc, titles[each.measure]) for each in baselines if each.auc is not None]
     if codes is not None and rivals:
         best, name = max(rivals)
@@ -145,6 +168,7 @@ def _doubts(
     steadiness: Steadiness,
     examples: ExampleCount,
     *,
+    nobody: str | None,
     measured: bool,
     movers: float | None,
     codes_auc: float | None,
@@ -162,9 +186,9 @@ def _doubts(
     if not measured:
         doubt("chance was not measured", "let labels be shuffled (--shuffles 1000)")
     carried = {node.id for node in above} & {node.id for node in inside}
-    if measured and not above and _finds(movers, codes_auc):
+    if nobody is not None and _finds(movers, codes_auc):
         doubt(
-            "shuffled labels score as high: its heads are found by how variously they speak, not by the two sides",
+            f"{nobody}; its heads differ between the sides, each pair in its own way",
             "use more examples, and trust the effects more than the codes",
         )
     elif measured and above and 2 * len(carried) < len(inside):

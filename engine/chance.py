@@ -1,4 +1,11 @@
-"""Chance: what node scores would be if the labels meant nothing (METHOD 6)."""
+"""Chance: how consistently heads would tell the sides apart if the labels meant nothing (METHOD 6).
+
+Counting unique codes cannot be tested by exchanging the sides of pairs: where every pair gets codes of its own, both
+sides count alike, however they are named. What labels decide is whether heads tell the sides apart *in the same way*
+in pair after pair: by what they say (total variation of their codes) or by how loudly (the length of their output).
+"""
+
+import itertools
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -7,10 +14,14 @@ from torch import Tensor
 from engine.errors import Cancelled
 from engine.events import Monitor
 from engine.randomness import generator
-from engine.score import Symbols, unique_codes
+from engine.score import Symbols
 
+STATISTIC = "total variation of codes, and loudness"
+"""What p and q are about, in words for the card."""
 _BLOCK_CELLS = 1 << 24
 """Shuffles times symbols held at once: 64 MB a table."""
+_SAME = 1e-5
+"""Statistics closer than this are one number summed in another order."""
 
 
 def shuffle_labels(
@@ -19,12 +30,8 @@ def shuffle_labels(
     """Polarity shuffled: pairs are kept together and exchange sides by the flip of a coin; what is in no pair is
     permuted among itself, so both sides keep their numbers."""
     source = generator(seed, "shuffle")
-    labels = positive.repeat(n_shuffles, 1)
-    if len(pairs):
-        swapped = torch.rand(n_shuffles, len(pairs), generator=source) < 0.5
-        first, second = positive[pairs[:, 0]], positive[pairs[:, 1]]
-        labels[:, pairs[:, 0]] = torch.where(swapped, second, first)
-        labels[:, pairs[:, 1]] = torch.where(swapped, first, second)
+    swapped = torch.rand(n_shuffles, len(pairs), generator=source) < 0.5
+    labels = _exchanged(positive, pairs, swapped)
     alone = torch.ones(len(positive), dtype=torch.bool)
     alone[pairs.reshape(-1)] = False
     rows = alone.nonzero()[:, 0]
@@ -34,33 +41,47 @@ def shuffle_labels(
     return labels
 
 
+def labellings(
+    positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"], n_shuffles: int, seed: int
+) -> Bool[Tensor, "labelling example"]:
+    """The labels as they are, first, and as they might have been: every way of exchanging the sides of pairs where
+    there are no more ways than shuffles, else that many drawn at random.
+
+    Exchanging the sides of all pairs gives every two-sided statistic again, so the first pair keeps its sides.
+    """
+    if 2 * len(pairs) == len(positive) and (n_ways := 1 << max(0, len(pairs) - 1)) <= n_shuffles:
+        ways = itertools.product((False, True), repeat=max(0, len(pairs) - 1))
+        return _exchanged(positive, pairs, torch.tensor([(False, *way) for way in ways]).view(n_ways, len(pairs)))
+    return torch.cat([positive[None], shuffle_labels(positive, pairs, n_shuffles, seed)])
+
+
 def p_values(
     symbols: Symbols,
-    positive: Bool[Tensor, " example"],
-    pairs: Int[Tensor, "pair side"],
-    *,
-    n_shuffles: int,
-    seed: int,
+    loudness: Float[Tensor, "example node"],
+    labels: Bool[Tensor, "labelling example"],
     monitor: Monitor,
 ) -> Float[Tensor, " node"]:
-    """Per head, (1 + shuffles with a node score at least as high) / (1 + shuffles), scores averaged over seeds."""
-    observed = unique_codes(symbols, positive).sum(dim=0)
-    labels = shuffle_labels(positive, pairs, n_shuffles, seed).float()
+    """Per head, the share of labellings (the first is the true one) that tell the sides apart as consistently.
+
+    By codes or by loudness, whichever is the rarer: the rank of either among all labellings, the smaller of the two,
+    and that one's rank again (Tippett's minimum, by permutation), so looking twice is paid for.
+    """
+    by_code: list[Tensor] = []
+    by_loudness: list[Tensor] = []
     carried = symbols.carried()
-    said = carried.sum(dim=0)
-    # Symbols are sorted by owner, so a head's sum is a difference of running sums.
-    ends = torch.searchsorted(symbols.owner, torch.arange(symbols.n_seeds * symbols.n_nodes), right=True)
-    as_high = torch.zeros(symbols.n_nodes)
-    for block in labels.split(max(1, _BLOCK_CELLS // max(1, len(said)))):
+    n_owners = symbols.n_seeds * symbols.n_nodes
+    for block in labels.split(max(1, _BLOCK_CELLS // max(1, len(symbols.owner)))):
         if monitor.cancelled():
             raise Cancelled
-        unique = ((block @ carried) == said) & symbols.speaks
-        running = torch.nn.functional.pad(unique.to(torch.int32).cumsum(dim=1, dtype=torch.int32), (1, 0))
-        sums = running[:, ends]
-        sums[:, 1:] -= running[:, ends[:-1]]
-        scores = sums.view(len(block), symbols.n_seeds, symbols.n_nodes).sum(dim=1)
-        as_high += (scores >= observed).sum(dim=0)
-    return (1 + as_high) / (1 + n_shuffles)
+        side = block.float()
+        weight = side / side.sum(dim=1, keepdim=True) - (1 - side) / (1 - side).sum(dim=1, keepdim=True)
+        sums = torch.zeros(len(block), n_owners).index_add_(1, symbols.owner, (weight @ carried).abs_())
+        by_code.append(sums.view(len(block), symbols.n_seeds, symbols.n_nodes).mean(dim=1))
+        by_loudness.append((weight @ loudness).abs_())
+    apart = torch.cat(by_loudness)
+    apart /= apart.amax(dim=0).clamp(min=1e-12)
+    rarer = torch.minimum(_share_as_high(torch.cat(by_code)), _share_as_high(apart))
+    return (rarer <= rarer[0] + _SAME).float().mean(dim=0)
 
 
 def q_values(p: Float[Tensor, " node"]) -> Float[Tensor, " node"]:
@@ -72,3 +93,20 @@ def q_values(p: Float[Tensor, " node"]) -> Float[Tensor, " node"]:
     q = torch.empty_like(p)
     q[order] = monotone
     return q
+
+
+def _exchanged(
+    positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"], swapped: Bool[Tensor, "labelling pair"]
+) -> Bool[Tensor, "labelling example"]:
+    labels = positive.repeat(len(swapped), 1)
+    first, second = positive[pairs[:, 0]], positive[pairs[:, 1]]
+    labels[:, pairs[:, 0]] = torch.where(swapped, second, first)
+    labels[:, pairs[:, 1]] = torch.where(swapped, first, second)
+    return labels
+
+
+def _share_as_high(values: Float[Tensor, "labelling node"]) -> Float[Tensor, "labelling node"]:
+    """For every labelling, the share of all labellings with a value at least as high."""
+    columns = values.T.contiguous()
+    below = torch.searchsorted(columns.sort(dim=1).values, columns - _SAME)
+    return 1 - below.T.float() / len(values)

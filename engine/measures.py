@@ -62,7 +62,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="p_value",
         title="p-value",
-        meaning="chance of a node score this high when the labels are shuffled",
+        meaning="chance of telling the sides apart so consistently, by code or loudness, with labels shuffled",
         high_speaks=False,
         floor=1.0,
         ceiling=0.0,

@@ -119,7 +119,14 @@ class Probe:
             broken=sum(grade.verdict == "broken" for grade in grades),
         )
         card = write_card(
-            with_causes(nodes, causes), circuit, steady, count, reference=self.reference, causes=causes, checks=checks
+            with_causes(nodes, causes),
+            circuit,
+            steady,
+            count,
+            chance=tally.chance,
+            reference=self.reference,
+            causes=causes,
+            checks=checks,
         )
         self.monitor.report(CardWritten(card=card))
         self.monitor.report(

@@ -86,7 +86,8 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     from_edges: float
     """Times the head stands in the first half of all head pairs ordered by edge score."""
     p_value: float | None
-    """Chance of a node score this high under shuffled labels."""
+    """Chance of telling the sides apart so consistently under shuffled labels (engine.chance; Card.chance names the
+    statistic, which was the node score in runs before it)."""
     q_value: float | None
     """Benjamini-Hochberg over all heads."""
     stability: float
@@ -194,7 +195,16 @@ class CardHead(msgspec.Struct, frozen=True, kw_only=True):
     """Size of its effect as a share of the answer, where it was measured or estimated."""
 
 
-class Card(msgspec.Struct, frozen=True, kw_only=True):
+class Chance(msgspec.Struct, frozen=True, kw_only=True):
+    """What p and q of a run are about."""
+
+    statistic: str
+    """What was held against shuffled labels, in words."""
+    labellings: int
+    """Over how many ways of labelling the examples: no p is below one of so many."""
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a run's result is worth (METHOD 6)."""
 
     verdict: CardVerdict
@@ -215,6 +225,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     baselines: tuple[CardBaseline, ...]
     movers: float | None
     """Share of the circuit's heads that move the answer by a twentieth; None where no cause was asked for."""
+    chance: Chance | None = None
+    """None: not measured, or a run from before this was written down, whose p was that of the node score."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,6 +110,7 @@ def _judged_anew(picture: RunPicture) -> RunPicture:
         picture.finished.circuit,
         picture.card.steadiness,
         picture.finished.examples,
+        chance=picture.card.chance,
         reference=picture.reference,
         causes=picture.causes,
         checks=picture.checks,

@@ -7,13 +7,13 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from engine.baselines import linear_probe, mean_difference, paired_difference, random_score
-from engine.chance import p_values, q_values
+from engine.chance import STATISTIC, labellings, p_values, q_values
 from engine.config import ProbeConfig
 from engine.edges import Edges, score_edges
 from engine.events import Monitor
 from engine.examples import Example
 from engine.ranking import default_circuit_size
-from engine.results import HeadScores
+from engine.results import Chance, HeadScores
 from engine.score import Symbols, code_measures, paired_flips
 from engine.threads import threads_for
 
@@ -27,6 +27,7 @@ class Tally:
         self.config = config
         self.n_heads = n_heads
         on_device = self.positive.to(x.device)
+        self.loudness = x.norm(dim=-1).cpu()
         self.mean_difference = mean_difference(x, on_device).cpu()
         paired = paired_difference(x, self.pairs.to(x.device))
         self.paired_difference = None if paired is None else paired.cpu()
@@ -34,6 +35,8 @@ class Tally:
         with threads_for(2.0 * n**3 * min(64, x.shape[1])):
             self.linear_probe = linear_probe(x, on_device)
         self.random = random_score(x.shape[1], config.seeds[0])
+        self.chance: Chance | None = None
+        """What the p-values are about; None until there are any."""
         self.circuit_size = config.circuit_size or default_circuit_size(x.shape[1])
 
     def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
@@ -50,14 +53,9 @@ class Tally:
     ) -> tuple[tuple[HeadScores, ...], Edges]:
         chance = None
         if self.config.shuffles:
-            chance = p_values(
-                symbols,
-                self.positive,
-                self.pairs,
-                n_shuffles=self.config.shuffles,
-                seed=self.config.seeds[0],
-                monitor=monitor,
-            )
+            labels = labellings(self.positive, self.pairs, self.config.shuffles, self.config.seeds[0])
+            self.chance = Chance(statistic=STATISTIC, labellings=len(labels))
+            chance = p_values(symbols, self.loudness, labels, monitor)
         edges = score_edges(codes, self.positive, self.n_heads, monitor)
         return self._nodes(codes, symbols, chance, edges), edges
 

@@ -14,6 +14,7 @@ def card_lines(card: Card) -> list[str]:
     if card.expected_false is not None:
         above = _names(card.above_chance)
         lines.append(f"above chance (q < .05)  {above}; expected to be false: {short(card.expected_false)}")
+        lines.append(f"chance of what  {_chance_of(card)}")
     steady = card.steadiness
     seeds = "" if steady.seeds is None else f"between seeds {steady.seeds:.2f}, "
     lines.append(
@@ -31,6 +32,13 @@ def card_lines(card: Card) -> list[str]:
     shared = [f"{_title(each.measure)} {each.shared:.0%}" for each in card.baselines]
     lines.append(f"heads shared with what needs no SAE  {', '.join(shared)}")
     return lines
+
+
+def _chance_of(card: Card) -> str:
+    if card.chance is None:
+        return "so many unique codes, were the labels shuffled"
+    ways = f"{card.chance.labellings:,} ways to label the examples"
+    return f"telling the sides apart so consistently ({card.chance.statistic}) over {ways}"
 
 
 def _title(measure: str) -> str:

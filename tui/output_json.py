@@ -81,7 +81,7 @@ def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
         "versions": msgspec.to_builtins(picture.versions),
         "cached_activations": finished.cached,
         "run_number": run.number,
-        "card": None if picture.card is None else msgspec.to_builtins(picture.card),
+        "card": None if picture.card is None else {"chance": None, **msgspec.to_builtins(picture.card)},
         "cause": [msgspec.to_builtins(cause) for cause in picture.causes],
         "cause_edges": None if picture.edge_effects is None else msgspec.to_builtins(picture.edge_effects),
         "circuit_checks": [msgspec.to_builtins(check) for check in picture.checks],

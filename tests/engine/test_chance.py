@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from engine.chance import p_values, q_values, shuffle_labels
+from engine.chance import labellings, p_values, q_values, shuffle_labels
 from engine.errors import Cancelled
 from engine.events import Event
-from engine.score import Symbols, unique_codes
+from engine.score import Symbols, code_measures
 
 NO_PAIRS = torch.zeros(0, 2, dtype=torch.int64)
 
@@ -33,31 +33,68 @@ def test_pairs_exchange_sides_and_the_rest_keeps_its_numbers() -> None:
     assert 0.4 < labels[:, 0].float().mean() < 0.6
 
 
-def test_p_values_are_those_of_shuffling_one_by_one() -> None:
-    codes, positive = random_codes(3), torch.arange(20) < 8
-    symbols = Symbols(codes)
-    labels = shuffle_labels(positive, NO_PAIRS, 50, seed=7)
-    observed = unique_codes(symbols, positive).sum(dim=0)
-    as_high = sum((unique_codes(symbols, row).sum(dim=0) >= observed).float() for row in labels)
-    fast = p_values(symbols, positive, NO_PAIRS, n_shuffles=50, seed=7, monitor=Listener())
-    assert torch.allclose(fast, (1 + as_high) / 51)
+def some_loudness(seed: int, n: int = 20, n_nodes: int = 40) -> torch.Tensor:
+    return torch.rand(n, n_nodes, generator=torch.Generator().manual_seed(1000 + seed))
+
+
+def test_few_pairs_are_exchanged_in_every_way_and_more_at_random() -> None:
+    positive = torch.tensor([True, False] * 4)
+    pairs = torch.arange(8).view(-1, 2)
+    every = labellings(positive, pairs, 8, seed=0)
+    assert every[0].tolist() == positive.tolist()
+    assert len({tuple(row) for row in every.tolist()}) == len(every) == 8
+    assert (every[:, 0] != every[:, 1]).all()
+    drawn = labellings(positive, pairs, 7, seed=0)
+    assert len(drawn) == 8
+    assert drawn[0].tolist() == positive.tolist()
+    assert len(labellings(positive, NO_PAIRS, 50, seed=0)) == 51
+
+
+def test_p_values_are_those_of_counting_one_by_one() -> None:
+    codes, loudness = random_codes(3, n_nodes=6), some_loudness(3, n_nodes=6)
+    labels = labellings(torch.arange(20) < 8, NO_PAIRS, 60, seed=7)
+    by_code = [code_measures(Symbols(codes), row)["total_variation"].mean(dim=0).tolist() for row in labels]
+    apart = [(loudness[row].mean(dim=0) - loudness[~row].mean(dim=0)).abs().tolist() for row in labels]
+
+    def rank(table: list[list[float]], row: int, node: int) -> float:
+        return sum(each[node] >= table[row][node] - 1e-6 for each in table) / len(table)
+
+    rarer = [[min(rank(by_code, row, n), rank(apart, row, n)) for n in range(6)] for row in range(len(labels))]
+    slow = [sum(row[n] <= rarer[0][n] + 1e-6 for row in rarer) / len(rarer) for n in range(6)]
+    assert p_values(Symbols(codes), loudness, labels, Listener()).tolist() == pytest.approx(slow)
 
 
 def test_shuffled_labels_seldom_call_any_head() -> None:
     called = 0
     for draw in range(60):
-        labels = torch.arange(20)[torch.randperm(20, generator=torch.Generator().manual_seed(draw))] < 10
-        p = p_values(Symbols(random_codes(draw)), labels, NO_PAIRS, n_shuffles=300, seed=draw, monitor=Listener())
+        truth = torch.arange(20)[torch.randperm(20, generator=torch.Generator().manual_seed(draw))] < 10
+        labels = labellings(truth, NO_PAIRS, 300, seed=draw)
+        p = p_values(Symbols(random_codes(draw)), some_loudness(draw), labels, Listener())
         called += bool((q_values(p) < 0.05).any())
     assert called <= 6  # 5 % of 60 is 3; 7 or more has a chance of 3 %
 
 
-def test_a_planted_head_is_called() -> None:
-    codes, positive = random_codes(5), torch.arange(20) < 10
-    codes[:, positive, 0] = torch.arange(10, 20, dtype=torch.int32)
-    codes[:, ~positive, 0] = 1
-    p = p_values(Symbols(codes), positive, NO_PAIRS, n_shuffles=1000, seed=0, monitor=Listener())
-    assert q_values(p)[0] < 0.05
+def test_a_planted_head_is_called_by_its_codes_and_by_its_loudness() -> None:
+    codes, loudness, positive = random_codes(5), some_loudness(5), torch.arange(20) < 10
+    codes[:, positive, 0] = torch.randint(0, 3, (10,), dtype=torch.int32)
+    codes[:, ~positive, 0] = torch.randint(3, 6, (10,), dtype=torch.int32)
+    loudness[positive, 7] += 2.0
+    labels = labellings(positive, NO_PAIRS, 1000, seed=0)
+    q = q_values(p_values(Symbols(codes), loudness, labels, Listener()))
+    assert (q < 0.05).nonzero()[:, 0].tolist() == [0, 7]
+
+
+def test_codes_of_the_pairs_own_are_no_evidence_but_the_same_in_every_pair_are() -> None:
+    """Under contrast every pair may get codes of its own: many unique codes, and nothing that labels decide."""
+    n = 12
+    positive, pairs = torch.tensor([True, False] * n), torch.arange(2 * n).view(-1, 2)
+    codes = torch.empty(1, 2 * n, 2, dtype=torch.int32)
+    codes[0, :, 0] = torch.arange(2 * n)
+    codes[0, :, 1] = torch.arange(2 * n) % 2
+    labels = labellings(positive, pairs, 1000, seed=0)
+    p = p_values(Symbols(codes), torch.ones(2 * n, 2), labels, Listener())
+    assert p[0] == 1.0
+    assert p[1] < 0.002
 
 
 def test_q_values_are_benjamini_and_hochbergs() -> None:
@@ -86,12 +123,6 @@ def test_q_values_are_benjamini_and_hochbergs() -> None:
 
 
 def test_shuffling_can_be_stopped() -> None:
+    labels = labellings(torch.arange(20) < 10, NO_PAIRS, 10, seed=0)
     with pytest.raises(Cancelled):
-        p_values(
-            Symbols(random_codes(1)),
-            torch.arange(20) < 10,
-            NO_PAIRS,
-            n_shuffles=10,
-            seed=0,
-            monitor=Listener(stop=True),
-        )
+        p_values(Symbols(random_codes(1)), some_loudness(1), labels, Listener(stop=True))
