@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from engine.errors import ModelError, PickledWeights
+from engine.planted.plan import CONTEXT, D_MODEL, N_HEADS, PLANTED, VOCABULARY, is_built, n_parameters
 
 BUNDLED = "toy"
 _ASSETS = Path(__file__).parent / "assets"
@@ -18,7 +19,7 @@ _TOKENIZER_PARTS = ("added_tokens.json", "special_tokens_map.json", "vocab.txt",
 """Of a tokenizer, but none by themselves."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
-Origin = Literal["bundled", "cache", "folder", "hub"]
+Origin = Literal["bundled", "planted", "cache", "folder", "hub"]
 
 
 class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +28,7 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     origin: Origin
     folder: Path | None = None
-    """None: a hub name, not yet looked for there."""
+    """None: a hub name, not yet looked for there; or a planted model that nobody has used yet: loading it builds it."""
 
 
 class ModelSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,7 @@ class ModelSheet(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     origin: Origin
     path: str
+    """Empty for a planted model that is not built yet."""
     architecture: str
     n_layers: int
     n_heads: int
@@ -50,7 +52,7 @@ def bundled_folder() -> Path:
 
 
 def find_model(name: str, models: Path) -> ModelSource:
-    """Where `name` leads: the bundled model, one fetched into `models`, a folder, or else a hub name.
+    """Where `name` leads: the bundled model, a planted one, one fetched into `models`, a folder, or else a hub name.
 
     Raises ModelError for what can be none of these, naming what there is.
     """
@@ -58,6 +60,8 @@ def find_model(name: str, models: Path) -> ModelSource:
         raise ModelError(f"{name!r} is not a model name.", hint=_alternatives(models))
     if name == BUNDLED:
         return ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())
+    if name in PLANTED:
+        return _planted(name, models)
     local = Path(name).expanduser()
     if "/" not in name and (models / name / "config.json").is_file():
         return ModelSource(name=name, origin="cache", folder=models / name)
@@ -69,6 +73,11 @@ def find_model(name: str, models: Path) -> ModelSource:
     if not _HUB_NAME.fullmatch(name):
         raise ModelError(f"{name!r} is neither a folder nor a model name.", hint=_alternatives(models))
     return ModelSource(name=name, origin="hub")
+
+
+def _planted(name: str, models: Path) -> ModelSource:
+    folder = models / name
+    return ModelSource(name=name, origin="planted", folder=folder if is_built(folder) else None)
 
 
 def check_folder(folder: Path) -> None:
@@ -127,6 +136,8 @@ def model_identity(folder: Path) -> str:
 def read_sheet(source: ModelSource) -> ModelSheet:
     """What the folder's config.json and files say. Raises ModelError where it cannot be read."""
     folder = source.folder
+    if folder is None and source.name in PLANTED:
+        return _planted_sheet(source.name)
     if folder is None:
         raise ModelError(
             f"{source.name!r} is not on this machine.",
@@ -153,12 +164,30 @@ def read_sheet(source: ModelSource) -> ModelSheet:
     )
 
 
+def _planted_sheet(name: str) -> ModelSheet:
+    model = PLANTED[name]
+    return ModelSheet(
+        name=name,
+        origin="planted",
+        path="",
+        architecture="GPT2LMHeadModel",
+        n_layers=model.n_layers,
+        n_heads=N_HEADS,
+        d_model=D_MODEL,
+        context=CONTEXT,
+        vocabulary=VOCABULARY,
+        weights_bytes=4 * n_parameters(model),
+    )
+
+
 def local_models(models: Path) -> list[ModelSource]:
-    """The bundled model first, then those fetched or imported, by name."""
+    """The bundled model first, then the planted ones, then those fetched or imported, by name."""
     found = [ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())]
+    found += [_planted(name, models) for name in PLANTED]
     if models.is_dir():
         for folder in sorted(models.iterdir()):
-            if not folder.name.startswith(".") and (folder / "config.json").is_file():
+            own = not folder.name.startswith(".") and folder.name not in PLANTED
+            if own and (folder / "config.json").is_file():
                 found.append(ModelSource(name=folder.name, origin="cache", folder=folder))
     return found
 

@@ -26,6 +26,7 @@ from engine.fetch_words import (
     FetchFailed,
 )
 from engine.places import find_places
+from engine.planted.plan import PLANTED, is_built
 
 _PARTIAL = ".partial-"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
@@ -106,7 +107,7 @@ def check_name(name: str, models: Path) -> str:
         raise ModelError(
             f"{name!r} cannot be a model's name.", hint="Letters, digits, dots, dashes and underlines: --name NAME"
         )
-    if name == BUNDLED or (models / name).exists():
+    if name == BUNDLED or name in PLANTED or (models / name).exists():
         raise name_taken(name)
     return name
 
@@ -119,6 +120,11 @@ def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -
         from engine.catalog import bundled_folder
 
         return FetchDone(name=name, path=str(bundled_folder()), already=True)
+    if name in PLANTED:
+        from engine.planted.build import planted_folder
+
+        already = is_built(models / name)
+        return FetchDone(name=name, path=str(planted_folder(PLANTED[name], models)), already=already)
     recipe = fetch_index.RECIPES.get(name)
     final = called or (name if recipe else name.rpartition("/")[2])
     if (models / final / "config.json").is_file() and called is None:

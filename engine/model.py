@@ -11,6 +11,8 @@ from torch import Tensor
 from engine.catalog import ModelSource, check_folder, find_model, model_identity
 from engine.errors import ConfigError, ModelError
 from engine.hub import hub_folder
+from engine.planted.build import planted_folder
+from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
 
 
@@ -78,7 +80,10 @@ def load_model(name: str, models: Path, device: torch.device, *, trust_remote_co
     Raises ModelError (and its kinds) naming what is wrong and what there is instead.
     """
     source = find_model(name, models)
-    folder = source.folder or hub_folder(source.name, models)
+    folder = source.folder
+    if folder is None and source.origin == "planted":
+        folder = planted_folder(PLANTED[source.name], models)
+    folder = folder or hub_folder(source.name, models)
     check_folder(folder)
     return _boot(source, folder, device, trust_remote_code)
 

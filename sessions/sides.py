@@ -210,7 +210,8 @@ def _of_task(task: str, models: Path, beside: Side | None) -> Side:
     if found is None:
         raise NoSuchRecord(
             f"No circuit is known for {name} on {beside.model.name}.",
-            hint="Circuits are published for GPT-2 small and attn-only-4l, and measured on the bundled model.",
+            hint="Circuits are published for GPT-2 small and attn-only-4l, measured on the bundled model, and true by "
+            "construction in the planted ones.",
         )
     return _reference_side(found, f"task:{name}", beside)
 

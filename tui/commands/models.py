@@ -38,7 +38,7 @@ def list_models(as_json: JsonOption = False) -> None:
                 str(sheet.d_model),
                 str(sheet.context),
                 bytes_in_words(sheet.weights_bytes),
-                sheet.origin,
+                sheet.origin if sheet.path else f"{sheet.origin}, built on first use",
             )
             for sheet in sheets
         ],
@@ -60,7 +60,7 @@ def show_model(
     from tui.output import bytes_in_words, print_columns, print_json
 
     sheet = read_sheet(find_model(name, find_places().models))
-    identity = model_identity(Path(sheet.path))
+    identity = model_identity(Path(sheet.path)) if sheet.path else None
     if as_json:
         print_json({"schema": "headcode.model/1", "model": {**msgspec.to_builtins(sheet), "identity": identity}})
         return
@@ -68,14 +68,14 @@ def show_model(
         [
             ("name", sheet.name),
             ("from", sheet.origin),
-            ("path", sheet.path),
+            ("path", sheet.path or f"built on first use, or by: headcode models fetch {sheet.name}"),
             ("architecture", sheet.architecture),
             ("heads", f"{sheet.n_layers} layers x {sheet.n_heads} heads"),
             ("width", str(sheet.d_model)),
             ("context", f"{sheet.context} tokens"),
             ("vocabulary", f"{sheet.vocabulary} tokens"),
             ("weights", bytes_in_words(sheet.weights_bytes)),
-            ("identity", identity),
+            *([("identity", identity)] if identity else []),
         ]
     )
 

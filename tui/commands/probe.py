@@ -250,9 +250,12 @@ def make_order(
     """What to run, with everything refused that can be seen to be wrong from here, before torch is loaded."""
     from engine.errors import ConfigError, TaskError
     from engine.examples import Example, check_set
+    from engine.planted.plan import PLANTED
     from tui.commands.reading import load_examples, looks_like_file
     from tui.commands.running import ProbeOrder
 
+    if target in PLANTED:  # a planted model's name stands for the task it was made for, too
+        model, target = model or target, PLANTED[target].tasks[0]
     task: str | None = None
     examples: tuple[Example, ...] = ()
     if target is None:
