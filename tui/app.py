@@ -20,15 +20,17 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
         return 2
     choose_colours(colours)
     from engine.places import find_places
-    from tui.keymap import read_keys
+    from tui.keymap import load_keys
     from tui.remember import remembered
     from tui.workbench import HeadcodeApp
 
     known = remembered()
-    keys = read_keys(find_places().keys)
+    own = load_keys(find_places().keys)
     # Whoever asks for a session by name has been here before.
     tour = session is None and not known.toured
-    app = HeadcodeApp(_connect, session=session, model=model, task=task, keys=keys, tour=tour)
+    app = HeadcodeApp(
+        _connect, session=session, model=model, task=task, keys=own.keys, problems=own.problems, tour=tour
+    )
     if known.theme is not None and app.depth != "16":
         app.theme = known.theme
     app.run()
@@ -46,11 +48,12 @@ def run_replay(session: str, *, start: str | None, speed: float, colours: str | 
     """Shows the replay of a session or run until the person leaves; the exit code."""
     choose_colours(colours)
     from engine.places import find_places
-    from tui.keymap import read_keys
+    from tui.keymap import load_keys
     from tui.remember import remembered
     from tui.replay_app import ReplayApp
 
-    app = ReplayApp(_connect, session=session, start=start, speed=speed, keys=read_keys(find_places().keys))
+    own = load_keys(find_places().keys)
+    app = ReplayApp(_connect, session=session, start=start, speed=speed, keys=own.keys, problems=own.problems)
     chosen = remembered().theme
     if chosen is not None and app.depth != "16":
         app.theme = chosen

@@ -1,9 +1,10 @@
 """The program with nothing but a replay in it: `headcode replay`, its pictures and its films."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from textual.screen import Screen
 
+from engine.errors import HeadcodeError
 from tui.link import Connect
 from tui.screens.replay import Replay
 from tui.themes import Depth
@@ -26,8 +27,11 @@ class ReplayApp(HeadcodeApp):
         theme: str | None = None,
         depth: Depth | None = None,
         keys: Mapping[str, tuple[str, ...]] | None = None,
+        problems: Sequence[HeadcodeError] = (),
     ) -> None:
-        super().__init__(connect, session=session, model="", task="", theme=theme, depth=depth, keys=keys)
+        super().__init__(
+            connect, session=session, model="", task="", theme=theme, depth=depth, keys=keys, problems=problems
+        )
         self._order = (session, run, speed, playing, start, driven)
         self.replay: Replay
 

@@ -7,17 +7,22 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import ClassVar
 
 from textual import events
+from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.dom import DOMNode
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from tui.actions import ACTIONS
+from engine.errors import HeadcodeError
+from tui.actions import ACTIONS, Action
 from tui.keymap import with_keys
 from tui.link import Connect, Link
 from tui.model import Bench, Part
@@ -25,11 +30,20 @@ from tui.remember import keep_theme, keep_toured
 from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
 from tui.sweep import Sweeper
+from tui.text import clean
 from tui.themes import CHOICES, DEFAULT_INKS, NIGHT, SIXTEEN, THEMES, Depth, depth_of
+from tui.widgets.ink import wrapped
+from tui.widgets.keyed import Keyed
 from tui.widgets.progress import Clock
 
 _LAST_WORD_S = 3.0
 """A terminal that no longer takes what is sent blocks the whole event loop; after this the process ends regardless."""
+
+_MOST_PROBLEMS = 3
+"""Of somebody's files that are told one by one: more would hide the screen."""
+_QUIET = frozenset({"end_difference"})
+"""Escape is also pressed to be sure; nobody wants to be told that there was nothing to leave."""
+_SAID_S = 4.0
 
 
 class HeadcodeApp(App[None]):
@@ -53,11 +67,13 @@ class HeadcodeApp(App[None]):
         theme: str | None = None,
         depth: Depth | None = None,
         keys: Mapping[str, tuple[str, ...]] | None = None,
+        problems: Sequence[HeadcodeError] = (),
         tour: bool = False,
     ) -> None:
         super().__init__()
-        self.actions = with_keys(ACTIONS, keys or {})
-        self.set_keymap({name: ",".join(own) for name, own in (keys or {}).items()})
+        self._keys = keys or {}
+        self._problems = problems
+        self._said = ("", 0.0)
         for own in THEMES:
             self.register_theme(own)
         self.depth = depth or depth_of(self.console.color_system, no_color=self.no_color)
@@ -68,6 +84,19 @@ class HeadcodeApp(App[None]):
         self._tour_due = tour
         self._workbench: Workbench | None = None
         self._sweeper: Sweeper | None = None
+
+    def keyed(self, actions: Sequence[Action]) -> Sequence[Action]:
+        """A table of actions under the keys its person chose."""
+        return with_keys(actions, self._keys)
+
+    def use_keys(self, keys: Mapping[str, tuple[str, ...]]) -> None:
+        """Other keys from now on, on every screen that is open."""
+        self._keys = keys
+        for screen in self.screen_stack:
+            for node in (screen, *screen.query("*")):
+                if isinstance(node, Keyed):
+                    node.rekey()
+            screen.refresh()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return DEFAULT_INKS
@@ -82,6 +111,10 @@ class HeadcodeApp(App[None]):
         self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())
         # After the first frame: connecting may start a host, and nobody should wait for a picture meanwhile.
         self.call_after_refresh(self._start_link)
+        for problem in self._problems[:_MOST_PROBLEMS]:
+            self.say(f"{problem.message}\n{problem.hint}", title="Not as you wrote it", severity="warning", timeout=20)
+        if more := len(self._problems[_MOST_PROBLEMS:]):
+            self.say(f"And {more} more: headcode keys and headcode doctor name them all.", severity="warning")
 
     async def on_unmount(self) -> None:
         await self.link.close()
@@ -117,6 +150,34 @@ class HeadcodeApp(App[None]):
             if self._tour_due:
                 self._offer_tour()
 
+    def say(self, words: str, *, title: str = "", severity: SeverityLevel = "information", timeout: float = 6) -> None:
+        """A notice that goes away by itself; any text, made harmless."""
+        lines = "\n".join(wrapped(words.strip(), 56, 8))
+        self.notify(lines, title=clean(title), severity=severity, timeout=timeout, markup=False)
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Does it, or says why it would do nothing."""
+        screen = self.screen
+        if isinstance(action, str) and isinstance(screen, Workbench):
+            known = next((each for each in screen.at_hand if each.call == action), None)
+            reason = screen.why_not(known) if known is not None else ""
+            if known is not None and reason and known.id not in _QUIET:
+                self._say_once(f"{known.title}: {reason}.")
+                return True
+        return await super().run_action(action, default_namespace, namespaces)
+
+    def _say_once(self, words: str) -> None:
+        """A held key says it once."""
+        now = time.monotonic()
+        if self._said[0] != words or now - self._said[1] > _SAID_S:
+            self.say(words, timeout=_SAID_S)
+        self._said = (words, now)
+
     # ---- actions that belong to the program
 
     def action_leave(self) -> None:
@@ -125,14 +186,14 @@ class HeadcodeApp(App[None]):
     def action_keys(self) -> None:
         from tui.screens.keys import Keys
 
-        self.push_screen(Keys(self.screen.table if isinstance(self.screen, Workbench) else self.actions))
+        self.push_screen(Keys(self.screen.at_hand if isinstance(self.screen, Keyed) else self.keyed(ACTIONS)))
 
     def action_tour(self) -> None:
         from tui.screens.tour import Stage, Tour
 
         bench = self._workbench
         if bench is not None and self.screen is bench:
-            by_id = {action.id: action.call for action in self.actions}
+            by_id = {action.id: action.call for action in ACTIONS}
             press = lambda name: self.run_worker(bench.run_action(by_id[name]), exit_on_error=True)  # noqa: E731
             self.push_screen(Tour(Stage(show_pane=bench.action_show_pane, press=press)))
 
@@ -159,23 +220,27 @@ class HeadcodeApp(App[None]):
         self.action_suspend_process()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The table of actions, as far as each would do something now."""
-        for action in getattr(screen, "table", self.actions):
-            if action.id == "palette" or (isinstance(screen, Workbench) and not screen.possible(action)):
-                continue
-            call = action.call
-            yield SystemCommand(
-                f"{action.title}  ({action.key})",
-                action.tooltip,
-                lambda call=call: self.run_worker(screen.run_action(call), exit_on_error=True),
-            )
+        """The actions of the screen: first what would do something now, then the rest, each with what it waits for."""
+        actions = screen.at_hand if isinstance(screen, Keyed) else self.keyed(ACTIONS)
+        why = getattr(screen, "why_not", lambda _: "")
+        reasons = {action.full_id: why(action) for action in actions}
+        for action in sorted(actions, key=lambda action: bool(reasons[action.full_id])):
+            reason = reasons[action.full_id]
+            if action.id != "palette":
+                yield SystemCommand(
+                    f"{action.title}  ({action.key})" if not reason else f"{action.title}  – not now",
+                    reason or action.tooltip,
+                    partial(self._do, action.call, screen),
+                )
+
+    def _do(self, call: str, screen: Screen[object]) -> None:
+        self.run_worker(self.run_action(call, screen), exit_on_error=True)
 
     def _fatal_error(self) -> None:
         """The trace goes to the log; Textual would print it with every local variable, prompts and tokens included."""
         from rich.text import Text
 
         from engine.places import find_places
-        from tui.text import clean
 
         folder = find_places().logs
         error = sys.exception() or self._exception

@@ -1,27 +1,42 @@
-"""`headcode keys`: the keys of the screen, as a keys.toml to begin with."""
+"""`headcode keys`: the keys of every screen, as a keys.toml to begin with."""
 
 from tui.options import JsonOption
 
 
 def keys(as_json: JsonOption = False) -> None:
-    """List the keys of the workbench as they are for you: a valid keys.toml, to be changed and saved.
+    """List the keys of every screen as they are for you: a valid keys.toml, to be changed and saved.
 
-    With --json also the path of that file.
+    What is wrong with yours is said with its line, and the exit code is 2; the screens start all the same. With --json
+    also the path of that file.
     """
     from engine.places import find_places
-    from tui.actions import ACTIONS
-    from tui.keymap import keys_text, read_keys, with_keys
+    from tui.actions.everywhere import all_tables
+    from tui.keymap import keys_text, load_keys, with_keys
     from tui.output import narrate, print_json, print_line
 
     path = find_places().keys
-    actions = with_keys(ACTIONS, read_keys(path))
+    own = load_keys(path)
+    tables = {name: with_keys(actions, own.keys) for name, actions in all_tables().items()}
     if as_json:
         listed = [
-            {"id": each.id, "keys": each.keys, "title": each.title, "does": each.tooltip, "group": each.group}
+            {
+                "screen": name,
+                "id": each.id,
+                "keys": each.keys,
+                "title": each.title,
+                "does": each.tooltip,
+                "group": each.group,
+            }
+            for name, actions in tables.items()
             for each in actions
         ]
-        print_json({"schema": "headcode.keys/1", "file": str(path), "keys": listed})
-        return
-    narrate(f"Yours are read from {path}" + ("." if path.exists() else " (not there yet)."))
-    for line in keys_text(actions).splitlines():
-        print_line(line)
+        problems = [{"message": problem.message, "hint": problem.hint} for problem in own.problems]
+        print_json({"schema": "headcode.keys/1", "file": str(path), "keys": listed, "problems": problems})
+    else:
+        narrate(f"Yours are read from {path}" + ("." if path.exists() else " (not there yet)."))
+        for line in keys_text(tables).splitlines():
+            print_line(line)
+    for problem in own.problems[1:]:
+        narrate(f"{problem.message} {problem.hint}")
+    if own.problems:
+        raise own.problems[0]

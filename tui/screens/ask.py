@@ -5,23 +5,29 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from tui.actions import sheet_actions
 from tui.text import clean
+from tui.widgets.keyed import Keyed, bindings_of
 
 Judge = Callable[[str], str]
 """What is wrong with the text, in words; empty when nothing is."""
 
 
-class Ask(ModalScreen[str | None]):
+ACTIONS = sheet_actions("Question", ("back", "", "escape", "Back", "Back, nothing is changed", "back"))
+
+
+class Ask(Keyed, ModalScreen[str | None]):
     """Answers with the text, or None when the person went back."""
 
     CSS_PATH = "ask.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", show=False)]
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, title: str, hint: str, *, text: str = "", judge: Judge = lambda _: "") -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -11,18 +11,24 @@ from textual.widgets import Static
 
 from engine.results import Card
 from engine.state import RunPicture
+from tui.actions import sheet_actions
 from tui.output_card import card_lines
 from tui.output_cause import cause_lines
 from tui.text import clean
+from tui.widgets.keyed import Keyed, bindings_of
 
 _INKS = {"believable": "$ink-good", "weak": "$ink-second"}
 
 
-class CardSheet(ModalScreen[None]):
+ACTIONS = sheet_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Put the card away", "close"))
+
+
+class CardSheet(Keyed, ModalScreen[None]):
     """A sheet over the workbench; the same key, or escape, puts it away."""
 
     CSS_PATH = "card.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,b,q,enter", "dismiss_sheet", "Close", show=False)]
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, picture: RunPicture, card: Card) -> None:
         super().__init__()

@@ -7,15 +7,17 @@ import msgspec
 from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from tui.actions import sheet_actions
 from tui.text import clean
 from tui.widgets.ink import fit
+from tui.widgets.keyed import Keyed, bindings_of
 
 _WIDTH = 100
 """Columns of the box, as choose.tcss says."""
@@ -30,11 +32,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Choose(ModalScreen[str | None]):
+ACTIONS = sheet_actions("Choice", ("back", "", "escape", "Back", "Back, nothing is chosen", "back"))
+
+
+class Choose(Keyed, ModalScreen[str | None]):
     """Answers with the id of what was chosen, or None when the person went back."""
 
     CSS_PATH = "choose.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", show=False)]
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, title: str, entries: Sequence[Entry], *, empty: str) -> None:
         super().__init__()

@@ -118,6 +118,7 @@ class Circuits(Sheet):
     """Arrows walk, space marks; what is made of marked circuits is kept in its turn."""
 
     CSS_PATH = "circuits.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, bench: Bench, owner: Owner) -> None:

@@ -253,6 +253,7 @@ class CloseUp(Sheet):
     """Prompts on the left, the chosen one's tokens and attention on the right, what the codes write below."""
 
     CSS_PATH = "closeup.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012

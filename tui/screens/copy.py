@@ -16,8 +16,8 @@ from tui.actions import sheet_actions
 from tui.model import Bench
 from tui.output import bytes_in_words
 from tui.output_pictures import GridPicture, PictureFormat
-from tui.screens.sheet import bindings_of
 from tui.text import clean
+from tui.widgets.keyed import Keyed, bindings_of
 
 FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("txt", "t", "Text"),
@@ -38,10 +38,11 @@ ACTIONS = sheet_actions(
 )
 
 
-class Copy(ModalScreen[None]):
+class Copy(Keyed, ModalScreen[None]):
     """Stays until it is put away: whether a terminal took what it was sent, nobody can ask it."""
 
     CSS_PATH = "copy.tcss"
+    actions = ACTIONS
     BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
 
     def __init__(self, bench: Bench) -> None:

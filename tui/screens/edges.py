@@ -203,6 +203,7 @@ class Edges(Sheet):
     """The list and the drawing side by side; in a small terminal the drawing below the list."""
 
     CSS_PATH = "edges.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it so
 

@@ -106,6 +106,7 @@ class Files(Sheet):
     for twice."""
 
     CSS_PATH = "files.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#names"
 

@@ -6,25 +6,30 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.actions import Action, key_name
+from tui.actions import Action, key_names, sheet_actions
+from tui.widgets.keyed import Keyed, bindings_of
 
 _WIDE = 132
 """Columns from which there is room to say what a key does."""
 
 
-class Keys(ModalScreen[None]):
+ACTIONS = sheet_actions(
+    "Help", ("dismiss_sheet", "", "escape,question_mark,q,enter", "Close", "Put the list of keys away", "close")
+)
+
+
+class Keys(Keyed, ModalScreen[None]):
     """A sheet over the workbench; the same key, or escape, puts it away."""
 
     CSS_PATH = "keys.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter", "dismiss_sheet", "Close", show=False)
-    ]
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, table: Sequence[Action]) -> None:
         super().__init__()
@@ -51,13 +56,8 @@ def sheet_text(table: Sequence[Action], *, wide: bool) -> Content:
             lines.append(Content(""))
         lines.append(Content.assemble((group, "bold $ink-second")))
         for action in actions:
-            keys = " ".join(dict.fromkeys(key_name(key) for key in action.keys if not _alias(key, action.keys)))
+            keys = " ".join(key_names(action.keys))
             what = (f"  {action.tooltip}", "$ink-dim") if wide else ("", "")
             name = (f"{action.title:<28}" if wide else action.title, "$ink-strong")
             lines.append(Content.assemble((f"  {keys:<11}", "bold $ink-accent"), name, what))
     return Content("\n").join(lines)
-
-
-def _alias(key: str, keys: tuple[str, ...]) -> bool:
-    """Other terminals' way to name a capital letter."""
-    return key.startswith("shift+") and key.removeprefix("shift+").upper() in keys

@@ -99,6 +99,7 @@ class Negatives(Sheet):
     """Looks for proposals when it opens; the example stays as it is whatever happens."""
 
     CSS_PATH = "negatives.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#proposals"
 

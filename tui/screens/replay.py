@@ -10,14 +10,14 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.geometry import Size
 
-from tui.actions import ACTIONS, Action, actions_of, sheet_actions
+from tui.actions import ACTIONS, Action, actions_of, keyed, sheet_actions
 from tui.link import Connect
 from tui.model import Bench, Part
 from tui.replay_link import ReplayLink
-from tui.screens.sheet import bindings_of
 from tui.screens.workbench import Workbench
 from tui.start import start_of
 from tui.themes import Depth
+from tui.widgets.keyed import bindings_of
 from tui.widgets.keyline import KeyLine
 from tui.widgets.timeline import TimeLine
 
@@ -40,11 +40,11 @@ REPLAY_ACTIONS = sheet_actions(
 )
 
 
-def open_actions(actions: Sequence[Action]) -> list[Action]:
+def open_actions(actions: Sequence[Action], own: Sequence[Action] = REPLAY_ACTIONS) -> list[Action]:
     """Of the workbench's actions those that make sense in a replay, after the replay's own."""
-    taken = {key for action in REPLAY_ACTIONS for key in action.keys}
+    taken = {key for action in own for key in action.keys}
     return [
-        *REPLAY_ACTIONS,
+        *own,
         *(
             action
             for action in actions
@@ -83,7 +83,7 @@ class Replay(Workbench, inherit_bindings=False):
 
     @property
     def table(self) -> Sequence[Action]:
-        found = open_actions(actions_of(self.app))
+        found = open_actions(actions_of(self.app), keyed(self.app, REPLAY_ACTIONS))
         if not self._narrow:
             return found
         # On a narrow line the replay's own keys come first; measure and cut work all the same.

@@ -192,6 +192,7 @@ class Runs(Sheet):
     """Arrows walk over the cards, enter shows a run on the workbench."""
 
     CSS_PATH = "runs.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, bench: Bench, depth: Depth) -> None:

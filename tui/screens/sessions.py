@@ -152,6 +152,7 @@ class SessionsSheet(Sheet):
     """The list with its keys. Whatever changes goes through the host, as from the command line."""
 
     CSS_PATH = "sessions.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, bench: Bench, link: Link) -> None:

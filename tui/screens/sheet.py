@@ -2,28 +2,22 @@
 
 from collections.abc import Sequence
 
-from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
 
-from tui.actions import Action
+from tui.actions import Action, actions_of, keyed, with_everywhere
 from tui.model import Bench
 from tui.thin import ThinCompositor
+from tui.widgets.hints import Hints
 from tui.widgets.ink import INKS
-from tui.widgets.painted import Painted
+from tui.widgets.keyed import Keyed, bindings_of
+
+__all__ = ["Sheet", "SheetKeys", "bindings_of"]
 
 
-def bindings_of(actions: Sequence[Action]) -> list[BindingType]:
-    """The actions of a sheet as Textual wants them."""
-    return [
-        Binding(",".join(action.keys), action.call, action.title, id=action.id, tooltip=action.tooltip, show=False)
-        for action in actions
-    ]
-
-
-class Sheet(Screen[None]):
-    """The root of such screens. A sheet has a table of actions like the workbench's."""
+class Sheet(Keyed, Screen[None]):
+    """The root of such screens. A sheet has a table of actions like the workbench's: `actions = ACTIONS`."""
 
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012  # Textual declares it so
     ALLOW_SELECT = False
@@ -33,6 +27,10 @@ class Sheet(Screen[None]):
         self._compositor = ThinCompositor()
         self.bench = bench
 
+    @property
+    def at_hand(self) -> Sequence[Action]:
+        return with_everywhere(super().at_hand, actions_of(self.app))
+
     def paint(self) -> None:
         """Draws again what the bench has changed."""
 
@@ -40,8 +38,8 @@ class Sheet(Screen[None]):
         self.dismiss()
 
 
-class SheetKeys(Painted):
-    """The line at the bottom of a sheet: its keys."""
+class SheetKeys(Hints):
+    """The line at the bottom of a sheet: its keys, as many as there is room for."""
 
     def __init__(self, bench: Bench, actions: Sequence[Action]) -> None:
         super().__init__(bench)
@@ -54,8 +52,15 @@ class SheetKeys(Painted):
             self.paint()
 
     def lines(self, size: Size, /) -> list[Strip]:
+        shown = keyed(self.app, self.actions)
+        if isinstance(self.screen, Sheet) and self.actions is self.screen.actions:
+            shown = self.screen.at_hand
         line = self.line().add(" ")
-        for action in self.actions:
+        spots: list[tuple[int, Action]] = []
+        for action in shown:
             if action.short and line.width + len(action.key) + len(action.short) + 4 <= size.width:
-                line.add(action.key, "key").add(f" {action.short}", "dim").add("   ")
+                line.add(action.key, "key").add(f" {action.short}", "dim")
+                spots.append((line.width, action))
+                line.add("   ")
+        self.spots = spots
         return [line.strip()]

@@ -65,6 +65,7 @@ class TaskList(Painted):
 
 class Starts(Sheet):
     CSS_PATH = "starts.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#tasks"
 

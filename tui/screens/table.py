@@ -171,6 +171,7 @@ class Table(Sheet):
     """The table with its filter and its keys."""
 
     CSS_PATH = "table.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, bench: Bench, folder: Path | None = None) -> None:

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import sheet_actions
-from tui.screens.sheet import bindings_of
+from tui.widgets.keyed import Keyed, bindings_of
 
 ACTIONS = sheet_actions(
     "Tour",
@@ -90,10 +90,11 @@ class Stage(msgspec.Struct, frozen=True):
     """Does the action of that id."""
 
 
-class Tour(ModalScreen[None]):
+class Tour(Keyed, ModalScreen[None]):
     """Leaves the measure and the cut as they were."""
 
     CSS_PATH = "tour.tcss"
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, stage: Stage) -> None:
@@ -112,7 +113,7 @@ class Tour(ModalScreen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Whoever presses a key of the workbench knows what they want."""
-        if event.key not in _OWN:
+        if event.key not in {key for action in self.at_hand for key in action.keys}:
             event.stop()
             self.action_close()
             self.app.call_after_refresh(self.app.simulate_key, event.key)
@@ -148,6 +149,5 @@ class Tour(ModalScreen[None]):
         self.query_one("#words", Static).update(words)
 
 
-_OWN = frozenset(key for action in ACTIONS for key in action.keys)
 _BACK = {"cut.more": "cut.fewer", "measure.next": "measure.previous"}
 """How what the tour did is undone."""

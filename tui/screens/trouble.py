@@ -3,24 +3,30 @@
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.errors import Failure
+from tui.actions import sheet_actions
 from tui.text import clean
+from tui.widgets.keyed import Keyed, bindings_of
+
+ACTIONS = sheet_actions(
+    "Trouble",
+    ("answer.again", "True", "r,enter", "Try again", "Try to reach the host once more", "try again"),
+    ("answer.leave", "False", "q,ctrl+q,escape", "Leave", "Close the screen", "leave"),
+)
 
 
-class Trouble(ModalScreen[bool]):
+class Trouble(Keyed, ModalScreen[bool]):
     """Answers True to try again, False to leave."""
 
     CSS_PATH = "trouble.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r,enter", "answer(True)", "Try again", show=False),
-        Binding("q,ctrl+q,escape", "answer(False)", "Leave", show=False),
-    ]
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
     def __init__(self, failure: Failure) -> None:
         super().__init__()

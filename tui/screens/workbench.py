@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, get_args
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.geometry import Size
@@ -20,6 +20,7 @@ from tui import notes
 from tui.actions import ACTIONS, Action, actions_of
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
+from tui.reasons import reason_for
 from tui.screens.holding import Holding
 from tui.screens.sheet import Sheet
 from tui.text import clean
@@ -31,6 +32,7 @@ from tui.widgets.gridpane import GridPane
 from tui.widgets.headpage import HeadPage
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import INKS, wrapped
+from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.keyline import KeyLine
 from tui.widgets.progress import Clock, Progress
 from tui.widgets.topline import Tabs, TopLine
@@ -47,20 +49,13 @@ _REST_S = 0.08
 """How long the cursor must rest before a head's page is drawn and its codes are fetched."""
 
 
-def bindings() -> list[BindingType]:
-    """The table of actions as Textual wants it."""
-    return [
-        Binding(",".join(action.keys), action.call, action.title, id=action.id, tooltip=action.tooltip, show=False)
-        for action in ACTIONS
-    ]
-
-
-class Workbench(Holding, Screen[None]):
+class Workbench(Keyed, Holding, Screen[None]):
     """Draws the bench and turns keys into changes of it."""
 
     # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = bindings()
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = "#heatmap"
@@ -97,6 +92,10 @@ class Workbench(Holding, Screen[None]):
     def table(self) -> Sequence[Action]:
         """What can be done on this screen, under the keys the person chose."""
         return actions_of(self.app)
+
+    @property
+    def at_hand(self) -> Sequence[Action]:
+        return self.table
 
     def compose(self) -> ComposeResult:
         yield self.top
@@ -263,6 +262,12 @@ class Workbench(Holding, Screen[None]):
         if action.id.startswith(("cut", "ranking")) or action.id == "copy":
             return run is not None and bool(run.picture.nodes)
         return True
+
+    def why_not(self, action: Action) -> str:
+        """Why an action would do nothing now; empty where it would do something."""
+        if self.possible(action):
+            return ""
+        return reason_for(self.bench, action.id, small=self.grid.heatmap.depth == "16")
 
     # ---- actions, one for each id of the table
 

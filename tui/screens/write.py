@@ -11,6 +11,7 @@ from textual.timer import Timer
 
 from engine.drafts import draft, text_of
 from engine.examples import Example
+from tui.actions import keyed
 from tui.desk import Desk
 from tui.link import Link
 from tui.model import Bench
@@ -34,7 +35,7 @@ class Write(Gathering, Changing, Sheet):
     """The list has the keys until a line is edited; then the line has them."""
 
     CSS_PATH = "write.tcss"
-    table = ACTIONS
+    actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#rows"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
@@ -46,6 +47,7 @@ class Write(Gathering, Changing, Sheet):
         self.top = TopLine(bench)
         self.rows = Rows(self.desk, id="rows")
         self.edit = LineEdit(bench, id="edit")
+        self.edit.table = EDITING
         self.proof = Proof(self.desk, id="proof")
         self.summary = Summary(self.desk, id="summary")
         self.keys = SheetKeys(bench, ACTIONS)
@@ -255,7 +257,7 @@ class Write(Gathering, Changing, Sheet):
     def action_help(self) -> None:
         from tui.screens.keys import Keys
 
-        self.app.push_screen(Keys((*ACTIONS, *EDITING)))
+        self.app.push_screen(Keys((*self.at_hand, *keyed(self.app, EDITING))))
 
     def action_run(self) -> None:
         self.work("run", self._run)

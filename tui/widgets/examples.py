@@ -8,9 +8,11 @@ from textual.strip import Strip
 from engine.errors import Failure
 from engine.examples import Example
 from engine.results import NO_CODE, Grade
+from tui.actions import sheet_actions
 from tui.model import Bench
 from tui.text import clean
 from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
+from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import VirtualScroll
 
 VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
@@ -18,22 +20,27 @@ _MOST_LINES = 8
 """Of a prompt that is shown whole."""
 
 
-class Examples(VirtualScroll):
+ACTIONS = sheet_actions(
+    "Examples",
+    ("choose.up", "-1", "up", "Example above", "Open the example above", ""),
+    ("choose.down", "1", "down", "Example below", "Open the example below", ""),
+    ("choose.page_up", "-8", "pageup", "Eight examples up", "Open an example further up", ""),
+    ("choose.page_down", "8", "pagedown", "Eight examples down", "Open an example further down", ""),
+    ("choose.first", "-1000000", "home", "First example", "Open the first example", ""),
+    ("choose.last", "1000000", "end", "Last example", "Open the last example", ""),
+    ("choose.same", "0", "enter", "Open or close", "Open the example at hand, or close it", ""),
+    ("close", "", "escape", "Close the example", "Show the list alone", ""),
+)
+
+
+class Examples(Keyed, VirtualScroll):
     """A list; the chosen example opens to its whole prompt and everything the model says about it.
 
     They are those of the run that is shown. Where the session's were edited since, the first line says so.
     """
 
-    BINDINGS = [  # noqa: RUF012  # Textual declares it so
-        ("up", "choose(-1)", "Example above"),
-        ("down", "choose(1)", "Example below"),
-        ("pageup", "choose(-8)", "Eight up"),
-        ("pagedown", "choose(8)", "Eight down"),
-        ("home", "choose(-1000000)", "First example"),
-        ("end", "choose(1000000)", "Last example"),
-        ("enter", "choose(0)", "Open or close"),
-        ("escape", "close", "Close the example"),
-    ]
+    actions = ACTIONS
+    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(bench, id=id)

@@ -11,6 +11,7 @@ from engine.examples import Example
 from engine.measures import MEASURES, Measure, loudness, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
+from tui.actions import sheet_actions
 from tui.headfacts import Past, edges_of, leave_one_out, past_of
 from tui.model import Run
 from tui.notes import elsewhere, notes_at
@@ -20,6 +21,7 @@ from tui.widgets import difference
 from tui.widgets.examples import answer_words
 from tui.widgets.heat import KNOWN
 from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
+from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import PaintedScroll
 
 _TWO_COLUMNS = 76
@@ -34,17 +36,22 @@ _PAST = 8
 """Runs of the session in which a head is followed back."""
 
 
-class HeadPage(PaintedScroll):
+ACTIONS = sheet_actions(
+    "Head page",
+    ("scroll_up", "", "up", "Up", "One line up", ""),
+    ("scroll_down", "", "down", "Down", "One line down", ""),
+    ("page_up", "", "pageup", "Page up", "One page up", ""),
+    ("page_down", "", "pagedown", "Page down", "One page down", ""),
+    ("scroll_home", "", "home", "To the top", "To the first line", ""),
+    ("scroll_end", "", "end", "To the end", "To the last line", ""),
+)
+
+
+class HeadPage(Keyed, PaintedScroll):
     """Read only; scrolls with the arrows while it has the focus."""
 
-    BINDINGS = [  # noqa: RUF012  # Textual declares it so
-        ("up", "scroll_up", "Up"),
-        ("down", "scroll_down", "Down"),
-        ("pageup", "page_up", "Page up"),
-        ("pagedown", "page_down", "Page down"),
-        ("home", "scroll_home", "To the top"),
-        ("end", "scroll_end", "To the end"),
-    ]
+    actions = ACTIONS
+    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Sequence
 
-from textual import events
 from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.actions import Action
 from tui.model import Bench
-from tui.widgets.painted import Painted
+from tui.widgets.hints import Hints
 
 _STAY = frozenset({"write", "run", "stop", "measure.next", "cut.fewer", "keys", "leave"})
 
 
-class KeyLine(Painted):
+class KeyLine(Hints):
     """Also answers the mouse. What cannot be done now is faint."""
 
     def __init__(
@@ -27,7 +26,6 @@ class KeyLine(Painted):
         super().__init__(bench, id=id)
         self.allowed = allowed
         self.table = table
-        self._ends: list[tuple[int, Action]] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
         actions = self.table()
@@ -44,21 +42,15 @@ class KeyLine(Painted):
             entries.remove(last)
         gap = "   " if _widths(entries, actions) + 3 * len(entries) <= size.width else "  "
         line = self.line().add(" ")
-        self._ends = []
+        self.spots = []
         for action in entries:
             on = self.allowed(action)
             line.add(keys_of(action, actions), "key" if on else "faint").add(
                 f" {action.short}", "dim" if on else "faint"
             )
-            self._ends.append((line.width, action))
+            self.spots.append((line.width, action))
             line.add(gap)
         return [line.strip()]
-
-    async def on_click(self, event: events.Click) -> None:
-        for end, action in self._ends:
-            if event.x < end:
-                await self.screen.run_action(action.call)
-                return
 
 
 def _widths(entries: Sequence[Action], actions: Sequence[Action]) -> int:

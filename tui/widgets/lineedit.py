@@ -1,6 +1,6 @@
 """One line of text to edit, folded over a few rows; what is typed or pasted reaches the terminal only cleaned."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len, get_character_cell_size
 from textual import events
@@ -8,8 +8,10 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
+from tui.actions import Action
 from tui.model import Bench
 from tui.text import clean
+from tui.widgets.keyed import usual_key
 from tui.widgets.painted import Painted
 
 MOST = 200_000
@@ -53,6 +55,8 @@ class LineEdit(Painted):
         self.at = 0
         self.hint = ""
         """Shown where there is no text."""
+        self.table: Sequence[Action] = ()
+        """The line's keys by id, where a person can change them."""
         self._first = 0
 
     def put(self, text: str, at: int | None = None) -> None:
@@ -96,7 +100,8 @@ class LineEdit(Painted):
 
     def on_key(self, event: events.Key) -> None:
         before = self.text
-        if not self._handle(event):
+        key = usual_key(self.app, self.table, event.key)
+        if not self._handle(event, key):
             return
         event.stop()
         event.prevent_default()
@@ -104,24 +109,25 @@ class LineEdit(Painted):
             self.post_message(self.Changed())
         self.paint()
 
-    def _handle(self, event: events.Key) -> bool:
-        """Whether the key was for this line."""
-        move = _MOVES.get(event.key)
+    def _handle(self, event: events.Key, key: str) -> bool:
+        """Whether the key was for this line. `key`: by which it goes where nobody has changed any."""
+        move = _MOVES.get(key)
         if move is not None:
             self.at = move(self)
-        elif event.key in ("up", "down"):
-            self._row(-1 if event.key == "up" else 1)
-        elif event.key in _CUTS:
-            begin, end = _CUTS[event.key](self)
+        elif key in ("up", "down"):
+            self._row(-1 if key == "up" else 1)
+        elif key in _CUTS:
+            begin, end = _CUTS[key](self)
             self.text, self.at = self.text[:begin] + self.text[end:], begin
-        elif event.key in ("enter", "escape", "tab", "shift+tab"):
-            self.post_message(self.Done(again=event.key == "enter"))
-        elif event.key in ("ctrl+j", "alt+enter", "shift+enter"):
+        elif key in ("enter", "escape", "tab", "shift+tab"):
+            self.post_message(self.Done(again=key == "enter"))
+        elif key in ("ctrl+j", "alt+enter", "shift+enter"):
             self.type(_BREAK)
         elif event.is_printable and event.character:
             self.type(event.character)
         else:
-            return False
+            # A key that was given away does nothing, here or on the screen around: nobody leaves by an old habit.
+            return not key
         return True
 
     def type(self, text: str) -> None:

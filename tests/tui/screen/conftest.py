@@ -694,9 +694,9 @@ def open_screen() -> Callable[..., Any]:
         host: FakeHost, *, size: tuple[int, int] = (160, 48), depth: str = "full", **more: Any
     ) -> AsyncIterator[tuple[HeadcodeApp, Pilot[None], Callable[..., Any]]]:
         options: dict[str, Any] = {"model": "toy", "task": "ioi", "clock": lambda: START_US / 1e6 + 10} | more
-        notifications = options.pop("notifications", False)
+        notifications, tooltips = options.pop("notifications", False), options.pop("tooltips", False)
         app = HeadcodeApp(host.connect, depth=depth, **options)
-        async with app.run_test(size=size, notifications=notifications) as pilot:
+        async with app.run_test(size=size, notifications=notifications, tooltips=tooltips) as pilot:
 
             async def until(holds: Callable[[], object]) -> None:
                 for _ in range(4000):

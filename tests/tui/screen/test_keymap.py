@@ -7,7 +7,8 @@ import pytest
 
 from engine.errors import ConfigError
 from tui.actions import ACTIONS
-from tui.keymap import keys_text, read_keys, with_keys
+from tui.actions.everywhere import all_tables
+from tui.keymap import keys_text, load_keys, read_keys, with_keys
 
 
 def write(folder: Path, text: str) -> Path:
@@ -22,8 +23,10 @@ def test_no_file_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_printed_file_changes_nothing(tmp_path: Path) -> None:
-    path = write(tmp_path, keys_text(ACTIONS))
-    assert with_keys(ACTIONS, read_keys(path)) == ACTIONS
+    path = write(tmp_path, keys_text(all_tables()))
+    keys = read_keys(path)
+    for actions in all_tables().values():
+        assert with_keys(actions, keys) == tuple(actions)
 
 
 def test_signs_names_and_capitals_are_understood(tmp_path: Path) -> None:
@@ -37,6 +40,10 @@ def test_signs_names_and_capitals_are_understood(tmp_path: Path) -> None:
     ("[keys]\nrun = []", "run = []"),
     ("[keys]\nrun = 3", "run = 3"),
     ('[keys]\nrun = "x"', "stop"),
+    ('[keys]\nwrite = "f7"\nrun = "f7"', "line 3"),
+    ('[write]\nad = "A"', "[write] has no action 'ad'"),
+    ('[close-look]\nseed = "c"', "line 2: c would be the key of colour and of seed"),
+    ('[wirte]\nadd = "A"', "line 1: there is no screen [wirte]"),
     ('keys = "r"', "keys='r'"),
     ("[keys", "not TOML"),
 ])  # fmt: skip
@@ -46,6 +53,70 @@ def test_nonsense_is_named(tmp_path: Path, text: str, named: str) -> None:
     assert named in caught.value.message
     assert "keys.toml" in caught.value.message
     assert caught.value.hint
+
+
+def test_a_bad_line_leaves_the_others_in_force(tmp_path: Path) -> None:
+    text = '[keys]\nrun = "f5"\nstop = "ctlr+x"\nmeasure.next = "t"\ncut.fewer = "m"\nedges = "w"\n[write]\nadd = "A"\n'
+    found = load_keys(write(tmp_path, text))
+    assert found.keys == {
+        "run": ("f5",),
+        "measure.next": ("t",),
+        "cut.fewer": ("m",),
+        "write:add": ("A", "shift+a"),
+    }
+    assert [problem.message.partition(", ")[2] for problem in found.problems] == [
+        "line 3: stop = 'ctlr+x' is no key.",
+        "line 6: w would be the key of write and of edges.",
+    ]
+
+
+def test_every_screen_has_its_table_and_no_key_twice() -> None:
+    from tui.screens.sheet import Sheet
+
+    tables = all_tables()
+    for name, actions in tables.items():
+        keys = [key for action in actions for key in action.keys]
+        assert len(keys) == len(set(keys)), name
+        assert all(action.title and action.tooltip for action in actions), name
+    kinds = [Sheet]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        if kind is not Sheet:
+            assert kind.actions in list(tables.values()), kind
+
+
+async def test_own_keys_work_on_sheets_and_in_a_replay(
+    recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path
+) -> None:
+    lines = ['[runs]\nclose = "f6"', '[replay]\nclose = "f7"\nplay = "f8"', '[help]\ndismiss_sheet = "f9"']
+    path = write(tmp_path, "\n".join(lines) + "\n")
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, keys=read_keys(path)) as (app, pilot, until):
+        await pilot.press("R")
+        await until(lambda: "f6 back" in text_of(app))
+        await pilot.press("escape")
+        assert len(app.screen_stack) == 2
+        await pilot.press("question_mark", "escape")
+        await until(lambda: "f6         Back" in text_of(app))
+        assert len(app.screen_stack) == 3
+        await pilot.press("f9", "f6", "p")
+        await until(lambda: "f7 live" in text_of(app) and app.screen.player.playing)
+        await pilot.press("f8")
+        await until(lambda: not app.screen.player.playing)
+        await pilot.press("escape", "f7")
+        await until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_own_keys_work_in_the_line_that_is_written(recorded: Any, open_screen: Any, tmp_path: Path) -> None:
+    path = write(tmp_path, '[write]\nadd = "f4"\n[write-in-a-line]\nleave = "f5"\nrest = "f6"\n')
+    async with open_screen(recorded.host(), keys=read_keys(path)) as (app, pilot, until):
+        await pilot.press("w")
+        await until(lambda: len(app.screen_stack) == 2)
+        await pilot.press("a", "f4", "h", "o", "f6", "h", "i", "escape")
+        await until(lambda: app.screen.edit.text == "hi" and app.screen.edit.has_focus)
+        await pilot.press("f5")
+        await until(lambda: not app.screen.edit.has_focus)
 
 
 async def test_own_keys_do_it_and_are_shown(recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path) -> None:

@@ -1,61 +1,6 @@
-"""The one table of what a person can do: it feeds the keys, the line at the bottom, the help and the palette."""
+"""What can be done on the workbench: its keys, the line at the bottom, the help and the palette."""
 
-from collections.abc import Sequence
-
-import msgspec
-
-
-class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to do. The screen answers with a method named `action_` and the id; for Program, the application."""
-
-    id: str
-    keys: tuple[str, ...]
-    """As Textual names them; the first is the one that is shown."""
-    title: str
-    tooltip: str
-    group: str
-    short: str = ""
-    """Its word in the line at the bottom; empty: it is not there."""
-    argument: str = ""
-    """For actions that share a method: `show_pane` with the pane's name."""
-
-    @property
-    def call(self) -> str:
-        name = f"{self.id.split('.')[0]}({self.argument})" if self.argument else self.id
-        return f"app.{name}" if self.group == "Program" else name
-
-    @property
-    def key(self) -> str:
-        return key_name(self.keys[0])
-
-
-_NAMES = {
-    "left": "←",
-    "right": "→",
-    "up": "↑",
-    "down": "↓",
-    "tab": "tab",
-    "shift+tab": "shift+tab",
-    "question_mark": "?",
-    "right_square_bracket": "]",
-    "left_square_bracket": "[",
-    "escape": "esc",
-    "enter": "enter",
-    "colon": ":",
-    "less_than_sign": "<",
-    "greater_than_sign": ">",
-    "plus": "+",
-    "minus": "-",
-    "slash": "/",
-    "full_stop": ".",
-    "delete": "del",
-}
-
-
-def key_name(key: str) -> str:
-    """A key as people write it."""
-    return _NAMES.get(key, key)
-
+from tui.actions.action import Action
 
 ACTIONS: tuple[Action, ...] = (
     Action(
@@ -404,25 +349,3 @@ ACTIONS: tuple[Action, ...] = (
         short="leave",
     ),
 )
-
-
-def actions_of(program: object) -> Sequence[Action]:
-    """The table under the keys this program's person chose."""
-    found: Sequence[Action] = getattr(program, "actions", ACTIONS)
-    return found
-
-
-def sheet_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Action, ...]:
-    """The table of a screen over the workbench: id, argument, keys, title, tooltip and short word of each action."""
-    return tuple(
-        Action(
-            id=name,
-            argument=argument,
-            keys=tuple(keys.split(",")),
-            title=title,
-            tooltip=tooltip,
-            group=group,
-            short=short,
-        )
-        for name, argument, keys, title, tooltip, short in rows
-    )

@@ -1,0 +1,39 @@
+"""What a person can do, one table a screen: they feed keys, help, palette and the lines at the bottom."""
+
+from collections.abc import Callable, Sequence
+
+from tui.actions.action import Action, key_name, key_names, sheet_actions
+from tui.actions.workbench import ACTIONS
+
+__all__ = [
+    "ACTIONS",
+    "EVERYWHERE",
+    "Action",
+    "actions_of",
+    "key_name",
+    "key_names",
+    "keyed",
+    "sheet_actions",
+    "with_everywhere",
+]
+
+EVERYWHERE = ("keys", "palette", "settings", "theme", "suspend")
+"""Of the program's own actions those that every sheet answers too."""
+
+
+def actions_of(program: object) -> Sequence[Action]:
+    """The workbench's table under the keys this program's person chose."""
+    return keyed(program, ACTIONS)
+
+
+def keyed(program: object, actions: Sequence[Action]) -> Sequence[Action]:
+    """Any table under the keys this program's person chose."""
+    under: Callable[[Sequence[Action]], Sequence[Action]] | None = getattr(program, "keyed", None)
+    return actions if under is None else under(actions)
+
+
+def with_everywhere(own: Sequence[Action], workbench: Sequence[Action]) -> tuple[Action, ...]:
+    """A sheet's actions, and those of the program's that its keys and ids leave room for."""
+    keys, ids = {key for action in own for key in action.keys}, {action.id for action in own}
+    every = (action for action in workbench if action.id in EVERYWHERE and action.id not in ids)
+    return (*own, *(action for action in every if not keys.intersection(action.keys)))

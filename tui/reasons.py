@@ -1,0 +1,53 @@
+"""Why an action of the workbench would do nothing now, in words that say what it waits for."""
+
+from tui.model import Bench
+
+_LINK = {
+    "connecting": "the host is not reached yet",
+    "lost": "the connection to the host is lost; it is being looked for",
+    "failed": "there is no host",
+    "replay": "this is a recording: nothing in it can be changed",
+}
+
+
+def reason_for(bench: Bench, action: str, *, small: bool = False) -> str:
+    """What has to be so before the action of that id does something. `small`: the terminal shows sixteen colours."""
+    run = bench.shown
+    if action == "theme" and small:
+        return "this terminal shows its owner's sixteen colours, and Headcode takes those"
+    if action in _NEEDS_HOST and bench.link != "live":
+        return _LINK.get(bench.link, "the host is not reached")
+    if action in ("write", "replay") and bench.session_id is None:
+        return "no session is open yet"
+    if action == "run":
+        return "a run is going on already; x stops it"
+    if action == "stop":
+        return "nothing is going on that could be stopped"
+    if action == "end_difference":
+        return "nothing is subtracted; d begins that"
+    if run is None:
+        return "there is no run yet; r begins one"
+    if action == "cause" and run.cause is not None:
+        return f"the causes of run {run.number} are being measured"
+    if action == "verify" and bench.verifying:
+        return f"run {run.number} is being done again already"
+    if action in ("cause", "verify") and run.state != "done":
+        return f"run {run.number} is {run.state}; only a finished run can be asked"
+    if action == "card":
+        return f"run {run.number} has no card yet; it is written when a run ends"
+    if action == "seed":
+        return f"run {run.number} has one seed only"
+    if action == "edges":
+        return f"no edges of run {run.number} are known" + (" yet" if run.active else "")
+    if action == "overlay" and bench.subtraction.side is not None:
+        return "a difference is shown; esc ends it"
+    if action == "overlay" and run.picture.nodes:
+        return "no circuit is known here and none is kept; K keeps one"
+    if not run.picture.nodes:
+        return f"run {run.number} has no scores yet"
+    return "there is nothing it could do now"
+
+
+_NEEDS_HOST = frozenset(
+    {"run", "stop", "cause", "verify", "difference", "keep", "circuits", "sessions", "note.head", "note.run", "replay"}
+)

@@ -1,0 +1,67 @@
+"""A person's TOML file: on which line something stands, and one value changed with everything else left as it is."""
+
+import re
+from pathlib import Path
+
+_HEAD = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
+_ENTRY = re.compile(
+    r"^\s*((?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+))*)\s*="
+)
+
+
+def line_of(text: str, table: str, key: str | None = None) -> int | None:
+    """The line, counted from 1, of a table's head or of an entry in it; None where it is written in another way.
+
+    `table` "" is what stands before the first head.
+    """
+    now = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if head := _HEAD.match(line):
+            now = _plain(head[1])
+            if key is None and now == table:
+                return number
+        elif (entry := _ENTRY.match(line)) and key is not None:
+            name = _plain(entry[1])
+            if f"{now}.{name}".removeprefix(".") == f"{table}.{key}".removeprefix("."):
+                return number
+    return None
+
+
+def with_value(text: str, table: str, key: str, value: str | None) -> str:
+    """The text with `key = value` in the table; None takes the entry away. `value` is TOML as it is to be written."""
+    lines = text.splitlines()
+    at = line_of(text, table, key)
+    if at is not None:
+        kept = _comment(lines[at - 1])
+        lines[at - 1 : at] = [] if value is None else [f"{key} = {value}{kept}"]
+    elif value is not None:
+        head = line_of(text, table)
+        if head is None:
+            lines += [*([""] if lines and lines[-1].strip() else []), f"[{table}]", f"{key} = {value}"]
+        else:
+            lines.insert(head, f"{key} = {value}")
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def write_over(path: Path, text: str) -> None:
+    """The file whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A link is written through: some people keep their settings in a folder of their own.
+    target = path.resolve()
+    new = target.with_name(f"{target.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(target)
+
+
+def _plain(name: str) -> str:
+    return ".".join(part.strip().strip("\"'") for part in name.split("."))
+
+
+def _comment(line: str) -> str:
+    """The comment behind a value that holds no # itself."""
+    _, sign, words = line.partition("#")
+    return f"  # {words.strip()}" if sign and line.count('"') % 2 == 0 and "#" not in _quoted(line) else ""
+
+
+def _quoted(line: str) -> str:
+    return "".join(re.findall(r"\"[^\"]*\"|'[^']*'", line))
