@@ -1,10 +1,12 @@
-"""Known circuits: measured ones that lie beside a model's weights, published ones that come with a task."""
+"""Known circuits: measured ones beside a model's weights or in the repository, published ones that come with a task."""
 
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import TaskError
+from engine.references.measured import MeasuredReference
+from engine.references.truths import CUTS, measured_reference
 from engine.results import ModelInfo, Reference
 from engine.tasks.registry import find_task
 
@@ -48,6 +50,9 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
             f"heads that move the metric by {circuit.cut:.0%} of its base",
             heads=tuple(circuit.heads),
         )
+    lying = measured_reference(model.name, task)
+    if lying is not None and lying.able and lying.identity == model.identity:
+        return _here(lying)
     try:
         published = dict(find_task(task).published)
     except TaskError:
@@ -56,6 +61,19 @@ def known_circuit(model: ModelInfo, folder: Path, task: str | None) -> Reference
         if name.lower() == model.name.lower():
             return reference
     return None
+
+
+def _here(found: MeasuredReference) -> Reference:
+    """Of effects that lie in the repository: heads over the stricter of the usual cuts, the largest first."""
+    cut = CUTS[-1]
+    sizes = {(layer, head): abs(effect) for layer, row in enumerate(found.effects) for head, effect in enumerate(row)}
+    heads = sorted((head for head in sizes if sizes[head] >= cut * abs(found.base)), key=lambda head: -sizes[head])
+    return Reference(
+        name=f"{found.task}, measured",
+        source=f"exact patching of every head on {found.prompts.used} pairs; "
+        f"heads that move the metric by {cut:.0%} of its base",
+        heads=tuple(heads),
+    )
 
 
 def _measured(folder: Path) -> _Circuits | None:

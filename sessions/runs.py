@@ -41,6 +41,8 @@ class _Run(msgspec.Struct, kw_only=True, eq=False):
     session_id: str
     order: RunProbe
     spool: Path
+    aside: bool = False
+    """Its examples are its own alone: the session does not take them over."""
     writing: "set[asyncio.Future[list[Recorded]]]" = msgspec.field(default_factory=set)
     write_error: HeadcodeError | None = None
     interrupted: bool = False
@@ -112,7 +114,8 @@ class Runs:
             device=asked.device,
             trust_remote_code=asked.trust_remote_code,
         )
-        self._waiting.append(_Run(session_id=work.session_id, order=order, spool=spool))
+        made = request.made is not None and request.again is None
+        self._waiting.append(_Run(session_id=work.session_id, order=order, spool=spool, aside=made))
         self._wake.set()
         self.changed()
         return row
@@ -306,6 +309,9 @@ def _record_queued(
         work, event = once_more.work, msgspec.structs.replace(once_more.asked, again=before)
     else:
         work = plan(store, living_session(store, request.session))
+        if request.made is not None:
+            own = msgspec.structs.asdict(request.made)
+            work = msgspec.structs.replace(work, examples=(), **own)
         model = request.model or work.model
         event = RunQueued(
             config=settle(request.config, model, models),
@@ -328,7 +334,7 @@ def _record_queued(
 def _record_examples(recorder: Recorder, run: _Run, event: ExamplesMade) -> tuple[None, list[Recorded]]:
     """The examples a run made from a task become the session's, unless it got others meanwhile."""
     drafts = [Draft(session_id=run.session_id, run_id=run.order.job, event=event)]
-    if not run.order.examples and not newest_examples(recorder.store, run.session_id):
+    if not run.order.examples and not run.aside and not newest_examples(recorder.store, run.session_id):
         made = ExamplesSet(examples=event.examples, content_hash=event.content_hash)
         drafts.append(Draft(session_id=run.session_id, event=made))
     return None, recorder.append(drafts)

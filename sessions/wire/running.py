@@ -1,11 +1,21 @@
 """Runs: queued, stopped, asked for causes, verified."""
 
+import msgspec
+
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import Stage
 from sessions.rows import RunRow
 from sessions.verify import VerifyReport
 from sessions.wire.root import Message, Request
+
+
+class MadeFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples that a ready-made task makes for the run's model."""
+
+    task: str
+    pairs: int = 10
+    task_seed: int = 0
 
 
 class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
@@ -20,6 +30,8 @@ class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     again: str | None = None
     """That run once more, in its session: its examples, config, model and device; what else is said here is not
     looked at."""
+    made: MadeFrom | None = None
+    """These examples in place of the session's, which stay as they are."""
 
 
 class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):

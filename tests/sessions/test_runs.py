@@ -12,7 +12,21 @@ from engine.examples import Example
 from engine.results import HeadId
 from sessions.errors import Refusal
 from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
-from sessions.wire import CancelRun, Codes, Done, GetCodes, Session, SetExamples, WarmUp
+from sessions.wire import (
+    CancelRun,
+    Codes,
+    CreateSession,
+    Done,
+    ExampleSet,
+    GetCodes,
+    GetExamples,
+    MadeFrom,
+    QueueRun,
+    Run,
+    Session,
+    SetExamples,
+    WarmUp,
+)
 
 
 async def test_a_run_is_told_from_its_first_event_to_its_end(lab) -> None:
@@ -266,3 +280,17 @@ async def test_the_worker_leaves_when_nothing_is_to_do(lab, monkeypatch: pytest.
         await until(lambda: not alive(pid))
     _, end = await lab.finish(client, await lab.again(client, run.session_id))
     assert end.state == "done"
+
+
+async def test_a_run_on_examples_of_its_own_leaves_the_sessions_examples_alone(lab) -> None:
+    client = await lab.connect()
+    empty = (await client.ask(CreateSession(model="toy", name="of tasks"), Session)).session
+    run = (await client.ask(QueueRun(session=empty.session_id, made=MadeFrom(task="ioi", pairs=2)), Run)).run
+    assert run.task == "ioi"
+    entries, end = await lab.finish(client, run)
+    assert end == RunEnded(state="done")
+    assert any(isinstance(entry.event, ExamplesMade) for entry in entries)
+    after = await client.ask(GetExamples(session=empty.session_id), ExampleSet)
+    assert (after.version, after.examples) == (0, ())
+    with pytest.raises(Refusal, match="no examples yet"):
+        await client.ask(QueueRun(session=empty.session_id), Run)

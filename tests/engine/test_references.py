@@ -1,0 +1,115 @@
+"""What is known of models' circuits: measured effects and published circuits, as they lie in the repository."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from engine.catalog import bundled_folder
+from engine.cause.references import measure, write
+from engine.errors import ConfigError
+from engine.model import Model, load_model, pick_device
+from engine.reference import known_circuit
+from engine.references.measured import FOLDER, MeasuredReference
+from engine.references.truths import check_model, known_truths, measured_reference, reference_models
+from engine.results import ModelInfo
+from engine.shelf import Shelf
+from engine.tasks.registry import TASKS
+from engine.toy.measure import Measurer, measure_task
+
+SMOLLM2 = sorted((FOLDER / "smollm2-135m").glob("*.json"))
+
+
+@pytest.fixture
+def toy(shelf: Shelf, tmp_path: Path) -> Model:
+    torch.set_num_threads(1)
+    return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+
+
+def test_effects_are_those_that_a_plain_measurement_finds(toy: Model, tmp_path: Path) -> None:
+    found = measure(toy, "docstring", pairs=3, seed=7)
+    plain = measure_task(Measurer(bundled_folder()), "docstring", pairs=6, seed=7)
+    assert found.prompts.usable == found.prompts.drawn == 6  # else other pairs would be compared
+    whole = measure(toy, "docstring", pairs=6, seed=7)
+    assert whole.prompts.used == plain.pairs == 6
+    assert whole.base == pytest.approx(plain.base, abs=2e-4)
+    for row, other in zip(whole.effects, plain.effects, strict=True):
+        assert row == pytest.approx(other, abs=2e-4)
+    path = write(whole, tmp_path)
+    assert path == tmp_path / "toy" / "docstring.json"
+    assert msgspec.json.decode(path.read_bytes(), type=MeasuredReference) == whole
+
+
+@pytest.mark.parametrize("path", SMOLLM2, ids=lambda path: path.stem)
+def test_a_reference_says_what_was_measured_and_how(path: Path) -> None:
+    found = measured_reference("smollm2-135m", path.stem)
+    assert found is not None
+    assert (found.model, found.task, found.metric) == ("smollm2-135m", path.stem, TASKS[path.stem].metric)
+    assert [len(row) for row in found.effects] == [len(row) for row in found.errors] == [9] * 30
+    assert len(found.identity) == 64
+    assert found.prompts.used <= found.prompts.drawn == sum(found.grades.values()) / 2
+    assert found.able == (found.prompts.usable >= found.prompts.drawn / 3)
+    assert found.prompts.usable <= found.grades.get("positive ok", 0)
+    assert found.prompts.task_seed >= 1000  # other prompts than a bench draws
+
+
+def test_every_truth_of_the_bundled_model_splits_its_heads() -> None:
+    known = known_truths("toy", bundled_folder())
+    assert set(known.truths) == set(TASKS)
+    assert not known.left_out
+    for truths in known.truths.values():
+        heads = [truth for truth in truths if truth.level == "heads"]
+        assert [truth.cut for truth in heads] == [0.05]
+        assert all(3 < len(truth.heads) < 32 for truth in heads)
+    (looser, tighter) = known_truths("toy", bundled_folder(), (0.02, 0.2)).truths["ioi"][:2]
+    assert tighter.heads < looser.heads
+
+
+def test_effects_of_other_weights_are_not_used(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((bundled_folder() / name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    known = known_truths("smollm2-135m", tmp_path)
+    assert not known.truths
+    assert set(known.left_out.values()) == {"measured on other weights than those on this machine"}
+    (tmp_path / "circuits.json").write_bytes((bundled_folder() / "circuits.json").read_bytes())
+    assert not known_truths("smollm2-135m", tmp_path).truths
+
+
+def test_published_circuits_are_those_of_the_tasks_with_their_edges() -> None:
+    for model, tasks in (("gpt2", ("ioi", "greater_than")), ("attn-only-4l", ("docstring",))):
+        known = known_truths(model, None)
+        assert set(known.truths) == set(tasks)
+        for task in tasks:
+            heads, edges = known.truths[task]
+            assert heads.heads == frozenset(dict(TASKS[task].published)[model].heads)
+            assert edges.edges
+            assert all({source, target} <= heads.heads and source[0] < target[0] for source, target in edges.edges)
+    # The authors' heads, where tables that go round have others.
+    assert (9, 0) in known_truths("gpt2", None).truths["ioi"][0].heads
+    assert (11, 3) not in known_truths("gpt2", None).truths["ioi"][0].heads
+    assert (1, 2) in known_truths("attn-only-4l", None).truths["docstring"][0].heads
+
+
+def test_a_probe_of_a_measured_model_knows_its_circuit() -> None:
+    found = measured_reference("smollm2-135m", "greater_than")
+    assert found is not None
+    info = ModelInfo(
+        name="smollm2-135m", identity=found.identity, n_layers=30, n_heads=9, d_model=576, d_head=64, context=2048,
+        vocabulary=49152,
+    )  # fmt: skip
+    circuit = known_circuit(info, Path("/nowhere"), "greater_than")
+    assert circuit is not None
+    assert "4% of its base" in circuit.source
+    assert all(abs(found.effects[layer][head]) >= 0.04 * found.base for layer, head in circuit.heads)
+    assert known_circuit(msgspec.structs.replace(info, identity="0" * 64), Path("/nowhere"), "greater_than") is None
+
+
+def test_an_unknown_model_is_told_what_there_is() -> None:
+    assert reference_models()[0] == "toy"
+    assert check_model("smollm2-135m") == "smollm2-135m"
+    with pytest.raises(ConfigError) as error:
+        check_model("smollm-135m")
+    assert error.value.hint.startswith("Did you mean smollm2-135m?")
+    assert "gpt2" in error.value.hint
