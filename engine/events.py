@@ -108,7 +108,7 @@ class ArrayReady(Event, tag="array_ready", frozen=True, kw_only=True):
     """codes: [seed, example, layer * head], int32."""
 
 
-class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True):
+class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True, omit_defaults=True):
     """What heads do to the model's answer, by one method. A later one of the same method replaces it."""
 
     method: Literal["attribution", "exact", "combined"]
@@ -127,9 +127,11 @@ class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True):
     """What it cost, in forward passes of those positives."""
     final: bool
     """False: more heads are to come."""
+    seconds: float = 0.0
+    """Since the measurement began, edges left out; 0: nobody looked at the clock."""
 
 
-class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True):
+class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, omit_defaults=True):
     """What heads do to the answer through single later heads, estimated from one gradient."""
 
     metric: CauseMetric
@@ -141,6 +143,8 @@ class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True):
     n_pairs: int
     """How many pairs of heads were looked at."""
     passes: float
+    seconds: float = 0.0
+    """What the edges alone took; 0: nobody looked at the clock."""
 
 
 class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):

@@ -46,6 +46,8 @@ class Cause:
         self.monitor = monitor
         self.position = position
         self.seed = seed
+        self._begun, self._aside = time.perf_counter(), 0.0
+        """When this began, and how many seconds of it went into edges."""
         self.passes = Passes(model, monitor)
         self.material: Material = prepare(
             model, self.passes, examples, config, position=position, task=task, monitor=monitor
@@ -97,7 +99,9 @@ class Cause:
                 )
             )
             return
+        started = time.perf_counter()
         edges = attribute_edges(self.passes, material)
+        self._aside += time.perf_counter() - started
         self.monitor.report(
             EdgesAttributed(
                 metric=material.yardstick.metric,
@@ -107,6 +111,7 @@ class Cause:
                 edges=best_edges(edges, info.n_heads, _MOST_EDGES),
                 n_pairs=info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2,
                 passes=round(self._cost(begun), 2),
+                seconds=round(self._aside, 4),
             )
         )
         # The budget is for measuring heads: edges are asked for on top.
@@ -216,6 +221,7 @@ class Cause:
             ),
             passes=round(passes, 2),
             final=final,
+            seconds=round(time.perf_counter() - self._begun - self._aside, 4),
         )
         if final:
             self.causes.append(scored)
