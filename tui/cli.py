@@ -9,6 +9,7 @@ import typer
 
 from engine.errors import Failure, HeadcodeError
 from tui.commands import (
+    bench,
     carrying,
     circuits,
     compare,
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.command("probe")(probe.probe)
 app.command("tasks")(tasks.tasks)
 app.add_typer(models.app, name="models")
+app.add_typer(bench.app, name="bench")
 app.add_typer(sessions.app, name="sessions")
 for command in (keeping.rename, keeping.note, keeping.search, keeping.delete, keeping.restore, keeping.empty):
     sessions.app.command()(command)

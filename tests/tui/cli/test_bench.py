@@ -1,0 +1,173 @@
+"""`headcode bench circuits`: real runs on the bundled model, resumed, shown again, refused where nothing fits."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.bench import BenchRow, measure_names
+from engine.measures import MEASURES
+from engine.quality import QUALITIES
+
+COMMAND = (sys.executable, "-m", "tui.cli")
+SMALL = ("bench", "circuits", "--models", "toy", "--examples", "3", "--recipe", "contrast", "--seeds", "2")
+
+
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of a bench, every field with its type."""
+
+    schema: str
+    session: str
+    session_id: str
+    runs_done: int
+    runs: int
+    left_out: list[dict[str, str | None]]
+    rows: list[BenchRow]
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[dict[str, str]]:
+    """An installation with a host of its own; its path is short enough for a socket."""
+    folder = tempfile.mkdtemp(prefix="hc-")
+    environment = {**os.environ, "HEADCODE_HOME": folder, "OMP_NUM_THREADS": "1"}
+    yield environment
+    subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=60)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def headcode(home: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *words], env=home, capture_output=True, text=True, timeout=300, check=False)
+
+
+def answer(ran: subprocess.CompletedProcess[str]) -> _Answer:
+    assert ran.returncode == 0, ran.stderr
+    return msgspec.json.decode(ran.stdout, type=_Answer)
+
+
+def n_runs(home: dict[str, str], session: str) -> int:
+    shown = headcode(home, "sessions", "show", session, "--json")
+    assert shown.returncode == 0, shown.stderr
+    return len(msgspec.json.decode(shown.stdout)["runs"])
+
+
+def test_measures_are_judged_and_the_bench_is_kept_and_not_run_twice(home: dict[str, str]) -> None:
+    words = (*SMALL, "--tasks", "docstring,induction", "--json")
+    ran = headcode(home, *words)
+    told = answer(ran)
+    assert told.schema == "headcode.bench-circuits/1"
+    assert (told.runs_done, told.runs, told.left_out) == (4, 4, [])
+    assert ran.stderr.count(" AUC ") == 4
+    heads = [row for row in told.rows if row.level == "heads"]
+    assert {row.task for row in heads} == {"docstring", "induction"}
+    # Every measure of the engine's table is there; the table, not this test, says which they are.
+    assert {row.measure for row in heads} == {
+        "random" if measure.id == "baseline_random" else measure.id for measure in MEASURES
+    }
+    for row in told.rows:
+        assert (row.model, row.examples, row.draws) == ("toy", 3, 2)
+        assert row.spread == row.spreads["auc"]
+        assert all(0 <= getattr(row, name) <= 1 for name in QUALITIES)
+        assert row.recipe == ("contrast" if row.measure in ("unique_positive", "combined") else row.recipe)
+        if row.level == "heads":
+            assert (row.cut, row.n_all) == (0.05, 32)
+    by_name = {(row.task, row.measure): row for row in heads}
+    assert by_name["induction", "combined"].auc > 0.95 > by_name["induction", "random"].auc
+    assert by_name["induction", "combined"].seconds > by_name["induction", "attribution"].seconds > 0
+    assert by_name["induction", "random"].recipe == by_name["induction", "attribution"].recipe == "none"
+
+    again = headcode(home, *words)
+    assert "All 4 runs were there already" in again.stderr
+    assert again.stdout == ran.stdout
+    assert n_runs(home, told.session) == 4
+    listed = msgspec.json.decode(headcode(home, "sessions", "list", "--tag", "bench", "--json").stdout)
+    assert [row["name"] for row in listed["sessions"]] == [told.session]
+    shown = headcode(home, "bench", "circuits", "--show", told.session)
+    assert shown.returncode == 0, shown.stderr
+    assert "toy, heads: AUC for finding heads that move the answer by 5% of its base; 2 draws of 3 + 3" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert headcode(home, "bench", "circuits", "--show", told.session, "--json").stdout == ran.stdout
+    note = headcode(home, "sessions", "show", told.session).stdout
+    assert "Bench of circuits, 4 runs" in note
+
+    more = answer(headcode(home, *words, "--seeds", "3", "--name", told.session))
+    assert (more.runs_done, n_runs(home, told.session)) == (6, 6)
+    few = answer(headcode(home, *words, "--measures", "paired_flips,baseline_random", "--name", told.session))
+    assert {row.measure for row in few.rows} <= {"paired_flips", "random"}
+    assert n_runs(home, told.session) == 6
+
+
+def test_a_killed_bench_goes_on_where_it_was(home: dict[str, str]) -> None:
+    words = (*SMALL, "--tasks", "ioi,docstring,induction", "--name", "killed")
+    begun = subprocess.Popen([*COMMAND, *words], env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert begun.stderr is not None
+    line = begun.stderr.readline()
+    begun.send_signal(signal.SIGKILL)
+    begun.communicate(timeout=60)
+    assert line.startswith("[1/6] toy ioi, contrast, 3 + 3, draw 0: AUC unique codes")
+    ran = headcode(home, *words, "--json")
+    told = answer(ran)
+    assert (told.runs_done, told.runs) == (6, 6)
+    assert "[1/6]" not in ran.stderr  # what was done was not done again,
+    assert n_runs(home, "killed") == 6  # nor what the host went on with alone
+
+
+def test_ctrl_c_keeps_what_is_done_and_prints_it(home: dict[str, str]) -> None:
+    words = (*SMALL, "--tasks", "ioi,docstring,induction", "--name", "stopped", "--json", "--seeds", "5")
+    begun = subprocess.Popen([*COMMAND, *words], env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert begun.stderr is not None
+    begun.stderr.readline()
+    begun.send_signal(signal.SIGINT)
+    out, err = begun.communicate(timeout=120)
+    assert begun.returncode == 130, err
+    told = msgspec.json.decode(out, type=_Answer)
+    assert 1 <= told.runs_done < told.runs == 15
+    assert {row.task for row in told.rows} >= {"ioi"}
+    assert f"Stopped with {told.runs_done} of 15 runs done" in err
+    assert "headcode: Stopped by the person." in err
+
+
+def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -> None:
+    assert at_home("probe", "ioi", "--pairs", "2", "--steps", "2", "--shuffles", "0", "--name", "mine", "-q").code == 0
+    for words in (("--show", "mine"), ("--name", "mine", "--models", "toy", "--tasks", "ioi")):
+        ran = at_home("bench", "circuits", *words)
+        assert ran.code == 2
+        assert "Session 'mine' is no bench." in ran.err
+    missing = at_home("bench", "circuits", "--show", "nowhere")
+    assert missing.code != 0
+    assert "nowhere" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--models", "toyy"], "There is no reference circuit of the model 'toyy'."),
+        (["--models", "toyy"], "There are: toy, "),
+        (["--tasks", "ioii"], "Did you mean ioi?"),
+        (["--measures", "beauty"], "Measures: unique_positive, "),
+        (["--recipe", "cake"], "Recipes: contrast, published."),
+        (["--examples", "0"], "'0' is no number of pairs"),
+        (["--examples", "ten"], "'ten' is no number of pairs"),
+        (["--examples", ","], "there is nothing in it"),
+        (["--seeds", "x"], "'x' is not a whole number"),
+        (["--seeds", "-1,2"], "draws are numbered from 0"),
+        (["--cuts", "2"], "'2' is no share of the base"),
+        (["--by", "beauty"], "auc, average_precision, precision_at_size, f1"),
+        (["--models", "gpt2", "--tasks", "docstring"], "gpt2, docstring: no reference"),
+    ],
+)
+def test_bad_words(headcode: Callable[..., Any], words: list[str], said: str) -> None:
+    ran = headcode("bench", "circuits", *words)
+    assert ran.code == 2
+    assert said in ran.err
+    assert ran.out == ""
+
+
+def test_measures_are_those_of_the_table() -> None:
+    assert set(measure_names()) >= {measure.id for measure in MEASURES if measure.id != "baseline_random"} | {"random"}

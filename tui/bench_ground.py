@@ -1,0 +1,133 @@
+"""What a bench stands on: which models and tasks have a truth here, and why others have not."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.catalog import find_model
+from engine.errors import ConfigError, ModelError
+from engine.measures import MEASURES
+from engine.planted.plan import PLANTED
+from engine.references.truths import Truth, check_model, known_truths, reference_models
+from engine.tasks.registry import TASKS, find_task
+
+LeftOut = tuple[str, str, str]
+"""(model, task or nothing, why)."""
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be judged."""
+
+    truths: dict[tuple[str, str], tuple[Truth, ...]]
+    """By model and task."""
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def tasks(self) -> dict[str, list[str]]:
+        """The tasks of each model, in the order both were asked for."""
+        found: dict[str, list[str]] = {}
+        for model, task in self.truths:
+            found.setdefault(model, []).append(task)
+        return found
+
+    @property
+    def edges(self) -> frozenset[tuple[str, str]]:
+        """Models and tasks of which edges are known."""
+        return frozenset(key for key, truths in self.truths.items() if any(truth.level == "edges" for truth in truths))
+
+
+def lay_ground(
+    models: Sequence[str] | None, tasks: Sequence[str] | None, cuts: Sequence[float] | None, folder: Path
+) -> Ground:
+    """The truths of these models and tasks; None: of all that are on this machine. `folder`: where models lie.
+
+    Raises ConfigError and TaskError for names there are not, ConfigError where nothing is left.
+    """
+    asked = tuple(dict.fromkeys(check_model(name) for name in models)) if models else reference_models()
+    wanted = tuple(dict.fromkeys(find_task(name).name for name in tasks)) if tasks else tuple(TASKS)
+    truths: dict[tuple[str, str], tuple[Truth, ...]] = {}
+    left_out: list[LeftOut] = []
+    for model in asked:
+        where = _folder(model, folder)
+        if where is None and model not in PLANTED and not models:
+            left_out.append((model, "", "it is not on this machine (name it with --models to have it fetched)"))
+            continue
+        known = known_truths(model, where, cuts)
+        for task in wanted:
+            if task in known.truths:
+                truths[model, task] = known.truths[task]
+            elif task in known.left_out:
+                left_out.append((model, task, known.left_out[task]))
+            elif tasks:
+                left_out.append((model, task, "no reference"))
+    if not truths:
+        raise ConfigError(
+            "No reference circuit fits: " + "; ".join(left_out_words(left_out)) + ".",
+            hint="headcode bench circuits, without --models and --tasks, takes what is here.",
+        )
+    return Ground(truths=truths, left_out=tuple(left_out))
+
+
+def left_out_words(left_out: Iterable[LeftOut]) -> list[str]:
+    """One sentence each, without its full stop."""
+    return [f"{model}{f', {task}' if task else ''}: {why}" for model, task, why in left_out]
+
+
+def check_measures(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, when all are measures. Raises ConfigError with the list."""
+    from engine.bench import RANDOM, measure_names
+
+    there = measure_names()
+    known = [RANDOM if name == "baseline_random" else name for name in names]
+    for name in known:
+        if name not in there:
+            raise ConfigError(f"There is no measure {name!r}.", hint=f"Measures: {', '.join(there)}.")
+    return tuple(dict.fromkeys(known))
+
+
+def wants_causes(measures: Sequence[str]) -> bool:
+    """Whether effects have to be measured for them; no measures: all are wanted."""
+    causes = {measure.id for measure in MEASURES if measure.cause}
+    return not measures or bool(causes & set(measures))
+
+
+def listed(text: str | None, option: str) -> tuple[str, ...] | None:
+    """The parts of a list with commas. Raises ConfigError where nothing is in it."""
+    if text is None:
+        return None
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parts:
+        raise ConfigError(f"{option} {text!r}: there is nothing in it.", hint="Names with commas between them.")
+    return parts
+
+
+def numbers(text: str, option: str) -> tuple[int, ...]:
+    """Pairs a run may have. Raises ConfigError naming what is none."""
+    found = []
+    for part in listed(text, option) or ():
+        if not part.isdecimal() or not 1 <= int(part) <= 10_000:
+            raise ConfigError(f"{option} {text}: {part!r} is no number of pairs.", hint="1 to 10000, as in 10,25,250.")
+        found.append(int(part))
+    return tuple(dict.fromkeys(found))
+
+
+def shares(text: str | None) -> tuple[float, ...] | None:
+    """Cuts as shares of the base. Raises ConfigError naming what is none."""
+    found = []
+    for part in listed(text, "--cuts") or ():
+        try:
+            share = float(part)
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            raise ConfigError(f"--cuts {text}: {part!r} is no share of the base.", hint="Between 0 and 1: .02,.05.")
+        found.append(share)
+    return tuple(found) or None
+
+
+def _folder(model: str, models: Path) -> Path | None:
+    try:
+        return find_model(model, models).folder
+    except ModelError:
+        return None

@@ -1,0 +1,190 @@
+"""`headcode bench`: how well measures find circuits that are known."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.options import ColourOption, JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.bench import Cell, Taken
+    from engine.errors import Failure
+    from sessions.client import HostClient
+    from tui.bench_ground import Ground
+    from tui.benching import Bench, BenchOrder
+
+app = typer.Typer(help="Measure how well circuits are found.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure how well circuits are found."""
+
+
+@app.command("circuits")
+def circuits(
+    models: Annotated[
+        str | None, typer.Option(help="Models, with commas. [default: those with references that are on this machine]")
+    ] = None,
+    tasks: Annotated[
+        str | None, typer.Option(help="Ready-made tasks, with commas. [default: all with a reference]")
+    ] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="Fields of a probe's nodes, with commas. [default: all, causes included]")
+    ] = None,
+    examples: Annotated[str, typer.Option(help="Pairs of prompts a run has, with commas: 10,25,250.")] = "10",
+    seeds: Annotated[str, typer.Option(help="How many draws of prompts and SAEs (3), or their numbers (0,4,7).")] = "3",
+    recipe: Annotated[str, typer.Option(help="contrast, published, or both.")] = "contrast,published",
+    cuts: Annotated[
+        str | None,
+        typer.Option(help="Shares of the base from which on a head counts. [default: bundled .05; others .02,.04]"),
+    ] = None,
+    by: Annotated[str, typer.Option(help="What tables show: auc, average_precision, precision_at_size or f1.")] = "auc",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bench's session. [default: follows from the rest]")
+    ] = None,
+    show: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Show a bench that is there; nothing is run.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run everything anew, in a new session.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables in Markdown.")] = False,
+    as_json: JsonOption = False,
+    color: ColourOption = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
+) -> None:
+    """Hold every measure against circuits that are known: planted, measured head by head, or published.
+
+    The runs are kept in a session of their own. After a stop the same command goes on where it was.
+    """
+    from engine.bench import plan_cells, rows_of
+    from engine.config import find_recipe
+    from engine.errors import Cancelled, ConfigError
+    from engine.option_text import read_seeds
+    from engine.places import find_places
+    from tui.bench_ground import check_measures, lay_ground, listed, numbers, shares, wants_causes
+    from tui.benching import BenchOrder
+    from tui.output import find_paper, print_json
+    from tui.output_bench import bench_json, bench_tables, check_quality, print_tables
+    from tui.output_bench import markdown as in_markdown
+
+    check_quality(by)
+    paper, only = find_paper(color), check_measures(listed(measures, "--measures") or ())
+    asked, wanted, cut_at = listed(models, "--models"), listed(tasks, "--tasks"), shares(cuts)
+    recipes = tuple(dict.fromkeys(find_recipe(each).recipe for each in listed(recipe, "--recipe") or ()))
+    pairs, draws, folder = numbers(examples, "--examples"), read_seeds(seeds), find_places().models
+    if min(draws) < 0:
+        raise ConfigError(f"--seeds {seeds}: draws are numbered from 0.", hint="A count (3) or a list (0,4,7).")
+    if show is not None:
+        told = _read(show)
+        held = {cell.model for cell in told.taken}
+        ground = lay_ground(asked or tuple(sorted(held)), wanted, cut_at, folder)
+        total = len(told.taken)
+    else:
+        ground = lay_ground(asked, wanted, cut_at, folder)
+        order = BenchOrder(
+            cells=tuple(plan_cells(ground.tasks, recipes, pairs, draws)),
+            cause=wants_causes(only),
+            edges=ground.edges,
+            name=name,
+            fresh=fresh,
+            device=device,
+        )
+        total = len(order.cells)
+        told = _run(order, ground, quiet=quiet)
+    rows = rows_of(told.taken.values(), ground.truths, only)
+    left_out = [*ground.left_out, *((cell.model, cell.task, each.message) for cell, each in told.failed.items())]
+    tables = bench_tables(rows, by, only)
+    if as_json:
+        session = told.session
+        print_json(
+            bench_json(
+                rows, session=session.name, session_id=session.session_id, done=len(told.taken), total=total,
+                left_out=left_out,
+            )
+        )  # fmt: skip
+    elif markdown:
+        import sys
+
+        sys.stdout.write(in_markdown(tables))
+    else:
+        print_tables(tables, paper)
+    if told.stopped:
+        raise Cancelled
+    if not rows:
+        raise ConfigError(
+            f"Nothing was measured: {'; '.join(each.message for each in told.failed.values()) or 'no run is done'}",
+            hint=f"headcode sessions show {told.session.session_id}",
+        )
+
+
+def _read(name: str) -> "Bench":
+    from tui.benching import read_bench
+    from tui.commands.asking import with_host
+
+    return with_host(lambda client: read_bench(client, name))
+
+
+def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
+    """Carries the order out and leaves its table in the session."""
+    from engine.bench import rows_of
+    from tui.bench_ground import left_out_words
+    from tui.benching import HEADING, Conductor, keep_table
+    from tui.commands.asking import with_host
+    from tui.output import narrate
+    from tui.output_bench import bench_tables, markdown
+
+    def say(text: str) -> None:
+        if not quiet:
+            narrate(text)
+
+    for text in left_out_words(ground.left_out):
+        say(f"left out: {text}.")
+
+    async def go(client: "HostClient") -> "Bench":
+        told = await Conductor(client, order, _Teller(order, ground, say)).conduct()
+        rows = rows_of(told.taken.values(), ground.truths)
+        if rows:
+            table = markdown(bench_tables(rows))
+            await keep_table(client, told.session, f"{HEADING}, {len(told.taken)} runs.\n\n{table}")
+        return told
+
+    told = with_host(go)
+    name = told.session.name
+    if told.stopped:
+        say(f"Stopped with {len(told.taken)} of {len(order.cells)} runs done; the same command goes on from there.")
+    elif told.n_before == len(order.cells):
+        say(f"All {len(order.cells)} runs were there already (session {name}); --fresh runs them anew.")
+    say(f"kept in session {name}: headcode bench circuits --show {name}")
+    return told
+
+
+class _Teller:
+    """Says a line for every run that is over."""
+
+    def __init__(self, order: "BenchOrder", ground: "Ground", say: "Callable[[str], None]") -> None:
+        import time
+
+        self.order, self.ground, self.say, self.clock = order, ground, say, time.monotonic
+        self.last = self.clock()
+        self.spent: dict[Cell, float] = {}
+
+    def __call__(self, cell: "Cell", found: "Taken | Failure", bench: "Bench") -> None:
+        from engine.errors import Failure
+        from tui.benching import seconds_left
+        from tui.output_bench import duration, finding
+
+        now = self.clock()
+        self.spent[cell], self.last = now - self.last, now
+        over = len(bench.taken) + len(bench.failed)
+        what = f"{cell.model} {cell.task}, {cell.recipe}, {cell.examples} + {cell.examples}, draw {cell.draw}"
+        if isinstance(found, Failure):
+            self.say(f"[{over}/{len(self.order.cells)}] {what}: {found.message} {found.hint}".rstrip())
+            return
+        gone = {*bench.taken, *bench.failed}
+        left = seconds_left([each for each in self.order.cells if each not in gone], self.spent)
+        still = "" if not left else f"; {duration(left)} left"
+        told = finding(found, self.ground.truths[cell.model, cell.task])
+        self.say(f"[{over}/{len(self.order.cells)}] {what}: {told}{self.spent[cell]:.1f} s{still}")
