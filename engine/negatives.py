@@ -34,6 +34,8 @@ _ALTERNATIVES = 4
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _NUMBER = re.compile(r"\d+")
 _SIGNATURE = re.compile(r"\(([^()]*,[^()]*)\)")
+_RECEIVERS = ("self", "cls")
+"""What stands first in a method's signature, and is no argument anybody passes."""
 _NAMES = frozenset((*FEMALE, *MALE))
 _CLASSES = (
     *(COUNTRIES, CITIES, DAYS, MONTHS, COLOURS, ANIMALS, COUNTING),
@@ -94,9 +96,14 @@ def best(edits: Sequence[Edit], grades: Sequence[Grade], *, n_tokens: int) -> tu
     fitting.sort(key=lambda each: (order[each[1].verdict], _rank(each[0]), each[1].probability or 0.0))
     chosen: list[tuple[Edit, Grade]] = []
     taken: Counter[str] = Counter()
+    for kind in _NAMED:
+        # What people write by hand comes first, though it leave the answer half known: the grade beside it says so.
+        named = [each for each in fitting if _kind(each[0]) == kind and order[each[1].verdict] <= order["weak"]]
+        chosen += named[:1]
+        taken[kind] += len(named[:1])
     for most_of_a_kind in (1, 2, SHOWN):
         for each in fitting:
-            kind = each[0].kind.partition(":")[0]
+            kind = _kind(each[0])
             if each not in chosen and taken[kind] < most_of_a_kind and len(chosen) < SHOWN:
                 if most_of_a_kind < SHOWN and order[each[1].verdict] > 1 and len(fitting) > SHOWN:
                     continue  # another kind is worth a place only where it works
@@ -107,12 +114,17 @@ def best(edits: Sequence[Edit], grades: Sequence[Grade], *, n_tokens: int) -> tu
 
 def _rank(edit: Edit) -> int:
     """Edits that leave a sentence before those that only leave words."""
-    kind = edit.kind.partition(":")[0]
+    kind = _kind(edit)
     return _NATURAL.index(kind) if kind in _NATURAL else len(_NATURAL)
 
 
+def _kind(edit: Edit) -> str:
+    return edit.kind.partition(":")[0]
+
+
+_NAMED = ("another name", "another number", "other arguments", "shuffled arguments", "swapped roles")
 _NATURAL = (
-    *("another name", "another number", "other arguments", "shuffled arguments", "swapped roles"),
+    *_NAMED,
     *("without the answer", "not said before", "not repeated", "order shuffled", "another word"),
 )
 
@@ -179,18 +191,30 @@ def _arguments(prompt: str, rng: random.Random, answers: Sequence[str]) -> Itera
             (signature.start(1) + begin, signature.start(1) + end, word)
             for begin, end, word in _words(signature.group(1), re.compile(r"[^\W\d]\w*"))
         ]
+        if spans and spans[0][2] in _RECEIVERS:
+            del spans[0]
         if len(spans) < 2:
             continue
         names = [word for _, _, word in spans]
         free = [word for word in ARGUMENTS if word not in prompt and word not in answers]
         if len(free) >= len(spans):
-            for _ in range(_ALTERNATIVES):
-                others = rng.sample(free, len(spans))
+            for draw in range(_ALTERNATIVES):
+                others = _as_long(names, rng.sample(free, len(free)) if draw else free)
                 yield _put(prompt, spans, *others), f"other arguments: {', '.join(others)}"
         shifted = names[1:] + names[:1]
         yield _put(prompt, spans, *shifted), f"shuffled arguments: {', '.join(shifted)}"
         mixed = rng.sample(names, len(names))
         yield _put(prompt, spans, *mixed), f"shuffled arguments: {', '.join(mixed)}"
+
+
+def _as_long(names: Sequence[str], free: Sequence[str]) -> list[str]:
+    """A free word for each name, of its length where there is one: such words are likelier to be as many tokens."""
+    left, found = list(free), []
+    for name in names:
+        chosen = min(left, key=lambda word: abs(len(word) - len(name)))
+        left.remove(chosen)
+        found.append(chosen)
+    return found
 
 
 def _without_the_answer(example: Example, rng: random.Random) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from engine.examples import Example
 from engine.grading import Grader
 from engine.jobs import GradePrompts
 from engine.model import load_model, pick_device
-from engine.negatives import MOST, SHOWN, as_negative, best, propose
+from engine.negatives import MOST, SHOWN, Edit, as_negative, best, propose
 from engine.results import Grade, Verdict
 from engine.shelf import Shelf
 from engine.tasks.registry import TASKS
@@ -75,6 +75,31 @@ def test_a_long_prompt_is_edited_quickly(prompt: str) -> None:
 
 
 # ---- what a set is worth
+
+
+def test_what_people_write_by_hand_is_among_the_proposals_though_another_kind_does_more() -> None:
+    kinds = (
+        "swapped roles",
+        "exchanged",
+        "exchanged",
+        "another word",
+        "other arguments",
+        "not repeated",
+        "another name",
+    )
+    edits = [Edit(prompt=f"p {place}", kind=f"{kind}: x") for place, kind in enumerate(kinds)]
+    verdicts: tuple[Verdict, ...] = ("weak", "ok", "ok", "ok", "broken", "ok", "ok")
+    grades = [graded(place, verdict) for place, verdict in enumerate(verdicts)]
+    shown = [edit.kind.partition(":")[0] for edit, _ in best(edits, grades, n_tokens=5)]
+    assert shown == ["another name", "not repeated", "another word", "exchanged", "swapped roles"]
+    assert len(best(edits, grades, n_tokens=4)) == 0, "another number of tokens is no minimal edit"
+
+
+def test_whom_a_method_belongs_to_is_no_argument() -> None:
+    example = draft("+ def f(self, path, size):⏎    :param path: a⏎    :param => size")
+    prompts = [edit.prompt for edit in propose(example) if "arguments" in edit.kind]
+    assert prompts
+    assert all(prompt.startswith("def f(self, ") for prompt in prompts)
 
 
 def graded(index: int, verdict: Verdict = "ok", *, equal: bool | None = True) -> Grade:
