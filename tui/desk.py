@@ -182,8 +182,10 @@ class Desk:
         return True
 
     def copy(self, place: int) -> None:
-        self.insert(place + 1, [msgspec.structs.replace(self.examples[place], pair=None)])
-        self.at = place + 1
+        """The same once more, below; a copy of one half stands below the pair and not between its halves."""
+        copy = msgspec.structs.replace(self.examples[place], pair=None)
+        self.at = self.below(place)
+        self.insert(self.at, [copy])
 
     def toggle(self, place: int) -> bool:
         """Leaves the example out of runs, or takes it in; False for a line that is no example yet."""
@@ -249,16 +251,16 @@ class Desk:
 
     def paste(self, text: str) -> int:
         """Adds what a text holds after the example at hand; how many. Raises ExampleError where slots make too many."""
-        new = drafts(text, after=self.examples)
-        self.add(new)
-        return len(new)
+        return self.add(drafts(text, after=self.examples))
 
-    def add(self, new: Sequence[Example]) -> None:
-        """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then."""
+    def add(self, new: Sequence[Example]) -> int:
+        """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then.
+        How many they are."""
         place = self.below(self.at)
         if new:
             self.insert(place, fresh_pairs(new, self.examples))
             self.at = place + len(new) - 1
+        return len(new)
 
     def unfold(self, place: int) -> int:
         """Has the slots of a line, and of the lines in its pair, filled in every way; how many examples that gives.

@@ -1,16 +1,20 @@
 """Examples from elsewhere, and to elsewhere: proposals, tasks, files, what was pasted."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.drafts import text_of
-from engine.errors import HeadcodeError
+from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
+from engine.examples_csv import read_csv
+from engine.examples_text import format_of
 from sessions.wire import Made, MakeExamples
 from tui.desk import Desk
 from tui.link import Link
+from tui.text import clean
 
 if TYPE_CHECKING:
     from tui.screens.sheet import Sheet
@@ -37,15 +41,18 @@ class Gathering(Base):
             n = self.desk.paste(text)
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
-            return
-        unread = len(self.desk.flaws) - before
-        if n:
-            words = f"{n} examples are here" if n > 1 else "1 example is here"
-            self.changed(
-                words + (f", {unread} of them cannot be read yet" if unread > 0 else "") + "; u takes them back"
-            )
         else:
+            self._added(n, unread=len(self.desk.flaws) - before, doubt=_doubt(text))
+
+    def _added(self, n: int, *, unread: int = 0, doubt: str = "") -> None:
+        """Says what came in, and what of it wants a look."""
+        if not n:
             self.say("There is no example in it: nothing, or only comments and lists of words.")
+            return
+        words = "1 example is here" if n == 1 else f"{n:,} examples are here"
+        if unread > 0:
+            words += f", {unread:,} of them cannot be read yet"
+        self.changed(f"{words}; u takes them back.{doubt}")
 
     def action_negatives(self) -> None:
         from tui.screens.negatives import Negatives
@@ -85,8 +92,7 @@ class Gathering(Base):
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
             return
-        self.desk.add(made.examples)
-        self.changed(f"{len(made.examples)} examples are here; u takes them back.")
+        self._added(self.desk.add(made.examples))
 
     def action_read(self) -> None:
         from tui.screens.files import Files
@@ -95,10 +101,18 @@ class Gathering(Base):
         self.app.push_screen(Files(self.bench, title, Path.cwd(), self._read))
 
     def _read(self, path: Path) -> None:
-        from tui.commands.reading import read_text
+        self.work("read", partial(self._read_file, path))
 
+    async def _read_file(self, path: Path) -> None:
+        """In a thread: a file on a network that hangs, or a pipe nobody writes to, must not hold the keys."""
+        self.say(f"Reading {clean(path.name)} …")
         try:
-            self.add_text(read_text(str(path)))
+            text = await asyncio.to_thread(_text_in, path)
+            if path.suffix.lower() == ".csv":
+                # By its name a table: taken as lines, its cells would become prompts.
+                self._added(self.desk.add(read_csv(text, source=path.name)))
+            else:
+                self.add_text(text)
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
 
@@ -122,3 +136,22 @@ class Gathering(Base):
 
 def _pairs_with(each: Example, negative: Example) -> bool:
     return each.positive and each.pair is not None and each.pair == negative.pair
+
+
+def _text_in(path: Path) -> str:
+    """Raises ExampleError, also for what may never end."""
+    from tui.commands.reading import read_text
+
+    if path.exists() and not path.is_file():
+        raise ExampleError(f"{path} is a pipe or a device, not a file.", hint="Copy what it gives into a file.")
+    return read_text(str(path))
+
+
+def _doubt(text: str) -> str:
+    """Why a table was taken as lines; empty where it was not."""
+    if format_of(text) == "csv":
+        try:
+            read_csv(text, source="the table")
+        except ExampleError as error:
+            return f" Taken as lines: {error.message}"
+    return ""

@@ -111,6 +111,47 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
         await until(lambda: app.screen is screen)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("table.csv", b"a,b,c\n1,2,3\n", "table.csv, line 1: there is no column 'prompt'."),
+        ("torn.csv", b'prompt,polarity\nThe sky,+\n"open,-\n', "torn.csv, line 3: unexpected end of data."),
+        ("empty.txt", b"", "There is no example in it"),
+        ("empty.csv", b"", "There is no example in it"),
+        ("words.txt", b"# nothing\n{who} = Mary, John\n", "There is no example in it"),
+        ("latin.txt", b"+ The caf\xe9 => is\n", "line 1: byte 0xe9 is not UTF-8 text. Save the file as UTF-8."),
+        ("wide.txt", "+ The sky => blue\n".encode("utf-16"), "byte 0xff is not UTF-8 text."),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n\x00", "byte 0x89 is not UTF-8 text."),
+        ("pipe", None, "is a pipe or a device, not a file."),
+    ],
+)
+async def test_a_file_that_holds_no_examples_adds_none_and_says_why(
+    name: str, content: bytes | None, says: str, folder: Path, recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    if content is None:
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).write_bytes(content)
+    host = recorded.host()
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(host, app, pilot, until)
+        before = screen.desk.examples
+        await pilot.press("i", "slash", "ctrl+u", *typed(name), "enter")
+        await until(lambda: app.screen is screen and says in text_of(app))
+        assert screen.desk.examples == before
+
+
+async def test_a_pasted_table_with_a_flaw_stands_as_lines_and_says_so(
+    recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(host, app, pilot, until)
+        screen.add_text("prompt,polarity\nThe sky,sideways\n")
+        await until(lambda: "Taken as lines: the table, line 2: polarity 'sideways'" in text_of(app))
+        assert [each.prompt for each in screen.desk.examples][1:] == ["prompt,polarity", "The sky,sideways"]
+
+
 async def test_strangers_names_are_shown_disarmed(folder: Path, recorded: Any, open_screen: Any, text_of: Any) -> None:
     for name in HOSTILE:
         if "/" not in name:

@@ -7,7 +7,8 @@ import pytest
 
 from engine.examples import Example, content_hash
 from sessions.log import ExamplesSet
-from tui.screens.write import ACTIONS, Write
+from tui.screens.write import Write
+from tui.screens.write_table import ACTIONS
 
 SIZES = [(160, 48), (80, 24)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
@@ -216,6 +217,26 @@ async def test_what_cannot_be_recorded_stays_here_and_says_so(recorded: Any, ope
         host._set = keep
         await pilot.press("d")
         await until(lambda: len(prompts(app)) == 2 and screen.desk.saved)
+
+
+async def test_a_copy_stands_below_the_pair_and_an_empty_line_gives_its_place_back(
+    recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        assert "enter edit" in text_of(app)
+        await pilot.press("c")
+        await until(lambda: len(prompts(app)) == 5)
+        assert prompts(app)[:3] == ["The positive prompt 0 of", "The negative prompt 0 of", "The positive prompt 0 of"]
+        assert [each.pair for each in app.bench.kept.examples.current] == [0, 0, None, 1, 1]
+        await pilot.press("home", "a")
+        await until(lambda: app.focused is screen.edit)
+        assert "esc back to the list" in text_of(app)
+        await pilot.press("enter")
+        await until(lambda: app.focused is screen.rows)
+        assert (screen.desk.at, len(screen.desk.examples)) == (0, 5)
+        assert "enter edit" in text_of(app)
 
 
 @sizes
