@@ -12,6 +12,7 @@ from sessions import (
     looking,
     queries,
     replay_answers,
+    running_answers,
     verifying,
 )
 from sessions.means import Answer, Means
@@ -131,6 +132,7 @@ ANSWERS: dict[type, Answer] = {
     **keep_answers.ANSWERS,
     **compare_answers.ANSWERS,
     **replay_answers.ANSWERS,
+    **running_answers.ANSWERS,
     **causing.ANSWERS,
     **verifying.ANSWERS,
     **bundle_answers.ANSWERS,

@@ -32,6 +32,7 @@ from sessions.log import (
     ExamplesStepped,
     LookChanged,
     NoteWritten,
+    OptionsChosen,
     RunEnded,
     RunQueued,
     RunStarted,
@@ -159,6 +160,9 @@ class LogCheck:
                     raise Wrong("keeps an array without a checksum")
                 _whole("size of an array", event.n_bytes, 0, 1 << 40)
                 self.sae[event.sha256] = event.n_bytes
+            case OptionsChosen():
+                _text("model", event.options.model, 1_000)
+                _text("device", event.options.device, MAX_NAME)
             case RunQueued():
                 _text("model", event.model, 1_000)
             case RunEnded():

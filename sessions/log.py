@@ -8,6 +8,7 @@ from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, Event
 from engine.examples import Example
+from engine.option_values import RunOptions
 
 EVENT_VERSION = 1
 """Stored beside every event; a later meaning of a kind gets a higher number and a reader of its own."""
@@ -134,6 +135,13 @@ class SessionImported(Event, tag="session_imported", frozen=True, kw_only=True):
     """What the session is called here, where its own name was taken or another was asked for."""
 
 
+class OptionsChosen(Event, tag="options_chosen", frozen=True, kw_only=True):
+    """How the session's next run is to be done; a run that is asked for later says it anew."""
+
+    options: RunOptions
+    """Trust in a model's own code is no part of it: that is given anew each time."""
+
+
 class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
     """A run was asked for. Its examples follow as ExamplesMade, once they are known to fit the model."""
 
@@ -180,6 +188,7 @@ SessionEvent = (
     | CauseEnded
     | RunVerified
     | SessionImported
+    | OptionsChosen
     | RunQueued
     | RunStarted
     | ArrayKept

@@ -97,8 +97,7 @@ class Desk:
     @property
     def position(self) -> str:
         """The policy that the next run would read with."""
-        run = self.bench.shown
-        return run.config.position if run is not None else "mean"
+        return self.bench.options.config.position
 
     @property
     def grades(self) -> dict[int, Grade]:

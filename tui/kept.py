@@ -5,6 +5,7 @@ import copy
 import msgspec
 
 from engine.examples import Example
+from engine.option_values import RunOptions
 from sessions.log import (
     CircuitDropped,
     CircuitKept,
@@ -13,6 +14,8 @@ from sessions.log import (
     LogEntry,
     NoteRemoved,
     NoteWritten,
+    OptionsChosen,
+    RunQueued,
     SessionCreated,
     SessionImported,
     SessionRenamed,
@@ -115,6 +118,10 @@ class Kept:
         """By id, in the order they were first written."""
         self.circuits: dict[str, Circuit] = {}
         """By name."""
+        self.options: RunOptions | None = None
+        """Of the newest run that was asked for, or what was chosen since; None: nobody has asked for anything."""
+        self.options_are_new = False
+        """Whether they were chosen since the newest run was asked for."""
         self.trashed = False
         self.imported: SessionImported | None = None
 
@@ -126,6 +133,10 @@ class Kept:
     def fold(self, entry: LogEntry) -> bool:
         """Takes the entry in; False where it speaks of something else."""
         event = entry.event
+        if isinstance(event, RunQueued):
+            self.options = RunOptions(config=event.config, model=event.model, device=event.device)
+            self.options_are_new = False
+            return False
         match event:
             case SessionCreated():
                 self.name, self.model, self.task = event.name, event.model, event.task
@@ -149,6 +160,8 @@ class Kept:
                 )
             case CircuitDropped():
                 self.circuits.pop(event.name, None)
+            case OptionsChosen():
+                self.options, self.options_are_new = event.options, True
             case SessionTrashed() | SessionRestored():
                 self.trashed = isinstance(event, SessionTrashed)
             case SessionImported():

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from engine.config import CauseMethod
 from engine.errors import Failure, HeadcodeError
+from engine.option_values import RunOptions
 from engine.results import HeadId
 from sessions.errors import HostGone, NoSuchRecord, Refusal, StoreDamaged, StoreTooNew, WrongProtocol, error_from
 from sessions.log import LogEntry, LookChanged
@@ -18,6 +19,7 @@ from sessions.wire import (
     AskCause,
     CancelRun,
     CancelVerify,
+    ChooseOptions,
     Codes,
     CreateSession,
     Detail,
@@ -54,6 +56,7 @@ FIRST_SESSION = "first light"
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _STATUS_S = 1.0
 """Between looks at the engine while it loads."""
+_OPTIONS_S = 0.5
 _LOOK_S = 1.0
 """Changes of measure and cut that follow each other this closely are recorded as one."""
 
@@ -86,6 +89,7 @@ class Link:
         self.connect = connect
         self._looks: dict[str, LookChanged] = {}
         self._look_timer: asyncio.TimerHandle | None = None
+        self._options_timer: asyncio.TimerHandle | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._changed = changed
         self._session = session
@@ -131,21 +135,54 @@ class Link:
 
     async def close(self) -> None:
         self._tell_looks()
+        self.keep_options()
         await asyncio.gather(*self._telling, return_exceptions=True)
         await self._drop()
 
     # ---- what the person asks for
 
     async def queue_run(self) -> None:
-        """A run of the session as it is, with the settings of the last one; one that broke off is done once more."""
-        last = self.bench.shown
-        if self.bench.session_id is not None:
-            request = QueueRun(session=self.bench.session_id)
-            if last is not None and self.bench.broke_off:
-                request = QueueRun(session=self.bench.session_id, config=last.config, again=last.run_id)
-            elif last is not None:
-                request = QueueRun(session=self.bench.session_id, config=last.config)
-            await self.try_ask(request, RunAnswer)
+        """A run of the session as it is, with the options chosen; one that broke off is done once more."""
+        bench, last = self.bench, self.bench.shown
+        if bench.session_id is None:
+            return
+        options = bench.options
+        request = QueueRun(
+            session=bench.session_id,
+            config=options.config,
+            model=options.model,
+            device=options.device,
+            trust_remote_code=options.trust_remote_code,
+        )
+        if last is not None and bench.broke_off:
+            request = QueueRun(session=bench.session_id, config=last.config, again=last.run_id)
+        await self.try_ask(request, RunAnswer)
+
+    async def cancel_run(self, run_id: str) -> None:
+        """Takes a run that waits out of the queue."""
+        await self.try_ask(CancelRun(run=run_id), Done)
+
+    def choose_options(self, options: RunOptions) -> None:
+        """How the next run is to be done; recorded when nothing more is changed for half a second."""
+        bench = self.bench
+        bench.own_options = None if options == bench.kept.options else options
+        if self._options_timer is not None:
+            self._options_timer.cancel()
+        self._options_timer = asyncio.get_running_loop().call_later(_OPTIONS_S, self.keep_options)
+        self._changed(frozenset({"progress"}))
+
+    def keep_options(self) -> None:
+        """Has what was chosen recorded now."""
+        if self._options_timer is not None:
+            self._options_timer.cancel()
+            self._options_timer = None
+        bench = self.bench
+        if bench.own_options is None or bench.session_id is None or self._host is None:
+            return
+        told = msgspec.structs.replace(bench.own_options, trust_remote_code=False)
+        if told != bench.kept.options:
+            request = ChooseOptions(session=bench.session_id, options=told)
+            self._spawn(self._tell_look(self._host, request))
 
     async def stop_run(self) -> None:
         """Asks the run to stop; the second time, ends the engine it runs in."""
@@ -251,11 +288,14 @@ class Link:
         host = self._host
         for run_id, look in looks.items():
             if host is not None:
-                task = asyncio.create_task(self._tell_look(host, SetLook(run=run_id, look=look)))
-                self._telling.add(task)
-                task.add_done_callback(self._telling.discard)
+                self._spawn(self._tell_look(host, SetLook(run=run_id, look=look)))
 
-    async def _tell_look(self, host: Host, request: SetLook) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell_look(self, host: Host, request: SetLook | ChooseOptions) -> None:
         # A cut that is not recorded is no loss worth a word: the next one will be.
         with contextlib.suppress(HeadcodeError, OSError, EOFError):
             await host.ask(request, Done)

@@ -13,6 +13,7 @@ from engine.events import (
 )
 from engine.examples import Example
 from engine.measures import Measure, find_measure
+from engine.option_values import RunOptions
 from engine.ranking import best_head
 from engine.results import Grade, HeadId, ModelInfo
 from sessions.log import (
@@ -20,6 +21,7 @@ from sessions.log import (
     LookChanged,
     RunEnded,
     RunQueued,
+    RunStarted,
     SessionCreated,
 )
 from sessions.rows import HeadCodes, HostStatus
@@ -77,6 +79,8 @@ class Bench(Looking):
         """The example that is shown whole."""
         self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
         self._chosen_run: str | None = None
+        self.own_options: RunOptions | None = None
+        """Chosen on this screen and not recorded yet."""
         self.verifying = ""
         """How far a run is being done again, in words; empty: none is."""
 
@@ -101,6 +105,7 @@ class Bench(Looking):
         self._cuts.clear()
         self._own_looks.clear()
         self.subtraction.end()
+        self.own_options = None
         self.kept = Kept()
         self.last_seq, self.saved_us, self._view = 0, None, None
 
@@ -147,6 +152,8 @@ class Bench(Looking):
     def _fold_one(self, entry: LogEntry) -> None:
         event = entry.event
         if self.kept.fold(entry):
+            if self.kept.options == self.own_options:
+                self.own_options = None
             self.session_name = self.kept.name or self.session_name
             if isinstance(event, SessionCreated):
                 self.model, self.task = event.model, event.task
@@ -160,12 +167,14 @@ class Bench(Looking):
                         config=event.config,
                         model=event.model,
                         queued_us=entry.at_us,
+                        device=event.device,
                         again=event.again,
                     )
                 )
-                self.cursor_moved = False
-                self.seed_index = 0
-                self._chosen_run = None
+                self.own_options = None
+                if self.active is self.runs[-1]:
+                    # What waits behind another run is not looked at before its turn.
+                    self._look_anew()
             case _:
                 run = self._run(entry.run_id)
                 if run is not None:
@@ -173,10 +182,16 @@ class Bench(Looking):
 
     def _fold_run(self, run: Run, entry: LogEntry) -> None:
         run.fold(entry)
+        if isinstance(entry.event, RunStarted) and run is self.shown:
+            self._look_anew()
         if isinstance(entry.event, LookChanged):
             self._fold_look(run, entry.event)
         elif isinstance(entry.event, Scored | RunEnded):
             self._settle_cursor(run)
+
+    def _look_anew(self) -> None:
+        """The screen turns to another run: what was chosen on the one before is of no use there."""
+        self.cursor_moved, self.seed_index, self._chosen_run = False, 0, None
 
     def _fold_look(self, run: Run, look: LookChanged) -> None:
         """How a run is looked at on another screen, or was in an earlier hour: followed until the person acts here."""
@@ -202,14 +217,29 @@ class Bench(Looking):
 
     @property
     def shown(self) -> Run | None:
-        """The run that was chosen, else the newest."""
+        """The run that was chosen, else the one under way or next in turn, else the newest that began."""
         chosen = None if self._chosen_run is None else self._run(self._chosen_run)
-        return chosen or (self.runs[-1] if self.runs else None)
+        return chosen or self.active or self._newest
 
     @property
     def active(self) -> Run | None:
         """The oldest run that is queued or under way, shown or not."""
         return next((run for run in self.runs if run.active), None)
+
+    @property
+    def _newest(self) -> Run | None:
+        begun = (run for run in reversed(self.runs) if run.started_us is not None)
+        return next(begun, self.runs[-1] if self.runs else None)
+
+    @property
+    def waiting(self) -> tuple[Run, ...]:
+        """Runs that are queued behind the one under way, the next in turn first."""
+        return tuple(run for run in self.runs if run.state == "queued")
+
+    @property
+    def options(self) -> RunOptions:
+        """How the next run is done: what was chosen last, here or elsewhere, else as the last one was."""
+        return self.own_options or self.kept.options or RunOptions(model=self.model)
 
     @property
     def measured(self) -> Run | None:
@@ -227,7 +257,9 @@ class Bench(Looking):
     def broke_off(self) -> bool:
         """Whether the newest run came to no good end and could come to one: on the same examples as before."""
         run = self.shown
-        if run is None or run.state not in ("failed", "interrupted"):
+        if run is None or run is not self._newest or run.state not in ("failed", "interrupted"):
+            return False
+        if self.own_options is not None or self.kept.options_are_new:
             return False
         now = tuple(example for example in self.kept.examples.current if example.enabled)
         return not now or not run.picture.examples or now == run.picture.examples

@@ -5,6 +5,7 @@ import msgspec
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, ProbeFinished
+from engine.option_values import RunOptions
 from engine.state import RunPicture, apply
 from sessions.log import (
     FINAL_STATES,
@@ -29,6 +30,7 @@ class Run(msgspec.Struct, kw_only=True):
     config: ProbeConfig
     model: str
     queued_us: int
+    device: str = "auto"
     state: RunState = "queued"
     picture: RunPicture = RunPicture()
     failure: Failure | None = None
@@ -44,6 +46,11 @@ class Run(msgspec.Struct, kw_only=True):
     look: LookChanged | None = None
     """How it was last looked at, on whatever screen."""
     verified: RunVerified | None = None
+
+    @property
+    def options(self) -> RunOptions:
+        """How it was asked for."""
+        return RunOptions(config=self.config, model=self.model, device=self.device)
 
     @property
     def active(self) -> bool:

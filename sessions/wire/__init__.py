@@ -70,6 +70,7 @@ from sessions.wire.running import (
     AskCause,
     CancelRun,
     CancelVerify,
+    ChooseOptions,
     FollowVerify,
     MadeFrom,
     QueueRun,
@@ -102,6 +103,7 @@ __all__ = [
     "CancelRun",
     "CancelVerify",
     "ChangeTags",
+    "ChooseOptions",
     "Circuit",
     "Circuits",
     "Codes",
@@ -185,6 +187,7 @@ AnyRequest = (
     | ShowSession
     | CreateSession
     | QueueRun
+    | ChooseOptions
     | SearchSessions
     | RenameSession
     | ChangeTags

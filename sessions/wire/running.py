@@ -5,6 +5,7 @@ import msgspec
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import Stage
+from engine.option_values import RunOptions
 from sessions.rows import RunRow
 from sessions.verify import VerifyReport
 from sessions.wire.root import Message, Request
@@ -32,6 +33,13 @@ class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     looked at."""
     made: MadeFrom | None = None
     """These examples in place of the session's, which stay as they are."""
+
+
+class ChooseOptions(Request, tag="choose_options", frozen=True, kw_only=True):
+    """How the session's next run is to be done, whoever asks for it. Answered by Done."""
+
+    session: str
+    options: RunOptions
 
 
 class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):

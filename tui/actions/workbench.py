@@ -20,6 +20,14 @@ ACTIONS: tuple[Action, ...] = (
         short="run",
     ),
     Action(
+        id="options",
+        keys=("O", "shift+o"),
+        title="Options of the next run",
+        tooltip="Every option with its meaning, default and published value; presets; what the run will take",
+        group="Run",
+        short="options",
+    ),
+    Action(
         id="stop",
         keys=("x",),
         title="Stop the run",

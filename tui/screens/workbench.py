@@ -237,7 +237,9 @@ class Workbench(Keyed, Holding, Screen[None]):
         bench = self.bench
         run = bench.shown
         if action.id == "run":
-            return bench.link in ("live", "failed") and (run is None or not run.active)
+            return bench.link in ("live", "failed")
+        if action.id == "options":
+            return bench.link == "live" and bench.session_id is not None
         if action.id == "stop":
             busy = bench.active is not None or bench.measured is not None
             return bench.link == "live" and (busy or bool(bench.verifying))
@@ -272,9 +274,15 @@ class Workbench(Keyed, Holding, Screen[None]):
     # ---- actions, one for each id of the table
 
     def action_run(self) -> None:
-        run = self.bench.shown
-        if self.bench.link == "live" and (run is None or not run.active):
+        """Beside a run that is under way it queues another, with the options as they are now."""
+        if self.bench.link == "live":
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
+
+    def action_options(self) -> None:
+        from tui.screens.options import OptionsSheet
+
+        if self.bench.link == "live":
+            self.app.push_screen(OptionsSheet(self.bench, self.link), self._back)
 
     def action_stop(self) -> None:
         self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)

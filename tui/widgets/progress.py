@@ -56,7 +56,9 @@ class Progress(Painted):
     # ---- stages
 
     def _stages(self, line: Line, run: Run, width: int) -> None:
-        right = self._seconds(run)
+        waiting = [each for each in self.bench.waiting if each is not run]
+        behind = f"{len(waiting)} {'run waits' if len(waiting) == 1 else 'runs wait'}   " if waiting else ""
+        right = behind + self._seconds(run)
         room = width - len(right) - 3
         line.add(f"run {run.number}", "strong").add(" ✎" if notes_at(self.bench, "run") else "", "accent").add("  ")
         if run.state == "queued":

@@ -51,6 +51,7 @@ from sessions.log import (
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
+    OptionsChosen,
     RunEnded,
     RunQueued,
     RunStarted,
@@ -63,6 +64,7 @@ from sessions.wire import (
     AskCause,
     CancelRun,
     CancelVerify,
+    ChooseOptions,
     Circuit,
     Codes,
     CombineCircuits,
@@ -344,6 +346,13 @@ class FakeHost:
             at_us = START_US + seq * self.step_us
             self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=run_id, event=event))
 
+    def add_of_session(self, event: Any) -> None:
+        """Appends what belongs to no run, and tells it."""
+        seq = len(self.entries) + 1
+        at_us = START_US + seq * self.step_us
+        self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=None, event=event))
+        self._tell_soon()
+
     async def tell(self, *events: Any) -> None:
         self.add(*events)
         async with self._news:
@@ -438,6 +447,9 @@ class FakeHost:
                 up_to = len(self.entries) if request.up_to is None else request.up_to
                 found = tuple(self.entries[request.after_seq : up_to])
                 return LogPiece(session_id="s-1", entries=found, up_to=up_to, goal=up_to, last_seq=len(self.entries))
+            case ChooseOptions():
+                self.add_of_session(OptionsChosen(options=request.options))
+                return Done()
             case WarmUp() | CancelRun() | SetLook() | AskCause():
                 return Done()
             case ListComparable():

@@ -1,0 +1,42 @@
+"""Options chosen for a session's next run: recorded, told to everybody, without trust, and part of a bundle's log."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.config import ProbeConfig, SAEConfig
+from engine.option_values import RunOptions
+from sessions.bundle_checks import LogCheck, Wrong
+from sessions.bundle_format import Line
+from sessions.errors import SessionError
+from sessions.log import LogEntry, OptionsChosen, SessionCreated
+from sessions.wire import ChooseOptions, CreateSession, Done, Session
+
+MINE = RunOptions(config=ProbeConfig(sae=SAEConfig(steps=77)), model="toy", device="cpu", trust_remote_code=True)
+
+
+async def test_they_are_recorded_and_told_without_trust(lab: Any) -> None:
+    client = await lab.connect()
+    session = (await client.ask(CreateSession(model="toy", task="ioi"), Session)).session
+    await client.ask(ChooseOptions(session=session.name, options=MINE), Done)
+    heard: list[LogEntry] = []
+    async for entries in client.follow(session.session_id):
+        heard += entries
+        if isinstance(heard[-1].event, OptionsChosen):
+            break
+    told = heard[-1].event
+    assert isinstance(told, OptionsChosen)
+    assert told.options == msgspec.structs.replace(MINE, trust_remote_code=False)
+    with pytest.raises(SessionError, match="nowhere"):
+        await client.ask(ChooseOptions(session="nowhere", options=MINE), Done)
+
+
+def test_a_strangers_options_are_looked_at() -> None:
+    made = SessionCreated(name="one", model="toy", task="ioi")
+    for model, device in (("x" * 2_000, "cpu"), ("", "cpu"), ("toy", "y" * 500)):
+        check = LogCheck()
+        check.line(Line(seq=1, at_us=1_790_000_000_000_000, run_id=None, event=made))
+        options = RunOptions(model=model, device=device)
+        with pytest.raises(Wrong):
+            check.line(Line(seq=2, at_us=1_790_000_000_000_001, run_id=None, event=OptionsChosen(options=options)))

@@ -1,0 +1,170 @@
+"""The options of the next run on the screen: walked, picked, typed, refused, put back, kept, and used by `r`."""
+
+from typing import Any
+
+import pytest
+
+from engine.config import ProbeConfig, SAEConfig
+from engine.option_values import RunOptions, value_of
+from engine.options import OPTIONS
+from sessions.log import OptionsChosen, RunEnded, RunQueued
+from tui.screens.options import OptionsSheet
+
+SIZES = [(160, 48), (80, 24)]
+
+
+async def to(pilot: Any, app: Any, path: str) -> OptionsSheet:
+    sheet = app.screen
+    assert isinstance(sheet, OptionsSheet)
+    sheet.list.put(next(place for place, option in enumerate(OPTIONS) if option.path == path))
+    await pilot.pause()
+    return sheet
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
+async def test_every_option_is_seen_with_its_meaning(recorded: Any, open_screen: Any, text_of: Any, size: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsSheet))
+        for place, option in enumerate(OPTIONS):
+            await until(lambda: app.screen.list.at == place)  # noqa: B023
+            shown = text_of(app)
+            assert option.title in shown
+            assert option.flag in shown
+            assert option.meaning[:30] in " ".join(shown.replace("│", " ").split()) or option.meaning[:20] in shown
+            await pilot.press("down")
+        await pilot.press("O")
+        await until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_values_are_picked_typed_refused_and_put_back(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsSheet))
+        sheet = await to(pilot, app, "sae.n_codes")
+        await pilot.press("right")
+        assert app.bench.options.config.sae.n_codes == 400
+        await pilot.press("left", "left")
+        assert app.bench.options.config.sae.n_codes == 100
+        assert "●" in text_of(app)
+
+        await pilot.press("enter", "ctrl+u", "1")
+        assert "n_codes=1" in text_of(app)
+        assert "2 to 65536" in text_of(app)
+        await pilot.press("enter")
+        assert sheet.list.typed == "1"
+        assert app.bench.options.config.sae.n_codes == 100
+        await pilot.press("escape")
+        assert isinstance(app.screen, OptionsSheet)
+        await pilot.press("enter", "ctrl+u", "7", "q", "backspace", "7", "enter")
+        assert app.bench.options.config.sae.n_codes == 77
+        await pilot.press("d")
+        assert app.bench.options.config.sae.n_codes == 200
+
+        await to(pilot, app, "seeds")
+        await pilot.press("enter", "ctrl+u", *"4,8", "down")
+        assert app.bench.options.config.seeds == (4, 8)
+        assert sheet.list.option.path == "sae.steps"
+        await to(pilot, app, "sae.scale")
+        await pilot.press("enter")
+        assert app.bench.options.config.sae.scale is False
+        await pilot.press("D")
+        assert app.bench.options == RunOptions()
+
+
+async def test_a_recipe_takes_its_own_steps_along_and_presets_are_known(
+    recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await to(pilot, app, "sae.recipe")
+        await pilot.press("right")
+        assert (app.bench.options.config.sae.recipe, app.bench.options.config.sae.steps) == ("published", 500)
+        assert "▸published" in text_of(app)  # on the bundled model, whose own lambda is the paper's
+        await pilot.press("D")
+        for name in ("quick", "published", "thorough"):
+            await pilot.press("p")
+            await until(lambda: f"▸{name}" in text_of(app))  # noqa: B023
+        assert len(app.bench.options.config.seeds) == 10
+        assert app.bench.options.config.cause.method == "combined"
+
+
+async def test_the_next_run_is_done_so_and_a_screen_opened_later_knows(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await to(pilot, app, "sae.steps")
+        await pilot.press("enter", "ctrl+u", *"123", "enter")
+        await pilot.press("escape")
+        await until(lambda: host.of_kind("ChooseOptions"))
+        assert host.of_kind("ChooseOptions")[-1].options.config.sae.steps == 123
+        await until(lambda: app.bench.own_options is None)
+    async with open_screen(host) as (app, pilot, until):
+        assert app.bench.options.config.sae.steps == 123
+        await pilot.press("r")
+        await until(lambda: host.of_kind("QueueRun"))
+        asked = host.of_kind("QueueRun")[0]
+        assert (asked.config.sae.steps, asked.model, asked.device) == (123, "toy", "auto")
+
+
+async def test_trust_is_given_anew_each_time(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await to(pilot, app, "trust_remote_code")
+        await pilot.press("enter")
+        assert app.bench.options.trust_remote_code is True
+        await pilot.press("r")
+        await until(lambda: host.of_kind("QueueRun"))
+        assert host.of_kind("QueueRun")[0].trust_remote_code is True
+        assert all(not asked.options.trust_remote_code for asked in host.of_kind("ChooseOptions"))
+        await host.tell(RunQueued(config=ProbeConfig(), model="toy", trust_remote_code=True), RunEnded(state="stopped"))
+        await until(lambda: len(app.bench.runs) == 2)
+        assert app.bench.options.trust_remote_code is False
+
+
+async def test_options_chosen_after_a_failure_make_a_run_of_its_own(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(until="train"), RunEnded(state="interrupted"))
+    async with open_screen(host) as (app, pilot, until):
+        assert app.bench.broke_off
+        await host.tell()
+        host.add_of_session(OptionsChosen(options=RunOptions(config=ProbeConfig(sae=SAEConfig(steps=9)))))
+        await until(lambda: app.bench.kept.options_are_new)
+        assert not app.bench.broke_off
+        await pilot.press("r")
+        await until(lambda: host.of_kind("QueueRun"))
+        assert host.of_kind("QueueRun")[0].again is None
+        assert value_of(app.bench.options, "sae.steps") == 9
+
+
+async def test_r_beside_a_run_queues_another_and_the_screen_stays(
+    recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(until="train"))
+    async with open_screen(host) as (app, pilot, until):
+        cursor = app.bench.cursor
+        await pilot.press("r")
+        await until(lambda: host.of_kind("QueueRun"))
+        await host.tell(RunQueued(config=ProbeConfig(seeds=(1,)), model="toy", task="ioi"))
+        await until(lambda: len(app.bench.runs) == 2)
+        assert app.bench.shown is app.bench.runs[0]
+        assert app.bench.cursor == cursor
+        assert [run.number for run in app.bench.waiting] == [2]
+        assert "1 run waits" in text_of(app)
+        # x stops the one under way, not the one that waits.
+        await pilot.press("x")
+        await until(lambda: host.of_kind("CancelRun"))
+        assert host.of_kind("CancelRun")[0].run == "run-1"

@@ -1,0 +1,186 @@
+"""How the next run is done: every option with its meaning, default and published value, presets, what it will take."""
+
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.catalog import local_models
+from engine.option_text import say
+from engine.option_values import opened, value_of
+from engine.places import find_places
+from engine.presets import PRESETS, with_preset
+from tui.actions import sheet_actions
+from tui.link import Link
+from tui.model import Bench
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.text import clean
+from tui.widgets.ink import fit, wrapped
+from tui.widgets.optionlist import OptionList
+from tui.widgets.painted import Painted
+
+ACTIONS = sheet_actions(
+    "Options",
+    ("close", "", "escape,O,shift+o,q", "Back", "Back to the workbench; what was changed stays", "back"),
+    ("step.down", "1", "down,j,tab", "Next option", "One option down", "option"),
+    ("step.up", "-1", "up,k,shift+tab", "Previous option", "One option up", ""),
+    ("step.page_down", "8", "pagedown", "Eight down", "Eight options down", ""),
+    ("step.page_up", "-8", "pageup", "Eight up", "Eight options up", ""),
+    ("step.first", "-1000", "home", "First option", "To the first option", ""),
+    ("step.last", "1000", "end", "Last option", "To the last option", ""),
+    ("pick.right", "1", "right,l", "Next value", "The next value worth a try", "value"),
+    ("pick.left", "-1", "left,h", "Previous value", "The value before", ""),
+    ("type", "", "enter", "Type a value", "Write the value; enter keeps it, escape does not", "type"),
+    ("put_back", "", "d,backspace,delete", "Default", "Put this option back to its default", "default"),
+    ("put_all_back", "", "D,shift+d", "All defaults", "Put every option back to its default", "all defaults"),
+    ("preset", "", "p", "Preset", "The next preset: quick, published, thorough", "preset"),
+    ("take_shown", "", "u", "As the shown run", "Take the options of the run that is shown", "as shown"),
+    ("run", "", "r", "Run", "Run the probe with these options; behind a run under way it is queued", "run"),
+)
+
+
+class Presets(Painted):
+    """One line: the presets, and which of them these options are."""
+
+    sheet: "OptionsSheet"
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        now = self.sheet.preset()
+        line = self.line().add(" p ", "key").add("preset  ", "dim")
+        for preset in PRESETS:
+            on = preset.name == now
+            line.add(" ▸" if on else "  ", "accent").add(preset.name, "strong" if on else "text").add(" ")
+        about = next((preset.about for preset in PRESETS if preset.name == now), "")
+        if not about:
+            n = len(self.sheet.list.differing())
+            about = f"{n} {'option differs' if n == 1 else 'options differ'} from the defaults" if n else "the defaults"
+        line.add("   ").add(fit(about, max(size.width - line.width - 4, 0)), "dim")
+        return [line.strip()]
+
+
+class Meaning(Painted):
+    """The option at hand in words, and what the next run will take."""
+
+    sheet: "OptionsSheet"
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        listed = self.sheet.list
+        option, width = listed.option, max(size.width - 2, 10)
+        head = self.line().add(f" {option.title}", "strong").add(f"  {option.flag}", "faint").strip()
+        lines = [head]
+        wrong = listed.trouble
+        if wrong:
+            lines += [self.line().add(" ").add(row, "bad").strip() for row in wrapped(clean(wrong), width, 3)]
+        words = [self.line().add(" ").add(row, "text").strip() for row in wrapped(option.meaning, width, 8)]
+        value = clean(say(option, value_of(listed.options, option.path)))
+        facts = [("now", value), ("default", clean(listed.default_words(option)))]
+        facts += [("published", option.published)] if option.published else []
+        accepted = ", ".join(option.choices) or option.range or ("yes or no" if option.kind == "yes" else "")
+        facts += [("accepted", accepted)]
+        if size.height < 10:
+            told = self.line().add(" ")
+            for name, each in facts[1:]:
+                told.add(f"{name} ", "faint").add(each, "dim").add("   ")
+            keep = max(size.height - len(lines) - 1, 1)
+            return [*lines, *words[:keep], told.strip().crop(0, size.width)][: size.height]
+        rows = [
+            self.line().add(f" {name:<10}", "faint").add(fit(each, width - 10), "dim").strip() for name, each in facts
+        ]
+        return [*lines, self.line().strip(), *words, self.line().strip(), *rows]
+
+
+class OptionsSheet(Sheet):
+    """The list at the left, the meaning beside it; one below the other on a small terminal."""
+
+    CSS_PATH = "options.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (122, "-wide")]  # noqa: RUF012  # Textual declares it so
+    AUTO_FOCUS = "#options"
+
+    def __init__(self, bench: Bench, link: Link) -> None:
+        super().__init__(bench)
+        self.link = link
+        models = find_places().models
+        self.list = OptionList(bench, link.choose_options, models, id="options")
+        names = [source.name for source in local_models(models)]
+        self.list.model_names = tuple(dict.fromkeys([*names, bench.model]))
+        self.presets = Presets(bench, id="presets")
+        self.meaning = Meaning(bench, id="meaning-of")
+        self.presets.sheet = self.meaning.sheet = self
+
+    def compose(self) -> ComposeResult:
+        yield self.presets
+        with Container(id="both"):
+            yield self.list
+            yield self.meaning
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self._title()
+
+    def paint(self) -> None:
+        self._title()
+        self.presets.paint()
+        self.list.paint()
+        self.meaning.paint()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.call_after_refresh(self.paint)
+
+    def preset(self) -> str:
+        """The preset these options are; empty: none."""
+        options, models = self.list.options, self.list.models
+        fitting = (each.name for each in PRESETS if opened(with_preset(options, each.name), models) == options)
+        return next(fitting, "")
+
+    # ---- actions
+
+    def action_close(self) -> None:
+        self.link.keep_options()
+        self.dismiss()
+
+    def action_step(self, by: int) -> None:
+        self.list.step(by)
+
+    def action_pick(self, by: int) -> None:
+        self.list.pick(by)
+
+    def action_type(self) -> None:
+        self.list.type()
+
+    def action_put_back(self) -> None:
+        self.list.put_back()
+
+    def action_put_all_back(self) -> None:
+        self.list.put_all_back()
+
+    def action_preset(self) -> None:
+        names = [each.name for each in PRESETS]
+        now = self.preset()
+        name = names[(names.index(now) + 1) % len(names)] if now in names else names[0]
+        self.list.take(with_preset(self.list.options, name))
+
+    def action_take_shown(self) -> None:
+        run = self.bench.shown
+        if run is not None:
+            self.list.take(run.options)
+
+    def action_run(self) -> None:
+        if self.bench.link == "live":
+            self.app.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
+            self.dismiss()
+
+    @on(OptionList.Changed)
+    def _changed(self) -> None:
+        self.presets.paint()
+        self.meaning.paint()
+
+    def _title(self) -> None:
+        shown = self.bench.active
+        behind = f", behind run {shown.number}" if shown is not None else ""
+        self.list.border_title = f"Options of run {len(self.bench.runs) + 1}{behind}"
