@@ -19,8 +19,8 @@ def reason_for(bench: Bench, action: str, *, small: bool = False) -> str:
         return _LINK.get(bench.link, "the host is not reached")
     if action in ("write", "replay") and bench.session_id is None:
         return "no session is open yet"
-    if action == "run":
-        return "a run is going on already; x stops it"
+    if action == "options":
+        return "no session is open yet"
     if action == "stop":
         return "nothing is going on that could be stopped"
     if action == "end_difference":
@@ -49,5 +49,18 @@ def reason_for(bench: Bench, action: str, *, small: bool = False) -> str:
 
 
 _NEEDS_HOST = frozenset(
-    {"run", "stop", "cause", "verify", "difference", "keep", "circuits", "sessions", "note.head", "note.run", "replay"}
+    {
+        "run",
+        "options",
+        "stop",
+        "cause",
+        "verify",
+        "difference",
+        "keep",
+        "circuits",
+        "sessions",
+        "note.head",
+        "note.run",
+        "replay",
+    }
 )
