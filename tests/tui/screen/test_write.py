@@ -196,7 +196,7 @@ async def test_an_edit_elsewhere_appears_here_and_both_are_kept(recorded: Any, o
         host._tell_soon()
         await until(lambda: len(prompts(app)) == 6 and screen.desk.saved)
         assert prompts(app)[-1] == "from elsewhere"
-        assert prompts(app)[0] == prompts(app)[1]
+        assert prompts(app)[0] == prompts(app)[2], "the copy stands below the pair"
 
 
 async def test_what_cannot_be_recorded_stays_here_and_says_so(recorded: Any, open_screen: Any, text_of: Any) -> None:
