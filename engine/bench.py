@@ -12,7 +12,7 @@ from engine.measures import MEASURES, Measure, value_of
 from engine.quality import QUALITIES, Quality, quality
 from engine.ranking import strength
 from engine.references.truths import Edge, Level, Truth
-from engine.results import EdgeScore, HeadScores, ModelInfo
+from engine.results import MOST_EDGES, EdgeScore, HeadScores, ModelInfo
 
 SAES = 3
 """SAEs of one run; what is judged is their mean, as in every probe."""
@@ -195,10 +195,10 @@ def _edge_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
         found.append((name, recipe, [strengths.get(pair, 0.0) for pair in pairs], true, seconds))
 
     codes = capture + run.seconds.get("codes", 0.0)
-    if len(run.edges) >= run.n_pairs:
+    if _whole(len(run.edges), run.n_pairs):
         add(EDGE_CODES, run.cell.recipe, {(e.source, e.target): e.score for e in run.edges}, codes)
     effects = run.edge_effects
-    if effects is not None and (len(effects.edges) >= effects.n_pairs or _all_told(effects)):
+    if effects is not None and _whole(len(effects.edges), effects.n_pairs):
         by_gradient = {(e.source, e.target): abs(e.effect) for e in effects.edges}
         add(EDGE_EFFECTS, NO_RECIPE, by_gradient, run.seconds.get("attribution", 0.0) + run.seconds.get("edges", 0.0))
     for measure in MEASURES:
@@ -210,13 +210,9 @@ def _edge_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
     return found
 
 
-def _all_told(effects: EdgesAttributed) -> bool:
-    """Pairs without any effect are not told: a list that is shorter than it may be holds all others."""
-    return len(effects.edges) < MOST_TOLD
-
-
-MOST_TOLD = 200
-"""Edges a run tells at most where there are many pairs."""
+def _whole(told: int, n_pairs: int) -> bool:
+    """Whether a list holds all edges but those of no effect, and not the best of many alone."""
+    return told in range(1, n_pairs + 1) and (told != MOST_EDGES or n_pairs == MOST_EDGES)
 
 
 def _seconds(run: Taken, measure: Measure, capture: float) -> float:

@@ -6,9 +6,8 @@ from torch import Tensor
 
 from engine.errors import Cancelled
 from engine.events import Monitor
-from engine.results import NO_CODE, EdgeScore
+from engine.results import NO_CODE, EdgeScore, edges_told
 
-MOST_EDGES = 200
 _WORD = 63
 """Examples a mask word holds; the sign bit stays clear."""
 _BLOCK_CELLS = 1 << 22
@@ -22,8 +21,9 @@ class Edges:
     ) -> None:
         self.source, self.target, self.score, self.n_heads = source, target, score, n_heads
 
-    def best(self, n: int = MOST_EDGES) -> tuple[EdgeScore, ...]:
-        """The highest first; equal scores by source, then target."""
+    def best(self, n: int | None = None) -> tuple[EdgeScore, ...]:
+        """The highest first, as many as a run tells; equal scores by source, then target."""
+        n = edges_told(len(self.score)) if n is None else n
         order = torch.argsort(self.score, descending=True, stable=True)[:n]
         return tuple(
             EdgeScore(source=divmod(source, self.n_heads), target=divmod(target, self.n_heads), score=score)

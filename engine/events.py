@@ -93,7 +93,7 @@ class Scored(Event, tag="scored", frozen=True, kw_only=True):
 
 class EdgesScored(Event, tag="edges_scored", frozen=True, kw_only=True):
     edges: tuple[EdgeScore, ...]
-    """The best first; at most 200."""
+    """The best first; all of up to 2,000 pairs, else 200."""
     n_pairs: int
     """How many pairs of heads were compared."""
 
@@ -139,7 +139,7 @@ class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, 
     base: float
     n_examples: int
     edges: tuple[EdgeEffect, ...]
-    """The largest either way first; at most 200."""
+    """The largest either way first, those of no effect left out; all of up to 2,000 pairs, else 200."""
     n_pairs: int
     """How many pairs of heads were looked at."""
     passes: float

@@ -10,6 +10,16 @@ NO_CODE = -1
 Verdict = Literal["ok", "weak", "broken", "ungraded"]
 
 
+MOST_EDGES = 200
+"""Edges a run tells of many."""
+_ALL_EDGES = 2_000
+
+
+def edges_told(n_pairs: int) -> int:
+    """How many edges a run tells, the best first: of a small model all, so that the whole ranking can be judged."""
+    return n_pairs if n_pairs <= _ALL_EDGES else MOST_EDGES
+
+
 class HeadId(NamedTuple):
     """A head's place: layer and head, both counted from 0. Written 9.6."""
 

@@ -19,10 +19,9 @@ from engine.errors import Cancelled, NoSuchHead
 from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, Notice, StageProgress
 from engine.examples import Example
 from engine.model import Model
-from engine.results import HeadEffect, HeadId
+from engine.results import HeadEffect, HeadId, edges_told
 from engine.tasks.base import Metric
 
-_MOST_EDGES = 200
 _PARTIAL_EVERY_S = 1.0
 """How often heads that are done are told while others are still measured."""
 
@@ -102,14 +101,15 @@ class Cause:
         started = time.perf_counter()
         edges = attribute_edges(self.passes, material)
         self._aside += time.perf_counter() - started
+        n_pairs = info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
         self.monitor.report(
             EdgesAttributed(
                 metric=material.yardstick.metric,
                 replacement=material.replacement,
                 base=round(material.base, 6),
                 n_examples=len(material),
-                edges=best_edges(edges, info.n_heads, _MOST_EDGES),
-                n_pairs=info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2,
+                edges=best_edges(edges, info.n_heads, edges_told(n_pairs)),
+                n_pairs=n_pairs,
                 passes=round(self._cost(begun), 2),
                 seconds=round(self._aside, 4),
             )

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.edges import score_edges
+from engine.edges import Edges, score_edges
 from engine.events import Event
-from engine.results import NO_CODE
+from engine.results import NO_CODE, edges_told
 from engine.score import Symbols, code_measures, paired_flips, unique_codes
 
 
@@ -109,3 +109,12 @@ def test_flips_need_pairs() -> None:
     codes = torch.tensor([[[1, 1], [1, 2], [3, 3], [3, 3]]])
     assert paired_flips(codes, torch.tensor([[0, 1], [2, 3]])).tolist() == [[0.0, 0.5]]  # type: ignore[union-attr]
     assert paired_flips(codes, torch.zeros(0, 2, dtype=torch.int64)) is None
+
+
+def test_a_small_models_edges_are_all_told_and_of_a_large_ones_the_best() -> None:
+    assert edges_told(8 * 8 * 28) == 1_792  # eight layers of eight heads
+    assert edges_told(9 * 9 * 435) == 200
+    score = torch.arange(500.0)
+    edges = Edges(torch.arange(500), torch.arange(500) + 500, score, 8)
+    assert [each.score for each in edges.best()] == score.flip(0).tolist()
+    assert len(edges.best(3)) == 3

@@ -133,6 +133,18 @@ def test_ctrl_c_keeps_what_is_done_and_prints_it(home: dict[str, str]) -> None:
     assert "headcode: Stopped by the person." in err
 
 
+def test_edges_of_planted_circuits_are_judged_over_all_pairs_of_heads(home: dict[str, str]) -> None:
+    words = ("--models", "planted-distractors", "--tasks", "ioi", "--examples", "5", "--seeds", "1")
+    told = answer(headcode(home, "bench", "circuits", *words, "--recipe", "contrast", "--json", "-q"))
+    edges = {row.measure: row for row in told.rows if row.level == "edges"}
+    assert {"edge_score", "attribution", "baseline_mean_difference", "random"} <= set(edges)
+    assert {(row.n_true, row.n_all, row.cut) for row in edges.values()} == {(10, 8 * 8 * 28, None)}
+    assert edges["attribution"].auc > 0.99 > edges["random"].auc
+    assert edges["attribution"].spread is None
+    heads = {row.measure: row for row in told.rows if row.level == "heads"}
+    assert heads["combined"].auc == heads["combined"].f1 == 1
+
+
 def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -> None:
     assert at_home("probe", "ioi", "--pairs", "2", "--steps", "2", "--shuffles", "0", "--name", "mine", "-q").code == 0
     for words in (("--show", "mine"), ("--name", "mine", "--models", "toy", "--tasks", "ioi")):
