@@ -55,6 +55,8 @@ class Desk:
         self.worth_is_old = False
         """Whether `worth` would say something newer in a while."""
         self._regraded = False
+        self._read_at = ""
+        """The position the tokens that are known were marked for."""
         self._pending: list[Change] = []
         self._base: Examples | None = None
         self._examples: Examples = ()
@@ -312,6 +314,10 @@ class Desk:
 
     async def grade(self, line: Example | None = None) -> bool:
         """Asks for some of the grades that are missing, those at hand first; False when none is."""
+        if self._read_at != self.position:
+            # Other tokens are read now, and which are is told with the grades.
+            self._read_at, self._index = self.position, None
+            self._known.clear()
         wanted = self._missing(line)
         if not wanted or self.bench.session_id is None:
             return False

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from engine.config import ProbeConfig
 from engine.errors import ConfigError, HeadcodeError, NoSuchHead
 from engine.measures import MEASURES, Measure
 from engine.results import HeadId
@@ -34,6 +35,11 @@ def head_trouble(text: str, shape: tuple[int, int]) -> str:
 def measure_trouble(text: str) -> str:
     """What is wrong with a measure's name; else nothing."""
     return _trouble(lambda: guess_measure(text))
+
+
+def position_trouble(text: str) -> str:
+    """What is wrong with a position policy; else nothing."""
+    return _trouble(lambda: ProbeConfig(position=text.strip()))
 
 
 def _trouble(read: Callable[[], object]) -> str:

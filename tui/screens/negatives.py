@@ -132,7 +132,7 @@ class Negatives(Sheet):
             return
         asked = (self.example, *(as_negative(self.example, edit.prompt, pair=None) for edit in edits))
         request = GradeExamples(
-            session=self.bench.session_id or "", examples=asked, position="mean", desk=uuid.uuid4().hex
+            session=self.bench.session_id or "", examples=asked, position=self.desk.position, desk=uuid.uuid4().hex
         )
         try:
             answer = await self.desk.link.ask(request, Grades)

@@ -58,7 +58,7 @@ class SheetKeys(Hints):
         line = self.line().add(" ")
         spots: list[tuple[int, Action]] = []
         for action in shown:
-            if action.short and line.width + len(action.key) + len(action.short) + 4 <= size.width:
+            if action.short and line.width + len(action.key) + len(action.short) + 2 <= size.width:
                 line.add(action.key, "key").add(f" {action.short}", "dim")
                 spots.append((line.width, action))
                 line.add("   ")

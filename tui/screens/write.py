@@ -11,6 +11,7 @@ from textual.timer import Timer
 
 from engine.drafts import draft, text_of
 from engine.examples import Example
+from engine.option_values import with_value
 from tui.actions import keyed
 from tui.desk import Desk
 from tui.link import Link
@@ -103,6 +104,7 @@ class Write(Gathering, Changing, Sheet):
     def _show_line(self) -> None:
         """The line below the list: the chosen one, unless one is being edited."""
         chosen = self.desk.chosen
+        self.proof.key = next((each.key for each in self.at_hand if each.id == "position"), "")
         if self._open is None:
             text = text_of(chosen) if chosen is not None else ""
             if self.edit.text != text:
@@ -118,6 +120,8 @@ class Write(Gathering, Changing, Sheet):
         self.paint()
 
     def on_screen_resume(self) -> None:
+        """From a sheet, where other tokens may have been chosen to be read."""
+        self.grade()
         self.paint()
 
     # ---- the host
@@ -259,16 +263,34 @@ class Write(Gathering, Changing, Sheet):
 
         self.app.push_screen(Keys((*self.at_hand, *keyed(self.app, EDITING))))
 
+    def action_position(self) -> None:
+        from tui.screens.ask import Ask
+        from tui.typed import position_trouble
+
+        hint = (
+            "mean: all tokens together · last · at:N, the first is 0, at:-1 the last · token:TEXT, its last occurrence"
+        )
+        ask = Ask("Which tokens the next run reads", hint, text=self.desk.position, judge=position_trouble)
+        self.app.push_screen(ask, self._read_at)
+
+    def _read_at(self, policy: str | None) -> None:
+        if policy and policy.strip():
+            self.link.choose_options(with_value(self.bench.options, "position", policy.strip()))
+            self.grade()
+            self.paint()
+
+    def action_options(self) -> None:
+        from tui.screens.options import OptionsSheet
+
+        self.app.push_screen(OptionsSheet(self.bench, self.link))
+
     def action_run(self) -> None:
         self.work("run", self._run)
 
     async def _run(self) -> None:
         await self.desk.push()
-        run = self.bench.shown
         if not self.desk.saved or self.bench.link != "live":
             self.say("Not everything is recorded yet.")
-        elif run is not None and run.active:
-            self.say("A run is on: x on the workbench stops it.")
         else:
             await self.link.queue_run()
             if self.bench.failure is None:

@@ -22,6 +22,8 @@ class Proof(Painted):
         self.desk = desk
         self.example: Example | None = None
         self.line_text = ""
+        self.key = "P"
+        """By which the person changes what is read."""
 
     def lines(self, size: Size, /) -> list[Strip]:
         example = self.example
@@ -39,7 +41,7 @@ class Proof(Painted):
             found.append(self.line().add(" ").add(fit(words, size.width - 2), "second"))
         grade, tokens = self.desk.grade_of(example), self.desk.tokens(example)
         if grade is None:
-            why = self.desk.failure.message if self.desk.failure is not None else "The model reads it …"
+            why = self.desk.failure.message if self.desk.failure is not None else self._waiting()
             ink = "bad" if self.desk.failure is not None else "dim"
             found += [self.line().add(" ").add(row, ink) for row in wrapped(why, size.width - 2, 2)]
         else:
@@ -47,6 +49,11 @@ class Proof(Painted):
         if tokens is not None:
             found += self._tokens(tokens, size.width, size.height - len(found))
         return [line.strip() for line in found[: size.height]]
+
+    def _waiting(self) -> str:
+        worker = self.bench.worker
+        warm = worker is None or worker.worker_state in ("warm", "busy")
+        return "The model reads it …" if warm else "The engine starts; the first grades take some seconds …"
 
     def _verdict(self, example: Example, grade: Grade, width: int) -> list[Line]:
         glyph, ink = VERDICTS[grade.verdict]
@@ -66,7 +73,8 @@ class Proof(Painted):
         """What is read is bright; a bar stands between tokens, so that a space is seen to belong to its word."""
         n, n_read = len(tokens.texts), sum(tokens.read)
         read = "all of them are read" if n_read == n else (f"{n_read} of them read" if n_read else "none is read")
-        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.desk.position)}): ", "dim")]
+        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.desk.position)}, ", "dim")]
+        lines[0].add(self.key, "key").add(" changes it): ", "dim")
         for text, is_read in zip(tokens.texts, tokens.read, strict=True):
             shown = fit(clean(text), max(width - 6, 1))
             if lines[-1].width + cell_len(shown) + 2 > width:

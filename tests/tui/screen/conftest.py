@@ -500,7 +500,10 @@ class FakeHost:
                 says_probability=0.9,
             )
             grades.append(grade)
-        tokens = tuple(PromptTokens(texts=tuple(each), read=(True,) * len(each)) for each in words)
+        last = request.position == "last"
+        tokens = tuple(
+            PromptTokens(texts=tuple(each), read=tuple(not last or word is each[-1] for word in each)) for each in words
+        )
         return Grades(model=model_info(6, 8), grades=tuple(grades), tokens=tokens)
 
     @property

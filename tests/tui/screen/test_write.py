@@ -79,6 +79,8 @@ EFFECTS: dict[str, Callable[[Any, Write], Any]] = {
     "choose.last": lambda _, screen: at_hand(screen),
     "move.down": lambda app, _: prompts(app),
     "move.up": lambda app, _: prompts(app),
+    "position": lambda app, _: type(app.screen).__name__,
+    "options": lambda app, _: type(app.screen).__name__,
     "close": lambda app, _: type(app.screen).__name__,
 }
 
@@ -237,6 +239,25 @@ async def test_a_copy_stands_below_the_pair_and_an_empty_line_gives_its_place_ba
         await until(lambda: app.focused is screen.rows)
         assert (screen.desk.at, len(screen.desk.examples)) == (0, 5)
         assert "enter edit" in text_of(app)
+
+
+@sizes
+async def test_what_is_read_is_chosen_beside_the_tokens(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host, size=size) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        await until(lambda: "all of them are read (mean, P changes it)" in text_of(app))
+        await pilot.press("P", "ctrl+u", *typed("behind"), "enter")
+        await until(lambda: "position='behind' is not a position policy." in text_of(app))
+        await pilot.press("ctrl+u", *typed("last"), "enter")
+        await until(lambda: app.screen is screen and "1 of them read (last, P changes it)" in text_of(app))
+        assert host.of_kind("GradeExamples")[-1].position == "last"
+        await until(lambda: len(screen.desk.grades) == 4)
+        await pilot.press("r")
+        await until(lambda: host.of_kind("QueueRun"))
+        assert host.of_kind("QueueRun")[-1].config.position == "last"
 
 
 @sizes
