@@ -24,7 +24,7 @@ from sessions.logs import SizedLog, start_logging, worker_log
 from sessions.mounts import network_file_system, network_words
 from sessions.rows import HostStatus
 from sessions.runtime import FileLock, Started, bind, holder, lock_file, make_private
-from sessions.settings import HostSettings, read_settings
+from sessions.settings import HostSettings, load_settings
 from sessions.version import version
 from sessions.wire import PROTOCOL, AnyAnswer, AnyRequest, Hello, Welcome
 
@@ -44,7 +44,13 @@ class HeadcodeHost:
     """Everything behind the socket, put together."""
 
     def __init__(
-        self, places: Places, settings: HostSettings, store: "Store", worker_command: Sequence[str] | None = None
+        self,
+        places: Places,
+        settings: HostSettings,
+        store: "Store",
+        worker_command: Sequence[str] | None = None,
+        *,
+        notices: Sequence[str] = (),
     ) -> None:
         from sessions.hub import Hub
         from sessions.ledger import Ledger
@@ -54,6 +60,7 @@ class HeadcodeHost:
 
         self.places = places
         self.settings = settings
+        self._notices = tuple(notices)
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._started = time.monotonic()
@@ -114,7 +121,7 @@ class HeadcodeHost:
         self._stop.set()
 
     def welcome(self, hello: Hello) -> Welcome:
-        notices = [self._place] if self._place else []
+        notices = [*([self._place] if self._place else []), *self._notices]
         if hello.version != version():
             notices.append(
                 f"The host is Headcode {version()}, you are {hello.version}. "
@@ -212,13 +219,17 @@ class _Options(msgspec.Struct, frozen=True):
 
 async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
     places = options.places
-    settings = read_settings(places.settings)
+    found = load_settings(places.settings)
+    settings = found.settings
+    for problem in found.problems:
+        log.warning("%s %s The usual value holds.", problem.message, problem.hint)
     make_private(places.runtime)
     lock = await _take_lock(places)
     try:
         lock.write(str(os.getpid()))
         store = await _open_store(places, settings)
-        host = HeadcodeHost(places, settings, store, worker_command)
+        notices = [f"{each.message} {each.hint} The usual value holds." for each in found.problems]
+        host = HeadcodeHost(places, settings, store, worker_command, notices=notices)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, host.stop)

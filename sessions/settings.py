@@ -5,12 +5,17 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from sessions.errors import SettingsError
+from sessions.tomlfile import line_of
+
+T = TypeVar("T")
 
 _MEMORY = re.compile(r"[1-9]\d{0,6} ?(MB|GB)")
 _KNOWN = ("idle_minutes", "worker_idle_minutes", "store_memory", "store_threads", "trash_days")
@@ -27,43 +32,92 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     """After so many days in the trash a session is removed for good; 0: never."""
 
 
+class Loaded(msgspec.Struct, frozen=True):
+    """What is in force, and what in the file or the environment makes no sense: there the usual value holds."""
+
+    settings: HostSettings
+    problems: tuple[SettingsError, ...] = ()
+
+
 def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> HostSettings:
     """The settings in the file; the defaults where there is none. HEADCODE_HOST_IDLE_S and HEADCODE_WORKER_IDLE_S win.
 
-    Raises SettingsError naming file and value.
+    Raises SettingsError naming file, line and value.
     """
+    found = load_settings(path, environ)
+    if found.problems:
+        raise found.problems[0]
+    return found.settings
+
+
+def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
+    """The same, for who must start whatever stands there: what makes no sense is told, not raised."""
     env = os.environ if environ is None else environ
-    table = _host_table(path)
+    try:
+        text, whole = read_toml(path)
+    except SettingsError as error:
+        return Loaded(HostSettings(), (error,))
+    problems: list[SettingsError] = []
+
+    def taken(key: str, read: Callable[[], T], default: T) -> T:
+        try:
+            return read()
+        except SettingsError as error:
+            line = line_of(text, "host", key)
+            where = f"{path}, line {line}:" if line is not None else f"{path}:"
+            problems.append(SettingsError(error.message.replace(f"{path}:", where, 1), hint=error.hint))
+            return default
+
+    table = whole.get("host", {})
+    if not isinstance(table, dict):
+        line = line_of(text, "", "host")
+        hint = "Write [host] on a line of its own."
+        problems.append(SettingsError(f"{path}, line {line}: host={table!r} is not a table.", hint=hint))
+        table = {}
     for key in table:
         if key not in _KNOWN:
-            close = difflib.get_close_matches(key, _KNOWN, n=1)
-            guess = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(_KNOWN)}."
-            raise SettingsError(f"{path}: [host] has no setting {key!r}.", hint=guess)
-    defaults = HostSettings()
-    return HostSettings(
-        idle_s=_seconds(path, table, "idle_minutes", defaults.idle_s, env.get("HEADCODE_HOST_IDLE_S")),
-        worker_idle_s=_seconds(
-            path, table, "worker_idle_minutes", defaults.worker_idle_s, env.get("HEADCODE_WORKER_IDLE_S")
+            taken(key, partial(_unknown, path, key), None)
+    usual = HostSettings()
+    host, worker = env.get("HEADCODE_HOST_IDLE_S"), env.get("HEADCODE_WORKER_IDLE_S")
+    settings = HostSettings(
+        idle_s=taken("idle_minutes", lambda: _seconds(path, table, "idle_minutes", usual.idle_s, host), usual.idle_s),
+        worker_idle_s=taken(
+            "worker_idle_minutes",
+            lambda: _seconds(path, table, "worker_idle_minutes", usual.worker_idle_s, worker),
+            usual.worker_idle_s,
         ),
-        store_memory=_memory(path, table.get("store_memory", defaults.store_memory)),
-        store_threads=_threads(path, table.get("store_threads", defaults.store_threads)),
-        trash_days=_days(path, table.get("trash_days", defaults.trash_days)),
+        store_memory=taken(
+            "store_memory", lambda: _memory(path, table.get("store_memory", usual.store_memory)), usual.store_memory
+        ),
+        store_threads=taken(
+            "store_threads",
+            lambda: _threads(path, table.get("store_threads", usual.store_threads)),
+            usual.store_threads,
+        ),
+        trash_days=taken(
+            "trash_days", lambda: _days(path, table.get("trash_days", usual.trash_days)), usual.trash_days
+        ),
     )
+    return Loaded(settings, tuple(problems))
 
 
-def _host_table(path: Path) -> dict[str, object]:
+def _unknown(path: Path, key: str) -> None:
+    close = difflib.get_close_matches(key, _KNOWN, n=1)
+    guess = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(_KNOWN)}."
+    raise SettingsError(f"{path}: [host] has no setting {key!r}.", hint=guess)
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, object]]:
+    """A config file as text and as what it says; both empty where there is none. Raises SettingsError."""
     try:
-        whole = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return "", {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}.", hint="Correct it, or move it away.") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.", hint="Correct it, or move it away.") from error
-    table = whole.get("host", {})
-    if not isinstance(table, dict):
-        raise SettingsError(f"{path}: host={table!r} is not a table.", hint="Write [host] on a line of its own.")
-    return table
 
 
 def _seconds(path: Path, table: Mapping[str, object], key: str, default: float, override: str | None) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tui.link import Host
+    from tui.settings import Settings
 
 COLOUR_CHOICES = ("truecolor", "256", "16", "none")
 
@@ -18,22 +19,28 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)
         return 2
-    choose_colours(colours)
     from engine.places import find_places
+    from tui.settings import load
+
+    settings = load(find_places().settings)
+    choose_colours(colours, settings)
     from tui.keymap import load_keys
     from tui.remember import remembered
     from tui.workbench import HeadcodeApp
 
-    known = remembered()
     own = load_keys(find_places().keys)
-    # Whoever asks for a session by name has been here before.
-    tour = session is None and not known.toured
     app = HeadcodeApp(
-        _connect, session=session, model=model, task=task, keys=own.keys, problems=own.problems, tour=tour
+        _connect,
+        session=session,
+        model=model,
+        task=task,
+        settings=settings,
+        keys=own.keys,
+        problems=(*settings.problems, *own.problems),
+        # Whoever asks for a session by name has been here before.
+        tour=session is None and not remembered().toured,
     )
-    if known.theme is not None and app.depth != "16":
-        app.theme = known.theme
-    app.run()
+    app.run(mouse=bool(settings["screen.mouse"]))
     run = app.bench.shown
     if run is not None and run.active and app.bench.link == "live":
         print("The run goes on; `headcode` shows it again.", file=sys.stderr)
@@ -46,24 +53,38 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
 
 def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:
     """Shows the replay of a session or run until the person leaves; the exit code."""
-    choose_colours(colours)
     from engine.places import find_places
+    from tui.settings import load
+
+    settings = load(find_places().settings)
+    choose_colours(colours, settings)
     from tui.keymap import load_keys
-    from tui.remember import remembered
     from tui.replay_app import ReplayApp
 
     own = load_keys(find_places().keys)
-    app = ReplayApp(_connect, session=session, start=start, speed=speed, keys=own.keys, problems=own.problems)
-    chosen = remembered().theme
-    if chosen is not None and app.depth != "16":
-        app.theme = chosen
-    app.run()
+    problems = (*settings.problems, *own.problems)
+    app = ReplayApp(
+        _connect, session=session, start=start, speed=speed, settings=settings, keys=own.keys, problems=problems
+    )
+    app.run(mouse=bool(settings["screen.mouse"]))
     return app.return_code or 0
 
 
-def choose_colours(choice: str | None) -> None:
-    """Tells Textual how many colours to send; it reads this when it is imported."""
-    if choice is None and os.environ.get("TERM") in {None, "dumb", "unknown"}:
+def choose_colours(choice: str | None, settings: "Settings | None" = None) -> None:
+    """Tells Textual how many colours to send; it reads this when it is imported. NO_COLOR wins over the settings."""
+    if choice is None and settings is not None and not os.environ.get("NO_COLOR"):
+        own = settings.text("screen.colours")
+        choice = own if own != "auto" else None
+    if choice is None and os.environ.get("TERM") in {
+        None,
+        "dumb",
+        "unknown",
+        "vt100",
+        "vt102",
+        "vt220",
+        "vt52",
+        "ansi-m",
+    }:
         choice = "none"
     if choice == "none":
         os.environ["NO_COLOR"] = "1"

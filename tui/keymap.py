@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import ConfigError
+from sessions.tomlfile import line_of
 from tui.actions import Action, key_name
 from tui.actions.everywhere import all_tables
-from tui.tomlfile import line_of
 
 _MODIFIERS = ("ctrl", "alt", "shift", "super", "hyper", "meta")
 _NAMED = frozenset(

@@ -7,6 +7,7 @@ from textual.screen import Screen
 from engine.errors import HeadcodeError
 from tui.link import Connect
 from tui.screens.replay import Replay
+from tui.settings import Settings
 from tui.themes import Depth
 from tui.workbench import HeadcodeApp
 
@@ -26,11 +27,20 @@ class ReplayApp(HeadcodeApp):
         driven: bool = False,
         theme: str | None = None,
         depth: Depth | None = None,
+        settings: Settings | None = None,
         keys: Mapping[str, tuple[str, ...]] | None = None,
         problems: Sequence[HeadcodeError] = (),
     ) -> None:
         super().__init__(
-            connect, session=session, model="", task="", theme=theme, depth=depth, keys=keys, problems=problems
+            connect,
+            session=session,
+            model="",
+            task="",
+            theme=theme,
+            depth=depth,
+            settings=settings,
+            keys=keys,
+            problems=problems,
         )
         self._order = (session, run, speed, playing, start, driven)
         self.replay: Replay
@@ -39,7 +49,7 @@ class ReplayApp(HeadcodeApp):
         session, run, speed, playing, start, driven = self._order
         self.replay = self._workbench = Replay(
             self.link.connect,
-            self.depth,
+            self.shown_depth,
             session=session,
             size=self.size,
             run=run,

@@ -139,8 +139,8 @@ DUSK = _theme("dusk", _DUSK_INKS, dark=True)
 CONTRAST = _theme("contrast", _CONTRAST_INKS, dark=True)
 SIXTEEN = _theme("sixteen", _ANSI_INKS, dark=True, ansi=True)
 THEMES = (NIGHT, DUSK, DAY, CONTRAST, SIXTEEN)
-CHOICES = (NIGHT, DUSK, DAY, CONTRAST)
-"""Those a person goes through; sixteen is for terminals that show no more, in their owner's colours."""
+CHOICES = THEMES
+"""Those a person goes through; sixteen is all there is where a terminal shows no more, in its owner's colours."""
 DEFAULT_INKS = _DARK_INKS
 """What a theme of somebody else's falls back to."""
 

@@ -13,6 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import ClassVar
 
+import msgspec
 from textual import events
 from textual.actions import ActionParseResult
 from textual.app import App, SystemCommand
@@ -22,18 +23,22 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from engine.errors import HeadcodeError
+from engine.places import find_places
 from tui.actions import ACTIONS, Action
-from tui.keymap import with_keys
+from tui.keymap import load_keys, with_keys
 from tui.link import Connect, Link
 from tui.model import Bench, Part
-from tui.remember import keep_theme, keep_toured
+from tui.remember import keep_toured
 from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
+from tui.settings import Found, Settings, change, load
+from tui.settings_table import Setting, Value, setting
 from tui.sweep import Sweeper
 from tui.text import clean
-from tui.themes import CHOICES, DEFAULT_INKS, NIGHT, SIXTEEN, THEMES, Depth, depth_of
+from tui.themes import CHOICES, DEFAULT_INKS, SIXTEEN, THEMES, Depth, depth_of
 from tui.widgets.ink import wrapped
 from tui.widgets.keyed import Keyed
+from tui.widgets.painted import Painted, PaintedScroll
 from tui.widgets.progress import Clock
 
 _LAST_WORD_S = 3.0
@@ -66,6 +71,7 @@ class HeadcodeApp(App[None]):
         clock: Clock = time.time,
         theme: str | None = None,
         depth: Depth | None = None,
+        settings: Settings | None = None,
         keys: Mapping[str, tuple[str, ...]] | None = None,
         problems: Sequence[HeadcodeError] = (),
         tour: bool = False,
@@ -77,7 +83,10 @@ class HeadcodeApp(App[None]):
         for own in THEMES:
             self.register_theme(own)
         self.depth = depth or depth_of(self.console.color_system, no_color=self.no_color)
-        self.theme = theme or (SIXTEEN.name if self.depth == "16" else NIGHT.name)
+        self.settings = load(find_places().settings, {}) if settings is None else settings
+        self._use_settings()
+        if theme is not None:
+            self.theme = theme
         self.bench = Bench(model=model, task=task)
         self.link = Link(self.bench, connect, self._changed, session=session)
         self._clock = clock
@@ -89,6 +98,11 @@ class HeadcodeApp(App[None]):
         """A table of actions under the keys its person chose."""
         return with_keys(actions, self._keys)
 
+    @property
+    def own_keys(self) -> Mapping[str, tuple[str, ...]]:
+        """The keys the person chose, by full id."""
+        return self._keys
+
     def use_keys(self, keys: Mapping[str, tuple[str, ...]]) -> None:
         """Other keys from now on, on every screen that is open."""
         self._keys = keys
@@ -98,11 +112,59 @@ class HeadcodeApp(App[None]):
                     node.rekey()
             screen.refresh()
 
+    def change(self, setting: Setting, value: Value | None) -> str:
+        """Another value from now on, None: the usual one; also for the next time. What kept it from being written."""
+        words = ""
+        try:
+            change(self.settings.path, setting, value)
+            self.settings = load(self.settings.path)
+        except HeadcodeError as error:
+            words = f"{error.message} {error.hint} Until you leave it holds."
+            found = Found(setting, setting.default if value is None else value, "until you leave", own=True)
+            self.settings = msgspec.structs.replace(self.settings, found=self.settings.found | {setting.name: found})
+        self._use_settings()
+        self._draw_all()
+        return words
+
+    def read_again(self) -> Sequence[HeadcodeError]:
+        """Reads config.toml and keys.toml once more; what is wrong with them."""
+        self.settings, own = load(self.settings.path), load_keys(find_places().keys)
+        self._problems = (*self.settings.problems, *own.problems)
+        self.use_keys(own.keys)
+        self._use_settings()
+        self._draw_all()
+        return self._problems
+
+    @property
+    def problems(self) -> Sequence[HeadcodeError]:
+        """What is wrong with the person's files, as they were read last."""
+        return self._problems
+
+    def _use_settings(self) -> None:
+        self.colour_map = self.settings.text("screen.map")
+        self.frame_s = 1 / max(self.settings.number("screen.redraws"), 1)
+        self.motion = bool(self.settings["screen.motion"])
+        self.theme = SIXTEEN.name if self.depth == "16" else self.settings.text("screen.theme")
+
+    def _draw_all(self) -> None:
+        """What is drawn from a setting and from no style."""
+        if self._workbench is not None:
+            self._workbench.show_depth(self.shown_depth)
+        for screen in self.screen_stack:
+            for node in screen.query("*"):
+                if isinstance(node, Painted | PaintedScroll) and node.size:
+                    node.paint()
+
+    @property
+    def shown_depth(self) -> Depth:
+        """Colours that are used: in the terminal's own sixteen, shades carry the values."""
+        return "16" if self.theme == SIXTEEN.name and self.depth != "none" else self.depth
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return DEFAULT_INKS
 
     def get_default_screen(self) -> Screen[None]:
-        self._workbench = Workbench(self.bench, self.link, self.depth, clock=self._clock, size=self.size)
+        self._workbench = Workbench(self.bench, self.link, self.shown_depth, clock=self._clock, size=self.size)
         return self._workbench
 
     def on_mount(self) -> None:
@@ -188,6 +250,12 @@ class HeadcodeApp(App[None]):
 
         self.push_screen(Keys(self.screen.at_hand if isinstance(self.screen, Keyed) else self.keyed(ACTIONS)))
 
+    def action_settings(self) -> None:
+        from tui.screens.settings import SettingsSheet
+
+        if not any(isinstance(screen, SettingsSheet) for screen in self.screen_stack):
+            self.push_screen(SettingsSheet(self.bench))
+
     def action_tour(self) -> None:
         from tui.screens.tour import Stage, Tour
 
@@ -210,8 +278,9 @@ class HeadcodeApp(App[None]):
         """Sixteen colours are the terminal's own, light or dark as its owner likes them."""
         if self.depth != "16":
             names = [each.name for each in CHOICES]
-            self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
-            keep_theme(self.theme)
+            name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+            if words := self.change(setting("screen.theme"), name):
+                self.say(words, severity="warning")
 
     def action_palette(self) -> None:
         self.action_command_palette()
@@ -239,8 +308,6 @@ class HeadcodeApp(App[None]):
     def _fatal_error(self) -> None:
         """The trace goes to the log; Textual would print it with every local variable, prompts and tokens included."""
         from rich.text import Text
-
-        from engine.places import find_places
 
         folder = find_places().logs
         error = sys.exception() or self._exception

@@ -25,7 +25,6 @@ from sessions.errors import (
     HostRunning,
     NoHost,
     Refusal,
-    SettingsError,
     StoreDamaged,
     StoreError,
     WrongProtocol,
@@ -149,11 +148,14 @@ async def test_a_host_that_cannot_begin_says_why(lab) -> None:
     with pytest.raises(StoreDamaged, match="not a Headcode store") as found:
         await lab.connect()
     assert found.value.hint
-    lab.places.store.unlink()
+
+
+async def test_a_setting_that_makes_no_sense_is_told_and_keeps_nobody_out(lab) -> None:
     lab.places.settings.parent.mkdir(parents=True)
-    lab.places.settings.write_text("[host]\nidle_minutes = 'soon'\n")
-    with pytest.raises(SettingsError, match="idle_minutes='soon'"):
-        await lab.connect()
+    lab.places.settings.write_text("[host]\ntrash_days = 3\nidle_minutes = 'soon'\nshop = 1\n")
+    notice = (await lab.connect()).welcome.notice
+    assert "config.toml, line 3: idle_minutes='soon' is not a number of minutes. For example 30" in notice
+    assert "line 4: [host] has no setting 'shop'" in notice
 
 
 async def test_a_host_that_dies_at_once_is_no_timeout(lab) -> None:

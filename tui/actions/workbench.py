@@ -323,7 +323,14 @@ ACTIONS: tuple[Action, ...] = (
         id="theme",
         keys=("ctrl+t",),
         title="Next theme",
-        tooltip="Night, dusk, day, high contrast; kept for the next time",
+        tooltip="Night, dusk, day, high contrast, your terminal's own; kept for the next time",
+        group="Program",
+    ),
+    Action(
+        id="settings",
+        keys=("comma",),
+        title="Settings",
+        tooltip="Theme, colours, motion, what the host does: what each means, where it stands; changed at once",
         group="Program",
     ),
     Action(

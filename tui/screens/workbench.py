@@ -122,7 +122,8 @@ class Workbench(Keyed, Holding, Screen[None]):
             # Noted here and not with the next frame: a run can fail before that is drawn.
             self._seen_active = run.run_id
         if self._flush_timer is None and self.is_mounted:
-            wait = max(0.0, self._drawn_at + _FRAME_S - time.monotonic())
+            frame_s = getattr(self.app, "frame_s", _FRAME_S)
+            wait = max(0.0, self._drawn_at + frame_s - time.monotonic())
             self._flush_timer = self.set_timer(max(wait, 0.001), self._flush)
 
     def _flush(self) -> None:
@@ -153,6 +154,11 @@ class Workbench(Keyed, Holding, Screen[None]):
             self._looks_kept = self.bench.looks_made
             self.link.keep_look()
 
+    def show_depth(self, depth: Depth) -> None:
+        """Draws the grid with so many colours from now on."""
+        self.grid.scale.depth = self.grid.heatmap.depth = depth
+        self.draw_now()
+
     def draw_now(self, parts: frozenset[Part] = ALL_PARTS) -> None:
         """What a key changed is drawn at once."""
         self._dirty |= parts
@@ -162,7 +168,8 @@ class Workbench(Keyed, Holding, Screen[None]):
 
     def _beat(self) -> None:
         """Twice a second while a run is on: its seconds, and the bar of a stage without end."""
-        self.progress.paint()
+        if getattr(self.app, "motion", True):
+            self.progress.paint()
 
     def _say_failure(self) -> None:
         """A run that was seen going on and failed is said aloud; the strip below keeps the words."""
@@ -252,7 +259,7 @@ class Workbench(Keyed, Holding, Screen[None]):
         if action.id == "seed":
             return run is not None and len(run.config.seeds) > 1
         if action.id == "theme":
-            return self.grid.heatmap.depth != "16"
+            return getattr(self.app, "depth", "full") != "16"
         if action.id == "write":
             return bench.session_id is not None
         if action.id == "replay":
@@ -269,7 +276,7 @@ class Workbench(Keyed, Holding, Screen[None]):
         """Why an action would do nothing now; empty where it would do something."""
         if self.possible(action):
             return ""
-        return reason_for(self.bench, action.id, small=self.grid.heatmap.depth == "16")
+        return reason_for(self.bench, action.id, small=getattr(self.app, "depth", "full") == "16")
 
     # ---- actions, one for each id of the table
 

@@ -71,6 +71,7 @@ EFFECTS: dict[str, Effect] = {
     "note.run": lambda app: type(app.screen).__name__,
     "tour": lambda app: type(app.screen).__name__,
     "theme": lambda app: app.theme,
+    "settings": lambda app: type(app.screen).__name__,
     "palette": lambda app: type(app.screen).__name__,
     "keys": lambda app: type(app.screen).__name__,
     "suspend": lambda app: app.suspensions,  # type: ignore[attr-defined]

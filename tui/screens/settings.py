@@ -1,0 +1,149 @@
+"""What can be set: each setting with its meaning, its value and where that stands; changed at once and kept."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from tui.actions import sheet_actions
+from tui.model import Bench
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.settings_table import Setting, Value
+from tui.text import clean
+from tui.widgets.settings_list import SettingsList
+
+ACTIONS = sheet_actions(
+    "Settings",
+    ("step.down", "1", "down,j", "Next setting", "The setting below", "choose"),
+    ("step.up", "-1", "up,k", "Previous setting", "The setting above", ""),
+    ("turn.on", "1", "right,l,space", "Next value", "The next of its values; changed at once and kept", "change"),
+    ("turn.back", "-1", "left,h", "Value before", "The one of its values before this one", ""),
+    ("pick", "", "enter", "Choose or type", "All its values to choose from, or a line to type a value", "all values"),
+    ("usual", "", "backspace,delete,u", "Usual value", "Takes the entry out of config.toml", "usual value"),
+    (
+        "again",
+        "",
+        "r",
+        "Read the files again",
+        "config.toml and keys.toml as they are now; says what is wrong",
+        "read again",
+    ),
+    ("close", "", "escape,comma,q", "Back", "Back to where you were", "back"),
+)
+
+
+class SettingsSheet(Sheet):
+    """The list and, below it, what the setting at hand is about."""
+
+    CSS_PATH = "settings.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self.list = SettingsList(bench, id="settings")
+        self.list.border_title = "Settings"
+
+    def compose(self) -> ComposeResult:
+        yield self.list
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def paint(self) -> None:
+        self.list.paint()
+
+    def action_step(self, by: int) -> None:
+        self.list.step(by)
+
+    def action_turn(self, by: int) -> None:
+        setting = self.list.setting
+        if setting is None:
+            self.list.turn_memory()
+            return
+        choices, value = setting.choices, self.list.value_of(setting)
+        if value in choices:
+            new = choices[(choices.index(value) + by) % len(choices)]
+        else:
+            # A value of the person's own lies between those that are offered.
+            new = choices[0 if by > 0 else -1]
+        self._change(setting, new)
+
+    def action_usual(self) -> None:
+        if self.list.setting is not None:
+            self._change(self.list.setting, None)
+
+    def action_pick(self) -> None:
+        setting = self.list.setting
+        if setting is None:
+            self.list.turn_memory()
+        elif len(setting.choices) == 2:
+            self.action_turn(1)
+        elif setting.pattern or not isinstance(setting.default, str):
+            self._type(setting)
+        else:
+            self._pick(setting)
+
+    def action_again(self) -> None:
+        problems = self.app.read_again()  # type: ignore[attr-defined]
+        told = (
+            f"Read again: {len(problems)} to correct; they stand at Files." if problems else "Read again: all is well."
+        )
+        self.list.say(told, "bad" if problems else "good")
+
+    def _pick(self, setting: Setting) -> None:
+        from tui.screens.choose import Choose, Entry
+
+        now = self.list.value_of(setting)
+        entries = [
+            Entry(
+                id=str(choice),
+                group=setting.meaning.partition(".")[0],
+                title=setting.shown(choice),
+                detail=" · ".join(
+                    word for word, on in (("now", choice == now), ("usual", choice == setting.default)) if on
+                ),
+            )
+            for choice in setting.choices
+        ]
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self._change(setting, name)
+
+        self.app.push_screen(Choose(setting.title, entries, empty=""), chosen)
+
+    def _type(self, setting: Setting) -> None:
+        from tui.screens.ask import Ask
+
+        def wrong(text: str) -> str:
+            return "" if setting.read(text) is not None else f"{text} is not {setting.wanted}."
+
+        def typed(text: str | None) -> None:
+            value = setting.read(text) if text else None
+            if value is not None:
+                self._change(setting, value)
+
+        offered = ", ".join(f"{choice}" for choice in setting.choices)
+        hint = f"{setting.unit or setting.wanted}; for example {offered}".strip()
+        now = self.list.value_of(setting)
+        shown = f"{now:g}" if isinstance(now, int | float) else str(now)
+        self.app.push_screen(Ask(setting.title, hint, text=shown, judge=wrong), typed)
+
+    def _change(self, setting: Setting, value: Value | None) -> None:
+        words = self.app.change(setting, value)  # type: ignore[attr-defined]
+        if words:
+            self.list.say(clean(words), "bad")
+        elif value is None:
+            self.list.say(f"The usual value: {setting.shown(setting.default)}.", "good")
+        else:
+            when = "" if setting.when == "at once" else f" It takes effect {setting.when}."
+            self.list.say(f"Kept.{when}", "good")
+
+    def on_settings_list_picked(self, message: SettingsList.Picked) -> None:
+        if message.place == self.list.at:
+            self.action_pick()
+        else:
+            self.list.step(message.place - self.list.at)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self.list.paint()
