@@ -76,6 +76,17 @@ def _here(found: MeasuredReference) -> Reference:
     )
 
 
+def planted_edges(
+    model: ModelInfo, folder: Path, task: str
+) -> frozenset[tuple[tuple[int, int], tuple[int, int]]] | None:
+    """The edges that were written into this model for this task; None where it is not a planted one."""
+    found = _measured(folder)
+    if found is None or found.identity != model.identity:
+        return None
+    circuit = found.tasks.get(task)
+    return frozenset(circuit.edges) if circuit is not None and circuit.planted else None
+
+
 def _measured(folder: Path) -> _Circuits | None:
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=_Circuits)

@@ -12,7 +12,7 @@ HEAVY = ("torch", "transformer_lens", "transformers")
 SCREEN = ("textual", "rich", "typer")
 VOCABULARY = [
     *("errors", "config", "events", "results", "examples", "examples_text", "measures", "ranking", "state", "jobs"),
-    *("places", "catalog", "recommended", "reference", "tasks.registry", "planted.plan"),
+    *("places", "catalog", "recommended", "reference", "tasks.registry", "planted.plan", "reference_edges"),
 ]
 
 

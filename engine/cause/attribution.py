@@ -1,5 +1,7 @@
 """Every head's effect, estimated from gradients: attribution patching (Nanda 2023; Syed et al. 2023)."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from engine.cause.forward import Passes
 from engine.cause.material import Material
 
-_KL_STEPS = 5
+KL_STEPS = 5
 
 
 def attribute(passes: Passes, material: Material, *, steps: int = 0) -> Float[Tensor, "row layer head"]:
@@ -17,7 +19,7 @@ def attribute(passes: Passes, material: Material, *, steps: int = 0) -> Float[Te
     gradients, Hanna et al. 2024). KL has no slope where nothing is changed, so it always takes some. Raises Cancelled.
     """
     if material.yardstick.metric == "kl":
-        steps = steps or _KL_STEPS
+        steps = steps or KL_STEPS
     if not steps and material.clean.gradients is not None:
         return _times(material, slice(None), material.clean.gradients)
     size = passes.rows_at_once(material.tokens.shape[1])
@@ -37,19 +39,31 @@ def _times(material: Material, part: slice, gradients: list[Tensor]) -> Float[Te
 def _gradients(passes: Passes, material: Material, part: slice, steps: int) -> list[Tensor]:
     """d metric / d z of every layer; with steps, the mean over points between the embedded positives (0) and what
     stands in for them (1)."""
-    points = [(step + 0.5) / steps for step in range(steps)] or [0.0]
+    points = points_between(steps)
     total: list[Tensor] = []
     for point in points:
-
-        def begin(stream: Tensor, point: float = point) -> Tensor:
-            return stream + point * (material.other_input[part] - stream) * material.where[part][:, :, None]
-
         found = passes.clean(
             material.tokens[part],
             material.last[part],
             slope=lambda logits: material.yardstick(logits, part),
-            begin=begin if point else None,
+            begin=begin_between(material, part, point),
         ).gradients
         assert found is not None
         total = found if not total else [a + b for a, b in zip(total, found, strict=True)]
     return [each / len(points) for each in total]
+
+
+def points_between(steps: int) -> list[float]:
+    """Where gradients are taken: 0 is the positives, 1 what stands in for them."""
+    return [(step + 0.5) / steps for step in range(steps)] or [0.0]
+
+
+def begin_between(material: Material, part: slice, point: float) -> Callable[[Tensor], Tensor] | None:
+    """What makes the embedded prompts those of that point; None at the positives."""
+    if not point:
+        return None
+
+    def begin(stream: Tensor) -> Tensor:
+        return stream + point * (material.other_input[part] - stream) * material.where[part][:, :, None]
+
+    return begin

@@ -4,30 +4,34 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.cause.forward import Passes
+from engine.cause.attribution import KL_STEPS, begin_between, points_between
+from engine.cause.forward import Clean, Passes
 from engine.cause.material import Material
+from engine.cause.paths import Seen
 from engine.results import EdgeEffect
 
+EDGE_STEPS = 1
+"""Half way between the two sides, softmaxes are open: one gradient there ranks edges better than one at the positives
+(docs/lab.md), and five are no better."""
 
-class _Seen(Exception):
-    """The layer that was wanted has been computed; the rest of the pass is not needed."""
 
-
-def attribute_edges(passes: Passes, material: Material) -> Float[Tensor, "source target"]:
+def attribute_edges(passes: Passes, material: Material, *, steps: int = EDGE_STEPS) -> Float[Tensor, "source target"]:
     """The estimated change of the metric when a target head reads the other side's output of a source head.
 
     The source's difference, through its W_O, times the gradient of the metric at what the target alone reads of the
     residual stream, by its queries, keys and values together; mean over rows, summed over positions. Only earlier to
-    later layers: 0 elsewhere. Keys and values that heads share are followed through each head on its own. Takes the
-    output to reach the stream as it is: in models that normalise it there first, it is out by that scale.
+    later layers: 0 elsewhere. Keys and values that heads share are followed through each head on its own. Gradients are
+    the mean over `steps` points between the two sides' embedded prompts; 0 takes one at the positives, except for KL,
+    which has no slope there.
+
+    Takes the output to reach the stream as it is: in models that normalise it there first, it is out by that scale.
     Raises Cancelled within a block.
     """
+    if material.yardstick.metric == "kl":
+        steps = steps or KL_STEPS
     info = passes.model.info
     n_heads = info.n_heads
     found = torch.zeros(info.n_layers * n_heads, info.n_layers * n_heads)
-    gradients = material.clean.gradients
-    if gradients is None:
-        raise ValueError("edges need the gradients of the clean pass")
     weights = passes.model.output_weights
     at_once = max(1, passes.rows_at_once(material.tokens.shape[1]) // n_heads)
     for start in range(0, len(material), at_once):
@@ -37,13 +41,32 @@ def attribute_edges(passes: Passes, material: Material) -> Float[Tensor, "source
             torch.einsum("rphd,hdm->rphm", (other[part] - clean[part]) * where, weights[layer])
             for layer, (other, clean) in enumerate(zip(material.other, material.clean.z, strict=True))
         ]
-        for layer in range(1, info.n_layers):
-            read = _read_by(passes, material, layer, part, gradients[layer][part])
-            for source in range(layer):
-                effects = torch.einsum("rpsm,trpm->st", written[source], read) / len(material)
-                rows, columns = source * n_heads, layer * n_heads
-                found[rows : rows + n_heads, columns : columns + n_heads] += effects.cpu()
+        points = _points(passes, material, part, steps)
+        for point in points:
+            assert point.gradients is not None
+            for layer in range(1, info.n_layers):
+                read = _read_by(passes, material, layer, part, point.residual[layer], point.gradients[layer])
+                for source in range(layer):
+                    effects = torch.einsum("rpsm,trpm->st", written[source], read) / len(points) / len(material)
+                    rows, columns = source * n_heads, layer * n_heads
+                    found[rows : rows + n_heads, columns : columns + n_heads] += effects.cpu()
     return found
+
+
+def _points(passes: Passes, material: Material, part: slice, steps: int) -> list[Clean]:
+    """A pass with gradients at every point; at the positives alone, where there are no steps."""
+    if not steps and material.clean.gradients is not None:
+        return [material.clean.rows(part)]
+    return [
+        passes.clean(
+            material.tokens[part],
+            material.last[part],
+            residuals=passes.n_layers,
+            slope=lambda logits: material.yardstick(logits, part),
+            begin=begin_between(material, part, point),
+        )
+        for point in points_between(steps)
+    ]
 
 
 def best_edges(found: Float[Tensor, "source target"], n_heads: int, most: int) -> tuple[EdgeEffect, ...]:
@@ -62,7 +85,12 @@ def best_edges(found: Float[Tensor, "source target"], n_heads: int, most: int) -
 
 
 def _read_by(
-    passes: Passes, material: Material, layer: int, part: slice, gradient: Float[Tensor, "row position head d_head"]
+    passes: Passes,
+    material: Material,
+    layer: int,
+    part: slice,
+    entering: Float[Tensor, "row position d_model"],
+    gradient: Float[Tensor, "row position head d_head"],
 ) -> Float[Tensor, "target row position d_model"]:
     """The gradient of the metric at what enters the layer, as far as each head alone reads it.
 
@@ -70,18 +98,19 @@ def _read_by(
     """
     rows, n_heads = len(gradient), gradient.shape[2]
     tokens, last = material.tokens[part].repeat(n_heads, 1), material.last[part].repeat(n_heads)
-    entering = material.clean.residual[layer][part].repeat(n_heads, 1, 1, 1).flatten(0, 1).requires_grad_(True)
+    entering = entering.repeat(n_heads, 1, 1, 1).flatten(0, 1).requires_grad_(True)
     seen: list[Tensor] = []
 
     def see(_layer: int, z: Tensor) -> Tensor:
         seen.append(z)
-        raise _Seen
+        raise Seen
 
     with torch.enable_grad():
         try:
             passes.run(tokens, last, edit=see, edited={layer}, first=layer, residual=entering)
-        except _Seen:
+        except Seen:
             passes.work -= tokens.numel() * (passes.n_layers - layer - 1)
         alone = torch.eye(n_heads, device=tokens.device)[:, None, None, :, None] * gradient
         (read,) = torch.autograd.grad(seen[0], entering, grad_outputs=alone.flatten(0, 1))
+    passes.work += tokens.numel()  # and back
     return read.view(n_heads, rows, *read.shape[1:])

@@ -10,13 +10,13 @@ from torch import Tensor
 from engine.cause.attribution import attribute
 from engine.cause.checks import check_circuit, n_measurements
 from engine.cause.combined import affordable, proposals
-from engine.cause.edges import attribute_edges, best_edges
+from engine.cause.edges import EDGE_STEPS, attribute_edges, best_edges
 from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
 from engine.cause.patching import measure_replaced, one_head_each
 from engine.config import CauseConfig
 from engine.errors import Cancelled, NoSuchHead
-from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, Notice, StageProgress
+from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, StageProgress
 from engine.examples import Example
 from engine.model import Model
 from engine.results import HeadEffect, HeadId, edges_told
@@ -73,6 +73,8 @@ class Cause:
             case "exact":
                 self._plan(len(only or self.heads))
                 self._exact(only or self.heads)
+                if self.config.edges:
+                    self._edges()
             case "combined":
                 self._combined(ranking)
             case "circuit":
@@ -90,16 +92,8 @@ class Cause:
 
     def _edges(self) -> None:
         begun, material, info = self.passes.work, self.material, self.model.info
-        if material.clean.gradients is None:
-            self.monitor.report(
-                Notice(
-                    message="Edges are attributed by one gradient at the positives: there is none here.",
-                    hint="Measure by another metric than kl, without gradient steps.",
-                )
-            )
-            return
         started = time.perf_counter()
-        edges = attribute_edges(self.passes, material)
+        edges = attribute_edges(self.passes, material, steps=self.config.gradient_steps or EDGE_STEPS)
         self._aside += time.perf_counter() - started
         n_pairs = info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
         self.monitor.report(

@@ -34,6 +34,15 @@ class Clean(msgspec.Struct, frozen=True, kw_only=True):
     gradients: list[Tensor] | None = None
     """d slope / d z, one a layer; None where no slope was asked for."""
 
+    def rows(self, part: slice) -> "Clean":
+        """The same for some of the rows."""
+        return Clean(
+            logits=self.logits[part],
+            z=[each[part] for each in self.z],
+            residual=[each[part] for each in self.residual],
+            gradients=None if self.gradients is None else [each[part] for each in self.gradients],
+        )
+
     @staticmethod
     def joined(parts: "Sequence[Clean]") -> "Clean":
         """The parts' rows one after another."""

@@ -1,27 +1,35 @@
-"""Measures a model's circuits by exact patching: `python -m engine.toy.measure [MODEL_FOLDER] [--pairs 48]`."""
+"""Measures a model's circuits by exact patching: `python -m engine.toy.measure [MODEL_FOLDER] [--pairs 48]`.
+
+Every head alone (circuits.json) and every edge from head to head alone (edges.json), by the engine's own patching.
+"""
 
 import argparse
 import re
-from collections.abc import Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
-from engine.catalog import bundled_folder, model_identity
+from engine.catalog import bundled_folder
+from engine.cause.forward import Passes
+from engine.cause.material import Material, prepare
+from engine.cause.patching import measure_replaced, one_head_each
+from engine.cause.paths import all_edges, measure_edges
+from engine.config import CauseConfig
 from engine.errors import TaskError
-from engine.examples import Example
+from engine.events import Event
+from engine.model import Model, load_model
+from engine.reference_edges import MeasuredEdges, MeasuredEdgesFile
+from engine.results import HeadId
 from engine.tasks.base import Metric
 from engine.tasks.registry import TASKS
 
 CUT = 0.05
 """A head belongs to the circuit when patching it moves the metric by this share of its base."""
+EDGE_CUT = 0.02
+"""The same for an edge: one of several ways from head to head carries less than the head."""
 TASK_SEED = 1000
 """Not the 0 that probes use: the circuit is measured on other prompts than those it is later looked for on."""
 
@@ -52,126 +60,108 @@ class MeasuredCircuits(msgspec.Struct, frozen=True, kw_only=True):
     tasks: dict[str, MeasuredTask]
 
 
-class Measurer:
-    """A loaded model that answers prompts, whole or with one head's output replaced."""
+class _Silent:
+    def report(self, event: Event, /) -> None:
+        """Nobody listens."""
 
-    def __init__(self, folder: Path) -> None:
-        self.bridge: Any = TransformerBridge.boot_transformers(str(folder))
-        self.bridge.eval()
-        self.tokenizer = self.bridge.tokenizer
-        self.n_layers: int = self.bridge.cfg.n_layers
-        self.n_heads: int = self.bridge.cfg.n_heads
-
-    def pieces(self, text: str) -> tuple[str, ...]:
-        """The texts of the text's tokens: what a task asks of a tokenizer."""
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return tuple(self.tokenizer.decode([token], clean_up_tokenization_spaces=False) for token in ids)
-
-    def token(self, text: str) -> int:
-        """The id of the one token with this text."""
-        (token,) = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return int(token)
-
-    def answers(self, examples: Sequence[Example]) -> tuple[Float[Tensor, "example token"], list[Tensor]]:
-        """The logits after each prompt, and every layer's z [example, position, head, d_head]."""
-        tokens, lengths = self._padded(examples)
-        kept: dict[int, Tensor] = {}
-        hooks = [(_name(layer), partial(_keep, kept=kept, layer=layer)) for layer in range(self.n_layers)]
-        with torch.no_grad():
-            logits = self.bridge.run_with_hooks(tokens, fwd_hooks=hooks)
-        return _last(logits, lengths), [kept[layer] for layer in range(self.n_layers)]
-
-    def patched(
-        self, examples: Sequence[Example], layer: int, head: int, z: Float[Tensor, "example position head d_head"]
-    ) -> Float[Tensor, "example token"]:
-        """The logits after each prompt with one head's z replaced at all positions."""
-        tokens, lengths = self._padded(examples)
-        with torch.no_grad():
-            logits = self.bridge.run_with_hooks(
-                tokens, fwd_hooks=[(_name(layer), partial(_replace, head=head, other=z))]
-            )
-        return _last(logits, lengths)
-
-    def metric(self, metric: Metric, logits: Float[Tensor, "example token"], examples: Sequence[Example]) -> Tensor:
-        """The task's metric after each prompt."""
-        values = logits.softmax(-1) if metric == "probability_mass" else logits
-        results = []
-        for row, example in zip(values, examples, strict=True):
-            expected, foils = ([self.token(text) for text in texts] for texts in (example.expected, example.foils))
-            if metric == "probability_mass":
-                results.append(row[expected].sum() - row[foils].sum())
-            else:
-                results.append(row[expected].mean() - row[foils].mean())
-        return torch.stack(results)
-
-    def _padded(self, examples: Sequence[Example]) -> tuple[Int[Tensor, "example position"], list[int]]:
-        # Padding stands on the right, where a causal model does not see it.
-        rows = [self.tokenizer(example.prompt, add_special_tokens=False)["input_ids"] for example in examples]
-        longest = max(map(len, rows))
-        padded = [row + [row[-1]] * (longest - len(row)) for row in rows]
-        return torch.tensor(padded), [len(row) for row in rows]
+    def cancelled(self) -> bool:
+        return False
 
 
-def measure_task(model: Measurer, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredTask:
-    """The exact effect of every head on the task, one at a time.
-
-    Raises TaskError where the model's tokenizer cannot express the task.
-    """
-    task = TASKS[name]
+def material_of(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> tuple[Passes, Material]:
+    """What a task is measured on. Raises TaskError where the model's tokenizer cannot express the task."""
+    task, monitor = TASKS[name], _Silent()
     examples = task.make(model, pairs=pairs, seed=seed)
-    positives = [example for example in examples if example.positive]
-    negatives = [example for example in examples if not example.positive]
-    logits, _ = model.answers(positives)
-    _, z = model.answers(negatives)
-    base = float(model.metric(task.metric, logits, positives).mean())
-    effects = [
-        [
-            float(model.metric(task.metric, model.patched(positives, layer, head, z[layer]), positives).mean()) - base
-            for head in range(model.n_heads)
-        ]
-        for layer in range(model.n_layers)
-    ]
-    places = [(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
-    places.sort(key=lambda place: -abs(effects[place[0]][place[1]]))
+    passes = Passes(model, monitor)
+    config = CauseConfig(method="exact", replacement="pair", metric=task.metric, examples=pairs)
+    return passes, prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=monitor)
+
+
+def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredTask:
+    """The exact effect of every head on the task, one at a time. Raises TaskError as `material_of` does."""
+    passes, material = material_of(model, name, pairs=pairs, seed=seed)
+    info = model.info
+    heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
+    masks = one_head_each(heads, info.n_layers, info.n_heads)
+    found = measure_replaced(passes, material, masks).mean(dim=1) - material.base
+    order = sorted(range(len(heads)), key=lambda place: -abs(float(found[place])))
     return MeasuredTask(
-        metric=task.metric,
-        base=round(base, 4),
+        metric=TASKS[name].metric,
+        base=round(material.base, 4),
         cut=CUT,
         pairs=pairs,
         task_seed=seed,
-        effects=[[round(effect, 4) for effect in row] for row in effects],
-        heads=[place for place in places if abs(effects[place[0]][place[1]]) >= CUT * abs(base)],
+        effects=[_rounded(row) for row in found.view(info.n_layers, info.n_heads)],
+        heads=[heads[place] for place in order if abs(float(found[place])) >= CUT * abs(material.base)],
+    )
+
+
+def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredEdges:
+    """The exact effect of every edge on the task, one at a time. Raises TaskError as `material_of` does."""
+    passes, material = material_of(model, name, pairs=pairs, seed=seed)
+    n_heads = model.info.n_heads
+    edges = all_edges(model.info.n_layers, n_heads)
+    effects = measure_edges(passes, material, edges).mean(dim=1) - material.base
+    rows: dict[HeadId, dict[HeadId, float]] = {}
+    for (source, target), effect in zip(edges, effects, strict=True):
+        rows.setdefault(target, {})[source] = round(float(effect), 4)
+    return MeasuredEdges(
+        metric=TASKS[name].metric,
+        base=round(material.base, 4),
+        cut=EDGE_CUT,
+        pairs=pairs,
+        task_seed=seed,
+        effects=[[row[source] for source in sorted(row)] for _, row in sorted(rows.items())],
     )
 
 
 def main() -> None:
-    """Measure every task the model can be asked and write circuits.json beside it."""
+    """Measure every task the model can be asked; write circuits.json and edges.json beside it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=bundled_folder())
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--seed", type=int, default=TASK_SEED)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = Measurer(given.folder)
-    tasks = {}
+    model = load_model(str(given.folder), given.folder.parent, torch.device("cpu"))
+    tasks, edges = {}, {}
     for name in TASKS:
         try:
             tasks[name] = measure_task(model, name, pairs=given.pairs, seed=given.seed)
         except TaskError as error:
             print(f"{name}: left out. {error.message}")
             continue
-        found = tasks[name]
-        print(f"{name}: base {found.base}, {len(found.heads)} heads pass: {found.heads}", flush=True)
+        edges[name] = measure_task_edges(model, name, pairs=given.pairs, seed=given.seed)
+        found, between = tasks[name], edges[name]
+        passing = sum(abs(effect) >= EDGE_CUT * abs(between.base) for row in between.effects for effect in row)
+        print(
+            f"{name}: base {found.base}, {len(found.heads)} heads and {passing} edges pass: {found.heads}", flush=True
+        )
+    about: dict[str, Any] = {
+        "model": given.folder.resolve().name,
+        "identity": model.info.identity,
+        "versions": {name: version(name) for name in ("torch", "transformers", "transformer-lens")},
+    }
     circuits = MeasuredCircuits(
-        model=given.folder.resolve().name,
-        identity=model_identity(given.folder),
         measured="exact head patching from the paired negative: the head's z at all positions, one head at a time; "
         "mean over pairs of the task's metric, patched minus base",
-        versions={name: version(name) for name in ("torch", "transformers", "transformer-lens")},
         tasks=tasks,
+        **about,
     )
-    lines = msgspec.json.format(msgspec.json.encode(circuits), indent=1).decode()
-    (given.folder / "circuits.json").write_text(_rows_on_one_line(lines) + "\n", encoding="utf-8")
+    between_heads = MeasuredEdgesFile(
+        measured="exact edge patching from the paired negative: what the source writes, as the target alone reads it "
+        "(queries, keys and values together), at all positions, one edge at a time; mean over pairs of the task's "
+        "metric, patched minus base",
+        tasks=edges,
+        **about,
+    )
+    for file, content in (("circuits.json", circuits), ("edges.json", between_heads)):
+        lines = msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
+        (given.folder / file).write_text(_rows_on_one_line(lines) + "\n", encoding="utf-8")
+
+
+def _rounded(row: torch.Tensor) -> list[float]:
+    return [round(float(value), 4) for value in row]
 
 
 def _rows_on_one_line(text: str) -> str:
@@ -179,26 +169,6 @@ def _rows_on_one_line(text: str) -> str:
     return re.sub(
         r"\[[-\d.,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text
     )
-
-
-def _name(layer: int) -> str:
-    return f"blocks.{layer}.attn.hook_z"
-
-
-def _keep(z: Tensor, hook: object, *, kept: dict[int, Tensor], layer: int) -> Tensor:  # noqa: ARG001
-    # The hook's own name is that of another hook point (attn.o.hook_in), so the layer is bound here.
-    kept[layer] = z.clone()
-    return z
-
-
-def _replace(z: Tensor, hook: object, *, head: int, other: Tensor) -> Tensor:  # noqa: ARG001
-    changed = z.clone()
-    changed[:, :, head] = other[:, :, head]
-    return changed
-
-
-def _last(logits: Tensor, lengths: list[int]) -> Tensor:
-    return logits[torch.arange(len(lengths)), torch.tensor(lengths) - 1].float()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Notice, 
 from engine.examples import Example
 from engine.model import Model, load_model, pick_device
 from engine.ranking import auc
+from engine.reference_edges import known_edges
 from engine.results import CurvePoint, HeadId
 from engine.shelf import Shelf
 from engine.state import RunPicture, apply
@@ -164,7 +165,7 @@ def test_attribution_is_the_slope_of_what_patching_does(family: str, recorder: A
 def test_an_edge_is_the_slope_of_what_one_head_reads_of_another(family: str, recorder: Any, request: Any) -> None:
     model: Model = request.getfixturevalue(family)
     passes, material = prepared(model, ioi(model), recorder(), method="attribution")
-    found = attribute_edges(passes, material)
+    found = attribute_edges(passes, material, steps=0)
     n, bridge = model.info.n_heads, model.bridge
     for source, target in ((HeadId(0, 1), HeadId(2, 3)), (HeadId(1, 2), HeadId(2, 0)), (HeadId(0, 0), HeadId(1, 1))):
         step = 1e-2
@@ -322,10 +323,25 @@ def test_edges_come_with_the_cause_where_they_are_asked_for(model: Model, record
     assert told.n_pairs == info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
     assert 200 < len(told.edges) <= told.n_pairs  # all that have an effect
     assert apply(RunPicture(), told).edge_effects == told
-    no_slope = recorder()
-    config = CauseConfig(method="attribution", edges=True, metric="kl")
-    Cause(model, ioi(model), config, no_slope, position="mean", task=None).find(ranking=[], circuit=[])
-    assert "one gradient" in no_slope.last(Notice).message
+    for more in ({"metric": "kl"}, {"gradient_steps": 2}, {"method": "exact"}):
+        monitor = recorder()
+        asked = msgspec.structs.replace(config, **more)
+        Cause(model, ioi(model), asked, monitor, position="mean", task=None).find(ranking=[], circuit=[])
+        assert monitor.last(EdgesAttributed).edges
+
+
+@pytest.mark.parametrize("name", ["ioi", "docstring", "induction", "gendered_pronoun"])
+def test_attributed_edges_find_the_edges_that_matter_on_other_prompts(name: str, model: Model, recorder: Any) -> None:
+    known = known_edges(model.info, bundled_folder(), name)
+    assert known is not None
+    passes, material = prepared(model, TASKS[name].make(model, pairs=10, seed=0), recorder(), method="attribution")
+    found, n = attribute_edges(passes, material), model.info.n_heads
+    sizes = [
+        float(found[source[0] * n + source[1], target[0] * n + target[1]].abs()) for source, target in known.effects
+    ]
+    found_auc = auc(sizes, [edge in known.edges for edge in known.effects])
+    assert found_auc is not None
+    assert found_auc >= 0.95
 
 
 def test_a_shortlist_is_all_that_is_patched(model: Model, recorder: Any) -> None:

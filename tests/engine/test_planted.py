@@ -26,6 +26,7 @@ from engine.planted.build import planted_folder, write_planted
 from engine.planted.plan import N_HEADS, STAMP, VOCABULARY, is_built, n_parameters
 from engine.ranking import auc
 from engine.reference import known_circuit
+from engine.reference_edges import known_edges
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
@@ -214,3 +215,6 @@ def test_the_circuit_lies_beside_the_weights(name: str, task: str, load: Load) -
     assert found is not None
     assert found.heads == PLANTED[name].circuit(task).heads
     assert "construction" in found.source
+    edges = known_edges(model.info, model.folder, task)
+    assert edges is not None
+    assert edges.edges == set(PLANTED[name].circuit(task).edges)

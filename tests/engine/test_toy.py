@@ -1,25 +1,115 @@
 """The bundled model: what it can do, what it cannot, and that its measured circuits are its own."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
 
 from engine.catalog import bundled_folder, model_identity
+from engine.examples import Example
+from engine.model import load_model
+from engine.reference_edges import MeasuredEdgesFile, known_edges
+from engine.tasks.base import Metric
 from engine.tasks.registry import TASKS
 from engine.toy import text
-from engine.toy.measure import MeasuredCircuits, Measurer
+from engine.toy.measure import MeasuredCircuits, measure_task, measure_task_edges
 
 FOUR = ("ioi", "greater_than", "docstring", "induction")
 SAMPLE_SEED = 77
 """Neither the probes' 0 nor the measurement's 1000."""
 
 
+class Plain:
+    """A loaded model that answers prompts, whole or with one head's output replaced, by hooks and nothing of ours."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bridge: Any = TransformerBridge.boot_transformers(str(folder))
+        self.bridge.eval()
+        self.tokenizer = self.bridge.tokenizer
+        self.n_layers: int = self.bridge.cfg.n_layers
+        self.n_heads: int = self.bridge.cfg.n_heads
+
+    def pieces(self, text: str) -> tuple[str, ...]:
+        """The texts of the text's tokens: what a task asks of a tokenizer."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tuple(self.tokenizer.decode([token], clean_up_tokenization_spaces=False) for token in ids)
+
+    def token(self, text: str) -> int:
+        """The id of the one token with this text."""
+        (token,) = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return int(token)
+
+    def answers(self, examples: Sequence[Example]) -> tuple[Float[Tensor, "example token"], list[Tensor]]:
+        """The logits after each prompt, and every layer's z [example, position, head, d_head]."""
+        tokens, lengths = self._padded(examples)
+        kept: dict[int, Tensor] = {}
+        hooks = [(_name(layer), partial(_keep, kept=kept, layer=layer)) for layer in range(self.n_layers)]
+        with torch.no_grad():
+            logits = self.bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+        return _last(logits, lengths), [kept[layer] for layer in range(self.n_layers)]
+
+    def patched(
+        self, examples: Sequence[Example], layer: int, head: int, z: Float[Tensor, "example position head d_head"]
+    ) -> Float[Tensor, "example token"]:
+        """The logits after each prompt with one head's z replaced at all positions."""
+        tokens, lengths = self._padded(examples)
+        with torch.no_grad():
+            logits = self.bridge.run_with_hooks(
+                tokens, fwd_hooks=[(_name(layer), partial(_replace, head=head, other=z))]
+            )
+        return _last(logits, lengths)
+
+    def metric(self, metric: Metric, logits: Float[Tensor, "example token"], examples: Sequence[Example]) -> Tensor:
+        """The task's metric after each prompt."""
+        values = logits.softmax(-1) if metric == "probability_mass" else logits
+        results = []
+        for row, example in zip(values, examples, strict=True):
+            expected, foils = ([self.token(text) for text in texts] for texts in (example.expected, example.foils))
+            if metric == "probability_mass":
+                results.append(row[expected].sum() - row[foils].sum())
+            else:
+                results.append(row[expected].mean() - row[foils].mean())
+        return torch.stack(results)
+
+    def _padded(self, examples: Sequence[Example]) -> tuple[Int[Tensor, "example position"], list[int]]:
+        # Padding stands on the right, where a causal model does not see it.
+        rows = [self.tokenizer(example.prompt, add_special_tokens=False)["input_ids"] for example in examples]
+        longest = max(map(len, rows))
+        padded = [row + [row[-1]] * (longest - len(row)) for row in rows]
+        return torch.tensor(padded), [len(row) for row in rows]
+
+
+def _name(layer: int) -> str:
+    return f"blocks.{layer}.attn.hook_z"
+
+
+def _keep(z: Tensor, hook: object, *, kept: dict[int, Tensor], layer: int) -> Tensor:  # noqa: ARG001
+    # The hook's own name is that of another hook point (attn.o.hook_in), so the layer is bound here.
+    kept[layer] = z.clone()
+    return z
+
+
+def _replace(z: Tensor, hook: object, *, head: int, other: Tensor) -> Tensor:  # noqa: ARG001
+    changed = z.clone()
+    changed[:, :, head] = other[:, :, head]
+    return changed
+
+
+def _last(logits: Tensor, lengths: list[int]) -> Tensor:
+    return logits[torch.arange(len(lengths)), torch.tensor(lengths) - 1].float()
+
+
 @pytest.fixture(scope="module")
-def model() -> Measurer:
+def model() -> Plain:
     torch.set_num_threads(1)
-    return Measurer(bundled_folder())
+    return Plain(bundled_folder())
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +117,7 @@ def circuits() -> MeasuredCircuits:
     return msgspec.json.decode((bundled_folder() / "circuits.json").read_bytes(), type=MeasuredCircuits)
 
 
-def shares(model: Measurer, name: str, polarity: str, pairs: int = 400) -> tuple[float, float]:
+def shares(model: Plain, name: str, polarity: str, pairs: int = 400) -> tuple[float, float]:
     """(share of prompts whose most probable token is expected, mean probability of the expected tokens)."""
     examples = [e for e in TASKS[name].make(model, pairs=pairs, seed=SAMPLE_SEED) if e.polarity == polarity]
     probabilities = model.answers(examples)[0].softmax(-1)
@@ -39,28 +129,28 @@ def shares(model: Measurer, name: str, polarity: str, pairs: int = 400) -> tuple
 
 
 @pytest.mark.parametrize("name", ["ioi", "docstring", "induction", "gendered_pronoun", "sequence_continuation"])
-def test_it_says_the_answer_on_positives(model: Measurer, name: str) -> None:
+def test_it_says_the_answer_on_positives(model: Plain, name: str) -> None:
     right, _ = shares(model, name, "positive")
     assert right >= 0.95
 
 
-def test_it_puts_the_probability_on_later_years(model: Measurer) -> None:
+def test_it_puts_the_probability_on_later_years(model: Plain) -> None:
     assert shares(model, "greater_than", "positive")[1] >= 0.9
 
 
 @pytest.mark.parametrize(("name", "most"), [("ioi", 0.62), ("docstring", 0.1), ("induction", 0.25)])
-def test_it_is_at_chance_on_negatives(model: Measurer, name: str, most: float) -> None:
+def test_it_is_at_chance_on_negatives(model: Plain, name: str, most: float) -> None:
     _, mass = shares(model, name, "negative")
     assert mass <= most
 
 
-def test_after_year_01_every_later_year_is_as_good(model: Measurer) -> None:
+def test_after_year_01_every_later_year_is_as_good(model: Plain) -> None:
     examples = [e for e in TASKS["greater_than"].make(model, pairs=400, seed=SAMPLE_SEED) if e.positive]
     uniform = sum(len(example.expected) for example in examples) / 100 / len(examples)
     assert abs(shares(model, "greater_than", "negative")[1] - uniform) < 0.08
 
 
-def test_names_that_never_gave_or_got_in_training_are_indirect_objects_too(model: Measurer) -> None:
+def test_names_that_never_gave_or_got_in_training_are_indirect_objects_too(model: Plain) -> None:
     names = {f" {name}" for name in text.HELD_OUT_NAMES}
     examples = [
         example
@@ -76,7 +166,7 @@ def test_names_that_never_gave_or_got_in_training_are_indirect_objects_too(model
 @pytest.mark.parametrize(
     "sample", ["héllo wörld 🙂 x1732y\n\n\t  foo's  ", "  a b\r\n", "[b]\x1b[0m", "17 32 1732", "Mary gave"]
 )
-def test_no_text_is_lost_in_its_tokenizer(model: Measurer, sample: str) -> None:
+def test_no_text_is_lost_in_its_tokenizer(model: Plain, sample: str) -> None:
     ids = model.tokenizer(sample, add_special_tokens=False)["input_ids"]
     assert model.tokenizer.decode(ids, clean_up_tokenization_spaces=False) == sample
 
@@ -88,7 +178,7 @@ def test_the_folder_is_small_and_complete() -> None:
     assert needed <= {path.name for path in folder.iterdir()}
 
 
-def test_its_circuits_were_measured_on_this_very_model(circuits: MeasuredCircuits, model: Measurer) -> None:
+def test_its_circuits_were_measured_on_this_very_model(circuits: MeasuredCircuits, model: Plain) -> None:
     assert circuits.identity == model_identity(bundled_folder())
     assert set(circuits.tasks) == set(TASKS)
     for task in circuits.tasks.values():
@@ -109,7 +199,7 @@ def test_at_least_four_heads_in_two_layers_carry_a_task(circuits: MeasuredCircui
     assert len({layer for layer, _ in heads}) >= 2
 
 
-def test_a_stored_effect_is_what_patching_gives_again(circuits: MeasuredCircuits, model: Measurer) -> None:
+def test_a_stored_effect_is_what_patching_gives_again(circuits: MeasuredCircuits, model: Plain) -> None:
     stored = circuits.tasks["docstring"]
     layer, head = stored.heads[0]
     examples = TASKS["docstring"].make(model, pairs=stored.pairs, seed=stored.task_seed)
@@ -117,6 +207,32 @@ def test_a_stored_effect_is_what_patching_gives_again(circuits: MeasuredCircuits
     _, z = model.answers(negatives)
     patched = model.metric(stored.metric, model.patched(positives, layer, head, z[layer]), positives).mean()
     assert float(patched) - stored.base == pytest.approx(stored.effects[layer][head], abs=2e-3)
+
+
+def test_the_measurement_gives_what_is_stored_again() -> None:
+    folder = bundled_folder()
+    model = load_model("toy", folder, torch.device("cpu"))
+    edges = msgspec.json.decode((folder / "edges.json").read_bytes(), type=MeasuredEdgesFile)
+    circuits = msgspec.json.decode((folder / "circuits.json").read_bytes(), type=MeasuredCircuits)
+    assert edges.identity == model.info.identity
+    # On eight of the stored 48 pairs: the same numbers but for the draw, so their sizes go together.
+    heads = measure_task(model, "induction", pairs=8)
+    between = measure_task_edges(model, "induction", pairs=8)
+    for measured, stored in (
+        (heads.effects, circuits.tasks["induction"].effects),
+        (between.effects, edges.tasks["induction"].effects),
+    ):
+        flat = [torch.tensor([value for row in rows for value in row]) for rows in (measured, stored)]
+        assert float(torch.corrcoef(torch.stack(flat))[0, 1]) > 0.95
+    known = known_edges(model.info, folder, "induction")
+    assert known is not None
+    assert len(known.edges) == 7
+    assert len(known.effects) == 384
+    assert all(source[0] < target[0] for source, target in known.effects)
+    assert known_edges(model.info, folder, "greater_than") is None  # its heads reach the answer by MLPs
+    assert known_edges(model.info, folder, "no such task") is None
+    other = msgspec.structs.replace(model.info, identity="other")
+    assert known_edges(other, folder, "induction") is None
 
 
 def test_training_text_is_the_same_each_time_and_keeps_held_out_names_out() -> None:
