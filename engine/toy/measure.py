@@ -47,6 +47,8 @@ class MeasuredTask(msgspec.Struct, frozen=True, kw_only=True):
     """[layer][head]: patched minus base. Below 0: the head helps."""
     heads: list[tuple[int, int]]
     """Those whose effect is at least cut times base either way, the largest first."""
+    edges: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    """Those of edges.json that move it by EDGE_CUT of its base, the largest first."""
 
 
 class MeasuredCircuits(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,11 +134,11 @@ def main() -> None:
             print(f"{name}: left out. {error.message}")
             continue
         edges[name] = measure_task_edges(model, name, pairs=given.pairs, seed=given.seed)
-        found, between = tasks[name], edges[name]
-        passing = sum(abs(effect) >= EDGE_CUT * abs(between.base) for row in between.effects for effect in row)
-        print(
-            f"{name}: base {found.base}, {len(found.heads)} heads and {passing} edges pass: {found.heads}", flush=True
-        )
+        effects = edges[name].by_edge(model.info.n_heads)
+        passing = sorted(effects, key=lambda edge: (-abs(effects[edge]), edge))
+        passing = [edge for edge in passing if abs(effects[edge]) >= EDGE_CUT * abs(edges[name].base)]
+        found = tasks[name] = msgspec.structs.replace(tasks[name], edges=passing)
+        print(f"{name}: base {found.base}, {len(found.heads)} heads and {len(passing)} edges pass", flush=True)
     about: dict[str, Any] = {
         "model": given.folder.resolve().name,
         "identity": model.info.identity,
@@ -165,10 +167,11 @@ def _rounded(row: torch.Tensor) -> list[float]:
 
 
 def _rows_on_one_line(text: str) -> str:
-    """The JSON with each list of plain numbers on one line."""
-    return re.sub(
+    """The JSON with each list of plain numbers, and each edge, on one line."""
+    rows = re.sub(
         r"\[[-\d.,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text
     )
+    return re.sub(r"\[\s+(\[\d+, \d+\]),\s+(\[\d+, \d+\])\s+\]", r"[\1, \2]", rows)
 
 
 if __name__ == "__main__":

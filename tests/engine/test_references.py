@@ -16,7 +16,7 @@ from engine.references.truths import check_model, known_truths, measured_referen
 from engine.results import ModelInfo
 from engine.shelf import Shelf
 from engine.tasks.registry import TASKS
-from engine.toy.measure import Measurer, measure_task
+from engine.toy.measure import measure_task
 
 SMOLLM2 = sorted((FOLDER / "smollm2-135m").glob("*.json"))
 
@@ -27,9 +27,9 @@ def toy(shelf: Shelf, tmp_path: Path) -> Model:
     return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 
 
-def test_effects_are_those_that_a_plain_measurement_finds(toy: Model, tmp_path: Path) -> None:
+def test_effects_are_those_the_bundled_model_was_measured_with(toy: Model, tmp_path: Path) -> None:
     found = measure(toy, "docstring", pairs=3, seed=7)
-    plain = measure_task(Measurer(bundled_folder()), "docstring", pairs=6, seed=7)
+    plain = measure_task(toy, "docstring", pairs=6, seed=7)
     assert found.prompts.usable == found.prompts.drawn == 6  # else other pairs would be compared
     whole = measure(toy, "docstring", pairs=6, seed=7)
     assert whole.prompts.used == plain.pairs == 6

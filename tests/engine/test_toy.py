@@ -227,6 +227,7 @@ def test_the_measurement_gives_what_is_stored_again() -> None:
     known = known_edges(model.info, folder, "induction")
     assert known is not None
     assert len(known.edges) == 7
+    assert known.edges == set(circuits.tasks["induction"].edges)
     assert len(known.effects) == 384
     assert all(source[0] < target[0] for source, target in known.effects)
     assert known_edges(model.info, folder, "greater_than") is None  # its heads reach the answer by MLPs
