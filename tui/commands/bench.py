@@ -1,9 +1,10 @@
-"""`headcode bench`: how well measures find circuits that are known."""
+"""`headcode bench`: how well measures find circuits that are known, and how fast everything is."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tui.commands.bench_speed import speed
 from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
@@ -15,12 +16,10 @@ if TYPE_CHECKING:
     from tui.bench_ground import Ground
     from tui.benching import Bench, BenchOrder
 
-app = typer.Typer(help="Measure how well circuits are found.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.callback()
-def bench() -> None:
-    """Measure how well circuits are found."""
+app = typer.Typer(
+    help="Measure how well circuits are found, and how fast.", no_args_is_help=True, rich_markup_mode=None
+)
+app.command("speed")(speed)
 
 
 @app.command("circuits")

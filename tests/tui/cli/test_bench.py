@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -183,3 +184,23 @@ def test_bad_words(headcode: Callable[..., Any], words: list[str], said: str) ->
 
 def test_measures_are_those_of_the_table() -> None:
     assert set(measure_names()) >= {measure.id for measure in MEASURES if measure.id != "baseline_random"} | {"random"}
+
+
+def test_speed_is_measured_in_whole_commands_and_leaves_nothing(home: dict[str, str], tmp_path: Path) -> None:
+    alone = {**home, "TMPDIR": str(tmp_path)}
+    ran = headcode(alone, "bench", "speed", "--repeat", "1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = msgspec.json.decode(ran.stdout)
+    assert told["schema"] == "headcode.bench-speed/1"
+    rows = {row["what"]: row for row in told["rows"]}
+    assert 0 < rows["headcode --help"]["value"] < rows["probe ioi, nothing running"]["value"]
+    assert 0 < rows["first full frame of the screen"]["value"] < 60
+    assert rows["probe ioi, warm, new prompts each time"]["aim"] == 1.5
+    assert ran.stderr.count("\n") == len(rows)
+    assert not list(tmp_path.glob("hc*"))  # neither home nor host is left
+
+
+def test_speed_refuses_a_model_that_is_none(headcode: Callable[..., Any]) -> None:
+    ran = headcode("bench", "speed", "--model", "./nowhere")
+    assert ran.code == 2
+    assert "no folder './nowhere'" in ran.err

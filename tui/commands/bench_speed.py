@@ -1,0 +1,63 @@
+"""`headcode bench speed`: what the everyday steps cost on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from tui.options import JsonOption
+
+SCHEMA = "headcode.bench-speed/1"
+
+
+def speed(
+    model: Annotated[str | None, typer.Option(help="A larger model to time as well, one that is here.")] = None,
+    repeat: Annotated[int, typer.Option(help="Repetitions; medians are printed.", min=1, max=100)] = 5,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr meanwhile.")] = False,
+) -> None:
+    """Time the everyday steps: help, a first and a warm probe, the screen's first frame, memory.
+
+    Whole commands, in an installation of their own that is removed again: your host and sessions are not touched.
+    The aims are those for two idle cores.
+    """
+    import os
+    import platform
+
+    import msgspec
+
+    from engine.catalog import find_model
+    from engine.places import find_places
+    from tui.output import narrate, print_columns, print_json
+    from tui.speed import Trial, measure_speed
+
+    models = find_places().models
+    if model is not None:
+        find_model(model, models)
+    trial, rows = Trial(models), []
+    try:
+        for row in measure_speed(trial, model=model, repeat=repeat):
+            rows.append(row)
+            if not quiet:
+                narrate(f"{row.what}: {row.value:.2f} {row.unit}")
+    finally:
+        trial.close()
+    load = os.getloadavg()[0]
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}"
+    if as_json:
+        print_json({"schema": SCHEMA, "machine": machine, "rows": msgspec.to_builtins(rows)})
+        return
+    told: list[tuple[str, ...]] = [
+        (
+            row.what,
+            _told(row.value, row.unit),
+            _told(row.slowest, row.unit) if row.repeats > 1 else "-",
+            "-" if row.aim is None else f"{row.aim:g} {row.unit}",
+        )
+        for row in rows
+    ]
+    print_columns(told, header=("what", "median", "slowest", "aim"))
+    narrate(f"{machine}; aims are for two idle cores.")
+
+
+def _told(value: float, unit: str) -> str:
+    return f"{value:.0f} {unit}" if unit == "MB" else f"{value:.2f} {unit}"

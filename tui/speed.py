@@ -1,0 +1,140 @@
+"""What everyday steps cost on this machine: whole commands, in an installation of their own that is removed again."""
+
+import contextlib
+import os
+import pty
+import select
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import EngineError
+
+_PATIENCE_S = 900
+_LAST_OF_THE_FRAME = b"run"
+"""Stands in the line of keys, which is drawn last."""
+
+
+class SpeedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure: the median of some repetitions."""
+
+    what: str
+    value: float
+    unit: str
+    """s or MB."""
+    aim: float | None
+    """What two idle cores should need; None: nothing was asked."""
+    slowest: float
+    repeats: int
+
+
+class Probed(msgspec.Struct):
+    """Of a probe's JSON, what is looked at."""
+
+    timings_s: dict[str, float]
+
+
+class Trial:
+    """An installation for measuring: a home with a store, a host and a worker of its own, and the person's models."""
+
+    def __init__(self, models: Path) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="hc"))
+        if models.is_dir():
+            (self.home / "cache").mkdir()
+            (self.home / "cache" / "models").symlink_to(models.resolve())
+        self.env = {**os.environ, "HEADCODE_HOME": str(self.home)}
+        script = Path(sys.executable).with_name("headcode")
+        self.command = [str(script)] if script.exists() else [sys.executable, "-m", "tui.cli"]
+
+    def close(self) -> None:
+        """Ends what was started and removes everything."""
+        subprocess.run([*self.command, "host", "stop"], env=self.env, capture_output=True, check=False, timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def run(self, *words: str) -> tuple[float, str]:
+        """Seconds of one command, and what it printed. Raises EngineError where it failed."""
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [*self.command, *words], env=self.env, capture_output=True, text=True, check=False, timeout=_PATIENCE_S
+        )
+        seconds = time.perf_counter() - begun
+        if done.returncode:
+            told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise EngineError(f"headcode {' '.join(words)} failed: {told[0]}", hint="Try it by itself.")
+        return seconds, done.stdout
+
+    def first_frame(self) -> float:
+        """Seconds from the start of the screen until its line of keys stands on a 160 x 48 terminal."""
+        begun = time.perf_counter()
+        process, terminal = pty.fork()
+        if process == 0:
+            env = {**self.env, "TERM": "xterm-256color", "LINES": "48", "COLUMNS": "160"}
+            os.execvpe(self.command[0], self.command, env)
+        seen = b""
+        try:
+            while _LAST_OF_THE_FRAME not in seen and time.perf_counter() - begun < 60:
+                if select.select([terminal], [], [], 1)[0]:
+                    seen += os.read(terminal, 65_536)
+            return time.perf_counter() - begun
+        finally:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            os.close(terminal)
+
+    def worker_mb(self) -> float | None:
+        """Memory the worker holds; None where the system does not say so in /proc."""
+        told = msgspec.json.decode(self.run("host", "status", "--json")[1])
+        pid = told["status"].get("worker_pid")
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return None
+
+
+def measure_speed(trial: Trial, *, model: str | None, repeat: int) -> Iterator[SpeedRow]:
+    """A row as soon as it is known. `model`: a larger one to time as well, as in --model of a probe."""
+
+    def row(what: str, values: list[float], unit: str = "s", aim: float | None = None) -> SpeedRow:
+        middle = statistics.median(values)
+        return SpeedRow(
+            what=what, value=round(middle, 3), unit=unit, aim=aim, slowest=round(max(values), 3), repeats=len(values)
+        )
+
+    def several(measure: Callable[[], float], n: int = repeat) -> list[float]:
+        return [measure() for _ in range(n)]
+
+    yield row("headcode --help", several(lambda: trial.run("--help")[0]), aim=0.25)
+
+    def cold() -> float:
+        trial.run("host", "stop")
+        return trial.run("probe", "ioi", "--quiet")[0]
+
+    yield row("probe ioi, nothing running", several(cold, max(1, repeat // 2)), aim=12)
+    yield from _probes(trial, row, None, repeat, aim=1.5)
+    held = trial.worker_mb()
+    if held is not None:
+        yield row("worker's memory, bundled model", [held], "MB", 700)
+    yield row("first full frame of the screen", several(trial.first_frame), aim=0.6)
+    if model is not None:
+        yield row(f"probe ioi on {model}, first", [trial.run("probe", "ioi", "--quiet", "--model", model)[0]])
+        yield from _probes(trial, row, model, max(1, repeat // 2), aim=15 if "smollm2" in model else None)
+
+
+def _probes(
+    trial: Trial, row: Callable[..., SpeedRow], model: str | None, repeat: int, aim: float | None
+) -> Iterator[SpeedRow]:
+    words = ["probe", "ioi", "--quiet", "--json", *(["--model", model] if model else [])]
+    told = [trial.run(*words, "--task-seed", str(seed)) for seed in range(1, repeat + 1)]
+    on = f" on {model}" if model else ""
+    yield row(f"probe ioi{on}, warm, new prompts each time", [seconds for seconds, _ in told], aim=aim)
+    stages = [msgspec.json.decode(text, type=Probed).timings_s for _, text in told]
+    for stage in ("capture", "train", "scores"):
+        yield row(f"  of it {stage}", [each.get(stage, 0.0) for each in stages])
