@@ -1,0 +1,157 @@
+"""Runs that are done, held against the truth: which rankings count, how draws are averaged, what a measure cost."""
+
+import random
+
+import msgspec
+import pytest
+
+from engine.bench import NO_RECIPE, BenchRow, Cell, Taken, plan_cells, rows_of
+from engine.events import EdgesAttributed
+from engine.measures import MEASURES
+from engine.references.truths import Truth
+from engine.results import MOST_EDGES, EdgeEffect, EdgeScore, HeadScores, ModelInfo
+
+LAYERS, HEADS = 2, 20
+INFO = ModelInfo(
+    name="toy", identity="ab" * 32, n_layers=LAYERS, n_heads=HEADS, d_model=4, d_head=2, context=8, vocabulary=9
+)
+PLACES = [(layer, head) for layer in range(LAYERS) for head in range(HEADS)]
+TRUE = frozenset({(0, 3), (1, 7), (1, 8)})
+HEADS_TRUTH = Truth(level="heads", cut=0.05, source="by hand", heads=TRUE)
+EDGES_TRUTH = Truth(level="edges", cut=None, source="by hand", edges=frozenset({((0, 3), (1, 7)), ((0, 3), (1, 8))}))
+KEY = ("toy", "ioi")
+
+
+def node(place: tuple[int, int], **values: float | None) -> HeadScores:
+    every: dict[str, float | None] = {
+        name: None if name in ("attribution", "exact_effect", "combined") else 0.5
+        for name in HeadScores.__struct_fields__
+        if name not in ("layer", "head")
+    }
+    return msgspec.convert({"layer": place[0], "head": place[1], **every, **values}, type=HeadScores)
+
+
+def taken(
+    draw: int = 0,
+    recipe: str = "contrast",
+    n_edges: int | None = None,
+    seconds: dict[str, float] | None = None,
+    **values: dict[tuple[int, int], float | None],
+) -> Taken:
+    """A run; `values`: by measure, numbers of some heads. `n_edges`: of all, how many it told."""
+    cell = msgspec.convert({"model": "toy", "task": "ioi", "examples": 10, "draw": draw, "recipe": recipe}, type=Cell)
+    pairs = [((0, a), (1, b)) for a in range(HEADS) for b in range(HEADS)]
+    ordered = sorted(pairs, key=lambda pair: pair not in EDGES_TRUTH.edges)[:n_edges]
+    nodes = [node(p, **{name: known.get(p, 0.0) for name, known in values.items()}) for p in PLACES]
+    return Taken(
+        cell=cell,
+        model=INFO,
+        nodes=tuple(nodes),
+        edges=tuple(EdgeScore(source=a, target=b, score=float(-n)) for n, (a, b) in enumerate(ordered)),
+        n_pairs=len(pairs),
+        edge_effects=None,
+        seconds=seconds or {"capture": 1.0, "codes": 2.0},
+    )
+
+
+def by_name(rows: list[BenchRow], level: str = "heads") -> dict[tuple[str, str], BenchRow]:
+    return {(row.measure, row.recipe): row for row in rows if row.level == level}
+
+
+def test_cells_come_a_model_after_the_other_and_small_sets_first() -> None:
+    cells = plan_cells({"a": ["ioi", "docstring"], "b": ["ioi"]}, ["contrast", "published"], [10, 250], [0, 1])
+    assert len(cells) == len(set(cells)) == (2 + 1) * 2 * 2 * 2
+    assert [cell.model for cell in cells] == ["a"] * 16 + ["b"] * 8
+    assert [cell.examples for cell in cells[:16]] == [10] * 8 + [250] * 8
+    seeds = [cell.seeds for cell in cells if cell.draw == 1]
+    assert set(seeds) == {(3, 4, 5)}
+    assert cells[0].config(cause=True, edges=True).cause.method == "combined"
+    assert cells[0].config(cause=False, edges=True).cause.method == "none"
+
+
+def test_a_measure_that_points_downwards_is_turned_round() -> None:
+    low = {place: 0.1 if place in TRUE else 0.9 for place in PLACES}
+    rows = by_name(rows_of([taken(overlap=low)], {KEY: [HEADS_TRUTH]}))
+    assert rows["overlap", "contrast"].auc == 1
+    assert rows["total_variation", "contrast"].auc == 0.5  # all heads level
+    assert rows["overlap", "contrast"].n_true == 3
+    assert rows["overlap", "contrast"].n_all == LAYERS * HEADS
+
+
+def test_draws_are_averaged_and_spread() -> None:
+    right = dict.fromkeys(TRUE, 1.0)
+    wrong = {place: 1.0 for place in PLACES if place not in TRUE}
+    rows = rows_of([taken(0, paired_flips=right), taken(1, paired_flips=wrong)], {KEY: [HEADS_TRUTH]})
+    row = by_name(rows)["paired_flips", "contrast"]
+    assert (row.auc, row.spread, row.draws) == (0.5, 0.5, 2)
+    assert row.spreads["auc"] == row.spread
+    single = by_name(rows_of([taken(0, paired_flips=right)], {KEY: [HEADS_TRUTH]}))["paired_flips", "contrast"]
+    assert (single.auc, single.spread, single.spreads) == (1, None, {})
+
+
+def test_what_knows_no_sae_counts_once_a_draw_however_many_recipes_were_run() -> None:
+    runs = [taken(draw, recipe) for draw in (0, 1) for recipe in ("contrast", "published")]
+    rows = by_name(rows_of(runs, {KEY: [HEADS_TRUTH]}))
+    assert rows["baseline_mean_difference", NO_RECIPE].draws == 2
+    assert rows["random", NO_RECIPE].draws == 2
+    assert {rows["unique_positive", recipe].draws for recipe in ("contrast", "published")} == {2}
+
+
+def test_a_measure_of_some_heads_alone_is_not_judged() -> None:
+    some = dict.fromkeys(PLACES[:-1], 1.0) | {PLACES[-1]: None}
+    every = dict.fromkeys(PLACES, 1.0)
+    rows = by_name(rows_of([taken(exact_effect=some, combined=every)], {KEY: [HEADS_TRUTH]}))
+    assert ("exact_effect", NO_RECIPE) not in rows
+    assert ("attribution", NO_RECIPE) not in rows
+    assert ("combined", "contrast") in rows
+    assert {name for name, _ in rows} <= {measure.id for measure in MEASURES} | {"random"}
+
+
+def test_seconds_are_those_of_all_a_measure_needs_and_reading_is_charged_to_every_recipe() -> None:
+    every = dict.fromkeys(PLACES, 1.0)
+    causes = {"capture": 4.0, "codes": 2.0, "attribution": 0.5, "combined": 7.0}
+    runs = [
+        taken(0, "contrast", seconds=causes, attribution=every, combined=every),
+        taken(0, "published", seconds={"capture": 0.1, "codes": 20.0}),  # found its prompts in the cache
+    ]
+    rows = by_name(rows_of(runs, {KEY: [HEADS_TRUTH]}))
+    assert rows["unique_positive", "contrast"].seconds == 6
+    assert rows["unique_positive", "published"].seconds == 24
+    assert rows["combined", "contrast"].seconds == 13
+    assert rows["attribution", NO_RECIPE].seconds == 0.5
+    assert rows["baseline_paired_difference", NO_RECIPE].seconds == 4
+    assert rows["random", NO_RECIPE].seconds == 0
+
+
+def test_edges_are_judged_over_all_pairs_or_not_at_all() -> None:
+    whole = by_name(rows_of([taken()], {KEY: [EDGES_TRUTH]}), "edges")
+    assert whole["edge_score", "contrast"].auc == 1
+    assert (whole["edge_score", "contrast"].n_true, whole["edge_score", "contrast"].n_all) == (2, HEADS * HEADS)
+    best_alone = by_name(rows_of([taken(n_edges=MOST_EDGES)], {KEY: [EDGES_TRUTH]}), "edges")
+    assert ("edge_score", "contrast") not in best_alone
+    # By gradient, pairs of no effect are not told; the sign of an effect does not matter.
+    effects = EdgesAttributed(
+        metric="logit_difference", replacement="pair", base=1.0, n_examples=10, n_pairs=HEADS * HEADS, passes=6.0,
+        edges=tuple(EdgeEffect(source=a, target=b, effect=-1.0) for a, b in EDGES_TRUTH.edges), seconds=2.0,
+    )  # fmt: skip
+    run = msgspec.structs.replace(taken(), edge_effects=effects)
+    by_gradient = by_name(rows_of([run], {KEY: [EDGES_TRUTH]}), "edges")["attribution", NO_RECIPE]
+    assert (by_gradient.auc, by_gradient.f1) == (1, 1)
+    both_ends = {place: 1.0 if place in TRUE else 0.1 for place in PLACES}
+    rows = by_name(rows_of([taken(baseline_mean_difference=both_ends)], {KEY: [EDGES_TRUTH]}), "edges")
+    assert rows["baseline_mean_difference", NO_RECIPE].auc == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_in_which_runs_are_told_changes_nothing(seed: int) -> None:
+    right = dict.fromkeys(TRUE, 1.0)
+    runs = [taken(draw, recipe, paired_flips=right) for draw in (0, 1, 2) for recipe in ("contrast", "published")]
+    told = rows_of(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]})
+    random.Random(seed).shuffle(runs)
+    assert rows_of(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]}) == told
+
+
+def test_only_the_measures_that_are_asked_for() -> None:
+    rows = rows_of([taken()], {KEY: [HEADS_TRUTH]}, ("paired_flips", "random"))
+    assert {row.measure for row in rows} == {"paired_flips", "random"}
+    assert not rows_of([taken()], {("toy", "docstring"): [HEADS_TRUTH]})
