@@ -35,7 +35,9 @@ from tui.commands.running import fold
 TAG = "bench"
 """What sessions of benches are tagged with."""
 HEADING = "Bench of circuits"
-"""The first words of the note that holds the table."""
+"""The first words of the note that says what came out."""
+_MOST_NOTE = 15_000
+"""Characters: a note has at most 20,000."""
 _CODE_STAGES = ("train", "codes", "scores")
 
 
@@ -211,13 +213,14 @@ class Conductor:
         self._stops.append(asyncio.create_task(stop()))
 
 
-async def keep_table(client: HostClient, session: SessionRow, table: str) -> None:
-    """Leaves the table in the session as a note, in the place of an older one."""
+async def keep_summary(client: HostClient, session: SessionRow, text: str) -> None:
+    """Leaves what came out in the session as a note, in the place of an older one."""
+    text = text if len(text) <= _MOST_NOTE else text[:_MOST_NOTE].rpartition("\n")[0] + "\n..."
     detail = (await client.ask(ShowSession(session=session.session_id), Detail)).detail
     before = next((note for note in detail.notes if note.text.startswith(HEADING)), None)
-    if before is None or before.text.strip() != table.strip():
+    if before is None or before.text.strip() != text.strip():
         note = None if before is None else before.note_id
-        await client.ask(WriteNote(session=session.session_id, text=table, note=note), Note)
+        await client.ask(WriteNote(session=session.session_id, text=text, note=note), Note)
 
 
 def _check(detail: SessionDetail) -> None:

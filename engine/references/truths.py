@@ -108,7 +108,8 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
             source = f"exact patching of every head on {found.pairs} pairs"
             truths[task] = _cut(found.effects, found.base, cuts or BUNDLED_CUTS, source)
             if found.edges:
-                truths[task] += (Truth(level="edges", cut=None, source=CIRCUITS, edges=frozenset(found.edges)),)
+                by = f"exact patching of every edge on {found.pairs} pairs"
+                truths[task] += (Truth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
     for published in _all_published():
         if model in published.models and published.task not in truths:
             truths[published.task] = (

@@ -127,13 +127,13 @@ def _read(name: str) -> "Bench":
 
 
 def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
-    """Carries the order out and leaves its table in the session."""
+    """Carries the order out and leaves in the session what it came to."""
     from engine.bench import rows_of
     from tui.bench_ground import left_out_words
-    from tui.benching import HEADING, Conductor, keep_table
+    from tui.benching import HEADING, Conductor, keep_summary
     from tui.commands.asking import with_host
     from tui.output import narrate
-    from tui.output_bench import bench_tables, markdown
+    from tui.output_bench import bench_tables, summary
 
     def say(text: str) -> None:
         if not quiet:
@@ -144,10 +144,10 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
 
     async def go(client: "HostClient") -> "Bench":
         told = await Conductor(client, order, _Teller(order, ground, say)).conduct()
-        rows = rows_of(told.taken.values(), ground.truths)
-        if rows:
-            table = markdown(bench_tables(rows))
-            await keep_table(client, told.session, f"{HEADING}, {len(told.taken)} runs.\n\n{table}")
+        tables = bench_tables(rows_of(told.taken.values(), ground.truths))
+        if tables:
+            told_of = (line for table in tables for line in (table.title, *(f"  {each}" for each in summary(table))))
+            await keep_summary(client, told.session, "\n".join([f"{HEADING}, {len(told.taken)} runs", *told_of]))
         return told
 
     told = with_host(go)
