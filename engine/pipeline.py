@@ -87,8 +87,9 @@ class Probe:
         if self.config.grade:
             with self._stage("grade", len(examples), "prompts"):
                 grades = self._grade(model, examples, reading)
-        tally = Tally(outputs, examples, self.config, model.info.n_heads)
         with self._stage("train", self.config.sae.steps, "steps"):
+            # Baselines first, within this stage: of thousands of prompts they take longer than the training.
+            tally = Tally(outputs, examples, self.config, model.info.n_heads)
             saes = train_saes(
                 x,
                 tally.positive,

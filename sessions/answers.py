@@ -137,5 +137,7 @@ ANSWERS: dict[type, Answer] = {
     **verifying.ANSWERS,
     **bundle_answers.ANSWERS,
 }
-SLOW: frozenset[type] = bundle_answers.SLOW | grading.SLOW | keep_answers.SLOW | looking.SLOW | verifying.SLOW
+SLOW: frozenset[type] = frozenset().union(
+    *(subject.SLOW for subject in (bundle_answers, grading, keep_answers, looking, running_answers, verifying))
+)
 """Requests that are answered beside what is asked after them on the same connection."""

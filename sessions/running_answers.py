@@ -1,12 +1,13 @@
-"""What the host answers about the runs to come: the options chosen for them."""
+"""What the host answers about the runs to come: the options chosen for them, what they will take."""
 
 import msgspec
 
 from sessions import queries
 from sessions.log import OptionsChosen
 from sessions.means import Answer, Means
+from sessions.preflight import preflight
 from sessions.record import Draft, Recorded, Recorder
-from sessions.wire import ChooseOptions, Done
+from sessions.wire import AskPreflight, ChooseOptions, Done, Preflighted
 
 
 async def choose_options(host: Means, request: ChooseOptions) -> Done:
@@ -22,4 +23,10 @@ async def choose_options(host: Means, request: ChooseOptions) -> Done:
     return Done()
 
 
-ANSWERS: dict[type, Answer] = {ChooseOptions: choose_options}
+async def ask_preflight(host: Means, request: AskPreflight) -> Preflighted:
+    return Preflighted(preflight=await preflight(host, request))
+
+
+ANSWERS: dict[type, Answer] = {ChooseOptions: choose_options, AskPreflight: ask_preflight}
+SLOW: frozenset[type] = frozenset({AskPreflight})
+"""Answered beside what is asked after them on the same connection."""

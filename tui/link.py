@@ -17,6 +17,7 @@ from sessions.rows import SessionRow
 from sessions.wire import (
     AnyRequest,
     AskCause,
+    AskPreflight,
     CancelRun,
     CancelVerify,
     ChooseOptions,
@@ -30,6 +31,7 @@ from sessions.wire import (
     HeadLook,
     ListSessions,
     LookAtHead,
+    Preflighted,
     QueueRun,
     RemoveNote,
     Session,
@@ -57,6 +59,8 @@ _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _STATUS_S = 1.0
 """Between looks at the engine while it loads."""
 _OPTIONS_S = 0.5
+_AHEAD_S = 0.15
+"""What is changed within this is asked about once."""
 _LOOK_S = 1.0
 """Changes of measure and cut that follow each other this closely are recorded as one."""
 
@@ -89,6 +93,7 @@ class Link:
         self.connect = connect
         self._looks: dict[str, LookChanged] = {}
         self._look_timer: asyncio.TimerHandle | None = None
+        self._looked_ahead: object = None
         self._options_timer: asyncio.TimerHandle | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._changed = changed
@@ -170,6 +175,7 @@ class Link:
             self._options_timer.cancel()
         self._options_timer = asyncio.get_running_loop().call_later(_OPTIONS_S, self.keep_options)
         self._changed(frozenset({"progress"}))
+        self.look_ahead()
 
     def keep_options(self) -> None:
         """Has what was chosen recorded now."""
@@ -205,6 +211,29 @@ class Link:
         method: CauseMethod = "circuit" if asked else "combined"
         config = msgspec.structs.replace(run.config.cause, method=method)
         await self.try_ask(AskCause(run=run.run_id, config=config), Done)
+
+    def look_ahead(self) -> None:
+        """Asks what the next run would take, where that may have changed since it was last asked."""
+        bench, host = self.bench, self._host
+        if bench.session_id is None or host is None:
+            return
+        ended = sum(not run.active for run in bench.runs)
+        about = (bench.session_id, bench.options, bench.kept.examples.content_hash, ended)
+        if about != self._looked_ahead:
+            self._looked_ahead = about
+            self._spawn(self._look_ahead(host, about))
+
+    async def _look_ahead(self, host: Host, about: object) -> None:
+        await asyncio.sleep(_AHEAD_S)
+        bench = self.bench
+        if about != self._looked_ahead or bench.session_id is None:
+            return
+        with contextlib.suppress(HeadcodeError, OSError, EOFError):
+            request = AskPreflight(session=bench.session_id, options=bench.options)
+            answer = await host.ask(request, Preflighted)
+            if about == self._looked_ahead:
+                bench.preflight = answer.preflight
+                self._changed(frozenset({"progress"}))
 
     async def fetch_codes(self) -> None:
         """The codes of the head under the cursor, unless they are here already."""
@@ -324,6 +353,7 @@ class Link:
             parts = self.bench.fold(entries)
             if parts:
                 self._changed(parts)
+                self.look_ahead()
 
     async def _find_session(self, host: Host) -> SessionRow:
         """The one that was asked for, else the newest, else a first one with a run of its own under way."""

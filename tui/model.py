@@ -14,6 +14,7 @@ from engine.events import (
 from engine.examples import Example
 from engine.measures import Measure, find_measure
 from engine.option_values import RunOptions
+from engine.preflight import Preflight
 from engine.ranking import best_head
 from engine.results import Grade, HeadId, ModelInfo
 from sessions.log import (
@@ -81,6 +82,8 @@ class Bench(Looking):
         self._chosen_run: str | None = None
         self.own_options: RunOptions | None = None
         """Chosen on this screen and not recorded yet."""
+        self.preflight: Preflight | None = None
+        """What the next run would take, as far as it was asked about."""
         self.verifying = ""
         """How far a run is being done again, in words; empty: none is."""
 
@@ -105,7 +108,7 @@ class Bench(Looking):
         self._cuts.clear()
         self._own_looks.clear()
         self.subtraction.end()
-        self.own_options = None
+        self.own_options, self.preflight = None, None
         self.kept = Kept()
         self.last_seq, self.saved_us, self._view = 0, None, None
 

@@ -68,11 +68,13 @@ from sessions.wire.looking import (
 from sessions.wire.root import MAX_LINE_BYTES, PROTOCOL, Done, Message, Refused, Request
 from sessions.wire.running import (
     AskCause,
+    AskPreflight,
     CancelRun,
     CancelVerify,
     ChooseOptions,
     FollowVerify,
     MadeFrom,
+    Preflighted,
     QueueRun,
     Run,
     VerifyJob,
@@ -97,6 +99,7 @@ __all__ = [
     "AnyRequest",
     "Ask",
     "AskCause",
+    "AskPreflight",
     "AskSql",
     "BundleExported",
     "BundleImported",
@@ -143,6 +146,7 @@ __all__ = [
     "MakeExamples",
     "Message",
     "Note",
+    "Preflighted",
     "Pushed",
     "QueueRun",
     "ReadLog",
@@ -188,6 +192,7 @@ AnyRequest = (
     | CreateSession
     | QueueRun
     | ChooseOptions
+    | AskPreflight
     | SearchSessions
     | RenameSession
     | ChangeTags
@@ -262,6 +267,7 @@ AnyAnswer = (
     | Times
     | VerifyJob
     | VerifyState
+    | Preflighted
     | BundleExported
     | BundleImported
     | Subscribed

@@ -5,7 +5,9 @@ import msgspec
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import Stage
+from engine.examples import Example
 from engine.option_values import RunOptions
+from engine.preflight import Preflight
 from sessions.rows import RunRow
 from sessions.verify import VerifyReport
 from sessions.wire.root import Message, Request
@@ -40,6 +42,21 @@ class ChooseOptions(Request, tag="choose_options", frozen=True, kw_only=True):
 
     session: str
     options: RunOptions
+
+
+class AskPreflight(Request, tag="ask_preflight", frozen=True, kw_only=True):
+    """What a run would take. Recorded nowhere. Answered by Preflighted, beside other requests."""
+
+    options: RunOptions
+    session: str = ""
+    """Whose examples it would use, or whose task; empty: those below."""
+    examples: tuple[Example, ...] = ()
+    task: str | None = None
+    pairs: int = 10
+
+
+class Preflighted(Message, tag="preflighted", frozen=True, kw_only=True):
+    preflight: Preflight
 
 
 class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):

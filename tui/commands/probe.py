@@ -78,6 +78,12 @@ def probe(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help=help_of("device"))] = "auto",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Run nothing: say what it would take, whether it fits (exit 1: no), what to lower."
+        ),
+    ] = False,
     as_json: JsonOption = False,
     color: ColourOption = "auto",
     plain: Annotated[bool, typer.Option("--plain", help="No colours: the same as --color none.")] = False,
@@ -139,6 +145,11 @@ def probe(
             trust_remote_code=trust_remote_code,
             foreground=foreground,
         )
+    if dry_run:
+        from tui.commands.preflighting import say_preflight
+
+        say_preflight(order, as_json=as_json)
+        return
     with make_narrator(quiet=quiet, color=choice) as narrator:
         outcome = run_now(order, narrator)
     if as_json:

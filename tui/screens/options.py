@@ -10,6 +10,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.catalog import local_models
+from engine.memory import size as in_bytes
 from engine.option_text import say
 from engine.option_values import opened, value_of
 from engine.places import find_places
@@ -93,6 +94,25 @@ class Meaning(Painted):
         return [*lines, self.line().strip(), *words, self.line().strip(), *rows]
 
 
+class Takes(Painted):
+    """Two lines: what the next run will take."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        ahead = self.bench.preflight
+        if ahead is None:
+            return [self.line().add(" …", "faint").strip()]
+        memory, time = ahead.memory_words, ahead.time_words
+        if ahead.fits is not False:
+            parts = "  ".join(f"{part.name} {in_bytes(part.n_bytes)}" for part in ahead.parts)
+            first = self.line().add(" ✓ " if ahead.fits else " ? ", "good" if ahead.fits else "second")
+            first.add(fit(clean(memory), size.width - 4), "text")
+            first.add("   ").add(fit(parts, max(size.width - first.width - 1, 0)), "faint")
+            second = self.line().add("   ").add(fit(clean(time), size.width - 4), "dim")
+            return [first.strip(), second.strip()]
+        rows = wrapped(clean(memory), size.width - 4, 2)
+        return [self.line().add(" ✗ " if not i else "   ", "bad").add(row, "bad").strip() for i, row in enumerate(rows)]
+
+
 class OptionsSheet(Sheet):
     """The list at the left, the meaning beside it; one below the other on a small terminal."""
 
@@ -111,6 +131,7 @@ class OptionsSheet(Sheet):
         self.list.model_names = tuple(dict.fromkeys([*names, bench.model]))
         self.presets = Presets(bench, id="presets")
         self.meaning = Meaning(bench, id="meaning-of")
+        self.takes = Takes(bench, id="takes")
         self.presets.sheet = self.meaning.sheet = self
 
     def compose(self) -> ComposeResult:
@@ -118,6 +139,7 @@ class OptionsSheet(Sheet):
         with Container(id="both"):
             yield self.list
             yield self.meaning
+        yield self.takes
         yield SheetKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
@@ -128,6 +150,7 @@ class OptionsSheet(Sheet):
         self.presets.paint()
         self.list.paint()
         self.meaning.paint()
+        self.takes.paint()
 
     def on_resize(self, _event: events.Resize) -> None:
         self.call_after_refresh(self.paint)
@@ -177,8 +200,9 @@ class OptionsSheet(Sheet):
 
     @on(OptionList.Changed)
     def _changed(self) -> None:
-        self.presets.paint()
-        self.meaning.paint()
+        if self.presets.is_attached:  # the last word may come when the sheet is gone
+            self.presets.paint()
+            self.meaning.paint()
 
     def _title(self) -> None:
         shown = self.bench.active

@@ -16,6 +16,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.measures import MEASURES
+from engine.preflight import Preflight
 from tui import notes
 from tui.actions import ACTIONS, Action, actions_of
 from tui.link import Link
@@ -80,6 +81,8 @@ class Workbench(Keyed, Holding, Screen[None]):
         self._seen_active: str | None = None
         self._shown_titles: dict[Widget, str] = {}
         self._looks_kept = 0
+        self._warned: Preflight | None = None
+        """A run that will not fit was warned of."""
         self.top = TopLine(bench)
         self.tabs = Tabs(bench)
         self.examples = Examples(bench, id="examples")
@@ -282,7 +285,13 @@ class Workbench(Keyed, Holding, Screen[None]):
 
     def action_run(self) -> None:
         """Beside a run that is under way it queues another, with the options as they are now."""
-        if self.bench.link == "live":
+        ahead = self.bench.preflight
+        if ahead is not None and ahead.fits is False and ahead is not self._warned and self.bench.link == "live":
+            self._warned = ahead
+            told = f"It {ahead.memory_words}. r once more runs it all the same; O lowers it."
+            words = "\n".join(wrapped(clean(told), 56, 8))
+            self.notify(words, title="The run will not fit", severity="warning", timeout=12, markup=False)
+        elif self.bench.link == "live":
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:

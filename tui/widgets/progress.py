@@ -202,4 +202,7 @@ def message(bench: Bench) -> tuple[str, str]:
         return in_words(notice), "second"
     for note in notes_at(bench, "session")[:1]:
         return f"✎ {note.text}", "dim"
+    if bench.preflight is not None and bench.link == "live" and (run is None or not run.active):
+        ahead = bench.preflight
+        return f"The next run {ahead.words}", "bad" if ahead.fits is False else "dim"
     return bench.link_words, "dim"

@@ -30,6 +30,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
+from engine.preflight import Duration, Part, Preflight
 from engine.results import (
     NO_CODE,
     CodeWrites,
@@ -62,6 +63,7 @@ from sessions.rows import Choice, CircuitRow, HeadCodes, HostStatus, RunRow, Ses
 from sessions.verify import VerifyReport
 from sessions.wire import (
     AskCause,
+    AskPreflight,
     CancelRun,
     CancelVerify,
     ChooseOptions,
@@ -87,6 +89,7 @@ from sessions.wire import (
     LookAtHead,
     Made,
     MakeExamples,
+    Preflighted,
     QueueRun,
     ReadLog,
     ReadTimeline,
@@ -346,6 +349,23 @@ class FakeHost:
             at_us = START_US + seq * self.step_us
             self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=run_id, event=event))
 
+    def preflight(self, request: AskPreflight) -> Preflight:
+        """By the number of codes: a million of them do not fit."""
+        enough = request.options.config.sae.n_codes < 50_000
+        return Preflight(
+            model=request.options.model,
+            n_examples=20,
+            parts=(Part(name="model", n_bytes=1_500_000), Part(name="SAE", n_bytes=8_000_000)),
+            peak_bytes=500_000_000 if enough else 90_000_000_000,
+            held_bytes=400_000_000,
+            free_bytes=20_000_000_000,
+            where="",
+            fits=enough,
+            lower=() if enough else ("the codes from 60000 to 9000",),
+            cache_bytes=30_000,
+            duration=Duration(seconds=1.2, low=1.0, high=1.4, basis="by 3 earlier runs of this model", rough=False),
+        )
+
     def add_of_session(self, event: Any) -> None:
         """Appends what belongs to no run, and tells it."""
         seq = len(self.entries) + 1
@@ -447,6 +467,8 @@ class FakeHost:
                 up_to = len(self.entries) if request.up_to is None else request.up_to
                 found = tuple(self.entries[request.after_seq : up_to])
                 return LogPiece(session_id="s-1", entries=found, up_to=up_to, goal=up_to, last_seq=len(self.entries))
+            case AskPreflight():
+                return Preflighted(preflight=self.preflight(request))
             case ChooseOptions():
                 self.add_of_session(OptionsChosen(options=request.options))
                 return Done()
@@ -733,6 +755,9 @@ async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
         screen = app.screen_stack[0]
         assert isinstance(screen, Workbench)
         key = app.bench.codes_key()
+        if app.bench.preflight is None and app.bench.link == "live":
+            await pilot.pause(0.005)
+            continue
         if not screen._dirty and (key is None or key in app.bench.codes or app.bench.link != "live"):
             break
         await pilot.pause(0.005)

@@ -168,3 +168,22 @@ async def test_r_beside_a_run_queues_another_and_the_screen_stays(
         await pilot.press("x")
         await until(lambda: host.of_kind("CancelRun"))
         assert host.of_kind("CancelRun")[0].run == "run-1"
+
+
+async def test_what_the_run_will_take_is_said_before_it_is_begun(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, size=(80, 24)) as (app, pilot, until):
+        await until(lambda: app.bench.preflight is not None)
+        await pilot.press("O")
+        await until(lambda: "fits: needs 500 MB" in text_of(app) and "by 3 earlier runs" in text_of(app))
+        await to(pilot, app, "sae.n_codes")
+        await pilot.press("enter", "ctrl+u", *"60000", "enter")
+        await until(lambda: "does not fit: 89.6 GB more are needed" in text_of(app).replace("\n", " "))
+        await pilot.press("escape")
+        await until(lambda: len(app.screen_stack) == 1)
+        await pilot.press("r")
+        await pilot.pause()
+        assert not host.of_kind("QueueRun")  # said first; asked for once more, it is done
+        await pilot.press("r")
+        await until(lambda: host.of_kind("QueueRun"))

@@ -1,0 +1,44 @@
+"""What a run would take, asked of a real host: a session's examples, a task's, earlier runs, models there are not."""
+
+from typing import Any
+
+from engine.config import ProbeConfig, SAEConfig
+from engine.option_values import RunOptions
+from sessions.wire import AskPreflight, CreateSession, Preflighted, Session
+
+
+async def ask(client: Any, **more: Any) -> Any:
+    return (await client.ask(AskPreflight(options=more.pop("options", RunOptions()), **more), Preflighted)).preflight
+
+
+async def test_before_and_after_a_first_run(lab: Any) -> None:
+    client = await lab.connect()
+    session = (await client.ask(CreateSession(model="toy", task="ioi", pairs=7), Session)).session
+    before = await ask(client, session=session.name)
+    assert before.n_examples == 14
+    assert before.fits is True
+    assert [part.name for part in before.parts][:3] == ["program", "model", "activations"]
+    assert before.duration.rough
+    run = await lab.queue(client)
+    await lab.finish(client, run)
+    after = await ask(client, session=run.session_id)
+    assert "1 earlier run of this model" in after.duration.basis or "another" in after.duration.basis
+    assert after.held_bytes > 0
+
+
+async def test_of_a_task_without_a_session_and_of_settings_that_cannot_fit(lab: Any) -> None:
+    client = await lab.connect()
+    vast = ProbeConfig(sae=SAEConfig(n_codes=65_536, training_examples=1_000_000), seeds=tuple(range(64)))
+    found = await ask(client, task="ioi", pairs=5_000, options=RunOptions(config=vast))
+    assert found.n_examples == 10_000
+    assert found.fits is False
+    assert any(words.startswith("the codes from 65536 to ") for words in found.lower)
+    assert "does not fit" in found.words
+
+
+async def test_of_a_model_that_is_not_here(lab: Any) -> None:
+    client = await lab.connect()
+    found = await ask(client, task="ioi", options=RunOptions(model="somebody/else"))
+    assert (found.fits, found.peak_bytes, found.duration) == (None, None, None)
+    assert "somebody/else" in found.words
+    assert "models fetch" in found.words

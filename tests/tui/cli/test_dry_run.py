@@ -1,0 +1,34 @@
+"""`headcode probe --dry-run`: what a run would take, for a person and for a script; nothing is run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+
+def test_it_says_what_a_run_takes_and_runs_nothing(headcode: Callable[..., Any]) -> None:
+    ran = headcode("probe", "ioi", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "fits: needs" in ran.out
+    assert "a rough guess, nothing was run yet" in ran.out
+    told = msgspec.json.decode(headcode("probe", "ioi", "--pairs", "30", "--dry-run", "--json").out)
+    assert told["schema"] == "headcode.preflight/1"
+    assert told["n_examples"] == 60
+    assert told["fits"] is True
+    assert {part["name"] for part in told["parts"]} >= {"program", "model", "activations", "SAE"}
+    assert msgspec.json.decode(headcode("sessions", "list", "--json").out)["sessions"] == []
+
+
+def test_what_does_not_fit_is_exit_code_1_with_what_to_lower(headcode: Callable[..., Any]) -> None:
+    ran = headcode(
+        "probe", "ioi", "--pairs", "5000", "--codes", "65536", "--seeds", "64", "--train-examples", "10000", "--dry-run"
+    )
+    assert ran.code == 1
+    assert "does not fit" in ran.out
+    assert "lower the codes from 65536 to" in ran.out
+
+
+def test_a_run_done_again_has_no_preflight(headcode: Callable[..., Any]) -> None:
+    ran = headcode("probe", "--again", "latest", "--dry-run")
+    assert ran.code == 2
+    assert "--again latest" in ran.err
