@@ -3,12 +3,9 @@
 import asyncio
 import os
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import ClassVar
@@ -22,7 +19,7 @@ from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from engine.errors import HeadcodeError
+from engine.errors import Failure, HeadcodeError
 from engine.places import find_places
 from tui.actions import ACTIONS, Action
 from tui.keymap import load_keys, with_keys
@@ -33,9 +30,11 @@ from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
 from tui.settings import Found, Settings, change, load
 from tui.settings_table import Setting, Value, setting
+from tui.surviving import Surviving
 from tui.sweep import Sweeper
 from tui.text import clean
 from tui.themes import CHOICES, DEFAULT_INKS, SIXTEEN, THEMES, Depth, depth_of
+from tui.widgets.guarded import Guarded, Shielded
 from tui.widgets.ink import wrapped
 from tui.widgets.keyed import Keyed
 from tui.widgets.painted import Painted, PaintedScroll
@@ -51,7 +50,7 @@ _QUIET = frozenset({"end_difference"})
 _SAID_S = 4.0
 
 
-class HeadcodeApp(App[None]):
+class HeadcodeApp(Shielded, Surviving, App[None]):
     """One screen, one link to the host."""
 
     TITLE = "headcode"
@@ -168,6 +167,7 @@ class HeadcodeApp(App[None]):
         return self._workbench
 
     def on_mount(self) -> None:
+        self.forgiving = not self.is_headless
         self._catch_signals()
         # The shell has drawn over everything meanwhile.
         self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())
@@ -192,7 +192,15 @@ class HeadcodeApp(App[None]):
         self.run_worker(self._follow(), group="link", exclusive=True, exit_on_error=True)
 
     async def _follow(self) -> None:
-        await self.link.run()
+        try:
+            await self.link.run()
+        except Exception as error:
+            if not self.forgiving:
+                raise
+            hint = "r tries again, with the session from its beginning; a run goes on in the host."
+            message = self.part_broke(error, "taking in what the host tells", aloud=False)
+            self.bench.failure = Failure(family="engine", name=type(error).__name__, message=message, hint=hint)
+            self.bench.forget()
         failure = self.bench.failure
         if failure is not None and self.is_running and self._workbench is not None:
             self._workbench.draw_now()
@@ -231,7 +239,13 @@ class HeadcodeApp(App[None]):
             if known is not None and reason and known.id not in _QUIET:
                 self._say_once(f"{known.title}: {reason}.")
                 return True
-        return await super().run_action(action, default_namespace, namespaces)
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except Exception as error:
+            if not self.forgiving:
+                raise
+            self.part_broke(error, f"the action {action}")
+            return True
 
     def _say_once(self, words: str) -> None:
         """A held key says it once."""
@@ -282,6 +296,13 @@ class HeadcodeApp(App[None]):
             if words := self.change(setting("screen.theme"), name):
                 self.say(words, severity="warning")
 
+    def action_reopen(self) -> None:
+        """Panes that failed are opened again; the screen is drawn anew, as after a stray line of another program."""
+        for node in self.screen.query("*"):
+            if isinstance(node, Guarded) and node.failed:
+                node.reopen()
+        self.screen.refresh(layout=True)
+
     def action_palette(self) -> None:
         self.action_command_palette()
 
@@ -304,24 +325,6 @@ class HeadcodeApp(App[None]):
 
     def _do(self, call: str, screen: Screen[object]) -> None:
         self.run_worker(self.run_action(call, screen), exit_on_error=True)
-
-    def _fatal_error(self) -> None:
-        """The trace goes to the log; Textual would print it with every local variable, prompts and tokens included."""
-        from rich.text import Text
-
-        folder = find_places().logs
-        error = sys.exception() or self._exception
-        words = f"headcode: the screen broke ({type(error).__name__}: {clean(str(error))[:200]})."
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "screen.log").open("a", encoding="utf-8") as log:
-                log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{''.join(traceback.format_exception(error))}\n")
-            words += f" The trace is in {folder / 'screen.log'}."
-        except OSError:
-            words += " Its trace could not be kept."
-        words += "\nNothing is lost: runs go on in the host. Start headcode again."
-        self._exit_renderables.append(Text(words))
-        self._close_messages_no_wait()
 
     # ---- signals
 

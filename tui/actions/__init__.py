@@ -17,7 +17,7 @@ __all__ = [
     "with_everywhere",
 ]
 
-EVERYWHERE = ("keys", "palette", "settings", "theme", "suspend")
+EVERYWHERE = ("keys", "palette", "settings", "theme", "reopen", "suspend")
 """Of the program's own actions those that every sheet answers too."""
 
 

@@ -349,6 +349,13 @@ ACTIONS: tuple[Action, ...] = (
         short="keys",
     ),
     Action(
+        id="reopen",
+        keys=("ctrl+l",),
+        title="Draw again",
+        tooltip="Draws the screen anew and opens panes again that failed",
+        group="Program",
+    ),
+    Action(
         id="suspend",
         keys=("ctrl+z",),
         title="Suspend",

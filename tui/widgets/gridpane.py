@@ -14,6 +14,7 @@ from tui.text import clean
 from tui.themes import LEVELS, Depth
 from tui.view import GridView, places_of
 from tui.widgets import difference
+from tui.widgets.guarded import Guarded
 from tui.widgets.heat import KNOWN, SHADES, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import Line, fit, fixed, number, rail
@@ -202,7 +203,7 @@ class Ranking(PaintedScroll):
             self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
 
 
-class GridPane(Vertical):
+class GridPane(Guarded, Vertical):
     """Shares its height between the grid, which comes first, and the ranking."""
 
     def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002

@@ -15,6 +15,7 @@ from tui.diverging import signed_level
 from tui.model import Bench
 from tui.themes import Depth
 from tui.view import GridView, places_of
+from tui.widgets.guarded import Guarded
 from tui.widgets.heat import (
     PLAIN,
     CellSize,
@@ -30,7 +31,7 @@ from tui.widgets.heat import (
 )
 
 
-class HeatMap(ScrollView, inherit_bindings=False):
+class HeatMap(Guarded, ScrollView, inherit_bindings=False):
     """Draws the bench's view. The first row and the first columns stay in sight when the rest scrolls."""
 
     ALLOW_SELECT = False

@@ -7,6 +7,7 @@ from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
 
 from tui.actions import Action, keyed
+from tui.widgets.guarded import Shielded
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode as Base
@@ -14,7 +15,7 @@ else:
     Base = object
 
 
-class Keyed(Base):
+class Keyed(Shielded, Base):
     """Mixed into screens and widgets that have a table of actions; BINDINGS holds the same under its first keys."""
 
     actions: ClassVar[Sequence[Action]] = ()

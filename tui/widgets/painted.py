@@ -10,10 +10,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.model import Bench
+from tui.widgets.guarded import Guarded
 from tui.widgets.ink import Line
 
 
-class Painted(Widget):
+class Painted(Guarded, Widget):
     """Draws the lines that `lines` gives. Call `paint` when what they show has changed."""
 
     ALLOW_SELECT = False
@@ -55,7 +56,7 @@ class Painted(Widget):
             self.paint()
 
 
-class PaintedScroll(ScrollView, inherit_bindings=False):
+class PaintedScroll(Guarded, ScrollView, inherit_bindings=False):
     """The same, for more lines than there is room for."""
 
     ALLOW_SELECT = False

@@ -74,6 +74,7 @@ EFFECTS: dict[str, Effect] = {
     "settings": lambda app: type(app.screen).__name__,
     "palette": lambda app: type(app.screen).__name__,
     "keys": lambda app: type(app.screen).__name__,
+    "reopen": lambda app: app.screen_stack[0].head.failed,  # type: ignore[attr-defined]
     "suspend": lambda app: app.suspensions,  # type: ignore[attr-defined]
     "leave": lambda app: app._exit,
 }
@@ -131,6 +132,8 @@ async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recor
     """Brings the screen to where the action has something to do."""
     await pilot.press("1" if action.id == "show_pane.grid" else "2")
     app.bench.put_cursor(3, 3)
+    if action.id == "reopen":
+        app.screen_stack[0].head.failed = "as if"  # type: ignore[attr-defined]
     if action.id == "end_difference":
         view = app.bench.view()
         assert view is not None
