@@ -9,14 +9,14 @@ from typing import cast
 import msgspec
 
 from engine.bench import Cell, Taken
+from engine.config import CauseConfig, CauseMethod
 from engine.errors import ConfigError, Failure
-from engine.events import EdgesScored
-from engine.state import RunPicture
 from sessions.client import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.log import LogEntry, RunEnded, RunQueued
+from sessions.log import CauseEnded, RunEnded
 from sessions.rows import SessionDetail, SessionRow
 from sessions.wire import (
+    AskCause,
     CancelRun,
     ChangeTags,
     CreateSession,
@@ -30,7 +30,7 @@ from sessions.wire import (
     ShowSession,
     WriteNote,
 )
-from tui.commands.running import fold
+from tui.bench_log import BenchLog
 
 TAG = "bench"
 """What sessions of benches are tagged with."""
@@ -38,7 +38,6 @@ HEADING = "Bench of circuits"
 """The first words of the note that says what came out."""
 _MOST_NOTE = 15_000
 """Characters: a note has at most 20,000."""
-_CODE_STAGES = ("train", "codes", "scores")
 
 
 class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +45,9 @@ class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     cells: tuple[Cell, ...]
     cause: bool
-    """Effects are measured, too: in the first run of each prompts."""
+    """Effects are measured, too: on the run of the first recipe."""
+    exact: bool = False
+    """And every head is patched exactly, whatever that costs."""
     edges: frozenset[tuple[str, str]] = frozenset()
     """Models and tasks whose edges are known."""
     name: str | None = None
@@ -83,7 +84,7 @@ async def read_bench(client: HostClient, name: str) -> Bench:
     """What lies in a bench's session. Raises Refusal where there is none, ConfigError where that is no bench."""
     detail = (await client.ask(ShowSession(session=name), Detail)).detail
     _check(detail)
-    log = _Log()
+    log = BenchLog()
     await log.read(client, detail)
     return Bench(session=detail.session, taken=log.taken(), n_before=len(log.taken()))
 
@@ -109,11 +110,13 @@ class Conductor:
 
     async def _conduct(self) -> Bench:
         detail = await self._session()
-        log = _Log()
+        log = BenchLog()
         await log.read(self.client, detail)
         bench = self.bench = Bench(session=detail.session, taken=log.taken())
         wanted = set(self.order.cells)
-        bench.taken = {cell: taken for cell, taken in bench.taken.items() if cell in wanted and self._whole(taken)}
+        bench.taken = {
+            cell: taken for cell, taken in bench.taken.items() if cell in wanted and not self._missing(taken)
+        }
         bench.n_before = len(bench.taken)
         follow = asyncio.create_task(log.follow(self.client, detail.session.session_id))
         try:
@@ -148,9 +151,14 @@ class Conductor:
         await self.client.ask(ChangeTags(session=made.session_id, add=(TAG,)), Session)
         return (await self.client.ask(ShowSession(session=made.session_id), Detail)).detail
 
-    def _whole(self, taken: Taken) -> bool:
-        """Whether the run has all that this order wants of it."""
-        return not self.order.with_cause(taken.cell) or "combined" in taken.seconds
+    def _missing(self, taken: Taken) -> list[CauseMethod]:
+        """How effects have still to be measured on the run, for this order."""
+        if not self.order.with_cause(taken.cell):
+            return []
+        missing: list[CauseMethod] = [] if "combined" in taken.seconds else ["combined"]
+        if self.order.exact and any(node.exact_effect is None for node in taken.nodes):
+            missing.append("exact")
+        return missing
 
     def _hopeless(self, cell: Cell) -> bool:
         """Whether the model or the task failed before in this bench, in a way that will not change."""
@@ -160,43 +168,73 @@ class Conductor:
             for other, failure in self.bench.failed.items()
         )
 
-    async def _one(self, cell: Cell, log: "_Log") -> None:
-        order = self.order
+    async def _one(self, cell: Cell, log: BenchLog) -> None:
         while (run_id := log.under_way(cell)) is not None:
             # Of a run whose prompts are not made yet, nobody knows how many they will be: seen when it is over.
-            await self._wait(run_id, log)
+            await self._over(run_id, log)
             if self._stopping:
                 return
-        if cell not in self.bench.taken:
-            config = cell.config(cause=order.with_cause(cell), edges=(cell.model, cell.task) in order.edges)
-            asked = QueueRun(
-                session=self.bench.session.session_id,
-                config=config,
-                model=cell.model,
-                device=order.device,
-                made=MadeFrom(task=cell.task, pairs=cell.examples, task_seed=cell.draw),
-            )
-            run_id = (await self.client.ask(asked, Run)).run.run_id
-            if self._stopping:
-                self._stop(run_id)
-            failure = await self._wait(run_id, log)
-            if failure is not None and not self._stopping:
-                self.bench.failed[cell] = failure
-                self.heard(cell, failure, self.bench)
+        run_id = log.done(cell)
+        if run_id is None:
+            run_id = await self._queue(cell)
+            ended = await self._over(run_id, log)
+            if ended.state != "done":
+                self._failed(cell, ended)
+                return
+        taken = log.runs[run_id].taken()
+        for method in self._missing(taken) if taken is not None else ():
+            failed = None if self._stopping else await self._measure(run_id, method, cell, log)
+            if failed is not None:
+                self._failed(cell, failed)
+        taken = log.runs[run_id].taken()
+        if taken is not None:
+            self.bench.taken[cell] = taken
+            if cell not in self.bench.failed:
+                self.heard(cell, taken, self.bench)
 
-    async def _wait(self, run_id: str, log: "_Log") -> Failure | None:
-        """Takes what the run gives when it is over; returns why it gave nothing, where it did not."""
+    async def _queue(self, cell: Cell) -> str:
+        order = self.order
+        config = cell.config(cause=order.with_cause(cell), edges=(cell.model, cell.task) in order.edges)
+        asked = QueueRun(
+            session=self.bench.session.session_id,
+            config=config,
+            model=cell.model,
+            device=order.device,
+            made=MadeFrom(task=cell.task, pairs=cell.examples, task_seed=cell.draw),
+        )
+        return (await self.client.ask(asked, Run)).run.run_id
+
+    async def _measure(self, run_id: str, method: CauseMethod, cell: Cell, log: BenchLog) -> CauseEnded | None:
+        """Has effects measured on a run that is done; returns how that ended where it gave nothing."""
+        folding = log.runs[run_id]
+        if not folding.measuring:  # else a bench that was killed has asked for it
+            edges = method == "combined" and (cell.model, cell.task) in self.order.edges
+            before = folding.n_measured
+            await self.client.ask(AskCause(run=run_id, config=CauseConfig(method=method, edges=edges)), Done)
+            await self._until(run_id, log, lambda: folding.measuring or folding.n_measured > before)
+        await self._until(run_id, log, lambda: not folding.measuring)
+        ended = folding.measured
+        return ended if ended is not None and ended.state != "done" else None
+
+    async def _over(self, run_id: str, log: BenchLog) -> RunEnded:
+        await self._until(run_id, log, lambda: run_id in log.runs and log.runs[run_id].ended is not None)
+        ended = log.runs[run_id].ended
+        assert ended is not None
+        return ended
+
+    async def _until(self, run_id: str, log: BenchLog, true: Callable[[], bool]) -> None:
+        """Waits for what the log will tell of the run, which Ctrl+C stops meanwhile."""
         self._current = run_id
-        ended = await log.end_of(run_id)
+        if self._stopping:
+            self._stop(run_id)
+        await log.until(true)
         self._current = None
-        taken = log.runs[run_id].taken() if ended.state == "done" else None
-        if taken is None:
-            told = f"The run was {ended.state}."
-            return ended.failure or Failure(family="engine", name="Ended", message=told)
-        if taken.cell in self.order.cells and self._whole(taken):
-            self.bench.taken[taken.cell] = taken
-            self.heard(taken.cell, taken, self.bench)
-        return None
+
+    def _failed(self, cell: Cell, ended: RunEnded | CauseEnded) -> None:
+        if not self._stopping:
+            told = Failure(family="engine", name="Ended", message=f"The run was {ended.state}.")
+            self.bench.failed[cell] = ended.failure or told
+            self.heard(cell, self.bench.failed[cell], self.bench)
 
     def _interrupt(self, work: "asyncio.Task[object]") -> None:
         if self._stopping:
@@ -228,125 +266,6 @@ def _check(detail: SessionDetail) -> None:
         raise ConfigError(
             f"Session {detail.session.name!r} is no bench.", hint=f"headcode sessions list --tag {TAG} shows those."
         )
-
-
-class _Folding(msgspec.Struct, kw_only=True, eq=False):
-    """One run of the bench's session, as far as the log has told it."""
-
-    queued: RunQueued
-    picture: RunPicture = RunPicture()
-    ended: RunEnded | None = None
-    n_pairs: int = 0
-
-    def hear(self, entry: LogEntry) -> None:
-        self.picture, ended = fold((entry,), entry.run_id or "", self.picture)
-        self.ended = ended or self.ended
-        if isinstance(entry.event, EdgesScored):
-            self.n_pairs = entry.event.n_pairs
-
-    def cell(self) -> Cell | None:
-        """Which run of a bench this is; None before its examples are made."""
-        n = sum(example.positive for example in self.picture.examples)
-        queued, seeds = self.queued, self.queued.config.seeds
-        if queued.task is None or not n:
-            return None
-        draw = seeds[0] // len(seeds)
-        return Cell(model=queued.model, task=queued.task, examples=n, draw=draw, recipe=queued.config.sae.recipe)
-
-    def may_be(self, cell: Cell) -> bool:
-        """Whether it is the cell's run, as far as can be told."""
-        queued, own = self.queued, self.cell()
-        same = (queued.model, queued.task, queued.config.sae.recipe) == (cell.model, cell.task, cell.recipe)
-        return own == cell if own is not None else same and queued.config.seeds == cell.seeds
-
-    def taken(self) -> Taken | None:
-        cell, picture = self.cell(), self.picture
-        if cell is None or picture.model is None or picture.finished is None or cell.seeds != self.queued.config.seeds:
-            return None
-        return Taken(
-            cell=cell,
-            model=picture.model,
-            nodes=picture.nodes,
-            edges=picture.edges,
-            n_pairs=self.n_pairs,
-            edge_effects=picture.edge_effects,
-            seconds=self._seconds(),
-        )
-
-    def _seconds(self) -> dict[str, float]:
-        stages: dict[str, float] = dict(self.picture.seconds)
-        found = {
-            "capture": stages.get("capture", 0.0),
-            "codes": round(sum(stages.get(stage, 0.0) for stage in _CODE_STAGES), 4),
-        }
-        causes = self.picture.causes
-        found |= {cause.method: cause.seconds for cause in causes if cause.final}
-        if self.picture.edge_effects is not None:
-            found["edges"] = self.picture.edge_effects.seconds
-        return found
-
-
-class _Log:
-    """The log of a bench's session, run by run."""
-
-    def __init__(self) -> None:
-        self.runs: dict[str, _Folding] = {}
-        self.seq = 0
-        self._news = asyncio.Condition()
-        self._error: Exception | None = None
-
-    async def read(self, client: HostClient, detail: SessionDetail) -> None:
-        """Everything up to the session's last entry."""
-        if detail.last_seq:
-            async for entries in client.follow(detail.session.session_id):
-                self._hear(entries)
-                if self.seq >= detail.last_seq:
-                    break
-
-    async def follow(self, client: HostClient, session_id: str) -> None:
-        """What comes after that, for ever. Raises HostGone, Refusal."""
-        try:
-            async for entries in client.follow(session_id, after_seq=self.seq):
-                self._hear(entries)
-                async with self._news:
-                    self._news.notify_all()
-        except (HostError, Refusal) as error:
-            self._error = error
-            async with self._news:
-                self._news.notify_all()
-            raise
-
-    async def end_of(self, run_id: str) -> RunEnded:
-        """How the run ended, once it has. Raises what broke the log off."""
-        async with self._news:
-            await self._news.wait_for(lambda: self._error is not None or self._ended(run_id) is not None)
-        ended = self._ended(run_id)
-        if ended is None:
-            raise self._error or HostError("The host's log ended.", hint="headcode host log")
-        return ended
-
-    def taken(self) -> dict[Cell, Taken]:
-        """Every run that went through, the newest of each cell."""
-        found = (run.taken() for run in self.runs.values() if run.ended is not None and run.ended.state == "done")
-        return {each.cell: each for each in found if each is not None}
-
-    def under_way(self, cell: Cell) -> str | None:
-        """The run that somebody else, or a bench that was killed, has begun for this cell, or may have."""
-        return next((name for name, run in self.runs.items() if run.ended is None and run.may_be(cell)), None)
-
-    def _ended(self, run_id: str) -> RunEnded | None:
-        run = self.runs.get(run_id)
-        return None if run is None else run.ended
-
-    def _hear(self, entries: Sequence[LogEntry]) -> None:
-        for entry in entries:
-            self.seq = entry.seq
-            if entry.run_id is None:
-                continue
-            if isinstance(entry.event, RunQueued):
-                self.runs[entry.run_id] = _Folding(queued=entry.event)
-            elif entry.run_id in self.runs:
-                self.runs[entry.run_id].hear(entry)
 
 
 def seconds_left(cells: Sequence[Cell], spent: Mapping[Cell, float]) -> float | None:

@@ -172,7 +172,24 @@ def summary(table: BenchTable) -> list[str]:
             line = max(known, key=lambda line: line.mean or 0.0)
             recipe = "" if line.recipe == NO_RECIPE else f", {line.recipe}"
             told.append(f"{kind} {_told(line.mean)} ({line.measure}{recipe})")
-    return [f"best: {'; '.join(told)}."] if told else []
+    lines = [f"best: {'; '.join(told)}."] if told else []
+    return [*lines, *_against_baselines(table)]
+
+
+def _against_baselines(table: BenchTable) -> list[str]:
+    """On how many tasks the best code measure, picked by its mean, is above everything that needs no SAE."""
+    codes = [line for line in table.lines if _order(line)[0] == 0 and line.mean is not None]
+    baselines = [line.values for line in table.lines if _order(line)[0] == 2]
+    if not codes or not baselines or len(table.tasks) < 2:
+        return []
+    best = max(codes, key=lambda line: line.mean or 0.0)
+    above = sum(
+        value is not None and all(other is not None and value > other for other in others)
+        for value, others in zip(best.values, zip(*baselines, strict=True), strict=True)
+    )
+    return [
+        f"{best.measure}, {best.recipe}: above every measure without an SAE on {above} of {len(table.tasks)} tasks."
+    ]
 
 
 def bench_json(

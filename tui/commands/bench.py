@@ -86,6 +86,7 @@ def circuits(
         order = BenchOrder(
             cells=tuple(plan_cells(ground.tasks, recipes, pairs, draws)),
             cause=wants_causes(only),
+            exact="exact_effect" in only,
             edges=ground.edges,
             name=name,
             fresh=fresh,
@@ -177,7 +178,7 @@ class _Teller:
 
         now = self.clock()
         self.spent[cell], self.last = now - self.last, now
-        over = len(bench.taken) + len(bench.failed)
+        over = len({*bench.taken, *bench.failed})
         what = f"{cell.model} {cell.task}, {cell.recipe}, {cell.examples} + {cell.examples}, draw {cell.draw}"
         if isinstance(found, Failure):
             self.say(f"[{over}/{len(self.order.cells)}] {what}: {found.message} {found.hint}".rstrip())

@@ -146,6 +146,21 @@ def test_edges_of_planted_circuits_are_judged_over_all_pairs_of_heads(home: dict
     assert heads["combined"].auc == heads["combined"].f1 == 1
 
 
+def test_effects_are_measured_on_the_runs_there_are(home: dict[str, str]) -> None:
+    words = ("bench", "circuits", "--models", "planted-distractors", "--tasks", "induction", "--examples", "6")
+    words = (*words, "--seeds", "1", "--recipe", "contrast", "--name", "later", "--json", "-q")
+    plain = answer(headcode(home, *words, "--measures", "paired_flips"))
+    assert {row.measure for row in plain.rows} == {"paired_flips"}
+    asked = answer(headcode(home, *words, "--measures", "combined,exact_effect,paired_flips"))
+    heads = {row.measure: row for row in asked.rows if row.level == "heads"}
+    assert set(heads) == {"combined", "exact_effect", "paired_flips"}
+    assert heads["exact_effect"].auc == 1
+    assert heads["paired_flips"] == next(row for row in plain.rows if row.level == "heads")
+    assert n_runs(home, "later") == 1
+    again = answer(headcode(home, *words, "--measures", "combined,exact_effect,paired_flips"))
+    assert again.rows == asked.rows
+
+
 def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -> None:
     assert at_home("probe", "ioi", "--pairs", "2", "--steps", "2", "--shuffles", "0", "--name", "mine", "-q").code == 0
     for words in (("--show", "mine"), ("--name", "mine", "--models", "toy", "--tasks", "ioi")):
