@@ -44,7 +44,11 @@ def test_the_table_has_codes_by_recipe_then_effects_then_what_needs_no_sae(capsy
     assert lines[0] == (
         "toy, heads: AUC for finding heads that move the answer by 5% of its base; 3 draws of 10 + 10 prompts"
     )
-    starts = [line.rstrip() for line in lines if line[:1].strip() and not line.startswith(("toy", "measure", "best"))]
+    starts = [
+        line.rstrip()
+        for line in lines
+        if line[:1].strip() and not line.startswith(("toy", "measure", "best", "paired_flips,"))
+    ]
     assert starts == ["contrast recipe", "published recipe", "effects", "no SAE", "chance"]
     flips = next(line for line in lines if line.startswith(" paired_flips"))
     assert flips.split() == ["paired_flips", ".950±.01", ".900±.01", ".925", "1.5"]
