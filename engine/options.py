@@ -205,7 +205,7 @@ OPTIONS: tuple[Option, ...] = (
         choices=("none", "attribution", "exact", "circuit", "combined"),
         meaning="Also change the model, after the scores. attribution: every head from one gradient. exact: every head "
         "replaced, one at a time. combined: both, within the budget. circuit: combined, then the circuit is checked "
-        "whole.",
+        "whole. What is chosen here holds for v, too.",
         published="",
     ),
     Option(

@@ -16,7 +16,7 @@ from sessions.means import Answer, Means
 from sessions.queries import find_run, living_session, run_row
 from sessions.record import Draft, Recorder
 from sessions.store import Store
-from sessions.wire import AskCause, CancelRun, Done
+from sessions.wire import AskCause, CancelRun, Done, FindRun, Run
 
 log = logging.getLogger("headcode.causing")
 
@@ -96,6 +96,8 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
             hint="Run it to its end first.",
         )
     info, again = run.model_info, ask_again(store, run.run_id)
+    # Refused where it is no position policy.
+    position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
     for layer, head in request.heads:
         if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
             raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
@@ -111,7 +113,7 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
         identity=info.identity,
         config=request.config,
         examples=tuple(example for example in again.work.examples if example.enabled),
-        position=run.config.position,
+        position=position,
         task=run.task,
         seed=run.config.seeds[0],
         ranking=tuple((int(layer), int(head)) for layer, head in ranking),
@@ -140,4 +142,8 @@ async def cancel_run(host: Means, request: CancelRun) -> Done:
     return Done()
 
 
-ANSWERS: dict[type, Answer] = {AskCause: ask_cause, CancelRun: cancel_run}
+async def find_one_run(host: Means, request: FindRun) -> Run:
+    return Run(run=await host.ledger.read(lambda store: run_row(store, find_run(store, request.run))))
+
+
+ANSWERS: dict[type, Answer] = {AskCause: ask_cause, CancelRun: cancel_run, FindRun: find_one_run}

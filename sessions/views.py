@@ -80,6 +80,18 @@ VIEWS: dict[str, str] = {
         "cause.effect, cause.error, cause.base, cause.replacement, cause.position, cause.n_examples, cause.final",
         "cause",
     ),
+    "checks": _of_runs(
+        "circuit_check.run_id, circuit_check.name AS circuit, json_array_length(found->'$.heads') AS size, "
+        "faithfulness, completeness, area, found->>'$.metric' AS metric, found->>'$.replacement' AS replacement, "
+        "CAST(found->>'$.base' AS DOUBLE) AS base, CAST(found->>'$.n_examples' AS INTEGER) AS n_examples, "
+        "len(list_filter(CAST(found->'$.random_faithfulness' AS DOUBLE[]), lambda one: one < faithfulness)) AS beaten, "
+        "json_array_length(found->'$.random_faithfulness') AS random_circuits, "
+        "json_transform(found->'$.curve', "
+        """'[{"size": "INTEGER", "faithfulness": "DOUBLE", "completeness": "DOUBLE"}]') AS curve, """
+        "json_transform(found->'$.minimality', "
+        """'[{"layer": "INTEGER", "head": "INTEGER", "effect": "DOUBLE"}]') AS minimality""",
+        "circuit_check",
+    ),
     "notes": """
         SELECT n.note_id, n.session_id, s.name AS session, n.run_id, r.number AS run, n.layer, n.head, n.text,
                make_timestamp(n.written_us) AS written

@@ -11,6 +11,7 @@ from engine.errors import Failure, HeadcodeError
 from tui.commands import (
     bench,
     carrying,
+    cause,
     circuits,
     compare,
     demo,
@@ -59,6 +60,7 @@ sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
+app.command("cause")(cause.cause)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(examples.app, name="examples")
 app.add_typer(host.app, name="host")

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from engine.config import CauseMethod
+from engine.config import CauseConfig, CauseMethod
 from engine.errors import Failure, HeadcodeError
 from engine.option_values import RunOptions
 from engine.results import HeadId
@@ -203,13 +203,20 @@ class Link:
         await self.try_ask(CancelRun(run=run.run_id, force=force), Done)
 
     async def ask_cause(self) -> None:
-        """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole."""
+        """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole.
+
+        How is what `O` says about causes, where that was changed; a method chosen there is the one that is taken.
+        """
         run = self.bench.shown
         if run is None:
             return
         asked = any(cause.method == "combined" and cause.final for cause in run.picture.causes)
         method: CauseMethod = "circuit" if asked else "combined"
-        config = msgspec.structs.replace(run.config.cause, method=method)
+        chosen = self.bench.options.config.cause
+        if chosen.method not in ("none", "combined"):
+            method = chosen.method
+        how = run.config.cause if chosen == CauseConfig() else chosen
+        config = msgspec.structs.replace(how, method=method)
         await self.try_ask(AskCause(run=run.run_id, config=config), Done)
 
     def look_ahead(self) -> None:

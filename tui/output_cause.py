@@ -9,6 +9,8 @@ from engine.state import RunPicture
 from tui.output_grid import short
 
 MOST = 10
+_BARS = "_▁▂▃▄▅▆▇█"
+"""A share from none to all."""
 _UNITS = {
     "logit_difference": "logit difference",
     "log_probability": "log-probability",
@@ -36,10 +38,16 @@ def replaced_words(cause: CauseScored | CircuitChecked) -> str:
     return _REPLACED[cause.replacement]
 
 
+def signed(value: float) -> str:
+    """The number with its sign; none where it rounds to nothing."""
+    told = short(value)
+    return f"+{told}" if value > 0 and told != "0" else told
+
+
 def effect_words(effect: HeadEffect, cause: CauseScored) -> str:
     """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %)."""
     error = f" ±{short(effect.error)}" if effect.error is not None else ""
-    told = f"{'+' if effect.effect > 0 else ''}{short(effect.effect)}{error}"
+    told = f"{signed(effect.effect)}{error}"
     return told if cause.metric == "kl" else f"{told} ({share(effect.effect, cause):.0%})"
 
 
@@ -76,11 +84,11 @@ def cause_lines(picture: RunPicture) -> list[str]:
 
 def _edge_words(edge: EdgeEffect) -> str:
     (a, b), (c, d) = edge.source, edge.target
-    return f"{a}.{b} -> {c}.{d} {'+' if edge.effect > 0 else ''}{short(edge.effect)}"
+    return f"{a}.{b} -> {c}.{d} {signed(edge.effect)}"
 
 
 def check_lines(check: CircuitChecked) -> list[str]:
-    """A circuit's check in three lines."""
+    """A circuit's check: what it keeps, against chance, along its ranking, and head by head."""
     beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
     middle = check.random_faithfulness[len(check.random_faithfulness) // 2] if check.random_faithfulness else None
     idle = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
@@ -93,7 +101,27 @@ def check_lines(check: CircuitChecked) -> list[str]:
         if middle is not None
         else "  no random circuits to compare with",
     ]
+    lines += _curve_lines(check)
+    most = sorted(check.minimality, key=lambda one: (-abs(one.effect), one.layer, one.head))[:MOST]
+    if most:
+        told = [f"{one.layer}.{one.head} {signed(one.effect)}" for one in most]
+        lines.append(f"  taking one head out of it: {'   '.join(told)}")
     if idle:
         names = " ".join(f"{one.layer}.{one.head}" for one in idle)
         lines.append(f"  heads that move it by less than 1 %: {names}")
+    return lines
+
+
+def _curve_lines(check: CircuitChecked) -> list[str]:
+    """How much of the answer circuits of growing size keep alone, and take with them; a bar for each size."""
+    if not check.curve:
+        return []
+    lines = []
+    for name, values in (
+        ("best heads keep", [point.faithfulness for point in check.curve]),
+        ("gone with them", [point.completeness for point in check.curve]),
+    ):
+        bars = "".join(_BARS[round(min(max(value, 0.0), 1.0) * (len(_BARS) - 1))] for value in values)
+        told = " ".join(f"{point.size}:{round(100 * value)}%" for point, value in zip(check.curve, values, strict=True))
+        lines.append(f"  {name:<15} {bars}  {told}")
     return lines

@@ -5,10 +5,12 @@ import math
 import msgspec
 
 from engine.ranking import agreement
+from engine.results import Card
 from engine.state import RunPicture
 from sessions.rows import RunRow
 
 SCHEMA = "headcode.probe/1"
+CAUSE_SCHEMA = "headcode.cause/1"
 MAX_EDGES = 200
 _NODE_FIRST = (
     "layer",
@@ -85,6 +87,23 @@ def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
         "cause": [msgspec.to_builtins(cause) for cause in picture.causes],
         "cause_edges": None if picture.edge_effects is None else msgspec.to_builtins(picture.edge_effects),
         "circuit_checks": [msgspec.to_builtins(check) for check in picture.checks],
+    }
+
+
+def cause_json(found: RunPicture, run: RunRow, state: str, card: Card | None) -> dict[str, object]:
+    """What one measurement of causes found, for a script; `state` says whether it came to its end."""
+    return {
+        "schema": CAUSE_SCHEMA,
+        "run_id": run.run_id,
+        "session_id": run.session_id,
+        "run_number": run.number,
+        "state": state,
+        "cause": [msgspec.to_builtins(cause) for cause in found.causes],
+        "cause_edges": None if found.edge_effects is None else msgspec.to_builtins(found.edge_effects),
+        "circuit_checks": [msgspec.to_builtins(check) for check in found.checks],
+        "notices": [{"message": notice.message, "hint": notice.hint} for notice in found.notices],
+        "seconds": dict(found.seconds).get("cause"),
+        "card": None if card is None else msgspec.to_builtins(card),
     }
 
 

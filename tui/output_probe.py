@@ -7,7 +7,7 @@ import msgspec
 
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
 from engine.ranking import agreement, ranked
-from engine.results import HeadScores, Reference
+from engine.results import Card, HeadScores, Reference
 from engine.state import RunPicture
 from sessions.rows import RunRow, SessionRow
 from tui.output import Paper, make_console
@@ -85,6 +85,31 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
     line()
     for text in footer_lines(picture, labels):
         line(text)
+
+
+def print_cause(found: RunPicture, card: Card | None, title: str, paper: Paper) -> None:
+    """Writes what one measurement of causes found, and what the run's card says with it, to stdout."""
+    from rich.text import Text
+
+    console = make_console(paper)
+    strong = "bold" if paper.colours != "none" else ""
+
+    def line(text: str = "", style: str = "") -> None:
+        console.print(Text(text, style=style), soft_wrap=True)
+
+    line(f"what the heads of {clean(title)} do to the answer (below 0: the head helps)", strong)
+    lines = cause_lines(found)
+    for text in lines:
+        line("  " + text)
+    if not lines:
+        line("  Nothing was measured.")
+    for notice in found.notices:
+        line(f"  note: {clean(notice.message)} {clean(notice.hint)}".rstrip())
+    if card is not None and lines:
+        line()
+        line("how far to believe the run", strong)
+        for text in card_lines(card):
+            line("  " + clean(text))
 
 
 def header_lines(picture: RunPicture) -> list[str]:

@@ -17,6 +17,7 @@ _DOING: dict[Stage, str] = {
     "train": "training the SAEs",
     "codes": "reading the codes",
     "scores": "scoring the heads",
+    "cause": "measuring what heads do",
 }
 
 

@@ -72,6 +72,7 @@ from sessions.wire.running import (
     CancelRun,
     CancelVerify,
     ChooseOptions,
+    FindRun,
     FollowVerify,
     MadeFrom,
     Preflighted,
@@ -122,6 +123,7 @@ __all__ = [
     "EmptyTrash",
     "ExampleSet",
     "ExportSession",
+    "FindRun",
     "FollowVerify",
     "Found",
     "FromHost",
@@ -224,6 +226,7 @@ AnyRequest = (
     | SetLook
     | VerifyRun
     | AskCause
+    | FindRun
     | FollowVerify
     | CancelVerify
     | WarmUp

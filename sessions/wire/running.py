@@ -77,6 +77,14 @@ class AskCause(Request, tag="ask_cause", frozen=True, kw_only=True):
     config: CauseConfig
     heads: tuple[tuple[int, int], ...] = ()
     """Only these, for exact patching; none: all."""
+    position: str | None = None
+    """Where in the prompts heads are replaced (a position policy); None: where the run read them."""
+
+
+class FindRun(Request, tag="find_run", frozen=True, kw_only=True):
+    """Which run is meant by an id, its beginning, SESSION/2 or latest. Answered by Run."""
+
+    run: str
 
 
 class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ def described() -> dict[str, list[tuple[str, str]]]:
     for line in DOC.read_text().splitlines():
         if line.startswith("## "):
             view = line[3:]
-        match = re.fullmatch(r"\| (\w+) \| ([A-Z\[\]]+) \|.*\|", line)
+        match = re.fullmatch(r"\| (\w+) \| ([A-Z][^|]*) \|.*\|", line)
         if match:
             found.setdefault(view, []).append((match[1], match[2]))
     return found

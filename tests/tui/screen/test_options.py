@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import CauseConfig, ProbeConfig, SAEConfig
 from engine.option_values import RunOptions, value_of
 from engine.options import OPTIONS
 from sessions.log import OptionsChosen, RunEnded, RunQueued
@@ -114,6 +114,26 @@ async def test_the_next_run_is_done_so_and_a_screen_opened_later_knows(recorded:
         await until(lambda: host.of_kind("QueueRun"))
         asked = host.of_kind("QueueRun")[0]
         assert (asked.config.sae.steps, asked.model, asked.device) == (123, "toy", "auto")
+
+
+async def test_v_measures_by_what_was_chosen_about_causes(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await until(lambda: app.bench.shown is not None and app.bench.shown.state == "done")
+        await pilot.press("v")
+        await until(lambda: len(host.of_kind("AskCause")) == 1)
+        assert host.of_kind("AskCause")[0].config == CauseConfig(method="combined")
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsSheet))
+        for path, value in (("cause.gradient_steps", "5"), ("cause.metric", None), ("cause.method", None)):
+            await to(pilot, app, path)
+            await pilot.press(*(("enter", "ctrl+u", *value, "enter") if value else ("right",)))
+        chosen = app.bench.options.config.cause
+        assert (chosen.gradient_steps, chosen.metric, chosen.method) == (5, "logit_difference", "attribution")
+        await pilot.press("escape", "v")
+        await until(lambda: len(host.of_kind("AskCause")) == 2)
+        assert host.of_kind("AskCause")[1].config == chosen
 
 
 async def test_trust_is_given_anew_each_time(recorded: Any, open_screen: Any) -> None:

@@ -1,0 +1,109 @@
+"""`headcode cause`: what the heads of a stored run do to the model's answer, measured without training again."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.options import help_of
+from tui.options import ColourOption, JsonOption
+
+if TYPE_CHECKING:
+    from engine.config import CauseConfig
+    from engine.results import HeadId
+    from tui.commands.causing import Measured
+
+
+def cause(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id or its beginning, latest.")],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="attribution: every head from one gradient. exact: every head replaced, one at a time. combined: "
+            "both, within the budget. circuit: combined, then the circuit is checked whole. [default: combined; exact "
+            "with --heads]"
+        ),
+    ] = None,
+    heads: Annotated[
+        str | None, typer.Option(metavar="L.H,...", help="Replace only these heads, exactly: 2.3,4.1")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help=f"{help_of('cause.metric')} [default: auto]")] = None,
+    position: Annotated[
+        str | None,
+        typer.Option(help="Where heads are replaced: mean (everywhere), last, at:N, token:TEXT. [default: the run's]"),
+    ] = None,
+    replace: Annotated[
+        str | None, typer.Option("--replace", "--ablation", help=f"{help_of('cause.replacement')} [default: auto]")
+    ] = None,
+    edges: Annotated[bool, typer.Option("--edges", help=help_of("cause.edges"))] = False,
+    budget: Annotated[float | None, typer.Option(help=f"{help_of('cause.budget')} [default: 30]")] = None,
+    gradient_steps: Annotated[int | None, typer.Option(help=f"{help_of('cause.gradient_steps')} [default: 0]")] = None,
+    examples: Annotated[int | None, typer.Option(help=f"{help_of('cause.examples')} [default: 64]")] = None,
+    as_json: JsonOption = False,
+    color: ColourOption = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
+) -> None:
+    """Measure what the heads of a stored run do to the answer; nothing is trained again.
+
+    What is found is kept with the run, as if it had been asked for with it. Ctrl+C stops it at the next head and keeps
+    what is measured: that is printed, and the exit code is 130.
+    """
+    import asyncio
+
+    from engine.places import find_places
+    from tui.commands.causing import measure_again, refuse_unfinished
+    from tui.output import find_paper, print_json
+    from tui.output_progress import make_narrator
+
+    paper = find_paper(color)
+    chosen = read_heads(heads)
+    given = {"metric": metric, "replacement": replace, "budget": budget, "edges": edges or None}
+    given |= {"gradient_steps": gradient_steps, "examples": examples}
+    config = make_asked(method, heads=chosen, **given)
+    with make_narrator(quiet=quiet, color=color) as narrator:
+        measured: Measured = asyncio.run(measure_again(find_places(), run, config, chosen, narrator, position=position))
+    if as_json:
+        from tui.output_json import cause_json
+
+        print_json(cause_json(measured.found, measured.run, measured.state, measured.picture.card))
+    else:
+        from tui.output_probe import print_cause
+
+        print_cause(measured.found, measured.picture.card, measured.title, paper)
+    refuse_unfinished(measured)
+
+
+def make_asked(method: str | None, *, heads: "tuple[HeadId, ...]", **how: object) -> "CauseConfig":
+    """What is to be measured. Raises ConfigError where the words do not go together."""
+    import msgspec
+
+    from engine.config import CauseConfig
+    from engine.errors import ConfigError
+
+    method = method or ("exact" if heads else "combined")
+    if method == "none":
+        raise ConfigError("--method none measures nothing.", hint="attribution, exact, combined or circuit.")
+    if heads and method != "exact":
+        raise ConfigError(
+            f"--heads names the heads to replace, and {method} chooses its own.", hint="Leave --method out, or exact."
+        )
+    given = {name: value for name, value in how.items() if value is not None}
+    return msgspec.structs.replace(CauseConfig(), method=method, **given)
+
+
+def read_heads(text: str | None) -> "tuple[HeadId, ...]":
+    """The heads of a list like 2.3,4.1, each once, in its order. Raises ConfigError for what is none."""
+    from engine.errors import ConfigError
+    from engine.results import HeadId
+
+    if text is None:
+        return ()
+    found: dict[HeadId, None] = {}
+    for word in text.replace(",", " ").split():
+        layer, dot, head = word.partition(".")
+        whole = all(part.isascii() and part.isdecimal() for part in (layer, head))
+        if not (dot and whole) or len(word) > 12:
+            raise ConfigError(f"--heads: {word[:40]!r} is no head.", hint="Heads are written layer.head: 2.3,4.1")
+        found[HeadId(int(layer), int(head))] = None
+    if not found:
+        raise ConfigError("--heads names no head.", hint="Heads are written layer.head: 2.3,4.1")
+    return tuple(found)

@@ -1,0 +1,130 @@
+"""One measurement of causes from asking to its end, over the host."""
+
+import asyncio
+import contextlib
+import shlex
+import signal
+from collections.abc import AsyncGenerator, Sequence
+from typing import cast
+
+import msgspec
+
+from engine.config import CauseConfig
+from engine.errors import Failure
+from engine.events import EngineEvent
+from engine.places import Places
+from engine.results import HeadId
+from engine.state import RunPicture, apply
+from sessions.client import HostClient
+from sessions.errors import HostError, Refusal
+from sessions.log import CauseEnded, LogEntry, RunState
+from sessions.rows import RunRow
+from sessions.wire import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
+from tui.commands.running import read_run
+from tui.output_progress import Narrator
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it, whole or in part."""
+
+    run: RunRow
+    title: str
+    """SESSION/2."""
+    state: RunState
+    """done, stopped or failed."""
+    failure: Failure | None
+    found: RunPicture
+    """This measurement alone."""
+    picture: RunPicture
+    """The run with it: its card is changed by what was found."""
+
+
+async def measure_again(
+    places: Places,
+    reference: str,
+    config: CauseConfig,
+    heads: Sequence[HeadId],
+    narrator: Narrator,
+    *,
+    position: str | None = None,
+) -> Measured:
+    """Measures and returns what was found; the first Ctrl+C stops it, the second ends its worker, the third leaves.
+
+    Raises Refusal, HostError, Cancelled.
+    """
+    async with await HostClient.connect(places) as client:
+        if client.welcome.notice:
+            narrator.say(f"note: {client.welcome.notice}")
+        run = (await client.ask(FindRun(run=reference), Run)).run
+        detail = (await client.ask(ShowSession(session=run.session_id), Detail)).detail
+        title = f"{detail.session.name}/{run.number}"
+        picture = await read_run(client, run.session_id, run, detail.last_seq)
+        await client.ask(
+            AskCause(run=run.run_id, config=config, heads=tuple((*head,) for head in heads), position=position), Done
+        )
+        narrator.say(f"{title}: {config.method}, nothing is trained again")
+        brake = _Brake(client, run.run_id, narrator)
+        try:
+            found, picture, ended = await _follow(client, run, detail.last_seq, picture, narrator)
+        finally:
+            brake.release()
+    return Measured(run=run, title=title, state=ended.state, failure=ended.failure, found=found, picture=picture)
+
+
+def refuse_unfinished(measured: Measured) -> None:
+    """Raises Refusal where it did not come to its end, after what it found has been printed."""
+    if measured.state == "done":
+        return
+    if measured.state == "stopped" or measured.failure is None:
+        kept = f"headcode sessions show {shlex.quote(measured.title.rpartition('/')[0])} shows what was measured."
+        message = f"Measuring the heads of {measured.title} was {measured.state}."
+        raise Refusal(Failure(family="cancelled", name="Cancelled", message=message, hint=kept))
+    raise Refusal(measured.failure)
+
+
+async def _follow(
+    client: HostClient, run: RunRow, after: int, picture: RunPicture, narrator: Narrator
+) -> tuple[RunPicture, RunPicture, CauseEnded]:
+    found = RunPicture(model=picture.model)
+    follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(run.session_id, after_seq=after, run=run.run_id))
+    async with contextlib.aclosing(follow):
+        async for entries in follow:
+            for entry in entries:
+                if entry.run_id != run.run_id:
+                    continue
+                if isinstance(entry.event, CauseEnded):
+                    return found, picture, entry.event
+                if isinstance(entry.event, EngineEvent):
+                    found, picture = apply(found, entry.event), apply(picture, entry.event)
+                    narrator.event(entry.event)
+    raise HostError("The host's log ended before the measurement did.", hint="headcode host log says why.")
+
+
+class _Brake:
+    """Ctrl+C: once stops the measurement, twice ends its worker, three times leaves at once."""
+
+    def __init__(self, client: HostClient, run_id: str, narrator: Narrator) -> None:
+        self.client, self.run_id, self.narrator = client, run_id, narrator
+        self.pressed = 0
+        self.stops: list[asyncio.Future[None]] = []
+        self.loop = asyncio.get_running_loop()
+        self.task = asyncio.current_task()
+        self.loop.add_signal_handler(signal.SIGINT, self._press)
+
+    def release(self) -> None:
+        self.loop.remove_signal_handler(signal.SIGINT)
+
+    def _press(self) -> None:
+        self.pressed += 1
+        if self.pressed > 2:
+            if self.task is not None:
+                self.task.cancel()
+            return
+        self.narrator.say("Stopping; once more ends the worker." if self.pressed == 1 else "Ending the worker.")
+        self.stops.append(asyncio.ensure_future(self._stop(force=self.pressed > 1)))
+
+    async def _stop(self, *, force: bool) -> None:
+        try:
+            await self.client.ask(CancelRun(run=self.run_id, force=force), Done)
+        except (Refusal, HostError) as error:
+            self.narrator.say(f"  note: {error.message}")  # it may be over meanwhile
