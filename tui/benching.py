@@ -155,7 +155,11 @@ class Conductor:
         """How effects have still to be measured on the run, for this order."""
         if not self.order.with_cause(taken.cell):
             return []
-        missing: list[CauseMethod] = [] if "combined" in taken.seconds else ["combined"]
+        missing: list[CauseMethod] = []
+        if "combined" not in taken.seconds:
+            missing.append("combined")
+        elif "edges" not in taken.seconds and (taken.cell.model, taken.cell.task) in self.order.edges:
+            missing.append("attribution")  # which brings the edges
         if self.order.exact and any(node.exact_effect is None for node in taken.nodes):
             missing.append("exact")
         return missing
@@ -208,7 +212,7 @@ class Conductor:
         """Has effects measured on a run that is done; returns how that ended where it gave nothing."""
         folding = log.runs[run_id]
         if not folding.measuring:  # else a bench that was killed has asked for it
-            edges = method == "combined" and (cell.model, cell.task) in self.order.edges
+            edges = method != "exact" and (cell.model, cell.task) in self.order.edges
             before = folding.n_measured
             await self.client.ask(AskCause(run=run_id, config=CauseConfig(method=method, edges=edges)), Done)
             await self._until(run_id, log, lambda: folding.measuring or folding.n_measured > before)

@@ -103,13 +103,12 @@ def _drawn(table: BenchTable, paper: Paper, strong: str) -> "Table":
     from rich.text import Text
 
     wide = max([12, *(len(line.measure) for line in table.lines)]) + 1
-    spreads = wide + len(table.tasks) * (_WITH_SPREAD + 1) + 12 <= paper.width
+    column = max(5, min(9, (paper.width - wide - 11) // max(1, len(table.tasks)) - 1))
+    spreads = column >= _WITH_SPREAD
     drawn = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style=strong, show_edge=False)
     drawn.add_column("measure", no_wrap=True, vertical="bottom", min_width=wide - 1)
     for task, n_true in zip(table.tasks, table.n_true, strict=True):
-        header = "\n".join(
-            [*_pieces(task, _WITH_SPREAD), *n_true.split(" of ", 1)[:1], f"of {n_true.split(' of ')[1]}"]
-        )
+        header = "\n".join([*_pieces(task, column), *n_true.split(" of ", 1)[:1], f"of {n_true.split(' of ')[1]}"])
         drawn.add_column(Text(header, style=strong), justify="right", vertical="bottom", no_wrap=True)
     drawn.add_column("mean", justify="right", vertical="bottom", no_wrap=True)
     drawn.add_column("s", justify="right", vertical="bottom", no_wrap=True)
