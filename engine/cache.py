@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-VERSION = 1
+VERSION = 2
 """Part of every key: a change of what is stored makes old files unfindable instead of wrong."""
 LIMIT_BYTES = 8 << 30
 """What the folder may hold; the longest unused go first."""

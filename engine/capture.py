@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine import cache
+from engine.apart import Apart
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import Monitor, StageProgress
@@ -48,12 +49,23 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The most probable token."""
     says_probability: list[float]
     cached: bool
+    apart: Tensor | None = None
+    """Float [pair, layer, head, d_head]: difference of each head's z within a pair, at the place where it is largest,
+    as a share of the stream (engine.apart). None: no pairs were named."""
+    largest: Tensor | None = None
+    """Float [pair, layer, head]: length of each head's largest difference at one place."""
 
 
 def read_examples(
-    model: Model, examples: Sequence[Example], config: ProbeConfig, monitor: Monitor, activations: Path | None
+    model: Model,
+    examples: Sequence[Example],
+    config: ProbeConfig,
+    monitor: Monitor,
+    activations: Path | None,
+    pairs: Int[Tensor, "pair side"] | None = None,
 ) -> Reading:
     """Every head's pooled z and what the model makes of every prompt; from the cache where it was read before.
+    `pairs` (rows, the positive first) are held against each other place by place as well.
 
     Padding stands on the right, where no causal model sees it, and never counts, so the answer does not depend on
     what else is in a batch. Raises ExampleError for a prompt longer than the context, Cancelled within a block.
@@ -61,14 +73,15 @@ def read_examples(
     encoded = [encode_prompt(model, index, example) for index, example in enumerate(examples)]
     answers = [answers_of(model, example) for example in examples]
     weights = [position_weights(model, index, ids, own, config.position) for index, (ids, own) in enumerate(encoded)]
-    key = _key(model, encoded, answers, config.position)
+    together = [] if pairs is None else [(int(first), int(second)) for first, second in pairs]
+    key = _key(model, encoded, answers, config.position, together)
     stored = cache.load(activations, key) if activations else None
     if stored is None:
         # A block is waited for at a time: its share of the work on all prompts is what threads would divide.
         tokens = sum(len(ids) for ids, _ in encoded)
         with threads_for(2.0 * model.n_parameters * tokens / model.info.n_layers):
             part = _Part(activations, key)
-            stored = _run(model, [ids for ids, _ in encoded], weights, answers, monitor, part)
+            stored = _run(model, [ids for ids, _ in encoded], weights, answers, together, monitor, part)
         if activations:
             cache.save(activations, key, stored)
         part.drop()
@@ -85,6 +98,8 @@ def read_examples(
         says=stored["says"].tolist(),
         says_probability=stored["says_probability"].tolist(),
         cached=cached,
+        apart=stored["apart"].to(model.device) if together else None,
+        largest=stored["largest"] if together else None,
     )
 
 
@@ -152,8 +167,15 @@ def position_weights(model: Model, index: int, ids: list[int], own: list[bool], 
     return [1.0 if place == chosen else 0.0 for place in range(len(ids))]
 
 
-def _key(model: Model, encoded: list[tuple[list[int], list[bool]]], answers: list[Answers], position: str) -> str:
-    content = (model.info.identity, model.device.type, position, [ids for ids, _ in encoded], answers, cache.VERSION)
+def _key(
+    model: Model,
+    encoded: list[tuple[list[int], list[bool]]],
+    answers: list[Answers],
+    position: str,
+    pairs: list[tuple[int, int]],
+) -> str:
+    ids = [ids for ids, _ in encoded]
+    content = (model.info.identity, model.device.type, position, ids, answers, pairs, cache.VERSION)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
@@ -183,6 +205,7 @@ def _run(
     prompts: list[list[int]],
     weights: list[list[float]],
     answers: list[Answers],
+    pairs: list[tuple[int, int]],
     monitor: Monitor,
     part: _Part,
 ) -> dict[str, Tensor]:
@@ -197,17 +220,28 @@ def _run(
         "says_probability": torch.zeros(n),
         "read": torch.zeros(n, dtype=torch.bool),
     }
+    if pairs:
+        found["apart"] = torch.zeros(len(pairs), info.n_layers, info.n_heads, info.d_head)
+        found["largest"] = torch.zeros(len(pairs), info.n_layers, info.n_heads)
     found.update(part.load())
     # The same batches as without a break, so that the numbers are the same to the last bit.
-    for rows in _batches(prompts, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
+    for rows in _batches(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
         if bool(found["read"][rows].all()):
             continue
         width = max(len(prompts[row]) for row in rows)
         tokens = torch.tensor([prompts[row] + [0] * (width - len(prompts[row])) for row in rows], device=model.device)
         weight = torch.tensor([weights[row] + [0.0] * (width - len(weights[row])) for row in rows])
         last = torch.tensor([len(prompts[row]) - 1 for row in rows], device=model.device)
-        pooled, logits = _forward(model, tokens, weight.to(model.device), last, monitor)
+        place = {row: at for at, row in enumerate(rows)}
+        inside = [number for number, (first, _) in enumerate(pairs) if first in place]
+        apart = None
+        if inside:
+            local = torch.tensor([[place[row] for row in pairs[number]] for number in inside])
+            apart = Apart(local, [len(prompts[row]) for row in rows], model.output_weights)
+        pooled, logits = _forward(model, tokens, weight.to(model.device), last, apart, monitor)
         found["z"][rows] = pooled.cpu()
+        if apart is not None:
+            found["apart"][inside], found["largest"][inside] = apart.z.cpu(), apart.largest.cpu()
         for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
             _read_answer(found, row, probabilities, answers[row])
         found["read"][rows] = True
@@ -222,6 +256,7 @@ def _forward(
     tokens: Int[Tensor, "row position"],
     weight: Float[Tensor, "row position"],
     last: Tensor,
+    apart: Apart | None,
     monitor: Monitor,
 ) -> tuple[Float[Tensor, "row layer head d_head"], Float[Tensor, "row vocabulary"]]:
     n_rows, info = len(tokens), model.info
@@ -232,7 +267,17 @@ def _forward(
         def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             if monitor.cancelled():
                 raise Cancelled
-            pooled[:, layer] = torch.einsum("bphd,bp->bhd", z.view(n_rows, -1, info.n_heads, info.d_head), weight)
+            z = z.view(n_rows, -1, info.n_heads, info.d_head)
+            pooled[:, layer] = torch.einsum("bphd,bp->bhd", z, weight)
+            if apart is not None:
+                apart.head(layer, z)
+
+        return hook
+
+    def compare(layer: int) -> Callable[..., None]:
+        def hook(residual: Tensor, hook: object) -> None:  # noqa: ARG001
+            if apart is not None:
+                apart.stream(layer, residual)
 
         return hook
 
@@ -241,10 +286,14 @@ def _forward(
         return residual[torch.arange(n_rows, device=residual.device), last].unsqueeze(1)
 
     hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
+    if apart is not None:
+        hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
     with torch.inference_mode():
         logits = model.bridge.run_with_hooks(
             tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"
         )
+        if apart is not None:
+            apart.finish()
     return pooled, logits[:, -1]
 
 
@@ -258,12 +307,15 @@ def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answ
         found["rank"][row] = 1 + (probabilities > expected.max()).sum()
 
 
-def _batches(prompts: list[list[int]], most_tokens: int) -> list[list[int]]:
-    """Rows of like length together, so that little is padded."""
+def _batches(prompts: list[list[int]], pairs: list[tuple[int, int]], most_tokens: int) -> list[list[int]]:
+    """Rows of like length together, so that little is padded; both sides of a pair in one batch."""
+    paired = {row for pair in pairs for row in pair}
+    units = [*pairs, *((row,) for row in range(len(prompts)) if row not in paired)]
+    sized = sorted((max(len(prompts[row]) for row in unit), min(unit), unit) for unit in units)
     batches: list[list[int]] = []
-    for row in sorted(range(len(prompts)), key=lambda row: len(prompts[row])):
-        if batches and (len(batches[-1]) + 1) * len(prompts[row]) <= most_tokens:
-            batches[-1].append(row)
+    for longest, _, unit in sized:
+        if batches and (len(batches[-1]) + len(unit)) * longest <= most_tokens:
+            batches[-1].extend(unit)
         else:
-            batches.append([row])
+            batches.append([*unit])
     return batches

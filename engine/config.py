@@ -26,7 +26,7 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     recipe: Recipe = "contrast"
     """What the SAE is shown and where it starts. published: activations as they are, random directions. contrast:
-    each example less its pair's mean, layers levelled, directions of the data (engine.contrast)."""
+    each example less its pair's mean, each head where its pair parts most, directions of the data (engine.contrast)."""
     n_codes: int = 200
     """Latents; after discretising, the alphabet every head speaks in. Published: 200."""
     sparsity: float | None = None
@@ -116,7 +116,8 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seeds: tuple[int, ...] = (0, 1, 2)
     """One SAE is trained per seed, all in one batched loop; scores are averaged over them."""
     position: str = "mean"
-    """Which token positions become the head's vector: mean | last | at:N | token:TEXT (its last occurrence)."""
+    """Which token positions become the head's vector: mean | last | at:N | token:TEXT (its last occurrence). At mean,
+    the contrast of pairs is taken at one place, head by head: where the pair parts most (engine.apart)."""
     shuffles: int = 1000
     """Label shuffles behind the p-values; 0 skips them."""
     bootstraps: int = 100

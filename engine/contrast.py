@@ -2,7 +2,8 @@
 
 Most of what a head writes is about the prompt's subject: names, years, words. Under a shared dictionary that is what
 codes go to, and a plain difference of means finds more. Here the subject is taken out first: from every example the
-mean of its pair is subtracted. No label is read for that, so label shuffles stay a fair test.
+mean of its pair is subtracted; where prompts are read whole, at the place where the pair parts most (engine.apart).
+No label is read for that, so label shuffles stay a fair test.
 """
 
 import torch
@@ -31,6 +32,17 @@ def contrast(
     loudness = apart.norm(dim=-1).mean(dim=0).view(-1, n_heads).mean(dim=1)
     apart /= loudness.clamp(min=1e-12).pow(_LEVEL).repeat_interleave(n_heads)[:, None]
     return apart
+
+
+def contrast_apart(
+    apart: Float[Tensor, "pair node d_model"], pairs: Int[Tensor, "pair side"]
+) -> Float[Tensor, "example node d_model"]:
+    """The contrast of examples that are all in pairs, from what parts them (engine.apart): half of it on the positive
+    side, its negative on the other."""
+    found = apart.new_empty(2 * len(pairs), *apart.shape[1:])
+    found[pairs[:, 0]] = apart / 2
+    found[pairs[:, 1]] = apart / -2
+    return found
 
 
 def to_half_width(x: Float[Tensor, "example node d_model"]) -> float:

@@ -43,9 +43,9 @@ OPTIONS: tuple[Option, ...] = (
         group="Autoencoder",
         kind="choice",
         choices=("contrast", "published"),
-        meaning="What the SAE is shown and where it starts. contrast: each example less its pair's mean, layers "
-        "levelled, directions of the data. published: activations as they are, random directions. "
-        "Steps, examples and lambda follow the recipe.",
+        meaning="What the SAE is shown and where it starts. contrast: each example less its pair's mean, each "
+        "head where its pair parts most, directions of the data. published: activations as they are, random "
+        "directions. Steps, examples and lambda follow the recipe.",
         published="published",
     ),
     Option(
@@ -136,8 +136,8 @@ OPTIONS: tuple[Option, ...] = (
         kind="position",
         range="mean, last, at:N or token:TEXT",
         suggestions=("mean", "last", "at:0"),
-        meaning="Which tokens of a prompt become a head's vector: the mean of all, the last, the Nth (at:-1 is the "
-        "last), or the last one that reads TEXT.",
+        meaning="Which tokens of a prompt become a head's vector: the mean of all (contrast: the place where the "
+        "pair parts most), the last, the Nth (at:-1 is the last), or the last one that reads TEXT.",
         published="mean",
     ),
     Option(

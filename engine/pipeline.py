@@ -79,10 +79,13 @@ class Probe:
         examples = self._examples(model)
         with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
             folder = Path(self.order.activations) if self.order.activations else None
-            reading = read_examples(model, examples, self.config, self.monitor, folder)
+            pairs = pair_rows(examples)
+            reading = read_examples(model, examples, self.config, self.monitor, folder, pairs)
             outputs = head_outputs(model, reading.z)
-            pairs = pair_rows(examples).to(outputs.device)
-            x = prepare(outputs, pairs, model.info.n_heads, self.config.sae)
+            apart = None
+            if reading.apart is not None and self.config.position == "mean":
+                apart = head_outputs(model, reading.apart)
+            x = prepare(outputs, pairs.to(outputs.device), model.info.n_heads, self.config.sae, apart)
         grades: tuple[Grade, ...] = ()
         if self.config.grade:
             with self._stage("grade", len(examples), "prompts"):

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.config import ProbeConfig, SAEConfig
-from engine.contrast import contrast, loud_rows, silence, starting_rows, to_half_width
+from engine.contrast import contrast, contrast_apart, loud_rows, silence, starting_rows, to_half_width
 from engine.errors import Cancelled
 from engine.events import Monitor, TrainStep
 from engine.randomness import generator
@@ -22,11 +22,17 @@ SCORE_EVERY = 50
 
 
 def prepare(
-    x: Float[Tensor, "example node d_model"], pairs: Int[Tensor, "pair side"], n_heads: int, config: SAEConfig
+    x: Float[Tensor, "example node d_model"],
+    pairs: Int[Tensor, "pair side"],
+    n_heads: int,
+    config: SAEConfig,
+    apart: Float[Tensor, "pair node d_model"] | None = None,
 ) -> Float[Tensor, "example node d_model"]:
-    """What the SAE is shown of the heads' outputs, by the recipe."""
+    """What the SAE is shown of the heads' outputs, by the recipe. `apart`: what parts the pairs at each head's own
+    place, where examples are read whole; the contrast is made of it where every example has a pair."""
     if config.recipe == "contrast":
-        shown = contrast(x, pairs, n_heads)
+        whole = apart is not None and 2 * len(pairs) == len(x)
+        shown = contrast_apart(apart, pairs) if apart is not None and whole else contrast(x, pairs, n_heads)
         return shown.mul_(to_half_width(shown)) if config.scale else shown
     return x * _to_root_width(x) if config.scale else x
 

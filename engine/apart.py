@@ -1,0 +1,72 @@
+"""Where the two sides of a pair part, head by head: the place at which a head's output differs most.
+
+A mean over the prompt dilutes what one token does. And a difference counts by its share of the stream it is written
+into: later layers read a normalised stream, so the same vector says less in a louder one (docs/lab.md).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class Apart:
+    """Differences of the pairs of one batch, taken layer by layer while the batch runs.
+
+    Places are counted from the prompts' ends, so pairs of unequal length are held against each other there, too.
+    """
+
+    def __init__(
+        self,
+        pairs: Int[Tensor, "pair side"],
+        lengths: Sequence[int],
+        weights: Float[Tensor, "layer head d_head d_model"],
+    ) -> None:
+        """`pairs`: rows of the batch, the positive first. `weights`: W_O."""
+        device, (n_layers, n_heads, d_head, _) = weights.device, weights.shape
+        ends = torch.tensor(lengths)[pairs]
+        shared = ends.min(dim=1).values
+        back = torch.arange(max(1, int(shared.max()) if len(pairs) else 1))
+        self._there = (back[None, :] < shared[:, None]).to(device)
+        self._places = (ends[:, :, None] - 1 - back).clamp(min=0).to(device)
+        self._rows = pairs.to(device)
+        self._weights = weights
+        self._difference = torch.zeros(0, device=device)
+        self._lengths = torch.zeros(0, device=device)
+        self.z = torch.zeros(len(pairs), n_layers, n_heads, d_head, device=device)
+        """Difference of z, positive less negative, at each head's place; after `finish` times the mean share a unit
+        of length has of the streams the later layers read."""
+        self.largest = torch.zeros(len(pairs), n_layers, n_heads, device=device)
+        """Length of the largest difference of the head's output at one place, whatever the stream."""
+        self._where = torch.zeros(len(pairs), n_layers, n_heads, dtype=torch.int64, device=device)
+        self._streams = torch.ones(len(pairs), len(back), n_layers, device=device)
+
+    def head(self, layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
+        """Takes what the heads of a layer read out."""
+        first, second = (self._at_places(z, side) for side in (0, 1))
+        self._difference = (first - second) * self._there[:, :, None, None]
+        self._lengths = torch.einsum("pkhd,hdm->pkhm", self._difference, self._weights[layer]).norm(dim=-1)
+        self.largest[:, layer] = self._lengths.amax(dim=1)
+
+    def stream(self, layer: int, residual: Float[Tensor, "row position d_model"]) -> None:
+        """Takes what the layer leaves; then each head's place is known."""
+        norms = residual.norm(dim=-1)
+        both = (self._at_places(norms, 0) + self._at_places(norms, 1)) / 2
+        self._streams[:, :, layer] = both.clamp(min=1e-6)
+        where = (self._lengths / self._streams[:, :, layer, None]).argmax(dim=1)
+        self._where[:, layer] = where
+        d_head = self.z.shape[-1]
+        taken = self._difference.gather(1, where[:, None, :, None].expand(-1, -1, -1, d_head))
+        self.z[:, layer] = taken[:, 0]
+        self._difference = torch.zeros(0, device=taken.device)  # a layer's is as large as its z
+
+    def finish(self) -> None:
+        """Weighs the differences by the streams of the layers that come after."""
+        n_layers = self._streams.shape[2]
+        later = (1 / self._streams).flip(2).cumsum(dim=2).flip(2)
+        later /= torch.arange(n_layers, 0, -1, device=later.device)
+        self.z *= later.transpose(1, 2).gather(2, self._where)[..., None]
+
+    def _at_places(self, values: Tensor, side: int) -> Tensor:
+        return values[self._rows[:, side, None], self._places[:, side]]
