@@ -1,6 +1,7 @@
 """Ranking heads, cutting circuits and holding them against a known one. Plain Python, so every face can."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
@@ -60,15 +61,12 @@ def auc(strengths: Sequence[float], truth: Sequence[bool]) -> float | None:
     n_false = len(truth) - n_true
     if not n_true or not n_false:
         return None
-    order = sorted(range(len(strengths)), key=lambda index: strengths[index])
-    rank_sum, start = 0.0, 0
-    while start < len(order):
-        end = start
-        while end < len(order) and strengths[order[end]] == strengths[order[start]]:
-            end += 1
-        middle = (start + 1 + end) / 2  # mean rank of the tied stretch, ranks counted from 1
-        rank_sum += middle * sum(truth[index] for index in order[start:end])
-        start = end
+    order = sorted(strengths)
+    rank_sum = 0.0
+    for value, true in zip(strengths, truth, strict=True):
+        if true:
+            # The mean rank of those that are tied with it, ranks counted from 1.
+            rank_sum += (bisect_left(order, value) + 1 + bisect_right(order, value)) / 2
     return (rank_sum - n_true * (n_true + 1) / 2) / (n_true * n_false)
 
 
@@ -83,7 +81,7 @@ def agreement(
     found = set(map(tuple, circuit))
     hits = len(found & truth)
     return Agreement(
-        auc=auc([strength(node, measure) for node in nodes], [tuple(node.id) in truth for node in nodes]),
+        auc=auc([strength(node, measure) for node in nodes], [(node.layer, node.head) in truth for node in nodes]),
         precision=hits / len(found) if found else None,
         recall=hits / len(truth) if truth else None,
     )

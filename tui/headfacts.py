@@ -8,6 +8,8 @@ from engine.measures import Measure, value_of
 from engine.ranking import default_circuit_size, ranked
 from engine.results import NO_CODE, EdgeScore, HeadId, HeadScores
 
+_RANKINGS = 16
+
 
 class LeftOut(msgspec.Struct, frozen=True):
     """The node score when one example is left out."""
@@ -65,11 +67,27 @@ class Past(msgspec.Struct, frozen=True):
     """Whether it is in that run's circuit, at the cut that run is looked at with."""
 
 
-def past_of(head: HeadId, number: int, nodes: Sequence[HeadScores], measure: Measure, cut: int | None) -> Past | None:
-    """Where the head stood in a run; None where the run has no such head."""
-    order = ranked(nodes, measure)
-    place = next((place for place, node in enumerate(order) if node.id == head), None)
-    if place is None:
-        return None
-    size = default_circuit_size(len(nodes)) if cut is None else cut
-    return Past(number, value_of(order[place], measure), place + 1, place < size)
+class Pasts:
+    """Where heads stood in runs. Keeps the rankings it made: a page is drawn for every head, a run is ranked once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, str], tuple[Sequence[HeadScores], dict[HeadId, tuple[int, float | None]]]] = {}
+
+    def of(
+        self, head: HeadId, number: int, nodes: Sequence[HeadScores], measure: Measure, cut: int | None
+    ) -> Past | None:
+        """Where the head stood in the run of these nodes; None where it has no such head."""
+        key = (id(nodes), measure.id)
+        made = self._made.get(key)
+        if made is None:
+            order = ranked(nodes, measure)
+            # The nodes are kept with their ranking, so that no others can come by their id.
+            made = nodes, {node.id: (place, value_of(node, measure)) for place, node in enumerate(order)}
+            while len(self._made) >= _RANKINGS:
+                del self._made[next(iter(self._made))]
+            self._made[key] = made
+        found = made[1].get(head)
+        if found is None:
+            return None
+        size = default_circuit_size(len(nodes)) if cut is None else cut
+        return Past(number, found[1], found[0] + 1, found[0] < size)

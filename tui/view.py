@@ -20,9 +20,9 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     final: bool
     """False: training goes on and the scores will change."""
     by_head: dict[HeadId, HeadScores]
+    names: dict[int, HeadId]
+    """The heads by the identity of their nodes: making five thousand names anew would be half of another measure."""
     values: dict[HeadId, float | None]
-    loud: dict[HeadId, float | None]
-    """Where each value stands between silence (0) and the loudest (1)."""
     top: float
     """The value that is drawn loudest."""
     order: list[HeadId]
@@ -36,6 +36,10 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | None
     agreement: Agreement | None
     """None where no circuit is known for this model and task."""
+
+    def loud(self, head: HeadId) -> float | None:
+        """Where its value stands between silence (0) and the loudest (1)."""
+        return loudness(self.values.get(head), self.measure, self.top)
 
 
 def look(
@@ -51,24 +55,26 @@ def look(
     size = min(default_circuit_size(len(nodes)) if cut is None else max(cut, 1), len(nodes))
     if before is not None and before.nodes is nodes and before.measure is measure and before.reference is reference:
         return before if before.cut == size else _cut(before, size)
-    by_head = {node.id: node for node in nodes}
+    same = before is not None and before.nodes is nodes
+    by_head = before.by_head if before is not None and same else {node.id: node for node in nodes}
     values = {head: _finite(value_of(node, measure)) for head, node in by_head.items()}
     present = [value for value in values.values() if value is not None]
     top = measure.ceiling
     if top is None:
         top = loudest(present, measure)
-    order = [node.id for node in ranked(nodes, measure)]
+    names = before.names if before is not None and same else {id(node): head for head, node in by_head.items()}
+    order = [names[id(node)] for node in ranked(nodes, measure)]
     known = frozenset(HeadId(*head) for head in reference.heads) if reference is not None else frozenset()
     view = GridView(
         nodes=nodes,
         measure=measure,
         final=final,
         by_head=by_head,
+        names=names,
         values=values,
-        loud={head: loudness(value, measure, top) for head, value in values.items()},
         top=top,
         order=order,
-        rank={head: place for place, head in enumerate(order, start=1)},
+        rank=dict(zip(order, range(1, len(order) + 1), strict=True)),
         cut=size,
         circuit=frozenset(),
         known=known,

@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 from textual import events
 from textual.actions import ActionParseResult
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
@@ -34,6 +34,7 @@ from tui.surviving import Surviving
 from tui.sweep import Sweeper
 from tui.text import clean
 from tui.themes import CHOICES, DEFAULT_INKS, SIXTEEN, THEMES, Depth, depth_of
+from tui.thin import ThinApp
 from tui.widgets.guarded import Guarded, Shielded
 from tui.widgets.ink import wrapped
 from tui.widgets.keyed import Keyed
@@ -50,7 +51,7 @@ _QUIET = frozenset({"end_difference"})
 _SAID_S = 4.0
 
 
-class HeadcodeApp(Shielded, Surviving, App[None]):
+class HeadcodeApp(Shielded, Surviving, ThinApp):
     """One screen, one link to the host."""
 
     TITLE = "headcode"
@@ -170,7 +171,7 @@ class HeadcodeApp(Shielded, Surviving, App[None]):
         self.forgiving = not self.is_headless
         self._catch_signals()
         # The shell has drawn over everything meanwhile.
-        self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())
+        self.app_resume_signal.subscribe(self, lambda _app: self.draw_anew())
         # After the first frame: connecting may start a host, and nobody should wait for a picture meanwhile.
         self.call_after_refresh(self._start_link)
         for problem in self._problems[:_MOST_PROBLEMS]:
@@ -301,7 +302,7 @@ class HeadcodeApp(Shielded, Surviving, App[None]):
         for node in self.screen.query("*"):
             if isinstance(node, Guarded) and node.failed:
                 node.reopen()
-        self.screen.refresh(layout=True)
+        self.draw_anew()
 
     def action_palette(self) -> None:
         self.action_command_palette()

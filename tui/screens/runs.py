@@ -147,7 +147,7 @@ class Cards(PaintedScroll):
             return []
         n_layers, n_heads = _shape(run)
         wide = max(1, min(4, (_CARD - 4) // max(n_heads, 1)))
-        levels = {head: level_of(loud) for head, loud in view.loud.items()}
+        levels = {head: level_of(view.loud(head)) for head in view.values}
         if self.depth in ("16", "none"):
             return [
                 self.line()

@@ -8,7 +8,6 @@ from textual.strip import Strip
 
 from tui.actions import Action, actions_of, keyed, with_everywhere
 from tui.model import Bench
-from tui.thin import ThinCompositor
 from tui.widgets.hints import Hints
 from tui.widgets.ink import INKS
 from tui.widgets.keyed import Keyed, bindings_of
@@ -24,7 +23,6 @@ class Sheet(Keyed, Screen[None]):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__()
-        self._compositor = ThinCompositor()
         self.bench = bench
 
     @property

@@ -26,7 +26,6 @@ from tui.screens.holding import Holding
 from tui.screens.sheet import Sheet
 from tui.text import clean
 from tui.themes import Depth
-from tui.thin import ThinCompositor
 from tui.widgets import examples, gridpane
 from tui.widgets.examples import Examples
 from tui.widgets.gridpane import GridPane
@@ -68,7 +67,6 @@ class Workbench(Keyed, Holding, Screen[None]):
         # Known from the start, so that the first frame is the right one and is not drawn twice.
         shapes = ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS))
         super().__init__(classes=" ".join(max(entry for entry in table if entry[0] <= n)[1] for n, table in shapes))
-        self._compositor = ThinCompositor()
         self.bench = bench
         self.link = link
         self.pane: Pane = "grid"
@@ -153,6 +151,9 @@ class Workbench(Keyed, Holding, Screen[None]):
             (self._pulse.resume if run is not None and (run.active or run.cause) else self._pulse.pause)()
         if {"grid", "head", "examples"} & parts:
             self._want_codes()
+        self._keep_look()
+
+    def _keep_look(self) -> None:
         if self.bench.looks_made != self._looks_kept:
             self._looks_kept = self.bench.looks_made
             self.link.keep_look()
@@ -215,6 +216,13 @@ class Workbench(Keyed, Holding, Screen[None]):
         self.tabs.paint()
         self._rest(_REST_S)
 
+    def _looked(self) -> None:
+        """After another measure or cut: the grid at once, ranking and page when the keys rest."""
+        self.grid.paint_first()
+        self._titles()
+        self.keyline.paint()
+        self._rest(_REST_S)
+
     def _rest(self, after: float) -> None:
         if self._rest_timer is not None:
             self._rest_timer.stop()
@@ -223,6 +231,7 @@ class Workbench(Keyed, Holding, Screen[None]):
     def _rested(self) -> None:
         """With its codes the page is drawn once; without an answer it is drawn all the same."""
         self.grid.ranking.paint()
+        self._keep_look()
         if self._want_codes():
             self._rest_timer = self.set_timer(_PATIENCE_S, self._draw_page)
         else:
@@ -332,11 +341,11 @@ class Workbench(Keyed, Holding, Screen[None]):
 
     def action_measure(self, by: int) -> None:
         self.bench.cycle_measure(by)
-        self.draw_now(frozenset({"grid", "head"}))
+        self._looked()
 
     def action_cut(self, by: int) -> None:
         if self.bench.move_cut(by):
-            self.draw_now(frozenset({"grid", "head"}))
+            self._looked()
 
     def action_seed(self) -> None:
         self.bench.seed_index += 1

@@ -76,11 +76,14 @@ class Scale(Painted):
 
     def _under_cursor(self, view: GridView) -> Strip:
         head = self.bench.cursor
-        line = self.line().add(f" {head} ", "strong")
+        # Every number in a place of its own: with the next head only digits change, and only they are sent.
+        last, heads = view.nodes[-1], str(len(view.order))
+        wide = len(f"{last.layer}.{max(last.head, head.head)}")
+        line = self.line().add(f" {head!s:<{wide}} ", "strong")
         value = view.values.get(head)
-        line.add(f"{view.measure.title} ", "dim").add(number(value), "strong")
+        line.add(f"{view.measure.title} ", "dim").add(f"{number(value):<5}", "strong")
         if head in view.rank:
-            line.add(f"  rank {view.rank[head]} of {len(view.order)}", "dim")
+            line.add(f" rank {view.rank[head]:>{len(heads)}} of {heads}", "dim")
         if head in view.circuit:
             line.add("  in the circuit", "second")
         if head in view.known:
@@ -174,7 +177,7 @@ class Ranking(PaintedScroll):
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
         line.add(f"{fixed(view.values[head], places_of(view.measure)):>7} ", "text" if inside else "dim")
         room = max(min(width - 49, 40), 4)
-        filled, rest = rail(view.loud[head] or 0.0, room)
+        filled, rest = rail(view.loud(head) or 0.0, room)
         line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
         line.add(" [ ] " if inside else "     ", "second").add(KNOWN if head in view.known else " ", "accent")
         node = view.by_head[head]
@@ -222,11 +225,15 @@ class GridPane(Guarded, Vertical):
 
     def paint(self) -> None:
         """Everything that hangs on the scores, the measure or the cut."""
+        self.paint_first()
+        self.ranking.paint()
+
+    def paint_first(self) -> None:
+        """What a key has to show at once; the ranking follows when the keys rest."""
         self._share()
         self.meaning.paint()
         self.heatmap.paint()
         self.scale.paint()
-        self.ranking.paint()
 
     def paint_cursor(self) -> None:
         """What hangs on the cursor alone and is drawn at once; the ranking follows when it rests."""

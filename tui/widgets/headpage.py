@@ -12,8 +12,8 @@ from engine.measures import MEASURES, Measure, loudness, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
 from tui.actions import sheet_actions
-from tui.headfacts import Past, edges_of, leave_one_out, past_of
-from tui.model import Run
+from tui.headfacts import Past, Pasts, edges_of, leave_one_out
+from tui.model import Bench, Run
 from tui.notes import elsewhere, notes_at
 from tui.output_cause import base_words, effect_words
 from tui.view import GridView, loudest, places_of
@@ -52,6 +52,11 @@ class HeadPage(Keyed, PaintedScroll):
 
     actions = ACTIONS
     BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self._pasts = Pasts()
+        self._largest: tuple[object, dict[str, float]] = (None, {})
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
@@ -135,10 +140,20 @@ class HeadPage(Keyed, PaintedScroll):
         line.add(f"{fixed(value, places_of(measure)):>6} ", "strong" if on else "text")
         room = min(width - line.width - 2, 12)
         if value is not None and room >= 4:
-            loud = loudness(value, measure, view.top if on else _largest(view, measure)) or 0.0
+            loud = loudness(value, measure, view.top if on else self._loudest(view, measure)) or 0.0
             done, rest = rail(loud, room)
             line.add(done, "accent" if on else "faint").add(" " * len(rest))
         return line
+
+    def _loudest(self, view: GridView, measure: Measure) -> float:
+        """Over all heads, counted once: there may be five thousand, and sixteen measures."""
+        if self._largest[0] is not view.nodes:
+            self._largest = (view.nodes, {})
+        made = self._largest[1]
+        if measure.id not in made:
+            values = [value for node in view.nodes if (value := value_of(node, measure)) is not None]
+            made[measure.id] = loudest(values, measure)
+        return made[measure.id]
 
     def _notes(self, width: int) -> list[Line]:
         """What was written on this head: in this run, and in others."""
@@ -185,7 +200,10 @@ class HeadPage(Keyed, PaintedScroll):
         found: list[Past] = []
         for each in reversed(self.bench.runs):
             if len(each.picture.nodes) == len(run.picture.nodes) and len(found) < _PAST:
-                past = past_of(node.id, each.number, each.picture.nodes, view.measure, self.bench.cut_of(each))
+                past: Past | None = Past(each.number, view.values[node.id], view.rank[node.id], node.id in view.circuit)
+                if each is not run:
+                    cut = self.bench.cut_of(each)
+                    past = self._pasts.of(node.id, each.number, each.picture.nodes, view.measure, cut)
                 found += [past] if past is not None else []
         return found
 
@@ -261,7 +279,3 @@ class HeadPage(Keyed, PaintedScroll):
 def _kind(positive: int, count: int) -> int:
     """0: only positives carry it; 1: only negatives; 2: both."""
     return 0 if positive == count else (1 if positive == 0 else 2)
-
-
-def _largest(view: GridView, measure: Measure) -> float:
-    return loudest([value for node in view.nodes if (value := value_of(node, measure)) is not None], measure)

@@ -125,6 +125,8 @@ def _centred(value: str, width: int, fill: str) -> str:
 
 def value_text(value: float | None, level: int, width: int, *, digits: int = 3) -> str:
     """The number as it stands in a cell: a point for silence, nothing where it does not fit."""
+    if width <= 2:
+        return "?" if level < 0 and value is not None else ""
     if level < 0:
         return "" if value is None else "?"
     if level == 0 and value == 0:

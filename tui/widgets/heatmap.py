@@ -123,18 +123,24 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         self.virtual_size = Size(
             self._label_width(self._shape) + n_heads * self.cell.width, 1 + n_layers * self.cell.height
         )
-        view, against = self._view, self._against
         self._levels = {}
-        if against is not None and view is not None:
-            digits = places_of(view.measure) + 1
-            for head, difference in against.differences.items():
-                level = signed_level(difference, against.grid.largest)
-                self._levels[head] = level, difference_text(difference, level, self.cell.width, digits=digits)
-        elif view is not None:
-            digits = places_of(view.measure) + 1
-            for head, value in view.values.items():
-                level = level_of(view.loud[head])
-                self._levels[head] = level, value_text(value, level, self.cell.width, digits=digits)
+
+    def _level(self, head: HeadId) -> tuple[int, str]:
+        """The step of the palette and the number of a cell; made when it comes into sight."""
+        made = self._levels.get(head)
+        view, against = self._view, self._against
+        if made is not None or view is None:
+            return made or (-1, "")
+        digits, value = places_of(view.measure) + 1, view.values.get(head)
+        if against is not None:
+            difference = against.differences.get(head)
+            level = signed_level(difference, against.grid.largest)
+            made = level, difference_text(difference, level, self.cell.width, digits=digits)
+        else:
+            level = level_of(view.loud(head))
+            made = level, value_text(value, level, self.cell.width, digits=digits)
+        self._levels[head] = made
+        return made
 
     def _palette(self) -> Palette:
         faded = self._view is not None and not self._view.final
@@ -166,7 +172,7 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         cells: list[Segment] = []
         for head in range(first, last):
             place = HeadId(layer, head)
-            level, value = self._levels.get(place, (-1, ""))
+            level, value = self._level(place)
             mark = self._mark(place)
             left, body, right = cell_rows(value, level, self.cell, mark, colours.shaded)[within]
             style = colours.marked[level] if mark is not PLAIN else colours.cells[level]

@@ -207,7 +207,8 @@ async def test_the_mouse_picks_heads_examples_panes_and_keys(recorded: Any, open
         await pilot.click(screen.grid.ranking, offset=(5, 1))
         await until(lambda: app.bench.cursor == expected)
         measure = app.bench.measure
-        await pilot.click(screen.keyline, offset=(32, 0))
+        end = next(end for end, action in screen.keyline.spots if action.id == "measure.next")
+        await pilot.click(screen.keyline, offset=(end - 1, 0))
         await until(lambda: app.bench.measure is not measure)
     async with open_screen(host, size=SMALL) as (app, pilot, until):
         await pilot.click(app.screen.tabs, offset=(6, 0))

@@ -1,0 +1,162 @@
+"""What a key costs on a large grid: milliseconds until the frame is out, bytes over the line, and nothing when idle.
+
+The real program on a pseudo-terminal of its own, on a real host with a recorded session of 80 layers x 64 heads, and of
+48 x 64 where the whole grid changes at once. One command:
+
+    python tests/benchmarks/grid.py [--rounds 40] [--colours truecolor|256|16] [--only NAME] [--json]
+"""
+
+import argparse
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import statistics
+import struct
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+import long_session
+
+from engine.places import find_places
+from sessions.client import stop_host
+
+_QUIET_S = 0.02
+"""After this long without a byte the frame is out; the head's page follows 80 ms after the cursor's last step."""
+_REST_S = 0.5
+"""After this long everything that hangs on a key has been drawn."""
+
+
+class Terminal:
+    """The program on a pseudo-terminal, answered to as xterm answers."""
+
+    def __init__(self, home: Path, size: tuple[int, int], colours: str) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(HEADCODE_HOME=str(home), TERM="xterm-256color", COLORTERM="truecolor")
+            program = "from tui.cli import main; main()"
+            words = ["--session", long_session.NAME, "--color", colours]
+            os.execv(sys.executable, [sys.executable, "-c", program, *words])
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self.last = 0.0
+        """When the newest byte came."""
+
+    def read(self, quiet: float, *, most: float = 30.0) -> bytes:
+        """What comes until nothing has come for so long."""
+        out, begun, self.last = b"", time.perf_counter(), 0.0
+        while time.perf_counter() - begun < most:
+            if not select.select([self.fd], [], [], quiet if out else max(quiet, 0.4))[0]:
+                break
+            out += os.read(self.fd, 65536)
+            self.last = time.perf_counter()
+            if b"\x1b[?2026$p" in out[-200:]:
+                os.write(self.fd, b"\x1b[?2026;2$y")
+        return out
+
+    def key(self, key: bytes) -> tuple[float, int, int]:
+        """Seconds until the frame is out, its bytes, and the bytes that come when the cursor rests."""
+        begun = time.perf_counter()
+        os.write(self.fd, key)
+        frame = self.read(_QUIET_S)
+        took = self.last - begun if frame else float("nan")
+        return took, len(frame), len(self.read(_REST_S))
+
+    def end(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+class Report:
+    """Rows for people, or for programs."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, object]] = []
+
+    def row(self, what: str, found: list[float], unit: str, aim: str) -> None:
+        middle, late = statistics.median(found), sorted(found)[int(0.95 * (len(found) - 1))]
+        row = {"what": what, "median": middle, "p95": late, "most": max(found), "unit": unit, "aim": aim}
+        self.rows.append(row)
+        print(f"{what:58} {middle:9.0f} {late:9.0f} {max(found):9.0f} {unit:5} {aim:>14}", file=sys.stderr)
+
+    def keys(self, what: str, found: list[tuple[float, int, int]], *, time_aim: str = "", bytes_aim: str = "") -> None:
+        self.row(f"{what}: key to frame", [1000 * each[0] for each in found], "ms", time_aim)
+        self.row(f"{what}: its bytes", [each[1] for each in found], "bytes", bytes_aim)
+        if any(each[2] for each in found):
+            self.row(f"{what}: and when the cursor rests", [each[2] for each in found], "bytes", "")
+
+
+def measure(home: Path, size: tuple[int, int], colours: str, rounds: int, report: Report, *, whole: bool) -> None:
+    terminal = Terminal(home, size, colours)
+    try:
+        words = f"{size[0]}x{size[1]}"
+        first = terminal.read(4.0, most=90)
+        assert b"unique codes" in first, "the grid never came"
+        if whole:
+            terminal.key(b"z")  # the grid alone: all of it is in sight
+            cells = [terminal.key(b"m") for _ in range(rounds)]
+            report.keys(f"{words}, all 48 x 64 change", cells, bytes_aim="80,000")
+            return
+        report.row(f"{words}, first screen", [len(first)], "bytes", "")
+        if "idle" not in report.__dict__:
+            begun = time.perf_counter()
+            idle = 0
+            while time.perf_counter() - begun < 10:
+                idle += len(terminal.read(1.0, most=2.0))
+            report.row(f"{words}, idle for 10 s", [idle], "bytes", "0")
+        for name, keys in (("cursor to the side", (b"l", b"l", b"h")), ("cursor down", (b"j", b"j", b"k"))):
+            found = [terminal.key(keys[place % 3]) for place in range(rounds)]
+            report.keys(f"{words}, {name}", found, time_aim="30 / 60", bytes_aim="200")
+        for name, keys in (("next measure", (b"m",)), ("cut", (b"T", b"T", b"t")), ("ranking", (b"]",))):
+            found = [terminal.key(keys[place % len(keys)]) for place in range(rounds)]
+            report.keys(f"{words}, {name}", found, time_aim="30 / 60")
+        begun = time.perf_counter()
+        for _ in range(100):
+            os.write(terminal.fd, b"l")
+            time.sleep(1 / 30)
+        held = len(terminal.read(_REST_S))
+        report.row(f"{words}, a key held for 100 cells at 30 a second", [held / 100], "bytes", "")
+        report.row(f"{words}, it lags behind by", [1000 * (terminal.last - begun - 100 / 30)], "ms", "")
+    finally:
+        terminal.end()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--colours", default="truecolor")
+    parser.add_argument("--only", choices=("large", "whole"))
+    parser.add_argument("--keep", type=Path, help="a folder for the recorded sessions; made there, used again")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    folder = args.keep or Path(tempfile.mkdtemp(prefix="hc-grid"))
+    report = Report()
+    print(f"load {os.getloadavg()[0]:.1f}, colours {args.colours}", file=sys.stderr)
+    print(f"{'':58} {'median':>9} {'95 %':>9} {'most':>9} {'':5} {'aim':>14}", file=sys.stderr)
+    try:
+        for name, layers, size in (("large", 80, (160, 48)), ("whole", 48, (200, 60))):
+            if args.only not in (None, name):
+                continue
+            home = folder / name
+            if not home.exists():
+                long_session.make(home, runs=1, minutes=5, layers=layers, heads=64)
+            try:
+                measure(home, size, args.colours, args.rounds, report, whole=name == "whole")
+            finally:
+                asyncio.run(stop_host(find_places({"HEADCODE_HOME": str(home)})))
+    finally:
+        if args.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    if args.json:
+        print(json.dumps({"schema": "headcode.bench-grid/1", "colours": args.colours, "rows": report.rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
