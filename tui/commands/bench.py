@@ -63,6 +63,7 @@ def circuits(
     from engine.errors import Cancelled, ConfigError
     from engine.option_text import read_seeds
     from engine.places import find_places
+    from engine.references.truths import reference_models
     from tui.bench_ground import check_measures, lay_ground, listed, numbers, shares, wants_causes
     from tui.benching import BenchOrder
     from tui.output import find_paper, print_json
@@ -79,7 +80,7 @@ def circuits(
     if show is not None:
         told = _read(show)
         held = {cell.model for cell in told.taken}
-        ground = lay_ground(asked or tuple(sorted(held)), wanted, cut_at, folder)
+        ground = lay_ground(asked or tuple(name for name in reference_models() if name in held), wanted, cut_at, folder)
         total = len(told.taken)
     else:
         ground = lay_ground(asked, wanted, cut_at, folder)
