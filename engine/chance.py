@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.errors import Cancelled
-from engine.events import Monitor
+from engine.events import Monitor, StageProgress
 from engine.randomness import generator
 from engine.score import Symbols
 
@@ -73,6 +73,9 @@ def p_values(
     for block in labels.split(max(1, _BLOCK_CELLS // max(1, len(symbols.owner)))):
         if monitor.cancelled():
             raise Cancelled
+        # The first half of the stage; the edges are the second.
+        done = sum(map(len, by_code))
+        monitor.report(StageProgress(stage="scores", done=50 * done // len(labels), total=100))
         side = block.float()
         weight = side / side.sum(dim=1, keepdim=True) - (1 - side) / (1 - side).sum(dim=1, keepdim=True)
         sums = torch.zeros(len(block), n_owners).index_add_(1, symbols.owner, (weight @ carried).abs_())

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.errors import Cancelled
-from engine.events import Monitor
+from engine.events import Monitor, StageProgress
 from engine.results import NO_CODE, EdgeScore, edges_told
 
 _WORD = 63
@@ -69,6 +69,8 @@ def score_edges(
     for seed in range(n_seeds):
         masks, speaks = _masks(codes[seed], positive)
         for layer in range(n_layers - 1):
+            share = (seed + layer / n_layers) / n_seeds
+            monitor.report(StageProgress(stage="scores", done=50 + int(50 * share), total=100))
             later = (layer + 1) * n_heads
             at_once = max(1, _BLOCK_CELLS // max(1, masks[later:].numel()))
             for first in range(layer * n_heads, later, at_once):

@@ -22,7 +22,8 @@ from engine.results import (
 )
 
 Stage = Literal["load", "grade", "capture", "train", "codes", "scores", "cause"]
-STAGES: tuple[Stage, ...] = ("load", "grade", "capture", "train", "codes", "scores", "cause")
+STAGES: tuple[Stage, ...] = ("load", "capture", "grade", "train", "codes", "scores", "cause")
+"""In the order they happen."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):

@@ -103,7 +103,7 @@ class Probe:
         with self._stage("codes", len(examples), "prompts"):
             codes = codes_of(saes, x)
             self._keep(codes, saes)
-        with self._stage("scores", 1, ""):
+        with self._stage("scores", 100, "%"):
             nodes, edges = tally.final(codes, self.monitor)
             self.monitor.report(Scored(nodes=nodes, final=True))
             self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))

@@ -1,6 +1,7 @@
 """Training of one run's SAEs: what they are trained on, and what is told while they train."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,7 +19,9 @@ from engine.threads import threads_for
 REPORT_EVERY = 25
 """Steps between two reports of the loss, at most; a short training makes twenty."""
 SCORE_EVERY = 50
-"""Steps between two provisional grids, at least."""
+"""Steps between two provisional grids."""
+SCORE_AFTER_S = 0.3
+"""Of a short training, seconds after which the grid fills between those steps, too; a tenth of the time at most."""
 
 
 def prepare(
@@ -95,7 +98,10 @@ def _train(
     told_every = max(1, min(REPORT_EVERY, steps // 20))
     # Codes of all examples cost a fifth of a step per training set's worth of them: keep that under a tenth.
     n_rows = x.shape[0] * x.shape[1]
-    every = max(SCORE_EVERY, math.ceil(2 * n_rows / rows.shape[1] / SCORE_EVERY) * SCORE_EVERY)
+    dear = math.ceil(2 * n_rows / rows.shape[1])
+    every = max(SCORE_EVERY, math.ceil(dear / SCORE_EVERY) * SCORE_EVERY)
+    often = max(dear, steps // 10, 1)
+    scored, cost = time.monotonic(), 0.0
     for done in range(steps):
         if monitor.cancelled():
             raise Cancelled
@@ -104,8 +110,12 @@ def _train(
             moving = _moving(told.codes.cpu(), last_codes, nodes, x.shape[1])
             monitor.report(_as_event(told, moving, done + 1, steps))
             last_codes = told.codes.cpu()
-        if done + 1 < steps and (done + 1) % every == 0:
+        waited = (done + 1) % often == 0 and time.monotonic() - scored > max(SCORE_AFTER_S, 9 * cost)
+        if done + 1 < steps and ((done + 1) % every == 0 or waited):
+            began = time.monotonic()
             provisional(codes_of(saes, x))
+            scored = time.monotonic()
+            cost = scored - began
 
 
 def codes_of(saes: SAEs, x: Float[Tensor, "example node d_model"]) -> Int[Tensor, "seed example node"]:

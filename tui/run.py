@@ -19,6 +19,7 @@ from sessions.log import (
     RunState,
     RunVerified,
 )
+from tui.marks import Pace
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -32,6 +33,8 @@ class Run(msgspec.Struct, kw_only=True):
     queued_us: int
     device: str = "auto"
     state: RunState = "queued"
+    pace: Pace = Pace()
+    """Of the stage under way."""
     picture: RunPicture = RunPicture()
     failure: Failure | None = None
     started_us: int | None = None
@@ -64,6 +67,7 @@ class Run(msgspec.Struct, kw_only=True):
     def fold(self, entry: LogEntry) -> None:
         """Takes in what the log says about it next."""
         event = entry.event
+        self.pace = self.pace.fold(entry.at_us, event)
         match event:
             case RunStarted():
                 self.state, self.started_us = "running", entry.at_us

@@ -95,7 +95,9 @@ def test_a_run_tells_its_story_in_order(probe: Callable[..., Any]) -> None:
     assert [event.step for event in steps] == [*range(1, 60, 3), 60]
     assert all(len(event.reconstruction) == len(event.moving) == 2 for event in steps)
     scored = [event for event in heard if isinstance(event, Scored)]
-    assert [event.final for event in scored] == [False, True]
+    # On a slow machine the grid fills more often than every fifty steps.
+    assert [*dict.fromkeys(event.final for event in scored)] == [False, True]
+    assert scored[-2].final is False
     picture = RunPicture()
     for event in heard:
         picture = apply(picture, event)

@@ -28,6 +28,13 @@ ACTIONS: tuple[Action, ...] = (
         short="options",
     ),
     Action(
+        id="progress",
+        keys=("i",),
+        title="How the run goes",
+        tooltip="Stages with the time left, losses seed by seed, heads whose codes move, and the runs that wait",
+        group="Run",
+    ),
+    Action(
         id="stop",
         keys=("x",),
         title="Stop the run",

@@ -259,6 +259,8 @@ class Workbench(Keyed, Holding, Screen[None]):
             return bench.link in ("live", "failed")
         if action.id == "options":
             return bench.link == "live" and bench.session_id is not None
+        if action.id == "progress":
+            return run is not None
         if action.id == "stop":
             busy = bench.active is not None or bench.measured is not None
             return bench.link == "live" and (busy or bool(bench.verifying))
@@ -308,6 +310,12 @@ class Workbench(Keyed, Holding, Screen[None]):
 
         if self.bench.link == "live":
             self.app.push_screen(OptionsSheet(self.bench, self.link), self._back)
+
+    def action_progress(self) -> None:
+        from tui.screens.progress import ProgressSheet
+
+        if self.bench.shown is not None:
+            self.app.push_screen(ProgressSheet(self.bench, self.link, self.progress.clock), self._back)
 
     def action_stop(self) -> None:
         self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)

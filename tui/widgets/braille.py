@@ -14,7 +14,11 @@ class Canvas:
 
     def line(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
         """From the middle of one cell (column, line) to the middle of another."""
-        x0, y0, x1, y1 = start[0] * 2, start[1] * 4 + 2, end[0] * 2, end[1] * 4 + 2
+        self.stroke((start[0] * 2, start[1] * 4 + 2), (end[0] * 2, end[1] * 4 + 2), ink)
+
+    def stroke(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
+        """From one dot (column, row) to another."""
+        (x0, y0), (x1, y1) = start, end
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)
         for step in range(steps + 1):
             x = x0 + round((x1 - x0) * step / steps)

@@ -8,15 +8,16 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.errors import Failure
-from engine.events import STAGES, Notice, Stage, TrainStep
+from engine.events import Notice, Stage, TrainStep
 from tui.model import Bench, Run
 from tui.notes import notes_at
+from tui.pace import left_words, stage_left, stages_of
 from tui.text import clean
 from tui.widgets.ink import Line, fit, number, rail, spark, wrapped
 from tui.widgets.painted import Painted
 
 Clock = Callable[[], float]
-_ENDED = {
+ENDED = {
     "done": ("✓", "done", "good"),
     "stopped": ("■", "stopped, what was done is kept", "second"),
     "failed": ("✗", "failed", "bad"),
@@ -72,7 +73,7 @@ class Progress(Painted):
             self._travel(line, max(min(30, room - line.width - 2), 8))
             line.to(width - len(right) - 1).add(right, "dim")
             return
-        for stage in self._stages_of(run):
+        for stage in stages_of(run):
             asked = stage == "cause" and run.cause is not None and run.picture.stage is None
             if stage == run.picture.stage or asked:
                 self._under_way(line, run, stage, room)
@@ -82,7 +83,7 @@ class Progress(Painted):
             elif not short:
                 line.add(f"· {stage}  ", "faint")
         if not run.active:
-            sign, words, ink = _ENDED[run.state]
+            sign, words, ink = ENDED[run.state]
             if ink == "bad":
                 words += ": r does it once more" if self.bench.broke_off else ": r runs the examples as they are now"
             line.add(fit(f" {sign} {words}" if short else f"{sign} {words}", room - line.width), ink)
@@ -91,25 +92,20 @@ class Progress(Painted):
                 line.add(fit(f"  {told}", room - line.width), "good" if run.verified.verdict == "same" else "second")
         line.to(width - len(right) - 1).add(right, "dim")
 
-    def _stages_of(self, run: Run) -> Sequence[Stage]:
-        wanted = {
-            "grade": run.config.grade,
-            "cause": run.config.cause.method != "none" or run.cause is not None or bool(run.picture.causes),
-        }
-        return [stage for stage in STAGES if wanted.get(stage, True)]
-
     def _under_way(self, line: Line, run: Run, stage: Stage, room: int) -> None:
         picture = run.picture
         line.add(f"▸ {stage} ", "second")
-        length = max(min(30, room - line.width - 30), 8)
-        if picture.stage == stage and picture.stage_total > 0:
+        length = max(min(30, room - line.width - 40), 8)
+        if picture.stage == stage and picture.stage_total > 1:
             done, rest = rail(picture.stage_done / picture.stage_total, length)
             line.add(done, "accent").add(rest, "groove")
-            line.add(f" {picture.stage_done}/{picture.stage_total} ", "text").add(
-                f"{clean(picture.stage_unit)}  ", "dim"
-            )
+            line.add(f" {picture.stage_done}/{picture.stage_total} ", "text")
+            left = left_words(stage_left(run, self.bench.runs, int(self.clock() * 1e6)))
+            line.add(f"{clean(picture.stage_unit)}  ", "dim").add(f"{left}  " if left else "", "second")
             return
         self._travel(line, length)
+        left = left_words(stage_left(run, self.bench.runs, int(self.clock() * 1e6)))
+        line.add(f"{left}  " if left else "", "second")
 
     def _travel(self, line: Line, length: int) -> None:
         """Nobody knows how long it takes: a short stretch travels along the line."""

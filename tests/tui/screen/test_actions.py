@@ -33,6 +33,7 @@ EFFECTS: dict[str, Effect] = {
     "write": lambda app: type(app.screen).__name__,
     "run": lambda app: len(app.link._host.of_kind("QueueRun")),  # type: ignore[union-attr]
     "options": lambda app: type(app.screen).__name__,
+    "progress": lambda app: type(app.screen).__name__,
     "stop": lambda app: app.bench.stopping,
     "card": lambda app: type(app.screen).__name__,
     "cause": lambda app: len(app.link._host.of_kind("AskCause")),  # type: ignore[union-attr]

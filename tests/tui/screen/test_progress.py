@@ -1,0 +1,154 @@
+"""How a run goes: time left by its own pace, losses seed by seed without colour, moving codes, and the queue."""
+
+from typing import Any
+
+import pytest
+
+from engine.config import ProbeConfig
+from engine.events import StageProgress, StageStarted, TrainStep
+from sessions.log import RunEnded, RunQueued, RunStarted
+from tui.marks import Pace
+from tui.pace import left_words
+from tui.screens.options import OptionsSheet
+from tui.screens.progress import ProgressSheet
+from tui.widgets.chart import draw, scale
+
+SIZES = [(160, 48), (80, 24)]
+
+
+def step(done: int, total: int = 100) -> TrainStep:
+    return TrainStep(step=done, total=total, reconstruction=(1.0,), sparsity=(0.1,), moving=(1,))
+
+
+def test_what_is_left_follows_the_pace_of_the_newest_reports() -> None:
+    pace = Pace().fold(0, StageStarted(stage="capture", total=100, unit="prompts"))
+    assert pace.left(100, 500_000) is None
+    for second in range(1, 6):
+        pace = pace.fold(second * 1_000_000, StageProgress(stage="capture", done=10 * second, total=100))
+    assert pace.left(100, 5_000_000) == pytest.approx(5.0)
+    assert pace.left(100, 7_000_000) == pytest.approx(3.0)
+    assert pace.left(100, 99_000_000) == 0.0
+    for tick in range(40):  # from now on ten times as fast
+        pace = pace.fold(5_000_000 + tick * 10_000, StageProgress(stage="capture", done=50 + tick, total=100))
+    assert pace.left(100, 5_390_000) == pytest.approx(0.11, abs=0.02)
+
+
+def test_what_comes_before_the_first_step_is_no_part_of_the_pace() -> None:
+    pace = Pace().fold(0, StageStarted(stage="train", total=100, unit="steps"))
+    pace = pace.fold(60_000_000, step(1))
+    assert pace.left(100, 60_000_000) is None
+    pace = pace.fold(61_000_000, step(11))
+    assert pace.left(100, 61_000_000) == pytest.approx(8.9)
+    # A late word of another stage changes nothing.
+    assert pace.fold(62_000_000, StageProgress(stage="capture", done=1, total=2)) == pace
+
+
+def test_left_in_words() -> None:
+    assert [left_words(each) for each in (None, 0.2, 3.21, 42, 400)] == [
+        "",
+        "almost done",
+        "3.2 s left",
+        "42 s left",
+        "7 min left",
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [None],
+        [1.0],
+        [float("inf"), 1.0, float("nan")],
+        [0.0, -1.0],
+        [1e-9, 1e9],
+        [3.0] * 500,
+        [None, 2.0, None, 1.0],
+    ],
+)
+def test_any_curve_can_be_drawn(values: list[float | None]) -> None:
+    canvas = draw(values, 20, 3, span=scale([values]))
+    cells = [canvas.cell(x, y)[0] for y in range(3) for x in range(20)]
+    assert all(cell == " " or "\u2800" <= cell <= "\u28ff" for cell in cells)
+
+
+def test_a_falling_loss_falls() -> None:
+    canvas = draw([4.0, 3.0, 2.0, 1.0], 10, 4, span=(1.0, 4.0, False))
+    assert canvas.cell(0, 0)[0] != " "
+    assert canvas.cell(9, 3)[0] != " "
+    assert canvas.cell(0, 3)[0] == canvas.cell(9, 0)[0] == " "
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
+async def test_a_run_under_way_is_seen_whole(recorded: Any, open_screen: Any, text_of: Any, size: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(), *recorded.events(until="train"))
+    now = host.entries[-1].at_us / 1e6
+    async with open_screen(host, size=size, clock=lambda: now) as (app, pilot, until):
+        await pilot.press("i")
+        await until(lambda: isinstance(app.screen, ProgressSheet))
+        shown = text_of(app)
+        assert "✓ capture" in shown
+        assert "220/500" in shown
+        assert " left" in shown
+        assert all(f"seed {seed} " in shown for seed in (0, 1, 2))
+        assert any("\u2801" <= sign <= "\u28ff" for sign in shown)
+        await until(lambda: "still move in" in text_of(app) or app.screen.pane.virtual_size.height > 20)
+        await pilot.press("down")
+        await until(lambda: "run 2" in text_of(app))
+        assert "under way" in text_of(app)
+        await host.tell(
+            TrainStep(step=400, total=500, reconstruction=(0.5, None, 0.4), sparsity=(0.1, 0.1, 0.1), moving=(0, 0, 0))
+        )
+        app.screen.pane.scroll_home(animate=False)
+        await until(lambda: "400/500" in text_of(app))
+        assert "not finite" in text_of(app)
+
+
+async def test_a_run_that_waits_is_taken_out_of_the_queue(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(until="train"))
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("i")
+        await until(lambda: isinstance(app.screen, ProgressSheet))
+        await pilot.press("r")
+        await until(lambda: len(host.of_kind("QueueRun")) == 1)
+        await host.tell(RunQueued(config=ProbeConfig(seeds=(5,)), model="toy", task="ioi"))
+        await until(lambda: "1 waits" in text_of(app))
+        await pilot.press("down", "x")
+        await until(lambda: host.of_kind("CancelRun"))
+        assert host.of_kind("CancelRun")[0].run == "run-2"
+        await host.tell(RunEnded(state="stopped"))
+        await until(lambda: "nothing waits" in text_of(app))
+        assert app.bench.shown is app.bench.runs[0]
+        await pilot.press("O")
+        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await pilot.press("escape", "escape")
+        await until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_the_next_in_turn_is_shown_when_it_begins(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(until="train"))
+    async with open_screen(host) as (app, _pilot, until):
+        await host.tell(RunQueued(config=ProbeConfig(), model="toy", task="ioi"))
+        await until(lambda: len(app.bench.runs) == 2)
+        assert app.bench.shown.run_id == "run-1"
+        host._runs = 1
+        await host.tell(RunEnded(state="done"))
+        host._runs = 2
+        await until(lambda: app.bench.runs[0].state == "done")
+        await host.tell(RunStarted())
+        await until(lambda: app.bench.shown.run_id == "run-2")
+
+
+async def test_of_many_seeds_all_are_drawn(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    config = ProbeConfig(seeds=tuple(range(20)))
+    host.add(*recorded.events(until="train", config=config))
+    async with open_screen(host, size=(80, 24)) as (app, pilot, until):
+        await pilot.press("i")
+        await until(lambda: isinstance(app.screen, ProgressSheet))
+        pane = app.screen.pane
+        told = "\n".join("".join(part.text for part in strip) for strip in pane.lines(pane.room))
+        assert all(f"seed {seed} " in told for seed in range(20))

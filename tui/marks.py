@@ -1,0 +1,46 @@
+"""The pace of a stage, taken from when its reports came. No widget in here."""
+
+import msgspec
+
+from engine.events import Stage, StageProgress, StageStarted, TrainStep
+
+_MARKS = 12
+"""Reports from which the pace is taken; older ones speak of a pace that has changed."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """When a stage began, and how far it was at its newest reports."""
+
+    stage: Stage | None = None
+    began_us: int = 0
+    marks: tuple[tuple[int, int], ...] = ()
+    """(microseconds, units done), oldest first."""
+
+    def fold(self, at_us: int, event: object) -> "Pace":
+        """After one more event of the run."""
+        match event:
+            case StageStarted():
+                return Pace(event.stage, at_us, ((at_us, 0),))
+            case StageProgress() if event.stage == self.stage:
+                return self._mark(at_us, event.done)
+            case TrainStep() if self.stage == "train":
+                if len(self.marks) == 1 and self.marks[0][1] == 0:
+                    # Baselines come before the first step: the pace is that of the steps alone.
+                    return Pace("train", self.began_us, ((at_us, event.step),))
+                return self._mark(at_us, event.step)
+            case _:
+                return self
+
+    def _mark(self, at_us: int, done: int) -> "Pace":
+        marks = (*self.marks, (at_us, done))
+        return Pace(self.stage, self.began_us, marks if len(marks) <= _MARKS else marks[-_MARKS:])
+
+    def left(self, total: int, now_us: int) -> float | None:
+        """Seconds until so many units are done, at the pace of the newest reports; None while there is no pace."""
+        if len(self.marks) < 2 or total <= 0:
+            return None
+        (first_us, first), (last_us, last) = self.marks[0], self.marks[-1]
+        if last <= first or last_us <= first_us:
+            return None
+        rate = (last - first) / ((last_us - first_us) / 1e6)
+        return max(0.0, (total - last) / rate - max(0, now_us - last_us) / 1e6)

@@ -1,0 +1,90 @@
+"""The run under way, whole: stages, time left, losses, moving codes; and the runs that wait behind it."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from tui.actions import sheet_actions
+from tui.link import Link
+from tui.model import Bench
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.widgets.runpane import RunPane
+
+ACTIONS = sheet_actions(
+    "Progress",
+    ("close", "", "escape,i,q", "Back", "Back to the workbench", "back"),
+    ("choose.down", "1", "down,j", "Next run of the list", "One run down in the list", "run"),
+    ("choose.up", "-1", "up,k", "Previous run of the list", "One run up in the list", ""),
+    ("show", "", "enter", "Look at this run", "Show the chosen run here and on the workbench", "look at it"),
+    ("stop", "", "x", "Stop or take out", "Stops the chosen run, or takes one that waits out of the queue", "stop it"),
+    ("run", "", "r", "Queue a run", "Another run with the options as they are now", "queue a run"),
+    ("options", "", "O,shift+o", "Options", "The options of the next run", "options"),
+)
+
+
+class ProgressSheet(Sheet):
+    """Follows the run that is shown, as the workbench does."""
+
+    CSS_PATH = "progress.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, bench: Bench, link: Link, clock: Callable[[], float]) -> None:
+        super().__init__(bench)
+        self.link = link
+        self.pane = RunPane(bench, clock, id="run-pane")
+        self.pane.can_focus = False
+
+    def compose(self) -> ComposeResult:
+        yield self.pane
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self._title()
+        self.set_interval(0.5, self._beat)
+
+    def paint(self) -> None:
+        self._title()
+        self.pane.paint()
+
+    def _beat(self) -> None:
+        """Its seconds pass while a run is on; else nothing is drawn."""
+        run = self.bench.shown
+        if run is not None and (run.active or run.cause is not None):
+            self.pane.paint()
+
+    def action_choose(self, by: int) -> None:
+        self.pane.choose(by)
+
+    def action_show(self) -> None:
+        listed = self.pane.listed
+        if listed:
+            self.bench.show_run(listed[self.pane.chosen].run_id)
+            self.paint()
+
+    def action_stop(self) -> None:
+        listed = self.pane.listed
+        run = listed[self.pane.chosen] if listed else None
+        if run is None or not run.active or self.bench.link != "live":
+            return
+        if run.state == "queued" and run is not self.bench.active:
+            self.run_worker(self.link.cancel_run(run.run_id), group="ask", exit_on_error=True)
+        else:
+            self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
+
+    def action_run(self) -> None:
+        if self.bench.link == "live":
+            self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
+
+    def action_options(self) -> None:
+        from tui.screens.options import OptionsSheet
+
+        if self.bench.link == "live":
+            self.app.push_screen(OptionsSheet(self.bench, self.link), lambda _: self.paint())
+
+    def _title(self) -> None:
+        run = self.bench.shown
+        title = f"Run {run.number}" if run is not None else "No run"
+        self.pane.border_title = title
