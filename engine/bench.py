@@ -220,8 +220,8 @@ def _seconds(run: Taken, measure: Measure, capture: float) -> float:
         return 0.0
     if measure.baseline:
         return capture
-    if measure.id == "attribution":
-        return run.seconds.get("attribution", 0.0)
+    if measure.id in WITHOUT_CODES:
+        return run.seconds.get("exact" if measure.id == "exact_effect" else measure.id, 0.0)
     codes = capture + run.seconds.get("codes", 0.0)
     return codes + run.seconds.get("combined", 0.0) if measure.cause else codes
 

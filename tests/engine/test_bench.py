@@ -109,9 +109,9 @@ def test_a_measure_of_some_heads_alone_is_not_judged() -> None:
 
 def test_seconds_are_those_of_all_a_measure_needs_and_reading_is_charged_to_every_recipe() -> None:
     every = dict.fromkeys(PLACES, 1.0)
-    causes = {"capture": 4.0, "codes": 2.0, "attribution": 0.5, "combined": 7.0}
+    causes = {"capture": 4.0, "codes": 2.0, "attribution": 0.5, "exact": 9.0, "combined": 7.0}
     runs = [
-        taken(0, "contrast", seconds=causes, attribution=every, combined=every),
+        taken(0, "contrast", seconds=causes, attribution=every, combined=every, exact_effect=every),
         taken(0, "published", seconds={"capture": 0.1, "codes": 20.0}),  # found its prompts in the cache
     ]
     rows = by_name(rows_of(runs, {KEY: [HEADS_TRUTH]}))
@@ -119,6 +119,7 @@ def test_seconds_are_those_of_all_a_measure_needs_and_reading_is_charged_to_ever
     assert rows["unique_positive", "published"].seconds == 24
     assert rows["combined", "contrast"].seconds == 13
     assert rows["attribution", NO_RECIPE].seconds == 0.5
+    assert rows["exact_effect", NO_RECIPE].seconds == 9
     assert rows["baseline_paired_difference", NO_RECIPE].seconds == 4
     assert rows["random", NO_RECIPE].seconds == 0
 
