@@ -15,6 +15,7 @@ from sessions.client import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.log import CauseEnded, RunEnded
 from sessions.rows import SessionDetail, SessionRow
+from sessions.version import version
 from sessions.wire import (
     AskCause,
     CancelRun,
@@ -57,7 +58,8 @@ class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "auto"
 
     def session_name(self) -> str:
-        said = msgspec.json.encode([sorted(self.cells), self.cause])
+        # Another version may measure otherwise: its runs are not mixed with these.
+        said = msgspec.json.encode([sorted(self.cells), self.cause, version()])
         return self.name or f"bench-{hashlib.sha256(said).hexdigest()[:6]}"
 
     def with_cause(self, cell: Cell) -> bool:
