@@ -10,7 +10,7 @@ import msgspec
 
 from engine.bench import Cell, Taken
 from engine.config import CauseConfig, CauseMethod
-from engine.errors import ConfigError, Failure
+from engine.errors import Cancelled, ConfigError, Failure
 from sessions.client import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.log import CauseEnded, RunEnded
@@ -102,11 +102,13 @@ class Conductor:
         self._stops: list[asyncio.Task[None]] = []
 
     async def conduct(self) -> Bench:
-        """Everything that is not there yet is run. Raises HostError and Refusal of the host itself."""
+        """Everything that is not there yet is run. Raises Cancelled, and HostError and Refusal of the host itself."""
         loop, work = asyncio.get_running_loop(), asyncio.current_task()
         loop.add_signal_handler(signal.SIGINT, lambda: self._interrupt(cast("asyncio.Task[object]", work)))
         try:
             return await self._conduct()
+        except asyncio.CancelledError:
+            raise Cancelled from None
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 

@@ -130,6 +130,8 @@ def _read(name: str) -> "Bench":
 
 def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
     """Carries the order out and leaves in the session what it came to."""
+    import shlex
+
     from engine.bench import rows_of
     from tui.bench_ground import left_out_words
     from tui.benching import HEADING, Conductor, keep_summary
@@ -153,7 +155,7 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
         return told
 
     told = with_host(go)
-    name = told.session.name
+    name = shlex.quote(told.session.name)
     if told.stopped:
         say(f"Stopped with {len(told.taken)} of {len(order.cells)} runs done; the same command goes on from there.")
     elif told.n_before == len(order.cells):

@@ -134,6 +134,22 @@ def test_ctrl_c_keeps_what_is_done_and_prints_it(home: dict[str, str]) -> None:
     assert "headcode: Stopped by the person." in err
 
 
+def test_a_second_ctrl_c_leaves_at_once_and_the_bench_goes_on_later(home: dict[str, str]) -> None:
+    words = (*SMALL, "--tasks", "ioi,docstring", "--name", "left at once", "--recipe", "published")
+    begun = subprocess.Popen([*COMMAND, *words], env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert begun.stderr is not None
+    begun.stderr.readline()
+    begun.send_signal(signal.SIGINT)
+    begun.send_signal(signal.SIGINT)
+    _, err = begun.communicate(timeout=120)
+    assert begun.returncode == 130, err
+    assert "Traceback" not in err
+    told = answer(headcode(home, *words, "--json"))
+    assert (told.runs_done, told.runs) == (4, 4)
+    shown = headcode(home, "bench", "circuits", *words[2:])
+    assert "--show 'left at once'" in shown.stderr
+
+
 def test_edges_of_planted_circuits_are_judged_over_all_pairs_of_heads(home: dict[str, str]) -> None:
     words = ("--models", "planted-distractors", "--tasks", "ioi", "--examples", "5", "--seeds", "1")
     told = answer(headcode(home, "bench", "circuits", *words, "--recipe", "contrast", "--json", "-q"))
