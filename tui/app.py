@@ -51,6 +51,15 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
     return app.return_code or 0
 
 
+def run_plain_workbench(*, session: str | None, model: str, task: str) -> int:
+    """Answers lines on stdin until they end; the exit code. Needs no terminal."""
+    import asyncio
+
+    from tui.plain.loop import run_plain
+
+    return asyncio.run(run_plain(_connect, session=session, model=model, task=task))
+
+
 def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:
     """Shows the replay of a session or run until the person leaves; the exit code."""
     from engine.places import find_places

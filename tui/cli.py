@@ -88,6 +88,10 @@ def workbench(
     model: Annotated[str | None, typer.Option(help="Start on this model. [default: toy]")] = None,
     task: Annotated[str | None, typer.Option(help="Start on this ready-made task.")] = None,
     color: ColourOption = "auto",
+    mono: Annotated[bool, typer.Option("--mono", help="Shades and digits instead of colours, like NO_COLOR.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Lines and a prompt instead of a screen; HEADCODE_PLAIN=1 does the same.")
+    ] = False,
     debug: Annotated[  # noqa: ARG001  # main() takes it out of the words; here it is for --help
         bool, typer.Option("--debug", help="Show the trace of an error; any command takes it.")
     ] = False,
@@ -100,7 +104,7 @@ def workbench(
     Without a command: the workbench, on this terminal.
     """
     if context.invoked_subcommand is None:
-        demo.open_workbench(session=session, model=model, task=task, color=color)
+        demo.open_workbench(session=session, model=model, task=task, color="none" if mono else color, plain=plain)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,10 @@
 """Why an action of the workbench would do nothing now, in words that say what it waits for."""
 
+from collections.abc import Callable
+
 from tui.model import Bench
+
+Key = Callable[[str], str]
 
 _LINK = {
     "connecting": "the host is not reached yet",
@@ -10,8 +14,15 @@ _LINK = {
 }
 
 
-def reason_for(bench: Bench, action: str, *, small: bool = False) -> str:
-    """What has to be so before the action of that id does something. `small`: the terminal shows sixteen colours."""
+def reason_for(bench: Bench, action: str, *, small: bool = False, key: Key | None = None) -> str:
+    """What has to be so before the action of that id does something. `small`: the terminal shows sixteen colours.
+
+    `key` says by which key an action goes; without it none is named.
+    """
+
+    def by(name: str, does: str) -> str:
+        return f"; {key(name)} {does}" if key is not None else ""
+
     run = bench.shown
     if action == "theme" and small:
         return "this terminal shows its owner's sixteen colours, and Headcode takes those"
@@ -24,9 +35,9 @@ def reason_for(bench: Bench, action: str, *, small: bool = False) -> str:
     if action == "stop":
         return "nothing is going on that could be stopped"
     if action == "end_difference":
-        return "nothing is subtracted; d begins that"
+        return f"nothing is subtracted{by('difference', 'begins that')}"
     if run is None:
-        return "there is no run yet; r begins one"
+        return f"there is no run yet{by('run', 'begins one')}"
     if action == "cause" and run.cause is not None:
         return f"the causes of run {run.number} are being measured"
     if action == "verify" and bench.verifying:
@@ -40,9 +51,9 @@ def reason_for(bench: Bench, action: str, *, small: bool = False) -> str:
     if action == "edges":
         return f"no edges of run {run.number} are known" + (" yet" if run.active else "")
     if action == "overlay" and bench.subtraction.side is not None:
-        return "a difference is shown; esc ends it"
+        return f"a difference is shown{by('end_difference', 'ends it')}"
     if action == "overlay" and run.picture.nodes:
-        return "no circuit is known here and none is kept; K keeps one"
+        return f"no circuit is known here and none is kept{by('keep', 'keeps one')}"
     if not run.picture.nodes:
         return f"run {run.number} has no scores yet"
     return "there is nothing it could do now"

@@ -7,15 +7,20 @@ import typer
 from tui.options import ColourOption, check_colour
 
 
-def open_workbench(*, session: str | None, model: str | None, task: str | None, color: str) -> None:
-    """Opens the screen. Raises ConfigError where there is no terminal to draw on."""
+def open_workbench(
+    *, session: str | None, model: str | None, task: str | None, color: str, plain: bool = False
+) -> None:
+    """Opens the screen, or the plain workbench. Raises ConfigError where there is no terminal to draw on."""
     from engine.errors import ConfigError
+    from engine.places import find_places
+    from tui.settings import load
 
     check_colour(color)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    plain = plain or bool(load(find_places().settings)["screen.plain"])
+    if not plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
             "The workbench needs a terminal, and stdin or stdout is none.",
-            hint="Without one: headcode probe ioi; headcode --help lists everything.",
+            hint="Without one: headcode --plain, or headcode probe ioi; headcode --help lists everything.",
         )
     if task is not None:
         from engine.tasks.registry import find_task
@@ -25,8 +30,10 @@ def open_workbench(*, session: str | None, model: str | None, task: str | None, 
         from tui.commands.probe import model_name
 
         model = model_name(model)
-    from tui.app import run_workbench
+    from tui.app import run_plain_workbench, run_workbench
 
+    if plain:
+        raise typer.Exit(run_plain_workbench(session=session, model=model or "toy", task=task or "ioi"))
     colours = None if color == "auto" else color
     raise typer.Exit(run_workbench(session=session, model=model or "toy", task=task or "ioi", colours=colours))
 

@@ -31,12 +31,12 @@ from sessions.wire import (
 from tui.actions import sheet_actions
 from tui.link import Link
 from tui.model import Bench
+from tui.said import in_words
 from tui.screens.ask import Ask
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.widgets.ink import fit, fit_end, one_line
 from tui.widgets.painted import Painted
-from tui.widgets.progress import in_words
 
 ACTIONS = sheet_actions(
     "Sessions",

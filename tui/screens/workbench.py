@@ -290,7 +290,9 @@ class Workbench(Keyed, Holding, Screen[None]):
         """Why an action would do nothing now; empty where it would do something."""
         if self.possible(action):
             return ""
-        return reason_for(self.bench, action.id, small=getattr(self.app, "depth", "full") == "16")
+        keys = {each.id: each.key for each in actions_of(self.app)}
+        small = getattr(self.app, "depth", "full") == "16"
+        return reason_for(self.bench, action.id, small=small, key=keys.__getitem__)
 
     # ---- actions, one for each id of the table
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.errors import Failure
-from engine.events import Notice, Stage, TrainStep
+from engine.events import Stage, TrainStep
 from tui.model import Bench, Run
 from tui.notes import notes_at
 from tui.pace import left_words, stage_left, stages_of
+from tui.said import in_words
 from tui.text import clean
 from tui.widgets.ink import Line, fit, number, rail, spark, wrapped
 from tui.widgets.painted import Painted
@@ -164,13 +164,6 @@ def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
 
 def seconds_words(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s".removeprefix("0")
-
-
-def in_words(said: Failure | Notice) -> str:
-    """Message and hint as two sentences."""
-    message = said.message.rstrip()
-    stop = "" if message.endswith((".", "!", "?", ":")) else "."
-    return f"{message}{stop} {said.hint}".strip()
 
 
 def message(bench: Bench) -> tuple[str, str]:

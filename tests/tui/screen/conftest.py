@@ -440,6 +440,7 @@ class FakeHost:
             case QueueRun():
                 if self.script is not None:
                     self.add(*self.script)
+                    self._tell_soon()
                 return RunAnswer(run=self._run_row(request))
             case GetCodes():
                 return self._codes(request)

@@ -1,0 +1,68 @@
+"""`headcode --plain` through the real command line, host and engine: lines in, lines out."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "tui.cli")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    environment = {**os.environ, "HEADCODE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
+    yield environment
+    subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=60)
+
+
+def plain(home: dict[str, str], *lines: str, words: tuple[str, ...] = ("--plain",)) -> subprocess.CompletedProcess[str]:
+    typed = "".join(f"{line}\n" for line in lines)
+    return subprocess.run(
+        [*COMMAND, *words], env=home, input=typed, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
+    """What a person without a picture does: waits for the first run, looks at heads, writes, runs, keeps."""
+    ran = plain(
+        home,
+        "wait",
+        "heads 3",
+        "head 1.1",
+        "card",
+        "add + The cat sat on the => mat",
+        "undo",
+        "keep mine",
+        "circuits",
+        "leave",
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert not ran.stderr
+    for words in (
+        r"run 1: done; heads lists its heads\.",
+        r"1\. head \d\.\d: [\d.]+, circuit",
+        r"head 1\.1 of run 1, rank \d+ of 32\.",
+        r"code \d+: \d+ positive, \d+ negative",
+        r"undone; 20 examples",
+        r"kept \d+ heads as mine\.",
+        r"left\.",
+    ):
+        assert re.search(words, ran.stdout), words
+    assert not re.findall("[\x1b\u2500-\u259f\u2800-\u28ff]", ran.stdout)
+    assert max(map(len, ran.stdout.splitlines())) < 1000
+
+
+def test_the_environment_asks_for_it_and_a_refused_line_is_exit_code_2(home: dict[str, str]) -> None:
+    ran = plain({**home, "HEADCODE_PLAIN": "1", "TERM": "dumb"}, "status", "nonsense", words=())
+    assert ran.returncode == 2
+    assert "session first light. model toy" in ran.stdout
+    assert "error: there is no verb 'nonsense'" in ran.stdout
+
+
+def test_without_it_a_pipe_is_told_about_it(home: dict[str, str]) -> None:
+    ran = plain(home, "status", words=())
+    assert ran.returncode == 2
+    assert "headcode --plain" in ran.stderr

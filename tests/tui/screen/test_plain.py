@@ -1,0 +1,200 @@
+"""The plain workbench: every action of the screens has a verb or a reason, every verb does it or says why not."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.events import CardWritten, EdgesScored
+from engine.places import find_places
+from engine.results import Card, EdgeScore, Steadiness
+from tui.actions import ACTIONS
+from tui.actions.everywhere import all_tables
+from tui.plain.loop import run_plain
+from tui.plain.verbs import ELSEWHERE, VERBS, NoSuchVerb, find_verb
+
+DRAWN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u2500-\u259f\u2800-\u28ff]")
+"""Control characters, boxes, shades, braille."""
+CARD = Card(
+    verdict="weak",
+    reasons=("few examples",),
+    advice=("write more",),
+    above_chance=((3, 6),),
+    expected_false=0.04,
+    heads=(),
+    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
+    truth=None,
+    codes_auc=None,
+    baselines=(),
+    movers=None,
+)
+
+
+@pytest.fixture
+def spoken(recorded: Any) -> Callable[..., Any]:
+    async def speak(*lines: str, host: Any = None, until: str = "end") -> tuple[list[str], int, Any]:
+        if host is None:
+            host = recorded.host()
+            events = recorded.events(until=until)
+            edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
+            host.add(*([*events[:-2], edges, CardWritten(card=CARD), *events[-2:]] if until == "end" else events))
+        if host.script is None:
+            host.script = recorded.events(until="queued")
+        out = io.StringIO()
+        typed = io.StringIO("".join(f"{line}\n" for line in lines))
+        code = await run_plain(host.connect, session=None, model="toy", task="ioi", source=typed, out=out)
+        assert not DRAWN.findall(out.getvalue())
+        return out.getvalue().splitlines(), code, host
+
+    return speak
+
+
+def test_every_action_has_a_verb_or_says_where_to_turn() -> None:
+    covered = {action for verb in VERBS for action in verb.actions}
+    for action in ACTIONS:
+        assert (action.id in covered) is not (action.id in ELSEWHERE), action.id
+    # Of the write screen all that changes something; lines are chosen by their number here.
+    write = {f"write:{action.id}" for action in all_tables()["write"]}
+    chosen = {name for name in write if name.startswith("write:choose")} | {
+        "write:close",
+        "write:help",
+        "write:palette",
+    }
+    assert write - covered - chosen <= {"write:read_at", "write:position"}
+    assert {name for name in covered if name.startswith("write:")} <= write
+
+
+def test_verbs_are_found_by_name_id_key_title_and_beginning() -> None:
+    assert find_verb("heads").name == "heads"
+    assert find_verb("measure.next").name == "measure"
+    assert find_verb("r").name == "run"
+    assert find_verb("sess").name == "sessions"
+    assert find_verb("quit").name == "leave"
+    with pytest.raises(NoSuchVerb, match="remove"):
+        find_verb("remov_")
+    with pytest.raises(NoSuchVerb, match="headcode compare"):
+        find_verb("difference")
+
+
+EFFECTS = {
+    "status": ("status", "run 1: done."),
+    "examples": ("examples", "1. positive, pair 0: "),
+    "add": ("add + One two => three", "1 added; 1 examples"),
+    "edit": ("edit 1 + Four => five", "1. positive: Four => five. ok"),
+    "remove": ("remove 1", "removed; 0 examples"),
+    "include": ("include 1", "left out of runs"),
+    "flip": ("flip 1", "example 1 is negative now"),
+    "pair": ("pair 1", "No neighbour on the other side is free"),
+    "duplicate": ("duplicate 1", "duplicated; 2 examples"),
+    "unfold": ("unfold 1", "has no slots"),
+    "move": ("move 1 down", "is at the end already"),
+    "negatives": ("negatives 1", "nothing in this prompt can be exchanged|accept 1 to|keeps the number of tokens"),
+    "accept": ("accept 1", "there is no proposal 1"),
+    "undo": ("undo", "undone; 0 examples"),
+    "redo": ("redo", "nothing"),
+    "mend": ("mend", "not yet, no negative is among them"),
+    "take": ("take ioi 2", "4 added"),
+    "read": ("read nowhere.txt", "nowhere.txt"),
+    "store": ("store", "write the name of a file"),
+    "run": ("run", "run 2: waiting for the engine"),
+    "options": ("options", "Recipe: "),
+    "wait": ("wait", "nothing goes on"),
+    "stop": ("stop", "nothing is going on that could be stopped"),
+    "cause": ("cause", "."),
+    "card": ("card", "weak: few examples"),
+    "heads": ("heads 3", "1. head 5.7: "),
+    "head": ("head 3.6", "head 3.6 of run 1, rank"),
+    "measure": ("measure overlap", "overlap: "),
+    "cut": ("cut 3", "3 heads inside the cut: "),
+    "edges": ("edges", "1. head 0.1 to head 2.3: 6.30"),
+    "runs": ("runs", "run 1: done, model toy"),
+    "keep": ("keep the best", "kept 5 heads as the best"),
+    "circuits": ("circuits", "no circuit is kept"),
+    "verify": ("verify", "run 1 done again: same"),
+    "note": ("note", "no notes"),
+    "sessions": ("sessions", "first light: model toy"),
+    "open": ("open nowhere", "There is no session 'nowhere'"),
+    "settings": ("settings", "screen.theme: night"),
+    "help": ("help cut", "cut N|more|fewer: "),
+    "leave": ("leave", "left."),
+}
+
+
+def test_every_verb_is_tried() -> None:
+    assert set(EFFECTS) == {verb.name for verb in VERBS}
+    assert all(verb.meaning for verb in VERBS)
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+async def test_every_verb_does_it_or_says_why_not(name: str, spoken: Any) -> None:
+    typed, words = EFFECTS[name]
+    before = (
+        ["add + One two => three"]
+        if EFFECTS[name][0].endswith(" 1") or name in ("edit", "undo", "mend", "move")
+        else []
+    )
+    said, _code, _host = await spoken(*before, typed)
+    said = said[said.index("session first light, model toy.") :]
+    assert any(re.search(words, line) for line in said), said
+
+
+async def test_what_changes_meanwhile_is_said_once(recorded: Any, spoken: Any) -> None:
+    host = recorded.host()
+    host.script = recorded.events()
+    said, code, _ = await spoken("run", "wait", "heads 1", "leave", host=host)
+    told = [line for line in said if line.startswith("run 1")]
+    assert told[-1] == "run 1: done; heads lists its heads."
+    assert len(told) == len(set(told))
+    assert said[-1] == "left."
+    assert code == 0
+
+
+async def test_nonsense_is_told_and_makes_the_exit_code(spoken: Any) -> None:
+    lines = (
+        "foo",
+        "head 99.1",
+        "cut many",
+        "measure nonsense",
+        "examples 99",
+        "runs 7",
+        "settings theme puce",
+        "\x1b[2J",
+    )
+    said, code, _ = await spoken(*lines)
+    errors = [line for line in said if line.startswith("error: ")]
+    assert len(errors) == len(lines)
+    assert code == 2
+    for words in (
+        "there is no verb 'foo'",
+        "99.1",
+        "is not one of night",
+    ):
+        assert any(words in line for line in errors), words
+
+
+async def test_settings_are_kept(spoken: Any) -> None:
+    said, code, _ = await spoken("settings screen.map cividis")
+    assert code == 0
+    assert 'map = "cividis"' in find_places().settings.read_text()
+    assert any(line.startswith("kept: screen.map is cividis") for line in said)
+
+
+async def test_a_host_that_cannot_be_reached_ends_it(recorded: Any, spoken: Any) -> None:
+    from sessions.errors import HostError
+
+    host = recorded.host()
+    host.refuse_connect = HostError("[/b]no host\x1b[2J", hint="start one")
+    said, code, _ = await spoken("status", host=host)
+    assert said[-1] == "error: [/b]no host␛[2J. start one"
+    assert code == 4
+
+
+async def test_the_worst_of_foreign_text_is_read_harmless(recorded: Any, spoken: Any) -> None:
+    worst = "[/b]\x1b[2J\x1b]52;c;aGk=\x07\u202e\u200b\x9b31m"
+    host = recorded.host(session=worst)
+    host.add(*recorded.events())
+    lines = [f"{verb} {worst}" for verb in (f"add + {worst} =>", "keep", "read", "open", "settings", worst)]
+    said, _, _ = await spoken(*lines, "sessions", "note", host=host)
+    assert not re.findall("[\x1b\x9b\u202e\u200b\x07]", "".join(said))

@@ -1,0 +1,160 @@
+"""The plain workbench: a line in, lines out; what changes meanwhile is said as a line of its own."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
+
+from engine.errors import HeadcodeError
+from sessions.wire import Detail, ShowSession
+from tui.link import Connect, Link
+from tui.model import Bench
+from tui.plain.doing import Doing
+from tui.plain.news import News
+from tui.plain.verbs import NoSuchVerb, find_verb
+from tui.plain.writing import Writing
+from tui.said import in_words
+from tui.text import clean
+
+PROMPT = "headcode> "
+Say = Callable[[str], None]
+
+
+class PlainWorkbench(Doing, Writing):
+    """One bench, one link, one line at a time."""
+
+    def __init__(
+        self, connect: Connect, say: Say, *, session: str | None = None, model: str = "toy", task: str = "ioi"
+    ) -> None:
+        self.bench = Bench(model=model, task=task)
+        self.link = Link(self.bench, connect, self._changed, session=session)
+        self.news = News(self.bench)
+        self.say = say
+        self.refused = 0
+        """Lines that could not be done."""
+        self._moved = asyncio.Event()
+        self.begin_writing()
+
+    async def follow(self) -> None:
+        """Keeps in step with the host until that fails for good."""
+        await self.link.run()
+
+    def _changed(self, _parts: object) -> None:
+        for line in self.news.lines():
+            self.say(line)
+        self._moved.set()
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Waits for what the host tells."""
+        while not holds():
+            self._moved.clear()
+            # The log tells nearly everything; the engine's own state is asked for now and then.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), 0.5)
+
+    async def catch_up(self) -> None:
+        """Until everything the session's log holds by now has been read."""
+        bench = self.bench
+        if bench.link == "live" and bench.session_id is not None:
+            with suppress(HeadcodeError):
+                detail = (await self.link.request(ShowSession(session=bench.session_id), Detail)).detail
+                await self.until(lambda: bench.last_seq >= detail.last_seq or bench.link != "live")
+        self.news.caught_up = True
+
+    async def do(self, line: str) -> bool:
+        """Does what the line says; False when it says to leave."""
+        word, _, rest = line.strip().partition(" ")
+        if not word or word.startswith("#"):
+            return True
+        try:
+            verb = find_verb(word)
+        except NoSuchVerb as error:
+            self.refuse(str(error))
+            return True
+        if verb.name == "leave":
+            return False
+        before = self.bench.failure
+        await getattr(self, f"do_{verb.name}")(rest.strip())
+        if self.bench.failure is not None and self.bench.failure is not before:
+            self.refused += 1
+            self._changed(None)
+        return True
+
+    def refuse(self, words: str) -> None:
+        self.refused += 1
+        self.say(f"error: {clean(words)}")
+
+
+async def run_plain(
+    connect: Connect,
+    *,
+    session: str | None,
+    model: str,
+    task: str,
+    source: TextIO | None = None,
+    out: TextIO | None = None,
+) -> int:
+    """Answers lines until they end or one says to leave; the exit code: 2 where a line of a pipe was refused."""
+    lines, sink = source or sys.stdin, out or sys.stdout
+    tty = lines.isatty()
+    asking = False
+
+    def say(words: str) -> None:
+        # On a terminal what comes meanwhile stands on a line of its own, not behind the prompt.
+        sink.write(f"\n{words}\n" if asking and tty else f"{words}\n")
+        sink.flush()
+
+    bench = PlainWorkbench(connect, say, session=session, model=model, task=task)
+    say("headcode, plain. help lists the verbs, leave ends it.")
+    feed = asyncio.create_task(bench.follow())
+    try:
+        await bench.until(lambda: bench.bench.link in ("live", "failed") or feed.done())
+        if feed.done() and not feed.cancelled() and feed.exception() is not None:
+            await feed
+        await bench.catch_up()
+        while bench.bench.link != "failed":
+            if tty:
+                sink.write(PROMPT)
+                sink.flush()
+            asking = True
+            line = await _next(lines)
+            asking = False
+            if line is None or not await bench.do(line):
+                break
+        return _end(bench, say, tty=tty)
+    finally:
+        feed.cancel()
+        await asyncio.gather(feed, return_exceptions=True)
+        await bench.link.close()
+
+
+def _end(bench: PlainWorkbench, say: Say, *, tty: bool) -> int:
+    failure, run = bench.bench.failure, bench.bench.active
+    if bench.bench.link == "failed" and failure is not None:
+        say(f"error: {clean(in_words(failure))}")
+        return bench.link.exit_code
+    say("left." if run is None else f"left; run {run.number} goes on, headcode shows it again.")
+    return 2 if bench.refused and not tty else 0
+
+
+async def _next(lines: TextIO) -> str | None:
+    """The next line; None at the end. Read in a thread that nobody waits for when it is time to go."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[str | None] = loop.create_future()
+
+    def put(line: str | None) -> None:
+        if not found.done():
+            found.set_result(line)
+
+    def read() -> None:
+        try:
+            line = lines.readline(1_000_000)
+        except (OSError, ValueError):
+            line = ""
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(put, line or None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return await found

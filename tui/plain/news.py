@@ -1,0 +1,78 @@
+"""What changes while nobody asks, each thing said once, as a line."""
+
+from tui.model import Bench
+from tui.run import Run
+from tui.said import in_words
+from tui.text import clean
+
+_LINK = {
+    "connecting": "connecting to the host.",
+    "live": "the host is reached.",
+    "lost": "the host is lost; trying again. nothing that was saved is lost.",
+}
+
+
+class News:
+    """Compares the bench with what was said of it last."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self._said: dict[str, object] = {}
+        self.caught_up = False
+        """Before that, what the log tells of earlier runs is no news."""
+
+    def lines(self) -> list[str]:
+        """What is new since the last time."""
+        bench, found = self.bench, []
+        if self._new("link", bench.link) and bench.link in _LINK:
+            found.append(_LINK[bench.link])
+        if bench.link == "live" and self._new("session", bench.session_id):
+            found.append(f"session {clean(bench.session_name)}, model {clean(bench.model)}.")
+        if self._new("notice", bench.link_words) and bench.link_words and bench.link == "live":
+            found.append(f"notice: {clean(bench.link_words)}")
+        for run in bench.runs:
+            found += self._of_run(run)
+        failure = bench.failure
+        if self._new("failure", failure) and failure is not None:
+            found.append(f"error: {clean(in_words(failure))}")
+        if self._new("verifying", bool(bench.verifying)) and bench.verifying:
+            found.append(clean(bench.verifying.partition(";")[0]) + ".")
+        return found
+
+    def _of_run(self, run: Run) -> list[str]:
+        name, found = f"run {run.number}", []
+        old = self._said.get(f"{run.run_id} state", "" if self.caught_up else None)
+        if self._new(f"{run.run_id} state", run.state):
+            if run.state in ("queued", "running") or old is not None:
+                found.append(f"{name}: {_STATES.get(run.state, run.state)}.")
+            if run.failure is not None and run.state != "stopped" and old is not None:
+                found.append(f"error: {clean(in_words(run.failure))}")
+        if self._new(f"{run.run_id} stage", run.picture.stage) and run.picture.stage is not None and run.under_way:
+            found.append(f"{name}: {run.picture.stage}.")
+        if self._new(f"{run.run_id} notices", len(run.picture.notices)) and run.active:
+            found += [f"notice: {clean(in_words(run.picture.notices[-1]))}"] if run.picture.notices else []
+        if self._new(f"{run.run_id} causes", len(run.picture.causes)) and old is not None:
+            found += [
+                f"{name}: causes by {cause.method} are there; cause says them." for cause in run.picture.causes[-1:]
+            ]
+        if self._new(f"{run.run_id} verified", run.verified) and run.verified is not None and old is not None:
+            found.append(f"{name} done again: {clean(run.verified.verdict)}. {clean(run.verified.words)}")
+        if self._new(f"{run.run_id} cause failure", run.cause_failure) and run.cause_failure is not None:
+            found.append(f"error: {clean(in_words(run.cause_failure))}")
+        return found
+
+    def _new(self, name: str, value: object) -> bool:
+        if self._said.get(name) == value:
+            return False
+        self._said[name] = value
+        return True
+
+
+_STATES = {
+    "queued": "waiting for the engine",
+    "running": "begun",
+    "done": "done; heads lists its heads",
+    "stopped": "stopped, what was done is kept",
+    "failed": "failed",
+    "interrupted": "interrupted; run does it once more",
+}

@@ -1,0 +1,119 @@
+"""The verbs of the plain workbench: which actions of the screens each stands for, and what it takes."""
+
+import difflib
+from collections.abc import Mapping
+
+import msgspec
+
+from tui.actions import ACTIONS
+
+
+class Verb(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to type. The workbench answers with a method named `do_` and the name."""
+
+    name: str
+    use: str
+    """What is typed behind it."""
+    meaning: str
+    actions: tuple[str, ...] = ()
+    """Ids of the actions it stands for; of other screens with their table's name: write:add."""
+    also: tuple[str, ...] = ()
+    """Other words for it."""
+
+
+def _verb(name: str, use: str, meaning: str, *actions: str, also: tuple[str, ...] = ()) -> Verb:
+    return Verb(name=name, use=use, meaning=meaning, actions=actions, also=also)
+
+
+VERBS: tuple[Verb, ...] = (
+    _verb("status", "", "session, model, what goes on, what is looked at", "show_pane.grid", "reopen"),
+    _verb("examples", "[N]", "the examples with their grades, or one of them whole", "show_pane.examples", "write"),
+    _verb("add", "PROMPT => EXPECTED | FOIL", "write an example; + or - before it is its side", "write:add"),
+    _verb("edit", "N PROMPT => EXPECTED", "write example N anew", "write:edit"),
+    _verb("remove", "N", "take example N away; undo brings it back", "write:remove", also=("delete",)),
+    _verb("include", "N", "leave example N out of runs, or take it in", "write:include"),
+    _verb("flip", "N", "make a negative of a positive, or the other way round", "write:flip"),
+    _verb("pair", "N", "make a pair with the neighbour on the other side, or part it", "write:pair"),
+    _verb("duplicate", "N", "example N once more", "write:copy"),
+    _verb("unfold", "N", "fill the slots of example N in every way", "write:unfold"),
+    _verb("move", "N up|down", "example N changes places with its neighbour", "write:move.up", "write:move.down"),
+    _verb("negatives", "N", "minimal edits of positive N, each graded; accept K takes one", "write:negatives"),
+    _verb("accept", "K", "add proposal K as the negative of its positive"),
+    _verb("undo", "", "take the last change of the examples back", "write:step.undo"),
+    _verb("redo", "", "make it again", "write:step.redo"),
+    _verb("mend", "", "whether the set is worth running, and what to mend first", "write:mend"),
+    _verb("take", "TASK [PAIRS]", "add the examples of a ready-made task", "write:take"),
+    _verb("read", "FILE", "add the examples of a file: lines, JSONL or CSV", "write:read"),
+    _verb("store", "FILE", "write the examples as .jsonl, .csv or lines", "write:store"),
+    _verb("run", "", "run the probe on the examples", "run", "write:run"),
+    _verb("options", "", "the options of the next run", "options", "write:options"),
+    _verb("wait", "", "until nothing goes on any more"),
+    _verb("stop", "", "stop the run and keep what is done; again: end the engine", "stop"),
+    _verb("cause", "", "measure what the heads do to the answer; where that is known, say it", "cause"),
+    _verb("card", "", "how far to believe the run", "card"),
+    _verb("heads", "[N|all]", "the best heads by the measure", "table", "ranking.next", "ranking.previous"),
+    _verb(
+        "head",
+        "LAYER.HEAD",
+        "everything about one head",
+        *("jump", "close_up", "show_pane.head", "move.left", "move.right", "move.up", "move.down", "seed"),
+    ),
+    _verb(
+        "measure",
+        "[NAME]",
+        "rank by another measure; alone: the next",
+        "measure.next",
+        "pick_measure",
+        "measure.previous",
+    ),
+    _verb("cut", "N|more|fewer", "how many heads are the circuit", "cut.more", "cut.fewer"),
+    _verb("edges", "[N]", "pairs of heads whose codes only positives carry together", "edges"),
+    _verb("runs", "[NUMBER]", "the runs of the session; with a number: look at that one", "runs"),
+    _verb("keep", "NAME", "keep the heads inside the cut under a name", "keep"),
+    _verb("circuits", "", "the circuits that are kept", "circuits"),
+    _verb("verify", "", "do the run again and say whether it comes out the same", "verify"),
+    _verb("note", "[head|run] TEXT", "keep a note on the session, the head or the run", "note.head", "note.run"),
+    _verb("sessions", "[WORDS]", "all sessions, or those with the words", "sessions"),
+    _verb("open", "SESSION", "go to another session: its name or id", "sessions:open"),
+    _verb("settings", "[NAME VALUE]", "what can be set; with name and value: set it", "settings"),
+    _verb("help", "[VERB]", "these verbs, or what one does", "keys", "palette", "tour", also=("?", "keys")),
+    _verb("leave", "", "leave; a run goes on", "leave", also=("quit", "exit", "q")),
+)
+ELSEWHERE: Mapping[str, str] = {
+    "difference": "headcode compare A B subtracts two runs, in lines",
+    "end_difference": "headcode compare A B subtracts two runs, in lines",
+    "overlay": "heads names the known heads; headcode circuits compares kept ones",
+    "copy": "headcode export RUN FILE.txt writes the grid",
+    "replay": "headcode replay SESSION --plain tells a session again",
+    "theme": "there are no colours here",
+    "next_pane": "there are no panes here; status, examples, heads and head say what they show",
+    "next_pane.back": "there are no panes here; status, examples, heads and head say what they show",
+    "suspend": "ctrl+z in the terminal does it",
+}
+"""Actions of the workbench that have no verb, and where to turn."""
+
+
+class NoSuchVerb(Exception):
+    """Nothing is called like that; says what may have been meant."""
+
+
+def find_verb(word: str) -> Verb:
+    """The verb meant: by name, another word, an action's id, title or key, or its beginning. Raises NoSuchVerb."""
+    plain = word.strip().lower()
+    for verb in VERBS:
+        if plain == verb.name or plain in verb.also or word in verb.actions:
+            return verb
+    if word in ELSEWHERE:
+        raise NoSuchVerb(f"{word} is of the screen: {ELSEWHERE[word]}.")
+    for action in ACTIONS:
+        if word in action.keys or plain == action.title.lower():
+            owner = next((verb for verb in VERBS if action.id in verb.actions), None)
+            if owner is not None:
+                return owner
+            raise NoSuchVerb(f"{action.title} is of the screen: {ELSEWHERE.get(action.id, 'help lists what is here')}.")
+    begun = [verb for verb in VERBS if plain and verb.name.startswith(plain)]
+    if len(begun) == 1:
+        return begun[0]
+    names = [verb.name for verb in begun] or difflib.get_close_matches(plain, [verb.name for verb in VERBS], n=3)
+    hint = f"Did you mean {' or '.join(names)}?" if names else "help lists the verbs."
+    raise NoSuchVerb(f"there is no verb {word!r}. {hint}")

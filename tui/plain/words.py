@@ -1,0 +1,167 @@
+"""What the bench holds, in plain lines: no signs that need to be seen, the number of a thing before its meaning."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from engine.cause_fold import FIELD
+from engine.errors import Failure
+from engine.examples import Example
+from engine.measures import MEASURES, Measure, value_of
+from engine.results import NO_CODE, Grade, HeadId, HeadScores
+from sessions.rows import HeadCodes
+from tui.model import Bench
+from tui.notes import notes_at
+from tui.output_cause import cause_lines
+from tui.run import Run
+from tui.text import clean
+from tui.view import GridView, places_of
+
+_MOST_PROMPT = 200
+_MOST_CODES = 12
+
+
+def status(bench: Bench) -> list[str]:
+    """Session, model, what goes on, what is looked at."""
+    model = bench.model_info
+    shape = f", {model.n_layers} layers of {model.n_heads} heads" if model is not None else ""
+    lines = [f"session {clean(bench.session_name)}. model {clean(bench.model)}{shape}. host {bench.link}."]
+    positives = sum(1 for each in bench.examples if each.positive)
+    lines.append(f"examples: {positives} positive, {len(bench.examples) - positives} negative.")
+    run = bench.shown
+    if run is None:
+        return [*lines, "no run yet; run begins one."]
+    lines.append(f"run {run.number}: {state_of(run)}.")
+    view = bench.view()
+    if view is not None:
+        lines.append(
+            f"looking at {view.measure.title}, {len(view.circuit)} heads inside the cut, at head {bench.cursor}."
+        )
+    return lines
+
+
+def state_of(run: Run) -> str:
+    if run.state == "running" and run.picture.stage is not None:
+        picture = run.picture
+        count = (
+            f", {picture.stage_done} of {picture.stage_total} {clean(picture.stage_unit)}"
+            if picture.stage_total
+            else ""
+        )
+        return f"running, {picture.stage}{count}"
+    return run.state
+
+
+def examples(examples_: tuple[Example, ...], grades: dict[int, Grade]) -> list[str]:
+    """One line each: number, side, pair, prompt, what is expected, verdict."""
+    if not examples_:
+        return ["no examples yet; add PROMPT => EXPECTED writes one."]
+    return [f"{place + 1}. {example_words(each, grades.get(place))}" for place, each in enumerate(examples_)]
+
+
+def example_words(example: Example, grade: Grade | None) -> str:
+    prompt = clean(example.prompt)
+    shown = prompt if len(prompt) <= _MOST_PROMPT else f"… {prompt[-_MOST_PROMPT:]}"
+    parts = ["positive" if example.positive else "negative"]
+    parts += [f"pair {example.pair}"] if example.pair is not None else []
+    parts += ["left out"] if not example.enabled else []
+    words = f"{', '.join(parts)}: {shown}"
+    if example.expected:
+        words += f" => {', '.join(clean(each).strip() for each in example.expected)}"
+    if grade is not None:
+        chance = f", probability {grade.probability:.3f}" if grade.probability is not None else ""
+        words += f". {grade.verdict}{chance}, {clean(grade.reason)}"
+    return words
+
+
+def heads(view: GridView, most: int | None) -> list[str]:
+    """The ranking: rank, head, value, in or out of the circuit."""
+    final = "" if view.final else " These scores will change: the run goes on."
+    known = f" Known: {clean(view.reference.name)}." if view.reference is not None else ""
+    auc = view.agreement
+    agreed = ""
+    if auc is not None:
+        shown = [("AUC", auc.auc), ("precision", auc.precision), ("recall", auc.recall)]
+        agreed = " " + ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None) + "."
+    lines = [
+        f"{view.measure.title}, {len(view.order)} heads, {len(view.circuit)} inside the cut.{final}{known}{agreed}"
+    ]
+    for head in view.order[:most]:
+        marks = [word for word, on in (("circuit", head in view.circuit), ("known", head in view.known)) if on]
+        tail = f", {', '.join(marks)}" if marks else ""
+        lines.append(f"{view.rank[head]}. head {head}: {value(view.values[head], view.measure)}{tail}")
+    if most is not None and len(view.order) > most:
+        lines.append(f"{len(view.order) - most} more; heads all lists them.")
+    return lines
+
+
+def value(number: float | None, measure: Measure) -> str:
+    return "does not apply" if number is None else f"{number:.{places_of(measure)}f}"
+
+
+def head(bench: Bench, view: GridView, found: HeadCodes | Failure | None) -> list[str]:
+    """A head's page: every measure, its effect, its codes with the counts on both sides, its notes."""
+    where = bench.cursor
+    node = view.by_head[where]
+    lines = [
+        f"head {where} of run {bench.shown.number if bench.shown else 0}, rank {view.rank[where]} of {len(view.order)}."
+    ]
+    lines += [f"{measure.title}: {value(value_of(node, measure), measure)}" for measure in measures_of(node)]
+    if isinstance(found, Failure):
+        lines.append(f"codes: {clean(found.message)} {clean(found.hint)}".rstrip())
+    elif found is not None:
+        lines += _codes(found, bench.examples)
+    lines += [f"note: {clean(note.text, lines=True)}" for note in notes_at(bench, "head")]
+    return lines
+
+
+def measures_of(node: HeadScores) -> Iterable[Measure]:
+    """Those that have a value for this head."""
+    return [measure for measure in MEASURES if measure.id not in FIELD.values() and value_of(node, measure) is not None]
+
+
+def _codes(found: HeadCodes, examples_: tuple[Example, ...]) -> list[str]:
+    sides = {True: Counter[int](), False: Counter[int]()}
+    for code, example in zip(found.codes, examples_, strict=False):
+        sides[example.positive][code] += 1
+    lines = [f"codes under seed {found.seed}, the ones only positives have first:"]
+    codes = sorted(
+        {*sides[True], *sides[False]} - {NO_CODE}, key=lambda code: (sides[False][code], -sides[True][code], code)
+    )
+    for code in codes[:_MOST_CODES]:
+        on, off = sides[True][code], sides[False][code]
+        told = ", only positives" if not off else ", only negatives" if not on else ""
+        lines.append(f"code {code}: {on} positive, {off} negative{told}")
+    if len(codes) > _MOST_CODES:
+        lines.append(f"{len(codes) - _MOST_CODES} more codes.")
+    silent = sides[True][NO_CODE] + sides[False][NO_CODE]
+    return [*lines, f"silent on {silent} of {len(found.codes)} examples."]
+
+
+def edges(run: Run, most: int) -> list[str]:
+    found = run.picture.edges
+    lines = [
+        f"{place}. head {HeadId(*edge.source)} to head {HeadId(*edge.target)}: {edge.score:.2f}"
+        for place, edge in enumerate(found[:most], start=1)
+    ]
+    more = [f"{len(found) - most} more; edges {len(found)} lists them."] if len(found) > most else []
+    return [f"{len(found)} edges of run {run.number}, the strongest first.", *lines, *more]
+
+
+def runs(bench: Bench) -> list[str]:
+    shown = bench.shown
+    return [
+        f"run {run.number}: {state_of(run)}, model {clean(run.model)}, seeds {', '.join(map(str, run.config.seeds))}"
+        + (", shown" if shown is not None and run.run_id == shown.run_id else "")
+        for run in bench.runs
+    ] or ["no run yet; run begins one."]
+
+
+def circuits(bench: Bench) -> list[str]:
+    return [
+        f"{clean(circuit.name)}: {', '.join(str(HeadId(*each)) for each in circuit.heads)}. {clean(circuit.source)}"
+        for circuit in bench.kept.circuits.values()
+    ] or ["no circuit is kept; keep NAME keeps the heads inside the cut."]
+
+
+def causes(run: Run) -> list[str]:
+    return [clean(line) for line in cause_lines(run.picture)]
