@@ -145,8 +145,7 @@ class Cause:
         sizes = promised.mean(dim=0).abs().tolist()
         by_attribution = sorted(self.heads, key=lambda head: (-sizes[self._place(head)], head))
         order = proposals(by_attribution, ranking)
-        prefix = self.material.prefix(self.passes)
-        share = 1 - (prefix.length if prefix else 0) / self.material.tokens.shape[1]
+        share = self.material.share(self.passes)
         left = self.config.budget - self._cost(0)
         chosen = affordable(order, self.model.info.n_layers, share, max(left, 0.0))
         self._plan(len(chosen) + more)

@@ -1,7 +1,7 @@
 """Forward passes that start where they need to and let heads be replaced on the way."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -79,6 +79,10 @@ class Prefix(msgspec.Struct, frozen=True, kw_only=True):
         for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
             cache.update(keys.repeat(many, 1, 1, 1), values.repeat(many, 1, 1, 1), layer)
         return cache
+
+
+class _Read(Exception):
+    """What the logits are read from is here; the vocabulary need not be gone through."""
 
 
 class Passes:
@@ -165,26 +169,39 @@ class Passes:
         residual: Float[Tensor, "row position d_model"] | None = None,
         prefix: Any = None,
         more_hooks: list[tuple[str, Callable[..., Any]]] | None = None,
+        readout: bool = False,
     ) -> Float[Tensor, "row vocabulary"]:
-        """The logits after each row's last token.
+        """The logits after each row's last token; with `readout`, what they are read from: [row, d_model].
 
         `edit` sees the z of the `edited` layers (all, where that is None). With `residual`, the layers before `first`
         are not computed: it stands for what they would have written. With `prefix` (Prefix.repeated), the rows are
         what comes behind it. Raises Cancelled within a block.
         """
         rows = torch.arange(len(tokens), device=tokens.device)
+        read: list[Tensor] = []
 
         def only_last(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
+            if readout:
+                read.append(stream[rows, last])
+                raise _Read
+            return stream[rows, last].unsqueeze(1)
+
+        def last_for_all(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001
+            # Of the last MLP only the last token's output is read; added to every position, it does no harm.
             return stream[rows, last].unsqueeze(1)
 
         hooks: list[tuple[str, Callable[..., Any]]] = list(more_hooks or ())
         hooks += [(f"blocks.{layer}.attn.hook_z", self._at(layer, edit, edited)) for layer in range(self.n_layers)]
         hooks.append(("unembed.hook_in", only_last))
+        ending = f"blocks.{self.n_layers - 1}.mlp.hook_in"
+        if readout and ending in self.model.bridge.hook_dict:
+            hooks.append((ending, last_for_all))
         self.work += tokens.numel() * (self.n_layers - first)
         given = {} if prefix is None else {"past_key_values": prefix}
-        with self._skipping(first, residual):
+        with self._skipping(first, residual), suppress(_Read):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
-        return logits[:, -1].float()
+            return logits[:, -1].float()
+        return read[0].float()
 
     def _at(self, layer: int, edit: Edit | None, edited: Collection[int] | None) -> Callable[..., Tensor | None]:
         wanted = edit is not None and (edited is None or layer in edited)

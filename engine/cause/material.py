@@ -8,8 +8,9 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from engine.capture import Answers, answers_of, encode_prompt, position_weights
-from engine.cause.forward import Clean, Passes, Prefix, Slope
+from engine.cause.forward import Clean, Passes, Slope
 from engine.cause.metrics import Yardstick, can_measure, settle_metric
+from engine.cause.tails import Readout, Tail, readout_of, tails_of
 from engine.config import CauseConfig, CauseMetric, Replacement
 from engine.errors import ExampleError
 from engine.events import Monitor, Notice
@@ -38,8 +39,8 @@ class Other(msgspec.Struct, frozen=True, kw_only=True):
 
     z: list[Tensor]
     entering: Tensor
-    unchanged: int = 0
-    """So many positions at the begin of every row are as they were."""
+    unchanged: tuple[int, ...]
+    """Of each row, how many positions at its begin are as they were."""
 
 
 class Material:
@@ -79,32 +80,20 @@ class Material:
         self.base_by_row = self.yardstick(self.clean.logits)
         self.base = float(self.base_by_row.mean())
         first = torch.where(self.where, torch.arange(self.where.shape[1], device=device), self.where.shape[1])
-        self._unchanged = min(max(other.unchanged, int(first.min())), int(self.last.min()))
-        self._prefix: Prefix | None = None
-        self._prefix_known = False
+        begins = zip(other.unchanged, first.min(dim=1).values.tolist(), self.last.tolist(), strict=True)
+        self._unchanged = [min(max(same, replaced), last) for same, replaced, last in begins]
+        self.readout: Readout | None = readout_of(passes, self)
+        self._tails: list[Tail] | None = None
 
-    def prefix(self, passes: Passes) -> Prefix | None:
-        """The positions before anything is replaced, which need not be computed again; None where there are none.
+    def tails(self, passes: Passes) -> list[Tail]:
+        """All rows, from where something can change on: what is computed when heads are replaced."""
+        if self._tails is None:
+            self._tails = tails_of(passes, self, self._unchanged)
+        return self._tails
 
-        Believed only when the rest of the prompts, continued from it, gives the clean answers.
-        """
-        if not self._prefix_known:
-            self._prefix_known = True
-            if self._unchanged:
-                prefix = passes.prefix(self.tokens[:, : self._unchanged])
-                if prefix is not None and self._continues(passes, prefix):
-                    self._prefix = prefix
-        return self._prefix
-
-    def _continues(self, passes: Passes, prefix: Prefix) -> bool:
-        try:
-            with torch.no_grad():
-                again = passes.run(
-                    self.tokens[:, prefix.length :], self.last - prefix.length, prefix=prefix.repeated(1)
-                )
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
-            return False  # a family whose attention takes no such thing
-        return bool(torch.allclose(again, self.clean.logits, rtol=1e-3, atol=1e-3))
+    def share(self, passes: Passes) -> float:
+        """Of all positions, those that are in tails."""
+        return sum(tail.tokens.numel() for tail in self.tails(passes)) / self.tokens.numel()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -157,7 +146,9 @@ def prepare(
     else:
         zero, info = torch.zeros(1, device=model.device), model.info
         z = zero.expand(len(chosen), width, info.n_heads, info.d_head)
-        other = Other(z=[z] * info.n_layers, entering=zero.expand(len(chosen), width, info.d_model))
+        other = Other(
+            z=[z] * info.n_layers, entering=zero.expand(len(chosen), width, info.d_model), unchanged=(0,) * len(chosen)
+        )
     slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
     return Material(passes, chosen, other, replacement, metric, gradients=slopes)
 
@@ -268,7 +259,7 @@ def _from_partners(passes: Passes, rows: Sequence[Row], sources: Sequence[Row], 
     return Other(
         z=[z[rows_there, take] for z in there.z],
         entering=there.residual[0][rows_there, take],
-        unchanged=min(_same(row, source) for row, source in zip(rows, sources, strict=True)),
+        unchanged=tuple(_same(row, source) for row, source in zip(rows, sources, strict=True)),
     )
 
 
@@ -299,7 +290,7 @@ def _from_mean(passes: Passes, rows: Sequence[Row], n: int, width: int) -> Other
         here = [torch.einsum("rp...,rp->...", each, where[part]) for each in (*found.z, *found.residual)]
         sums = here if not sums else [before + more for before, more in zip(sums, here, strict=True)]
     means = [(total / where.sum()).expand(n, width, *total.shape) for total in sums]
-    return Other(z=means[:-1], entering=means[-1])
+    return Other(z=means[:-1], entering=means[-1], unchanged=(0,) * n)
 
 
 def _padded(rows: Sequence[Row], device: torch.device) -> tuple[Int[Tensor, "row position"], Int[Tensor, " row"]]:

@@ -57,8 +57,15 @@ class Yardstick:
         self._foils = torch.stack([_weights(each.foils, width) for each in answers]).to(clean_logits.device)
         self._clean = clean_logits.detach().log_softmax(dim=-1) if metric == "kl" else torch.empty(0)
 
+    @property
+    def logit_weights(self) -> Float[Tensor, "example token"] | None:
+        """What the logits are weighted with, where the metric is their weighted sum; else None."""
+        if self.metric != "logit_difference":
+            return None
+        return _mean(self._expected) - _mean(self._foils)
+
     def __call__(
-        self, logits: Float[Tensor, "*many example token"], rows: slice = slice(None)
+        self, logits: Float[Tensor, "*many example token"], rows: slice | Tensor = slice(None)
     ) -> Float[Tensor, "*many example"]:
         """logit_difference: mean logit of the expected tokens minus that of the foils. log_probability: of the whole
         expected set. probability_mass: of the expected set minus that of the foils. kl: in nats, of this answer from

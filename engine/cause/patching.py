@@ -8,6 +8,7 @@ from torch import Tensor
 
 from engine.cause.forward import Passes
 from engine.cause.material import Material
+from engine.cause.tails import Tail
 from engine.results import HeadId
 
 _SMALL = 8
@@ -32,7 +33,7 @@ def measure_replaced(
     touched = masks.any(dim=2)
     begins = torch.where(touched.any(dim=1), touched.int().argmax(dim=1), passes.n_layers)
     with torch.no_grad():
-        for some in _batches(begins.tolist(), max(1, _rows_at_once(passes, material) // len(material))):
+        for some in _batches(begins.tolist(), at_once(passes, material)):
             first = int(begins[some].min())
             if first < passes.n_layers:
                 results[some] = _measure(passes, material, masks[some], first)
@@ -72,45 +73,42 @@ def mask_of(heads: Sequence[HeadId], n_layers: int, n_heads: int) -> Bool[Tensor
     return mask
 
 
-def _rows_at_once(passes: Passes, material: Material) -> int:
-    prefix = material.prefix(passes)
-    return passes.rows_at_once(material.tokens.shape[1] - (prefix.length if prefix else 0))
+def at_once(passes: Passes, material: Material) -> int:
+    """How many copies of all rows go into one pass; at least one."""
+    widest = max(tail.tokens.shape[1] for tail in material.tails(passes))
+    most = max(len(tail.rows) for tail in material.tails(passes))
+    return max(1, passes.rows_at_once(widest) // most)
 
 
 def _measure(
     passes: Passes, material: Material, masks: Bool[Tensor, "many layer head"], first: int
 ) -> Float[Tensor, "many row"]:
-    """The masks together on all rows, or one mask on as many rows as go into a pass."""
-    many, rows = len(masks), len(material)
-    size = rows if many > 1 else _rows_at_once(passes, material)
-    parts = [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
-    return torch.cat([_pass(passes, material, masks, first, part) for part in parts], dim=1)
+    """The masks together, on all rows."""
+    found = torch.empty(len(masks), len(material), device=material.tokens.device)
+    for tail in material.tails(passes):
+        found[:, tail.rows] = _pass(passes, material, masks, first, tail)
+    return found
 
 
 def _pass(
-    passes: Passes, material: Material, masks: Bool[Tensor, "many layer head"], first: int, part: slice
+    passes: Passes, material: Material, masks: Bool[Tensor, "many layer head"], first: int, tail: Tail
 ) -> Float[Tensor, "many some"]:
-    tokens, last, where = material.tokens[part], material.last[part], material.where[part]
-    many, begin = len(masks), 0
-    prefix = material.prefix(passes)
-    if prefix is not None:
-        prefix, begin = prefix.part(part), prefix.length
-    masks = masks.to(tokens.device)
+    masks = masks.to(tail.tokens.device)
+    many, span = len(masks), slice(tail.begin, tail.end)
+    where = material.where[tail.rows, span]
     changed = set(masks.any(dim=2).any(dim=0).nonzero()[:, 0].tolist())
 
     def replace(layer: int, z: Tensor) -> Tensor:
-        here = masks[:, layer][:, None, None, :, None] & where[None, :, begin:, None, None]
-        return torch.where(here, material.other[layer][part, begin:], z.view(many, len(tokens), *z.shape[1:])).view(
-            z.shape
-        )
+        here = masks[:, layer][:, None, None, :, None] & where[None, :, :, None, None]
+        other = material.other[layer][tail.rows, span]
+        return torch.where(here, other, z.view(many, len(tail.rows), *z.shape[1:])).view(z.shape)
 
-    logits = passes.run(
-        tokens[:, begin:].repeat(many, 1),
-        last.repeat(many) - begin,
+    return tail.run(
+        passes,
+        material,
+        many,
+        first=first,
+        residual=tail.entering(material, first).repeat(many, 1, 1),
         edit=replace,
         edited=changed,
-        first=first,
-        residual=material.clean.residual[first][part, begin:].repeat(many, 1, 1),
-        prefix=None if prefix is None else prefix.repeated(many),
     )
-    return material.yardstick(logits.view(many, len(tokens), -1), part)

@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.cause.forward import Passes, Prefix
+from engine.cause.forward import Passes
 from engine.cause.material import Material
+from engine.cause.patching import at_once
+from engine.cause.tails import Tail
 from engine.results import HeadId
 
 Edge = tuple[HeadId, HeadId]
@@ -46,39 +48,28 @@ def measure_edges(
         if source.layer >= target.layer:
             raise ValueError(f"{source} stands in no earlier layer than {target}")
     results = material.base_by_row.repeat(len(edges), 1)
-    width = material.tokens.shape[1] - _begin(passes, material)
-    size = passes.rows_at_once(width)
-    at_once = max(1, size // len(material))
-    parts = [slice(start, min(start + size, len(material))) for start in range(0, len(material), size)]
+    many = at_once(passes, material)
     weights = passes.model.output_weights
     with torch.no_grad():
         for layer in sorted({target.layer for _, target in edges}):
             here = [place for place, (_, target) in enumerate(edges) if target.layer == layer]
             # One look at the layer serves all of a source's targets in it.
             sources = sorted({edges[place][0] for place in here})
-            for first in range(0, len(sources), at_once):
-                some = sources[first : first + at_once]
-                changed = [_changed(passes, material, layer, some, weights, part) for part in parts]
+            for first in range(0, len(sources), many):
+                some = sources[first : first + many]
+                changed = [_changed(passes, material, layer, some, weights, tail) for tail in material.tails(passes)]
                 wanted = [place for place in here if edges[place][0] in some]
-                for start in range(0, len(wanted), at_once):
-                    now = wanted[start : start + at_once]
+                for start in range(0, len(wanted), many):
+                    now = wanted[start : start + many]
                     which = [(some.index(edges[place][0]), edges[place][1].head) for place in now]
-                    for part, z in zip(parts, changed, strict=True):
-                        results[now, part] = _follow(passes, material, layer, which, z, part)
+                    answers = torch.empty(len(now), len(material), device=results.device)
+                    for tail, z in zip(material.tails(passes), changed, strict=True):
+                        answers[:, tail.rows] = _follow(passes, material, layer, which, z, tail)
+                    results[now] = answers
                     if found is not None:
                         for place in now:
                             found(place, results[place])
     return results
-
-
-def _begin(passes: Passes, material: Material) -> int:
-    prefix = material.prefix(passes)
-    return prefix.length if prefix else 0
-
-
-def _prefix(passes: Passes, material: Material, part: slice) -> tuple[Prefix | None, int]:
-    prefix = material.prefix(passes)
-    return (None, 0) if prefix is None else (prefix.part(part), prefix.length)
 
 
 def _changed(
@@ -87,17 +78,16 @@ def _changed(
     layer: int,
     sources: Sequence[HeadId],
     weights: Float[Tensor, "layer head d_head d_model"],
-    part: slice,
+    tail: Tail,
 ) -> Float[Tensor, "source some position head d_head"]:
     """The layer's z when it reads one of the sources' output of the other side; the rest of the pass is left out."""
-    prefix, begin = _prefix(passes, material, part)
-    tokens, last = material.tokens[part, begin:], material.last[part] - begin
-    many, where = len(sources), material.where[part, begin:, None]
+    many, span = len(sources), slice(tail.begin, tail.end)
+    where = material.where[tail.rows, span, None]
     streams = []
     for source in sources:
-        other, clean = material.other[source.layer][part], material.clean.z[source.layer][part]
-        moved = (other[:, begin:, source.head] - clean[:, begin:, source.head]) * where
-        streams.append(material.clean.residual[layer][part, begin:] + moved @ weights[source.layer, source.head])
+        other, clean = (each[source.layer][tail.rows, span, source.head] for each in (material.other, material.clean.z))
+        written = ((other - clean) * where) @ weights[source.layer, source.head]
+        streams.append(tail.entering(material, layer) + written)
     seen: list[Tensor] = []
 
     def see(_layer: int, z: Tensor) -> Tensor:
@@ -105,18 +95,10 @@ def _changed(
         raise Seen
 
     try:
-        passes.run(
-            tokens.repeat(many, 1),
-            last.repeat(many),
-            edit=see,
-            edited={layer},
-            first=layer,
-            residual=torch.cat(streams),
-            prefix=None if prefix is None else prefix.repeated(many),
-        )
+        tail.run(passes, material, many, first=layer, residual=torch.cat(streams), edit=see, edited={layer})
     except Seen:
-        passes.work -= many * tokens.numel() * (passes.n_layers - layer - 1)
-    return seen[0].view(many, len(tokens), *seen[0].shape[1:])
+        passes.work -= many * tail.tokens.numel() * (passes.n_layers - layer - 1)
+    return seen[0].view(many, len(tail.rows), *seen[0].shape[1:])
 
 
 def _follow(
@@ -125,26 +107,18 @@ def _follow(
     layer: int,
     which: Sequence[tuple[int, int]],
     changed: Float[Tensor, "source some position head d_head"],
-    part: slice,
+    tail: Tail,
 ) -> Float[Tensor, "edge some"]:
     """The metric when, of the layer's heads, only the named one has changed: (place of its source, head) each."""
-    prefix, begin = _prefix(passes, material, part)
-    tokens, last = material.tokens[part, begin:], material.last[part] - begin
     many = len(which)
     instead = torch.stack([changed[place, :, :, head] for place, head in which])
-    heads = torch.tensor([head for _, head in which], device=tokens.device)
-    chosen = (torch.arange(passes.model.info.n_heads, device=tokens.device) == heads[:, None])[:, None, None, :, None]
+    heads = torch.tensor([head for _, head in which], device=tail.tokens.device)
+    numbers = torch.arange(passes.model.info.n_heads, device=heads.device)
+    chosen = (numbers == heads[:, None])[:, None, None, :, None]
 
     def replace(_layer: int, z: Tensor) -> Tensor:
-        return torch.where(chosen, instead[:, :, :, None], z.view(many, len(tokens), *z.shape[1:])).view(z.shape)
+        heads = z.view(many, len(tail.rows), *z.shape[1:])
+        return torch.where(chosen, instead[:, :, :, None], heads).view(z.shape)
 
-    logits = passes.run(
-        tokens.repeat(many, 1),
-        last.repeat(many),
-        edit=replace,
-        edited={layer},
-        first=layer,
-        residual=material.clean.residual[layer][part, begin:].repeat(many, 1, 1),
-        prefix=None if prefix is None else prefix.repeated(many),
-    )
-    return material.yardstick(logits.view(many, len(tokens), -1), part)
+    entering = tail.entering(material, layer).repeat(many, 1, 1)
+    return tail.run(passes, material, many, first=layer, residual=entering, edit=replace, edited={layer})

@@ -18,6 +18,7 @@ from engine.cause.find import Cause
 from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
 from engine.cause.patching import mask_of, measure_replaced, one_head_each
+from engine.cause.tails import _trusted
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Notice, StageProgress
@@ -113,7 +114,8 @@ def test_a_patched_head_does_what_a_plain_hook_does(family: str, recorder: Any, 
     heads = [HeadId(0, 1), HeadId(1, 0), HeadId(model.info.n_layers - 1, 3)]
     effects = exact(model, passes, material, heads)
     assert material.replacement == "pair"
-    assert material.prefix(passes) is not None  # the pairs begin alike, and this family can go on from there
+    # The pairs begin alike, and this family can go on from there, to the stream that the logits are read from.
+    assert all(tail.prefix is not None and tail.short for tail in material.tails(passes))
     for row, (one, other) in enumerate(zip(examples[::2], examples[1::2], strict=True)):
         answers = [model.single_token(" " + texts[0].strip()) for texts in (one.expected, one.foils)]
         for place, head in enumerate(heads):
@@ -428,3 +430,33 @@ def test_no_answers_means_kl_and_another_metric_is_refused(model: Model, recorde
     assert material.yardstick.metric == "kl"
     with pytest.raises(ExampleError, match="logit difference"):
         prepared(model, bare, recorder(), metric="logit_difference")
+
+
+def test_rows_of_like_begin_are_computed_together_from_where_they_can_change(model: Model, recorder: Any) -> None:
+    examples = TASKS["induction"].make(model, pairs=12, seed=0)
+    passes, material = prepared(model, examples, recorder())
+    tails = material.tails(passes)
+    assert sorted(row for tail in tails for row in tail.rows.tolist()) == list(range(12))
+    for tail in tails:
+        for row in tail.rows.tolist():
+            ids = [model.encode(each.prompt)[0] for each in examples[2 * row : 2 * row + 2]]
+            assert ids[0][: tail.begin] == ids[1][: tail.begin]
+            assert tail.end >= len(ids[0])
+    assert material.share(passes) < 1
+    whole = prepared(model, examples, recorder())[1]
+    whole._tails = [_trusted(passes, whole, list(range(12)), 0, whole.tokens.shape[1])]
+    assert not any(tail.prefix for tail in whole.tails(passes))
+    heads = all_heads(model)[::5]
+    assert torch.allclose(exact(model, passes, material, heads), exact(model, passes, whole, heads), atol=3e-4)
+
+
+def test_a_short_way_that_gives_another_answer_is_not_taken(model: Model, recorder: Any) -> None:
+    passes, material = prepared(model, ioi(model), recorder())
+    assert material.readout is not None
+    material.readout = msgspec.structs.replace(material.readout, constants=material.readout.constants + 1)
+    (tail,) = {tail.short for tail in material.tails(passes)}
+    assert tail is False
+    for metric in ("log_probability", "kl"):
+        passes, material = prepared(model, ioi(model), recorder(), metric=metric)
+        assert material.readout is None
+        assert all(tail.prefix is not None and not tail.short for tail in material.tails(passes))
