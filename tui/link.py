@@ -203,7 +203,8 @@ class Link:
         await self.try_ask(CancelRun(run=run.run_id, force=force), Done)
 
     async def ask_cause(self) -> None:
-        """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole.
+        """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole. Where heads
+        are marked, exactly they are measured.
 
         How is what `O` says about causes, where that was changed; a method chosen there is the one that is taken.
         """
@@ -216,8 +217,12 @@ class Link:
         if chosen.method not in ("none", "combined"):
             method = chosen.method
         how = run.config.cause if chosen == CauseConfig() else chosen
+        marked = self.bench.marked
+        if marked:
+            method = "exact"
+        heads = tuple((head.layer, head.head) for head in sorted(marked))
         config = msgspec.structs.replace(how, method=method)
-        await self.try_ask(AskCause(run=run.run_id, config=config), Done)
+        await self.try_ask(AskCause(run=run.run_id, config=config, heads=heads), Done)
 
     def look_ahead(self) -> None:
         """Asks what the next run would take, where that may have changed since it was last asked."""

@@ -7,6 +7,7 @@ from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.log import LookChanged
 from tui.against import Against, Subtraction
 from tui.kept import Kept
+from tui.marked import Marks
 from tui.overlay import Overlay
 from tui.run import Run
 from tui.view import GridView, look
@@ -24,6 +25,9 @@ class Looking:
         """Until the person moves it, the cursor stays on the best head of the run."""
         self.overlay = Overlay()
         self.subtraction = Subtraction()
+        self.marks = Marks()
+        self.signs = False
+        """Whether cells say how likely chance is and how many seeds agree."""
         self.looks_made = 0
         """How often the person changed measure or cut on this screen."""
         self._cuts: dict[str, int] = {}
@@ -91,6 +95,19 @@ class Looking:
         self.cursor_moved = True
         moved = place != self.cursor
         self.cursor = place
+        return moved
+
+    @property
+    def marked(self) -> frozenset[HeadId]:
+        """The heads chosen by hand, as far as the grid has them."""
+        self.marks.fit(self.shape())
+        return self.marks.heads
+
+    def mark_box(self, layers: int, heads: int) -> bool:
+        """Moves the cursor and marks the box it comes to; the first such step begins it."""
+        begin = self.cursor
+        moved = self.move_cursor(layers, heads)
+        self.marks.box_to(self.cursor, begin=begin)
         return moved
 
     def walk_ranking(self, by: int) -> bool:

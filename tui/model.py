@@ -108,6 +108,7 @@ class Bench(Looking):
         self._cuts.clear()
         self._own_looks.clear()
         self.subtraction.end()
+        self.marks.clear()
         self.own_options, self.preflight = None, None
         self.kept = Kept()
         self.last_seq, self.saved_us, self._view = 0, None, None

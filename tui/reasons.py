@@ -35,7 +35,9 @@ def reason_for(bench: Bench, action: str, *, small: bool = False, key: Key | Non
     if action == "stop":
         return "nothing is going on that could be stopped"
     if action == "end_difference":
-        return f"nothing is subtracted{by('difference', 'begins that')}"
+        return "nothing is subtracted and nothing is marked"
+    if action == "unmark":
+        return f"nothing is marked{by('mark', 'marks the head at the cursor')}"
     if run is None:
         return f"there is no run yet{by('run', 'begins one')}"
     if action == "cause" and run.cause is not None:

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from sessions.beside import write_beside
 from sessions.errors import CannotWrite
 from tui.actions import sheet_actions
+from tui.marked import in_order
 from tui.model import Bench
 from tui.output import bytes_in_words
 from tui.output_pictures import GridPicture, PictureFormat
@@ -25,11 +26,13 @@ FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("svg", "s", "SVG picture"),
     ("ansi", "a", "Text with terminal colours"),
 )
+HEADS = ("heads", "h", "The marked heads")
 MOST_BYTES = 74_000
 """What every terminal takes by OSC 52: some stop at 100,000 characters, and base64 makes four of three."""
 ACTIONS = sheet_actions(
     "Copy the grid",
     *((f"copy.{form}", f"'{form}'", key, f"Copy as {title}", "To the clipboard", "") for form, key, title in FORMS),
+    ("copy.heads", "'heads'", "h", "Copy the marked heads", "Their names, best first, to the clipboard", ""),
     ("step.down", "1", "down,j", "Next form", "One line down", ""),
     ("step.up", "-1", "up,k", "Form before", "One line up", ""),
     ("copy.chosen", "''", "enter,y", "Copy", "To the clipboard of your terminal, by OSC 52", "copy"),
@@ -49,7 +52,11 @@ class Copy(Keyed, ModalScreen[None]):
         super().__init__()
         self._bench = bench
         self._picture = picture_of(bench)
-        self._drawn = {form: self._picture.draw(form) for form, _, _ in FORMS}
+        self._forms: list[tuple[str, str, str]] = list(FORMS)
+        self._drawn: dict[str, str] = {form: self._picture.draw(form) for form, _, _ in FORMS}
+        if bench.marked:
+            self._forms.insert(0, HEADS)
+            self._drawn[HEADS[0]] = " ".join(map(str, in_order(bench.marked, bench.view()))) + "\n"
         self._chosen = 0
         self._words = "Which form?"
         self._wrong = False
@@ -66,14 +73,18 @@ class Copy(Keyed, ModalScreen[None]):
         self._paint()
 
     def action_step(self, by: int) -> None:
-        self._chosen = (self._chosen + by) % len(FORMS)
+        self._chosen = (self._chosen + by) % len(self._forms)
         self._paint()
 
     def action_copy(self, form: str) -> None:
         """Sends the form to the terminal; one that is too long for a clipboard becomes a file."""
         if form:
-            self._chosen = next(place for place, (name, _, _) in enumerate(FORMS) if name == form)
-        name, _, title = FORMS[self._chosen]
+            found = [place for place, (name, _, _) in enumerate(self._forms) if name == form]
+            if not found:
+                self._say("No head is marked: space marks them in the grid.", wrong=True)
+                return
+            self._chosen = found[0]
+        name, _, title = self._forms[self._chosen]
         text = self._drawn[name]
         n_bytes = len(text.encode())
         if n_bytes > MOST_BYTES:
@@ -88,9 +99,14 @@ class Copy(Keyed, ModalScreen[None]):
 
     def action_write(self, why: str = "") -> None:
         """Writes the form into a new file beside where the person started."""
-        name = FORMS[self._chosen][0]
+        name = self._forms[self._chosen][0]
         try:
-            path = write_new(self._folder, file_name(self._bench, self._picture), f".{name}", self._drawn[name])
+            path = write_new(
+                self._folder,
+                file_name(self._bench, self._picture),
+                f".{'heads.txt' if name == HEADS[0] else name}",
+                self._drawn[name],
+            )
         except CannotWrite as error:
             self._say(f"{why}{error.message} Start headcode in another folder.", wrong=True)
         else:
@@ -105,7 +121,7 @@ class Copy(Keyed, ModalScreen[None]):
 
     def _paint(self) -> None:
         lines = []
-        for place, (form, key, title) in enumerate(FORMS):
+        for place, (form, key, title) in enumerate(self._forms):
             chosen = place == self._chosen
             size = bytes_in_words(len(self._drawn[form].encode()))
             lines.append(

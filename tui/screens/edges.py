@@ -32,7 +32,14 @@ ACTIONS = sheet_actions(
     ("step.page_up", "-10", "pageup", "Ten edges up", "Ten edges stronger", ""),
     ("cut.fewer", "-1", "t", "Edge cut: fewer", "Take the weakest edge out of the drawing", "cut"),
     ("cut.more", "1", "T,shift+t", "Edge cut: more", "Draw the next weaker edge too", ""),
-    ("inside", "", "c", "Circuit only", "Only edges between heads of the circuit; again: all", "circuit only"),
+    (
+        "inside",
+        "",
+        "c",
+        "Circuit only",
+        "Only edges between heads of the circuit; again: all",
+        "circuit only",
+    ),
     ("end.source", "0", "left,h", "Go to where it begins", "The head the edge comes from", "to its head"),
     ("end.target", "1", "right,l,enter", "Go to where it ends", "The head the edge goes to", ""),
     ("pan.left", "-1, 0", "H,shift+h,shift+left", "Pan left", "Move over a drawing wider than the room", "pan"),
@@ -50,6 +57,8 @@ class Board:
         self.shown = FIRST_SHOWN
         self.chosen = 0
         self.inside = False
+        self.of_marked = bool(bench.marked)
+        """Only the edges from and to the heads that are marked."""
         self.pan = (0, 0)
         """How far the drawing was moved by hand, in cells."""
 
@@ -59,6 +68,9 @@ class Board:
         run = self.bench.shown
         edges = run.picture.edges if run is not None else ()
         view = self.bench.view()
+        marked = self.bench.marked if self.of_marked else frozenset()
+        if marked:
+            return tuple(edge for edge in edges if HeadId(*edge.source) in marked or HeadId(*edge.target) in marked)
         if not self.inside or view is None:
             return edges
         return tuple(
@@ -238,7 +250,10 @@ class Edges(Sheet):
         self.paint()
 
     def action_inside(self) -> None:
-        self.board.inside = not self.board.inside
+        if self.board.of_marked:
+            self.board.of_marked = False
+        else:
+            self.board.inside = not self.board.inside
         self.board.chosen = 0
         self.paint()
 
@@ -262,6 +277,8 @@ def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
 
 
 def _empty(board: Board) -> str:
+    if board.of_marked and board.bench.marked:
+        return "None of the best edges has a marked head; c shows all."
     if board.inside:
         return "No edge between heads of the circuit: c shows all."
     return "No edges yet: they come at the end of a run."

@@ -44,7 +44,7 @@ class Holding(Base):
         run = bench.shown
         scored = run is not None and bool(run.picture.nodes)
         if action == "end_difference":
-            return bench.subtraction.side is not None
+            return bench.subtraction.side is not None or bool(bench.marked)
         if action == "difference":
             return scored and bench.link == "live"
         if action == "overlay":
@@ -66,7 +66,8 @@ class Holding(Base):
             self.run_worker(self._choose_difference(), group="difference", exclusive=True, exit_on_error=True)
 
     def action_end_difference(self) -> None:
-        if self.bench.subtraction.end():
+        """First the difference, then the marks."""
+        if self.bench.subtraction.end() or self.bench.marks.clear():
             self.draw_now(_GRID)
 
     async def _choose_difference(self) -> None:
@@ -124,7 +125,10 @@ class Holding(Base):
             return
         names = ", ".join(self.bench.kept.circuits) or "none yet"
         suggestion = f"run {run.number} {view.measure.title}"
-        title = f"Keep these {len(view.circuit)} heads as a circuit"
+        marked = self.bench.marked
+        title = f"Keep these {len(marked or view.circuit)} heads as a circuit"
+        if marked:
+            suggestion = f"run {run.number} marked"
         ask = Ask(title, f"A name; a taken one is replaced. Kept: {names}", text=suggestion)
         self.app.push_screen(ask, self._keep)
 
@@ -132,8 +136,11 @@ class Holding(Base):
         run, view = self.bench.shown, self.bench.view()
         if not name or run is None or view is None or self.bench.session_id is None:
             return
-        heads = tuple((head.layer, head.head) for head in view.order if head in view.circuit)
+        marked = self.bench.marked
+        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
         source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
+        if marked:
+            source = f"{len(heads)} marked by hand in run {run.number}"
         request = KeepCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
         self.run_worker(self.link.try_ask(request, Circuit), group="ask", exit_on_error=True)
 

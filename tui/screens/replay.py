@@ -21,7 +21,7 @@ from tui.widgets.keyed import bindings_of
 from tui.widgets.keyline import KeyLine
 from tui.widgets.timeline import TimeLine
 
-OPEN_GROUPS = ("Look", "Move", "Panes", "Program")
+OPEN_GROUPS = ("Look", "Mark", "Move", "Panes", "Program")
 """Actions that change nothing of the session."""
 _CLOSED = ("replay", "close_up", "tour")
 """Of those, what needs a live session, or a model."""

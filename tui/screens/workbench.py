@@ -23,6 +23,7 @@ from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
 from tui.reasons import reason_for
 from tui.screens.holding import Holding
+from tui.screens.marking import Marking
 from tui.screens.sheet import Sheet
 from tui.text import clean
 from tui.themes import Depth
@@ -49,7 +50,7 @@ _REST_S = 0.08
 """How long the cursor must rest before a head's page is drawn and its codes are fetched."""
 
 
-class Workbench(Keyed, Holding, Screen[None]):
+class Workbench(Keyed, Holding, Marking, Screen[None]):
     """Draws the bench and turns keys into changes of it."""
 
     # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
@@ -216,11 +217,18 @@ class Workbench(Keyed, Holding, Screen[None]):
         self.tabs.paint()
         self._rest(_REST_S)
 
+    def marked_anew(self) -> None:
+        """After other marks or signs: the grid at once, the ranking when the keys rest."""
+        self.grid.paint_first()
+        self.keyline.paint()
+        self._rest(_REST_S)
+
     def _looked(self) -> None:
         """After another measure or cut: the grid at once, ranking and page when the keys rest."""
         self.grid.paint_first()
         self._titles()
         self.keyline.paint()
+        self._keep_look()
         self._rest(_REST_S)
 
     def _rest(self, after: float) -> None:
@@ -231,7 +239,6 @@ class Workbench(Keyed, Holding, Screen[None]):
     def _rested(self) -> None:
         """With its codes the page is drawn once; without an answer it is drawn all the same."""
         self.grid.ranking.paint()
-        self._keep_look()
         if self._want_codes():
             self._rest_timer = self.set_timer(_PATIENCE_S, self._draw_page)
         else:
@@ -266,6 +273,8 @@ class Workbench(Keyed, Holding, Screen[None]):
             return bench.link == "live" and (busy or bool(bench.verifying))
         if action.group == "Compare":
             return self.holds(action.id)
+        if action.group == "Mark" or action.id == "signs":
+            return self.marks_do(action.id)
         if action.id == "card":
             return run is not None and run.picture.card is not None
         if action.id == "cause":
@@ -478,6 +487,22 @@ class Workbench(Keyed, Holding, Screen[None]):
     def _point(self, message: HeatMap.Pointed) -> None:
         if self.bench.put_cursor(*message.head):
             self._cursor_moved()
+
+    @on(HeatMap.Boxed)
+    def _box(self, message: HeatMap.Boxed) -> None:
+        """The mouse was dragged from one head to another."""
+        if message.begins:
+            self.bench.marks.begin_box(message.corner)
+        self.bench.marks.box_to(message.head, begin=message.corner)
+        if self.bench.put_cursor(*message.head):
+            self._cursor_moved()
+        if message.ends:
+            self.bench.marks.end_box()
+        self.marked_anew()
+
+    @on(HeatMap.Marked)
+    def _mark_these(self, message: HeatMap.Marked) -> None:
+        self.mark(message.heads)
 
     @on(Tabs.Picked)
     def _pick(self, message: Tabs.Picked) -> None:

@@ -6,8 +6,10 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.strip import Strip
 
+from engine.results import HeadId
 from tui.against import Against
 from tui.colourmaps import map_of
+from tui.marked import summary
 from tui.model import Bench
 from tui.overlay import KNOWN as KNOWN_OVERLAY
 from tui.text import clean
@@ -15,7 +17,7 @@ from tui.themes import LEVELS, Depth
 from tui.view import GridView, places_of
 from tui.widgets import difference
 from tui.widgets.guarded import Guarded
-from tui.widgets.heat import KNOWN, SHADES, palette, signed_palette
+from tui.widgets.heat import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import Line, fit, fixed, number, rail
 from tui.widgets.painted import Painted, PaintedScroll
@@ -34,17 +36,30 @@ class Meaning(Painted):
         if against is not None:
             difference.meaning(first, second, against, measure, width)
             return [first.strip(), second.strip()]
-        first.add(fit(measure.meaning, width - 2), "dim")
+        both = self.bench.signs and bool(self.bench.marked)
+        first.add(fit(SIGNS if both else measure.meaning, width - 2), "second" if both else "dim")
         if view is None:
             second.add(empty_words(self.bench), "second" if self.bench.shown is not None else "dim")
         elif not view.final:
             running = self.bench.shown is not None and self.bench.shown.active
             words = "provisional ~ training goes on" if running else "partial ~ the run ended before its last scores"
             second.add(fit(words, width - 2), "second")
+        elif self.bench.marked:
+            self._marked(second, self.bench.marked, view, width)
+        elif self.bench.signs:
+            second.add(fit(SIGNS, width - 2), "second")
         else:
             loud = "high" if measure.high_speaks else "low"
             second.add(fit(f"{loud} values speak for a head", width - 2), "faint")
         return [first.strip(), second.strip()]
+
+    def _marked(self, line: Line, heads: frozenset[HeadId], view: GridView, width: int) -> None:
+        """What the marked heads come to, and what can be done with them, as far as there is room."""
+        line.add("‹ › ", "accent")
+        for place, words in enumerate(summary(heads, view)):
+            if line.width + len(words) + 5 > width:
+                return
+            line.add(" · " if place else "", "faint").add(words, "strong" if place == 0 else "dim")
 
 
 class Scale(Painted):
@@ -179,7 +194,12 @@ class Ranking(PaintedScroll):
         room = max(min(width - 49, 40), 4)
         filled, rest = rail(view.loud(head) or 0.0, room)
         line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
-        line.add(" [ ] " if inside else "     ", "second").add(KNOWN if head in view.known else " ", "accent")
+        frame = "‹›" if head in self.bench.marked else "[]"
+        frame = "«»" if inside and frame == "‹›" else frame
+        shown = inside or head in self.bench.marked
+        line.add(f" {frame[0]} {frame[1]} " if shown else "     ", "second").add(
+            KNOWN if head in view.known else " ", "accent"
+        )
         node = view.by_head[head]
         tail = f"  q {fixed(node.q_value, 3):>4}  stable {node.stability:>4.0%}"
         return line.add(tail if line.width + len(tail) <= width else "", "dim")

@@ -48,6 +48,17 @@ class Mark(msgspec.Struct, frozen=True):
     circuit: bool = False
     known: bool = False
     cursor: bool = False
+    chosen: bool = False
+    """Marked by hand."""
+    signs: str = ""
+    """Two signs: how likely chance is, how many seeds agree. Empty: they are not asked for."""
+
+    @property
+    def edges(self) -> tuple[str, str] | None:
+        """What stands left and right of the value where a cell is one line high."""
+        if self.chosen:
+            return ("«", "»") if self.circuit else ("‹", "›")
+        return ("[", "]") if self.circuit else None
 
 
 PLAIN = Mark()
@@ -74,14 +85,20 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
             body = (fill if sign == " " else sign) * inner
         if mark.known and row == (size.height - 1 if size.height == 2 else 0):
             body = body[:-1] + KNOWN
+        if mark.signs and row == size.height - 1:
+            body = _with_signs(body, mark)
         rows.append((left if left != " " else fill, body, right if right != " " else fill))
     return tuple(rows)
 
 
 def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str) -> tuple[str, str, str]:
     """`sign` is that of a difference: where there is no room for its number, it still has to be told."""
-    left, right = ("[", "]") if mark.circuit else (fill, fill)
+    left, right = mark.edges or (fill, fill)
+    if mark.signs:
+        return _signed_row(value, size, mark, fill, left, right)
     if size.width == 2:
+        if mark.chosen and not sign:
+            return (left, "", KNOWN if mark.known else right)
         if sign:
             return (left if mark.circuit else sign, "", sign if mark.circuit else KNOWN if mark.known else right)
         if mark.known:
@@ -97,18 +114,55 @@ def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str) ->
     return (left, _centred(value, inner, fill), right)
 
 
+def _with_signs(body: str, mark: Mark) -> str:
+    """In the last row of a cell, chance to the left and seeds to the right; a known head keeps its sign."""
+    chance, seeds = mark.signs[0], mark.signs[1]
+    body = (chance if chance != " " else body[0]) + body[1:]
+    if seeds == " ":
+        return body
+    return body[:-2] + seeds + KNOWN if body.endswith(KNOWN) else body[:-1] + seeds
+
+
+def chance_sign(q_value: float | None) -> str:
+    """How likely it is that chance alone brought a head that far, as a sign; a blank where it may well have."""
+    if q_value is None or not q_value <= _MAYBE:
+        return " "
+    return "*" if q_value <= _HARDLY else "'"
+
+
+def seeds_sign(stability: float) -> str:
+    """How many seeds put the head into the circuit: all, half, fewer."""
+    return "●" if stability >= 1 else "○" if stability >= 0.5 else " "
+
+
+_HARDLY, _MAYBE = 0.05, 0.2
+SIGNS = "* q ≤ .05  ' q ≤ .2  ● every seed  ○ half"
+"""What the signs mean, for a legend."""
+
+
+def _signed_row(value: str, size: CellSize, mark: Mark, fill: str, left: str, right: str) -> tuple[str, str, str]:
+    """With the signs of chance and seeds, which go before the number; the circuit is underlined where they take all."""
+    chance, seeds = (sign if sign != " " else fill for sign in mark.signs)
+    if size.width < 4:
+        return (left if mark.chosen else chance, fill * (size.width - 2), right if mark.chosen else seeds)
+    room = size.width - 4
+    return (left, chance + (_centred(value, room, fill) if room else "") + seeds, right)
+
+
 def _frame(row: int, height: int, mark: Mark) -> tuple[str, str, str]:
     """Heavy for the cursor, light and closed for the circuit; the cursor on a head outside it has corners alone."""
-    if not (mark.cursor or mark.circuit):
+    if not (mark.cursor or mark.circuit or mark.chosen):
         return " ", " ", " "
-    corners = ("┏┓", "┗┛") if mark.cursor else ("╭╮", "╰╯")
-    along, beside = ("━", "┃") if mark.cursor else ("─", "│")
+    corners = ("┏┓", "┗┛") if mark.cursor else ("╔╗", "╚╝") if mark.chosen else ("╭╮", "╰╯")
+    along, beside = ("━", "┃") if mark.cursor else ("═", "║") if mark.chosen else ("─", "│")
+    if mark.cursor and mark.chosen:
+        beside = "║"
     closed = mark.circuit and height > 2
     if row == 0:
         return corners[0][0], along if closed else " ", corners[0][1]
     if row == height - 1:
         return corners[1][0], along if closed else " ", corners[1][1]
-    return (beside, " ", beside) if closed else (" ", " ", " ")
+    return (beside, " ", beside) if closed or (mark.cursor and mark.chosen) else (" ", " ", " ")
 
 
 def _centred(value: str, width: int, fill: str) -> str:

@@ -23,12 +23,16 @@ from tui.widgets.heat import (
     Palette,
     cell_rows,
     cell_size,
+    chance_sign,
     difference_text,
     level_of,
     palette,
+    seeds_sign,
     signed_palette,
     value_text,
 )
+
+_UNDERLINED = Style(underline=True)
 
 
 class HeatMap(Guarded, ScrollView, inherit_bindings=False):
@@ -43,6 +47,20 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
             super().__init__()
             self.head = head
 
+    class Boxed(Message):
+        """The mouse was dragged from one head to another."""
+
+        def __init__(self, corner: HeadId, head: HeadId, *, begins: bool = False, ends: bool = False) -> None:
+            super().__init__()
+            self.corner, self.head, self.begins, self.ends = corner, head, begins, ends
+
+    class Marked(Message):
+        """The mouse marked heads: those of a layer or column whose number was clicked, or one with ctrl."""
+
+        def __init__(self, heads: tuple[HeadId, ...]) -> None:
+            super().__init__()
+            self.heads = heads
+
     def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.bench = bench
@@ -53,6 +71,12 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         self._shape = (0, 0)
         self._drawn_cursor = HeadId(0, 0)
         self._levels: dict[HeadId, tuple[int, str]] = {}
+        self._marked: frozenset[HeadId] = frozenset()
+        self._signs = False
+        self._pressed: HeadId | None = None
+        """Where the mouse's button went down."""
+        self._dragged: HeadId | None = None
+        """The head the drag came to last."""
 
     # ---- what to draw
 
@@ -72,6 +96,7 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         """Takes in a new view, measure or cut."""
         view, shape = self.bench.view(), self.bench.shape() or (0, 0)
         against = self.bench.against()
+        self._take_marks()
         if view is not None and view is self._view and shape == self._shape and against is self._against:
             self.move_cursor()
             return
@@ -97,6 +122,17 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         self._drawn_cursor = self.bench.cursor
         self._show_cursor()
         self.refresh()
+
+    def _take_marks(self) -> None:
+        """Draws the heads that were marked or are no more; all of them where the signs come or go."""
+        before, self._marked = self._marked, self.bench.marked
+        if self._signs != self.bench.signs:
+            self._signs = self.bench.signs
+            self.refresh()
+            return
+        for head in before ^ self._marked:
+            for region in self._regions(head)[:1]:
+                self.refresh(region)
 
     def move_cursor(self) -> None:
         """Draws the cell the cursor left and the one it came to, with their labels."""
@@ -176,6 +212,8 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
             mark = self._mark(place)
             left, body, right = cell_rows(value, level, self.cell, mark, colours.shaded)[within]
             style = colours.marked[level] if mark is not PLAIN else colours.cells[level]
+            if mark.circuit and mark.signs and self.cell.width < 4:
+                style += _UNDERLINED
             if mark.cursor and (colours.shaded or self.cell.height == 1):
                 style = colours.cursor if colours.shaded else self._ink("cursor")
             cells.append(Segment(left + body + right, style))
@@ -210,11 +248,16 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
     def _mark(self, place: HeadId) -> Mark:
         view = self._view
         cursor = place == self.bench.cursor
+        chosen = place in self._marked
         if view is None:
-            return Mark(cursor=True) if cursor else PLAIN
+            return Mark(cursor=cursor, chosen=chosen) if cursor or chosen else PLAIN
         other = view.known if self._against is None else self._against.circuit
-        circuit, known = place in view.circuit, place in other
-        return Mark(circuit, known, cursor) if circuit or known or cursor else PLAIN
+        circuit, known, signs = place in view.circuit, place in other, ""
+        if self._signs and self._against is None and (node := view.by_head.get(place)) is not None:
+            signs = chance_sign(node.q_value) + seeds_sign(node.stability)
+        if not (circuit or known or cursor or chosen or signs.strip()):
+            return PLAIN
+        return Mark(circuit, known, cursor, chosen, signs)
 
     # ---- geometry
 
@@ -266,11 +309,51 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
 
     # ---- happenings
 
-    def on_click(self, event: events.Click) -> None:
+    def on_mouse_down(self, event: events.MouseDown) -> None:
         place = event.get_content_offset(self)
-        head = self.head_at(place.x, place.y) if place is not None else None
-        if head is not None:
+        if place is None or event.button != 1 or not self._shape[0]:
+            return
+        head = self.head_at(place.x, place.y)
+        if head is None:
+            self.post_message(self.Marked(self._labelled(place.x, place.y)))
+        elif event.ctrl:
+            self.post_message(self.Marked((head,)))
+        else:
+            self._pressed, self._dragged = head, None
+            self.capture_mouse()
             self.post_message(self.Pointed(head))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._pressed is None:
+            return
+        head = self.head_at(*self._inside(event.x, event.y))
+        if head is not None and head != (self._dragged or self._pressed):
+            self.post_message(self.Boxed(self._pressed, head, begins=self._dragged is None))
+            self._dragged = head
+
+    def on_mouse_up(self, _event: events.MouseUp) -> None:
+        if self._pressed is not None:
+            self.release_mouse()
+            if self._dragged is not None:
+                self.post_message(self.Boxed(self._pressed, self._dragged, ends=True))
+            self._pressed = self._dragged = None
+
+    def _inside(self, x: int, y: int) -> tuple[int, int]:
+        """The nearest place of a head: a drag may leave the grid."""
+        label_width = self._label_width(self._shape)
+        last_x = label_width + self._shape[1] * self.cell.width - self.scroll_offset.x - 1
+        last_y = self._shape[0] * self.cell.height - self.scroll_offset.y
+        return min(max(x, label_width), self.size.width - 1, last_x), min(max(y, 1), self.size.height - 1, last_y)
+
+    def _labelled(self, x: int, y: int) -> tuple[HeadId, ...]:
+        """The heads of the layer or the column whose number stands there."""
+        label_width, (n_layers, n_heads) = self._label_width(self._shape), self._shape
+        if y >= 1 and x < label_width and (layer := (y - 1 + self.scroll_offset.y) // self.cell.height) < n_layers:
+            return tuple(HeadId(layer, head) for head in range(n_heads))
+        if y == 0 and x >= label_width:
+            head = (x - label_width + self.scroll_offset.x) // self.cell.width
+            return tuple(HeadId(layer, head) for layer in range(n_layers)) if head < n_heads else ()
+        return ()
 
     def on_resize(self, _event: events.Resize) -> None:
         self._fit()

@@ -56,6 +56,15 @@ EFFECTS: dict[str, Effect] = {
     "keep": lambda app: type(app.screen).__name__,
     "circuits": lambda app: type(app.screen).__name__,
     "verify": lambda app: len(app.link._host.of_kind("VerifyRun")),  # type: ignore[union-attr]
+    "mark": lambda app: app.bench.marked,
+    "mark_box.left": lambda app: app.bench.marked,
+    "mark_box.down": lambda app: app.bench.marked,
+    "mark_box.up": lambda app: app.bench.marked,
+    "mark_box.right": lambda app: app.bench.marked,
+    "mark_layer": lambda app: app.bench.marked,
+    "mark_circuit": lambda app: app.bench.marked,
+    "unmark": lambda app: app.bench.marked,
+    "signs": lambda app: app.bench.signs,
     "ranking.next": lambda app: app.bench.cursor,
     "ranking.previous": lambda app: app.bench.cursor,
     "move.left": lambda app: app.bench.cursor,
@@ -133,6 +142,9 @@ async def prepare(app: HeadcodeApp, pilot: Any, action: Action, host: Any, recor
     """Brings the screen to where the action has something to do."""
     await pilot.press("1" if action.id == "show_pane.grid" else "2")
     app.bench.put_cursor(3, 3)
+    app.bench.marks.clear()
+    if action.id == "unmark":
+        app.bench.marks.toggle([app.bench.cursor])
     if action.id == "reopen":
         app.screen_stack[0].head.failed = "as if"  # type: ignore[attr-defined]
     if action.id == "end_difference":
