@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.catalog import find_model
 from engine.config import ProbeConfig
 from engine.errors import ConfigError
-from engine.option_values import RunOptions, with_value
+from engine.option_values import RunOptions, changed, value_of, with_value
 from engine.options import Option
 
 _YES = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
@@ -85,6 +85,16 @@ def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:
     if not 1 <= numbers[0] <= 64:
         raise ConfigError(f"{name} {text}: a run takes 1 to 64 seeds.", hint=hint)
     return tuple(range(numbers[0]))
+
+
+def changed_words(options: RunOptions, *, model: str, models: Path) -> str:
+    """What differs from the defaults, the recipe itself aside: steps 77, seeds 10; empty where nothing does."""
+    told = [
+        f"{option.title.lower()} {say(option, value_of(options, option.path))}"
+        for option in changed(options, model=model, models=models)
+        if option.path != "sae.recipe"
+    ]
+    return ", ".join(told)
 
 
 def config_words(config: ProbeConfig) -> str:

@@ -1,4 +1,4 @@
-"""What the host answers about the runs to come: the options chosen for them, what they will take."""
+"""What the host answers about the runs to come: the options chosen for them, what they will take, how the engine is."""
 
 import msgspec
 
@@ -7,7 +7,10 @@ from sessions.log import OptionsChosen
 from sessions.means import Answer, Means
 from sessions.preflight import preflight
 from sessions.record import Draft, Recorded, Recorder
-from sessions.wire import AskPreflight, ChooseOptions, Done, Preflighted
+from sessions.wire import AskPreflight, ChooseOptions, Done, FollowEngine, Preflighted, Status
+
+_FOLLOW_S = 20.0
+"""An answer comes after this at the latest: numbers beside the state change, too."""
 
 
 async def choose_options(host: Means, request: ChooseOptions) -> Done:
@@ -27,6 +30,11 @@ async def ask_preflight(host: Means, request: AskPreflight) -> Preflighted:
     return Preflighted(preflight=await preflight(host, request))
 
 
-ANSWERS: dict[type, Answer] = {ChooseOptions: choose_options, AskPreflight: ask_preflight}
-SLOW: frozenset[type] = frozenset({AskPreflight})
+async def follow_engine(host: Means, request: FollowEngine) -> Status:
+    await host.supervisor.other_state(request.seen, within_s=_FOLLOW_S)
+    return Status(status=host.status())
+
+
+ANSWERS: dict[type, Answer] = {ChooseOptions: choose_options, AskPreflight: ask_preflight, FollowEngine: follow_engine}
+SLOW: frozenset[type] = frozenset({AskPreflight, FollowEngine})
 """Answered beside what is asked after them on the same connection."""

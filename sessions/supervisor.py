@@ -101,6 +101,8 @@ class Supervisor:
         self._idle: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
         self._closed = False
+        self._turned = asyncio.Event()
+        """Set, and replaced, whenever the state may be another one."""
 
     @property
     def pid(self) -> int | None:
@@ -119,6 +121,18 @@ class Supervisor:
             return "starting"
         return "warm" if self._job is None else "busy"
 
+    async def other_state(self, seen: str, *, within_s: float) -> None:
+        """Returns when the worker is in another state than that one, or when the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.state == seen:
+                    await self._turned.wait()
+
+    def _turn(self) -> None:
+        """Wakes those who wait for another state."""
+        self._turned.set()
+        self._turned = asyncio.Event()
+
     async def warm_up(self) -> None:
         """Starts the worker where there is none, so that torch loads before it is needed."""
         await self._ensure()
@@ -131,11 +145,13 @@ class Supervisor:
         self._stir()
         reused = self._worker is not None
         job = self._job = _Job(order, report)
+        self._turn()
         failure = await self._attempt(job)
         if reused and failure is not None and failure.name == "WorkerDied" and not (job.heard or job.killed):
             # It had died while it waited, unseen until now: that is no fault of this run.
             log.info("run %s again on a new worker", order.job)
             self._job = _Job(order, report)
+            self._turn()
             failure = await self._attempt(self._job)
         return failure
 
@@ -196,6 +212,7 @@ class Supervisor:
             return await job.ended
         finally:
             self._job = None
+            self._turn()
             self._rest()
 
     def _not_started(self) -> Failure:
@@ -225,6 +242,7 @@ class Supervisor:
                     return None
                 log.info("worker %d started", process.pid)
                 self._worker = _Worker(process)
+                self._turn()
                 self._spawn(self._watch(self._worker))
             return self._worker
 
@@ -254,6 +272,7 @@ class Supervisor:
         if self._worker is not worker:
             return  # dismissed before
         self._worker = None
+        self._turn()
         for grading in tuple(self._gradings.values()):
             if grading.sent or not worker.ready.is_set():
                 grading.end(worker.distrusted or describe_end(code))
@@ -301,6 +320,7 @@ class Supervisor:
             return  # dismissed while it spoke
         if isinstance(word, WorkerReady):
             worker.ready.set()
+            self._turn()
             if job is not None and not job.sent and not job.ended.done():
                 self._send_order(worker, job)
             for grading in self._gradings.values():
@@ -351,6 +371,7 @@ class Supervisor:
         if worker is not None and self._job is None and not self._gradings:
             log.info("worker %d idle for %.0f s", worker.process.pid, self._idle_s)
             self._worker = None
+            self._turn()
             self._spawn(self._dismiss(worker))
 
     async def _dismiss(self, worker: _Worker) -> None:

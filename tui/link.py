@@ -25,9 +25,9 @@ from sessions.wire import (
     CreateSession,
     Detail,
     Done,
+    FollowEngine,
     FollowVerify,
     GetCodes,
-    GetStatus,
     HeadLook,
     ListSessions,
     LookAtHead,
@@ -57,7 +57,7 @@ DEFAULT_TASK = "ioi"
 FIRST_SESSION = "first light"
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _STATUS_S = 1.0
-"""Between looks at the engine while it loads."""
+"""At least between two words on an engine that stays as it is."""
 _OPTIONS_S = 0.5
 _AHEAD_S = 0.15
 """What is changed within this is asked about once."""
@@ -94,6 +94,8 @@ class Link:
         self._looks: dict[str, LookChanged] = {}
         self._look_timer: asyncio.TimerHandle | None = None
         self._looked_ahead: object = None
+        self._begun_here = ""
+        """The session this screen made."""
         self._options_timer: asyncio.TimerHandle | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._changed = changed
@@ -346,6 +348,8 @@ class Link:
         session = await self._find_session(host)
         if session.session_id != self.bench.session_id:
             self.bench.forget()
+            detail = (await host.ask(ShowSession(session=session.session_id), Detail)).detail
+            self.bench.watched_from = 0 if self._begun_here == session.session_id else detail.last_seq
         bench = self.bench
         bench.session_id, bench.session_name = session.session_id, session.name
         bench.model, bench.task = session.model, session.task
@@ -381,21 +385,23 @@ class Link:
         name = None if special else FIRST_SESSION
         create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task, pairs=10)
         session = (await host.ask(create, Session)).session
+        self._begun_here = session.session_id
         await host.ask(QueueRun(session=session.session_id), RunAnswer)
         return session
 
     async def _watch_engine(self, host: Host) -> None:
-        """Keeps the engine's state at hand: often while it loads, else when a run ended."""
+        """Keeps the engine's state at hand: the host says when it is another one."""
+        seen = ""
         while True:
             try:
-                status = (await host.ask(GetStatus(), Status)).status
+                status = (await host.ask(FollowEngine(seen=seen), Status)).status
             except (HeadcodeError, OSError, EOFError):
                 return
-            before = self.bench.worker
-            self.bench.worker = status
-            if before is None or before.worker_state != status.worker_state:
-                self._changed(frozenset({"header"}))
-            await asyncio.sleep(_STATUS_S if status.worker_state in ("starting", "busy") else 20 * _STATUS_S)
+            self.bench.worker, before, seen = status, seen, status.worker_state
+            if before != seen:
+                self._changed(frozenset({"header", "progress"}))
+            else:
+                await asyncio.sleep(_STATUS_S)
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
         """The answer, for who deals with a refusal itself. Raises HostGone, Refusal and its kin."""

@@ -84,6 +84,10 @@ class Bench(Looking):
         """Chosen on this screen and not recorded yet."""
         self.preflight: Preflight | None = None
         """What the next run would take, as far as it was asked about."""
+        self.watched_from: int | None = None
+        """What comes later in the log happens under the eyes of this screen; None: nothing does."""
+        self.just_ended: list[Run] = []
+        """Runs that ended so, until the screen has dealt with them."""
         self.verifying = ""
         """How far a run is being done again, in words; empty: none is."""
 
@@ -186,6 +190,8 @@ class Bench(Looking):
 
     def _fold_run(self, run: Run, entry: LogEntry) -> None:
         run.fold(entry)
+        if isinstance(entry.event, RunEnded) and self.watched_from is not None and entry.seq > self.watched_from:
+            self.just_ended.append(run)
         if isinstance(entry.event, RunStarted) and run is self.shown:
             self._look_anew()
         if isinstance(entry.event, LookChanged):

@@ -23,6 +23,7 @@ from sessions.wire.comparing import (
 from sessions.wire.host import (
     AskSql,
     CollectGarbage,
+    FollowEngine,
     Garbage,
     GetStatus,
     Hello,
@@ -124,6 +125,7 @@ __all__ = [
     "ExampleSet",
     "ExportSession",
     "FindRun",
+    "FollowEngine",
     "FollowVerify",
     "Found",
     "FromHost",
@@ -195,6 +197,7 @@ AnyRequest = (
     | QueueRun
     | ChooseOptions
     | AskPreflight
+    | FollowEngine
     | SearchSessions
     | RenameSession
     | ChangeTags

@@ -24,6 +24,14 @@ class GetStatus(Request, tag="status", frozen=True, kw_only=True):
     pass
 
 
+class FollowEngine(Request, tag="follow_engine", frozen=True, kw_only=True):
+    """How the engine is. Answered by Status, beside other requests: as soon as it is in another state than this, or
+    after some seconds all the same."""
+
+    seen: str = ""
+    """The `worker_state` of the last answer; empty: answer at once."""
+
+
 class Status(Message, tag="status", frozen=True, kw_only=True):
     status: HostStatus
 

@@ -1,5 +1,6 @@
 """Options chosen for a session's next run: recorded, told to everybody, without trust, and part of a bundle's log."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from sessions.bundle_checks import LogCheck, Wrong
 from sessions.bundle_format import Line
 from sessions.errors import SessionError
 from sessions.log import LogEntry, OptionsChosen, SessionCreated
-from sessions.wire import ChooseOptions, CreateSession, Done, Session
+from sessions.wire import ChooseOptions, CreateSession, Done, FollowEngine, Session, Status
 
 MINE = RunOptions(config=ProbeConfig(sae=SAEConfig(steps=77)), model="toy", device="cpu", trust_remote_code=True)
 
@@ -40,3 +41,20 @@ def test_a_strangers_options_are_looked_at() -> None:
         options = RunOptions(model=model, device=device)
         with pytest.raises(Wrong):
             check.line(Line(seq=2, at_us=1_790_000_000_000_001, run_id=None, event=OptionsChosen(options=options)))
+
+
+async def test_another_state_of_the_engine_is_told_at_once(lab: Any) -> None:
+    client = await lab.connect()
+    first = (await client.ask(FollowEngine(), Status)).status
+    assert first.worker_state == "none"
+    other = await lab.connect()
+    waits = asyncio.ensure_future(client.ask(FollowEngine(seen="none"), Status))
+    await asyncio.sleep(0)
+    run = await lab.queue(other)
+    state = (await asyncio.wait_for(waits, 10)).status.worker_state
+    seen = [state]
+    while state != "warm":
+        state = (await asyncio.wait_for(client.ask(FollowEngine(seen=state), Status), 15)).status.worker_state
+        seen.append(state)
+    assert seen[0] in ("starting", "busy")
+    await lab.finish(other, run)

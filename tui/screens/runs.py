@@ -12,6 +12,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
+from engine.option_text import changed_words
+from engine.places import find_places
 from engine.results import HeadId
 from tui.actions import sheet_actions
 from tui.colourmaps import map_of
@@ -38,7 +40,7 @@ ACTIONS = sheet_actions(
 )
 _CARD = 36
 """Columns of a card at least."""
-_WORDS = 4
+_WORDS = 5
 """Lines of words above each grid."""
 
 
@@ -54,6 +56,7 @@ class Cards(PaintedScroll):
         super().__init__(bench, id=id)
         self.depth = depth
         self.chosen = 0
+        self.models = find_places().models
         self._views: dict[str, GridView] = {}
 
     @property
@@ -104,7 +107,13 @@ class Cards(PaintedScroll):
         head = self.line().add("▌" if on else " ", "accent").add(f" run {run.number}", "strong" if on else "text")
         head.add(f"  {datetime.fromtimestamp(run.queued_us / 1e6):%H:%M:%S}", "dim")
         head.add("  shown" if shown else "", "second")
-        words = [head, self._state(run, on), self._settings(run, on, width), self._found(view, on)]
+        words = [
+            head,
+            self._state(run, on),
+            self._settings(run, on, width),
+            self._own(run, on, width),
+            self._found(view, on),
+        ]
         lines = [line.to(width).strip().crop(0, width) for line in words]
         grid = self._grid(run, view)
         for row in range(self.card_height() - _WORDS):
@@ -126,8 +135,16 @@ class Cards(PaintedScroll):
     def _settings(self, run: Run, on: bool, width: int) -> Line:
         sae = run.config.sae
         sparsity = "own" if sae.sparsity is None else number(sae.sparsity)
-        words = f"lambda {sparsity}  {sae.n_codes} codes  {len(run.config.seeds)} seeds"
+        words = f"{sae.recipe}  lambda {sparsity}  {sae.n_codes} codes  {len(run.config.seeds)} seeds"
         return self.line().add("▌ " if on else "  ", "accent").add(fit(words, width - 3), "dim")
+
+    def _own(self, run: Run, on: bool, width: int) -> Line:
+        """What was not left at the recipe's defaults."""
+        words = changed_words(run.options, model=self.bench.model, models=self.models)
+        line = self.line().add("▌ " if on else "  ", "accent")
+        if not words:
+            return line.add("all else by default", "faint")
+        return line.add(fit(clean(words), width - 3), "second")
 
     def _found(self, view: GridView | None, on: bool) -> Line:
         line = self.line().add("▌ " if on else "  ", "accent")

@@ -77,7 +77,6 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
         self._pulse: Timer | None = None
         self._drawn_at = 0.0
         self._narrow = size.width < _WIDE
-        self._seen_active: str | None = None
         self._shown_titles: dict[Widget, str] = {}
         self._looks_kept = 0
         self._warned: Preflight | None = None
@@ -119,10 +118,6 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
     def changed(self, parts: frozenset[Part]) -> None:
         """Parts of the bench are not what is drawn. They will be, within a tenth of a second."""
         self._dirty |= parts
-        run = self.bench.shown
-        if run is not None and run.active:
-            # Noted here and not with the next frame: a run can fail before that is drawn.
-            self._seen_active = run.run_id
         if self._flush_timer is None and self.is_mounted:
             frame_s = getattr(self.app, "frame_s", _FRAME_S)
             wait = max(0.0, self._drawn_at + frame_s - time.monotonic())
@@ -177,14 +172,13 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
             self.progress.paint()
 
     def _say_failure(self) -> None:
-        """A run that was seen going on and failed is said aloud; the strip below keeps the words."""
-        run = self.bench.shown
-        ended = run is not None and not run.active and run.run_id == self._seen_active
-        if run is not None and ended and run.failure is not None and run.state != "stopped":
-            words = "\n".join(wrapped(f"{run.failure.message}\n{run.failure.hint}".strip(), 56, 8))
-            self.notify(words, title="The run failed", severity="error", timeout=12, markup=False)
-        if run is None or not run.active:
-            self._seen_active = None
+        """A run that failed while this screen was open is said aloud; the strip below keeps the words."""
+        ended, self.bench.just_ended = self.bench.just_ended, []
+        for run in ended:
+            if run.failure is not None and run.state != "stopped":
+                words = "\n".join(wrapped(clean(f"{run.failure.message}\n{run.failure.hint}".strip()), 56, 8))
+                title = "The run failed" if run is self.bench.shown else f"Run {run.number} failed"
+                self.notify(words, title=title, severity="error", timeout=12, markup=False)
 
     def _titles(self) -> None:
         pairs: tuple[tuple[Widget, str], ...] = (

@@ -75,6 +75,7 @@ from sessions.wire import (
     Detail,
     Done,
     DropCircuit,
+    FollowEngine,
     FollowVerify,
     GetCodes,
     GetSides,
@@ -330,6 +331,7 @@ class FakeHost:
         self.verdict: RunVerified | Failure | None = RunVerified(verdict="same", words="the same")
         """What comes out when a run is done again; None: it goes on and on."""
         self.session: SessionRow | None = None
+        self.worker_state = "warm"
         self._news = asyncio.Condition()
         self._telling: set[asyncio.Future[None]] = set()
         self._gone = False
@@ -398,6 +400,9 @@ class FakeHost:
 
     async def ask(self, request: Request, want: type, /) -> Any:
         self.asked.append(request)
+        if isinstance(request, FollowEngine):
+            async with self._news:
+                await self._news.wait_for(lambda: self._gone or request.seen != self.worker_state)
         if isinstance(request, FollowVerify):
             await asyncio.sleep(0.01)  # as the host does, which answers when there is something new
         if self._gone:
@@ -446,7 +451,7 @@ class FakeHost:
                 return self._codes(request)
             case LookAtHead():
                 return self._look(request)
-            case GetStatus():
+            case FollowEngine() | GetStatus():
                 return Status(status=self._status())
             case SetExamples():
                 self._set(request)
@@ -652,7 +657,7 @@ class FakeHost:
             uptime_s=1.0,
             clients=1,
             worker_pid=2,
-            worker_state="warm",
+            worker_state=self.worker_state,
             worker_model="toy",
             queued=0,
             running=None,

@@ -59,3 +59,17 @@ async def test_a_run_under_way_can_be_stopped_while_another_is_looked_at(recorde
         await pilot.press("x")
         await until(lambda: host.of_kind("CancelRun"))
         assert host.of_kind("CancelRun")[0].run == running.run_id
+
+
+async def test_each_run_says_its_recipe_and_what_was_changed(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    own = ProbeConfig(sae=SAEConfig(recipe="published", steps=77, training_examples=10), seeds=(4, 8))
+    host.add(*recorded.events(), *recorded.events(config=own))
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("R")
+        await until(lambda: len(app.screen_stack) == 2)
+        shown = text_of(app)
+        assert "contrast  lambda own" in shown
+        assert "all else by default" in shown
+        assert "published  lambda own" in shown
+        assert "seeds 4,8, steps 77" in shown

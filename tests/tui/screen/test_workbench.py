@@ -273,3 +273,31 @@ async def test_a_crash_leaves_a_trace_in_the_log_and_no_locals_on_the_terminal(
     assert "hf_token\n" not in log
     said = capsys.readouterr().err
     assert "hf_token" not in said
+
+
+async def test_a_failure_told_in_one_batch_with_its_start_is_said_aloud(
+    recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    failure = Failure(family="engine", name="EngineError", message="It [/b] broke.", hint="Try again.")
+    old = Failure(family="engine", name="EngineError", message="An old one.", hint="")
+    host.add(*recorded.events(until="load"), RunEnded(state="failed", failure=old))
+    async with open_screen(host, notifications=True) as (app, pilot, until):
+        assert "The run failed" not in text_of(app)  # what failed before nobody was here to see
+        await host.tell(*recorded.events(until="load"), RunEnded(state="failed", failure=failure))
+        await until(lambda: "The run failed" in text_of(app))
+        assert "It [/b] broke." in text_of(app)
+        assert app.bench.just_ended == []
+        await pilot.pause()
+
+
+async def test_the_engines_state_is_told_when_it_changes(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, _pilot, until):
+        await until(lambda: "warm" in text_of(app).split("\n")[0])
+        for state, word in (("none", "idle"), ("starting", "loading"), ("busy", "busy"), ("warm", "warm")):
+            host.worker_state = state
+            await host.tell()
+            await until(lambda: word in text_of(app).split("\n")[0])  # noqa: B023
+        assert len(host.of_kind("FollowEngine")) == 6  # five answers, and one that waits
