@@ -48,6 +48,7 @@ from sessions.wire import (
 )
 from sessions.wire import Note as NoteAnswer
 from sessions.wire import Run as RunAnswer
+from tui import diary
 from tui.kept import Note
 from tui.model import ALL_PARTS, Bench, Part
 from tui.notes import Place
@@ -134,6 +135,7 @@ class Link:
                 return
             if self.bench.link == "live":
                 tries = 0
+            diary.write("WARNING", f"the host is lost: {error.message}")
             self.bench.link = "lost"
             self.bench.link_words = f"{error.message} Trying to reach a host again; nothing that was saved is lost."
             self._changed(frozenset({"header", "progress"}))
@@ -354,6 +356,7 @@ class Link:
         bench.session_id, bench.session_name = session.session_id, session.name
         bench.model, bench.task = session.model, session.task
         bench.link, bench.link_words, bench.failure = "live", host.welcome.notice, None
+        diary.write("INFO", f"session {session.name} on host {host.welcome.pid}, Headcode {host.welcome.version}")
         self._ever_live, self._session = True, session.session_id
         self._changed(ALL_PARTS)
         watch = asyncio.create_task(self._watch_engine(host))
@@ -431,6 +434,7 @@ class Link:
                 return None
             except HeadcodeError as error:
                 bench.failure = error.as_failure()
+                diary.write_failure(bench.failure)
             except (OSError, EOFError):
                 return None
         self._changed(frozenset({"progress", "header"}))
@@ -464,6 +468,7 @@ class Link:
 
     def _fail(self, error: HeadcodeError) -> None:
         failure = error.as_failure()
+        diary.write_failure(failure)
         self.bench.link, self.bench.failure = "failed", failure
         self.bench.link_words = failure.message
         self.exit_code = 2 if failure.family == "input" else 4

@@ -21,6 +21,7 @@ from textual.screen import Screen
 
 from engine.errors import Failure, HeadcodeError
 from engine.places import find_places
+from tui import diary
 from tui.actions import ACTIONS, Action
 from tui.keymap import load_keys, with_keys
 from tui.link import Connect, Link
@@ -270,6 +271,25 @@ class HeadcodeApp(Shielded, Surviving, ThinApp):
 
         if not any(isinstance(screen, SettingsSheet) for screen in self.screen_stack):
             self.push_screen(SettingsSheet(self.bench))
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """As Textual's, and what was said is in the log when it is gone from the screen."""
+        level = {"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO")
+        diary.write(level, f"{title}: {' '.join(message.split())}" if title else " ".join(message.split()))
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def action_log(self) -> None:
+        from tui.screens.log import LogSheet
+
+        self.push_screen(LogSheet(self.bench))
 
     def action_tour(self) -> None:
         from tui.screens.tour import Stage, Tour

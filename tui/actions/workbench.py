@@ -388,6 +388,13 @@ ACTIONS: tuple[Action, ...] = (
         short="replay",
     ),
     Action(
+        id="log",
+        keys=("g",),
+        title="Log",
+        tooltip="What host, worker and screen logged, traces included; follows as they write",
+        group="Program",
+    ),
+    Action(
         id="tour",
         keys=("f1",),
         title="Tour",

@@ -79,6 +79,7 @@ EFFECTS: dict[str, Effect] = {
     "sessions": lambda app: type(app.screen).__name__,
     "note.head": lambda app: type(app.screen).__name__,
     "note.run": lambda app: type(app.screen).__name__,
+    "log": lambda app: type(app.screen).__name__,
     "tour": lambda app: type(app.screen).__name__,
     "theme": lambda app: app.theme,
     "settings": lambda app: type(app.screen).__name__,

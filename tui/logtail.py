@@ -1,0 +1,86 @@
+"""The end of a log file, read on as it grows. No widget in here."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+_FIRST_BYTES = 256_000
+_MOST_LINES = 5_000
+_MOST_CHARACTERS = 4_000
+"""Of one line; a longer one is cut with a word of it."""
+_LINE = re.compile(r"\d{4}-\d\d-\d\d[ T](?P<clock>\d\d:\d\d:\d\d)([,.]\d+)? \d+ (?P<level>[A-Z]+) (?P<who>[\w.]+): ")
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One line, taken apart as far as it is one of ours."""
+
+    text: str
+    clock: str = ""
+    """Hours, minutes and seconds."""
+    level: str = ""
+    who: str = ""
+
+    @property
+    def grave(self) -> bool:
+        return self.level in ("ERROR", "CRITICAL")
+
+
+def take_apart(text: str, before: LogLine | None) -> LogLine:
+    """A line that is none of ours, of a trace for example, belongs to the one before it."""
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[:_MOST_CHARACTERS]}… ({len(text)} characters)"
+    found = _LINE.match(text)
+    if found is None:
+        return LogLine(text, level=before.level if before is not None else "")
+    who = found["who"].removeprefix("headcode.")
+    return LogLine(text[found.end() :], clock=found["clock"], level=found["level"], who=who)
+
+
+class LogTail:
+    """A file's newest lines; `read` takes in what was added since."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[LogLine] = []
+        self.dropped = 0
+        """How many of the oldest lines were let go."""
+        self._file: tuple[int, int] | None = None
+        self._at = 0
+        self._rest = b""
+
+    def read(self) -> bool:
+        """Whether there is something new. A file that was replaced is read from its beginning."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return False
+        file = (status.st_dev, status.st_ino)
+        if file != self._file or status.st_size < self._at:
+            again = self._file is not None
+            self._file, self._rest = file, b""
+            self._at = 0 if again else max(0, status.st_size - _FIRST_BYTES)
+            cut = self._at > 0
+        else:
+            cut = False
+        if status.st_size == self._at:
+            return False
+        try:
+            with self.path.open("rb") as log:
+                log.seek(self._at)
+                chunk = log.read(status.st_size - self._at)
+        except OSError:
+            return False
+        self._at += len(chunk)
+        whole = self._rest + chunk
+        *ended, self._rest = whole.split(b"\n")
+        if len(self._rest) > _FIRST_BYTES:
+            ended, self._rest = [*ended, self._rest], b""
+        for line in ended[1:] if cut else ended:
+            text = line.decode("utf-8", "replace").rstrip("\r")
+            self.lines.append(take_apart(text, self.lines[-1] if self.lines else None))
+        if len(self.lines) > _MOST_LINES:
+            gone = len(self.lines) - _MOST_LINES
+            self.dropped += gone
+            del self.lines[:gone]
+        return bool(ended)

@@ -1,0 +1,206 @@
+"""What host, worker and screen logged: the end of their files, followed as they grow."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.places import find_places
+from tui.actions import sheet_actions
+from tui.diary import screen_log
+from tui.logtail import LogLine, LogTail
+from tui.model import Bench
+from tui.screens.ask import Ask
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.text import clean
+from tui.widgets.ink import fit
+from tui.widgets.painted import Painted, VirtualScroll
+
+ACTIONS = sheet_actions(
+    "Log",
+    ("close", "", "escape,g,q", "Back", "Back to the workbench", "back"),
+    ("source.right", "1", "right,l,tab", "Next log", "Host, worker, screen", "log"),
+    ("source.left", "-1", "left,h,shift+tab", "Previous log", "Screen, worker, host", ""),
+    ("walk.down", "1", "down,j", "Line down", "One line down", "line"),
+    ("walk.up", "-1", "up,k", "Line up", "One line up; it stops following", ""),
+    ("walk.page_down", "20", "pagedown,space", "Page down", "Twenty lines down", ""),
+    ("walk.page_up", "-20", "pageup", "Page up", "Twenty lines up", ""),
+    ("walk.first", "-1000000", "home", "First line", "To the oldest line", ""),
+    ("follow", "", "end,G,shift+g", "Follow", "To the newest line, and on as it grows", "follow"),
+    ("errors", "", "e", "Errors only", "Only errors and their traces; again: everything", "errors"),
+    ("filter", "", "slash,f", "Filter", "Only lines that have these words", "filter"),
+)
+_POLL_S = 0.5
+_LEVELS = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "second"}
+
+
+class LogList(VirtualScroll):
+    """Lines of one log, folded to the width; the newest is in sight while it follows."""
+
+    can_focus = True
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        places = find_places()
+        self.tails = {
+            "host": LogTail(places.logs / "host.log"),
+            "worker": LogTail(places.logs / "worker.log"),
+            "screen": LogTail(screen_log()),
+        }
+        self.source = "host"
+        self.following = True
+        self.errors_only = False
+        self.words = ""
+        self._rows: list[tuple[LogLine, str, bool]] = []
+        self._made_of: object = None
+
+    @property
+    def tail(self) -> LogTail:
+        return self.tails[self.source]
+
+    def read(self) -> bool:
+        """Takes in what was logged meanwhile; whether that is to be seen here."""
+        return [tail.read() for tail in self.tails.values()][list(self.tails).index(self.source)]
+
+    def wanted(self) -> Sequence[LogLine]:
+        """The lines that meet the filter."""
+        words = self.words.casefold().split()
+        return [
+            line
+            for line in self.tail.lines
+            if (line.grave or not self.errors_only)
+            and all(word in f"{line.clock} {line.who} {line.text}".casefold() for word in words)
+        ]
+
+    def count(self) -> int:
+        return max(len(self._folded(self.room.width)), 1)
+
+    def row(self, y: int, size: Size, /) -> Strip:
+        rows = self._folded(size.width)
+        if not rows:
+            return self.line().add(f" {self._nothing()}", "dim").strip()
+        line, text, first = rows[min(y, len(rows) - 1)]
+        drawn = self.line()
+        ink = _LEVELS.get(line.level, "text" if line.clock else "dim")
+        if first:
+            drawn.add(f" {line.clock:<8} ", "faint").add(fit(clean(line.who), 9), "second")
+        return drawn.to(_INDENT).add(text, ink).strip()
+
+    def show_end(self) -> None:
+        """Goes on with the newest line where it follows."""
+        self.paint()
+        if self.following:
+            self.show_lines(self.count() - 1, self.count() - 1)
+            self.paint()
+
+    def walk(self, by: int) -> None:
+        top = min(max(self.scroll_offset.y + by, 0), max(self.count() - self.room.height, 0))
+        self.following = top >= self.count() - self.room.height
+        self.scroll_to(y=top, animate=False, force=True, immediate=True)
+        self.paint()
+
+    def _nothing(self) -> str:
+        if not self.tail.lines:
+            return f"Nothing is logged yet: {clean(str(self.tail.path))}"
+        return "No line is an error." if self.errors_only and not self.words else "No line has these words."
+
+    def _folded(self, width: int) -> list[tuple[LogLine, str, bool]]:
+        """Every line in pieces that fit, and whether a piece is its first."""
+        made_of = (self.source, self.errors_only, self.words, width, len(self.tail.lines), self.tail.dropped)
+        if made_of != self._made_of:
+            self._made_of, room = made_of, max(width - _INDENT - 1, 10)
+            self._rows = []
+            for line in self.wanted():
+                text = clean(line.text.expandtabs(4))
+                pieces = [text[at : at + room] for at in range(0, len(text), room)] or [""]
+                self._rows += [(line, piece, not at) for at, piece in enumerate(pieces)]
+        return self._rows
+
+
+_INDENT = 20
+
+
+class Sources(Painted):
+    """One line: the three logs, and what of them is shown."""
+
+    log_list: LogList
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        line = self.line().add(" ")
+        for name, tail in self.log_list.tails.items():
+            on = name == self.log_list.source
+            line.add(" ▸" if on else "  ", "accent").add(name, "strong" if on else "text")
+            wrong = sum(1 for each in tail.lines if each.grave and each.clock)
+            line.add(f" {len(tail.lines)}", "faint").add(f" {wrong} ✗" if wrong else "", "bad").add("  ")
+        what = ["errors only"] if self.log_list.errors_only else []
+        what += [f"with {self.log_list.words}"] if self.log_list.words else []
+        what += ["following" if self.log_list.following else "stands still: end follows"]
+        line.add("  ").add(fit(clean(", ".join(what)), max(size.width - line.width - 1, 0)), "dim")
+        return [line.strip()]
+
+
+class LogSheet(Sheet):
+    """The files are read here: a host that is gone has left its log."""
+
+    CSS_PATH = "log.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    AUTO_FOCUS = "#log"
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self.log_list = LogList(bench, id="log")
+        self.sources = Sources(bench, id="sources")
+        self.sources.log_list = self.log_list
+
+    def compose(self) -> ComposeResult:
+        yield self.sources
+        yield self.log_list
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self._poll()
+        self.call_after_refresh(self.paint)
+        self.set_interval(_POLL_S, self._poll)
+
+    def paint(self) -> None:
+        self.log_list.border_title = fit(clean(str(self.log_list.tail.path)), 100).replace("[", "(")
+        self.log_list.show_end()
+        self.sources.paint()
+
+    def _poll(self) -> None:
+        if self.log_list.read():
+            self.paint()
+
+    def action_source(self, by: int) -> None:
+        names = list(self.log_list.tails)
+        self.log_list.source = names[(names.index(self.log_list.source) + by) % len(names)]
+        self._from_the_end()
+
+    def action_walk(self, by: int) -> None:
+        self.log_list.walk(by)
+        self.sources.paint()
+
+    def action_follow(self) -> None:
+        self._from_the_end()
+
+    def action_errors(self) -> None:
+        self.log_list.errors_only = not self.log_list.errors_only
+        self._from_the_end()
+
+    def action_filter(self) -> None:
+        ask = Ask("Only lines with", "Words that a line has; an empty line shows all.", text=self.log_list.words)
+        self.app.push_screen(ask, self._filtered)
+
+    def _filtered(self, text: str | None) -> None:
+        if text is not None:
+            self.log_list.words = text.strip()
+        self._from_the_end()
+
+    def _from_the_end(self) -> None:
+        self.log_list.following = True
+        self.log_list.refresh()
+        self.paint()
