@@ -25,6 +25,12 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MEASURES: tuple[Measure, ...] = (
+    Measure(
+        id="total_variation",
+        title="total variation",
+        meaning="how differently the sides speak: 0 alike, 1 nothing in common",
+        ceiling=1.0,
+    ),
     Measure(id="unique_positive", title="unique codes", meaning="codes seen on positives and on no negative"),
     Measure(
         id="unique_normalised",
@@ -44,12 +50,6 @@ MEASURES: tuple[Measure, ...] = (
         id="mutual_information",
         title="mutual information",
         meaning="bits a code tells about polarity, corrected for chance (may be slightly negative)",
-    ),
-    Measure(
-        id="total_variation",
-        title="total variation",
-        meaning="half the summed difference of code frequencies",
-        ceiling=1.0,
     ),
     Measure(
         id="unique_share",
@@ -123,6 +123,10 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 DEFAULT_MEASURE = MEASURES[0]
+"""What heads are ranked by, circuits cut by and chance is tested on (docs/lab.md says why). Ties: ranking.ranked."""
+
+NODE_SCORE = MEASURES[1]
+"""The published node score, and what the published softmax cut is over."""
 
 
 def find_measure(name: str) -> Measure:

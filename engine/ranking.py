@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 
-from engine.measures import DEFAULT_MEASURE, Measure, value_of
+from engine.measures import DEFAULT_MEASURE, NODE_SCORE, Measure, value_of
 from engine.results import Agreement, HeadId, HeadScores
 
 
@@ -17,8 +17,8 @@ def strength(node: HeadScores, measure: Measure) -> float:
 
 
 def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
-    """The heads, best first. Ties go to the larger share of positives with a unique code, then to the earlier head,
-    so the order is total."""
+    """The heads, best first. Ties go to the head with more unique codes, then to the larger share of positives with
+    one, then to the earlier head, so the order is total."""
     return sorted(nodes, key=lambda node: _place(node, measure))
 
 
@@ -40,7 +40,7 @@ def circuit_by_rank(nodes: Sequence[HeadScores], size: int, measure: Measure = D
 
 
 def circuit_by_softmax(
-    nodes: Sequence[HeadScores], theta: float | None = None, measure: Measure = DEFAULT_MEASURE
+    nodes: Sequence[HeadScores], theta: float | None = None, measure: Measure = NODE_SCORE
 ) -> list[HeadId]:
     """The heads whose softmax over all heads passes theta (METHOD 5), best first. None: twice the uniform share."""
     if not nodes:
@@ -87,5 +87,5 @@ def agreement(
     )
 
 
-def _place(node: HeadScores, measure: Measure) -> tuple[float, float, int, int]:
-    return -strength(node, measure), -node.unique_share, node.layer, node.head
+def _place(node: HeadScores, measure: Measure) -> tuple[float, float, float, int, int]:
+    return -strength(node, measure), -node.unique_positive, -node.unique_share, node.layer, node.head

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from engine.randomness import generator
 from engine.results import Steadiness
-from engine.score import Symbols
+from engine.score import Symbols, best
 
 N_BOOTSTRAPS = 100
 _BLOCK_CELLS = 1 << 24
@@ -21,15 +21,14 @@ def steadiness(
     seed: int,
     n_bootstraps: int = N_BOOTSTRAPS,
 ) -> Steadiness:
-    """Circuits of `size` heads by node score: between seeds, and between the run and bootstraps over its examples."""
+    """Circuits of `size` heads by total variation: between seeds, and between the run and bootstraps over examples."""
     symbols = Symbols(codes)
     once = torch.ones(1, symbols.n_examples)
-    unique, share = _scores(symbols, positive, once)
-    by_seed = _circuits(unique, share, size)[0]
-    run = _circuits(unique.sum(dim=1, keepdim=True), share.sum(dim=1, keepdim=True), size)[0, 0]
+    scores = _scores(symbols, positive, once)
+    by_seed = best(scores, size)[0]
+    run = best([each.mean(dim=1) for each in scores], size)[0]
     weights = resample(positive, pairs, n_bootstraps, seed)
-    unique, share = _scores(symbols, positive, weights)
-    drawn = _circuits(unique.sum(dim=1, keepdim=True), share.sum(dim=1, keepdim=True), size)[:, 0]
+    drawn = best([each.mean(dim=1) for each in _scores(symbols, positive, weights)], size)
     between = [
         float(_jaccard(by_seed[one], by_seed[other]))
         for one in range(symbols.n_seeds)
@@ -63,30 +62,22 @@ def resample(
 
 def _scores(
     symbols: Symbols, positive: Bool[Tensor, " example"], weights: Float[Tensor, "draw example"]
-) -> tuple[Float[Tensor, "draw seed node"], Float[Tensor, "draw seed node"]]:
-    """Node score and share of positives with a unique code, for examples that count so often."""
+) -> tuple[Float[Tensor, "draw seed node"], ...]:
+    """Total variation, unique codes and share of positives with one, for examples that count so often."""
     carried = symbols.carried()
     sides = positive.float()
     shape = (symbols.n_seeds, symbols.n_nodes)
-    unique: list[Tensor] = []
-    share: list[Tensor] = []
+    kept: tuple[list[Tensor], ...] = ([], [], [])
     for block in weights.split(max(1, _BLOCK_CELLS // max(1, len(symbols.owner)))):
         on_positive, on_negative = (block * sides) @ carried, (block * (1 - sides)) @ carried
-        here = (on_positive > 0) & (on_negative == 0) & symbols.speaks
-        total = (block * sides).sum(dim=1)[:, None].clamp(min=1)
-        for values, kept in ((here.float(), unique), (on_positive * here / total, share)):
+        unique = (on_positive > 0) & (on_negative == 0) & symbols.speaks
+        share_positive = on_positive / (block * sides).sum(dim=1)[:, None].clamp(min=1)
+        share_negative = on_negative / (block * (1 - sides)).sum(dim=1)[:, None].clamp(min=1)
+        variation = (share_positive - share_negative).abs() / 2
+        for values, into in zip((variation, unique.float(), share_positive * unique), kept, strict=True):
             sums = torch.zeros(len(block), symbols.n_seeds * symbols.n_nodes)
-            kept.append(sums.index_add_(1, symbols.owner, values).view(len(block), *shape))
-    return torch.cat(unique), torch.cat(share)
-
-
-def _circuits(
-    unique: Float[Tensor, "draw seed node"], share: Float[Tensor, "draw seed node"], size: int
-) -> Bool[Tensor, "draw seed node"]:
-    """The best heads of every draw and seed, in the order of ranking.ranked."""
-    keys = unique.double().mul(1e6).add(share)  # a share is at most the number of codes
-    order = keys.argsort(dim=2, descending=True, stable=True)[:, :, :size]
-    return torch.zeros_like(unique, dtype=torch.bool).scatter_(2, order, True)
+            into.append(sums.index_add_(1, symbols.owner, values).view(len(block), *shape))
+    return tuple(torch.cat(each) for each in kept)
 
 
 def _jaccard(one: Bool[Tensor, "*many node"], other: Bool[Tensor, " node"]) -> Float[Tensor, "*many"]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.baselines import linear_probe, mean_difference, paired_difference, random_score
@@ -14,7 +14,7 @@ from engine.events import Monitor
 from engine.examples import Example
 from engine.ranking import default_circuit_size
 from engine.results import Chance, HeadScores
-from engine.score import Symbols, code_measures, paired_flips
+from engine.score import Symbols, best, code_measures, paired_flips
 from engine.threads import threads_for
 
 
@@ -67,7 +67,7 @@ class Tally:
         n_nodes = codes.shape[2]
         nothing: list[float | None] = [None] * n_nodes
         flips = paired_flips(codes, self.pairs)
-        columns["stability"] = self._stability(by_seed["unique_positive"], by_seed["unique_share"]).tolist()
+        columns["stability"] = self._stability(by_seed).tolist()
         columns["from_edges"] = (edges.heads(n_nodes) if edges else torch.zeros(n_nodes)).tolist()
         columns["baseline_mean_difference"] = self.mean_difference.tolist()
         columns["baseline_linear_probe"] = self.linear_probe.tolist()
@@ -90,14 +90,10 @@ class Tally:
             for node in range(n_nodes)
         )
 
-    def _stability(self, unique: Tensor, share: Tensor) -> Tensor:
-        """Share of seeds whose own ranking puts the head into the circuit (ranking.ranked's order)."""
-        chosen = torch.zeros_like(unique)
-        for seed in range(len(unique)):
-            by_share = share[seed].argsort(descending=True, stable=True)
-            order = by_share[unique[seed][by_share].argsort(descending=True, stable=True)]
-            chosen[seed, order[: self.circuit_size]] = 1.0
-        return chosen.mean(dim=0)
+    def _stability(self, by_seed: dict[str, Float[Tensor, "seed node"]]) -> Float[Tensor, " node"]:
+        """Share of seeds whose own ranking puts the head into the circuit."""
+        scores = [by_seed[name] for name in ("total_variation", "unique_positive", "unique_share")]
+        return best(scores, self.circuit_size).float().mean(dim=0)
 
 
 def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:

@@ -103,7 +103,7 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
             raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
     ranking = store.rows(
         "SELECT layer, head FROM node_score WHERE run_id = $run "
-        "ORDER BY unique_positive DESC, unique_share DESC, layer, head",
+        "ORDER BY total_variation DESC, unique_positive DESC, unique_share DESC, layer, head",
         {"run": run.run_id},
     )
     circuit = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]

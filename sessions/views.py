@@ -41,8 +41,9 @@ VIEWS: dict[str, str] = {
         WHERE s.trashed_us IS NULL""",
     "nodes": f"""
         SELECT n.run_id, n.layer, n.head, n.layer || '.' || n.head AS node,
-               row_number() OVER (PARTITION BY n.run_id ORDER BY CASE WHEN isnan(n.unique_positive) THEN NULL ELSE
-               n.unique_positive END DESC NULLS LAST, n.unique_share DESC, n.layer, n.head) AS place,
+               row_number() OVER (PARTITION BY n.run_id ORDER BY CASE WHEN isnan(n.total_variation) THEN NULL ELSE
+               n.total_variation END DESC NULLS LAST, n.unique_positive DESC, n.unique_share DESC, n.layer,
+               n.head) AS place,
                coalesce(list_contains({_HEADS.format(column="r.circuit")}, [n.layer, n.head]), false) AS in_circuit,
                list_contains(CAST(r.reference->'$.heads' AS INTEGER[][]), [n.layer, n.head]) AS in_reference,
                n.unique_positive, n.unique_negative, n.unique_normalised, n.unique_share, n.overlap,

@@ -172,6 +172,7 @@ def _head_table(picture: RunPicture) -> "Table":
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     columns = [
         "  head",
+        "tv",
         "unique",
         "share",
         "overlap",
@@ -193,6 +194,7 @@ def _head_table(picture: RunPicture) -> "Table":
         head = f"[{node.id}]" if tuple(node.id) in circuit else f" {node.id}"
         cells = [
             " " + head,
+            short(node.total_variation),
             short(node.unique_positive),
             short(node.unique_share),
             short(node.overlap),

@@ -30,7 +30,7 @@ ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
 def head(number: int, unique: float, q: float | None, difference: float = 0.0) -> HeadScores:
     rest = set(HeadScores.__struct_fields__) - {"layer", "head", "attribution", "exact_effect", "combined"}
     values: dict[str, Any] = dict.fromkeys(rest, 0.0)
-    values |= {"unique_positive": unique, "p_value": q, "q_value": q, "stability": 1.0}
+    values |= {"total_variation": unique, "unique_positive": unique, "p_value": q, "q_value": q, "stability": 1.0}
     values |= {"baseline_mean_difference": difference, "baseline_paired_difference": None}
     values |= {"baseline_linear_probe": difference}
     return HeadScores(layer=0, head=number, **values)

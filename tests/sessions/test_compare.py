@@ -156,7 +156,7 @@ def test_a_head_without_a_value_has_no_difference() -> None:
 
 def test_each_side_is_cut_as_it_was_looked_at() -> None:
     values = [float(place) for place in range(20)]
-    looked = side(values, measure="unique_positive", cut=2)
+    looked = side(values, measure="total_variation", cut=2)
     assert len(circuit_of(looked)) == 2
     assert len(circuit_of(looked, find_measure("overlap"))) == 4  # looked at by another measure: as it was run
     assert len(circuit_of(looked, cut=7)) == 7

@@ -69,7 +69,7 @@ def keep(
     cut: Annotated[
         int | None, typer.Option(help="How many heads. [default: as the run is cut]", min=1, show_default=False)
     ] = None,
-    measure: Annotated[str, typer.Option(help="Best by this measure: a field of nodes.")] = "unique_positive",
+    measure: Annotated[str, typer.Option(help="Best by this measure: a field of nodes.")] = "total_variation",
     heads: Annotated[
         str | None, typer.Option(help="These heads instead, for example 9.6,10.0.", show_default=False)
     ] = None,

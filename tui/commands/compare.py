@@ -21,7 +21,7 @@ _SIDE = (
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     b: Annotated[str, typer.Argument(metavar="B", help="The same for the other side; A - B is shown.")],
-    measure: Annotated[str, typer.Option(help="What is subtracted: a field of nodes.")] = "unique_positive",
+    measure: Annotated[str, typer.Option(help="What is subtracted: a field of nodes.")] = "total_variation",
     cut: Annotated[
         int | None, typer.Option(help="Heads in both circuits. [default: each side's own]", min=1, show_default=False)
     ] = None,

@@ -94,7 +94,7 @@ async def find_subject(
     side = (await client.ask(GetSides(a=what, b=what), Sides)).a
     if not side.nodes:
         raise CannotCompare(f"{side.title} has no scores to export.", hint="Give a run: NAME/2, or its id.")
-    by = measure or find_measure(side.measure or "unique_positive")
+    by = measure or find_measure(side.measure or "total_variation")
     found: tuple[EdgeScore, ...] = ()
     if edges and side.run_id is not None:
         detail = (await client.ask(ShowSession(session=side.session_id), Detail)).detail

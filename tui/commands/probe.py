@@ -59,7 +59,7 @@ def probe(
         int | None, typer.Option(help=f"{help_of('circuit_size')} [default: a tenth of all heads, at least 3]")
     ] = None,
     theta: Annotated[float | None, typer.Option(help=f"{help_of('theta')} [default: twice the uniform share]")] = None,
-    measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "unique_positive",
+    measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "total_variation",
     cause: Annotated[
         str | None, typer.Option(metavar="METHOD", help=f"{help_of('cause.method')} [default: none]")
     ] = None,

@@ -34,7 +34,7 @@ def replay(
     ] = None,
     size: Annotated[str, typer.Option(help="Columns and rows of a film or still.")] = "120x36",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "unique_positive",
+    measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "total_variation",
     color: ColourOption = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="With --plain: grids only.")] = False,
 ) -> None:

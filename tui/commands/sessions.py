@@ -84,7 +84,7 @@ def list_sessions(
 @app.command("show")
 def show_session(
     session: Annotated[str, typer.Argument(help="Name, id or beginning of an id; NAME/2 is its second run.")],
-    measure: Annotated[str, typer.Option(help="What the grid shows: a field of nodes.")] = "unique_positive",
+    measure: Annotated[str, typer.Option(help="What the grid shows: a field of nodes.")] = "total_variation",
     as_json: JsonOption = False,
     color: ColourOption = "auto",
 ) -> None:

@@ -40,7 +40,7 @@ def two(picture: RunPicture) -> tuple[Side, Side]:
 
 
 def test_the_grid_says_the_sign_without_colours(two: tuple[Side, Side]) -> None:
-    grid = compare(*two).grid
+    grid = compare(*two, measure=UNIQUE).grid
     assert grid is not None
     lines = [line.plain for line in difference_lines(grid, UNIQUE, Paper(colours="none", width=100))]
     assert lines[0] == "A - B  unique codes: codes seen on positives and on no negative"
@@ -92,7 +92,7 @@ def test_foreign_text_is_disarmed(two: tuple[Side, Side], capsys: pytest.Capture
 
 
 def test_json_holds_everything(two: tuple[Side, Side]) -> None:
-    told = json.loads(msgspec.json.encode(compare_json(*two, compare(*two))))
+    told = json.loads(msgspec.json.encode(compare_json(*two, compare(*two, measure=UNIQUE))))
     assert told["schema"] == "headcode.compare/1"
     assert set(told) == {"schema", "a", "b", "grid", "config", "model", "versions", "examples"}
     assert told["grid"]["cells"][4] == {"layer": 1, "head": 0, "a": 4.0, "b": 3.0, "difference": 1.0}

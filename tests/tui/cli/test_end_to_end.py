@@ -31,12 +31,12 @@ def headcode(home: dict[str, str], *words: str, stdin: str = "") -> subprocess.C
 def test_a_probe_is_recorded_and_shown_again(home: dict[str, str]) -> None:
     ran = headcode(home, "probe", "ioi", "--steps", "20", "--shuffles", "50", "--name", "first light")
     assert ran.returncode == 0, ran.stderr
-    assert "unique codes: codes seen on positives" in ran.stdout
+    assert "total variation: how differently the sides speak" in ran.stdout
     assert "train" in ran.stderr
     assert "\x1b" not in ran.stdout + ran.stderr
     shown = headcode(home, "sessions", "show", "first light")
     assert shown.returncode == 0, shown.stderr
-    grid = ran.stdout[ran.stdout.index("unique codes:") : ran.stdout.index("seconds")]
+    grid = ran.stdout[ran.stdout.index("total variation:") : ran.stdout.index("seconds")]
     assert grid in shown.stdout
     listed = msgspec.json.decode(headcode(home, "sessions", "list", "--json").stdout)
     assert listed["schema"] == "headcode.sessions/1"

@@ -19,11 +19,11 @@ from tui.output_probe import labels_of, print_run
 PLAIN = Paper(colours="none", width=80)
 
 GRID = """\
-unique codes: codes seen on positives and on no negative
+total variation: how differently the sides speak: 0 alike, 1 nothing in common
 layer     0     1     2     3
-    0     .  ░1.0  ▒2.0  ▒3.0
-    1  ▓4.0 [▓5.0][█6.0][█7.0]
-░ ▒ ▓ █ from 0 to 7.0; . is 0; - does not apply; [ ] in the circuit
+    0     .  ░.10  ░.20  ▒.30
+    1  ▒.40 [▓.50][▓.60][▓.70]
+░ ▒ ▓ █ from 0 to 1.0; . is 0; - does not apply; [ ] in the circuit
 """
 HEAD = """\
 model     toy  2 layers x 4 heads, width 96  on cpu
@@ -58,13 +58,13 @@ def test_the_whole_picture_in_plain_text(
     assert text.startswith(HEAD + GRID + "\ncircuit by rank  1.3 1.2 1.1\n        softmax  1.3\n")
     assert text.endswith(TAIL)
     assert "\x1b" not in text
-    assert " [1.3]    7.0   .70     .30  .33 .125    1.0   .70     14  .70   .85   yes\n" in text
+    assert " [1.3] .70    7.0   .70     .30  .33 .125    1.0   .70     14  .70   .85   yes\n" in text
     assert "  circuit by rank: precision .33, recall .50\n" in text
     assert "  0.1 -> 1.3 4.5\n" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith(("seconds", "note"))) <= 80
 
 
-@pytest.mark.parametrize(("colours", "code"), [("truecolor", "48;2;"), ("256", "38;5;"), ("16", "93m")])
+@pytest.mark.parametrize(("colours", "code"), [("truecolor", "48;2;"), ("256", "38;5;"), ("16", "36m")])
 def test_colours_add_to_the_signs_and_never_replace_them(
     picture: RunPicture,
     session_row: SessionRow,

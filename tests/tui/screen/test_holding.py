@@ -21,10 +21,10 @@ SIZE_IDS = ["160x48", "80x24"]
 
 
 def other_run(recorded: Any, **more: Any) -> Side:
-    """A run in which the known heads say half as much and 0.0 says three codes more."""
+    """A run in which the known heads score eight less and 0.0 three more."""
     nodes = tuple(
         msgspec.structs.replace(
-            node, unique_positive=node.unique_positive / 2 if node.id in recorded.known else node.unique_positive + 3
+            node, total_variation=node.total_variation - 8 if node.id in recorded.known else node.total_variation + 3
         )
         if node.id in recorded.known or node.id == (0, 0)
         else node
@@ -84,13 +84,13 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         shown = text_of(app)
         assert "this run less other [bold]/3" in shown
         assert "+ more here, - more there" in shown
-        assert re.search(r"unique codes \S+ - \S+ = -3", shown)
+        assert re.search(r"total variation \S+ - \S+ = -3", shown)
         assert "in both" in shown
         assert "Jaccard" in shown
 
         # The measure cycles on, and the cut moves, under the difference.
         await pilot.press("m", "t")
-        await until(lambda: "unique, normalised: this run less" in text_of(app))
+        await until(lambda: "unique codes: this run less" in text_of(app))
         await pilot.press("M", "d")
         await until(lambda: app.bench.against() is None)
         await pilot.press("T")
@@ -98,7 +98,7 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         screen.draw_now()
         await pilot.pause()
         assert "less other" not in text_of(app)
-        assert "codes seen on positives" in plain
+        assert "how differently the sides" in plain
 
 
 @pytest.mark.parametrize("depth", ["full", "256", "16", "none"])
@@ -120,7 +120,7 @@ async def test_the_page_shows_both_values(recorded: Any, open_screen: Any, text_
         app.bench.put_cursor(0, 0)
         app.screen.draw_now()
         await until(lambda: "here   there  differs" in text_of(app))
-        assert re.search(r"▸ unique codes +(\S+) +(\S+) +-3\.00", text_of(app))
+        assert re.search(r"▸ total variation +(\S+) +(\S+) +-3\.00", text_of(app))
         await pilot.press("right_square_bracket")
         await until(lambda: app.bench.cursor == app.bench.against().order[app.bench.against().rank[HeadId(0, 0)]])
 
@@ -182,7 +182,7 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
         await until(lambda: "movers" in app.bench.kept.circuits)
         assert set(map(HeadId._make, app.bench.kept.circuits["movers"].heads)) == inside
         asked = host.of_kind("KeepCircuit")[0]
-        assert asked.source == f"{len(inside)} best by unique codes of run 1"
+        assert asked.source == f"{len(inside)} best by total variation of run 1"
         await pilot.press("K", "enter")
         await until(lambda: len(app.bench.kept.circuits) == 2)
 
@@ -198,14 +198,14 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
         made = host.of_kind("CombineCircuits")[0]
         assert (made.operation, made.of, made.name) == (
             "subtract",
-            ("movers", "run 1 unique codes"),
-            "movers - run 1 unique codes",
+            ("movers", "run 1 total variation"),
+            "movers - run 1 total variation",
         )
         await until(lambda: "3 kept circuits" in text_of(app))
         await pilot.press("x")
         await until(lambda: "2 kept circuits" in text_of(app))
         await pilot.press("enter")
-        await until(lambda: app.bench.overlay.chosen == "kept:movers - run 1 unique codes")
+        await until(lambda: app.bench.overlay.chosen == "kept:movers - run 1 total variation")
         assert app.bench.view().known == {(0, 0)}
 
 

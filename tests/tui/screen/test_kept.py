@@ -160,12 +160,12 @@ def test_a_screen_whose_person_acts_keeps_its_own_look(recorded: Any) -> None:
     bench.move_cut(1)
     bench.fold(entries)
     assert bench.view().cut == 6  # type: ignore[union-attr]
-    assert bench.measure.id == "unique_positive"
+    assert bench.measure.id == "total_variation"
     assert bench.shown.look == LookChanged(measure="q_value", cut=9)  # type: ignore[union-attr]
 
 
 def test_a_look_this_version_does_not_know_is_no_reason_to_stop(recorded: Any) -> None:
     bench, entries = looked(recorded, LookChanged(measure="aura", cut=-4))
     bench.fold(entries)
-    assert bench.measure.id == "unique_positive"
+    assert bench.measure.id == "total_variation"
     assert bench.view().cut == 1  # type: ignore[union-attr]

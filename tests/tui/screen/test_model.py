@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.segment import Segment
 from textual.strip import Strip
 
-from engine.measures import MEASURES
+from engine.measures import MEASURES, NODE_SCORE
 from tui.model import ALL_PARTS, Bench
 from tui.thin import ThinUpdate
 from tui.view import look
@@ -84,7 +84,7 @@ def test_every_measure_can_be_looked_at(recorded: Any) -> None:
 
 def test_a_third_of_a_code_is_not_drawn_as_the_loudest(recorded: Any) -> None:
     nodes = recorded.nodes(2, 3, progress=0.01, known=[(0, 0)])
-    view = look(nodes, measure=MEASURES[0], cut=None, reference=None, final=True)
+    view = look(nodes, measure=NODE_SCORE, cut=None, reference=None, final=True)
     assert max(loud for loud in view.loud.values() if loud is not None) < 0.2
 
 

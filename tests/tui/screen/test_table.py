@@ -80,10 +80,10 @@ async def test_the_table_and_its_keys(
         await pilot.press("L")
         await until(lambda: isinstance(app.screen, Table) and "48 heads" in text_of(app))
         table = app.screen.table
-        values = [node.unique_positive for node in table.rows]
+        values = [node.total_variation for node in table.rows]
         assert values == sorted(values, reverse=True)
         await pilot.press("r")
-        assert [node.unique_positive for node in table.rows] == sorted(values)
+        assert [node.total_variation for node in table.rows] == sorted(values)
         await pilot.press("r", "end", "up", "pageup", "pagedown", "home", "down")
         assert table.chosen == 1
         await pilot.press("right", "right", "left", "left", "left")

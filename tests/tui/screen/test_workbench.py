@@ -53,7 +53,14 @@ async def test_the_screen_is_drawn_before_the_host_answers(text_of: Any) -> None
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()
         text = text_of(app)
-        for words in ("connecting", "1 Examples", "2 Heads: unique codes", "3 Head", "r run", "Looking for the host"):
+        for words in (
+            "connecting",
+            "1 Examples",
+            "2 Heads: total variation",
+            "3 Head",
+            "r run",
+            "Looking for the host",
+        ):
             assert words in text
         await pilot.press("r", "x", "m", "t", "right", "]", "s", "3", "1", "down", "2", "q")
 
@@ -91,7 +98,7 @@ async def test_a_head_page_has_every_measure_and_codes_with_their_prompts(
         await until(lambda: "code    +    -" in text_of(app))
         text = text_of(app)
         for words in (
-            "unique codes",
+            "total variation",
             "overlap",
             "p-value",
             "q-value",
@@ -242,7 +249,7 @@ async def test_a_grid_of_80_layers_by_64_heads_scrolls_with_the_cursor(
             await until(lambda: app.bench.cursor == (79, 63))
             assert heatmap.scroll_offset.y > 0
             assert heatmap.scroll_offset.x > 0
-            assert "79.63 unique codes" in text_of(app)
+            assert "79.63 total variation" in text_of(app)
             labels = text_of(app)
             assert " 79 " in labels
             assert "63" in labels
