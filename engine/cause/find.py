@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.cause.attribution import attribute
+from engine.cause.attribution import attribute, points_between
 from engine.cause.checks import check_circuit, n_measurements
 from engine.cause.combined import affordable, proposals
-from engine.cause.edges import EDGE_STEPS, attribute_edges, best_edges
+from engine.cause.edges import EDGE_POINTS, attribute_edges, best_edges
 from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
 from engine.cause.patching import measure_replaced, one_head_each
@@ -92,8 +92,10 @@ class Cause:
 
     def _edges(self) -> None:
         begun, material, info = self.passes.work, self.material, self.model.info
+        steps = self.config.gradient_steps
+        points = points_between(steps) if steps else EDGE_POINTS
         started = time.perf_counter()
-        edges = attribute_edges(self.passes, material, steps=self.config.gradient_steps or EDGE_STEPS)
+        edges = attribute_edges(self.passes, material, points=points)
         self._aside += time.perf_counter() - started
         n_pairs = info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
         self.monitor.report(

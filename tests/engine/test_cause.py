@@ -167,7 +167,7 @@ def test_attribution_is_the_slope_of_what_patching_does(family: str, recorder: A
 def test_an_edge_is_the_slope_of_what_one_head_reads_of_another(family: str, recorder: Any, request: Any) -> None:
     model: Model = request.getfixturevalue(family)
     passes, material = prepared(model, ioi(model), recorder(), method="attribution")
-    found = attribute_edges(passes, material, steps=0)
+    found = attribute_edges(passes, material, points=[0.0])
     n, bridge = model.info.n_heads, model.bridge
     for source, target in ((HeadId(0, 1), HeadId(2, 3)), (HeadId(1, 2), HeadId(2, 0)), (HeadId(0, 0), HeadId(1, 1))):
         step = 1e-2
