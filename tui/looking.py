@@ -140,7 +140,14 @@ class Looking:
         run, view = self.shown, self.view()
         if run is None or view is None:
             return False
-        size = min(max(view.cut + by * max(1, len(view.order) // 100), 1), len(view.order))
+        return self.put_cut(view.cut + by * max(1, len(view.order) // 100))
+
+    def put_cut(self, size: int) -> bool:
+        """Takes so many heads into the circuit."""
+        run, view = self.shown, self.view()
+        if run is None or view is None:
+            return False
+        size = min(max(size, 1), len(view.order))
         self._cuts[run.run_id] = size
         self._look_is_own()
         return size != view.cut

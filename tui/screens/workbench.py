@@ -232,7 +232,7 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
 
     def _rested(self) -> None:
         """With its codes the page is drawn once; without an answer it is drawn all the same."""
-        self.grid.ranking.paint()
+        self.grid.paint_rest()
         if self._want_codes():
             self._rest_timer = self.set_timer(_PATIENCE_S, self._draw_page)
         else:
@@ -493,6 +493,12 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
         if message.ends:
             self.bench.marks.end_box()
         self.marked_anew()
+
+    @on(gridpane.Scale.CutMoved)
+    def _cut_to(self, message: gridpane.Scale.CutMoved) -> None:
+        view = self.bench.view()
+        if view is not None and self.bench.put_cut(round(message.share * len(view.order))):
+            self._looked()
 
     @on(HeatMap.Marked)
     def _mark_these(self, message: HeatMap.Marked) -> None:

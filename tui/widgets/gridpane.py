@@ -2,8 +2,9 @@
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
+from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import HeadId
@@ -15,13 +16,15 @@ from tui.overlay import KNOWN as KNOWN_OVERLAY
 from tui.text import clean
 from tui.themes import LEVELS, Depth
 from tui.view import GridView, places_of
-from tui.widgets import difference
+from tui.widgets import difference, minimap
 from tui.widgets.guarded import Guarded
 from tui.widgets.heat import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import Line, fit, fixed, number, rail
 from tui.widgets.painted import Painted, PaintedScroll
 
+_CUT_LINE = 2
+"""Of the lines below the grid."""
 _RANKING_LEAST = 5
 """Lines below which the ranking is not worth its room."""
 
@@ -68,6 +71,21 @@ class Scale(Painted):
     def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(bench, id=id)
         self.depth = depth
+        self._slider = range(0)
+        """The columns of the cut's line that move it."""
+
+    class CutMoved(Message):
+        """The mouse put the cut elsewhere: as a share of all heads."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        if place is not None and place.y == _CUT_LINE and place.x in self._slider:
+            share = (place.x - self._slider.start + 1) / len(self._slider)
+            self.post_message(self.CutMoved(share))
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
@@ -125,6 +143,7 @@ class Scale(Painted):
 
     def _cut(self, view: GridView, width: int) -> list[Strip]:
         room = max(min(24, width - 50), 8)
+        self._slider = range(6, 6 + room)
         done = min(room, max(1, round(view.cut / len(view.order) * room)))
         line = self.line().add(" cut ", "dim").add("[", "faint").add("=" * done, "second").add("|", "strong")
         line.add("-" * (room - done), "faint").add("]", "faint").add(f" {len(view.circuit)} heads", "text")
@@ -236,17 +255,20 @@ class GridPane(Guarded, Vertical):
         self.heatmap = HeatMap(bench, depth, id="heatmap")
         self.scale = Scale(bench, depth, id="scale")
         self.ranking = Ranking(bench, id="ranking")
+        self.minimap = minimap.MiniMap(bench, self.heatmap, id="minimap")
 
     def compose(self) -> ComposeResult:
         yield self.meaning
         yield self.heatmap
         yield self.scale
-        yield self.ranking
+        with Horizontal(id="below"):
+            yield self.ranking
+            yield self.minimap
 
     def paint(self) -> None:
         """Everything that hangs on the scores, the measure or the cut."""
         self.paint_first()
-        self.ranking.paint()
+        self.paint_rest()
 
     def paint_first(self) -> None:
         """What a key has to show at once; the ranking follows when the keys rest."""
@@ -254,6 +276,15 @@ class GridPane(Guarded, Vertical):
         self.meaning.paint()
         self.heatmap.paint()
         self.scale.paint()
+
+    def paint_rest(self) -> None:
+        """What may wait until the keys rest."""
+        self.ranking.paint()
+        self.minimap.paint()
+
+    def on_mount(self) -> None:
+        for name in ("scroll_x", "scroll_y"):
+            self.watch(self.heatmap, name, self.minimap.paint, init=False)
 
     def paint_cursor(self) -> None:
         """What hangs on the cursor alone and is drawn at once; the ranking follows when it rests."""
@@ -267,7 +298,9 @@ class GridPane(Guarded, Vertical):
         room = self.size.height - 6
         if room <= 0 or not self.size.width:
             return
-        self.heatmap.styles.height = self.heatmap.rows_wanted(room, _RANKING_LEAST)
+        rows = self.heatmap.rows_wanted(room, _RANKING_LEAST, minimap.HEIGHT)
+        self.heatmap.styles.height = rows
+        self.minimap.display = room - rows >= _RANKING_LEAST and not self.heatmap.fits(rows)
 
 
 def title_words(bench: Bench) -> str:

@@ -71,7 +71,7 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     `value` is the number where it should stand; `shaded` fills the cell with a shade, for terminals without colours.
     """
     inner = size.width - 2
-    fill = SHADES[_shade(level)] if shaded else " "
+    fill = SHADES[shade_of(level)] if shaded else " "
     if size.height == 1:
         sign = value[:1] if value[:1] == "+" or level >= LEVELS else ""
         return (_single_row(value, size, mark, fill, sign),)
@@ -200,7 +200,8 @@ def difference_text(difference: float | None, level: int, width: int, *, digits:
     return text if len(text) <= width - 2 else sign
 
 
-def _shade(level: int) -> int:
+def shade_of(level: int) -> int:
+    """The place in SHADES of a step of the colour map."""
     level = level % LEVELS if level > 0 else level  # the second half of a signed palette is the other sign
     return 0 if level <= 0 else min(len(SHADES) - 1, 1 + level * (len(SHADES) - 1) // LEVELS)
 

@@ -80,7 +80,7 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
 
     # ---- what to draw
 
-    def rows_wanted(self, room: int, beside: int) -> int:
+    def rows_wanted(self, room: int, beside: int, map_rows: int) -> int:
         """Rows for the whole grid with the tallest cells that leave `beside` rows free; else all there are."""
         shape = self.bench.shape()
         if shape is None:
@@ -90,7 +90,23 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
             rows = 1 + shape[0] * height
             if room - rows >= beside:
                 return rows
-        return room
+        # What does not fit scrolls; a map of the whole is worth a third of the room, not half of it.
+        return room - map_rows if room >= 3 * map_rows and shape[0] >= room else room
+
+    def fits(self, rows: int) -> bool:
+        """Whether all heads are in sight in a pane of this width and so many rows."""
+        n_layers, n_heads = self.bench.shape() or (0, 0)
+        return n_layers < rows and self._label_width((n_layers, n_heads)) + 2 * n_heads <= self.size.width
+
+    def in_sight(self) -> tuple[range, range]:
+        """The layers and the heads that are not scrolled away, in whole or in part."""
+        room = self.scrollable_content_region.size
+        n_layers, n_heads = self._shape
+        wide = max(room.width - self._label_width(self._shape), 1)
+        x, y = self.scroll_offset
+        heads = range(x // self.cell.width, min(-(-(x + wide) // self.cell.width), n_heads))
+        layers = range(y // self.cell.height, min(-(-(y + max(room.height - 1, 1)) // self.cell.height), n_layers))
+        return layers, heads
 
     def paint(self) -> None:
         """Takes in a new view, measure or cut."""

@@ -1,0 +1,74 @@
+"""A grid larger than its pane: a map of the whole, the part in sight marked on its frame, a click goes there."""
+
+from typing import Any
+
+import pytest
+
+from tui.screens.workbench import Workbench
+
+
+def frame(lines: list[str]) -> tuple[list[int], list[int]]:
+    """The columns and lines of the frame that are heavy."""
+    heavy_columns = [place for place, sign in enumerate(lines[0]) if sign == "━"]
+    return heavy_columns, [place for place, line in enumerate(lines) if line.startswith("┃")]
+
+
+@pytest.mark.parametrize("depth", ["full", "16", "none"])
+async def test_the_map_shows_what_is_in_sight_and_a_click_goes_there(
+    depth: str, recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    """You should see the whole of 80 x 64 heads as 24 x 18 points, the frame heavy beside what is in sight."""
+    host = recorded.host()
+    host.add(*recorded.events(n_layers=80, n_heads=64))
+    async with open_screen(host, depth=depth) as (app, pilot, until):
+        screen = app.screen
+        assert isinstance(screen, Workbench)
+        minimap, heatmap = screen.grid.minimap, screen.grid.heatmap
+
+        def drawn() -> list[str]:
+            rows = text_of(app).split("\n")[minimap.region.y : minimap.region.bottom]
+            return [row[minimap.region.x : minimap.region.right] for row in rows]
+
+        assert minimap.display
+        app.bench.put_cursor(0, 0)
+        screen.draw_now()
+        await until(lambda: heatmap.scroll_offset == (0, 0))
+        columns, rows = frame(drawn())
+        assert columns[0] == 1
+        assert rows[0] == 1
+        assert len(columns) < 24
+        assert len(rows) < 9
+        await pilot.click(minimap, offset=(24, 9))
+        await until(lambda: app.bench.cursor.layer > 70 and app.bench.cursor.head > 58)
+        await until(lambda: frame(drawn())[0][-1] == 24 and frame(drawn())[1][-1] == 9)
+        layers, heads = heatmap.in_sight()
+        assert app.bench.cursor.layer in layers
+        assert app.bench.cursor.head in heads
+        await pilot.click(minimap, offset=(1, 1))
+        await until(lambda: app.bench.cursor.layer < 9 and frame(drawn())[1][0] == 1)
+
+
+async def test_it_takes_no_room_where_there_is_little_or_the_grid_fits(recorded: Any, open_screen: Any) -> None:
+    for size, shape, shown in (((80, 24), (80, 64), False), ((160, 48), (6, 8), False), ((200, 60), (80, 64), True),
+                               ((160, 48), (12, 64), True)):  # fmt: skip
+        host = recorded.host()
+        host.add(*recorded.events(n_layers=shape[0], n_heads=shape[1]))
+        async with open_screen(host, size=size) as (app, pilot, _until):
+            await pilot.press("2")
+            await pilot.pause()
+            grid = app.screen.grid
+            assert grid.minimap.display is shown, (size, shape)
+            if size == (80, 24):
+                assert grid.heatmap.size.height == grid.size.height - 6
+
+
+async def test_the_cut_follows_the_mouse(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        scale = app.screen.grid.scale
+        room = len(scale._slider)
+        await pilot.click(scale, offset=(6 + room // 2 - 1, 2))
+        await until(lambda: app.bench.view().cut == round(48 * (room // 2) / room))
+        await pilot.click(scale, offset=(6 + room - 1, 2))
+        await until(lambda: app.bench.view().cut == 48)
