@@ -41,6 +41,35 @@ def leave_one_out(codes: Sequence[int], positive: Sequence[bool]) -> tuple[int, 
     return score, sorted(found, key=lambda each: (-abs(each.score - score), each.example))
 
 
+class Carried(msgspec.Struct, frozen=True):
+    """A code of a head and the examples that carry it."""
+
+    code: int
+    examples: tuple[int, ...]
+    positive: int
+    """How many of them are positives."""
+
+    @property
+    def negative(self) -> int:
+        return len(self.examples) - self.positive
+
+    @property
+    def kind(self) -> int:
+        """0: only positives carry it; 1: only negatives; 2: both, or it is no code at all."""
+        if self.code == NO_CODE:
+            return 2
+        return 0 if not self.negative else (1 if not self.positive else 2)
+
+
+def carried(codes: Sequence[int], positive: Sequence[bool]) -> list[Carried]:
+    """What only the positives say comes first, then what only the negatives say, then what both do, silence last."""
+    carriers: dict[int, list[int]] = {}
+    for index, code in enumerate(codes[: len(positive)]):
+        carriers.setdefault(code, []).append(index)
+    found = [Carried(code, tuple(each), sum(positive[index] for index in each)) for code, each in carriers.items()]
+    return sorted(found, key=lambda row: (row.code == NO_CODE, row.kind, -len(row.examples), row.code))
+
+
 class Edges(msgspec.Struct, frozen=True):
     """A head's edges among the best of the run, the strongest first."""
 

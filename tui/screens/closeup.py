@@ -1,33 +1,29 @@
 """A close look at one head: its prompts, where it fires and attends on one of them, and what its codes write."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.color import Color
 from rich.style import Style
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
-from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
 
 from engine.errors import Failure
-from engine.examples import Example
 from engine.results import NO_CODE, HeadId
-from sessions.rows import HeadCodes
 from sessions.wire import HeadLook, LookAtHead
 from tui.actions import sheet_actions
-from tui.colourmaps import map_of
-from tui.model import Bench, Run
+from tui.closelook import COLOURINGS, WORDS, CloseLook, Key
+from tui.model import Bench
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
-from tui.themes import LEVELS, Depth, heat, reads_dark_on
+from tui.themes import Depth
+from tui.widgets.carriers import Prompts, Shaded
 from tui.widgets.heat import SHADES
-from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
+from tui.widgets.ink import Line, fit, fixed, rail, wrapped
 from tui.widgets.painted import Painted
 
 ACTIONS = sheet_actions(
@@ -45,114 +41,30 @@ ACTIONS = sheet_actions(
         "How much it writes, where it looks, how far along its code",
         "colour",
     ),
+    (
+        "order",
+        "",
+        "g",
+        "By code or as written",
+        "The prompts under the code they carry, or in the order they were written in",
+        "order",
+    ),
     ("seed", "", "s", "Codes of the next seed", "What the codes of the next seed write", "seed"),
     ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
     ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
 )
-Colouring = Literal["fires", "looks", "code"]
-COLOURINGS: tuple[Colouring, ...] = get_args(Colouring)
-_WORDS: dict[Colouring, str] = {
-    "fires": "coloured by how much the head writes at each token",
-    "looks": "coloured by where the marked token looks",
-    "code": "coloured by how far the head points along this prompt's code",
-}
 _REST_S = 0.12
-_KEPT = 64
+_NAMED = 3
+"""Tokens a marked token is said to look at."""
+_OTHERS_AFTER_S = 0.5
+"""How long the head at hand must be looked at before its other prompts are read too."""
+_KEPT = 160
+"""Looks that stay at hand: those of a screenful of prompts, for a few heads."""
 Fetch = Callable[[LookAtHead], Awaitable[HeadLook | Failure]]
-_Key = tuple[str, int, int, int, int]
 
 
-class Desk:
-    """What is looked at."""
-
-    def __init__(self, bench: Bench, depth: Depth) -> None:
-        self.bench = bench
-        self.depth = depth
-        self.example = bench.selected or 0
-        self.token: int | None = None
-        """None: the last one, which is what the model continues."""
-        self.colouring: Colouring = "fires"
-        self.looks: dict[_Key, HeadLook | Failure] = {}
-
-    @property
-    def run(self) -> Run | None:
-        return self.bench.shown
-
-    @property
-    def examples(self) -> tuple[Example, ...]:
-        return self.bench.examples
-
-    @property
-    def key(self) -> _Key | None:
-        run, head = self.run, self.bench.cursor
-        if run is None or not self.examples:
-            return None
-        return (run.run_id, head.layer, head.head, self.example, self.bench.seed)
-
-    @property
-    def look(self) -> HeadLook | Failure | None:
-        """None while it is fetched."""
-        return self.looks.get(self.key) if self.key is not None else None
-
-    def chosen_token(self, look: HeadLook) -> int:
-        last = len(look.tokens) - 1
-        return last if self.token is None else min(max(self.token, 0), last)
-
-    def shares(self, look: HeadLook) -> list[float]:
-        """For each token a number from 0 to 1: what colours it."""
-        token = self.chosen_token(look)
-        if self.colouring == "looks":
-            row = look.attention[token] if token < len(look.attention) else ()
-            return [*row, *([0.0] * (len(look.tokens) - len(row)))]
-        if self.colouring == "code":
-            own = next((each.along for each in look.writes if each.code == look.code), ())
-            return [max(0.0, min(value, 1.0)) for value in own] or [0.0] * len(look.tokens)
-        top = max(look.strength, default=0.0) or 1.0
-        return [value / top for value in look.strength]
-
-
-class Prompts(Painted):
-    """The run's prompts with this head's code on each."""
-
-    class Picked(Message):
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
-
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(desk.bench, id=id)
-        self.desk = desk
-        self.first = 0
-
-    def lines(self, size: Size, /) -> list[Strip]:
-        examples, room = self.desk.examples, size.height
-        if not self.first <= self.desk.example < self.first + room:
-            self.first = max(0, self.desk.example - room // 2)
-        codes = self.bench.head_codes()
-        rows = []
-        for place in range(self.first, min(len(examples), self.first + room)):
-            example, on = examples[place], place == self.desk.example
-            sign, ink = ("+", "positive") if example.positive else ("-", "negative")
-            words = ""
-            if isinstance(codes, HeadCodes) and place < len(codes.codes):
-                code = codes.codes[place]
-                words = " silent" if code == NO_CODE else f" {code}"
-            line = self.line().add("▸" if on else " ", "accent").add(f"{sign} ", ink)
-            line.add(fit_end(one_line(example.prompt), size.width - 4 - len(words)), "strong" if on else "dim")
-            rows.append(line.to(size.width - len(words)).add(words, "text" if on else "faint").strip())
-        return rows
-
-    def on_click(self, event: events.Click) -> None:
-        if self.first + event.y < len(self.desk.examples):
-            self.post_message(self.Picked(self.first + event.y))
-
-
-class TokenView(Painted):
+class TokenView(Shaded):
     """The prompt's tokens, coloured; and the attention of all of them where there is room."""
-
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(desk.bench, id=id)
-        self.desk = desk
 
     def lines(self, size: Size, /) -> list[Strip]:
         look = self.desk.look
@@ -161,7 +73,7 @@ class TokenView(Painted):
         if isinstance(look, Failure):
             words = wrapped(f"{look.message} {look.hint}", size.width - 2, 6)
             return [self.line().add(f" {row}", "bad").strip() for row in words]
-        lines = [*self._tokens(look, size.width), self.line().add(f" {_WORDS[self.desk.colouring]}", "faint").strip()]
+        lines = [*self._tokens(look, size.width), self.line().add(f" {WORDS[self.desk.colouring]}", "faint").strip()]
         room = size.height - len(lines) - 1
         pattern = self._pattern(look, size.width, room)
         return [*lines, Strip.blank(0), *pattern]
@@ -175,7 +87,7 @@ class TokenView(Painted):
             text = clean(token) or "␣"
             if lines[-1].width + cell_len(text) > width - 1:
                 lines.append(self.line().add(" "))
-            style = self._style(shares[place])
+            style = self.shade(shares[place])
             marked = style + Style(underline=True, bold=True) if place == chosen else style
             lines[-1].add_styled(fit(text, width - 2), marked)
         return [line.strip() for line in lines]
@@ -185,19 +97,19 @@ class TokenView(Painted):
         n, chosen = len(look.tokens), self.desk.chosen_token(look)
         label = 12
         cell = max(1, min(4, (width - 1 - label) // max(n, 1)))
-        if n <= room - 1 and label + cell * n <= width - 1:
-            lines = [self.line().add(" attention: a row looks at the columns before it", "faint").strip()]
+        if n <= room - 2 and label + cell * n <= width - 1:
+            lines = [self._looks_at(look, chosen, width), *self._columns(look, label, cell)]
             for row, values in enumerate(look.attention):
                 on = row == chosen
                 line = self.line().add("▸" if on else " ", "accent")
                 line.add(fit(clean(look.tokens[row]).strip(), label - 3), "strong" if on else "dim").to(label)
                 for value in values:
                     sign = SHADES[_shade(value)] * cell if self.desk.depth in ("16", "none") else " " * cell
-                    line.add_styled(sign, self._style(value))
+                    line.add_styled(sign, self.shade(value))
                 lines.append(line.strip())
             return lines
         weights = look.attention[chosen] if chosen < len(look.attention) else ()
-        best = sorted(range(len(weights)), key=lambda place: (-weights[place], place))[: max(room - 1, 0)]
+        best = _strongest(weights)[: max(room - 1, 0)]
         lines = [self.line().add(f" '{fit(clean(look.tokens[chosen]).strip(), 16)}' looks at", "dim").strip()]
         for place in best:
             line = self.line().add(f" {fixed(weights[place]):>5} ", "text")
@@ -206,21 +118,29 @@ class TokenView(Painted):
             lines.append(line.add(f"  token {place + look.skipped + 1}", "faint").strip())
         return lines if n else []
 
-    def _style(self, share: float) -> Style:
-        level = 0 if share <= 0.01 else max(1, round(min(share, 1.0) * (LEVELS - 1)))
-        if self.desk.depth in ("16", "none"):
-            return Style(reverse=share > 0.66, bold=share > 0.33, dim=share < 0.1)
-        colour = heat(dark=self.app.current_theme.dark, name=map_of(self.app))[level]
-        if level == 0:
-            return self.ink("text")
-        ink = (0x0A, 0x0D, 0x12) if reads_dark_on(colour) else (0xFF, 0xFF, 0xFF)
-        return Style.from_color(Color.from_rgb(*ink), Color.from_rgb(*colour))
+    def _looks_at(self, look: HeadLook, chosen: int, width: int) -> Strip:
+        """In words what the marked row of the triangle shows."""
+        weights = look.attention[chosen] if chosen < len(look.attention) else ()
+        line = self.line().add(" attention, a row looks at its columns: ", "faint")
+        line.add(fit(clean(look.tokens[chosen]).strip(), 16), "strong").add(" looks at ", "faint")
+        for place in _strongest(weights)[:_NAMED]:
+            token = fit(clean(look.tokens[place]).strip(), 16)
+            if weights[place] >= 0.1 and line.width + cell_len(token) + 6 < width:
+                line.add(token, "accent").add(f" {fixed(weights[place])}  ", "dim")
+        return line.strip()
+
+    def _columns(self, look: HeadLook, label: int, cell: int) -> list[Strip]:
+        """The beginnings of the tokens over their columns."""
+        line = self.line().to(label)
+        for token in look.tokens:
+            line.add(f"{clean(token).strip()[: cell - 1]:<{cell}}", "faint") if cell > 2 else line.add(" " * cell)
+        return [line.strip()]
 
 
 class Writes(Painted):
     """What the head's codes write: tokens their decoder directions raise and lower."""
 
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(desk.bench, id=id)
         self.desk = desk
 
@@ -260,10 +180,11 @@ class CloseUp(Sheet):
 
     def __init__(self, bench: Bench, depth: Depth, fetch: Fetch, want_codes: Callable[[], object]) -> None:
         super().__init__(bench)
-        self.desk = Desk(bench, depth)
+        self.desk = CloseLook(bench, depth)
         self._fetch, self._want_codes = fetch, want_codes
         self._timer: Timer | None = None
-        self._asked: _Key | None = None
+        self._others: Timer | None = None
+        self._asked: Key | None = None
         self.prompts = Prompts(self.desk, id="prompts")
         self.tokens = TokenView(self.desk, id="tokens")
         self.writes = Writes(self.desk, id="writes")
@@ -277,7 +198,7 @@ class CloseUp(Sheet):
         yield SheetKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
-        self.prompts.border_title = "Prompts and codes"
+        self.prompts.border_title = "Codes and who carries them"
         self.writes.border_title = "What its codes write"
         self._asked = self.desk.key
         self._want()
@@ -300,9 +221,12 @@ class CloseUp(Sheet):
             part.paint()
 
     def action_step(self, by: int) -> None:
-        last = len(self.desk.examples) - 1
-        self.desk.example, self.desk.token = min(max(self.desk.example + by, 0), max(last, 0)), None
+        self.desk.step(by)
         self._moved()
+
+    def action_order(self) -> None:
+        self.desk.by_code = not self.desk.by_code
+        self.paint()
 
     def action_walk(self, by: int) -> None:
         look = self.desk.look
@@ -323,7 +247,8 @@ class CloseUp(Sheet):
             self._moved()
 
     def on_prompts_picked(self, message: Prompts.Picked) -> None:
-        self.action_step(message.place - self.desk.example)
+        self.desk.example, self.desk.token = message.example, None
+        self._moved()
 
     # ---- fetching
 
@@ -342,14 +267,34 @@ class CloseUp(Sheet):
         if self.desk.key is not None and self.desk.look is None:
             self.run_worker(self._ask(self.desk.key), group="look", exclusive=True, exit_on_error=True)
         self._want_codes()
+        if self._others is not None:
+            self._others.stop()
+        self._others = self.set_timer(_OTHERS_AFTER_S, self._want_others)
 
-    async def _ask(self, key: _Key) -> None:
+    def _want_others(self) -> None:
+        self.run_worker(self._ask_others(), group="others", exclusive=True, exit_on_error=True)
+
+    async def _ask_others(self) -> None:
+        """The prompts in sight, one after another, until something else is looked at."""
+        while self.is_current and isinstance(self.desk.look, HeadLook):
+            keys = (self.desk.key_of(example) for example in self.prompts.in_sight)
+            key = next((key for key in keys if key is not None and key not in self.desk.looks), None)
+            if key is None:
+                return
+            await self._ask(key)
+
+    async def _ask(self, key: Key) -> None:
         run, layer, head, example, seed = key
         found = await self._fetch(LookAtHead(run=run, layer=layer, head=head, example=example, seed=seed))
         while len(self.desk.looks) >= _KEPT:
             del self.desk.looks[next(iter(self.desk.looks))]
         self.desk.looks[key] = found
         self.paint()
+
+
+def _strongest(weights: Sequence[float]) -> list[int]:
+    """Places, the largest weight first."""
+    return sorted(range(len(weights)), key=lambda place: (-weights[place], place))
 
 
 def _shade(value: float) -> int:

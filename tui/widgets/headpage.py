@@ -12,7 +12,7 @@ from engine.measures import MEASURES, Measure, loudness, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
 from tui.actions import sheet_actions
-from tui.headfacts import Past, Pasts, edges_of, leave_one_out
+from tui.headfacts import Past, Pasts, carried, edges_of, leave_one_out
 from tui.model import Bench, Run
 from tui.notes import elsewhere, notes_at
 from tui.output_cause import base_words, effect_words
@@ -224,28 +224,18 @@ class HeadPage(Keyed, PaintedScroll):
         return [title, self.line().add(f" {words}", "dim")]
 
     def _table(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
-        carriers: dict[int, list[int]] = {}
-        for index, code in enumerate(codes.codes[: len(examples)]):
-            carriers.setdefault(code, []).append(index)
-        rows = [
-            (code, carried, sum(examples[index].positive for index in carried)) for code, carried in carriers.items()
-        ]
-        # What only the positives say comes first, then what only the negatives say, then what both do.
-        rows.sort(key=lambda row: (row[0] == NO_CODE, _kind(row[2], len(row[1])), -len(row[1]), row[0]))
         lines = [self.line().add("   code    +    -", "dim")]
-        for code, carried, positive in rows:
-            negative = len(carried) - positive
-            kind = 2 if code == NO_CODE else _kind(positive, len(carried))
-            name = "silent" if code == NO_CODE else str(code)
-            line = self.line().add(f" {name:>6}", "strong" if kind < 2 else "text")
-            line.add(f"{positive:>5}", "positive" if positive else "faint")
-            line.add(f"{negative:>5}", "negative" if negative else "faint")
-            line.add(("  only +", "  only -", "")[kind], ("positive", "negative", "dim")[kind])
+        for row in carried(codes.codes, [example.positive for example in examples]):
+            name = "silent" if row.code == NO_CODE else str(row.code)
+            line = self.line().add(f" {name:>6}", "strong" if row.kind < 2 else "text")
+            line.add(f"{row.positive:>5}", "positive" if row.positive else "faint")
+            line.add(f"{row.negative:>5}", "negative" if row.negative else "faint")
+            line.add(("  only +", "  only -", "")[row.kind], ("positive", "negative", "dim")[row.kind])
             lines.append(line)
-            most = _PROMPTS_OF_UNIQUE if kind < 2 else _PROMPTS_OF_SHARED
-            lines.extend(self._prompt(examples[index], width) for index in carried[:most])
-            if len(carried) > most:
-                lines.append(self.line().add(f"        and {len(carried) - most} more", "faint"))
+            most = _PROMPTS_OF_UNIQUE if row.kind < 2 else _PROMPTS_OF_SHARED
+            lines.extend(self._prompt(examples[index], width) for index in row.examples[:most])
+            if len(row.examples) > most:
+                lines.append(self.line().add(f"        and {len(row.examples) - most} more", "faint"))
         return lines
 
     def _left_out(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
@@ -274,8 +264,3 @@ class HeadPage(Keyed, PaintedScroll):
         room = width - 10 - (len(expected) + 3 if expected else 0)
         line = self.line().add(f"      {sign} ", ink).add(fit_end(one_line(example.prompt), room), "dim")
         return line.add(" → ", "faint").add(expected, "dim") if expected else line
-
-
-def _kind(positive: int, count: int) -> int:
-    """0: only positives carry it; 1: only negatives; 2: both."""
-    return 0 if positive == count else (1 if positive == 0 else 2)

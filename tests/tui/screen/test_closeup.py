@@ -6,6 +6,7 @@ import pytest
 
 from sessions.errors import Refusal
 from sessions.wire import LookAtHead
+from tui.headfacts import Carried
 from tui.screens.closeup import CloseUp
 
 
@@ -31,8 +32,13 @@ async def test_the_close_look_and_its_keys(
         assert desk.chosen_token(desk.look) == token - 1
         await pilot.press("c")
         await until(lambda: "along this prompt's code" in text_of(app))
+        await pilot.press("g", "home")
+        await until(lambda: not desk.by_code)
+        desk.example = 0
         await pilot.press("down", "down", "up")
         await until(lambda: desk.look is not None and "on prompt 2" in text_of(app))
+        await pilot.press("g")
+        assert desk.by_code
         await pilot.press("s")
         await until(lambda: desk.look is not None and "seed 1" in text_of(app))
         await pilot.press("right_square_bracket")
@@ -41,6 +47,34 @@ async def test_the_close_look_and_its_keys(
         await until(lambda: len(app.screen_stack) == 1)
         asked = host.of_kind("LookAtHead")
         assert {request.example for request in asked} >= {0, 1}
+
+
+async def test_prompts_stand_under_the_codes_they_carry_and_all_in_sight_are_coloured(
+    recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        await pilot.press("enter")
+        await until(lambda: isinstance(app.screen, CloseUp) and app.bench.head_codes() is not None)
+        screen, desk = app.screen, app.screen.desk
+        codes = app.bench.head_codes().codes
+        positive = [example.positive for example in app.bench.examples]
+        groups = [row for row in desk.rows if isinstance(row, Carried)]
+        assert sorted(example for group in groups for example in group.examples) == list(range(len(codes)))
+        for group in groups:
+            assert {codes[example] for example in group.examples} == {group.code}
+            assert group.positive == sum(positive[example] for example in group.examples)
+        only = next(group for group in groups if group.kind == 0)
+        assert f"{only.code}".ljust(7) + f"+ {only.positive:<4}- 0   only +" in text_of(app)
+        await until(lambda: all(desk.look_at(example) for example in screen.prompts.in_sight))
+        assert {request.example for request in host.of_kind("LookAtHead")} >= set(screen.prompts.in_sight)
+        for step in (1, -1):
+            await pilot.press(*["down" if step > 0 else "up"] * len(codes))
+            order = [row for row in desk.rows if isinstance(row, int)]
+            assert desk.example == order[-1 if step > 0 else 0]
+            await until(lambda: screen.prompts.lines(screen.prompts.size))
+            assert "▸" in "\n".join(strip.text for strip in screen.prompts.lines(screen.prompts.size))
 
 
 async def test_a_refusal_is_shown_in_words(recorded: Any, open_screen: Any, text_of: Any) -> None:
