@@ -1,4 +1,4 @@
-"""Draws the README's pictures from the real program: real host, real worker, the bundled model.
+"""Draws the pictures of README and docs from the real program: real host, real worker, the bundled model.
 
 .venv/bin/python docs/make_pictures.py
 """
@@ -11,6 +11,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.workbench import HeadcodeApp
 
 FOLDER = Path(__file__).parent
 WAIT_S = 120
@@ -48,6 +52,39 @@ async def draw() -> None:
         save(app.export_screenshot(title="headcode", simplify=True), "screen-80x24.svg")
 
 
+async def draw_walks() -> None:
+    """The first hour's pictures: what docs/first-hour.md says is pressed, and a picture where it says so."""
+    from engine.places import find_places
+    from sessions.client import HostClient
+    from tui.workbench import HeadcodeApp
+
+    sys.path.insert(0, str(FOLDER))
+    from walk import FILE, keys_of, read_walks
+
+    async def connect() -> HostClient:
+        return await HostClient.connect(find_places())
+
+    app = HeadcodeApp(connect, session=None, model="toy", task="ioi", depth="full", theme="night", tour=True)  # type: ignore[arg-type]
+    async with app.run_test(size=(160, 48)) as pilot:
+        for stroke in (stroke for each in read_walks(FILE.read_text(encoding="utf-8")) for stroke in each):
+            for key in keys_of(stroke):
+                await pilot.press(key)
+            begun = time.monotonic()
+            while not all(each in text_of(app) for each in stroke.sees):
+                if time.monotonic() - begun > WAIT_S:
+                    raise SystemExit(f"After {stroke.keys} there is no {stroke.sees}:\n{text_of(app)}")
+                await pilot.pause(0.1)
+            if stroke.picture:
+                await pilot.pause(3)  # what is fetched meanwhile
+                save(app.export_screenshot(title="headcode", simplify=True), stroke.picture)
+
+
+def text_of(app: "HeadcodeApp") -> str:
+    """What is on the screen, as lines of text."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
 def save(svg: str, name: str) -> None:
     """The picture without what differs from drawing to drawing, and with a font that every viewer has."""
     svg = re.sub(r"terminal-\d+", "terminal", svg)
@@ -56,12 +93,13 @@ def save(svg: str, name: str) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="hc") as home:
-        os.environ["HEADCODE_HOME"] = home
-        try:
-            asyncio.run(draw())
-        finally:
-            subprocess.run([Path(sys.executable).with_name("headcode"), "host", "stop"], check=False)
+    for drawing in (draw, draw_walks):
+        with tempfile.TemporaryDirectory(prefix="hc") as home:
+            os.environ["HEADCODE_HOME"] = home
+            try:
+                asyncio.run(drawing())
+            finally:
+                subprocess.run([Path(sys.executable).with_name("headcode"), "host", "stop"], check=False)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, value_of
+from engine.cause_fold import FIELD
+from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.log import LookChanged
 from tui.against import Against, Subtraction
@@ -30,6 +31,8 @@ class Looking:
         """Whether cells say how likely chance is and how many seeds agree."""
         self.looks_made = 0
         """How often the person changed measure or cut on this screen."""
+        self._cause_due: tuple[str, Measure] | None = None
+        """The run a cause was asked for on this screen, and the measure it was looked at by."""
         self._cuts: dict[str, int] = {}
         self._own_looks: dict[str, Measure] = {}
         """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
@@ -134,6 +137,18 @@ class Looking:
     def pick_measure(self, measure: Measure) -> None:
         self.measure = measure
         self._look_is_own()
+
+    def await_cause(self) -> None:
+        """Whoever asks what the heads do wants to see it: the grid turns to it when it is there."""
+        if self.shown is not None:
+            self._cause_due = (self.shown.run_id, self.measure)
+
+    def _turn_to_cause(self, run: Run) -> None:
+        """Unless the person has turned to something else meanwhile."""
+        due, self._cause_due = self._cause_due, None
+        causes = [cause for cause in run.picture.causes if cause.final and cause.method in FIELD]
+        if due == (run.run_id, self.measure) and run is self.shown and causes:
+            self.pick_measure(find_measure(FIELD[causes[-1].method]))
 
     def move_cut(self, by: int) -> bool:
         """Takes more or fewer heads into the circuit; a hundredth of a large grid at a time."""

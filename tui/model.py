@@ -12,12 +12,13 @@ from engine.events import (
     Scored,
 )
 from engine.examples import Example
-from engine.measures import Measure, find_measure
+from engine.measures import DEFAULT_MEASURE, Measure, find_measure
 from engine.option_values import RunOptions
 from engine.preflight import Preflight
 from engine.ranking import best_head
 from engine.results import Grade, HeadId, ModelInfo
 from sessions.log import (
+    CauseEnded,
     LogEntry,
     LookChanged,
     RunEnded,
@@ -198,10 +199,16 @@ class Bench(Looking):
             self._fold_look(run, entry.event)
         elif isinstance(entry.event, Scored | RunEnded):
             self._settle_cursor(run)
+        elif isinstance(entry.event, CauseEnded) and entry.event.failure is None:
+            self._turn_to_cause(run)
+            self._settle_cursor(run)
 
     def _look_anew(self) -> None:
         """The screen turns to another run: what was chosen on the one before is of no use there."""
         self.cursor_moved, self.seed_index, self._chosen_run = False, 0, None
+        if self.measure.cause:
+            # Of a run that has begun nobody knows causes: a grid without a number would be all there is.
+            self.measure = DEFAULT_MEASURE
 
     def _fold_look(self, run: Run, look: LookChanged) -> None:
         """How a run is looked at on another screen, or was in an earlier hour: followed until the person acts here."""
@@ -260,6 +267,8 @@ class Bench(Looking):
         """Chooses a run to look at; None: the newest, and those that come."""
         if run_id != (None if self.shown is None else self.shown.run_id):
             self._chosen_run, self.cursor_moved, self.seed_index, self.selected = run_id, False, 0, None
+            if self.measure not in self.measures():
+                self.measure = DEFAULT_MEASURE
             if self.shown is not None:
                 self._settle_cursor(self.shown)
 

@@ -48,6 +48,7 @@ ACTIONS: tuple[Action, ...] = (
         title="Measure the cause",
         tooltip="What the heads of this run do to the answer, nothing trained again; once more: check its circuit",
         group="Run",
+        short="cause",
     ),
     Action(
         id="card",
@@ -55,6 +56,7 @@ ACTIONS: tuple[Action, ...] = (
         title="Believe it?",
         tooltip="The run's card: chance, stability, causes, what needs no SAE, and a verdict",
         group="Look",
+        short="card",
     ),
     Action(
         id="measure.next",

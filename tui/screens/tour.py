@@ -49,8 +49,8 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "2 The grid: layers down, heads across",
-        "A small autoencoder turns each head's output into one code per prompt. A bright head uses codes on the "
-        "positives that it never uses on the negatives. The frame is the cursor: move it with the arrows or the mouse.",
+        "A small autoencoder turns each head's output into one code per prompt. A bright head says other codes on "
+        "the positives than on the negatives. The frame is the cursor: move it with the arrows or the mouse.",
         "grid",
     ),
     Step(
@@ -70,13 +70,14 @@ STEPS: tuple[Step, ...] = (
     Step(
         "3 A head's page",
         "Its measures, its codes with the prompts that carry each, which single prompt the score rests on. enter looks "
-        "closer: where it fires and attends, and which words its codes write.",
+        "closer: where it fires and attends, and which words its codes write. esc comes back.",
         "head",
     ),
     Step(
-        "That is all you need",
-        "r runs again, x stops. e shows edges, R the runs side by side, p replays what happened. ? lists every key, "
-        "ctrl+p finds anything by name. Nothing needs saving: everything is kept as it happens.",
+        "Now find the heads that move the name",
+        "Press enter: the best head, closely. Where the last token looks at the name that comes next, the head moves "
+        "names; ] goes to the next best. v measures what every head does to the answer, b says what to believe. "
+        "? lists every key, ctrl+p finds anything by name. Nothing needs saving.",
         "grid",
     ),
 )

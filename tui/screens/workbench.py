@@ -350,6 +350,7 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
     def action_cause(self) -> None:
         run = self.bench.shown
         if self.bench.link == "live" and run is not None and run.state == "done" and run.cause is None:
+            self.bench.await_cause()
             self.run_worker(self.link.ask_cause(), group="ask", exit_on_error=True)
 
     def action_measure(self, by: int) -> None:

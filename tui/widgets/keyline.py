@@ -30,7 +30,7 @@ class KeyLine(Hints):
     def lines(self, size: Size, /) -> list[Strip]:
         actions = self.table()
         entries = [action for action in actions if action.short]
-        spare = ["seed", "next_pane", "ranking.next", "overlay", "difference"]
+        spare = ["seed", "next_pane", "ranking.next", "overlay", "difference", "note.head", "jump", "runs"]
         while spare and _widths(entries, actions) + 2 * len(entries) > size.width:
             # A narrow line loses what can be done without; keys and leave stay.
             name = spare.pop(0)

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.console import Console
 from rich.segment import Segment
 from textual.strip import Strip
 
-from engine.measures import MEASURES, NODE_SCORE
+from engine.events import CauseScored
+from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
+from engine.results import HeadEffect
+from sessions.log import CauseEnded, LogEntry, RunStarted
 from tui.model import ALL_PARTS, Bench
-from tui.thin import ThinUpdate
 from tui.view import look
 from tui.widgets.ink import fit, fit_end, fixed, number, rail, spark, wrapped
 from tui.widgets.painted import changed_regions
@@ -75,7 +76,7 @@ def test_every_measure_can_be_looked_at(recorded: Any) -> None:
         assert view is not None
         assert view.measure is measure
         assert sorted(view.rank.values()) == list(range(1, 49))
-        assert all(loud is None or 0 <= loud <= 1 for loud in view.loud.values())
+        assert all(loud is None or 0 <= loud <= 1 for loud in map(view.loud, view.order))
         bench.cycle_measure(1)
     assert bench.measure is MEASURES[0]
     bench.cycle_measure(-1)
@@ -85,7 +86,7 @@ def test_every_measure_can_be_looked_at(recorded: Any) -> None:
 def test_a_third_of_a_code_is_not_drawn_as_the_loudest(recorded: Any) -> None:
     nodes = recorded.nodes(2, 3, progress=0.01, known=[(0, 0)])
     view = look(nodes, measure=NODE_SCORE, cut=None, reference=None, final=True)
-    assert max(loud for loud in view.loud.values() if loud is not None) < 0.2
+    assert max(view.loud(head) or 0.0 for head in view.order) < 0.2
 
 
 def test_walking_the_ranking_stops_at_its_ends(recorded: Any) -> None:
@@ -140,12 +141,55 @@ def test_losses_that_are_not_finite_are_left_out_of_the_curve(recorded: Any) -> 
     assert rail(0.5, 4) == ("━━", "──")
 
 
-def test_only_the_cells_that_changed_are_sent() -> None:
+def test_only_what_changed_is_drawn_again() -> None:
     from textual.geometry import Region, Size
 
     old = [Strip([Segment("same "), Segment("old"), Segment(" same")])]
     new = [Strip([Segment("same "), Segment("new"), Segment(" same")])]
     assert changed_regions(old, new, Size(20, 5)) == [Region(5, 0, 3, 1)]
     assert changed_regions(new, new, Size(20, 5)) == []
-    update = ThinUpdate([{0: new[0]}], [(0, 5, 8)], [[13]])
-    assert update.render_segments(Console()) == "\x1b[1;6Hnew"
+
+
+def caused() -> tuple[CauseScored, CauseEnded]:
+    """What a measurement of two heads reports."""
+    effects = tuple(HeadEffect(layer=layer, head=0, effect=-1.0 - layer, error=0.1) for layer in (0, 1))
+    scored = CauseScored(
+        method="combined",
+        metric="logit_difference",
+        replacement="pair",
+        base=4.0,
+        n_examples=10,
+        position="mean",
+        passes=3.0,
+        effects=effects,
+        final=True,
+    )
+    return scored, CauseEnded(state="done")
+
+
+def tell(bench: Bench, *events: Any) -> None:
+    run = bench.runs[-1].run_id
+    entries = [
+        LogEntry(session_id="s-1", seq=bench.last_seq + 1 + place, run_id=run, at_us=1, event=event)
+        for place, event in enumerate(events)
+    ]
+    bench.fold(entries)
+
+
+def test_whoever_asks_for_causes_sees_them_and_whoever_looked_elsewhere_is_left_alone(recorded: Any) -> None:
+    bench = folded(recorded)
+    tell(bench, *caused())
+    assert bench.measure is DEFAULT_MEASURE, "nobody asked on this screen"
+    bench.await_cause()
+    tell(bench, *caused())
+    assert bench.measure.id == "combined"
+    assert bench.cursor == (1, 0), "the head that does most"
+    bench.pick_measure(DEFAULT_MEASURE)
+    bench.await_cause()
+    bench.cycle_measure(1)
+    chosen = bench.measure
+    tell(bench, *caused())
+    assert bench.measure is chosen
+    bench.pick_measure(find_measure("combined"))
+    tell(bench, RunStarted())
+    assert bench.measure is DEFAULT_MEASURE, "a run that begins has no causes to show"
