@@ -37,10 +37,10 @@ ACTIONS = sheet_actions(
     ("pick.left", "-1", "left,h", "Previous value", "The value before", ""),
     ("type", "", "enter", "Type a value", "Write the value; enter keeps it, escape does not", "type"),
     ("put_back", "", "d,backspace,delete", "Default", "Put this option back to its default", "default"),
+    ("run", "", "r", "Run", "Run the probe with these options; behind a run under way it is queued", "run"),
     ("put_all_back", "", "D,shift+d", "All defaults", "Put every option back to its default", "all defaults"),
     ("preset", "", "p", "Preset", "The next preset: quick, published, thorough", "preset"),
     ("take_shown", "", "u", "As the shown run", "Take the options of the run that is shown", "as shown"),
-    ("run", "", "r", "Run", "Run the probe with these options; behind a run under way it is queued", "run"),
 )
 
 
