@@ -715,7 +715,9 @@ def screenshot(request: pytest.FixtureRequest) -> Callable[[App[Any]], None]:
 
     def check(app: App[Any]) -> None:
         svg = re.sub(r"terminal-\d+", "terminal", app.export_screenshot(title="headcode", simplify=True))
-        stored = Path(__file__).parent / "pictures" / f"{request.node.name.removeprefix('test_')}.svg"
+        scene = getattr(request.node, "callspec", None)
+        name = scene.id if scene is not None else request.node.name.removeprefix("test_")
+        stored = Path(__file__).parent / "pictures" / f"{name}.svg"
         if os.environ.get("HEADCODE_UPDATE_SNAPSHOTS"):
             stored.parent.mkdir(exist_ok=True)
             stored.write_text(svg, encoding="utf-8")
