@@ -1,5 +1,6 @@
 """The card every run ends with: what speaks for the result, what against it, and a verdict in words."""
 
+import math
 from collections.abc import Sequence
 
 from engine.events import CauseScored, CircuitChecked
@@ -59,6 +60,7 @@ def write_card(
         steadiness,
         examples,
         nobody=_nobody(nodes, chance) if measured and not above else None,
+        finer=_finer(nodes, chance),
         measured=measured,
         movers=movers,
         codes_auc=codes_auc,
@@ -69,7 +71,7 @@ def write_card(
     if measured and not above and not _finds(movers, codes_auc):
         verdict = "no better than chance"
         reasons = [_nobody(nodes, chance)]
-        advice = ["use more examples: chance is told apart by numbers", *advice]
+        advice = [_finer(nodes, chance) or "use more examples: chance is told apart by numbers", *advice]
     elif beaten:
         verdict, reasons = "no better than a plain difference", [beaten]
         advice = ["rank by that baseline, or measure the cause (v, or --cause combined)", *advice]
@@ -110,6 +112,17 @@ def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
     if chance is not None and chance.labellings * LEVEL <= 1:
         return f"so few examples can be labelled in only {chance.labellings} ways: no head could stand above chance"
     return f"no head stands above chance: not one of {len(nodes)} has q below .05"
+
+
+def _finer(nodes: Sequence[HeadScores], chance: Chance | None) -> str | None:
+    """What to change where the labellings are too few for one head alone to stand above chance among all."""
+    needed = len(nodes) / LEVEL
+    if chance is None or chance.labellings >= needed:
+        return None
+    pairs = 1 + math.ceil(math.log2(needed))
+    shuffles = math.ceil(needed / 1000) * 1000
+    why = f"{chance.labellings} labellings cannot single out one head"
+    return f"use {pairs} pairs or more and --shuffles {shuffles}: {why}"
 
 
 def _truth(
@@ -169,6 +182,7 @@ def _doubts(
     examples: ExampleCount,
     *,
     nobody: str | None,
+    finer: str | None,
     measured: bool,
     movers: float | None,
     codes_auc: float | None,
@@ -189,12 +203,12 @@ def _doubts(
     if nobody is not None and _finds(movers, codes_auc):
         doubt(
             f"{nobody}; its heads differ between the sides, each pair in its own way",
-            "use more examples, and trust the effects more than the codes",
+            finer or "use more examples, and trust the effects more than the codes",
         )
     elif measured and above and 2 * len(carried) < len(inside):
         doubt(
             f"{len(carried)} of the circuit's {len(inside)} heads stand above chance",
-            "take fewer heads into the circuit (t), or use more examples",
+            finer or "take fewer heads into the circuit (t)",
         )
     if min(examples.positive, examples.negative) < _FEW:
         doubt(

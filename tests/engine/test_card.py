@@ -244,6 +244,9 @@ def test_it_says_where_no_head_could_stand_above_chance() -> None:
     card = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=few)
     assert card.verdict == "no better than chance"
     assert "only 8 ways" in card.reasons[0]
+    assert card.advice[0].startswith("use 8 pairs or more and --shuffles 1000")
+    enough = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Chance(statistic="codes", labellings=1001))
+    assert enough.advice[0] == "use more examples: chance is told apart by numbers"
 
 
 def test_a_card_from_before_chance_was_named_is_read_and_written_as_it_was() -> None:
