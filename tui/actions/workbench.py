@@ -391,7 +391,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         id="log",
-        keys=("g",),
+        keys=("G", "shift+g"),
         title="Log",
         tooltip="What host, worker and screen logged, traces included; follows as they write",
         group="Program",

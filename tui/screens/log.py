@@ -21,7 +21,7 @@ from tui.widgets.painted import Painted, VirtualScroll
 
 ACTIONS = sheet_actions(
     "Log",
-    ("close", "", "escape,g,q", "Back", "Back to the workbench", "back"),
+    ("close", "", "escape,G,shift+g,q", "Back", "Back to the workbench", "back"),
     ("source.right", "1", "right,l,tab", "Next log", "Host, worker, screen", "log"),
     ("source.left", "-1", "left,h,shift+tab", "Previous log", "Screen, worker, host", ""),
     ("walk.down", "1", "down,j", "Line down", "One line down", "line"),
@@ -29,7 +29,7 @@ ACTIONS = sheet_actions(
     ("walk.page_down", "20", "pagedown,space", "Page down", "Twenty lines down", ""),
     ("walk.page_up", "-20", "pageup", "Page up", "Twenty lines up", ""),
     ("walk.first", "-1000000", "home", "First line", "To the oldest line", ""),
-    ("follow", "", "end,G,shift+g", "Follow", "To the newest line, and on as it grows", "follow"),
+    ("follow", "", "end", "Follow", "To the newest line, and on as it grows", "follow"),
     ("errors", "", "e", "Errors only", "Only errors and their traces; again: everything", "errors"),
     ("filter", "", "slash,f", "Filter", "Only lines that have these words", "filter"),
 )

@@ -65,7 +65,7 @@ async def test_it_follows_and_what_is_foreign_is_disarmed(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, size=size) as (app, pilot, until):
-        await pilot.press("g")
+        await pilot.press("G")
         await until(lambda: isinstance(app.screen, LogSheet) and "run 99 begins" in text_of(app))
         with logs("host").open("a") as file:
             file.write(line("out of everything", "ERROR", "worker"))
@@ -88,7 +88,7 @@ async def test_it_follows_and_what_is_foreign_is_disarmed(
         assert "[/b]" in shown
         await pilot.press("left", "slash", *"run 42", "enter")
         await until(lambda: "run 42 begins" in text_of(app) and "run 41 begins" not in text_of(app))
-        await pilot.press("g")
+        await pilot.press("G")
         await until(lambda: len(app.screen_stack) == 1)
 
 
@@ -102,7 +102,7 @@ async def test_what_the_screen_said_and_what_was_refused_is_there(
         await pilot.press("r")
         await until(lambda: app.bench.failure is not None)
         app.notify("said [/b] aloud", title="A notice", markup=False)
-        await pilot.press("g", "left")
+        await pilot.press("G", "left")
         await until(lambda: "said [/b] aloud" in text_of(app))
         assert "The disk is full. (Make room.)" in text_of(app)
         assert "session first light on host 1" in text_of(app)
@@ -112,7 +112,7 @@ async def test_no_log_is_no_trouble(recorded: Any, open_screen: Any, text_of: An
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
-        await pilot.press("g")
+        await pilot.press("G")
         await until(lambda: "Nothing is logged yet" in text_of(app))
         await pilot.press("down", "up", "end", "home", "e", "escape")
         await until(lambda: len(app.screen_stack) == 1)
