@@ -176,7 +176,7 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
         ended, self.bench.just_ended = self.bench.just_ended, []
         for run in ended:
             if run.failure is not None and run.state != "stopped":
-                words = "\n".join(wrapped(clean(f"{run.failure.message}\n{run.failure.hint}".strip()), 56, 8))
+                words = "\n".join(wrapped(f"{run.failure.message}\n{run.failure.hint}".strip(), 56, 8))
                 title = "The run failed" if run is self.bench.shown else f"Run {run.number} failed"
                 self.notify(words, title=title, severity="error", timeout=12, markup=False)
 

@@ -148,7 +148,7 @@ SCENES: dict[str, Scene] = {
         options=(("theme", "contrast"),),
     ),
     "mono_small": Scene(
-        sees="a grid of shades and digits without one colour; circuit and known heads told by brackets and ◆",
+        sees="a grid of shades and digits, no cell coloured; circuit and known heads told by brackets and ◆",
         words=("AUC 1.00",),
         size=SMALL,
         options=(("depth", "none"),),
