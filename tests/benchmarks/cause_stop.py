@@ -1,0 +1,51 @@
+"""From the wish to stop a measurement of causes to its recorded end.
+
+    python tests/benchmarks/cause_stop.py RUN [--times 10]
+
+Asks for exact patching of every head of a stored run, waits until some heads are told, stops it, and times the answer.
+"""
+
+import argparse
+import asyncio
+import statistics
+import time
+
+from engine.config import CauseConfig
+from engine.events import StageProgress
+from engine.places import find_places
+from sessions.client import HostClient
+from sessions.log import CauseEnded
+from sessions.wire import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
+
+
+async def once(client: HostClient, reference: str, pause: float) -> tuple[float, str]:
+    run = (await client.ask(FindRun(run=reference), Run)).run
+    seq = (await client.ask(ShowSession(session=run.session_id), Detail)).detail.last_seq
+    await client.ask(AskCause(run=run.run_id, config=CauseConfig(method="exact", metric="kl")), Done)
+    begun = 0.0
+    async for entries in client.follow(run.session_id, after_seq=seq, run=run.run_id):
+        for entry in entries:
+            if isinstance(entry.event, StageProgress) and not begun:
+                await asyncio.sleep(pause)  # anywhere in a pass, not always at its end
+                begun = time.perf_counter()
+                await client.ask(CancelRun(run=run.run_id), Done)
+            if isinstance(entry.event, CauseEnded):
+                return time.perf_counter() - begun, entry.event.state
+    raise AssertionError("a log does not end by itself")
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run")
+    parser.add_argument("--times", type=int, default=10)
+    given = parser.parse_args()
+    async with await HostClient.connect(find_places()) as client:
+        found = [await once(client, given.run, 0.037 * number) for number in range(given.times)]
+    stopped = sorted(seconds for seconds, state in found if state == "stopped")
+    print(f"{len(stopped)} of {given.times} stopped before their end")
+    if stopped:
+        print(f"median {statistics.median(stopped):.3f} s, worst {stopped[-1]:.3f} s")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
