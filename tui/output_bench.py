@@ -8,7 +8,7 @@ import msgspec
 
 from engine.bench import NO_RECIPE, RANDOM, BenchRow, Taken, rows_of
 from engine.errors import ConfigError
-from engine.measures import MEASURES
+from engine.measures import DEFAULT_MEASURE, MEASURES
 from engine.quality import QUALITIES
 from engine.references.truths import Truth
 from tui.output import Paper, make_console
@@ -213,11 +213,11 @@ def bench_json(
 
 
 def finding(taken: Taken, truths: Sequence[Truth]) -> str:
-    """What one run found, in few words: AUC unique codes .97, combined 1.0;"""
-    rows = rows_of([taken], {(taken.cell.model, taken.cell.task): truths}, ("unique_positive", "combined"))
+    """What one run found, in few words: AUC total variation .97, combined 1.0;"""
+    rows = rows_of([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
     told: dict[str, str] = {}
     for row in rows:
-        told.setdefault({"unique_positive": "unique codes"}.get(row.measure, row.measure), _told(row.auc))
+        told.setdefault(DEFAULT_MEASURE.title if row.measure == DEFAULT_MEASURE.id else row.measure, _told(row.auc))
     return f"AUC {', '.join(f'{name} {value}' for name, value in told.items())}; " if told else ""
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from engine.bench import BenchRow, measure_names
-from engine.measures import MEASURES
+from engine.measures import DEFAULT_MEASURE, MEASURES
 from engine.quality import QUALITIES
 
 COMMAND = (sys.executable, "-m", "tui.cli")
@@ -111,7 +111,7 @@ def test_a_killed_bench_goes_on_where_it_was(home: dict[str, str]) -> None:
     line = begun.stderr.readline()
     begun.send_signal(signal.SIGKILL)
     begun.communicate(timeout=60)
-    assert line.startswith("[1/6] toy ioi, contrast, 3 + 3, draw 0: AUC unique codes")
+    assert line.startswith(f"[1/6] toy ioi, contrast, 3 + 3, draw 0: AUC {DEFAULT_MEASURE.title} ")
     ran = headcode(home, *words, "--json")
     told = answer(ran)
     assert (told.runs_done, told.runs) == (6, 6)
@@ -194,7 +194,7 @@ def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -
         (["--models", "toyy"], "There is no reference circuit of the model 'toyy'."),
         (["--models", "toyy"], "There are: toy, "),
         (["--tasks", "ioii"], "Did you mean ioi?"),
-        (["--measures", "beauty"], "Measures: unique_positive, "),
+        (["--measures", "beauty"], ", unique_positive, "),
         (["--recipe", "cake"], "Recipes: contrast, published."),
         (["--examples", "0"], "'0' is no number of pairs"),
         (["--examples", "ten"], "'ten' is no number of pairs"),
