@@ -13,6 +13,9 @@ from tui.overlay import Overlay
 from tui.run import Run
 from tui.view import GridView, look
 
+_VIEWS = 4
+"""Measures whose views stay at hand: of a large grid each is a megabyte."""
+
 
 class Looking:
     """The viewer's share of the bench: what the keys change and no log decides."""
@@ -37,6 +40,9 @@ class Looking:
         self._own_looks: dict[str, Measure] = {}
         """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
         self._view: GridView | None = None
+        self._views: dict[str, GridView] = {}
+        """Of the same scores, one under each measure that was looked at."""
+        self._offered: tuple[Sequence[HeadScores], tuple[Measure, ...]] = ((), ())
         self._shape: tuple[Sequence[HeadScores], tuple[int, int]] = ((), (0, 0))
 
     @property
@@ -54,15 +60,31 @@ class Looking:
         run = self.shown
         if run is None or not run.picture.nodes:
             return None
-        self._view = look(
-            run.picture.nodes,
-            measure=self.measure,
+        self._view = self._look(run, self.measure)
+        return self._view
+
+    def _look(self, run: Run, measure: Measure) -> GridView:
+        nodes = run.picture.nodes
+        if self._views and next(iter(self._views.values())).nodes is not nodes:
+            self._views.clear()
+        made = look(
+            nodes,
+            measure=measure,
             cut=self.cut_of(run),
             reference=self.overlay.reference(run.picture.reference, self.kept.circuits, self.shape()),
             final=run.picture.nodes_final,
-            before=self._view,
+            before=self._views.get(measure.id, self._view),
         )
-        return self._view
+        if len(self._views) >= _VIEWS:
+            self._views.pop(next(iter(self._views)))
+        self._views[measure.id] = made
+        return made
+
+    def look_ahead(self) -> None:
+        """Makes the view under the next measure, so that the key that asks for it finds it made."""
+        run = self.shown
+        if run is not None and run.picture.nodes_final:
+            self._look(run, self._measure_after(1))
 
     def against(self) -> Against | None:
         """The shown grid less what is subtracted from it; None where nothing is."""
@@ -125,14 +147,20 @@ class Looking:
     def measures(self) -> tuple[Measure, ...]:
         """Those the shown run can have: a cause only where one was asked for."""
         nodes = self.shown.picture.nodes if self.shown is not None else ()
-        return tuple(
-            each for each in MEASURES if not each.cause or any(value_of(node, each) is not None for node in nodes)
-        )
+        if not self._offered[1] or self._offered[0] is not nodes:
+            there = (
+                each for each in MEASURES if not each.cause or any(value_of(node, each) is not None for node in nodes)
+            )
+            self._offered = (nodes, tuple(there))
+        return self._offered[1]
 
     def cycle_measure(self, by: int) -> None:
+        self.pick_measure(self._measure_after(by))
+
+    def _measure_after(self, by: int) -> Measure:
         offered = self.measures()
         place = offered.index(self.measure) if self.measure in offered else 0
-        self.pick_measure(offered[(place + by) % len(offered)])
+        return offered[(place + by) % len(offered)]
 
     def pick_measure(self, measure: Measure) -> None:
         self.measure = measure

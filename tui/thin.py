@@ -134,7 +134,7 @@ def _cells(strip: Strip, colours: ColorSystem) -> list[Cell]:
     return found
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _signs(text: str, codes: str) -> tuple[Cell, ...]:
     """The text cell by cell. A blank has no ink, so that ink alone makes none anew."""
     blank = (" ", _without_ink(codes))
@@ -182,7 +182,7 @@ def _parts(codes: str) -> tuple[frozenset[str], str, str]:
 _ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "6": "25", "7": "27", "8": "28", "9": "29"}
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _turn(before: str, after: str) -> str:
     """The shortest sequence from one look to another."""
     had, had_ink, had_ground = _parts(before)

@@ -241,6 +241,7 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
     def _draw_page(self) -> None:
         self.head.paint()
         self.examples.paint()
+        self.bench.look_ahead()
 
     def _want_codes(self) -> bool:
         """Asks for the codes of the head under the cursor; False where they are here or nobody has them."""
