@@ -146,7 +146,7 @@ def test_the_same_run_is_the_same_bit_for_bit(done: tuple[Bench, Evidence]) -> N
     assert compared["baselines"] == 4 * 32
     assert compared["probabilities"] == 16
     assert compared["losses"] >= 2 * 2 * 3
-    assert compared["edges"] == 200
+    assert compared["edges"] == 384
     assert all(each.compared > 0 and each.differing == 0 for each in report.checks)
 
 
