@@ -26,7 +26,7 @@ def _verb(name: str, use: str, meaning: str, *actions: str, also: tuple[str, ...
 
 
 VERBS: tuple[Verb, ...] = (
-    _verb("status", "", "session, model, what goes on, what is looked at", "show_pane.grid", "reopen"),
+    _verb("status", "", "session, model, what goes on, what is looked at", "show_pane.grid", "reopen", "progress"),
     _verb("examples", "[N]", "the examples with their grades, or one of them whole", "show_pane.examples", "write"),
     _verb("add", "PROMPT => EXPECTED | FOIL", "write an example; + or - before it is its side", "write:add"),
     _verb("edit", "N PROMPT => EXPECTED", "write example N anew", "write:edit"),

@@ -5,6 +5,7 @@ from typing import ClassVar, Protocol
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
@@ -190,7 +191,7 @@ class Circuits(Sheet):
 
     def _title(self) -> None:
         count = len(self.bench.kept.circuits)
-        self.rows.border_title = f"{count} kept {'circuit' if count == 1 else 'circuits'}"
+        self.rows.border_title = Content(f"{count} kept {'circuit' if count == 1 else 'circuits'}")
 
 
 def _word(operation: SetOperation) -> str:

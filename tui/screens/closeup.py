@@ -8,6 +8,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.timer import Timer
@@ -216,7 +217,7 @@ class CloseUp(Sheet):
         place = None if view is None else view.rank.get(head)
         rank = "" if place is None else f" · rank {place} by {self.bench.measure.title}"
         title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{said} seed {self.bench.seed}{rank}"
-        self.tokens.border_title = title
+        self.tokens.border_title = Content(title)
         for part in (self.prompts, self.tokens, self.writes):
             part.paint()
 

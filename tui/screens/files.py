@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
@@ -145,7 +146,7 @@ class Files(Sheet):
             return
         self.folder, self.names.entries = folder, entries
         self.names.said = "Nothing here."
-        self.names.border_title = fit_end(clean(str(folder)), max(self.size.width - 8, 8)).replace("[", r"\[")
+        self.names.border_title = Content(fit_end(clean(str(folder)), max(self.size.width - 8, 8)))
         self.names.choose(0)
         if not self.path.has_focus:
             self.path.put(os.path.join(folder, ""))  # noqa: PTH118  # with the separator at its end

@@ -6,6 +6,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
@@ -207,4 +208,4 @@ class OptionsSheet(Sheet):
     def _title(self) -> None:
         shown = self.bench.active
         behind = f", behind run {shown.number}" if shown is not None else ""
-        self.list.border_title = f"Options of run {len(self.bench.runs) + 1}{behind}"
+        self.list.border_title = Content(f"Options of run {len(self.bench.runs) + 1}{behind}")

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 
 from tui.actions import sheet_actions
 from tui.link import Link
@@ -87,4 +88,4 @@ class ProgressSheet(Sheet):
     def _title(self) -> None:
         run = self.bench.shown
         title = f"Run {run.number}" if run is not None else "No run"
-        self.pane.border_title = title
+        self.pane.border_title = Content(title)

@@ -8,6 +8,7 @@ from rich.style import Style
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
@@ -259,7 +260,7 @@ class Runs(Sheet):
 
     def _title(self) -> None:
         count = len(self.bench.runs)
-        self.cards.border_title = f"{count} {'run' if count == 1 else 'runs'} by {self.bench.measure.title}"
+        self.cards.border_title = Content(f"{count} {'run' if count == 1 else 'runs'} by {self.bench.measure.title}")
 
 
 def _shape(run: Run) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
@@ -372,8 +373,8 @@ class SessionsSheet(Sheet):
         elif self.wanted:
             words = f"{words} with {self.wanted}"
         # A narrow line of keys ends before these.
-        self.list.border_subtitle = "T trash · n new · esc back" if self.app.size.width < 100 else ""
-        self.list.border_title = fit(clean(words).replace("[", "(").replace("]", ")"), 70)
+        self.list.border_subtitle = Content("T trash · n new · esc back" if self.app.size.width < 100 else "")
+        self.list.border_title = Content(fit(clean(words), 70))
 
     def on_session_list_picked(self, message: SessionList.Picked) -> None:
         if message.place == self.list.chosen:

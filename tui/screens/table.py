@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
@@ -259,7 +260,7 @@ class Table(Sheet):
         count = len(self.table.rows)
         whole = len(view.nodes) if view is not None else 0
         words = f"{count} heads" if count == whole else f"{count} of {whole} heads: {self.table.wanted}"
-        self.table.border_title = clean(words).replace("[", "(").replace("]", ")")
+        self.table.border_title = Content(clean(words))
 
 
 def table_csv(rows: list[HeadScores]) -> str:

@@ -145,7 +145,7 @@ class Tour(Keyed, ModalScreen[None]):
         step = STEPS[self.place]
         self._stage.show_pane(step.pane)
         box = self.query_one("#tour", Vertical)
-        box.border_title = f"{self.place + 1} of {len(STEPS)}"
+        box.border_title = Content(f"{self.place + 1} of {len(STEPS)}")
         words = Content.assemble((step.title, "bold $ink-strong"), "\n", (step.words, "$ink"))
         self.query_one("#words", Static).update(words)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.timer import Timer
 
 from engine.drafts import draft, text_of
@@ -92,7 +93,7 @@ class Write(Gathering, Changing, Sheet):
             self._after("worth", 2 * _GRADE_AFTER_S, self.paint)
         title = f"Write: {self._counted()}"
         if self.rows.border_title != title:
-            self.rows.border_title = title
+            self.rows.border_title = Content(title)
 
     def _counted(self) -> str:
         """How many there are of each side; counted when they change."""
