@@ -88,6 +88,18 @@ ELSEWHERE: Mapping[str, str] = {
     "theme": "there are no colours here",
     "next_pane": "there are no panes here; status, examples, heads and head say what they show",
     "next_pane.back": "there are no panes here; status, examples, heads and head say what they show",
+    **dict.fromkeys(
+        (
+            "mark",
+            "mark_layer",
+            "mark_circuit",
+            "unmark",
+            *(f"mark_box.{way}" for way in ("left", "right", "up", "down")),
+        ),
+        "cut and keep choose heads here; headcode circuits keep RUN NAME --heads 1.3,2.6 takes any",
+    ),
+    "signs": "head 1.3 says the q-value and the stability of one",
+    "log": "headcode host log prints what host and worker logged",
     "suspend": "ctrl+z in the terminal does it",
 }
 """Actions of the workbench that have no verb, and where to turn."""
