@@ -120,7 +120,8 @@ def report(node: Any, error: Exception, what: str, *, aloud: bool = True) -> str
 def _shield(method: Callable[..., Any], otherwise: Callable[[], Any]) -> Callable[..., Any]:
     @wraps(method)
     def shielded(self: Any, *given: Any, **named: Any) -> Any:
-        if self.failed:
+        # The last word of the host may come when a screen is taken down already.
+        if self.failed or (method.__name__ == "paint" and not self.is_attached):
             return otherwise()
         try:
             return method(self, *given, **named)

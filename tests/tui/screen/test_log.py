@@ -88,7 +88,7 @@ async def test_it_follows_and_what_is_foreign_is_disarmed(
         assert "[/b]" in shown
         await pilot.press("left", "slash", *"run 42", "enter")
         await until(lambda: "run 42 begins" in text_of(app) and "run 41 begins" not in text_of(app))
-        await pilot.press("G")
+        await pilot.press("escape")
         await until(lambda: len(app.screen_stack) == 1)
 
 
