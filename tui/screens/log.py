@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
@@ -167,7 +168,7 @@ class LogSheet(Sheet):
         self.set_interval(_POLL_S, self._poll)
 
     def paint(self) -> None:
-        self.log_list.border_title = fit(clean(str(self.log_list.tail.path)), 100).replace("[", "(")
+        self.log_list.border_title = Content(fit(clean(str(self.log_list.tail.path)), 100).replace("[", "("))
         self.log_list.show_end()
         self.sources.paint()
 
