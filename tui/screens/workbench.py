@@ -125,6 +125,8 @@ class Workbench(Keyed, Holding, Marking, Screen[None]):
 
     def _flush(self) -> None:
         parts, self._dirty, self._flush_timer = self._dirty, frozenset(), None
+        if not self.progress.is_attached:
+            return  # the last word comes when the screen is being closed
         self._drawn_at = time.monotonic()
         if "header" in parts:
             self.top.paint()

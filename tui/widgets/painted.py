@@ -36,6 +36,8 @@ class Painted(Guarded, Widget):
 
     def paint(self) -> None:
         """Draws again; unchanged lines are not sent."""
+        if not self.is_attached:
+            return  # a timer's last word, when the screen is being closed
         before, self._strips = self._strips, self.lines(self.size)
         for region in changed_regions(before, self._strips, self.size):
             self.refresh(region)
@@ -83,6 +85,8 @@ class PaintedScroll(Guarded, ScrollView, inherit_bindings=False):
 
     def paint(self) -> None:
         """Draws again; lines that are out of sight or unchanged are not sent."""
+        if not self.is_attached:
+            return
         before, self._strips = self._strips, self.lines(self.room)
         self._grow()
         top = self.scroll_offset.y
