@@ -84,13 +84,14 @@ async def test_tasks_small(recorded: Any, open_screen: Any, screenshot: Any) -> 
 
 async def test_files_small(recorded: Any, open_screen: Any, screenshot: Any, tmp_path: Path) -> None:
     """You should see a folder first, then files with their sizes; a name full of escapes is harmless."""
-    (tmp_path / "folder").mkdir()
+    here = tmp_path / "here"  # the person's own folder stands beside it
+    (here / "folder").mkdir(parents=True)
     for name in ("ioi.jsonl", "own [b]lines.txt", "\x1b[31mred.csv"):
-        (tmp_path / name).write_text(TEXT)
+        (here / name).write_text(TEXT)
     host = recorded.host()
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await opened(recorded, app, pilot, until, host)
-        picker = Files(app.bench, "Examples from which file?", tmp_path, lambda _: None)
+        picker = Files(app.bench, "Examples from which file?", here, lambda _: None)
         app.push_screen(picker)
         await until(lambda: len(picker.names.entries) == 4)
         picker.names.border_title = "a folder"
