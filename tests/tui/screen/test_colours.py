@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.theme import Theme
 
+from engine.measures import find_measure
 from tui.app import choose_colours
 from tui.colourmaps import MAPS, ColourMap, along, map_named, mix
 from tui.diverging import shades
@@ -149,6 +150,9 @@ async def test_the_screen_reads_without_colours(depth: str, recorded: Any, open_
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, depth=depth) as (app, pilot, _until):
+        app.bench.pick_measure(find_measure("unique_positive"))
+        app.screen.draw_now()
+        await pilot.pause()
         text = text_of(app)
         for words in ("│ 6.3 │", "◆╮", "░ .39 ░", "✓ ok", "✗ broken", "~ weak", "only +"):
             assert words in text

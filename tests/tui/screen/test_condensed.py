@@ -26,6 +26,11 @@ from tui.model import Bench
 
 _NOT_OF_THE_LOG = (
     "overlay",
+    "marks",
+    "signs",
+    "_views",
+    "_offered",
+    "_shape",
     "subtraction",
     "looks_made",
     "_view",
