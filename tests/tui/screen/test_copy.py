@@ -13,7 +13,7 @@ from tui.text import clean
 
 
 def written(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir(), key=lambda path: path.suffix)
+    return sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: path.suffix)
 
 
 def spoken(text: str) -> str:
