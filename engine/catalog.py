@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from engine.errors import ModelError, PickledWeights
+from engine.paths import path_of
 from engine.planted.plan import CONTEXT, D_MODEL, N_HEADS, PLANTED, VOCABULARY, is_built, n_parameters
 
 BUNDLED = "toy"
@@ -62,7 +63,7 @@ def find_model(name: str, models: Path) -> ModelSource:
         return ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())
     if name in PLANTED:
         return _planted(name, models)
-    local = Path(name).expanduser()
+    local = path_of(name)
     if "/" not in name and (models / name / "config.json").is_file():
         return ModelSource(name=name, origin="cache", folder=models / name)
     if local.exists() and (local.is_dir() or local.suffix or "/" in name):

@@ -25,6 +25,7 @@ from engine.fetch_words import (
     FetchDone,
     FetchFailed,
 )
+from engine.paths import path_of
 from engine.places import find_places
 from engine.planted.plan import PLANTED, is_built
 
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     try:
         make = bring if given.bring else fetch
-        source = Path(given.source).expanduser() if given.bring else given.source
+        source = path_of(given.source) if given.bring else given.source
         mouth.say(make(source, models, mouth, called=given.name))  # type: ignore[arg-type]
     except KeyboardInterrupt:
         code = _failed(mouth, Cancelled().as_failure())

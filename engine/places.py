@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from engine.paths import path_of
+
 _SOCKET_LIMIT = 100
 """Characters: the kernel refuses socket paths of about 108."""
 
@@ -63,7 +65,7 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
     env = dict(os.environ) if environ is None else environ
     home = env.get("HEADCODE_HOME")
     if home:
-        root = Path(home).expanduser().absolute()
+        root = path_of(home).absolute()
         runtime = root / "run"
         if len(str(runtime / "host-000000000000.sock")) > _SOCKET_LIMIT:
             runtime = _private_temporary()
@@ -83,4 +85,7 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
 
 
 def _private_temporary() -> Path:
-    return Path(tempfile.gettempdir()) / f"headcode-{os.getuid()}"
+    """A folder for sockets: under TMPDIR, or under /tmp where a path in TMPDIR is too long for one."""
+    own = f"headcode-{os.getuid()}"
+    wanted = Path(tempfile.gettempdir()) / own
+    return wanted if len(str(wanted / "host-000000000000.sock")) <= _SOCKET_LIMIT else Path("/tmp") / own

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
+from engine.option_values import RunOptions
 from sessions.log import (
     ArrayKept,
     CauseAsked,
@@ -19,6 +20,7 @@ from sessions.log import (
     LookChanged,
     NoteRemoved,
     NoteWritten,
+    OptionsChosen,
     RunEnded,
     RunQueued,
     RunStarted,
@@ -64,6 +66,7 @@ OF_SESSION = st.one_of(
     st.just(SessionRestored()),
     st.builds(CircuitKept, name=FEW, heads=HEADS, source=TEXT),
     st.builds(CircuitDropped, name=FEW),
+    st.builds(OptionsChosen, options=st.builds(RunOptions, model=FEW, device=FEW)),
     st.builds(SessionImported, bundle_sha256=FEW, from_session=FEW, headcode=FEW),
 )
 OF_RUN = st.one_of(
@@ -124,7 +127,7 @@ def drafts(plan: list[Any], script: Any) -> list[tuple[Draft, bool]]:
 def test_every_kind_of_session_event_is_tried() -> None:
     tried = {SessionCreated, RunQueued, *RUN_KINDS[:-1]}
     tried |= {ExamplesSet, ExamplesStepped, SessionRenamed, TagsSet, NoteWritten, NoteRemoved, SessionTrashed}
-    tried |= {SessionRestored, CircuitKept, CircuitDropped, SessionImported}
+    tried |= {SessionRestored, CircuitKept, CircuitDropped, SessionImported, OptionsChosen}
     assert tried == set(get_args(SessionEvent))
 
 

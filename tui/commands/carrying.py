@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import ConfigError
+from engine.paths import path_of
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Take in a session that somebody exported, or a circuit another tool found."""
-    path = Path.cwd() / file.expanduser()
+    path = Path.cwd() / path_of(str(file))
     if as_circuit is None:
         if path.suffix.lower() == ".json":
             raise ConfigError(
@@ -135,7 +136,7 @@ def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> N
     from tui.commands.asking import with_host
     from tui.output import bytes_in_words, narrate, print_json, print_line
 
-    path = str(Path.cwd() / Path(file).expanduser())
+    path = str(Path.cwd() / path_of(file))
 
     async def question(client: "HostClient") -> "Exported":
         request = ExportSession(session=what, path=path, sae=sae, force=force)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import ConfigError, ExampleError
+from engine.paths import path_of
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def export(
     if file == "-":
         sys.stdout.write(text)
         return
-    path = Path(file).expanduser()
+    path = path_of(file)
     if path.exists() and not force:
         raise ConfigError(f"{file} is there already.", hint="--force writes over it.")
     write_file(path, text)

@@ -9,6 +9,7 @@ import msgspec
 
 from engine.errors import ConfigError
 from engine.measures import Measure, find_measure
+from engine.paths import path_of
 from engine.results import EdgeScore, HeadId
 from sessions.beside import check_goal, share, write_beside
 from sessions.compare import CannotCompare, Side, circuit_of
@@ -49,7 +50,7 @@ def write_run(
 ) -> None:
     """Writes the file, or stdout for `-`. Raises ConfigError, NoSuchRecord, CannotWrite."""
     by = find_measure(measure) if measure is not None else None
-    goal = None if file == "-" else Path.cwd() / Path(file).expanduser()
+    goal = None if file == "-" else Path.cwd() / path_of(file)
     if goal is None and (form.endswith("parquet") or as_json):
         raise ConfigError(f"{form} with a report cannot go to stdout.", hint="Give a file.")
     if goal is not None:

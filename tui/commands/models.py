@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from engine.paths import path_of
 from tui.options import JsonOption
 
 app = typer.Typer(help="List, show, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
@@ -97,7 +98,7 @@ def import_model(
     as_json: JsonOption = False,
 ) -> None:
     """Copy or convert a model into the models folder. Of pickled weights only tensors are read."""
-    _report([str(path.expanduser().absolute()), "--import"], called, as_json)
+    _report([str(path_of(str(path)).absolute()), "--import"], called, as_json)
 
 
 def _report(words: list[str], called: str | None, as_json: bool) -> None:

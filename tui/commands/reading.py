@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.errors import ExampleError
 from engine.examples import Example
+from engine.paths import path_of
 
 MAX_BYTES = 32 << 20
 """A larger file is no example set; the host takes 64 MB in one message."""
@@ -21,7 +22,7 @@ def load_examples(target: str) -> tuple[Example, ...]:
 def read_text(target: str) -> str:
     """The text of such a file. Raises ExampleError."""
     source = "stdin" if target == STDIN else target
-    raw = _stdin() if target == STDIN else _file(Path(target).expanduser())
+    raw = _stdin() if target == STDIN else _file(path_of(target))
     if len(raw) > MAX_BYTES:
         raise ExampleError(
             f"{source} is larger than {MAX_BYTES >> 20} MB: that is no example set.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.drafts import draft
 from engine.errors import HeadcodeError
 from engine.negatives import Edit, as_negative, best, propose
+from engine.paths import path_of
 from engine.results import Grade
 from sessions.wire import GradeExamples, Grades, Made, MakeExamples
 from tui.desk import Desk
@@ -229,7 +230,7 @@ class Writing:
     def _write(self, path: Path) -> None:
         from tui.commands.examples import write_file, written
 
-        path = path.expanduser()
+        path = path_of(str(path))
         if path.exists():
             self.refuse(f"{path} exists already; another name, or remove it first.")
             return

@@ -343,7 +343,7 @@ async def test_the_rest_of_the_screen_works_and_nothing_is_changed(
         for key in ("r", "x", "m", "t", "t", "right_square_bracket", "right", "down"):
             await pilot.press(key)
         await settled()
-        assert bench.measure.id == "unique_normalised"
+        assert bench.measure.id == "unique_positive"
         assert bench.cursor_moved
         assert {type(request).__name__ for request in host.asked} <= {"ReadLog", "ReadTimeline", "GetCodes"}
         # What the viewer chose holds where the same run is shown.
@@ -363,11 +363,10 @@ async def test_the_same_cuts_are_shown_at_the_same_moments(host: Any) -> None:
                 assert app.replay.bench.look_now() == entry.event
 
 
-@pytest.mark.parametrize(("size", "name"), [((160, 48), "wide"), ((80, 24), "small")])
-async def test_replay(size: tuple[int, int], name: str, host: Any, screenshot: Any, request: Any) -> None:
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["replay_wide", "replay_small"])
+async def test_replay(size: tuple[int, int], host: Any, screenshot: Any) -> None:
     """You should see the workbench as it was in the first run, 'replay' at the top, and under the strip of progress
     two lines: paused, 1x, the hour, what happened last and next; the rail with e, r, n and the place as a block."""
-    request.node.name = f"replay_{name}"
     async with screen(host, size=size) as (app, _pilot, settled):
         app.replay.player.seek(45)
         await settled()
@@ -385,7 +384,7 @@ async def test_what_a_person_cuts_is_recorded_once_it_rests(recorded: Any, open_
             if live_host.of_kind("SetLook"):
                 break
         (asked,) = live_host.of_kind("SetLook")
-        assert (asked.run, asked.look) == ("run-1", LookChanged(measure="unique_normalised", cut=8))
+        assert (asked.run, asked.look) == ("run-1", LookChanged(measure="unique_positive", cut=8))
         # The echo of another screen's look moves nothing here, and is not answered with one of ours.
         await live_host.tell(LookChanged(measure="overlap", cut=3))
         await until(lambda: app.bench.last_seq == len(live_host.entries))
