@@ -142,6 +142,7 @@ class Drawing(Painted):
     def __init__(self, board: Board, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(board.bench, id=id)
         self.board = board
+        self.corner = (0, 0)
 
     def lines(self, size: Size, /) -> list[Strip]:
         if not self.board.drawn or size.width < 12 or size.height < 4:
@@ -149,7 +150,7 @@ class Drawing(Painted):
         layout = lay_out(self.board.drawn, size.width - 4, size.height - 2)
         chosen = self.board.all[self.board.chosen] if self.board.chosen < len(self.board.all) else None
         canvas = self._canvas(layout, chosen)
-        left, top = self._offset(layout, chosen, size)
+        left, top = self.corner = self._offset(layout, chosen, size)
         labels = self._labels(layout, chosen)
         rows = []
         layers = {y: layer for layer, y in layout.layers}
@@ -258,8 +259,13 @@ class Edges(Sheet):
         self.paint()
 
     def action_pan(self, x: int, y: int) -> None:
-        self.board.pan = (self.board.pan[0] + x * _PAN, self.board.pan[1] + y * _PAN // 2)
+        was, corner = self.board.pan, self.drawing.corner
+        self.board.pan = (was[0] + x * _PAN, was[1] + y * _PAN // 2)
         self.drawing.paint()
+        if self.drawing.corner == corner:
+            # Not counted, or as many presses of the other way would do nothing.
+            self.board.pan = was
+            self.notify("The drawing goes no further this way.", markup=False, timeout=4)
 
     def action_end(self, which: int) -> None:
         if self.board.chosen < len(self.board.all):

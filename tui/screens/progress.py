@@ -69,6 +69,7 @@ class ProgressSheet(Sheet):
         listed = self.pane.listed
         run = listed[self.pane.chosen] if listed else None
         if run is None or not run.active or self.bench.link != "live":
+            self.notify("Nothing is going on here that could be stopped.", markup=False)
             return
         if run.state == "queued" and run is not self.bench.active:
             self.run_worker(self.link.cancel_run(run.run_id), group="ask", exit_on_error=True)

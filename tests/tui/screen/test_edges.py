@@ -81,7 +81,13 @@ async def test_the_keys_of_the_edges(size: tuple[int, int], recorded: Any, open_
         await until(lambda: "1 of 3 edges" in text_of(app))
         await pilot.press("T", "pagedown")
         assert (screen.board.shown, screen.board.chosen) == (2, 2)
-        await pilot.press("L", "J", "K", "H")
+        await pilot.press(*"HHHHHHHHHHHHHHH")
+        far = screen.board.pan
+        await pilot.press("H")
+        assert screen.board.pan == far, "what is past the end is not counted"
+        assert any("no further" in note.message for note in app._notifications)
+        screen.board.pan = (0, 0)
+        screen.drawing.paint()
         assert screen.board.pan == (0, 0)
         await pilot.press("c")
         assert screen.board.inside
