@@ -170,8 +170,8 @@ def fold(text: str, width: int) -> list[int]:
     if text.isascii():
         return list(range(0, len(text) + 1, width))
     starts, used = [0], 0
-    for place, character in enumerate(text):
-        cells = get_character_cell_size(clean(character))
+    for place, character in enumerate(clean(text)):  # a sign for a sign, so places stay
+        cells = get_character_cell_size(character)
         if used + cells > width:
             starts.append(place)
             used = 0
@@ -191,8 +191,8 @@ def row_of(starts: list[int], at: int) -> int:
 
 def _cell_at(text: str, begin: int, end: int, column: int) -> int:
     used = 0
-    for place in range(begin, end):
-        used += get_character_cell_size(clean(text[place]))
+    for place, character in enumerate(clean(text[begin:end]), begin):
+        used += get_character_cell_size(character)
         if used > column:
             return place
     return end
