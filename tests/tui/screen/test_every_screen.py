@@ -22,6 +22,9 @@ from sessions.rows import Choice
 from tui.actions.everywhere import all_tables
 from tui.screens.trouble import Trouble
 
+pytestmark = pytest.mark.timeout(400)
+"""Every screen is visited many times; on a busy machine that takes minutes."""
+
 WAYS: dict[str, tuple[str, ...]] = {
     "keys": (),
     "examples": ("1",),
