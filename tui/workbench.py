@@ -27,6 +27,7 @@ from tui.keymap import load_keys, with_keys
 from tui.link import Connect, Link
 from tui.model import Bench, Part
 from tui.remember import keep_toured
+from tui.screens.panes import Panes
 from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
 from tui.settings import Found, Settings, change, load
@@ -92,7 +93,7 @@ class HeadcodeApp(Shielded, Surviving, ThinApp):
         self.link = Link(self.bench, connect, self._changed, session=session)
         self._clock = clock
         self._tour_due = tour
-        self._workbench: Workbench | None = None
+        self._workbench: Panes | None = None
         self._sweeper: Sweeper | None = None
 
     def keyed(self, actions: Sequence[Action]) -> Sequence[Action]:
@@ -235,7 +236,7 @@ class HeadcodeApp(Shielded, Surviving, ThinApp):
     ) -> bool:
         """Does it, or says why it would do nothing."""
         screen = self.screen
-        if isinstance(action, str) and isinstance(screen, Workbench):
+        if isinstance(action, str) and isinstance(screen, Panes):
             known = next((each for each in screen.at_hand if each.call == action), None)
             reason = screen.why_not(known) if known is not None else ""
             if known is not None and reason and known.id not in _QUIET:

@@ -14,7 +14,7 @@ from tui.actions import ACTIONS, Action, actions_of, keyed, sheet_actions
 from tui.link import Connect
 from tui.model import Bench, Part
 from tui.replay_link import ReplayLink
-from tui.screens.workbench import Workbench
+from tui.screens.panes import Panes
 from tui.start import start_of
 from tui.themes import Depth
 from tui.widgets.keyed import bindings_of
@@ -53,8 +53,8 @@ def open_actions(actions: Sequence[Action], own: Sequence[Action] = REPLAY_ACTIO
     ]
 
 
-class Replay(Workbench, inherit_bindings=False):
-    """The workbench whose entries come from a player."""
+class Replay(Panes, inherit_bindings=False):
+    """The panes whose entries come from a player."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(open_actions(ACTIONS))
 
