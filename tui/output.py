@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import IO, TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,6 +22,8 @@ _RICH_SYSTEM: dict[Colours, Literal["truecolor", "256", "standard"] | None] = {
 }
 PIPED_WIDTH = 100
 """Columns where there is no terminal to ask: a file is read in an editor or a pager."""
+_SIGNS_A_CELL = 8
+"""With more accents than that nobody can read a letter: the rest is cut off."""
 
 
 class Paper(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,16 +103,52 @@ def narrate(text: str) -> None:
     sys.stderr.write(clean(text) + "\n")
 
 
-def print_columns(rows: list[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> None:
-    """Rows with their columns aligned, the last one left as long as it is."""
+def print_columns(rows: list[tuple[str, ...]], *, header: tuple[str, ...] = (), right: Collection[int] = ()) -> None:
+    """Rows with their columns aligned in terminal cells, the last one left as long as it is.
+
+    `right` names the columns that are set to the right, as numbers are.
+    """
     table = [header, *rows] if header else rows
     if not table:
         return
+    from rich.cells import cell_len
+
     cleaned = [tuple(clean(cell) for cell in row) for row in table]
-    widths = [max(len(row[column]) for row in cleaned) for column in range(len(cleaned[0]))]
+    widths = [max(cell_len(row[column]) for row in cleaned) for column in range(len(cleaned[0]))]
     for row in cleaned:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            pad(cell, width, right=column in right)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """A clean text with blanks behind it (before it: `right`) up to `width` cells.
+
+    A letter of Chinese takes two cells and an accent of its own none, which ljust does not know.
+    """
+    from rich.cells import cell_len
+
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if right else text + blanks
+
+
+def shorten(text: str, width: int) -> str:
+    """The beginning of a clean text in at most `width` cells; three points say that there was more."""
+    from rich.cells import split_graphemes
+
+    most = width * _SIGNS_A_CELL
+    letters, cells = split_graphemes(text[:most])
+    if len(text) <= most and cells <= width:
+        return text
+    used, end = 0, 0
+    for _, after, wide in letters:
+        used += wide
+        if used > width - 3:
+            break
+        end = after
+    return text[:end] + "..."
 
 
 def bytes_in_words(count: int) -> str:

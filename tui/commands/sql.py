@@ -72,28 +72,19 @@ def _print_views(found: "SqlTable") -> None:
 
 
 def _print_table(found: "SqlTable") -> None:
-    from tui.output import narrate, print_columns
+    from tui.output import narrate, print_columns, shorten
     from tui.text import clean
 
     cells = [[clean(_shown(value)) for value in row] for row in found.rows]
     numbers = [
-        bool(found.rows) and all(row[place] is None or isinstance(row[place], int | float) for row in found.rows)
+        place
         for place in range(len(found.columns))
+        if found.rows and all(row[place] is None or isinstance(row[place], int | float) for row in found.rows)
     ]
-    wide = sys.stdout.isatty()
-    if wide:
-        cells = [[cell if len(cell) <= _WIDEST else cell[: _WIDEST - 3] + "..." for cell in row] for row in cells]
-    widths = [max([len(name), *(len(row[place]) for row in cells)]) for place, name in enumerate(found.columns)]
-    header = tuple(
-        name.rjust(width) if number else name
-        for name, width, number in zip(found.columns, widths, numbers, strict=True)
-    )
-    lines = [
-        tuple(c.rjust(width) if number else c for c, width, number in zip(row, widths, numbers, strict=True))
-        for row in cells
-    ]
-    print_columns(lines, header=header)
-    if not lines:
+    if sys.stdout.isatty():
+        cells = [[shorten(cell, _WIDEST) for cell in row] for row in cells]
+    print_columns([tuple(row) for row in cells], header=tuple(found.columns), right=numbers)
+    if not cells:
         narrate("No rows.")
 
 

@@ -36,6 +36,8 @@ INKS: frozenset[str] = frozenset(
 """What a word means; `ink.tcss` says how it looks."""
 
 Inks = Callable[[str], Style]
+_SIGNS_A_CELL = 8
+"""With more accents than that nobody can read a letter: the rest is cut off."""
 
 
 class Line:
@@ -72,9 +74,11 @@ def fit(text: str, width: int) -> str:
     """The beginning of a cleaned text, at most `width` cells; an ellipsis says that there is more."""
     if width <= 0:
         return ""
-    text = text[: width + 1]
-    if cell_len(text) <= width:
-        return text
+    if cell_len(text[: width + 1]) <= width:
+        # Accents of their own take no cell, so that more letters may fit than there are cells.
+        text, whole = text[: width * _SIGNS_A_CELL], len(text) <= width * _SIGNS_A_CELL
+        if whole and cell_len(text) <= width:
+            return text
     return _take(text, width - 1) + "…"
 
 

@@ -19,6 +19,8 @@ from tui.widgets.progress import ENDED, loss_of, seconds_words
 _CHART = 26
 """Columns of one seed's chart at least."""
 _GAP = 3
+_CONFIG = 38
+"""Where a run of the list tells its settings."""
 _STATES = {"queued": ("·", "waits", "dim"), "running": ("▸", "under way", "second")} | {
     state: (sign, "stopped" if state == "stopped" else words, ink) for state, (sign, words, ink) in ENDED.items()
 }
@@ -177,7 +179,8 @@ class RunPane(PaintedScroll):
             sign, state, ink = _STATES[run.state]
             line = self.line().add("▸" if on else " ", "accent")
             line.add(f" {sign} run {run.number:<3}", "strong" if on else "text")
-            line.add(f" {state:<10} ", ink).add(f"{fit(clean(run.model), 14):<14} ", "dim")
+            line.add(f" {state:<10} ", ink)
+            line.add(fit(clean(run.model), 14), "dim").to(_CONFIG)
             lines.append(line.add(fit(config_words(run.config), max(width - line.width - 1, 0)), "faint"))
         others = (self.bench.worker.queued if self.bench.worker is not None else 0) - waiting
         if others > 0:
