@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tui.link import Host
+    from tui.asking import Host
     from tui.settings import Settings
 
 COLOUR_CHOICES = ("truecolor", "256", "16", "none")

@@ -8,8 +8,8 @@ from rich.console import Console
 from textual.geometry import Size
 from textual.strip import Strip
 
+from tui.asking import Connect
 from tui.commands.replaying import Recording, connect
-from tui.link import Connect
 from tui.replay_app import ReplayApp
 from tui.text import clean
 from tui.widgets.painted import changed_regions

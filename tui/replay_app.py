@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from textual.screen import Screen
 
 from engine.errors import HeadcodeError
-from tui.link import Connect
+from tui.asking import Connect
 from tui.screens.replay import Replay
 from tui.settings import Settings
 from tui.themes import Depth

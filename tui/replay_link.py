@@ -24,7 +24,8 @@ from sessions.wire import (
     Times,
     Welcome,
 )
-from tui.link import Connect, Host, Link
+from tui.asking import Connect, Host
+from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
 from tui.pages import PAGE_BYTES
 from tui.player import Player

@@ -23,8 +23,9 @@ from engine.errors import Failure, HeadcodeError
 from engine.places import find_places
 from tui import diary
 from tui.actions import ACTIONS, Action
+from tui.asking import Connect
 from tui.keymap import load_keys, with_keys
-from tui.link import Connect, Link
+from tui.link import Link
 from tui.model import Bench, Part
 from tui.remember import keep_toured
 from tui.screens.panes import Panes

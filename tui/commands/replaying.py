@@ -17,7 +17,7 @@ from engine.state import RunPicture, apply
 from sessions.client import HostClient
 from sessions.log import LogEntry, RunEnded, RunQueued
 from sessions.rows import Timeline
-from tui.link import Host
+from tui.asking import Host
 from tui.output import Paper, print_line
 from tui.output_probe import Labels, print_run
 from tui.output_progress import Narrator

@@ -9,7 +9,8 @@ from typing import TextIO
 
 from engine.errors import HeadcodeError
 from sessions.wire import Detail, ShowSession
-from tui.link import Connect, Link
+from tui.asking import Connect
+from tui.link import Link
 from tui.model import Bench
 from tui.plain.doing import Doing
 from tui.plain.news import News

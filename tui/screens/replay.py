@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.geometry import Size
 
 from tui.actions import ACTIONS, Action, actions_of, keyed, sheet_actions
-from tui.link import Connect
+from tui.asking import Connect
 from tui.model import Bench, Part
 from tui.replay_link import ReplayLink
 from tui.screens.panes import Panes
