@@ -15,8 +15,12 @@ from rich.console import RenderableType
 from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 from textual.strip import Strip
+
+from tui.keyboard import PatientDriver
 
 Cell = tuple[str, str]
 """A sign and its SGR codes. A wide sign is followed by a cell without one."""
@@ -224,6 +228,11 @@ class ThinApp(App[None]):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._on_terminal = Shown()
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice; where that is the usual one, one that survives whatever is typed or pasted."""
+        usual = super().get_driver_class()
+        return PatientDriver if usual is LinuxDriver else usual
 
     def on_resize(self, _event: events.Resize) -> None:
         self._on_terminal.forget()

@@ -197,3 +197,16 @@ async def test_two_screens_and_a_client_see_the_same(places: Places, open_termin
     await until(lambda: b"stopped" in one.seen[before[0] :] and b"stopped" in other.seen[before[1] :], within_s=60)
     assert await state_of(client, run) == "stopped"
     await client.close()
+
+
+async def test_the_program_goes_on_after_bytes_that_are_no_text(places: Places, open_terminal: Any) -> None:
+    screen = open_terminal()
+    client, _ = await run_of(places)
+    await until(lambda: b"train" in screen.seen, within_s=60)
+    os.write(screen.fd, b"\x1b[200~caf\xe9\x9b\x1b[201~\xe1\x1b[:1u")
+    os.write(screen.fd, b"q")
+    await until(screen.gone, within_s=60)
+    assert screen.code == 0
+    assert LEAVES in screen.seen
+    assert b"Traceback" not in screen.seen
+    await client.close()

@@ -1,0 +1,41 @@
+"""What a terminal sends is taken as it comes: other encodings, noise of a line, sequences nobody understands."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from textual import events
+
+from tui.keyboard import PatientKeys
+
+
+def keys_of(taken: Sequence[object]) -> str:
+    return "".join(each.character or "" for each in taken if isinstance(each, events.Key))
+
+
+def pasted(taken: Sequence[object]) -> list[str]:
+    return [each.text for each in taken if isinstance(each, events.Paste)]
+
+
+def test_a_paste_in_another_encoding_arrives_with_signs_for_what_it_was() -> None:
+    sent = PatientKeys().take("\x1b[200~na\xefve caf\xe9\x1b[201~x".encode("latin-1"))
+    assert pasted(sent) == ["na�ve caf�"]
+    assert keys_of(sent) == "x"
+
+
+def test_a_letter_that_comes_in_two_pieces_is_one_letter() -> None:
+    keys = PatientKeys()
+    assert keys_of(keys.take("é".encode()[:1])) == ""
+    assert keys_of(keys.take("é".encode()[1:])) == "é"
+
+
+@pytest.mark.parametrize("nonsense", ["\x1b[:1u", "\x1b[1;2:R", "\x1b[2048201~", "\x1b[1;21;2999999999999:R", "\x9b"])
+def test_keys_after_a_sequence_that_makes_no_sense_are_keys(nonsense: str) -> None:
+    assert keys_of(PatientKeys().take(nonsense.encode("latin-1") + b"jk")).endswith("jk")
+
+
+def test_noise_of_a_line_raises_nothing() -> None:
+    draw = random.Random(8)
+    keys = PatientKeys()
+    for _ in range(3_000):
+        keys.take(b"\x1b[" * draw.randint(0, 1) + draw.randbytes(draw.randint(0, 20)))

@@ -1,0 +1,66 @@
+"""Reads the terminal so that nothing it sends can end the program.
+
+Textual 8.2 ends with a traceback at a byte that is not UTF-8 (a paste of Latin-1 text, a terminal that sets the eighth
+bit for alt) and at an escape sequence with a number it cannot use (noise of a line, a binary file pasted, `\\x1b[:1u`).
+"""
+
+import os
+import selectors
+from codecs import getincrementaldecoder
+from collections.abc import Iterable
+
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+_PIECE = 4096
+_ESCAPE = "\x1b"
+_SEQUENCE = 40
+"""Signs after which Textual holds nothing for a sequence any more (32)."""
+_UNUSABLE = (ParseError, ValueError, OverflowError)
+"""What the parser raises over a sequence that makes no sense: int("2:"), chr() of a number that is no sign."""
+
+
+class PatientKeys:
+    """Turns what a terminal sends into events; what makes no sense is left out, or becomes the sign for it (�)."""
+
+    def __init__(self, debug: bool = False) -> None:
+        self._debug = debug
+        self._decode = getincrementaldecoder("utf-8")(errors="replace").decode
+        self._parser = XTermParser(debug)
+
+    def take(self, sent: bytes, *, final: bool = False) -> list[Message]:
+        """The events of the next bytes, also those a wait has decided (a lone escape)."""
+        events: list[Message] = []
+        for n, piece in enumerate(self._decode(sent, final=final).split(_ESCAPE)):
+            text = _ESCAPE + piece if n else piece
+            # Sign by sign while it may be a sequence, so that only the bad one is lost; then as fast as may be.
+            for each in (*text[:_SEQUENCE], text[_SEQUENCE:]):
+                if each:
+                    self._gather(self._parser.feed(each), events)
+        self._gather(self._parser.tick(), events)
+        return events
+
+    def _gather(self, found: Iterable[Message], events: list[Message]) -> None:
+        try:
+            events.extend(found)
+        except _UNUSABLE:
+            self._parser = XTermParser(self._debug)  # what was begun is given up; the next sign begins anew
+
+
+class PatientDriver(LinuxDriver):
+    """Textual's driver for Linux and macOS, except for how it reads."""
+
+    def run_input_thread(self) -> None:
+        """Until the program ends; a thread of its own."""
+        keys = PatientKeys(self._debug)
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                waiting = bool(selector.select(0.1))
+                sent = os.read(self.fileno, _PIECE) if waiting else b""
+                for event in keys.take(sent):
+                    self.process_message(event)
+                if waiting and not sent:
+                    self.exit_event.wait(0.1)  # the terminal is gone: what ends the program is on its way
