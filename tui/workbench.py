@@ -24,6 +24,7 @@ from engine.places import find_places
 from tui import diary
 from tui.actions import ACTIONS, Action
 from tui.asking import Connect
+from tui.escaped import Escaped
 from tui.keymap import load_keys, with_keys
 from tui.link import Link
 from tui.model import Bench, Part
@@ -54,7 +55,7 @@ _QUIET = frozenset({"end_difference"})
 _SAID_S = 4.0
 
 
-class HeadcodeApp(Shielded, Surviving, ThinApp):
+class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
     """One screen, one link to the host."""
 
     TITLE = "headcode"

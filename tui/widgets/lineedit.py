@@ -130,6 +130,10 @@ class LineEdit(Painted):
             return not key
         return True
 
+    def takes(self, key: str) -> bool:
+        """Whether a key with Alt means something here."""
+        return usual_key(self.app, self.table, key) in ("alt+enter", *_MOVES, *_CUTS)
+
     def type(self, text: str) -> None:
         """Puts text in at the cursor."""
         text = text[: max(MOST - len(self.text), 0)]
