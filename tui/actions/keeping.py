@@ -1,0 +1,46 @@
+"""What outlives the screen: sessions, copies, notes, and the record that is played again."""
+
+from tui.actions.action import Action
+
+KEEPING: tuple[Action, ...] = (
+    Action(
+        id="sessions",
+        keys=("S", "shift+s"),
+        title="Sessions",
+        tooltip="All sessions: open, search, rename, tag, note, delete, bring back",
+        group="Keep",
+        short="sessions",
+    ),
+    Action(
+        id="copy",
+        keys=("y",),
+        title="Copy the grid",
+        tooltip="As text, Markdown or SVG, to the clipboard (OSC 52) or into a file",
+        group="Keep",
+    ),
+    Action(
+        id="note.head",
+        keys=("N", "shift+n"),
+        argument="'head'",
+        title="Note on this head",
+        tooltip="Write or change a note on the head at the cursor; an empty line removes it",
+        group="Keep",
+        short="note",
+    ),
+    Action(
+        id="note.run",
+        keys=("ctrl+n",),
+        argument="'run'",
+        title="Note on this run",
+        tooltip="Write or change a note on the run that is shown; an empty line removes it",
+        group="Keep",
+    ),
+    Action(
+        id="replay",
+        keys=("p",),
+        title="Replay",
+        tooltip="Play this session again from its record; needs no model",
+        group="Replay",
+        short="replay",
+    ),
+)

@@ -1,0 +1,74 @@
+"""Several heads at once, and the signs in their cells."""
+
+from tui.actions.action import Action
+
+MARKING: tuple[Action, ...] = (
+    Action(
+        id="mark",
+        keys=("space",),
+        title="Mark the head",
+        tooltip="Choose several heads: v measures, K keeps, y copies, e shows the edges of those that are marked",
+        group="Mark",
+        short="mark",
+    ),
+    Action(
+        id="mark_box.left",
+        keys=("shift+left",),
+        argument="0, -1",
+        title="Mark to the left",
+        tooltip="Draw a box of marked heads; with the mouse: drag",
+        group="Mark",
+    ),
+    Action(
+        id="mark_box.down",
+        keys=("shift+down",),
+        argument="1, 0",
+        title="Mark downwards",
+        tooltip="Draw a box of marked heads; with the mouse: drag",
+        group="Mark",
+    ),
+    Action(
+        id="mark_box.up",
+        keys=("shift+up",),
+        argument="-1, 0",
+        title="Mark upwards",
+        tooltip="Draw a box of marked heads; with the mouse: drag",
+        group="Mark",
+    ),
+    Action(
+        id="mark_box.right",
+        keys=("shift+right",),
+        argument="0, 1",
+        title="Mark to the right",
+        tooltip="Draw a box of marked heads; with the mouse: drag",
+        group="Mark",
+    ),
+    Action(
+        id="mark_layer",
+        keys=("a",),
+        title="Mark the layer",
+        tooltip="All heads of the cursor's layer; with the mouse: click its number",
+        group="Mark",
+    ),
+    Action(
+        id="mark_circuit",
+        keys=("A", "shift+a"),
+        title="Mark the circuit",
+        tooltip="All heads inside the cut",
+        group="Mark",
+    ),
+    Action(
+        id="unmark",
+        keys=("u",),
+        title="Take the marks away",
+        tooltip="Nothing is marked any more",
+        group="Mark",
+    ),
+    Action(
+        id="signs",
+        keys=("g",),
+        title="Chance and seeds in the cells",
+        tooltip="Signs in the cells: * q at most .05, ' at most .2; ● in every seed's circuit, ○ in half; again: none",
+        group="Look",
+    ),
+)
