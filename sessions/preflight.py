@@ -7,22 +7,13 @@ from pathlib import Path
 import msgspec
 
 from engine.config import ProbeConfig
+from engine.duration import Past, expected
 from engine.errors import HeadcodeError
+from engine.footprint import Amount, fits, footprint, tokens_of, what_to_lower
 from engine.memory import memory, weight
-from engine.preflight import (
-    Amount,
-    Past,
-    Preflight,
-    Shape,
-    expected,
-    fits,
-    footprint,
-    shape_of,
-    shape_of_info,
-    tokens_of,
-    what_to_lower,
-)
+from engine.preflight import Preflight
 from engine.results import ModelInfo, Timings
+from engine.shape import Shape, shape_of, shape_of_info
 from sessions.means import Means
 from sessions.queries import find_session, plan
 from sessions.store import Store

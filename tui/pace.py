@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from engine.duration import seconds_words
 from engine.events import STAGES, Stage
-from engine.preflight import seconds_words
 from tui.run import Run
 
 

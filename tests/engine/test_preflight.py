@@ -11,20 +11,12 @@ from hypothesis import strategies as st
 
 from engine.catalog import bundled_folder
 from engine.config import CauseConfig, ProbeConfig, SAEConfig
+from engine.duration import Past, expected, seconds_words
 from engine.errors import ModelError
-from engine.preflight import (
-    Amount,
-    Past,
-    Preflight,
-    Shape,
-    expected,
-    fits,
-    footprint,
-    seconds_words,
-    shape_of,
-    what_to_lower,
-)
+from engine.footprint import Amount, fits, footprint, what_to_lower
+from engine.preflight import Preflight
 from engine.results import Timings
+from engine.shape import Shape, shape_of
 
 WITHIN = 1.5
 """The factor that docs/running.md states."""

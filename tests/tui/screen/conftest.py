@@ -15,6 +15,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from engine.config import ProbeConfig
+from engine.duration import Duration
 from engine.errors import Failure
 from engine.events import (
     ExamplesMade,
@@ -30,7 +31,8 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.preflight import Duration, Part, Preflight
+from engine.footprint import Part
+from engine.preflight import Preflight
 from engine.results import (
     NO_CODE,
     CodeWrites,

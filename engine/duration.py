@@ -1,0 +1,126 @@
+"""The time a run takes: that of earlier runs, scaled stage by stage by the work there is to do. No torch."""
+
+from collections.abc import Sequence
+from math import log2
+from statistics import median
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.footprint import Amount
+from engine.results import Timings
+from engine.shape import Shape
+
+_FLOPS = 4e10
+"""Operations a second of the two cores this was measured on, where nobody knows better."""
+_START_S = 6.0
+"""Seconds until a new worker has imported torch, where nobody knows better."""
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run, as far as it tells how long the next one takes."""
+
+    shape: Shape
+    same_model: bool
+    n_examples: int
+    config: ProbeConfig
+    timings: Timings
+    warm: bool
+    cached: bool
+    overhead: float = 0.0
+    """Seconds from its start to its end that no stage counts: a worker that starts, results that are kept."""
+
+
+class Duration(msgspec.Struct, frozen=True, kw_only=True):
+    """How long it will take."""
+
+    seconds: float
+    low: float
+    high: float
+    basis: str
+    """From what that is known, in words."""
+    rough: bool
+    """Nothing like it was run here before."""
+
+
+def seconds_words(seconds: float) -> str:
+    """A stretch of time as people say it: 0.4 s, 12 s, 3 min, 2.5 h."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def expected(
+    shape: Shape, amount: Amount, config: ProbeConfig, pasts: Sequence[Past], *, warm: bool, started: bool
+) -> Duration:
+    """How long it will take, by earlier runs of the same model; by others, or by hearsay, it says so."""
+    own = [past for past in pasts if past.same_model]
+    used = own or list(pasts)
+    new = _work(shape, amount.n_examples, amount.n_tokens, config)
+    if not used:
+        seconds = sum(new.values()) / _FLOPS + (0 if warm else 1.5) + (0 if started else _START_S)
+        return Duration(
+            seconds=seconds, low=seconds / 3, high=seconds * 3, basis="a rough guess, nothing was run yet", rough=True
+        )
+    near = sorted(used, key=lambda past: _distance(past, new, amount))[:5]
+    guesses = [_guess(past, new, amount, warm=warm, started=started) for past in near]
+    names = "run" if len(near) == 1 else "runs"
+    far = min(_distance(past, new, amount) for past in near) > 2.0
+    scaled = ", scaled from another size" if far else ""
+    basis = f"by {len(near)} earlier {names} of this model{scaled}"
+    if not own:
+        basis = f"roughly, no run of this model yet: by {len(near)} {names} of another"
+    spread = 3.0 if not own else 2.0 if far else 1.0
+    middle = median(guesses)
+    return Duration(
+        seconds=middle,
+        low=min(guesses) / spread,
+        high=max(guesses) * spread,
+        basis=basis,
+        rough=not own,
+    )
+
+
+def _work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> dict[str, float]:
+    """Operations of each stage, up to a factor that is the same for all runs on a machine."""
+    sae, seeds, nodes = config.sae, len(config.seeds), shape.n_nodes
+    parameters = 12 * shape.n_layers * shape.d_model**2 + shape.vocabulary * shape.d_model
+    passes = {"none": 0.0, "attribution": 3.0, "exact": float(nodes)}.get(config.cause.method, config.cause.budget + 3)
+    passes *= 1.6 if config.cause.method == "circuit" else 1.0
+    prompts = min(config.cause.examples, n / 2)
+    drawn = config.shuffles + config.bootstraps + 50
+    return {
+        "capture": 2.0 * parameters * n * n_tokens,
+        "train": 10.0 * sae.steps * seeds * min(sae.training_examples, n) * nodes * sae.n_codes * shape.d_model
+        + 4.0 * n**3 * nodes,
+        "codes": 2.0 * seeds * n * nodes * sae.n_codes * shape.d_model,
+        "scores": 40.0 * drawn * n * seeds * nodes + 2.0 * seeds * n * nodes**2,
+        "cause": 2.0 * parameters * prompts * n_tokens * passes,
+    }
+
+
+def _guess(past: Past, new: dict[str, float], amount: Amount, *, warm: bool, started: bool) -> float:
+    """What this earlier run says of the new one."""
+    old = _work(past.shape, past.n_examples, amount.n_tokens, past.config)
+    seconds = 0.0
+    for stage, work in new.items():
+        took = getattr(past.timings, stage)
+        if stage == "capture" and past.cached:
+            took = old[stage] / _FLOPS
+        # A millisecond or so of every stage does not grow with its work.
+        seconds += took * (work + 2e7) / (old[stage] + 2e7) if took or not work else work / _FLOPS
+    if not warm:
+        seconds += past.timings.load if not past.warm else 1.5 * past.shape.parameters / 1e8 + 0.3
+    if not started:
+        seconds += min(past.overhead, 30.0) if past.overhead > 1.0 else _START_S
+    return seconds
+
+
+def _distance(past: Past, new: dict[str, float], amount: Amount) -> float:
+    """How unlike the sizes are: 1 for twice as much work, in its largest stage."""
+    old = _work(past.shape, past.n_examples, amount.n_tokens, past.config)
+    return abs(log2((sum(new.values()) + 1e9) / (sum(old.values()) + 1e9)))
