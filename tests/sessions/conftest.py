@@ -115,7 +115,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-async def until(true: Callable[[], bool], *, within_s: float = 20) -> None:
+async def until(true: Callable[[], bool], *, within_s: float = 60) -> None:
     """Returns as soon as the condition holds."""
     deadline = time.monotonic() + within_s
     while not true():
