@@ -34,6 +34,18 @@ def test_keys_after_a_sequence_that_makes_no_sense_are_keys(nonsense: str) -> No
     assert keys_of(PatientKeys().take(nonsense.encode("latin-1") + b"jk")).endswith("jk")
 
 
+COLOURED = "\x1b[1;31mWhen\x1b[0m \x1b]52;c;aGk=\x07 x\x1b[2J => y\nqr"
+
+
+@pytest.mark.parametrize("piece", [1, 2, 5, 7, 4096])
+def test_sequences_in_a_paste_are_text_however_it_comes(piece: int) -> None:
+    keys = PatientKeys()
+    sent = f"ab\x1b[200~{COLOURED}\x1b[201~c\x1b[200~d\x1b\x1b[201~e".encode()
+    taken = [event for at in range(0, len(sent), piece) for event in keys.take(sent[at : at + piece])]
+    assert pasted(taken) == [COLOURED.replace("\x1b", "␛"), "d␛"]
+    assert keys_of(taken) == "abce"
+
+
 def test_noise_of_a_line_raises_nothing() -> None:
     draw = random.Random(8)
     keys = PatientKeys()
