@@ -61,6 +61,8 @@ def read_keys(path: Path, tables: Tables | None = None) -> Keys:
 
 def with_keys(actions: Sequence[Action], keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
     """The actions under the keys the person gave them."""
+    if not keys:
+        return tuple(actions)
     return tuple(
         msgspec.structs.replace(action, keys=keys[action.full_id]) if action.full_id in keys else action
         for action in actions

@@ -80,11 +80,11 @@ class Looking:
         self._views[measure.id] = made
         return made
 
-    def look_ahead(self) -> None:
+    def look_ahead(self) -> GridView | None:
         """Makes the view under the next measure, so that the key that asks for it finds it made."""
         run = self.shown
-        if run is not None and run.picture.nodes_final:
-            self._look(run, self._measure_after(1))
+        final = run is not None and run.picture.nodes_final
+        return self._look(run, self._measure_after(1)) if run is not None and final else None
 
     def against(self) -> Against | None:
         """The shown grid less what is subtracted from it; None where nothing is."""

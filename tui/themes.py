@@ -1,5 +1,6 @@
 """Looks: a dark and a light theme, one for sixteen colours, and heat maps that colour-blind people can read."""
 
+from functools import lru_cache
 from typing import Literal
 
 from textual.theme import Theme
@@ -148,6 +149,7 @@ _QUIET_DARK = (0x1C, 0x22, 0x29)
 _QUIET_LIGHT = (0xEC, 0xEF, 0xF3)
 
 
+@lru_cache(maxsize=32)
 def heat(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
     """One colour a level; level 0 is the quiet ground, so that what is silent looks silent.
 

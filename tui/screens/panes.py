@@ -8,7 +8,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.content import Content
 from textual.geometry import Size
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -32,6 +31,7 @@ from tui.widgets.ink import INKS, wrapped
 from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.keyline import KeyLine
 from tui.widgets.progress import Clock, Progress
+from tui.widgets.titled import Titled
 from tui.widgets.topline import Tabs, TopLine
 
 Pane = Literal["examples", "grid", "head"]
@@ -73,7 +73,7 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
         self._pulse: Timer | None = None
         self._drawn_at = 0.0
         self._narrow = size.width < _WIDE
-        self._shown_titles: dict[Widget, str] = {}
+        self._shown_titles: dict[Titled, str] = {}
         self._looks_kept = 0
         self.top = TopLine(bench)
         self.tabs = Tabs(bench)
@@ -181,16 +181,15 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
                 self.notify(words, title=title, severity="error", timeout=12, markup=False)
 
     def _titles(self) -> None:
-        pairs: tuple[tuple[Widget, str], ...] = (
+        pairs: tuple[tuple[Titled, str], ...] = (
             (self.examples, f"1 {examples.title_words(self.bench)}"),
             (self.grid, f"2 {gridpane.title_words(self.bench)}"),
             (self.head, "3 Head"),
         )
         for widget, title in pairs:
-            # A title may hold a session's name, which is no markup. Setting one draws all of its pane.
             if self._shown_titles.get(widget) != title:
                 self._shown_titles[widget] = title
-                widget.border_title = Content(title)
+                widget.put_title(title)
         self.tabs.current = self.pane
         self.tabs.paint()
 
@@ -241,7 +240,9 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
     def _draw_page(self) -> None:
         self.head.paint()
         self.examples.paint()
-        self.bench.look_ahead()
+        ahead = self.bench.look_ahead()
+        if ahead is not None:
+            self.grid.heatmap.make_ready(ahead)
 
     def _want_codes(self) -> bool:
         """Asks for the codes of the head under the cursor; False where they are here or nobody has them."""

@@ -14,6 +14,7 @@ from tui.text import clean
 from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
 from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import VirtualScroll
+from tui.widgets.titled import Titled
 
 VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
 _MOST_LINES = 8
@@ -33,7 +34,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class Examples(Keyed, VirtualScroll):
+class Examples(Titled, Keyed, VirtualScroll):
     """A list; the chosen example opens to its whole prompt and everything the model says about it.
 
     They are those of the run that is shown. Where the session's were edited since, the first line says so.

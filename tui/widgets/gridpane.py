@@ -22,6 +22,7 @@ from tui.widgets.heat import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import Line, fit, fixed, number, rail
 from tui.widgets.painted import Painted, PaintedScroll
+from tui.widgets.titled import Titled
 
 _CUT_LINE = 2
 """Of the lines below the grid."""
@@ -245,7 +246,7 @@ class Ranking(PaintedScroll):
             self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
 
 
-class GridPane(Guarded, Vertical):
+class GridPane(Titled, Guarded, Vertical):
     """Shares its height between the grid, which comes first, and the ranking."""
 
     def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002

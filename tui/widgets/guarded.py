@@ -5,6 +5,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -44,6 +45,7 @@ class Guarded(Shielded, Pane):
 
     failed: str = ""
     """What went wrong, in words; empty while all is well."""
+    _ground: Style | None = None
     _hidden: tuple[Widget, ...] = ()
     _SHIELDED: ClassVar[dict[str, Callable[[], Any]]] = {
         "paint": lambda: None,
@@ -61,7 +63,15 @@ class Guarded(Shielded, Pane):
                 setattr(cls, name, _shield(method, otherwise))
         super().__init_subclass__(**more)
 
+    @property
+    def ground(self: Any) -> Style:
+        """The widget's own style, on which its lines are drawn. Walking up to the screen once a frame will do."""
+        made: Style = self._ground or self.rich_style
+        self._ground = made
+        return made
+
     def render_lines(self: Any, crop: Region) -> list[Strip]:
+        self._ground = None
         if not self.failed:
             try:
                 found: list[Strip] = super().render_lines(crop)

@@ -23,6 +23,7 @@ from tui.widgets.heat import KNOWN
 from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
 from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import PaintedScroll
+from tui.widgets.titled import Titled
 
 _TWO_COLUMNS = 76
 _PROMPTS_OF_UNIQUE = 6
@@ -47,7 +48,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class HeadPage(Keyed, PaintedScroll):
+class HeadPage(Titled, Keyed, PaintedScroll):
     """Read only; scrolls with the arrows while it has the focus."""
 
     actions = ACTIONS

@@ -11,28 +11,22 @@ from textual.strip import Strip
 from engine.results import HeadId
 from tui.against import Against
 from tui.colourmaps import map_of
-from tui.diverging import signed_level
 from tui.model import Bench
 from tui.themes import Depth
-from tui.view import GridView, places_of
+from tui.view import GridView
 from tui.widgets.guarded import Guarded
 from tui.widgets.heat import (
     PLAIN,
     CellSize,
     Mark,
     Palette,
-    cell_rows,
     cell_size,
     chance_sign,
-    difference_text,
-    level_of,
     palette,
     seeds_sign,
     signed_palette,
-    value_text,
 )
-
-_UNDERLINED = Style(underline=True)
+from tui.widgets.heatrow import Face, Looks, faces_of
 
 
 class HeatMap(Guarded, ScrollView, inherit_bindings=False):
@@ -70,7 +64,10 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         self._against: Against | None = None
         self._shape = (0, 0)
         self._drawn_cursor = HeadId(0, 0)
-        self._levels: dict[HeadId, tuple[int, str]] = {}
+        self._faces: dict[int, list[Face]] = {}
+        """By layer; made when it comes into sight, or before."""
+        self._ready: tuple[GridView, CellSize, dict[int, list[Face]]] | None = None
+        self._looks = Looks()
         self._marked: frozenset[HeadId] = frozenset()
         self._signs = False
         self._pressed: HeadId | None = None
@@ -175,23 +172,23 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         self.virtual_size = Size(
             self._label_width(self._shape) + n_heads * self.cell.width, 1 + n_layers * self.cell.height
         )
-        self._levels = {}
+        ready, self._ready = self._ready, None
+        known = ready is not None and ready[0] is self._view and ready[1] == self.cell and self._against is None
+        self._faces = ready[2] if ready is not None and known else {}
 
-    def _level(self, head: HeadId) -> tuple[int, str]:
-        """The step of the palette and the number of a cell; made when it comes into sight."""
-        made = self._levels.get(head)
-        view, against = self._view, self._against
-        if made is not None or view is None:
-            return made or (-1, "")
-        digits, value = places_of(view.measure) + 1, view.values.get(head)
-        if against is not None:
-            difference = against.differences.get(head)
-            level = signed_level(difference, against.grid.largest)
-            made = level, difference_text(difference, level, self.cell.width, digits=digits)
-        else:
-            level = level_of(view.loud(head))
-            made = level, value_text(value, level, self.cell.width, digits=digits)
-        self._levels[head] = made
+    def make_ready(self, view: GridView) -> None:
+        """What the layers in sight need to be drawn under another view, while nobody presses a key."""
+        layers, _ = self.in_sight()
+        made = {layer: faces_of(view, None, layer, self._shape[1], self.cell.width) for layer in layers}
+        self._ready = (view, self.cell, made)
+
+    def _faces_of(self, layer: int) -> list[Face]:
+        made = self._faces.get(layer)
+        if made is None:
+            view, n_heads = self._view, self._shape[1]
+            if view is None:
+                return [(-1, "")] * n_heads
+            made = self._faces[layer] = faces_of(view, self._against, layer, n_heads, self.cell.width)
         return made
 
     def _palette(self) -> Palette:
@@ -205,37 +202,44 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         width = self.size.width
         n_layers = self._shape[0]
         if not n_layers:
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.ground)
         if y == 0:
-            return self._column_labels().adjust_cell_length(width).apply_style(self.rich_style)
+            return self._column_labels().adjust_cell_length(width).apply_style(self.ground)
         row = y - 1 + self.scroll_offset.y
         layer, within = divmod(row, self.cell.height)
         if layer >= n_layers:
-            return Strip.blank(width, self.rich_style)
-        return self._cells(layer, within).adjust_cell_length(width).apply_style(self.rich_style)
+            return Strip.blank(width, self.ground)
+        return self._cells(layer, within).adjust_cell_length(width, self.ground)
 
     def _cells(self, layer: int, within: int) -> Strip:
         label_width = self._label_width(self._shape)
         middle = (self.cell.height - 1) // 2
         label = f"{layer:>{label_width - 1}} " if within == middle else " " * label_width
-        segments = [Segment(label, self._ink("accent" if layer == self.bench.cursor.layer else "dim"))]
-        colours = self._palette()
+        ink = self._ink("accent" if layer == self.bench.cursor.layer else "dim")
         first, last, skip = self._visible_heads()
-        cells: list[Segment] = []
-        for head in range(first, last):
+        self._looks.use(self.cell, self._palette(), self._ink("cursor"), self.ground)
+        special = self._special()
+        cells = []
+        for head, face in zip(range(first, last), self._faces_of(layer)[first:last], strict=True):
             place = HeadId(layer, head)
-            level, value = self._level(place)
-            mark = self._mark(place)
-            left, body, right = cell_rows(value, level, self.cell, mark, colours.shaded)[within]
-            style = colours.marked[level] if mark is not PLAIN else colours.cells[level]
-            if mark.circuit and mark.signs and self.cell.width < 4:
-                style += _UNDERLINED
-            if mark.cursor and (colours.shaded or self.cell.height == 1):
-                style = colours.cursor if colours.shaded else self._ink("cursor")
-            cells.append(Segment(left + body + right, style))
-        strip = Strip(Segment.simplify(cells))
+            cells.append((face, self._mark(place) if special is None or place in special else PLAIN))
+        pieces = self._looks.line(within, cells)
+        width = self.cell.width * len(cells)
         room = max(self.size.width - label_width, 0)
-        return Strip.join([Strip(segments), strip.crop(skip, skip + room)])
+        if skip or width > room:
+            cut = Strip(pieces, width).crop(skip, skip + room)
+            pieces, width = list(cut), cut.cell_length
+        return Strip([Segment(label, self.ground + ink), *pieces], label_width + width)
+
+    def _special(self) -> frozenset[HeadId] | None:
+        """The heads something is to be said about besides their values; None: it may be any."""
+        view = self._view
+        if self._signs and self._against is None:
+            return None
+        mine = self._marked | {self.bench.cursor}
+        if view is None:
+            return mine
+        return mine.union(view.circuit, view.known if self._against is None else self._against.circuit)
 
     def _column_labels(self) -> Strip:
         label_width = self._label_width(self._shape)
@@ -285,7 +289,7 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         """First and last head in sight, and how many cells of the first are scrolled away."""
         room = max(self.size.width - self._label_width(self._shape), 0)
         first, skip = divmod(self.scroll_offset.x, self.cell.width)
-        return first, min(self._shape[1], first + (room + skip) // self.cell.width + 1), skip
+        return first, min(self._shape[1], first - (-(room + skip) // self.cell.width)), skip
 
     def _regions(self, head: HeadId) -> list[Region]:
         """Where a head, its row label and its column label stand now."""

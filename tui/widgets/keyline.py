@@ -26,35 +26,41 @@ class KeyLine(Hints):
         super().__init__(bench, id=id)
         self.allowed = allowed
         self.table = table
+        self._laid: tuple[Sequence[Action], int, str, list[tuple[Action, str]]] = ((), -1, "", [])
 
     def lines(self, size: Size, /) -> list[Strip]:
         actions = self.table()
-        entries = [action for action in actions if action.short]
-        spare = ["seed", "next_pane", "ranking.next", "overlay", "difference", "note.head", "jump", "runs"]
-        while spare and _widths(entries, actions) + 2 * len(entries) > size.width:
-            # A narrow line loses what can be done without; keys and leave stay.
-            name = spare.pop(0)
-            entries = [action for action in entries if action.id != name]
-        while _widths(entries, actions) + 2 * len(entries) > size.width:
-            last = next((action for action in reversed(entries) if action.id not in _STAY), None)
-            if last is None:
-                break
-            entries.remove(last)
-        gap = "   " if _widths(entries, actions) + 3 * len(entries) <= size.width else "  "
+        if self._laid[:2] != (actions, size.width):
+            self._laid = (actions, size.width, *_lay(actions, size.width))
+        _, _, gap, entries = self._laid
         line = self.line().add(" ")
         self.spots = []
-        for action in entries:
+        for action, keys in entries:
             on = self.allowed(action)
-            line.add(keys_of(action, actions), "key" if on else "faint").add(
-                f" {action.short}", "dim" if on else "faint"
-            )
+            line.add(keys, "key" if on else "faint").add(f" {action.short}", "dim" if on else "faint")
             self.spots.append((line.width, action))
             line.add(gap)
         return [line.strip()]
 
 
-def _widths(entries: Sequence[Action], actions: Sequence[Action]) -> int:
-    return sum(len(keys_of(action, actions)) + 1 + len(action.short) for action in entries)
+def _lay(actions: Sequence[Action], width: int) -> tuple[str, list[tuple[Action, str]]]:
+    """What stands between the entries, and the entries with their keys, as many as there is room for."""
+    entries = [(action, keys_of(action, actions)) for action in actions if action.short]
+    spare = ["seed", "next_pane", "ranking.next", "overlay", "difference", "note.head", "jump", "runs"]
+    while spare and _widths(entries) + 2 * len(entries) > width:
+        # A narrow line loses what can be done without; keys and leave stay.
+        name = spare.pop(0)
+        entries = [entry for entry in entries if entry[0].id != name]
+    while _widths(entries) + 2 * len(entries) > width:
+        last = next((entry for entry in reversed(entries) if entry[0].id not in _STAY), None)
+        if last is None:
+            break
+        entries.remove(last)
+    return "   " if _widths(entries) + 3 * len(entries) <= width else "  ", entries
+
+
+def _widths(entries: Sequence[tuple[Action, str]]) -> int:
+    return sum(len(keys) + 1 + len(action.short) for action, keys in entries)
 
 
 def keys_of(action: Action, actions: Sequence[Action]) -> str:

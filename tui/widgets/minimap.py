@@ -1,5 +1,8 @@
 """The whole grid in a corner, where it does not fit its pane: what is loud, and which part is in sight."""
 
+from functools import lru_cache
+from itertools import groupby
+
 from rich.color import Color
 from rich.style import Style
 from textual import events
@@ -7,7 +10,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.results import HeadId
-from tui.colourmaps import map_of
+from tui.colourmaps import Rgb, map_of
 from tui.model import Bench
 from tui.themes import Depth, heat
 from tui.view import GridView
@@ -67,11 +70,12 @@ class MiniMap(Painted):
         view = self.bench.view()
         faded = view is not None and not view.final
         colours = heat(dark=self.app.current_theme.dark, faded=faded, name=map_of(self.app))
-        for column in range(columns):
-            top = Color.from_rgb(*colours[max(levels[2 * y][column], 0)])
-            last = 2 * y + 1 >= rows
-            under = None if last else Color.from_rgb(*colours[max(levels[2 * y + 1][column], 0)])
-            line.add_styled("▀", Style.from_color(top, under) if under else Style.from_color(top))
+        top, last = levels[2 * y], 2 * y + 1 >= rows
+        pairs = ((top[column], None if last else levels[2 * y + 1][column]) for column in range(columns))
+        for (over, under), same in groupby(pairs):
+            # Most neighbours are alike, and a frame that moves over the map draws all of it.
+            ground = None if under is None else colours[max(under, 0)]
+            line.add_styled("▀" * len(list(same)), _point(colours[max(over, 0)], ground))
 
     def _spread(self, size: Size, shape: tuple[int, int]) -> tuple[int, int]:
         """Columns and rows of points: as many heads and layers as there are, or as there is room for."""
@@ -113,3 +117,8 @@ class MiniMap(Painted):
 def _covered(part: range, whole: int, points: int) -> range:
     """The points that stand for a part of so many heads."""
     return range(part.start * points // whole, -(-part.stop * points // whole))
+
+
+@lru_cache(maxsize=8_192)
+def _point(over: Rgb, under: Rgb | None) -> Style:
+    return Style.from_color(Color.from_rgb(*over), None if under is None else Color.from_rgb(*under))

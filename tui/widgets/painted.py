@@ -44,7 +44,7 @@ class Painted(Guarded, Widget):
 
     def render_line(self, y: int) -> Strip:
         strip = self._strips[y] if y < len(self._strips) else Strip.blank(0)
-        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
+        return strip.adjust_cell_length(self.size.width).apply_style(self.ground)
 
     def on_resize(self, _event: events.Resize) -> None:
         self._strips = self.lines(self.size)
@@ -97,7 +97,7 @@ class PaintedScroll(Guarded, ScrollView, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         row = y + self.scroll_offset.y
         strip = self._strips[row] if row < len(self._strips) else Strip.blank(0)
-        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
+        return strip.adjust_cell_length(self.size.width).apply_style(self.ground)
 
     def on_resize(self, _event: events.Resize) -> None:
         self._fresh()
@@ -159,7 +159,7 @@ class VirtualScroll(PaintedScroll):
         if self.scroll_offset.y != self._top:
             self._strips = self.lines(self.room)
         strip = self._strips[y] if y < len(self._strips) else Strip.blank(0)
-        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
+        return strip.adjust_cell_length(self.size.width).apply_style(self.ground)
 
     def show_lines(self, first: int, last: int) -> None:
         """Scrolls as little as needed to have these lines in sight."""
