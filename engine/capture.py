@@ -30,6 +30,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     expected: tuple[int, ...]
     foils: tuple[int, ...]
     not_single: tuple[str, ...]
+    both: tuple[str, ...] = ()
+    """The foils that are expected, too: measured against itself an answer is worth nothing. They are no foils here."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,18 +127,23 @@ def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int]
 def answers_of(model: Model, example: Example) -> Answers:
     not_single: list[str] = []
 
-    def ids(texts: tuple[str, ...]) -> tuple[int, ...]:
-        found = []
+    def ids(texts: tuple[str, ...]) -> dict[int, str]:
+        found: dict[int, str] = {}
         for text in texts:
             token = model.single_token(answer_text(example.prompt, text))
             if token is None:
                 not_single.append(text)
             else:
-                found.append(token)
-        return tuple(dict.fromkeys(found))
+                found.setdefault(token, text)
+        return found
 
-    expected = ids(example.expected)
-    return Answers(expected=expected, foils=ids(example.foils), not_single=tuple(not_single))
+    expected, foils = ids(example.expected), ids(example.foils)
+    return Answers(
+        expected=tuple(expected),
+        foils=tuple(token for token in foils if token not in expected),
+        not_single=tuple(not_single),
+        both=tuple(text for token, text in foils.items() if token in expected),
+    )
 
 
 def position_weights(model: Model, index: int, ids: list[int], own: list[bool], policy: str) -> list[float]:

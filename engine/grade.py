@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine.capture import Reading
-from engine.examples import Example
+from engine.examples import Example, answer_text
 from engine.model import Model
 from engine.results import Grade, Verdict
 
@@ -45,10 +45,9 @@ def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) 
 def _judge(model: Model, example: Example, reading: Reading, index: int, says: str) -> tuple[Verdict, str]:
     answers = reading.answers[index]
     if answers.not_single:
-        text = answers.not_single[0]
-        pieces = ", ".join(repr(piece) for piece in model.pieces(text))
-        kind = "expected" if text in example.expected else "foil"
-        return "broken", f"{kind} {text!r} is not one token but {pieces}: give the first of them, or another word"
+        return "broken", _not_one_token(model, example, answers.not_single[0])
+    if answers.both:
+        return "broken", f"{answers.both[0]!r} is expected and a foil as well: take it out of one of them"
     if not answers.expected:
         return "ungraded", "no expected token: nothing to grade"
     probability, foils, rank = reading.expected[index], reading.foils[index], reading.rank[index]
@@ -60,6 +59,17 @@ def _judge(model: Model, example: Example, reading: Reading, index: int, says: s
     if above <= _KNOWS:
         return "weak", f"the model still leans to it: p {probability:.2f}"
     return "broken", f"the model still knows it: p {probability:.2f}; change more of the prompt"
+
+
+def _not_one_token(model: Model, example: Example, text: str) -> str:
+    kind = "expected" if text in example.expected else "foil"
+    pieces = model.pieces(answer_text(example.prompt, text))
+    if not pieces:
+        return f"{kind} {text!r} is no token of this model: give another word"
+    said = ", ".join(repr(piece) for piece in pieces)
+    # Where the model has no word that begins so, its first piece is the space alone, which says nothing.
+    way = "give the first of them, or another word" if pieces[0].strip() else "give another word"
+    return f"{kind} {text!r} is not one token but {said}: {way}"
 
 
 def _judge_positive(
