@@ -23,6 +23,8 @@ MOST_TOKENS = 256
 MOST_CODES = 24
 _WRITTEN = 8
 """Tokens at either end of what a code writes."""
+_NORM_SCALE = "ln_final.hook_scale"
+"""What TransformerLens calls the number a final norm divides by, a position."""
 
 
 class Inspector:
@@ -44,7 +46,7 @@ class Inspector:
         if not (0 <= order.layer < info.n_layers and 0 <= order.head < info.n_heads):
             raise NoSuchHead(f"{order.layer}.{order.head}", info.n_layers, info.n_heads)
         ids, _ = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
-        pattern, outputs = _watch(model, ids, order.layer, order.head)
+        pattern, outputs, scale = _watch(model, ids, order.layer, order.head)
         first = max(0, len(ids) - MOST_TOKENS)
         return HeadInspected(
             job=order.job,
@@ -56,7 +58,7 @@ class Inspector:
                 tuple(round(value, 4) for value in row[first : first + place + 1])
                 for place, row in enumerate(pattern[first:].tolist())
             ),
-            writes=_writes(model, order, outputs[first:]) if order.sae and order.codes else (),
+            writes=_writes(model, order, outputs[first:], scale) if order.sae and order.codes else (),
         )
 
 
@@ -67,8 +69,9 @@ def inspect_key(order: InspectHead) -> Key:
 
 def _watch(
     model: Model, ids: list[int], layer: int, head: int
-) -> tuple[Float[Tensor, "query key"], Float[Tensor, "position d_model"]]:
-    """The head's attention pattern, and what it writes into the residual stream at every position."""
+) -> tuple[Float[Tensor, "query key"], Float[Tensor, "position d_model"], float]:
+    """The head's attention pattern, what it writes into the residual stream at every position, and what the final norm
+    divides by at the last of them."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, take: Callable[[Tensor], Tensor]) -> Callable[..., None]:
@@ -85,15 +88,21 @@ def _watch(
             keep("z", lambda z: z.view(1, -1, n_heads, model.info.d_head)[0, :, head]),
         ),
     ]
+    if _NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
+        hooks.append((_NORM_SCALE, keep("scale", lambda scale: scale[0, -1])))
     with torch.inference_mode(), threads_for(2.0 * model.n_parameters * len(ids) / model.info.n_layers):
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
-        return found["pattern"], found["z"] @ model.output_weights[layer, head]
+        scale = float(found["scale"]) if "scale" in found else 1.0
+        return found["pattern"], found["z"] @ model.output_weights[layer, head], scale
 
 
-def _writes(model: Model, order: InspectHead, outputs: Float[Tensor, "position d_model"]) -> tuple[CodeWrites, ...]:
-    """For each code: the tokens its decoder direction raises and lowers most (direct path through the final norm's gain
-    and the unembedding), and how far the head's output points along it at each position (cosine)."""
+def _writes(
+    model: Model, order: InspectHead, outputs: Float[Tensor, "position d_model"], scale: float
+) -> tuple[CodeWrites, ...]:
+    """For each code: the tokens its decoder direction raises and lowers most (a unit of it at the prompt's end,
+    straight through the final norm, which divides by `scale` there, and the unembedding), and how far the head's output
+    points along it at each position (cosine)."""
     directions = _directions(Path(order.sae), order.seed_index)
     n_codes, d_model = directions.shape
     wanted = [code for code in order.codes[:MOST_CODES] if 0 <= code < n_codes]
@@ -104,7 +113,7 @@ def _writes(model: Model, order: InspectHead, outputs: Float[Tensor, "position d
         )
     chosen = directions[wanted].to(model.device)
     with torch.inference_mode():
-        logits = (chosen * _gain(model.bridge)) @ model.bridge.W_U.float()
+        logits = (chosen * _gain(model.bridge)) @ model.bridge.W_U.float() / scale
         logits = logits - logits.mean(dim=-1, keepdim=True)
         along = torch.nn.functional.normalize(outputs, dim=-1) @ chosen.T
     found = []

@@ -289,7 +289,8 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CodeWrites(msgspec.Struct, frozen=True, kw_only=True):
-    """What one code of a head writes: its decoder direction seen through the final norm's gain and the unembedding."""
+    """What one code of a head writes: a unit of its decoder direction at the prompt's end, seen through the final norm
+    as it stands there and the unembedding."""
 
     code: int
     raises: tuple[tuple[str, float], ...]

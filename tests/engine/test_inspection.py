@@ -69,6 +69,31 @@ def test_a_code_that_is_a_tokens_own_direction_writes_that_token(inspector: Insp
     assert all(-1.001 <= value <= 1.001 * direction.norm() for value in writes.along)
 
 
+@pytest.mark.parametrize("name", ["toy", "planted-ioi"])
+def test_what_a_code_writes_is_in_the_models_own_logits(name: str, inspector: Inspector, tmp_path: Path) -> None:
+    """Planted models' norms multiply by ten thousand what they have divided by it: only both together are right."""
+    model = load_model(name, tmp_path, torch.device("cpu"))
+    ids, _ = model.encode(PROMPT)
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(stream: torch.Tensor, hook: object) -> None:  # noqa: ARG001
+        found["stream"] = stream[0, -1]
+
+    with torch.inference_mode():
+        logits = model.bridge.run_with_hooks(torch.tensor([ids]), fwd_hooks=[("ln_final.hook_in", keep)])[0, -1]
+    # All that reaches the final norm as one direction: what it writes is what the model says.
+    length = found["stream"].norm()
+    weights = (found["stream"] / length).expand(1, 1, -1).contiguous()
+    save_file({"W_d_T": weights}, tmp_path / "sae.safetensors")
+    look = inspector.answer(
+        order(model=name, models=str(tmp_path), sae=str(tmp_path / "sae.safetensors"), codes=(0,), seed_index=0)
+    )
+    (writes,) = look.writes
+    best = (logits - logits.mean()).topk(2)  # planted names not in the prompt are all as likely
+    assert [text for text, _ in writes.raises[:2]] == [model.token_text(token) for token in best.indices.tolist()]
+    assert [value * float(length) for _, value in writes.raises[:2]] == pytest.approx(best.values.tolist(), rel=0.05)
+
+
 def test_of_a_long_prompt_the_end_is_told(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = inspector.answer(order())
     monkeypatch.setattr(inspection, "MOST_TOKENS", 4)
