@@ -130,12 +130,13 @@ def _truth(
 ) -> tuple[list[bool] | None, str | None]:
     """Which heads move the answer, as far as anybody measured: in this run first, else as it is known."""
     methods = {cause.method for cause in causes if cause.final and cause.metric != "kl"}
-    field = "combined" if "combined" in methods else ("exact_effect" if "exact" in methods else None)
-    if field is not None and all(getattr(node, field) is not None for node in nodes):
-        return [getattr(node, field) >= LEVEL for node in nodes], "effects measured in this run"
+    known = [_effect(node) if "combined" in methods else node.exact_effect for node in nodes]
+    sizes = [size for size in known if size is not None]
+    if methods & {"combined", "exact"} and len(sizes) == len(nodes):
+        return [size >= LEVEL for size in sizes], "effects measured in this run"
     if reference is not None:
-        known = set(map(tuple, reference.heads))
-        return [tuple(node.id) in known for node in nodes], reference.name
+        heads = set(map(tuple, reference.heads))
+        return [tuple(node.id) in heads for node in nodes], reference.name
     return None, None
 
 
@@ -266,8 +267,8 @@ def _for(
 
 
 def _effect(node: HeadScores) -> float | None:
-    """The best that is known of a head's effect."""
-    return next((each for each in (node.exact_effect, node.combined, node.attribution) if each is not None), None)
+    """The best that was found of a head's effect. `combined` last: it holds what is to be expected elsewhere."""
+    return next((each for each in (node.exact_effect, node.attribution, node.combined) if each is not None), None)
 
 
 def _only_kl(causes: Sequence[CauseScored]) -> bool:

@@ -116,7 +116,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="combined",
         title="combined effect",
-        meaning="the exact effect where it was measured, else what attribution promises",
+        meaning="share of the answer to expect on other prompts: exact where it was measured, else attribution's",
         cause=True,
     ),
     Measure(id="baseline_random", title="random", meaning="drawn at random", ceiling=1.0, baseline=True),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.cause_fold import share
+from engine.cause_fold import likely_size, share
 from engine.events import CauseScored, CircuitChecked
 from engine.results import EdgeEffect, HeadEffect
 from engine.state import RunPicture
@@ -67,7 +67,9 @@ def cause_lines(picture: RunPicture) -> list[str]:
             f"{_METHODS[cause.method]}: {base_words(cause)}; heads replaced{at} {replaced_words(cause)}; "
             f"{cause.passes:.3g} forward passes{partial}"
         )
-        strongest = sorted(cause.effects, key=lambda effect: (-abs(effect.effect), effect.layer, effect.head))[:MOST]
+        # In the order of the measure of that name.
+        size = likely_size if cause.method == "combined" else lambda effect: abs(effect.effect)
+        strongest = sorted(cause.effects, key=lambda effect: (-size(effect), effect.layer, effect.head))[:MOST]
         told = [f"{effect.layer}.{effect.head} {effect_words(effect, cause)}" for effect in strongest]
         lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
     if picture.edge_effects is not None:

@@ -14,6 +14,7 @@ from engine.cause.edges import EDGE_POINTS, attribute_edges, best_edges
 from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
 from engine.cause.patching import measure_replaced, one_head_each
+from engine.cause_fold import likely_size
 from engine.config import CauseConfig
 from engine.errors import Cancelled, NoSuchHead
 from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, StageProgress
@@ -144,9 +145,7 @@ class Cause:
     def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
         """Reports attribution, exact effects within the budget, and both together; returns the heads by effect."""
         promised = self._attribution()
-        sizes = promised.mean(dim=0).abs().tolist()
-        by_attribution = sorted(self.heads, key=lambda head: (-sizes[self._place(head)], head))
-        order = proposals(by_attribution, ranking)
+        order = proposals(_by_likely_size(self.causes[-1]), ranking)
         share = self.material.share(self.passes)
         left = self.config.budget - self._cost(0)
         chosen = affordable(order, self.model.info.n_layers, share, max(left, 0.0))
@@ -157,8 +156,7 @@ class Cause:
             for column, head in enumerate(chosen):
                 together[:, self._place(head)] = exact[:, column]
         self._tell("combined", self.heads, together, passes=self._cost(0))
-        sizes = together.mean(dim=0).abs().tolist()
-        return sorted(self.heads, key=lambda head: (-sizes[self._place(head)], head))
+        return _by_likely_size(self.causes[-1])
 
     def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
         measurements = n_measurements(len(self.heads), len(circuit))
@@ -221,3 +219,9 @@ class Cause:
         if final:
             self.causes.append(scored)
         self.monitor.report(scored)
+
+
+def _by_likely_size(cause: CauseScored) -> list[HeadId]:
+    """The heads in the order of what each is to be expected to do on other prompts."""
+    best = sorted(cause.effects, key=lambda each: (-likely_size(each), each.layer, each.head))
+    return [HeadId(each.layer, each.head) for each in best]

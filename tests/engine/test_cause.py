@@ -19,6 +19,7 @@ from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
 from engine.cause.patching import mask_of, measure_replaced, one_head_each
 from engine.cause.tails import _trusted
+from engine.cause_fold import likely_size
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Notice, StageProgress
@@ -242,7 +243,7 @@ def test_combined_finds_the_heads_that_matter_on_other_prompts(name: str, model:
     assert scored.method == "combined"
     assert scored.passes <= config.budget + 1
     truth = [abs(effect) >= stored["cut"] * abs(stored["base"]) for row in stored["effects"] for effect in row]
-    found_auc = auc([abs(effect.effect) for effect in scored.effects], truth)
+    found_auc = auc([likely_size(effect) for effect in scored.effects], truth)
     assert found_auc is not None
     assert found_auc >= 0.95
 
