@@ -1,0 +1,379 @@
+"""A host in this process that answers from a list of events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from engine.errors import Failure
+from engine.events import ExamplesMade
+from engine.examples import content_hash
+from sessions.compare import Side
+from sessions.errors import HostGone, NoSuchRecord, NothingToStep, Refusal, StaleExamples
+from sessions.log import (
+    CircuitDropped,
+    CircuitKept,
+    ExamplesSet,
+    ExamplesStepped,
+    LogEntry,
+    OptionsChosen,
+    RunQueued,
+    RunVerified,
+    SessionCreated,
+)
+from sessions.rows import Choice, CircuitRow, HostStatus, RunRow, SessionDetail, SessionRow, Timeline
+from sessions.verify import VerifyReport
+from sessions.wire import (
+    AskCause,
+    AskPreflight,
+    CancelRun,
+    CancelVerify,
+    ChooseOptions,
+    Circuit,
+    Codes,
+    CombineCircuits,
+    Comparable,
+    CreateSession,
+    Detail,
+    Done,
+    DropCircuit,
+    FollowEngine,
+    FollowVerify,
+    GetCodes,
+    GetSides,
+    GetStatus,
+    GradeExamples,
+    Grades,
+    HeadLook,
+    KeepCircuit,
+    ListComparable,
+    ListSessions,
+    LogPiece,
+    LookAtHead,
+    Made,
+    MakeExamples,
+    Preflighted,
+    QueueRun,
+    ReadLog,
+    ReadTimeline,
+    Request,
+    Session,
+    Sessions,
+    SetExamples,
+    SetLook,
+    ShowSession,
+    Sides,
+    Status,
+    StepExamples,
+    Times,
+    VerifyJob,
+    VerifyRun,
+    VerifyState,
+    WarmUp,
+    Welcome,
+)
+from sessions.wire import Run as RunAnswer
+from tui.kept import Kept
+
+from .pretended import grades_for, look_at, preflight_for
+from .recorded import START_US, make_codes, make_examples
+
+
+class ScriptedHost:
+    """Answers as the real one does, from a list of events; the test adds to it while the screen follows."""
+
+    def __init__(self, *, session: str | None = "first light", step_us: int = 200_000) -> None:
+        self.welcome = Welcome(version="0.1.0", pid=1, store="/tmp/sessions.duckdb")
+        self.entries: list[LogEntry] = []
+        self.asked: list[Request] = []
+        self.connections = 0
+        self.refuse: Exception | None = None
+        self.refuse_connect: Exception | None = None
+        self.script: list[Any] | None = None
+        """What a queued run reports; None: nothing."""
+        self.step_us = step_us
+        self.choices: tuple[Choice, ...] = ()
+        """What the run can be compared with."""
+        self.sides: dict[str, Side] = {}
+        """By reference."""
+        self.verdict: RunVerified | Failure | None = RunVerified(verdict="same", words="the same")
+        """What comes out when a run is done again; None: it goes on and on."""
+        self.session: SessionRow | None = None
+        self.worker_state = "warm"
+        self._news = asyncio.Condition()
+        self._telling: set[asyncio.Future[None]] = set()
+        self._gone = False
+        self._runs = 0
+        if session is not None:
+            self._create(session, "toy", "ioi")
+
+    # ---- what a test does
+
+    def add(self, *events: Any) -> None:
+        """Appends to the log as the host would."""
+        for event in events:
+            if isinstance(event, RunQueued):
+                self._runs += 1
+            run_id = None if isinstance(event, SessionCreated) else f"run-{self._runs}"
+            seq = len(self.entries) + 1
+            at_us = START_US + seq * self.step_us
+            self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=run_id, event=event))
+
+    def add_of_session(self, event: Any) -> None:
+        """Appends what belongs to no run, and tells it."""
+        seq = len(self.entries) + 1
+        at_us = START_US + seq * self.step_us
+        self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=None, event=event))
+        self._tell_soon()
+
+    async def tell(self, *events: Any) -> None:
+        self.add(*events)
+        async with self._news:
+            self._news.notify_all()
+
+    async def go_away(self) -> None:
+        self._gone = True
+        async with self._news:
+            self._news.notify_all()
+
+    def of_kind(self, name: str) -> list[Any]:
+        """What was asked with requests of that class."""
+        return [request for request in self.asked if type(request).__name__ == name]
+
+    # ---- what the screen does
+
+    async def connect(self) -> "ScriptedHost":
+        self.connections += 1
+        if self.refuse_connect is not None:
+            raise self.refuse_connect
+        self._gone = False
+        return self
+
+    async def ask(self, request: Request, want: type, /) -> Any:
+        self.asked.append(request)
+        if isinstance(request, FollowEngine):
+            async with self._news:
+                await self._news.wait_for(lambda: self._gone or request.seen != self.worker_state)
+        if isinstance(request, FollowVerify):
+            await asyncio.sleep(0.01)  # as the host does, which answers when there is something new
+        if self._gone:
+            raise HostGone("The host went away.")
+        if self.refuse is not None and isinstance(request, QueueRun | CancelRun):
+            raise self.refuse
+        answer = self._answer(request)
+        assert isinstance(answer, want)
+        return answer
+
+    async def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:
+        assert self.session is not None
+        assert session == self.session.session_id
+        while True:
+            if len(self.entries) > after_seq:
+                batch = tuple(self.entries[after_seq:])
+                after_seq = len(self.entries)
+                yield batch
+            if self._gone:
+                raise HostGone("The host went away.")
+            async with self._news:
+                if len(self.entries) == after_seq and not self._gone:
+                    await self._news.wait()
+
+    async def close(self) -> None:
+        pass
+
+    # ---- inside
+
+    def _answer(self, request: Request) -> Any:
+        match request:
+            case ListSessions():
+                return Sessions(sessions=() if self.session is None else (self.session,))
+            case ShowSession():
+                if self.session is None or request.session not in (self.session.session_id, self.session.name):
+                    raise NoSuchRecord(f"There is no session {request.session!r}.", hint="headcode sessions list")
+                return Detail(detail=SessionDetail(session=self.session, runs=(), last_seq=len(self.entries)))
+            case CreateSession():
+                return Session(session=self._create(request.name or "ioi", request.model, request.task))
+            case QueueRun():
+                if self.script is not None:
+                    self.add(*self.script)
+                    self._tell_soon()
+                return RunAnswer(run=self._run_row(request))
+            case GetCodes():
+                return self._codes(request)
+            case LookAtHead():
+                codes = self._codes(
+                    GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
+                )
+                return look_at(request, self._made()[-1].examples, codes.codes)
+            case FollowEngine() | GetStatus():
+                return Status(status=self._status())
+            case SetExamples():
+                self._set(request)
+                return Session(session=self.session)
+            case StepExamples():
+                self._step(request)
+                return Session(session=self.session)
+            case GradeExamples():
+                return self.grade(request)
+            case MakeExamples():
+                return Made(examples=make_examples(request.pairs))
+            case ReadTimeline():
+                assert self.session is not None
+                first, last = self.entries[0].at_us, self.entries[-1].at_us
+                line = Timeline(session=self.session, first_us=first, last_us=last, last_seq=len(self.entries),
+                                markers=(), pauses=())  # fmt: skip
+                return Times(times=line)
+            case ReadLog():
+                up_to = len(self.entries) if request.up_to is None else request.up_to
+                found = tuple(self.entries[request.after_seq : up_to])
+                return LogPiece(session_id="s-1", entries=found, up_to=up_to, goal=up_to, last_seq=len(self.entries))
+            case AskPreflight():
+                return Preflighted(preflight=preflight_for(request))
+            case ChooseOptions():
+                self.add_of_session(OptionsChosen(options=request.options))
+                return Done()
+            case WarmUp() | CancelRun() | SetLook() | AskCause():
+                return Done()
+            case ListComparable():
+                return Comparable(choices=self.choices)
+            case GetSides():
+                return Sides(a=self.sides[request.b], b=self.sides[request.b])
+            case KeepCircuit() | CombineCircuits() | DropCircuit():
+                return self._circuit(request)
+            case VerifyRun():
+                return VerifyJob(job="v-1", run_id=request.run, title="first light/1")
+            case FollowVerify() | CancelVerify():
+                return self._verify(request)
+        raise AssertionError(request)
+
+    def _set(self, request: SetExamples) -> None:
+        """As sessions.edit does it."""
+        now = self.kept.examples
+        if request.over is not None and request.over != now.content_hash:
+            raise StaleExamples("The examples were changed elsewhere meanwhile.")
+        if not now.version and request.examples:
+            self.add(ExamplesSet(examples=(), content_hash=content_hash(())))
+        self.add(ExamplesSet(examples=request.examples, content_hash=content_hash(request.examples)))
+        self._tell_soon()
+
+    def _step(self, request: StepExamples) -> None:
+        now = self.kept.examples
+        version = now.undo_to if request.by < 0 else now.redo_to
+        if version is None:
+            raise NothingToStep(f"There is nothing to {'undo' if request.by < 0 else 'redo'} in the examples.")
+        hashed = now.hashes[version - 1]
+        self.add(ExamplesStepped(by=request.by, version=version, content_hash=hashed))
+        self._tell_soon()
+
+    def grade(self, request: GradeExamples) -> Grades:
+        return grades_for(request)
+
+    @property
+    def kept(self) -> Kept:
+        found = Kept()
+        for entry in self.entries:
+            found.fold(entry)
+        return found
+
+    def _tell_soon(self) -> None:
+        async def notify() -> None:
+            async with self._news:
+                self._news.notify_all()
+
+        task = asyncio.ensure_future(notify())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    def _circuit(self, request: Any) -> Any:
+        """Recorded as the host records it, under the run that was named."""
+        kept = request.heads if isinstance(request, KeepCircuit) else ((0, 0),)
+        source = request.source if isinstance(request, KeepCircuit) else "of others"
+        event: Any = CircuitDropped(name=request.name)
+        if not isinstance(request, DropCircuit):
+            event = CircuitKept(name=request.name, heads=kept, source=source)
+        seq = len(self.entries) + 1
+        at_us = START_US + seq * self.step_us
+        self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=None, event=event))
+        self._tell_soon()
+        if isinstance(request, DropCircuit):
+            return Done()
+        row = CircuitRow(
+            name=request.name, session_id="s-1", session="one", run_id=None, heads=kept, source=source, kept_us=at_us
+        )
+        return Circuit(circuit=row)
+
+    def _verify(self, request: Any) -> Any:
+        if isinstance(request, CancelVerify):
+            self.verdict = Failure(family="cancelled", name="Cancelled", message="Stopped.")
+            return Done()
+        over = self.verdict
+        failure = over if isinstance(over, Failure) else None
+        report = None
+        if isinstance(over, RunVerified) and failure is None:
+            report = VerifyReport(run_id="run-1", title="one/1", verdict=over.verdict, words=over.words)
+            self.add(over)
+            self._tell_soon()
+        return VerifyState(
+            news=request.seen + 1, stage="train", done=25, total=500, unit="steps", report=report, failure=failure
+        )
+
+    def _made(self) -> list[ExamplesMade]:
+        return [entry.event for entry in self.entries if isinstance(entry.event, ExamplesMade)]
+
+    def _codes(self, request: GetCodes) -> Codes:
+        made = self._made()
+        if not made:
+            raise Refusal(Failure(family="input", name="NoSuchRecord", message="This run has no codes."))
+        seed = request.seed or 0
+        return Codes(codes=make_codes(request.run, request.layer, request.head, seed, made[-1].examples))
+
+    def _look(self, request: LookAtHead) -> HeadLook:
+        codes = self._codes(GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)).codes
+        return look_at(request, self._made()[-1].examples, codes)
+
+    def _create(self, name: str, model: str, task: str | None) -> SessionRow:
+        self.session = SessionRow(
+            session_id="s-1",
+            name=name,
+            model=model,
+            task=task,
+            created_us=START_US,
+            updated_us=START_US,
+            n_runs=0,
+            n_positive=0,
+            n_negative=0,
+        )
+        self.add(SessionCreated(name=name, model=model, task=task))
+        return self.session
+
+    def _run_row(self, request: QueueRun) -> RunRow:
+        return RunRow(
+            run_id=f"run-{self._runs}",
+            session_id="s-1",
+            number=self._runs,
+            state="queued",
+            model="toy",
+            model_info=None,
+            task="ioi",
+            config=request.config,
+            queued_us=START_US,
+            started_us=None,
+            ended_us=None,
+            failure=None,
+        )
+
+    def _status(self) -> HostStatus:
+        return HostStatus(
+            pid=1,
+            version="0.1.0",
+            protocol=1,
+            store="/tmp/sessions.duckdb",
+            store_bytes=1,
+            uptime_s=1.0,
+            clients=1,
+            worker_pid=2,
+            worker_state=self.worker_state,
+            worker_model="toy",
+            queued=0,
+            running=None,
+            idle_exit_s=None,
+        )
