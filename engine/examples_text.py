@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from engine.errors import ExampleError
 from engine.examples import MAX_EXAMPLES, MAX_LINE, Example, Polarity, read_jsonl
 from engine.examples_csv import is_header, read_csv
-from engine.slots import is_list
+from engine.slots import expand, is_list, read_lists
 
 _HINT = "A line is: + prompt => expected | foil, foil (or - for a negative; +3 and -3 are one pair)."
 _SIGN = re.compile(r"([+-])([0-9]{0,9})(?:[ \t\r\n]+|$)")
@@ -21,7 +21,7 @@ _BLANKS = " \t\r\n"
 
 def read_examples(text: str, *, source: str = "input") -> tuple[Example, ...]:
     """The examples of a text in any format: JSONL where the first line that is not blank begins with {, CSV where it
-    names a column prompt, else lines.
+    names a column prompt, else lines, whose slots are filled (engine.slots).
 
     Raises ExampleError naming source and line, or saying that there is nothing.
     """
@@ -51,9 +51,8 @@ def read_lines(text: str, *, source: str = "input") -> tuple[Example, ...]:
     """
     examples: list[Example] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        stripped = line.strip(_BLANKS)
-        if stripped and not stripped.startswith("#"):
-            examples.append(_from_line(stripped, f"{source}, line {number}"))
+        if _counts(line):
+            examples.append(_from_line(line.strip(_BLANKS), f"{source}, line {number}"))
             if len(examples) > MAX_EXAMPLES:
                 raise ExampleError(
                     f"{source}, line {number}: more than {MAX_EXAMPLES} examples.", hint="A probe needs 10 to 500."
@@ -61,7 +60,24 @@ def read_lines(text: str, *, source: str = "input") -> tuple[Example, ...]:
     return tuple(examples)
 
 
-_READERS = {"jsonl": read_jsonl, "csv": read_csv, "lines": read_lines}
+def _read_filled(text: str, *, source: str) -> tuple[Example, ...]:
+    """As read_lines, with the words of lists in the place of slots; complaints name the line as it was written."""
+    rows = text.split("\n")
+    lists = read_lists([row for row in rows if _counts(row)])
+    if not lists:
+        return read_lines(text, source=source)
+    plain = ["" if is_list(row) else row for row in rows]
+    read_lines("\n".join(plain), source=source)
+    return read_lines(
+        "\n".join(expand([row for row in plain if _counts(row)], lists)), source=f"{source}, slots filled"
+    )
+
+
+def _counts(row: str) -> bool:
+    return bool(row.strip(_BLANKS)) and not row.lstrip(_BLANKS).startswith("#")
+
+
+_READERS = {"jsonl": read_jsonl, "csv": read_csv, "lines": _read_filled}
 
 
 def write_lines(examples: Iterable[Example]) -> str:

@@ -70,3 +70,31 @@ def test_lines_made_to_break_things_are_named(line: str) -> None:
     good = '{"prompt": "a", "polarity": "positive"}'
     with pytest.raises(ExampleError, match="line 2"):
         read_examples(f"{good}\n{line}\n", source="x")
+
+
+TEMPLATE = """{who} = Mary, John
++1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}
+-1 {who#1} and {who#2} met; Ann spoke to => {who#2} | {who#1}
++ The {colour=red,blue} ball is => {colour}
+"""
+
+
+def test_the_slots_of_a_file_are_filled() -> None:
+    found = read_examples(TEMPLATE)
+    assert [(each.polarity[0], each.prompt, each.expected, each.pair) for each in found] == [
+        ("p", "Mary and John met; Mary spoke to", ("John",), 1),
+        ("n", "Mary and John met; Ann spoke to", ("John",), 1),
+        ("p", "John and Mary met; John spoke to", ("Mary",), 2),
+        ("n", "John and Mary met; Ann spoke to", ("Mary",), 2),
+        ("p", "The red ball is", ("red",), None),
+        ("p", "The blue ball is", ("blue",), None),
+    ]
+
+
+def test_a_bad_line_among_slots_is_named_as_it_was_written() -> None:
+    with pytest.raises(ExampleError, match=r"mine, line 6: Nothing is expected after =>"):
+        read_examples(TEMPLATE + "# a comment\n+ {who} =>", source="mine")
+
+
+def test_braces_that_name_no_list_are_text() -> None:
+    assert read_examples("+ def f(): return {a} => {b}")[0].prompt == "def f(): return {a}"
