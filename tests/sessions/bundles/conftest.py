@@ -1,0 +1,58 @@
+"""Two machines, a file from one of them, and a home that strangers try."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ...torture.home import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Any]:
+    home = Home(tmp_path / "one")
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[Any]:
+    """Another machine."""
+    home = Home(tmp_path / "two")
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def file(home: Any, tmp_path: Path) -> Path:
+    path = tmp_path / "mine.headcode"
+    home.export(home.session(), path, sae=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of somebody who is gone."""
+    folder = tmp_path_factory.mktemp("honest")
+    made = Home(folder / "maker")
+    made.export(made.session(), folder / "mine.headcode", sae=True)
+    made.close()
+    return folder / "mine.headcode"
+
+
+@pytest.fixture(scope="module")
+def _wary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    home = Home(tmp_path_factory.mktemp("wary") / "home")
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def wary(_wary: Any) -> Iterator[Any]:
+    """A home that strangers try, one after another; none of them may leave anything in it."""
+    before = _wary.counts()
+    yield _wary
+    assert _wary.counts() == before
+    assert list(_wary.spool.iterdir()) == []
+    assert list(_wary.sae.iterdir()) == []

@@ -1,0 +1,216 @@
+"""Files of strangers: what is not as it says is refused by name and leaves nothing."""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from sessions.errors import BadBundle, StoreError
+
+from ...torture.bundles import torture
+from ...torture.sealing import open_up, seal
+
+
+def sealed(change: Callable[[list[Any]], object], honest: Path, goal: Path) -> Path:
+    """The bundle with its log changed and a manifest that agrees."""
+    parts = open_up(honest.read_bytes())
+    lines = [json.loads(line) for line in parts["events.jsonl"].splitlines()]
+    change(lines)
+    told = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
+    goal.write_bytes(seal({**parts, "events.jsonl": told}))
+    return goal
+
+
+def first(lines: list[Any], kind: str) -> Any:
+    return next(line for line in lines if line["event"]["kind"] == kind)
+
+
+def put(kind: str, **values: Any) -> Callable[[list[Any]], object]:
+    return lambda lines: first(lines, kind)["event"].update(values)
+
+
+LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
+    "a gap": (lambda lines: lines.pop(3), "line 4, has the number 5"),
+    "doubled": (lambda lines: lines.insert(3, lines[3]), "line 5, has the number 4"),
+    "no time": (lambda lines: lines[2].update(at_us=0), "line 3, has a time that cannot be"),
+    "another field": (lambda lines: lines[2].update(path="/etc/passwd"), "line 3, is no log entry"),
+    "another kind": (lambda lines: lines[2]["event"].update(kind="boom"), "line 3, is no log entry"),
+    "a run of nobody": (lambda lines: lines[8].update(run_id="r0000000000000"[:13]), "never asked for"),
+    "a path as a run": (lambda lines: lines[8].update(run_id="../../x"), "no run's id"),
+    "head outside": (
+        lambda lines: first(lines, "scored")["event"]["nodes"][0].update(layer=10**9),
+        "names the head 1000000000.0",
+    ),
+    "edge outside": (
+        lambda lines: first(lines, "edges_scored")["event"]["edges"][0].update(source=[-1, 0]),
+        "the head -1.0",
+    ),
+    "effect outside": (
+        lambda lines: first(lines, "cause_scored")["event"]["effects"][0].update(head=99),
+        "the head 0.99",
+    ),
+    "huge model": (
+        lambda lines: first(lines, "model_ready")["event"]["model"].update(n_layers=10**9),
+        "a number of layers of 1000000000",
+    ),
+    "other examples under a known name": (
+        lambda lines: first(lines, "examples_set")["event"]["examples"][0].update(prompt="swapped"),
+        "which is not what they are",
+    ),
+    "a version there is not": (put("examples_stepped", version=7), "a version of 7"),
+    "an array by path": (put("array_kept", sha256="../../x"), "without a checksum"),
+    "a run without end": (put("run_ended", state="running"), "which is no end"),
+    "a cut file": (put("array_ready", shape=[9, 9, 9]), "announces codes of the shape"),
+    "an empty name": (put("session_created", name=" "), "a name of 1 characters"),
+    "a number beyond": (put("session_created", task_seed=2**70), "hold what no session can"),
+    "a config that is none": (lambda lines: first(lines, "run_queued")["event"]["config"].update(seeds=[]), "seeds="),
+    "two beginnings": (
+        lambda lines: lines[1].update(event=lines[0]["event"]),
+        "makes the session anew",
+    ),
+    "an import at the end": (
+        lambda lines: lines[-1].update(
+            run_id=None,
+            event={"kind": "session_imported", "bundle_sha256": "", "from_session": "", "headcode": ""},
+        ),
+        "ends the log with an import",
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_log_that_cannot_be_is_refused(lie: str, wary: Any, honest: Path, tmp_path: Path) -> None:
+    change, words = LIES[lie]
+    path = sealed(change, honest, tmp_path / "lie.headcode")
+    with pytest.raises(BadBundle, match=re.escape(words)) as refused:
+        wary.take(path)
+    assert refused.value.message.startswith("events.jsonl")
+
+
+def test_an_untouched_log_sealed_the_same_way_is_taken(away: Any, honest: Path, tmp_path: Path) -> None:
+    assert away.take(sealed(lambda _: None, honest, tmp_path / "truth.headcode")).arrival == "new"
+
+
+@pytest.mark.parametrize("member", ["codes", "sae", "tables/nodes", "events", "manifest"])
+def test_a_damaged_member_is_named(member: str, wary: Any, honest: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(honest) as zipped:
+        info = next(info for info in zipped.infolist() if info.filename.startswith(member))
+    raw = bytearray(honest.read_bytes())
+    raw[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 0x55
+    path = tmp_path / "damaged.headcode"
+    path.write_bytes(raw)
+    with pytest.raises(BadBundle, match=re.escape(info.filename)):
+        wary.take(path)
+
+
+def test_arrays_that_lie_are_named(wary: Any, honest: Path, tmp_path: Path) -> None:
+    parts = open_up(honest.read_bytes())
+    codes = next(name for name in parts if name.startswith("codes/"))
+    path = tmp_path / "lie.headcode"
+    for raw in (
+        parts[codes][:-4],
+        parts[codes].replace(b"I32", b"F32"),
+        b"\xff" * 8,
+        parts[codes][:-4] + b"\0\0\0\x7f",
+    ):
+        path.write_bytes(seal({**parts, codes: raw}))
+        with pytest.raises(BadBundle, match=re.escape(codes)):
+            wary.take(path)
+    weights = next(name for name in parts if name.startswith("sae/"))
+    path.write_bytes(seal({**parts, weights: parts[weights][:-1] + b"x"}))
+    with pytest.raises(BadBundle, match="not what its name says"):
+        wary.take(path)
+
+
+def test_consent_to_run_code_does_not_travel(away: Any, honest: Path, tmp_path: Path) -> None:
+    """Doing the run again would execute what a stranger put on the hub."""
+    path = sealed(
+        put("run_queued", trust_remote_code=True, model="/tmp/evil/model"), honest, tmp_path / "evil.headcode"
+    )
+    away.take(path)
+    found = away.store.rows("SELECT payload FROM event WHERE kind = 'run_queued' ORDER BY seq LIMIT 1")
+    told = json.loads(found[0][0])
+    assert (told["trust_remote_code"], told["model"]) == (False, "model")
+
+
+def test_tables_are_never_read(away: Any, honest: Path, tmp_path: Path) -> None:
+    """They are for others: whatever is in them, the log alone is believed."""
+    parts = open_up(honest.read_bytes())
+    told = {name: b"PAR1 nonsense" if name.startswith("tables/") else data for name, data in parts.items()}
+    path, again = tmp_path / "odd.headcode", tmp_path / "again.headcode"
+    path.write_bytes(seal(told))
+    session = away.take(path).session.session_id
+    away.export(session, again, sae=True)
+    assert again.read_bytes() == honest.read_bytes()
+
+
+def test_a_bomb_is_not_unpacked(wary: Any, honest: Path, tmp_path: Path) -> None:
+    parts = open_up(honest.read_bytes())
+    path = tmp_path / "bomb.headcode"
+    path.write_bytes(seal({**parts, "tables/nodes.parquet": bytes(90_000_000)}))
+    assert path.stat().st_size < 400_000
+    with pytest.raises(BadBundle, match="no session does that"):
+        wary.take(path)
+
+
+def test_a_later_format_says_what_to_do(wary: Any, honest: Path, tmp_path: Path) -> None:
+    parts = open_up(honest.read_bytes())
+    later = json.loads(parts["manifest.json"]) | {"version": 2, "headcode": "9.0"}
+    path = tmp_path / "later.headcode"
+    path.write_bytes(seal({**parts, "manifest.json": json.dumps(later).encode()}))
+    with pytest.raises(BadBundle, match=r"format version 2, written by Headcode 9\.0") as refused:
+        wary.take(path)
+    assert refused.value.hint == "Upgrade Headcode."
+
+
+@pytest.mark.parametrize("raw", [b'{"format": "\xed\xa0\x80"}', b"[" * 100_000, b"", b"null", b'{"format": 1}'])
+def test_a_manifest_that_is_none_is_named(raw: bytes, wary: Any, honest: Path, tmp_path: Path) -> None:
+    parts = open_up(honest.read_bytes())
+    path = tmp_path / "odd.headcode"
+    path.write_bytes(seal({**parts, "manifest.json": raw}, honest=False))
+    with pytest.raises(BadBundle, match=r"manifest\.json"):
+        wary.take(path)
+
+
+def test_a_pipe_or_a_folder_is_no_bundle(wary: Any, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path("/dev/null")):
+        with pytest.raises(BadBundle):
+            wary.take(path)
+
+
+def test_a_write_that_fails_leaves_nothing(away: Any, honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last statement of the transaction fails: none of it is there, and the weights are gone again."""
+    from sessions import record
+
+    real, seen = record.append_rows, []
+
+    def failing(con: Any, table: str, rows: Any) -> None:
+        seen.append(table)
+        real(con, table, rows)
+        if table == "code" and seen.count("code") == 2:
+            raise duckdb.IOException("No space left on device")
+
+    monkeypatch.setattr(record, "append_rows", failing)
+    counts = away.counts()
+    with pytest.raises(StoreError, match="full"):
+        away.take(honest)
+    monkeypatch.undo()
+    assert away.counts() == counts
+    assert list(away.sae.iterdir()) == []
+    assert away.take(honest).arrival == "new"
+
+
+def test_hostile_files_do_no_harm(tmp_path: Path) -> None:
+    """Fifty of the five thousand; all of them: tests/torture/bundles.py."""
+    found = torture(tmp_path / "watched", range(50), seed=7)
+    assert found["troubles"] == []
+    assert sum(found["refused"].values()) > 30
+    assert found["accepted"]

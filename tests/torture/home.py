@@ -1,0 +1,181 @@
+"""A store with everything around it, and honest bundles out of it."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, get_args
+
+from engine.config import CauseMetric, ProbeConfig, Replacement
+from engine.errors import Failure
+from engine.events import ArrayReady, CauseScored, CircuitChecked, Notice
+from engine.examples import content_hash
+from engine.jobs import RunProbe
+from engine.results import CurvePoint, HeadEffect
+from sessions.arrays import keep_by_content
+from sessions.bundle_export import BATCH, BundleWriter, codes_of, head_of, rows_of
+from sessions.bundle_format import Exported
+from sessions.bundle_import import Bundle, take_in
+from sessions.ids import new_id
+from sessions.log import (
+    ArrayKept,
+    CircuitKept,
+    ExamplesSet,
+    ExamplesStepped,
+    NoteWritten,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    SessionCreated,
+    TagsSet,
+)
+from sessions.record import Draft, Recorder
+from sessions.store import Store
+
+from ..sessions import scripted_worker as script
+
+METRIC, REPLACEMENT = get_args(CauseMetric)[0], get_args(Replacement)[0]
+
+
+class Home:
+    """A store with everything around it, driven without a host."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spool, self.sae = folder / "spool", folder / "sae"
+        self.spool.mkdir(parents=True)
+        self.sae.mkdir()
+        self.store = Store.open(folder / "sessions.duckdb")
+        self.recorder = Recorder(self.store)
+
+    def close(self) -> None:
+        self.store.close()
+
+    def session(self, *, runs: int = 2, model: str = "toy") -> str:
+        """A session as a person leaves it: runs, one of them failed, examples undone, notes, tags, a circuit."""
+        session_id = new_id("s")
+        examples = script.examples_of("ioi", 2)
+        fewer = examples[:2]
+        say = [
+            SessionCreated(name=f"a session {session_id}", model=model, task="ioi", pairs=2),
+            ExamplesSet(examples=examples, content_hash=content_hash(examples)),
+            ExamplesSet(examples=fewer, content_hash=content_hash(fewer)),
+            ExamplesStepped(by=-1, version=1, content_hash=content_hash(examples)),
+            TagsSet(tags=("good", "näher")),
+            CircuitKept(name="mine", heads=((0, 1), (1, 2)), source="by hand"),
+        ]
+        self.recorder.append([Draft(session_id=session_id, event=event) for event in say])
+        for _ in range(runs):
+            self.run(session_id, model=model)
+        failure = Failure(
+            family="engine", name="WorkerDied", message=f"The worker (PID {os.getpid()}) died.", hint="Try again."
+        )
+        broken = [
+            RunQueued(config=ProbeConfig(), model=model),
+            RunStarted(),
+            Notice(message=f"{self.folder}/x/config.json is odd."),
+            RunEnded(state="failed", failure=failure),
+        ]
+        run_id = new_id("r")
+        self.recorder.append([Draft(session_id=session_id, run_id=run_id, event=event) for event in broken])
+        self.recorder.append([Draft(session_id=session_id, event=NoteWritten(note_id="n1", text="Ümlaut\n\x1b[31m"))])
+        return session_id
+
+    def run(self, session_id: str, *, model: str = "toy", seeds: tuple[int, ...] = (4, 5)) -> str:
+        run_id = new_id("r")
+        spool, config = self.spool / run_id, ProbeConfig(seeds=seeds)
+        order = RunProbe(
+            job=run_id, model=model, task="ioi", pairs=2, config=config, spool=str(spool), models="", activations=""
+        )
+        caused = [
+            CauseScored(
+                method="attribution",
+                metric=METRIC,
+                replacement=REPLACEMENT,
+                base=1.5,
+                n_examples=2,
+                position="mean",
+                effects=tuple(
+                    HeadEffect(layer=layer, head=head, effect=-0.25) for layer in (0, 1) for head in range(3)
+                ),
+                passes=2.0,
+                final=True,
+            ),
+            CircuitChecked(
+                name="codes",
+                heads=((0, 1),),
+                metric=METRIC,
+                replacement=REPLACEMENT,
+                base=1.5,
+                empty=0.0,
+                n_examples=2,
+                faithfulness=0.5,
+                completeness=0.25,
+                minimality=(HeadEffect(layer=0, head=1, effect=-0.5, error=0.125),),
+                random_faithfulness=(0.0, 0.25),
+                random_completeness=(0.0, 0.25),
+                curve=(CurvePoint(size=1, faithfulness=0.5, completeness=0.25),),
+                area=0.5,
+                passes=9.0,
+            ),
+        ]
+        events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(order), *caused]
+        drafts = [
+            Draft(
+                session_id=session_id,
+                run_id=run_id,
+                event=event,
+                spool=spool if isinstance(event, ArrayReady) and event.name == "codes" else None,
+            )
+            for event in events
+        ]
+        self.recorder.append(drafts)
+        sha256, n_bytes = keep_by_content(spool / "sae.safetensors", self.sae)
+        shutil.rmtree(spool)
+        last = [ArrayKept(name="sae", sha256=sha256, n_bytes=n_bytes), RunEnded(state="done")]
+        self.recorder.append([Draft(session_id=session_id, run_id=run_id, event=event) for event in last])
+        return run_id
+
+    def export(self, session: str, goal: Path, *, sae: bool = False) -> Exported:
+        head = head_of(self.store, session)
+        with BundleWriter(self.spool, head) as writer:
+            for after in range(0, head.last_seq, BATCH):
+                writer.add(rows_of(self.store, head.session_id, after_seq=after, up_to=head.last_seq))
+            for run_id in writer.codes_wanted:
+                writer.add_codes(run_id, codes_of(self.store, run_id))
+            return writer.finish(goal, sae=self.sae if sae else None, force=True)
+
+    def take(self, path: Path, **how: Any) -> Any:
+        with Bundle(path, self.spool) as bundle:
+            options = {"name": None, "as_copy": False} | how
+            imported, _ = take_in(self.recorder, bundle, sae=self.sae, **options)
+        return imported
+
+    def counts(self) -> list[tuple[Any, ...]]:
+        tables = (
+            "event",
+            "session",
+            "run",
+            "code",
+            "step",
+            "node_score",
+            "example_set",
+            "note",
+            "tag",
+            "circuit",
+            "cause",
+        )
+        sql = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in tables)  # noqa: S608
+        return self.store.rows(sql)
+
+    def drop(self, session_id: str) -> None:
+        """Takes an imported session out again, so that the next file meets the same store."""
+        runs = [
+            run_id for (run_id,) in self.store.rows("SELECT run_id FROM run WHERE session_id = $s", {"s": session_id})
+        ]
+        with self.store.transaction() as con:
+            for table in ("event", "session", "example_set", "note", "tag", "circuit", "run"):
+                con.execute(f"DELETE FROM {table} WHERE session_id = $s", {"s": session_id})  # noqa: S608
+            for table in ("code", "step", "node_score", "edge_score", "grade", "cause", "circuit_check"):
+                for run_id in runs:
+                    con.execute(f"DELETE FROM {table} WHERE run_id = $r", {"r": run_id})  # noqa: S608
+        self.recorder.forget()
