@@ -1,16 +1,17 @@
-"""A few seconds of the torture; by hand: python tests/torture/kills.py --kills 300."""
+"""A few seconds of the torture; by hand: python -m tests.torture.kills --kills 300."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-KILLS = Path(__file__).with_name("kills.py")
+ROOT = Path(__file__).parents[2]
 
 
 def test_nothing_acknowledged_is_lost_when_anybody_is_killed() -> None:
     done = subprocess.run(
-        [sys.executable, str(KILLS), "--kills", "14", "--seed", "5", "--screens", "1"],
+        [sys.executable, "-m", "tests.torture.kills", "--kills", "14", "--seed", "5", "--screens", "1"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=240,

@@ -1,0 +1,16 @@
+"""Where everybody of the torture lives, and how its hosts are started."""
+
+import sys
+from pathlib import Path
+
+from engine.places import Places, find_places
+
+SCRIPTED_HOST = Path(__file__).resolve().parents[1] / "sessions" / "scripted_host.py"
+
+
+def places_of(home: Path) -> Places:
+    return find_places({"HEADCODE_HOME": str(home)})
+
+
+def host_command(real_worker: bool) -> list[str] | None:
+    return None if real_worker else [sys.executable, "-P", str(SCRIPTED_HOST)]
