@@ -74,7 +74,7 @@ def write_card(
         advice = [_finer(nodes, chance) or "use more examples: chance is told apart by numbers", *advice]
     elif beaten:
         verdict, reasons = "no better than a plain difference", [beaten]
-        advice = ["rank by that baseline, or measure the cause (v, or --cause combined)", *advice]
+        advice = ["rank by that baseline, or measure the cause (--cause combined)", *advice]
     elif against:
         verdict, reasons = "weak", []
     else:
@@ -209,7 +209,7 @@ def _doubts(
     elif measured and above and 2 * len(carried) < len(inside):
         doubt(
             f"{len(carried)} of the circuit's {len(inside)} heads stand above chance",
-            finer or "take fewer heads into the circuit (t)",
+            finer or "take fewer heads into the circuit",
         )
     if min(examples.positive, examples.negative) < _FEW:
         doubt(
@@ -231,7 +231,7 @@ def _doubts(
     if movers is not None and movers < 0.5:
         doubt(
             f"{movers:.0%} of its heads move the answer by a twentieth",
-            "look at the heads by effect (m), or at another position",
+            "look at the heads by effect, or at another position",
         )
     for check in checks:
         if check.name == "codes" and check.random_faithfulness:
@@ -239,7 +239,7 @@ def _doubts(
             if beaten < 0.95 * len(check.random_faithfulness):
                 doubt(
                     f"it is more faithful than only {beaten} of {len(check.random_faithfulness)} random circuits",
-                    "take more heads into it (T)",
+                    "take more heads into it",
                 )
     return against, advice
 

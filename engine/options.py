@@ -181,7 +181,7 @@ OPTIONS: tuple[Option, ...] = (
         range="1 or more",
         unset="a tenth of all heads, at least 3",
         suggestions=("3", "5", "10", "20"),
-        meaning="How many heads of the ranking make the circuit. t and T move the cut afterwards.",
+        meaning="How many heads of the ranking make the circuit; the cut can be moved afterwards.",
         published="",
     ),
     Option(

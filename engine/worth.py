@@ -25,6 +25,8 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """The example to look at first."""
     todo: str = ""
     """What to do about it, or next."""
+    action: str = ""
+    """The action of the write screen that does it, whose key is named before `todo`; empty: `todo` says it all."""
 
 
 def worth(examples: Sequence[Example], grades: Mapping[int, Grade], flaws: Mapping[int, str] | None = None) -> Worth:
@@ -38,16 +40,16 @@ def worth(examples: Sequence[Example], grades: Mapping[int, Grade], flaws: Mappi
     sides = {positive: [i for i in use if examples[i].positive is positive] for positive in (True, False)}
     if not use:
         return _first_flaw(flaws) or Worth(
-            ready=False, words="No examples yet.", todo="a adds a line; paste adds many."
+            ready=False, words="No examples yet.", action="add", todo="adds a line; paste adds many."
         )
     counts = f"{len(sides[True])} + {len(sides[False])}"
-    for positive, word, todo in (
-        (True, "positive", "a adds one: + prompt => expected | foil"),
-        (False, "negative", "n proposes some for a positive"),
+    for positive, word, action, todo in (
+        (True, "positive", "add", "adds one: + prompt => expected | foil"),
+        (False, "negative", "negatives", "proposes some for a positive"),
     ):
         if not sides[positive]:
-            found = _first_flaw(flaws)
-            return found or Worth(ready=False, words=f"{counts}: not yet, no {word} is among them.", todo=todo)
+            words = f"{counts}: not yet, no {word} is among them."
+            return _first_flaw(flaws) or Worth(ready=False, words=words, action=action, todo=todo)
     crooked = _crooked(examples, use)
     if crooked is not None:
         pair = examples[crooked].pair
@@ -55,7 +57,8 @@ def worth(examples: Sequence[Example], grades: Mapping[int, Grade], flaws: Mappi
             ready=False,
             words=f"{counts}: not yet, pair {pair} is no pair of one positive and one negative.",
             mend=crooked,
-            todo="p takes an example out of its pair",
+            action="pair",
+            todo="takes an example out of its pair",
         )
     return _graded(examples, grades, flaws, use, sides, counts)
 
@@ -93,7 +96,9 @@ def _graded(
         state += f" {_FEW} of each make steadier scores."
     found = _first_flaw(flaws)
     if slots:
-        return Worth(ready=True, words=state, mend=slots[0], todo=f"x fills the slots of line {slots[0] + 1}")
+        return Worth(
+            ready=True, words=state, mend=slots[0], action="unfold", todo=f"fills the slots of line {slots[0] + 1}"
+        )
     if broken:
         # A positive the model cannot do says nothing at all; a negative it knows only blurs.
         first = min(broken, key=lambda index: (not examples[index].positive, index))
@@ -105,7 +110,7 @@ def _graded(
         return Worth(ready=True, words=state, mend=unequal[0], todo=todo)
     if weak:
         return Worth(ready=True, words=state, mend=weak[0], todo=_about(weak[0], grades[weak[0]].reason))
-    return Worth(ready=True, words=state, todo="r runs it")
+    return Worth(ready=True, words=state, action="run", todo="runs it")
 
 
 def _about(index: int, reason: str) -> str:

@@ -84,7 +84,9 @@ class Editing(Written):
                 self.replace(place, msgspec.structs.replace(example, pair=number))
                 self.replace(other, msgspec.structs.replace(partner, pair=number))
                 return f"Lines {min(place, other) + 1} and {max(place, other) + 1} are a pair."
-        return "No neighbour on the other side is free: move one beside it (J, K), then p."
+        down, up, pair = (self.bench.key(f"write:{name}") for name in ("move.down", "move.up", "pair"))
+        moves = " or ".join(dict.fromkeys((down, up)))
+        return f"No neighbour on the other side is free: {moves} moves one beside it, then {pair}."
 
     def below(self, place: int) -> int:
         """Where a new line below this one stands: not between the halves of a pair."""

@@ -93,7 +93,7 @@ class Errands(Asking):
         run = self.bench.shown
         if run is None:
             return
-        self.bench.verifying = f"Run {run.number} is done again, to see whether it is the same; x stops it."
+        self.bench.verifying = f"Run {run.number} is done again, to see whether it is the same{self._stops()}."
         job = await self.try_ask(VerifyRun(run=run.run_id), VerifyJob)
         self._verify_job = job.job if job is not None else None
         seen = 0
@@ -108,11 +108,14 @@ class Errands(Asking):
                 if state.failure is not None:
                     self.bench.failure = None if state.failure.family == "cancelled" else state.failure
                     return
-                self.bench.verifying = _verifying_words(run.number, state)
+                self.bench.verifying = _verifying_words(run.number, state) + f"{self._stops()}."
                 self._changed(frozenset({"progress"}))
         finally:
             self.bench.verifying, self._verify_job = "", None
             self._changed(frozenset({"progress"}))
+
+    def _stops(self) -> str:
+        return f"; {self.bench.key('stop')} stops it"
 
     def note_writer(self, place: Place, old: Note | None) -> Callable[[str], Awaitable[None]]:
         """Keeps a text as a note on what is at hand now, whatever is at hand when the text is there."""
@@ -136,6 +139,6 @@ class Errands(Asking):
 def _verifying_words(number: int, state: VerifyState) -> str:
     """How far a run is being done again."""
     if state.stage is None:
-        return f"Run {number} is done again: it waits its turn; x stops it."
+        return f"Run {number} is done again: it waits its turn"
     count = f" {state.done} of {state.total}" if state.total > 1 else ""
-    return f"Run {number} is done again: {state.stage}{count}; x stops it."
+    return f"Run {number} is done again: {state.stage}{count}"

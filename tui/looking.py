@@ -8,6 +8,7 @@ from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.log import LookChanged
 from tui.against import Against, Subtraction
 from tui.kept import Kept
+from tui.keynames import Key, named
 from tui.marked import Marks
 from tui.overlay import Overlay
 from tui.run import Run
@@ -23,6 +24,8 @@ class Looking:
     kept: Kept
 
     def __init__(self) -> None:
+        self.key: Key = named
+        """What the key of an action is called here: the screen knows which keys its person chose."""
         self.measure: Measure = DEFAULT_MEASURE
         self.cursor = HeadId(0, 0)
         self.cursor_moved = False

@@ -1,16 +1,28 @@
 """The card of a run in lines of text: for the command line and for the screen."""
 
+import re
 from collections.abc import Sequence
 
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.results import Card
+from tui.keynames import Key
 from tui.output_grid import short
 
+_DONE_BY = {
+    "take fewer heads into the circuit": "cut.fewer",
+    "take more heads into it": "cut.more",
+    "look at the heads by effect": "measure.next",
+    "measure the cause": "cause",
+}
+"""Advice that a key of the workbench follows, and its action."""
+_NAMED = re.compile(r" \((?:[tTm]|(?:v, or )?--cause combined)\)")
+"""Ways to follow it as cards name them; older ones name keys, as they were before a person could choose them."""
 
-def card_lines(card: Card) -> list[str]:
-    """Verdict, reasons, what to change, and the numbers behind them."""
+
+def card_lines(card: Card, key: Key | None = None) -> list[str]:
+    """Verdict, reasons, what to change, and the numbers behind them. With `key`, advice names the key for it."""
     lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
-    lines += [f"to change  {'; '.join(card.advice)}"] if card.advice else []
+    lines += [f"to change  {'; '.join(advice_words(each, key) for each in card.advice)}"] if card.advice else []
     if card.expected_false is not None:
         above = _names(card.above_chance)
         lines.append(f"above chance (q < .05)  {above}; expected to be false: {short(card.expected_false)}")
@@ -32,6 +44,15 @@ def card_lines(card: Card) -> list[str]:
     shared = [f"{_title(each.measure)} {each.shared:.0%}" for each in card.baselines]
     lines.append(f"heads shared with what needs no SAE  {', '.join(shared)}")
     return lines
+
+
+def advice_words(advice: str, key: Key | None = None) -> str:
+    """What to change: on the screen with the key for it, elsewhere with the option of the command line."""
+    plain = _NAMED.sub("", advice)
+    done_by = next((words for words in _DONE_BY if words in plain), None)
+    if key is not None and done_by is not None:
+        return plain.replace(done_by, f"{done_by} ({key(_DONE_BY[done_by])})")
+    return plain.replace("measure the cause", "measure the cause (--cause combined)")
 
 
 def _chance_of(card: Card) -> str:

@@ -58,7 +58,7 @@ class Reader:
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
         """The answer. Raises OnlyAReplay for what is no reading, HostError where no host can be had."""
         if type(request) not in READS:
-            raise OnlyAReplay("This is a replay: nothing of it can be changed.", hint="esc returns to the session.")
+            raise OnlyAReplay("This is a replay: nothing of it can be changed.", hint="Leave the replay for that.")
         for attempt in (1, 2):
             host = await self._held()
             try:
@@ -70,7 +70,7 @@ class Reader:
         raise AssertionError
 
     def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:  # noqa: ARG002
-        raise OnlyAReplay("A replay follows nothing that happens now.", hint="esc returns to the session.")
+        raise OnlyAReplay("A replay follows nothing that happens now.", hint="Leave the replay for that.")
 
     async def times(self) -> Timeline:
         times = (await self.ask(ReadTimeline(session=self.session), Times)).times

@@ -26,6 +26,7 @@ from tui.actions import ACTIONS, Action
 from tui.asking import Connect
 from tui.escaped import Escaped
 from tui.keymap import load_keys, with_keys
+from tui.keynames import named
 from tui.link import Link
 from tui.model import Bench, Part
 from tui.remember import keep_toured
@@ -92,6 +93,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         if theme is not None:
             self.theme = theme
         self.bench = Bench(model=model, task=task)
+        self.bench.key = self.key
         self.link = Link(self.bench, connect, self._changed, session=session)
         self._clock = clock
         self._tour_due = tour
@@ -101,6 +103,10 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
     def keyed(self, actions: Sequence[Action]) -> Sequence[Action]:
         """A table of actions under the keys its person chose."""
         return with_keys(actions, self._keys)
+
+    def key(self, full_id: str) -> str:
+        """What the key of that action is called, as its person chose it."""
+        return named(full_id, self._keys)
 
     @property
     def own_keys(self) -> Mapping[str, tuple[str, ...]]:
@@ -202,7 +208,8 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         except Exception as error:
             if not self.forgiving:
                 raise
-            hint = "r tries again, with the session from its beginning; a run goes on in the host."
+            again = self.key("trouble:answer.again")
+            hint = f"{again} tries again, with the session from its beginning; a run goes on in the host."
             message = self.part_broke(error, "taking in what the host tells", aloud=False)
             self.bench.failure = Failure(family="engine", name=type(error).__name__, message=message, hint=hint)
             self.bench.forget()

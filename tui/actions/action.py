@@ -1,5 +1,6 @@
 """One thing a person can do, and the names of keys."""
 
+import unicodedata
 from collections.abc import Sequence
 
 import msgspec
@@ -38,7 +39,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 def sheet_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Action, ...]:
     """The table of a screen over the workbench: id, argument, keys, title, tooltip and short word of each action."""
-    return tuple(
+    table = tuple(
         Action(
             id=name,
             argument=argument,
@@ -51,6 +52,12 @@ def sheet_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tup
         )
         for name, argument, keys, title, tooltip, short in rows
     )
+    KNOWN.update({action.full_id: action for action in table})
+    return table
+
+
+KNOWN: dict[str, Action] = {}
+"""The actions of the tables that were made so far, by full id."""
 
 
 def scope_of(group: str) -> str:
@@ -83,7 +90,14 @@ _NAMES = {
 
 def key_name(key: str) -> str:
     """A key as people write it."""
-    return _NAMES.get(key, key)
+    found = _NAMES.get(key)
+    if found is None and "_" in key:
+        # Letters and signs beyond those above have their Unicode name.
+        try:
+            found = unicodedata.lookup(key.replace("_", " ").upper())
+        except KeyError:
+            found = key
+    return found or key
 
 
 def key_names(keys: Sequence[str]) -> list[str]:

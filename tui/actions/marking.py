@@ -7,7 +7,7 @@ MARKING: tuple[Action, ...] = (
         id="mark",
         keys=("space",),
         title="Mark the head",
-        tooltip="Choose several heads: v measures, K keeps, y copies, e shows the edges of those that are marked",
+        tooltip="Choose several heads: cause, keep, copy and edges then take just those that are marked",
         group="Mark",
         short="mark",
     ),

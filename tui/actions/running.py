@@ -7,7 +7,7 @@ RUNNING: tuple[Action, ...] = (
         id="write",
         keys=("w",),
         title="Write examples",
-        tooltip="Add, edit, pair, grade and import examples; n proposes negatives",
+        tooltip="Add, edit, pair, grade and import examples; have negatives proposed",
         group="Write",
         short="write",
     ),

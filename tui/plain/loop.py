@@ -14,7 +14,7 @@ from tui.link import Link
 from tui.model import Bench
 from tui.plain.doing import Doing
 from tui.plain.news import News
-from tui.plain.verbs import NoSuchVerb, find_verb
+from tui.plain.verbs import NoSuchVerb, find_verb, verb_for
 from tui.plain.writing import Writing
 from tui.said import in_words
 from tui.text import clean
@@ -30,6 +30,7 @@ class PlainWorkbench(Doing, Writing):
         self, connect: Connect, say: Say, *, session: str | None = None, model: str = "toy", task: str = "ioi"
     ) -> None:
         self.bench = Bench(model=model, task=task)
+        self.bench.key = verb_for
         self.link = Link(self.bench, connect, self._changed, session=session)
         self.news = News(self.bench)
         self.say = say

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tui.actions import ACTIONS
+from tui.keynames import named
 
 
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,3 +133,8 @@ def find_verb(word: str) -> Verb:
     names = [verb.name for verb in begun] or difflib.get_close_matches(plain, [verb.name for verb in VERBS], n=3)
     hint = f"Did you mean {' or '.join(names)}?" if names else "help lists the verbs."
     raise NoSuchVerb(f"there is no verb {word!r}. {hint}")
+
+
+def verb_for(action: str) -> str:
+    """What is typed here in place of that action's key; for one without a verb, the key on the screen."""
+    return next((verb.name for verb in VERBS if action in verb.actions), "") or named(action)

@@ -1,5 +1,6 @@
 """How far to believe the shown run: its card, whole."""
 
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,6 +13,7 @@ from textual.widgets import Static
 from engine.results import Card
 from engine.state import RunPicture
 from tui.actions import sheet_actions
+from tui.keynames import Key, key_of, named
 from tui.output_card import card_lines
 from tui.output_cause import cause_lines
 from tui.text import clean
@@ -38,16 +40,16 @@ class CardSheet(Keyed, ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="sheet") as sheet:
             sheet.border_title = "How far to believe it"
-            sheet.border_subtitle = "esc closes"
-            yield Static(sheet_text(self.picture, self.card), id="text")
+            sheet.border_subtitle = Content(f"{key_of(self.app, 'card:dismiss_sheet')} closes")
+            yield Static(sheet_text(self.picture, self.card, partial(key_of, self.app)), id="text")
 
     def action_dismiss_sheet(self) -> None:
         self.dismiss()
 
 
-def sheet_text(picture: RunPicture, card: Card) -> Content:
+def sheet_text(picture: RunPicture, card: Card, key: Key = named) -> Content:
     """The verdict in its ink, the numbers behind it, and the effects where they were measured."""
-    first, *rest = card_lines(card)
+    first, *rest = card_lines(card, key)
     parts = [Content.assemble((clean(first), f"bold {_INKS.get(card.verdict, '$ink-bad')}")), Content("")]
     for line in rest:
         name, gap, told = clean(line).partition("  ")

@@ -41,15 +41,18 @@ class Changing(Base):
         self.say(f"The change is {word}." if done or failure is None else failure.message)
         self.grade()
 
+    def _key(self, name: str) -> str:
+        return self.desk.bench.key(f"write:{name}")
+
     def action_include(self) -> None:
         if self.desk.chosen is not None:
             done = self.desk.toggle(self.desk.at)
-            self.changed("" if done else "Mend the line first: enter")
+            self.changed("" if done else f"Mend the line first: {self._key('edit')} changes it.")
 
     def action_remove(self) -> None:
         if self.desk.chosen is not None:
             self.desk.remove(self.desk.at)
-            self.changed("Deleted; u brings it back.")
+            self.changed(f"Deleted; {self._key('step.undo')} brings it back.")
 
     def action_copy(self) -> None:
         if self.desk.chosen is not None:
@@ -63,7 +66,7 @@ class Changing(Base):
     def action_flip(self) -> None:
         if self.desk.chosen is not None:
             done = self.desk.flip(self.desk.at)
-            self.changed("" if done else "Mend the line first: enter")
+            self.changed("" if done else f"Mend the line first: {self._key('edit')} changes it.")
 
     def action_unfold(self) -> None:
         if self.desk.chosen is None:
@@ -73,7 +76,11 @@ class Changing(Base):
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
             return
-        self.changed(f"{n} examples; u takes them back" if n else "No slots here: write {name=Mary,John} in a line.")
+        self.changed(
+            f"{n} examples; {self._key('step.undo')} takes them back."
+            if n
+            else "No slots here: write {name=Mary,John} in a line."
+        )
 
     def action_mend(self) -> None:
         found = self.desk.worth()

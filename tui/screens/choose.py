@@ -15,6 +15,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui.actions import sheet_actions
+from tui.keynames import key_of
 from tui.text import clean
 from tui.widgets.ink import fit
 from tui.widgets.keyed import Keyed, bindings_of
@@ -49,7 +50,8 @@ class Choose(Keyed, ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="choose") as box:
             box.border_title = Content(clean(self._title))
-            box.border_subtitle = "enter chooses · esc goes back · words narrow the list"
+            back = key_of(self.app, "choice:back")
+            box.border_subtitle = Content(f"enter chooses · {back} goes back · words narrow the list")
             yield Input(placeholder="words of what is meant", id="words")
             yield OptionList(id="list", markup=False)
 

@@ -80,7 +80,8 @@ class Rows(PaintedScroll):
     def lines(self, size: Size, /) -> list[Strip]:
         circuits = self.circuits
         if not circuits:
-            return [self.line().add(" No circuit is kept yet: K keeps the heads inside the cut.", "dim").strip()]
+            words = f" No circuit is kept yet: {self.bench.key('keep')} keeps the heads inside the cut."
+            return [self.line().add(words, "dim").strip()]
         lines: list[Strip] = []
         for place, circuit in enumerate(circuits):
             lines += [self._about(circuit, place, size.width).strip(), self._heads(circuit, place, size.width).strip()]
@@ -171,7 +172,9 @@ class Circuits(Sheet):
     def action_combine(self, operation: SetOperation) -> None:
         names = tuple(self.rows.marked)
         if len(names) < 2:
-            self.notify("Mark two circuits or more with space first.", markup=False, timeout=4)
+            mark = self.bench.key("circuits:mark")
+            words = f"{_word(operation).capitalize()} takes two circuits or more: {mark} marks the one at hand."
+            self.notify(words, markup=False, timeout=4)
             return
         ask = Ask(f"Keep the {_word(operation)}", "A name; a taken one is replaced", text=_SIGNS[operation].join(names))
         self.app.push_screen(ask, lambda name: self.owner.combine(operation, names, name) if name else None)

@@ -65,7 +65,10 @@ class Copy(Keyed, ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="copy") as box:
             box.border_title = Content("Copy the grid")
-            box.border_subtitle = Content("enter copies · w writes a file · esc back")
+            copies, writes, back = (
+                self._bench.key(f"copy-the-grid:{name}") for name in ("copy.chosen", "write", "close")
+            )
+            box.border_subtitle = Content(f"{copies} copies · {writes} writes a file · {back} back")
             yield Static(id="forms")
             yield Static(id="words")
 
@@ -81,7 +84,7 @@ class Copy(Keyed, ModalScreen[None]):
         if form:
             found = [place for place, (name, _, _) in enumerate(self._forms) if name == form]
             if not found:
-                self._say("No head is marked: space marks them in the grid.", wrong=True)
+                self._say(f"No head is marked: {self._bench.key('mark')} marks them in the grid.", wrong=True)
                 return
             self._chosen = found[0]
         name, _, title = self._forms[self._chosen]
@@ -94,7 +97,7 @@ class Copy(Keyed, ModalScreen[None]):
         tmux = " In tmux it takes: set -g set-clipboard on." if os.environ.get("TMUX") else ""
         self._say(
             f"{title}, {bytes_in_words(n_bytes)}, was sent to your terminal (OSC 52). Terminals do not say whether "
-            f"they took it: if yours did not, w writes a file.{tmux}"
+            f"they took it: if yours did not, {self._bench.key('copy-the-grid:write')} writes a file.{tmux}"
         )
 
     def action_write(self, why: str = "") -> None:
@@ -121,7 +124,8 @@ class Copy(Keyed, ModalScreen[None]):
 
     def _paint(self) -> None:
         lines = []
-        for place, (form, key, title) in enumerate(self._forms):
+        for place, (form, _, title) in enumerate(self._forms):
+            key = self._bench.key(f"copy-the-grid:copy.{form}")
             chosen = place == self._chosen
             size = bytes_in_words(len(self._drawn[form].encode()))
             lines.append(

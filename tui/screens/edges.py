@@ -283,8 +283,9 @@ def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
 
 
 def _empty(board: Board) -> str:
+    every = board.bench.key("edges:inside")
     if board.of_marked and board.bench.marked:
-        return "None of the best edges has a marked head; c shows all."
+        return f"None of the best edges has a marked head; {every} shows all."
     if board.inside:
-        return "No edge between heads of the circuit: c shows all."
+        return f"No edge between heads of the circuit: {every} shows all."
     return "No edges yet: they come at the end of a run."

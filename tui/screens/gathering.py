@@ -52,7 +52,11 @@ class Gathering(Base):
         words = "1 example is here" if n == 1 else f"{n:,} examples are here"
         if unread > 0:
             words += f", {unread:,} of them cannot be read yet"
-        self.changed(f"{words}; u takes them back.{doubt}")
+        self.changed(f"{words}; {self._undo} takes {'it' if n == 1 else 'them'} back.{doubt}")
+
+    @property
+    def _undo(self) -> str:
+        return self.desk.bench.key("write:step.undo")
 
     def action_negatives(self) -> None:
         from tui.screens.negatives import Negatives
@@ -73,7 +77,7 @@ class Gathering(Base):
     def _accept(self, place: int, negative: Example, edit: bool) -> None:
         """A proposal was taken: it stands below its positive, and is its pair where that had none."""
         self.desk.accept(place, negative)
-        self.changed("A negative is added; u takes it back.")
+        self.changed(f"A negative is added; {self._undo} takes it back.")
         if edit:
             self.begin(text_of(negative), self.desk.at, fresh=False)
 

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import Action, key_names, sheet_actions
+from tui.keynames import key_of
 from tui.widgets.keyed import Keyed, bindings_of
 
 _WIDE = 132
@@ -38,7 +39,7 @@ class Keys(Keyed, ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="sheet") as sheet:
             sheet.border_title = "Keys"
-            sheet.border_subtitle = "esc closes"
+            sheet.border_subtitle = Content(f"{key_of(self.app, 'help:dismiss_sheet')} closes")
             yield Static(sheet_text(self.table, wide=self.app.size.width >= _WIDE), id="text")
 
     def on_resize(self, event: events.Resize) -> None:

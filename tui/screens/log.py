@@ -138,7 +138,8 @@ class Sources(Painted):
             line.add(f" {len(tail.lines)}", "faint").add(f" {wrong} ✗" if wrong else "", "bad").add("  ")
         what = ["errors only"] if self.log_list.errors_only else []
         what += [f"with {self.log_list.words}"] if self.log_list.words else []
-        what += ["following" if self.log_list.following else "stands still: end follows"]
+        follows = f"stands still: {self.bench.key('log:follow')} follows"
+        what += ["following" if self.log_list.following else follows]
         line.add("  ").add(fit(clean(", ".join(what)), max(size.width - line.width - 1, 0)), "dim")
         return [line.strip()]
 

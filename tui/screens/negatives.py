@@ -127,7 +127,7 @@ class Negatives(Sheet):
     async def _look(self) -> None:
         edits = await asyncio.to_thread(propose, self.example)
         if not edits:
-            self.list.said = "No small change comes to mind. Write a negative by hand: c, s, enter."
+            self.list.said = f"No small change comes to mind. {self._by_hand()}"
             self.paint()
             return
         asked = (self.example, *(as_negative(self.example, edit.prompt, pair=None) for edit in edits))
@@ -145,10 +145,18 @@ class Negatives(Sheet):
         self.list.found = best(edits, answer.grades[1:], n_tokens=own.n_tokens)
         if not self.list.found:
             self.list.said = (
-                f"Of {len(edits)} changes none keeps the {own.n_tokens} tokens of the prompt. "
-                "Write a negative by hand: c copies the line, s changes its side, enter edits it."
+                f"Of {len(edits)} changes none keeps the {own.n_tokens} tokens of the prompt. {self._by_hand()}"
             )
         self.paint()
+
+    def _by_hand(self) -> str:
+        copies, flips, edits, back = (
+            self.bench.key(name) for name in ("write:copy", "write:flip", "write:edit", "negatives:close")
+        )
+        return (
+            f"Write a negative by hand: {back} goes back to the list; there {copies} copies the line, "
+            f"{flips} changes its side, {edits} edits it."
+        )
 
     def action_choose(self, by: int) -> None:
         self.list.at = min(max(self.list.at + by, 0), max(len(self.list.found) - 1, 0))

@@ -36,7 +36,7 @@ ACTIONS = sheet_actions(
     ("step.last", "1000", "end", "Last option", "To the last option", ""),
     ("pick.right", "1", "right,l", "Next value", "The next value worth a try", "value"),
     ("pick.left", "-1", "left,h", "Previous value", "The value before", ""),
-    ("type", "", "enter", "Type a value", "Write the value; enter keeps it, escape does not", "type"),
+    ("type", "", "enter", "Type a value", "Write the value, in place; kept with enter", "type"),
     ("put_back", "", "d,backspace,delete", "Default", "Put this option back to its default", "default"),
     ("run", "", "r", "Run", "Run the probe with these options; behind a run under way it is queued", "run"),
     ("put_all_back", "", "D,shift+d", "All defaults", "Put every option back to its default", "all defaults"),
@@ -52,7 +52,7 @@ class Presets(Painted):
 
     def lines(self, size: Size, /) -> list[Strip]:
         now = self.sheet.preset()
-        line = self.line().add(" p ", "key").add("preset  ", "dim")
+        line = self.line().add(f" {self.bench.key('options:preset')} ", "key").add("preset  ", "dim")
         for preset in PRESETS:
             on = preset.name == now
             line.add(" ▸" if on else "  ", "accent").add(preset.name, "strong" if on else "text").add(" ")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Literal, get_args
 
 from textual import events, on
@@ -15,6 +16,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui.actions import ACTIONS, Action, actions_of
+from tui.keynames import key_of
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
 from tui.reasons import reason_for
@@ -103,6 +105,7 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
         yield self.keyline
 
     def on_mount(self) -> None:
+        self.bench.key = partial(key_of, self.app)
         self._pulse = self.set_interval(0.5, self._beat, pause=True)
         self._titles()
         self._show_current()
@@ -181,12 +184,13 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
                 self.notify(words, title=title, severity="error", timeout=12, markup=False)
 
     def _titles(self) -> None:
-        pairs: tuple[tuple[Titled, str], ...] = (
-            (self.examples, f"1 {examples.title_words(self.bench)}"),
-            (self.grid, f"2 {gridpane.title_words(self.bench)}"),
-            (self.head, "3 Head"),
+        panes: tuple[tuple[Pane, Titled, str], ...] = (
+            ("examples", self.examples, examples.title_words(self.bench)),
+            ("grid", self.grid, gridpane.title_words(self.bench)),
+            ("head", self.head, "Head"),
         )
-        for widget, title in pairs:
+        for name, widget, told in panes:
+            title = f"{self.bench.key(f'show_pane.{name}')} {told}"
             if self._shown_titles.get(widget) != title:
                 self._shown_titles[widget] = title
                 widget.put_title(title)

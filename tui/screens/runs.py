@@ -71,7 +71,7 @@ class Cards(PaintedScroll):
     def lines(self, size: Size, /) -> list[Strip]:
         runs = self.runs
         if not runs:
-            return [self.line().add(" No run yet: r runs the probe.", "dim").strip()]
+            return [self.line().add(f" No run yet: {self.bench.key('run')} runs the probe.", "dim").strip()]
         width = self._card_width()
         per_row = max(1, size.width // width)
         rows: list[Strip] = []

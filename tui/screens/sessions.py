@@ -46,7 +46,7 @@ ACTIONS = sheet_actions(
     ("rename", "", "r", "Rename", "Give the session another name", "rename"),
     ("tags", "", "t", "Tags", "Change the session's tags", "tags"),
     ("note", "", "N,shift+n", "Note", "Write a note on the session", "note"),
-    ("delete", "", "d,delete", "Delete", "Put the session into the trash; u brings it back", "delete"),
+    ("delete", "", "d,delete", "Delete", "Put the session into the trash, from where it can be brought back", "delete"),
     ("restore", "", "u", "Bring back", "Bring back the session that was deleted last, or the one at hand", "undo"),
     ("trash", "", "T,shift+t", "Trash", "What is in the trash, or the sessions again", "trash"),
     ("new", "", "n", "New session", "A session on the same model and task, or with the same examples", "new"),
@@ -198,7 +198,7 @@ class SessionsSheet(Sheet):
         if places:
             self.list.chosen = places[0]
         if not self.list.rows:
-            self._say(_nothing(self.wanted, trash=self.list.trash))
+            self._say(self._nothing())
         self.paint()
 
     def action_step(self, by: int) -> None:
@@ -228,7 +228,11 @@ class SessionsSheet(Sheet):
     def action_trash(self) -> None:
         self.list.trash = not self.list.trash
         self.wanted, self.list.chosen = "", 0
-        self._say("u brings one back; headcode sessions empty removes them for good" if self.list.trash else "")
+        self._say(
+            f"{self._key('restore')} brings one back; headcode sessions empty removes them for good."
+            if self.list.trash
+            else ""
+        )
         self._load()
 
     def action_close(self) -> None:
@@ -246,7 +250,7 @@ class SessionsSheet(Sheet):
         if row is None:
             return
         if row.trashed_us is not None:
-            self._say("It is in the trash: u brings it back first.", "second")
+            self._say(f"It is in the trash: {self._key('restore')} brings it back first.", "second")
             return
         if row.session_id != self.bench.session_id:
             self.link.open(row.session_id)
@@ -297,12 +301,12 @@ class SessionsSheet(Sheet):
     async def _delete(self, row: SessionRow) -> None:
         gone = (await self.link.request(TrashSession(session=row.session_id), Session)).session
         self._deleted.append(gone)
-        self._say(f"{one_line(gone.name, 60)} is in the trash: u brings it back.", "second")
+        self._say(f"{one_line(gone.name, 60)} is in the trash: {self._key('restore')} brings it back.", "second")
 
     def action_restore(self) -> None:
         row = self.list.row if self.list.trash else (self._deleted[-1] if self._deleted else None)
         if row is None:
-            self._say("Nothing was deleted here. T shows the trash.", "second")
+            self._say(f"Nothing was deleted here. {self._key('trash')} shows the trash.", "second")
         else:
             self._do(lambda: self._restore(row))
 
@@ -316,7 +320,7 @@ class SessionsSheet(Sheet):
     def _living(self) -> SessionRow | None:
         row = self.list.row
         if row is not None and row.trashed_us is not None:
-            self._say("It is in the trash: u brings it back first.", "second")
+            self._say(f"It is in the trash: {self._key('restore')} brings it back first.", "second")
             return None
         return row
 
@@ -360,6 +364,21 @@ class SessionsSheet(Sheet):
 
         self.run_worker(go(), group="ask", exit_on_error=True)
 
+    def _key(self, name: str) -> str:
+        return self.bench.key(f"sessions:{name}")
+
+    def _few_keys(self) -> str:
+        return f"{self._key('trash')} trash · {self._key('new')} new · {self._key('close')} back"
+
+    def _nothing(self) -> str:
+        """Why the list is empty."""
+        if self.list.trash:
+            return "The trash is empty."
+        if not self.wanted:
+            return f"No sessions: {self._key('new')} makes one."
+        changes, all_ = self._key("find"), self._key("close")
+        return f"No session has {one_line(self.wanted, 60)}: {changes} changes the words, {all_} shows all."
+
     def _say(self, words: str, ink: str = "dim") -> None:
         self.list.words, self.list.ink_of_words = clean(words), ink
         if self.is_mounted:
@@ -373,7 +392,7 @@ class SessionsSheet(Sheet):
         elif self.wanted:
             words = f"{words} with {self.wanted}"
         # A narrow line of keys ends before these.
-        self.list.border_subtitle = Content("T trash · n new · esc back" if self.app.size.width < 100 else "")
+        self.list.border_subtitle = Content(self._few_keys() if self.app.size.width < 100 else "")
         self.list.border_title = Content(fit(clean(words), 70))
 
     def on_session_list_picked(self, message: SessionList.Picked) -> None:
@@ -388,9 +407,3 @@ def moment(us: int) -> str:
     """When something happened, by the clock on the wall: the time of a day of today, else the day."""
     then, now = datetime.fromtimestamp(us / 1e6), datetime.now()
     return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d}"
-
-
-def _nothing(wanted: str, *, trash: bool) -> str:
-    if trash:
-        return "The trash is empty."
-    return f"No session has {one_line(wanted, 60)}: / changes the words, esc shows all." if wanted else "No sessions."

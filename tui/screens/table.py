@@ -143,7 +143,13 @@ class HeadTable(Painted):
                 line.add(shown.strip().rjust(_WIDTH), ink)
             lines.append(line.strip())
         if not rows:
-            lines.append(self.line().add("   no head meets these conditions: / changes them", "dim").strip())
+            lines.append(
+                self.line()
+                .add(
+                    f"   no head meets these conditions: {self.bench.key('table-of-heads:filter')} changes them", "dim"
+                )
+                .strip()
+            )
         while len(lines) < size.height - 1:
             lines.append(self.line().strip())
         words = f" {self.sort.title}: {self.sort.meaning}" + ("   ° needs no SAE" if size.width > 100 else "")

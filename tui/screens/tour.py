@@ -1,6 +1,7 @@
 """The first minute: a small sheet over the real screen that shows what is where and what the keys do."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import sheet_actions
+from tui.keynames import filled, key_of
 from tui.widgets.keyed import Keyed, bindings_of
 
 ACTIONS = sheet_actions(
@@ -25,7 +27,7 @@ Pane = Literal["examples", "grid", "head"]
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing to see."""
+    """One thing to see. In title and words, the id of an action in braces stands for its key."""
 
     title: str
     words: str
@@ -42,42 +44,44 @@ STEPS: tuple[Step, ...] = (
         "grid",
     ),
     Step(
-        "1 Examples",
+        "{show_pane.examples} Examples",
         "+ are prompts on which the model does the thing, - are the same prompts changed so that it cannot. Below each:"
-        " how probable the expected word is, and a verdict. Weak negatives make weak results. w writes your own.",
+        " how probable the expected word is, and a verdict. Weak negatives make weak results. {write} writes your own.",
         "examples",
     ),
     Step(
-        "2 The grid: layers down, heads across",
+        "{show_pane.grid} The grid: layers down, heads across",
         "A small autoencoder turns each head's output into one code per prompt. A bright head says other codes on "
-        "the positives than on the negatives. The frame is the cursor: move it with the arrows or the mouse.",
+        "the positives than on the negatives. The frame is the cursor: move it with "
+        "{move.left} {move.down} {move.up} {move.right} or the mouse.",
         "grid",
     ),
     Step(
         "[ ] the circuit, ◆ what is known",
-        "[ ] marks the best heads, as many as the cut takes in: t and T move it. ◆ marks heads that move the answer "
-        "when patched, where that was measured. AUC says how well the ranking finds them.",
+        "[ ] marks the best heads, as many as the cut takes in: {cut.fewer} and {cut.more} move it. ◆ marks heads that "
+        "move the answer when patched, where that was measured. AUC says how well the ranking finds them.",
         "grid",
         "cut.more",
     ),
     Step(
-        "m: other measures",
+        "{measure.next}: other measures",
         "Overlap, mutual information, paired flips, p- and q-values against shuffled labels, and baselines that need "
         "no autoencoder. If a baseline does as well as the codes, believe the baseline.",
         "grid",
         "measure.next",
     ),
     Step(
-        "3 A head's page",
-        "Its measures, its codes with the prompts that carry each, which single prompt the score rests on. enter looks "
-        "closer: where it fires and attends, and which words its codes write. esc comes back.",
+        "{show_pane.head} A head's page",
+        "Its measures, its codes with the prompts that carry each, which single prompt the score rests on. {close_up} "
+        "looks closer: where it fires and attends, and which words its codes write. {close-look:close} comes back.",
         "head",
     ),
     Step(
         "Now find the heads that move the name",
-        "Press enter: the best head, closely. Where the last token looks at the name that comes next, the head moves "
-        "names; ] goes to the next best. v measures what every head does to the answer, b says what to believe. "
-        "? lists every key, ctrl+p finds anything by name. Nothing needs saving.",
+        "Press {tour:forward}, then {close_up}: the best head, closely. Where the last token looks at the name that "
+        "comes next, the head moves names; {ranking.next} goes to the next best. {cause} measures what every head does "
+        "to the answer, {card} says what to believe. {keys} lists every key, {palette} finds anything by name. "
+        "Nothing needs saving.",
         "grid",
     ),
 )
@@ -106,7 +110,8 @@ class Tour(Keyed, ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="tour") as box:
-            box.border_subtitle = "enter goes on · backspace back · esc leaves"
+            goes, back, leaves = (key_of(self.app, f"tour:{name}") for name in ("forward", "back", "close"))
+            box.border_subtitle = Content(f"{goes} goes on · {back} back · {leaves} leaves")
             yield Static(id="words")
 
     def on_mount(self) -> None:
@@ -146,7 +151,9 @@ class Tour(Keyed, ModalScreen[None]):
         self._stage.show_pane(step.pane)
         box = self.query_one("#tour", Vertical)
         box.border_title = Content(f"{self.place + 1} of {len(STEPS)}")
-        words = Content.assemble((step.title, "bold $ink-strong"), "\n", (step.words, "$ink"))
+        key = partial(key_of, self.app)
+        title, told = filled(step.title, key), filled(step.words, key)
+        words = Content.assemble((title, "bold $ink-strong"), "\n", (told, "$ink"))
         self.query_one("#words", Static).update(words)
 
 

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from engine.errors import Failure
 from tui.actions import sheet_actions
+from tui.keynames import key_of
 from tui.text import clean
 from tui.widgets.keyed import Keyed, bindings_of
 
@@ -35,7 +36,8 @@ class Trouble(Keyed, ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="notice") as notice:
             notice.border_title = "The workbench cannot start"
-            notice.border_subtitle = "r tries again · q leaves"
+            again, leave = (key_of(self.app, f"trouble:answer.{name}") for name in ("again", "leave"))
+            notice.border_subtitle = Content(f"{again} tries again · {leave} leaves")
             yield Static(
                 Content.assemble(
                     (clean(self.failure.message, lines=True), "$ink-strong"),

@@ -48,7 +48,8 @@ class Workbench(Holding, Panes):
         ahead = self.bench.preflight
         if ahead is not None and ahead.fits is False and ahead is not self._warned and self.bench.link == "live":
             self._warned = ahead
-            told = f"It {ahead.memory_words}. r once more runs it all the same; O lowers it."
+            again, lower = self.bench.key("run"), self.bench.key("options")
+            told = f"It {ahead.memory_words}. {again} once more runs it all the same; {lower} lowers it."
             words = "\n".join(wrapped(clean(told), 56, 8))
             self.notify(words, title="The run will not fit", severity="warning", timeout=12, markup=False)
         elif self.bench.link == "live":
@@ -113,9 +114,10 @@ class Workbench(Holding, Panes):
         # A note of several lines, from the command line, is left as it is: this one stands beside it.
         old = next((note for note in notes.notes_at(self.bench, place) if "\n" not in note.text), None)
         write = self.link.note_writer(place, old)
+        found = f"{self.bench.key('sessions')} {self.bench.key('sessions:find')}"
         ask = Ask(
             f"Note on {notes.place_words(self.bench, place)}",
-            "An empty line removes it." if old is not None else "It is kept at once and searched with S /.",
+            "An empty line removes it." if old is not None else f"It is kept at once and searched with {found}.",
             text=clean(old.text) if old is not None else "",
         )
 

@@ -71,7 +71,9 @@ class Write(Gathering, Changing, Sheet):
         yield self.keys
 
     def on_mount(self) -> None:
-        self.edit.hint = "a writes a line, enter changes the one at hand"
+        self.edit.hint = (
+            f"{self.bench.key('write:add')} writes a line, {self.bench.key('write:edit')} changes the one at hand"
+        )
         if self.bench.selected is not None:
             self.desk.at = self.bench.selected
         self.call_after_refresh(self.rows.choose, self.desk.at)
@@ -310,7 +312,7 @@ class Write(Gathering, Changing, Sheet):
         if self.desk.saved:
             self.dismiss()
         else:
-            self.say("Not everything is recorded yet; esc again leaves all the same.")
+            self.say(f"Not everything is recorded yet; {self.bench.key('write:close')} again leaves all the same.")
             if self._leaving:
                 self.dismiss()
             self._leaving = True

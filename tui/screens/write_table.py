@@ -5,7 +5,7 @@ from tui.actions import sheet_actions
 _PAGE = 10
 ACTIONS = sheet_actions(
     "Write",
-    ("edit", "", "enter,e", "Edit the line", "Change the line at hand; enter or esc ends it, all is kept", "edit"),
+    ("edit", "", "enter,e", "Edit the line", "Change the line at hand; all is kept as it is typed", "edit"),
     ("add", "", "a", "Add a line", "Write a new line below the one at hand", "add"),
     ("negatives", "", "n", "Propose negatives", "Minimal edits of a positive, each graded by the model", "negatives"),
     ("step.undo", "-1", "u", "Undo", "Take the last change back, also after a restart", "undo"),
@@ -14,7 +14,7 @@ ACTIONS = sheet_actions(
     ("close", "", "escape,w,q", "Back", "Back to the workbench; everything is recorded", "back"),
     ("help", "", "question_mark", "Keys", "All keys of this screen", "keys"),
     ("palette", "", "ctrl+p,colon", "Command palette", "Find any of these by name", ""),
-    ("remove", "", "d,delete", "Delete the line", "Take the line away; u brings it back", "delete"),
+    ("remove", "", "d,delete", "Delete the line", "Take the line away; undo brings it back", "delete"),
     ("include", "", "space", "Leave out or take in", "A line that is left out takes no part in runs", "leave out"),
     ("pair", "", "p", "Pair or part", "Make a pair with the neighbour on the other side, or take a pair apart", "pair"),
     ("copy", "", "c", "Duplicate the line", "The same line once more, below", "copy"),
@@ -49,7 +49,7 @@ EDITING = sheet_actions(
     ("above", "", "up", "Line above", "From the first row of a line, edit the one before", "neighbours"),
     ("below", "", "down", "Line below", "From the last row of a line, edit the next one", ""),
     ("break", "", "ctrl+j", "Line break", "A line break inside the prompt, written ⏎", "line break in it"),
-    ("word", "", "ctrl+left", "Word by word", "ctrl+left and ctrl+right go by words", "by words"),
+    ("word", "", "ctrl+left", "Word by word", "Go by words, to the left and to the right", "by words"),
     (
         "cut",
         "",

@@ -7,6 +7,7 @@ from rich.style import Style
 from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
 from tui.against import Against
+from tui.keynames import Key
 from tui.text import clean
 from tui.themes import LEVELS
 from tui.view import GridView, places_of
@@ -21,7 +22,7 @@ def title(against: Against) -> str:
     return f" less {clean(against.side.title)}"
 
 
-def meaning(first: Line, second: Line, against: Against, measure: Measure, width: int) -> None:
+def meaning(first: Line, second: Line, against: Against, measure: Measure, width: int, key: Key) -> None:
     """What the colours mean: which sign is which, and what is subtracted."""
     what = "in the circuit or not" if against.member else measure.title
     first.add(fit(f"{what}: this run less {clean(against.side.title)}", width - 2), "strong")
@@ -33,7 +34,7 @@ def meaning(first: Line, second: Line, against: Against, measure: Measure, width
         words = "+ more here, - more there (low values speak for a head)"
     if not against.side.final:
         words += "; what is subtracted is partial"
-    second.add(fit(f"{words}; d or esc ends it", width - 2), "second")
+    second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
 def under_cursor(line: Line, against: Against, view: GridView, head: HeadId) -> None:

@@ -237,7 +237,8 @@ def edited_words(bench: Bench) -> str:
     if use == run.picture.examples:
         return ""
     positive = sum(each.positive for each in use)
-    return f"Edited since: {positive} + {len(use) - positive} now. w shows them, r runs them."
+    shows, runs = bench.key("write"), bench.key("run")
+    return f"Edited since: {positive} + {len(use) - positive} now. {shows} shows them, {runs} runs them."
 
 
 def waiting_words(bench: Bench) -> str:
@@ -247,7 +248,9 @@ def waiting_words(bench: Bench) -> str:
         return "Looking for the host …"
     if run is not None and run.active:
         return "They are made when the model is there …"
-    return "None yet. r makes them and runs." if bench.task is not None else "None yet. w writes them."
+    if bench.task is not None:
+        return f"None yet. {bench.key('run')} makes them and runs."
+    return f"None yet. {bench.key('write')} writes them."
 
 
 def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:

@@ -38,7 +38,7 @@ class Meaning(Painted):
         measure, view, against = self.bench.measure, self.bench.view(), self.bench.against()
         first, second = self.line().add(" "), self.line().add(" ")
         if against is not None:
-            difference.meaning(first, second, against, measure, width)
+            difference.meaning(first, second, against, measure, width, self.bench.key)
             return [first.strip(), second.strip()]
         both = self.bench.signs and bool(self.bench.marked)
         first.add(fit(SIGNS if both else measure.meaning, width - 2), "second" if both else "dim")
@@ -171,7 +171,7 @@ class Scale(Painted):
         run = self.bench.shown
         if (run is None or run.picture.reference is None) and not self.bench.kept.circuits:
             return "no known circuit for this model and task"
-        return "no circuit laid over the grid: o lays one"
+        return f"no circuit laid over the grid: {self.bench.key('overlay')} lays one"
 
 
 class Ranking(PaintedScroll):
@@ -318,7 +318,7 @@ def empty_words(bench: Bench) -> str:
     """Why there is no grid yet."""
     run = bench.shown
     if run is None:
-        return "No run yet: r runs the probe." if bench.link == "live" else ""
+        return f"No run yet: {bench.key('run')} runs the probe." if bench.link == "live" else ""
     if run.active:
         return "The first scores come while the SAE trains."
     return {"stopped": "Stopped before the first scores.", "failed": "No scores: the run failed."}.get(

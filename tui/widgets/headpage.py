@@ -215,7 +215,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
         codes = bench.head_codes()
         title = self.line().add(" codes", "strong").add(f"  seed {bench.seed}", "dim")
         if len(run.config.seeds) > 1:
-            title.add(" · s next", "faint")
+            title.add(f" · {bench.key('seed')} next", "faint")
         if isinstance(codes, HeadCodes):
             examples = bench.examples
             return [title, *self._table(codes, examples, width), *self._left_out(codes, examples, width)]

@@ -46,7 +46,7 @@ class Progress(Painted):
             self._stages(first, run, size.width)
             self._losses(second, run, size.width)
         elif self.bench.link == "live":
-            first.add("No run yet: r runs the probe.", "dim")
+            first.add(f"No run yet: {self.bench.key('run')} runs the probe.", "dim")
         text, ink = message(self.bench)
         rows = wrapped(text, size.width - 2, 2 if ink == "bad" else 1)
         words = [self.line().add(" ").add(row, ink) for row in rows]
@@ -85,7 +85,9 @@ class Progress(Painted):
         if not run.active:
             sign, words, ink = ENDED[run.state]
             if ink == "bad":
-                words += ": r does it once more" if self.bench.broke_off else ": r runs the examples as they are now"
+                again = self.bench.key("run")
+                does = "does it once more" if self.bench.broke_off else "runs the examples as they are now"
+                words += f": {again} {does}"
             line.add(fit(f" {sign} {words}" if short else f"{sign} {words}", room - line.width), ink)
             if run.verified is not None:
                 told = _VERIFIED[run.verified.verdict]
@@ -180,7 +182,7 @@ def message(bench: Bench) -> tuple[str, str]:
     if bench.verifying:
         return bench.verifying, "second"
     if run is not None and bench.stopping == run.run_id and (run.active or run.cause is not None):
-        return "Stopping … x again ends the engine itself.", "second"
+        return f"Stopping … {bench.key('stop')} again ends the engine itself.", "second"
     if run is not None and not run.active:
         for note in notes_at(bench, "run")[:1]:
             return f"✎ {note.text}", "second"

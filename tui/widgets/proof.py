@@ -37,7 +37,7 @@ class Proof(Painted):
         found = []
         n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
         if n_slots:
-            words = f"{{…}}: this stands for {n_slots} examples; x makes them."
+            words = f"{{…}}: this stands for {n_slots} examples; {self.bench.key('write:unfold')} makes them."
             found.append(self.line().add(" ").add(fit(words, size.width - 2), "second"))
         grade, tokens = self.desk.grade_of(example), self.desk.tokens(example)
         if grade is None:

@@ -47,7 +47,8 @@ class Rows(VirtualScroll):
     def row(self, y: int, size: Size, /) -> Strip:
         examples = self.desk.examples
         if not examples:
-            words = "  No examples yet: a adds a line, i reads a file, t takes a task; or paste lines."
+            add, read, take = (self.bench.key(f"write:{name}") for name in ("add", "read", "take"))
+            words = f"  No examples yet: {add} adds a line, {read} reads a file, {take} takes a task; or paste lines."
             return self.line().add(fit(words, size.width), "dim").strip()
         example, chosen = examples[y], y == self.desk.at
         line = self.line().add("▸" if chosen else " ", "accent").add(f"{y + 1:>4} ", "faint")

@@ -44,7 +44,7 @@ class RunPane(PaintedScroll):
     def lines(self, size: Size, /) -> list[Strip]:
         run = self.bench.shown
         if run is None:
-            return [self.line().add(" No run yet: r runs the probe.", "dim").strip()]
+            return [self.line().add(f" No run yet: {self.bench.key('run')} runs the probe.", "dim").strip()]
         lines = [*self._stages(run, size.width), self.line()]
         lines += self._chart(run, size)
         lines += self._moving(run, size.width)
@@ -171,7 +171,11 @@ class RunPane(PaintedScroll):
     def _queue(self, width: int) -> list[Line]:
         runs = self.listed
         waiting = len(self.bench.waiting)
-        words = f"{waiting} {'waits' if waiting == 1 else 'wait'}" if waiting else "nothing waits: r queues another run"
+        words = (
+            f"{waiting} {'waits' if waiting == 1 else 'wait'}"
+            if waiting
+            else f"nothing waits: {self.bench.key('progress:run')} queues another run"
+        )
         lines = [self.line().add(" runs", "strong").add(f"  {words}", "dim")]
         self.chosen = min(max(self.chosen, 0), max(len(runs) - 1, 0))
         for place, run in enumerate(runs):

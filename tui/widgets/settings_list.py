@@ -189,11 +189,11 @@ class SettingsList(Painted):
             told = f"{wrong[0]} " + (f"{len(wrong) - 1} more. " if len(wrong) > 1 else "") if wrong else ""
             return Row("file", title, f"{clean(str(path))}{there}", "", told + about, wrong=bool(wrong))
 
-        changed = len(self._program.own_keys)
+        changed, again = len(self._program.own_keys), self.bench.key("settings:again")
         keys = f"{changed} key{'s' if changed != 1 else ''} of your own. headcode keys prints all, to begin with."
         return [
-            row("Settings", places.settings, "This list, to be edited by hand too: r reads it again."),
-            row("Keys", places.keys, f"{keys} r reads it again."),
+            row("Settings", places.settings, f"This list, to be edited by hand too: {again} reads it again."),
+            row("Keys", places.keys, f"{keys} {again} reads it again."),
             row("Remembered", file_of_memory(), "What may be deleted any time."),
             row("Sessions", places.store, "Everything that was ever run. HEADCODE_HOME moves all of this."),
             row("Logs", places.logs, "What went wrong, in full: of the screen, the host and the engine."),

@@ -3,7 +3,9 @@
 from textual.geometry import Size
 from textual.strip import Strip
 
+from engine.worth import Worth
 from tui.desk import Desk
+from tui.keynames import Key
 from tui.text import clean
 from tui.widgets.ink import fit
 from tui.widgets.painted import Painted
@@ -30,5 +32,10 @@ class Summary(Painted):
         elif failure is not None:
             words, ink = f"{failure.message} {failure.hint}", "bad"
         else:
-            words, ink = self.said or found.todo, "dim"
+            words, ink = self.said or todo_words(found, self.bench.key), "dim"
         return [first.strip(), self.line().add(" ").add(fit(clean(words), size.width - 2), ink).strip()]
+
+
+def todo_words(found: Worth, key: Key) -> str:
+    """What to do next, with the key that does it."""
+    return f"{key(f'write:{found.action}')} {found.todo}" if found.action else found.todo

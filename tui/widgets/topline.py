@@ -87,7 +87,10 @@ class Tabs(Painted):
 
     def titles(self) -> list[tuple[str, str]]:
         head = f"Head {self.bench.cursor}" if self.bench.shape() else "Head"
-        return list(zip(PANES, ("1 Examples", f"2 Heads: {self.bench.measure.title}", f"3 {head}"), strict=True))
+        titles = ("Examples", f"Heads: {self.bench.measure.title}", head)
+        return [
+            (pane, f"{self.bench.key(f'show_pane.{pane}')} {title}") for pane, title in zip(PANES, titles, strict=True)
+        ]
 
     def lines(self, _size: Size, /) -> list[Strip]:
         line: Line = self.line().add(" ")

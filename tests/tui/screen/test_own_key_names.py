@@ -1,0 +1,256 @@
+"""Keys given anew are called by their new names in every word of the screen: nothing names a key by hand."""
+
+import ast
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import Failure
+from engine.events import CardWritten, EdgesScored
+from engine.examples import content_hash
+from engine.results import Card, EdgeScore, Steadiness
+from sessions.log import CircuitKept, ExamplesSet
+from sessions.rows import Choice
+from tui.actions.everywhere import all_tables
+from tui.keymap import keys_text, load_keys, with_keys
+from tui.keynames import filled, named
+from tui.model import Bench
+from tui.output_card import card_lines
+from tui.plain.verbs import verb_for
+from tui.screens.tour import STEPS
+from tui.screens.trouble import Trouble
+
+ACTIONS = {action.full_id: action for table in all_tables().values() for action in table}
+LETTERS = [chr(code) for code in range(0x1200, 0x1400) if unicodedata.category(chr(code)) == "Lo"]
+ODD = dict(zip(ACTIONS, LETTERS, strict=False))
+"""Every action on a key that nobody's table has: an Ethiopic letter."""
+USUAL = sorted({action.key for action in ACTIONS.values()} - set(",.-+_123"), key=len, reverse=True)
+"""Without those that stand in every sentence, and the numbers of the panes, which titles are held against."""
+NOUNS = (
+    "codes|heads|seeds|threads|layers|sides|this|does|is|has|was|us|as|its|stdin|class|less|plus|process|series|basis"
+)
+BY_HAND = re.compile(
+    rf"(?<![\w.,'+·/-])(?<![\d] )(?<!\[ )({'|'.join(map(re.escape, USUAL))}) (?:again |once more )?"
+    rf"(?!(?:{NOUNS})\b)([a-z]{{2,}}s|again|back)\b"
+)
+"""A key's name and what it does: r runs, esc again, w shows."""
+NO_KEYS = {
+    "enter chooses",  # of a list of Textual's, whose enter no table has
+    "enter again writes",  # of a line that is typed
+}
+NO_SCREEN = ("tui/commands", "tui/plain", "tui/cli.py", "tui/output")
+WAYS: dict[str, tuple[str, ...]] = {
+    "keys": (),
+    "examples": ("show_pane.examples",),
+    "head-page": ("show_pane.head",),
+    "write": ("write",),
+    "write-in-a-line": ("write", "write:choose.down", "write:edit"),
+    "negatives": ("write", "write:negatives"),
+    "files": ("write", "write:read"),
+    "tasks": ("write", "write:take"),
+    "options": ("options",),
+    "progress": ("progress",),
+    "close-look": ("close_up",),
+    "edges": ("edges",),
+    "table-of-heads": ("table",),
+    "runs": ("runs",),
+    "circuits": ("circuits",),
+    "sessions": ("sessions",),
+    "copy-the-grid": ("copy",),
+    "log": ("log",),
+    "replay": ("replay", "replay:play", "replay:edge.start"),
+    "tour": ("tour",),
+    "card": ("card",),
+    "help": ("keys",),
+    "question": ("jump",),
+    "choice": ("difference",),
+    "settings": ("settings",),
+    "trouble": (),
+}
+"""From the workbench to each screen, by the ids of the actions; a new one is missed by the first test."""
+CARD = Card(
+    verdict="weak",
+    reasons=("few examples",),
+    advice=(
+        "take fewer heads into the circuit (t)",
+        "rank by that baseline, or measure the cause (v, or --cause combined)",
+        "rank by that baseline, or measure the cause (--cause combined)",
+        "look at the heads by effect, or at another position",
+        "take more heads into it",
+    ),
+    above_chance=(),
+    expected_false=0.04,
+    heads=(),
+    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
+    truth=None,
+    codes_auc=None,
+    baselines=(),
+    movers=None,
+)
+
+
+def by_hand(text: str) -> list[str]:
+    """The hints in a text that name a usual key."""
+    found = (match[0] for match in BY_HAND.finditer(text))
+    return [each for each in found if each not in NO_KEYS]
+
+
+def literals() -> Iterator[tuple[Path, int, str]]:
+    """Every text in the code of engine and screen; what is told to readers of the code is none."""
+    root = Path(__file__).parents[3]
+    for folder in ("engine", "tui"):
+        for path in sorted((root / folder).rglob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+                    yield path.relative_to(root), node.lineno, node.value
+
+
+def test_every_action_has_an_odd_key() -> None:
+    assert set(ODD) == set(ACTIONS)
+    assert len(set(ODD.values())) == len(ODD)
+
+
+def test_every_screen_has_a_way_in() -> None:
+    assert set(WAYS) == set(all_tables())
+
+
+def test_a_hint_by_hand_would_be_found() -> None:
+    for words in (
+        "No run yet: r runs the probe.",
+        "esc closes",
+        "x again ends the engine",
+        "] goes on",
+        "ctrl+p finds",
+    ):
+        assert by_hand(words), words
+
+
+def test_no_text_in_the_code_names_a_key() -> None:
+    found = [f"{path}:{line}: {words!r}" for path, line, words in literals() if by_hand(words)]
+    found = [each for each in found if not each.startswith(NO_SCREEN)]
+    assert not found, "\n".join(found)
+
+
+def test_every_key_that_a_text_asks_for_is_there() -> None:
+    """A misspelt id would only be met by whoever gets to see that text."""
+    asked = re.compile(r"""(?:\bkey|key_of|_key|named)\((?:self\.app, )?f?["']([a-z_:.-]+)["']\)""")
+    root = Path(__file__).parents[3] / "tui"
+    found = {name for path in root.rglob("*.py") for name in asked.findall(path.read_text(encoding="utf-8"))}
+    assert len(found) > 15
+    assert not [name for name in found if not any(each == name or each.endswith(f":{name}") for each in ACTIONS)]
+    for step in STEPS:
+        for words in (step.title, step.words):
+            assert "{" not in filled(words, named)
+
+
+def test_plain_mode_names_its_verbs() -> None:
+    assert verb_for("stop") == "stop"
+    assert verb_for("write:step.undo") == "undo"
+    bench = Bench(model="toy", task="ioi")
+    bench.key = verb_for
+    assert bench.key("mark") == "space"
+
+
+def test_a_card_names_the_key_on_the_screen_and_the_option_elsewhere() -> None:
+    told = card_lines(CARD)[1]
+    assert not re.search(r"\([tTmv]\)|\(v,", told)
+    assert told.count("measure the cause (--cause combined)") == 2
+    shown = card_lines(CARD, ODD.__getitem__)[1]
+    for action in ("cut.fewer", "cut.more", "cause", "measure.next"):
+        assert f"({ODD[action]})" in shown
+    assert "--cause" not in shown
+
+
+def scopes(app: Any) -> set[str]:
+    """The tables of actions that are in sight."""
+    nodes = [app.screen, *(each for each in app.screen.query("*") if each.region.area)]
+    found = {action.scope for node in nodes for action in getattr(node, "actions", ())}
+    if hasattr(app.screen, "at_hand"):
+        found |= {action.scope for action in app.screen.at_hand}
+    return found
+
+
+def titles(app: Any) -> Iterator[str]:
+    for node in app.screen.query("*"):
+        for title in (node.border_title, node.border_subtitle):
+            if title:
+                yield str(title)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_no_screen_names_a_key_that_was_given_away(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path
+) -> None:
+    own = {name: with_keys(table, {full: (odd,) for full, odd in ODD.items()}) for name, table in all_tables().items()}
+    path = tmp_path / "keys.toml"
+    path.write_text(keys_text(own), encoding="utf-8")
+    read = load_keys(path)
+    assert not read.problems
+    assert read.keys == {full_id: (odd,) for full_id, odd in ODD.items()}
+
+    host = recorded.host()
+    examples = recorded.examples(10)
+    events = recorded.events()
+    edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
+    host.add(
+        ExamplesSet(examples=examples, content_hash=content_hash(examples)),
+        *events[:-2], edges, CardWritten(card=CARD), *events[-2:],
+        CircuitKept(name="mine", heads=((0, 1),), source="by hand"),
+    )  # fmt: skip
+    host.choices = (Choice(reference="a", group="Runs", title="run 1", detail="other"),)
+    async with open_screen(host, size=size, keys=read.keys, notifications=True) as (app, pilot, until):
+        for name, way in WAYS.items():
+            while len(app.screen_stack) > 1:
+                app.pop_screen()
+                await pilot.pause()
+            await pilot.press(ODD["show_pane.grid"])
+            for place, full_id in enumerate(way):
+                depth = len(app.screen_stack)
+                await pilot.press(ODD[full_id])
+                if place + 1 < len(way) and place == 0:
+                    await until(lambda: len(app.screen_stack) > depth)  # noqa: B023
+            if name == "trouble":
+                app.push_screen(Trouble(Failure(family="host", name="X", message="gone", hint="look")))
+            scope = "" if name == "keys" else name
+            await until(lambda: scope in scopes(app))  # noqa: B023
+            await pilot.pause()
+            steps = len(STEPS) if name == "tour" else 1
+            for _ in range(steps):
+                seen = text_of(app)
+                assert not by_hand(seen), (name, by_hand(seen))
+                for title in titles(app):
+                    assert not by_hand(title), (name, title)
+                    assert not re.match(r"[123] [A-Z]", title), (name, title)
+                for keys in app.screen.query("KeyLine, SheetKeys"):
+                    assert all(action.key in ODD.values() for _, action in keys.spots), name
+                if name == "tour":
+                    await pilot.press(ODD["tour:forward"])
+                    await pilot.pause()
+            # What follows from the keys: the usual ones of this screen do nothing any more.
+            assert app.return_code is None, name
+
+
+async def test_what_is_said_names_the_keys_too(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    """Notices and empty screens, which no way leads to."""
+    host = recorded.host()
+    async with open_screen(host, keys={full: (odd,) for full, odd in ODD.items()}) as (app, pilot, until):
+        await until(lambda: f"{ODD['run']} runs the probe" in text_of(app))
+        assert not by_hand(text_of(app))
+        await pilot.press(ODD["write"])
+        await until(lambda: f"{ODD['write:add']} adds" in text_of(app))
+        assert not by_hand(text_of(app))
+        await pilot.press(ODD["write:close"])
+        await until(lambda: len(app.screen_stack) == 1)
+        examples = recorded.examples(2)
+        host.add_of_session(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
+        await until(lambda: app.bench.kept.examples.current)
+        await pilot.press(ODD["write"], ODD["write:remove"])
+        await until(lambda: f"Deleted; {ODD['write:step.undo']} brings it back" in text_of(app))
+        assert not by_hand(text_of(app))
