@@ -76,12 +76,16 @@ def agreement(
     known: Collection[tuple[int, int]],
     measure: Measure = DEFAULT_MEASURE,
 ) -> Agreement:
-    """AUC of the measure, and precision and recall of the circuit, against the known heads."""
+    """AUC of the measure, and precision and recall of the circuit, against the known heads.
+
+    Heads it says nothing about (effects that were not measured) take no part in the AUC: they would count as last.
+    """
     truth = set(map(tuple, known))
     found = set(map(tuple, circuit))
     hits = len(found & truth)
+    told = [(value, node) for node in nodes if (value := strength(node, measure)) > -math.inf]
     return Agreement(
-        auc=auc([strength(node, measure) for node in nodes], [(node.layer, node.head) in truth for node in nodes]),
+        auc=auc([value for value, _ in told], [(node.layer, node.head) in truth for _, node in told]),
         precision=hits / len(found) if found else None,
         recall=hits / len(truth) if truth else None,
     )

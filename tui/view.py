@@ -28,7 +28,9 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     order: list[HeadId]
     """Best first."""
     rank: dict[HeadId, int]
-    """Counted from 1."""
+    """Counted from 1. Heads without a value stand behind all others, in no order of their own: see `placed`."""
+    told: int
+    """Heads that have a value."""
     cut: int
     """Heads taken into the circuit."""
     circuit: frozenset[HeadId]
@@ -36,6 +38,14 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | None
     agreement: Agreement | None
     """None where no circuit is known for this model and task."""
+
+    def placed(self, head: HeadId) -> int | None:
+        """Its rank among the heads that have a value; None for one that has none."""
+        return self.rank.get(head) if self.values.get(head) is not None else None
+
+    def no_place(self) -> str:
+        """Why a head has no rank."""
+        return "not measured" if self.measure.cause else "does not apply"
 
     def loud(self, head: HeadId) -> float | None:
         """Where its value stands between silence (0) and the loudest (1)."""
@@ -75,6 +85,7 @@ def look(
         top=top,
         order=order,
         rank=dict(zip(order, range(1, len(order) + 1), strict=True)),
+        told=len(present),
         cut=size,
         circuit=frozenset(),
         known=known,

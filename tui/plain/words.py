@@ -88,7 +88,7 @@ def heads(view: GridView, most: int | None) -> list[str]:
     for head in view.order[:most]:
         marks = [word for word, on in (("circuit", head in view.circuit), ("known", head in view.known)) if on]
         tail = f", {', '.join(marks)}" if marks else ""
-        lines.append(f"{view.rank[head]}. head {head}: {value(view.values[head], view.measure)}{tail}")
+        lines.append(f"{view.placed(head) or '–'}. head {head}: {value(view.values[head], view.measure)}{tail}")
     if most is not None and len(view.order) > most:
         lines.append(f"{len(view.order) - most} more; heads all lists them.")
     return lines
@@ -102,9 +102,9 @@ def head(bench: Bench, view: GridView, found: HeadCodes | Failure | None) -> lis
     """A head's page: every measure, its effect, its codes with the counts on both sides, its notes."""
     where = bench.cursor
     node = view.by_head[where]
-    lines = [
-        f"head {where} of run {bench.shown.number if bench.shown else 0}, rank {view.rank[where]} of {len(view.order)}."
-    ]
+    place = view.placed(where)
+    rank = view.no_place() if place is None else f"rank {place} of {view.told}"
+    lines = [f"head {where} of run {bench.shown.number if bench.shown else 0}, {rank}."]
     lines += [f"{measure.title}: {value(value_of(node, measure), measure)}" for measure in measures_of(node)]
     if isinstance(found, Failure):
         lines.append(f"codes: {clean(found.message)} {clean(found.hint)}".rstrip())

@@ -214,7 +214,7 @@ class CloseUp(Sheet):
         look = self.desk.look
         code = look.code if isinstance(look, HeadLook) else None
         said = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
-        place = None if view is None else view.rank.get(head)
+        place = None if view is None else view.placed(HeadId(*head))
         rank = "" if place is None else f" · rank {place} by {self.bench.measure.title}"
         title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{said} seed {self.bench.seed}{rank}"
         self.tokens.border_title = Content(title)

@@ -111,13 +111,14 @@ class Scale(Painted):
     def _under_cursor(self, view: GridView) -> Strip:
         head = self.bench.cursor
         # Every number in a place of its own: with the next head only digits change, and only they are sent.
-        last, heads = view.nodes[-1], str(len(view.order))
+        last, heads = view.nodes[-1], str(view.told)
         wide = len(f"{last.layer}.{max(last.head, head.head)}")
         line = self.line().add(f" {head!s:<{wide}} ", "strong")
         value = view.values.get(head)
         line.add(f"{view.measure.title} ", "dim").add(f"{number(value):<5}", "strong")
         if head in view.rank:
-            line.add(f" rank {view.rank[head]:>{len(heads)}} of {heads}", "dim")
+            place = view.placed(head)
+            line.add(f" {view.no_place()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim")
         if head in view.circuit:
             line.add("  in the circuit", "second")
         if head in view.known:

@@ -119,8 +119,11 @@ class HeadPage(Titled, Keyed, PaintedScroll):
         return lines
 
     def _standing(self, view: GridView, node: HeadScores) -> Line:
-        line = self.line().add(f" {node.id}", "strong").add("  rank ", "dim").add(str(view.rank[node.id]), "strong")
-        line.add(f" of {len(view.order)}", "dim")
+        line, place = self.line().add(f" {node.id}", "strong"), view.placed(node.id)
+        if place is None:
+            line.add(f"  {view.no_place()}", "dim")
+        else:
+            line.add("  rank ", "dim").add(str(place), "strong").add(f" of {view.told}", "dim")
         if node.id in view.circuit:
             line.add("  in the circuit", "second")
         if node.id in view.known:
@@ -192,7 +195,8 @@ class HeadPage(Titled, Keyed, PaintedScroll):
                 on = each.number == run.number
                 row = self.line().add(f"   run {each.number:<3}", "strong" if on else "dim")
                 row.add(f"{fixed(each.value, places_of(view.measure)):>6}", "strong" if on else "text")
-                row.add(f"  rank {each.rank:<4}", "dim").add("in the circuit" if each.inside else "", "second")
+                place = f"  rank {each.rank:<4}" if each.value is not None else " " * 11
+                row.add(place, "dim").add("in the circuit" if each.inside else "", "second")
                 lines.append(row)
         return lines
 
