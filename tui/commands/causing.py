@@ -1,9 +1,7 @@
 """One measurement of causes from asking to its end, over the host."""
 
-import asyncio
 import contextlib
 import shlex
-import signal
 from collections.abc import AsyncGenerator, Sequence
 from typing import cast
 
@@ -20,6 +18,7 @@ from sessions.errors import HostError, Refusal
 from sessions.log import CauseEnded, LogEntry, RunState
 from sessions.rows import RunRow
 from sessions.wire import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
+from tui.commands.brake import brake
 from tui.commands.running import read_run
 from tui.output_progress import Narrator
 
@@ -63,11 +62,8 @@ async def measure_again(
             AskCause(run=run.run_id, config=config, heads=tuple((*head,) for head in heads), position=position), Done
         )
         narrator.say(f"{title}: {config.method}, nothing is trained again")
-        brake = _Brake(client, run.run_id, narrator)
-        try:
+        with brake(lambda force: client.ask(CancelRun(run=run.run_id, force=force), Done), narrator.say):
             found, picture, ended = await _follow(client, run, detail.last_seq, picture, narrator)
-        finally:
-            brake.release()
     return Measured(run=run, title=title, state=ended.state, failure=ended.failure, found=found, picture=picture)
 
 
@@ -98,33 +94,3 @@ async def _follow(
                     found, picture = apply(found, entry.event), apply(picture, entry.event)
                     narrator.event(entry.event)
     raise HostError("The host's log ended before the measurement did.", hint="headcode host log says why.")
-
-
-class _Brake:
-    """Ctrl+C: once stops the measurement, twice ends its worker, three times leaves at once."""
-
-    def __init__(self, client: HostClient, run_id: str, narrator: Narrator) -> None:
-        self.client, self.run_id, self.narrator = client, run_id, narrator
-        self.pressed = 0
-        self.stops: list[asyncio.Future[None]] = []
-        self.loop = asyncio.get_running_loop()
-        self.task = asyncio.current_task()
-        self.loop.add_signal_handler(signal.SIGINT, self._press)
-
-    def release(self) -> None:
-        self.loop.remove_signal_handler(signal.SIGINT)
-
-    def _press(self) -> None:
-        self.pressed += 1
-        if self.pressed > 2:
-            if self.task is not None:
-                self.task.cancel()
-            return
-        self.narrator.say("Stopping; once more ends the worker." if self.pressed == 1 else "Ending the worker.")
-        self.stops.append(asyncio.ensure_future(self._stop(force=self.pressed > 1)))
-
-    async def _stop(self, *, force: bool) -> None:
-        try:
-            await self.client.ask(CancelRun(run=self.run_id, force=force), Done)
-        except (Refusal, HostError) as error:
-            self.narrator.say(f"  note: {error.message}")  # it may be over meanwhile

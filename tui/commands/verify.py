@@ -1,6 +1,5 @@
 """`headcode verify`: a run done again from what is stored, and held against what it was."""
 
-import signal
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,6 @@ from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.events import Stage
-    from sessions.client import HostClient
     from sessions.verify import VerifyReport
     from sessions.wire import VerifyState
     from tui.output_progress import Narrator
@@ -48,17 +46,17 @@ async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
     from engine.places import find_places
     from sessions.client import HostClient
     from sessions.errors import error_from
-    from sessions.wire import FollowVerify, VerifyJob, VerifyRun, VerifyState
+    from sessions.wire import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
+    from tui.commands.brake import brake
 
     async with await HostClient.connect(find_places()) as client:
         if client.welcome.notice:
             narrator.say(f"note: {client.welcome.notice}")
         job = await client.ask(VerifyRun(run=run), VerifyJob)
         narrator.say(f"{job.title} once more, nothing of it from the cache")
-        brake = _Brake(client, job.job, narrator)
         told = _Told(narrator)
         seen = 0
-        try:
+        with brake(lambda force: client.ask(CancelVerify(job=job.job, force=force), Done), narrator.say):
             while True:
                 state = await client.ask(FollowVerify(job=job.job, seen=seen), VerifyState)
                 seen = state.news
@@ -67,8 +65,6 @@ async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
                     return state.report
                 if state.failure is not None:
                     raise error_from(state.failure)
-        finally:
-            brake.release()
 
 
 class _Told:
@@ -91,39 +87,3 @@ class _Told:
                 self.narrator.event(StageStarted(stage=self.stage, total=state.total, unit=state.unit))
         if self.stage is not None and state.total:
             self.narrator.event(StageProgress(stage=self.stage, done=state.done, total=state.total))
-
-
-class _Brake:
-    """Ctrl+C: once stops the job, twice ends its worker, three times leaves at once."""
-
-    def __init__(self, client: "HostClient", job: str, narrator: "Narrator") -> None:
-        self.client, self.job, self.narrator = client, job, narrator
-        self.pressed = 0
-        import asyncio
-
-        self.stops: list[asyncio.Future[None]] = []
-        self.loop = asyncio.get_running_loop()
-        self.task = asyncio.current_task()
-        self.loop.add_signal_handler(signal.SIGINT, self._press)
-
-    def release(self) -> None:
-        self.loop.remove_signal_handler(signal.SIGINT)
-
-    def _press(self) -> None:
-        import asyncio
-
-        self.pressed += 1
-        if self.pressed > 2 and self.task is not None:
-            self.task.cancel()
-            return
-        self.narrator.say("Stopping; once more ends the worker." if self.pressed == 1 else "Ending the worker.")
-        self.stops.append(asyncio.ensure_future(self._stop(force=self.pressed > 1)))
-
-    async def _stop(self, *, force: bool) -> None:
-        from sessions.errors import HostError, Refusal
-        from sessions.wire import CancelVerify, Done
-
-        try:
-            await self.client.ask(CancelVerify(job=self.job, force=force), Done)
-        except (Refusal, HostError) as error:
-            self.narrator.say(f"  note: {error.message}")  # it may be over meanwhile

@@ -1,0 +1,38 @@
+"""Ctrl+C on something the host does for this command: once stops it, twice ends its worker, three times leaves."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from sessions.errors import HostError, Refusal
+
+Stop = Callable[[bool], Awaitable[object]]
+"""Asks the host to stop; with True, to end the worker."""
+
+
+@contextmanager
+def brake(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl+C asks the host to stop as long as this is open; the third cancels the task that opened it."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    asked: list[asyncio.Future[None]] = []
+
+    async def ask(force: bool) -> None:
+        try:
+            await stop(force)
+        except (Refusal, HostError) as error:
+            say(f"  note: {error.message}")  # it may be over meanwhile
+
+    def press() -> None:
+        if len(asked) > 1:
+            if task is not None:
+                task.cancel()
+            return
+        say("Stopping; once more ends the worker." if not asked else "Ending the worker.")
+        asked.append(asyncio.ensure_future(ask(force=bool(asked))))
+
+    loop.add_signal_handler(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
