@@ -118,7 +118,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         table="screen",
         key="colours",
-        title="Colours of the terminal",
+        title="Terminal colours",
         meaning="How many colours are sent. auto asks TERM, COLORTERM and NO_COLOR; none draws shades and digits.",
         default="auto",
         choices=("auto", "truecolor", "256", "16", "none"),

@@ -49,8 +49,10 @@ class CardSheet(Keyed, ModalScreen[None]):
 
 def sheet_text(picture: RunPicture, card: Card, key: Key = named) -> Content:
     """The verdict in its ink, the numbers behind it, and the effects where they were measured."""
-    first, *rest = card_lines(card, key)
-    parts = [Content.assemble((clean(first), f"bold {_INKS.get(card.verdict, '$ink-bad')}")), Content("")]
+    rest = card_lines(card, key)[1:]
+    parts = [Content.assemble((clean(card.verdict), f"bold {_INKS.get(card.verdict, '$ink-bad')}"))]
+    parts += [Content.assemble(("· ", "$ink-dim"), (clean(reason), "$ink-strong")) for reason in card.reasons]
+    parts.append(Content(""))
     for line in rest:
         name, gap, told = clean(line).partition("  ")
         parts += [Content.assemble((name, "$ink-dim"), gap, (told, "$ink-text")), Content("")]

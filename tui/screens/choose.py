@@ -20,7 +20,7 @@ from tui.text import clean
 from tui.widgets.ink import fit
 from tui.widgets.keyed import Keyed, bindings_of
 
-_WIDTH = 100
+_WIDTH = 120
 """Columns of the box, as choose.tcss says."""
 
 

@@ -18,7 +18,7 @@ from tui.screens.ask import Ask
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.widgets.heat import KNOWN
-from tui.widgets.ink import Line, fit
+from tui.widgets.ink import Line, fit, wrapped
 from tui.widgets.painted import PaintedScroll
 
 ACTIONS = sheet_actions(
@@ -80,12 +80,19 @@ class Rows(PaintedScroll):
     def lines(self, size: Size, /) -> list[Strip]:
         circuits = self.circuits
         if not circuits:
-            words = f" No circuit is kept yet: {self.bench.key('keep')} keeps the heads inside the cut."
-            return [self.line().add(words, "dim").strip()]
+            return [self.line().add(f" {row}", ink).strip() for row, ink in self._nothing(size.width - 2)]
         lines: list[Strip] = []
         for place, circuit in enumerate(circuits):
             lines += [self._about(circuit, place, size.width).strip(), self._heads(circuit, place, size.width).strip()]
         return lines
+
+    def _nothing(self, width: int) -> list[tuple[str, str]]:
+        about = (
+            f"{self.bench.key('keep')} on the workbench keeps the heads inside the cut, or those that are marked, "
+            "under a name. "
+            "What is kept can be laid over any grid of the same shape, subtracted from it, and combined with another."
+        )
+        return [("No circuit is kept yet.", "text"), *((row, "dim") for row in wrapped(about, width, 4))]
 
     def show_chosen(self) -> None:
         top = 2 * self.chosen
@@ -194,7 +201,8 @@ class Circuits(Sheet):
 
     def _title(self) -> None:
         count = len(self.bench.kept.circuits)
-        self.rows.border_title = Content(f"{count} kept {'circuit' if count == 1 else 'circuits'}")
+        words = f"{count} kept {'circuit' if count == 1 else 'circuits'}" if count else "Kept circuits"
+        self.rows.border_title = Content(words)
 
 
 def _word(operation: SetOperation) -> str:

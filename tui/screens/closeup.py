@@ -24,7 +24,7 @@ from tui.text import clean
 from tui.themes import Depth
 from tui.widgets.carriers import Prompts, Shaded
 from tui.widgets.heat import SHADES
-from tui.widgets.ink import Line, fit, fixed, rail, wrapped
+from tui.widgets.ink import Line, fit, fixed, rail, take, wrapped
 from tui.widgets.painted import Painted
 
 ACTIONS = sheet_actions(
@@ -59,6 +59,8 @@ _NAMED = 3
 """Tokens a marked token is said to look at."""
 _OTHERS_AFTER_S = 0.5
 """How long the head at hand must be looked at before its other prompts are read too."""
+_WIDEST = 12
+"""Columns of a token over the attention at most."""
 _KEPT = 160
 """Looks that stay at hand: those of a screenful of prompts, for a few heads."""
 Fetch = Callable[[LookAtHead], Awaitable[HeadLook | Failure]]
@@ -74,10 +76,14 @@ class TokenView(Shaded):
         if isinstance(look, Failure):
             words = wrapped(f"{look.message} {look.hint}", size.width - 2, 6)
             return [self.line().add(f" {row}", "bad").strip() for row in words]
-        lines = [*self._tokens(look, size.width), self.line().add(f" {WORDS[self.desk.colouring]}", "faint").strip()]
+        lines = [*self._tokens(look, size.width), self.line().add(f" {self._colouring()}", "faint").strip()]
         room = size.height - len(lines) - 1
         pattern = self._pattern(look, size.width, room)
         return [*lines, Strip.blank(0), *pattern]
+
+    def _colouring(self) -> str:
+        words = WORDS[self.desk.colouring]
+        return words.replace("coloured by", "bold, then reversed:") if self.desk.depth in ("16", "none") else words
 
     def _tokens(self, look: HeadLook, width: int) -> list[Strip]:
         shares, chosen = self.desk.shares(look), self.desk.chosen_token(look)
@@ -97,7 +103,9 @@ class TokenView(Shaded):
         """The triangle of attention where it fits; else where the marked token looks most."""
         n, chosen = len(look.tokens), self.desk.chosen_token(look)
         label = 12
-        cell = max(1, min(4, (width - 1 - label) // max(n, 1)))
+        longest = max((cell_len(clean(token).strip()) for token in look.tokens), default=0)
+        widest = min(max(longest + 1, 4), _WIDEST)
+        cell = max(1, min(widest, (width - 1 - label) // max(n, 1)))
         if n <= room - 2 and label + cell * n <= width - 1:
             lines = [self._looks_at(look, chosen, width), *self._columns(look, label, cell)]
             for row, values in enumerate(look.attention):
@@ -105,13 +113,16 @@ class TokenView(Shaded):
                 line = self.line().add("▸" if on else " ", "accent")
                 line.add(fit(clean(look.tokens[row]).strip(), label - 3), "strong" if on else "dim").to(label)
                 for value in values:
-                    sign = SHADES[_shade(value)] * cell if self.desk.depth in ("16", "none") else " " * cell
-                    line.add_styled(sign, self.shade(value))
+                    if self.desk.depth in ("16", "none"):
+                        line.add(SHADES[_shade(value)] * cell, "text")
+                    else:
+                        line.add_styled(" " * cell, self.shade(value))
                 lines.append(line.strip())
             return lines
         weights = look.attention[chosen] if chosen < len(look.attention) else ()
         best = _strongest(weights)[: max(room - 1, 0)]
-        lines = [self.line().add(f" '{fit(clean(look.tokens[chosen]).strip(), 16)}' looks at", "dim").strip()]
+        head = self.line().add(" ").add(fit(clean(look.tokens[chosen]).strip(), 16), "strong")
+        lines = [head.add(" looks at", "dim").strip()]
         for place in best:
             line = self.line().add(f" {fixed(weights[place]):>5} ", "text")
             done, rest = rail(weights[place], 16)
@@ -133,8 +144,10 @@ class TokenView(Shaded):
     def _columns(self, look: HeadLook, label: int, cell: int) -> list[Strip]:
         """The beginnings of the tokens over their columns."""
         line = self.line().to(label)
-        for token in look.tokens:
-            line.add(f"{clean(token).strip()[: cell - 1]:<{cell}}", "faint") if cell > 2 else line.add(" " * cell)
+        for place, token in enumerate(look.tokens, start=1):
+            if cell > 2:
+                line.add(take(clean(token).strip(), cell - 1), "faint")
+            line.to(label + cell * place)
         return [line.strip()]
 
 

@@ -36,6 +36,8 @@ ACTIONS = sheet_actions(
     ("choose.page_up", "-10", "pageup", "Ten names up", "Choose a name further up", ""),
     ("close", "", "escape,q", "Back", "Back, no file is chosen", "back"),
 )
+_WIDEST = 100
+"""Columns between a name and its size at most: an eye has to cross them."""
 Chosen = Callable[[Path], None]
 
 
@@ -68,9 +70,12 @@ class Names(VirtualScroll):
         entry, chosen = self.entries[y], y == self.at
         line = self.line().add("▸ " if chosen else "  ", "accent")
         name = clean(entry.path.name) + ("/" if entry.folder else "")
-        line.add(fit(name, size.width - 14), "strong" if chosen else ("accent" if entry.folder else "text"))
+        line.add(
+            fit(name, min(size.width, _WIDEST) - 14), "strong" if chosen else ("accent" if entry.folder else "text")
+        )
         if not entry.folder:
-            line.to(size.width - 9, " ").add(bytes_in_words(entry.size), "faint")
+            size_words = bytes_in_words(entry.size)
+            line.to(min(size.width, _WIDEST) - 2 - len(size_words), " ").add(size_words, "dim")
         return line.strip()
 
     def choose(self, place: int) -> None:

@@ -1,7 +1,6 @@
 """The help: every key, from the one table of actions."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import ClassVar
 
 from textual import events
@@ -16,6 +15,7 @@ from tui.actions import Action, key_names, sheet_actions
 from tui.keynames import key_of
 from tui.widgets.keyed import Keyed, bindings_of
 
+_TITLE = 28
 _WIDE = 132
 """Columns from which there is room to say what a key does."""
 
@@ -52,13 +52,15 @@ class Keys(Keyed, ModalScreen[None]):
 def sheet_text(table: Sequence[Action], *, wide: bool) -> Content:
     """All actions by group: keys and title, and what it does where there is room beside it."""
     lines: list[Content] = []
-    for group, actions in groupby(table, key=lambda action: action.group):
+    across = max(len(" ".join(key_names(action.keys))) for action in table)
+    for group in dict.fromkeys(action.group for action in table):
+        actions = [action for action in table if action.group == group]
         if lines:
             lines.append(Content(""))
         lines.append(Content.assemble((group, "bold $ink-second")))
         for action in actions:
             keys = " ".join(key_names(action.keys))
             what = (f"  {action.tooltip}", "$ink-dim") if wide else ("", "")
-            name = (f"{action.title:<28}" if wide else action.title, "$ink-strong")
-            lines.append(Content.assemble((f"  {keys:<11}", "bold $ink-accent"), name, what))
+            name = (f"{action.title:<{_TITLE}}" if wide else action.title, "$ink-strong")
+            lines.append(Content.assemble((f"  {keys:<{across}}  ", "bold $ink-accent"), name, what))
     return Content("\n").join(lines)

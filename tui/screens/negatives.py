@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -22,10 +23,12 @@ from tui.actions import sheet_actions
 from tui.desk import Desk
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
-from tui.widgets.examples import VERDICTS
-from tui.widgets.ink import Line, fit, number, wrapped
+from tui.widgets.examples import VERDICTS, answer_words
+from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
 from tui.widgets.painted import Painted
 
+_LEAST = 50
+"""Columns before a grade at least; no more than the prompts take, as an eye has to cross them."""
 _MOST_WORDS = 400
 """Of a prompt that is shown; what changes is shown with its surroundings in a longer one."""
 ACTIONS = sheet_actions(
@@ -50,6 +53,8 @@ class Proposals(Painted):
         self.example: Example | None = None
         self.found: tuple[tuple[Edit, Grade], ...] = ()
         self.said = ""
+        self.own: Grade | None = None
+        """Of the positive itself, to compare with."""
         self.at = 0
         self._starts: list[int] = []
 
@@ -57,19 +62,35 @@ class Proposals(Painted):
         if self.example is None or not self.found:
             rows = wrapped(self.said, size.width - 2, size.height)
             return [self.line().add(" ").add(row, "dim").strip() for row in rows]
-        found: list[Strip] = []
         self._starts = []
-        each = max((size.height - len(self.found)) // max(len(self.found), 1) - 1, 1)
+        longest = max(cell_len(clean(edit.prompt[: size.width])) for edit, _ in self.found)
+        right = min(size.width - 20, max(longest + 12, _LEAST))
+        found = self._positive(self.example, size, right)
+        each = max((size.height - len(found) - len(self.found)) // max(len(self.found), 1) - 1, 1)
         for place, (edit, grade) in enumerate(self.found):
             self._starts.append(len(found))
             chosen = place == self.at
             glyph, ink = VERDICTS[grade.verdict]
             head = self.line().add("▸ " if chosen else "  ", "accent").add(f"{place + 1} ", "dim")
-            head.add(fit(clean(edit.kind), size.width - 26), "strong" if chosen else "text").to(size.width - 20)
-            head.add(f"{glyph} {grade.verdict} ", ink).add(f"p {number(grade.probability, 4)}", "dim")
+            head.add(fit(clean(edit.kind), right - 6), "strong" if chosen else "text").to(right)
+            head.add(f"{glyph} {grade.verdict:<6} ", ink).add(f"p {number(grade.probability, 4)}", "dim")
             found.append(head.strip())
             found += [line.strip() for line in self._difference(self.example.prompt, edit.prompt, size.width, each)]
         return found[: size.height]
+
+    def _positive(self, example: Example, size: Size, right: int) -> list[Strip]:
+        """What is changed, and what the model makes of it as it is, where there is room to say so."""
+        if size.height < 3 * len(self.found):
+            return []
+        line = self.line().add("  ").add("+ ", "positive")
+        answer = fit(answer_words(example), 24)
+        room = right - line.width - cell_len(answer) - 5
+        line.add(fit_end(one_line(example.prompt, size.width * 2), room), "text")
+        line.add(" → ", "faint").add(answer, "accent").to(right)
+        if self.own is not None and self.own.probability is not None:
+            glyph, ink = VERDICTS[self.own.verdict]
+            line.add(f"{glyph} {self.own.verdict:<6} ", ink).add(f"p {number(self.own.probability, 4)}", "dim")
+        return [line.strip(), self.line().strip()]
 
     def _difference(self, old: str, new: str, width: int, most: int) -> list[Line]:
         """The new prompt; a word that went and the word that came stand beside each other: John→Rachel."""
@@ -142,6 +163,7 @@ class Negatives(Sheet):
             return
         self.desk.keep(asked, answer)
         own = answer.grades[0]
+        self.list.own = own
         self.list.found = best(edits, answer.grades[1:], n_tokens=own.n_tokens)
         if not self.list.found:
             self.list.said = (

@@ -24,7 +24,7 @@ from tui.text import clean
 from tui.themes import Depth, heat
 from tui.view import GridView, look
 from tui.widgets.heat import SHADES, level_of
-from tui.widgets.ink import Line, fit, fixed, number
+from tui.widgets.ink import Line, fit, fixed
 from tui.widgets.painted import PaintedScroll
 
 ACTIONS = sheet_actions(
@@ -41,6 +41,8 @@ ACTIONS = sheet_actions(
 )
 _CARD = 36
 """Columns of a card at least."""
+_ROOMY = 52
+"""Columns of a card where there is room: its settings in words."""
 _WORDS = 5
 """Lines of words above each grid."""
 
@@ -135,7 +137,7 @@ class Cards(PaintedScroll):
 
     def _settings(self, run: Run, on: bool, width: int) -> Line:
         sae = run.config.sae
-        sparsity = "own" if sae.sparsity is None else number(sae.sparsity)
+        sparsity = "own" if sae.sparsity is None else f"{sae.sparsity:g}"
         words = f"{sae.recipe}  lambda {sparsity}  {sae.n_codes} codes  {len(run.config.seeds)} seeds"
         return self.line().add("▌ " if on else "  ", "accent").add(fit(words, width - 3), "dim")
 
@@ -164,7 +166,7 @@ class Cards(PaintedScroll):
         if view is None:
             return []
         n_layers, n_heads = _shape(run)
-        wide = max(1, min(4, (_CARD - 4) // max(n_heads, 1)))
+        wide = max(1, min(_ROOMY // 8, (self._card_width() - 4) // max(n_heads, 1)))
         levels = {head: level_of(view.loud(head)) for head in view.values}
         if self.depth in ("16", "none"):
             return [
@@ -190,7 +192,9 @@ class Cards(PaintedScroll):
         return layers if self.depth in ("16", "none") else (layers + 1) // 2
 
     def _card_width(self) -> int:
-        return max([_CARD, *(_shape(run)[1] + 4 for run in self.bench.runs if run.picture.nodes)])
+        """As wide as the settings in words, where so many stand side by side."""
+        roomy = min(_ROOMY, self.room.width // max(len(self.runs), 1))
+        return max([_CARD, roomy, *(_shape(run)[1] + 4 for run in self.bench.runs if run.picture.nodes)])
 
     def _view(self, run: Run) -> GridView | None:
         if not run.picture.nodes:

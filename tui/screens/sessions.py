@@ -139,8 +139,10 @@ class SessionList(Painted):
             if line.width > width - 20:
                 break
         if not shown:
+            if row.session_id == self.bench.session_id:
+                line.add("● ", "second").add("open now · ", "dim")
             words = f"{clean(row.model)} · {clean(row.task or 'own examples')} · {row.session_id}"
-            line.add(fit(words, width - 2), "faint")
+            line.add(fit(words, width - line.width - 1), "dim")
         return line.strip()
 
     def on_click(self, event: events.Click) -> None:

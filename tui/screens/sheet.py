@@ -15,6 +15,9 @@ from tui.widgets.keyed import Keyed, bindings_of
 __all__ = ["Sheet", "SheetKeys", "bindings_of"]
 
 
+_STAY = frozenset({"close", "keys", "dismiss_sheet"})
+
+
 class Sheet(Keyed, Screen[None]):
     """The root of such screens. A sheet has a table of actions like the workbench's: `actions = ACTIONS`."""
 
@@ -53,12 +56,26 @@ class SheetKeys(Hints):
         shown = keyed(self.app, self.actions)
         if isinstance(self.screen, Sheet) and self.actions is self.screen.actions:
             shown = self.screen.at_hand
+        kept, gap = _kept([action for action in shown if action.short], size.width)
         line = self.line().add(" ")
         spots: list[tuple[int, Action]] = []
-        for action in shown:
-            if action.short and line.width + len(action.key) + len(action.short) + 2 <= size.width:
-                line.add(action.key, "key").add(f" {action.short}", "dim")
-                spots.append((line.width, action))
-                line.add("   ")
+        for action in kept:
+            line.add(action.key, "key").add(f" {action.short}", "dim")
+            spots.append((line.width, action))
+            line.add(gap)
         self.spots = spots
         return [line.strip()]
+
+
+def _kept(actions: Sequence[Action], width: int) -> tuple[Sequence[Action], str]:
+    """Those there is room for, and what stands between two of them: the way back and the list of keys always stay."""
+    taken = [len(action.key) + 1 + len(action.short) for action in actions]
+    if sum(taken) + 3 * len(actions) <= width + 1:
+        return actions, "   "
+    kept = {place for place, action in enumerate(actions) if action.id in _STAY}
+    room = width - sum(taken[place] + 2 for place in kept)
+    for place in range(len(actions)):
+        if place not in kept and taken[place] + 2 <= room:
+            kept.add(place)
+            room -= taken[place] + 2
+    return [action for place, action in enumerate(actions) if place in kept], "  "

@@ -43,6 +43,7 @@ class TaskList(Painted):
     def lines(self, size: Size, /) -> list[Strip]:
         found: list[Strip] = []
         self._starts = []
+        roomy = size.height >= 3 * len(self.tasks)
         for place, task in enumerate(self.tasks):
             self._starts.append(len(found))
             chosen = place == self.at
@@ -51,7 +52,7 @@ class TaskList(Painted):
             if chosen:
                 line.add(f"   {_PAIRS[self.pairs]} pairs", "second")
             found.append(line.strip())
-            for row in wrapped(task.description, size.width - 6, 2 if chosen else 1):
+            for row in wrapped(task.description, size.width - 6, 2 if chosen or roomy else 1):
                 found.append(self.line().add(f"    {fit(row, size.width - 5)}", "dim" if chosen else "faint").strip())
         return found
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -71,6 +72,9 @@ _SHORT = {
     "baseline_paired_difference": "paired°",
     "baseline_linear_probe": "probe°",
     "baseline_random": "random°",
+    "attribution": "attrib.",
+    "exact_effect": "exact",
+    "combined": "combin.",
 }
 
 
@@ -122,13 +126,14 @@ class HeadTable(Painted):
         if not self.first <= self.chosen < self.first + room:
             self.first = self.chosen if self.chosen < self.first else self.chosen - room + 1
         self.first = min(self.first, max(0, len(rows) - room))
-        columns = self._columns(size.width)
+        wide, columns = _wide(size.width), self._columns(size.width)
         head = self.line().add("   head    ", "faint")
         for measure in columns:
             on = measure is self.sort
             name = _SHORT.get(measure.id, measure.title)
             mark = ("▴" if self.turned else "▾") if on else ""
-            head.add((fit(name, _WIDTH - 1 - len(mark)) + mark).rjust(_WIDTH), "accent" if on else "faint")
+            shown = mark + fit(name, wide - 1)
+            head.to(head.width + wide - cell_len(shown)).add(shown, "accent" if on else "faint")
         lines = [head.strip()]
         for place in range(self.first, min(len(rows), self.first + room)):
             node, on = rows[place], place == self.chosen
@@ -140,7 +145,7 @@ class HeadTable(Painted):
                 value = value_of(node, measure)
                 shown = fixed(value if value is None or math.isfinite(value) else None, places_of(measure))
                 ink = "strong" if on else ("text" if measure is self.sort else "dim")
-                line.add(shown.strip().rjust(_WIDTH), ink)
+                line.add(shown.strip().rjust(wide), ink)
             lines.append(line.strip())
         if not rows:
             lines.append(
@@ -160,18 +165,23 @@ class HeadTable(Painted):
 
     def _columns(self, width: int) -> list[Measure]:
         """As many measures as there is room for, the one that sorts among them."""
-        room = max(1, (width - 11) // _WIDTH)
+        room = max(1, (width - 11) // _wide(width))
         first = min(max(0, MEASURES.index(self.sort) - room + 1), max(0, len(MEASURES) - room))
         return list(MEASURES[first : first + room])
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
             columns = self._columns(self.size.width)
-            column = (event.x - 11) // _WIDTH
+            column = (event.x - 11) // _wide(self.size.width)
             if 0 <= column < len(columns):
                 self.post_message(self.Sorted(columns[column]))
         elif self.first + event.y - 1 < len(self.rows):
             self.post_message(self.Picked(self.first + event.y - 1))
+
+
+def _wide(width: int) -> int:
+    """Columns of a measure: more where all of them have a place."""
+    return min(max(_WIDTH, (width - 11) // len(MEASURES)), _WIDTH + 2)
 
 
 class Table(Sheet):

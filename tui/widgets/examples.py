@@ -153,7 +153,9 @@ class Examples(Titled, Keyed, VirtualScroll):
 
     def _verdict(self, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool) -> Line:
         line = self.line().add("   ")
-        right = "" if code is None else ("silent" if code == NO_CODE else f"code {code}") + (" only+" if alone else "")
+        right = (
+            "" if code is None else ("silent" if code == NO_CODE else f"code {code}") + (", only +" if alone else "")
+        )
         if not example.enabled:
             line.add("left out", "faint")
         elif grade is None:

@@ -1,5 +1,6 @@
 """The middle of the screen: what is measured, the grid, its scale, the cut, and the ranking where there is room."""
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -20,7 +21,7 @@ from tui.widgets import difference, minimap
 from tui.widgets.guarded import Guarded
 from tui.widgets.heat import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
-from tui.widgets.ink import Line, fit, fixed, number, rail
+from tui.widgets.ink import Line, fit, fixed, number, rail, wrapped
 from tui.widgets.painted import Painted, PaintedScroll
 from tui.widgets.titled import Titled
 
@@ -53,8 +54,11 @@ class Meaning(Painted):
         elif self.bench.signs:
             second.add(fit(SIGNS, width - 2), "second")
         else:
-            loud = "high" if measure.high_speaks else "low"
-            second.add(fit(f"{loud} values speak for a head", width - 2), "faint")
+            loud = f"{'high' if measure.high_speaks else 'low'} values speak for a head"
+            if cell_len(measure.meaning) > width - 2:
+                rows = wrapped(f"{measure.meaning}; {loud}", width - 2, 2)
+                return [self.line().add(" ").add(row, "dim").strip() for row in rows]
+            second.add(fit(loud, width - 2), "faint")
         return [first.strip(), second.strip()]
 
     def _marked(self, line: Line, heads: frozenset[HeadId], view: GridView, width: int) -> None:
@@ -96,7 +100,7 @@ class Scale(Painted):
         against = self.bench.against()
         if against is not None:
             return self._difference(view, against, width)
-        return [self._under_cursor(view), self._scale(view, width), *self._cut(view, width)]
+        return [self._under_cursor(view, width), self._scale(view, width), *self._cut(view, width)]
 
     def _difference(self, view: GridView, against: Against, width: int) -> list[Strip]:
         first, second, third, fourth = (self.line() for _ in range(4))
@@ -108,7 +112,7 @@ class Scale(Painted):
         difference.agreement(third, fourth, against, width)
         return [line.strip() for line in (first, second, third, fourth)]
 
-    def _under_cursor(self, view: GridView) -> Strip:
+    def _under_cursor(self, view: GridView, width: int) -> Strip:
         head = self.bench.cursor
         # Every number in a place of its own: with the next head only digits change, and only they are sent.
         last, heads = view.nodes[-1], str(view.told)
@@ -119,11 +123,13 @@ class Scale(Painted):
         if head in view.rank:
             place = view.placed(head)
             line.add(f" {view.no_place()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim")
-        if head in view.circuit:
-            line.add("  in the circuit", "second")
-        if head in view.known:
-            line.add(f"  {KNOWN} {self._overlay_name(view)}", "accent")
-        return line.strip()
+        inside, known = head in view.circuit, head in view.known
+        name = f"  {KNOWN} {self._overlay_name(view)}" if known else ""
+        if inside:
+            # The brackets of the grid say it too, where words have no room.
+            words = "  in the circuit"
+            line.add(words if line.width + len(words) + cell_len(name) <= width else "  [ ]", "second")
+        return line.add(fit(name, width - line.width), "accent").strip()
 
     def _scale(self, view: GridView, width: int) -> Strip:
         line = self.line().add(f" {number(view.measure.floor, 4)} ", "dim")

@@ -70,6 +70,17 @@ class Line:
         return Strip(self._segments, self.width)
 
 
+def take(text: str, width: int) -> str:
+    """As much of a cleaned text as `width` cells hold."""
+    taken, used = 0, 0
+    for sign in text:
+        used += cell_len(sign)
+        if used > width:
+            break
+        taken += 1
+    return text[:taken]
+
+
 def fit(text: str, width: int) -> str:
     """The beginning of a cleaned text, at most `width` cells; an ellipsis says that there is more."""
     if width <= 0:
@@ -79,7 +90,7 @@ def fit(text: str, width: int) -> str:
         text, whole = text[: width * _SIGNS_A_CELL], len(text) <= width * _SIGNS_A_CELL
         if whole and cell_len(text) <= width:
             return text
-    return _take(text, width - 1) + "…"
+    return take(text, width - 1) + "…"
 
 
 def fit_end(text: str, width: int) -> str:
@@ -90,7 +101,7 @@ def fit_end(text: str, width: int) -> str:
     text = text[-(width + 1) :]
     if not longer and cell_len(text) <= width:
         return text
-    return "…" + _take(text[::-1], width - 1)[::-1]
+    return "…" + take(text[::-1], width - 1)[::-1]
 
 
 def one_line(text: str, limit: int = 400) -> str:
@@ -157,21 +168,11 @@ def spark(values: Iterable[float], width: int) -> str:
     return "".join("▁▂▃▄▅▆▇█"[min(7, int((value - low) / span * 7.999))] if span > 0 else "▁" for value in points)
 
 
-def _take(text: str, width: int) -> str:
-    taken, used = 0, 0
-    for sign in text:
-        used += cell_len(sign)
-        if used > width:
-            break
-        taken += 1
-    return text[:taken]
-
-
 def _fold(paragraph: str, width: int) -> list[str]:
     lines, line = [], ""
     for word in paragraph.split(" "):
         while cell_len(word) > width:
-            head = _take(word, width) or word[0]
+            head = take(word, width) or word[0]
             if line:
                 lines.append(line)
                 line = ""

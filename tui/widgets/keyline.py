@@ -9,6 +9,8 @@ from tui.actions import Action
 from tui.model import Bench
 from tui.widgets.hints import Hints
 
+_FIRST = ("close_up", "cause", "options", "card")
+_LAST = ("runs", "jump", "note.head", "difference", "overlay", "ranking.next", "next_pane", "seed")
 _STAY = frozenset({"write", "run", "stop", "measure.next", "cut.fewer", "keys", "leave"})
 
 
@@ -46,21 +48,26 @@ class KeyLine(Hints):
 def _lay(actions: Sequence[Action], width: int) -> tuple[str, list[tuple[Action, str]]]:
     """What stands between the entries, and the entries with their keys, as many as there is room for."""
     entries = [(action, keys_of(action, actions)) for action in actions if action.short]
-    spare = ["seed", "next_pane", "ranking.next", "overlay", "difference", "note.head", "jump", "runs"]
-    while spare and _widths(entries) + 2 * len(entries) > width:
-        # A narrow line loses what can be done without; keys and leave stay.
-        name = spare.pop(0)
-        entries = [entry for entry in entries if entry[0].id != name]
-    while _widths(entries) + 2 * len(entries) > width:
-        last = next((entry for entry in reversed(entries) if entry[0].id not in _STAY), None)
-        if last is None:
-            break
-        entries.remove(last)
+    if _widths(entries) + 2 * len(entries) > width:
+        # In the order of the table what must stay, and of the others the best that still fit.
+        kept = [entry for entry in entries if entry[0].id in _STAY]
+        for other in sorted(entries, key=lambda entry: _rank(entry[0])):
+            more = [entry for entry in entries if entry in kept or entry is other]
+            if other not in kept and _widths(more) + 2 * len(more) <= width:
+                kept = more
+        entries = kept
     return "   " if _widths(entries) + 3 * len(entries) <= width else "  ", entries
 
 
 def _widths(entries: Sequence[tuple[Action, str]]) -> int:
     return sum(len(keys) + 1 + len(action.short) for action, keys in entries)
+
+
+def _rank(action: Action) -> int:
+    """What is given room first; what can be done without, last."""
+    if action.id in _FIRST:
+        return _FIRST.index(action.id)
+    return len(_FIRST) + (_LAST.index(action.id) + 1 if action.id in _LAST else 0)
 
 
 def keys_of(action: Action, actions: Sequence[Action]) -> str:

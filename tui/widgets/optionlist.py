@@ -27,6 +27,12 @@ _MOST = 400
 """Characters in a value; a path may be long."""
 
 
+def _columns(width: int) -> tuple[int, int]:
+    """How wide values and defaults are: some are words that need more than a narrow list has."""
+    more = min(max((width - _THREE - 12) // 2, 0), 14)
+    return _VALUE + more, _DEFAULT + more
+
+
 class OptionList(VirtualScroll):
     """The list. The screen's keys walk and change it; while a value is typed, keys are for that."""
 
@@ -88,11 +94,12 @@ class OptionList(VirtualScroll):
         option = self._rows[y]
         line = self.line()
         three = size.width >= _THREE
+        value_width, default_width = _columns(size.width)
         if isinstance(option, str):
             line.add(f" {option}", "second")
             if y == 0:
-                line.to(4 + _TITLE).add("value", "faint").to(4 + _TITLE + _VALUE)
-                line.add("default".ljust(_DEFAULT) if three else "", "faint").add("published", "faint")
+                line.to(4 + _TITLE).add("value", "faint").to(4 + _TITLE + value_width)
+                line.add("default".ljust(default_width) if three else "", "faint").add("published", "faint")
             return line.strip()
         on = option is self.option
         differs = option.path in self._differing
@@ -102,12 +109,12 @@ class OptionList(VirtualScroll):
             self._typing(line, size.width)
             return line.strip()
         value = value_of(self._shown, option.path)
-        words = fit(clean(say(option, value)), _VALUE - 1)
+        words = fit(clean(say(option, value)), value_width - 1)
         line.add(words, "accent" if differs else ("faint" if value is None else "text"))
-        line.to(4 + _TITLE + _VALUE)
+        line.to(4 + _TITLE + value_width)
         if three:
-            own = fit(clean(self.default_words(option)), _DEFAULT - 1)
-            line.add(own.ljust(_DEFAULT), "dim" if differs else "faint")
+            own = fit(clean(self.default_words(option)), default_width - 1)
+            line.add(own.ljust(default_width), "dim" if differs else "faint")
         if differs and not three:
             line.add("default ", "faint").add(clean(self.default_words(option)), "dim")
         else:
@@ -120,12 +127,13 @@ class OptionList(VirtualScroll):
 
     def _typing(self, line: Line, width: int) -> None:
         """The value as it is typed, with a cursor, and beside it what is wrong with it."""
+        value_width, _ = _columns(width)
         text = clean(self.typed or "")
-        room = max(min(_VALUE - 1, width - line.width - 1), 8)
+        room = max(min(value_width - 1, width - line.width - 1), 8)
         first = max(0, self.caret - room + 1)
         under = text[self.caret : self.caret + 1] or " "
         line.add(text[first : self.caret], "strong").add(under, "cursor").add(text[self.caret + 1 :][:room], "strong")
-        line.to(4 + _TITLE + _VALUE)
+        line.to(4 + _TITLE + value_width)
         if self.trouble:
             line.add(" ").add(fit(f"✗ {clean(self.trouble)}", max(width - line.width - 1, 0)), "bad")
 

@@ -23,6 +23,7 @@ ENDED = {
     "failed": ("✗", "failed", "bad"),
     "interrupted": ("✗", "interrupted", "bad"),
 }
+_WIDE = 100
 _VERIFIED = {
     "same": "verified, bit for bit",
     "rounding": "verified, to rounding",
@@ -59,7 +60,8 @@ class Progress(Painted):
     def _stages(self, line: Line, run: Run, width: int) -> None:
         waiting = [each for each in self.bench.waiting if each is not run]
         behind = f"{len(waiting)} {'run waits' if len(waiting) == 1 else 'runs wait'}   " if waiting else ""
-        right = behind + self._seconds(run)
+        seconds = self._seconds(run)
+        right = behind + (f"{seconds} in all" if seconds and not run.active and width >= _WIDE else seconds)
         room = width - len(right) - 3
         line.add(f"run {run.number}", "strong").add(" ✎" if notes_at(self.bench, "run") else "", "accent").add("  ")
         if run.state == "queued":
@@ -195,5 +197,9 @@ def message(bench: Bench) -> tuple[str, str]:
         return f"✎ {note.text}", "dim"
     if bench.preflight is not None and bench.link == "live" and (run is None or not run.active):
         ahead = bench.preflight
+        if ahead.fits and ahead.time_words:
+            # How long it takes comes first: a narrow line cuts off its end.
+            told = f"fits, {ahead.time_words}; {ahead.memory_words.removeprefix('fits: ')}"
+            return f"The next run {told}", "dim"
         return f"The next run {ahead.words}", "bad" if ahead.fits is False else "dim"
     return bench.link_words, "dim"

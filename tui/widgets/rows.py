@@ -15,6 +15,9 @@ from tui.widgets.ink import fit, fit_end, number, one_line
 from tui.widgets.painted import VirtualScroll
 
 _VERDICT = 15
+_WIDEST = 132
+"""Columns before a verdict at most: an eye has to cross them."""
+_REASON = 24
 """Cells for what the model makes of a line."""
 _PAIR = 4
 
@@ -65,12 +68,18 @@ class Rows(VirtualScroll):
         sign = ("+", "positive") if example.positive else ("-", "negative")
         line.add(sign[0], sign[1] if example.enabled else "faint").add(" ")
         answer = fit(answer_words(example), max(size.width // 4, 6))
-        room = size.width - line.width - _VERDICT - (cell_len(answer) + 4 if answer else 0)
+        right = min(size.width - _VERDICT, _WIDEST)
+        room = right - line.width - (cell_len(answer) + 4 if answer else 0)
         line.add(fit_end(one_line(example.prompt, size.width * 2), room), ink)
         if answer:
             line.add(" → ", "faint").add(answer, "accent" if example.enabled else "faint")
-        line.to(size.width - _VERDICT, " ")
-        self._verdict(line, example, self.desk.grades.get(y))
+        line.to(right)
+        grade = self.desk.grades.get(y)
+        self._verdict(line, example, grade)
+        if grade is not None and grade.verdict != "ok" and example.enabled:
+            # What to mend, where a wide terminal has room for it beside the verdict.
+            room = size.width - right - _VERDICT - 3
+            line.to(right + _VERDICT + 2).add(fit(clean(grade.reason), room) if room >= _REASON else "", "dim")
         return line.strip()
 
     def _pair(self, y: int, example: Example) -> str:

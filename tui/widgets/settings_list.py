@@ -170,8 +170,9 @@ class SettingsList(Painted):
         if setting is not None:
             values = "" if isinstance(setting.default, bool) else f"It is {setting.wanted}."
             path = fit_end(clean(str(self._program.settings.path)), max(width - len(setting.name) - 20, 20))
+            usual = f"{values} Usual: {setting.shown(setting.default)}.".strip()
             found += [
-                (f"{values} Usual: {setting.shown(setting.default)}.".strip(), "dim"),
+                *((words, "dim") for words in wrapped(usual, width, max(_ABOUT - 4 - len(found), 1))),
                 (f"[{setting.table}] {setting.key} in {path}", "dim"),
                 (f"Takes effect {setting.when}.", "dim"),
             ]
