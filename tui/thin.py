@@ -21,6 +21,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from tui.keyboard import PatientDriver
+from tui.sgr import on_ground, turn, without_ink
 
 Cell = tuple[str, str]
 """A sign and its SGR codes. A wide sign is followed by a cell without one."""
@@ -29,6 +30,8 @@ _UNKNOWN: Cell = ("\0", "")
 """Is like nothing that can be drawn."""
 _NEAR = 4
 """Cells that did not change are sent again rather than passed over while that costs no more."""
+_FEW, _FEWEST = 24, 12
+"""Strokes up to which a good order is looked for, and up to which from every one of them."""
 _LARGE = 2_000
 """Bytes from which a frame may be seen half drawn, and is worth the signs that keep a terminal from that."""
 
@@ -46,15 +49,13 @@ class Shown:
 
     def update(self, pieces: Iterable[tuple[int, int, Strip]], colours: ColorSystem) -> str:
         """What to send so that these strips stand at their columns and lines (x, y); nothing where they stand there."""
-        out: list[str] = []
-        pen = _Pen(out)
+        strokes: list[_Stroke] = []
         for x, y, strip in pieces:
             cells = _cells(strip, colours)
             line = self._line(y, x + len(cells))
             if line[x : x + len(cells)] != cells:
-                self._send(line, x, y, cells, pen)
-        pen.rest()
-        return "".join(out)
+                _compare(line, x, y, cells, strokes)
+        return _cheapest(strokes)
 
     def _line(self, y: int, width: int) -> list[Cell]:
         while len(self._lines) <= y:
@@ -64,63 +65,136 @@ class Shown:
             line.extend([_UNKNOWN] * (width - len(line)))
         return line
 
-    def _send(self, line: list[Cell], x: int, y: int, cells: list[Cell], pen: "_Pen") -> None:
-        last = len(cells)
-        for place, cell in enumerate(cells):
-            if line[x + place] == cell:
+
+class _Stroke:
+    """Neighbours that can be written without a turn of colour."""
+
+    __slots__ = ("before", "blank", "codes", "end", "plain", "text", "x", "y")
+
+    def __init__(self, x: int, y: int, cell: Cell, width: int, before: list[Cell]) -> None:
+        self.x, self.y, self.end = x, y, x + width
+        self.text, self.codes = cell
+        self.blank = without_ink(self.codes)
+        """How a blank looks that can be part of it."""
+        self.plain = _plain(self.text)
+        """Whether it can be written in any order, and be added to."""
+        self.before = before
+        """The cells between it and the stroke before it, where they are few."""
+
+    def takes(self, cell: Cell) -> bool:
+        """Whether the cell can be part of it as it is."""
+        sign, codes = cell
+        return (codes == self.codes or (sign == " " and codes == self.blank)) and _plain(sign)
+
+    def joins(self, between: list[Cell], cell: Cell) -> bool:
+        """Whether the cell, and those between that did not change, can be part of it."""
+        if not self.plain:
+            return False
+        if not self.takes(cell):
+            # Blanks take on any ink that comes after them.
+            if not _plain(cell[0]) or self.text.strip(" ") or without_ink(cell[1]) != self.codes:
+                return False
+            self.codes = cell[1]
+        return all(map(self.takes, between))
+
+
+def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[_Stroke]) -> None:
+    """Adds the strokes that make these cells of those in the line, where they take their place."""
+    last, count = strokes[-1] if strokes and strokes[-1].y == y else None, len(cells)
+    for place, cell in enumerate(cells):
+        at = x + place
+        if line[at] == cell:
+            continue
+        line[at] = cell
+        sign = cell[0]
+        if not sign:
+            continue  # it comes with the wide sign before it
+        width = 2 if place + 1 < count and not cells[place + 1][0] else 1
+        between: list[Cell] = []
+        if last is not None and last.plain:
+            gap = at - last.end
+            if 0 < gap <= _NEAR and gap <= place:
+                between = cells[place - gap : place]
+            if (not gap and last.takes(cell)) or ((between or not gap) and last.joins(between, cell)):
+                last.text += "".join(each[0] for each in between) + sign if between else sign
+                last.end = at + width
                 continue
-            line[x + place] = cell
-            if not cell[0]:
-                continue  # it comes with the wide sign before it
-            wide = place + 1 < last and not cells[place + 1][0]
-            if pen.y == y and 0 < x + place - pen.x <= _NEAR:
-                between = cells[max(pen.x - x, 0) : place]
-                if len(between) == x + place - pen.x and all(pen.fits(each) and _plain(each[0]) for each in between):
-                    pen.write("".join(each[0] for each in between), len(between))
-            pen.move(x + place, y)
-            pen.style(cell)
-            pen.write(cell[0], 2 if wide else 1)
-            if not _plain(cell[0]):
-                pen.lost()
+        last = _Stroke(at, y, cell, width, between)
+        strokes.append(last)
+
+
+def _cheapest(strokes: list[_Stroke]) -> str:
+    """They in an order that costs little: a turn of true colours is four times a step to another place."""
+    if len(strokes) > _FEW or not all(stroke.plain for stroke in strokes):
+        return _drawn(strokes)  # terminals do not agree what of two neighbours a wide sign covers
+    begins = strokes if len(strokes) <= _FEWEST else strokes[:1]
+    return min((_drawn(_nearest_first(strokes, begin)) for begin in begins), key=len, default="")
+
+
+def _drawn(strokes: Iterable[_Stroke]) -> str:
+    pen = _Pen()
+    for stroke in strokes:
+        pen.draw(stroke)
+    return pen.rest()
+
+
+def _nearest_first(strokes: list[_Stroke], begin: _Stroke) -> Iterator[_Stroke]:
+    left, pen, nearest = list(strokes), _Pen(), begin
+    while True:
+        pen.draw(nearest)
+        yield nearest
+        left.remove(nearest)
+        if not left:
+            return
+        nearest = min(left, key=pen.cost)
 
 
 class _Pen:
     """The terminal's cursor and colours while a frame is written; both are as after a reset when it begins and ends."""
 
-    def __init__(self, out: list[str]) -> None:
-        self._out = out
-        self.x = self.y = -1
-        self.on = ""
+    def __init__(self) -> None:
+        self._out: list[str] = []
+        self._x = self._y = -1
+        self._on = ""
 
-    def move(self, x: int, y: int) -> None:
-        if (x, y) == (self.x, self.y):
-            return
-        if y == self.y and x > self.x:
-            self._out.append("\x1b[C" if x == self.x + 1 else f"\x1b[{x - self.x}C")
-        else:
-            self._out.append(f"\x1b[{y + 1};{x + 1}H")
-        self.x, self.y = x, y
+    def draw(self, stroke: _Stroke) -> None:
+        gap = len(stroke.before)
+        there = gap and (self._x, self._y) == (stroke.x - gap, stroke.y)
+        if there and all(_fits(each, self._on) and _plain(each[0]) for each in stroke.before):
+            # Cells that did not change are sent again rather than passed over where that costs no more.
+            self._out.append("".join(each[0] for each in stroke.before))
+            self._x = stroke.x
+        if (self._x, self._y) != (stroke.x, stroke.y):
+            self._out.append(self._move(stroke))
+        on = self._look(stroke)
+        if on != self._on:
+            self._out.append(turn(self._on, on))
+            self._on = on
+        self._out.append(stroke.text)
+        self._x, self._y = (stroke.end, stroke.y) if stroke.plain else (-1, -1)
 
-    def fits(self, cell: Cell) -> bool:
-        """Whether the cell can be written as the pen is; a blank needs no ink of its own."""
-        return cell[1] == self.on or (cell[0] == " " and cell[1] == _without_ink(self.on))
+    def cost(self, stroke: _Stroke) -> int:
+        """Bytes for the way to a stroke."""
+        here = (self._x, self._y) == (stroke.x, stroke.y)
+        return (0 if here else len(self._move(stroke))) + len(turn(self._on, self._look(stroke)))
 
-    def style(self, cell: Cell) -> None:
-        if not self.fits(cell):
-            self._out.append(_turn(self.on, cell[1]))
-            self.on = cell[1]
+    def rest(self) -> str:
+        return "".join((*self._out, "\x1b[m" if self._on else ""))
 
-    def write(self, text: str, width: int) -> None:
-        self._out.append(text)
-        self.x += width
+    def _look(self, stroke: _Stroke) -> str:
+        if stroke.codes == self._on:
+            return self._on
+        return stroke.codes if stroke.text.strip(" ") else on_ground(self._on, stroke.codes)
 
-    def lost(self) -> None:
-        """Terminals do not agree how wide that was."""
-        self.x = self.y = -1
+    def _move(self, stroke: _Stroke) -> str:
+        if stroke.y == self._y and stroke.x > self._x:
+            return "\x1b[C" if stroke.x == self._x + 1 else f"\x1b[{stroke.x - self._x}C"
+        return f"\x1b[{stroke.y + 1};{stroke.x + 1}H"
 
-    def rest(self) -> None:
-        if self.on:
-            self._out.append("\x1b[m")
+
+def _fits(cell: Cell, on: str) -> bool:
+    """Whether the cell can be written with the pen as it is; a blank needs no ink of its own."""
+    return cell[1] == on or (cell[0] == " " and cell[1] == without_ink(on))
 
 
 def _plain(sign: str) -> bool:
@@ -141,7 +215,7 @@ def _cells(strip: Strip, colours: ColorSystem) -> list[Cell]:
 @lru_cache(maxsize=4_096)
 def _signs(text: str, codes: str) -> tuple[Cell, ...]:
     """The text cell by cell. A blank has no ink, so that ink alone makes none anew."""
-    blank = (" ", _without_ink(codes))
+    blank = (" ", without_ink(codes))
     if text.isascii():
         return tuple(blank if sign == " " else (sign, codes) for sign in text)
     found: list[Cell] = []
@@ -151,61 +225,6 @@ def _signs(text: str, codes: str) -> tuple[Cell, ...]:
             found.append(blank if sign == " " else (sign, codes))
             found.extend([("", codes)] * (width - 1))
     return tuple(found)
-
-
-_LINES = frozenset({"4", "7", "9", "21", "53"})
-"""Underlined, reversed, struck, twice underlined, overlined: a blank shows them, and their colour."""
-
-
-@lru_cache(maxsize=4_096)
-def _without_ink(codes: str) -> str:
-    attributes, _ink, ground = _parts(codes)
-    return codes if attributes & _LINES else ground
-
-
-@lru_cache(maxsize=4_096)
-def _parts(codes: str) -> tuple[frozenset[str], str, str]:
-    """Attributes, ink and ground of SGR codes as Rich writes them."""
-    attributes, ink, ground = set(), "", ""
-    rest = iter(codes.split(";") if codes else ())
-    for code in rest:
-        number = int(code)
-        if number in (38, 48):
-            kind = next(rest)
-            whole = ";".join((code, kind, *(next(rest) for _ in range(3 if kind == "2" else 1))))
-            ink, ground = (whole, ground) if number == 38 else (ink, whole)
-        elif 30 <= number <= 39 or 90 <= number <= 97:
-            ink = code
-        elif 40 <= number <= 49 or 100 <= number <= 107:
-            ground = code
-        else:
-            attributes.add(code)
-    return frozenset(attributes), "" if ink == "39" else ink, "" if ground == "49" else ground
-
-
-_ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "6": "25", "7": "27", "8": "28", "9": "29"}
-
-
-@lru_cache(maxsize=4_096)
-def _turn(before: str, after: str) -> str:
-    """The shortest sequence from one look to another."""
-    had, had_ink, had_ground = _parts(before)
-    has, ink, ground = _parts(after)
-    anew = f"\x1b[;{after}m" if after else "\x1b[m"
-    gone = had - has
-    if not gone <= _ENDS.keys():
-        return anew
-    ended = {_ENDS[code] for code in gone}
-    come = {code for code in has if code not in had or _ENDS.get(code) in ended}
-    codes = [*sorted(ended), *sorted(come)]
-    if ink != had_ink:
-        codes.append(ink or "39")
-    if ground != had_ground:
-        codes.append(ground or "49")
-    if not codes:
-        return ""
-    step = f"\x1b[{';'.join(codes)}m"
-    return step if len(step) <= len(anew) else anew
 
 
 def _pieces(update: LayoutUpdate | ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
@@ -258,8 +277,10 @@ class ThinApp(App[None]):
             text = ""
         x, y = self.screen.outer_size.clamp_offset(self.cursor_position)
         if text or (x, y) != self._previous_cursor_position:
+            if x or y or (x, y) != self._previous_cursor_position:
+                # Where nobody writes the cursor is hidden, and may be anywhere.
+                text += f"\x1b[{y + 1};{x + 1}H" if x or y else "\x1b[H"
             self._previous_cursor_position = self.screen.outer_size.clamp_offset(self.cursor_position)
-            text += f"\x1b[{y + 1};{x + 1}H" if x or y else "\x1b[H"
             large = self._sync_available and len(text) > _LARGE
             driver.write(f"\x1b[?2026h{text}\x1b[?2026l" if large else text)
             driver.flush()

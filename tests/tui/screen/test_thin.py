@@ -133,6 +133,25 @@ def test_a_change_costs_its_cells_its_colours_and_a_step() -> None:
     assert sent == "\x1b[5;17H\x1b[1;38;2;160;176;192m7\x1b[m"
 
 
+def test_what_is_of_one_colour_is_written_at_one_time() -> None:
+    """Two places of one look with another between them: its turn is paid once, and a blank needs no ink."""
+    dim, red, ground = Style(color="#a0b0c0"), Style(color="#ff0000"), Style(bgcolor="#102030")
+    shown = Shown()
+    shown.update([(0, 0, Strip([Segment("a" * 30, Style())]))], ColorSystem.TRUECOLOR)
+    line = [Segment("x", dim), Segment("a" * 9), Segment("y", red), Segment("a" * 9), Segment("z", dim)]
+    sent = shown.update([(0, 0, Strip([*line, Segment("  ", ground)]))], ColorSystem.TRUECOLOR)
+    assert sent.count("160;176;192") == 1
+    glass = Glass(30, 1)
+    glass.take(f"\x1b[1;1H{'a' * 30}{sent}")
+    assert "".join(cell[0] for cell in glass.cells[0]) == "x" + "a" * 9 + "y" + "a" * 9 + "z  " + "a" * 7
+    assert [glass.cells[0][x][2] for x in (0, 10, 20, 21)] == [
+        "38;2;160;176;192",
+        "38;2;255;0;0",
+        "38;2;160;176;192",
+        "",
+    ]
+
+
 class Watched:
     """Every frame of a program, on a glass."""
 
@@ -231,7 +250,7 @@ async def test_a_key_on_a_large_grid_sends_little(
             assert watched.sent <= most_at_rest, f"{key}: {watched.sent} bytes when the cursor rests"
 
         for key in ("l", "l", "j", "k"):
-            await costs(key, 300, 8_000)
+            await costs(key, 240, 8_000)
         await costs("T", 4_000, 8_000)
         await costs("m", 40_000, 16_000)
         await costs("m", 40_000, 16_000)
