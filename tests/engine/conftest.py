@@ -1,10 +1,14 @@
 """One bundled model in memory for all engine tests of a process, and a monitor that keeps what it hears."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
 
+from engine.catalog import bundled_folder
 from engine.events import Event
+from engine.model import Model, load_model, pick_device
 from engine.shelf import Shelf
 
 
@@ -35,3 +39,32 @@ def recorder() -> type[Recorder]:
 @pytest.fixture(scope="session")
 def shelf() -> Shelf:
     return Shelf()
+
+
+@pytest.fixture
+def model(shelf: Shelf, tmp_path: Path) -> Model:
+    torch.set_num_threads(1)
+    return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> Model:
+    """A small random model whose four heads share two sets of keys and values, with rotary positions."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(3)
+    tokenizer = AutoTokenizer.from_pretrained(str(bundled_folder()))
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+    )
+    folder = tmp_path / "grouped"
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return load_model(str(folder), tmp_path, pick_device("cpu"))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from engine.capture import read_examples
 from engine.catalog import find_model, local_models, model_identity, read_sheet
@@ -29,6 +28,8 @@ from engine.reference import known_circuit
 from engine.reference_edges import known_edges
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
+
+from .by_hand import with_edge
 
 NOTHING = 1e-4
 """Of a base of 7 to 11: what the order of additions leaves of a head outside the circuit."""
@@ -111,28 +112,8 @@ def shape(model: Model) -> tuple[int, int]:
 def test_an_edge_is_what_plain_hooks_make_of_it(load: Load, recorder: Any) -> None:
     model = load("planted-ioi")
     passes, material = prepared(model, "ioi", recorder)
-    bridge, n = model.bridge, model.info.n_heads
     for source, target in ((HeadId(0, 1), HeadId(1, 2)), (HeadId(0, 6), HeadId(2, 7)), (HeadId(2, 7), HeadId(3, 4))):
-        moved = material.other[source.layer][:, :, source.head] - material.clean.z[source.layer][:, :, source.head]
-        written = moved @ model.output_weights[source.layer, source.head]
-        kept: list[Tensor] = []
-
-        def read(stream: Tensor, hook: object, written: Tensor = written) -> Tensor:  # noqa: ARG001
-            return stream + written
-
-        def keep(z: Tensor, hook: object, kept: list[Tensor] = kept) -> None:  # noqa: ARG001
-            kept.append(z.clone())
-
-        def replace(z: Tensor, hook: object, kept: list[Tensor] = kept, head: int = target.head) -> Tensor:  # noqa: ARG001
-            changed = z.clone().view(*z.shape[:2], n, -1)
-            changed[:, :, head] = kept[0].view(changed.shape)[:, :, head]
-            return changed.view(z.shape)
-
-        name = f"blocks.{target.layer}.attn.hook_z"
-        with torch.no_grad():
-            bridge.run_with_hooks(material.tokens, fwd_hooks=[(f"blocks.{target.layer}.hook_in", read), (name, keep)])
-            logits = bridge.run_with_hooks(material.tokens, fwd_hooks=[(name, replace)])
-        by_hand = material.yardstick(logits[torch.arange(len(material)), material.last])
+        by_hand = material.yardstick(with_edge(model, material, source, target))
         assert torch.allclose(measure_edges(passes, material, [(source, target)])[0], by_hand, atol=1e-4)
 
 

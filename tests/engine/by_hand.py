@@ -1,0 +1,87 @@
+"""What heads do to the answer, done by plain hooks and whole passes; and what such tests begin with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.cause.forward import Passes
+from engine.cause.material import Material, prepare
+from engine.cause.patching import measure_replaced, one_head_each
+from engine.config import CauseConfig
+from engine.examples import Example
+from engine.model import Model
+from engine.results import HeadId
+from engine.tasks.registry import TASKS
+
+
+def prepared(
+    model: Model, examples: Sequence[Example], recorder: Any, position: str = "mean", **config: Any
+) -> tuple[Passes, Material]:
+    passes = Passes(model, recorder)
+    material = prepare(
+        model, passes, examples, CauseConfig(**config), position=position, task=None, monitor=passes.monitor
+    )
+    return passes, material
+
+
+def ioi(model: Model, pairs: int = 4) -> tuple[Example, ...]:
+    return TASKS["ioi"].make(model, pairs=pairs, seed=0)
+
+
+def with_head(
+    model: Model, one: Example, other: Example, head: HeadId, positions: slice = slice(None)
+) -> tuple[Tensor, Tensor]:
+    """The last logits of one prompt, as it is and with a head's z from another: plain hooks, whole passes."""
+    kept: list[Tensor] = []
+    name = f"blocks.{head.layer}.attn.hook_z"
+
+    def keep(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+        kept.append(z.clone())
+
+    def replace(z: Tensor, hook: object) -> Tensor:  # noqa: ARG001
+        changed = z.clone()
+        changed[:, positions, head.head] = kept[0][:, positions, head.head]
+        return changed
+
+    bridge = model.bridge
+    with torch.no_grad():
+        bridge.run_with_hooks(torch.tensor([model.encode(other.prompt)[0]]), fwd_hooks=[(name, keep)])
+        tokens = torch.tensor([model.encode(one.prompt)[0]])
+        return bridge(tokens)[0, -1], bridge.run_with_hooks(tokens, fwd_hooks=[(name, replace)])[0, -1]
+
+
+def all_heads(model: Model) -> list[HeadId]:
+    return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
+
+
+def exact(model: Model, passes: Passes, material: Material, heads: Sequence[HeadId]) -> Tensor:
+    masks = one_head_each(heads, model.info.n_layers, model.info.n_heads)
+    return measure_replaced(passes, material, masks) - material.base_by_row
+
+
+def with_edge(model: Model, material: Material, source: HeadId, target: HeadId, share: float = 1.0) -> Tensor:
+    """The logits at the last tokens where one head reads of another what that one writes on the other side, or a
+    share of the way there, and everybody else reads what was: plain hooks, whole passes."""
+    moved = material.other[source.layer][:, :, source.head] - material.clean.z[source.layer][:, :, source.head]
+    written = share * moved @ model.output_weights[source.layer, source.head]
+    kept: list[Tensor] = []
+
+    def read(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
+        return stream + written
+
+    def keep(z: Tensor, hook: object) -> None:  # noqa: ARG001
+        kept.append(z.clone())
+
+    def replace(z: Tensor, hook: object) -> Tensor:  # noqa: ARG001
+        changed = z.clone().view(*z.shape[:2], model.info.n_heads, -1)
+        changed[:, :, target.head] = kept[0].view(changed.shape)[:, :, target.head]
+        return changed.view(z.shape)
+
+    block, bridge = f"blocks.{target.layer}", model.bridge
+    with torch.no_grad():
+        hooks = [(f"{block}.hook_in", read), (f"{block}.attn.hook_z", keep)]
+        bridge.run_with_hooks(material.tokens, fwd_hooks=hooks)
+        logits = bridge.run_with_hooks(material.tokens, fwd_hooks=[(f"{block}.attn.hook_z", replace)])
+    return logits[torch.arange(len(material)), material.last]
