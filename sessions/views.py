@@ -81,6 +81,21 @@ VIEWS: dict[str, str] = {
         "cause.effect, cause.error, cause.base, cause.replacement, cause.position, cause.n_examples, cause.final",
         "cause",
     ),
+    # No table holds them: the newest of each run is read from its log.
+    "edge_effects": """
+        SELECT e.run_id, CAST(e.place AS INTEGER) AS place, edge.source[1] || '.' || edge.source[2] AS source,
+               edge.target[1] || '.' || edge.target[2] AS target, edge.effect, e.found->>'$.metric' AS metric,
+               CAST(e.found->>'$.base' AS DOUBLE) AS base, e.found->>'$.replacement' AS replacement,
+               CAST(e.found->>'$.n_examples' AS INTEGER) AS n_examples, edge.source[1] AS source_layer,
+               edge.source[2] AS source_head, edge.target[1] AS target_layer, edge.target[2] AS target_head,
+               r.session_id
+        FROM (SELECT run_id, found, unnest(edges) AS edge, generate_subscripts(edges, 1) AS place
+              FROM (SELECT run_id, found, json_transform(found->'$.edges',
+                    '[{"source": "INTEGER[]", "target": "INTEGER[]", "effect": "DOUBLE"}]') AS edges
+                    FROM (SELECT run_id, max_by(payload, seq) AS found FROM event
+                          WHERE kind = 'edges_attributed' GROUP BY run_id))) AS e
+        JOIN run AS r ON r.run_id = e.run_id JOIN session AS s ON s.session_id = r.session_id
+        WHERE s.trashed_us IS NULL""",
     "checks": _of_runs(
         "circuit_check.run_id, circuit_check.name AS circuit, json_array_length(found->'$.heads') AS size, "
         "faithfulness, completeness, area, found->>'$.metric' AS metric, found->>'$.replacement' AS replacement, "

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from engine.config import ProbeConfig
-from engine.events import ArrayReady, Notice
+from engine.events import ArrayReady, EdgesAttributed, Notice
 from engine.jobs import RunProbe
+from engine.results import EdgeEffect
 from sessions import sql
 from sessions.errors import BadQuery, HostGone, Refusal
 from sessions.log import (
@@ -32,6 +33,18 @@ from sessions.wire import AskSql, Table
 DOC = Path(__file__).parents[2] / "docs" / "sql.md"
 
 
+LATER = (
+    EdgeEffect(source=(0, 1), target=(1, 0), effect=-0.75),
+    EdgeEffect(source=(0, 0), target=(1, 2), effect=0.5),
+)
+
+
+def by_edges(edges: tuple[EdgeEffect, ...]) -> EdgesAttributed:
+    return EdgesAttributed(
+        metric="logit_difference", replacement="pair", base=3.5, n_examples=2, edges=edges, n_pairs=9, passes=4.0
+    )
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, script):
     """Two sessions with a run each, notes, tags and a circuit; and a third like them in the trash."""
@@ -49,6 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
             RunQueued(config=config, model="toy", task=task),
             RunStarted(),
             *script.normal(order),
+            *(by_edges(edges) for edges in (LATER[::-1], LATER)),
             RunEnded(state="done"),
         ]
         recorder.append(
@@ -124,6 +138,14 @@ def test_each_view_shows_what_was_recorded_and_nothing_of_the_trash(cursor, stor
     for view, table in (("steps", "step"), ("grades", "grade"), ("edges", "edge_score")):
         assert counts[view] * 3 == store.rows(f"SELECT count(*) FROM {table}")[0][0] * 2, view  # noqa: S608
     assert counts["codes"] == 2 * 2 * 4 * 6
+    # Of two measurements the newest.
+    told = "place, source, target, effect, metric, base, replacement, n_examples, source_layer, target_head"
+    effects = answer(cursor, f"SELECT {told} FROM edge_effects WHERE session_id = 's1' ORDER BY place")  # noqa: S608
+    assert counts["edge_effects"] == 2 * len(effects)
+    assert effects == [
+        [1, "0.1", "1.0", -0.75, "logit_difference", 3.5, "pair", 2, 0, 0],
+        [2, "0.0", "1.2", 0.5, "logit_difference", 3.5, "pair", 2, 0, 2],
+    ]
     assert answer(cursor, "SELECT DISTINCT session, run, layer, head, text FROM notes ORDER BY ALL")[0] == [
         "of greater_than",
         1,
