@@ -6,13 +6,14 @@ import logging
 import msgspec
 
 from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
-from engine.events import EngineEvent
+from engine.events import CauseScored, EngineEvent
 from engine.jobs import RunCause
 from sessions.again import ask_again
 from sessions.errors import NoSuchRecord
 from sessions.ids import new_id
 from sessions.log import CauseAsked, CauseEnded, RunState
 from sessions.means import Answer, Means
+from sessions.project import event_decoder
 from sessions.queries import find_run, living_session, run_row
 from sessions.record import Draft, Recorder
 from sessions.store import Store
@@ -85,6 +86,28 @@ def close_open_causes(recorder: Recorder) -> int:
         ended = CauseEnded(state="interrupted", failure=failure)
         recorder.append([Draft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
     return len(left)
+
+
+def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[RunCause]:
+    """The orders by which everything can be measured once more that stands for the run and came after it, as they were
+    asked for: of each method the last that came to its end."""
+    rows = store.rows(
+        "SELECT payload FROM event WHERE run_id = $run AND (kind = 'cause_asked' OR "
+        "(kind = 'cause_scored' AND payload->>'$.final' = 'true')) ORDER BY seq",
+        {"run": run_id},
+    )
+    asked: CauseAsked | None = None
+    number, stands, requests = 0, dict[str, int](), dict[int, AskCause]()
+    for (payload,) in rows:
+        event = event_decoder.decode(payload)
+        if isinstance(event, CauseAsked):
+            asked, number = event, number + 1
+        elif isinstance(event, CauseScored):
+            stands[event.method] = number
+            if asked is not None:
+                requests[number] = AskCause(run=run_id, config=asked.config, heads=asked.heads, position=event.position)
+    again = [requests[each] for each in sorted(set(stands.values())) if each]
+    return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(again)]
 
 
 def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[str, RunCause]:

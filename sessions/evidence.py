@@ -1,11 +1,12 @@
 """What a stored run left behind, read twice: from its log, which screens show, and from the tables made of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from engine.events import ArrayReady, EngineEvent, TrainStep
-from engine.results import EdgeScore, Grade
+from engine.events import ArrayReady, CauseScored, EngineEvent, TrainStep
+from engine.results import EdgeScore, Grade, HeadEffect
 from engine.state import RunPicture, apply
 from sessions.arrays import hash_file, read_codes, spool_file
 from sessions.log import ArrayKept, RunQueued
@@ -70,6 +71,7 @@ def from_tables(store: Store, run_id: str) -> Evidence:
         circuit_softmax=_heads(row[2]),
         sae_sha256=row[3],
         codes=_stored_codes(store, run_id, side.config.seeds),
+        causes=_causes(store, run_id),
     )
 
 
@@ -112,6 +114,38 @@ def of_picture(picture: RunPicture, sae: str | None, codes: tuple[tuple[tuple[in
         circuit_softmax=finished.circuit_softmax if finished is not None else (),
         sae_sha256=sae,
         codes=codes,
+        causes=_whole(picture.causes),
+    )
+
+
+def only_methods_of(stored: Evidence, now: Evidence) -> Evidence:
+    """The evidence without causes of methods that the stored run has none of: they had been stopped on their way."""
+    methods = {cause.method for cause in stored.causes}
+    return msgspec.structs.replace(now, causes=tuple(cause for cause in now.causes if cause.method in methods))
+
+
+def _whole(causes: Sequence[CauseScored]) -> tuple[CauseScored, ...]:
+    """Those that were measured to their end, methods by name; what they took left out."""
+    whole = sorted((cause for cause in causes if cause.final), key=lambda cause: cause.method)
+    return tuple(msgspec.structs.replace(cause, passes=0.0, seconds=0.0) for cause in whole)
+
+
+def _causes(store: Store, run_id: str) -> tuple[CauseScored, ...]:
+    rows = store.rows(
+        "SELECT method, metric, replacement, position, base, n_examples, final, layer, head, effect, error FROM cause "
+        "WHERE run_id = $run ORDER BY method, layer, head",
+        {"run": run_id},
+    )
+    effects: dict[tuple[object, ...], list[HeadEffect]] = {}
+    for *about, layer, head, effect, error in rows:
+        found = HeadEffect(layer=layer, head=head, effect=effect, error=error)
+        effects.setdefault(tuple(about), []).append(found)
+    names = ("method", "metric", "replacement", "position", "base", "n_examples", "final")
+    return _whole(
+        [
+            CauseScored(**dict(zip(names, about, strict=True)), effects=tuple(each), passes=0.0)  # type: ignore[arg-type]  # columns
+            for about, each in effects.items()
+        ]
     )
 
 

@@ -16,6 +16,10 @@ BASELINES = 0.05
 """The same for baselines, relative to their size: an AUC over 10 + 10 prompts moves by .01 when two swap ranks."""
 
 
+CAUSES = 0.01
+"""The same for what heads do to the answer, as a share of it."""
+
+
 class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """What came out of doing a run again."""
 
@@ -85,7 +89,7 @@ def check_words(each: Check) -> str:
     """How much of it differs, in words."""
     if each.witness in ("identity", "content", "SAE weights"):
         return f"other {each.witness}"
-    if each.witness in ("codes", "grades", "shape", "circuits"):
+    if each.witness in ("codes", "grades", "shape", "circuits", "measured heads"):
         words = f"{each.differing} of {each.compared} {each.witness} differ"
     else:
         words = f"{each.differing} of {each.compared} {each.witness} differ, by at most {each.largest:.2g}"
@@ -113,7 +117,7 @@ def _device_parts(device: str) -> tuple[str, str]:
 
 def _is_rounding(each: Check, off: Sequence[Check]) -> bool:
     """Whether a witness differs by no more than another order of the same sums explains."""
-    if each.stage in ("load", "examples"):
+    if each.stage in ("load", "examples") or each.witness == "measured heads":
         return False
     if each.witness == "grades":
         return each.differing <= max(1, each.compared // 50)
@@ -121,6 +125,8 @@ def _is_rounding(each: Check, off: Sequence[Check]) -> bool:
         return True
     if each.witness == "baselines":
         return each.size <= BASELINES
+    if each.stage == "cause":
+        return each.size <= CAUSES
     if each.stage == "scores":
         # Scores are counts of codes: where no code differs, only the dust of a division may.
         return any(other.stage == "codes" for other in off) or each.size <= 1e-5
@@ -142,6 +148,6 @@ def _worse(one: Check, other: Check) -> Check:
 
 def _counted(checks: Sequence[Check]) -> str:
     """What was held against each other: 1920 codes, 416 node scores."""
-    names = ("codes", "node scores", "losses", "probabilities", "edges")
+    names = ("codes", "node scores", "losses", "probabilities", "edges", "measured heads")
     counts = {each.witness: each.compared for each in checks}
     return ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name)) + ", the SAE's weights"

@@ -11,8 +11,9 @@ from engine.events import EngineEvent, ModelReady, Stage, StageProgress, StageSt
 from engine.jobs import RunProbe
 from sessions.again import ask_again
 from sessions.arrays import remove_spool
+from sessions.causing import causes_again
 from sessions.errors import NoSuchRecord, error_from
-from sessions.evidence import Gathering, from_log, from_tables
+from sessions.evidence import Gathering, from_log, from_tables, only_methods_of
 from sessions.ids import new_id
 from sessions.log import RunVerified
 from sessions.means import Answer, Means
@@ -35,6 +36,8 @@ class Verification:
 
     def __init__(self, job: str, run_id: str, title: str) -> None:
         self.job, self.run_id, self.title = job, run_id, title
+        self.working = job
+        """What the worker has before it: the run, and after it what was measured on it later."""
         self.news = 0
         self.stage: Stage | None = None
         self.done, self.total, self.unit = 0, 0, ""
@@ -129,8 +132,14 @@ async def _carry_out(host: Means, found: Verification) -> None:
 async def _verify(host: Means, found: Verification) -> VerifyReport:
     begun = time.perf_counter()
     run_id = found.run_id
-    (stored, asked), tables, work = await host.ledger.read(
-        lambda store: (from_log(store, run_id), from_tables(store, run_id), ask_again(store, run_id).work)
+    models = str(host.places.models)
+    (stored, asked), tables, work, causes = await host.ledger.read(
+        lambda store: (
+            from_log(store, run_id),
+            from_tables(store, run_id),
+            ask_again(store, run_id).work,
+            causes_again(store, run_id, models=models, job=found.job),
+        )
     )
     missing = await asyncio.to_thread(_why_impossible, asked.model, host.places.models, stored)
     if missing is not None:
@@ -144,7 +153,7 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
         examples=work.examples,
         task=asked.task,
         spool=str(spool),
-        models=str(host.places.models),
+        models=models,
         activations="",  # nothing is taken from the cache: the model reads every prompt again
         device=asked.device,
         trust_remote_code=asked.trust_remote_code,
@@ -155,18 +164,26 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
     async def report(event: EngineEvent) -> None:
         if isinstance(event, ModelReady) and stored.model is not None and event.model.identity != stored.model.identity:
             other.append(event.model.identity)
-            host.supervisor.cancel(found.job, force=False)
+            host.supervisor.cancel(found.working, force=False)
         try:
             await asyncio.to_thread(gathering.take, event)
         except HeadcodeError as error:
             broken.append(error)
-            host.supervisor.cancel(found.job, force=False)
+            host.supervisor.cancel(found.working, force=False)
         found.heard(event)
 
     if found.cancelled:
         raise Cancelled
     try:
         failure = await host.runs.aside(order, report)
+        for cause in causes:
+            if failure is not None or broken or other:
+                break
+            # What was measured after the run, by the same model, which is warm now.
+            found.working = cause.job
+            if found.cancelled:
+                raise Cancelled
+            failure = await host.runs.aside(cause, report)
         if broken:
             raise broken[0]
         if other:
@@ -175,7 +192,7 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
             return _impossible(found, stored, failure.message, "")
         if failure is not None:
             raise error_from(failure)
-        now = gathering.evidence()
+        now = only_methods_of(stored, gathering.evidence())
         return await asyncio.to_thread(
             judge, run_id, found.title, stored, tables, now, seconds=time.perf_counter() - begun
         )
@@ -255,8 +272,9 @@ async def follow_verify(host: Means, request: FollowVerify) -> VerifyState:
 
 
 async def cancel_verify(host: Means, request: CancelVerify) -> Done:
-    host.own(Desk).find(request.job).cancelled = True
-    host.runs.cancel_aside(request.job, force=request.force)
+    found = host.own(Desk).find(request.job)
+    found.cancelled = True
+    host.runs.cancel_aside(found.working, force=request.force)
     return Done()
 
 

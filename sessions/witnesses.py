@@ -1,15 +1,17 @@
 """What of a run is held against the same run done again: a witness for every stage, in the order they run."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
-from engine.events import TrainStep
+from engine.cause_fold import share
+from engine.events import CauseScored, TrainStep
 from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
 
-CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores"]
-STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores")
+CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores", "cause"]
+STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores", "cause")
 
 _BASELINES = tuple(name for name in HeadScores.__struct_fields__ if name.startswith("baseline"))
 _MEASURES = tuple(
@@ -36,6 +38,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     sae_sha256: str | None = None
     codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
     """[seed][example][head]"""
+    causes: tuple[CauseScored, ...] = ()
+    """What heads do to the answer: the last of each method that was measured to its end, methods by name."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +72,9 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(then: Evidence, now: Evidence) -> list[Check]:
     """Every witness, in the order of the stages. Nothing is left out because something before it differs."""
-    return [
-        *(_numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES[:-3]),
-        _codes(then, now),
-        *(_numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES[-3:]),
-    ]
+    held = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES}
+    found = [*held.values(), _codes(then, now)]
+    return sorted(found, key=lambda each: STAGES.index(each.stage))
 
 
 def _names(witness: Witness, a: Evidence, b: Evidence) -> Check:
@@ -190,6 +192,42 @@ def _circuits(side: Evidence) -> Sequence[object]:
     return [*by_rank, *by_softmax, *((*edge.source, *edge.target) for edge in side.edges)]
 
 
+def _measured(side: Evidence) -> Sequence[object]:
+    """Which heads by which method, and how."""
+    return [
+        (cause.method, effect.layer, effect.head, cause.metric, cause.replacement, cause.position, cause.n_examples)
+        for cause in side.causes
+        for effect in cause.effects
+    ]
+
+
+def _measured_words(side: Evidence, place: int) -> str:
+    told = [f"{effect.layer}.{effect.head} by {cause.method}" for cause in side.causes for effect in cause.effects]
+    return f"head {told[place]}" if place < len(told) else "one more"
+
+
+def _effects(side: Evidence) -> Sequence[object]:
+    """Of every cause its base, then each head's effect and error as shares of it."""
+    found: list[object] = []
+    for cause in side.causes:
+        found.append(cause.base)
+        for effect in cause.effects:
+            found += [math.copysign(share(effect.effect, cause), effect.effect)]
+            found += [None if effect.error is None else share(effect.error, cause)]
+    return found
+
+
+def _effect_words(side: Evidence, place: int) -> str:
+    for cause in side.causes:
+        if place == 0:
+            return f"the base of {cause.method}"
+        if place <= 2 * len(cause.effects):
+            effect = cause.effects[(place - 1) // 2]
+            return f"{'effect' if place % 2 else 'error'} of head {effect.layer}.{effect.head} by {cause.method}"
+        place -= 1 + 2 * len(cause.effects)
+    return "a cause that is no longer there"
+
+
 WITNESSES: tuple[Witness, ...] = (
     Witness(stage="load", name="identity", read=lambda side: [side.model.identity if side.model is not None else ""]),
     Witness(stage="load", name="shape", read=_shape),
@@ -232,5 +270,7 @@ WITNESSES: tuple[Witness, ...] = (
         numbers="absolute",
     ),
     Witness(stage="scores", name="circuits", read=_circuits),
+    Witness(stage="cause", name="measured heads", read=_measured, where=_measured_words),
+    Witness(stage="cause", name="effects", read=_effects, where=_effect_words, numbers="absolute"),
 )
 """All but the codes, which stand between the SAE and the scores and are too many for a list."""

@@ -41,10 +41,10 @@ def print_report(report: VerifyReport, paper: Paper) -> None:
     line(f"{mark}{clean(report.title)}: {clean(report.words)}", f"bold {colour}")
     for stage in STAGES:
         checks = [each for each in report.checks if each.stage == stage]
-        if not checks:
-            continue
         off = [each for each in checks if each.differing]
         total = sum(each.compared for each in checks)
+        if not total:
+            continue  # no such stage: most runs have no cause
         words = "; ".join(clean(check_words(each)) for each in off) if off else "the same"
         line(f"  {stage:<9} {words}  ({total} compared)" if not off else f"  {stage:<9} {words}", "" if off else "dim")
     for each in report.environment:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import torch
 
-from engine.config import ProbeConfig, SAEConfig
+from engine.config import CauseConfig, ProbeConfig, SAEConfig
 from engine.events import ArrayReady, Event
 from engine.jobs import RunProbe
 from engine.pipeline import Probe
@@ -20,7 +20,7 @@ from sessions.evidence import Gathering, from_log, from_tables
 from sessions.log import ArrayKept, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.record import Draft, Recorder
 from sessions.store import Store
-from sessions.verify import ROUNDING, VerifyReport, judge
+from sessions.verify import CAUSES, ROUNDING, VerifyReport, judge
 from sessions.witnesses import Evidence, check
 
 SESSION, RUN = "s1", "r1"
@@ -44,7 +44,13 @@ class Bench:
 
     def __init__(self, folder: Path, shelf: Shelf) -> None:
         self.folder, self.shelf = folder, shelf
-        self.config = settle(ProbeConfig(seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50), "toy", folder / "models")
+        self.config = settle(
+            ProbeConfig(
+                seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50, cause=CauseConfig(method="combined", budget=8)
+            ),
+            "toy",
+            folder / "models",
+        )
         self.store = Store.open(folder / "sessions.duckdb")
 
     def perform(self, name: str, **more: Any) -> tuple[list[Any], Path]:
@@ -147,6 +153,10 @@ def test_the_same_run_is_the_same_bit_for_bit(done: tuple[Bench, Evidence]) -> N
     assert compared["probabilities"] == 16
     assert compared["losses"] >= 2 * 2 * 3
     assert compared["edges"] == 384
+    heads = compared["measured heads"]
+    assert 2 * 32 < heads < 3 * 32  # attribution and combined of all, exact of some
+    assert compared["effects"] == 2 * heads + 3  # each with its error, and three bases
+    assert f"{heads} measured heads" in report.words
     assert all(each.compared > 0 and each.differing == 0 for each in report.checks)
 
 
@@ -170,6 +180,18 @@ TAMPERED = [
     ),
     ("UPDATE edge_score SET score = score + 1 WHERE place = 7", "scores", "(first: edge 8)"),
     ("UPDATE run SET circuit = '[[0,0]]'", "scores", "circuits differ"),
+    (
+        "UPDATE cause SET effect = effect + base / 8 WHERE layer = 2 AND head = 1 AND method = 'attribution'",
+        "cause",
+        "(first: effect of head 2.1 by attribution)",
+    ),
+    ("DELETE FROM cause WHERE method = 'attribution' AND layer = 3 AND head = 7", "cause", "measured heads differ"),
+    (
+        """UPDATE event SET payload = replace(payload, '"replacement":"pair"', '"replacement":"zero"')
+        WHERE kind = 'cause_scored' AND payload->>'$.method' = 'exact'""",
+        "cause",
+        "measured heads differ (first: head",
+    ),
     ("UPDATE grade SET probability = probability + 1e-9 WHERE example = 2", "capture", "(first: example 3)"),
     (
         "UPDATE node_score SET baseline_mean_difference = 9 WHERE layer = 2 AND head = 1",
@@ -237,6 +259,24 @@ def test_rounding_needs_a_reason_and_a_measure(done: tuple[Bench, Evidence]) -> 
     cuda = nudged(1e-7, device="cuda (NVIDIA H200)")
     assert cuda.verdict == "rounding"
     assert "then, cuda (NVIDIA H200) now" in cuda.words
+
+
+def test_effects_may_differ_by_a_hundredth_of_the_answer_elsewhere(done: tuple[Bench, Evidence]) -> None:
+    bench, now = done
+    stored = from_log(bench.store, RUN)[0]
+    assert now.versions is not None
+    elsewhere = msgspec.structs.replace(now.versions, device="cuda (NVIDIA H200)")
+
+    def moved(share: float) -> VerifyReport:
+        cause = now.causes[0]
+        first = msgspec.structs.replace(cause.effects[0], effect=cause.effects[0].effect - share * cause.base)
+        other = msgspec.structs.replace(cause, effects=(first, *cause.effects[1:]))
+        changed = msgspec.structs.replace(now, causes=(other, *now.causes[1:]), versions=elsewhere)
+        return judge(RUN, "one/1", stored, stored, changed)
+
+    assert moved(0.0001).verdict == "rounding"
+    assert moved(0.0001).stage == "cause"
+    assert moved(2 * CAUSES).verdict == "differs"
 
 
 def test_other_examples_settings_or_weights_differ_where_they_must(done: tuple[Bench, Evidence]) -> None:

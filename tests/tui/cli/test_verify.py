@@ -72,6 +72,18 @@ def test_a_model_that_changed_or_went_away_is_told(at_home: Callable[..., Any]) 
         assert (ran.code, ran.out) == (code, "")
 
 
+def test_effects_measured_in_the_run_and_after_it_are_measured_again(at_home: Callable[..., Any]) -> None:
+    assert at_home("probe", "ioi", "--name", "one", "--cause", "attribution", *QUICK).code == 0
+    assert at_home("cause", "one/1", "--heads", "0.1,2.3", "--position", "last", "-q").code == 0
+    told = json.loads(at_home("verify", "one/1", "--json", "-q").out)
+    assert (told["verdict"], told["stage"]) == ("same", "")
+    compared = {check["witness"]: check["compared"] for check in told["checks"]}
+    assert compared["measured heads"] == 32 + 2
+    ran = at_home("verify", "one/1")
+    assert (ran.code, "34 measured heads" in ran.out) == (0, True)
+    assert "  cause     the same" in ran.out
+
+
 def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home: Callable[..., Any]) -> None:
     assert at_home("probe", "ioi", "--name", "one", *QUICK).code == 0
     at_home("host", "stop")  # the next worker takes seconds to load torch: time to stop it
