@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from engine.drafts import draft, flaw, text_of
@@ -40,12 +41,26 @@ class Desk(Editing):
         """The position the tokens that are known were marked for."""
         self._known: dict[Content, tuple[Grade, PromptTokens]] = {}
         self._book: Gradebook | None = None
+        self._parts: tuple[Examples, bool] | None = None
         self._worth: tuple[Examples, int, float, Worth] | None = None
 
     @property
     def position(self) -> str:
         """The policy that the next run would read with."""
         return self.bench.options.config.position
+
+    @property
+    def parts(self) -> bool:
+        """Whether the next run reads each head at the one place where its pair parts most, not at all tokens alike:
+        engine.training.prepare does under the contrast recipe, where prompts are read whole and all are in pairs."""
+        config = self.bench.options.config
+        if config.position != "mean" or config.sae.recipe != "contrast":
+            return False
+        examples = self.examples
+        if self._parts is None or self._parts[0] is not examples:
+            sides = Counter(each.pair for each in examples if each.enabled)
+            self._parts = examples, None not in sides and set(sides.values()) == {2}
+        return self._parts[1]
 
     @property
     def grades(self) -> dict[int, Grade]:

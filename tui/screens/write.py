@@ -1,5 +1,6 @@
 """Writing examples: a list, the line at hand, what the model makes of it, and whether the set is worth running."""
 
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
@@ -29,6 +30,8 @@ from tui.widgets.topline import TopLine
 
 _GRADE_AFTER_S = 0.2
 """How long typing must rest before the line is graded."""
+_OWN_SIGN = re.compile(r"[+-] (?=[+-]\d{0,9} )")
+"""A sign before another, as where a whole line is typed or pasted after the one that is offered."""
 _RECORD_AFTER_S = 0.8
 """And before it is recorded: what is typed in one go is one step of undo."""
 
@@ -206,6 +209,10 @@ class Write(Gathering, Changing, Sheet):
 
     @on(LineEdit.Changed)
     def _typed(self) -> None:
+        own = _OWN_SIGN.match(self.edit.text) if self._fresh else None
+        if own is not None:
+            # The line began with the sign of the one above; this is the person's.
+            self.edit.put(self.edit.text[own.end() :], at=max(self.edit.at - own.end(), 0))
         self._show_line()
         self._after("grade", _GRADE_AFTER_S, self.grade)
         self._after("record", _RECORD_AFTER_S, self._take_line)

@@ -73,6 +73,8 @@ class Proof(Painted):
         """What is read is bright; a bar stands between tokens, so that a space is seen to belong to its word."""
         n, n_read = len(tokens.texts), sum(tokens.read)
         read = "all of them are read" if n_read == n else (f"{n_read} of them read" if n_read else "none is read")
+        if self.desk.parts:
+            read = "read where the pair parts most"
         lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.desk.position)}, ", "dim")]
         lines[0].add(self.key, "key").add(" changes it): ", "dim")
         for text, is_read in zip(tokens.texts, tokens.read, strict=True):

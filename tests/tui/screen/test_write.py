@@ -241,6 +241,29 @@ async def test_a_copy_stands_below_the_pair_and_an_empty_line_gives_its_place_ba
         assert "enter edit" in text_of(app)
 
 
+@pytest.mark.parametrize(
+    ("keys", "prompt", "positive", "pair"),
+    [
+        ("+ A and B => B", "A and B", True, None),
+        ("- A and B => B", "A and B", False, None),
+        ("-3 A and B => B", "A and B", False, 3),
+        ("1 + 1 is => 2", "1 + 1 is", True, None),
+    ],
+    ids=["plus", "minus", "pair", "no sign"],
+)
+async def test_a_sign_that_is_typed_takes_the_place_of_the_one_offered(
+    keys: str, prompt: str, positive: bool, pair: int | None, recorded: Any, open_screen: Any
+) -> None:
+    async with open_screen(recorded.host()) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        await pilot.press("a")
+        assert screen.edit.text == "+ "
+        await pilot.press(*typed(keys), "escape")
+        await until(lambda: len(prompts(app)) == 1)
+        found = app.bench.kept.examples.current[0]
+        assert (found.prompt, found.positive, found.pair) == (prompt, positive, pair)
+
+
 @sizes
 async def test_what_is_read_is_chosen_beside_the_tokens(
     size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
@@ -248,6 +271,9 @@ async def test_what_is_read_is_chosen_beside_the_tokens(
     host = with_examples(recorded.host(), *pairs(2))
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(app, pilot, until)
+        await until(lambda: "read where the pair parts most (mean, P changes it)" in text_of(app))
+        # One example without a pair, and every head reads the mean of all tokens.
+        await pilot.press("p")
         await until(lambda: "all of them are read (mean, P changes it)" in text_of(app))
         await pilot.press("P", "ctrl+u", *typed("behind"), "enter")
         await until(lambda: "position='behind' is not a position policy." in text_of(app))
