@@ -8,7 +8,7 @@ from engine.errors import ExampleError
 from engine.examples import MAX_PROMPT, Example, read_jsonl
 from engine.examples_csv import read_csv
 from engine.examples_text import format_of, read_line, write_line
-from engine.slots import expand, is_list, read_lists
+from engine.slots import count, expand, is_list, read_lists, spelled_out
 
 _KEPT_WHOLE = 1_000
 """Characters of a line too long to be a prompt that are kept."""
@@ -47,10 +47,36 @@ def text_of(example: Example) -> str:
     return example.prompt if flaw(example) else write_line(example)
 
 
-def drafts(text: str, *, after: Sequence[Example] = ()) -> tuple[Example, ...]:
+class Slotted(msgspec.Struct, frozen=True, kw_only=True):
+    """What filling the slots of a text would come to."""
+
+    lines: int
+    """Those that have slots."""
+    examples: int
+    """What these lines stand for, filled in every way."""
+
+    @property
+    def words(self) -> str:
+        have = "1 line with slots stands" if self.lines == 1 else f"{self.lines:,} lines with slots stand"
+        return f"{have} for {self.examples:,} examples"
+
+
+def slotted(text: str) -> Slotted | None:
+    """How many examples the slots of a pasted text would make, before any is made; None where it has none."""
+    if format_of(text) != "lines" and (format_of(text) == "jsonl" or _is_table(text)):
+        return None
+    rows = _rows(text)
+    lists = read_lists(rows)
+    rows = [row for row in rows if not is_list(row)]
+    total, more = count(rows, lists), [row for row in rows if "{" in row and count([row], lists) > 1]
+    return Slotted(lines=len(more), examples=total - len(rows) + len(more)) if more else None
+
+
+def drafts(text: str, *, after: Sequence[Example] = (), fill: bool = True) -> tuple[Example, ...]:
     """The examples of pasted text, one a line, slots expanded; JSONL and CSV are understood too.
 
     Pairs get numbers that `after`, the examples that are there already, do not use, where theirs are taken.
+    Without `fill` lines with slots stay as they are, each with the words of its lists.
     Nothing is lost: what cannot be read is kept as text. Raises ExampleError where slots make too many.
     """
     kind = format_of(text)
@@ -59,11 +85,13 @@ def drafts(text: str, *, after: Sequence[Example] = ()) -> tuple[Example, ...]:
             return fresh_pairs(read_csv(text), after)
         except ExampleError:
             kind = "lines"
-    rows = [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()]
     if kind == "jsonl":
-        return fresh_pairs(_from_jsonl(rows), after)
+        return fresh_pairs(_from_jsonl(_lines(text)), after)
+    rows = _rows(text)
+    if not fill:
+        return fresh_pairs((draft(row) for row in spelled_out(rows)), after)
     lists = read_lists(rows)
-    rows = [row for row in rows if not row.lstrip().startswith("#") and not is_list(row)]
+    rows = [row for row in rows if not is_list(row)]
     return fresh_pairs((draft(row) for row in expand(rows, lists)), after)
 
 
@@ -85,6 +113,23 @@ def fresh_pairs(examples: Iterable[Example], after: Sequence[Example]) -> tuple[
 def next_pair(examples: Iterable[Example]) -> int:
     """A pair number above all that are used."""
     return max((each.pair for each in examples if each.pair is not None), default=-1) + 1
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()]
+
+
+def _rows(text: str) -> list[str]:
+    """The lines that say something: no comments."""
+    return [row for row in _lines(text) if not row.lstrip().startswith("#")]
+
+
+def _is_table(text: str) -> bool:
+    try:
+        read_csv(text)
+    except ExampleError:
+        return False
+    return True
 
 
 def _read(line: str) -> Example:

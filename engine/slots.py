@@ -43,6 +43,23 @@ def read_lists(lines: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {name: words for name, words in lists.items() if words}
 
 
+def spelled_out(lines: Sequence[str]) -> list[str]:
+    """The lines, each with the words of its lists in it: it needs no line that only names a list any more."""
+    lists = read_lists(lines)
+    found = []
+    for line in lines:
+        if is_list(line):
+            continue
+        own = read_lists([line])
+        for name in dict.fromkeys(slot.group(1) for slot in _SLOT.finditer(line)):
+            if name in lists and name not in own:
+                first = next(slot for slot in _SLOT.finditer(line) if slot.group(1) == name)
+                words = f"{first.group()[:-1]}={','.join(lists[name])}}}"
+                line = f"{line[: first.start()]}{words}{line[first.end() :]}"
+        found.append(line)
+    return found
+
+
 def count(lines: Sequence[str], lists: Lists | None = None) -> int:
     """How many lines `expand` would give."""
     known = {**(lists or {}), **read_lists(lines)}

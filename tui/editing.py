@@ -113,9 +113,12 @@ class Editing(Written):
         self.insert(place + 1, [negative])
         self.at = place + 1
 
-    def paste(self, text: str) -> int:
-        """Adds what a text holds after the example at hand; how many. Raises ExampleError where slots make too many."""
-        return self.add(drafts(text, after=self.examples))
+    def paste(self, text: str, *, fill: bool = True) -> int:
+        """Adds what a text holds after the example at hand; how many. Raises ExampleError where slots make too many.
+
+        Without `fill` lines with slots stay as they are.
+        """
+        return self.add(drafts(text, after=self.examples, fill=fill))
 
     def add(self, new: Sequence[Example]) -> int:
         """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then.

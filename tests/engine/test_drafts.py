@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drafts import draft, drafts, flaw, fresh_pairs, text_of
+from engine.drafts import draft, drafts, flaw, fresh_pairs, slotted, text_of
 from engine.errors import ExampleError
 from engine.examples import Example, write_jsonl
 from engine.examples_csv import read_csv, write_csv
@@ -181,3 +181,33 @@ def test_a_table_reads_back(written: list[Example], enabled: bool) -> None:
 def test_a_crooked_table_is_refused_by_line(text: str, words: str) -> None:
     with pytest.raises(ExampleError, match=words):
         read_csv(text)
+
+
+SLOTTED = """# names
+{who} = Mary, John, Ann
++1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}
+-1 {who#1} and {who#2} met; {who#3} spoke to => {who#2} | {who#1}
++ one more => a | b
+"""
+
+
+def test_what_slots_come_to_is_known_before_they_are_filled() -> None:
+    found = slotted(SLOTTED)
+    assert found is not None
+    assert (found.lines, found.examples) == (2, 12)
+    assert found.words == "2 lines with slots stand for 12 examples"
+    assert len(drafts(SLOTTED)) == found.examples + 1
+    assert slotted("+ one => a\n- {two} => b") is None
+    assert slotted('{"prompt": "{a=b,c}", "label": "positive"}') is None
+    assert slotted("prompt,label\n{a=b;c},positive\n") is None
+    huge = slotted("+ {a=1,2,3,4,5,6,7,8,9} {a#2} {a#3} {a#4} {a#5} {a#6} {a#7} => x")
+    assert huge is not None
+    assert huge.examples > 100_000  # said, and refused by `drafts`
+
+
+def test_slots_may_be_kept_as_they_are() -> None:
+    kept = drafts(SLOTTED, fill=False)
+    assert not any(flaw(each) for each in kept)
+    assert kept[0].prompt == "{who#1=Mary,John,Ann} and {who#2} met; {who#1} spoke to"
+    assert len(kept) == 3
+    assert len(drafts("\n".join(text_of(each) for each in kept))) == 13

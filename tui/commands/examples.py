@@ -105,17 +105,21 @@ def import_(
     session: SessionArgument,
     file: Annotated[str, typer.Argument(help="Lines, JSONL or CSV; - is stdin.")],
     replace: Annotated[bool, typer.Option("--replace", help="In the place of what is there, not after it.")] = False,
+    fill: Annotated[bool, typer.Option("--fill/--keep-slots", help="Fill {slots} in every way, or leave them.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Add the examples of a file; {slots} are filled, what cannot be read is kept as text."""
-    from engine.drafts import drafts, flaw
+    from engine.drafts import drafts, flaw, slotted
     from tui.commands.reading import read_text
     from tui.output import narrate
 
     text = read_text(file)
+    found = slotted(text)
+    if found is not None:
+        narrate(f"{found.words}{'; they stay as they are' if not fill else ''}.")
 
     def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
-        new = drafts(text, after=() if replace else now)
+        new = drafts(text, after=() if replace else now, fill=fill)
         if not new:
             raise ExampleError(f"{file} holds no examples.", hint="A line is: + prompt => expected | foil.")
         unread = sum(bool(flaw(each)) for each in new)

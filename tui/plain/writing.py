@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.drafts import draft
+from engine.drafts import draft, slotted
 from engine.errors import HeadcodeError
 from engine.negatives import Edit, as_negative, best, propose
 from engine.paths import path_of
@@ -60,6 +60,7 @@ class Writing:
             return
         self.desk.at = max(len(self.desk.examples) - 1, 0)
         try:
+            self._foresee(rest)
             n = self.desk.paste(rest)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
@@ -213,7 +214,9 @@ class Writing:
         from tui.commands.reading import read_text
 
         try:
-            n = self.desk.paste(read_text(rest))
+            text = read_text(rest)
+            self._foresee(text)
+            n = self.desk.paste(text)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
@@ -226,6 +229,12 @@ class Writing:
         self._write(Path(rest))
 
     # ---- inside
+
+    def _foresee(self, text: str) -> None:
+        """What slots will make is said before they are filled."""
+        found = slotted(text)
+        if found is not None:
+            self.say(f"{found.words}.")
 
     def _write(self, path: Path) -> None:
         from tui.commands.examples import write_file, written

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.drafts import text_of
+from engine.drafts import Slotted, slotted, text_of
 from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
 from engine.examples_csv import read_csv
@@ -14,6 +14,7 @@ from engine.examples_text import format_of
 from sessions.wire import Made, MakeExamples
 from tui.desk import Desk
 from tui.link import Link
+from tui.screens.choose import Choose, Entry
 from tui.text import clean
 
 if TYPE_CHECKING:
@@ -35,10 +36,32 @@ class Gathering(Base):
     work: Callable[..., None]
 
     def add_text(self, text: str) -> None:
-        """Adds the examples a text holds; what cannot be read stands as text."""
+        """Adds the examples a text holds; what cannot be read stands as text. Slots are filled after a question."""
+        slots = slotted(text)
+        if slots is None:
+            self._add_text(text)
+            return
+
+        def answered(chosen: str | None) -> None:
+            if chosen is None:
+                self.say("Nothing is added.")
+            else:
+                self._add_text(text, fill=chosen == "fill")
+
+        self.app.push_screen(Choose(f"{slots.words}: fill them?", self._ways(slots), empty=""), answered)
+
+    def _ways(self, slots: Slotted) -> list[Entry]:
+        lines = "the line as it is" if slots.lines == 1 else f"the {slots.lines:,} lines as they are"
+        one = f"{self.desk.bench.key('write:unfold')} on a line fills it later"
+        return [
+            Entry(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="in every way"),
+            Entry(id="keep", group="Slots", title=f"keep {lines}", detail=one),
+        ]
+
+    def _add_text(self, text: str, *, fill: bool = True) -> None:
         before = len(self.desk.flaws)
         try:
-            n = self.desk.paste(text)
+            n = self.desk.paste(text, fill=fill)
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
         else:

@@ -86,6 +86,17 @@ def test_stored_slots_are_counted_and_filled(headcode: Callable[..., Any], sessi
     assert headcode("examples", "undo", session).out == "mine: 1 + 0 examples.\n"
 
 
+def test_the_count_is_told_before_slots_are_filled(headcode: Callable[..., Any], session: str, tmp_path: Path) -> None:
+    file = tmp_path / "slots.txt"
+    file.write_text(LINES)
+    ran = headcode("examples", "import", session, str(file), "--keep-slots")
+    assert "lines with slots stand for " in ran.err
+    assert "; they stay as they are." in ran.err
+    assert "{who#1=Mary,John,Ann}" in headcode("examples", "show", session).out
+    ran = headcode("examples", "import", session, str(file), "--replace")
+    assert ran.err.index("2 lines with slots stand for 12 examples.") < ran.err.index("examples.\n")
+
+
 def test_foreign_text_reaches_no_terminal(headcode: Callable[..., Any], session: str) -> None:
     line = "+ \x1b[31mred\x1b[0m \u202eback\x00 [b] => x\n"
     assert headcode("examples", "import", session, "-", stdin=line.encode()).code == 0

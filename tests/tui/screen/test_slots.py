@@ -1,0 +1,80 @@
+"""What slots will make is told before they are filled: pasted, or read from a file; they may also stay as they are."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual import events
+
+from tui.screens.choose import Choose
+from tui.screens.write import Write
+
+TEXT = """{who} = Mary, John, Ann
++1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}
+-1 {who#1} and {who#2} met; {who#3} spoke to => {who#2} | {who#1}
++ one more => a | b
+"""
+SIZES = pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+
+
+async def opened(app: Any, pilot: Any, until: Any) -> Write:
+    await pilot.press("w")
+    await until(lambda: isinstance(app.screen, Write))
+    screen: Write = app.screen
+    return screen
+
+
+async def asked(app: Any, until: Any, text_of: Any) -> None:
+    await until(lambda: isinstance(app.screen, Choose) and "2 lines with slots stand for 12 examples" in text_of(app))
+    await until(lambda: "fill: 12 examples" in text_of(app) and "keep the 2 lines as they are" in text_of(app))
+
+
+@SIZES
+async def test_pasted_slots_are_counted_before_they_are_filled(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    async with open_screen(recorded.host(), size=size) as (app, pilot, until):
+        screen = await opened(app, pilot, until)
+        screen.rows.post_message(events.Paste(TEXT))
+        await asked(app, until, text_of)
+        assert not screen.desk.examples
+        await pilot.press("enter")
+        await until(lambda: app.screen is screen and len(screen.desk.examples) == 13)
+        await pilot.press("u")
+        await until(lambda: not screen.desk.examples)
+        screen.rows.post_message(events.Paste(TEXT))
+        await asked(app, until, text_of)
+        await pilot.press("escape")
+        await until(lambda: app.screen is screen and "Nothing is added." in text_of(app))
+        assert not screen.desk.examples
+
+
+async def test_slots_may_stay_and_be_filled_later(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    async with open_screen(recorded.host()) as (app, pilot, until):
+        screen = await opened(app, pilot, until)
+        screen.rows.post_message(events.Paste(TEXT))
+        await asked(app, until, text_of)
+        await pilot.press("down", "enter")
+        await until(lambda: app.screen is screen and len(screen.desk.examples) == 3)
+        assert "{who#3}" in screen.desk.examples[1].prompt
+        await pilot.press("home", "x")
+        await until(lambda: len(screen.desk.examples) == 13)
+
+
+async def test_text_without_slots_asks_nothing(recorded: Any, open_screen: Any) -> None:
+    async with open_screen(recorded.host()) as (app, pilot, until):
+        screen = await opened(app, pilot, until)
+        screen.rows.post_message(events.Paste("+ {a} brace => x\n- another => x"))
+        await until(lambda: len(screen.desk.examples) == 2)
+        assert app.screen is screen
+
+
+async def test_a_file_is_asked_about_too(recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path) -> None:
+    path = tmp_path / "slots.txt"
+    path.write_text(TEXT)
+    async with open_screen(recorded.host()) as (app, pilot, until):
+        screen = await opened(app, pilot, until)
+        screen._read(path)
+        await asked(app, until, text_of)
+        await pilot.press("enter")
+        await until(lambda: app.screen is screen and len(screen.desk.examples) == 13)
