@@ -31,13 +31,15 @@ class Gradings:
                 f"{len(request.examples)} examples to grade in one request; {MOST_AT_ONCE} is the most.",
                 hint="Ask for them in parts, the ones at hand first.",
             )
-        model = await model_of(host, request.session)
+        model = request.model or await model_of(host, request.session)
         order = GradePrompts(
             job=new_id("g"),
             model=model,
             examples=request.examples,
             position=request.position,
             models=str(host.places.models),
+            device=request.device,
+            trust_remote_code=request.trust_remote_code,
         )
         before = self._desks.pop(request.desk, None) if request.desk else None
         if before is not None:
@@ -72,11 +74,13 @@ async def make_examples(host: Means, request: MakeExamples) -> Made:
     find_task(request.task)
     order = Make(
         job=new_id("g"),
-        model=await model_of(host, request.session),
+        model=request.model or await model_of(host, request.session),
         task=request.task,
         pairs=request.pairs,
         seed=request.task_seed,
         models=str(host.places.models),
+        device=request.device,
+        trust_remote_code=request.trust_remote_code,
     )
     if not 1 <= request.pairs <= MAX_PAIRS:
         raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")

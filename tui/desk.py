@@ -13,12 +13,14 @@ from engine.slots import count as count_slots
 from engine.slots import read_lists
 from engine.worth import Worth, worth
 from sessions.errors import HostGone
-from sessions.wire import GradeExamples, Grades
+from sessions.wire import GradeExamples, Grades, MakeExamples
 from tui.editing import Editing
 from tui.gradebook import Content, Gradebook, content_of
 from tui.model import Bench
 from tui.written import Asker, Examples
 
+Reading = tuple[str, str, str, bool]
+"""Position policy, model, device, and whether its own code may run."""
 _FIRST_GRADED, _THEN_GRADED = 6, 32
 """Examples asked for at once: the ones at hand quickly, then the rest."""
 _LARGE = 1_000
@@ -34,11 +36,12 @@ class Desk(Editing):
         self.name = name
         """Under which the host knows whose grades are asked for."""
         self.model: ModelInfo | None = None
+        """Who graded last; None: the model of the next run has graded nothing yet."""
         self.worth_is_old = False
         """Whether `worth` would say something newer in a while."""
         self._regraded = False
-        self._read_at = ""
-        """The position the tokens that are known were marked for."""
+        self._read_by: Reading | None = None
+        """By whom and how what is known was read."""
         self._known: dict[Content, tuple[Grade, PromptTokens]] = {}
         self._book: Gradebook | None = None
         self._parts: tuple[Examples, bool] | None = None
@@ -61,6 +64,38 @@ class Desk(Editing):
             sides = Counter(each.pair for each in examples if each.enabled)
             self._parts = examples, None not in sides and set(sides.values()) == {2}
         return self._parts[1]
+
+    @property
+    def reading(self) -> Reading:
+        """Who grades, and how: as the next run would read."""
+        options = self.bench.options
+        return (options.config.position, options.model, options.device, options.trust_remote_code)
+
+    def question(self, examples: Sequence[Example], *, desk: str | None = None) -> GradeExamples:
+        """What the model of the next run is asked about them. A newer one of the same desk takes its place."""
+        position, model, device, trusted = self.reading
+        return GradeExamples(
+            session=self.bench.session_id or "",
+            examples=tuple(examples),
+            position=position,
+            desk=self.name if desk is None else desk,
+            model=model,
+            device=device,
+            trust_remote_code=trusted,
+        )
+
+    def order(self, task: str, pairs: int) -> MakeExamples:
+        """A request for examples of a ready-made task, in tokens of the model of the next run."""
+        _, model, device, trusted = self.reading
+        session = self.bench.session_id or ""
+        return MakeExamples(
+            session=session, task=task, pairs=pairs, model=model, device=device, trust_remote_code=trusted
+        )
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the next run would read otherwise than what was graded so far."""
+        return self._read_by is not None and self._read_by != self.reading
 
     @property
     def grades(self) -> dict[int, Grade]:
@@ -102,25 +137,30 @@ class Desk(Editing):
 
     async def grade(self, line: Example | None = None) -> bool:
         """Asks for some of the grades that are missing, those at hand first; False when none is."""
-        if self._read_at != self.position:
-            # Other tokens are read now, and which are is told with the grades.
-            self._read_at, self._book = self.position, None
+        reading = self.reading
+        if self._read_by != reading:
+            # Another model, or other tokens: nothing that was known holds, nor why it could not be known.
+            if self._read_by is None or self._read_by[1:] != reading[1:]:
+                self.model = None
+            self._read_by, self._book, self._worth = reading, None, None
             self._known.clear()
+            self.failure = None
         wanted = self._missing(line)
         if not wanted or self.bench.session_id is None:
             return False
-        request = GradeExamples(session=self.bench.session_id, examples=wanted, position=self.position, desk=self.name)
         try:
-            answer = await self.link.ask(request, Grades)
+            answer = await self.link.ask(self.question(wanted), Grades)
         except HeadcodeError as error:
-            if error.family != "cancelled" and not isinstance(error, HostGone):
+            if error.family != "cancelled" and not isinstance(error, HostGone) and reading == self.reading:
                 self.failure = error.as_failure()
-            return False
-        self.keep(wanted, answer)
+            return reading != self.reading
+        self.keep(wanted, answer, reading)
         return True
 
-    def keep(self, examples: Sequence[Example], answer: Grades) -> None:
-        """Takes in what the model makes of some examples."""
+    def keep(self, examples: Sequence[Example], answer: Grades, reading: Reading) -> None:
+        """Takes in what the model makes of some examples, unless another was chosen meanwhile."""
+        if reading != self._read_by or reading != self.reading:
+            return
         self.model = answer.model
         self._regraded = True
         for example, grade, tokens in zip(examples, answer.grades, answer.tokens, strict=True):

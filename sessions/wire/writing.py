@@ -41,12 +41,16 @@ class ExampleSet(Message, tag="example_set", frozen=True, kw_only=True):
 
 
 class MakeExamples(Request, tag="make_examples", frozen=True, kw_only=True):
-    """The examples of a ready-made task, for the session's model. Recorded nowhere. Answered by Made."""
+    """The examples of a ready-made task, for the session's model or another. Recorded nowhere. Answered by Made."""
 
     session: str
     task: str
     pairs: int = 10
     task_seed: int = 0
+    model: str = ""
+    """Whose tokens the examples are made for; empty: the session's model."""
+    device: str = "auto"
+    trust_remote_code: bool = False
 
 
 class Made(Message, tag="made", frozen=True, kw_only=True):
@@ -54,7 +58,8 @@ class Made(Message, tag="made", frozen=True, kw_only=True):
 
 
 class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
-    """What the session's model makes of these examples. Recorded nowhere. Answered by Grades, beside other requests.
+    """What the session's model, or another, makes of these examples. Recorded nowhere. Answered by Grades, beside
+    other requests.
 
     A newer request of the same desk ends this one: it is refused as Cancelled.
     """
@@ -65,6 +70,10 @@ class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
     """The policy by which tokens are marked as read."""
     desk: str = ""
     """Who asks, in a name of their own; empty: nobody's request is replaced."""
+    model: str = ""
+    """Who grades: the model of the next run, where that is not the session's; empty: the session's."""
+    device: str = "auto"
+    trust_remote_code: bool = False
 
 
 class Grades(Message, tag="grades", frozen=True, kw_only=True):

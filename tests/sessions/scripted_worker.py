@@ -174,7 +174,7 @@ def grades_for(order: GradePrompts) -> GradesMade:
             Grade(
                 index=index,
                 verdict="ok",
-                reason="fine",
+                reason=f"as {order.model} sees it",
                 n_tokens=len(words),
                 probability=0.9 if example.positive else 0.1,
                 rank=1 if example.positive else 5,

@@ -35,6 +35,15 @@ async def test_examples_are_graded_and_nothing_is_recorded(lab) -> None:
     assert (await lab.detail(client, session)).last_seq == before
 
 
+async def test_another_model_than_the_sessions_can_be_asked(lab) -> None:
+    client = await lab.connect()
+    row = await lab.session(client)
+    for model, asked in (("", row.model), ("another", "another")):
+        request = GradeExamples(session=row.session_id, examples=some("a"), model=model)
+        grades = (await client.ask(request, Grades)).grades
+        assert grades[0].reason == f"as {asked} sees it"
+
+
 async def test_grades_come_during_a_run_and_nobody_waits_for_them(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client, "wait")

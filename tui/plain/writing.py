@@ -9,7 +9,7 @@ from engine.errors import HeadcodeError
 from engine.negatives import Edit, as_negative, best, propose
 from engine.paths import path_of
 from engine.results import Grade
-from sessions.wire import GradeExamples, Grades, Made, MakeExamples
+from sessions.wire import Grades, Made
 from tui.desk import Desk
 from tui.link import Link
 from tui.model import Bench
@@ -167,11 +167,8 @@ class Writing:
             self.refuse("nothing in this prompt can be exchanged: no name, no number, no pair of words.")
             return
         wanted = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
-        asked = GradeExamples(
-            session=self.bench.session_id or "", examples=wanted, position=self.desk.position, desk=self.desk.name
-        )
         try:
-            grades = (await self.link.ask(asked, Grades)).grades
+            grades = (await self.link.ask(self.desk.question(wanted), Grades)).grades
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
@@ -203,8 +200,7 @@ class Writing:
         try:
             task = find_task(name)
             count = int(pairs) if pairs.strip().isdecimal() else 10
-            request = MakeExamples(session=self.bench.session_id or "", task=task.name, pairs=count)
-            made = await self.link.ask(request, Made)
+            made = await self.link.ask(self.desk.order(task.name, count), Made)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return

@@ -11,7 +11,7 @@ from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
 from engine.examples_csv import read_csv
 from engine.examples_text import format_of
-from sessions.wire import Made, MakeExamples
+from sessions.wire import Made
 from tui.desk import Desk
 from tui.link import Link
 from tui.screens.choose import Choose, Entry
@@ -114,8 +114,7 @@ class Gathering(Base):
     async def _make(self, task: str, pairs: int) -> None:
         self.say(f"The engine makes {pairs} pairs of {task} …")
         try:
-            request = MakeExamples(session=self.bench.session_id or "", task=task, pairs=pairs)
-            made = await self.link.ask(request, Made)
+            made = await self.link.ask(self.desk.order(task, pairs), Made)
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
             return

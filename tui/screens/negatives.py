@@ -18,7 +18,7 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.negatives import Edit, as_negative, best, propose
 from engine.results import Grade
-from sessions.wire import GradeExamples, Grades
+from sessions.wire import Grades
 from tui.actions import sheet_actions
 from tui.desk import Desk
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
@@ -152,16 +152,14 @@ class Negatives(Sheet):
             self.paint()
             return
         asked = (self.example, *(as_negative(self.example, edit.prompt, pair=None) for edit in edits))
-        request = GradeExamples(
-            session=self.bench.session_id or "", examples=asked, position=self.desk.position, desk=uuid.uuid4().hex
-        )
+        reading = self.desk.reading
         try:
-            answer = await self.desk.link.ask(request, Grades)
+            answer = await self.desk.link.ask(self.desk.question(asked, desk=uuid.uuid4().hex), Grades)
         except HeadcodeError as error:
             self.list.said = f"{error.message} {error.hint}"
             self.paint()
             return
-        self.desk.keep(asked, answer)
+        self.desk.keep(asked, answer, reading)
         own = answer.grades[0]
         self.list.own = own
         self.list.found = best(edits, answer.grades[1:], n_tokens=own.n_tokens)

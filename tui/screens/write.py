@@ -23,7 +23,7 @@ from tui.screens.gathering import Gathering
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.screens.write_table import ACTIONS, EDITING
 from tui.widgets.lineedit import LineEdit
-from tui.widgets.proof import Proof
+from tui.widgets.proof import Proof, grader_words
 from tui.widgets.rows import Rows
 from tui.widgets.summary import Summary
 from tui.widgets.topline import TopLine
@@ -94,9 +94,12 @@ class Write(Gathering, Changing, Sheet):
         self._show_line()
         self.summary.paint()
         self.keys.show(ACTIONS if self._open is None else EDITING)
+        if self.desk.is_stale:
+            # Options were chosen elsewhere meanwhile, in another window perhaps.
+            self.grade()
         if self.desk.worth_is_old:
             self._after("worth", 2 * _GRADE_AFTER_S, self.paint)
-        title = f"Write: {self._counted()}"
+        title = f"Write: {self._counted()} · graded by {grader_words(self.bench).rstrip(',')}"
         if self.rows.border_title != title:
             self.rows.border_title = Content(title)
 

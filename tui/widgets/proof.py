@@ -8,9 +8,10 @@ from engine.drafts import flaw
 from engine.examples import Example
 from engine.results import Grade, PromptTokens
 from tui.desk import Desk
+from tui.model import Bench
 from tui.text import clean
 from tui.widgets.examples import VERDICTS
-from tui.widgets.ink import Line, fit, number, wrapped
+from tui.widgets.ink import Line, fit, fit_end, number, wrapped
 from tui.widgets.painted import Painted
 
 
@@ -52,8 +53,10 @@ class Proof(Painted):
 
     def _waiting(self) -> str:
         worker = self.bench.worker
-        warm = worker is None or worker.worker_state in ("warm", "busy")
-        return "The model reads it …" if warm else "The engine starts; the first grades take some seconds …"
+        if worker is not None and worker.worker_state not in ("warm", "busy"):
+            return "The engine starts; the first grades take some seconds …"
+        model = grader_words(self.bench)
+        return f"{model} reads it …" if self.desk.model is not None else f"{model} is loaded and reads it …"
 
     def _verdict(self, example: Example, grade: Grade, width: int) -> list[Line]:
         glyph, ink = VERDICTS[grade.verdict]
@@ -64,7 +67,8 @@ class Proof(Painted):
             second.add(f"rank {grade.rank}  ", "dim")
         if grade.says:
             token = fit(clean(grade.says).strip() or repr(grade.says), 24)
-            second.add("the model says ", "faint").add(token, "accent").add(f" p {number(grade.says_probability, 4)}  ")
+            second.add(f"{grader_words(self.bench, 24)} says ", "faint").add(token, "accent")
+            second.add(f" p {number(grade.says_probability, 4)}  ")
         if not example.enabled:
             second.add("left out of runs  ", "second")
         return [first, second]
@@ -86,3 +90,10 @@ class Proof(Painted):
                 lines.append(self.line().add("   "))
             lines[-1].add(shown, "strong" if is_read else "faint").add("│", "groove")
         return lines if most > 0 else []
+
+
+def grader_words(bench: Bench, room: int = 40) -> str:
+    """The model that grades; where the next run takes another than the session's, that is said."""
+    model = bench.options.model
+    name = fit_end(clean(model), room)
+    return name if model == bench.model else f"{name}, the model of the next run,"

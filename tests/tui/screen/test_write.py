@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.examples import Example, content_hash
-from sessions.log import ExamplesSet
+from sessions.log import ExamplesSet, OptionsChosen
 from tui.screens.write import Write
 from tui.screens.write_table import ACTIONS
 
@@ -262,6 +263,31 @@ async def test_a_sign_that_is_typed_takes_the_place_of_the_one_offered(
         await until(lambda: len(prompts(app)) == 1)
         found = app.bench.kept.examples.current[0]
         assert (found.prompt, found.positive, found.pair) == (prompt, positive, pair)
+
+
+@sizes
+async def test_the_model_of_the_next_run_grades_and_is_named(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host, size=size) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        await until(lambda: "toy says John" in text_of(app) and len(screen.desk.grades) == 4)
+        assert {asked.model for asked in host.of_kind("GradeExamples")} == {"toy"}
+        before = len(host.of_kind("GradeExamples"))
+        # Chosen in another window while this one is open.
+        other = msgspec.structs.replace(app.bench.options, model="smollm2-135m", device="cpu")
+        host.add_of_session(OptionsChosen(options=other))
+        await until(lambda: "smollm2-135m, the model of the next run, says John" in text_of(app))
+        await until(lambda: len(screen.desk.grades) == 4)
+        asked = host.of_kind("GradeExamples")[before:]
+        assert {(each.model, each.device) for each in asked} == {("smollm2-135m", "cpu")}
+        await pilot.press("n")
+        await until(lambda: len(host.of_kind("GradeExamples")) > before + len(asked))
+        assert host.of_kind("GradeExamples")[-1].model == "smollm2-135m"
+        await pilot.press("escape", "t", "enter")
+        await until(lambda: host.of_kind("MakeExamples"))
+        assert host.of_kind("MakeExamples")[-1].model == "smollm2-135m"
 
 
 @sizes

@@ -1,0 +1,78 @@
+"""The screen on a real host with the real engine: what is asked of heads and models is what is done."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+import engine
+from engine.places import Places, find_places
+from engine.results import HeadId
+from sessions.client import HostClient, stop_host
+from tui.screens.write import Write
+from tui.workbench import HeadcodeApp
+
+pytestmark = pytest.mark.timeout(600)
+PATIENCE = 30_000
+"""Hundredths of a second: torch alone takes a busy machine half a minute to import."""
+
+
+@pytest.fixture
+async def places() -> AsyncIterator[Places]:
+    # Short: a socket's path has about 100 characters.
+    home = tempfile.mkdtemp(prefix="hc-")
+    found = find_places({"HEADCODE_HOME": home})
+    yield found
+    await stop_host(found)
+    shutil.rmtree(home)
+
+
+async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
+    for _ in range(PATIENCE):
+        if holds():
+            return
+        await pilot.pause(0.01)
+    assert holds()
+
+
+async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
+    places: Places, text_of: Any, tmp_path: Path
+) -> None:
+    async def connect() -> HostClient:
+        return await HostClient.connect(places)
+
+    app = HeadcodeApp(connect, model="toy", task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+        bench = app.bench
+        await wait(pilot, lambda: bench.shown is not None and bench.shown.state == "done")
+
+        # Two heads are marked by hand; exactly these are replaced, one at a time.
+        chosen = {HeadId(*bench.view().order[0]), HeadId(*bench.view().order[4])}  # type: ignore[union-attr]
+        for head in sorted(chosen):
+            bench.put_cursor(*head)
+            await pilot.press("space")
+        assert bench.marked == chosen
+        await pilot.press("v")
+        await wait(pilot, lambda: any(cause.final for cause in bench.shown.picture.causes))  # type: ignore[union-attr]
+        measured = {node.id for node in bench.shown.picture.nodes if node.exact_effect is not None}  # type: ignore[union-attr]
+        assert measured == chosen
+
+        # Another model for the next run: it grades, from the moment that it is chosen.
+        twin = tmp_path / "twin"
+        shutil.copytree(Path(engine.__file__).parent / "assets" / "toy", twin)
+        await pilot.press("w")
+        await wait(pilot, lambda: isinstance(app.screen, Write) and app.screen.desk.grades)
+        screen = app.screen
+        assert isinstance(screen, Write)
+        assert screen.desk.model is not None
+        assert screen.desk.model.name == "toy"
+        app.link.choose_options(msgspec.structs.replace(bench.options, model=str(twin)))
+        await wait(pilot, lambda: screen.desk.model is not None and screen.desk.model.name != "toy")
+        assert screen.desk.model.name == "twin"
+        await wait(pilot, lambda: len(screen.desk.grades) == len(screen.desk.examples))
+        assert "the model of the next run" in text_of(app)
