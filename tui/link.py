@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from engine.errors import HeadcodeError
-from sessions.errors import HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
+from sessions.errors import HostError, HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
 from sessions.rows import SessionRow
 from sessions.wire import (
     CreateSession,
@@ -61,7 +61,7 @@ class Link(Errands, Resting):
             except HeadcodeError as found:
                 error = found
             except (OSError, EOFError) as found:
-                error = HostGone(f"The connection to the host broke: {found}.")
+                error = _broken(found)
             except asyncio.CancelledError:
                 # The feed was cancelled for another session, or all of this was, by whoever leaves.
                 task = asyncio.current_task()
@@ -170,3 +170,13 @@ class Link(Errands, Resting):
         if host is not None:
             with contextlib.suppress(HeadcodeError, OSError):
                 await host.close()
+
+
+def _broken(error: OSError | EOFError) -> HeadcodeError:
+    """What ended the connection, or kept it from coming about: then it is a file the system would not give."""
+    if isinstance(error, OSError) and error.filename:
+        return HostError(
+            f"The system refused: {error.strerror or error} ({error.filename}).",
+            hint="Check free space and permissions: headcode doctor",
+        )
+    return HostGone(f"The connection to the host broke: {error}.")

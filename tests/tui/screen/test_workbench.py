@@ -197,6 +197,20 @@ async def test_a_store_that_cannot_be_opened_is_told_whole_and_leaves_with_4(
         assert app.return_code == 4
 
 
+async def test_a_folder_that_cannot_be_written_says_which_and_what_to_do(
+    recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    host.refuse_connect = OSError(30, "Read-only file system", "/home/ada/run/host.start")
+    host.entries.clear()
+    async with open_screen(host, size=SMALL) as (app, _, until):
+        await until(lambda: isinstance(app.screen, Trouble))
+        seen = " ".join(line.strip(" │╭╮╰╯─").strip() for line in text_of(app).splitlines())
+        assert "The system refused: Read-only file system (/home/ada/run/host.start)." in seen
+        assert "headcode doctor" in seen
+        assert "Errno" not in seen
+
+
 async def test_a_session_that_is_not_there_leaves_with_2(recorded: Any, open_screen: Any) -> None:
     host = recorded.host(session=None)
     async with open_screen(host, session="nope") as (app, pilot, until):
