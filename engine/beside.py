@@ -20,7 +20,7 @@ class Beside:
         if isinstance(order, GradePrompts):
             return self._grader.answer(order, monitor)
         if isinstance(order, MakeExamples):
-            return self._grader.make(order)
+            return self._grader.make(order, monitor)
         return self._inspector.answer(order)
 
     def ready(self, order: SideOrder) -> bool:

@@ -16,6 +16,7 @@ from engine.model import Model, is_out_of_memory, load_model, pick_device
 from engine.results import Grade, PromptTokens
 from engine.shelf import Key, Shelf
 from engine.tasks.registry import find_task
+from engine.usable import make_usable
 
 MOST_KEPT = 20_000
 """Prompts whose grades stay at hand."""
@@ -30,10 +31,20 @@ class Grader:
         self.shelf = shelf
         self._known: OrderedDict[tuple[str, str, Example], _Known] = OrderedDict()
 
-    def make(self, order: MakeExamples) -> ExamplesOf:
-        """The task's examples for the order's model. Raises TaskError, ModelError, ConfigError."""
-        task = find_task(order.task)
-        examples = task.make(self._model(order), pairs=order.pairs, seed=order.seed)
+    def make(self, order: MakeExamples, monitor: Monitor) -> ExamplesOf:
+        """The task's examples for the order's model. Raises TaskError, ModelError, ConfigError; where they are graded
+        OutOfMemory and Cancelled, too."""
+        task, model = find_task(order.task), self._model(order)
+        if not order.usable:
+            return ExamplesOf(job=order.job, examples=task.make(model, pairs=order.pairs, seed=order.seed))
+        try:
+            examples = make_usable(task, model, pairs=order.pairs, seed=order.seed, monitor=monitor)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"Memory ran out while pairs of {task.name} were graded.", hint="Ask for fewer pairs."
+            ) from error
         return ExamplesOf(job=order.job, examples=examples)
 
     def answer(self, order: GradePrompts, monitor: Monitor) -> GradesMade:

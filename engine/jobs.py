@@ -104,6 +104,8 @@ class MakeExamples(Order, tag="make_examples", frozen=True, kw_only=True):
     task: str
     pairs: int = 10
     seed: int = 0
+    usable: bool = False
+    """Only pairs the model can do, in their order (engine.usable)."""
     models: str
     device: str = "auto"
     trust_remote_code: bool = False

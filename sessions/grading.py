@@ -78,6 +78,7 @@ async def make_examples(host: Means, request: MakeExamples) -> Made:
         task=request.task,
         pairs=request.pairs,
         seed=request.task_seed,
+        usable=request.usable,
         models=str(host.places.models),
         device=request.device,
         trust_remote_code=request.trust_remote_code,

@@ -7,7 +7,6 @@ task goes into engine/references/MODEL/; a file that is there already is left al
 import argparse
 import re
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,13 +21,13 @@ from engine.cause.patching import measure_replaced, one_head_each
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import TaskError
 from engine.events import Event
-from engine.examples import Example
 from engine.grade import grade_examples
 from engine.model import Model, load_model
 from engine.places import find_places
 from engine.references.measured import FOLDER, Drawn, MeasuredReference
-from engine.results import Grade, HeadId
+from engine.results import HeadId
 from engine.tasks.registry import TASKS, find_task
+from engine.usable import usable_pairs
 
 TASK_SEED = 1000
 """Not the small seeds that probes and benches use."""
@@ -57,7 +56,7 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
     with torch.inference_mode():
         reading = read_examples(model, list(examples), ProbeConfig(), monitor, None)
     grades = grade_examples(model, examples, reading)
-    usable = _usable(examples, grades)
+    usable = usable_pairs(examples, grades)
     chosen = usable[:pairs] if 2 * len(usable) >= pairs else list(range(pairs))
     used = [example for example in examples if example.pair in set(chosen)]
     info, passes = model.info, Passes(model, monitor)
@@ -95,15 +94,6 @@ def write(reference: MeasuredReference, folder: Path = FOLDER) -> Path:
     text = msgspec.json.format(msgspec.json.encode(reference), indent=1).decode()
     path.write_text(_rows_on_one_line(text) + "\n", encoding="utf-8")
     return path
-
-
-def _usable(examples: Sequence[Example], grades: Sequence[Grade]) -> list[int]:
-    """Pairs whose positive is graded ok and whose negative is not broken, in their order."""
-    sides: dict[int, dict[bool, str]] = {}
-    for example, grade in zip(examples, grades, strict=True):
-        if example.pair is not None:
-            sides.setdefault(example.pair, {})[example.positive] = grade.verdict
-    return [pair for pair, found in sides.items() if found.get(True) == "ok" and found.get(False) in ("ok", "weak")]
 
 
 def _rounded(values: torch.Tensor, n_heads: int) -> list[list[float]]:

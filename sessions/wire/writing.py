@@ -51,6 +51,8 @@ class MakeExamples(Request, tag="make_examples", frozen=True, kw_only=True):
     """Whose tokens the examples are made for; empty: the session's model."""
     device: str = "auto"
     trust_remote_code: bool = False
+    usable: bool = False
+    """Only pairs the model can do: it is asked."""
 
 
 class Made(Message, tag="made", frozen=True, kw_only=True):

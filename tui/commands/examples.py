@@ -135,6 +135,9 @@ def make(
     task: Annotated[str, typer.Argument(help="A ready-made task: headcode tasks.")],
     pairs: Annotated[int, typer.Option(help="How many pairs.", min=1)] = 10,
     seed: Annotated[int, typer.Option(help="Another number, other examples.")] = 0,
+    usable: Annotated[
+        bool, typer.Option("--usable", help="Only pairs the model can do: positive ok, negative not broken.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="In the place of what is there, not after it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -144,7 +147,8 @@ def make(
     from tui.commands.asking import with_host
 
     async def question(client: "HostClient") -> "tuple[Example, ...]":
-        return (await client.ask(MakeExamples(session=session, task=task, pairs=pairs, task_seed=seed), Made)).examples
+        request = MakeExamples(session=session, task=task, pairs=pairs, task_seed=seed, usable=usable)
+        return (await client.ask(request, Made)).examples
 
     new = with_host(question)
     _change(session, lambda now: fresh_pairs(new, ()) if replace else (*now, *fresh_pairs(new, now)), as_json)

@@ -1,6 +1,7 @@
-"""`headcode examples` on a real host; no engine is needed."""
+"""`headcode examples` on a real host; an engine is needed by the last test alone."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,16 @@ def test_a_session_begins_empty_or_with_a_file(headcode: Callable[..., Any], ses
     assert told["session"]["name"] == "mine 2"
     assert headcode("examples", "new", "lost", "/nowhere/at/all").code == 2
     assert "lost" not in headcode("sessions", "list").out
+
+
+def test_only_pairs_the_model_can_do_are_made_on_request(at_home: Callable[..., Any]) -> None:
+    assert at_home("examples", "new", "mine", "--model", "toy").code == 0
+    ran = at_home("examples", "make", "mine", "ioi", "--pairs", "10", "--seed", "2", "--usable", "--json")
+    assert ran.code == 0, ran.err
+    assert at_home("probe", "--session", "mine", "--steps", "5", "--shuffles", "0", "-q", "--json").code == 0
+    table = json.loads(
+        at_home("sql", "SELECT polarity, verdict FROM grades JOIN examples USING (run_id, example)", "--json").out
+    )
+    sides = {(row["polarity"], row["verdict"]) for row in table["rows"]}
+    assert len(table["rows"]) == 20
+    assert sides <= {("positive", "ok"), ("negative", "ok"), ("negative", "weak")}
