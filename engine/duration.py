@@ -1,7 +1,7 @@
 """The time a run takes: that of earlier runs, scaled stage by stage by the work there is to do. No torch."""
 
 from collections.abc import Sequence
-from math import log2
+from math import log2, sqrt
 from statistics import median
 
 import msgspec
@@ -15,6 +15,11 @@ _FLOPS = 4e10
 """Operations a second of the two cores this was measured on, where nobody knows better."""
 _START_S = 6.0
 """Seconds until a new worker has imported torch, where nobody knows better."""
+
+_LOW, _HIGH = 0.8, 1.4
+"""Beyond the shortest and longest of the runs that tell. Over 693 recorded runs, on a machine that many shared, 85 %
+ended within that; between the shortest and the longest alone 50 %. The middle and the newest together were .60 to 2.2
+times as long as told (5 to 95 %); the middle alone .56 to 2.6."""
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +71,8 @@ def expected(
         return Duration(
             seconds=seconds, low=seconds / 3, high=seconds * 3, basis="a rough guess, nothing was run yet", rough=True
         )
-    near = sorted(used, key=lambda past: _distance(past, new, amount))[:5]
+    # Of runs of about one size the newest: they were on the machine as it is now.
+    near = sorted(used, key=lambda past: round(2 * _distance(past, new, amount)))[:5]
     guesses = [_guess(past, new, amount, warm=warm, started=started) for past in near]
     names = "run" if len(near) == 1 else "runs"
     far = min(_distance(past, new, amount) for past in near) > 2.0
@@ -75,11 +81,10 @@ def expected(
     if not own:
         basis = f"roughly, no run of this model yet: by {len(near)} {names} of another"
     spread = 3.0 if not own else 2.0 if far else 1.0
-    middle = median(guesses)
     return Duration(
-        seconds=middle,
-        low=min(guesses) / spread,
-        high=max(guesses) * spread,
+        seconds=sqrt(median(guesses) * guesses[0]),
+        low=min(guesses) / spread * _LOW,
+        high=max(guesses) * spread * _HIGH,
         basis=basis,
         rough=not own,
     )

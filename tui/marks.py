@@ -5,6 +5,8 @@ import msgspec
 from engine.events import Stage, StageProgress, StageStarted, TrainStep
 
 _MARKS = 12
+_OVERDUE = 2.0
+"""Times the usual wait between reports after which the next one is late."""
 """Reports from which the pace is taken; older ones speak of a pace that has changed."""
 
 
@@ -36,11 +38,17 @@ class Pace(msgspec.Struct, frozen=True):
         return Pace(self.stage, self.began_us, marks if len(marks) <= _MARKS else marks[-_MARKS:])
 
     def left(self, total: int, now_us: int) -> float | None:
-        """Seconds until so many units are done, at the pace of the newest reports; None while there is no pace."""
+        """Seconds until so many units are done, at the pace of the newest reports; None while there is no pace.
+
+        A report that is overdue slows the pace: a run that stands still is not almost done.
+        """
         if len(self.marks) < 2 or total <= 0:
             return None
         (first_us, first), (last_us, last) = self.marks[0], self.marks[-1]
         if last <= first or last_us <= first_us:
             return None
+        since = max(0, now_us - last_us)
+        if since > _OVERDUE * (last_us - first_us) / (len(self.marks) - 1):
+            return (total - last) * (now_us - first_us) / 1e6 / (last - first)
         rate = (last - first) / ((last_us - first_us) / 1e6)
-        return max(0.0, (total - last) / rate - max(0, now_us - last_us) / 1e6)
+        return max(0.0, (total - last) / rate - since / 1e6)

@@ -1,5 +1,6 @@
 """What a run will take: held against what it takes, and what to lower held against what would fit."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.catalog import bundled_folder
 from engine.config import CauseConfig, ProbeConfig, SAEConfig
-from engine.duration import Past, expected, seconds_words
+from engine.duration import Duration, Past, expected, seconds_words
 from engine.errors import ModelError
 from engine.footprint import Amount, fits, footprint, what_to_lower
 from engine.preflight import Preflight
@@ -22,6 +23,20 @@ WITHIN = 1.5
 """The factor that docs/running.md states."""
 NOWHERE = Path("/nonexistent")
 LARGE = Shape(n_layers=30, n_heads=9, d_model=576, d_head=64, vocabulary=49_152, parameters=134_515_008)
+
+PLAIN = Preflight(
+    model="toy",
+    n_examples=20,
+    parts=(),
+    peak_bytes=500_000_000,
+    held_bytes=0,
+    free_bytes=20_000_000_000,
+    where="",
+    fits=True,
+    lower=(),
+    cache_bytes=1,
+    duration=None,
+)
 
 PEAK = """
 import resource, sys, tempfile
@@ -156,6 +171,46 @@ def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
     assert nothing.low < nothing.seconds < nothing.high
 
 
+def test_most_recorded_runs_took_as_long_as_told() -> None:
+    """Each of them told by those before it in its store, as the host would have told it."""
+    recorded = json.loads((Path(__file__).parent / "recorded_timings.json").read_text())
+    configs = [msgspec.convert(each, ProbeConfig) for each in recorded["configs"]]
+    shapes = {"toy": shape_of("toy", NOWHERE), "smollm2-135m": LARGE}
+    stages = recorded["columns"][6:]
+    before: dict[str, list[tuple[str, Past]]] = {}
+    ratios, within = [], []
+    for store, model, config, n, warm, cached, *seconds in recorded["runs"]:
+        timings = Timings(**dict(zip(stages, seconds, strict=True)), total=sum(seconds))
+        this = past(n, configs[config], 0.0, warm=warm, cached=cached)
+        this = msgspec.structs.replace(this, shape=shapes[model], timings=timings)
+        earlier = before.setdefault(store, [])
+        pasts = [msgspec.structs.replace(each, same_model=name == model) for name, each in reversed(earlier)]
+        if any(each.same_model for each in pasts):
+            amount = Amount(n_examples=n, n_tokens=14)
+            told = expected(shapes[model], amount, configs[config], pasts, warm=warm, started=True)
+            ratios.append(timings.total / told.seconds)
+            within.append(told.low <= timings.total <= told.high)
+        earlier.append((model, this))
+    assert len(ratios) > 100
+    ratios.sort()
+    assert 0.8 < ratios[len(ratios) // 2] < 1.25
+    assert ratios[int(len(ratios) * 0.95)] < 4
+    assert sum(within) / len(within) > 0.75
+
+
+@pytest.mark.parametrize(
+    ("seconds", "low", "high", "words"),
+    [
+        (7.0, 5.0, 9.0, "about 7.0 s (5.0 s to 9.0 s): by 2"),
+        (70.0, 50.0, 120.0, "about 70 s (50 s to 2 min): by 2"),
+        (7.0, 6.5, 7.5, "about 7.0 s: by 2"),
+    ],
+)
+def test_a_span_is_told_where_there_is_one(seconds: float, low: float, high: float, words: str) -> None:
+    duration = Duration(seconds=seconds, low=low, high=high, basis="by 2", rough=False)
+    assert msgspec.structs.replace(PLAIN, duration=duration).time_words == words
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -171,20 +226,7 @@ def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
     ],
 )
 def test_its_words(changes: dict[str, object], said: str) -> None:
-    plain = Preflight(
-        model="toy",
-        n_examples=20,
-        parts=(),
-        peak_bytes=500_000_000,
-        held_bytes=0,
-        free_bytes=20_000_000_000,
-        where="",
-        fits=True,
-        lower=(),
-        cache_bytes=1,
-        duration=None,
-    )
-    assert said in msgspec.structs.replace(plain, **changes).words
+    assert said in msgspec.structs.replace(PLAIN, **changes).words
 
 
 def test_seconds_as_people_say_them() -> None:

@@ -1,14 +1,19 @@
 """How a run goes: time left by its own pace, losses seed by seed without colour, moving codes, and the queue."""
 
+import json
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from engine.config import ProbeConfig
 from engine.events import StageProgress, StageStarted, TrainStep
+from engine.state import RunPicture
 from sessions.log import RunEnded, RunQueued, RunStarted
 from tui.marks import Pace
-from tui.pace import left_words
+from tui.pace import left_words, run_left, slowness, stage_left, stages_of, usual_seconds
+from tui.run import Run
 from tui.screens.options import OptionsSheet
 from tui.screens.progress import ProgressSheet
 from tui.widgets.chart import draw, scale
@@ -27,7 +32,8 @@ def test_what_is_left_follows_the_pace_of_the_newest_reports() -> None:
         pace = pace.fold(second * 1_000_000, StageProgress(stage="capture", done=10 * second, total=100))
     assert pace.left(100, 5_000_000) == pytest.approx(5.0)
     assert pace.left(100, 7_000_000) == pytest.approx(3.0)
-    assert pace.left(100, 99_000_000) == 0.0
+    # A report that does not come is no end that is near.
+    assert pace.left(100, 95_000_000) == pytest.approx(95.0)
     for tick in range(40):  # from now on ten times as fast
         pace = pace.fold(5_000_000 + tick * 10_000, StageProgress(stage="capture", done=50 + tick, total=100))
     assert pace.left(100, 5_390_000) == pytest.approx(0.11, abs=0.02)
@@ -41,6 +47,45 @@ def test_what_comes_before_the_first_step_is_no_part_of_the_pace() -> None:
     assert pace.left(100, 61_000_000) == pytest.approx(8.9)
     # A late word of another stage changes nothing.
     assert pace.fold(62_000_000, StageProgress(stage="capture", done=1, total=2)) == pace
+
+
+STAGES = ("load", "grade", "capture", "train", "codes", "scores", "cause")
+RECORDED = Path(__file__).parents[2] / "engine" / "recorded_timings.json"
+
+
+def run_of(number: int, seconds: dict[str, float], model: str, **more: Any) -> Run:
+    """A run that went through with these seconds a stage; `more` takes that back."""
+    named = tuple((stage, seconds[stage]) for stage in STAGES)
+    picture = RunPicture(seconds=named, warm=not seconds["load"])
+    given = {"state": "done", "picture": picture, **more}
+    return Run(run_id=str(number), number=number, config=ProbeConfig(), model=model, queued_us=0, **given)
+
+
+def test_a_run_on_a_busy_machine_is_told_as_slow_as_it_is() -> None:
+    """Runs as they were recorded, and one of them again on a machine that does everything in three times as long."""
+    recorded = json.loads(RECORDED.read_text())
+    rows = [row for row in recorded["runs"] if row[1] == "smollm2-135m" and row[3] == 20 and row[4]][:5]
+    seconds = [dict(zip(STAGES, row[6:], strict=True)) | {"load": 0.0} for row in rows]
+    earlier = [run_of(number, each, "smollm2-135m") for number, each in enumerate(seconds)]
+    slow = {stage: 3 * median(each[stage] for each in seconds) for stage in STAGES}
+    assert slow["train"] > 10
+    # Its training is half done: what is left is told by its own pace, and what comes after it by the same.
+    over = tuple((stage, slow[stage]) for stage in ("load", "grade", "capture"))
+    picture = RunPicture(stage="train", stage_total=500, stage_done=250, seconds=over)
+    half_us = int(slow["train"] * 1e6 / 2)
+    pace = Pace("train", 0, tuple((half_us * tenth // 10, 25 * tenth) for tenth in range(11)))
+    run = run_of(99, slow, "smollm2-135m", state="running", picture=picture, pace=pace)
+    after = sum(slow[stage] for stage in stages_of(run) if stage in ("codes", "scores", "cause"))
+    left = run_left(run, earlier, half_us)
+    assert left == pytest.approx(slow["train"] / 2 + after, rel=0.25)
+    # Before its first step: by the earlier runs, as much slower as the run has been so far; then nobody knows.
+    begun = run_of(99, slow, "smollm2-135m", state="running", picture=picture, pace=Pace("train", 0, ((0, 0),)))
+    usual = usual_seconds(begun, earlier, "train")
+    assert usual == pytest.approx(slow["train"] / 3)
+    assert stage_left(begun, earlier, 1_000_000) == pytest.approx(usual * slowness(begun, earlier) - 1)
+    assert 1 < slowness(begun, earlier) <= 3
+    assert stage_left(begun, earlier, int(usual * 4e6)) is None
+    assert run_left(begun, earlier, int(usual * 4e6)) is None
 
 
 def test_left_in_words() -> None:
