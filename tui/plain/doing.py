@@ -6,8 +6,12 @@ from contextlib import suppress
 from datetime import datetime
 
 from engine.errors import HeadcodeError
+from engine.option_text import read_value as read_option
+from engine.option_text import say as say_option
 from engine.option_values import value_of as option_value
+from engine.option_values import with_value
 from engine.options import OPTIONS
+from engine.places import find_places
 from engine.results import Card
 from sessions.wire import (
     Circuit,
@@ -49,6 +53,12 @@ class Doing:
         for line in lines:
             self.say(line)
 
+    async def told(self, holds: Callable[[], object]) -> None:
+        """Waits until the log has told what the host recorded, some seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_S):
+                await self.until(holds)
+
     def because(self, action: str) -> None:
         """Says why that cannot be done now."""
         self.refuse(f"{reason_for(self.bench, action)}.")
@@ -87,7 +97,7 @@ class Doing:
         run = self._run()
         if run is None or run.state != "done" or run.cause is not None:
             self.because("cause")
-        elif run.picture.causes:
+        elif run.picture.causes and not self.bench.marked:
             self.tell(words.causes(run))
         else:
             await self.link.ask_cause()
@@ -102,10 +112,27 @@ class Doing:
         else:
             await self.link.verify_run()
 
-    async def do_options(self, _: str) -> None:
-        for option in OPTIONS:
-            self.say(f"{option.title}: {option_value(self.bench.options, option.path)}. {option.meaning}")
-        self.say("headcode probe takes each of them as an option: headcode probe --help.")
+    async def do_options(self, rest: str) -> None:
+        name, text = _named_option(rest)
+        if not rest:
+            for option in OPTIONS:
+                now = say_option(option, option_value(self.bench.options, option.path))
+                self.say(f"{option.title} ({option.path}): {now}. {option.meaning}")
+            self.say("options NAME VALUE changes one, by the name in brackets.")
+            return
+        wanted = next((each for each in OPTIONS if name in (each.path, each.title.casefold())), None)
+        if wanted is None or not text:
+            self.refuse(f"options {rest}: write an option's name and its value; options lists them.")
+            return
+        try:
+            value = read_option(wanted, text, find_places().models)
+            changed = with_value(self.bench.options, wanted.path, value)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        self.link.choose_options(changed)
+        await self.link.tell_all()
+        self.say(f"the next run: {wanted.title} {say_option(wanted, option_value(changed, wanted.path))}.")
 
     # ---- look
 
@@ -201,10 +228,16 @@ class Doing:
         if not name:
             self.refuse("keep: write a name behind it.")
             return
-        heads = tuple((head.layer, head.head) for head in view.order if head in view.circuit)
+        marked = self.bench.marked
+        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
         source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
+        if marked:
+            source = f"{len(heads)} marked by hand in run {run.number}"
         asked = KeepCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        before = self.bench.kept.circuits.get(name)
         if await self.link.try_ask(asked, Circuit) is not None:
+            # The next line may name it: it is kept when the log has told so.
+            await self.told(lambda: self.bench.kept.circuits.get(name) is not before)
             self.say(f"kept {len(heads)} heads as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:
@@ -256,7 +289,6 @@ class Doing:
     # ---- the program
 
     async def do_settings(self, rest: str) -> None:
-        from engine.places import find_places
         from tui.settings import change, load
         from tui.settings_table import SETTINGS
 
@@ -298,3 +330,13 @@ class Doing:
 
     def _run(self) -> Run | None:
         return self.bench.shown
+
+
+def _named_option(rest: str) -> tuple[str, str]:
+    """An option's name, which may be several words, and what stands behind it."""
+    plain = rest.casefold()
+    for option in OPTIONS:
+        for name in (option.path, option.title.casefold()):
+            if plain == name or plain.startswith(f"{name} "):
+                return name, rest[len(name) :].strip()
+    return "", ""

@@ -12,6 +12,7 @@ from sessions.wire import Detail, ShowSession
 from tui.asking import Connect
 from tui.link import Link
 from tui.model import Bench
+from tui.plain.comparing import Comparing
 from tui.plain.doing import Doing
 from tui.plain.news import News
 from tui.plain.verbs import NoSuchVerb, find_verb, verb_for
@@ -23,7 +24,7 @@ PROMPT = "headcode> "
 Say = Callable[[str], None]
 
 
-class PlainWorkbench(Doing, Writing):
+class PlainWorkbench(Doing, Comparing, Writing):
     """One bench, one link, one line at a time."""
 
     def __init__(

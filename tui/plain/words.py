@@ -94,6 +94,44 @@ def heads(view: GridView, most: int | None) -> list[str]:
     return lines
 
 
+def overlay(bench: Bench) -> list[str]:
+    """Which circuit lies over the heads, and how far the ranking agrees with it."""
+    view = bench.view()
+    if view is None or view.reference is None:
+        return ["no circuit lies over the heads."]
+    held = view.agreement
+    shown = (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)) if held is not None else ()
+    told = ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None)
+    heads = ", ".join(map(str, sorted(view.known)))
+    name = f"{clean(view.reference.name)} lies over the heads: {heads}."
+    return [name, *([f"the ranking finds them with {told}."] if told else [])]
+
+
+def difference(bench: Bench, most: int) -> list[str]:
+    """What is subtracted, what both have in common, and where they differ most."""
+    against = bench.against()
+    if against is None:
+        return ["nothing is subtracted; difference lists what can be."]
+    grid, title = against.grid, clean(against.side.title)
+    what = "in the circuit or not" if against.member else bench.measure.title
+    shared = f"{len(grid.both)} heads in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
+    words = [("Jaccard", grid.jaccard), ("AUC", grid.auc_a_finds_b)]
+    words += (
+        [("precision", grid.precision), ("recall", grid.recall)]
+        if against.member
+        else [("Spearman", grid.spearman), ("Kendall", grid.kendall)]
+    )
+    told = ", ".join(f"{name} {value:.2f}" for name, value in words if value is not None)
+    lines = [f"{what}: this run less {title}.", shared, *([f"{told}."] if told else [])]
+    differing = [head for head in against.order if against.differences[head]]
+    for place, head in enumerate(differing[:most], start=1):
+        here, there = (value(each[head], bench.measure) for each in (against.here, against.there))
+        lines.append(f"{place}. head {head}: {against.differences[head]:+.2f}, {here} here, {there} there")
+    rest = len(differing) - most
+    lines += [f"{rest} more differ."] if rest > 0 else []
+    return [*lines, "difference end ends it."]
+
+
 def value(number: float | None, measure: Measure) -> str:
     return "does not apply" if number is None else f"{number:.{places_of(measure)}f}"
 

@@ -37,6 +37,12 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
         "undo",
         "keep mine",
         "circuits",
+        "mark circuit",
+        "overlay mine",
+        "difference seed 0",
+        "combine mine & mine as again",
+        "replay",
+        "replay 1",
         "leave",
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -48,6 +54,14 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
         r"code \d+: \d+ positive, \d+ negative",
         r"undone; 20 examples",
         r"kept \d+ heads as mine\.",
+        r"marked: (\d\.\d, ){3}\d\.\d\. mean ",
+        r"mine lies over the heads: \d\.\d",
+        r"the ranking finds them with AUC 1\.00, precision 1\.00, recall 1\.00\.",
+        r"this run less .*seed 0",
+        r"1\. head \d\.\d: [+-][\d.]+, [\d.]+ here, [\d.]+ there",
+        r"kept again: (\d\.\d, ){3}\d\.\d\.",
+        r"replay 1 to \d+ says how things stood then\.",
+        r"\. then:",
         r"left\.",
     ):
         assert re.search(words, ran.stdout), words

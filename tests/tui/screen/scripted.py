@@ -20,7 +20,7 @@ from sessions.log import (
     RunVerified,
     SessionCreated,
 )
-from sessions.rows import Choice, CircuitRow, HostStatus, RunRow, SessionDetail, SessionRow, Timeline
+from sessions.rows import Choice, CircuitRow, HostStatus, Marker, RunRow, SessionDetail, SessionRow, Timeline
 from sessions.verify import VerifyReport
 from sessions.wire import (
     AskCause,
@@ -92,6 +92,7 @@ class ScriptedHost:
         """What a queued run reports; None: nothing."""
         self.step_us = step_us
         self.choices: tuple[Choice, ...] = ()
+        self.markers: tuple[Marker, ...] = ()
         """What the run can be compared with."""
         self.sides: dict[str, Side] = {}
         """By reference."""
@@ -220,7 +221,7 @@ class ScriptedHost:
                 assert self.session is not None
                 first, last = self.entries[0].at_us, self.entries[-1].at_us
                 line = Timeline(session=self.session, first_us=first, last_us=last, last_seq=len(self.entries),
-                                markers=(), pauses=())  # fmt: skip
+                                markers=self.markers, pauses=())  # fmt: skip
                 return Times(times=line)
             case ReadLog():
                 up_to = len(self.entries) if request.up_to is None else request.up_to

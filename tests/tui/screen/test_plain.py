@@ -5,11 +5,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from engine.events import CardWritten, EdgesScored
+from engine.config import ProbeConfig
+from engine.events import CardWritten, EdgesScored, TrainStep
 from engine.places import find_places
 from engine.results import Card, EdgeScore, Steadiness
+from sessions.compare import Side
+from sessions.log import RunEnded
+from sessions.rows import Choice, Marker
 from tui.actions import ACTIONS
 from tui.actions.everywhere import all_tables
 from tui.plain.loop import run_plain
@@ -62,7 +67,11 @@ def test_every_action_has_a_verb_or_says_where_to_turn() -> None:
         "write:help",
         "write:palette",
     }
-    assert write - covered - chosen <= {"write:read_at", "write:position"}
+    assert write - covered - chosen == set()
+    circuits = {f"circuits:{action.id}" for action in all_tables()["circuits"]}
+    assert {name for name in circuits - covered if name.partition(":")[2].split(".")[0] not in ("walk", "mark")} <= {
+        "circuits:close"
+    }
     assert {name for name in covered if name.startswith("write:")} <= write
 
 
@@ -74,8 +83,9 @@ def test_verbs_are_found_by_name_id_key_title_and_beginning() -> None:
     assert find_verb("quit").name == "leave"
     with pytest.raises(NoSuchVerb, match="remove"):
         find_verb("remov_")
-    with pytest.raises(NoSuchVerb, match="headcode compare"):
-        find_verb("difference")
+    assert find_verb("d").name == "difference"
+    with pytest.raises(NoSuchVerb, match="headcode export"):
+        find_verb("copy")
 
 
 EFFECTS = {
@@ -99,7 +109,7 @@ EFFECTS = {
     "read": ("read nowhere.txt", "nowhere.txt"),
     "store": ("store", "write the name of a file"),
     "run": ("run", "run 2: waiting for the engine"),
-    "options": ("options", "Recipe: "),
+    "options": ("options", r"Recipe \(sae.recipe\): contrast\. "),
     "wait": ("wait", "nothing goes on"),
     "stop": ("stop", "nothing is going on that could be stopped"),
     "cause": ("cause", "."),
@@ -110,6 +120,12 @@ EFFECTS = {
     "cut": ("cut 3", "3 heads inside the cut: "),
     "edges": ("edges", "1. head 0.1 to head 2.3: 6.30"),
     "runs": ("runs", "run 1: done, model toy"),
+    "mark": ("mark 5.7 3.6", "marked: 5.7, 3.6. "),
+    "difference": ("difference", "there is nothing to subtract yet"),
+    "overlay": ("overlay", "no circuit lies over the heads"),
+    "combine": ("combine a + b as c", "no circuit a is kept"),
+    "drop": ("drop nothing", "no circuit nothing is kept"),
+    "replay": ("replay", "nothing happened yet|replay 1 to"),
     "keep": ("keep the best", "kept 5 heads as the best"),
     "circuits": ("circuits", "no circuit is kept"),
     "verify": ("verify", "run 1 done again: same"),
@@ -172,6 +188,93 @@ async def test_nonsense_is_told_and_makes_the_exit_code(spoken: Any) -> None:
         "is not one of night",
     ):
         assert any(words in line for line in errors), words
+
+
+async def test_another_run_and_a_circuit_are_subtracted(recorded: Any, spoken: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    nodes = tuple(
+        msgspec.structs.replace(node, total_variation=node.total_variation / 2) for node in recorded.nodes(6, 8)
+    )
+    about: dict[str, Any] = {"n_layers": 6, "n_heads": 8, "kind": "run"}
+    host.sides = {
+        "r-9": Side(reference="r-9", title="other [bold]/3", nodes=nodes, config=ProbeConfig(), **about),
+        "r-8": Side(reference="r-8", title="smaller", n_layers=2, n_heads=2, kind="run", nodes=nodes[:4]),
+    }
+    host.choices = (
+        Choice(reference="r-9", group="Runs", title="other [bold]/3", detail="toy · \x1b[31mred"),
+        Choice(reference="r-8", group="Runs", title="smaller", detail="toy"),
+    )
+    lines = ("difference", "difference 1", "difference", "difference end", "difference end", "d smaller", "d nothing")
+    said, code, _ = await spoken(*lines, host=host)
+    assert "1. Runs: other [bold]/3. toy · ␛[31mred" in said
+    assert said.count("total variation: this run less other [bold]/3.") == 2
+    first = next(line for line in said if line.startswith("1. head 5.7: "))
+    assert first == "1. head 5.7: +0.48, 0.96 here, 0.48 there"
+    assert any(re.search(r"Spearman 1\.00", line) for line in said)
+    assert "the run stands as it is." in said
+    assert "nothing was subtracted." in said
+    assert sum(line.startswith("error: ") for line in said) == 2
+    assert code == 2
+
+
+async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken: Any) -> None:
+    said, code, host = await spoken(
+        *("mark 5.7, 0.1", "keep by hand", "cause", "mark layer 2", "mark none", "mark", "keep the best"),
+        *("overlay by hand", "heads 1", "overlay none", "overlay", "combine by hand & the best as both", "drop both"),
+    )
+    assert "marked: 5.7, 0.1. " in "\n".join(said)
+    assert host.of_kind("KeepCircuit")[0].heads == ((5, 7), (0, 1))
+    assert len(host.of_kind("KeepCircuit")[1].heads) == 5
+    assert host.of_kind("AskCause")[0].heads == ((0, 1), (5, 7))
+    assert "by hand lies over the heads: 0.1, 5.7." in said
+    assert any(line.startswith("the ranking finds them with AUC ") for line in said)
+    assert "no head is marked any more." in said
+    assert "no circuit lies over the heads." in said
+    assert host.of_kind("CombineCircuits")[0].of == ("by hand", "the best")
+    assert host.of_kind("CombineCircuits")[0].operation == "intersection"
+    assert host.of_kind("DropCircuit")[0].name == "both"
+    assert code == 0
+
+
+async def test_marks_and_overlays_that_are_not_there_are_refused(spoken: Any) -> None:
+    lines = ("mark 9.9", "mark layer 7", "mark nonsense", "overlay nothing", "combine a", "combine a + b - c", "drop")
+    said, code, _ = await spoken(*lines)
+    assert sum(line.startswith("error: ") for line in said) == len(lines)
+    assert code == 2
+
+
+async def test_options_of_the_next_run_are_changed(spoken: Any) -> None:
+    lines = ("options sae.n_codes 64", "options codes (k) 80", "options position last", "run")
+    said, code, host = await spoken(*lines, "options seeds many", "options nothing 3")
+    assert "the next run: Codes (K) 80." in said
+    config = host.of_kind("QueueRun")[0].config
+    assert (config.sae.n_codes, config.position) == (80, "last")
+    assert sum(line.startswith("error: ") for line in said) == 2
+    assert code == 2
+
+
+async def test_a_session_is_told_again(recorded: Any, spoken: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    run = host.entries[-1].run_id
+    trains, ends = (
+        next(entry.seq for entry in host.entries if isinstance(entry.event, kind)) for kind in (TrainStep, RunEnded)
+    )
+    host.markers = tuple(
+        Marker(seq=seq, at_us=host.entries[seq - 1].at_us, kind="run", words=words, run_id=run, number=1)
+        for seq, words in ((trains, "run 1 [b]trains"), (ends, "run 1 done"))
+    )
+    said, code, _ = await spoken("replay", "replay 1", "replay 2", "replay 3", host=host)
+    assert any(re.fullmatch(r"1\. \d{4}-\d\d-\d\d [\d:]{8} run 1 \[b\]trains", line) for line in said)
+    assert "replay 1 to 2 says how things stood then." in said
+    at = [place for place, line in enumerate(said) if line.endswith(". then:")]
+    assert len(at) == 2
+    assert "run 1: running, train" in "\n".join(said[at[0] : at[1]])
+    assert "run 1: done." in said[at[1] :]
+    assert any(line.startswith("1. head 5.7: ") for line in said[at[1] :])
+    assert said[-2] == "error: there is no moment 3: they are 1 to 2."
+    assert code == 2
 
 
 async def test_settings_are_kept(spoken: Any) -> None:

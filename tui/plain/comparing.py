@@ -1,0 +1,222 @@
+"""Verbs that hold a run against something else, lay circuits over it, mark heads, and tell a session again."""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from engine.errors import HeadcodeError
+from engine.results import HeadId
+from sessions.compare import CannotCompare, check_shapes
+from sessions.rows import Marker
+from sessions.wire import (
+    Circuit,
+    CombineCircuits,
+    Comparable,
+    Done,
+    DropCircuit,
+    GetSides,
+    ListComparable,
+    LogPiece,
+    ReadLog,
+    ReadTimeline,
+    SetOperation,
+    Sides,
+    Times,
+)
+from tui.against import side_of
+from tui.link import Link
+from tui.marked import in_order, summary
+from tui.model import Bench
+from tui.overlay import KNOWN, NONE
+from tui.plain import words
+from tui.text import clean
+from tui.typed import read_head
+
+_SHOWN = 10
+_SIGNS: dict[str, SetOperation] = {"+": "union", "&": "intersection", "-": "subtract"}
+
+
+class Comparing:
+    """Each method says what came of it."""
+
+    bench: Bench
+    link: Link
+    say: Callable[[str], None]
+    refuse: Callable[[str], None]
+    tell: Callable[[list[str]], None]
+    because: Callable[[str], None]
+    told: Callable[[Callable[[], object]], Awaitable[None]]
+
+    # ---- difference
+
+    async def do_difference(self, rest: str) -> None:
+        run, view = self.bench.shown, self.bench.view()
+        if run is None or view is None:
+            self.because("difference")
+            return
+        if rest in ("end", "none"):
+            self.say("the run stands as it is." if self.bench.subtraction.end() else "nothing was subtracted.")
+            return
+        if not rest and self.bench.against() is not None:
+            self.tell(words.difference(self.bench, _SHOWN))
+            return
+        found = await self.link.try_ask(ListComparable(run=run.run_id), Comparable)
+        if found is None:
+            return
+        choices = found.choices
+        if not rest:
+            for number, each in enumerate(choices, start=1):
+                self.say(f"{number}. {clean(each.group)}: {clean(each.title)}. {clean(each.detail)}".rstrip(" ."))
+            self.say(
+                f"difference 1 to {len(choices)} subtracts one." if choices else "there is nothing to subtract yet."
+            )
+            return
+        wanted = rest.casefold()
+        meant = (
+            [choices[int(rest) - 1]]
+            if rest.isdecimal() and 0 < int(rest) <= len(choices)
+            else [each for each in choices if wanted in (each.title.casefold(), each.reference.casefold())]
+            or [each for each in choices if wanted in each.title.casefold()]
+        )
+        if len(meant) != 1:
+            self.refuse(f"{rest} is none of what can be subtracted, or several of it: difference lists all.")
+            return
+        sides = await self.link.try_ask(GetSides(a=run.run_id, b=meant[0].reference), Sides)
+        if sides is None:
+            return
+        try:
+            check_shapes(side_of(view), sides.b)
+        except CannotCompare as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        self.bench.subtraction.begin(sides.b)
+        self.tell(words.difference(self.bench, _SHOWN))
+
+    # ---- overlay and circuits
+
+    async def do_overlay(self, rest: str) -> None:
+        run, view, overlay, kept = self.bench.shown, self.bench.view(), self.bench.overlay, self.bench.kept.circuits
+        if run is None or view is None:
+            self.because("overlay")
+            return
+        if not rest:
+            overlay.cycle(run.picture.reference, kept)
+        elif rest in kept:
+            overlay.choose(rest)
+        elif rest in (KNOWN, NONE):
+            overlay.chosen = rest
+        else:
+            names = ", ".join([*kept, KNOWN, NONE])
+            self.refuse(f"no circuit {rest} is kept: they are {names}.")
+            return
+        self.tell(words.overlay(self.bench))
+
+    async def do_combine(self, rest: str) -> None:
+        """`mine + yours as both`: names may have blanks in them, so the signs stand between blanks."""
+        formula, _, name = rest.rpartition(" as ") if " as " in rest else (rest, "", rest)
+        parts = re.split(r"\s+([+&-])\s+", formula.strip())
+        names, signs = parts[::2], set(parts[1::2])
+        if len(names) < 2 or len(signs) != 1 or self.bench.session_id is None:
+            self.refuse("combine: write names with one sign between them: A + B, A & B or A - B, then as NAME.")
+            return
+        missing = [name for name in names if name not in self.bench.kept.circuits]
+        if missing:
+            self.refuse(f"no circuit {missing[0]} is kept; circuits lists them.")
+            return
+        operation = _SIGNS[signs.pop()]
+        request = CombineCircuits(
+            session=self.bench.session_id, operation=operation, of=tuple(names), name=name.strip()
+        )
+        before = self.bench.kept.circuits.get(request.name)
+        made = await self.link.try_ask(request, Circuit)
+        if made is not None:
+            await self.told(lambda: self.bench.kept.circuits.get(request.name) is not before)
+            heads = ", ".join(str(HeadId(*each)) for each in made.circuit.heads) or "no heads"
+            self.say(f"kept {clean(made.circuit.name)}: {heads}.")
+
+    async def do_drop(self, rest: str) -> None:
+        if rest not in self.bench.kept.circuits or self.bench.session_id is None:
+            self.refuse(f"no circuit {rest or 'without a name'} is kept; circuits lists them.")
+        elif await self.link.try_ask(DropCircuit(session=self.bench.session_id, name=rest), Done) is not None:
+            await self.told(lambda: rest not in self.bench.kept.circuits)
+            self.say(f"dropped {clean(rest)}; the log keeps it.")
+
+    # ---- marks
+
+    async def do_mark(self, rest: str) -> None:
+        shape, view, marks = self.bench.shape(), self.bench.view(), self.bench.marks
+        if shape is None or view is None:
+            self.because("mark")
+            return
+        if rest == "none":
+            self.say("no head is marked any more." if marks.clear() else "no head was marked.")
+            return
+        heads: list[HeadId] = []
+        first, _, number = rest.partition(" ")
+        try:
+            if first == "circuit":
+                heads = list(view.circuit)
+            elif first == "layer":
+                if not number.strip().isdecimal() or int(number) >= shape[0]:
+                    self.refuse(f"mark layer {number}: layers are 0 to {shape[0] - 1}.")
+                    return
+                heads = [HeadId(int(number), head) for head in range(shape[1])]
+            else:
+                heads = [read_head(each, shape) for each in rest.replace(",", " ").split()]
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        if heads:
+            marks.toggle(heads)
+        marked = self.bench.marked
+        if not marked:
+            self.say("no head is marked; mark 1.3 2.6, mark layer 2 or mark circuit marks some.")
+            return
+        self.say(f"marked: {', '.join(map(str, in_order(marked, view)))}. {', '.join(summary(marked, view)[1:])}.")
+
+    # ---- replay
+
+    async def do_replay(self, rest: str) -> None:
+        """Alone: what happened, each moment with its number. With a number: how things stood then."""
+        if self.bench.session_id is None:
+            self.because("replay")
+            return
+        times = await self.link.try_ask(ReadTimeline(session=self.bench.session_id), Times)
+        if times is None:
+            return
+        moments = times.times.markers
+        if not rest:
+            for number, each in enumerate(moments, start=1):
+                self.say(f"{number}. {_clock(each)} {clean(each.words)}")
+            told = f"replay 1 to {len(moments)} says how things stood then." if moments else "nothing happened yet."
+            self.say(told)
+            return
+        if not rest.isdecimal() or not 0 < int(rest) <= len(moments):
+            self.refuse(f"there is no moment {rest}: they are 1 to {len(moments)}.")
+            return
+        moment = moments[int(rest) - 1]
+        then = await self._then(self.bench.session_id, moment.seq)
+        if then is None:
+            return
+        self.say(f"{_clock(moment)} {clean(moment.words)}. then:")
+        self.tell(words.status(then)[1:])
+        view = then.view()
+        if view is not None:
+            self.tell(words.heads(view, _SHOWN))
+
+    async def _then(self, session: str, seq: int) -> Bench | None:
+        """A bench of its own that has read the log up to the entry."""
+        then = Bench(model=self.bench.model, task=self.bench.task or "")
+        then.session_id, then.session_name, then.key = session, self.bench.session_name, self.bench.key
+        read = 0
+        while read < seq:
+            piece = await self.link.try_ask(ReadLog(session=session, after_seq=read, up_to=seq), LogPiece)
+            if piece is None or piece.up_to <= read:
+                return None
+            then.fold(piece.entries)
+            read = piece.up_to
+        return then
+
+
+def _clock(moment: Marker) -> str:
+    return f"{datetime.fromtimestamp(moment.at_us / 1e6):%Y-%m-%d %H:%M:%S}"
