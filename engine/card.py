@@ -110,7 +110,8 @@ def write_card(
 def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
     """That no head stands above chance; and where none could, that too."""
     if chance is not None and chance.labellings * LEVEL <= 1:
-        return f"so few examples can be labelled in only {chance.labellings} ways: no head could stand above chance"
+        ways = "one way" if chance.labellings == 1 else f"{chance.labellings} ways"
+        return f"so few examples can be labelled in only {ways}: no head could stand above chance"
     return f"no head stands above chance: not one of {len(nodes)} has q below .05"
 
 
@@ -121,7 +122,8 @@ def _finer(nodes: Sequence[HeadScores], chance: Chance | None) -> str | None:
         return None
     pairs = 1 + math.ceil(math.log2(needed))
     shuffles = math.ceil(needed / 1000) * 1000
-    why = f"{chance.labellings} labellings cannot single out one head"
+    said = "one labelling" if chance.labellings == 1 else f"{chance.labellings} labellings"
+    why = f"{said} cannot single out one head"
     return f"use {pairs} pairs or more and --shuffles {shuffles}: {why}"
 
 

@@ -58,7 +58,7 @@ def advice_words(advice: str, key: Key | None = None) -> str:
 def _chance_of(card: Card) -> str:
     if card.chance is None:
         return "so many unique codes, were the labels shuffled"
-    ways = f"{card.chance.labellings:,} ways to label the examples"
+    ways = f"{card.chance.labellings:,} way{'s' * (card.chance.labellings != 1)} to label the examples"
     return f"telling the sides apart so consistently ({card.chance.statistic}) over {ways}"
 
 

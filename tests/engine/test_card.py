@@ -245,6 +245,9 @@ def test_it_says_where_no_head_could_stand_above_chance() -> None:
     assert card.verdict == "no better than chance"
     assert "only 8 ways" in card.reasons[0]
     assert card.advice[0].startswith("use 8 pairs or more and --shuffles 1000")
+    one = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Chance(statistic="codes", labellings=1))
+    assert "in only one way:" in one.reasons[0]
+    assert one.advice[0].endswith("one labelling cannot single out one head")
     enough = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Chance(statistic="codes", labellings=1001))
     assert enough.advice[0] == "use more examples: chance is told apart by numbers"
 
