@@ -12,7 +12,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
@@ -30,6 +30,7 @@ from tui.view import places_of
 from tui.widgets.heat import KNOWN
 from tui.widgets.ink import fit, fixed
 from tui.widgets.painted import Painted
+from tui.widgets.tips import head_tip, measure_tip
 
 ACTIONS = sheet_actions(
     "Table of heads",
@@ -54,6 +55,8 @@ ACTIONS = sheet_actions(
         "write CSV",
     ),
 )
+_NAMES = 11
+"""Columns of the heads' names."""
 _WIDTH = 8
 """Columns of one measure."""
 _SHORT = {
@@ -116,6 +119,15 @@ class HeadTable(Painted):
             found.sort(key=lambda node: (sign * _order(node, self.sort), node.layer, node.head))
             self._rows = (key, found)
         return self._rows[1]
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """What a column's measure says, and what is known of a head."""
+        if place.y == 0:
+            columns, at = self._columns(self.size.width), (place.x - _NAMES) // _wide(self.size.width)
+            return measure_tip(self.bench, columns[at]) if 0 <= at < len(columns) else None
+        row = self.first + place.y - 1
+        in_list = row < min(len(self.rows), self.first + max(self.size.height - 2, 1))
+        return head_tip(self.bench, self.rows[row].id) if in_list else None
 
     def lines(self, size: Size, /) -> list[Strip]:
         rows, view = self.rows, self.bench.view()

@@ -2,7 +2,8 @@
 
 from rich.cells import cell_len
 from textual import events
-from textual.geometry import Size
+from textual.content import Content
+from textual.geometry import Offset, Size
 from textual.strip import Strip
 
 from engine.errors import Failure
@@ -14,6 +15,7 @@ from tui.text import clean
 from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
 from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import VirtualScroll
+from tui.widgets.tips import tip
 from tui.widgets.titled import Titled
 
 VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
@@ -208,6 +210,18 @@ class Examples(Titled, Keyed, VirtualScroll):
         first = self.first_line(index)
         self.show_lines(first, first + max(len(self._open), 1) - 1)
         self.paint()
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """The whole prompt, and what the model makes of it."""
+        row = place.y + self.scroll_offset.y
+        if not self.bench.examples or row < self._above:
+            return None
+        index, _ = self.at_line(row)
+        if index >= len(self.bench.examples) or index == self.bench.selected:
+            return None
+        example, grade = self.bench.examples[index], self._grades.get(index)
+        expected = f"→ {answer_words(example)}" if example.expected else ""
+        return tip(example.prompt, expected, f"{grade.verdict}: {grade.reason}" if grade is not None else "")
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)

@@ -4,13 +4,15 @@ from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.geometry import Size
+from textual.content import Content
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import HeadId
 from tui.against import Against
 from tui.colourmaps import map_of
+from tui.keynames import filled
 from tui.marked import summary
 from tui.model import Bench
 from tui.overlay import KNOWN as KNOWN_OVERLAY
@@ -23,6 +25,7 @@ from tui.widgets.heat import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import Line, fit, fixed, number, rail, wrapped
 from tui.widgets.painted import Painted, PaintedScroll
+from tui.widgets.tips import head_tip, measure_tip, tip
 from tui.widgets.titled import Titled
 
 _CUT_LINE = 2
@@ -61,6 +64,9 @@ class Meaning(Painted):
             second.add(fit(loud, width - 2), "faint")
         return [first.strip(), second.strip()]
 
+    def tip_at(self, _place: Offset, /) -> Content | None:
+        return measure_tip(self.bench, self.bench.measure)
+
     def _marked(self, line: Line, heads: frozenset[HeadId], view: GridView, width: int) -> None:
         """What the marked heads come to, and what can be done with them, as far as there is room."""
         line.add("‹ › ", "accent")
@@ -91,6 +97,31 @@ class Scale(Painted):
         if place is not None and place.y == _CUT_LINE and place.x in self._slider:
             share = (place.x - self._slider.start + 1) / len(self._slider)
             self.post_message(self.CutMoved(share))
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """What each line is for: the value at the cursor, the colours, the cut, what is laid over the grid."""
+        view = self.bench.view()
+        if view is None or self.bench.against() is not None:
+            return None
+        if place.y == 0:
+            return head_tip(self.bench, self.bench.cursor)
+        if place.y == 1:
+            ends = f"{number(view.measure.floor)} to {number(view.top)}"
+            return tip(
+                "The colours", f"{view.measure.title} from {ends}: what says nothing is dark, what speaks is bright."
+            )
+        if place.y == _CUT_LINE and place.x < self._slider.stop + 12:
+            words = "A click moves it; {cut.fewer} takes the weakest head out, {cut.more} the next one in."
+            return tip(f"The cut: {len(view.circuit)} heads are the circuit", filled(words, self.bench.key))
+        if view.reference is not None and view.agreement is not None:
+            held = view.agreement
+            meaning = (
+                f"AUC {fixed(held.auc)}: how well the whole ranking tells its heads from the others.",
+                f"Precision {fixed(held.precision)}: of the heads in the circuit, how many are in it.",
+                f"Recall {fixed(held.recall)}: of its heads, how many are in the circuit.",
+            )
+            return tip(f"{KNOWN} {view.reference.name}", view.reference.source, *meaning)
+        return None
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
@@ -246,6 +277,12 @@ class Ranking(PaintedScroll):
         line.add(KNOWN if head in against.circuit else " ", "accent")
         tail = f"  {fixed(against.here[head], places):>6} here {fixed(against.there[head], places):>6} there"
         return line.add(tail if line.width + len(tail) <= width else "", "dim")
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        view = self.bench.against() or self.bench.view()
+        if view is None or self.first + place.y >= len(view.order):
+            return None
+        return head_tip(self.bench, view.order[self.first + place.y])
 
     def on_click(self, event: events.Click) -> None:
         view, place = self.bench.against() or self.bench.view(), event.get_content_offset(self)

@@ -2,7 +2,8 @@
 
 from itertools import zip_longest
 
-from textual.geometry import Size
+from textual.content import Content
+from textual.geometry import Offset, Size
 from textual.strip import Strip
 
 from engine.cause_fold import FIELD
@@ -23,6 +24,7 @@ from tui.widgets.heat import KNOWN
 from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
 from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import PaintedScroll
+from tui.widgets.tips import measure_tip
 from tui.widgets.titled import Titled
 
 _TWO_COLUMNS = 76
@@ -74,6 +76,15 @@ class HeadPage(Titled, Keyed, PaintedScroll):
             return [self._beside(a, b, left_width) for a, b in zip_longest(left, right)]
         parts = (self._measures(view, node, run, width), [self.line()], self._codes(run, width))
         return [line.strip() for part in (*parts, self._beyond(view, node, run, width)) for line in part]
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """What a measure says, where its name stands."""
+        row = place.y + self.scroll_offset.y
+        if row >= len(self._strips) or place.x >= 42:
+            return None
+        text = self._strips[row].text[:42].lstrip(" ▸·")
+        named = [each for each in MEASURES if text.startswith(_name_of(each))]
+        return measure_tip(self.bench, max(named, key=lambda each: len(_name_of(each)))) if named else None
 
     def _beside(self, left: Line | None, right: Line | None, width: int) -> Strip:
         first = (left or self.line()).to(width).add("│ ", "groove").strip()
@@ -133,8 +144,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
     def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: Run, width: int) -> Line:
         on = measure is view.measure
         value = value_of(node, measure)
-        name = measure.title.removesuffix(" (no SAE)")
-        line = self.line().add(" ▸ " if on else "   ", "accent").add(fit(name, _NAME_WIDTH), "strong" if on else "dim")
+        line = self.line().add(" ▸ " if on else "   ", "accent").add(_name_of(measure), "strong" if on else "dim")
         line.to(min(_NAME_WIDTH, width - 16))
         if measure.id == "stability":
             seeds = len(run.config.seeds)
@@ -269,3 +279,8 @@ class HeadPage(Titled, Keyed, PaintedScroll):
         room = width - 10 - (len(expected) + 3 if expected else 0)
         line = self.line().add(f"      {sign} ", ink).add(fit_end(one_line(example.prompt), room), "dim")
         return line.add(" → ", "faint").add(expected, "dim") if expected else line
+
+
+def _name_of(measure: Measure) -> str:
+    """As it stands on the page."""
+    return fit(measure.title.removesuffix(" (no SAE)"), _NAME_WIDTH)

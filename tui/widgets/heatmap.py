@@ -3,7 +3,8 @@
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Region, Size
+from textual.content import Content
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -27,9 +28,11 @@ from tui.widgets.heat import (
     signed_palette,
 )
 from tui.widgets.heatrow import Face, Looks, faces_of
+from tui.widgets.telling import Telling
+from tui.widgets.tips import column_tip, head_tip, layer_tip
 
 
-class HeatMap(Guarded, ScrollView, inherit_bindings=False):
+class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
     """Draws the bench's view. The first row and the first columns stay in sight when the rest scrolls."""
 
     ALLOW_SELECT = False
@@ -110,6 +113,7 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         view, shape = self.bench.view(), self.bench.shape() or (0, 0)
         against = self.bench.against()
         self._take_marks()
+        self.tell_again()
         if view is not None and view is self._view and shape == self._shape and against is self._against:
             self.move_cursor()
             return
@@ -350,6 +354,18 @@ class HeatMap(Guarded, ScrollView, inherit_bindings=False):
         if head is not None and head != (self._dragged or self._pressed):
             self.post_message(self.Boxed(self._pressed, head, begins=self._dragged is None))
             self._dragged = head
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """Of the head, of the layer or of the column whose number stands there; none while a box is drawn."""
+        if self._pressed is not None or not self._shape[0]:
+            return None
+        head = self.head_at(place.x, place.y)
+        if head is not None:
+            return head_tip(self.bench, head)
+        named = self._labelled(place.x, place.y)
+        if not named:
+            return None
+        return column_tip(named[0].head) if place.y == 0 else layer_tip(self.bench, named[0].layer)
 
     def on_mouse_up(self, _event: events.MouseUp) -> None:
         if self._pressed is not None:

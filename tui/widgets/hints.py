@@ -2,6 +2,7 @@
 
 from textual import events
 from textual.content import Content
+from textual.geometry import Offset
 
 from tui.actions import Action, key_names
 from tui.model import Bench
@@ -24,11 +25,9 @@ class Hints(Painted):
         if action is not None:
             await self.app.run_action(action.call, self.screen)
 
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        action = self.action_at(event.x)
-        words = tip_of(action, self.reason(action)) if action is not None else None
-        if words != self.tooltip:
-            self.tooltip = words
+    def tip_at(self, place: Offset, /) -> Content | None:
+        action = self.action_at(place.x)
+        return tip_of(action, self.reason(action)) if action is not None else None
 
     def reason(self, action: Action) -> str:
         """Why it cannot be done now; empty where it can."""

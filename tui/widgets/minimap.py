@@ -6,7 +6,8 @@ from itertools import groupby
 from rich.color import Color
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.content import Content
+from textual.geometry import Offset, Size
 from textual.strip import Strip
 
 from engine.results import HeadId
@@ -18,6 +19,7 @@ from tui.widgets.heat import SHADES, level_of, shade_of
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.ink import Line
 from tui.widgets.painted import Painted
+from tui.widgets.tips import tip
 
 WIDTH, HEIGHT = 26, 11
 """Cells the map takes at most, its frame counted."""
@@ -106,6 +108,9 @@ class MiniMap(Painted):
             return None
         layer = min(int((row + per_line / 2) * shape[0] / rows), shape[0] - 1)
         return HeadId(layer, min(int((column + 0.5) * shape[1] / columns), shape[1] - 1))
+
+    def tip_at(self, _place: Offset, /) -> Content | None:
+        return tip("The whole grid", "The heavy frame is what is in sight; a click goes there.")
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)

@@ -12,9 +12,10 @@ from textual.widget import Widget
 from tui.model import Bench
 from tui.widgets.guarded import Guarded
 from tui.widgets.ink import Line
+from tui.widgets.telling import Telling
 
 
-class Painted(Guarded, Widget):
+class Painted(Telling, Guarded, Widget):
     """Draws the lines that `lines` gives. Call `paint` when what they show has changed."""
 
     ALLOW_SELECT = False
@@ -58,7 +59,7 @@ class Painted(Guarded, Widget):
             self.paint()
 
 
-class PaintedScroll(Guarded, ScrollView, inherit_bindings=False):
+class PaintedScroll(Telling, Guarded, ScrollView, inherit_bindings=False):
     """The same, for more lines than there is room for."""
 
     ALLOW_SELECT = False

@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from textual.geometry import Size
+from textual.content import Content
+from textual.geometry import Offset, Size
 from textual.strip import Strip
 
 from engine.events import Stage, TrainStep
+from tui.keynames import filled
 from tui.model import Bench, Run
 from tui.notes import notes_at
 from tui.pace import left_words, stage_left, stages_of
@@ -15,6 +17,7 @@ from tui.said import in_words
 from tui.text import clean
 from tui.widgets.ink import Line, fit, number, rail, spark, wrapped
 from tui.widgets.painted import Painted
+from tui.widgets.tips import tip
 
 Clock = Callable[[], float]
 ENDED = {
@@ -54,6 +57,10 @@ class Progress(Painted):
         # What went wrong is worth more than the losses.
         lines = [first, *words] if len(words) > 1 else [first, second, *words]
         return [line.strip() for line in lines]
+
+    def tip_at(self, _place: Offset, /) -> Content | None:
+        words = "{progress} shows it whole: time left, losses, what waits. {stop} stops it, {run} runs again."
+        return tip("How the run goes", filled(words, self.bench.key)) if self.bench.shown is not None else None
 
     # ---- stages
 

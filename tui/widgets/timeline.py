@@ -6,16 +6,19 @@ from datetime import datetime
 
 from rich.cells import cell_len
 from textual import events
-from textual.geometry import Size
+from textual.content import Content
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
 from sessions.rows import Marker, MarkerKind
+from tui.keynames import filled
 from tui.model import Bench
 from tui.player import Player
 from tui.text import clean
 from tui.widgets.ink import fit
 from tui.widgets.painted import Painted
+from tui.widgets.tips import tip
 
 _SIGNS: dict[MarkerKind, tuple[str, str]] = {
     "cut": ("·", "dim"),
@@ -95,6 +98,12 @@ class TimeLine(Painted):
         first, last = self.player.first, self.player.last
         share = (moment - first) / (last - first) if last > first else 1.0
         return min(max(round(share * (room - 1)), 0), room - 1)
+
+    def tip_at(self, _place: Offset, /) -> Content | None:
+        keys = (
+            "A click on the rail goes there. {replay:play} plays or pauses, {replay:marker.next} goes to the next mark."
+        )
+        return tip("The recording", filled(keys, self.bench.key))
 
     def on_click(self, event: events.Click) -> None:
         if self.ready and event.y == 1:

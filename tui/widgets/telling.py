@@ -1,0 +1,39 @@
+"""What a place means, told where the mouse rests. Nothing is drawn, and nothing sent, while it does not move."""
+
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.content import Content
+from textual.geometry import Offset
+
+if TYPE_CHECKING:
+    from textual.widget import Widget as Base
+else:
+    Base = object
+
+
+class Telling(Base):
+    """Mixed into widgets that say in `tip_at` what stands at a place."""
+
+    _rests_at: Offset | None = None
+
+    def tip_at(self, place: Offset, /) -> Content | None:  # noqa: ARG002  # heirs read it
+        """The words for a place of the widget's content; None where there is nothing to tell."""
+        return None
+
+    def _on_mouse_move(self, event: events.MouseMove) -> None:
+        # Textual calls this of every class, beside an heir's own.
+        self._rests_at = event.get_content_offset(self)
+        self.tell_again()
+
+    def _on_leave(self, _event: events.Leave) -> None:
+        self._rests_at = None
+
+    def tell_again(self) -> None:
+        """After what is shown has changed under a resting mouse: other words, or none."""
+        if self._rests_at is None and self.tooltip is None:
+            return
+        tip = self.tip_at(self._rests_at) if self._rests_at is not None else None
+        before = self.tooltip
+        if (tip is None) != (before is None) or (tip is not None and tip.plain != getattr(before, "plain", None)):
+            self.tooltip = tip
