@@ -75,7 +75,11 @@ class Progress(Painted):
             line.add("waiting for the engine", "dim")
             return
         over = dict(run.picture.seconds)
+        ending, ink = self._ending(run)
         short = room < 96
+        # Seconds give way to how it ended: "progress" shows them all.
+        whole = sum(len(_over(stage, over[stage])) for stage in stages_of(run) if stage in over)
+        timed = run.active or line.width + whole + 2 + len(ending) <= room
         if run.active and run.picture.stage is None and not over:
             # The engine's process starts and imports what it needs; it says nothing before that.
             line.add("▸ the engine starts ", "second")
@@ -87,21 +91,26 @@ class Progress(Painted):
             if stage == run.picture.stage or asked:
                 self._under_way(line, run, stage, room)
             elif stage in over:
-                words = "✓ " if short else f"✓ {stage} {seconds_words(over[stage])}  "
+                words = "✓ " if short else _over(stage, over[stage]) if timed else f"✓ {stage}  "
                 line.add(words, "good" if short else "dim")
             elif not short:
                 line.add(f"· {stage}  ", "faint")
         if not run.active:
-            sign, words, ink = ENDED[run.state]
-            if ink == "bad":
-                again = self.bench.key("run")
-                does = "does it once more" if self.bench.broke_off else "runs the examples as they are now"
-                words += f": {again} {does}"
-            line.add(fit(f" {sign} {words}" if short else f"{sign} {words}", room - line.width), ink)
+            line.add(fit(f" {ending}" if short else ending, room - line.width), ink)
             if run.verified is not None:
                 told = _VERIFIED[run.verified.verdict]
                 line.add(fit(f"  {told}", room - line.width), "good" if run.verified.verdict == "same" else "second")
         line.to(width - len(right) - 1).add(right, "dim")
+
+    def _ending(self, run: Run) -> tuple[str, str]:
+        """How the run ended, and its ink; empty while it goes on."""
+        if run.active:
+            return "", "dim"
+        sign, words, ink = ENDED[run.state]
+        if ink == "bad":
+            does = "does it once more" if self.bench.broke_off else "runs the examples as they are now"
+            words += f": {self.bench.key('run')} {does}"
+        return f"{sign} {words}", ink
 
     def _under_way(self, line: Line, run: Run, stage: Stage, room: int) -> None:
         picture = run.picture
@@ -175,6 +184,10 @@ def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
 
 def seconds_words(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s".removeprefix("0")
+
+
+def _over(stage: Stage, seconds: float) -> str:
+    return f"✓ {stage} {seconds_words(seconds)}  "
 
 
 def message(bench: Bench) -> tuple[str, str]:
