@@ -30,6 +30,12 @@ def probe(
     ] = None,
     pairs: Annotated[int | None, typer.Option(help="Pairs of examples a task makes. [default: 10]")] = None,
     task_seed: Annotated[int | None, typer.Option(help="Which examples a task makes. [default: 0]")] = None,
+    usable: Annotated[
+        bool | None,
+        typer.Option(
+            "--usable", help="Of a task's pairs only those the model can do: it draws until there are enough."
+        ),
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -128,6 +134,7 @@ def probe(
             "--model": model,
             "--pairs": pairs,
             "--task-seed": task_seed,
+            "--usable": usable,
             "--name": name,
             "--session": session,
         }
@@ -138,6 +145,7 @@ def probe(
             model=model,
             pairs=pairs,
             task_seed=task_seed,
+            usable=bool(usable),
             config=config,
             session=session,
             name=name,
@@ -251,6 +259,7 @@ def make_order(
     model: str | None,
     pairs: int | None,
     task_seed: int | None,
+    usable: bool = False,
     config: "ProbeConfig",
     session: str | None,
     name: str | None = None,
@@ -286,10 +295,11 @@ def make_order(
     if session is not None and name is not None:
         raise ConfigError("--name names a new session, --session an old one: give one.", hint="Leave one of them out.")
     if task is None or session is not None:
-        for option, value in (("--pairs", pairs), ("--task-seed", task_seed)):
+        for option, value in (("--pairs", pairs), ("--task-seed", task_seed), ("--usable", usable or None)):
             if value is not None:
                 raise ConfigError(
-                    f"{option} {value}: the examples are there already.", hint="It is for a ready-made task."
+                    f"{option}{'' if value is True else f' {value}'}: the examples are there already.",
+                    hint="It is for a ready-made task.",
                 )
     if pairs is not None and pairs < 1:
         raise ConfigError(f"--pairs {pairs}: a task makes at least one pair.", hint="10 is the default.")
@@ -299,6 +309,7 @@ def make_order(
         examples=examples,
         pairs=10 if pairs is None else pairs,
         task_seed=task_seed or 0,
+        usable=usable,
         config=config,
         session=session,
         name=name,

@@ -9,6 +9,7 @@ from typing import cast
 
 import msgspec
 
+from engine.catalog import BUNDLED
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, Failure
 from engine.events import EngineEvent
@@ -24,6 +25,8 @@ from sessions.wire import (
     CreateSession,
     Detail,
     Done,
+    Made,
+    MakeExamples,
     QueueRun,
     Run,
     Session,
@@ -42,6 +45,8 @@ class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[Example, ...] = ()
     pairs: int = 10
     task_seed: int = 0
+    usable: bool = False
+    """Of the task's pairs only those the model can do."""
     config: ProbeConfig = ProbeConfig()
     session: str | None = None
     """Add to this session; None: a new one."""
@@ -167,18 +172,18 @@ class _Conductor:
     async def _session(self, client: HostClient) -> SessionRow:
         order = self.order
         if order.session is None:
-            made = await client.ask(
+            created = await client.ask(
                 CreateSession(
                     name=order.name,
-                    model=order.model or "toy",
+                    model=order.model or BUNDLED,
                     task=order.task,
                     pairs=order.pairs,
                     task_seed=order.task_seed,
-                    examples=order.examples,
+                    examples=await self._usable(client, order.task) if order.usable and order.task else order.examples,
                 ),
                 Session,
             )
-            return made.session
+            return created.session
         session = (await client.ask(ShowSession(session=order.session), Detail)).detail.session
         if order.task is not None and order.task != session.task:
             holds = f"the task {session.task}" if session.task else "examples of its own"
@@ -190,6 +195,22 @@ class _Conductor:
             changed = await client.ask(SetExamples(session=session.session_id, examples=order.examples), Session)
             return changed.session
         return session
+
+    async def _usable(self, client: HostClient, task: str) -> tuple[Example, ...]:
+        order = self.order
+        model = order.model or BUNDLED
+        self.narrator.say(f"drawing {order.pairs} pairs of {task} that {model} can do")
+        request = MakeExamples(
+            session="",
+            task=task,
+            pairs=order.pairs,
+            task_seed=order.task_seed,
+            model=model,
+            device=order.device,
+            trust_remote_code=order.trust_remote_code,
+            usable=True,
+        )
+        return (await client.ask(request, Made)).examples
 
     async def _follow(self, client: HostClient, session: SessionRow, run: RunRow) -> tuple[RunPicture, RunEnded]:
         picture = RunPicture()

@@ -125,13 +125,22 @@ def test_a_session_begins_empty_or_with_a_file(headcode: Callable[..., Any], ses
 
 
 def test_only_pairs_the_model_can_do_are_made_on_request(at_home: Callable[..., Any]) -> None:
-    assert at_home("examples", "new", "mine", "--model", "toy").code == 0
-    ran = at_home("examples", "make", "mine", "ioi", "--pairs", "10", "--seed", "2", "--usable", "--json")
+    words = ("--steps", "5", "--shuffles", "0", "-q")
+    ran = at_home("probe", "ioi", "--pairs", "10", "--task-seed", "2", "--usable", "--name", "mine", "--json", *words)
     assert ran.code == 0, ran.err
-    assert at_home("probe", "--session", "mine", "--steps", "5", "--shuffles", "0", "-q", "--json").code == 0
-    table = json.loads(
-        at_home("sql", "SELECT polarity, verdict FROM grades JOIN examples USING (run_id, example)", "--json").out
-    )
-    sides = {(row["polarity"], row["verdict"]) for row in table["rows"]}
-    assert len(table["rows"]) == 20
-    assert sides <= {("positive", "ok"), ("negative", "ok"), ("negative", "weak")}
+    assert json.loads(ran.out)["reference"]  # it is still that task: its known circuit is held against it
+    told = at_home("sql", "SELECT polarity, verdict FROM grades JOIN examples USING (run_id, example)", "--json")
+    rows = json.loads(told.out)["rows"]
+    assert len(rows) == 20
+    assert {(row["polarity"], row["verdict"]) for row in rows} <= {
+        ("positive", "ok"),
+        ("negative", "ok"),
+        ("negative", "weak"),
+    }
+    # The same pairs for a session of one's own.
+    assert at_home("examples", "new", "own", "--model", "toy").code == 0
+    assert at_home("examples", "make", "own", "ioi", "--pairs", "10", "--seed", "2", "--usable").code == 0
+    assert at_home("examples", "export", "own").out == at_home("examples", "export", "mine").out
+    for given in (("--session", "mine"), ("--again", "mine/1")):
+        ran = at_home("probe", *given, "--usable")
+        assert (ran.code, "--usable" in ran.err) == (2, True)
