@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.catalog import model_identity
-from engine.fetch import put_in_place, workshop
 from engine.planted.plan import (
     CONTEXT,
     D_HEAD,
@@ -28,6 +27,7 @@ from engine.planted.plan import (
 from engine.planted.weights import EPSILON, GAIN, heads_of, position_table, token_tables
 from engine.tasks import induction, ioi
 from engine.toy import tokenizer as words
+from engine.workshop import put_in_place, workshop
 
 
 def planted_folder(model: Planted, models: Path) -> Path:

@@ -16,10 +16,11 @@ import pytest
 
 from engine.catalog import check_folder
 from engine.errors import HubUnreachable, ModelError, PickledWeights
-from engine.fetch import bring, fetch, put_in_place, sweep, workshop
+from engine.fetch import bring, fetch
 from engine.fetch_index import RECIPES, Recipe, check_sum, unpack
 from engine.fetch_mouth import Mouth
 from engine.fetch_words import AnyFetchWord, FetchDone, FetchFailed, FetchStarted
+from engine.workshop import put_in_place, sweep, workshop
 
 
 @pytest.fixture

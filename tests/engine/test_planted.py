@@ -17,7 +17,6 @@ from engine.cause.patching import measure_replaced, one_head_each
 from engine.cause.paths import all_edges, measure_edges
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import ModelError
-from engine.fetch import check_name
 from engine.grade import grade_examples
 from engine.model import Model, load_model, pick_device
 from engine.planted import PLANTED, Planted
@@ -28,6 +27,7 @@ from engine.reference import known_circuit
 from engine.reference_edges import known_edges
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
+from engine.workshop import check_name
 
 from .by_hand import with_edge
 

@@ -1,7 +1,8 @@
 """The settings as a list: title, value, where the value comes from; below, what the one at hand means."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import msgspec
 from rich.color import Color
@@ -11,22 +12,34 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
+from engine.errors import HeadcodeError
 from engine.places import find_places
 from tui.model import Bench
 from tui.remember import file_of_memory, keep_toured, remembered
+from tui.settings import Settings
 from tui.settings_table import SETTINGS, Setting, Value
 from tui.text import clean
-from tui.themes import LEVELS, heat
+from tui.themes import LEVELS, Depth, heat
 from tui.widgets.heat import SHADES
 from tui.widgets.ink import Line, fit, fit_end, wrapped
 from tui.widgets.painted import Painted
 
-if TYPE_CHECKING:
-    from tui.workbench import HeadcodeApp
-
 _ABOUT = 7
 """Lines below the list."""
 _GROUPS = {"screen": "The screen", "host": "The host and the engine"}
+
+
+class Program(Protocol):
+    """Of the application, what stands in the list."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def problems(self) -> Sequence[HeadcodeError]: ...
+    @property
+    def own_keys(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def shown_depth(self) -> Depth: ...
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -57,8 +70,8 @@ class SettingsList(Painted):
         self._first = 0
 
     @property
-    def _program(self) -> "HeadcodeApp":
-        return cast("HeadcodeApp", self.app)
+    def _program(self) -> Program:
+        return cast("Program", self.app)
 
     @property
     def rows(self) -> list[Row]:
