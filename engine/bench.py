@@ -26,7 +26,7 @@ NO_RECIPE = "none"
 """The recipe of measures that know no SAE."""
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
     """One run of a bench."""
 
     model: str
@@ -36,6 +36,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True):
     draw: int
     """Which prompts, and which SAEs."""
     recipe: Recipe
+    usable: bool = False
+    """Of the task's pairs only those the model can do, as references were measured on."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -89,14 +91,21 @@ class BenchRow(msgspec.Struct, frozen=True, kw_only=True):
     spreads: dict[str, float]
     """Of all four; empty for one draw."""
     truth: str
+    usable: bool = False
+    """Whether runs had only pairs the model can do."""
 
 
 def plan_cells(
-    tasks: Mapping[str, Sequence[str]], recipes: Sequence[Recipe], examples: Sequence[int], draws: Sequence[int]
+    tasks: Mapping[str, Sequence[str]],
+    recipes: Sequence[Recipe],
+    examples: Sequence[int],
+    draws: Sequence[int],
+    *,
+    usable: bool = False,
 ) -> list[Cell]:
     """Every run of the bench, a model after the other; the small ones of a model first."""
     return [
-        Cell(model=model, task=task, examples=n, draw=draw, recipe=recipe)
+        Cell(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable)
         for model, names in tasks.items()
         for n in examples
         for draw in draws
@@ -130,7 +139,7 @@ def rows_of(
         read = capture[cell.model, cell.task, cell.examples, cell.draw]
         for truth in truths.get((cell.model, cell.task), ()):
             for name, recipe, strengths, true, seconds in _rankings(run, truth, read):
-                key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, cell.examples)
+                key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, cell.examples, cell.usable)
                 judged = quality(strengths, true)
                 # A measure without SAEs says the same in the runs of every recipe: it counts once a draw.
                 if judged is None or (only and name not in only) or (*key, cell.draw) in said:
@@ -142,14 +151,15 @@ def rows_of(
 
 
 def _row(key: tuple[object, ...], about: dict[str, object], values: list[tuple[Quality, float]]) -> BenchRow:
-    model, task, level, cut, name, recipe, examples = key
+    model, task, level, cut, name, recipe, examples, usable = key
     means = {each: round(fmean(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
     spreads = {each: round(pstdev(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
     several = len(values) > 1
     row = {
         **{"model": model, "task": task, "level": level, "cut": cut, "measure": name, "recipe": recipe},
-        **{"examples": examples, "draws": len(values), "spread": spreads["auc"] if several else None},
-        **{"spreads": spreads if several else {}, "seconds": round(fmean(seconds for _, seconds in values), 3)},
+        **{"examples": examples, "usable": usable, "draws": len(values)},
+        **{"spread": spreads["auc"] if several else None, "spreads": spreads if several else {}},
+        **{"seconds": round(fmean(seconds for _, seconds in values), 3)},
     }
     return msgspec.convert({**row, **means, **about}, type=BenchRow)
 

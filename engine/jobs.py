@@ -30,6 +30,8 @@ class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
     """Name of the ready-made task these examples come from (or are to be made from)."""
     pairs: int = 10
     task_seed: int = 0
+    usable: bool = False
+    """Make only pairs the model can do (engine.usable)."""
     spool: str
     """Folder for this run's arrays; the worker creates it."""
     models: str

@@ -48,8 +48,10 @@ from engine.sae import SAEs
 from engine.shelf import Shelf
 from engine.steadiness import steadiness
 from engine.tally import Tally, pair_rows
+from engine.tasks.base import Task
 from engine.tasks.registry import find_task
 from engine.training import codes_of, prepare, train_saes
+from engine.usable import make_usable
 
 
 class Probe:
@@ -159,7 +161,7 @@ class Probe:
         if not examples:
             if order.task is None:
                 raise EngineError("A run was asked for with neither examples nor a task.", hint="Name a task.")
-            examples = find_task(order.task).make(model, pairs=order.pairs, seed=order.task_seed)
+            examples = self._made(model, find_task(order.task))
         examples = check_set(examples)
         self.monitor.report(ExamplesMade(examples=examples, content_hash=content_hash(examples), task=order.task))
         reference = known_circuit(model.info, model.folder, order.task)
@@ -167,6 +169,12 @@ class Probe:
         if reference is not None:
             self.monitor.report(ReferenceKnown(reference=reference))
         return examples
+
+    def _made(self, model: Model, task: Task) -> tuple[Example, ...]:
+        order = self.order
+        if order.usable:
+            return make_usable(task, model, pairs=order.pairs, seed=order.task_seed, monitor=self.monitor)
+        return task.make(model, pairs=order.pairs, seed=order.task_seed)
 
     def _grade(self, model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
         grades = grade_examples(model, examples, reading)

@@ -8,7 +8,7 @@ import torch
 from engine.capture import read_examples
 from engine.config import ProbeConfig
 from engine.errors import TaskError
-from engine.events import Monitor
+from engine.events import Event, Monitor
 from engine.examples import Example
 from engine.grade import grade_examples
 from engine.model import Model
@@ -32,14 +32,14 @@ def make_usable(task: Task, model: Model, *, pairs: int, seed: int, monitor: Mon
     """The first `pairs` usable pairs that the task makes for this model, numbered from 0.
 
     Twice as many are drawn and graded, and twice as many again while that is not enough. Raises TaskError where too
-    few of the most are usable, and what `make` raises; Cancelled.
+    few of the most are usable, and what `make` raises; Cancelled. Nothing is reported: no prompt is a run's yet.
     """
-    drawn = pairs
+    drawn, unheard = pairs, _Unheard(monitor)
     while True:
         drawn = min(2 * drawn, _MOST_DRAWN * pairs)
         examples = task.make(model, pairs=drawn, seed=seed)
         with torch.inference_mode():
-            reading = read_examples(model, list(examples), ProbeConfig(), monitor, None)
+            reading = read_examples(model, list(examples), ProbeConfig(), unheard, None)
         usable = usable_pairs(examples, grade_examples(model, examples, reading))
         if len(usable) >= pairs:
             place = {pair: number for number, pair in enumerate(usable[:pairs])}
@@ -51,3 +51,16 @@ def make_usable(task: Task, model: Model, *, pairs: int, seed: int, monitor: Mon
                 f"{model.info.name} can do {len(usable)} of {drawn} pairs of {task.name}; {pairs} were asked for.",
                 hint="Ask for fewer, or choose a task the model does, or another model.",
             )
+
+
+class _Unheard:
+    """Knows whether that is still wanted, and tells nobody how far it is."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    def report(self, event: Event, /) -> None:
+        """Drawing is no stage of a run."""
+
+    def cancelled(self) -> bool:
+        return self._monitor.cancelled()

@@ -42,6 +42,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     task_seed: int
     examples: tuple[Example, ...]
+    usable: bool = False
+    """Of the task's pairs only those the model can do."""
 
 
 def recent_sessions(store: Store, *, limit: int, tag: str | None = None, trashed: bool = False) -> list[SessionRow]:

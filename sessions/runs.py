@@ -108,6 +108,7 @@ class Runs:
             task=work.task,
             pairs=work.pairs,
             task_seed=work.task_seed,
+            usable=work.usable,
             spool=str(spool),
             models=str(models),
             activations=str(self._places.activations),

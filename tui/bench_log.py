@@ -21,6 +21,8 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
     """One run of the bench's session, as far as the log has told it."""
 
     queued: RunQueued
+    usable: bool = False
+    """Whether its session's runs have only pairs the model can do."""
     picture: RunPicture = RunPicture()
     ended: RunEnded | None = None
     n_pairs: int = 0
@@ -48,7 +50,14 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
         if queued.task is None or not n:
             return None
         draw = seeds[0] // len(seeds)
-        return Cell(model=queued.model, task=queued.task, examples=n, draw=draw, recipe=queued.config.sae.recipe)
+        return Cell(
+            model=queued.model,
+            task=queued.task,
+            examples=n,
+            draw=draw,
+            recipe=queued.config.sae.recipe,
+            usable=self.usable,
+        )
 
     def may_be(self, cell: Cell) -> bool:
         """Whether it is the cell's run, as far as can be told."""
@@ -86,7 +95,9 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
 class BenchLog:
     """The log of a bench's session, run by run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, usable: bool = False) -> None:
+        """`usable`: whether the session's runs have only pairs the model can do."""
+        self.usable = usable
         self.runs: dict[str, Folding] = {}
         self.seq = 0
         self._news = asyncio.Condition()
@@ -140,6 +151,6 @@ class BenchLog:
             if entry.run_id is None:
                 continue
             if isinstance(entry.event, RunQueued):
-                self.runs[entry.run_id] = Folding(queued=entry.event)
+                self.runs[entry.run_id] = Folding(queued=entry.event, usable=self.usable)
             elif entry.run_id in self.runs:
                 self.runs[entry.run_id].hear(entry)

@@ -35,6 +35,8 @@ from tui.bench_log import BenchLog
 
 TAG = "bench"
 """What sessions of benches are tagged with."""
+USABLE = "usable-pairs"
+"""And those whose runs have only pairs the model can do."""
 HEADING = "Bench of circuits"
 """The first words of the note that says what came out."""
 _MOST_NOTE = 15_000
@@ -56,6 +58,11 @@ class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool = False
     """In a new session, whatever there is."""
     device: str = "auto"
+
+    @property
+    def usable(self) -> bool:
+        """Whether only pairs the model can do are asked for."""
+        return any(cell.usable for cell in self.cells)
 
     def session_name(self) -> str:
         # Another version may measure otherwise: its runs are not mixed with these.
@@ -86,7 +93,7 @@ async def read_bench(client: HostClient, name: str) -> Bench:
     """What lies in a bench's session. Raises Refusal where there is none, ConfigError where that is no bench."""
     detail = (await client.ask(ShowSession(session=name), Detail)).detail
     _check(detail)
-    log = BenchLog()
+    log = _log(detail)
     await log.read(client, detail)
     return Bench(session=detail.session, taken=log.taken(), n_before=len(log.taken()))
 
@@ -114,7 +121,7 @@ class Conductor:
 
     async def _conduct(self) -> Bench:
         detail = await self._session()
-        log = BenchLog()
+        log = _log(detail)
         await log.read(self.client, detail)
         bench = self.bench = Bench(session=detail.session, taken=log.taken())
         wanted = set(self.order.cells)
@@ -149,11 +156,21 @@ class Conductor:
             else:
                 if detail.session.trashed_us is None:
                     _check(detail)
+                    self._check_pairs(detail)
                     return detail
         first = self.order.cells[0]
         made = (await self.client.ask(CreateSession(name=name, model=first.model), Session)).session
-        await self.client.ask(ChangeTags(session=made.session_id, add=(TAG,)), Session)
+        tags = (TAG, USABLE) if self.order.usable else (TAG,)
+        await self.client.ask(ChangeTags(session=made.session_id, add=tags), Session)
         return (await self.client.ask(ShowSession(session=made.session_id), Detail)).detail
+
+    def _check_pairs(self, detail: SessionDetail) -> None:
+        if (USABLE in detail.session.tags) != self.order.usable:
+            which = "all of a task's pairs" if self.order.usable else "only pairs the model can do"
+            raise ConfigError(
+                f"Runs of session {detail.session.name!r} have {which}.",
+                hint=f"{'Leave --usable out' if self.order.usable else 'Give --usable'}, or another --name.",
+            )
 
     def _missing(self, taken: Taken) -> list[CauseMethod]:
         """How effects have still to be measured on the run, for this order."""
@@ -208,7 +225,7 @@ class Conductor:
             config=config,
             model=cell.model,
             device=order.device,
-            made=MadeFrom(task=cell.task, pairs=cell.examples, task_seed=cell.draw),
+            made=MadeFrom(task=cell.task, pairs=cell.examples, task_seed=cell.draw, usable=cell.usable),
         )
         return (await self.client.ask(asked, Run)).run.run_id
 
@@ -267,6 +284,10 @@ async def keep_summary(client: HostClient, session: SessionRow, text: str) -> No
     if before is None or before.text.strip() != text.strip():
         note = None if before is None else before.note_id
         await client.ask(WriteNote(session=session.session_id, text=text, note=note), Note)
+
+
+def _log(detail: SessionDetail) -> BenchLog:
+    return BenchLog(usable=USABLE in detail.session.tags)
 
 
 def _check(detail: SessionDetail) -> None:

@@ -66,8 +66,8 @@ def bench_tables(rows: Sequence[BenchRow], by: str = "auc", only: Collection[str
     """The rows as tables of one quality: one for every model, level, cut and number of examples."""
     shown = [row for row in rows if only or row.measure not in _RARELY]
     found = []
-    for key in dict.fromkeys((row.model, row.level, row.cut, row.examples) for row in shown):
-        own = [row for row in shown if (row.model, row.level, row.cut, row.examples) == key]
+    for key in dict.fromkeys(_table_of(row) for row in shown):
+        own = [row for row in shown if _table_of(row) == key]
         tasks = tuple(dict.fromkeys(row.task for row in own))
         lines = [_line(own, tasks, by, *name) for name in dict.fromkeys((row.measure, row.recipe) for row in own)]
         numbers = {row.task: f"{row.n_true} of {row.n_all}" for row in own}
@@ -249,11 +249,16 @@ def _order(line: Line) -> tuple[int, str, int]:
     return kind, line.recipe if kind == 0 else "", place
 
 
+def _table_of(row: BenchRow) -> tuple[object, ...]:
+    return (row.model, row.level, row.cut, row.examples, row.usable)
+
+
 def _title(own: Sequence[BenchRow], by: str) -> str:
     row = own[0]
     draws = {each.draws for each in own}
     several = f"{min(draws)} to {max(draws)}" if len(draws) > 1 else str(row.draws)
     drawn = f"{several} draw{'s' if max(draws) > 1 else ''} of {row.examples} + {row.examples} prompts"
+    drawn += " of pairs the model can do" if row.usable else ""
     if row.cut is not None and row.level == "heads":
         true = f"heads that move the answer by {row.cut:.0%} of its base"
     else:

@@ -19,6 +19,8 @@ class MadeFrom(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     pairs: int = 10
     task_seed: int = 0
+    usable: bool = False
+    """Only pairs the model can do."""
 
 
 class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):

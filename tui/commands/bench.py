@@ -36,6 +36,9 @@ def circuits(
     examples: Annotated[str, typer.Option(help="Pairs of prompts a run has, with commas: 10,25,250.")] = "10",
     seeds: Annotated[str, typer.Option(help="How many draws of prompts and SAEs (3), or their numbers (0,4,7).")] = "3",
     recipe: Annotated[str, typer.Option(help="contrast, published, or both.")] = "contrast,published",
+    usable: Annotated[
+        bool, typer.Option("--usable", help="Only pairs the model can do, as references were measured on.")
+    ] = False,
     cuts: Annotated[
         str | None,
         typer.Option(help="Shares of the base from which on a head counts. [default: bundled .05; others .02,.04]"),
@@ -85,7 +88,7 @@ def circuits(
     else:
         ground = lay_ground(asked, wanted, cut_at, folder)
         order = BenchOrder(
-            cells=tuple(plan_cells(ground.tasks, recipes, pairs, draws)),
+            cells=tuple(plan_cells(ground.tasks, recipes, pairs, draws, usable=usable)),
             cause=wants_causes(only),
             exact="exact_effect" in only,
             edges=ground.edges,

@@ -177,6 +177,34 @@ def test_effects_are_measured_on_the_runs_there_are(home: dict[str, str]) -> Non
     assert again.rows == asked.rows
 
 
+def test_runs_may_have_only_pairs_the_model_can_do(home: dict[str, str]) -> None:
+    words = ("bench", "circuits", "--models", "toy", "--tasks", "ioi", "--examples", "10", "--seeds", "2,")
+    words = (*words, "--recipe", "contrast", "--measures", "paired_flips", "--json", "-q")
+    every, able = (answer(headcode(home, *words, *more)) for more in ((), ("--usable",)))
+    assert every.session != able.session
+    assert [(row.measure, row.usable, row.n_true) for row in every.rows + able.rows] == [
+        ("paired_flips", False, 20),
+        ("paired_flips", True, 20),
+    ]
+    for told, usable in ((every, False), (able, True)):
+        table = headcode(home, "sql", _SIDES.format(session=told.session_id), "--json")
+        assert table.returncode == 0, table.stderr
+        sides = {(row["polarity"], row["verdict"]) for row in msgspec.json.decode(table.stdout)["rows"]}
+        assert (sides <= {("positive", "ok"), ("negative", "ok"), ("negative", "weak")}) is usable
+    shown = headcode(home, "bench", "circuits", "--show", able.session)
+    assert "1 draw of 10 + 10 prompts of pairs the model can do" in shown.stdout
+    again = headcode(home, *words, "--usable", "--name", able.session)
+    assert answer(again).rows == able.rows
+    mixed = headcode(home, *words, "--name", able.session)
+    assert (mixed.returncode, "Give --usable" in mixed.stderr) == (2, True)
+
+
+_SIDES = """
+    SELECT DISTINCT polarity, verdict FROM grades JOIN examples USING (run_id, example) JOIN runs USING (run_id)
+    WHERE runs.session_id = '{session}'
+"""
+
+
 def test_a_session_that_is_no_bench_is_left_alone(at_home: Callable[..., Any]) -> None:
     assert at_home("probe", "ioi", "--pairs", "2", "--steps", "2", "--shuffles", "0", "--name", "mine", "-q").code == 0
     for words in (("--show", "mine"), ("--name", "mine", "--models", "toy", "--tasks", "ioi")):
