@@ -154,7 +154,8 @@ def test_plain_mode_names_its_verbs() -> None:
     assert verb_for("write:step.undo") == "undo"
     bench = Bench(model="toy", task="ioi")
     bench.key = verb_for
-    assert bench.key("mark") == "space"
+    assert bench.key("mark") == "mark"
+    assert bench.key("next_pane") == "tab"  # no verb: the key on the screen
 
 
 def test_a_card_names_the_key_on_the_screen_and_the_option_elsewhere() -> None:
