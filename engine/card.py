@@ -3,6 +3,9 @@
 import math
 from collections.abc import Sequence
 
+import msgspec
+
+from engine.cause_fold import FIELD
 from engine.events import CauseScored, CircuitChecked
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
 from engine.ranking import auc, ranked, strength
@@ -47,13 +50,14 @@ def write_card(
     """
     by_head = {node.id: node for node in nodes}
     inside = [by_head[HeadId(*place)] for place in circuit]
+    shares = dict(zip(by_head, _shares(nodes, causes), strict=True))
     above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL]
     measured = any(node.p_value is not None for node in nodes)
-    truth, words = _truth(nodes, reference, causes)
+    truth, words = _truth(list(shares.values()), reference, causes)
     codes_auc = _auc(nodes, DEFAULT_MEASURE, truth)
     baselines = _baselines(nodes, inside, truth)
-    effects = [effect for node in inside if (effect := _effect(node)) is not None]
-    movers = sum(effect >= LEVEL for effect in effects) / len(effects) if effects and not _only_kl(causes) else None
+    effects = [effect for node in inside if (effect := _effect(shares[node.id])) is not None]
+    movers = sum(effect >= LEVEL for effect in effects) / len(effects) if effects else None
     against, advice = _doubts(
         inside,
         above,
@@ -74,7 +78,9 @@ def write_card(
         advice = [_finer(nodes, chance) or "use more examples: chance is told apart by numbers", *advice]
     elif beaten:
         verdict, reasons = "no better than a plain difference", [beaten]
-        advice = ["rank by that baseline, or measure the cause (--cause combined)", *advice]
+        patched = any(cause.method != "attribution" and cause.final for cause in causes)
+        other = "look at the heads by effect" if patched else "measure the cause (--cause combined)"
+        advice = [f"rank by that baseline, or {other}", *advice]
     elif against:
         verdict, reasons = "weak", []
     else:
@@ -94,7 +100,7 @@ def write_card(
                 q_value=node.q_value,
                 seeds=node.stability,
                 bootstraps=steadiness.heads[nodes.index(node)],
-                effect=_effect(node),
+                effect=_effect(shares[node.id] if _effect(shares[node.id]) is not None else node),
             )
             for node in inside
         ),
@@ -273,8 +279,11 @@ def _effect(node: HeadScores) -> float | None:
     return next((each for each in (node.exact_effect, node.attribution, node.combined) if each is not None), None)
 
 
-def _only_kl(causes: Sequence[CauseScored]) -> bool:
-    return bool(causes) and all(cause.metric == "kl" for cause in causes)
+def _shares(nodes: Sequence[HeadScores], causes: Sequence[CauseScored]) -> list[HeadScores]:
+    """The scores with those effects alone that are shares of an answer: KL divergences are nats, of none."""
+    newest = {cause.method: cause.metric for cause in causes}
+    nats: dict[str, float | None] = {FIELD[method]: None for method, metric in newest.items() if metric == "kl"}
+    return [msgspec.structs.replace(node, **nats) for node in nodes]
 
 
 def _finds(movers: float | None, codes_auc: float | None) -> bool:

@@ -113,6 +113,21 @@ def test_effects_count_more_than_labels() -> None:
     card = write_card(with_causes(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])
     assert card.verdict == "no better than a plain difference"
     assert any("0% of its heads move" in reason for reason in card.reasons)
+    assert card.advice[0] == "rank by that baseline, or look at the heads by effect"  # which are measured
+
+
+def test_divergences_are_no_shares_of_an_answer() -> None:
+    shares = effects(0.3, 0.2, 0.01, 0.01, 0.0, 0.0)
+    nats = msgspec.structs.replace(effects(0.01, 0.01, 0.01, 0.9, 0.9, 0.9), method="exact", metric="kl")
+    causes = [shares, nats]
+    alone, both = (
+        write_card(with_causes(grid(), each), CIRCUIT, steady(), ENOUGH, causes=each) for each in ([shares], causes)
+    )
+    assert alone.movers == both.movers == 2 / 3
+    assert (both.truth, both.codes_auc) == (alone.truth, alone.codes_auc)
+    assert [one.effect for one in both.heads] == [one.effect for one in alone.heads]
+    only = write_card(with_causes(grid(), [nats]), CIRCUIT, steady(), ENOUGH, causes=[nats])
+    assert (only.movers, only.truth) == (None, None)
 
 
 def test_bootstraps_keep_pairs_together_and_sides_whole() -> None:
