@@ -1,7 +1,7 @@
 """Which heads to list, in words a person types: `layer > 5, q < .05, known`."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from engine.errors import ConfigError
 from engine.measures import MEASURES, value_of
@@ -24,24 +24,30 @@ _SHORT = {
     "paired": "baseline_paired_difference",
     "probe": "baseline_linear_probe",
 }
-HINT = "For example: q < .05, layer >= 5, unique > 2, known, circuit, 9.6, 9.*; commas mean and."
+HINT = "For example: q < .05, layer >= 5, unique > 2, known, circuit, marked, 9.6, 9.*; commas mean and."
 
 
-def read_filter(text: str, *, circuit: Collection[HeadId], known: Collection[HeadId]) -> Wanted:
+def read_filter(
+    text: str,
+    *,
+    circuit: Collection[HeadId],
+    known: Collection[HeadId],
+    marked: Collection[HeadId] = (),
+) -> Wanted:
     """Says of a head whether it is meant. Empty text means every head. Raises ConfigError naming the part at fault."""
-    parts = [_part(part.strip().lower(), circuit, known) for part in text.split(",") if part.strip()]
+    sets = {"circuit": circuit, "in circuit": circuit, "known": known, "marked": marked}
+    parts = [_part(part.strip().lower(), sets) for part in text.split(",") if part.strip()]
     return lambda node: all(part(node) for part in parts)
 
 
-def _part(text: str, circuit: Collection[HeadId], known: Collection[HeadId]) -> Wanted:
+def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
     inverted = text.startswith("not ")
     if inverted:
-        inner = _part(text.removeprefix("not ").strip(), circuit, known)
+        inner = _part(text.removeprefix("not ").strip(), sets)
         return lambda node: not inner(node)
-    if text in ("circuit", "in circuit"):
-        return lambda node: node.id in circuit
-    if text == "known":
-        return lambda node: node.id in known
+    heads = sets.get(text)
+    if heads is not None:
+        return lambda node: node.id in heads
     head = _HEAD.fullmatch(text)
     if head:
         layer, number = int(head["layer"]), head["head"]

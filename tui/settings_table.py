@@ -117,6 +117,16 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         table="screen",
+        key="signs",
+        title="Chance and seeds",
+        meaning="Signs in the cells of the grid when the screen starts: * and ' say how likely chance alone is, ● and ○"
+        " how many seeds agree.",
+        default=False,
+        choices=(False, True),
+        words=("no signs", "signs in the cells"),
+    ),
+    Setting(
+        table="screen",
         key="colours",
         title="Terminal colours",
         meaning="How many colours are sent. auto asks TERM, COLORTERM and NO_COLOR; none draws shades and digits.",

@@ -132,8 +132,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
             words = f"{error.message} {error.hint} Until you leave it holds."
             found = Found(setting, setting.default if value is None else value, "until you leave", own=True)
             self.settings = msgspec.structs.replace(self.settings, found=self.settings.found | {setting.name: found})
-        self._use_settings()
-        self._draw_all()
+        self._take_settings()
         return words
 
     def read_again(self) -> Sequence[HeadcodeError]:
@@ -141,8 +140,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         self.settings, own = load(self.settings.path), load_keys(find_places().keys)
         self._problems = (*self.settings.problems, *own.problems)
         self.use_keys(own.keys)
-        self._use_settings()
-        self._draw_all()
+        self._take_settings()
         return self._problems
 
     @property
@@ -154,7 +152,18 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         self.colour_map = self.settings.text("screen.map")
         self.frame_s = 1 / max(self.settings.number("screen.redraws"), 1)
         self.motion = bool(self.settings["screen.motion"])
+        self.signs = bool(self.settings["screen.signs"])
         self.theme = SIXTEEN.name if self.depth == "16" else self.settings.text("screen.theme")
+
+    def _take_settings(self) -> None:
+        """After a change of them. Only another word about the signs undoes what a key did to them meanwhile."""
+        before = self.signs
+        self._use_settings()
+        for screen in self.screen_stack if self.signs != before else ():
+            if isinstance(screen, Panes):
+                screen.bench.signs = self.signs
+                screen.marked_anew()
+        self._draw_all()
 
     def _draw_all(self) -> None:
         """What is drawn from a setting and from no style."""

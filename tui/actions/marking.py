@@ -67,8 +67,8 @@ MARKING: tuple[Action, ...] = (
     Action(
         id="signs",
         keys=("g",),
-        title="Chance and seeds in the cells",
-        tooltip="Signs in the cells: * q at most .05, ' at most .2; ● in every seed's circuit, ○ in half; again: none",
+        title="Chance and seeds in cells",
+        tooltip="Signs: * q at most .05, ' at most .2; ● in every seed's circuit, ○ in half. How it starts: settings",
         group="Look",
     ),
 )

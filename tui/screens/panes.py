@@ -106,6 +106,7 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
 
     def on_mount(self) -> None:
         self.bench.key = partial(key_of, self.app)
+        self.bench.signs = bool(getattr(self.app, "signs", False))
         self._pulse = self.set_interval(0.5, self._beat, pause=True)
         self._titles()
         self._show_current()

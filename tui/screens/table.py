@@ -19,7 +19,7 @@ from textual.strip import Strip
 from engine.errors import ConfigError
 from engine.measures import MEASURES, Measure, value_of
 from engine.ranking import strength
-from engine.results import HeadScores
+from engine.results import HeadId, HeadScores
 from tui.actions import sheet_actions
 from tui.headfilter import HINT, read_filter
 from tui.model import Bench
@@ -28,7 +28,7 @@ from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.view import places_of
 from tui.widgets.heat import KNOWN
-from tui.widgets.ink import fit, fixed
+from tui.widgets.ink import fit, fixed, wrapped
 from tui.widgets.painted import Painted
 from tui.widgets.tips import head_tip, measure_tip
 
@@ -45,6 +45,8 @@ ACTIONS = sheet_actions(
     ("sort.left", "-1", "left,h", "Sort by the measure before", "Sort by the measure to the left", ""),
     ("turn", "", "r", "Turn the order round", "The weakest first, or the strongest again", "turn"),
     ("filter", "", "slash,f", "Filter", "Only heads that meet conditions, such as q < .05, layer > 5", "filter"),
+    ("mark", "", "space", "Mark the head", "Marked heads are what cause, keep and copy take on the workbench", "mark"),
+    ("mark_listed", "", "a", "Mark all that are listed", "Or takes their marks away, where all of them have one", ""),
     ("show", "", "enter", "Go to this head", "The head on the workbench, coloured by this measure", "go to it"),
     (
         "keep",
@@ -111,9 +113,10 @@ class HeadTable(Painted):
         view = self.bench.view()
         if view is None:
             return []
-        key = (id(view.nodes), view.circuit, self.sort.id, self.turned, self.wanted)
+        marked = self.bench.marked
+        key = (id(view.nodes), view.circuit, marked, self.sort.id, self.turned, self.wanted)
         if key != self._rows[0]:
-            wanted = read_filter(self.wanted, circuit=view.circuit, known=view.known)
+            wanted = read_filter(self.wanted, circuit=view.circuit, known=view.known, marked=marked)
             found = [node for node in view.nodes if wanted(node)]
             sign = -1 if self.turned else 1
             found.sort(key=lambda node: (sign * _order(node, self.sort), node.layer, node.head))
@@ -126,7 +129,7 @@ class HeadTable(Painted):
             columns, at = self._columns(self.size.width), (place.x - _NAMES) // _wide(self.size.width)
             return measure_tip(self.bench, columns[at]) if 0 <= at < len(columns) else None
         row = self.first + place.y - 1
-        in_list = row < min(len(self.rows), self.first + max(self.size.height - 2, 1))
+        in_list = row < min(len(self.rows), self.first + self._room(self.size))
         return head_tip(self.bench, self.rows[row].id) if in_list else None
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -134,7 +137,7 @@ class HeadTable(Painted):
         if view is None:
             return [self.line().add(" Nothing to list before the first scores.", "dim").strip()]
         self.chosen = min(max(self.chosen, 0), max(len(rows) - 1, 0))
-        room = max(size.height - 2, 1)
+        room = self._room(size)
         if not self.first <= self.chosen < self.first + room:
             self.first = self.chosen if self.chosen < self.first else self.chosen - room + 1
         self.first = min(self.first, max(0, len(rows) - room))
@@ -149,10 +152,11 @@ class HeadTable(Painted):
         lines = [head.strip()]
         for place in range(self.first, min(len(rows), self.first + room)):
             node, on = rows[place], place == self.chosen
-            inside, known = node.id in view.circuit, node.id in view.known
+            inside, known, marked = node.id in view.circuit, node.id in view.known, node.id in self.bench.marked
             line = self.line().add(" ▸ " if on else "   ", "accent")
             line.add(f"{node.id!s:<5}", "strong" if on else ("text" if inside else "dim"))
-            line.add("[]" if inside else "  ", "second").add(KNOWN if known else " ", "accent")
+            frame = ("«»" if inside else "‹›") if marked else "[]" if inside else "  "
+            line.add(frame, "second").add(KNOWN if known else " ", "accent")
             for measure in columns:
                 value = value_of(node, measure)
                 shown = fixed(value if value is None or math.isfinite(value) else None, places_of(measure))
@@ -167,10 +171,18 @@ class HeadTable(Painted):
                 )
                 .strip()
             )
-        while len(lines) < size.height - 1:
+        while len(lines) < 1 + room:
             lines.append(self.line().strip())
-        words = f" {self.sort.title}: {self.sort.meaning}" + ("   ° needs no SAE" if size.width > 100 else "")
-        return [*lines, self.line().add(fit(words, size.width), "faint").strip()]
+        return [*lines, *(self.line().add(f" {row}", "faint").strip() for row in self._foot(size.width))]
+
+    def _foot(self, width: int) -> list[str]:
+        """What the measure that sorts means."""
+        words = f"{self.sort.title}: {self.sort.meaning}" + ("   ° needs no SAE" if width > 100 else "")
+        return wrapped(words, max(width - 2, 1), 2)
+
+    def _room(self, size: Size) -> int:
+        """Lines for heads."""
+        return max(size.height - 1 - len(self._foot(size.width)), 1)
 
     def step_sort(self, by: int) -> None:
         self.sort = MEASURES[(MEASURES.index(self.sort) + by) % len(MEASURES)]
@@ -241,6 +253,18 @@ class Table(Sheet):
 
         self.app.push_screen(Ask("Only heads with", HINT, text=self.table.wanted, judge=wrong), self._filtered)
 
+    def action_mark(self) -> None:
+        rows = self.table.rows
+        if self.table.chosen < len(rows):
+            self._mark([rows[self.table.chosen].id])
+
+    def action_mark_listed(self) -> None:
+        self._mark([node.id for node in self.table.rows])
+
+    def _mark(self, heads: list[HeadId]) -> None:
+        self.bench.marks.toggle(heads)
+        self.paint()
+
     def action_show(self) -> None:
         rows = self.table.rows
         if self.table.chosen < len(rows):
@@ -255,7 +279,8 @@ class Table(Sheet):
             return
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", self.bench.session_name).strip("-.")[:60] or "heads"
         try:
-            path = _write_new(self._folder, f"{name}-run{run.number}-heads", ".csv", table_csv(self.table.rows))
+            text = table_csv(self.table.rows, self.bench)
+            path = _write_new(self._folder, f"{name}-run{run.number}-heads", ".csv", text)
         except OSError as error:
             self.notify(
                 clean(f"{self._folder} cannot be written: {error.strerror}. Start headcode in another folder."),
@@ -288,17 +313,22 @@ class Table(Sheet):
         count = len(self.table.rows)
         whole = len(view.nodes) if view is not None else 0
         words = f"{count} heads" if count == whole else f"{count} of {whole} heads: {self.table.wanted}"
+        if self.bench.marked:
+            words += f" · {len(self.bench.marked)} marked"
         self.table.border_title = Content(clean(words))
 
 
-def table_csv(rows: list[HeadScores]) -> str:
-    """The heads as CSV, every measure by its id; a measure that does not apply is left empty."""
-    out = io.StringIO()
+def table_csv(rows: list[HeadScores], bench: Bench) -> str:
+    """The heads as CSV: whether each is in the circuit, known, marked (1 or 0), then every measure by its id; a measure
+    that does not apply is left empty."""
+    out, view = io.StringIO(), bench.view()
+    sets = (view.circuit if view else (), view.known if view else (), bench.marked)
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["layer", "head", *(measure.id for measure in MEASURES)])
+    writer.writerow(["layer", "head", "circuit", "known", "marked", *(measure.id for measure in MEASURES)])
     for node in rows:
         values = (value_of(node, measure) for measure in MEASURES)
-        writer.writerow([node.layer, node.head, *("" if value is None else value for value in values)])
+        told = (int(node.id in heads) for heads in sets)
+        writer.writerow([node.layer, node.head, *told, *("" if value is None else value for value in values)])
     return out.getvalue()
 
 

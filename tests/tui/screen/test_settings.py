@@ -108,13 +108,38 @@ async def test_settings_change_the_screen_at_once(
         assert 'map = "viridis"  # like embers' in text
         await pilot.press("u")
         await until(lambda: "map" not in find_places().settings.read_text())
-        await pilot.press("down", "down", "enter", "backspace", "9", "9")
+        await pilot.press("down", "down", "down", "enter", "backspace", "9", "9")
         await until(lambda: "99 is not a whole number from 1 to 30" in text_of(app))
         await pilot.press("backspace", "backspace", "5", "enter")
         await until(lambda: app.frame_s == 0.2)
         await pilot.press("escape")
         await until(lambda: len(app.screen_stack) == 1)
         assert [list(strip) for strip in (grid.render_line(2), grid.render_line(3))] != before
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_the_grid_starts_with_the_signs_that_were_asked_for(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    written("[screen]\nsigns = true\n")
+    host = recorded.host()
+    host.add(*recorded.events())
+    legend = "● every seed"
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await until(lambda: legend in text_of(app) and "*" in text_of(app))
+        await pilot.press("g")
+        await until(lambda: legend not in text_of(app))
+        await pilot.press("comma", "right", "escape")
+        await until(lambda: app.theme == "dusk" and len(app.screen_stack) == 1)
+        assert not app.bench.signs, "another setting leaves them as the key left them"
+        signs = setting("screen.signs")
+        app.change(signs, False)
+        app.change(signs, True)
+        await until(lambda: legend in text_of(app))
+        path = find_places().settings
+        path.write_text("")
+        await pilot.press("comma", "r", "escape")
+        await until(lambda: len(app.screen_stack) == 1 and legend not in text_of(app))
 
 
 async def test_a_broken_file_is_told_and_not_written_over(recorded: Any, open_screen: Any, text_of: Any) -> None:

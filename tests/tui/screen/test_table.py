@@ -16,7 +16,7 @@ from tui.typed import guess_measure, read_head
 
 
 def meant(recorded: Any, text: str, **sets: Any) -> set[str]:
-    wanted = read_filter(text, circuit=sets.get("circuit", ()), known=sets.get("known", ()))
+    wanted = read_filter(text, **{"circuit": (), "known": ()} | sets)
     return {str(node.id) for node in recorded.nodes(6, 8) if wanted(node)}
 
 
@@ -27,6 +27,8 @@ def test_conditions_are_read(recorded: Any) -> None:
     assert meant(recorded, "2.*, head < 2") == {"2.0", "2.1"}
     assert meant(recorded, "3.7") == {"3.7"}
     assert meant(recorded, "known", known={HeadId(1, 1)}) == {"1.1"}
+    assert meant(recorded, "marked, layer < 3", marked={HeadId(2, 2), HeadId(4, 4)}) == {"2.2"}
+    assert meant(recorded, "not marked, 0.*", marked={HeadId(0, head) for head in range(7)}) == {"0.7"}
     assert meant(recorded, "not circuit, 0.*", circuit={HeadId(0, head) for head in range(7)}) == {"0.7"}
     above = {str(node.id) for node in nodes if node.unique_positive > 2}
     assert meant(recorded, "unique codes > 2") == meant(recorded, "unique > 2") == above
@@ -103,6 +105,47 @@ async def test_the_table_and_its_keys(
         await pilot.press("home", "enter")
         await until(lambda: len(app.screen_stack) == 1)
         assert app.bench.cursor == best.id
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_marked_heads_are_told_filtered_and_written(
+    size: tuple[int, int],
+    recorded: Any,
+    open_screen: Any,
+    text_of: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """You should see ‹› beside marked heads, «» where they are in the circuit too, and how many in the title."""
+    monkeypatch.chdir(tmp_path)
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, size=size) as (app, pilot, until):
+        bench = app.bench
+        best, outside = bench.view().order[0], bench.view().order[-1]
+        bench.marks.toggle([best])
+        await pilot.press("L")
+        await until(lambda: "48 heads · 1 marked" in text_of(app))
+        row = next(line for line in text_of(app).splitlines() if f" {best} " in line)
+        assert "«»" in row
+        await pilot.press("end", "space")
+        assert bench.marked == {best, outside}
+        await until(lambda: f"{outside}  ‹›" in text_of(app))
+        await pilot.press("slash", *"marked", "enter")
+        await until(lambda: "2 of 48 heads: marked · 2 marked" in text_of(app))
+        await pilot.press("w")
+        await until(lambda: list(tmp_path.glob("*.csv")))
+        written = [(row["layer"], row["head"], row["marked"], row["circuit"]) for row in first_csv(tmp_path)]
+        assert written == [
+            (str(best.layer), str(best.head), "1", "1"),
+            (str(outside.layer), str(outside.head), "1", "0"),
+        ]
+        await pilot.press("a")
+        assert not bench.marked, "all that were listed had a mark"
+        await until(lambda: "no head meets these conditions" in text_of(app))
+        await pilot.press("slash", *["backspace"] * 6, *"5.*", "enter", "a", "escape")
+        await until(lambda: "8 marked" in text_of(app))
+        assert bench.marked == {HeadId(5, head) for head in range(8)}
 
 
 async def test_a_folder_that_cannot_be_written_is_said(
