@@ -22,6 +22,7 @@ import tempfile
 import termios
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import long_session
 
@@ -32,6 +33,19 @@ _QUIET_S = 0.02
 """After this long without a byte the frame is out; the head's page follows 80 ms after the cursor's last step."""
 _REST_S = 0.5
 """After this long everything that hangs on a key has been drawn."""
+
+
+class Pressed(NamedTuple):
+    """What one key made of the screen."""
+
+    seconds: float
+    """Until the frame was out."""
+    worked: float
+    """Seconds of the processor in them."""
+    sent: int
+    """Bytes of the frame."""
+    sent_later: int
+    """Bytes that came when the cursor rested."""
 
 
 class Terminal:
@@ -60,13 +74,18 @@ class Terminal:
                 os.write(self.fd, b"\x1b[?2026;2$y")
         return out
 
-    def key(self, key: bytes) -> tuple[float, int, int]:
-        """Seconds until the frame is out, its bytes, and the bytes that come when the cursor rests."""
-        begun = time.perf_counter()
+    def key(self, key: bytes) -> "Pressed":
+        """What one key made of the screen."""
+        worked, begun = self._worked(), time.perf_counter()
         os.write(self.fd, key)
         frame = self.read(_QUIET_S)
         took = self.last - begun if frame else float("nan")
-        return took, len(frame), len(self.read(_REST_S))
+        return Pressed(took, self._worked() - worked, len(frame), len(self.read(_REST_S)))
+
+    def _worked(self) -> float:
+        """Seconds of the processor that the program has had; other programs do not lengthen them."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(each.read_text().split()[0]) for each in tasks) / 1e9
 
     def end(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -86,11 +105,12 @@ class Report:
         self.rows.append(row)
         print(f"{what:58} {middle:9.0f} {late:9.0f} {max(found):9.0f} {unit:5} {aim:>14}", file=sys.stderr)
 
-    def keys(self, what: str, found: list[tuple[float, int, int]], *, time_aim: str = "", bytes_aim: str = "") -> None:
-        self.row(f"{what}: key to frame", [1000 * each[0] for each in found], "ms", time_aim)
-        self.row(f"{what}: its bytes", [each[1] for each in found], "bytes", bytes_aim)
-        if any(each[2] for each in found):
-            self.row(f"{what}: and when the cursor rests", [each[2] for each in found], "bytes", "")
+    def keys(self, what: str, found: list[Pressed], *, time_aim: str = "", bytes_aim: str = "") -> None:
+        self.row(f"{what}: key to frame", [1000 * each.seconds for each in found], "ms", time_aim)
+        self.row(f"{what}: the processor's time of it", [1000 * each.worked for each in found], "ms", "")
+        self.row(f"{what}: its bytes", [each.sent for each in found], "bytes", bytes_aim)
+        if any(each.sent_later for each in found):
+            self.row(f"{what}: and when the cursor rests", [each.sent_later for each in found], "bytes", "")
 
 
 def measure(home: Path, size: tuple[int, int], colours: str, rounds: int, report: Report, *, whole: bool) -> None:
