@@ -80,7 +80,8 @@ def write_card(
         verdict, reasons = "no better than a plain difference", [beaten]
         patched = any(cause.method != "attribution" and cause.final for cause in causes)
         other = "look at the heads by effect" if patched else "measure the cause (--cause combined)"
-        advice = [f"rank by that baseline, or {other}", *advice]
+        said = any(each.startswith(other) for each in advice)
+        advice = ["rank by that baseline" if said else f"rank by that baseline, or {other}", *advice]
     elif against:
         verdict, reasons = "weak", []
     else:

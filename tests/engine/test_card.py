@@ -113,6 +113,10 @@ def test_effects_count_more_than_labels() -> None:
     card = write_card(with_causes(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])
     assert card.verdict == "no better than a plain difference"
     assert any("0% of its heads move" in reason for reason in card.reasons)
+    assert card.advice == ("rank by that baseline", "look at the heads by effect, or at another position")
+    some = effects(0.0, 0.2, 0.0, 0.3, 0.1, 0.0)
+    card = write_card(with_causes(grid(), [some]), ((0, 1), (0, 3)), steady(), ENOUGH, causes=[some])
+    assert card.verdict == "no better than a plain difference"
     assert card.advice[0] == "rank by that baseline, or look at the heads by effect"  # which are measured
 
 
