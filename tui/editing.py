@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.drafts import drafts, fresh_pairs, next_pair, text_of
-from engine.examples import Example
+from engine.errors import ExampleError
+from engine.examples import MAX_EXAMPLES, Example
 from engine.slots import expand, read_lists
 from tui.written import Examples, Written
 
@@ -114,7 +115,7 @@ class Editing(Written):
         self.at = place + 1
 
     def paste(self, text: str, *, fill: bool = True) -> int:
-        """Adds what a text holds after the example at hand; how many. Raises ExampleError where slots make too many.
+        """Adds what a text holds after the example at hand; how many. Raises ExampleError where they are too many.
 
         Without `fill` lines with slots stay as they are.
         """
@@ -122,7 +123,13 @@ class Editing(Written):
 
     def add(self, new: Sequence[Example]) -> int:
         """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then.
-        How many they are."""
+        How many they are. Raises ExampleError where the set would be larger than the host keeps."""
+        there = len(self.examples)
+        if there + len(new) > MAX_EXAMPLES:
+            raise ExampleError(
+                f"{len(new):,} more make {there + len(new):,} examples; {MAX_EXAMPLES:,} is the most Headcode keeps.",
+                hint="A probe needs 10 to 500: take a sample of them.",
+            )
         place = self.below(self.at)
         if new:
             self.insert(place, fresh_pairs(new, self.examples))

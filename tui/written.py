@@ -35,6 +35,8 @@ class Written:
         """The example at hand."""
         self.failure: Failure | None = None
         """Why something could not be recorded or graded."""
+        self._refused = False
+        """Whether the host would not record what is pending."""
         self._pending: list[Change] = []
         self._base: Examples | None = None
         self._examples: Examples = ()
@@ -87,8 +89,15 @@ class Written:
                 pass
 
     async def step(self, by: int) -> bool:
-        """Undo or redo, when everything written is recorded; False where there is nothing to."""
+        """Undo or redo, when everything written is recorded; False where there is nothing to.
+
+        What the host refused to record is the newest change: undo takes it back here, or it would never go.
+        """
         await self.push()
+        if by < 0 and self._pending and self._refused:
+            self._pending.pop()
+            self._refused, self._base, self.failure = False, None, None
+            return True
         if self._pending or self.bench.session_id is None:
             return False
         history = self.bench.kept.examples
@@ -122,11 +131,11 @@ class Written:
             except HostGone:
                 return False
             except HeadcodeError as error:
-                self.failure = error.as_failure()
+                self.failure, self._refused = error.as_failure(), True
                 return False
             if not await _until(lambda: target in history.hashes[version:]):
                 return False
-        self.failure = None
+        self.failure, self._refused = None, False
         del self._pending[:n_changes]
         self._base = None
         return True

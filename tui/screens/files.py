@@ -122,6 +122,7 @@ class Files(Sheet):
         self.chosen = chosen
         self.write = write
         """The name that is proposed to write to; empty: a file is read."""
+        self.question = title
         self.words = Words(bench, title)
         self.names = Names(bench, id="names")
         self.path = LineEdit(bench, id="path")
@@ -149,6 +150,7 @@ class Files(Sheet):
         except OSError as error:
             self.words.say(f"{folder} cannot be read: {error.strerror}.")
             return
+        self.words.say(self.question, "dim")
         self.folder, self.names.entries = folder, entries
         self.names.said = "Nothing here."
         self.names.border_title = Content(fit_end(clean(str(folder)), max(self.size.width - 8, 8)))

@@ -115,10 +115,9 @@ class Gathering(Base):
         self.say(f"The engine makes {pairs} pairs of {task} …")
         try:
             made = await self.link.ask(self.desk.order(task, pairs), Made)
+            self._added(self.desk.add(made.examples))
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
-            return
-        self._added(self.desk.add(made.examples))
 
     def action_read(self) -> None:
         from tui.screens.files import Files

@@ -107,7 +107,10 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
 
         await pilot.press("i", "slash", "ctrl+u", *typed("nowhere.txt"), "enter")
         await until(lambda: "There is no file" in text_of(app))
-        await pilot.press("escape", "escape")
+        await pilot.press("escape", "backspace")
+        await until(lambda: app.screen.folder == folder.parent)
+        assert "There is no file" not in text_of(app), "that was said of another folder"
+        await pilot.press("escape")
         await until(lambda: app.screen is screen)
 
 

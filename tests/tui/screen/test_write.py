@@ -222,6 +222,40 @@ async def test_what_cannot_be_recorded_stays_here_and_says_so(recorded: Any, ope
         await until(lambda: len(prompts(app)) == 2 and screen.desk.saved)
 
 
+async def test_undo_takes_back_what_the_host_would_not_record(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+
+        def never(_: Any) -> None:
+            from sessions.errors import StoreError
+
+            raise StoreError("That is too much.", hint="Write less.")
+
+        host._set = never
+        await pilot.press("d")
+        await until(lambda: "That is too much" in text_of(app))
+        await pilot.press("u")
+        await until(lambda: "The change is undone" in text_of(app))
+        assert screen.desk.saved
+        assert screen.desk.examples == app.bench.kept.examples.current == pairs(2)
+
+
+async def test_a_set_larger_than_is_kept_is_not_begun(
+    recorded: Any, open_screen: Any, text_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.editing.MAX_EXAMPLES", 6)
+    host = with_examples(recorded.host(), *pairs(2))
+    async with open_screen(host) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        app.post_message(paste("+ one\n+ two\n+ three\n"))
+        await until(lambda: "3 more make 7 examples; 6 is the most" in text_of(app))
+        assert screen.desk.saved
+        assert len(screen.desk.examples) == 4
+        app.post_message(paste("+ one\n+ two\n"))
+        await until(lambda: len(prompts(app)) == 6)
+
+
 async def test_a_copy_stands_below_the_pair_and_an_empty_line_gives_its_place_back(
     recorded: Any, open_screen: Any, text_of: Any
 ) -> None:
