@@ -31,6 +31,8 @@ _LEAST = 50
 """Columns before a grade at least; no more than the prompts take, as an eye has to cross them."""
 _MOST_WORDS = 400
 """Of a prompt that is shown; what changes is shown with its surroundings in a longer one."""
+_MOST_AROUND = 12
+"""Of those surroundings, on either side of a change, words and spaces."""
 ACTIONS = sheet_actions(
     "Negatives",
     ("accept", "", "enter,a", "Accept", "Add this negative below the positive, as its pair", "accept"),
@@ -66,7 +68,7 @@ class Proposals(Painted):
         longest = max(cell_len(clean(edit.prompt[: size.width])) for edit, _ in self.found)
         right = min(size.width - 20, max(longest + 12, _LEAST))
         found = self._positive(self.example, size, right)
-        each = max((size.height - len(found) - len(self.found)) // max(len(self.found), 1) - 1, 1)
+        each = max((size.height - len(found)) // max(len(self.found), 1) - 1, 1)
         for place, (edit, grade) in enumerate(self.found):
             self._starts.append(len(found))
             chosen = place == self.at
@@ -93,20 +95,25 @@ class Proposals(Painted):
         return [line.strip(), self.line().strip()]
 
     def _difference(self, old: str, new: str, width: int, most: int) -> list[Line]:
-        """The new prompt; a word that went and the word that came stand beside each other: John→Rachel."""
+        """The new prompt; a word that went and the word that came stand beside each other: John→Rachel.
+
+        Where the rows do not hold it all, what changed stays and words around it go.
+        """
+        for around in (_MOST_AROUND, 6, 3, 1):
+            lines = self._laid(difference(old, new, around=around), width)
+            if len(lines) <= most:
+                return lines
+        lines[most - 1].add("…", "faint")
+        return lines[:most]
+
+    def _laid(self, pieces: list[tuple[str, str]], width: int) -> list[Line]:
+        """Pieces in as many rows as they take; the last column stays free for a sign of more."""
         lines = [self.line().add("    ")]
-        for text, ink in difference(old, new):
-            shown = clean(text)
-            while shown:
-                room = width - lines[-1].width - 1
-                piece = fit(shown, room) if len(shown) > width - 6 else shown
-                if len(shown) > room and len(shown) <= width - 6:
-                    if len(lines) == most:
-                        lines[-1].add("…", "faint")
-                        return lines
-                    lines.append(self.line().add("    "))
-                lines[-1].add(piece, ink)
-                break
+        for text, ink in pieces:
+            shown = fit(clean(text), width - 6)
+            if cell_len(shown) > width - lines[-1].width - 1:
+                lines.append(self.line().add("    "))
+            lines[-1].add(shown, ink)
         return lines
 
     def on_click(self, event: events.Click) -> None:
@@ -195,16 +202,22 @@ class Negatives(Sheet):
             self.accept(as_negative(self.example, chosen.prompt, pair=self.pair), edit)
 
 
-def difference(old: str, new: str) -> list[tuple[str, str]]:
-    """The new text in pieces with their inks: what stayed, what went (with an arrow), what came."""
+def difference(old: str, new: str, *, around: int = _MOST_AROUND) -> list[tuple[str, str]]:
+    """The new text in pieces with their inks: what stayed, what went (with an arrow), what came.
+
+    `around` is how many pieces stay on either side of a change in a long text; fewer than usual are kept in any.
+    """
     was, now = _pieces(old), _pieces(new)
     found: list[tuple[str, str]] = []
-    long = len(now) > _MOST_WORDS
+    long = len(now) > _MOST_WORDS or around < _MOST_AROUND
     for kind, a, b, c, d in _changes(was, now):
         if kind == "equal":
             kept = now[c:d]
-            if long and len(kept) > 24:
-                kept = [*kept[:12], " … ", *kept[-12:]]
+            if long:
+                # Before the first change and behind the last there is only one side to it.
+                first, last = 0 if not c else around, 0 if d == len(now) else around
+                if len(kept) > first + last:
+                    kept = [*kept[:first], " … " if c else "… ", *kept[len(kept) - last :]]
             found += [(text, "dim") for text in kept]
             continue
         if b > a:
