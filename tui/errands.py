@@ -51,7 +51,12 @@ class Errands(Asking):
         await self.try_ask(request, RunAnswer)
 
     async def stop_run(self) -> None:
-        """Asks the run to stop; the second time, ends the engine it runs in."""
+        """Asks the run to stop; the second time, ends the engine it runs in. A run that is looked at while it waits
+        behind another leaves the queue: nobody who sees it means the other one."""
+        shown = self.bench.shown
+        if shown is not None and shown.state == "queued" and shown is not self.bench.active:
+            await self.cancel_run(shown.run_id)
+            return
         run = self.bench.active or self.bench.measured
         if run is None:
             if self._verify_job is not None:

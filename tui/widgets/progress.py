@@ -89,12 +89,14 @@ class Progress(Painted):
         for stage in stages_of(run):
             asked = stage == "cause" and run.cause is not None and run.picture.stage is None
             if stage == run.picture.stage or asked:
-                self._under_way(line, run, stage, room)
+                stages = stages_of(run)
+                later = 0 if short else sum(len(_ahead(each)) for each in stages[stages.index(stage) + 1 :])
+                self._under_way(line, run, stage, room - later)
             elif stage in over:
                 words = "✓ " if short else _over(stage, over[stage]) if timed else f"✓ {stage}  "
                 line.add(words, "good" if short else "dim")
-            elif not short:
-                line.add(f"· {stage}  ", "faint")
+            elif not short and line.width + len(_ahead(stage)) <= room:
+                line.add(_ahead(stage), "faint")
         if not run.active:
             line.add(fit(f" {ending}" if short else ending, room - line.width), ink)
             if run.verified is not None:
@@ -113,19 +115,24 @@ class Progress(Painted):
         return f"{sign} {words}", ink
 
     def _under_way(self, line: Line, run: Run, stage: Stage, room: int) -> None:
+        """A bar as long as the room allows that how far it is, the time left and the later stages leave."""
         picture = run.picture
         line.add(f"▸ {stage} ", "second")
-        length = max(min(30, room - line.width - 40), 8)
-        if picture.stage == stage and picture.stage_total > 1:
-            done, rest = rail(picture.stage_done / picture.stage_total, length)
-            line.add(done, "accent").add(rest, "groove")
-            line.add(f" {picture.stage_done}/{picture.stage_total} ", "text")
-            left = left_words(stage_left(run, self.bench.runs, int(self.clock() * 1e6)))
-            line.add(f"{clean(picture.stage_unit)}  ", "dim").add(f"{left}  " if left else "", "second")
-            return
-        self._travel(line, length)
         left = left_words(stage_left(run, self.bench.runs, int(self.clock() * 1e6)))
-        line.add(f"{left}  " if left else "", "second")
+        left = f"{left}  " if left else ""
+        counted = picture.stage == stage and picture.stage_total > 1
+        count = f" {picture.stage_done}/{picture.stage_total} " if counted else "  "
+        unit = f"{clean(picture.stage_unit)}  " if counted else ""
+        free = room - line.width - len(count)
+        if free < 8 + len(unit) + len(left):
+            unit, left = "", left if free >= 8 + len(left) else ""
+        length = max(min(30, free - len(unit) - len(left)), 8)
+        if counted:
+            done, rest = rail(picture.stage_done / picture.stage_total, length)
+            line.add(done, "accent").add(rest, "groove").add(count, "text").add(unit, "dim")
+        else:
+            self._travel(line, length)
+        line.add(left, "second")
 
     def _travel(self, line: Line, length: int) -> None:
         """Nobody knows how long it takes: a short stretch travels along the line."""
@@ -184,6 +191,10 @@ def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
 
 def seconds_words(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s".removeprefix("0")
+
+
+def _ahead(stage: Stage) -> str:
+    return f"· {stage}  "
 
 
 def _over(stage: Stage, seconds: float) -> str:

@@ -5,18 +5,22 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import msgspec
 import pytest
+from textual.geometry import Size
 
 from engine.config import ProbeConfig
 from engine.events import StageProgress, StageStarted, TrainStep
 from engine.state import RunPicture
 from sessions.log import RunEnded, RunQueued, RunStarted
 from tui.marks import Pace
+from tui.model import Bench
 from tui.pace import left_words, run_left, slowness, stage_left, stages_of, usual_seconds
 from tui.run import Run
 from tui.screens.options import OptionsSheet
 from tui.screens.progress import ProgressSheet
 from tui.widgets.chart import draw, scale
+from tui.widgets.progress import Progress
 
 SIZES = [(160, 48), (80, 24)]
 
@@ -170,6 +174,38 @@ async def test_a_run_that_waits_is_taken_out_of_the_queue(recorded: Any, open_sc
         await until(lambda: isinstance(app.screen, OptionsSheet))
         await pilot.press("escape", "escape")
         await until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_stop_takes_the_run_that_is_looked_at_out_of_the_queue(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(until="train"))
+    async with open_screen(host) as (app, pilot, until):
+        await host.tell(RunQueued(config=ProbeConfig(seeds=(5,)), model="toy", task="ioi"))
+        await until(lambda: len(app.bench.runs) == 2)
+        app.bench.show_run("run-2")
+        await pilot.press("x")
+        await until(lambda: host.of_kind("CancelRun"))
+        assert [(each.run, each.force) for each in host.of_kind("CancelRun")] == [("run-2", False)]
+        app.bench.show_run("run-1")
+        await pilot.press("x")
+        await until(lambda: len(host.of_kind("CancelRun")) == 2)
+        assert host.of_kind("CancelRun")[1].run == "run-1"
+
+
+async def test_the_line_of_a_run_ends_with_its_time(recorded: Any, open_screen: Any) -> None:
+    bench = Bench(model="toy", task="ioi")
+    seconds = (("load", 17.5), ("capture", 15.5), ("grade", 1.2))
+    picture = RunPicture(seconds=seconds, stage="train", stage_done=4330, stage_total=5000, stage_unit="steps")
+    going = run_of(1, dict.fromkeys(STAGES, 1.0), "toy", state="running", picture=picture, started_us=0)
+    async with open_screen(recorded.host()) as (app, _pilot, _until):
+        shown = app.screen.query_one(Progress)
+        shown.bench, shown.clock = bench, lambda: 123.4
+        for waiting in (0, 2, 11):
+            bench.runs = [going, *(msgspec.structs.replace(going, state="queued") for _ in range(waiting))]
+            for width in range(72, 201):
+                line = shown.lines(Size(width, 3))[0]
+                assert line.cell_length <= width
+                assert line.text.rstrip().endswith("123.4 s"), (width, waiting, line.text)
 
 
 async def test_the_next_in_turn_is_shown_when_it_begins(recorded: Any, open_screen: Any) -> None:
