@@ -65,7 +65,7 @@ def expected(
     """How long it will take, by earlier runs of the same model; by others, or by hearsay, it says so."""
     own = [past for past in pasts if past.same_model]
     used = own or list(pasts)
-    new = _work(shape, amount.n_examples, amount.n_tokens, config)
+    new = stage_work(shape, amount.n_examples, amount.n_tokens, config)
     if not used:
         seconds = sum(new.values()) / _FLOPS + (0 if warm else 1.5) + (0 if started else _START_S)
         return Duration(
@@ -90,7 +90,7 @@ def expected(
     )
 
 
-def _work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> dict[str, float]:
+def stage_work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> dict[str, float]:
     """Operations of each stage, up to a factor that is the same for all runs on a machine."""
     sae, seeds, nodes = config.sae, len(config.seeds), shape.n_nodes
     parameters = 12 * shape.n_layers * shape.d_model**2 + shape.vocabulary * shape.d_model
@@ -110,7 +110,7 @@ def _work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> dict[st
 
 def _guess(past: Past, new: dict[str, float], amount: Amount, *, warm: bool, started: bool) -> float:
     """What this earlier run says of the new one."""
-    old = _work(past.shape, past.n_examples, amount.n_tokens, past.config)
+    old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     seconds = 0.0
     for stage, work in new.items():
         took = getattr(past.timings, stage)
@@ -127,5 +127,5 @@ def _guess(past: Past, new: dict[str, float], amount: Amount, *, warm: bool, sta
 
 def _distance(past: Past, new: dict[str, float], amount: Amount) -> float:
     """How unlike the sizes are: 1 for twice as much work, in its largest stage."""
-    old = _work(past.shape, past.n_examples, amount.n_tokens, past.config)
+    old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     return abs(log2((sum(new.values()) + 1e9) / (sum(old.values()) + 1e9)))

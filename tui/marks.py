@@ -5,9 +5,9 @@ import msgspec
 from engine.events import Stage, StageProgress, StageStarted, TrainStep
 
 _MARKS = 12
+"""Reports from which the pace is taken; older ones speak of a pace that has changed."""
 _OVERDUE = 2.0
 """Times the usual wait between reports after which the next one is late."""
-"""Reports from which the pace is taken; older ones speak of a pace that has changed."""
 
 
 class Pace(msgspec.Struct, frozen=True):

@@ -1,47 +1,63 @@
-"""How long a run has still to go: the stage under way by its own pace, those to come by an earlier run. No widget."""
+"""How long a run has still to go: the stage under way by its own pace, those to come by earlier runs. No widget."""
 
 from collections.abc import Sequence
 from statistics import median
 
-from engine.duration import seconds_words
+from engine.duration import seconds_words, stage_work
 from engine.events import STAGES, Stage
+from engine.shape import shape_of_info
 from tui.run import Run
 
 _RUNS = 5
 """Earlier runs that tell what is usual."""
 _SAYS_LITTLE_S = 0.5
+_TOKENS = 16.0
+"""Of a prompt; only ratios of it are used."""
 
 
 def stage_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
-    """Seconds the stage under way still takes: by its pace, else by what it took earlier runs of the same model.
+    """Seconds the stage under way still takes: at first by what it took earlier runs of the same model, then more and
+    more by its own pace.
 
-    None where nobody knows, which is so too of a stage that has taken longer than it used to.
+    None where nobody knows, which is so too of a stage without a pace that has taken longer than it used to. A pace
+    alone is told by the reports of a moment: the time left rose and fell by up to two thirds of the whole run. Weighed
+    by how much of the stage is done, over the same runs by 2 % at most.
     """
-    stage = run.picture.stage
+    stage, total = run.picture.stage, run.picture.stage_total
     if stage is None or run.pace.stage != stage:
         return None
-    left = run.pace.left(run.picture.stage_total, now_us)
-    if left is not None:
-        return left
+    paced = run.pace.left(total, now_us)
     usual = usual_seconds(run, runs, stage)
     if usual is None:
-        return None
-    left = usual * slowness(run, runs) - _elapsed(run, now_us)
-    return left if left > 0 else None
+        return paced
+    usual *= slowness(run, runs)
+    if paced is None:
+        left = usual - _elapsed(run, now_us)
+        return left if left > 0 else None
+    last_us, done = run.pace.marks[-1]
+    share = min(1.0, done / total)
+    told = max(0.0, usual * (1 - share) - max(0, now_us - last_us) / 1e6)
+    return share * paced + (1 - share) * told
 
 
 def usual_seconds(run: Run, runs: Sequence[Run], stage: Stage) -> float | None:
-    """What the stage took the newest earlier runs of the same model with like options, the median; None without any."""
+    """What the stage took the newest earlier runs of the same model with like options, the median; without any, those
+    with other options, by the work there was and there is. None where none of them tells."""
     took: list[float] = []
+    scaled: list[float] = []
     for other in reversed(runs):
         if other is run or other.model != run.model or other.state != "done":
             continue
         seconds = dict(other.picture.seconds).get(stage)
-        if seconds is not None and (stage == "load") <= (not other.picture.warm) and _alike(other, run, stage):
+        if seconds is None or (stage == "load" and other.picture.warm):
+            continue
+        if _alike(other, run, stage):
             took.append(seconds)
             if len(took) == _RUNS:
                 break
-    return median(took) if took else None
+        elif len(scaled) < _RUNS and (share := _more_work(other, run, stage)) is not None:
+            scaled.append(seconds * share)
+    return median(took or scaled) if took or scaled else None
 
 
 def slowness(run: Run, runs: Sequence[Run], *, here: float | None = None) -> float:
@@ -96,6 +112,18 @@ def left_words(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return "almost done" if seconds < 0.5 else f"{seconds_words(seconds)} left"
+
+
+def _more_work(other: Run, run: Run, stage: Stage) -> float | None:
+    """How many times as much work the stage is in this run; None where nobody can tell, as where the other had none."""
+    info = run.picture.model or other.picture.model
+    if info is None:
+        return None
+    before = len(other.picture.examples)
+    now = len(run.picture.examples) or before
+    shape = shape_of_info(info)
+    old, new = (stage_work(shape, n, _TOKENS, each.config).get(stage) for n, each in ((before, other), (now, run)))
+    return new / old if new is not None and old else None
 
 
 def _alike(other: Run, run: Run, stage: Stage) -> bool:

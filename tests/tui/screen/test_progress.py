@@ -1,6 +1,7 @@
 """How a run goes: time left by its own pace, losses seed by seed without colour, moving codes, and the queue."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -9,8 +10,10 @@ import msgspec
 import pytest
 from textual.geometry import Size
 
-from engine.config import ProbeConfig
+from engine.config import CauseConfig, ProbeConfig
 from engine.events import StageProgress, StageStarted, TrainStep
+from engine.examples import Example
+from engine.results import ModelInfo
 from engine.state import RunPicture
 from sessions.log import RunEnded, RunQueued, RunStarted
 from tui.marks import Pace
@@ -59,10 +62,10 @@ RECORDED = Path(__file__).parents[2] / "engine" / "recorded_timings.json"
 
 def run_of(number: int, seconds: dict[str, float], model: str, **more: Any) -> Run:
     """A run that went through with these seconds a stage; `more` takes that back."""
-    named = tuple((stage, seconds[stage]) for stage in STAGES)
-    picture = RunPicture(seconds=named, warm=not seconds["load"])
-    given = {"state": "done", "picture": picture, **more}
-    return Run(run_id=str(number), number=number, config=ProbeConfig(), model=model, queued_us=0, **given)
+    named = tuple((stage, seconds[stage]) for stage in STAGES if stage in seconds)
+    picture = RunPicture(seconds=named, warm=not seconds.get("load"))
+    given = {"state": "done", "picture": picture, "config": ProbeConfig(), **more}
+    return Run(run_id=str(number), number=number, model=model, queued_us=0, **given)
 
 
 def test_a_run_on_a_busy_machine_is_told_as_slow_as_it_is() -> None:
@@ -90,6 +93,40 @@ def test_a_run_on_a_busy_machine_is_told_as_slow_as_it_is() -> None:
     assert 1 < slowness(begun, earlier) <= 3
     assert stage_left(begun, earlier, int(usual * 4e6)) is None
     assert run_left(begun, earlier, int(usual * 4e6)) is None
+
+
+def test_the_time_left_falls_although_the_reports_come_unevenly() -> None:
+    seconds = {"grade": 0.0, "capture": 0.1, "train": 10.0, "codes": 0.1, "scores": 0.2}
+    earlier = [run_of(number, seconds, "toy") for number in range(3)]
+    waits = [0.1, 0.9, 0.2, 1.4, 0.1, 0.1, 0.1, 1.1, 0.6, 0.1] * 2  # of 20 reports; 9.4 s in all
+    over = (("load", 0.0), ("grade", 0.0), ("capture", 0.1))
+    at_us, marks, told, paced = 0, ((0, 0),), [], []
+    for done, wait in enumerate(waits, 1):
+        at_us += int(wait * 1e6)
+        marks = (*marks, (at_us, done))[-12:]
+        picture = RunPicture(stage="train", stage_total=20, stage_done=done, seconds=over)
+        run = run_of(99, {}, "toy", state="running", picture=picture, pace=Pace("train", 0, marks))
+        told.append(run_left(run, earlier, at_us))
+        paced.append(stage_left(run, (), at_us))
+    took = sum(waits) + 0.3
+    assert all(left == pytest.approx(took - sum(waits[: place + 1]), abs=2) for place, left in enumerate(told))
+    # Without earlier runs there is only the pace, which jumps.
+    assert max(after - before for before, after in pairwise(told)) < 0.4
+    assert max(after - before for before, after in pairwise(paced)) > 2
+
+
+def test_a_stage_is_told_by_runs_with_other_options_where_there_are_no_others() -> None:
+    info = ModelInfo(name="toy", identity="0", n_layers=4, n_heads=8, d_model=96, d_head=12, context=64, vocabulary=700)
+    one = run_of(1, {"train": 2.0, "codes": 0.1, "scores": 0.2}, "toy")
+    examples = (Example(prompt="a", polarity="positive"),) * 20
+    one.picture = msgspec.structs.replace(one.picture, model=info, examples=examples)
+    more = ProbeConfig(seeds=tuple(range(6)), cause=CauseConfig(method="exact"))
+    run = run_of(2, {}, "toy", state="running", config=more, picture=RunPicture(stage="train", model=info))
+    assert usual_seconds(run, [one, run], "train") == pytest.approx(4.0, rel=0.01)
+    assert usual_seconds(run, [one, run], "cause") is None
+    alike = run_of(3, {"train": 3.0}, "toy", config=more)
+    assert usual_seconds(run, [one, alike, run], "train") == 3.0
+    assert usual_seconds(run, [run_of(4, {"train": 2.0}, "another"), run], "train") is None
 
 
 def test_left_in_words() -> None:
