@@ -64,7 +64,6 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
     BINDINGS: ClassVar[list[BindingType]] = []
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
-    INHERIT_BINDINGS = False
 
     def __init__(
         self,
@@ -279,6 +278,10 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
 
     def action_leave(self) -> None:
         self.exit(return_code=self.link.exit_code)
+
+    async def action_quit(self) -> None:
+        """Textual's own ctrl+q, which nothing can be bound over: as q, with its exit code."""
+        self.action_leave()
 
     def action_keys(self) -> None:
         from tui.screens.keys import Keys

@@ -1,0 +1,243 @@
+"""Every action of the sheets over the workbench, by its key on a real session, at both sizes."""
+
+from typing import Any
+
+import pytest
+
+from engine.places import Places
+from sessions.client import HostClient
+from sessions.wire import CreateSession, Session
+from tui.actions.everywhere import all_tables
+
+from .test_at_the_workbench import WALKS as AT_THE_WORKBENCH
+
+pytestmark = pytest.mark.timeout(900)
+"""A real engine on a busy machine: what takes so long is not a mistake."""
+
+
+SCREEN = "~ (?s)(.*)"
+"""Where a whole page or drawing moves."""
+LONG = (*("O", "/▸ +Recipe/"), *("down",) * 5, "enter", "ctrl+u", "'100000'", "enter", "/Steps +100,?000/", "escape")
+"""Options of a run that takes ten minutes, if nobody stops it."""
+
+CARD = (("dismiss_sheet", "- above chance"),)
+HELP = (("dismiss_sheet", "- Run the probe"),)
+QUESTION = (("back", "- Jump to head"),)
+CHOICE = (("back", "- Subtract from run"),)
+CLOSE_LOOK = (
+    ("step.down", r"~ on prompt (\d+) "),
+    ("step.up", r"~ on prompt (\d+) "),
+    ("walk.left", r"~ (?:: |(?<= ))(\S+) looks at(?! its columns)"),
+    ("walk.right", r"~ (?:: |(?<= ))(\S+) looks at(?! its columns)"),
+    ("colour", "~ coloured by (.*)"),
+    ("order", r"- only \+"),
+    ("seed", r"~ seed (\d)"),
+    ("rank.next", r"+ rank (\d+) by"),
+    ("rank.previous", r"< rank (\d+) by"),
+    ("close", "2 Heads: "),
+)
+EDGES = (
+    ("step.down", "~ ▸ (.*)"),
+    ("step.up", "~ ▸ (.*)"),
+    ("step.page_down", "~ ▸ (.*)"),
+    ("step.page_up", "~ ▸ (.*)"),
+    ("cut.fewer", r"< (\d+) of \d+ edges"),
+    ("cut.more", r"+ (\d+) of \d+ edges"),
+    ("inside", r"< \d+ of (\d+) edges", (), ("c",), r"of \d{3} edges"),
+    ("pan.right", SCREEN),
+    ("pan.left", SCREEN),
+    ("pan.down", SCREEN),
+    ("pan.up", SCREEN),
+    ("end.source", "2 Heads: "),
+    ("end.target", "2 Heads: ", ("e", r"/of \d+ edges/")),
+    ("close", "2 Heads: ", ("e", r"/of \d+ edges/")),
+)
+COPY = (
+    ("step.down", "▸ t "),
+    ("step.up", "▸ h "),
+    ("copy.txt", "Text, .* sent"),
+    ("copy.md", "Markdown, .* sent"),
+    ("copy.svg", "SVG picture, .* sent"),
+    ("copy.ansi", "terminal colours, .* sent"),
+    ("copy.heads", "The marked heads, .* sent"),
+    ("copy.chosen", "Text, .* sent", "down"),
+    ("write", r"\.txt"),
+    ("close", "- terminal colours"),
+)
+TABLE = (
+    ("step.down", r"~ ▸ (\d\.\d)"),
+    ("step.up", r"~ ▸ (\d\.\d)"),
+    ("step.page_down", r"~ ▸ (\d\.\d)"),
+    ("step.page_up", r"~ ▸ (\d\.\d)"),
+    ("step.last", r"~ ▸ (\d\.\d)"),
+    ("step.first", r"~ ▸ (\d\.\d)"),
+    ("mark", " 1 marked", (), "space", "- 1 marked"),
+    ("mark_listed", "32 marked", (), "a", "- 32 marked"),
+    ("sort.right", "▾unique"),
+    ("sort.left", "- ▾unique"),
+    ("turn", "▴", (), "r", "- ▴"),
+    ("filter", "For example: ", (), ("'layer > 2'", "enter"), r"8 of 32|layer > 2"),
+    ("keep", r"\.csv"),
+    ("show", "2 Heads: "),
+    ("close", "2 Heads: ", ("L", "/head +.?tot/")),
+)
+CIRCUITS = (
+    ("walk.down", "~ ▌.*(one|two)"),
+    ("walk.up", "~ ▌.*(one|two)"),
+    ("mark", "▌ 1 "),
+    ("combine.union", "Keep the union", ("down", "space"), ("ctrl+u", "'both'", "enter"), "both"),
+    ("combine.intersection", "Keep the intersection", (), "escape", "- Keep the"),
+    ("combine.subtract", "Keep the difference", (), "escape", "- Keep the"),
+    ("lay", "2 Heads: ", (), "C", "laid over"),
+    ("less", "this run less", (), "escape", "- this run less"),
+    ("drop", r"< (\d) kept circuit", ("C", "/kept circuit/")),
+    ("close", "2 Heads: "),
+)
+LOG = (
+    ("source.right", "▸worker"),
+    ("source.left", "▸host"),
+    ("walk.up", "- following", "/following/"),
+    ("follow", "following"),
+    ("walk.page_up", "- following", "/following/"),
+    ("walk.first", SCREEN),
+    ("walk.down", SCREEN),
+    ("walk.page_down", SCREEN),
+    ("errors", "errors only", (), "e", "- errors only"),
+    ("filter", "Words that a line has", (), "escape"),
+    ("close", "2 Heads: "),
+)
+OPTIONS = (
+    ("step.down", "▸ +Codes"),
+    ("step.up", "▸ +Recipe"),
+    ("step.page_down", r"~ ▸ +(\S+)"),
+    ("step.page_up", "▸ +Recipe"),
+    ("step.last", r"~ ▸ +(\S+)"),
+    ("step.first", "▸ +Recipe"),
+    ("pick.right", "▸ ● Recipe +published"),
+    ("pick.left", "- ● Recipe"),
+    ("type", r"~ ▸[ ●]+Codes \(K\)(.*)", "down", ("ctrl+u", "'300'", "enter"), r"▸ ● Codes \(K\) +300"),
+    ("put_back", r"- ● Codes \(K\)"),
+    ("preset", "▸quick"),
+    ("put_all_back", "the defaults"),
+    ("take_shown", "Steps +30 "),
+    ("run", "2 Heads: ", (), (), "run 3 .*✓ done"),
+    ("close", "2 Heads: ", ("O", "/▸ +Recipe/")),
+)
+PROGRESS = (
+    ("run", r"~ run (\d)", (), (), "✓ run 4 "),
+    ("choose.down", r"~ ▸ . run (\d)"),
+    ("show", SCREEN),
+    ("choose.up", r"~ ▸ . run (\d)"),
+    ("options", "Options of run", (), "escape"),
+    ("stop", "(?i)stopping|stopped", (*LONG, "r", "/ left/"), (), "stopped"),
+    ("close", "2 Heads: "),
+)
+REPLAY = (
+    ("marker.next", "~ ‖ paused(.*)", ("less_than_sign", "/‖ paused/", "home")),
+    ("marker.previous", "~ ‖ paused(.*)"),
+    ("step.on", SCREEN),
+    ("step.back", SCREEN),
+    ("speed.up", " 2x "),
+    ("speed.down", " 1x "),
+    ("edge.end", "■ end"),
+    ("edge.start", "- ■ end"),
+    ("play", "▶ playing|■ end"),
+    ("close", "w write"),
+)
+"""It may be at its end already when the first key is pressed: a step back halts it wherever it is."""
+RUNS = (
+    ("walk.right", r"~ ▌ run (\d)"),
+    ("walk.left", r"~ ▌ run (\d)"),
+    ("walk.down", r"~ ▌ run (\d)"),
+    ("walk.up", r"~ ▌ run (\d)"),
+    ("measure.next", "by unique codes"),
+    ("measure.previous", "by total variation"),
+    ("show", "2 Heads: ", "right"),
+    ("newest", "2 Heads: ", ("R", "/runs by/")),
+    ("close", "2 Heads: ", ("R", "/runs by/")),
+)
+SESSIONS = (
+    ("step.down", "~ ▸(.*)"),
+    ("step.up", "~ ▸(.*)"),
+    ("step.last", "~ ▸(.*)"),
+    ("step.first", "~ ▸(.*)"),
+    ("step.page_down", "~ ▸(.*)"),
+    ("step.page_up", "~ ▸(.*)"),
+    ("find", "Search", (), ("'at 80'", "enter"), "1 session"),
+    ("rename", "The new name", "escape", ("ctrl+u", "'another name'", "enter"), "another name"),
+    ("rename", "The new name", (), ("ctrl+u", "'at 80'", "enter"), "- another name"),
+    ("tags", "Short words", (), ("'first'", "enter"), "first"),
+    ("note", "Note on", (), ("'of mine'", "enter")),
+    ("new", "New session", (), "escape"),
+    ("delete", "1 session"),
+    ("trash", "Trash: 1 session"),
+    ("restore", "Trash: 0 sessions", (), "T", "2 sessions"),
+    ("close", "2 Heads: "),
+    ("open", "- 2 sessions", ("S", "/2 sessions/")),
+)
+SETTINGS = (
+    ("step.down", "~ ▸(.*)"),
+    ("step.up", "▸ Theme"),
+    ("turn.on", "~ ▸ Theme +(.*)"),
+    ("turn.back", "~ ▸ Theme +(.*)"),
+    ("pick", SCREEN, (), "escape"),
+    ("usual", "usual value: |The usual value", "right"),
+    ("again", "Read again"),
+    ("close", "2 Heads: "),
+)
+TOUR = (
+    ("forward", "- Which heads speak"),
+    ("back", "Which heads speak"),
+    ("close", "- Which heads speak"),
+)
+WALKS: dict[str, Any] = {
+    "card": (("b", "/above chance/"), CARD),
+    "help": (("question_mark", "/Run the probe/"), HELP),
+    "question": (("slash", "/Jump to head/"), QUESTION),
+    "choice": (("d", "/Subtract from run/"), CHOICE),
+    "tour": (("f1", "/Which heads speak/"), TOUR),
+    "settings": (("comma", "/▸ Theme/"), SETTINGS),
+    "log": (("G", "/▸host/"), LOG),
+    "replay": (("p", "/playing|■ end/"), REPLAY),
+    "close-look": (("enter", "/looks at/"), CLOSE_LOOK),
+    "table-of-heads": (("L", "/head +.?tot/"), TABLE),
+    "edges": (("e", r"/of \d+ edges/"), EDGES),
+    "copy-the-grid": (("space", "y", "/Which form/"), COPY),
+    "circuits": (("C", "/two/"), CIRCUITS),
+    "options": (("O", "/▸ +Recipe/"), OPTIONS),
+    "progress": (("i", "/nothing waits/"), PROGRESS),
+    "runs": (("R", "/runs by/"), RUNS),
+    "sessions": (("S", "/2 sessions/"), SESSIONS),
+}
+"""By table of actions: the way there from where the one before ended, and the steps."""
+TROUBLE = {"trouble": ((), (("answer.again", "headcode +not there"), ("answer.leave", lambda walk: walk.app._exit)))}
+"""Of a screen that opens by itself: one step a program."""
+
+
+async def test_every_key(size: tuple[int, int], opened: Any) -> None:
+    async with opened(size) as (_app, walk):
+        for scope, (way, steps) in WALKS.items():
+            await walk.on(scope, way, steps)
+
+
+async def test_a_screen_that_finds_no_session(size: tuple[int, int], home: Places, opened: Any) -> None:
+    name = f"not there at {size[0]}"
+    async with opened(size, name, ready=False) as (_app, walk):
+        await walk.sees("There is no session")
+        client = await HostClient.connect(home)
+        await client.ask(CreateSession(name=name, model="toy", task="ioi", pairs=10), Session)
+        await client.close()
+        await walk.on("trouble", (), TROUBLE["trouble"][1][:1])
+    async with opened(size, "nor this one", ready=False) as (app, walk):
+        await walk.on("trouble", ("/There is no session/",), TROUBLE["trouble"][1][1:])
+        assert app.return_code == 2
+
+
+def test_no_action_is_left_out() -> None:
+    tried = {
+        (scope, step[0])
+        for walks in (WALKS, AT_THE_WORKBENCH, TROUBLE)
+        for scope, (_, steps) in walks.items()
+        for step in steps
+    }
+    assert tried == {(scope, action.id) for scope, table in all_tables().items() for action in table}
