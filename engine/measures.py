@@ -28,7 +28,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="total_variation",
         title="total variation",
-        meaning="how differently the sides speak: 0 alike, 1 nothing in common",
+        meaning="how differently the sides speak: 0 alike, 1 nothing shared",
         ceiling=1.0,
     ),
     Measure(id="unique_positive", title="unique codes", meaning="codes seen on positives and on no negative"),

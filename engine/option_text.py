@@ -90,7 +90,7 @@ def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:
 def changed_words(options: RunOptions, *, model: str, models: Path) -> str:
     """What differs from the defaults, the recipe itself aside: steps 77, seeds 10; empty where nothing does."""
     told = [
-        f"{option.title.lower()} {say(option, value_of(options, option.path))}"
+        f"{option.title[:1].lower()}{option.title[1:]} {say(option, value_of(options, option.path))}"
         for option in changed(options, model=model, models=models)
         if option.path != "sae.recipe"
     ]

@@ -77,7 +77,8 @@ def _graded(
     unequal = [index for index in use if index in grades and grades[index].equal_length is False]
     said = [f"{len(broken)} broken"] if broken else []
     said += [f"{len(weak)} weak"] if weak else []
-    said += [f"{_pairs(len(unequal) // 2 or 1)} of unequal length"] if unequal else []
+    uneven = len(unequal) // 2 or 1
+    said += [f"{uneven} unequal {'pair' if uneven == 1 else 'pairs'}"] if unequal else []
     said += [f"{len(flaws)} unread"] if flaws else []
     slots = [i for i in use if "{" in examples[i].prompt and count([write_line(examples[i])]) > 1]
     said += [f"{len(slots)} with slots"] if slots else []
@@ -137,7 +138,3 @@ def _crooked(examples: Sequence[Example], use: Sequence[int]) -> int | None:
             return index
         sides.append(examples[index].positive)
     return None
-
-
-def _pairs(count: int) -> str:
-    return "1 pair" if count == 1 else f"{count} pairs"

@@ -138,7 +138,7 @@ def test_a_set_is_worth_running_when_all_is_well() -> None:
         ),
         (some(6, 6), {i: graded(i, "broken") for i in range(12)}, False, "Hardly worth running", 0),
         (some(6, 6), {i: graded(i, "weak" if i == 7 else "ok") for i in range(12)}, True, "6 + 6, 1 weak.", 7),
-        (some(6, 6), {i: graded(i, equal=i % 6 != 2) for i in range(12)}, True, "1 pair of unequal length", 2),
+        (some(6, 6), {i: graded(i, equal=i % 6 != 2) for i in range(12)}, True, "1 unequal pair", 2),
         ([*some(6, 6), draft("+ bad =>")], {i: graded(i) for i in range(12)}, True, "6 + 6, 1 unread.", 12),
         ([*some(6, 6), draft("+ {a=x,y} b => c")], {i: graded(i) for i in range(13)}, True, "1 with slots", 12),
         ([draft("+ bad =>")], {}, False, "1 line cannot be read", 0),

@@ -148,9 +148,11 @@ class Examples(Titled, Keyed, VirtualScroll):
             if expected:
                 line.add(" → ", "faint").add(expected, "accent")
             lines.append(line)
-        lines.append(self._verdict(example, grade, width, code, alone))
+        verdict = self._verdict(example, grade, width, code, alone)
+        lines.append(verdict)
         if chosen and grade is not None:
-            lines.extend(self._details(grade, width))
+            told = bool(grade.reason) and f": {clean(grade.reason)}" in verdict.text
+            lines.extend(self._details(grade, width, told=told))
         return lines
 
     def _verdict(self, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool) -> Line:
@@ -174,8 +176,9 @@ class Examples(Titled, Keyed, VirtualScroll):
             line.to(width - len(right) - 1).add(right, "accent" if alone else "faint")
         return line
 
-    def _details(self, grade: Grade, width: int) -> list[Line]:
-        texts = [clean(grade.reason)] if grade.reason else []
+    def _details(self, grade: Grade, width: int, *, told: bool) -> list[Line]:
+        """What else the grade says, its reason where the line above had no room for it."""
+        texts = [clean(grade.reason)] if grade.reason and not told else []
         if grade.rank is not None:
             says = f"rank {grade.rank}"
             if grade.says:

@@ -259,7 +259,7 @@ class Ranking(PaintedScroll):
             KNOWN if head in view.known else " ", "accent"
         )
         node = view.by_head[head]
-        tail = f"  q {fixed(node.q_value, 3):>4}  stable {node.stability:>4.0%}"
+        tail = f"  q {fixed(node.q_value, 3):>5}  stable {node.stability:>4.0%}"
         return line.add(tail if line.width + len(tail) <= width else "", "dim")
 
     def _difference(self, view: GridView, against: Against, place: int, width: int) -> Line:
@@ -270,7 +270,7 @@ class Ranking(PaintedScroll):
         places = places_of(view.measure)
         ink = "dim" if not found else ("positive" if found > 0 else "negative")
         line.add(f"{difference.signed(found, places):>8} ", ink)
-        room = max(min(width - 49, 40), 4)
+        room = max(min(width - 53, 40), 4)
         filled, rest = rail(abs(found or 0.0) / (against.grid.largest or 1.0), room)
         line.add(filled, ink).add(" " * len(rest))
         line.add(" [ ] " if head in view.circuit else "     ", "second")

@@ -66,6 +66,11 @@ class Line:
             self.add(sign * (column - self.width), ink)
         return self
 
+    @property
+    def text(self) -> str:
+        """What stands there so far, without its inks."""
+        return "".join(segment.text for segment in self._segments)
+
     def strip(self) -> Strip:
         return Strip(self._segments, self.width)
 

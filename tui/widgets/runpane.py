@@ -16,7 +16,7 @@ from tui.widgets.ink import Line, fit, number, rail, spark
 from tui.widgets.painted import PaintedScroll
 from tui.widgets.progress import ENDED, loss_of, seconds_words
 
-_CHART = 26
+_CHART = 22
 """Columns of one seed's chart at least."""
 _GAP = 3
 _CONFIG = 38

@@ -19,7 +19,7 @@ from tui.output_probe import labels_of, print_run
 PLAIN = Paper(colours="none", width=80)
 
 GRID = """\
-total variation: how differently the sides speak: 0 alike, 1 nothing in common
+total variation: how differently the sides speak: 0 alike, 1 nothing shared
 layer     0     1     2     3
     0     .  ░.10  ░.20  ▒.30
     1  ▒.40 [▓.50][▓.60][▓.70]
