@@ -3,37 +3,18 @@
 HEADCODE_UPDATE_SNAPSHOTS=1 draws them anew.
 """
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from engine.config import ProbeConfig, SAEConfig
 from engine.errors import Failure
-from engine.events import CardWritten, EdgesScored
-from engine.results import Card, CardBaseline, CardHead, EdgeScore, Steadiness
-from sessions.errors import StoreTooNew
 from sessions.log import RunEnded
 
+from .worlds import WORLDS, own_settings
+
 WIDE, SMALL = (160, 48), (80, 24)
-CARD = Card(
-    verdict="weak",
-    reasons=("3 of the circuit's 5 heads stand above chance", "other seeds give other circuits (Jaccard .60)"),
-    advice=("use more seeds (--seeds 8)", "write at least 10 of each side"),
-    above_chance=((2, 3), (3, 6), (5, 7)),
-    expected_false=0.25,
-    heads=tuple(
-        CardHead(layer=layer, head=head, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12)
-        for layer, head in ((2, 3), (3, 6), (5, 7))
-    ),
-    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87, 0.9, 0.5)),
-    truth="ioi, measured",
-    codes_auc=0.95,
-    baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=0.9),),
-    movers=0.8,
-)
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +28,16 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     size: tuple[int, int] = WIDE
     world: str = "done"
     options: tuple[tuple[str, Any], ...] = ()
+    home: str = ""
+    """Where Headcode's files lie, for a screen that names them."""
+    own: bool = False
+    """With the settings of somebody who changed some."""
+    last: Callable[[Any], None] = lambda _: None
+    """What is done to the app at last, as to a path of the machine that runs the tests."""
+
+
+def _log_of_ada(app: Any) -> None:
+    app.screen.log_list.border_title = "/home/ada/headcode/state/logs/host.log"
 
 
 SCENES: dict[str, Scene] = {
@@ -153,65 +144,136 @@ SCENES: dict[str, Scene] = {
         size=SMALL,
         options=(("depth", "none"),),
     ),
-}
-
-
-def _events(recorded: Any, **more: Any) -> list[Any]:
-    """A whole run with edges between its better heads and a card."""
-    events = recorded.events(**more)
-    draw = random.Random(3)
-    heads = [(layer, draw.randrange(8)) for layer in range(6) for _ in range(2)]
-    pairs = [(a, b) for a in heads for b in heads if a[0] < b[0]][:30]
-    edges = [EdgeScore(source=a, target=b, score=9.0 - place / 5) for place, (a, b) in enumerate(pairs)]
-    return [*events[:-2], EdgesScored(edges=tuple(edges), n_pairs=960), CardWritten(card=CARD), *events[-2:]]
-
-
-def _begun(recorded: Any) -> Any:
-    host = recorded.host()
-    host.add(*recorded.events(until="load"))
-    return host
-
-
-def _failed(recorded: Any) -> Any:
-    host = recorded.host()
-    host.add(*recorded.events(until="train"))
-    return host
-
-
-def _trouble(recorded: Any) -> Any:
-    host = recorded.host()
-    words = "The store /home/ada/sessions.duckdb was written by Headcode 0.9, which is later than this one."
-    host.refuse_connect = StoreTooNew(words, hint="Update Headcode.")
-    host.entries.clear()
-    return host
-
-
-def _done(recorded: Any) -> Any:
-    host = recorded.host()
-    host.add(*_events(recorded))
-    return host
-
-
-def _two(recorded: Any) -> Any:
-    host = _done(recorded)
-    host.add(*_events(recorded, config=ProbeConfig(sae=SAEConfig(n_codes=50, sparsity=0.02))))
-    return host
-
-
-WORLDS: dict[str, Callable[[Any], Any]] = {
-    "begun": _begun,
-    "failed": _failed,
-    "trouble": _trouble,
-    "done": _done,
-    "colours": _done,
-    "two": _two,
+    "settings_wide": Scene(
+        sees="every setting with its value and where that comes from, a swatch of the map, the files below; what the "
+        "one at hand means and what it can be",
+        words=("Theme", "The host and the engine", "keys.toml", "Takes effect at once."),
+        keys=("comma",),
+        home="/home/ada/headcode",
+    ),
+    "settings_small": Scene(
+        sees="the map at hand, changed by its person in line 2 of the file, what it means and can be, how to get back",
+        words=("magma", "line 2", "signs in the cells"),
+        keys=("comma", "down"),
+        size=SMALL,
+        own=True,
+    ),
+    "sessions_wide": Scene(
+        sees="five sessions with model, task, examples, runs, day and tags; the open one has a dot and is at hand",
+        words=("own words", "#draft", "2024-07-02"),
+        keys=("S",),
+        world="sessions",
+    ),
+    "sessions_small": Scene(
+        sees="the same five with what there is room for, model and task of the one at hand below",
+        words=("own words", "smollm2-135m", "12"),
+        keys=("S", "down", "down"),
+        size=SMALL,
+        world="sessions",
+    ),
+    "difference_wide": Scene(
+        sees="a grid in two colours from a neutral middle, signs in the cells, both values of the head at the cursor, "
+        "which heads are in one circuit only",
+        words=("this run less greater/3", "+ more here", "2.3 total variation"),
+        keys=("d", *"great", "enter", "slash", *"2.3", "enter"),
+        world="other",
+    ),
+    "difference_small": Scene(
+        sees="the same in 24 lines, told by + and - as well as by colour",
+        words=("this run less greater/3", "2.3 total variation"),
+        keys=("d", *"great", "enter", "slash", *"2.3", "enter"),
+        size=SMALL,
+        world="other",
+    ),
+    "choice_small": Scene(
+        sees="what can be subtracted, by groups, each with a word about it, and a line to type part of its name",
+        words=("Known circuits", "Runs of other sessions"),
+        keys=("d",),
+        size=SMALL,
+        world="other",
+    ),
+    "progress_wide": Scene(
+        sees="each stage with its time, steps done and left, the losses seed by seed as a curve, moving codes, and "
+        "one run that waits",
+        words=("1 waits", "220"),
+        keys=("i",),
+        world="queued",
+    ),
+    "progress_small": Scene(
+        sees="the same in 24 lines, the curve smaller, nothing cut off that matters",
+        words=("220",),
+        keys=("i",),
+        size=SMALL,
+        world="queued",
+    ),
+    "log_small": Scene(
+        sees="three logs by name with their counts, the host's lines with hour and part, the error bright",
+        words=("exit code -9", "MemoryError", "following"),
+        keys=("G",),
+        size=SMALL,
+        world="logged",
+        last=_log_of_ada,
+    ),
+    "circuits_small": Scene(
+        sees="three kept circuits, two of them marked 1 and 2 for what is made of them, the one at hand with its heads",
+        words=("name movers", "published", "union"),
+        keys=("C", "space", "down", "space"),
+        size=SMALL,
+        world="circuits",
+    ),
+    "marks_wide": Scene(
+        sees="double frames around three marked heads, signs of chance and seeds in every cell that has some, what "
+        "both mean and what the marked heads come to above the grid",
+        words=("3 marked", "● every seed"),
+        keys=("g", "space", "left", "space", "up", "space"),
+    ),
+    "cause_wide": Scene(
+        sees="the exact effect as a measure of the grid and of the head's page, the known heads standing out",
+        words=("Heads: exact effect",),
+        keys=("full_stop", *"exact", "enter"),
+        world="caused",
+    ),
+    "copy_small": Scene(
+        sees="a sheet with the forms the grid can be copied in, their sizes and keys, over the dimmed grid",
+        words=("Copy the grid", "Markdown", "SVG"),
+        keys=("y",),
+        size=SMALL,
+    ),
+    "note_small": Scene(
+        sees="the head's page with a note of its person on it",
+        words=("writes the other name",),
+        keys=("slash", *"5.7", "enter", "3"),
+        size=SMALL,
+        world="noted",
+    ),
+    "sixteen_small": Scene(
+        sees="the terminal's own sixteen colours, the grid in shades, circuit and known heads told by signs",
+        words=("AUC 1.00",),
+        size=SMALL,
+        options=(("depth", "16"),),
+    ),
+    "day_wide": Scene(
+        sees="dark on light, the same five framed heads, every word readable",
+        words=("AUC 1.00",),
+        options=(("theme", "day"),),
+    ),
 }
 
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
-async def test_scenes(scene: Scene, recorded: Any, open_screen: Any, screenshot: Any, text_of: Any) -> None:
+async def test_scenes(
+    scene: Scene,
+    recorded: Any,
+    open_screen: Any,
+    screenshot: Any,
+    text_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     host = WORLDS[scene.world](recorded)
-    async with open_screen(host, size=scene.size, **dict(scene.options)) as (app, pilot, until):
+    options = dict(scene.options) | ({"settings": own_settings()} if scene.own else {})
+    if scene.home:
+        monkeypatch.setenv("HEADCODE_HOME", scene.home)
+    async with open_screen(host, size=scene.size, **options) as (app, pilot, until):
         if scene.world == "failed":
             failure = Failure(
                 family="engine", name="NotEnoughMemory", message="Not enough memory.", hint="Take fewer examples."
@@ -224,6 +286,7 @@ async def test_scenes(scene: Scene, recorded: Any, open_screen: Any, screenshot:
         await pilot.pause(0.3)
         for cursor in app.screen.query("Input"):
             cursor.cursor_blink = False
+        scene.last(app)
         await pilot.pause()
         screenshot(app)
 

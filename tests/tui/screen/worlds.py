@@ -1,0 +1,240 @@
+"""Sessions to take pictures of, each under a name: what the host of a scene tells."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.config import CauseConfig, ProbeConfig, SAEConfig
+from engine.events import CardWritten, CauseScored, EdgesScored, StageFinished, StageStarted
+from engine.places import find_places
+from engine.results import Card, CardBaseline, CardHead, EdgeScore, HeadEffect, Steadiness
+from sessions.compare import Side
+from sessions.errors import StoreTooNew
+from sessions.log import CauseAsked, CauseEnded, CircuitKept, NoteWritten, RunQueued
+from sessions.rows import Choice, SessionRow
+from sessions.wire import ListSessions, Sessions
+from tui.settings import Settings, load
+
+CARD = Card(
+    verdict="weak",
+    reasons=("3 of the circuit's 5 heads stand above chance", "other seeds give other circuits (Jaccard .60)"),
+    advice=("use more seeds (--seeds 8)", "write at least 10 of each side"),
+    above_chance=((2, 3), (3, 6), (5, 7)),
+    expected_false=0.25,
+    heads=tuple(
+        CardHead(layer=layer, head=head, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12)
+        for layer, head in ((2, 3), (3, 6), (5, 7))
+    ),
+    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87, 0.9, 0.5)),
+    truth="ioi, measured",
+    codes_auc=0.95,
+    baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=0.9),),
+    movers=0.8,
+)
+_LOG = """2026-11-21 10:53:41,386 10849 INFO headcode.host: the store is open, schema 2
+2026-11-21 10:53:42,020 10849 INFO headcode.worker: started, process 10861
+2026-11-21 10:53:46,911 10849 INFO headcode.runs: run 1 of first light begins
+2026-11-21 10:53:49,120 10849 WARNING headcode.runs: 1 of 20 examples is broken
+2026-11-21 10:53:52,402 10849 ERROR headcode.worker: the worker ended by itself, exit code -9
+Traceback (most recent call last):
+  File "engine/worker.py", line 212, in serve
+    report = probe(order, monitor)
+MemoryError: 12.0 GB were asked for, 4.1 GB of 16.0 GB are free
+2026-11-21 10:53:52,611 10849 INFO headcode.worker: started, process 10922
+"""
+
+
+def whole(recorded: Any, **more: Any) -> list[Any]:
+    """A whole run with edges between its better heads and a card."""
+    events = recorded.events(**more)
+    draw = random.Random(3)
+    heads = [(layer, draw.randrange(8)) for layer in range(6) for _ in range(2)]
+    pairs = [(a, b) for a in heads for b in heads if a[0] < b[0]][:30]
+    edges = [EdgeScore(source=a, target=b, score=9.0 - place / 5) for place, (a, b) in enumerate(pairs)]
+    return [*events[:-2], EdgesScored(edges=tuple(edges), n_pairs=960), CardWritten(card=CARD), *events[-2:]]
+
+
+def _begun(recorded: Any) -> Any:
+    host = recorded.host()
+    host.add(*recorded.events(until="load"))
+    return host
+
+
+def _training(recorded: Any) -> Any:
+    host = recorded.host()
+    host.add(*recorded.events(until="train"))
+    return host
+
+
+def _queued(recorded: Any) -> Any:
+    host = _training(recorded)
+    host.add(RunQueued(config=ProbeConfig(seeds=(5,)), model="toy", task="ioi"))
+    return host
+
+
+def _trouble(recorded: Any) -> Any:
+    host = recorded.host()
+    words = "The store /home/ada/sessions.duckdb was written by Headcode 0.9, which is later than this one."
+    host.refuse_connect = StoreTooNew(words, hint="Update Headcode.")
+    host.entries.clear()
+    return host
+
+
+def _done(recorded: Any) -> Any:
+    host = recorded.host()
+    host.add(*whole(recorded))
+    return host
+
+
+def _two(recorded: Any) -> Any:
+    host = _done(recorded)
+    host.add(*whole(recorded, config=ProbeConfig(sae=SAEConfig(n_codes=50, sparsity=0.02))))
+    return host
+
+
+def _noted(recorded: Any) -> Any:
+    host = _done(recorded)
+    host.add(NoteWritten(note_id="n1", text="writes the other name", head=(5, 7)))
+    return host
+
+
+def _caused(recorded: Any) -> Any:
+    host = recorded.host()
+    host.add(*recorded.events())
+    draw = random.Random(5)
+    known = set(recorded.known)
+    effects = tuple(
+        HeadEffect(
+            layer=layer,
+            head=head,
+            effect=round(draw.uniform(-1.3, -0.3) if (layer, head) in known else draw.uniform(-0.1, 0.1), 3),
+        )
+        for layer in range(6)
+        for head in range(8)
+    )
+    scored = CauseScored(
+        method="exact",
+        metric="logit_difference",
+        replacement="pair",
+        base=3.1,
+        n_examples=10,
+        position="mean",
+        passes=3.0,
+        effects=effects,
+        final=True,
+    )
+    host.add(
+        CauseAsked(config=CauseConfig(method="exact")),
+        StageStarted(stage="cause", total=48, unit="heads"),
+        scored,
+        StageFinished(stage="cause", seconds=1.37),
+        CauseEnded(state="done"),
+    )
+    return host
+
+
+def _other(recorded: Any) -> Any:
+    """With another run to subtract: two known heads are silent there, 1.0 and 0.1 speak up."""
+    host = _done(recorded)
+    there = {(2, 3): 0.05, (4, 1): 0.1, (1, 0): 0.6, (0, 1): 0.45}
+    nodes = tuple(
+        msgspec.structs.replace(node, total_variation=there.get((node.layer, node.head), node.total_variation))
+        for node in recorded.nodes(6, 8)
+    )
+    host.choices = (
+        Choice(reference="known:r", group="Known circuits", title="toy ioi", detail="5 heads, measured"),
+        Choice(reference="seed", group="Seeds of this run", title="seed 0", detail="its own codes"),
+        Choice(reference="r-9", group="Runs of other sessions", title="greater/3", detail="toy, 10 + 10, done"),
+    )
+    side = Side(
+        reference="r-9",
+        title="greater/3",
+        kind="run",
+        n_layers=6,
+        n_heads=8,
+        nodes=nodes,
+        config=ProbeConfig(),
+    )
+    host.sides = {"r-9": side}
+    return host
+
+
+def _circuits(recorded: Any) -> Any:
+    host = _done(recorded)
+    host.add(
+        CircuitKept(name="name movers", heads=((5, 2), (5, 7)), source="2 marked by hand in run 1"),
+        CircuitKept(name="run 1, cut 5", heads=recorded.known, source="run 1 by total variation, 5 heads"),
+        CircuitKept(name="published", heads=((2, 3), (3, 6), (4, 4)), source="ioi.json, theirs"),
+    )
+    return host
+
+
+def _sessions(recorded: Any) -> Any:
+    """Five of them, last changed on days long gone, so that none was changed today."""
+    day = 86_400_000_000
+    names = (
+        ("first light", "toy", "ioi", 3, ("paper",)),
+        ("greater than, both sides of the century", "toy", "greater_than", 1, ()),
+        ("own words", "smollm2-135m", None, 12, ("paper", "draft")),
+        ("docstrings", "smollm2-135m", "docstring", 2, ()),
+        ("nothing yet", "toy", "induction", 0, ()),
+    )
+    rows = tuple(
+        SessionRow(
+            session_id=f"s-{number}",
+            name=name,
+            model=model,
+            task=task,
+            created_us=1_700_000_000_000_000,
+            updated_us=1_720_000_000_000_000 - number * day,
+            n_runs=runs,
+            n_positive=10 if runs else 0,
+            n_negative=10 if runs else 0,
+            tags=tags,
+        )
+        for number, (name, model, task, runs, tags) in enumerate(names, start=1)
+    )
+
+    class Many(recorded.host):  # type: ignore[misc]
+        def _answer(self, request: Any) -> Any:
+            return Sessions(sessions=rows) if isinstance(request, ListSessions) else super()._answer(request)
+
+    host = Many()
+    host.add(*whole(recorded))
+    return host
+
+
+def _logged(recorded: Any) -> Any:
+    folder = find_places().logs
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "host.log").write_text(_LOG)
+    return _done(recorded)
+
+
+WORLDS: dict[str, Callable[[Any], Any]] = {
+    "begun": _begun,
+    "training": _training,
+    "queued": _queued,
+    "failed": _training,
+    "trouble": _trouble,
+    "done": _done,
+    "colours": _done,
+    "two": _two,
+    "noted": _noted,
+    "caused": _caused,
+    "other": _other,
+    "circuits": _circuits,
+    "sessions": _sessions,
+    "logged": _logged,
+}
+
+
+def own_settings() -> Settings:
+    """Of somebody who changed two things; the file lies where it would lie for Ada, wherever the tests run."""
+    path = find_places().settings
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('[screen]\nmap = "magma"\nsigns = true\n')
+    return msgspec.structs.replace(load(path, {}), path=Path("/home/ada/.config/headcode/config.toml"))
