@@ -24,17 +24,18 @@ class Pace(msgspec.Struct, frozen=True):
             case StageStarted():
                 return Pace(event.stage, at_us, ((at_us, 0),))
             case StageProgress() if event.stage == self.stage:
-                return self._mark(at_us, event.done)
+                # Before the first head is patched all are attributed, which is another kind of work.
+                return self._mark(at_us, event.done, first=event.stage == "cause")
             case TrainStep() if self.stage == "train":
-                if len(self.marks) == 1 and self.marks[0][1] == 0:
-                    # Baselines come before the first step: the pace is that of the steps alone.
-                    return Pace("train", self.began_us, ((at_us, event.step),))
-                return self._mark(at_us, event.step)
+                # Baselines come before the first step: the pace is that of the steps alone.
+                return self._mark(at_us, event.step, first=True)
             case _:
                 return self
 
-    def _mark(self, at_us: int, done: int) -> "Pace":
-        marks = (*self.marks, (at_us, done))
+    def _mark(self, at_us: int, done: int, *, first: bool = False) -> "Pace":
+        """`first`: what came before the first report is no part of the pace."""
+        fresh = first and len(self.marks) == 1 and self.marks[0][1] == 0
+        marks = ((at_us, done),) if fresh else (*self.marks, (at_us, done))
         return Pace(self.stage, self.began_us, marks if len(marks) <= _MARKS else marks[-_MARKS:])
 
     def left(self, total: int, now_us: int) -> float | None:

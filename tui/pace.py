@@ -20,8 +20,8 @@ def stage_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
     more by its own pace.
 
     None where nobody knows, which is so too of a stage without a pace that has taken longer than it used to. A pace
-    alone is told by the reports of a moment: the time left rose and fell by up to two thirds of the whole run. Weighed
-    by how much of the stage is done, over the same runs by 2 % at most.
+    alone is that of a moment, and what comes first of a stage is seldom like the rest: over 20 recorded runs the time
+    left of the whole rose by up to once their length, with causes by 38 times; weighed like this by a third at most.
     """
     stage, total = run.picture.stage, run.picture.stage_total
     if stage is None or run.pace.stage != stage:
@@ -31,13 +31,13 @@ def stage_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
     if usual is None:
         return paced
     usual *= slowness(run, runs)
+    elapsed = _elapsed(run, now_us)
     if paced is None:
-        left = usual - _elapsed(run, now_us)
-        return left if left > 0 else None
-    last_us, done = run.pace.marks[-1]
-    share = min(1.0, done / total)
-    told = max(0.0, usual * (1 - share) - max(0, now_us - last_us) / 1e6)
-    return share * paced + (1 - share) * told
+        return usual - elapsed if usual > elapsed else None
+    pace_counts = min(1.0, run.pace.marks[-1][1] / total)
+    if stage != "cause" and usual > 0:  # heads get cheaper as they are patched, what else there is goes on as it began
+        pace_counts = max(pace_counts, min(1.0, (elapsed / usual) ** 3))
+    return pace_counts * paced + (1 - pace_counts) * max(usual - elapsed, 0.0)
 
 
 def usual_seconds(run: Run, runs: Sequence[Run], stage: Stage) -> float | None:

@@ -52,6 +52,10 @@ def test_what_comes_before_the_first_step_is_no_part_of_the_pace() -> None:
     assert pace.left(100, 60_000_000) is None
     pace = pace.fold(61_000_000, step(11))
     assert pace.left(100, 61_000_000) == pytest.approx(8.9)
+    cause = Pace().fold(0, StageStarted(stage="cause", total=0, unit="measurements"))
+    for second, done in ((60, 1), (61, 9), (62, 17)):  # all heads are attributed before the first is patched
+        cause = cause.fold(second * 1_000_000, StageProgress(stage="cause", done=done, total=33))
+    assert cause.left(33, 62_000_000) == pytest.approx(2.0)
     # A late word of another stage changes nothing.
     assert pace.fold(62_000_000, StageProgress(stage="capture", done=1, total=2)) == pace
 
