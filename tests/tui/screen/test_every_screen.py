@@ -55,7 +55,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 }
 """From the workbench to each screen; a new one is missed by the first test."""
 
-SIZES = ((20, 5), (300, 100), (40, 10), (1, 1), (200, 60), (80, 24), (160, 48))
+SIZES = ((20, 5), (220, 70), (40, 10), (1, 1), (80, 24), (160, 48))
 WORST = {
     "markup": "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
     "control": "\x1b[2J\x1b]52;c;aGk=\x07\x1b]0;owned\x07 \x9b31m \x00 \x7f",
