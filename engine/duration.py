@@ -15,6 +15,10 @@ _FLOPS = 4e10
 """Operations a second of the two cores this was measured on, where nobody knows better."""
 _START_S = 6.0
 """Seconds until a new worker has imported torch, where nobody knows better."""
+_STARTING_S = 1.0
+"""A run that no stage counts so many seconds of has had its worker started."""
+_BEGAN = 3
+"""Runs that tell how one begins, the newest."""
 
 _LOW, _HIGH = 0.8, 1.4
 """Beyond the shortest and longest of the runs that tell. Over 693 recorded runs, on a machine that many shared, 85 %
@@ -73,7 +77,8 @@ def expected(
         )
     # Of runs of about one size the newest: they were on the machine as it is now.
     near = sorted(used, key=lambda past: round(2 * _distance(past, new, amount)))[:5]
-    guesses = [_guess(past, new, amount, warm=warm, started=started) for past in near]
+    beginning = 0.0 if warm else _beginning(pasts, shape, started=started)
+    guesses = [beginning + _guess(past, new, amount) for past in near]
     names = "run" if len(near) == 1 else "runs"
     far = min(_distance(past, new, amount) for past in near) > 2.0
     scaled = ", scaled from another size" if far else ""
@@ -108,8 +113,20 @@ def stage_work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> di
     }
 
 
-def _guess(past: Past, new: dict[str, float], amount: Amount, *, warm: bool, started: bool) -> float:
-    """What this earlier run says of the new one."""
+def _beginning(pasts: Sequence[Past], shape: Shape, *, started: bool) -> float:
+    """Seconds until the model is loaded: by the newest runs that began as this one will, with a worker or without."""
+    alike = [past for past in pasts if not past.warm and (past.overhead < _STARTING_S) == started]
+    own = [past.timings.load for past in alike if past.same_model]
+    load = median(own[:_BEGAN]) if own else 1.5 * shape.parameters / 1e8 + 0.3
+    if started:
+        return load
+    if not own and alike:  # what a new worker imports is counted with its first model
+        load += median(past.timings.load for past in alike[:_BEGAN])
+    return load + (median(min(past.overhead, 30.0) for past in alike[:_BEGAN]) if alike else _START_S)
+
+
+def _guess(past: Past, new: dict[str, float], amount: Amount) -> float:
+    """What this earlier run says of the new one, from when its model is loaded."""
     old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     seconds = 0.0
     for stage, work in new.items():
@@ -118,10 +135,6 @@ def _guess(past: Past, new: dict[str, float], amount: Amount, *, warm: bool, sta
             took = old[stage] / _FLOPS
         # A millisecond or so of every stage does not grow with its work.
         seconds += took * (work + 2e7) / (old[stage] + 2e7) if took or not work else work / _FLOPS
-    if not warm:
-        seconds += past.timings.load if not past.warm else 1.5 * past.shape.parameters / 1e8 + 0.3
-    if not started:
-        seconds += min(past.overhead, 30.0) if past.overhead > 1.0 else _START_S
     return seconds
 
 

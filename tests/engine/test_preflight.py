@@ -158,6 +158,13 @@ def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
     assert not same.rough
     cold = expected(shape, amount, config, [past(20, config, 4.0)], warm=False, started=False)
     assert cold.seconds == pytest.approx(4.2 + 1.0 + 5.0, rel=0.05)
+    # Runs that found the model loaded say nothing of how long it takes to begin.
+    warm = past(20, config, 4.0, warm=True, overhead=0.1)
+    mixed = [warm, warm, warm, past(20, config, 4.0, overhead=9.0), past(20, config, 4.0, overhead=0.2)]
+    begun = expected(shape, amount, config, mixed, warm=False, started=False)
+    assert begun.seconds == pytest.approx(4.2 + 1.0 + 9.0, rel=0.05)
+    changed = expected(shape, amount, config, mixed, warm=False, started=True)
+    assert changed.seconds == pytest.approx(4.2 + 1.0, rel=0.05)
     longer = ProbeConfig(sae=SAEConfig(steps=500))
     scaled = expected(shape, amount, longer, [past(20, config, 4.0)], warm=True, started=True)
     assert scaled.seconds == pytest.approx(40, rel=0.1)
