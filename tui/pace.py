@@ -20,7 +20,7 @@ def stage_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
     more by its own pace.
 
     None where nobody knows, which is so too of a stage without a pace that has taken longer than it used to. A pace
-    alone is that of a moment, and what comes first of a stage is seldom like the rest: over 20 recorded runs the time
+    alone is that of a moment, and what comes first of a stage is seldom like the rest: over 15 recorded runs the time
     left of the whole rose by up to once their length, with causes by 38 times; weighed like this by a third at most.
     """
     stage, total = run.picture.stage, run.picture.stage_total
