@@ -313,6 +313,8 @@ def _record_queued(
         if request.made is not None:
             own = msgspec.structs.asdict(request.made)
             work = msgspec.structs.replace(work, examples=(), **own)
+        elif request.usable:
+            work = msgspec.structs.replace(work, usable=True)
         model = request.model or work.model
         event = RunQueued(
             config=settle(request.config, model, models),

@@ -140,7 +140,8 @@ class Link(Errands, Resting):
         create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task, pairs=10)
         session = (await host.ask(create, Session)).session
         self._begun_here = session.session_id
-        await host.ask(QueueRun(session=session.session_id), RunAnswer)
+        # Whoever is here for the first time meets examples the bundled model can do; what others choose is theirs.
+        await host.ask(QueueRun(session=session.session_id, usable=not special), RunAnswer)
         return session
 
     async def _watch_engine(self, host: Host) -> None:

@@ -37,6 +37,8 @@ class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     looked at."""
     made: MadeFrom | None = None
     """These examples in place of the session's, which stay as they are."""
+    usable: bool = False
+    """Where the session has no examples yet: of its task's pairs only those the model can do."""
 
 
 class ChooseOptions(Request, tag="choose_options", frozen=True, kw_only=True):

@@ -47,4 +47,4 @@ def demo(
         return
     from tui.commands.probe import probe
 
-    probe("ioi", color=color)
+    probe("ioi", usable=True, color=color)

@@ -51,6 +51,11 @@ async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
         bench = app.bench
         await wait(pilot, lambda: bench.shown is not None and bench.shown.state == "done")
 
+        # Whoever is here for the first time meets examples the bundled model can do; they become the session's.
+        grades = bench.shown.picture.grades  # type: ignore[union-attr]
+        assert len(grades) == len(bench.kept.examples.current) == 20
+        assert {grade.verdict for grade in grades} <= {"ok", "weak"}
+
         # Two heads are marked by hand; exactly these are replaced, one at a time.
         chosen = {HeadId(*bench.view().order[0]), HeadId(*bench.view().order[4])}  # type: ignore[union-attr]
         for head in sorted(chosen):
