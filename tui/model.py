@@ -85,6 +85,8 @@ class Bench(Looking):
         """Chosen on this screen and not recorded yet."""
         self.preflight: Preflight | None = None
         """What the next run would take, as far as it was asked about."""
+        self.warned: Preflight | None = None
+        """Told of a run that will not fit: asked for once more, it is begun."""
         self.watched_from: int | None = None
         """What comes later in the log happens under the eyes of this screen; None: nothing does."""
         self.just_ended: list[Run] = []

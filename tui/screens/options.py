@@ -19,6 +19,7 @@ from engine.presets import PRESETS, with_preset
 from tui.actions import sheet_actions
 from tui.link import Link
 from tui.model import Bench
+from tui.screens.fitting import holds_back
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.widgets.ink import fit, wrapped
@@ -195,7 +196,7 @@ class OptionsSheet(Sheet):
             self.list.take(run.options)
 
     def action_run(self) -> None:
-        if self.bench.link == "live":
+        if self.bench.link == "live" and not holds_back(self, self.bench, "options:run"):
             self.app.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
             self.dismiss()
 

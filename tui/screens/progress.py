@@ -10,6 +10,7 @@ from textual.content import Content
 from tui.actions import sheet_actions
 from tui.link import Link
 from tui.model import Bench
+from tui.screens.fitting import holds_back
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.widgets.runpane import RunPane
 
@@ -77,7 +78,7 @@ class ProgressSheet(Sheet):
             self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
 
     def action_run(self) -> None:
-        if self.bench.link == "live":
+        if self.bench.link == "live" and not holds_back(self, self.bench, "progress:run"):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:

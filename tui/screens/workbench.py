@@ -1,19 +1,15 @@
 """The one screen: what a session's panes show, and everything that can be done with it."""
 
-from engine.preflight import Preflight
 from tui import notes
 from tui.actions import Action
+from tui.screens.fitting import holds_back
 from tui.screens.holding import Holding
 from tui.screens.panes import Panes
 from tui.text import clean
-from tui.widgets.ink import wrapped
 
 
 class Workbench(Holding, Panes):
     """The panes of a live session: runs are begun from here, and what is found is kept."""
-
-    _warned: Preflight | None = None
-    """A run that will not fit was warned of."""
 
     def possible(self, action: Action) -> bool:
         bench = self.bench
@@ -45,14 +41,7 @@ class Workbench(Holding, Panes):
 
     def action_run(self) -> None:
         """Beside a run that is under way it queues another, with the options as they are now."""
-        ahead = self.bench.preflight
-        if ahead is not None and ahead.fits is False and ahead is not self._warned and self.bench.link == "live":
-            self._warned = ahead
-            again, lower = self.bench.key("run"), self.bench.key("options")
-            told = f"It {ahead.memory_words}. {again} once more runs it all the same; {lower} lowers it."
-            words = "\n".join(wrapped(clean(told), 56, 8))
-            self.notify(words, title="The run will not fit", severity="warning", timeout=12, markup=False)
-        elif self.bench.link == "live":
+        if self.bench.link == "live" and not holds_back(self, self.bench, "run"):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:

@@ -19,6 +19,7 @@ from tui.desk import Desk
 from tui.link import Link
 from tui.model import Bench
 from tui.screens.changing import Changing
+from tui.screens.fitting import holds_back
 from tui.screens.gathering import Gathering
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.screens.write_table import ACTIONS, EDITING
@@ -304,7 +305,7 @@ class Write(Gathering, Changing, Sheet):
         await self.desk.push()
         if not self.desk.saved or self.bench.link != "live":
             self.say("Not everything is recorded yet.")
-        else:
+        elif not holds_back(self, self.bench, "write:run"):
             await self.link.queue_run()
             if self.bench.failure is None:
                 self.dismiss()

@@ -207,3 +207,22 @@ async def test_what_the_run_will_take_is_said_before_it_is_begun(recorded: Any, 
         assert not host.of_kind("QueueRun")  # said first; asked for once more, it is done
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
+
+
+@pytest.mark.parametrize(("way", "sheet"), [("O", "OptionsSheet"), ("i", "ProgressSheet"), ("w", "Write")])
+async def test_from_every_sheet_what_does_not_fit_is_asked_for_twice(
+    way: str, sheet: str, recorded: Any, open_screen: Any
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    host.add(OptionsChosen(options=RunOptions(model="toy", config=ProbeConfig(sae=SAEConfig(n_codes=60_000)))))
+    async with open_screen(host) as (app, pilot, until):
+        await until(lambda: app.bench.preflight is not None and app.bench.preflight.fits is False)
+        await pilot.press(way)
+        await until(lambda: type(app.screen).__name__ == sheet)
+        await pilot.press("r")
+        await until(lambda: app.bench.warned is not None)
+        await pilot.pause()
+        assert not host.of_kind("QueueRun")
+        await pilot.press("r")
+        await until(lambda: host.of_kind("QueueRun"))
