@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 COLOUR_CHOICES = ("truecolor", "256", "16", "none")
 
 
-def run_workbench(*, session: str | None, model: str, task: str, colours: str | None = None) -> int:
+def run_workbench(
+    *, session: str | None, model: str, task: str, asked: bool = False, colours: str | None = None
+) -> int:
     """Shows the workbench until the person leaves; the exit code.
 
+    `asked`: the person named the model or the task.
     `colours`: one of COLOUR_CHOICES; None finds out what the terminal shows.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -34,6 +37,7 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
         session=session,
         model=model,
         task=task,
+        asked=asked,
         settings=settings,
         keys=own.keys,
         problems=(*settings.problems, *own.problems),
@@ -51,13 +55,13 @@ def run_workbench(*, session: str | None, model: str, task: str, colours: str | 
     return app.return_code or 0
 
 
-def run_plain_workbench(*, session: str | None, model: str, task: str) -> int:
+def run_plain_workbench(*, session: str | None, model: str, task: str, asked: bool = False) -> int:
     """Answers lines on stdin until they end; the exit code. Needs no terminal."""
     import asyncio
 
     from tui.plain.loop import run_plain
 
-    return asyncio.run(run_plain(_connect, session=session, model=model, task=task))
+    return asyncio.run(run_plain(_connect, session=session, model=model, task=task, asked=asked))
 
 
 def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:

@@ -37,10 +37,14 @@ _STATUS_S = 1.0
 class Link(Errands, Resting):
     """Keeps a bench in step with the host. Everything foreign that goes wrong ends up in the bench, in words."""
 
-    def __init__(self, bench: Bench, connect: Connect, changed: Changed, *, session: str | None) -> None:
+    def __init__(
+        self, bench: Bench, connect: Connect, changed: Changed, *, session: str | None, asked: bool = False
+    ) -> None:
         super().__init__(bench, changed)
         self.exit_code = 0
         self._wanted_model, self._wanted_task = bench.model, bench.task
+        self._asked = asked
+        """Model or task were named, if only as they are by default: a session of another is none to open."""
         self.connect = connect
         self._begun_here = ""
         """The session this screen made."""
@@ -132,7 +136,8 @@ class Link(Errands, Resting):
         sessions = (await host.ask(ListSessions(), Sessions)).sessions
         wanted = (self._wanted_model, self._wanted_task)
         special = wanted != (DEFAULT_MODEL, DEFAULT_TASK)
-        fitting = [row for row in sessions if not special or (row.model, row.task) == wanted]
+        chosen = special or self._asked
+        fitting = [row for row in sessions if not chosen or (row.model, row.task) == wanted]
         if fitting:
             await host.ask(WarmUp(), Done)
             return fitting[0]

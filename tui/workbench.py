@@ -72,6 +72,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         session: str | None = None,
         model: str,
         task: str,
+        asked: bool = False,
         clock: Clock = time.time,
         theme: str | None = None,
         depth: Depth | None = None,
@@ -93,7 +94,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
             self.theme = theme
         self.bench = Bench(model=model, task=task)
         self.bench.key = self.key
-        self.link = Link(self.bench, connect, self._changed, session=session)
+        self.link = Link(self.bench, connect, self._changed, session=session, asked=asked)
         self._clock = clock
         self._tour_due = tour
         self._workbench: Panes | None = None

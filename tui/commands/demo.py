@@ -32,10 +32,12 @@ def open_workbench(
         model = model_name(model)
     from tui.app import run_plain_workbench, run_workbench
 
+    asked = model is not None or task is not None
+    model, task = model or "toy", task or "ioi"
     if plain:
-        raise typer.Exit(run_plain_workbench(session=session, model=model or "toy", task=task or "ioi"))
+        raise typer.Exit(run_plain_workbench(session=session, model=model, task=task, asked=asked))
     colours = None if color == "auto" else color
-    raise typer.Exit(run_workbench(session=session, model=model or "toy", task=task or "ioi", colours=colours))
+    raise typer.Exit(run_workbench(session=session, model=model, task=task, asked=asked, colours=colours))
 
 
 def demo(

@@ -28,11 +28,18 @@ class PlainWorkbench(Doing, Comparing, Writing):
     """One bench, one link, one line at a time."""
 
     def __init__(
-        self, connect: Connect, say: Say, *, session: str | None = None, model: str = "toy", task: str = "ioi"
+        self,
+        connect: Connect,
+        say: Say,
+        *,
+        session: str | None = None,
+        model: str = "toy",
+        task: str = "ioi",
+        asked: bool = False,
     ) -> None:
         self.bench = Bench(model=model, task=task)
         self.bench.key = verb_for
-        self.link = Link(self.bench, connect, self._changed, session=session)
+        self.link = Link(self.bench, connect, self._changed, session=session, asked=asked)
         self.news = News(self.bench)
         self.say = say
         self.refused = 0
@@ -97,6 +104,7 @@ async def run_plain(
     model: str,
     task: str,
     source: TextIO | None = None,
+    asked: bool = False,
     out: TextIO | None = None,
 ) -> int:
     """Answers lines until they end or one says to leave; the exit code: 2 where a line of a pipe was refused."""
@@ -109,7 +117,7 @@ async def run_plain(
         sink.write(f"\n{words}\n" if asking and tty else f"{words}\n")
         sink.flush()
 
-    bench = PlainWorkbench(connect, say, session=session, model=model, task=task)
+    bench = PlainWorkbench(connect, say, session=session, model=model, task=task, asked=asked)
     say("headcode, plain. help lists the verbs, leave ends it.")
     feed = asyncio.create_task(bench.follow())
     try:

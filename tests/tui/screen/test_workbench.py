@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.errors import Failure
@@ -39,6 +40,16 @@ async def test_another_model_or_task_gets_a_session_of_its_own(recorded: Any, op
     async with open_screen(host, task="docstring"):
         created = host.of_kind("CreateSession")[0]
         assert (created.name, created.task) == (None, "docstring")
+
+
+async def test_the_default_model_is_meant_where_it_is_named(recorded: Any, open_screen: Any) -> None:
+    host = recorded.host(session="friday")
+    host.session = msgspec.structs.replace(host.session, model="smollm2-135m")
+    async with open_screen(host) as (app, _pilot, _until):
+        assert app.bench.session_name == "friday"
+    async with open_screen(host, asked=True):
+        created = host.of_kind("CreateSession")[0]
+        assert (created.model, created.task) == ("toy", "ioi")
 
 
 async def test_the_screen_is_drawn_before_the_host_answers(text_of: Any) -> None:
