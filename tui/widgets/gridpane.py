@@ -301,10 +301,14 @@ class GridPane(Titled, Guarded, Vertical):
         self.scale = Scale(bench, depth, id="scale")
         self.ranking = Ranking(bench, id="ranking")
         self.minimap = minimap.MiniMap(bench, self.heatmap, id="minimap")
+        self.sidemap = minimap.MiniMap(bench, self.heatmap, id="sidemap")
+        """The same beside the grid, where there is no room below it."""
 
     def compose(self) -> ComposeResult:
         yield self.meaning
-        yield self.heatmap
+        with Horizontal(id="above"):
+            yield self.heatmap
+            yield self.sidemap
         yield self.scale
         with Horizontal(id="below"):
             yield self.ranking
@@ -325,11 +329,16 @@ class GridPane(Titled, Guarded, Vertical):
     def paint_rest(self) -> None:
         """What may wait until the keys rest."""
         self.ranking.paint()
-        self.minimap.paint()
+        self._paint_maps()
+
+    def _paint_maps(self) -> None:
+        for each in (self.minimap, self.sidemap):
+            if each.display:
+                each.paint()
 
     def on_mount(self) -> None:
         for name in ("scroll_x", "scroll_y"):
-            self.watch(self.heatmap, name, self.minimap.paint, init=False)
+            self.watch(self.heatmap, name, self._paint_maps, init=False)
 
     def paint_cursor(self) -> None:
         """What hangs on the cursor alone and is drawn at once; the ranking follows when it rests."""
@@ -344,8 +353,11 @@ class GridPane(Titled, Guarded, Vertical):
         if room <= 0 or not self.size.width:
             return
         rows = self.heatmap.rows_wanted(room, _RANKING_LEAST, minimap.HEIGHT)
-        self.heatmap.styles.height = rows
-        self.minimap.display = room - rows >= _RANKING_LEAST and not self.heatmap.fits(rows)
+        self.query_one("#above").styles.height = rows
+        below = room - rows >= _RANKING_LEAST
+        beyond = not self.heatmap.fits(rows, self.size.width - 1)
+        self.minimap.display = below and beyond
+        self.sidemap.display = beyond and not below
 
 
 def title_words(bench: Bench) -> str:

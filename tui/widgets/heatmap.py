@@ -93,10 +93,10 @@ class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
         # What does not fit scrolls; a map of the whole is worth a third of the room, not half of it.
         return room - map_rows if room >= 3 * map_rows and shape[0] >= room else room
 
-    def fits(self, rows: int) -> bool:
-        """Whether all heads are in sight in a pane of this width and so many rows."""
+    def fits(self, rows: int, width: int) -> bool:
+        """Whether all heads are in sight in so many rows and columns."""
         n_layers, n_heads = self.bench.shape() or (0, 0)
-        return n_layers < rows and self._label_width((n_layers, n_heads)) + 2 * n_heads <= self.size.width
+        return n_layers < rows and self._label_width((n_layers, n_heads)) + 2 * n_heads <= width
 
     def in_sight(self) -> tuple[range, range]:
         """The layers and the heads that are not scrolled away, in whole or in part."""

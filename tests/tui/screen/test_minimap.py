@@ -48,18 +48,41 @@ async def test_the_map_shows_what_is_in_sight_and_a_click_goes_there(
         await until(lambda: app.bench.cursor.layer < 9 and frame(drawn())[1][0] == 1)
 
 
-async def test_it_takes_no_room_where_there_is_little_or_the_grid_fits(recorded: Any, open_screen: Any) -> None:
-    for size, shape, shown in (((80, 24), (80, 64), False), ((160, 48), (6, 8), False), ((200, 60), (80, 64), True),
-                               ((160, 48), (12, 64), True)):  # fmt: skip
+async def test_it_stands_below_the_grid_or_beside_it_and_not_at_all_where_the_grid_fits(
+    recorded: Any, open_screen: Any
+) -> None:
+    for size, shape, shown in (((80, 24), (80, 64), "beside"), ((80, 24), (30, 9), "beside"),
+                               ((80, 24), (4, 8), ""), ((160, 48), (6, 8), ""), ((200, 60), (80, 64), "below"),
+                               ((160, 48), (12, 64), "below")):  # fmt: skip
         host = recorded.host()
         host.add(*recorded.events(n_layers=shape[0], n_heads=shape[1]))
         async with open_screen(host, size=size) as (app, pilot, _until):
             await pilot.press("2")
             await pilot.pause()
             grid = app.screen.grid
-            assert grid.minimap.display is shown, (size, shape)
-            if size == (80, 24):
-                assert grid.heatmap.size.height == grid.size.height - 6
+            assert grid.minimap.display is (shown == "below"), (size, shape)
+            assert grid.sidemap.display is (shown == "beside"), (size, shape)
+            if shown == "beside":
+                assert grid.heatmap.region.height == grid.size.height - 6
+
+
+@pytest.mark.parametrize("shape", [(80, 64), (30, 9)])
+async def test_the_small_map_beside_the_grid_goes_where_it_is_clicked(
+    shape: tuple[int, int], recorded: Any, open_screen: Any
+) -> None:
+    host = recorded.host()
+    host.add(*recorded.events(n_layers=shape[0], n_heads=shape[1]))
+    async with open_screen(host, size=(80, 24)) as (app, pilot, until):
+        await pilot.press("2")
+        sidemap = app.screen.grid.sidemap
+        await until(lambda: sidemap.size.height > 6)
+        columns, rows = min(shape[1], sidemap.size.width - 2), sidemap.size.height - 2
+        await pilot.click(sidemap, offset=(columns, rows))
+        await until(lambda: app.bench.cursor.layer > shape[0] * 0.9 and app.bench.cursor.head > shape[1] * 0.9 - 1)
+        await pilot.click(sidemap, offset=(1, 1))
+        await until(lambda: app.bench.cursor.layer < shape[0] * 0.15)
+        heavy = frame(["".join(piece.text for piece in strip) for strip in sidemap.lines(sidemap.size)])
+        assert heavy[1][0] == 1
 
 
 async def test_the_cut_follows_the_mouse(recorded: Any, open_screen: Any) -> None:
