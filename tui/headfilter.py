@@ -9,14 +9,20 @@ from engine.results import HeadId, HeadScores
 
 Wanted = Callable[[HeadScores], bool]
 
-_TERM = re.compile(r"(?P<name>[a-z_ ,]*[a-z_])\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>-?\d*\.?\d+)")
+_TERM = re.compile(r"(?P<name>[a-z][a-z_ .°-]*)(?P<sign><=|>=|<|>|=)\s*(?P<value>-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)")
+_AND = re.compile(r",|\sand\s")
 _HEAD = re.compile(r"(?P<layer>\d+)\.(?P<head>\d+|\*)")
 _SHORT = {
     "unique": "unique_positive",
     "mi": "mutual_information",
     "tv": "total_variation",
     "flips": "paired_flips",
+    "totvar": "total_variation",
+    "normal": "unique_normalised",
+    "normalised": "unique_normalised",
+    "edges": "from_edges",
     "share": "unique_share",
+    "uniq -": "unique_negative",
     "p": "p_value",
     "q": "q_value",
     "stable": "stability",
@@ -36,7 +42,7 @@ def read_filter(
 ) -> Wanted:
     """Says of a head whether it is meant. Empty text means every head. Raises ConfigError naming the part at fault."""
     sets = {"circuit": circuit, "in circuit": circuit, "known": known, "marked": marked}
-    parts = [_part(part.strip().lower(), sets) for part in text.split(",") if part.strip()]
+    parts = [_part(part.strip(), sets) for part in _AND.split(text.lower()) if part.strip()]
     return lambda node: all(part(node) for part in parts)
 
 
@@ -72,10 +78,16 @@ def _part(text: str, sets: Mapping[str, Collection[HeadId]]) -> Wanted:
 def _taker(name: str) -> Callable[[HeadScores], float | None]:
     if name in ("layer", "head"):
         return lambda node: float(node.layer if name == "layer" else node.head)
-    wanted = _SHORT.get(name, name)
-    found = [measure for measure in MEASURES if wanted in (measure.id, measure.title)] or [
-        measure for measure in MEASURES if measure.id.startswith(wanted) or measure.title.startswith(wanted)
+    wanted = _letters(_SHORT.get(name) or _SHORT.get(_letters(name)) or name)
+    names = {measure: (_letters(measure.id), _letters(measure.title)) for measure in MEASURES}
+    found = [measure for measure in MEASURES if wanted in names[measure]] or [
+        measure for measure in MEASURES if any(each.startswith(wanted) for each in names[measure])
     ]
     if not found:
         raise ConfigError(f"There is no measure {name!r}.", hint=HINT)
     return lambda node: value_of(node, found[0])
+
+
+def _letters(name: str) -> str:
+    """A measure's name however it is written: q-value, q_value, and as a table's column has it, attrib."""
+    return re.sub("[^a-z]", "", name)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError, NoSuchHead
-from engine.measures import MEASURES
+from engine.measures import MEASURES, value_of
 from engine.results import HeadId
 from tui.headfilter import read_filter
 from tui.screens.ask import Ask
-from tui.screens.table import Table
+from tui.screens.table import _SHORT, Table
 from tui.typed import guess_measure, read_head
 
 
@@ -34,6 +34,17 @@ def test_conditions_are_read(recorded: Any) -> None:
     assert meant(recorded, "unique codes > 2") == meant(recorded, "unique > 2") == above
     below = {str(node.id) for node in nodes if node.q_value is not None and node.q_value < 0.5}
     assert meant(recorded, "q < .5") == below
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.id)
+def test_a_measure_is_meant_as_the_column_its_title_and_its_id_have_it(measure: Any, recorded: Any) -> None:
+    nodes = recorded.nodes(6, 8)
+    above = {str(node.id) for node in nodes if (value := value_of(node, measure)) is not None and value > 0.3}
+    written = [_SHORT.get(measure.id, measure.id), measure.id]
+    if "," not in measure.title and "(" not in measure.title:
+        written.append(measure.title)
+    for name in written:
+        assert meant(recorded, f"{name} > .3") == meant(recorded, f"{name.upper()}>3e-1 AND layer >= 0") == above, name
 
 
 @pytest.mark.parametrize("text", ["nonsense", "layer > ", "wobble > 3", "9.6.1", "q << 1", "1.*.*"])
