@@ -22,7 +22,7 @@ def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) 
             lengths.setdefault(example.pair, []).append(n_tokens)
     grades = []
     for index, example in enumerate(examples):
-        says = model.token_text(reading.says[index])
+        says = model.token_words(reading.says[index])
         verdict, reason = _judge(model, example, reading, index, says)
         in_pair = lengths.get(example.pair, []) if example.pair is not None else []
         graded = bool(reading.answers[index].expected)

@@ -116,7 +116,7 @@ def key_of(order: GradePrompts | MakeExamples) -> Key:
 def tokens_of(model: Model, example: Example, position: str) -> tuple[PromptTokens, str]:
     """The prompt's tokens, and why it cannot be read, where it cannot."""
     ids, own = model.encode(example.prompt)
-    texts = tuple(model.token_text(token) for token in ids[: model.info.context])
+    texts = tuple(model.token_words(token) for token in ids[: model.info.context])
     nothing = PromptTokens(texts=texts, read=(False,) * len(texts))
     if len(ids) > model.info.context:
         return nothing, f"{len(ids)} tokens, and {model.info.name} reads {model.info.context}: shorten it"

@@ -51,7 +51,7 @@ class Inspector:
         return HeadInspected(
             job=order.job,
             model=info,
-            tokens=tuple(model.token_text(token) for token in ids[first:]),
+            tokens=tuple(model.token_words(token) for token in ids[first:]),
             skipped=first,
             strength=tuple(round(value, 5) for value in outputs.norm(dim=-1)[first:].tolist()),
             attention=tuple(
@@ -122,8 +122,8 @@ def _writes(
         found.append(
             CodeWrites(
                 code=code,
-                raises=tuple((model.token_text(token), round(value, 3)) for token, value in _pairs(best)),
-                lowers=tuple((model.token_text(token), round(-value, 3)) for token, value in _pairs(worst)),
+                raises=tuple((model.token_words(token), round(value, 3)) for token, value in _pairs(best)),
+                lowers=tuple((model.token_words(token), round(-value, 3)) for token, value in _pairs(worst)),
                 along=tuple(round(value, 4) for value in along[:, place].tolist()),
             )
         )

@@ -14,6 +14,7 @@ from engine.hub import hub_folder
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
+from engine.token_words import UNREADABLE, byte_words
 
 
 class Model:
@@ -53,6 +54,13 @@ class Model:
     def token_text(self, token: int) -> str:
         text: str = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
         return text
+
+    def token_words(self, token: int) -> str:
+        """As token_text, but a token that is part of a character is told by its bytes: <e6 97>."""
+        text = self.token_text(token)
+        if UNREADABLE not in text:
+            return text
+        return byte_words(str(self.tokenizer.convert_ids_to_tokens(token))) or text
 
     def single_token(self, text: str) -> int | None:
         """The id of a text that is one token; None where it is several or none."""

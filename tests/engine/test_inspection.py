@@ -90,7 +90,7 @@ def test_what_a_code_writes_is_in_the_models_own_logits(name: str, inspector: In
     )
     (writes,) = look.writes
     best = (logits - logits.mean()).topk(2)  # planted names not in the prompt are all as likely
-    assert [text for text, _ in writes.raises[:2]] == [model.token_text(token) for token in best.indices.tolist()]
+    assert [text for text, _ in writes.raises[:2]] == [model.token_words(token) for token in best.indices.tolist()]
     assert [value * float(length) for _, value in writes.raises[:2]] == pytest.approx(best.values.tolist(), rel=0.05)
 
 
