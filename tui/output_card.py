@@ -18,6 +18,9 @@ _DONE_BY = {
 _NAMED = re.compile(r" \((?:[tTm]|(?:v, or )?--cause combined)\)")
 """Ways to follow it as cards name them; older ones name keys, as they were before a person could choose them."""
 
+_OPTION = re.compile(r"\((--[a-z-]+ \d+)\)|(--[a-z-]+ \d+)")
+"""An option of the command line, which the screen sets among the options of the next run."""
+
 
 def card_lines(card: Card, key: Key | None = None) -> list[str]:
     """Verdict, reasons, what to change, and the numbers behind them. With `key`, advice names the key for it."""
@@ -52,6 +55,9 @@ def advice_words(advice: str, key: Key | None = None) -> str:
     done_by = next((words for words in _DONE_BY if words in plain), None)
     if key is not None and done_by is not None:
         return plain.replace(done_by, f"{done_by} ({key(_DONE_BY[done_by])})")
+    if key is not None and (option := _OPTION.search(plain)) is not None:
+        told = f"({key('options')}, {option[1]})" if option[0].startswith("(") else f"{option[2]} ({key('options')})"
+        return plain[: option.start()] + told + plain[option.end() :]
     return plain.replace("measure the cause", "measure the cause (--cause combined)")
 
 

@@ -148,7 +148,8 @@ class Files(Sheet):
         try:
             entries = await asyncio.to_thread(look_into, folder, hidden=self._hidden)
         except OSError as error:
-            self.words.say(f"{folder} cannot be read: {error.strerror}.")
+            up = self.bench.key("files:parent")
+            self.words.say(f"{folder} cannot be read: {error.strerror}. {up} goes to the folder above it.")
             return
         self.words.say(self.question, "dim")
         self.folder, self.names.entries = folder, entries
@@ -164,12 +165,12 @@ class Files(Sheet):
             await self._go(path)
             self.names.focus()
         elif there != "file" and not self.write:
-            self.words.say(f"There is no file {path}.")
+            self.words.say(f"There is no file {path}: correct the path, or choose a name of the list.")
         elif there == "file" and self.write and self._asked != path:
             self._asked = path
             self.words.say(f"{path.name} is there already: enter again writes over it.", "second")
         elif there == "nowhere":
-            self.words.say(f"There is no folder {path.parent}.")
+            self.words.say(f"There is no folder {path.parent}: name one that is there.")
         else:
             self.dismiss()
             self.chosen(path)

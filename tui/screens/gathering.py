@@ -70,7 +70,7 @@ class Gathering(Base):
     def _added(self, n: int, *, unread: int = 0, doubt: str = "") -> None:
         """Says what came in, and what of it wants a look."""
         if not n:
-            self.say("There is no example in it: nothing, or only comments and lists of words.")
+            self.say("There is no example in it, only comments, lists of words or nothing: prompt => expected | foil.")
             return
         words = "1 example is here" if n == 1 else f"{n:,} examples are here"
         if unread > 0:

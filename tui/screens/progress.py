@@ -10,6 +10,7 @@ from textual.content import Content
 from tui.actions import sheet_actions
 from tui.link import Link
 from tui.model import Bench
+from tui.run import Run
 from tui.screens.fitting import holds_back
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.widgets.runpane import RunPane
@@ -70,12 +71,19 @@ class ProgressSheet(Sheet):
         listed = self.pane.listed
         run = listed[self.pane.chosen] if listed else None
         if run is None or not run.active or self.bench.link != "live":
-            self.notify("Nothing is going on here that could be stopped.", markup=False)
+            self.notify(self._not_stopped(run), markup=False)
             return
         if run.state == "queued" and run is not self.bench.active:
             self.run_worker(self.link.cancel_run(run.run_id), group="ask", exit_on_error=True)
         else:
             self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
+
+    def _not_stopped(self, run: Run | None) -> str:
+        if self.bench.link != "live":
+            return "The host is not reached now: what goes on there cannot be stopped from here."
+        if run is None:
+            return f"There is no run that could be stopped; {self.bench.key('progress:run')} queues one."
+        return f"Run {run.number} is {run.state}: nothing of it goes on that could be stopped."
 
     def action_run(self) -> None:
         if self.bench.link == "live" and not holds_back(self, self.bench, "progress:run"):

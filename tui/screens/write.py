@@ -304,7 +304,8 @@ class Write(Gathering, Changing, Sheet):
     async def _run(self) -> None:
         await self.desk.push()
         if not self.desk.saved or self.bench.link != "live":
-            self.say("Not everything is recorded yet.")
+            run = self.bench.key("write:run")
+            self.say(f"Not everything is recorded yet, so nothing runs; {run} again tries once more.")
         elif not holds_back(self, self.bench, "write:run"):
             await self.link.queue_run()
             if self.bench.failure is None:

@@ -148,7 +148,7 @@ def fixed(value: float | None, places: int = 2) -> str:
         return "–".ljust(places + 1)
     if abs(value) >= 1000:
         return f"{value:.0f}"
-    text = f"{value:.{places}f}"
+    text = f"{round(value, places) + 0.0:.{places}f}"  # what rounds to nothing has no sign
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 

@@ -19,7 +19,7 @@ from tui.actions.everywhere import all_tables
 from tui.keymap import keys_text, load_keys, with_keys
 from tui.keynames import filled, named
 from tui.model import Bench
-from tui.output_card import card_lines
+from tui.output_card import advice_words, card_lines
 from tui.plain.verbs import verb_for
 from tui.screens.tour import STEPS
 from tui.screens.trouble import Trouble
@@ -166,6 +166,13 @@ def test_a_card_names_the_key_on_the_screen_and_the_option_elsewhere() -> None:
     for action in ("cut.fewer", "cut.more", "cause", "measure.next"):
         assert f"({ODD[action]})" in shown
     assert "--cause" not in shown
+    options = ODD["options"]
+    for told, there in (
+        ("use more seeds (--seeds 8)", f"({options}, --seeds 8)"),
+        ("take --shuffles 9: x", f"9 ({options}): x"),
+    ):
+        assert advice_words(told) == told
+        assert advice_words(told, ODD.__getitem__).endswith(there)
 
 
 def scopes(app: Any) -> set[str]:

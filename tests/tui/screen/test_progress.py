@@ -249,6 +249,16 @@ async def test_the_line_of_a_run_ends_with_its_time(recorded: Any, open_screen: 
                 assert line.text.rstrip().endswith("123.4 s"), (width, waiting, line.text)
 
 
+async def test_what_cannot_be_stopped_is_told_with_its_run(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host, notifications=True) as (app, pilot, until):
+        await pilot.press("i")
+        await until(lambda: isinstance(app.screen, ProgressSheet))
+        await pilot.press("x")
+        await until(lambda: "Run 1 is done" in text_of(app))
+
+
 async def test_the_next_in_turn_is_shown_when_it_begins(recorded: Any, open_screen: Any) -> None:
     host = recorded.host()
     host.add(*recorded.events(until="train"))

@@ -13,6 +13,7 @@ from tui.headfilter import read_filter
 from tui.screens.ask import Ask
 from tui.screens.table import _SHORT, Table
 from tui.typed import guess_measure, read_head
+from tui.widgets.ink import fixed
 
 
 def meant(recorded: Any, text: str, **sets: Any) -> set[str]:
@@ -71,6 +72,11 @@ def test_measures_are_guessed() -> None:
     assert all(guess_measure(measure.title) is measure for measure in MEASURES)
     with pytest.raises(ConfigError):
         guess_measure("wobble")
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    assert [fixed(value) for value in (-0.001, -0.004, -0.006, 0.0, -1.0)] == [".00", ".00", "-.01", ".00", "-1.00"]
+    assert fixed(-0.3, 0) == "0"
 
 
 def first_csv(folder: Path) -> list[dict[str, str]]:
