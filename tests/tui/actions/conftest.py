@@ -26,13 +26,13 @@ from sessions.wire import Circuit, CreateSession, KeepCircuit, QueueRun, Run, Se
 from tui.actions.everywhere import all_tables
 from tui.workbench import HeadcodeApp
 
+from ..waiting import under_way
+
 SHORT = ProbeConfig(sae=SAEConfig(steps=30), seeds=(0, 1), shuffles=100, bootstraps=10)
 """A run of a second."""
 SIZES = ((160, 48), (80, 24))
 PATIENCE_S = 240
 """For the engine on a machine that does ten other things; an answer takes a tenth of a second on one that does not."""
-LASTING = frozenset({"link", "begin"})
-"""Workers that go on as long as the screen does: they follow the log, and play it."""
 
 Step = tuple[Any, ...]
 """An action's id, what is seen of it, and what is pressed before; then perhaps what is pressed and seen afterwards.
@@ -206,12 +206,7 @@ class Walk:
 
     async def still(self) -> None:
         """Waits until nothing that went before is still under way: asked of the host, to be recorded, to be drawn."""
-        await self.until(lambda: not self._under_way(), lambda: f"goes on: {self._under_way()}\n\n{self.text}")
-
-    def _under_way(self) -> list[str]:
-        asked = [worker.group for worker in self.app.workers if not worker.is_finished and worker.group not in LASTING]
-        timers = [timer for screen in self.app.screen_stack for timer in screen._timers if timer._repeat == 0]
-        return asked + [timer.name for timer in timers if timer._task is not None and not timer._task.done()]
+        await self.until(lambda: not under_way(self.app), lambda: f"goes on: {under_way(self.app)}\n\n{self.text}")
 
     def _group(self, regex: re.Pattern[str]) -> str:
         found = regex.search(self.text)

@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_what_is_measured_and_prints_it(at_home: Callable[..., Any]
     assert process.returncode == 130, said
     assert "stopped after" in out
     assert "was stopped" in said
-    assert took < 20  # half a second on an idle machine (docs/lab.md)
+    assert took < 60  # half a second on an idle machine (docs/lab.md)
     kept = json.loads(at_home("sql", "SELECT final, count(*) AS n FROM causes GROUP BY final", "--json").out)["rows"]
     assert kept[0]["final"] is False
     assert 0 < kept[0]["n"] < 32

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from tui.screens.workbench import Workbench
 from tui.workbench import HeadcodeApp
 
+from ..waiting import under_way
 from .recorded import START_US
 from .scripted import ScriptedHost
 
@@ -25,7 +26,7 @@ async def opened(
     async with app.run_test(size=size, notifications=notifications, tooltips=tooltips) as pilot:
 
         async def until(holds: Callable[[], object]) -> None:
-            for _ in range(4000):
+            for _ in range(12_000):
                 await pilot.pause(0.005)
                 if holds():
                     break
@@ -34,6 +35,16 @@ async def opened(
 
         await until(lambda: app.bench.link != "connecting" and app.bench.last_seq == len(host.entries))
         yield app, pilot, until
+
+
+async def at_rest(app: App[Any], pilot: Pilot[None]) -> None:
+    """Waits until nothing changes by itself any more: before a picture is taken, or what is drawn is counted."""
+    for _ in range(12_000):
+        await pilot.pause(0.005)
+        if not under_way(app):
+            break
+    assert not under_way(app)
+    await pilot.pause()
 
 
 async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:

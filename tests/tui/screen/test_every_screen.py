@@ -124,7 +124,7 @@ async def go(app: Any, pilot: Any, name: str, text: str = "gone") -> None:
     if name == "trouble":
         app.push_screen(Trouble(Failure(family="host", name="X", message=text, hint=text)))
     scope = "" if name == "keys" else name
-    for _ in range(1_000):
+    for _ in range(12_000):
         if scope in scopes(app):
             break
         await pilot.pause(0.005)

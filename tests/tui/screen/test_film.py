@@ -12,6 +12,8 @@ from tui.player import span_of
 from tui.playtime import PlayTime
 from tui.replay_app import ReplayApp
 
+from .opening import at_rest
+
 _TOKEN = re.compile(r"\x1b\[(\?25[lh]|2J|[\d;]*m|\d+;\d+H)|([^\x1b])")
 
 
@@ -75,7 +77,7 @@ async def test_the_last_picture_of_a_film_is_the_last_screen(
             await pilot.pause(0.01)
             if app.replay.bench.head_codes() is not None and not app.replay._dirty:
                 break
-        await pilot.pause(0.2)
+        await at_rest(app, pilot)
         shown = "\n".join("".join(segment.text for segment in strip) for strip in strips_of(app))
     assert terminal.text == shown
     assert "\x1b[2J" not in film[200:].replace("\\u001b", "\x1b").partition("\n")[2]

@@ -13,6 +13,7 @@ import pytest
 from engine.errors import Failure
 from sessions.log import RunEnded
 
+from .opening import at_rest
 from .worlds import WORLDS, own_settings
 
 WIDE, SMALL = (160, 48), (80, 24)
@@ -292,7 +293,7 @@ async def test_scenes(
         await until(lambda: all(each in text_of(app) for each in scene.words))
         if scene.world == "colours":
             await until(lambda: all(app.screen.desk.look_at(example) for example in app.screen.prompts.in_sight))
-        await pilot.pause(0.3)
+        await at_rest(app, pilot)
         for cursor in app.screen.query("Input"):
             cursor.cursor_blink = False
         scene.last(app)

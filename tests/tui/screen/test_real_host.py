@@ -31,7 +31,7 @@ async def places() -> AsyncIterator[Places]:
 
 
 async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-    for _ in range(2000):
+    for _ in range(12_000):
         if holds():
             return
         await pilot.pause(0.01)

@@ -379,7 +379,7 @@ async def test_what_a_person_cuts_is_recorded_once_it_rests(recorded: Any, open_
     async with open_screen(live_host) as (app, pilot, until):
         for key in ("T", "T", "m", "T"):
             await pilot.press(key)
-        for _ in range(400):
+        for _ in range(3_000):
             await pilot.pause(0.02)
             if live_host.of_kind("SetLook"):
                 break

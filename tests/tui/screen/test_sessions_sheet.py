@@ -38,7 +38,7 @@ async def connect(places: Places) -> HostClient:
 
 
 async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
-    for _ in range(2000):
+    for _ in range(12_000):
         if holds():
             await pilot.pause()
             return

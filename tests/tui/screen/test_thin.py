@@ -15,6 +15,8 @@ from textual.strip import Strip
 
 from tui.thin import Shown, _pieces
 
+from .opening import at_rest
+
 _STEP = re.compile(r"\x1b\[([\d;]*)([HCm])|([^\x1b]+)")
 _OFF = {"22": {"1", "2"}, "23": {"3"}, "24": {"4"}, "25": {"5"}, "27": {"7"}, "29": {"9"}}
 _SEEN_ON_BLANKS = {"4", "7", "9"}
@@ -213,13 +215,12 @@ async def test_every_frame_of_the_workbench_reaches_the_terminal(size: Any, reco
             "escape",
         ):
             await pilot.press(*keys.split())
-            await pilot.pause(0.15)
-            await pilot.pause()
+            await at_rest(app, pilot)
             watched.agrees()
         await pilot.resize_terminal(130, 30)
         await pilot.pause()
         await pilot.press("l", "m")
-        await pilot.pause(0.15)
+        await at_rest(app, pilot)
         watched.agrees()
 
 
