@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -254,7 +254,8 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
         key = self.bench.codes_key()
         if key is None or key in self.bench.codes or self.bench.link not in ("live", "replay"):
             return False
-        self.run_worker(self.link.fetch_codes(), group="codes", exclusive=True, exit_on_error=True)
+        # As a function: a coroutine that the next one overtakes before its turn comes would complain.
+        self.run_worker(cast(Any, self.link.fetch_codes), group="codes", exclusive=True, exit_on_error=True)
         return True
 
     # ---- what can be done now

@@ -33,7 +33,7 @@ class Telling(Base):
         """After what is shown has changed under a resting mouse: other words, or none."""
         if self._rests_at is None and self.tooltip is None:
             return
-        tip = self.tip_at(self._rests_at) if self._rests_at is not None else None
-        before = self.tooltip
-        if (tip is None) != (before is None) or (tip is not None and tip.plain != getattr(before, "plain", None)):
-            self.tooltip = tip
+        content = self.tip_at(self._rests_at) if self._rests_at is not None else None
+        plain = None if content is None else content.plain
+        if (content is None) != (self.tooltip is None) or plain != getattr(self.tooltip, "plain", None):
+            self.tooltip = content
