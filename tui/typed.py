@@ -9,9 +9,13 @@ from engine.results import HeadId
 
 
 def read_head(text: str, shape: tuple[int, int]) -> HeadId:
-    """The head meant by 9.6, 9 6, 9,6 or L9H6. Raises NoSuchHead naming what there is."""
+    """The head meant by 9.6, 9 6, 9,6 or L9H6. Raises NoSuchHead for one too many, ConfigError for none."""
     parts = "".join(sign if sign.isdecimal() and sign.isascii() else " " for sign in text).split()
-    if len(parts) != 2 or len(text) > 24 or int(parts[0]) >= shape[0] or int(parts[1]) >= shape[1]:
+    if len(parts) != 2:
+        raise ConfigError(
+            f"{text[:24]!r} is no head: they are written layer.head, as 1.3 is.", hint="Layer first, then its head."
+        )
+    if len(text) > 24 or int(parts[0]) >= shape[0] or int(parts[1]) >= shape[1]:
         raise NoSuchHead(text[:24], *shape)
     return HeadId(int(parts[0]), int(parts[1]))
 

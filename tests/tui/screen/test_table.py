@@ -183,7 +183,9 @@ async def test_jump_and_choose(recorded: Any, open_screen: Any, text_of: Any) ->
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("slash", *"9.9", "enter")
         await until(lambda: "does not exist" in text_of(app))
-        await pilot.press("backspace", "backspace", "backspace", *"5.2", "enter")
+        await pilot.press("ctrl+u", *"abc", "enter")
+        await until(lambda: "'abc' is no head: they are written layer.head" in text_of(app))
+        await pilot.press("ctrl+u", *"5.2", "enter")
         await until(lambda: len(app.screen_stack) == 1)
         assert app.bench.cursor == (5, 2)
         await pilot.press("full_stop", *"overl", "enter")
