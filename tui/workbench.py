@@ -29,6 +29,7 @@ from tui.keymap import load_keys, with_keys
 from tui.keynames import named
 from tui.link import Link
 from tui.model import Bench, Part
+from tui.newest import newest
 from tui.remember import keep_toured
 from tui.screens.panes import Panes
 from tui.screens.trouble import Trouble
@@ -209,7 +210,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
     def _start_link(self) -> None:
         if self._sweeper is None and not self.is_headless:
             self._sweeper = Sweeper(self.set_interval)
-        self.run_worker(self._follow(), group="link", exclusive=True, exit_on_error=True)
+        newest(self, "link", self._follow)
 
     async def _follow(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """A close look at one head: its prompts, where it fires and attends on one of them, and what its codes write."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -19,6 +20,7 @@ from sessions.wire import HeadLook, LookAtHead
 from tui.actions import sheet_actions
 from tui.closelook import COLOURINGS, WORDS, CloseLook, Key
 from tui.model import Bench
+from tui.newest import newest
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.themes import Depth
@@ -279,14 +281,14 @@ class CloseUp(Sheet):
 
     def _want(self) -> None:
         if self.desk.key is not None and self.desk.look is None:
-            self.run_worker(self._ask(self.desk.key), group="look", exclusive=True, exit_on_error=True)
+            newest(self, "look", partial(self._ask, self.desk.key))
         self._want_codes()
         if self._others is not None:
             self._others.stop()
         self._others = self.set_timer(_OTHERS_AFTER_S, self._want_others)
 
     def _want_others(self) -> None:
-        self.run_worker(self._ask_others(), group="others", exclusive=True, exit_on_error=True)
+        newest(self, "others", self._ask_others)
 
     async def _ask_others(self) -> None:
         """The prompts in sight, one after another, until something else is looked at."""

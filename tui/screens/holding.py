@@ -1,6 +1,7 @@
 """What the workbench does with other runs and with circuits: subtract, lay over, keep, combine, verify."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sessions.compare import CannotCompare, check_shapes
@@ -18,6 +19,7 @@ from sessions.wire import (
 )
 from tui.against import side_of
 from tui.model import Bench, Part
+from tui.newest import newest
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -63,7 +65,7 @@ class Holding(Base):
         if self.bench.subtraction.end():
             self.draw_now(_GRID)
         elif self.holds("difference"):
-            self.run_worker(self._choose_difference(), group="difference", exclusive=True, exit_on_error=True)
+            newest(self, "difference", self._choose_difference)
 
     def action_end_difference(self) -> None:
         """First the difference, then the marks."""
@@ -90,7 +92,7 @@ class Holding(Base):
             self.subtract(reference)
 
     def subtract(self, reference: str) -> None:
-        self.run_worker(self._subtract(reference), group="difference", exclusive=True, exit_on_error=True)
+        newest(self, "difference", partial(self._subtract, reference))
 
     async def _subtract(self, reference: str) -> None:
         run, view = self.bench.shown, self.bench.view()
@@ -165,4 +167,4 @@ class Holding(Base):
 
     def action_verify(self) -> None:
         if self.holds("verify"):
-            self.run_worker(self.link.verify_run(), group="verify", exclusive=True, exit_on_error=True)
+            newest(self, "verify", self.link.verify_run)

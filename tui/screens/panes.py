@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import ClassVar, Literal, get_args
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,6 +19,7 @@ from tui.actions import ACTIONS, Action, actions_of
 from tui.keynames import key_of
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part
+from tui.newest import newest
 from tui.reasons import reason_for
 from tui.screens.looking import Looking
 from tui.screens.marking import Marking
@@ -255,7 +256,7 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
         if key is None or key in self.bench.codes or self.bench.link not in ("live", "replay"):
             return False
         # As a function: a coroutine that the next one overtakes before its turn comes would complain.
-        self.run_worker(cast(Any, self.link.fetch_codes), group="codes", exclusive=True, exit_on_error=True)
+        newest(self, "codes", self.link.fetch_codes)
         return True
 
     # ---- what can be done now

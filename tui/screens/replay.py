@@ -13,6 +13,7 @@ from textual.geometry import Size
 from tui.actions import ACTIONS, Action, actions_of, keyed, sheet_actions
 from tui.asking import Connect
 from tui.model import Bench, Part
+from tui.newest import newest
 from tui.replay_link import ReplayLink
 from tui.screens.panes import Panes
 from tui.start import start_of
@@ -105,7 +106,7 @@ class Replay(Panes, inherit_bindings=False):
 
     def on_mount(self) -> None:
         # Textual calls the workbench's own as well.
-        self.run_worker(self._follow(), group="link", exclusive=True, exit_on_error=True)
+        newest(self, "link", self._follow)
 
     async def on_unmount(self) -> None:
         self._gone = True

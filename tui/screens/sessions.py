@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import events
@@ -32,6 +33,7 @@ from sessions.wire import (
 from tui.actions import sheet_actions
 from tui.link import Link
 from tui.model import Bench
+from tui.newest import newest
 from tui.said import in_words
 from tui.screens.ask import Ask
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
@@ -182,7 +184,7 @@ class SessionsSheet(Sheet):
     def _load(self, keep: str | None = None) -> None:
         """Asks for the list again; the session of that id stays at hand."""
         at_hand = self.list.row.session_id if self.list.row is not None else self.bench.session_id
-        self.run_worker(self._fetch(keep or at_hand), group="list", exclusive=True, exit_on_error=True)
+        newest(self, "list", partial(self._fetch, keep or at_hand))
 
     async def _fetch(self, keep: str | None) -> None:
         try:

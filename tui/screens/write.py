@@ -18,6 +18,7 @@ from tui.actions import keyed
 from tui.desk import Desk
 from tui.link import Link
 from tui.model import Bench
+from tui.newest import newest
 from tui.screens.changing import Changing
 from tui.screens.fitting import holds_back
 from tui.screens.gathering import Gathering
@@ -148,7 +149,7 @@ class Write(Gathering, Changing, Sheet):
         self.paint()
 
     def grade(self) -> None:
-        self.work("grade", self._grade_all, exclusive=True)
+        newest(self, "grade", self._grade_all)
 
     async def _grade_all(self) -> None:
         """Until nothing is left to grade; a newer wish takes this one's place."""
@@ -156,9 +157,9 @@ class Write(Gathering, Changing, Sheet):
             self.paint()
         self.paint()
 
-    def work(self, group: str, work: Callable[[], Awaitable[None]], *, exclusive: bool = False) -> None:
+    def work(self, group: str, work: Callable[[], Awaitable[None]]) -> None:
         # As a function: a coroutine whose turn never comes would complain.
-        self.run_worker(cast(Any, work), group=group, exclusive=exclusive, exit_on_error=True)
+        self.run_worker(cast(Any, work), group=group, exit_on_error=True)
 
     def _line(self) -> Example | None:
         return draft(self.edit.text) if self._open is not None and self.edit.text.strip(" +-") else None

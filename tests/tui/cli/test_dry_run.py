@@ -6,21 +6,21 @@ from typing import Any
 import msgspec
 
 
-def test_it_says_what_a_run_takes_and_runs_nothing(headcode: Callable[..., Any]) -> None:
-    ran = headcode("probe", "ioi", "--dry-run")
+def test_it_says_what_a_run_takes_and_runs_nothing(at_home: Callable[..., Any]) -> None:
+    ran = at_home("probe", "ioi", "--dry-run")
     assert ran.code == 0, ran.err
     assert "fits: needs" in ran.out
     assert "a rough guess, nothing was run yet" in ran.out
-    told = msgspec.json.decode(headcode("probe", "ioi", "--pairs", "30", "--dry-run", "--json").out)
+    told = msgspec.json.decode(at_home("probe", "ioi", "--pairs", "30", "--dry-run", "--json").out)
     assert told["schema"] == "headcode.preflight/1"
     assert told["n_examples"] == 60
     assert told["fits"] is True
     assert {part["name"] for part in told["parts"]} >= {"program", "model", "activations", "SAE"}
-    assert msgspec.json.decode(headcode("sessions", "list", "--json").out)["sessions"] == []
+    assert msgspec.json.decode(at_home("sessions", "list", "--json").out)["sessions"] == []
 
 
-def test_what_does_not_fit_is_exit_code_1_with_what_to_lower(headcode: Callable[..., Any]) -> None:
-    ran = headcode(
+def test_what_does_not_fit_is_exit_code_1_with_what_to_lower(at_home: Callable[..., Any]) -> None:
+    ran = at_home(
         "probe", "ioi", "--pairs", "5000", "--codes", "65536", "--seeds", "64", "--train-examples", "10000", "--dry-run"
     )
     assert ran.code == 1
@@ -28,7 +28,7 @@ def test_what_does_not_fit_is_exit_code_1_with_what_to_lower(headcode: Callable[
     assert "lower the codes from 65536 to" in ran.out
 
 
-def test_a_run_done_again_has_no_preflight(headcode: Callable[..., Any]) -> None:
-    ran = headcode("probe", "--again", "latest", "--dry-run")
+def test_a_run_done_again_has_no_preflight(at_home: Callable[..., Any]) -> None:
+    ran = at_home("probe", "--again", "latest", "--dry-run")
     assert ran.code == 2
     assert "--again latest" in ran.err
