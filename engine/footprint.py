@@ -5,6 +5,9 @@ model and on SmolLM2).
 """
 
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import msgspec
 
@@ -13,6 +16,8 @@ from engine.shape import Shape
 
 _PROGRAM_BYTES = 490_000_000
 """A worker with torch and transformer_lens in it and no model (measured: 470 MiB, July 2026 wheels for the CPU)."""
+_CUDA_BYTES = 370_000_000
+"""More where torch is built for CUDA, device or not (measured without one: torch 2.13.0+cu130)."""
 _FLOAT = 4
 _TOKENS_AT_ONCE = 1024
 _ROWS_AT_ONCE = 8192
@@ -56,6 +61,15 @@ def tokens_of(characters: int, n_examples: int) -> float:
     return max(1.0, characters / _CHARACTERS / max(n_examples, 1))
 
 
+@cache
+def program_bytes() -> int:
+    """What a worker takes before it has a model. Looks which torch is installed, without loading it."""
+    found = find_spec("torch")
+    folders = (found.submodule_search_locations or []) if found is not None else []
+    cuda = any((Path(folder) / "lib" / "libtorch_cuda.so").exists() for folder in folders)
+    return _PROGRAM_BYTES + (_CUDA_BYTES if cuda else 0)
+
+
 def footprint(shape: Shape, amount: Amount, config: ProbeConfig) -> Footprint:
     """What the run's largest tensors come to, stage by stage."""
     n, nodes, width = amount.n_examples, shape.n_nodes, shape.d_model
@@ -80,7 +94,8 @@ def footprint(shape: Shape, amount: Amount, config: ProbeConfig) -> Footprint:
     scores = n * symbols * _FLOAT + blocks + 6 * seeds * n * nodes * _FLOAT
     probes = 4 * min(_HEADS_AT_ONCE, nodes, max(1, _CELLS // max(1, n * n))) * n * n * _FLOAT
     causes = _causes(shape, amount, config)
-    base = _PROGRAM_BYTES + model
+    program = program_bytes()
+    base = program + model
     stages = [
         base + shape.file_bytes,
         base + held + reading,
@@ -90,7 +105,7 @@ def footprint(shape: Shape, amount: Amount, config: ProbeConfig) -> Footprint:
         base + held + weights + causes,
     ]
     parts = (
-        Part(name="program", n_bytes=_PROGRAM_BYTES),
+        Part(name="program", n_bytes=program),
         Part(name="model", n_bytes=model + shape.file_bytes),
         Part(name="activations", n_bytes=held + reading),
         Part(name="SAE", n_bytes=weights + max(rows + latents, coding)),

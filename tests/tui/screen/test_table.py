@@ -62,7 +62,7 @@ def test_heads_are_read(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["6.0", "0.8", "3", "3.4.5", "", "x", "9" * 400 + ".1", "³.1"])
 def test_heads_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(NoSuchHead):
+    with pytest.raises(NoSuchHead if text in ("6.0", "0.8") or len(text) > 24 else ConfigError):
         read_head(text, (6, 8))
 
 
