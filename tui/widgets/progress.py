@@ -79,7 +79,8 @@ class Progress(Painted):
         short = room < 96
         # Seconds give way to how it ended: "progress" shows them all.
         whole = sum(len(_over(stage, over[stage])) for stage in stages_of(run) if stage in over)
-        timed = run.active or line.width + whole + 2 + len(ending) <= room
+        told = f"  {_VERIFIED[run.verified.verdict]}" if run.verified is not None and not run.active else ""
+        timed = run.active or line.width + whole + 2 + len(ending + told) <= room
         if run.active and run.picture.stage is None and not over:
             # The engine's process starts and imports what it needs; it says nothing before that.
             line.add("▸ the engine starts ", "second")
@@ -100,8 +101,7 @@ class Progress(Painted):
         if not run.active:
             line.add(fit(f" {ending}" if short else ending, room - line.width), ink)
             if run.verified is not None:
-                told = _VERIFIED[run.verified.verdict]
-                line.add(fit(f"  {told}", room - line.width), "good" if run.verified.verdict == "same" else "second")
+                line.add(fit(told, room - line.width), "good" if run.verified.verdict == "same" else "second")
         line.to(width - len(right) - 1).add(right, "dim")
 
     def _ending(self, run: Run) -> tuple[str, str]:
