@@ -1,36 +1,40 @@
 """The card every run ends with: what speaks for the result, what against it, and a verdict in words."""
 
-import math
 from collections.abc import Sequence
 
 import msgspec
 
 from engine.cause_fold import FIELD
 from engine.events import CauseScored, CircuitChecked
-from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
-from engine.ranking import auc, ranked, strength
+from engine.measures import DEFAULT_MEASURE, Measure
+from engine.ranking import auc, ranked, speaks, strengths, ties_at_cut
 from engine.results import (
     Card,
     CardBaseline,
     CardHead,
     CardVerdict,
     Chance,
+    Difference,
     ExampleCount,
     HeadId,
     HeadScores,
     Reference,
     Steadiness,
+    Template,
 )
+from engine.rivals import BASELINES, RANDOM, compare_baselines, strongest_rival
+from engine.sample_size import LEVEL, labellings_needed, pairs_needed, shuffles_for
 
-LEVEL = 0.05
-"""q below which a head stands above chance, and the share of the answer from which a head moves it."""
 STEADY = 0.5
-"""Jaccard index under which a circuit is another one next time. The literature asks for .8; published reach .67."""
-_FEW = 8
+"""Jaccard index from which a circuit counts as the same one again, between seeds and between draws of the examples: the
+one threshold there is. The literature asks for .8; published circuits reach .67 (docs/lab.md has how verdicts did)."""
+FEW = 8
+"""Distinct examples of a side below which there are too few."""
 _BROKEN = 0.25
+_SHARED = 0.8
+"""Jaccard index from which two circuits are called the same."""
 _AREA = 0.75
 """AUC from which a ranking has found something."""
-_BASELINES = tuple(measure for measure in MEASURES if measure.baseline)
 
 
 def write_card(
@@ -43,19 +47,24 @@ def write_card(
     reference: Reference | None = None,
     causes: Sequence[CauseScored] = (),
     checks: Sequence[CircuitChecked] = (),
+    diverged: bool = False,
+    template: Template | None = None,
 ) -> Card:
     """The card of a run's final scores, with whatever cause is known by now.
 
     `chance`: what the p-values in `nodes` are about; None also for runs from before that was written down.
+    `diverged`: whether training went nowhere. `template`: what most positives are copies of.
     """
     by_head = {node.id: node for node in nodes}
     inside = [by_head[HeadId(*place)] for place in circuit]
     shares = dict(zip(by_head, _shares(nodes, causes), strict=True))
-    above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL]
+    above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL and speaks(node)]
     measured = any(node.p_value is not None for node in nodes)
     truth, words = _truth(list(shares.values()), reference, causes)
-    codes_auc = _auc(nodes, DEFAULT_MEASURE, truth)
-    baselines = _baselines(nodes, inside, truth)
+    areas = {measure.id: _auc(nodes, measure, truth) for measure in (DEFAULT_MEASURE, *BASELINES)}
+    codes_auc = areas[DEFAULT_MEASURE.id]
+    baselines = compare_baselines(nodes, inside, areas)
+    rival = strongest_rival(nodes, codes_auc, baselines, truth, steadiness.resampled)
     effects = [effect for node in inside if (effect := _effect(shares[node.id])) is not None]
     movers = sum(effect >= LEVEL for effect in effects) / len(effects) if effects else None
     against, advice = _doubts(
@@ -70,14 +79,16 @@ def write_card(
         codes_auc=codes_auc,
         checks=checks,
     )
-    beaten = _beaten(codes_auc, baselines)
     verdict: CardVerdict
-    if measured and not above and not _finds(movers, codes_auc):
+    if diverged or not inside:
+        verdict = "nothing was coded"
+        reasons, against, advice = _uncoded(nodes, diverged=diverged)
+    elif measured and not above and not _finds(movers, codes_auc):
         verdict = "no better than chance"
         reasons = [_nobody(nodes, chance)]
         advice = [_finer(nodes, chance) or "use more examples: chance is told apart by numbers", *advice]
-    elif beaten:
-        verdict, reasons = "no better than a plain difference", [beaten]
+    elif rival is not None and rival.low > 0:
+        verdict, reasons = "no better than a plain difference", [_beaten(rival, baselines, codes_auc)]
         patched = any(cause.method != "attribution" and cause.final for cause in causes)
         other = "look at the heads by effect" if patched else "measure the cause (--cause combined)"
         said = any(each.startswith(other) for each in advice)
@@ -86,9 +97,10 @@ def write_card(
         verdict, reasons = "weak", []
     else:
         verdict, reasons = "believable", []
+    spoken = [] if verdict == "nothing was coded" else _for(inside, above, steadiness, codes_auc, words, movers)
     return Card(
         verdict=verdict,
-        reasons=(*reasons, *against, *_for(inside, above, steadiness, codes_auc, words, movers)),
+        reasons=(*reasons, *against, *spoken, *_besides(baselines, rival, codes_auc, template, verdict)),
         advice=tuple(dict.fromkeys(advice)),
         above_chance=tuple((node.layer, node.head) for node in above),
         expected_false=round(max((node.q_value or 0.0) for node in above) * len(above), 3)
@@ -110,8 +122,24 @@ def write_card(
         codes_auc=codes_auc,
         baselines=baselines,
         movers=movers,
+        diverged=diverged,
+        template=template,
+        tied=ties_at_cut(nodes, len(circuit)),
+        rival=rival,
         chance=chance if measured else None,
     )
+
+
+def _uncoded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str], list[str], list[str]]:
+    """Why nothing was coded, nothing further against it, and what to change."""
+    if diverged:
+        why = "training diverged: the error ended more than ten times above where it began, or is no number"
+        return [why], [], ["lower the learning rate (--learning-rate 0.001)"]
+    silent = sum(node.silent >= 1.0 for node in nodes)
+    if silent == len(nodes):
+        return ["every head is silent on every example: lambda is too large"], [], ["lower lambda (--lambda 0.5)"]
+    why = f"no head says different things on the two sides ({silent} of {len(nodes)} are silent throughout)"
+    return [why], [], ["lower lambda (--lambda 0.2), or change more of the negatives"]
 
 
 def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
@@ -124,14 +152,12 @@ def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
 
 def _finer(nodes: Sequence[HeadScores], chance: Chance | None) -> str | None:
     """What to change where the labellings are too few for one head alone to stand above chance among all."""
-    needed = len(nodes) / LEVEL
+    needed = labellings_needed(len(nodes))
     if chance is None or chance.labellings >= needed:
         return None
-    pairs = 1 + math.ceil(math.log2(needed))
-    shuffles = math.ceil(needed / 1000) * 1000
     said = "one labelling" if chance.labellings == 1 else f"{chance.labellings} labellings"
-    why = f"{said} cannot single out one head"
-    return f"use {pairs} pairs or more and --shuffles {shuffles}: {why}"
+    shuffles = shuffles_for(None, len(nodes))
+    return f"use {pairs_needed(len(nodes))} pairs or more and --shuffles {shuffles}: {said} cannot single out one head"
 
 
 def _truth(
@@ -150,39 +176,56 @@ def _truth(
 
 
 def _auc(nodes: Sequence[HeadScores], measure: Measure, truth: list[bool] | None) -> float | None:
-    found = None if truth is None else auc([strength(node, measure) for node in nodes], truth)
+    found = None if truth is None else auc(strengths(nodes, measure), truth)
     return None if found is None else round(found, 4)
 
 
-def _baselines(
-    nodes: Sequence[HeadScores], inside: Sequence[HeadScores], truth: list[bool] | None
-) -> tuple[CardBaseline, ...]:
-    circuit = {node.id for node in inside}
-    found = []
-    for measure in _BASELINES:
-        if all(getattr(node, measure.id) is None for node in nodes):
-            continue
-        best = {node.id for node in ranked(nodes, measure)[: len(inside)]}
-        shared = len(best & circuit) / max(1, len(best | circuit))
-        found.append(CardBaseline(measure=measure.id, shared=round(shared, 4), auc=_auc(nodes, measure, truth)))
-    return tuple(found)
+def _beaten(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: float | None) -> str:
+    """That a baseline finds the heads better, with both AUCs and the interval."""
+    area = next(each.auc for each in baselines if each.measure == rival.measure)
+    return (
+        f"{_title(rival.measure)} finds the heads better without an SAE: AUC {area:.2f}, codes {codes_auc:.2f} "
+        f"(difference {rival.low:.2f} to {rival.high:.2f})"
+    )
 
 
-def _beaten(codes: float | None, baselines: Sequence[CardBaseline]) -> str | None:
-    """Why the codes add nothing, where they add nothing."""
-    titles = {measure.id: measure.title.removesuffix(" (no SAE)") for measure in _BASELINES}
-    # What is drawn at random beats nobody, even where it does: it is there to show how far luck goes.
-    baselines = [each for each in baselines if each.measure != "baseline_random"]
-    rivals = [(each.auc, titles[each.measure]) for each in baselines if each.auc is not None]
-    if codes is not None and rivals:
-        best, name = max(rivals)
-        return (
-            f"{name} finds the heads as well without an SAE: AUC {best:.2f}, codes {codes:.2f}"
-            if best >= codes
-            else None
+def _besides(
+    baselines: Sequence[CardBaseline],
+    rival: Difference | None,
+    codes_auc: float | None,
+    template: Template | None,
+    verdict: CardVerdict,
+) -> list[str]:
+    """What speaks neither for nor against it, but a reader should know."""
+    told: list[str] = []
+    if verdict == "nothing was coded":
+        return told
+    if rival is not None and rival.low <= 0:
+        told.append(
+            f"{_title(rival.measure)} may find the heads as well without an SAE (AUC higher by {rival.mean:.2f}, "
+            f"interval {rival.low:.2f} to {rival.high:.2f})"
         )
-    same = [each for each in baselines if each.shared >= 0.8]
-    return f"{titles[same[0].measure]} names the same heads without an SAE" if same else None
+    same = [each for each in baselines if each.shared >= _SHARED and each.measure != RANDOM]
+    if codes_auc is None and same:
+        told.append(f"{_title(same[0].measure)} names the same heads without an SAE")
+    if template is not None:
+        told.append(
+            f"{template.prompts} of {template.of} positives are one template with one word changed: evidence about "
+            f"“{_shortened(template.text)}” alone"
+        )
+    return told
+
+
+def _title(measure: str) -> str:
+    return next(each.title for each in BASELINES if each.id == measure).removesuffix(" (no SAE)")
+
+
+def _shortened(text: str) -> str:
+    """At most 60 characters around the open place."""
+    if len(text) <= 60:
+        return text
+    at = max(0, min(text.index("___") - 28, len(text) - 58))
+    return f"{'…' if at else ''}{text[at : at + 58]}{'…' if at + 58 < len(text) else ''}"
 
 
 def _doubts(
@@ -220,10 +263,11 @@ def _doubts(
             f"{len(carried)} of the circuit's {len(inside)} heads stand above chance",
             finer or "take fewer heads into the circuit",
         )
-    if min(examples.positive, examples.negative) < _FEW:
+    positive, negative = _distinct(examples)
+    if min(positive, negative) < FEW:
+        copies = " distinct" if positive + negative < total else ""
         doubt(
-            f"{examples.positive} positives and {examples.negative} negatives are few",
-            "write at least 10 of each side",
+            f"{positive}{copies} positives and {negative}{copies} negatives are few", "write at least 10 of each side"
         )
     if examples.broken > _BROKEN * total:
         doubt(
@@ -231,12 +275,9 @@ def _doubts(
             "mend them or leave them out: negatives decide accuracy",
         )
     if steadiness.bootstraps < STEADY:
-        doubt(
-            f"other draws of these examples give other circuits (Jaccard {steadiness.bootstraps:.2f})",
-            "use more examples",
-        )
+        doubt(f"the circuit changes under bootstrap ({_jaccard(steadiness.bootstraps)})", "use more examples")
     if steadiness.seeds is not None and steadiness.seeds < STEADY:
-        doubt(f"other seeds give other circuits (Jaccard {steadiness.seeds:.2f})", "use more seeds (--seeds 8)")
+        doubt(f"the circuit changes between seeds ({_jaccard(steadiness.seeds)})", "use more seeds (--seeds 8)")
     if movers is not None and movers < 0.5:
         doubt(
             f"{movers:.0%} of its heads move the answer by a twentieth",
@@ -267,12 +308,22 @@ def _for(
     if carried and 2 * len(carried) >= len(inside):
         told.append(f"{len(carried)} of the circuit's {len(inside)} heads stand above chance")
     if steadiness.bootstraps >= STEADY:
-        told.append(f"other draws of these examples give much the same circuit (Jaccard {steadiness.bootstraps:.2f})")
+        told.append(f"the circuit holds under bootstrap ({_jaccard(steadiness.bootstraps)})")
     if movers is not None and movers >= 0.5:
         told.append(f"{movers:.0%} of its heads move the answer by a twentieth")
     if codes_auc is not None and truth is not None:
         told.append(f"AUC {codes_auc:.2f} against {truth}")
     return told
+
+
+def _distinct(examples: ExampleCount) -> tuple[int, int]:
+    """Different prompts of each side; runs from before they were counted have none but distinct ones."""
+    positive, negative = examples.distinct_positive, examples.distinct_negative
+    return examples.positive if positive is None else positive, examples.negative if negative is None else negative
+
+
+def _jaccard(value: float) -> str:
+    return f"Jaccard {value:.2f}; {STEADY:g} is the bar".replace(" 0.", " .")
 
 
 def _effect(node: HeadScores) -> float | None:

@@ -6,6 +6,8 @@ in pair after pair: by what they say (total variation of their codes) or by how 
 """
 
 import itertools
+import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,16 +27,19 @@ _SAME = 1e-5
 
 
 def shuffle_labels(
-    positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"], n_shuffles: int, seed: int
+    positive: Bool[Tensor, " example"],
+    pairs: Int[Tensor, "pair side"],
+    n_shuffles: int,
+    seed: int,
+    clusters: Sequence[int] | None = None,
 ) -> Bool[Tensor, "shuffle example"]:
-    """Polarity shuffled: pairs are kept together and exchange sides by the flip of a coin; what is in no pair is
-    permuted among itself, so both sides keep their numbers."""
+    """Polarity shuffled: pairs are kept together and exchange sides by the flip of a coin, one coin for all pairs of a
+    cluster (engine.distinct); what is in no pair is permuted among itself, so both sides keep their numbers."""
     source = generator(seed, "shuffle")
-    swapped = torch.rand(n_shuffles, len(pairs), generator=source) < 0.5
-    labels = _exchanged(positive, pairs, swapped)
-    alone = torch.ones(len(positive), dtype=torch.bool)
-    alone[pairs.reshape(-1)] = False
-    rows = alone.nonzero()[:, 0]
+    cluster = _clusters(pairs, clusters)
+    swapped = torch.rand(n_shuffles, _n_clusters(cluster), generator=source) < 0.5
+    labels = _exchanged(positive, pairs, swapped[:, cluster])
+    rows = _alone(positive, pairs)
     if len(rows):
         order = torch.rand(n_shuffles, len(rows), generator=source).argsort(dim=1)
         labels[:, rows] = positive[rows][order]
@@ -42,17 +47,39 @@ def shuffle_labels(
 
 
 def labellings(
-    positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"], n_shuffles: int, seed: int
+    positive: Bool[Tensor, " example"],
+    pairs: Int[Tensor, "pair side"],
+    n_shuffles: int,
+    seed: int,
+    clusters: Sequence[int] | None = None,
 ) -> Bool[Tensor, "labelling example"]:
-    """The labels as they are, first, and as they might have been: every way of exchanging the sides of pairs where
-    there are no more ways than shuffles, else that many drawn at random.
+    """The labels as they are, first, and as they might have been: every way of labelling where there are no more ways
+    than shuffles, else that many drawn at random.
 
-    Exchanging the sides of all pairs gives every two-sided statistic again, so the first pair keeps its sides.
+    Exchanging the two sides altogether gives every two-sided statistic again: of paired sets the first cluster keeps
+    its sides.
     """
-    if 2 * len(pairs) == len(positive) and (n_ways := 1 << max(0, len(pairs) - 1)) <= n_shuffles:
-        ways = itertools.product((False, True), repeat=max(0, len(pairs) - 1))
-        return _exchanged(positive, pairs, torch.tensor([(False, *way) for way in ways]).view(n_ways, len(pairs)))
-    return torch.cat([positive[None], shuffle_labels(positive, pairs, n_shuffles, seed)])
+    cluster = _clusters(pairs, clusters)
+    rows = _alone(positive, pairs)
+    n_free = max(0, _n_clusters(cluster) - (1 if len(rows) == 0 else 0))
+    n_chosen = int(positive[rows].sum())
+    n_ways = (1 << n_free) * math.comb(len(rows), n_chosen)
+    if n_ways > n_shuffles:
+        return torch.cat([positive[None], shuffle_labels(positive, pairs, n_shuffles, seed, clusters)])
+    kept = () if n_free == _n_clusters(cluster) else (False,)
+    swaps = [(*kept, *way) for way in itertools.product((False, True), repeat=n_free)]
+    swapped = torch.tensor(swaps, dtype=torch.bool).view(len(swaps), _n_clusters(cluster))
+    labels = _exchanged(positive, pairs, swapped[:, cluster])
+    if not len(rows):
+        return labels
+    choices = torch.zeros(math.comb(len(rows), n_chosen), len(rows), dtype=torch.bool)
+    for number, chosen in enumerate(itertools.combinations(range(len(rows)), n_chosen)):
+        choices[number, list(chosen)] = True
+    true = (choices == positive[rows]).all(dim=1)
+    choices = torch.cat([positive[rows][None], choices[~true]])
+    labels = labels.repeat_interleave(len(choices), dim=0)
+    labels[:, rows] = choices.repeat(len(swaps), 1)
+    return labels
 
 
 def p_values(
@@ -96,6 +123,21 @@ def q_values(p: Float[Tensor, " node"]) -> Float[Tensor, " node"]:
     q = torch.empty_like(p)
     q[order] = monotone
     return q
+
+
+def _alone(positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"]) -> Int[Tensor, " alone"]:
+    """The examples that are in no pair."""
+    alone = torch.ones(len(positive), dtype=torch.bool)
+    alone[pairs.reshape(-1)] = False
+    return alone.nonzero()[:, 0]
+
+
+def _clusters(pairs: Int[Tensor, "pair side"], clusters: Sequence[int] | None) -> Int[Tensor, " pair"]:
+    return torch.arange(len(pairs)) if clusters is None else torch.tensor(clusters, dtype=torch.int64)
+
+
+def _n_clusters(cluster: Int[Tensor, " pair"]) -> int:
+    return int(cluster.max()) + 1 if len(cluster) else 0
 
 
 def _exchanged(

@@ -118,8 +118,9 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     position: str = "mean"
     """Which token positions become the head's vector: mean | last | at:N | token:TEXT (its last occurrence). At mean,
     the contrast of pairs is taken at one place, head by head: where the pair parts most (engine.apart)."""
-    shuffles: int = 1000
-    """Label shuffles behind the p-values; 0 skips them."""
+    shuffles: int | None = None
+    """Label shuffles behind the p-values; 0 skips them. None: as many as one head alone among all needs to stand above
+    chance (engine.sample_size)."""
     bootstraps: int = 100
     """Draws of the examples behind the card's stability."""
     circuit_size: int | None = None
@@ -145,7 +146,7 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 f"position={self.position!r} is not a position policy.",
                 hint="Use mean, last, at:N (at:-1 is the last token) or token:TEXT.",
             )
-        if not 0 <= self.shuffles <= 1_000_000:
+        if self.shuffles is not None and not 0 <= self.shuffles <= 1_000_000:
             raise ConfigError(f"shuffles={self.shuffles}: 0 to 1000000.", hint="1000 gives p-values down to .001.")
         if not 1 <= self.bootstraps <= 10_000:
             raise ConfigError(f"bootstraps={self.bootstraps}: 1 to 10000.", hint="100 is the default.")

@@ -9,6 +9,7 @@ import msgspec
 from engine.config import ProbeConfig
 from engine.footprint import Amount
 from engine.results import Timings
+from engine.sample_size import shuffles_for
 from engine.shape import Shape
 
 _FLOPS = 4e10
@@ -102,7 +103,7 @@ def stage_work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> di
     passes = {"none": 0.0, "attribution": 3.0, "exact": float(nodes)}.get(config.cause.method, config.cause.budget + 3)
     passes *= 1.6 if config.cause.method == "circuit" else 1.0
     prompts = min(config.cause.examples, n / 2)
-    drawn = config.shuffles + config.bootstraps + 50
+    drawn = shuffles_for(config.shuffles, nodes) + config.bootstraps + 50
     return {
         "capture": 2.0 * parameters * n * n_tokens,
         "train": 10.0 * sae.steps * seeds * min(sae.training_examples, n) * nodes * sae.n_codes * shape.d_model

@@ -14,57 +14,79 @@ _BLOCK_CELLS = 1 << 22
 
 
 class Edges:
-    """Every pair of heads from an earlier layer to a later one, with its score averaged over seeds."""
+    """Every pair of heads from an earlier layer to a later one, with its score averaged over seeds.
+
+    Edges of equal score are ordered by the product of their heads' contrast lengths, then by source and target.
+    """
 
     def __init__(
-        self, source: Int[Tensor, " pair"], target: Int[Tensor, " pair"], score: Float[Tensor, " pair"], n_heads: int
+        self,
+        source: Int[Tensor, " pair"],
+        target: Int[Tensor, " pair"],
+        score: Float[Tensor, " pair"],
+        n_heads: int,
+        length: Float[Tensor, " node"],
     ) -> None:
         self.source, self.target, self.score, self.n_heads = source, target, score, n_heads
+        self.length = length[source] * length[target]
+        order = self.length.argsort(descending=True, stable=True)
+        self._order = order[self.score[order].argsort(descending=True, stable=True)]
 
     def best(self, n: int | None = None) -> tuple[EdgeScore, ...]:
-        """The highest first, as many as a run tells; equal scores by source, then target."""
+        """The highest first, as many as a run tells."""
         n = edges_told(len(self.score)) if n is None else n
-        order = torch.argsort(self.score, descending=True, stable=True)[:n]
+        order = self._order[:n]
+        columns = (self.source[order], self.target[order], self.score[order], self.length[order])
         return tuple(
-            EdgeScore(source=divmod(source, self.n_heads), target=divmod(target, self.n_heads), score=score)
-            for source, target, score in zip(
-                self.source[order].tolist(), self.target[order].tolist(), self.score[order].tolist(), strict=True
+            EdgeScore(
+                source=divmod(source, self.n_heads),
+                target=divmod(target, self.n_heads),
+                score=score,
+                length=round(length, 6),
             )
+            for source, target, score, length in zip(*(column.tolist() for column in columns), strict=True)
         )
 
     def heads(self, n_nodes: int) -> Float[Tensor, " node"]:
-        """Heads from edges: how often each stands in the first half of all pairs ordered by score.
+        """Heads from edges: how often each stands in the first half of all pairs in their order.
 
-        Pairs that tie at the half's end count in part, so the answer does not hang on their order.
+        Pairs that tie at the half's end in score and length count in part, so that their numbers decide nothing.
         """
         counts = torch.zeros(n_nodes)
         half = len(self.score) // 2
         if not half:
             return counts
-        ordered = self.score.sort(descending=True).values
-        limit = ordered[half - 1]
-        above, level = self.score > limit, self.score == limit
+        last = self._order[half - 1]
+        level = (self.score == self.score[last]) & (self.length == self.length[last])
+        longer = (self.score == self.score[last]) & (self.length > self.length[last])
+        above = (self.score > self.score[last]) | longer
         weight = above.float() + level.float() * (half - int(above.sum())) / int(level.sum())
         return counts.index_add_(0, self.source, weight).index_add_(0, self.target, weight)
 
 
 def score_edges(
-    codes: Int[Tensor, "seed example node"], positive: Bool[Tensor, " example"], n_heads: int, monitor: Monitor
+    codes: Int[Tensor, "seed example node"],
+    positive: Bool[Tensor, " example"],
+    n_heads: int,
+    monitor: Monitor,
+    length: Float[Tensor, " node"] | None = None,
 ) -> Edges:
     """For every pair, how many code pairs occur together on a positive and on no negative.
 
     On each positive, a head's code is a bit mask of the examples where it says the same, negatives and earlier
     positives only. Two masks that share a bit mean that the pair was heard before or on a negative, so a score is a
-    count of zero intersections: no table of codes by codes is ever built. Raises Cancelled between blocks.
+    count of zero intersections: no table of codes by codes is ever built. `length`: of each head's contrast, which
+    orders edges of equal score. Raises Cancelled between blocks.
     """
     n_seeds, _, n_nodes = codes.shape
     n_layers = n_nodes // n_heads
+    length = torch.ones(n_nodes) if length is None else length
     pairs = [
         (source, target) for source in range(n_nodes) for target in range((source // n_heads + 1) * n_heads, n_nodes)
     ]
     if not pairs:
         nothing = torch.zeros(0, dtype=torch.int64)
-        return Edges(nothing, nothing, torch.zeros(0), n_heads)
+        return Edges(nothing, nothing, torch.zeros(0), n_heads, length)
     total = torch.zeros(n_nodes, n_nodes)
     for seed in range(n_seeds):
         masks, speaks = _masks(codes[seed], positive)
@@ -81,7 +103,7 @@ def score_edges(
                 new = ~heard & speaks[block, None] & speaks[None, later:]
                 total[block, later:] += new.sum(dim=-1)
     source, target = torch.tensor(pairs).T
-    return Edges(source, target, total[source, target] / n_seeds, n_heads)
+    return Edges(source, target, total[source, target] / n_seeds, n_heads, length)
 
 
 def _masks(

@@ -63,6 +63,8 @@ class ExamplesMade(Event, tag="examples_made", frozen=True, kw_only=True):
     examples: tuple[Example, ...]
     content_hash: str
     task: str | None = None
+    repeats: tuple[int, ...] = ()
+    """Indices of examples that repeat an earlier one, token by token: no measure counts them (engine.distinct)."""
 
 
 class ReferenceKnown(Event, tag="reference_known", frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine.config import ProbeConfig
+from engine.sample_size import shuffles_for
 from engine.shape import Shape
 
 _PROGRAM_BYTES = 490_000_000
@@ -90,7 +91,7 @@ def footprint(shape: Shape, amount: Amount, config: ProbeConfig) -> Footprint:
     latents = 3 * shown * sae.n_codes * _FLOAT
     coding = (seeds if not contrast else 1) * min(_ROWS_AT_ONCE, n * nodes) * (2 * sae.n_codes + 3 * width) * _FLOAT
     symbols = int(seeds * nodes * min(sae.n_codes, n) * _SPOKEN[sae.recipe])
-    blocks = 4 * min(_CELLS, max(config.shuffles, config.bootstraps, 1) * symbols) * _FLOAT
+    blocks = 4 * min(_CELLS, max(shuffles_for(config.shuffles, nodes), config.bootstraps, 1) * symbols) * _FLOAT
     scores = n * symbols * _FLOAT + blocks + 6 * seeds * n * nodes * _FLOAT
     probes = 4 * min(_HEADS_AT_ONCE, nodes, max(1, _CELLS // max(1, n * n))) * n * n * _FLOAT
     causes = _causes(shape, amount, config)

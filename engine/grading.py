@@ -16,7 +16,7 @@ from engine.model import Model, is_out_of_memory, load_model, pick_device
 from engine.results import Grade, PromptTokens
 from engine.shelf import Key, Shelf
 from engine.tasks.registry import find_task
-from engine.usable import make_usable
+from engine.usable import make_examples
 
 MOST_KEPT = 20_000
 """Prompts whose grades stay at hand."""
@@ -35,17 +35,15 @@ class Grader:
         """The task's examples for the order's model. Raises TaskError, ModelError, ConfigError; where they are graded
         OutOfMemory and Cancelled, too."""
         task, model = find_task(order.task), self._model(order)
-        if not order.usable:
-            return ExamplesOf(job=order.job, examples=task.make(model, pairs=order.pairs, seed=order.seed))
         try:
-            examples = make_usable(task, model, pairs=order.pairs, seed=order.seed, monitor=monitor)
+            made = make_examples(task, model, pairs=order.pairs, seed=order.seed, usable=order.usable, monitor=monitor)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise OutOfMemory(
                 f"Memory ran out while pairs of {task.name} were graded.", hint="Ask for fewer pairs."
             ) from error
-        return ExamplesOf(job=order.job, examples=examples)
+        return ExamplesOf(job=order.job, examples=made.examples)
 
     def answer(self, order: GradePrompts, monitor: Monitor) -> GradesMade:
         """One grade an example, in their order; an example that cannot be read at all is broken, with the reason.

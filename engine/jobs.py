@@ -28,10 +28,12 @@ class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
     """Empty: make them from `task`."""
     task: str | None = None
     """Name of the ready-made task these examples come from (or are to be made from)."""
-    pairs: int = 10
+    pairs: int = 0
+    """0: as many as one head among the model's heads needs to stand above chance, of those the model can do as far as
+    there are enough (engine.usable)."""
     task_seed: int = 0
     usable: bool = False
-    """Make only pairs the model can do (engine.usable)."""
+    """Make only pairs the model can do."""
     spool: str
     """Folder for this run's arrays; the worker creates it."""
     models: str
@@ -104,7 +106,8 @@ class MakeExamples(Order, tag="make_examples", frozen=True, kw_only=True):
     job: str
     model: str
     task: str
-    pairs: int = 10
+    pairs: int = 0
+    """0: as many as a run needs; see RunProbe."""
     seed: int = 0
     usable: bool = False
     """Only pairs the model can do, in their order (engine.usable)."""

@@ -94,6 +94,13 @@ MEASURES: tuple[Measure, ...] = (
         baseline=True,
     ),
     Measure(
+        id="contrast_length",
+        title="contrast length (no SAE)",
+        meaning="mean length of the difference within a pair, where it is largest, over the mean of all heads; codes "
+        "are made of it",
+        baseline=True,
+    ),
+    Measure(
         id="baseline_linear_probe",
         title="linear probe (no SAE)",
         meaning="leave-one-out AUC of a ridge classifier on the head's output; .5 is chance",

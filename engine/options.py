@@ -33,6 +33,11 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """What is accepted, in words."""
     unset: str = ""
     """What no value at all means, in words; empty: there must be one."""
+    most: float | None = None
+    """A number above it cannot work, and is refused; None: no such number."""
+    measured: tuple[float, float] | None = None
+    """The least and the largest value that results were ever held against a truth with (docs/lab.md); a value outside
+    gets a warning. None: any value is as good as another."""
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -55,6 +60,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Autoencoder",
         kind="whole",
         range="2 to 65536",
+        measured=(5, 800),
         suggestions=("50", "100", "200", "400", "800"),
         meaning="Latents of each SAE: the alphabet every head speaks in. More of them tell more apart, and cost time "
         "and memory.",
@@ -66,7 +72,9 @@ OPTIONS: tuple[Option, ...] = (
         title="Lambda",
         group="Autoencoder",
         kind="number",
-        range="0 or more",
+        range="0 to 100",
+        most=100,
+        measured=(0, 1.2),
         suggestions=("0.02", "0.05", "0.1", "0.2", "0.5", "1"),
         unset="the recipe's own",
         meaning="Weight of the L1 term: how much it costs to say anything. Larger leaves quieter heads silent. "
@@ -101,6 +109,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Training",
         kind="whole",
         range="1 to 1000000",
+        measured=(1, 1000),
         suggestions=("25", "50", "100", "200", "500", "1000"),
         meaning="Optimiser steps of the training. contrast starts at directions of the data and needs few.",
         published="500",
@@ -111,7 +120,9 @@ OPTIONS: tuple[Option, ...] = (
         title="Learning rate",
         group="Training",
         kind="number",
-        range="above 0",
+        range="above 0, at most 1",
+        most=1,
+        measured=(1e-4, 5e-3),
         suggestions=("0.0003", "0.001", "0.003"),
         meaning="Adam's step size.",
         published=".001",
@@ -123,6 +134,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Training",
         kind="whole",
         range="2 or more",
+        measured=(5, 250),
         suggestions=("10", "20", "50", "100"),
         meaning="Examples the SAEs are trained on, half from each side; they are applied to all. More made the "
         "published method worse.",
@@ -157,7 +169,9 @@ OPTIONS: tuple[Option, ...] = (
         kind="whole",
         range="0 to 1000000",
         suggestions=("0", "200", "1000", "10000"),
-        meaning="Shuffled labels behind every p- and q-value; 1000 gives p down to .001. 0 leaves chance out.",
+        unset="as many as one head needs",
+        meaning="Shuffled labels behind every p- and q-value; 1000 gives p down to .001. Left open: as many as one "
+        "head alone among all needs to stand above chance (20 a head, at least 1000). 0 leaves chance out.",
         published="",
     ),
     Option(

@@ -15,6 +15,7 @@ from engine.capture import Reading, head_outputs, read_examples
 from engine.card import write_card
 from engine.cause.find import Cause
 from engine.cause_fold import with_causes
+from engine.distinct import repeats, template
 from engine.errors import Cancelled, EngineError, OutOfMemory
 from engine.events import (
     ArrayReady,
@@ -39,6 +40,7 @@ from engine.grade import grade_examples
 from engine.jobs import RunProbe
 from engine.memory import asked_words, memory, memory_words
 from engine.model import Model, is_out_of_memory, load_model, pick_device
+from engine.option_checks import option_warnings
 from engine.processor import processor_name
 from engine.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.recommended import settle
@@ -46,12 +48,11 @@ from engine.reference import known_circuit
 from engine.results import ExampleCount, Grade, HeadId, HeadScores, Reference, Timings, Versions
 from engine.sae import SAEs
 from engine.shelf import Shelf
-from engine.steadiness import steadiness
 from engine.tally import Tally, pair_rows
 from engine.tasks.base import Task
 from engine.tasks.registry import find_task
-from engine.training import codes_of, prepare, train_saes
-from engine.usable import make_usable
+from engine.training import codes_of, contrast_lengths, prepare, train_saes
+from engine.usable import make_examples
 
 
 class Probe:
@@ -78,6 +79,8 @@ class Probe:
     def _run(self, begun: float) -> None:
         with self._stage("load", 1, "model"):
             model = self._load()
+        for warning in option_warnings(self.config):
+            self.monitor.report(Notice(message=warning, hint="Hold its results against effects (--cause combined)."))
         examples = self._examples(model)
         with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
             folder = Path(self.order.activations) if self.order.activations else None
@@ -87,16 +90,25 @@ class Probe:
             apart = None
             if reading.apart is not None and self.config.position == "mean":
                 apart = head_outputs(model, reading.apart)
-            x = prepare(outputs, pairs.to(outputs.device), model.info.n_heads, self.config.sae, apart)
+            shape = (pairs.to(outputs.device), model.info.n_heads, self.config.sae, apart)
+            x = prepare(outputs, *shape)
+            length = contrast_lengths(x, outputs, *shape)
         grades: tuple[Grade, ...] = ()
         if self.config.grade:
             with self._stage("grade", len(examples), "prompts"):
                 grades = self._grade(model, examples, reading)
         with self._stage("train", self.config.sae.steps, "steps"):
             # Baselines first, within this stage: of thousands of prompts they take longer than the training.
-            tally = Tally(outputs, examples, self.config, model.info.n_heads)
+            tally = Tally(
+                outputs,
+                examples,
+                self.config,
+                model.info.n_heads,
+                length=length,
+                keys=[tuple(model.encode(example.prompt)[0]) for example in examples],
+            )
             saes = train_saes(
-                x,
+                x[tally.rows.to(x.device)] if tally.repeats else x,
                 tally.positive,
                 self.config,
                 self.monitor,
@@ -109,20 +121,17 @@ class Probe:
             nodes, edges = tally.final(codes, self.monitor)
             self.monitor.report(Scored(nodes=nodes, final=True))
             self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
-            circuit = circuit_by_rank(nodes, tally.circuit_size)
-            steady = steadiness(
-                codes,
-                tally.positive,
-                tally.pairs,
-                len(circuit),
-                seed=self.config.seeds[0],
-                n_bootstraps=self.config.bootstraps,
-            )
+            # Codes of an SAE that went nowhere are no codes, whatever they count.
+            circuit = [] if saes.diverged else circuit_by_rank(nodes, tally.circuit_size)
+            steady = tally.steadiness(codes, len(circuit))
         causes, checks = self._cause(model, examples, nodes, circuit)
         count = ExampleCount(
-            positive=int(tally.positive.sum()),
-            negative=int((~tally.positive).sum()),
+            positive=sum(example.positive for example in examples),
+            negative=sum(not example.positive for example in examples),
             broken=sum(grade.verdict == "broken" for grade in grades),
+            distinct_positive=tally.distinct[0],
+            distinct_negative=tally.distinct[1],
+            clusters=max(tally.clusters) + 1 if tally.clusters else None,
         )
         card = write_card(
             with_causes(nodes, causes),
@@ -133,13 +142,17 @@ class Probe:
             reference=self.reference,
             causes=causes,
             checks=checks,
+            diverged=saes.diverged,
+            template=template(examples),
         )
         self.monitor.report(CardWritten(card=card))
         self.monitor.report(
             ProbeFinished(
                 examples=count,
                 circuit=tuple((layer, head) for layer, head in circuit),
-                circuit_softmax=tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
+                circuit_softmax=()
+                if saes.diverged
+                else tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
                 timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
                 cached=reading.cached,
             )
@@ -163,7 +176,15 @@ class Probe:
                 raise EngineError("A run was asked for with neither examples nor a task.", hint="Name a task.")
             examples = self._made(model, find_task(order.task))
         examples = check_set(examples)
-        self.monitor.report(ExamplesMade(examples=examples, content_hash=content_hash(examples), task=order.task))
+        keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
+        self.monitor.report(
+            ExamplesMade(
+                examples=examples,
+                content_hash=content_hash(examples),
+                task=order.task,
+                repeats=repeats(examples, keys),
+            )
+        )
         reference = known_circuit(model.info, model.folder, order.task)
         self.reference = reference
         if reference is not None:
@@ -172,9 +193,12 @@ class Probe:
 
     def _made(self, model: Model, task: Task) -> tuple[Example, ...]:
         order = self.order
-        if order.usable:
-            return make_usable(task, model, pairs=order.pairs, seed=order.task_seed, monitor=self.monitor)
-        return task.make(model, pairs=order.pairs, seed=order.task_seed)
+        made = make_examples(
+            task, model, pairs=order.pairs, seed=order.task_seed, usable=order.usable, monitor=self.monitor
+        )
+        if made.notice is not None:
+            self.monitor.report(made.notice)
+        return made.examples
 
     def _grade(self, model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
         grades = grade_examples(model, examples, reading)

@@ -17,8 +17,8 @@ def strength(node: HeadScores, measure: Measure) -> float:
 
 
 def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
-    """The heads, best first. Ties go to the head with more unique codes, then to the larger share of positives with
-    one, then to the earlier head, so the order is total."""
+    """The heads, best first. Ties go to the longer contrast (what codes are made of), then to the smaller p-value, then
+    to the earlier head, so the order is total. Heads that say nothing come last."""
     return sorted(nodes, key=lambda node: _place(node, measure))
 
 
@@ -28,15 +28,49 @@ def best_head(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -
     return first.id if first is not None else None
 
 
+def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
+    """One number per head, in their order, that orders them as the ranking does: what an AUC is computed from.
+
+    Measures of codes have their ties broken as in `ranked`, but for the head's number; heads that tie in all of it stay
+    tied. Baselines and effects are what they are: breaking their ties by codes would credit them with the codes' work.
+    """
+    if measure.baseline or measure.cause:
+        return [strength(node, measure) for node in nodes]
+    keys = [_key(node, measure) for node in nodes]
+    places = {key: float(-place) for place, key in enumerate(sorted(set(keys)))}
+    return [
+        places[key] if strength(node, measure) > -math.inf else -math.inf for node, key in zip(nodes, keys, strict=True)
+    ]
+
+
+def speaks(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
+    """Whether the measure finds anything at all in the head: more than the value of a head that says nothing."""
+    silent = node.silent >= 1.0 and not (measure.baseline or measure.cause)
+    return not silent and strength(node, measure) > (measure.floor if measure.high_speaks else -measure.floor)
+
+
+def ties_at_cut(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> int:
+    """How many heads have the value of the last one in a circuit of `size`; 0 where all of them are inside.
+
+    Which of them are inside is decided by the contrast's length, not by the measure.
+    """
+    circuit = circuit_by_rank(nodes, size, measure)
+    if not circuit:
+        return 0
+    by_head = {node.id: node for node in nodes}
+    last = _rounded(strength(by_head[circuit[-1]], measure))
+    tied = [node.id for node in nodes if speaks(node, measure) and _rounded(strength(node, measure)) == last]
+    return len(tied) if set(tied) - set(circuit) else 0
+
+
 def default_circuit_size(n_heads_in_all: int) -> int:
     """A tenth of all heads, at least 3: published circuits hold 6 of 32 to 26 of 144."""
     return min(n_heads_in_all, max(3, math.ceil(n_heads_in_all / 10)))
 
 
 def circuit_by_rank(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> list[HeadId]:
-    """The `size` best heads, best first; heads the measure says nothing about never enter."""
-    best = ranked(nodes, measure)[:size]
-    return [node.id for node in best if strength(node, measure) > -math.inf]
+    """The `size` best heads, best first; heads that say nothing by the measure never enter."""
+    return [node.id for node in ranked(nodes, measure)[:size] if speaks(node, measure)]
 
 
 def circuit_by_softmax(
@@ -45,14 +79,16 @@ def circuit_by_softmax(
     """The heads whose softmax over all heads passes theta (METHOD 5), best first. None: twice the uniform share."""
     if not nodes:
         return []
-    strengths = {node.id: strength(node, measure) for node in nodes}
-    peak = max(strengths.values())
+    found = {node.id: strength(node, measure) for node in nodes}
+    peak = max(found.values())
     if peak == -math.inf:
         return []
-    weights = {head: math.exp(value - peak) for head, value in strengths.items()}
+    weights = {head: math.exp(value - peak) for head, value in found.items()}
     total = sum(weights.values())
     threshold = 2 / len(nodes) if theta is None else theta
-    return [node.id for node in ranked(nodes, measure) if weights[node.id] / total >= threshold]
+    return [
+        node.id for node in ranked(nodes, measure) if weights[node.id] / total >= threshold and speaks(node, measure)
+    ]
 
 
 def auc(strengths: Sequence[float], truth: Sequence[bool]) -> float | None:
@@ -83,7 +119,8 @@ def agreement(
     truth = set(map(tuple, known))
     found = set(map(tuple, circuit))
     hits = len(found & truth)
-    told = [(value, node) for node in nodes if (value := strength(node, measure)) > -math.inf]
+    values = zip(strengths(nodes, measure), nodes, strict=True)
+    told = [(value, node) for value, node in values if value > -math.inf]
     return Agreement(
         auc=auc([value for value, _ in told], [(node.layer, node.head) in truth for _, node in told]),
         precision=hits / len(found) if found else None,
@@ -91,5 +128,20 @@ def agreement(
     )
 
 
-def _place(node: HeadScores, measure: Measure) -> tuple[float, float, float, int, int]:
-    return -strength(node, measure), -node.unique_positive, -node.unique_share, node.layer, node.head
+_DIGITS = 6
+"""Decimals of a score that count: what was summed in another order is the same number."""
+
+
+def _rounded(value: float) -> float:
+    return value if math.isinf(value) else round(value, _DIGITS)
+
+
+def _key(node: HeadScores, measure: Measure) -> tuple[float, ...]:
+    first = -_rounded(strength(node, measure)) if speaks(node, measure) else math.inf
+    if node.contrast_length is None:  # a run from before lengths were kept: as it was ranked then
+        return first, 0.0, 1.0, -node.unique_positive, -node.unique_share
+    return first, -node.contrast_length, 1.0 if node.p_value is None else node.p_value, 0.0, 0.0
+
+
+def _place(node: HeadScores, measure: Measure) -> tuple[tuple[float, ...], int, int]:
+    return _key(node, measure), node.layer, node.head

@@ -112,6 +112,9 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     """Leave-one-out AUC of a ridge classifier on the head's output; no SAE."""
     baseline_random: float
     """A number drawn at random: what no information looks like."""
+    contrast_length: float | None = None
+    """Mean length of the head's contrast on positives, over the mean of all heads: what codes are made of, without an
+    SAE. Breaks ties. None in runs from before it was kept."""
     attribution: float | None = None
     """Size of the effect one gradient promises, as a share of the metric's base (KL: in nats); None: not asked for."""
     exact_effect: float | None = None
@@ -130,6 +133,8 @@ class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
     source: tuple[int, int]
     target: tuple[int, int]
     score: float
+    length: float | None = None
+    """Product of both heads' contrast lengths, which orders edges of equal score; None in older runs."""
 
 
 CAUSE_FIELDS = ("attribution", "exact_effect", "combined")
@@ -166,7 +171,16 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     """1 less what is left with these heads replaced: how much of the answer goes with them."""
 
 
-class Steadiness(msgspec.Struct, frozen=True, kw_only=True):
+class Resampled(msgspec.Struct, frozen=True, kw_only=True):
+    """How one measure ranks the heads on bootstrap draws of the examples."""
+
+    measure: str
+    """Its id among the measures."""
+    ranks: bytes
+    """A byte a head, layer by layer, draw after draw: 255 for the best head of a draw, 0 for the worst."""
+
+
+class Steadiness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How much of the circuit would come out again."""
 
     seeds: float | None
@@ -176,9 +190,24 @@ class Steadiness(msgspec.Struct, frozen=True, kw_only=True):
     n_bootstraps: int
     heads: tuple[float, ...]
     """Head by head, layer by layer: share of the bootstraps that put it into the circuit."""
+    resampled: tuple[Resampled, ...] = ()
+    """What intervals of AUCs are taken from; empty in runs from before they were."""
 
 
-CardVerdict = Literal["believable", "weak", "no better than a plain difference", "no better than chance"]
+CardVerdict = Literal[
+    "believable", "weak", "no better than a plain difference", "no better than chance", "nothing was coded"
+]
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """A template that most positives are, with one word changed."""
+
+    text: str
+    """Its words, ___ where they differ."""
+    prompts: int
+    """How many distinct positives it is."""
+    of: int
+    """Of how many."""
 
 
 class CardBaseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +219,18 @@ class CardBaseline(msgspec.Struct, frozen=True, kw_only=True):
     """Jaccard index of as many of its best heads and the circuit."""
     auc: float | None
     """For finding the heads that truly move the answer, where those are known."""
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """How much better a baseline finds the heads than codes do."""
+
+    measure: str
+    """The baseline's id among the measures."""
+    mean: float
+    """AUC of the baseline less AUC of the codes."""
+    low: float
+    """Ends of the 95 % interval (paired bootstrap over heads and draws of the examples)."""
+    high: float
 
 
 class CardHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +276,16 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baselines: tuple[CardBaseline, ...]
     movers: float | None
     """Share of the circuit's heads that move the answer by a twentieth; None where no cause was asked for."""
+    diverged: bool = False
+    """Whether the training went nowhere, so that nothing was coded."""
+    template: Template | None = None
+    """What most positives are copies of, one word changed: the result is evidence about that template."""
+    tied: int = 0
+    """Heads that have the same score as the last one in the circuit, where some are left outside: the contrast's length
+    decided between them."""
+    rival: Difference | None = None
+    """The best baseline against the codes, where it finds the heads better; None where none does, or no truth is
+    known."""
     chance: Chance | None = None
     """None: not measured, or a run from before this was written down, whose p was that of the node score."""
 
@@ -262,6 +313,11 @@ class ExampleCount(msgspec.Struct, frozen=True, kw_only=True):
     positive: int
     negative: int
     broken: int
+    distinct_positive: int | None = None
+    """Different prompts among them: copies count once. None in runs from before they were counted."""
+    distinct_negative: int | None = None
+    clusters: int | None = None
+    """Pairs that share no prompt with another, those that do counted together; None without pairs."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

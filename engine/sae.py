@@ -47,6 +47,8 @@ class SAEs:
         """c: [seed, latent]"""
         self.bias = torch.zeros(len(seeds), d_model, device=device)
         """b: [seed, d_model]"""
+        self.diverged = False
+        """Whether training ended with the loss of some seed far above where it began, or not finite."""
 
     def latents(self, x: Float[Tensor, "seed row d_model"]) -> Float[Tensor, "seed row latent"]:
         """f = relu((x - b) W_e^T + c)."""

@@ -1,7 +1,6 @@
 """Scores of every head from its codes on both sides (METHOD 5). Integers in, counts out."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -85,15 +84,19 @@ def paired_flips(
     return (codes[:, pairs[:, 0]] != codes[:, pairs[:, 1]]).float().mean(dim=1)
 
 
-def best(scores: Sequence[Float[Tensor, "*many node"]], size: int) -> Bool[Tensor, "*many node"]:
-    """Which heads are the first `size` in the order of ranking.ranked. `scores`: total variation, unique codes, and the
-    share of positives with one."""
-    order = scores[-1].argsort(dim=-1, descending=True, stable=True)
-    for values in reversed(scores[:-1]):
-        # Rounded: what was summed in another order is the same number.
-        again = (values.double() * 1e6).round().gather(-1, order).argsort(dim=-1, descending=True, stable=True)
-        order = order.gather(-1, again)
-    return torch.zeros_like(order, dtype=torch.bool).scatter_(-1, order[..., :size], True)
+def best(
+    variation: Float[Tensor, "*many node"], length: Float[Tensor, "*#many node"], size: int
+) -> Bool[Tensor, "*many node"]:
+    """Which heads are the first `size` in the order of ranking.ranked: total variation, ties by the contrast's length.
+
+    Heads of no variation say nothing and are in no circuit, also where fewer than `size` are left.
+    """
+    # Rounded: what was summed in another order is the same number.
+    rounded = (variation.double() * 1e6).round()
+    order = length.expand_as(variation).argsort(dim=-1, descending=True, stable=True)
+    order = order.gather(-1, rounded.gather(-1, order).argsort(dim=-1, descending=True, stable=True))
+    inside = torch.zeros_like(order, dtype=torch.bool).scatter_(-1, order[..., :size], True)
+    return inside & (rounded > 0)
 
 
 def _unique(symbols: Symbols, rows: Bool[Tensor, " example"]) -> Bool[Tensor, " symbol"]:

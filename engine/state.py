@@ -114,6 +114,8 @@ def _judged_anew(picture: RunPicture) -> RunPicture:
         reference=picture.reference,
         causes=picture.causes,
         checks=picture.checks,
+        diverged=picture.card.diverged,
+        template=picture.card.template,
     )
     return _with(picture, card=card)
 

@@ -1,7 +1,8 @@
 """All heads' scores of one run, put together from codes, labels and plain differences."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
+import msgspec
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -9,23 +10,52 @@ from torch import Tensor
 from engine.baselines import linear_probe, mean_difference, paired_difference, random_score
 from engine.chance import STATISTIC, labellings, p_values, q_values
 from engine.config import ProbeConfig
+from engine.distinct import clusters, distinct_prompts, repeats, text_keys
 from engine.edges import Edges, score_edges
 from engine.events import Monitor
 from engine.examples import Example
 from engine.ranking import default_circuit_size
-from engine.results import Chance, HeadScores
+from engine.resampling import N_DRAWS, resampled_ranks
+from engine.results import Chance, HeadScores, Steadiness
+from engine.sample_size import shuffles_for
 from engine.score import Symbols, best, code_measures, paired_flips
+from engine.steadiness import resample, scores_of_draws, steadiness
 from engine.threads import threads_for
 
 
 class Tally:
-    """What stays the same while training goes on: labels, pairs and baselines of one run."""
+    """What stays the same while training goes on: labels, pairs, contrast lengths and baselines of one run.
 
-    def __init__(self, x: Tensor, examples: Sequence[Example], config: ProbeConfig, n_heads: int) -> None:
+    Copies of an example are left out of everything (engine.distinct): `rows` are the examples that count.
+    """
+
+    def __init__(
+        self,
+        x: Float[Tensor, "example node d_model"],
+        examples: Sequence[Example],
+        config: ProbeConfig,
+        n_heads: int,
+        *,
+        length: Float[Tensor, "example node"],
+        keys: Sequence[Hashable] | None = None,
+    ) -> None:
+        """`length`: of each head's contrast, example by example. `keys`: equal for equal tokens; None: the prompts."""
+        keys = text_keys(examples) if keys is None else keys
+        self.repeats = repeats(examples, keys)
+        copies = set(self.repeats)
+        self.rows = torch.tensor([row for row in range(len(examples)) if row not in copies])
+        keys = [keys[row] for row in self.rows.tolist()]
+        examples = [examples[row] for row in self.rows.tolist()]
+        x = x[self.rows.to(x.device)] if copies else x
         self.positive: Bool[Tensor, " example"] = torch.tensor([example.positive for example in examples])
         self.pairs = pair_rows(examples)
+        self.clusters = clusters([(first, second) for first, second in self.pairs.tolist()], keys)
+        self.distinct = distinct_prompts(examples, keys)
+        """Different positive and negative prompts."""
         self.config = config
         self.n_heads = n_heads
+        self._x = x
+        self.length = length[self.rows].cpu()
         on_device = self.positive.to(x.device)
         self.loudness = x.norm(dim=-1).cpu()
         self.mean_difference = mean_difference(x, on_device).cpu()
@@ -41,22 +71,49 @@ class Tally:
 
     def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
         """Scores while training goes on: neither chance nor edges yet."""
+        codes = codes[:, self.rows]
         return self._nodes(codes, Symbols(codes), None, None)
 
     def final(self, codes: Int[Tensor, "seed example node"], monitor: Monitor) -> tuple[tuple[HeadScores, ...], Edges]:
-        """All scores, and the edges they came with. Raises Cancelled."""
+        """All scores, and the edges they came with. `codes`: of all examples. Raises Cancelled."""
+        codes = codes[:, self.rows]
         with threads_for(2.0 * codes.numel() * len(self.positive)):
             return self._final(codes, Symbols(codes), monitor)
+
+    def steadiness(self, codes: Int[Tensor, "seed example node"], size: int) -> Steadiness:
+        """How much of a circuit of `size` heads would come out again. `codes`: of all examples."""
+        codes, seed = codes[:, self.rows], self.config.seeds[0]
+        found = steadiness(
+            codes,
+            self.positive,
+            self.pairs,
+            self.length,
+            size,
+            seed=seed,
+            clusters=self.clusters,
+            n_bootstraps=self.config.bootstraps,
+        )
+        weights = resample(self.positive, self.pairs, N_DRAWS, seed, self.clusters)
+        variation, lengths = scores_of_draws(Symbols(codes), self.positive, self.length, weights)
+        ranks = resampled_ranks(variation.mean(dim=1), lengths, self._x, self.positive, self.pairs, weights)
+        return msgspec.structs.replace(found, resampled=ranks)
+
+    @property
+    def mean_length(self) -> Float[Tensor, " node"]:
+        """Of every head's contrast on positives, over the mean of all heads."""
+        mean = self.length[self.positive].mean(dim=0)
+        return mean / mean.mean().clamp(min=1e-12)
 
     def _final(
         self, codes: Int[Tensor, "seed example node"], symbols: Symbols, monitor: Monitor
     ) -> tuple[tuple[HeadScores, ...], Edges]:
         chance = None
-        if self.config.shuffles:
-            labels = labellings(self.positive, self.pairs, self.config.shuffles, self.config.seeds[0])
+        shuffles = shuffles_for(self.config.shuffles, codes.shape[2])
+        if shuffles:
+            labels = labellings(self.positive, self.pairs, shuffles, self.config.seeds[0], self.clusters)
             self.chance = Chance(statistic=STATISTIC, labellings=len(labels))
             chance = p_values(symbols, self.loudness, labels, monitor)
-        edges = score_edges(codes, self.positive, self.n_heads, monitor)
+        edges = score_edges(codes, self.positive, self.n_heads, monitor, self.mean_length)
         return self._nodes(codes, symbols, chance, edges), edges
 
     def _nodes(
@@ -69,6 +126,7 @@ class Tally:
         flips = paired_flips(codes, self.pairs)
         columns["stability"] = self._stability(by_seed).tolist()
         columns["from_edges"] = (edges.heads(n_nodes) if edges else torch.zeros(n_nodes)).tolist()
+        columns["contrast_length"] = self.mean_length.tolist()
         columns["baseline_mean_difference"] = self.mean_difference.tolist()
         columns["baseline_linear_probe"] = self.linear_probe.tolist()
         columns["baseline_random"] = self.random.tolist()
@@ -92,8 +150,7 @@ class Tally:
 
     def _stability(self, by_seed: dict[str, Float[Tensor, "seed node"]]) -> Float[Tensor, " node"]:
         """Share of seeds whose own ranking puts the head into the circuit."""
-        scores = [by_seed[name] for name in ("total_variation", "unique_positive", "unique_share")]
-        return best(scores, self.circuit_size).float().mean(dim=0)
+        return best(by_seed["total_variation"], self.mean_length, self.circuit_size).float().mean(dim=0)
 
 
 def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -18,6 +19,8 @@ from engine.threads import threads_for
 
 REPORT_EVERY = 25
 """Steps between two reports of the loss, at most; a short training makes twenty."""
+DIVERGED = 10.0
+"""How many times its first value the last reconstruction error is where training went nowhere."""
 SCORE_EVERY = 50
 """Steps between two provisional grids."""
 SCORE_AFTER_S = 0.3
@@ -38,6 +41,21 @@ def prepare(
         shown = contrast_apart(apart, pairs) if apart is not None and whole else contrast(x, pairs, n_heads)
         return shown.mul_(to_half_width(shown)) if config.scale else shown
     return x * _to_root_width(x) if config.scale else x
+
+
+def contrast_lengths(
+    shown: Float[Tensor, "example node d_model"],
+    outputs: Float[Tensor, "example node d_model"],
+    pairs: Int[Tensor, "pair side"],
+    n_heads: int,
+    config: SAEConfig,
+    apart: Float[Tensor, "pair node d_model"] | None = None,
+) -> Float[Tensor, "example node"]:
+    """How long each head's contrast is on each example: of what the SAE was shown where that is contrasts, else of the
+    contrasts that the other recipe would have shown it."""
+    if config.recipe != "contrast":
+        shown = prepare(outputs, pairs, n_heads, msgspec.structs.replace(config, recipe="contrast"), apart)
+    return shown.norm(dim=-1)
 
 
 def _to_root_width(x: Float[Tensor, "example node d_model"]) -> float:
@@ -94,6 +112,7 @@ def _train(
 ) -> None:
     trainer = Trainer(saes, rows, config.sae)
     last_codes: Tensor | None = None
+    first: StepReport | None = None
     steps = config.sae.steps
     told_every = max(1, min(REPORT_EVERY, steps // 20))
     # Codes of all examples cost a fifth of a step per training set's worth of them: keep that under a tenth.
@@ -109,6 +128,8 @@ def _train(
         if told is not None:
             moving = _moving(told.codes.cpu(), last_codes, nodes, x.shape[1])
             monitor.report(_as_event(told, moving, done + 1, steps))
+            first = told if first is None else first
+            saes.diverged = bool((~(told.reconstruction <= DIVERGED * first.reconstruction)).any())
             last_codes = told.codes.cpu()
         waited = (done + 1) % often == 0 and time.monotonic() - scored > max(SCORE_AFTER_S, 9 * cost)
         if done + 1 < steps and ((done + 1) % every == 0 or waited):

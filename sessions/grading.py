@@ -83,7 +83,7 @@ async def make_examples(host: Means, request: MakeExamples) -> Made:
         device=request.device,
         trust_remote_code=request.trust_remote_code,
     )
-    if not 1 <= request.pairs <= MAX_PAIRS:
+    if not 0 <= request.pairs <= MAX_PAIRS:
         raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")
     answer = await host.supervisor.beside(order)
     if isinstance(answer, ExamplesOf):

@@ -13,6 +13,7 @@ from engine.footprint import Amount, fits, footprint, tokens_of, what_to_lower
 from engine.memory import memory, weight
 from engine.preflight import Preflight
 from engine.results import ModelInfo, Timings
+from engine.sample_size import pairs_needed
 from engine.shape import Shape, shape_of, shape_of_info
 from sessions.means import Means
 from sessions.queries import find_session, plan
@@ -32,6 +33,8 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     n_examples: int
     n_characters: int
     pasts: tuple[tuple[str, Past, ModelInfo], ...]
+    left_open: bool = False
+    """How many pairs the task makes is decided by the model's heads."""
 
 
 async def preflight(host: Means, request: AskPreflight) -> Preflight:
@@ -40,6 +43,9 @@ async def preflight(host: Means, request: AskPreflight) -> Preflight:
     gpu = await _gpu(options.device)
     facts = await host.ledger.read(lambda store: _facts(store, request, on_gpu=gpu is not None))
     shape, name, trouble = await asyncio.to_thread(_shape, host.places.models, options.model, facts)
+    if facts.left_open and shape is not None:
+        n = 2 * pairs_needed(shape.n_nodes)
+        facts = msgspec.structs.replace(facts, n_examples=n, n_characters=n * _TASK_CHARACTERS)
     amount = Amount(n_examples=facts.n_examples, n_tokens=tokens_of(facts.n_characters, facts.n_examples))
     supervisor = host.supervisor
     started = supervisor.state in ("warm", "busy")
@@ -103,7 +109,12 @@ def _facts(store: Store, request: AskPreflight, *, on_gpu: bool) -> _Facts:
     n, characters = len(prompts), sum(map(len, prompts))
     if not prompts and task is not None:
         n, characters = 2 * pairs, 2 * pairs * _TASK_CHARACTERS
-    return _Facts(n_examples=n, n_characters=characters, pasts=tuple(_pasts(store, on_gpu=on_gpu)))
+    return _Facts(
+        n_examples=n,
+        n_characters=characters,
+        pasts=tuple(_pasts(store, on_gpu=on_gpu)),
+        left_open=not prompts and task is not None and pairs == 0,
+    )
 
 
 def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, Past, ModelInfo]]:

@@ -12,6 +12,7 @@ from engine.errors import Cancelled, ExampleError, Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ExamplesMade
 from engine.examples import check_set
 from engine.jobs import RunCause, RunProbe
+from engine.option_checks import check_options
 from engine.places import Places
 from engine.recommended import settle
 from sessions.again import ask_again
@@ -316,6 +317,7 @@ def _record_queued(
         elif request.usable:
             work = msgspec.structs.replace(work, usable=True)
         model = request.model or work.model
+        check_options(request.config)
         event = RunQueued(
             config=settle(request.config, model, models),
             model=model,

@@ -197,6 +197,10 @@ MIGRATIONS: tuple[Migration, ...] = (
                 found JSON NOT NULL)""",
         ),
     ),
+    Migration(
+        "the length of heads' contrasts",
+        ("ALTER TABLE node_score ADD COLUMN contrast_length DOUBLE",),
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

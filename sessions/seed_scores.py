@@ -31,7 +31,7 @@ def seed_nodes(
     rows = np.asarray(positive, dtype=bool)
     columns = [_measures(codes[:, node], rows) for node in range(codes.shape[1])]
     flips = _flips(codes, pairs)
-    edges = _from_edges(codes, rows, n_heads)
+    edges = _from_edges(codes, rows, n_heads, [node.contrast_length or 0.0 for node in run])
     nodes = [
         HeadScores(
             layer=before.layer,
@@ -46,6 +46,7 @@ def seed_nodes(
             baseline_paired_difference=before.baseline_paired_difference,
             baseline_linear_probe=before.baseline_linear_probe,
             baseline_random=before.baseline_random,
+            contrast_length=before.contrast_length,
         )
         for place, before in enumerate(run)
     ]
@@ -96,7 +97,9 @@ def _flips(codes: Codes, pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64
     return share
 
 
-def _from_edges(codes: Codes, positive: NDArray[np.bool_], n_heads: int) -> NDArray[np.float64]:
+def _from_edges(
+    codes: Codes, positive: NDArray[np.bool_], n_heads: int, lengths: Sequence[float]
+) -> NDArray[np.float64]:
     """engine.edges for one seed: how often each head stands in the better half of all pairs of heads."""
     n_nodes = codes.shape[1]
     counts = np.zeros(n_nodes)
@@ -117,8 +120,10 @@ def _from_edges(codes: Codes, positive: NDArray[np.bool_], n_heads: int) -> NDAr
     half = len(score) // 2
     if not half:
         return counts
-    limit = np.sort(score)[::-1][half - 1]
-    above, level = score > limit, score == limit
+    length = np.asarray(lengths)[source_of] * np.asarray(lengths)[target_of]
+    last = np.lexsort((-length, -score))[half - 1]
+    level = (score == score[last]) & (length == length[last])
+    above = (score > score[last]) | ((score == score[last]) & (length > length[last]))
     weight = above + level * ((half - above.sum()) / level.sum())
     np.add.at(counts, source_of, weight)
     np.add.at(counts, target_of, weight)

@@ -142,11 +142,10 @@ class Link(Errands, Resting):
             await host.ask(WarmUp(), Done)
             return fitting[0]
         name = None if special else FIRST_SESSION
-        create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task, pairs=10)
+        create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task)
         session = (await host.ask(create, Session)).session
         self._begun_here = session.session_id
-        # Whoever is here for the first time meets examples the bundled model can do; what others choose is theirs.
-        await host.ask(QueueRun(session=session.session_id, usable=not special), RunAnswer)
+        await host.ask(QueueRun(session=session.session_id), RunAnswer)
         return session
 
     async def _watch_engine(self, host: Host) -> None:

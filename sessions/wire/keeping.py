@@ -43,7 +43,8 @@ class CreateSession(Request, tag="create_session", frozen=True, kw_only=True):
     """None: the host makes one up from the task and the date; a taken name gets a number."""
     model: str
     task: str | None = None
-    pairs: int = 10
+    pairs: int = 0
+    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
     task_seed: int = 0
     examples: tuple[Example, ...] = ()
 

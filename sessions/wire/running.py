@@ -17,7 +17,8 @@ class MadeFrom(msgspec.Struct, frozen=True, kw_only=True):
     """The examples that a ready-made task makes for the run's model."""
 
     task: str
-    pairs: int = 10
+    pairs: int = 0
+    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
     task_seed: int = 0
     usable: bool = False
     """Only pairs the model can do."""
@@ -56,7 +57,8 @@ class AskPreflight(Request, tag="ask_preflight", frozen=True, kw_only=True):
     """Whose examples it would use, or whose task; empty: those below."""
     examples: tuple[Example, ...] = ()
     task: str | None = None
-    pairs: int = 10
+    pairs: int = 0
+    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
 
 
 class Preflighted(Message, tag="preflighted", frozen=True, kw_only=True):

@@ -45,7 +45,8 @@ class MakeExamples(Request, tag="make_examples", frozen=True, kw_only=True):
 
     session: str
     task: str
-    pairs: int = 10
+    pairs: int = 0
+    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
     task_seed: int = 0
     model: str = ""
     """Whose tokens the examples are made for; empty: the session's model."""

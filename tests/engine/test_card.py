@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,7 +18,7 @@ from engine.events import CardWritten, CauseScored, ExamplesMade, ProbeFinished,
 from engine.jobs import RunProbe
 from engine.pipeline import Probe
 from engine.ranking import circuit_by_rank
-from engine.results import Card, Chance, ExampleCount, HeadEffect, HeadScores, Reference, Steadiness
+from engine.results import Card, Chance, ExampleCount, HeadEffect, HeadScores, Reference, Steadiness, Template
 from engine.score import Symbols, code_measures
 from engine.shelf import Shelf
 from engine.state import RunPicture, apply
@@ -75,8 +76,8 @@ def test_heads_above_chance_that_stay_make_it_believable() -> None:
     [
         (ExampleCount(positive=3, negative=20, broken=0), steady(), "are few"),
         (ExampleCount(positive=20, negative=20, broken=15), steady(), "15 of 40 examples are broken"),
-        (ENOUGH, steady(bootstraps=0.3), "other draws"),
-        (ENOUGH, steady(seeds=0.2), "other seeds"),
+        (ENOUGH, steady(bootstraps=0.3), "under bootstrap"),
+        (ENOUGH, steady(seeds=0.2), "between seeds"),
     ],
 )
 def test_each_doubt_makes_it_weak_and_says_what_to_change(
@@ -95,13 +96,79 @@ def test_without_a_head_above_chance_it_is_chance() -> None:
 
 
 def test_a_difference_that_does_as_well_is_named() -> None:
-    known = Reference(name="known", source="a test", heads=((0, 1), (0, 3), (0, 4)))
-    card = write_card(grid(), CIRCUIT, steady(), ENOUGH, reference=known)
+    # Forty heads of which the difference finds every true one and the codes none.
+    nodes = tuple(head(n, 40.0 - n, 0.01, difference=float(n)) for n in range(40))
+    known = Reference(name="known", source="a test", heads=tuple((0, n) for n in range(20, 40)))
+    many = msgspec.structs.replace(steady(), heads=(0.9,) * 40)
+    card = write_card(nodes, CIRCUIT, many, ENOUGH, reference=known)
     assert card.verdict == "no better than a plain difference"
-    assert "mean difference" in card.reasons[0]
-    assert card.baselines[0].auc == 1.0
+    assert "mean difference finds the heads better" in card.reasons[0]
+    assert (card.codes_auc, card.baselines[0].auc) == (0.0, 1.0)
+    assert card.rival is not None
+    assert card.rival.low > 0.9
+    # Where nobody knows the truth, naming the same heads is said and takes nothing away.
     same = write_card(grid(differences=(3, 2, 1, 0, 0, 0)), CIRCUIT, steady(), ENOUGH)
-    assert same.verdict == "no better than a plain difference"
+    assert same.verdict == "believable"
+    assert "mean difference names the same heads without an SAE" in same.reasons
+
+
+def test_a_difference_better_by_a_hundredth_decides_nothing() -> None:
+    # Codes put one false head of forty among the true ones, the difference none: 1.00 against .99.
+    nodes = tuple(head(n, 40.0 - n + (15 if n == 20 else 0), 0.01, difference=40.0 - n) for n in range(40))
+    known = Reference(name="known", source="a test", heads=tuple((0, n) for n in range(20)))
+    many = msgspec.structs.replace(steady(), heads=(0.9,) * 40)
+    card = write_card(nodes, CIRCUIT, many, ENOUGH, reference=known)
+    assert card.codes_auc is not None
+    assert 0.95 < card.codes_auc < 1.0
+    assert card.baselines[0].auc == 1.0
+    assert card.rival is not None
+    assert card.rival.low <= 0
+    assert card.verdict == "believable"
+    assert any("may find the heads as well" in reason for reason in card.reasons)
+
+
+def test_the_interval_of_two_rankings_is_that_of_a_bootstrap_over_heads() -> None:
+    # By numpy, 20,000 resamples of true and false heads: the same interval to two hundredths.
+    source = np.random.default_rng(3)
+    truth = np.arange(60) < 20
+    codes, other = source.normal(size=60) + truth, source.normal(size=60) + 1.5 * truth
+    nodes = tuple(head(n, 10.0 + float(codes[n]), 0.01, difference=10.0 + float(other[n])) for n in range(60))
+    known = Reference(name="known", source="a test", heads=tuple((0, n) for n in range(20)))
+    many = msgspec.structs.replace(steady(), heads=(0.9,) * 60)
+    rival = write_card(nodes, CIRCUIT, many, ENOUGH, reference=known).rival
+    assert rival is not None
+
+    def area(values: Any, true: Any, false: Any) -> float:
+        return float((values[true][:, None] > values[false][None]).mean())
+
+    drawn = [
+        area(other, true, false) - area(codes, true, false)
+        for true, false in ((source.integers(0, 20, 20), source.integers(20, 60, 40)) for _ in range(20_000))
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert (rival.low, rival.high) == pytest.approx((2 * rival.mean - high, 2 * rival.mean - low), abs=0.03)
+
+
+def test_a_training_that_went_nowhere_and_a_grid_that_says_nothing_have_a_verdict_of_their_own() -> None:
+    gone = write_card(grid(), (), steady(), ENOUGH, diverged=True)
+    assert gone.verdict == "nothing was coded"
+    assert "diverged" in gone.reasons[0]
+    assert gone.advice == ("lower the learning rate (--learning-rate 0.001)",)
+    quiet = tuple(msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0) for n in range(6))
+    silent = write_card(quiet, (), steady(), ENOUGH)
+    assert silent.verdict == "nothing was coded"
+    assert silent.reasons == ("every head is silent on every example: lambda is too large",)
+    assert silent.advice == ("lower lambda (--lambda 0.5)",)
+
+
+def test_copies_are_not_counted_and_one_template_is_called_so() -> None:
+    few = ExampleCount(positive=24, negative=24, broken=0, distinct_positive=2, distinct_negative=2)
+    card = write_card(grid(), CIRCUIT, steady(), few)
+    assert card.verdict == "weak"
+    assert "2 distinct positives and 2 distinct negatives are few" in card.reasons
+    of = Template(text="The ___ barked", prompts=11, of=12)
+    card = write_card(grid(), CIRCUIT, steady(), ENOUGH, template=of)
+    assert any("evidence about “The ___ barked” alone" in reason for reason in card.reasons)
 
 
 def test_effects_count_more_than_labels() -> None:
@@ -151,7 +218,7 @@ def test_a_circuit_that_every_example_tells_is_in_every_draw() -> None:
     codes = torch.zeros(2, n, 10, dtype=torch.int32)
     for node in (3, 7):
         codes[:, :, node] = torch.where(positive, torch.arange(n) % 3 + 1, 0).int()
-    found = steadiness(codes, positive, pairs, 2, seed=0)
+    found = steadiness(codes, positive, pairs, torch.ones(n, 10), 2, seed=0)
     assert (found.seeds, found.bootstraps) == (1.0, 1.0)
     assert [place for place, share in enumerate(found.heads) if share == 1.0] == [3, 7]
 
@@ -178,13 +245,20 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
     sae = SAEConfig() if request.param == "contrast" else SAEConfig(recipe="published", steps=150, sparsity=0.2)
     order = RunProbe(
-        job="r", model="toy", config=ProbeConfig(sae=sae), task="ioi", spool=str(spool), models="", activations=""
+        job="r",
+        model="toy",
+        config=ProbeConfig(sae=sae),
+        task="ioi",
+        pairs=10,
+        spool=str(spool),
+        models="",
+        activations="",
     )
     tallies: list[Tally] = []
 
     class Kept(Tally):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
             tallies.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -217,7 +291,7 @@ def test_the_card_costs_less_than_three_tenths_of_a_second(run: Run) -> None:
     def write() -> float:
         begun = time.process_time()
         p_values(Symbols(codes), loudness, labellings(positive, pairs, 1000, 0), Quiet())
-        steady = steadiness(codes, positive, pairs, len(finished.circuit), seed=0)
+        steady = steadiness(codes, positive, pairs, loudness, len(finished.circuit), seed=0)
         write_card(nodes, finished.circuit, steady, finished.examples)
         return time.process_time() - begun
 
@@ -242,7 +316,9 @@ def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(run: 
             for place, node in enumerate(scored)
         )
         circuit = circuit_by_rank(nodes, 4)
-        card = write_card(nodes, circuit, steadiness(codes, labels, pairs, 4, seed=draw, n_bootstraps=20), ENOUGH)
+        card = write_card(
+            nodes, circuit, steadiness(codes, labels, pairs, loudness, 4, seed=draw, n_bootstraps=20), ENOUGH
+        )
         reported += bool(card.above_chance)
         assert card.verdict != "believable"
     assert reported <= 0.05 * 200

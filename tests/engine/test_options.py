@@ -79,7 +79,7 @@ def test_seeds_survive_being_written(seeds: list[int]) -> None:
         ("sae.n_codes", "", ("Codes (K)", "2 to 65536")),
         ("sae.n_codes", "9" * 40, ("not a whole number", "2 to 65536")),
         ("sae.sparsity", "-1", ("sparsity=-1.0", "at least 0")),
-        ("sae.sparsity", "nan", ("'nan'", "0 or more")),
+        ("sae.sparsity", "nan", ("'nan'", "0 to 100")),
         ("sae.steps", "0", ("steps=0", "1 to 1000000")),
         ("sae.learning_rate", "0", ("learning_rate=0.0", "above 0")),
         ("sae.training_examples", "1", ("training_examples=1", "each polarity")),

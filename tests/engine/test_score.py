@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +116,23 @@ def test_a_small_models_edges_are_all_told_and_of_a_large_ones_the_best() -> Non
     assert edges_told(8 * 8 * 28) == 1_792  # eight layers of eight heads
     assert edges_told(9 * 9 * 435) == 200
     score = torch.arange(500.0)
-    edges = Edges(torch.arange(500), torch.arange(500) + 500, score, 8)
+    edges = Edges(torch.arange(500), torch.arange(500) + 500, score, 8, torch.ones(1000))
     assert [each.score for each in edges.best()] == score.flip(0).tolist()
     assert len(edges.best(3)) == 3
+
+
+def test_edges_of_equal_score_are_ordered_by_what_their_heads_write() -> None:
+    source, target = torch.tensor([0, 0, 1, 1]), torch.tensor([2, 3, 2, 3])
+    lengths = torch.tensor([1.0, 3.0, 0.5, 2.0])
+    edges = Edges(source, target, torch.tensor([4.0, 4.0, 4.0, 5.0]), 2, lengths)
+    assert [(each.source, each.target) for each in edges.best()] == [
+        ((0, 1), (1, 1)),  # the only 5
+        ((0, 0), (1, 1)),  # 1 x 2
+        ((0, 1), (1, 0)),  # 3 x .5
+        ((0, 0), (1, 0)),  # 1 x .5
+    ]
+    # The first half of four pairs: the two on top.
+    assert edges.heads(4).tolist() == [1.0, 1.0, 0.0, 2.0]
+    # Where scores and lengths tie at the half's end, each tied pair counts in part.
+    even = Edges(source, target, torch.tensor([4.0, 4.0, 4.0, 5.0]), 2, torch.ones(4))
+    assert even.heads(4).tolist() == pytest.approx([2 / 3, 4 / 3, 2 / 3, 4 / 3])

@@ -11,9 +11,9 @@ from engine.catalog import bundled_folder, check_folder, find_model, model_ident
 from engine.config import PUBLISHED, ProbeConfig, SAEConfig, find_recipe
 from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
 from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
-from engine.measures import MEASURES
+from engine.measures import DEFAULT_MEASURE, MEASURES, find_measure
 from engine.places import find_places
-from engine.ranking import auc, circuit_by_softmax, ranked
+from engine.ranking import auc, circuit_by_rank, circuit_by_softmax, ranked, strengths, ties_at_cut
 from engine.recommended import settle
 from engine.results import HeadScores
 
@@ -128,9 +128,39 @@ def test_auc_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> Non
         assert found == pytest.approx(wins / len(true) / len(false))
 
 
-def test_ties_in_a_ranking_go_to_the_share_then_to_the_earlier_head() -> None:
+def test_ties_in_a_ranking_go_to_the_longer_contrast_then_to_the_smaller_p_then_to_the_earlier_head() -> None:
+    def told(layer: int, number: int, variation: float, length: float, p: float) -> HeadScores:
+        return msgspec.structs.replace(
+            head(layer, number, 2), total_variation=variation, contrast_length=length, p_value=p
+        )
+
+    nodes = [
+        told(1, 0, 1.0, 2.0, 0.01),
+        told(0, 1, 1.0, 2.0, 0.5),
+        told(0, 0, 1.0, 2.0, 0.5),
+        told(1, 1, 1.0, 3.0, 1.0),
+    ]
+    nodes += [told(2, 0, 0.9, 9.0, 0.001), told(2, 1, 0.0, 10.0, 0.001)]
+    assert [str(node.id) for node in ranked(nodes)] == ["1.1", "1.0", "0.0", "0.1", "2.0", "2.1"]
+    # The AUC sees the same order, and what ties in everything but the head's number ties there, too.
+    order = strengths(nodes, DEFAULT_MEASURE)
+    assert order[3] > order[0] > order[1] == order[2] > order[4] > order[5]
+    # Four heads tie at the cut of two; at four none is left outside, and what says nothing never enters.
+    assert [ties_at_cut(nodes, size) for size in (2, 4, 5)] == [4, 0, 0]
+    assert [str(found) for found in circuit_by_rank(nodes, 6)] == ["1.1", "1.0", "0.0", "0.1", "2.0"]
+
+
+def test_runs_from_before_lengths_were_kept_are_ranked_as_they_were() -> None:
     nodes = [head(1, 0, 2, 0.5), head(0, 1, 2, 0.1), head(0, 0, 2, 0.5), head(1, 1, 3)]
-    assert [str(node.id) for node in ranked(nodes)] == ["1.1", "0.0", "1.0", "0.1"]
+    spoken = [msgspec.structs.replace(node, total_variation=0.5, contrast_length=None) for node in nodes]
+    assert [str(node.id) for node in ranked(spoken)] == ["1.1", "0.0", "1.0", "0.1"]
+
+
+def test_a_head_that_is_silent_throughout_is_in_no_circuit() -> None:
+    silent = msgspec.structs.replace(head(0, 0, 5), total_variation=1.0, silent=1.0)
+    speaking = msgspec.structs.replace(head(0, 1, 5), total_variation=0.1)
+    assert circuit_by_rank([silent, speaking], 2) == [speaking.id]
+    assert circuit_by_rank([silent, speaking], 2, find_measure("overlap")) == [speaking.id]
 
 
 def test_the_softmax_circuit_is_those_above_theta() -> None:

@@ -28,7 +28,13 @@ def probe(
         str | None,
         typer.Option(help=f"{help_of('model')} [default: toy]"),
     ] = None,
-    pairs: Annotated[int | None, typer.Option(help="Pairs of examples a task makes. [default: 10]")] = None,
+    pairs: Annotated[
+        int | None,
+        typer.Option(
+            help="Pairs of examples a task makes, as they come. Left open: as many as one head of the model needs to "
+            "stand above chance, of those it can do."
+        ),
+    ] = None,
     task_seed: Annotated[int | None, typer.Option(help="Which examples a task makes. [default: 0]")] = None,
     usable: Annotated[
         bool | None,
@@ -59,7 +65,9 @@ def probe(
     grade: Annotated[
         bool | None, typer.Option("--grade/--no-grade", help=f"{help_of('grade')} [default: grade]")
     ] = None,
-    shuffles: Annotated[int | None, typer.Option(help=f"{help_of('shuffles')} [default: 1000]")] = None,
+    shuffles: Annotated[
+        int | None, typer.Option(help=f"{help_of('shuffles')} [default: 20 a head, at least 1000]")
+    ] = None,
     bootstraps: Annotated[int | None, typer.Option(help=f"{help_of('bootstraps')} [default: 100]")] = None,
     circuit_size: Annotated[
         int | None, typer.Option(help=f"{help_of('circuit_size')} [default: a tenth of all heads, at least 3]")
@@ -302,12 +310,15 @@ def make_order(
                     hint="It is for a ready-made task.",
                 )
     if pairs is not None and pairs < 1:
-        raise ConfigError(f"--pairs {pairs}: a task makes at least one pair.", hint="10 is the default.")
+        raise ConfigError(
+            f"--pairs {pairs}: a task makes at least one pair.",
+            hint="Left open it makes as many as one head of the model needs to stand above chance.",
+        )
     return ProbeOrder(
         model=model_name(model) if model is not None else None,
         task=task,
         examples=examples,
-        pairs=10 if pairs is None else pairs,
+        pairs=pairs or 0,
         task_seed=task_seed or 0,
         usable=usable,
         config=config,

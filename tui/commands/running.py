@@ -43,7 +43,8 @@ class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """None: the session's, or the bundled one."""
     task: str | None = None
     examples: tuple[Example, ...] = ()
-    pairs: int = 10
+    pairs: int = 0
+    """0: as many as a run needs, of those the model can do."""
     task_seed: int = 0
     usable: bool = False
     """Of the task's pairs only those the model can do."""
@@ -199,7 +200,7 @@ class _Conductor:
     async def _usable(self, client: HostClient, task: str) -> tuple[Example, ...]:
         order = self.order
         model = order.model or BUNDLED
-        self.narrator.say(f"drawing {order.pairs} pairs of {task} that {model} can do")
+        self.narrator.say(f"drawing {f'{order.pairs} ' if order.pairs else ''}pairs of {task} that {model} can do")
         request = MakeExamples(
             session="",
             task=task,

@@ -94,7 +94,8 @@ class RunPane(PaintedScroll):
             return f"{len(picture.examples)} prompts" + (", kept from before" if cached else "")
         if stage == "train" and picture.steps:
             return f"{picture.steps[-1].step} steps, {len(run.config.seeds)} seeds"
-        return f"{run.config.shuffles} shuffles" if stage == "scores" else ""
+        shuffles = run.config.shuffles
+        return f"{shuffles} shuffles" if stage == "scores" and shuffles is not None else ""
 
     def _whole(self, run: Run, now_us: int) -> Line:
         line = self.line()

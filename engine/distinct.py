@@ -1,0 +1,97 @@
+"""What a set of examples is worth as evidence: copies count once, and prompts of one template speak for it alone.
+
+Ten pairs that are one pair written ten times say no more than that pair. Everything that counts examples (measures,
+permutation test, bootstrap, baselines) sees the distinct ones; pairs that share a prompt exchange sides together.
+"""
+
+from collections.abc import Hashable, Sequence
+
+from engine.examples import Example
+from engine.results import Template
+
+TEMPLATE_SHARE = 0.75
+"""Share of the positives that must be one template with one word changed before the card says so."""
+_FEWEST = 3
+"""Distinct positives below which nothing is said about templates."""
+
+
+def text_keys(examples: Sequence[Example]) -> list[Hashable]:
+    """The prompts themselves, where no tokenizer is at hand: equal texts are equal tokens."""
+    return [example.prompt for example in examples]
+
+
+def repeats(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int, ...]:
+    """Indices of the examples that repeat an earlier one, ascending.
+
+    `keys`: one per example, equal where the tokens are equal. A copy has the tokens, the polarity and, in a pair, the
+    partner of an earlier example: against another partner the same prompt is read at another place.
+    """
+    partners = _partners(examples)
+    seen: set[Hashable] = set()
+    found = []
+    for index, example in enumerate(examples):
+        partner = partners[index]
+        what = (keys[index], example.positive, None if partner is None else keys[partner])
+        if what in seen:
+            found.append(index)
+        seen.add(what)
+    return tuple(found)
+
+
+def distinct_prompts(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int, int]:
+    """How many different positive and negative prompts there are."""
+    sides = [
+        len({key for key, one in zip(keys, examples, strict=True) if one.positive is side}) for side in (True, False)
+    ]
+    return sides[0], sides[1]
+
+
+def clusters(pairs: Sequence[tuple[int, int]], keys: Sequence[Hashable]) -> list[int]:
+    """For each pair (rows of `keys`) the number of its cluster, from 0: pairs that share a prompt are in one cluster.
+
+    Pairs with a common prompt are no independent evidence, so the permutation test exchanges their sides together and
+    the bootstrap draws them together.
+    """
+    owner: dict[Hashable, int] = {}
+    parent = list(range(len(pairs)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for number, pair in enumerate(pairs):
+        for row in pair:
+            parent[root(number)] = root(owner.setdefault(keys[row], number))
+    places: dict[int, int] = {}
+    return [places.setdefault(root(number), len(places)) for number in range(len(pairs))]
+
+
+def template(examples: Sequence[Example]) -> Template | None:
+    """The template that most positives are, one word changed; None where there is no such template."""
+    prompts = list(dict.fromkeys(tuple(one.prompt.split()) for one in examples if one.positive))
+    if len(prompts) < _FEWEST:
+        return None
+    counts: dict[tuple[int, tuple[str, ...]], int] = {}
+    for words in prompts:
+        for place in range(len(words)):
+            frame = (*words[:place], "___", *words[place + 1 :])
+            counts[place, frame] = counts.get((place, frame), 0) + 1
+    (_, frame), count = max(counts.items(), key=lambda found: (found[1], found[0]))
+    if count < TEMPLATE_SHARE * len(prompts) or count < _FEWEST:
+        return None
+    return Template(text=" ".join(frame), prompts=count, of=len(prompts))
+
+
+def _partners(examples: Sequence[Example]) -> list[int | None]:
+    """For each example the index of the other side of its pair."""
+    sides: dict[int, list[int]] = {}
+    for index, example in enumerate(examples):
+        if example.pair is not None:
+            sides.setdefault(example.pair, []).append(index)
+    found: list[int | None] = [None] * len(examples)
+    for members in sides.values():
+        if len(members) == 2:
+            found[members[0]], found[members[1]] = members[1], members[0]
+    return found

@@ -1,0 +1,48 @@
+"""How heads would rank on other draws of the examples: what intervals of an AUC are taken from."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from engine.results import Resampled
+
+N_DRAWS = 12
+"""Draws that are kept with a run: as many bytes a head and measure."""
+_LEVELS = 255
+
+
+def resampled_ranks(
+    codes_score: Float[Tensor, "draw node"],
+    codes_length: Float[Tensor, "draw node"],
+    x: Float[Tensor, "example node d_model"],
+    positive: Bool[Tensor, " example"],
+    pairs: Int[Tensor, "pair side"],
+    weights: Float[Tensor, "draw example"],
+) -> tuple[Resampled, ...]:
+    """Ranks of all heads on every draw: by codes (ties by length), and by each baseline that is a mean over examples.
+
+    `weights`: how often each example is in a draw. The linear probe is left out: it would have to be fitted anew.
+    """
+    found = {"total_variation": _ranks(codes_score, codes_length), "contrast_length": _ranks(codes_length)}
+    on_device = weights.to(x.device)
+    sides = [on_device * side.to(x.device) for side in (positive, ~positive)]
+    means = [torch.einsum("de,enm->dnm", side / side.sum(dim=1, keepdim=True).clamp(min=1), x) for side in sides]
+    found["baseline_mean_difference"] = _ranks((means[0] - means[1]).norm(dim=-1).cpu())
+    if len(pairs):
+        within = (x[pairs[:, 0].to(x.device)] - x[pairs[:, 1].to(x.device)]).norm(dim=-1).cpu()
+        times = weights[:, pairs[:, 0]]
+        mean = times @ within / times.sum(dim=1, keepdim=True).clamp(min=1)
+        norms = weights @ x.norm(dim=-1).cpu() / weights.sum(dim=1, keepdim=True).clamp(min=1)
+        found["baseline_paired_difference"] = _ranks(mean / norms.clamp(min=1e-12))
+    return tuple(Resampled(measure=name, ranks=ranks.flatten().numpy().tobytes()) for name, ranks in found.items())
+
+
+def _ranks(*keys: Float[Tensor, "draw node"]) -> Int[Tensor, "draw node"]:
+    """Place of each head on each draw, 255 for the best, 0 for the worst; each key decides between ties of the last."""
+    order = keys[-1].argsort(dim=1, stable=True)
+    for values in reversed(keys[:-1]):
+        rounded = (values.double() * 1e6).round()
+        order = order.gather(1, rounded.gather(1, order).argsort(dim=1, stable=True))
+    n = order.shape[1]
+    places = torch.arange(n).expand_as(order) * _LEVELS // max(1, n - 1)
+    return torch.zeros_like(order).scatter_(1, order, places).to(torch.uint8)

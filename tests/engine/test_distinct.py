@@ -1,0 +1,136 @@
+"""Copies count once, pairs that share a prompt are one, and a set of one template is called so."""
+
+from itertools import product
+
+import pytest
+import torch
+
+from engine.chance import labellings, p_values, q_values, shuffle_labels
+from engine.distinct import clusters, distinct_prompts, repeats, template, text_keys
+from engine.examples import Example
+from engine.score import Symbols
+from engine.steadiness import resample
+from engine.tally import pair_rows
+
+
+def example(prompt: str, *, positive: bool, pair: int | None = None) -> Example:
+    return Example(prompt=prompt, polarity="positive" if positive else "negative", pair=pair)
+
+
+def pairs_of(*prompts: tuple[str, str]) -> list[Example]:
+    return [
+        example(prompt, positive=side, pair=number)
+        for number, both in enumerate(prompts)
+        for prompt, side in zip(both, (True, False), strict=True)
+    ]
+
+
+class Quiet:
+    def report(self, event: object, /) -> None: ...
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def test_a_copy_has_tokens_side_and_partner_of_an_earlier_example() -> None:
+    examples = pairs_of(("a", "b"), ("c", "d"), ("a", "b"), ("a", "d"))
+    assert repeats(examples, text_keys(examples)) == (4, 5)
+    assert distinct_prompts(examples, text_keys(examples)) == (2, 2)
+    # Without pairs tokens and side are enough; one text on both sides is no copy.
+    alone = [example(prompt, positive=side) for prompt, side in (("a", True), ("a", False), ("a", True), ("b", False))]
+    assert repeats(alone, text_keys(alone)) == (2,)
+    # Other texts of the same tokens are copies as well: it is the keys that count.
+    assert repeats(alone, [1, 2, 1, 2]) == (2, 3)
+
+
+def test_pairs_that_share_a_prompt_are_one_cluster() -> None:
+    rows = [(0, 1), (2, 3), (4, 5), (6, 7)]
+    assert clusters(rows, list("abcdefgh")) == [0, 1, 2, 3]
+    assert clusters(rows, list("abcdaffg")) == [0, 1, 0, 0]  # a in two, f in two: three pairs hang together
+    assert clusters([], []) == []
+
+
+def test_pairs_of_one_cluster_exchange_sides_together_and_are_drawn_together() -> None:
+    positive = torch.arange(8) % 2 == 0
+    pairs = torch.arange(8).view(-1, 2)
+    every = labellings(positive, pairs, 1000, 0, [0, 1, 0, 2])
+    assert len(every) == 4  # three clusters, of which the first keeps its sides
+    assert {tuple(row[[0, 2, 4, 6]].tolist()) for row in every} == {
+        (True, second, True, third) for second, third in product((True, False), repeat=2)
+    }
+    drawn = shuffle_labels(positive, pairs, 50, 1, [0, 1, 0, 2])
+    assert torch.equal(drawn[:, 0], drawn[:, 4])
+    weights = resample(positive, pairs, 50, 2, [0, 1, 0, 2])
+    assert torch.equal(weights[:, 0], weights[:, 4])
+    assert torch.equal(weights[:, 0], weights[:, 1])
+    assert not torch.equal(weights[:, 0], weights[:, 2])
+
+
+def test_unpaired_sets_are_labelled_in_every_way_where_there_are_few() -> None:
+    positive = torch.tensor([True, False, True, False, False])
+    every = labellings(positive, torch.zeros(0, 2, dtype=torch.int64), 1000, 0)
+    assert len(every) == 10  # five over two
+    assert len({tuple(row.tolist()) for row in every}) == 10
+    assert torch.equal(every[0], positive)
+    assert (every.sum(dim=1) == 2).all()
+
+
+def test_one_pair_twelve_times_tells_nothing() -> None:
+    examples = pairs_of(*[("the cat sat", "the dog sat")] * 12)
+    keys = text_keys(examples)
+    left = [row for row in range(24) if row not in set(repeats(examples, keys))]
+    kept = [examples[row] for row in left]
+    pairs = pair_rows(kept)
+    positive = torch.tensor([one.positive for one in kept])
+    labels = labellings(positive, pairs, 1000, 0, clusters([(0, 1)], [keys[row] for row in left]))
+    codes = torch.tensor([[[5, 1], [7, 1]]])
+    p = p_values(Symbols(codes), torch.tensor([[3.0, 1.0], [1.0, 1.0]]), labels, Quiet())
+    assert len(labels) == 1
+    assert p.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("n_pairs", "copies", "unpaired"),
+    [(12, 4, (0, 0)), (5, 1, (0, 0)), (0, 1, (9, 4)), (6, 2, (5, 3)), (14, 3, (0, 0))],
+)
+def test_of_runs_without_anything_to_find_at_most_a_twentieth_names_a_head(
+    n_pairs: int, copies: int, unpaired: tuple[int, int]
+) -> None:
+    """Sets with copies, with few pairs, of unequal sides, mixed, and with scores that tie all over."""
+    source = torch.Generator().manual_seed(n_pairs + 17 * copies)
+    prompts = [(f"p{n}", f"n{n}") for n in range(n_pairs)] * copies
+    examples = pairs_of(*prompts)
+    examples += [
+        example(f"u{side}{n}", positive=side)
+        for side, n_side in zip((True, False), unpaired, strict=True)
+        for n in range(n_side)
+    ]
+    keys = text_keys(examples)
+    left = [row for row in range(len(examples)) if row not in set(repeats(examples, keys))]
+    kept = [examples[row] for row in left]
+    pairs = pair_rows(kept)
+    positive = torch.tensor([one.positive for one in kept])
+    found = clusters([(int(a), int(b)) for a, b in pairs], [keys[row] for row in left])
+    named = 0
+    for draw in range(150):
+        labels = labellings(positive, pairs, 700, draw, found)
+        # Few codes, so that many heads tie; of every prompt one code, whatever its label.
+        codes = torch.randint(0, 4, (1, len(kept), 32), generator=source)
+        loudness = torch.rand(len(kept), 32, generator=source)
+        named += bool((q_values(p_values(Symbols(codes), loudness, labels, Quiet())) < 0.05).any())
+    assert named <= 13  # of a twentieth, 7.5 are to be expected; 14 or more come up once in fifty times
+
+
+def test_a_template_with_one_word_changed_is_called_by_its_text() -> None:
+    words = ("red", "green", "blue", "grey")
+    examples = pairs_of(*[(f"The {word} door is", f"The {word} wall is") for word in words])
+    found = template(examples)
+    assert found is not None
+    assert (found.text, found.prompts, found.of) == ("The ___ door is", 4, 4)
+    # Two words changed, or too few prompts: nothing is said.
+    assert (
+        template(pairs_of(*[(f"The {a} door {b}", "x") for a, b in zip(words, reversed(words), strict=True)])) is None
+    )
+    assert template(examples[:4]) is None
+    # Copies make no template: they are one prompt.
+    assert template(pairs_of(*[("The red door is", "x")] * 5)) is None
