@@ -25,9 +25,12 @@ from engine.results import (
 from engine.rivals import BASELINES, RANDOM, compare_baselines, strongest_rival
 from engine.sample_size import LEVEL, labellings_needed, pairs_needed, shuffles_for
 
-STEADY = 0.5
-"""Jaccard index from which a circuit counts as the same one again, between seeds and between draws of the examples: the
-one threshold there is. The literature asks for .8; published circuits reach .67 (docs/lab.md has how verdicts did)."""
+STEADY = 0.4
+"""Jaccard index of the circuit and those of other draws of the examples, from which it counts as the same one: the one
+threshold of stability there is. A circuit of a tenth of the heads is often cut from among equals, so that .8, which the
+literature asks for, would refuse circuits of true heads alone (docs/lab/2026-11-29-verdicts.md)."""
+CROWD = 0.5
+"""Share of all heads above chance beyond which the sides differ by more than what the task is about."""
 FEW = 8
 """Distinct examples of a side below which there are too few."""
 _BROKEN = 0.25
@@ -78,6 +81,7 @@ def write_card(
         movers=movers,
         codes_auc=codes_auc,
         checks=checks,
+        n_heads=len(nodes),
     )
     verdict: CardVerdict
     if diverged or not inside:
@@ -240,6 +244,7 @@ def _doubts(
     movers: float | None,
     codes_auc: float | None,
     checks: Sequence[CircuitChecked],
+    n_heads: int,
 ) -> tuple[list[str], list[str]]:
     """What speaks against believing it, and what to change."""
     against: list[str] = []
@@ -264,6 +269,11 @@ def _doubts(
             finer or "take fewer heads into the circuit",
         )
     positive, negative = _distinct(examples)
+    if len(above) > CROWD * n_heads and not _finds(movers, codes_auc):
+        doubt(
+            f"{len(above)} of {n_heads} heads tell the sides apart: more differs between them than the task",
+            "change less between the sides, or measure the cause (--cause combined)",
+        )
     if min(positive, negative) < FEW:
         copies = " distinct" if positive + negative < total else ""
         doubt(
@@ -276,8 +286,6 @@ def _doubts(
         )
     if steadiness.bootstraps < STEADY:
         doubt(f"the circuit changes under bootstrap ({_jaccard(steadiness.bootstraps)})", "use more examples")
-    if steadiness.seeds is not None and steadiness.seeds < STEADY:
-        doubt(f"the circuit changes between seeds ({_jaccard(steadiness.seeds)})", "use more seeds (--seeds 8)")
     if movers is not None and movers < 0.5:
         doubt(
             f"{movers:.0%} of its heads move the answer by a twentieth",

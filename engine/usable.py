@@ -58,21 +58,21 @@ def make_usable(task: Task, model: Model, *, pairs: int, seed: int, monitor: Mon
     More are drawn and graded until there are enough. Raises TaskError where too few of the most are usable, and what
     `make` raises; Cancelled. Nothing is reported: no prompt is a run's yet.
     """
-    drawn = _draw(task, model, pairs, seed, monitor)
+    drawn = _draw(task, model, pairs, seed, monitor, independent=False)
     if len(drawn.usable) < pairs:
         raise TaskError(
             f"{model.info.name} can do {len(drawn.usable)} of {drawn.pairs} pairs of {task.name}; "
             f"{pairs} were asked for.",
             hint="Ask for fewer, or choose a task the model does, or another model.",
         )
-    return _numbered(drawn.examples, drawn.usable[:pairs])
+    return _numbered(drawn.examples, drawn.best(pairs))
 
 
 def _as_many_as_needed(task: Task, model: Model, pairs: int, seed: int, *, only: bool, monitor: Monitor) -> Made:
     if only:
         return Made(examples=make_usable(task, model, pairs=pairs, seed=seed, monitor=monitor))
-    drawn = _draw(task, model, pairs, seed, monitor)
-    found = drawn.usable[:pairs]
+    drawn = _draw(task, model, pairs, seed, monitor, independent=True)
+    found = drawn.best(pairs)
     if len(found) == pairs:
         return Made(examples=_numbered(drawn.examples, found))
     others = [pair for pair in range(drawn.pairs) if pair not in set(drawn.usable)][: pairs - len(found)]
@@ -91,22 +91,33 @@ class _Drawn(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     """How many were drawn."""
     usable: list[int]
-    """Numbers of the pairs the model can do and that share no prompt, ascending."""
+    """Numbers of the pairs the model can do, ascending."""
+    independent: list[int]
+    """Those of them that share no prompt with an earlier one."""
+
+    def best(self, n: int) -> list[int]:
+        """The first `n` usable pairs, ascending; those that share a prompt only where there are too few others."""
+        alone = self.independent[:n]
+        others = [pair for pair in self.usable if pair not in set(self.independent)]
+        return sorted((*alone, *others[: n - len(alone)]))
 
 
-def _draw(task: Task, model: Model, wanted: int, seed: int, monitor: Monitor) -> _Drawn:
-    """Draws and grades pairs until `wanted` are usable, `_MOST_DRAWN` times as many are drawn, or the task has no more.
+def _draw(task: Task, model: Model, wanted: int, seed: int, monitor: Monitor, *, independent: bool) -> _Drawn:
+    """Draws and grades pairs until `wanted` are usable (and, where asked, share no prompt), `_MOST_DRAWN` times as many
+    are drawn, or the task has no more.
 
     How many are drawn next follows from the share that was usable so far; what was read before is not read again.
     """
     unheard = _Unheard(monitor)
     examples: tuple[Example, ...] = ()
     usable: list[int] = []
+    alone: list[int] = []
     seen: set[str] = set()
+    counted = alone if independent else usable
     drawn, most = 0, _MOST_DRAWN * wanted
-    while len(usable) < wanted and drawn < most:
-        share = max((len(usable) + 1) / (drawn + 2), 1 / _MOST_DRAWN)
-        more = wanted if not drawn else max(4, math.ceil(_SPARE * (wanted - len(usable)) / share))
+    while len(counted) < wanted and drawn < most:
+        share = max((len(counted) + 1) / (drawn + 2), 1 / _MOST_DRAWN)
+        more = wanted if not drawn else max(4, math.ceil(_SPARE * (wanted - len(counted)) / share))
         try:
             # The first pairs are the same however many are asked for.
             longer = task.make(model, pairs=min(most, drawn + more), seed=seed)
@@ -117,9 +128,11 @@ def _draw(task: Task, model: Model, wanted: int, seed: int, monitor: Monitor) ->
         new = longer[len(examples) :]
         with torch.inference_mode():
             reading = read_examples(model, list(new), ProbeConfig(), unheard, None)
-        usable += _independent(new, usable_pairs(new, grade_examples(model, new, reading)), seen)
+        fresh = usable_pairs(new, grade_examples(model, new, reading))
+        usable += fresh
+        alone += _independent(new, fresh, seen)
         examples, drawn = longer, len(longer) // 2
-    return _Drawn(examples=examples, pairs=drawn, usable=usable)
+    return _Drawn(examples=examples, pairs=drawn, usable=usable, independent=alone)
 
 
 def _independent(examples: Sequence[Example], pairs: Sequence[int], seen: set[str]) -> list[int]:

@@ -64,6 +64,9 @@ def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
             "positive": finished.examples.positive,
             "negative": finished.examples.negative,
             "broken": finished.examples.broken,
+            "distinct_positive": finished.examples.distinct_positive,
+            "distinct_negative": finished.examples.distinct_negative,
+            "clusters": finished.examples.clusters,
             "task": picture.task,
             "content_hash": picture.content_hash,
         },
@@ -83,11 +86,18 @@ def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
         "versions": msgspec.to_builtins(picture.versions),
         "cached_activations": finished.cached,
         "run_number": run.number,
-        "card": None if picture.card is None else {"chance": None, **msgspec.to_builtins(picture.card)},
+        "card": None if picture.card is None else {"chance": None, **_card(picture.card)},
         "cause": [msgspec.to_builtins(cause) for cause in picture.causes],
         "cause_edges": None if picture.edge_effects is None else msgspec.to_builtins(picture.edge_effects),
         "circuit_checks": [msgspec.to_builtins(check) for check in picture.checks],
     }
+
+
+def _card(card: Card) -> dict[str, object]:
+    """The card without the bytes that its intervals were taken from."""
+    steadiness = msgspec.structs.replace(card.steadiness, resampled=())
+    found: dict[str, object] = msgspec.to_builtins(msgspec.structs.replace(card, steadiness=steadiness))
+    return found
 
 
 def cause_json(found: RunPicture, run: RunRow, state: str, card: Card | None) -> dict[str, object]:
@@ -103,7 +113,7 @@ def cause_json(found: RunPicture, run: RunRow, state: str, card: Card | None) ->
         "circuit_checks": [msgspec.to_builtins(check) for check in found.checks],
         "notices": [{"message": notice.message, "hint": notice.hint} for notice in found.notices],
         "seconds": dict(found.seconds).get("cause"),
-        "card": None if card is None else msgspec.to_builtins(card),
+        "card": None if card is None else _card(card),
     }
 
 

@@ -77,7 +77,6 @@ def test_heads_above_chance_that_stay_make_it_believable() -> None:
         (ExampleCount(positive=3, negative=20, broken=0), steady(), "are few"),
         (ExampleCount(positive=20, negative=20, broken=15), steady(), "15 of 40 examples are broken"),
         (ENOUGH, steady(bootstraps=0.3), "under bootstrap"),
-        (ENOUGH, steady(seeds=0.2), "between seeds"),
     ],
 )
 def test_each_doubt_makes_it_weak_and_says_what_to_change(
@@ -159,6 +158,16 @@ def test_a_training_that_went_nowhere_and_a_grid_that_says_nothing_have_a_verdic
     assert silent.verdict == "nothing was coded"
     assert silent.reasons == ("every head is silent on every example: lambda is too large",)
     assert silent.advice == ("lower lambda (--lambda 0.5)",)
+
+
+def test_where_most_heads_tell_the_sides_apart_it_is_not_the_task_that_they_tell() -> None:
+    nodes = tuple(head(n, 9.0 - n, 0.01 if n < 4 else 0.9) for n in range(6))
+    card = write_card(nodes, CIRCUIT, steady(), ENOUGH)
+    assert card.verdict == "weak"
+    assert card.reasons[0] == "4 of 6 heads tell the sides apart: more differs between them than the task"
+    # Effects speak louder: heads that move the answer are the task's, whatever else differs.
+    cause = effects(0.3, 0.2, 0.2, 0.1, 0.0, 0.0)
+    assert write_card(with_causes(nodes, [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause]).verdict == "believable"
 
 
 def test_copies_are_not_counted_and_one_template_is_called_so() -> None:

@@ -1,0 +1,223 @@
+"""How often each verdict of the card is right, over sets whose truth is known.
+
+    python tests/benchmarks/verdicts.py [MODEL ...] [--draws 5] [--pool 40] [--json FILE]
+
+Kinds of sets, of every task the model has a measured or planted circuit for:
+
+    good        as many usable pairs as a run draws by itself
+    few         four usable pairs
+    copies      four usable pairs, three times each
+    as-they-come ten pairs that nobody checked
+    exchanged   good pairs, the sides of each exchanged by the flip of a coin: the labels mean nothing
+    unrelated   positives held against other positives: nothing sets the sides apart
+
+The cards are written as for somebody's own examples: without a known circuit, without effects, without grades. A
+circuit is *right* where the labels mean something, its ranking finds the true heads (AUC of .75 at least) and its share
+of true heads is a quarter at least of the way from chance to the best circuit of its size.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+
+from engine.capture import head_outputs, read_examples
+from engine.card import write_card
+from engine.chance import shuffle_labels
+from engine.config import ProbeConfig
+from engine.distinct import template
+from engine.events import Event
+from engine.examples import Example
+from engine.measures import DEFAULT_MEASURE
+from engine.model import Model, load_model
+from engine.places import find_places
+from engine.randomness import generator
+from engine.ranking import auc, circuit_by_rank, strengths
+from engine.recommended import settle
+from engine.references.truths import known_truths
+from engine.results import Card, ExampleCount
+from engine.sample_size import pairs_needed
+from engine.tally import Tally, pair_rows
+from engine.tasks.registry import TASKS
+from engine.training import codes_of, contrast_lengths, prepare, train_saes
+from engine.usable import make_usable
+
+KINDS = ("good", "few", "copies", "as-they-come", "exchanged", "unrelated")
+NONSENSE = ("exchanged", "unrelated")
+
+
+class Quiet:
+    def report(self, event: Event, /) -> None: ...
+
+    def cancelled(self) -> bool:
+        return False
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """One card and whether its circuit is right."""
+
+    model: str
+    task: str
+    kind: str
+    draw: int
+    verdict: str
+    right: bool
+    auc: float
+    hits: int
+    size: int
+    n_true: int
+    above: int
+    above_inside: int
+    seeds: float
+    bootstraps: float
+    reasons: tuple[str, ...]
+
+
+class Pool:
+    """Pairs of one kind, read once: sets are drawn from them."""
+
+    def __init__(self, model: Model, examples: Sequence[Example]) -> None:
+        self.examples = list(examples)
+        self.pairs = pair_rows(self.examples)
+        reading = read_examples(model, self.examples, ProbeConfig(), Quiet(), None, self.pairs)
+        assert reading.apart is not None
+        self.outputs, self.apart = head_outputs(model, reading.z), head_outputs(model, reading.apart)
+
+    def card(
+        self, chosen: Sequence[int], flipped: Sequence[bool], config: ProbeConfig, n_heads: int
+    ) -> tuple[Card, Tally, object]:
+        """The card of a set of these pairs, some with their sides exchanged."""
+        rows = self.pairs[list(chosen)]
+        sign = torch.tensor([-1.0 if each else 1.0 for each in flipped])[:, None, None]
+        examples: list[Example] = []
+        for number, ((first, second), turned) in enumerate(zip(rows.tolist(), flipped, strict=True)):
+            for row, positive in ((first, not turned), (second, turned)):
+                side = "positive" if positive else "negative"
+                examples.append(msgspec.structs.replace(self.examples[row], polarity=side, pair=number))
+        outputs, apart = self.outputs[rows.flatten()], self.apart[list(chosen)] * sign
+        pairs = pair_rows(examples)
+        shown = prepare(outputs, pairs, n_heads, config.sae, apart)
+        lengths = contrast_lengths(shown, outputs, pairs, n_heads, config.sae, apart)
+        tally = Tally(outputs, examples, config, n_heads, length=lengths)
+        saes = train_saes(shown[tally.rows], tally.positive, config, Quiet(), lambda _: None)
+        codes = codes_of(saes, shown)
+        nodes, _ = tally.final(codes, Quiet())
+        circuit = [] if saes.diverged else circuit_by_rank(nodes, tally.circuit_size)
+        count = ExampleCount(
+            positive=len(chosen),
+            negative=len(chosen),
+            broken=0,
+            distinct_positive=tally.distinct[0],
+            distinct_negative=tally.distinct[1],
+        )
+        steady = tally.steadiness(codes, len(circuit))
+        card = write_card(
+            nodes, circuit, steady, count, chance=tally.chance, diverged=saes.diverged, template=template(examples)
+        )
+        return card, tally, nodes
+
+
+def judge_task(model: Model, name: str, task: str, draws: int, size: int) -> list[Judged]:
+    truths = [each for each in known_truths(name, model.folder).truths.get(task, ()) if each.level == "heads"]
+    if not truths:
+        return []
+    true = set(truths[-1].heads)
+    n_heads, needed = model.info.n_heads, pairs_needed(model.n_heads_in_all)
+    config = settle(ProbeConfig(), name, find_places().models)
+    good = Pool(model, make_usable(TASKS[task], model, pairs=size, seed=7, monitor=Quiet()))
+    loose = Pool(model, TASKS[task].make(model, pairs=size, seed=11))
+    positives = [each for each in good.examples if each.positive]
+    mixed = [
+        msgspec.structs.replace(each, pair=number // 2, polarity="positive" if number % 2 == 0 else "negative")
+        for number, each in enumerate(positives[: len(positives) // 2 * 2])
+    ]
+    unrelated = Pool(model, mixed)
+    found = []
+    for draw in range(draws):
+        for kind in KINDS:
+            pool = unrelated if kind == "unrelated" else loose if kind == "as-they-come" else good
+            n = {"few": 4, "copies": 4, "as-they-come": 10}.get(kind, needed)
+            order = torch.randperm(len(pool.pairs), generator=generator(draw, f"{kind}/{task}")).tolist()
+            chosen = order[:n] * (3 if kind == "copies" else 1)
+            flipped = [False] * len(chosen)
+            if kind == "exchanged":
+                positive = torch.tensor([True, False] * len(chosen))
+                labels = shuffle_labels(positive, torch.arange(2 * len(chosen)).view(-1, 2), 1, seed=draw + 99)
+                flipped = (~labels[0, ::2]).tolist()
+            seeds = tuple(range(3 * draw, 3 * draw + 3))
+            card, _, nodes = pool.card(chosen, flipped, msgspec.structs.replace(config, seeds=seeds), n_heads)
+            found.append(_judged(name, task, kind, draw, card, nodes, true))
+    return found
+
+
+def _judged(
+    name: str, task: str, kind: str, draw: int, card: Card, nodes: object, true: set[tuple[int, int]]
+) -> Judged:
+    inside = {(each.layer, each.head) for each in card.heads}
+    labels = [(node.layer, node.head) in true for node in nodes]
+    area = auc(strengths(nodes, DEFAULT_MEASURE), labels) or 0.0
+    hits = len(inside & true)
+    share = _above_chance(hits, len(inside), len(true), len(nodes))
+    above = set(card.above_chance)
+    return Judged(
+        model=name,
+        task=task,
+        kind=kind,
+        draw=draw,
+        verdict=card.verdict,
+        right=kind not in NONSENSE and area >= 0.75 and share >= 0.25,
+        auc=round(area, 3),
+        hits=hits,
+        size=len(inside),
+        n_true=len(true),
+        above=len(above),
+        above_inside=len(above & inside),
+        seeds=card.steadiness.seeds or 0.0,
+        bootstraps=card.steadiness.bootstraps,
+        reasons=card.reasons,
+    )
+
+
+def _above_chance(hits: int, size: int, true: int, heads: int) -> float:
+    """Where the circuit's share of true heads stands between chance (0) and the best there is at its size (1)."""
+    if not size:
+        return 0.0
+    chance, best = true / heads, min(1.0, true / size)
+    return (hits / size - chance) / (best - chance)
+
+
+def main() -> None:
+    given = argparse.ArgumentParser()
+    given.add_argument("models", nargs="*", default=["toy", "planted-induction", "planted-ioi", "planted-distractors"])
+    given.add_argument("--draws", type=int, default=5)
+    given.add_argument("--pool", type=int, default=40)
+    given.add_argument("--json", type=Path)
+    asked = given.parse_args()
+    torch.set_num_threads(1)
+    found: list[Judged] = []
+    for name in asked.models:
+        model = load_model(name, find_places().models, torch.device("cpu"))
+        for task in known_truths(name, model.folder).truths:
+            found += judge_task(model, name, task, asked.draws, asked.pool)
+            print(name, task, len(found), flush=True)
+            if asked.json:
+                asked.json.write_bytes(msgspec.json.encode(found))
+    print_table(found)
+
+
+def print_table(found: Sequence[Judged]) -> None:
+    """Verdicts by kind of set, and how often each was given where the circuit was right."""
+    for kind in KINDS:
+        of = [each for each in found if each.kind == kind]
+        verdicts = Counter(each.verdict for each in of)
+        print(f"{kind:13} {len(of)} runs, {sum(each.right for each in of)} circuits right: {dict(verdicts)}")
+    for verdict in sorted({each.verdict for each in found}):
+        of = [each for each in found if each.verdict == verdict]
+        print(f"{verdict}: circuit right in {sum(each.right for each in of)} of {len(of)}")
+
+
+if __name__ == "__main__":
+    main()
