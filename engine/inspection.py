@@ -45,13 +45,13 @@ class Inspector:
         info = model.info
         if not (0 <= order.layer < info.n_layers and 0 <= order.head < info.n_heads):
             raise NoSuchHead(f"{order.layer}.{order.head}", info.n_layers, info.n_heads)
-        ids, _ = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
+        ids, own = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
         pattern, outputs, scale = _watch(model, ids, order.layer, order.head)
         first = max(0, len(ids) - MOST_TOKENS)
         return HeadInspected(
             job=order.job,
             model=info,
-            tokens=tuple(model.token_words(token) for token in ids[first:]),
+            tokens=model.prompt_words(ids, own)[first:],
             skipped=first,
             strength=tuple(round(value, 5) for value in outputs.norm(dim=-1)[first:].tolist()),
             attention=tuple(

@@ -1,6 +1,7 @@
 """A model in memory, loaded through TransformerBridge whatever its family."""
 
 import gc
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from engine.hub import hub_folder
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
-from engine.token_words import UNREADABLE, byte_words
+from engine.tokens import Tokens
 
 
 class Model:
@@ -23,6 +24,7 @@ class Model:
     def __init__(self, bridge: Any, tokenizer: Any, info: ModelInfo, folder: Path, device: torch.device) -> None:
         self.bridge = bridge
         self.tokenizer = tokenizer
+        self.tokens = Tokens(tokenizer)
         self.info = info
         self.folder = folder
         self.device = device
@@ -42,30 +44,40 @@ class Model:
         return weights.detach().float()
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
-        """Token ids as the tokenizer's own defaults make them, and which of them are the text's own."""
-        encoded = self.tokenizer(text, return_special_tokens_mask=True, verbose=False)
-        return encoded["input_ids"], [not special for special in encoded["special_tokens_mask"]]
+        """Token ids as the model reads them before its answer, and which of them are the text's own."""
+        encoded = self.tokens.encode(text)
+        return encoded.ids, encoded.own
 
     def pieces(self, text: str) -> tuple[str, ...]:
         """The texts of the text's own tokens (tasks.base.Splitter)."""
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return tuple(self.token_text(token) for token in ids)
+        return self.tokens.pieces(text)
 
     def token_text(self, token: int) -> str:
-        text: str = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
-        return text
+        return self.tokens.text(token)
 
     def token_words(self, token: int) -> str:
         """As token_text, but a token that is part of a character is told by its bytes: <e6 97>."""
-        text = self.token_text(token)
-        if UNREADABLE not in text:
-            return text
-        return byte_words(str(self.tokenizer.convert_ids_to_tokens(token))) or text
+        return self.tokens.words(token)
+
+    def prompt_words(self, ids: Sequence[int], own: Sequence[bool]) -> tuple[str, ...]:
+        """The words of a prompt's tokens (encode): joined they give the prompt, special tokens aside."""
+        begins = own.index(True) if any(own) else -1
+        return tuple(self.tokens.words(token, begins=place == begins) for place, token in enumerate(ids))
 
     def single_token(self, text: str) -> int | None:
-        """The id of a text that is one token; None where it is several or none."""
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        """The id of a text that is one token in the middle of another; None where it is several or none."""
+        ids = self.tokens.alone(text)
         return ids[0] if len(ids) == 1 else None
+
+    def unknown_token(self, ids: Iterable[int]) -> str | None:
+        """The first of these tokens that the model has no embedding for, in words; None where it knows all."""
+        for token in ids:
+            if token >= self.info.vocabulary:
+                return (
+                    f"the token {self.tokens.words(token)!r} ({token}), and {self.info.name} has embeddings for "
+                    f"{self.info.vocabulary} tokens, 0 to {self.info.vocabulary - 1}"
+                )
+        return None
 
 
 def pick_device(asked: str) -> torch.device:
