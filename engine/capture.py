@@ -293,8 +293,8 @@ def _forward(
         def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             if monitor.cancelled():
                 raise Cancelled
-            z = z.view(n_rows, -1, info.n_heads, info.d_head)
-            pooled[:, layer] = torch.einsum("bphd,bp->bhd", z, weight)
+            z = z.view(*z.shape[:2], info.n_heads, -1)  # heads may differ in size from layer to layer
+            pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
             if apart is not None:
                 apart.head(layer, z)
 

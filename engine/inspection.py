@@ -85,7 +85,7 @@ def _watch(
         (f"blocks.{layer}.attn.hook_pattern", keep("pattern", lambda value: value[0, head])),
         (
             f"blocks.{layer}.attn.hook_z",
-            keep("z", lambda z: z.view(1, -1, n_heads, model.info.d_head)[0, :, head]),
+            keep("z", lambda z: z.view(*z.shape[:2], n_heads, -1)[0, :, head]),
         ),
     ]
     if _NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
@@ -94,7 +94,7 @@ def _watch(
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
         scale = float(found["scale"]) if "scale" in found else 1.0
-        return found["pattern"], found["z"] @ model.output_weights[layer, head], scale
+        return found["pattern"], found["z"] @ model.head_weights[layer][head], scale
 
 
 def _writes(

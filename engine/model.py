@@ -1,21 +1,29 @@
 """A model in memory, loaded through TransformerBridge whatever its family."""
 
 import gc
+import traceback
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 
 from engine.catalog import ModelSource, check_folder, find_model, model_identity
 from engine.errors import ConfigError, ModelError
+from engine.falcon import reordered_falcon
+from engine.heads import check_heads, output_matrices, stacked
 from engine.hub import hub_folder
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
 from engine.tokens import Tokens
+
+_LOADING = (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError, SafetensorError)
 
 
 class Model:
@@ -39,9 +47,13 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix a head."""
-        weights: Tensor = self.bridge.W_O
-        return weights.detach().float()
+        """W_O, one matrix a head; heads smaller than the largest are filled up with zeros (engine.heads)."""
+        return stacked(output_matrices(self.bridge, self.info.n_heads))
+
+    @property
+    def head_weights(self) -> list[Float[Tensor, "head _ d_model"]]:
+        """W_O of each layer's heads, in their own size."""
+        return output_matrices(self.bridge, self.info.n_heads)
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
         """Token ids as the model reads them before its answer, and which of them are the text's own."""
@@ -119,17 +131,18 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         # authors put none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
         bridge = TransformerBridge.boot_transformers(
-            str(folder), device=str(device), dtype=torch.float32, trust_remote_code=trust_remote_code
+            str(folder),
+            hf_model=reordered_falcon(folder, source.name, device),
+            device=str(device),
+            dtype=torch.float32,
+            trust_remote_code=trust_remote_code,
         )
         bridge.eval()
-    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError) as error:
+    except _LOADING as error:
         if is_out_of_memory(error):
             raise
-        told = str(error).strip().splitlines()
-        raise ModelError(
-            f"{source.name} cannot be loaded: {told[0] if told else type(error).__name__}",
-            hint="TransformerBridge has to know its architecture, and its files have to be whole.",
-        ) from error
+        raise _not_loaded(source.name, folder, error) from error
+    check_heads(bridge, source.name)
     config = bridge.cfg
     info = ModelInfo(
         name=source.name,
@@ -137,16 +150,31 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         n_layers=int(config.n_layers),
         n_heads=int(config.n_heads),
         d_model=int(config.d_model),
-        d_head=int(config.d_head),
+        d_head=max(each.shape[1] for each in output_matrices(bridge, int(config.n_heads))),
         context=int(config.n_ctx),
         vocabulary=int(config.d_vocab),
     )
-    if "blocks.0.attn.hook_z" not in bridge.hook_dict and "blocks.0.attn.o.hook_in" not in bridge.hook_dict:
-        raise ModelError(
-            f"{source.name} does not show its heads: no hook_z in its attention.", hint="Choose another model."
-        )
     gc.collect()
     return Model(bridge, tokenizer, info, folder, device)
+
+
+def _not_loaded(name: str, folder: Path, error: Exception) -> ModelError:
+    """Why a model cannot be loaded: an architecture that the bridge does not fit is no fault of its files."""
+    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    frames = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
+    packages = [each for parts in frames for each in ("transformers", "transformer_lens") if each in parts[:-1]]
+    hint = "TransformerBridge has to know its architecture, and its files have to be whole."
+    kind = ""
+    if packages and packages[-1] == "transformer_lens":
+        kind = f" ({_architecture(folder)})"
+        hint = f"transformer-lens {version('transformer-lens')} does not fit this architecture: choose another model."
+    return ModelError(f"{name}{kind} cannot be loaded: {told}", hint=hint)
+
+
+def _architecture(folder: Path) -> str:
+    config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, Any])
+    named = config.get("architectures")
+    return str(named[0] if isinstance(named, list) and named else config.get("model_type", "architecture unknown"))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
