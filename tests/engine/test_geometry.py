@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -106,6 +106,21 @@ def falcon_ungrouped(**config: Any) -> Any:
 FAMILIES = {each.__name__: each for each in (gemma4, deepseek, gpt1, falcon, falcon_ungrouped)}
 
 
+class Made(NamedTuple):
+    """A family's model on the disk, as Headcode has it and as transformers has."""
+
+    name: str
+    folder: Path
+    model: Model
+    plain: Plain
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp(request.param)
+    return Made(request.param, folder, *made(FAMILIES[request.param], folder))
+
+
 def made(family: Any, folder: Path) -> tuple[Model, Plain]:
     torch.set_num_threads(1)
     tokenizer = byte_level(folder)
@@ -113,9 +128,8 @@ def made(family: Any, folder: Path) -> tuple[Model, Plain]:
     return load_model(str(folder), folder.parent, torch.device("cpu")), Plain(folder)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_heads_write_and_do_what_plain_hooks_say(name: str, tmp_path: Path, recorder: Any) -> None:
-    model, plain = made(FAMILIES[name], tmp_path)
+def test_heads_write_and_do_what_plain_hooks_say(family: Made, recorder: Any) -> None:
+    model, plain = family.model, family.plain
     ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
     mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
     logits, z = plain.run(ids[0])
@@ -135,9 +149,8 @@ def test_heads_write_and_do_what_plain_hooks_say(name: str, tmp_path: Path, reco
     assert torch.allclose(effects, wanted, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_edges_and_estimates_of_such_heads(name: str, tmp_path: Path, recorder: Any) -> None:
-    model, plain = made(FAMILIES[name], tmp_path)
+def test_edges_and_estimates_of_such_heads(family: Made, recorder: Any) -> None:
+    model, plain = family.model, family.plain
     passes, material = prepared(model, EXAMPLES, recorder(), method="attribution", replacement="pair")
     edges = [edge for edge in all_edges(model.info.n_layers, 4) if edge[0].head == 1 and edge[1].head == 2]
     found = measure_edges(passes, material, edges)
@@ -157,10 +170,9 @@ def test_edges_and_estimates_of_such_heads(name: str, tmp_path: Path, recorder: 
         assert float(estimates[layer, head]) == pytest.approx(float(slope), abs=5e-3, rel=2e-2)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("replacement", ["mean", "zero"])
-def test_ablations_of_such_heads(replacement: str, name: str, tmp_path: Path, recorder: Any) -> None:
-    model, plain = made(FAMILIES[name], tmp_path)
+def test_ablations_of_such_heads(replacement: str, family: Made, recorder: Any) -> None:
+    model, plain = family.model, family.plain
     ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
     mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
     passes, material = prepared(model, EXAMPLES, recorder(), method="exact", replacement=replacement)
@@ -175,25 +187,20 @@ def test_ablations_of_such_heads(replacement: str, name: str, tmp_path: Path, re
         assert found == pytest.approx(wanted, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_such_heads_are_looked_at(name: str, tmp_path: Path) -> None:
-    _, plain = made(FAMILIES[name], tmp_path)
-    order = InspectHead(
-        job="i1", model=str(tmp_path), prompt=PROMPTS[0], layer=1, head=2, models=str(tmp_path), device="cpu"
-    )
+def test_such_heads_are_looked_at(family: Made) -> None:
+    plain, folder = family.plain, str(family.folder)
+    order = InspectHead(job="i1", model=folder, prompt=PROMPTS[0], layer=1, head=2, models=folder, device="cpu")
     found = Inspector(Shelf()).answer(order)
-    ids = load_model(str(tmp_path), tmp_path, torch.device("cpu")).encode(PROMPTS[0])[0]
+    ids = family.model.encode(PROMPTS[0])[0]
     _, z = plain.run(ids)
     assert found.strength == pytest.approx(plain.written(z[1][:, 2], (1, 2)).norm(dim=-1).tolist(), abs=1e-3)
     assert all(sum(row) == pytest.approx(1.0, abs=0.01) for row in found.attention)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_largest_head_is_known_before_the_model_is_loaded(name: str, tmp_path: Path) -> None:
-    model, _ = made(FAMILIES[name], tmp_path)
-    shape = shape_of(str(tmp_path), tmp_path)
-    assert (shape.n_layers, shape.n_heads, shape.d_head) == (model.info.n_layers, 4, model.info.d_head)
-    assert model.info.d_head == {"gemma4": 16, "deepseek": 12}.get(name, 8)
+def test_the_largest_head_is_known_before_the_model_is_loaded(family: Made) -> None:
+    shape, info = shape_of(str(family.folder), family.folder), family.model.info
+    assert (shape.n_layers, shape.n_heads, shape.d_head) == (info.n_layers, 4, info.d_head)
+    assert info.d_head == {"gemma4": 16, "deepseek": 12}.get(family.name, 8)
 
 
 def hybrid(**config: Any) -> Any:
