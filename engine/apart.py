@@ -46,7 +46,8 @@ class Apart:
         """Takes what the heads of a layer read out."""
         first, second = (self._at_places(z, side) for side in (0, 1))
         self._difference = (first - second) * self._there[:, :, None, None]
-        self._lengths = torch.einsum("pkhd,hdm->pkhm", self._difference, self._weights[layer]).norm(dim=-1)
+        weights = self._weights[layer, :, : z.shape[-1]]  # heads of this layer may be smaller than others
+        self._lengths = torch.einsum("pkhd,hdm->pkhm", self._difference, weights).norm(dim=-1)
         self.largest[:, layer] = self._lengths.amax(dim=1)
 
     def stream(self, layer: int, residual: Float[Tensor, "row position d_model"]) -> None:
@@ -56,9 +57,9 @@ class Apart:
         self._streams[:, :, layer] = both.clamp(min=1e-6)
         where = (self._lengths / self._streams[:, :, layer, None]).argmax(dim=1)
         self._where[:, layer] = where
-        d_head = self.z.shape[-1]
+        d_head = self._difference.shape[-1]
         taken = self._difference.gather(1, where[:, None, :, None].expand(-1, -1, -1, d_head))
-        self.z[:, layer] = taken[:, 0]
+        self.z[:, layer, :, :d_head] = taken[:, 0]
         self._difference = torch.zeros(0, device=taken.device)  # a layer's is as large as its z
 
     def finish(self) -> None:

@@ -15,13 +15,16 @@ from engine.apart import Apart
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import Monitor, StageProgress
-from engine.examples import Example, answer_text
+from engine.examples import Example
 from engine.model import Model
 from engine.threads import threads_for
 
 _PART_EVERY_S = 2.0
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
 """Of a batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
+
+
+_OTHER_TOKENIZER = "Leave it out, or give the model the tokenizer it was trained with: this one knows more tokens."
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     not_single: tuple[str, ...]
     both: tuple[str, ...] = ()
     """The foils that are expected, too: measured against itself an answer is worth nothing. They are no foils here."""
+    joined: tuple[str, ...] = ()
+    """The texts whose beginning the prompt's last token swallows; they are read by themselves (engine.tokens)."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +117,12 @@ def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) ->
 
 
 def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int], list[bool]]:
+    """The prompt's tokens, and which are its own. Raises ExampleError for what the model cannot read."""
     ids, own = model.encode(example.prompt)
     begins = example.prompt[:40]
+    unknown = model.unknown_token(ids)
+    if unknown is not None:
+        raise ExampleError(f"Example {index + 1} ({begins!r}) has {unknown}.", hint=_OTHER_TOKENIZER)
     if len(ids) > model.info.context:
         raise ExampleError(
             f"Example {index + 1} ({begins!r}...) has {len(ids)} tokens; {model.info.name} reads {model.info.context}.",
@@ -125,16 +134,25 @@ def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int]
 
 
 def answers_of(model: Model, example: Example) -> Answers:
+    """The example's answers in tokens. Raises ExampleError for a token that the model has no embedding for."""
     not_single: list[str] = []
+    joined: list[str] = []
+    texts = (*example.expected, *example.foils)
+    tokens = dict(zip(texts, model.tokens.answers(example.prompt, texts), strict=True))
 
     def ids(texts: tuple[str, ...]) -> dict[int, str]:
         found: dict[int, str] = {}
         for text in texts:
-            token = model.single_token(answer_text(example.prompt, text))
-            if token is None:
+            answer = tokens[text]
+            if answer.joined:
+                joined.append(text)
+            unknown = model.unknown_token(answer.ids)
+            if unknown is not None:
+                raise ExampleError(f"The answer {text!r} has {unknown}.", hint=_OTHER_TOKENIZER)
+            if len(answer.ids) != 1:
                 not_single.append(text)
             else:
-                found.setdefault(token, text)
+                found.setdefault(answer.ids[0], text)
         return found
 
     expected, foils = ids(example.expected), ids(example.foils)
@@ -143,6 +161,7 @@ def answers_of(model: Model, example: Example) -> Answers:
         foils=tuple(token for token in foils if token not in expected),
         not_single=tuple(not_single),
         both=tuple(text for token, text in foils.items() if token in expected),
+        joined=tuple(joined),
     )
 
 
@@ -274,8 +293,8 @@ def _forward(
         def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             if monitor.cancelled():
                 raise Cancelled
-            z = z.view(n_rows, -1, info.n_heads, info.d_head)
-            pooled[:, layer] = torch.einsum("bphd,bp->bhd", z, weight)
+            z = z.view(*z.shape[:2], info.n_heads, -1)  # heads may differ in size from layer to layer
+            pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
             if apart is not None:
                 apart.head(layer, z)
 

@@ -1,6 +1,7 @@
 """Examples: a prompt with its polarity, read from lines or JSONL, checked where they enter."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -12,6 +13,11 @@ MAX_PROMPT = 200_000
 """Characters; a longer prompt is a file given by mistake. The model's context refuses far shorter ones."""
 MAX_EXAMPLES = 100_000
 MAX_LINE = 4_000_000
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
+    "\U00020000-\U0003ffff]"
+)
+"""Scripts that write no space between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese, with their punctuation."""
 
 Polarity = Literal["positive", "negative"]
 
@@ -69,11 +75,14 @@ class _Line(msgspec.Struct):
 def answer_text(prompt: str, answer: str) -> str:
     """The answer as the model would see it after the prompt: a word after a word gets its space.
 
-    A leading space that is written stays; a digit directly after a digit continues the number.
+    A leading space that is written stays; a digit directly after a digit continues the number, and a script without
+    spaces goes on without one.
     """
     if not answer or answer[0].isspace() or not prompt or prompt[-1].isspace():
         return answer
-    if prompt[-1].isdigit() and answer[0].isdigit():
+    if answer[0].isdigit() and (prompt[-1].isdigit() or _UNSPACED.match(prompt[-1])):
+        return answer
+    if _UNSPACED.match(prompt[-1]) and _UNSPACED.match(answer[0]):
         return answer
     return " " + answer
 

@@ -8,6 +8,7 @@ from engine.errors import ExampleError
 from engine.examples import MAX_EXAMPLES, MAX_PROMPT, Example
 
 COLUMNS = ("polarity", "prompt", "expected", "foils", "pair", "enabled")
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _HINT = f"The first line names the columns: {','.join(COLUMNS)}; only prompt and polarity are needed."
 _SIDES = {"positive": "positive", "+": "positive", "pos": "positive", "1": "positive", "true": "positive"}
 _SIDES |= {"negative": "negative", "-": "negative", "neg": "negative", "0": "negative", "false": "negative"}
@@ -16,17 +17,29 @@ _NO = frozenset({"0", "no", "false", "off"})
 
 def is_header(line: str) -> bool:
     """Whether a line names the columns of such a table."""
-    names = {name.strip().strip('"').lower() for name in line.split(",")}
-    return "prompt" in names and len(names) > 1
+    return any("prompt" in names and len(names) > 1 for names in (_names(line, sign) for sign in _DELIMITERS))
+
+
+def _names(line: str, delimiter: str) -> list[str]:
+    return [name.strip().strip('"').lower() for name in line.split(delimiter)]
+
+
+def _delimiter(text: str) -> str:
+    """What parts the cells: the sign that names most of the columns in the first line that is not blank."""
+    first = text.lstrip().partition("\n")[0]
+    return max(_DELIMITERS, key=lambda sign: sum(name in COLUMNS for name in _names(first, sign)))
 
 
 def read_csv(text: str, *, source: str = "input") -> tuple[Example, ...]:
-    """The examples of a CSV text; several expected tokens or foils stand in their cell one below the other.
+    """The examples of a CSV text, its cells parted by commas, semicolons or tabs; several expected tokens or foils
+    stand in their cell one below the other.
 
     Raises ExampleError naming source and line. A pair that is no number gets a number of its own.
     """
+    text = text.removeprefix("\ufeff")
     csv.field_size_limit(max(csv.field_size_limit(), 4 * MAX_PROMPT))
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    delimiter = _delimiter(text)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     examples: list[Example] = []
     names: dict[str, int] = {}
     header: list[str] = []
@@ -47,7 +60,9 @@ def read_csv(text: str, *, source: str = "input") -> tuple[Example, ...]:
             if len(examples) > MAX_EXAMPLES:
                 raise ExampleError(f"{where}: more than {MAX_EXAMPLES} examples.", hint="A probe needs 10 to 500.")
     except csv.Error as error:
-        raise ExampleError(f"{source}, line {rows.line_num}: {error}.", hint="Quote cells that hold commas.") from error
+        raise ExampleError(
+            f"{source}, line {rows.line_num}: {error}.", hint=f"Quote cells that hold {_DELIMITERS[delimiter]}."
+        ) from error
     return tuple(examples)
 
 

@@ -21,7 +21,7 @@ _BLANKS = " \t\r\n"
 
 def read_examples(text: str, *, source: str = "input") -> tuple[Example, ...]:
     """The examples of a text in any format: JSONL where the first line that is not blank begins with {, CSV where it
-    names a column prompt, else lines, whose slots are filled (engine.slots).
+    names a column prompt or the source's name says so, else lines, whose slots are filled (engine.slots).
 
     Raises ExampleError naming source and line, or saying that there is nothing.
     """
@@ -29,7 +29,11 @@ def read_examples(text: str, *, source: str = "input") -> tuple[Example, ...]:
     first = text.lstrip()
     if not first:
         raise ExampleError(f"{source} holds no examples.", hint=_HINT)
-    examples = _READERS[format_of(text)](text, source=source)
+    kind = format_of(text)
+    named = source.lower().endswith((".csv", ".tsv"))
+    if kind == "lines" and named and not any(_SIGN.match(row.lstrip(_BLANKS)) for row in text.split("\n")):
+        kind = "csv"
+    examples = _READERS[kind](text, source=source)
     if not examples:
         raise ExampleError(f"{source} holds no examples.", hint=_HINT)
     return examples

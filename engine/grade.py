@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine.capture import Reading
-from engine.examples import Example, answer_text
+from engine.examples import Example
 from engine.model import Model
 from engine.results import Grade, Verdict
 
@@ -12,6 +12,9 @@ _KNOWS_A_LITTLE = 0.1
 _STILL_KNOWS = 0.4
 """How far above chance a negative's answer may stand, as a share of the way from chance to certainty."""
 _KNOWS = 0.8
+_WORDS = ("the", "a", "and")
+_SHOWN = 48
+"""Characters of a prompt's end in a reason."""
 
 
 def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
@@ -24,6 +27,9 @@ def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) 
     for index, example in enumerate(examples):
         says = model.token_words(reading.says[index])
         verdict, reason = _judge(model, example, reading, index, says)
+        better = _without_space(model, example, reading, index)
+        if better:
+            verdict, reason = _ends_in_space(example, better, verdict, reason)
         in_pair = lengths.get(example.pair, []) if example.pair is not None else []
         graded = bool(reading.answers[index].expected)
         grades.append(
@@ -37,6 +43,7 @@ def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) 
                 says=says,
                 says_probability=reading.says_probability[index],
                 equal_length=len(set(in_pair)) == 1 if len(in_pair) == 2 else None,
+                better_prompt=better,
             )
         )
     return tuple(grades)
@@ -63,13 +70,42 @@ def _judge(model: Model, example: Example, reading: Reading, index: int, says: s
 
 def _not_one_token(model: Model, example: Example, text: str) -> str:
     kind = "expected" if text in example.expected else "foil"
-    pieces = model.pieces(answer_text(example.prompt, text))
-    if not pieces:
+    (answer,) = model.tokens.answers(example.prompt, [text])
+    if not answer.ids:
         return f"{kind} {text!r} is no token of this model: give another word"
+    pieces = [model.token_words(token) for token in answer.ids]
     said = ", ".join(repr(piece) for piece in pieces)
     # Where the model has no word that begins so, its first piece is the space alone, which says nothing.
-    way = "give the first of them, or another word" if pieces[0].strip() else "give another word"
+    typed = model.tokens.typed(example.prompt, answer.ids[0]) if pieces[0].strip() else None
+    way = "give another word"
+    if typed is not None:
+        way = "give the first of them, or another word"
+        if typed != pieces[0].strip(" "):
+            way = f"give the first of them, written {typed}, or another word"
     return f"{kind} {text!r} is not one token but {said}: {way}"
+
+
+def _without_space(model: Model, example: Example, reading: Reading, index: int) -> str:
+    """The prompt without the space at its end, where the model's own next word would have begun with that space;
+    else nothing."""
+    trimmed = example.prompt.rstrip(" ")
+    if trimmed == example.prompt or not trimmed:
+        return ""
+    answers = reading.answers[index]
+    if example.expected or example.foils:
+        return trimmed if answers.joined else ""
+    # Without answers any word will do: the vocabulary has words that begin with a space, or it has not.
+    return trimmed if any(each.joined for each in model.tokens.answers(example.prompt, _WORDS)) else ""
+
+
+def _ends_in_space(example: Example, better: str, verdict: Verdict, reason: str) -> tuple[Verdict, str]:
+    end = better if len(better) <= _SHOWN else "\N{HORIZONTAL ELLIPSIS}" + better[1 - _SHOWN :]
+    why = f"the prompt ends in a space, which the model reads as the beginning of the next word: end it {end!r}"
+    if verdict == "ok" and not example.positive:
+        return "weak", why  # it may know it well without that
+    if verdict in ("ok", "ungraded"):
+        return verdict, f"{reason}; {why}"
+    return verdict, why
 
 
 def _judge_positive(

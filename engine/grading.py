@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from engine.capture import encode_prompt, position_weights, read_examples
+from engine.capture import answers_of, position_weights, read_examples
 from engine.config import ProbeConfig
 from engine.errors import ConfigError, ExampleError, OutOfMemory
 from engine.events import Monitor
@@ -114,14 +114,19 @@ def key_of(order: GradePrompts | MakeExamples) -> Key:
 def tokens_of(model: Model, example: Example, position: str) -> tuple[PromptTokens, str]:
     """The prompt's tokens, and why it cannot be read, where it cannot."""
     ids, own = model.encode(example.prompt)
-    texts = tuple(model.token_words(token) for token in ids[: model.info.context])
+    texts = model.prompt_words(ids[: model.info.context], own)
     nothing = PromptTokens(texts=texts, read=(False,) * len(texts))
     if len(ids) > model.info.context:
         return nothing, f"{len(ids)} tokens, and {model.info.name} reads {model.info.context}: shorten it"
-    try:
-        encode_prompt(model, 0, example)
-    except ExampleError:
+    if not any(own):
         return nothing, "the model sees no token of its own in it: write a word"
+    unknown = model.unknown_token(ids)
+    if unknown is not None:
+        return nothing, f"it has {unknown}"
+    try:
+        answers_of(model, example)
+    except ExampleError as error:
+        return nothing, error.message
     try:
         weights = position_weights(model, 0, ids, own, position)
     except ConfigError:

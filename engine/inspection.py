@@ -45,13 +45,13 @@ class Inspector:
         info = model.info
         if not (0 <= order.layer < info.n_layers and 0 <= order.head < info.n_heads):
             raise NoSuchHead(f"{order.layer}.{order.head}", info.n_layers, info.n_heads)
-        ids, _ = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
+        ids, own = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
         pattern, outputs, scale = _watch(model, ids, order.layer, order.head)
         first = max(0, len(ids) - MOST_TOKENS)
         return HeadInspected(
             job=order.job,
             model=info,
-            tokens=tuple(model.token_words(token) for token in ids[first:]),
+            tokens=model.prompt_words(ids, own)[first:],
             skipped=first,
             strength=tuple(round(value, 5) for value in outputs.norm(dim=-1)[first:].tolist()),
             attention=tuple(
@@ -85,7 +85,7 @@ def _watch(
         (f"blocks.{layer}.attn.hook_pattern", keep("pattern", lambda value: value[0, head])),
         (
             f"blocks.{layer}.attn.hook_z",
-            keep("z", lambda z: z.view(1, -1, n_heads, model.info.d_head)[0, :, head]),
+            keep("z", lambda z: z.view(*z.shape[:2], n_heads, -1)[0, :, head]),
         ),
     ]
     if _NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
@@ -94,7 +94,7 @@ def _watch(
         tokens = torch.tensor([ids], device=model.device)
         model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
         scale = float(found["scale"]) if "scale" in found else 1.0
-        return found["pattern"], found["z"] @ model.output_weights[layer, head], scale
+        return found["pattern"], found["z"] @ model.head_weights[layer][head], scale
 
 
 def _writes(

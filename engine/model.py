@@ -1,20 +1,29 @@
 """A model in memory, loaded through TransformerBridge whatever its family."""
 
 import gc
+import traceback
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 
 from engine.catalog import ModelSource, check_folder, find_model, model_identity
 from engine.errors import ConfigError, ModelError
+from engine.falcon import reordered_falcon
+from engine.heads import check_heads, output_matrices, stacked
 from engine.hub import hub_folder
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
-from engine.token_words import UNREADABLE, byte_words
+from engine.tokens import Tokens
+
+_LOADING = (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError, SafetensorError)
 
 
 class Model:
@@ -23,6 +32,7 @@ class Model:
     def __init__(self, bridge: Any, tokenizer: Any, info: ModelInfo, folder: Path, device: torch.device) -> None:
         self.bridge = bridge
         self.tokenizer = tokenizer
+        self.tokens = Tokens(tokenizer)
         self.info = info
         self.folder = folder
         self.device = device
@@ -37,35 +47,49 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix a head."""
-        weights: Tensor = self.bridge.W_O
-        return weights.detach().float()
+        """W_O, one matrix a head; heads smaller than the largest are filled up with zeros (engine.heads)."""
+        return stacked(output_matrices(self.bridge, self.info.n_heads))
+
+    @property
+    def head_weights(self) -> list[Float[Tensor, "head _ d_model"]]:
+        """W_O of each layer's heads, in their own size."""
+        return output_matrices(self.bridge, self.info.n_heads)
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
-        """Token ids as the tokenizer's own defaults make them, and which of them are the text's own."""
-        encoded = self.tokenizer(text, return_special_tokens_mask=True, verbose=False)
-        return encoded["input_ids"], [not special for special in encoded["special_tokens_mask"]]
+        """Token ids as the model reads them before its answer, and which of them are the text's own."""
+        encoded = self.tokens.encode(text)
+        return encoded.ids, encoded.own
 
     def pieces(self, text: str) -> tuple[str, ...]:
         """The texts of the text's own tokens (tasks.base.Splitter)."""
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return tuple(self.token_text(token) for token in ids)
+        return self.tokens.pieces(text)
 
     def token_text(self, token: int) -> str:
-        text: str = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
-        return text
+        return self.tokens.text(token)
 
     def token_words(self, token: int) -> str:
         """As token_text, but a token that is part of a character is told by its bytes: <e6 97>."""
-        text = self.token_text(token)
-        if UNREADABLE not in text:
-            return text
-        return byte_words(str(self.tokenizer.convert_ids_to_tokens(token))) or text
+        return self.tokens.words(token)
+
+    def prompt_words(self, ids: Sequence[int], own: Sequence[bool]) -> tuple[str, ...]:
+        """The words of a prompt's tokens (encode): joined they give the prompt, special tokens aside."""
+        begins = own.index(True) if any(own) else -1
+        return tuple(self.tokens.words(token, begins=place == begins) for place, token in enumerate(ids))
 
     def single_token(self, text: str) -> int | None:
-        """The id of a text that is one token; None where it is several or none."""
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        """The id of a text that is one token in the middle of another; None where it is several or none."""
+        ids = self.tokens.alone(text)
         return ids[0] if len(ids) == 1 else None
+
+    def unknown_token(self, ids: Iterable[int]) -> str | None:
+        """The first of these tokens that the model has no embedding for, in words; None where it knows all."""
+        for token in ids:
+            if token >= self.info.vocabulary:
+                return (
+                    f"the token {self.tokens.words(token)!r} ({token}), and {self.info.name} has embeddings for "
+                    f"{self.info.vocabulary} tokens, 0 to {self.info.vocabulary - 1}"
+                )
+        return None
 
 
 def pick_device(asked: str) -> torch.device:
@@ -107,17 +131,18 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         # authors put none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
         bridge = TransformerBridge.boot_transformers(
-            str(folder), device=str(device), dtype=torch.float32, trust_remote_code=trust_remote_code
+            str(folder),
+            hf_model=reordered_falcon(folder, source.name, device),
+            device=str(device),
+            dtype=torch.float32,
+            trust_remote_code=trust_remote_code,
         )
         bridge.eval()
-    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError) as error:
+    except _LOADING as error:
         if is_out_of_memory(error):
             raise
-        told = str(error).strip().splitlines()
-        raise ModelError(
-            f"{source.name} cannot be loaded: {told[0] if told else type(error).__name__}",
-            hint="TransformerBridge has to know its architecture, and its files have to be whole.",
-        ) from error
+        raise _not_loaded(source.name, folder, error) from error
+    check_heads(bridge, source.name)
     config = bridge.cfg
     info = ModelInfo(
         name=source.name,
@@ -125,16 +150,31 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         n_layers=int(config.n_layers),
         n_heads=int(config.n_heads),
         d_model=int(config.d_model),
-        d_head=int(config.d_head),
+        d_head=max(each.shape[1] for each in output_matrices(bridge, int(config.n_heads))),
         context=int(config.n_ctx),
         vocabulary=int(config.d_vocab),
     )
-    if "blocks.0.attn.hook_z" not in bridge.hook_dict and "blocks.0.attn.o.hook_in" not in bridge.hook_dict:
-        raise ModelError(
-            f"{source.name} does not show its heads: no hook_z in its attention.", hint="Choose another model."
-        )
     gc.collect()
     return Model(bridge, tokenizer, info, folder, device)
+
+
+def _not_loaded(name: str, folder: Path, error: Exception) -> ModelError:
+    """Why a model cannot be loaded: an architecture that the bridge does not fit is no fault of its files."""
+    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    frames = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
+    packages = [each for parts in frames for each in ("transformers", "transformer_lens") if each in parts[:-1]]
+    hint = "TransformerBridge has to know its architecture, and its files have to be whole."
+    kind = ""
+    if packages and packages[-1] == "transformer_lens":
+        kind = f" ({_architecture(folder)})"
+        hint = f"transformer-lens {version('transformer-lens')} does not fit this architecture: choose another model."
+    return ModelError(f"{name}{kind} cannot be loaded: {told}", hint=hint)
+
+
+def _architecture(folder: Path) -> str:
+    config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, Any])
+    named = config.get("architectures")
+    return str(named[0] if isinstance(named, list) and named else config.get("model_type", "architecture unknown"))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

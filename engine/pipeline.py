@@ -51,6 +51,7 @@ from engine.shelf import Shelf
 from engine.tally import Tally, pair_rows
 from engine.tasks.base import Task
 from engine.tasks.registry import find_task
+from engine.token_notices import tokenizer_notices
 from engine.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.usable import make_examples
 
@@ -86,6 +87,8 @@ class Probe:
             folder = Path(self.order.activations) if self.order.activations else None
             pairs = pair_rows(examples)
             reading = read_examples(model, examples, self.config, self.monitor, folder, pairs)
+            for notice in tokenizer_notices(model, examples, reading.answers):
+                self.monitor.report(notice)
             outputs = head_outputs(model, reading.z)
             apart = None
             if reading.apart is not None and self.config.position == "mean":

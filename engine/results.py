@@ -63,6 +63,8 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
     says_probability: float = 0.0
     equal_length: bool | None = None
     """Whether both sides of the pair have as many tokens; None without a pair."""
+    better_prompt: str = ""
+    """The prompt as it should be written, where the reason proposes that."""
 
 
 class PromptTokens(msgspec.Struct, frozen=True, kw_only=True):

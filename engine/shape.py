@@ -34,12 +34,16 @@ def shape_of(model: str, models: Path) -> Shape:
         raise ModelError(f"The size of {model!r} is not known before it is loaded.", hint="Fetch it first.")
     parameters, single = _count(source.folder)
     raw = msgspec.json.decode((source.folder / "config.json").read_bytes(), type=dict[str, object])
-    head = raw.get("head_dim")
+    # Of latent attention only the values' size is a head's; some layers' heads may be larger than others'.
+    names = ("v_head_dim",) if raw.get("v_head_dim") else ("head_dim", "global_head_dim")
+    layers = raw.get("per_layer_config")
+    sheets = [raw, *(each for each in (layers.values() if isinstance(layers, dict) else ()) if isinstance(each, dict))]
+    known = [size for each in sheets for name in names if isinstance(size := each.get(name), int)]
     return Shape(
         n_layers=sheet.n_layers,
         n_heads=sheet.n_heads,
         d_model=sheet.d_model,
-        d_head=head if isinstance(head, int) else sheet.d_model // sheet.n_heads,
+        d_head=max(known, default=sheet.d_model // sheet.n_heads),
         vocabulary=sheet.vocabulary,
         parameters=parameters,
         file_bytes=0 if single else sheet.weights_bytes,

@@ -1,15 +1,25 @@
-"""Tokens that are no text by themselves, told byte by byte. Light to import."""
+"""Tokens that are no text by themselves, written byte by byte and read back. Light to import."""
 
+import re
+from contextlib import suppress
 from functools import cache
 
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+_BYTES = re.compile(r"<([0-9a-fA-F]{2}(?: [0-9a-fA-F]{2})*)>")
+_NAMED_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+"""How vocabularies of sentencepiece name a byte."""
+SPACE_SIGN = "\u2581"
+"""What vocabularies of sentencepiece write for a space."""
 
 
 def byte_words(piece: str) -> str | None:
-    """What a byte-level vocabulary's piece stands for: text where its bytes are whole characters, else <e6 97>.
+    """What a vocabulary's piece stands for: text where its bytes are whole characters, else <e6 97>.
 
-    None where the piece is not written in that alphabet (as in vocabularies of sentencepiece, which name bytes).
+    None where the piece is neither written in the byte-level alphabet nor the name of a byte.
     """
+    named = _NAMED_BYTE.fullmatch(piece)
+    if named:
+        return f"<{named[1].lower()}>"
     alphabet = _alphabet()
     if not piece or any(sign not in alphabet for sign in piece):
         return None
@@ -17,7 +27,29 @@ def byte_words(piece: str) -> str | None:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        return f"<{raw.hex(' ')}>"
+        return written_bytes(raw)
+
+
+def written_bytes(raw: bytes) -> str:
+    """Bytes as byte_words writes them: <e6 97>."""
+    return f"<{raw.hex(' ')}>"
+
+
+def read_bytes(text: str) -> bytes | None:
+    """The bytes that <e6 97> stands for; None for a text that is not written so."""
+    found = _BYTES.fullmatch(text.strip())
+    return bytes.fromhex(found[1]) if found else None
+
+
+def pieces_of(raw: bytes) -> tuple[str, ...]:
+    """How a vocabulary may spell a token of these bytes: byte-level, as a named byte, or in sentencepiece's letters."""
+    letters = {byte: sign for sign, byte in _alphabet().items()}
+    found = ["".join(letters[byte] for byte in raw)]
+    if len(raw) == 1:
+        found.append(f"<0x{raw[0]:02X}>")
+    with suppress(UnicodeDecodeError):
+        found.append(raw.decode("utf-8").replace(" ", SPACE_SIGN))
+    return tuple(found)
 
 
 @cache

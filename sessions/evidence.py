@@ -10,12 +10,10 @@ from engine.results import EdgeScore, Grade, HeadEffect
 from engine.state import RunPicture, apply
 from sessions.arrays import hash_file, read_codes, spool_file
 from sessions.log import ArrayKept, RunQueued
-from sessions.project import event_decoder
+from sessions.project import GRADE_COLUMNS, event_decoder
 from sessions.sides import run_side, stored_codes
 from sessions.store import Store
 from sessions.witnesses import Evidence
-
-_GRADE = Grade.__struct_fields__[1:]
 
 
 def from_log(store: Store, run_id: str) -> tuple[Evidence, RunQueued]:
@@ -46,7 +44,7 @@ def from_tables(store: Store, run_id: str) -> Evidence:
     """What the tables hold of the same."""
     side = run_side(store, run_id)
     assert side.config is not None
-    columns = ", ".join(_GRADE)
+    columns = ", ".join(GRADE_COLUMNS)
     grades = store.rows(
         f"SELECT example, {columns} FROM grade WHERE run_id = $run ORDER BY example",  # noqa: S608  # names of our own
         {"run": run_id},
@@ -63,7 +61,7 @@ def from_tables(store: Store, run_id: str) -> Evidence:
         model=side.model,
         versions=side.versions,
         content_hash=row[0] or "",
-        grades=tuple(Grade(index=each[0], **dict(zip(_GRADE, each[1:], strict=True))) for each in grades),
+        grades=tuple(Grade(index=each[0], **dict(zip(GRADE_COLUMNS, each[1:], strict=True))) for each in grades),
         steps=_steps(store, run_id, side.config.seeds),
         nodes=side.nodes,
         edges=tuple(EdgeScore(source=(each[0], each[1]), target=(each[2], each[3]), score=each[4]) for each in edges),

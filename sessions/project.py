@@ -46,7 +46,8 @@ from sessions.schema import PROJECTIONS
 from sessions.store import append_rows
 
 MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *CAUSE_FIELDS))
-_GRADE = Grade.__struct_fields__[1:]
+GRADE_COLUMNS = tuple(name for name in Grade.__struct_fields__ if name not in ("index", "better_prompt"))
+"""Fields of a grade that have a column; the prompt that is proposed is in the events alone."""
 _INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _VERSIONS = ("headcode", "python", "torch", "transformer_lens", "device")
 
@@ -138,7 +139,7 @@ class Projector:
             case Graded():
                 self._replace(con, "grade", run)
                 for grade in event.grades:
-                    self._add("grade", (run, grade.index, *(getattr(grade, name) for name in _GRADE)))
+                    self._add("grade", (run, grade.index, *(getattr(grade, name) for name in GRADE_COLUMNS)))
             case TrainStep():
                 self._step(con, run, event)
             case Scored(final=True):

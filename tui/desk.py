@@ -5,6 +5,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
+
 from engine.drafts import draft, flaw, text_of
 from engine.errors import HeadcodeError
 from engine.examples import Example
@@ -127,6 +129,18 @@ class Desk(Editing):
         found = worth(examples, grades, self.flaws)
         self._worth, self.worth_is_old, self._regraded = (examples, len(grades), now, found), False, False
         return found
+
+    def trim(self) -> int:
+        """Writes every prompt as its grade proposes, where it does; how many that were."""
+        better = {self.examples[place]: grade.better_prompt for place, grade in self.grades.items()}
+        better = {each: prompt for each, prompt in better.items() if prompt}
+        if better:
+            self.change(
+                lambda examples: tuple(
+                    msgspec.structs.replace(each, prompt=better[each]) if each in better else each for each in examples
+                )
+            )
+        return len(better)
 
     def slots(self, line: str) -> int:
         """How many examples a line with slots stands for, with the lines of its pair; 0 where it has none."""

@@ -36,7 +36,7 @@ def attribute_edges(
     info = passes.model.info
     n_heads = info.n_heads
     found = torch.zeros(info.n_layers * n_heads, info.n_layers * n_heads)
-    weights = passes.model.output_weights
+    weights = passes.model.head_weights
     at_once = max(1, passes.rows_at_once(material.tokens.shape[1]) // n_heads)
     for start in range(0, len(material), at_once):
         part = slice(start, min(start + at_once, len(material)))

@@ -93,8 +93,10 @@ class Passes:
         self.monitor = monitor
         self.n_layers = model.info.n_layers
         self._n_heads = model.info.n_heads
-        self._rest: tuple[Any, ...] | None = None
-        """What a block returns behind its residual stream; None where it returns that alone."""
+        self._pack: Callable[[Tensor], object] = lambda stream: stream
+        """What a block returns for the stream it leaves: that alone, or in front of other things."""
+        self._skips: bool | None = None
+        """Whether blocks can be left out: not where later ones read more of them than the stream. None: not known."""
         self.work = 0
         """Tokens times layers computed so far: one pass over n prompts of m tokens costs n * m * n_layers."""
         # Gradients are asked with regard to activations only.
@@ -173,9 +175,9 @@ class Passes:
     ) -> Float[Tensor, "row vocabulary"]:
         """The logits after each row's last token; with `readout`, what they are read from: [row, d_model].
 
-        `edit` sees the z of the `edited` layers (all, where that is None). With `residual`, the layers before `first`
-        are not computed: it stands for what they would have written. With `prefix` (Prefix.repeated), the rows are
-        what comes behind it. Raises Cancelled within a block.
+        `edit` sees the z of the `edited` layers (all, where that is None). `residual` stands for what the layers before
+        `first` would have written; they are not computed, where they need not be. With `prefix` (Prefix.repeated), the
+        rows are what comes behind it. Raises Cancelled within a block.
         """
         rows = torch.arange(len(tokens), device=tokens.device)
         read: list[Tensor] = []
@@ -196,9 +198,13 @@ class Passes:
         ending = f"blocks.{self.n_layers - 1}.mlp.hook_in"
         if readout and ending in self.model.bridge.hook_dict:
             hooks.append((ending, last_for_all))
-        self.work += tokens.numel() * (self.n_layers - first)
+        skipped = first if residual is not None else 0
+        if residual is not None and skipped and not self._can_skip(residual.shape[1]):
+            skipped = 0
+            hooks.append((f"blocks.{first}.hook_in", lambda _stream, hook: residual))  # noqa: ARG005
+        self.work += tokens.numel() * (self.n_layers - skipped)
         given = {} if prefix is None else {"past_key_values": prefix}
-        with self._skipping(first, residual), suppress(_Read):
+        with self._skipping(skipped, residual), suppress(_Read):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
             return logits[:, -1].float()
         return read[0].float()
@@ -225,12 +231,7 @@ class Passes:
         own start_at_layer computes the early blocks and throws them away.)
         """
         blocks = self.model.bridge.blocks
-        if residual is None or first == 0:
-            yield
-            return
-        if self._rest is None:
-            self._rest = self._learn_rest(residual.shape[1])
-        handed = (residual, *self._rest) if self._rest else residual
+        handed = None if residual is None else self._pack(residual)
 
         def hand_on(*_args: object, **_given: object) -> object:
             return handed
@@ -243,17 +244,42 @@ class Passes:
             for layer in range(first):
                 del vars(blocks[layer])["forward"]
 
-    def _learn_rest(self, width: int) -> tuple[Any, ...]:
-        """What this family's blocks return besides the residual stream; empty where they return only that."""
-        seen: list[object] = []
-        handle = self.model.bridge.blocks[0].register_forward_hook(lambda _module, _given, output: seen.append(output))
+    def _can_skip(self, width: int) -> bool:
+        """Whether passes that leave blocks out give the answers of whole ones: tried once, and believed then.
+
+        They do not in models whose later layers read keys and values of earlier ones (Gemma 4, Gemma 3n).
+        """
+        if self._skips is None:
+            places = sorted({self.n_layers - 1, (self.n_layers + 1) // 2})
+            kept: list[Tensor] = [torch.empty(0)] * self.n_layers
+            tokens = torch.arange(width, device=self.model.device)[None] % self.model.info.vocabulary
+            hooks = [(f"blocks.{layer}.hook_in", _keep(kept, layer)) for layer in places]
+            bridge, outputs = self.model.bridge, list[object]()
+            handle = bridge.blocks[0].register_forward_hook(lambda _module, _given, output: outputs.append(output))
+            try:
+                with torch.no_grad():
+                    whole = bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits")
+            finally:
+                handle.remove()
+            self._pack = _packing(outputs[0])
+            self._skips = all(self._gives(whole, tokens, layer, kept[layer]) for layer in places)
+        return self._skips
+
+    def _gives(self, whole: Tensor, tokens: Tensor, first: int, residual: Tensor) -> bool:
         try:
-            with torch.no_grad():
-                self.model.bridge(torch.zeros(1, width, dtype=torch.int64, device=self.model.device))
-        finally:
-            handle.remove()
-        output = seen[0]
-        return (None,) * (len(output) - 1) or (None,) if isinstance(output, tuple) else ()
+            with self._skipping(first, residual), torch.no_grad():
+                found = self.model.bridge(tokens)
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+            return False
+        return bool(torch.allclose(found, whole, rtol=1e-3, atol=1e-3))
+
+
+def _packing(output: object) -> Callable[[Tensor], object]:
+    """How a block that returned this packs the stream it leaves: GPT-1's are lists, of many families tuples."""
+    if not isinstance(output, tuple | list):
+        return lambda stream: stream
+    kind, rest = type(output), (None,) * max(len(output) - 1, 1)
+    return lambda stream: kind((stream, *rest))
 
 
 def _by_layer(parts: Sequence[list[Tensor]]) -> list[Tensor]:

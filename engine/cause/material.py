@@ -145,9 +145,11 @@ def prepare(
         other = _from_mean(passes, [rows[index] for index in negative[:_NEGATIVES]], len(chosen), width)
     else:
         zero, info = torch.zeros(1, device=model.device), model.info
-        z = zero.expand(len(chosen), width, info.n_heads, info.d_head)
+        sizes = [each.shape[1] for each in model.head_weights]
         other = Other(
-            z=[z] * info.n_layers, entering=zero.expand(len(chosen), width, info.d_model), unchanged=(0,) * len(chosen)
+            z=[zero.expand(len(chosen), width, info.n_heads, size) for size in sizes],
+            entering=zero.expand(len(chosen), width, info.d_model),
+            unchanged=(0,) * len(chosen),
         )
     slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
     return Material(passes, chosen, other, replacement, metric, gradients=slopes)

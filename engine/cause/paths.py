@@ -49,7 +49,7 @@ def measure_edges(
             raise ValueError(f"{source} stands in no earlier layer than {target}")
     results = material.base_by_row.repeat(len(edges), 1)
     many = at_once(passes, material)
-    weights = passes.model.output_weights
+    weights = passes.model.head_weights
     with torch.no_grad():
         for layer in sorted({target.layer for _, target in edges}):
             here = [place for place, (_, target) in enumerate(edges) if target.layer == layer]
@@ -77,7 +77,7 @@ def _changed(
     material: Material,
     layer: int,
     sources: Sequence[HeadId],
-    weights: Float[Tensor, "layer head d_head d_model"],
+    weights: Sequence[Float[Tensor, "head _ d_model"]],
     tail: Tail,
 ) -> Float[Tensor, "source some position head d_head"]:
     """The layer's z when it reads one of the sources' output of the other side; the rest of the pass is left out."""
@@ -86,7 +86,7 @@ def _changed(
     streams = []
     for source in sources:
         other, clean = (each[source.layer][tail.rows, span, source.head] for each in (material.other, material.clean.z))
-        written = ((other - clean) * where) @ weights[source.layer, source.head]
+        written = ((other - clean) * where) @ weights[source.layer][source.head]
         streams.append(tail.entering(material, layer) + written)
     seen: list[Tensor] = []
 

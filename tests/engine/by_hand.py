@@ -65,7 +65,7 @@ def with_edge(model: Model, material: Material, source: HeadId, target: HeadId, 
     """The logits at the last tokens where one head reads of another what that one writes on the other side, or a
     share of the way there, and everybody else reads what was: plain hooks, whole passes."""
     moved = material.other[source.layer][:, :, source.head] - material.clean.z[source.layer][:, :, source.head]
-    written = share * moved @ model.output_weights[source.layer, source.head]
+    written = share * moved @ model.head_weights[source.layer][source.head]
     kept: list[Tensor] = []
 
     def read(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name

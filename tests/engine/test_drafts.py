@@ -168,6 +168,23 @@ def test_a_table_reads_back(written: list[Example], enabled: bool) -> None:
         assert list(read_examples(write_jsonl(plain))) == plain
 
 
+@pytest.mark.parametrize("sign", [";", "\t", ","])
+def test_a_table_of_a_spreadsheet_is_read_whatever_parts_its_cells(sign: str) -> None:
+    rows = [("Polarity", '"prompt"', "expected"), ("+", f'"one{sign} two, and {sign}"', "a"), ("-", "three", '"b"')]
+    text = "\ufeff" + "\r\n".join(sign.join(row) for row in rows)
+    expected = (
+        Example(prompt=f"one{sign} two, and {sign}", polarity="positive", expected=("a",)),
+        Example(prompt="three", polarity="negative", expected=("b",)),
+    )
+    assert read_examples(text) == read_csv(text) == drafts(text) == expected
+
+
+def test_a_file_that_is_called_a_table_is_told_what_its_first_line_lacks() -> None:
+    with pytest.raises(ExampleError, match=r"mine\.csv, line 1: there is no column 'prompt'"):
+        read_examples("text;label\na;+\n", source="mine.csv")
+    assert read_examples("# mine\n+ a => b", source="mine.csv")[0].expected == ("b",)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

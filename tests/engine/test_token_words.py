@@ -14,7 +14,7 @@ from engine.token_words import UNREADABLE, byte_words
         ("\u00a5", "<a5>"),
         ("\u0120Mary", " Mary"),
         ("\u00c3\u00a9", "é"),
-        ("<0xE6>", "<0xE6>"),
+        ("<0xE6>", "<e6>"),
     ],
 )
 def test_a_piece_is_told_by_its_bytes(piece: str, words: str) -> None:

@@ -37,6 +37,7 @@ VERBS: tuple[Verb, ...] = (
     _verb("pair", "N", "make a pair with the neighbour on the other side, or part it", "write:pair"),
     _verb("duplicate", "N", "example N once more", "write:copy"),
     _verb("unfold", "N", "fill the slots of example N in every way", "write:unfold"),
+    _verb("trim", "", "take the spaces off the ends of prompts whose grades say so", "write:trim"),
     _verb("move", "N up|down", "example N changes places with its neighbour", "write:move.up", "write:move.down"),
     _verb("negatives", "N", "minimal edits of positive N, each graded; accept K takes one", "write:negatives"),
     _verb("accept", "K", "add proposal K as the negative of its positive"),

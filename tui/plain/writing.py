@@ -120,6 +120,13 @@ class Writing:
         else:
             self.refuse(f"example {place + 1} has no slots such as {{name=Mary,John}}.")
 
+    async def do_trim(self, _: str) -> None:
+        n = self.desk.trim()
+        if n:
+            await self._done(f"{n} {'prompt ends' if n == 1 else 'prompts end'} without the space now")
+        else:
+            self.refuse("no graded prompt ends in a space that belongs to the answer.")
+
     async def do_move(self, rest: str) -> None:
         number, _, way = rest.partition(" ")
         place = self._place(number)

@@ -82,6 +82,13 @@ class Changing(Base):
             else "No slots here: write {name=Mary,John} in a line."
         )
 
+    def action_trim(self) -> None:
+        n = self.desk.trim()
+        if n:
+            self.changed(f"{n} {'prompt ends' if n == 1 else 'prompts end'} without the space now.")
+        else:
+            self.say("No graded prompt ends in a space that belongs to the answer.")
+
     def action_mend(self) -> None:
         found = self.desk.worth()
         if found.mend is not None:

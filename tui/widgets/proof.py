@@ -69,6 +69,8 @@ class Proof(Painted):
             token = fit(clean(grade.says).strip() or repr(grade.says), 24)
             second.add(f"{grader_words(self.bench, 24)} says ", "faint").add(token, "accent")
             second.add(f" p {number(grade.says_probability, 4)}  ")
+        if grade.better_prompt:
+            second.add(self.bench.key("write:trim"), "key").add(" takes the space off  ", "dim")
         if not example.enabled:
             second.add("left out of runs  ", "second")
         return [first, second]

@@ -141,6 +141,7 @@ WRITE = (
     ("mend", r"~ ▸ +(\d+) ", "home"),
     ("add", "A line is:", (), "'{name=Mary,John} ran => home'", "✓|✗|~|·"),
     ("unfold", "2 examples; u takes them back", "escape"),
+    ("trim", "No graded prompt ends in a space"),
     ("edit", "enter done", "home", "escape", "enter edit"),
     ("help", "Duplicate the line", (), "escape", "enter edit"),
     ("palette", "Search for commands", (), "escape", "enter edit"),

@@ -47,6 +47,7 @@ def grades_for(request: GradeExamples) -> Grades:
             rank=1 if example.positive else 7,
             says=" John",
             says_probability=0.9,
+            better_prompt=example.prompt.rstrip() if example.prompt.endswith(" ") else "",
         )
         grades.append(grade)
     last = request.position == "last"

@@ -99,6 +99,7 @@ EFFECTS = {
     "pair": ("pair 1", "No neighbour on the other side is free"),
     "duplicate": ("duplicate 1", "duplicated; 2 examples"),
     "unfold": ("unfold 1", "has no slots"),
+    "trim": ("trim", "no graded prompt ends in a space"),
     "move": ("move 1 down", "is at the end already"),
     "negatives": ("negatives 1", "nothing in this prompt can be exchanged|accept 1 to|keeps the number of tokens"),
     "accept": ("accept 1", "there is no proposal 1"),

@@ -70,6 +70,7 @@ EFFECTS: dict[str, Callable[[Any, Write], Any]] = {
     "pair": lambda app, _: [each.pair for each in app.bench.kept.examples.current],
     "flip": lambda app, _: [each.polarity for each in app.bench.kept.examples.current],
     "unfold": lambda app, _: prompts(app),
+    "trim": lambda app, _: prompts(app),
     "mend": lambda _, screen: at_hand(screen),
     "run": lambda app, _: len(app.link._host.of_kind("QueueRun")),
     "choose.down": lambda _, screen: at_hand(screen),
@@ -97,7 +98,8 @@ def test_every_action_is_tried_and_says_what_it_does() -> None:
 async def test_each_key_does_it(size: tuple[int, int], recorded: Any, open_screen: Any) -> None:
     template = Example(prompt="a {name=Mary,John} template", polarity="positive")
     broken = Example(prompt="broken", polarity="positive", expected=("x",))
-    host = with_examples(recorded.host(), *pairs(14), template, broken)
+    spaced = Example(prompt="ends in a space ", polarity="positive", expected=("x",))
+    host = with_examples(recorded.host(), *pairs(14), template, broken, spaced)
     async with open_screen(host, size=size) as (app, pilot, until):
         for action in ACTIONS:
             for key in action.keys:
@@ -127,6 +129,25 @@ async def test_each_key_does_it(size: tuple[int, int], recorded: Any, open_scree
                 if app.focused is screen.edit:
                     await pilot.press("escape")
                     await pilot.pause()
+
+
+@sizes
+async def test_spaces_at_the_ends_are_taken_off_together_and_come_back_together(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    spaced = [msgspec.structs.replace(each, prompt=f"{each.prompt} ") for each in pairs(2)]
+    host = with_examples(recorded.host(), *spaced[:3], *pairs(4)[4:6])
+    async with open_screen(host, size=size) as (app, pilot, until):
+        screen = await open_write(app, pilot, until)
+        await until(lambda: len(screen.desk.grades) == 5)
+        assert "z takes the space off" in text_of(app)
+        await pilot.press("z")
+        await until(lambda: prompts(app) == [each.prompt for each in (*pairs(2)[:3], *pairs(4)[4:6])])
+        assert "3 prompts end without the space now" in text_of(app)
+        await until(lambda: screen.desk.saved)
+        await pilot.press("u")
+        await until(lambda: prompts(app)[0].endswith(" "))
+        assert [each.endswith(" ") for each in prompts(app)] == [True, True, True, False, False]
 
 
 # ---- writing

@@ -1,0 +1,72 @@
+"""How a model's attention heads are laid out: how large each layer's are, and what each of them writes with."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.errors import ModelError
+
+_COUNTS = ("num_attention_heads", "num_query_heads", "n_head", "num_heads")
+"""What configurations call the number of heads; a list where it differs by layer."""
+
+
+def output_matrices(bridge: Any, n_heads: int) -> list[Float[Tensor, "head _ d_model"]]:
+    """W_O of every layer's heads, read from the projections: heads of one model may differ in size by layer (Gemma 4)
+    and from its queries and keys (DeepSeek's latent attention). Raises ValueError where heads cannot share one."""
+    found = []
+    for layer, block in enumerate(bridge.blocks):
+        projection = getattr(block.attn, "o", None)
+        module = getattr(projection, "original_component", None)
+        if module is None:
+            return list(bridge.W_O.detach().float())
+        # Conv1D (GPT-2) holds [in, out], linear layers [out, in].
+        matrix = module.weight if type(module).__name__ == "Conv1D" else module.weight.T
+        if matrix.dim() != 2 or matrix.shape[0] % n_heads:
+            raise ValueError(f"layer {layer} writes through {tuple(matrix.shape)}, which {n_heads} heads cannot share")
+        found.append(matrix.detach().float().reshape(n_heads, -1, matrix.shape[1]))
+    return found
+
+
+def stacked(matrices: list[Tensor]) -> Float[Tensor, "layer head d_head d_model"]:
+    """All layers' matrices in one; smaller heads are filled up with rows of zeros, which write nothing."""
+    size = max(each.shape[1] for each in matrices)
+    if all(each.shape[1] == size for each in matrices):
+        return torch.stack(matrices)
+    return torch.stack([torch.nn.functional.pad(each, (0, 0, 0, size - each.shape[1])) for each in matrices])
+
+
+def check_heads(bridge: Any, name: str) -> None:
+    """Raises ModelError where the heads are no grid of layers by heads, saying what there is instead."""
+    kind, config = type(bridge.original_model).__name__, bridge.cfg
+    seen = [layer for layer in range(config.n_layers) if f"blocks.{layer}.attn.hook_z" in bridge.hook_dict]
+    if len(seen) < config.n_layers:
+        have = f"{len(seen)} of {config.n_layers} layers" if seen else "none of its layers"
+        where = f" ({', '.join(map(str, seen))})" if 0 < len(seen) <= 8 else ""
+        raise ModelError(
+            f"{name} ({kind}) shows attention heads in {have}{where}.",
+            hint="Headcode compares attention heads layer by layer: choose a model with attention in every layer.",
+        )
+    sheet = bridge.original_model.config.to_dict()
+    for count in _COUNTS:
+        by_layer = _by_layer(sheet, count)
+        if len(set(by_layer)) > 1:
+            raise ModelError(
+                f"{name} ({kind}) has {min(by_layer)} to {max(by_layer)} heads by layer.",
+                hint="Headcode's grid has as many heads in every layer: choose such a model.",
+            )
+    try:
+        output_matrices(bridge, int(config.n_heads))
+    except (ValueError, AttributeError, NotImplementedError) as error:
+        raise ModelError(
+            f"{name} ({kind}) does not show what its heads write: {error}.", hint="Choose another model."
+        ) from error
+
+
+def _by_layer(sheet: dict[str, Any], name: str) -> list[int]:
+    """The values that a configuration has for its layers: one, a list, or some layers' own."""
+    value, layers = sheet.get(name), sheet.get("per_layer_config")
+    values = [*value] if isinstance(value, list | tuple) else [value]
+    values += [each.get(name) for each in layers.values() if isinstance(each, dict)] if isinstance(layers, dict) else []
+    return [each for each in values if isinstance(each, int)]
