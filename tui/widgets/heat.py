@@ -79,10 +79,10 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     fill = fill_of(level, mark) if shaded else " "
     if size.height == 1:
         sign = value[:1] if value[:1] == "+" or level >= LEVELS else ""
-        row = _single_row(value, size, mark, fill, sign, shaded=shaded)
+        single = _single_row(value, size, mark, fill, sign, shaded=shaded)
         # Signs that were asked for take both columns where there are two, and what is silent has no shade.
         room = shaded and level > 0 and not sign and not (mark.signs and size.width < 4)
-        return (_with_shade(row, fill, mark) if room else row,)
+        return (_with_shade(single, fill, mark) if room else single,)
     rows = []
     middle = (size.height - 1) // 2
     for row in range(size.height):
@@ -98,7 +98,7 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
         if mark.signs and row == size.height - 1:
             body = _with_signs(body, mark)
         rows.append((left if left != " " else fill, body, right if right != " " else fill))
-    if shaded and not any(fill in "".join(row) for row in rows):
+    if shaded and not any(fill in "".join(each) for each in rows):
         rows[middle] = (rows[middle][0], fill * inner, rows[middle][2])
     return tuple(rows)
 
