@@ -119,11 +119,11 @@ def import_(
     from tui.output import narrate
 
     text = read_text(file)
-    found = slotted(text)
-    if found is not None:
-        narrate(f"{found.words}{'; they stay as they are' if not fill else ''}.")
 
     def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
+        found = slotted(text, after=() if replace else now)
+        if found is not None:
+            narrate(f"{found.words}{'; they stay as they are' if not fill else ''}.")
         new = drafts(text, after=() if replace else now, fill=fill)
         if not new:
             raise ExampleError(f"{file} holds no examples.", hint="A line is: + prompt => expected | foil.")
