@@ -15,6 +15,8 @@ from tui.widgets.ink import number
 KNOWN = "◆"
 KNOWN_INSIDE = "◈"
 """A known head of the circuit, where two columns have to show its shade as well."""
+IDLE = "∅"
+"""A head whose effect on the answer was measured and is less than a twentieth."""
 SILENT = "·"
 SHADES = " ░▒▓█"
 
