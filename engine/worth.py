@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
+from engine.distinct import distinct_prompts, text_keys
 from engine.drafts import flaw
 from engine.examples import Example
 from engine.examples_text import write_line
@@ -72,7 +73,8 @@ def worth(
 
 def n_distinct(examples: Iterable[Example]) -> int:
     """Return how many examples are no copies: the same prompt twice on one side is evidence once."""
-    return len({(each.prompt, each.polarity) for each in examples})
+    found = tuple(examples)
+    return sum(distinct_prompts(found, text_keys(found)))
 
 
 def templates_in(examples: Sequence[Example]) -> frozenset[int]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from engine.card import LEVEL
 from engine.cause_fold import FIELD
 from engine.events import CauseScored
 from engine.results import HeadId, HeadScores
+from engine.sample_size import LEVEL
 
 
 def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[CauseScored]) -> frozenset[HeadId]:
