@@ -10,6 +10,7 @@ from engine.ranking import agreement, ranked
 from engine.results import Card, HeadScores, Reference
 from engine.state import RunPicture
 from sessions.rows import RunRow, SessionRow
+from tui.once import told_once
 from tui.output import Paper, make_console
 from tui.output_card import card_lines
 from tui.output_cause import cause_lines
@@ -68,7 +69,7 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
         if picture.causes:
             line()
             line("what heads do to the answer (below 0: the head helps)", strong)
-            for text in cause_lines(picture):
+            for text in cause_lines(told_once(picture)):
                 line("  " + text)
         if picture.reference is not None:
             line()
