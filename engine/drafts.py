@@ -8,7 +8,7 @@ from engine.errors import ExampleError
 from engine.examples import MAX_PROMPT, Example, read_jsonl
 from engine.examples_csv import read_csv
 from engine.examples_text import format_of, read_line, write_line
-from engine.slots import count, expand, is_list, read_lists, spelled_out
+from engine.slots import count, expand, groups_of, is_list, is_template, read_lists, spelled_out, ways
 
 _KEPT_WHOLE = 1_000
 """Characters of a line too long to be a prompt that are kept."""
@@ -53,27 +53,40 @@ class Slotted(msgspec.Struct, frozen=True, kw_only=True):
     lines: int
     """Those that have slots."""
     examples: int
-    """What these lines stand for, filled in every way."""
+    """What these lines stand for: no prompt twice on one side."""
+    ways: int
+    """In how many ways they can be filled, copies counted."""
 
     @property
     def words(self) -> str:
         have = "1 line with slots stands" if self.lines == 1 else f"{self.lines:,} lines with slots stand"
-        return f"{have} for {self.examples:,} examples"
+        found = f"{have} for {self.examples:,} {'example' if self.examples == 1 else 'examples'}"
+        return found if self.ways <= self.examples else f"{found} ({self.ways:,} with repeats)"
 
 
-def slotted(text: str) -> Slotted | None:
-    """How many examples the slots of a pasted text would make, before any is made; None where it has none."""
+def slotted(text: str, *, after: Sequence[Example] = ()) -> Slotted | None:
+    """How many examples the slots of a pasted text would make, before any is made; None where it has none.
+
+    `after` are the examples that are there already, of which no copy is made.
+    """
     if format_of(text) != "lines" and (format_of(text) == "jsonl" or _is_table(text)):
         return None
     rows = _rows(text)
     lists = read_lists(rows)
     rows = [row for row in rows if not is_list(row)]
-    total, more = count(rows, lists), [row for row in rows if "{" in row and count([row], lists) > 1]
-    return Slotted(lines=len(more), examples=total - len(rows) + len(more)) if more else None
+    more = [row for row in rows if is_template(row, lists)]
+    if not more:
+        return None
+    taken = [text_of(each) for each in after]
+    # Lines that share a pair with one that has slots are filled with it: they count with those.
+    filled = [row for group in groups_of(rows) if any(is_template(each, lists) for each in group) for row in group]
+    plain = len(rows) - len(filled)
+    total = count(rows, lists, taken=taken)
+    return Slotted(lines=len(more), examples=total - plain, ways=ways(rows, lists) - plain)
 
 
 def drafts(text: str, *, after: Sequence[Example] = (), fill: bool = True) -> tuple[Example, ...]:
-    """The examples of pasted text, one a line, slots expanded; JSONL and CSV are understood too.
+    """The examples of pasted text, one a line, slots filled with nothing that is there twice; JSONL and CSV, too.
 
     Pairs get numbers that `after`, the examples that are there already, do not use, where theirs are taken.
     Without `fill` lines with slots stay as they are, each with the words of its lists.
@@ -92,7 +105,8 @@ def drafts(text: str, *, after: Sequence[Example] = (), fill: bool = True) -> tu
         return fresh_pairs((draft(row) for row in spelled_out(rows)), after)
     lists = read_lists(rows)
     rows = [row for row in rows if not is_list(row)]
-    return fresh_pairs((draft(row) for row in expand(rows, lists)), after)
+    taken = [text_of(each) for each in after] if any("{" in row for row in rows) else []
+    return fresh_pairs((draft(row) for row in expand(rows, lists, taken=taken)), after)
 
 
 def fresh_pairs(examples: Iterable[Example], after: Sequence[Example]) -> tuple[Example, ...]:

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.catalog import find_model, read_sheet, weight_files
 from engine.errors import ModelError
+from engine.planted.plan import D_HEAD, PLANTED, n_parameters
 from engine.results import ModelInfo
 
 
@@ -27,11 +28,26 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shape_of(model: str, models: Path) -> Shape:
-    """Read from the model's folder, without loading it. Raises ModelError where it is not on this machine."""
+    """Read from the model's folder, without loading it; of a planted model that is built on first use, from its plan.
+
+    Raises ModelError where it is not on this machine.
+    """
     source = find_model(model, models)
     sheet = read_sheet(source)
+    if source.folder is None and source.origin == "planted":
+        return Shape(
+            n_layers=sheet.n_layers,
+            n_heads=sheet.n_heads,
+            d_model=sheet.d_model,
+            d_head=D_HEAD,
+            vocabulary=sheet.vocabulary,
+            parameters=n_parameters(PLANTED[source.name]),
+        )
     if source.folder is None or not (sheet.n_layers and sheet.n_heads and sheet.d_model):
-        raise ModelError(f"The size of {model!r} is not known before it is loaded.", hint="Fetch it first.")
+        raise ModelError(
+            f"The size of {model!r} is not known before it is here.",
+            hint=f"Fetch it first: headcode models fetch {model}",
+        )
     parameters, single = _count(source.folder)
     raw = msgspec.json.decode((source.folder / "config.json").read_bytes(), type=dict[str, object])
     # Of latent attention only the values' size is a head's; some layers' heads may be larger than others'.

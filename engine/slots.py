@@ -4,12 +4,14 @@ A list is named once, in the line that first uses it or in a line of its own (`{
 again as `{name}`, which takes the same word. `{name#1}` and `{name#2}` take different words of one list. Lines that
 share a pair number are expanded together, so that their slots agree, and every pair gets a number of its own.
 Braces that name no list stay as they are.
+
+No prompt is made twice on one side: a copy is no further evidence. So a pair is made only of lines that are both new.
 """
 
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from engine.errors import ExampleError
 from engine.examples import MAX_EXAMPLES
@@ -20,8 +22,15 @@ Lists = Mapping[str, tuple[str, ...]]
 _SLOT = re.compile(r"\{\s*([A-Za-z_]\w*)(#\d{1,3})?\s*(?:=([^{}]*))?\}")
 _LIST = re.compile(r"\s*\{\s*([A-Za-z_]\w*)\s*\}\s*=(?!>)(.*)", re.DOTALL)
 _PAIR = re.compile(r"\s*[+-](\d{1,9})(?=\s|$)")
+_OPEN = re.compile(r"\{\s*[A-Za-z_]\w*(#\d{0,3})?\s*=[^{}]*$")
+"""A slot whose closing brace is still to be typed."""
+_SIGN = re.compile(r"\s*([+-])\d{0,9}(?=\s|$)")
+_TRIES = 1_000
+"""Ways to fill the rest of a pair that are tried until all of its lines are new."""
 _Slot = tuple[str, str]
 """Name of its list, and its # with the number, or nothing."""
+_Content = tuple[str, str]
+"""Side and prompt."""
 
 
 def is_list(line: str) -> bool:
@@ -60,41 +69,120 @@ def spelled_out(lines: Sequence[str]) -> list[str]:
     return found
 
 
-def count(lines: Sequence[str], lists: Lists | None = None) -> int:
-    """How many lines `expand` would give."""
+def may_be_template(line: str) -> bool:
+    """Return whether the line has anything like a slot: a quick look, before lists are gathered."""
+    return _SLOT.search(line) is not None
+
+
+def is_template(line: str, lists: Lists | None = None) -> bool:
+    """Return whether the line has slots that can be filled in several ways: then it is no prompt itself."""
+    return "{" in line and ways([line], lists) > 1
+
+
+def is_open(line: str) -> bool:
+    """Return whether the line ends within a slot, as while its words are being typed."""
+    return _OPEN.search(line) is not None
+
+
+def ways(lines: Sequence[str], lists: Lists | None = None) -> int:
+    """Return in how many ways the slots can be filled, counted in lines; some ways may give the same lines."""
     known = {**(lists or {}), **read_lists(lines)}
-    return sum(len(group) * _ways(_slots(group, known), known) for group in _groups(lines))
+    return sum(len(group) * _ways(_slots(group, known), known) for group in groups_of(lines))
 
 
-def expand(lines: Sequence[str], lists: Lists | None = None) -> list[str]:
-    """Every line with its slots filled in all ways, in the order of the words; lines without slots as they are.
+def count(
+    lines: Sequence[str], lists: Lists | None = None, *, taken: Iterable[str] = (), exact: int = MAX_EXAMPLES
+) -> int:
+    """Return how many lines `expand` would give; where that may be more than `exact`, at most how many."""
+    known = {**(lists or {}), **read_lists(lines)}
+    most = _most(groups_of(lines), known)
+    return most if most > exact else sum(1 for _ in _expanded(lines, known, taken))
 
-    Raises ExampleError where that would be too many.
+
+def expand(lines: Sequence[str], lists: Lists | None = None, *, taken: Iterable[str] = ()) -> list[str]:
+    """Every line with its slots filled, no prompt twice on one side; lines without slots as they are.
+
+    The words come in their order. `taken` are lines that are there already, of which no copy is made either.
+    Raises ExampleError where there would be too many.
     """
     known = {**(lists or {}), **read_lists(lines)}
-    groups = _groups(lines)
-    total = sum(len(group) * _ways(_slots(group, known), known) for group in groups)
-    if total > MAX_EXAMPLES:
+    most = _most(groups_of(lines), known)
+    if most > MAX_EXAMPLES:
         raise ExampleError(
-            f"The slots make {total} examples; {MAX_EXAMPLES} is the most Headcode keeps.",
+            f"The slots make {most} examples; {MAX_EXAMPLES} is the most Headcode keeps.",
             hint="Shorten the lists, or use fewer slots in a line: a probe needs 10 to 500.",
         )
+    return list(_expanded(lines, known, taken))
+
+
+def _expanded(lines: Sequence[str], known: Lists, taken: Iterable[str]) -> Iterator[str]:
+    groups = [(group, _slots(group, known)) for group in groups_of(lines)]
+    seen = {_content(line) for line in taken}
+    seen.update(_content(line) for group, slots in groups if not slots for line in group)
     free = 1 + max((int(pair.group(1)) for line in lines if (pair := _PAIR.match(line))), default=-1)
-    found: list[str] = []
-    for group in groups:
-        slots = _slots(group, known)
-        for number, words in enumerate(_assignments(slots, known)):
-            for line in group:
-                filled = _SLOT.sub(lambda slot: words.get(_key(slot), slot.group()), line)  # noqa: B023  # used at once
+    for group, slots in groups:
+        if not slots:
+            yield from group
+            continue
+        for number, filled in enumerate(_filled(group, slots, known, seen)):
+            for line in filled:
                 pair = _PAIR.match(line)
-                if pair and number:
-                    filled = f"{filled[: pair.start(1)]}{free}{filled[pair.end(1) :]}"
-                found.append(filled)
+                yield f"{line[: pair.start(1)]}{free}{line[pair.end(1) :]}" if pair and number else line
             free += bool(number) and bool(_PAIR.match(group[0]))
+
+
+def _filled(group: Sequence[str], slots: Sequence[_Slot], lists: Lists, seen: set[_Content]) -> Iterator[list[str]]:
+    """The lines of a group filled together, again and again, as long as all of them are new.
+
+    The line that can be filled in the fewest ways leads: it takes each of them once. The words of the others' own
+    slots go round, so that not every pair has the first of a list.
+    """
+    own = [_slots([line], lists) for line in group]
+    lead = min(own, key=lambda each: _ways(each, lists))
+    rest = [slot for slot in slots if slot not in lead]
+    turn = 0
+    for words in _assignments(lead, lists):
+        left = {
+            name: [word for word in lists[name] if word not in {words[slot] for slot in lead if slot[0] == name}]
+            for name in dict.fromkeys(slot[0] for slot in rest)
+        }
+        n_ways = _ways(rest, left)
+        for attempt in range(min(n_ways, _TRIES)):
+            both = {**words, **_nth(rest, left, (turn + attempt) % n_ways)}
+            filled = [_SLOT.sub(lambda slot: both.get(_key(slot), slot.group()), line) for line in group]  # noqa: B023
+            contents = [_content(line) for line in filled]
+            if len({*contents}) == len(contents) and seen.isdisjoint(contents):
+                seen.update(contents)
+                turn += 1
+                yield filled
+                break
+
+
+def _nth(slots: Sequence[_Slot], lists: Mapping[str, Sequence[str]], number: int) -> dict[_Slot, str]:
+    """The way of that number to fill the slots, each list's words taken once."""
+    left = {name: list(words) for name, words in lists.items()}
+    found = {}
+    for slot in slots:
+        words = left[slot[0]]
+        number, place = divmod(number, len(words))
+        found[slot] = words.pop(place)
     return found
 
 
-def _groups(lines: Sequence[str]) -> list[list[str]]:
+def _content(line: str) -> _Content:
+    """What makes a line a copy of another: its side and its prompt, whatever is expected after it."""
+    sign = _SIGN.match(line)
+    text = line[sign.end() :] if sign else line
+    prompt, arrow, _ = text.rpartition("=>")
+    return (sign.group(1) if sign else "+", (prompt if arrow else text).strip())
+
+
+def _most(groups: Sequence[Sequence[str]], lists: Lists) -> int:
+    """At most so many lines come of the groups: as often as the line that can be filled in the fewest ways."""
+    return sum(len(group) * min(_ways(_slots([line], lists), lists) for line in group) for group in groups)
+
+
+def groups_of(lines: Sequence[str]) -> list[list[str]]:
     """Lines of one pair together, where the first of them stands; every other line alone."""
     groups: list[list[str]] = []
     of_pair: dict[str, list[str]] = {}
@@ -119,7 +207,7 @@ def _key(slot: re.Match[str]) -> _Slot:
     return slot.group(1), slot.group(2) or ""
 
 
-def _ways(slots: Sequence[_Slot], lists: Lists) -> int:
+def _ways(slots: Sequence[_Slot], lists: Mapping[str, Sequence[str]]) -> int:
     by_list = [sum(name == slot[0] for slot in slots) for name in dict.fromkeys(slot[0] for slot in slots)]
     names = dict.fromkeys(slot[0] for slot in slots)
     return math.prod(math.perm(len(lists[name]), n) for name, n in zip(names, by_list, strict=True))

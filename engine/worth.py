@@ -1,14 +1,15 @@
 """Whether a set of examples is worth running, and what to mend first, in words. Light to import."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
+from engine.distinct import distinct_prompts, text_keys
 from engine.drafts import flaw
 from engine.examples import Example
 from engine.examples_text import write_line
 from engine.results import Grade
-from engine.slots import count
+from engine.slots import is_template, read_lists
 
 _FEW = 5
 """Examples a side below which scores are shaky (published runs: 250; 10 of both do)."""
@@ -29,10 +30,15 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """The action of the write screen that does it, whose key is named before `todo`; empty: `todo` says it all."""
 
 
-def worth(examples: Sequence[Example], grades: Mapping[int, Grade], flaws: Mapping[int, str] | None = None) -> Worth:
+def worth(
+    examples: Sequence[Example],
+    grades: Mapping[int, Grade],
+    flaws: Mapping[int, str] | None = None,
+    templates: Container[int] | None = None,
+) -> Worth:
     """`grades` by the place of their example; those that are missing are still being graded.
 
-    `flaws` by place, where the caller knows them already.
+    `flaws` by place and the places of `templates`, where the caller knows them already.
     """
     if flaws is None:
         flaws = {index: words for index, each in enumerate(examples) if (words := flaw(each))}
@@ -60,38 +66,57 @@ def worth(examples: Sequence[Example], grades: Mapping[int, Grade], flaws: Mappi
             action="pair",
             todo="takes an example out of its pair",
         )
-    return _graded(examples, grades, flaws, use, sides, counts)
+    if templates is None:
+        templates = templates_in(examples)
+    return _graded(examples, grades, flaws, templates, use, sides, counts)
+
+
+def n_distinct(examples: Iterable[Example]) -> int:
+    """Return how many examples are no copies: the same prompt twice on one side is evidence once."""
+    found = tuple(examples)
+    return sum(distinct_prompts(found, text_keys(found)))
+
+
+def templates_in(examples: Sequence[Example]) -> frozenset[int]:
+    """Return the places of the examples with slots that are still to be filled."""
+    lines = {index: write_line(each) for index, each in enumerate(examples) if _may_have_slots(each)}
+    lists = read_lists(tuple(lines.values()))
+    return frozenset(index for index, line in lines.items() if is_template(line, lists))
 
 
 def _graded(
     examples: Sequence[Example],
     grades: Mapping[int, Grade],
     flaws: Mapping[int, str],
+    templates: Container[int],
     use: list[int],
     sides: dict[bool, list[int]],
     counts: str,
 ) -> Worth:
-    verdicts = {index: grades[index].verdict for index in use if index in grades}
+    slots = [index for index in use if index in templates]
+    verdicts = {index: grades[index].verdict for index in use if index in grades and index not in templates}
     broken = [index for index, verdict in verdicts.items() if verdict == "broken"]
     weak = [index for index, verdict in verdicts.items() if verdict == "weak"]
     unequal = [index for index in use if index in grades and grades[index].equal_length is False]
-    said = [f"{len(broken)} broken"] if broken else []
+    distinct = n_distinct(examples[index] for index in use)
+    said = [f"{len(use)} examples, {distinct} distinct"] if distinct < len(use) else []
+    said += [f"{len(broken)} broken"] if broken else []
     said += [f"{len(weak)} weak"] if weak else []
     uneven = len(unequal) // 2 or 1
     said += [f"{uneven} unequal {'pair' if uneven == 1 else 'pairs'}"] if unequal else []
     said += [f"{len(flaws)} unread"] if flaws else []
-    slots = [i for i in use if "{" in examples[i].prompt and count([write_line(examples[i])]) > 1]
     said += [f"{len(slots)} with slots"] if slots else []
-    if len(verdicts) < len(use):
-        said.append(f"{len(use) - len(verdicts)} still to grade")
+    left = len(use) - len(slots) - len(verdicts)
+    if left:
+        said.append(f"{left} still to grade")
     hopeless = verdicts and len(broken) > _TOO_MANY_BROKEN * len(verdicts)
-    few = min(len(sides[True]), len(sides[False])) < _FEW
+    few = min(n_distinct(examples[i] for i in each) for each in sides.values()) < _FEW
     if hopeless:
         verdict = "Hardly worth running, the model does not do this"
     elif few:
         verdict = "Worth a try"
     else:
-        verdict = "Grading goes on" if len(verdicts) < len(use) else "Worth running"
+        verdict = "Grading goes on" if left else "Worth running"
     state = f"{verdict}. {', '.join((counts, *said))}."
     if few and not hopeless:
         state += f" {_FEW} of each make steadier scores."
@@ -112,6 +137,10 @@ def _graded(
     if weak:
         return Worth(ready=True, words=state, mend=weak[0], todo=_about(weak[0], grades[weak[0]].reason))
     return Worth(ready=True, words=state, action="run", todo="runs it")
+
+
+def _may_have_slots(example: Example) -> bool:
+    return "{" in example.prompt or any("{" in text for text in (*example.expected, *example.foils))
 
 
 def _about(index: int, reason: str) -> str:

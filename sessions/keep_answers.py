@@ -9,16 +9,27 @@ from typing import Any, TypeVar
 from engine.errors import HeadcodeError
 from sessions import gc, keep, sql
 from sessions.means import Answer, Means
+from sessions.queries import living_session
 from sessions.record import Recorded, Recorder
 from sessions.rows import NoteRow, Pile, SessionRow, SqlTable
 from sessions.search import search_sessions
 from sessions.store import Store
-from sessions.trash import SETTLED_S, old_trash, orphans, remove_files, remove_for_good, trash_bytes, whole_trash
+from sessions.trash import (
+    SETTLED_S,
+    nothing_in,
+    old_trash,
+    orphans,
+    remove_files,
+    remove_for_good,
+    trash_bytes,
+    whole_trash,
+)
 from sessions.wire import (
     AnyAnswer,
     AskSql,
     ChangeTags,
     CollectGarbage,
+    DiscardSession,
     Emptied,
     EmptyTrash,
     Found,
@@ -66,6 +77,16 @@ async def search(host: Means, request: SearchSessions) -> Found:
 
 async def empty_trash(host: Means, request: EmptyTrash) -> Emptied:
     return await empty(host, lambda store: whole_trash(store, request.sessions))
+
+
+async def discard(host: Means, request: DiscardSession) -> Emptied:
+    """Removes the session if nothing came of it. Raises NoSuchRecord."""
+
+    def choose(store: Store) -> list[str]:
+        session_id = living_session(store, request.session)
+        return [session_id] if nothing_in(store, session_id) else []
+
+    return await empty(host, choose)
 
 
 async def empty(host: Means, choose: Callable[[Store], list[str]]) -> Emptied:
@@ -153,6 +174,7 @@ ANSWERS: dict[type, Answer] = {
     RestoreSession: _session(keep.restore_session),
     WriteNote: _note(keep.write_note),
     RemoveNote: _note(keep.remove_note),
+    DiscardSession: discard,
     EmptyTrash: empty_trash,
     AskSql: ask_sql,
     CollectGarbage: collect_garbage,

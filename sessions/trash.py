@@ -13,6 +13,8 @@ from sessions.store import Store
 
 _DAY_US = 86_400_000_000
 _RUNS_OF = "SELECT run_id, sae_sha256 FROM run WHERE session_id IN (SELECT unnest($ids))"
+_OF_NO_ACCOUNT = ("session_created", "tags_set", "examples_set", "options_chosen", "look_changed")
+"""What a session's log may hold besides its runs while nothing came of it."""
 SETTLED_S = 600.0
 """A run names its SAE weights shortly after they came to lie there; so long they may be nobody's."""
 
@@ -53,6 +55,23 @@ def whole_trash(store: Store, references: Sequence[str] = ()) -> list[str]:
         return list(dict.fromkeys(trashed_session(store, each) for each in references))
     rows = store.rows("SELECT session_id FROM session WHERE trashed_us IS NOT NULL ORDER BY trashed_us, session_id")
     return [str(session_id) for (session_id,) in rows]
+
+
+def nothing_in(store: Store, session_id: str) -> bool:
+    """Return whether nothing came of a session: all its runs were refused, and nobody did anything else in it.
+
+    The examples it began with do not count; a person's first edit makes a second version of them.
+    """
+    ids: dict[str, object] = {"id": session_id, "kinds": list(_OF_NO_ACCOUNT)}
+    done = store.rows(
+        "SELECT 1 FROM event WHERE session_id = $id AND run_id IS NULL AND kind NOT IN (SELECT unnest($kinds)) "
+        "UNION ALL SELECT 1 FROM (SELECT count(*) AS n FROM event WHERE session_id = $id AND kind = 'examples_set') "
+        "WHERE n > 1 "
+        "UNION ALL SELECT 1 FROM run WHERE session_id = $id AND (state <> 'failed' OR "
+        "coalesce(json_extract_string(failure, '$.family'), '') <> 'input') LIMIT 1",
+        ids,
+    )
+    return not done
 
 
 def remove_for_good(recorder: Recorder, session_ids: Sequence[str], weights: Path) -> tuple[Removed, list[Recorded]]:

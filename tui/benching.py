@@ -22,7 +22,9 @@ from sessions.wire import (
     ChangeTags,
     CreateSession,
     Detail,
+    DiscardSession,
     Done,
+    Emptied,
     MadeFrom,
     Note,
     QueueRun,
@@ -81,6 +83,8 @@ class Bench(msgspec.Struct, kw_only=True, eq=False):
     taken: dict[Cell, Taken]
     failed: dict[Cell, Failure] = msgspec.field(default_factory=dict)
     stopped: bool = False
+    kept: bool = True
+    """False: all its runs were refused, and its session was removed again."""
     n_before: int = 0
     """Runs that were there already."""
 
@@ -143,6 +147,11 @@ class Conductor:
         if isinstance(ends[0], HostError | Refusal):
             raise ends[0]
         bench.stopped = self._stopping
+        if bench.failed and not bench.taken:
+            # The host keeps it where a run failed for another reason than a wrong name.
+            bench.kept = not (
+                await self.client.ask(DiscardSession(session=detail.session.session_id), Emptied)
+            ).sessions
         return bench
 
     async def _session(self) -> SessionDetail:

@@ -12,8 +12,8 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from engine.slots import count as count_slots
-from engine.slots import read_lists
-from engine.worth import Worth, worth
+from engine.slots import is_open, is_template, may_be_template, read_lists
+from engine.worth import Worth, templates_in, worth
 from sessions.errors import HostGone
 from sessions.wire import GradeExamples, Grades, MakeExamples
 from tui.editing import Editing
@@ -25,6 +25,8 @@ Reading = tuple[str, str, str, bool]
 """Position policy, model, device, and whether its own code may run."""
 _FIRST_GRADED, _THEN_GRADED = 6, 32
 """Examples asked for at once: the ones at hand quickly, then the rest."""
+_COUNTED = 5_000
+"""Examples of a template up to which they are counted exactly."""
 _LARGE = 1_000
 _WORTH_EVERY_S = 0.5
 """Of more examples than that, a summary takes longer than a frame should."""
@@ -47,6 +49,10 @@ class Desk(Editing):
         self._known: dict[Content, tuple[Grade, PromptTokens]] = {}
         self._book: Gradebook | None = None
         self._parts: tuple[Examples, bool] | None = None
+        self._templates: tuple[Examples, dict[int, int]] | None = None
+        self._counted: tuple[tuple[str, int], Examples, int] | None = None
+        self.typed = ""
+        """The line at hand as it stands in the editor; empty while none is edited."""
         self._worth: tuple[Examples, int, float, Worth] | None = None
 
     @property
@@ -102,10 +108,31 @@ class Desk(Editing):
     @property
     def grades(self) -> dict[int, Grade]:
         """By place; pairs of unequal length are told here, where both halves are known."""
-        examples = self.examples
-        if self._book is None or self._book.examples is not examples:
-            self._book = Gradebook(examples, self._flaws, self._known)
+        examples, skipped = self.examples, {*self.flaws, *self.templates}
+        if self._book is None or self._book.examples is not examples or self._book.skipped != skipped:
+            self._book = Gradebook(examples, skipped, self._known)
         return self._book.grades
+
+    @property
+    def templates(self) -> dict[int, int]:
+        """The places of lines with slots: into how many examples each is filled, with the lines of its pair.
+
+        0 where a slot is still being typed. None of them is graded: the model reads what they are filled with.
+        """
+        examples = self.examples
+        if self._templates is None or self._templates[0] is not examples:
+            found = {place: self.slots(text_of(examples[place]), place) for place in sorted(templates_in(examples))}
+            self._templates = examples, found
+        found = self._templates[1]
+        if self.typed and self.at < len(examples) and self.at not in found and is_open(self.typed):
+            return {**found, self.at: 0}
+        return found
+
+    def template_words(self, n: int) -> str:
+        """What a template is said to be."""
+        if not n:
+            return "a template: the words of its slot are being typed"
+        return f"a template, filled into {n:,} {'example' if n == 1 else 'examples'}"
 
     def tokens(self, example: Example) -> PromptTokens | None:
         known = self._known.get(content_of(example))
@@ -126,7 +153,7 @@ class Desk(Editing):
             if len(examples) > _LARGE and now - before[2] < _WORTH_EVERY_S:
                 self.worth_is_old = True
                 return before[3]
-        found = worth(examples, grades, self.flaws)
+        found = worth(examples, grades, self.flaws, self.templates)
         self._worth, self.worth_is_old, self._regraded = (examples, len(grades), now, found), False, False
         return found
 
@@ -142,12 +169,27 @@ class Desk(Editing):
             )
         return len(better)
 
-    def slots(self, line: str) -> int:
-        """How many examples a line with slots stands for, with the lines of its pair; 0 where it has none."""
-        group = [line, *(text_of(each) for each in self.partners(draft(line)) if text_of(each) != line)]
-        lists = read_lists([text_of(each) for each in self.examples if "{" in each.prompt])
-        found = count_slots(group, lists)
-        return found if found != len(group) else 0
+    def slots(self, line: str, place: int | None = None) -> int:
+        """How many examples the line at that place, or at hand, is filled into with the lines of its pair.
+
+        0 where it is no template, and where its lists have too few words.
+        """
+        examples, place = self.examples, self.at if place is None else place
+        if not may_be_template(line):
+            return 0
+        asked = (line, place)
+        if self._counted is None or self._counted[0] != asked or self._counted[1] is not examples:
+            pair = draft(line).pair
+            others = {at: text_of(each) for at, each in enumerate(examples) if at != place}
+            group = [line, *(text for at, text in others.items() if pair is not None and examples[at].pair == pair)]
+            lists = read_lists([text for text in others.values() if "{" in text])
+            n = 0
+            if is_template(line, lists):
+                # Counted again at every key: large numbers are not counted one by one.
+                taken = [text for text in others.values() if text not in group]
+                n = count_slots(group, lists, taken=taken, exact=_COUNTED)
+            self._counted = asked, examples, n
+        return self._counted[2]
 
     async def grade(self, line: Example | None = None) -> bool:
         """Asks for some of the grades that are missing, those at hand first; False when none is."""
@@ -183,15 +225,19 @@ class Desk(Editing):
             if self._book is not None:
                 self._book.learn(content, grade)
 
+    def _no_prompt(self, line: Example) -> bool:
+        """Whether the line that is being written cannot be read, or is a template."""
+        return bool(flaw(line)) or is_open(self.typed) or bool(self.slots(text_of(line)))
+
     def _missing(self, line: Example | None) -> Examples:
         found: dict[Content, Example] = {}
-        if line is not None and not flaw(line) and content_of(line) not in self._known:
+        if line is not None and not self._no_prompt(line) and content_of(line) not in self._known:
             found[content_of(line)] = line
-        examples, at = self.examples, self.at
+        examples, at, skipped = self.examples, self.at, self.templates
         limit = _FIRST_GRADED if not found else 1
         for place in range(max(at - 3, 0), min(at + 3, len(examples))):
             each = examples[place]
-            if len(found) < limit and each.enabled and content_of(each) not in self._known:
+            if len(found) < limit and each.enabled and place not in skipped and content_of(each) not in self._known:
                 found.setdefault(content_of(each), each)
         if not found and self.grades is not None and self._book is not None:
             return tuple(itertools.islice(self._book.todo.values(), _THEN_GRADED))

@@ -145,10 +145,15 @@ class Editing(Written):
         example = examples[place]
         group = self.partners(example) or [example]
         lists = read_lists([text_of(each) for each in examples if "{" in each.prompt])
-        lines = expand([text_of(each) for each in group], lists)
+        rest = tuple(each for each in examples if each not in group)
+        lines = expand([text_of(each) for each in group], lists, taken=[text_of(each) for each in rest])
+        if not lines:
+            raise ExampleError(
+                "Every example of this line is there already, or its lists have too few words.",
+                hint="Give its lists more words, or delete the line.",
+            )
         if len(lines) == len(group) and set(lines) == {text_of(each) for each in group}:
             return 0
-        rest = tuple(each for each in examples if each not in group)
         new = drafts("\n".join(lines), after=rest)
 
         def unfolded(now: Examples) -> Examples:

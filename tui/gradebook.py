@@ -1,5 +1,7 @@
 """Where the grades of a set stand: each by its place, pairs told by both halves, and what nobody has graded yet."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from engine.examples import Example
@@ -18,15 +20,20 @@ class Gradebook:
     """Where each content stands, what is known of it, and what is still to be graded."""
 
     def __init__(
-        self, examples: Examples, flaws: dict[int, str], known: dict[Content, tuple[Grade, PromptTokens]]
+        self,
+        examples: Examples,
+        skipped: Collection[int],
+        known: dict[Content, tuple[Grade, PromptTokens]],
     ) -> None:
+        """`skipped` are the places of lines that are no prompts: those that cannot be read, and templates."""
         self.examples = examples
+        self.skipped = skipped
         self.grades: dict[int, Grade] = {}
         self.todo: dict[Content, Example] = {}
         self._places: dict[Content, list[int]] = {}
         self._pairs: dict[int, list[int]] = {}
         for place, each in enumerate(examples):
-            if place in flaws:
+            if place in skipped:
                 continue
             content = content_of(each)
             self._places.setdefault(content, []).append(place)

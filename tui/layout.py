@@ -1,16 +1,30 @@
-"""A circuit laid out for drawing: heads as nodes, layers as rows, edges as lines that cross as little as may be."""
+"""A circuit laid out for drawing: heads as nodes, layers as rows, edges as lines that run around other heads' labels.
 
-from collections.abc import Sequence
+An edge that skips layers gets a place of its own in every row between, as in Sugiyama's method: it passes a row beside
+the labels and never reads as a chain through a head it does not touch. Between two rows lines may cross.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
 
 import msgspec
 
 from engine.results import EdgeScore, HeadId
 
-NODE_WIDTH = 9
-"""Columns a node needs with some air around it."""
+LABEL_WIDTH = 8
+"""Columns of a label at the least: [23.12◆]."""
 ROW_HEIGHT = 4
-"""Lines from one row of nodes to the next, at the least."""
+"""Lines from one row of nodes to the next, at the least: lines slant in those between."""
 _SWEEPS = 8
+_PULLS = 6
+_OWN_PLACE, _LINE_PLACE = 0.5, 0.2
+"""How much of the column of a head, and of a passing line, its own even place decides; neighbours decide the rest."""
+
+Point = tuple[int, int]
+"""Column and line."""
+_Item = tuple[int, int, int]
+"""A head (layer, head, -1), or the place where the edge of that number passes a layer (layer, -1, edge)."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -18,48 +32,147 @@ class Layout(msgspec.Struct, frozen=True):
 
     width: int
     height: int
-    nodes: dict[HeadId, tuple[int, int]]
-    """The middle of each node: column, line."""
+    nodes: dict[HeadId, Point]
+    """The middle of each node."""
     edges: tuple[EdgeScore, ...]
+    routes: tuple[tuple[Point, ...], ...]
+    """Each edge's way: the middle of its source, where it passes the rows between, the middle of its target."""
     layers: tuple[tuple[int, int], ...]
     """Each layer that has nodes, and its line."""
 
+    def label_start(self, head: HeadId, length: int) -> int:
+        """The column at which a label of that length begins."""
+        return max(0, min(self.nodes[head][0] - length // 2, self.width - length))
 
-def lay_out(edges: Sequence[EdgeScore], width: int, height: int) -> Layout:
+
+@lru_cache(maxsize=4)
+def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> Layout:
     """The heads of these edges in rows by layer, as wide and high as the room or, where that is too small, larger."""
-    rows: dict[int, list[HeadId]] = {}
-    for head in sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)}):
-        rows.setdefault(head.layer, []).append(head)
-    if not rows:
-        return Layout(width, height, {}, (), ())
-    layers = sorted(rows)
-    _untangle(rows, layers, edges)
-    drawing_width = max(width, NODE_WIDTH * max(map(len, rows.values())))
+    heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)})
+    layers = sorted({head.layer for head in heads})
+    if not layers:
+        return Layout(width, height, {}, (), (), ())
+    rows: dict[int, list[_Item]] = {
+        layer: [(layer, head.head, -1) for head in heads if head.layer == layer] for layer in layers
+    }
+    ways: list[tuple[_Item, ...]] = []
+    for number, edge in enumerate(edges):
+        passed = [(layer, -1, number) for layer in layers if edge.source[0] < layer < edge.target[0]]
+        for item in passed:
+            rows[item[0]].append(item)
+        ways.append(((*edge.source, -1), *passed, (*edge.target, -1)))
+    beside = _neighbours(ways)
+    _untangle(rows, layers, beside)
+    half = max(LABEL_WIDTH, *(len(f"[{head}◆]") for head in heads)) // 2 + 1
+    columns, drawing_width = _columns(rows, layers, beside, half, width)
     drawing_height = max(height, ROW_HEIGHT * (len(layers) - 1) + 1)
-    nodes: dict[HeadId, tuple[int, int]] = {}
-    lines: list[tuple[int, int]] = []
-    for place, layer in enumerate(layers):
-        y = round(place * (drawing_height - 1) / max(len(layers) - 1, 1)) if len(layers) > 1 else drawing_height // 2
-        lines.append((layer, y))
-        share = drawing_width / len(rows[layer])
-        for column, head in enumerate(rows[layer]):
-            nodes[head] = (int(share * (column + 0.5)), y)
-    return Layout(drawing_width, drawing_height, nodes, tuple(edges), tuple(lines))
+    lines = {
+        layer: round(place * (drawing_height - 1) / (len(layers) - 1)) if len(layers) > 1 else drawing_height // 2
+        for place, layer in enumerate(layers)
+    }
+    at = {item: (columns[item], lines[item[0]]) for row in rows.values() for item in row}
+    return Layout(
+        drawing_width,
+        drawing_height,
+        {head: at[head.layer, head.head, -1] for head in heads},
+        edges,
+        tuple(tuple(at[item] for item in way) for way in ways),
+        tuple(lines.items()),
+    )
 
 
-def _untangle(rows: dict[int, list[HeadId]], layers: Sequence[int], edges: Sequence[EdgeScore]) -> None:
+def _neighbours(ways: Sequence[tuple[_Item, ...]]) -> dict[_Item, tuple[list[_Item], list[_Item]]]:
+    """What each item is joined to in the row above and in the row below."""
+    beside: dict[_Item, tuple[list[_Item], list[_Item]]] = {}
+    for way in ways:
+        for upper, lower in pairwise(way):
+            beside.setdefault(upper, ([], []))[1].append(lower)
+            beside.setdefault(lower, ([], []))[0].append(upper)
+    return beside
+
+
+def _untangle(
+    rows: dict[int, list[_Item]],
+    layers: Sequence[int],
+    beside: Mapping[_Item, tuple[list[_Item], list[_Item]]],
+) -> None:
     """Orders every row by where its neighbours stand on average, down and up by turns (Sugiyama's barycentres)."""
-    beside: dict[HeadId, list[HeadId]] = {}
-    for edge in edges:
-        source, target = HeadId(*edge.source), HeadId(*edge.target)
-        beside.setdefault(source, []).append(target)
-        beside.setdefault(target, []).append(source)
+    where = {item: (place + 0.5) / len(row) for row in rows.values() for place, item in enumerate(row)}
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
         for layer in layers if down else reversed(layers):
-            where = {head: (place + 0.5) / len(row) for row in rows.values() for place, head in enumerate(row)}
-            pull = {
-                head: [where[other] for other in beside[head] if (other.layer < layer) is down] or [where[head]]
-                for head in rows[layer]
-            }
-            rows[layer].sort(key=lambda head: (sum(pull[head]) / len(pull[head]), head))
+            row, side = rows[layer], 0 if down else 1
+            pull = {item: _mean([where[other] for other in beside[item][side]], where[item]) for item in row}
+            row.sort(key=lambda item: (pull[item], item))
+            where.update({item: (place + 0.5) / len(row) for place, item in enumerate(row)})
+
+
+def _columns(
+    rows: Mapping[int, list[_Item]],
+    layers: Sequence[int],
+    beside: Mapping[_Item, tuple[list[_Item], list[_Item]]],
+    half: int,
+    width: int,
+) -> tuple[dict[_Item, int], int]:
+    """The column of every item, and the width of the drawing.
+
+    Neighbours pull; items of a row keep their order and so much room that no line touches a label.
+    """
+    offsets: dict[int, list[int]] = {}
+    for layer, row in rows.items():
+        found = [0]
+        for one, other in pairwise(row):
+            found.append(found[-1] + _half(one, half) + _half(other, half))
+        offsets[layer] = found
+    ends = {layer: (_half(row[0], half), _half(row[-1], half)) for layer, row in rows.items()}
+    width = max(width, *(ends[layer][0] + offsets[layer][-1] + ends[layer][1] for layer in layers))
+    even: dict[_Item, float] = {}
+    for place, layer in enumerate(layers):
+        row = rows[layer]
+        heads = [item for item in row if item[2] < 0]
+        # Rows of one head each would stand in one line, as a chain: they step aside by turns.
+        aside = (-1) ** place * width / 8 if len(heads) == 1 and len(layers) > 2 else 0.0
+        for nth, item in enumerate(row):
+            even[item] = width * (nth + 0.5) / len(row) + (aside if item[2] < 0 else 0.0)
+    at: dict[_Item, float] = dict(even)
+    for pull in range(_PULLS):
+        for layer in layers if pull % 2 == 0 else reversed(layers):
+            row = rows[layer]
+            wanted = []
+            for item in row:
+                above, below = beside[item]
+                drawn = _mean([at[other] for other in (*above, *below)], at[item])
+                own = _OWN_PLACE if item[2] < 0 else _LINE_PLACE
+                wanted.append(own * even[item] + (1 - own) * drawn)
+            lowest, highest = ends[layer][0], width - ends[layer][1] - offsets[layer][-1]
+            free = _rising([want - offset for want, offset in zip(wanted, offsets[layer], strict=True)])
+            for item, found_at, offset in zip(row, free, offsets[layer], strict=True):
+                at[item] = min(max(found_at, lowest), highest) + offset
+    columns = {}
+    for layer, row in rows.items():
+        for item, offset in zip(row, offsets[layer], strict=True):
+            # Rounded without the offset, what keeps apart stays a whole number of columns.
+            columns[item] = round(at[item] - offset) + offset
+    return columns, width
+
+
+def _rising(wanted: Sequence[float]) -> list[float]:
+    """The numbers nearest to these that never fall (least squares: neighbours in the wrong order share their mean)."""
+    blocks: list[tuple[float, int]] = []
+    for value in wanted:
+        block = (value, 1)
+        while blocks and blocks[-1][0] > block[0]:
+            mean, count = blocks.pop()
+            total = count + block[1]
+            block = ((mean * count + block[0] * block[1]) / total, total)
+        blocks.append(block)
+    return [mean for mean, count in blocks for _ in range(count)]
+
+
+def _half(item: _Item, half: int) -> int:
+    """Columns an item needs on each side of its middle: a label, or a line with some air."""
+    return half if item[2] < 0 else 1
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise

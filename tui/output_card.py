@@ -15,6 +15,8 @@ _DONE_BY = {
     "measure the cause": "cause",
 }
 """Advice that a key of the workbench follows, and its action."""
+MOST_NAMED = 8
+"""Heads a line of the card names; the table of heads has all of them."""
 _NAMED = re.compile(r" \((?:[tTm]|(?:v, or )?--cause combined)\)")
 """Ways to follow it as cards name them; older ones name keys, as they were before a person could choose them."""
 
@@ -27,7 +29,7 @@ def card_lines(card: Card, key: Key | None = None) -> list[str]:
     lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
     lines += [f"to change  {'; '.join(advice_words(each, key) for each in card.advice)}"] if card.advice else []
     if card.expected_false is not None:
-        above = _names(card.above_chance)
+        above = cut_list([f"{layer}.{head}" for layer, head in card.above_chance], " ") or "no head"
         lines.append(f"above chance (q < .05)  {above}; expected to be false: {short(card.expected_false)}")
         lines.append(f"chance of what  {_chance_of(card)}")
     steady = card.steadiness
@@ -37,9 +39,7 @@ def card_lines(card: Card, key: Key | None = None) -> list[str]:
         "(Jaccard index; the literature asks for .8)"
     )
     draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
-    lines.append(f"heads in draws  {', '.join(draws)}")
-    if card.movers is not None:
-        lines.append(f"heads of the circuit that move the answer by a twentieth  {card.movers:.0%}")
+    lines.append(f"heads in draws  {cut_list(draws, ', ')}")
     if card.truth is not None:
         areas = [f"{DEFAULT_MEASURE.title} {short(card.codes_auc)}"]
         areas += [f"{_title(each.measure)} {short(each.auc)}" for each in card.baselines]
@@ -72,5 +72,8 @@ def _title(measure: str) -> str:
     return find_measure(measure).title.removesuffix(" (no SAE)")
 
 
-def _names(heads: Sequence[tuple[int, int]]) -> str:
-    return " ".join(f"{layer}.{head}" for layer, head in heads) if heads else "no head"
+def cut_list(items: Sequence[str], between: str) -> str:
+    """Join the first items of a list; the rest are counted."""
+    rest = len(items) - MOST_NAMED
+    told = between.join(items[: MOST_NAMED if rest > 1 else None])
+    return f"{told}{between}and {rest} more" if rest > 1 else told

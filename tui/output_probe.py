@@ -10,6 +10,7 @@ from engine.ranking import agreement, ranked
 from engine.results import Card, HeadScores, Reference
 from engine.state import RunPicture
 from sessions.rows import RunRow, SessionRow
+from tui.once import told_once
 from tui.output import Paper, make_console
 from tui.output_card import card_lines
 from tui.output_cause import cause_lines
@@ -33,6 +34,8 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     number: int
     state: str = "done"
+    seconds: float | None = None
+    """From the run's start to its end, the engine's own start included: what the screen shows, too."""
 
 
 def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = DEFAULT_MEASURE, paper: Paper) -> None:
@@ -66,7 +69,7 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
         if picture.causes:
             line()
             line("what heads do to the answer (below 0: the head helps)", strong)
-            for text in cause_lines(picture):
+            for text in cause_lines(told_once(picture)):
                 line("  " + text)
         if picture.reference is not None:
             line()
@@ -155,7 +158,10 @@ def footer_lines(picture: RunPicture, labels: Labels | None) -> list[str]:
     lines: list[str] = []
     if picture.finished is not None:
         timings = msgspec.structs.asdict(picture.finished.timings)
+        timings["total"] = timings.pop("total")  # the sum goes last
         parts = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in timings.items() if seconds or stage != "cause")
+        if labels is not None and labels.seconds is not None:
+            parts += f"  start to end {labels.seconds:.2f}"
         cached = "  (activations from the cache)" if picture.finished.cached else ""
         lines.append(f"seconds   {parts}{cached}")
     if labels is not None:
@@ -266,5 +272,10 @@ def _quoted(name: str) -> str:
 def labels_of(session: SessionRow, run: RunRow) -> Labels:
     """What the run is called in its session."""
     return Labels(
-        session=session.name, session_id=session.session_id, run_id=run.run_id, number=run.number, state=run.state
+        session=session.name,
+        session_id=session.session_id,
+        run_id=run.run_id,
+        number=run.number,
+        state=run.state,
+        seconds=None if run.started_us is None or run.ended_us is None else (run.ended_us - run.started_us) / 1e6,
     )

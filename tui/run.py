@@ -55,6 +55,12 @@ class Run(msgspec.Struct, kw_only=True):
         """How it was asked for."""
         return RunOptions(config=self.config, model=self.model, device=self.device)
 
+    def seconds(self, now_us: int) -> float:
+        """Return how long it took, or takes so far: from its start to its end, the engine's own start included."""
+        if self.started_us is None:
+            return 0.0
+        return max((self.ended_us if self.ended_us is not None else now_us) - self.started_us, 0) / 1e6
+
     @property
     def active(self) -> bool:
         return self.state not in FINAL_STATES

@@ -37,6 +37,7 @@ from sessions.wire.keeping import (
     ChangeTags,
     CreateSession,
     Detail,
+    DiscardSession,
     Emptied,
     EmptyTrash,
     Found,
@@ -118,6 +119,7 @@ __all__ = [
     "Comparable",
     "CreateSession",
     "Detail",
+    "DiscardSession",
     "Done",
     "DropCircuit",
     "Emptied",
@@ -205,6 +207,7 @@ AnyRequest = (
     | RemoveNote
     | TrashSession
     | RestoreSession
+    | DiscardSession
     | EmptyTrash
     | CollectGarbage
     | AskSql

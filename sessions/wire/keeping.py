@@ -104,6 +104,15 @@ class RestoreSession(Request, tag="restore_session", frozen=True, kw_only=True):
     session: str
 
 
+class DiscardSession(Request, tag="discard_session", frozen=True, kw_only=True):
+    """Removes a session for good if nothing came of it, else leaves it as it is. Answered by Emptied.
+
+    For whoever made it: what was refused as wrong input leaves nothing behind.
+    """
+
+    session: str
+
+
 class EmptyTrash(Request, tag="empty_trash", frozen=True, kw_only=True):
     """Removes sessions in the trash for good. Answered by Emptied."""
 

@@ -1,5 +1,6 @@
 """Lines that are being written: read where they can be, kept as text where not, expanded, tabled."""
 
+import itertools
 import math
 
 import msgspec
@@ -140,6 +141,52 @@ def test_as_many_lines_as_were_counted_all_different(lines: list[str], lists: di
         made = [each for one in (expand([line], known),) for each in one]
         assert len(set(made)) == len(made)
         assert all("{d}" in each for each in made) == ("{d}" in line or not made)
+
+
+_PAIRED = st.lists(st.sampled_from(["{a#1}", "{a#2}", "{a#3}", "{b}", "word"]), min_size=1, max_size=4).map(" ".join)
+
+
+@given(_PAIRED, _PAIRED, st.integers(1, 6), st.integers(1, 3))
+def test_filling_makes_no_copy_and_only_whole_pairs(positive: str, negative: str, n_a: int, n_b: int) -> None:
+    known = {"a": tuple("uvwxyz"[:n_a]), "b": tuple("mno"[:n_b])}
+    lines = [f"+1 {positive} => x", f"-1 {negative} => x"]
+    found = [draft(line) for line in expand(lines, known)]
+    assert len({(each.prompt, each.polarity) for each in found}) == len(found) == count(lines, known)
+    sides: dict[int | None, list[str]] = {}
+    for each in found:
+        sides.setdefault(each.pair, []).append(each.polarity)
+    assert all(both == ["positive", "negative"] for both in sides.values())
+
+
+def test_every_prompt_that_a_pair_can_have_is_made_once() -> None:
+    """Of four names, 24 ways choose three, but only 12 make another positive."""
+    lines = [
+        "{who} = Mary, John, Ann, Bob",
+        "+1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}",
+        "-1 {who#1} and {who#2} met; {who#3} spoke to => {who#2} | {who#1}",
+    ]
+    found = drafts("\n".join(lines))
+    names = ("Mary", "John", "Ann", "Bob")
+    positives = {each.prompt for each in found if each.positive}
+    assert positives == {f"{a} and {b} met; {a} spoke to" for a, b in itertools.permutations(names, 2)}
+    assert len(found) == 24
+    thirds = {each.prompt.split("met; ")[1].split()[0] for each in found if not each.positive}
+    assert thirds == set(names), "the negatives go round the names"
+    told = slotted("\n".join(lines))
+    assert told is not None
+    assert told.words == "2 lines with slots stand for 24 examples (48 with repeats)"
+    told = slotted("+1 {a=b,c} x\n-1 fixed")
+    assert told is not None
+    assert told.words == "1 line with slots stands for 2 examples (4 with repeats)"
+
+
+def test_what_is_there_already_is_not_made_again() -> None:
+    there = drafts("+ Mary met => x\n- John met => x")
+    new = drafts("+ {who=Mary,John} met => y", after=there)
+    assert [each.prompt for each in new] == ["John met"]
+    told = slotted("+ {who=Mary,John} met => y", after=there)
+    assert told is not None
+    assert told.words == "1 line with slots stands for 1 example (2 with repeats)"
 
 
 def test_too_many_are_refused_with_their_number() -> None:

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +121,22 @@ def test_a_set_is_worth_running_when_all_is_well() -> None:
     assert (found.ready, found.words, found.mend) == (True, "Worth running. 6 + 6.", None)
     found = worth(examples, {index: graded(index) for index in range(5)})
     assert found.words == "Grading goes on. 6 + 6, 7 still to grade."
+
+
+def test_copies_are_counted_once() -> None:
+    examples = some(6, 6) * 3
+    examples = [msgspec.structs.replace(each, pair=None) for each in examples]
+    found = worth(examples, {index: graded(index) for index in range(36)})
+    assert found.words == "Worth running. 18 + 18, 36 examples, 12 distinct."
+    few = [msgspec.structs.replace(each, pair=None) for each in some(2, 2) * 6]
+    assert worth(few, {index: graded(index) for index in range(24)}).words.startswith("Worth a try. 12 + 12")
+
+
+def test_a_template_is_not_graded() -> None:
+    examples = [*some(6, 6), Example(prompt="The {colour=red,blue} ball", polarity="positive")]
+    found = worth(examples, {index: graded(index) for index in range(12)})
+    assert found.words == "Worth running. 7 + 6, 1 with slots."
+    assert (found.mend, found.action) == (12, "unfold")
 
 
 @pytest.mark.parametrize(

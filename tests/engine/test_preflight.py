@@ -15,6 +15,8 @@ from engine.config import CauseConfig, ProbeConfig, SAEConfig
 from engine.duration import Duration, Past, expected, seconds_words
 from engine.errors import ModelError
 from engine.footprint import Amount, fits, footprint, what_to_lower
+from engine.planted import PLANTED
+from engine.planted.build import planted_folder
 from engine.preflight import Preflight
 from engine.results import Timings
 from engine.shape import Shape, shape_of
@@ -239,3 +241,10 @@ def test_its_words(changes: dict[str, object], said: str) -> None:
 def test_seconds_as_people_say_them() -> None:
     told = [seconds_words(each) for each in (0.04, 3.21, 42, 300, 7200)]
     assert told == ["0.0 s", "3.2 s", "42 s", "5 min", "2.0 h"]
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_a_planted_model_has_its_size_before_it_is_built(name: str, tmp_path: Path) -> None:
+    planned = shape_of(name, tmp_path)
+    planted_folder(PLANTED[name], tmp_path)
+    assert shape_of(name, tmp_path) == planned

@@ -36,11 +36,13 @@ from sessions.trash import old_trash, orphans, remove_files, remove_for_good, ta
 from sessions.wire import (
     ChangeTags,
     CreateSession,
+    DiscardSession,
     Done,
     Emptied,
     EmptyTrash,
     Found,
     ListSessions,
+    Note,
     QueueRun,
     RemoveNote,
     RenameSession,
@@ -371,6 +373,36 @@ async def test_the_host_answers_all_of_it_and_tells_everyone(lab) -> None:
     with pytest.raises(Refusal, match="There is no session"):
         await lab.detail(client, session)
     assert (await client.ask(EmptyTrash(), Emptied)).sessions == ()
+
+
+async def test_a_session_is_discarded_where_its_run_was_refused(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client, "broken")
+    _, end = await lab.finish(client, run)
+    assert (end.state, end.failure.family) == ("failed", "input")
+    gone = await client.ask(DiscardSession(session=run.session_id), Emptied)
+    assert [row.session_id for row in gone.sessions] == [run.session_id]
+    assert (await client.ask(ListSessions(), Sessions)).sessions == ()
+    assert (await client.ask(ListSessions(trashed=True), Sessions)).sessions == ()
+
+
+@pytest.mark.parametrize("of_account", ["a run that was done", "a crash", "a note", "an edit", "a name", "a wait"])
+async def test_a_session_that_holds_anything_is_not_discarded(lab, of_account: str) -> None:
+    client = await lab.connect()
+    kinds = {"a run that was done": "normal", "a crash": "die:9", "a wait": "wait"}
+    run = await lab.queue(client, kinds.get(of_account, "broken"))
+    if of_account != "a wait":
+        await lab.finish(client, run)
+    session = run.session_id
+    if of_account == "a note":
+        await client.ask(WriteNote(session=session, text="why?"), Note)
+    elif of_account == "an edit":
+        own = (Example(prompt="a", polarity="positive"), Example(prompt="b", polarity="negative"))
+        await client.ask(SetExamples(session=session, examples=own), Session)
+    elif of_account == "a name":
+        await client.ask(RenameSession(session=session, name="mine"), Session)
+    assert (await client.ask(DiscardSession(session=session), Emptied)).sessions == ()
+    assert [row.session_id for row in (await client.ask(ListSessions(), Sessions)).sessions] == [session]
 
 
 async def test_the_host_empties_old_trash_when_it_starts(lab) -> None:

@@ -120,7 +120,9 @@ def circuits(
     if not rows:
         raise ConfigError(
             f"Nothing was measured: {'; '.join(each.message for each in told.failed.values()) or 'no run is done'}",
-            hint=f"headcode sessions show {told.session.session_id}",
+            hint=f"headcode sessions show {told.session.session_id}"
+            if told.kept
+            else next(each.hint for each in told.failed.values()),
         )
 
 
@@ -163,7 +165,8 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
         say(f"Stopped with {len(told.taken)} of {len(order.cells)} runs done; the same command goes on from there.")
     elif told.n_before == len(order.cells):
         say(f"All {len(order.cells)} runs were there already (session {name}); --fresh runs them anew.")
-    say(f"kept in session {name}: headcode bench circuits --show {name}")
+    if told.kept:
+        say(f"kept in session {name}: headcode bench circuits --show {name}")
     return told
 
 

@@ -38,7 +38,7 @@ def export(
         str,
         typer.Argument(metavar="SESSION|RUN", help="A session for mine.headcode; else a run: NAME/2, NAME/2@0, an id."),
     ],
-    file: Annotated[str, typer.Argument(help="Where to; its name says the format where it can. - is stdout.")],
+    file: Annotated[str, typer.Argument(help="Where to; its name says the format (h.csv: heads). - is stdout.")],
     form: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")
     ] = None,
@@ -117,15 +117,10 @@ def find_format(file: str, form: str | None) -> str:
     if suffix in _GRIDS:
         return _GRIDS[suffix]
     if suffix in (".csv", ".json", ".parquet"):
+        # Heads are what most people come for: a name that says nothing else, or several things, gets them.
         found = {what for word, what in _WORDS.items() if word in name.stem.lower()}
         told = f"{found.pop()}-{suffix[1:]}" if len(found) == 1 else ""
-        if told in FORMATS:
-            return told
-        fitting = [known for known in FORMATS if known.endswith(suffix[1:])]
-        raise ConfigError(
-            f"{file} may be several things.",
-            hint=f"Say which with --format: {', '.join(fitting)}; or call it heads{suffix} or edges{suffix}.",
-        )
+        return told if told in FORMATS else f"heads-{suffix[1:]}"
     what = "stdout" if file == STDOUT else file
     raise ConfigError(f"{what} does not say its format.", hint="Give --format: " + ", ".join(FORMATS) + ".")
 

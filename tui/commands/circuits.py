@@ -30,8 +30,8 @@ def list_circuits(
 ) -> None:
     """List the kept circuits."""
     from tui.commands.asking import with_host
-    from tui.commands.words import moment
     from tui.output import narrate, print_columns
+    from tui.times import moment
 
     rows = with_host(lambda client: _all(client, session))
     if as_json:
@@ -43,7 +43,7 @@ def list_circuits(
     table: list[tuple[str, ...]] = [
         (row.session, row.name, str(len(row.heads)), moment(row.kept_us), row.source) for row in rows
     ]
-    print_columns(table, header=("session", "circuit", "heads", "kept (UTC)", "made from"))
+    print_columns(table, header=("session", "circuit", "heads", "kept", "made from"))
 
 
 @app.command("show")

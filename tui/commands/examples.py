@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import ConfigError, ExampleError
+from engine.errors import ConfigError, ExampleError, HeadcodeError
 from engine.paths import path_of
 from tui.options import JsonOption
 
@@ -33,13 +33,18 @@ def new(
 ) -> None:
     """Begin a session of your own examples, empty or with those of a file."""
     from engine.drafts import drafts
-    from sessions.wire import CreateSession, SetExamples
+    from sessions.wire import CreateSession, DiscardSession, Emptied, SetExamples
+    from tui.commands.asking import with_host
     from tui.commands.reading import read_text
 
     examples = drafts(read_text(file)) if file is not None else ()
     row = _row(CreateSession(name=name, model=model))
     if examples:
-        row = _row(SetExamples(session=row.session_id, examples=examples))
+        try:
+            row = _row(SetExamples(session=row.session_id, examples=examples))
+        except HeadcodeError:
+            with_host(lambda client: client.ask(DiscardSession(session=row.session_id), Emptied))
+            raise
     _tell(row, as_json)
 
 
@@ -114,11 +119,11 @@ def import_(
     from tui.output import narrate
 
     text = read_text(file)
-    found = slotted(text)
-    if found is not None:
-        narrate(f"{found.words}{'; they stay as they are' if not fill else ''}.")
 
     def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
+        found = slotted(text, after=() if replace else now)
+        if found is not None:
+            narrate(f"{found.words}{'; they stay as they are' if not fill else ''}.")
         new = drafts(text, after=() if replace else now, fill=fill)
         if not new:
             raise ExampleError(f"{file} holds no examples.", hint="A line is: + prompt => expected | foil.")

@@ -15,7 +15,7 @@ from engine.measures import Measure
 from engine.places import find_places
 from engine.state import RunPicture, apply
 from sessions.client import HostClient
-from sessions.log import LogEntry, RunEnded, RunQueued
+from sessions.log import LogEntry, RunEnded, RunQueued, RunStarted
 from sessions.rows import Timeline
 from tui.asking import Host
 from tui.output import Paper, print_line
@@ -160,6 +160,7 @@ class _Teller:
         self.words = {marker.seq: marker for marker in found.times.markers if marker.kind != "run"}
         self.numbers = {marker.run_id: marker.number for marker in found.times.markers if marker.asked}
         self.pictures: dict[str, RunPicture] = {}
+        self.started_us: dict[str, int] = {}
 
     def tell(self, entry: LogEntry) -> None:
         event, run = entry.event, entry.run_id
@@ -169,16 +170,25 @@ class _Teller:
         elif run in self.pictures and isinstance(event, EngineEvent):
             self.pictures[run] = apply(self.pictures[run], event)
             self.narrator.event(event)
+        elif run in self.pictures and isinstance(event, RunStarted):
+            self.started_us[run] = entry.at_us
         elif run in self.pictures and isinstance(event, RunEnded):
-            self._ended(run, event)
+            self._ended(run, event, entry.at_us)
         elif entry.seq in self.words and self.found.run_id is None:
             self.narrator.say(f"  {self.words[entry.seq].words}")
 
-    def _ended(self, run: str, event: RunEnded) -> None:
+    def _ended(self, run: str, event: RunEnded, at_us: int) -> None:
         row, number = self.found.times.session, self.numbers[run] or 0
         if event.failure is not None:
             print_line(f"Run {number} {event.state}: {event.failure.message}")
             if event.failure.hint:
                 print_line(f"  hint: {event.failure.hint}")
-        labels = Labels(session=row.name, session_id=row.session_id, run_id=run, number=number, state=event.state)
+        labels = Labels(
+            session=row.name,
+            session_id=row.session_id,
+            run_id=run,
+            number=number,
+            state=event.state,
+            seconds=(at_us - self.started_us[run]) / 1e6 if run in self.started_us else None,
+        )
         print_run(self.pictures.pop(run), labels, measure=self.measure, paper=self.paper)

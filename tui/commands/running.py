@@ -24,7 +24,9 @@ from sessions.wire import (
     CancelRun,
     CreateSession,
     Detail,
+    DiscardSession,
     Done,
+    Emptied,
     Made,
     MakeExamples,
     QueueRun,
@@ -114,6 +116,8 @@ class _Conductor:
         self.places, self.order, self.narrator = places, order, narrator
         self.client: HostClient | None = None
         self.run: RunRow | None = None
+        self.made: SessionRow | None = None
+        """The session that was made for this run."""
         self.pressed = 0
         self.stops: list[asyncio.Future[None]] = []
 
@@ -129,11 +133,20 @@ class _Conductor:
             picture, ended = await self._follow(client, session, self.run)
             detail = (await client.ask(ShowSession(session=session.session_id), Detail)).detail
         finally:
+            await self._discard(client)
             await client.close()
         run = next((row for row in detail.runs if row.run_id == self.run.run_id), self.run)
         if ended.state == "done":
             return Outcome(session=detail.session, run=run, picture=picture)
         raise self._bad_end(ended, detail.session, run, picture)
+
+    async def _discard(self, client: HostClient) -> None:
+        """Takes the new session away again where its run was refused; the host keeps it where anything came of it."""
+        if self.made is not None:
+            with contextlib.suppress(Refusal, HostError, OSError, EOFError):
+                gone = await client.ask(DiscardSession(session=self.made.session_id), Emptied)
+                if gone.sessions:
+                    self.narrator.say(f"session {self.made.name} is not kept: nothing came of it")
 
     def interrupt(self, work: "asyncio.Future[Outcome]") -> None:
         self.pressed += 1
@@ -184,6 +197,7 @@ class _Conductor:
                 ),
                 Session,
             )
+            self.made = created.session
             return created.session
         session = (await client.ask(ShowSession(session=order.session), Detail)).detail.session
         if order.task is not None and order.task != session.task:

@@ -32,8 +32,9 @@ def list_sessions(
     from sessions.rows import SessionRow
     from sessions.wire import Found, ListSessions, SearchSessions, Sessions
     from tui.commands.asking import with_host
-    from tui.commands.words import moment, tag_words
+    from tui.commands.words import tag_words
     from tui.output import narrate, print_columns, print_json
+    from tui.times import moment
 
     if search is not None and trash:
         raise ConfigError("--search looks outside the trash.", hint="headcode sessions list --trash shows all of it.")
@@ -74,7 +75,7 @@ def list_sessions(
         ],
         header=(
             *("session", "model", "task", "examples", "runs"),
-            "deleted (UTC)" if trash else "changed (UTC)",
+            "deleted" if trash else "changed",
             *(["tags"] if tagged else []),
             "id",
         ),
@@ -93,9 +94,10 @@ def show_session(
 
     from engine.measures import find_measure
     from tui.commands.asking import with_host
-    from tui.commands.words import moment, print_notes, split_run, tag_words
+    from tui.commands.words import print_notes, split_run, tag_words
     from tui.output import find_paper, print_columns, print_json, print_line
     from tui.output_verify import verified_words
+    from tui.times import moment
 
     shown, paper = find_measure(measure), find_paper(color)
     name, number = split_run(session)
@@ -116,9 +118,9 @@ def show_session(
         )
         return
     row = detail.session
-    print_line(f"{row.name}  {row.session_id}  {row.model}  {row.task or 'own examples'}  {moment(row.created_us)} UTC")
+    print_line(f"{row.name}  {row.session_id}  {row.model}  {row.task or 'own examples'}  {moment(row.created_us)}")
     if row.trashed_us is not None:
-        print_line(f"In the trash since {moment(row.trashed_us)} UTC: headcode sessions restore {row.session_id}")
+        print_line(f"In the trash since {moment(row.trashed_us)}: headcode sessions restore {row.session_id}")
     if row.tags:
         print_line(f"tags  {tag_words(row.tags)}")
     print_notes(detail.notes)
@@ -140,7 +142,7 @@ def show_session(
             )
             for each in detail.runs
         ],
-        header=("run", "state", *(["verified"] if checked else []), "asked (UTC)", "model", "seeds", "id"),
+        header=("run", "state", *(["verified"] if checked else []), "asked", "model", "seeds", "id"),
     )
     print_line()
     if run.failure is not None:

@@ -1,7 +1,6 @@
 """What several commands about sessions say in the same words."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,17 +15,13 @@ def split_run(text: str) -> tuple[str, int | None]:
     return text, None
 
 
-def moment(us: int) -> str:
-    """A time of the store in words, UTC."""
-    return datetime.fromtimestamp(us / 1e6, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def print_notes(notes: "Sequence[NoteRow]") -> None:
     """Notes with their places, times and ids."""
     from tui.output import print_line
+    from tui.times import moment
 
     for each in notes:
-        print_line(f"note on {place_words(each)}  {moment(each.written_us)} UTC  {each.note_id}")
+        print_line(f"note on {place_words(each)}  {moment(each.written_us)}  {each.note_id}")
         for line in each.text.split("\n"):
             print_line(f"  {line}")
 

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from engine.errors import HeadcodeError
 from engine.results import HeadId
 from sessions.compare import CannotCompare, check_shapes
-from sessions.rows import Marker
 from sessions.wire import (
     Circuit,
     CombineCircuits,
@@ -30,6 +28,7 @@ from tui.model import Bench
 from tui.overlay import KNOWN, NONE
 from tui.plain import words
 from tui.text import clean
+from tui.times import moment
 from tui.typed import read_head
 
 _SHOWN = 10
@@ -187,18 +186,18 @@ class Comparing:
         moments = times.times.markers
         if not rest:
             for number, each in enumerate(moments, start=1):
-                self.say(f"{number}. {_clock(each)} {clean(each.words)}")
+                self.say(f"{number}. {moment(each.at_us)} {clean(each.words)}")
             told = f"replay 1 to {len(moments)} says how things stood then." if moments else "nothing happened yet."
             self.say(told)
             return
         if not rest.isdecimal() or not 0 < int(rest) <= len(moments):
             self.refuse(f"there is no moment {rest}: they are 1 to {len(moments)}.")
             return
-        moment = moments[int(rest) - 1]
-        then = await self._then(self.bench.session_id, moment.seq)
+        then_at = moments[int(rest) - 1]
+        then = await self._then(self.bench.session_id, then_at.seq)
         if then is None:
             return
-        self.say(f"{_clock(moment)} {clean(moment.words)}. then:")
+        self.say(f"{moment(then_at.at_us)} {clean(then_at.words)}. then:")
         self.tell(words.status(then)[1:])
         view = then.view()
         if view is not None:
@@ -216,7 +215,3 @@ class Comparing:
             then.fold(piece.entries)
             read = piece.up_to
         return then
-
-
-def _clock(moment: Marker) -> str:
-    return f"{datetime.fromtimestamp(moment.at_us / 1e6):%Y-%m-%d %H:%M:%S}"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 
 from engine.errors import HeadcodeError
 from engine.option_text import read_value as read_option
@@ -32,6 +31,7 @@ from tui.plain.verbs import VERBS, NoSuchVerb, find_verb
 from tui.reasons import reason_for
 from tui.run import Run
 from tui.text import clean
+from tui.times import moment
 from tui.typed import guess_measure, read_head
 
 _HEADS, _EDGES = 10, 10
@@ -268,10 +268,9 @@ class Doing:
             self.refuse(f"{error.message} {error.hint}")
             return
         for row in rows:
-            when = f"{datetime.fromtimestamp(row.updated_us / 1e6):%Y-%m-%d %H:%M}"
             here = ", this one" if row.session_id == self.bench.session_id else ""
             counts = f"{row.n_positive} positive, {row.n_negative} negative, {row.n_runs} runs"
-            self.say(f"{clean(row.name)}: model {clean(row.model)}, {counts}, changed {when}{here}")
+            self.say(f"{clean(row.name)}: model {clean(row.model)}, {counts}, changed {moment(row.updated_us)}{here}")
         if not rows:
             self.say("no session has these words." if rest else "no sessions.")
 

@@ -51,11 +51,17 @@ def state_of(run: Run) -> str:
     return run.state
 
 
-def examples(examples_: tuple[Example, ...], grades: dict[int, Grade]) -> list[str]:
+def examples(
+    examples_: tuple[Example, ...], grades: dict[int, Grade], templates: dict[int, str] | None = None
+) -> list[str]:
     """One line each: number, side, pair, prompt, what is expected, verdict."""
     if not examples_:
         return ["no examples yet; add PROMPT => EXPECTED writes one."]
-    return [f"{place + 1}. {example_words(each, grades.get(place))}" for place, each in enumerate(examples_)]
+    told = templates or {}
+    return [
+        f"{place + 1}. {example_words(each, grades.get(place))}" + (f". {told[place]}" if place in told else "")
+        for place, each in enumerate(examples_)
+    ]
 
 
 def example_words(example: Example, grade: Grade | None) -> str:

@@ -37,7 +37,7 @@ class Writing:
             await self._graded()
             shown, grades = self.desk.examples, self.desk.grades
         if not rest:
-            for line in words.examples(shown, grades):
+            for line in words.examples(shown, grades, self._templates()):
                 self.say(line)
             return
         if not rest.isdecimal() or not 0 < int(rest) <= len(shown):
@@ -45,7 +45,7 @@ class Writing:
             return
         place = int(rest) - 1
         example = shown[place]
-        self.say(f"{place + 1}. {words.example_words(example, grades.get(place))}")
+        self.say(words.examples(shown, grades, self._templates())[place])
         self.say(f"prompt: {clean(example.prompt, lines=True)}")
         if example.foils:
             self.say(f"foils: {', '.join(clean(each).strip() for each in example.foils)}")
@@ -235,7 +235,7 @@ class Writing:
 
     def _foresee(self, text: str) -> None:
         """What slots will make is said before they are filled."""
-        found = slotted(text)
+        found = slotted(text, after=self.desk.examples)
         if found is not None:
             self.say(f"{found.words}.")
 
@@ -273,7 +273,13 @@ class Writing:
     def _one(self, place: int) -> str:
         example = self.desk.examples[place]
         wrong = self.desk.flaws.get(place)
-        return f"not understood: {clean(wrong)}" if wrong else words.example_words(example, self.desk.grades.get(place))
+        if wrong:
+            return f"not understood: {clean(wrong)}"
+        told = words.example_words(example, self.desk.grades.get(place))
+        return f"{told}. {template}" if (template := self._templates().get(place)) else told
+
+    def _templates(self) -> dict[int, str]:
+        return {place: self.desk.template_words(n) for place, n in self.desk.templates.items()}
 
     async def _done(self, told: str, fresh: int = 0) -> None:
         """Records the change, says it, and what the model makes of the newest lines."""

@@ -1,11 +1,12 @@
 """How far to believe the shown run: its card, whole."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -14,13 +15,19 @@ from engine.results import Card
 from engine.state import RunPicture
 from tui.actions import sheet_actions
 from tui.keynames import Key, key_of, named
+from tui.once import told_once
 from tui.output_card import card_lines
 from tui.output_cause import cause_lines
 from tui.text import clean
 from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.sheetscroll import SheetScroll
 
 _INKS = {"believable": "$ink-good", "weak": "$ink-second"}
-
+_WIDEST = 120
+"""Columns of the sheet at most (card.tcss)."""
+_BESIDE = 5
+"""Columns its frame, its padding and the scroll bar take."""
+_BETWEEN = "   "
 
 ACTIONS = sheet_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Put the card away", "close"))
 
@@ -38,16 +45,20 @@ class CardSheet(Keyed, ModalScreen[None]):
         self.card = card
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="sheet") as sheet:
+        with SheetScroll(f"{key_of(self.app, 'card:dismiss_sheet')} closes", id="sheet") as sheet:
             sheet.border_title = "How far to believe it"
-            sheet.border_subtitle = Content(f"{key_of(self.app, 'card:dismiss_sheet')} closes")
-            yield Static(sheet_text(self.picture, self.card, partial(key_of, self.app)), id="text")
+            yield Static(id="text")
+
+    def on_resize(self, event: events.Resize) -> None:
+        width = min(event.size.width, _WIDEST) - _BESIDE
+        text = sheet_text(self.picture, self.card, partial(key_of, self.app), width=width)
+        self.query_one("#text", Static).update(text)
 
     def action_dismiss_sheet(self) -> None:
         self.dismiss()
 
 
-def sheet_text(picture: RunPicture, card: Card, key: Key = named) -> Content:
+def sheet_text(picture: RunPicture, card: Card, key: Key = named, *, width: int = 116) -> Content:
     """The verdict in its ink, the numbers behind it, and the effects where they were measured."""
     rest = card_lines(card, key)[1:]
     parts = [Content.assemble((clean(card.verdict), f"bold {_INKS.get(card.verdict, '$ink-bad')}"))]
@@ -55,8 +66,27 @@ def sheet_text(picture: RunPicture, card: Card, key: Key = named) -> Content:
     parts.append(Content(""))
     for line in rest:
         name, gap, told = clean(line).partition("  ")
-        parts += [Content.assemble((name, "$ink-dim"), gap, (told, "$ink-text")), Content("")]
+        parts.append(Content.assemble((name, "$ink-dim"), gap, (told, "$ink-text")))
     if picture.causes:
-        parts.append(Content.assemble(("What heads do to the answer", "bold $ink-second")))
-        parts += [Content.assemble((clean(line), "$ink-text")) for line in cause_lines(picture)]
+        parts += [Content(""), Content.assemble(("What heads do to the answer", "bold $ink-second"))]
+        lines = packed([clean(line) for line in cause_lines(told_once(picture))], width)
+        parts += [Content.assemble((line, "$ink-text")) for line in lines]
     return Content("\n").join(parts)
+
+
+def packed(lines: Sequence[str], width: int) -> list[str]:
+    """Put the items of lists, which stand three blanks apart, into lines of that width: none is broken in two."""
+    found: list[str] = []
+    room = False
+    for line in lines:
+        items = line.strip().split(_BETWEEN) if line.startswith("  ") and _BETWEEN in line else []
+        if not items:
+            found.append(line)
+            room = False
+        for item in items:
+            if room and len(found[-1]) + len(_BETWEEN) + len(item) <= width:
+                found[-1] += _BETWEEN + item
+            else:
+                found.append(f"  {item}")
+            room = True
+    return found

@@ -12,17 +12,19 @@ from textual.strip import Strip
 
 from engine.results import EdgeScore, HeadId
 from tui.actions import sheet_actions
+from tui.idle import idle_heads
 from tui.layout import Layout, lay_out
 from tui.model import Bench
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.widgets.braille import Canvas
-from tui.widgets.heat import KNOWN
+from tui.widgets.heat import IDLE, KNOWN
 from tui.widgets.ink import Line, fit, fixed, rail
 from tui.widgets.painted import Painted
 
 FIRST_SHOWN = 24
 """Edges drawn at first: more make a thicket."""
 _PAN = 8
+_NO_EFFECT = " no effect"
 ACTIONS = sheet_actions(
     "Edges",
     ("close", "", "escape,e,q", "Back", "Back to the workbench", "back"),
@@ -61,6 +63,7 @@ class Board:
         """Only the edges from and to the heads that are marked."""
         self.pan = (0, 0)
         """How far the drawing was moved by hand, in cells."""
+        self._idle: tuple[object, object, frozenset[HeadId]] = (None, None, frozenset())
 
     @property
     def all(self) -> tuple[EdgeScore, ...]:
@@ -82,6 +85,27 @@ class Board:
         """The best as far as the cut, and the chosen one wherever it stands."""
         edges = self.all
         return (*edges[: self.shown], *(edges[self.chosen : self.chosen + 1] if self.chosen >= self.shown else ()))
+
+    def sign(self, head: HeadId) -> str:
+        """Return the sign a head has besides the circuit's: known, else idle."""
+        view = self.bench.view()
+        if view is not None and head in view.known:
+            return KNOWN
+        return IDLE if head in self.idle else ""
+
+    @property
+    def idle(self) -> frozenset[HeadId]:
+        """Heads that were measured to do next to nothing to the answer; none that is known to matter."""
+        run = self.bench.shown
+        if run is None:
+            return frozenset()
+        nodes, causes, found = self._idle
+        if nodes is not run.picture.nodes or causes is not run.picture.causes:
+            nodes, causes = run.picture.nodes, run.picture.causes
+            found = idle_heads(nodes, causes)
+            self._idle = nodes, causes, found
+        view = self.bench.view()
+        return found if view is None else found - view.known
 
     def step(self, by: int) -> None:
         self.chosen = min(max(self.chosen + by, 0), max(len(self.all) - 1, 0))
@@ -107,10 +131,10 @@ class EdgeList(Painted):
         self.first = 0
 
     def lines(self, size: Size, /) -> list[Strip]:
-        edges, view = self.board.all, self.bench.view()
+        edges, idle = self.board.all, self.board.idle
         if not edges:
             return [self.line().add(f" {_empty(self.board)}", "dim").strip()]
-        head = self.line().add("      edge           score", "faint").strip()
+        head = self.line().add("      edge             code pairs only on +", "faint").strip()
         room = size.height - 1
         if not self.first <= self.board.chosen < self.first + room:
             self.first = max(0, self.board.chosen - room // 2)
@@ -121,12 +145,14 @@ class EdgeList(Painted):
             on, drawn = place == self.board.chosen, place < self.board.shown
             line = self.line().add(" ▸" if on else "  ", "accent").add(f"{place + 1:>3} ", "faint")
             for end, text in ((edge.source, ""), (edge.target, " → ")):
-                known = view is not None and HeadId(*end) in view.known
                 line.add(text, "faint").add(f"{HeadId(*end)!s:>5}", "strong" if on else ("text" if drawn else "dim"))
-                line.add(KNOWN if known else " ", "accent")
+                sign = self.board.sign(HeadId(*end))
+                line.add(sign or " ", "second" if sign == IDLE else "accent")
             line.add(f"{fixed(edge.score, 1):>7} ", "text" if drawn else "dim")
-            done, rest = rail(edge.score / top, max(size.width - line.width - 1, 0))
-            line.add(done, "accent" if drawn else "faint").add(" " * len(rest))
+            # Codes that go together without doing anything: said where the edge would else look strong.
+            moved = _NO_EFFECT if HeadId(*edge.source) in idle and HeadId(*edge.target) in idle else ""
+            done, rest = rail(edge.score / top, max(size.width - line.width - len(moved) - 1, 0))
+            line.add(done, "accent" if drawn and not moved else "faint").add(" " * len(rest)).add(moved, "second")
             rows.append(line.strip())
         return rows
 
@@ -147,7 +173,7 @@ class Drawing(Painted):
     def lines(self, size: Size, /) -> list[Strip]:
         if not self.board.drawn or size.width < 12 or size.height < 4:
             return []
-        layout = lay_out(self.board.drawn, size.width - 4, size.height - 2)
+        layout = lay_out(tuple(self.board.drawn), size.width - 4, size.height - 2)
         chosen = self.board.all[self.board.chosen] if self.board.chosen < len(self.board.all) else None
         canvas = self._canvas(layout, chosen)
         left, top = self.corner = self._offset(layout, chosen, size)
@@ -172,6 +198,7 @@ class Drawing(Painted):
 
     def _canvas(self, layout: Layout, chosen: EdgeScore | None) -> Canvas:
         canvas = Canvas(layout.width, layout.height)
+        routes = dict(zip(layout.edges, layout.routes, strict=True))
         ends = () if chosen is None else (tuple(chosen.source), tuple(chosen.target))
         # The weakest first: what matters is drawn over it.
         order = sorted(layout.edges, key=lambda edge: (edge is chosen, _touches(edge, ends), edge.score))
@@ -179,7 +206,7 @@ class Drawing(Painted):
         for edge in order:
             ink = "groove" if edge.score < 0.75 * best else "faint"
             ink = "second" if edge is chosen else ("dim" if _touches(edge, ends) else ink)
-            canvas.line(layout.nodes[HeadId(*edge.source)], layout.nodes[HeadId(*edge.target)], ink)
+            canvas.route(routes[edge], ink)
         return canvas
 
     def _labels(self, layout: Layout, chosen: EdgeScore | None) -> dict[tuple[int, int], tuple[str, str]]:
@@ -187,12 +214,12 @@ class Drawing(Painted):
         view = self.bench.view()
         ends = set() if chosen is None else {HeadId(*chosen.source), HeadId(*chosen.target)}
         labels = {}
-        for head, (x, y) in layout.nodes.items():
+        for head, (_, y) in layout.nodes.items():
             inside = view is not None and head in view.circuit
-            known = KNOWN if view is not None and head in view.known else ""
-            text = f"[{head}{known}]" if inside else f" {head}{known} "
-            ink = "cursor" if head in ends else ("strong" if inside else "text")
-            labels[(max(0, min(x - len(text) // 2, layout.width - len(text))), y)] = (text, ink)
+            sign = self.board.sign(head)
+            text = f"[{head}{sign}]" if inside else f" {head}{sign} "
+            ink = "cursor" if head in ends else "strong" if inside else "dim" if sign == IDLE else "text"
+            labels[layout.label_start(head, len(text)), y] = (text, ink)
         return labels
 
     def _offset(self, layout: Layout, chosen: EdgeScore | None, size: Size) -> tuple[int, int]:
@@ -208,8 +235,12 @@ class Drawing(Painted):
 
     def _legend(self, layout: Layout, size: Size) -> Line:
         larger = layout.width > size.width - 4 or layout.height > size.height - 1
-        words = f" {len(layout.edges)} of {len(self.board.all)} edges  [ ] circuit  {KNOWN} known"
-        return self.line().add(fit(words + ("  larger than the room: HJKL pan" if larger else ""), size.width), "faint")
+        words = f" {len(layout.edges)} of {len(self.board.all)} edges"
+        words += "  larger than the room: HJKL pan" if larger else ""
+        words += f"  [ ] circuit  {KNOWN} known"
+        if any(self.board.sign(head) == IDLE for head in layout.nodes):
+            words += f"  {IDLE} moves the answer by less than a twentieth"
+        return self.line().add(fit(words, size.width), "faint")
 
 
 class Edges(Sheet):

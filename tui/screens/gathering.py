@@ -37,7 +37,7 @@ class Gathering(Base):
 
     def add_text(self, text: str) -> None:
         """Adds the examples a text holds; what cannot be read stands as text. Slots are filled after a question."""
-        slots = slotted(text)
+        slots = slotted(text, after=self.desk.examples)
         if slots is None:
             self._add_text(text)
             return
@@ -54,7 +54,7 @@ class Gathering(Base):
         lines = "the line as it is" if slots.lines == 1 else f"the {slots.lines:,} lines as they are"
         one = f"{self.desk.bench.key('write:unfold')} on a line fills it later"
         return [
-            Entry(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="in every way"),
+            Entry(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="each prompt once"),
             Entry(id="keep", group="Slots", title=f"keep {lines}", detail=one),
         ]
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -14,6 +13,7 @@ from textual.widgets import Static
 from tui.actions import Action, key_names, sheet_actions
 from tui.keynames import key_of
 from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.sheetscroll import SheetScroll
 
 _TITLE = 28
 _WIDE = 132
@@ -37,9 +37,8 @@ class Keys(Keyed, ModalScreen[None]):
         self.table = table
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="sheet") as sheet:
+        with SheetScroll(f"{key_of(self.app, 'help:dismiss_sheet')} closes", id="sheet") as sheet:
             sheet.border_title = "Keys"
-            sheet.border_subtitle = Content(f"{key_of(self.app, 'help:dismiss_sheet')} closes")
             yield Static(sheet_text(self.table, wide=self.app.size.width >= _WIDE), id="text")
 
     def on_resize(self, event: events.Resize) -> None:

@@ -187,7 +187,7 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
 
     def _titles(self) -> None:
         panes: tuple[tuple[Pane, Titled, str], ...] = (
-            ("examples", self.examples, examples.title_words(self.bench)),
+            ("examples", self.examples, examples.title_words(self.bench, self.examples.distinct())),
             ("grid", self.grid, gridpane.title_words(self.bench)),
             ("head", self.head, "Head"),
         )

@@ -1,6 +1,5 @@
 """The session's runs side by side, each with a small grid, newest first; one of them is looked at."""
 
-from datetime import datetime
 from typing import ClassVar
 
 from rich.color import Color
@@ -22,10 +21,12 @@ from tui.model import Bench, Run
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.themes import Depth, heat
+from tui.times import clock
 from tui.view import GridView, look
 from tui.widgets.heat import SHADES, level_of
 from tui.widgets.ink import Line, fit, fixed
 from tui.widgets.painted import PaintedScroll
+from tui.widgets.progress import seconds_words
 
 ACTIONS = sheet_actions(
     "Runs",
@@ -108,7 +109,7 @@ class Cards(PaintedScroll):
         on, shown = place == self.chosen, run is self.bench.shown
         view = self._view(run)
         head = self.line().add("▌" if on else " ", "accent").add(f" run {run.number}", "strong" if on else "text")
-        head.add(f"  {datetime.fromtimestamp(run.queued_us / 1e6):%H:%M:%S}", "dim")
+        head.add(f"  {clock(run.queued_us)}", "dim")
         head.add("  shown" if shown else "", "second")
         words = [
             head,
@@ -129,8 +130,8 @@ class Cards(PaintedScroll):
         line = self.line().add("▌ " if on else "  ", "accent")
         ink = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(run.state, "second")
         line.add(run.state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
-        if run.picture.finished is not None:
-            line.add(f"  {run.picture.finished.timings.total:.1f} s", "dim")
+        if run.ended_us is not None and run.state == "done":
+            line.add(f"  {seconds_words(run.seconds(run.ended_us))}", "dim")
         if run.verified is not None:
             line.add(f"  verified: {run.verified.verdict}", "good" if run.verified.verdict == "same" else "second")
         return line

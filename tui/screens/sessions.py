@@ -1,7 +1,6 @@
 """All sessions: looked through, searched, opened, named, tagged, noted, deleted and brought back."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
@@ -38,6 +37,7 @@ from tui.said import in_words
 from tui.screens.ask import Ask
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
+from tui.times import day_or_clock, zone
 from tui.widgets.ink import fit, fit_end, one_line
 from tui.widgets.painted import Painted
 
@@ -96,7 +96,7 @@ class SessionList(Painted):
             self.first = self.chosen if self.chosen < self.first else self.chosen - room + 1
         self.first = min(self.first, max(0, len(self.rows) - room))
         wide = size.width >= 110
-        name_width = min(48, max(20, size.width - (76 if wide else 44)))
+        name_width = min(48, max(20, size.width - (78 if wide else 46)))
         head = self.line().add("    ").add("session", "faint").to(4 + name_width)
         for title, width in self._columns(wide):
             head.add(title.ljust(width), "faint")
@@ -108,7 +108,7 @@ class SessionList(Painted):
         return [*lines, self._about(size.width), self.line().add(" " + self.words, self.ink_of_words).strip()]
 
     def _columns(self, wide: bool) -> Sequence[tuple[str, int]]:
-        when = ("deleted" if self.trash else "changed", 12)
+        when = (f"{'deleted' if self.trash else 'changed'} {zone()}", 14)
         if wide:
             return (("model", 16), ("task", 16), ("examples", 10), ("runs", 6), when, ("tags", 0))
         return (("examples", 10), ("runs", 6), when, ("tags", 0))
@@ -124,7 +124,7 @@ class SessionList(Painted):
         start = line.width
         examples = f"{row.n_positive}+{row.n_negative}" if row.n_positive or row.n_negative else "–"
         line.add(examples, ink).to(start + 10).add(str(row.n_runs), ink).to(start + 16)
-        line.add(moment(row.trashed_us if row.trashed_us is not None else row.updated_us), ink).to(start + 28)
+        line.add(day_or_clock(row.trashed_us if row.trashed_us is not None else row.updated_us), ink).to(start + 30)
         line.add(fit(" ".join(f"#{clean(tag)}" for tag in row.tags), width - line.width - 1), "accent")
         return line.strip()
 
@@ -405,9 +405,3 @@ class SessionsSheet(Sheet):
         else:
             self.list.chosen = message.place
             self.list.paint()
-
-
-def moment(us: int) -> str:
-    """When something happened, by the clock on the wall: the time of a day of today, else the day."""
-    then, now = datetime.fromtimestamp(us / 1e6), datetime.now()
-    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d}"

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -14,6 +13,7 @@ from tui.actions import sheet_actions
 from tui.keynames import key_of
 from tui.text import clean
 from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.sheetscroll import SheetScroll
 
 ACTIONS = sheet_actions(
     "Trouble",
@@ -34,10 +34,9 @@ class Trouble(Keyed, ModalScreen[bool]):
         self.failure = failure
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="notice") as notice:
+        again, leave = (key_of(self.app, f"trouble:answer.{name}") for name in ("again", "leave"))
+        with SheetScroll(f"{again} tries again · {leave} leaves", id="notice") as notice:
             notice.border_title = "The workbench cannot start"
-            again, leave = (key_of(self.app, f"trouble:answer.{name}") for name in ("again", "leave"))
-            notice.border_subtitle = Content(f"{again} tries again · {leave} leaves")
             yield Static(
                 Content.assemble(
                     (clean(self.failure.message, lines=True), "$ink-strong"),

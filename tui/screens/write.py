@@ -121,8 +121,10 @@ class Write(Gathering, Changing, Sheet):
             if self.edit.text != text:
                 self.edit.put(text, at=0)
             self.proof.example, self.proof.line_text = chosen, text
+            self.desk.typed = ""
         else:
             self.proof.line_text = self.edit.text
+            self.desk.typed = self.edit.text
             self.proof.example = draft(self.edit.text) if self.edit.text.strip(" +-") else None
         self.proof.paint()
 

@@ -1,5 +1,8 @@
 """Straight lines on a grid of text cells: every cell has two by four dots."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """By column and row of the dot, as Unicode numbers them."""
 
@@ -15,6 +18,15 @@ class Canvas:
     def line(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
         """From the middle of one cell (column, line) to the middle of another."""
         self.stroke((start[0] * 2, start[1] * 4 + 2), (end[0] * 2, end[1] * 4 + 2), ink)
+
+    def route(self, points: Sequence[tuple[int, int]], ink: str) -> None:
+        """A line from cell to cell, each in a lower line than the one before: it leaves and reaches each straight down,
+        and slants only in the lines between, where no labels are."""
+        for (x0, y0), (x1, y1) in pairwise(points):
+            out, into = (x0 * 2, y0 * 4 + 3), (x1 * 2, y1 * 4)
+            self.stroke((x0 * 2, y0 * 4 + 2), out, ink)
+            self.stroke((out[0], out[1] + 1), (into[0], into[1] - 1), ink)
+            self.stroke(into, (x1 * 2, y1 * 4 + 2), ink)
 
     def stroke(self, start: tuple[int, int], end: tuple[int, int], ink: str) -> None:
         """From one dot (column, row) to another."""

@@ -9,6 +9,7 @@ from textual.strip import Strip
 from engine.errors import Failure
 from engine.examples import Example
 from engine.results import NO_CODE, Grade
+from engine.worth import n_distinct
 from tui.actions import sheet_actions
 from tui.model import Bench
 from tui.text import clean
@@ -19,6 +20,8 @@ from tui.widgets.tips import tip
 from tui.widgets.titled import Titled
 
 VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
+TEMPLATE = "{…}"
+"""In the place of a verdict: a line whose slots are still to be filled."""
 _MOST_LINES = 8
 """Of a prompt that is shown whole."""
 
@@ -53,7 +56,14 @@ class Examples(Titled, Keyed, VirtualScroll):
         self._open: list[Strip] = []
         """The lines of the example that is shown whole."""
         self._banner = ""
+        self._distinct: tuple[tuple[Example, ...], int] = ((), 0)
         self._source: tuple[object, ...] = ()
+
+    def distinct(self) -> int:
+        """Return how many of the shown examples are no copies of others; counted when they change."""
+        if self._distinct[0] is not self.bench.examples:
+            self._distinct = (self.bench.examples, n_distinct(self.bench.examples))
+        return self._distinct[1]
 
     def count(self) -> int:
         self._prepare()
@@ -281,9 +291,10 @@ def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> froz
     return frozenset(sides[True] - sides[False])
 
 
-def title_words(bench: Bench) -> str:
-    """The pane's title: how many on both sides, and how they stand."""
+def title_words(bench: Bench, distinct: int) -> str:
+    """The pane's title: how many on both sides, how many of all are no copies, and how they stand."""
     positive = sum(example.positive for example in bench.examples)
     words = f"Examples {positive} + {len(bench.examples) - positive}" if bench.examples else "Examples"
+    words += f", {distinct} distinct" if distinct < len(bench.examples) else ""
     counts = {name: sum(grade.verdict == name for grade in bench.grades) for name in ("weak", "broken")}
     return words + "".join(f"  {VERDICTS[name][0]} {count} {name}" for name, count in counts.items() if count)

@@ -13,6 +13,10 @@ from tui.themes import LEVELS, Depth, heat, reads_dark_on
 from tui.widgets.ink import number
 
 KNOWN = "◆"
+KNOWN_INSIDE = "◈"
+"""A known head of the circuit, where two columns have to show its shade as well."""
+IDLE = "∅"
+"""A head whose effect on the answer was measured and is less than a twentieth."""
 SILENT = "·"
 SHADES = " ░▒▓█"
 
@@ -62,6 +66,8 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 PLAIN = Mark()
+_POINTED = ("▸", "◂")
+"""The edges of the cursor's cell where it has no others and no colour of its own."""
 
 
 @lru_cache(maxsize=16_384)
@@ -69,16 +75,22 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     """The signs of a cell, row by row, as (left edge, middle, right edge).
 
     `value` is the number where it should stand; `shaded` fills the cell with a shade, for terminals without colours.
+    Whatever else a cell says, some of its shade is left: on those terminals it is all that says how loud a head is.
     """
     inner = size.width - 2
-    fill = SHADES[shade_of(level)] if shaded else " "
+    fill = fill_of(level, mark) if shaded else " "
     if size.height == 1:
         sign = value[:1] if value[:1] == "+" or level >= LEVELS else ""
-        return (_single_row(value, size, mark, fill, sign),)
+        single = _single_row(value, size, mark, fill, sign, shaded=shaded)
+        # Signs that were asked for take both columns where there are two, and what is silent has no shade.
+        room = shaded and level > 0 and not sign and not (mark.signs and size.width < 4)
+        return (_with_shade(single, fill, mark) if room else single,)
     rows = []
     middle = (size.height - 1) // 2
     for row in range(size.height):
         left, sign, right = _frame(row, size.height, mark)
+        if shaded and row != middle:
+            sign = " "  # the corners and sides are frame enough
         if row == middle and sign == " ":
             body = _centred(value, inner, fill)
         else:
@@ -88,12 +100,28 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
         if mark.signs and row == size.height - 1:
             body = _with_signs(body, mark)
         rows.append((left if left != " " else fill, body, right if right != " " else fill))
+    if shaded and not any(fill in "".join(each) for each in rows):
+        rows[middle] = (rows[middle][0], fill * inner, rows[middle][2])
     return tuple(rows)
 
 
-def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str) -> tuple[str, str, str]:
+def fill_of(level: int, mark: Mark = PLAIN) -> str:
+    """The shade of a step of the colour map. The cursor's cell is drawn reversed, so it gets the shade's opposite."""
+    shade = shade_of(level)
+    return SHADES[-1 - shade] if mark.cursor else SHADES[shade]
+
+
+def _with_shade(row: tuple[str, str, str], fill: str, mark: Mark) -> tuple[str, str, str]:
+    """The row of a cell, its closing edge given up where nothing else would show the shade."""
+    left, body, right = row
+    if fill in left + body + right:
+        return row
+    return (KNOWN_INSIDE if right == KNOWN and not mark.chosen else left, body, fill)
+
+
+def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str, *, shaded: bool) -> tuple[str, str, str]:
     """`sign` is that of a difference: where there is no room for its number, it still has to be told."""
-    left, right = mark.edges or (fill, fill)
+    left, right = mark.edges or (_POINTED if shaded and mark.cursor else (fill, fill))
     if mark.signs:
         return _signed_row(value, size, mark, fill, left, right)
     if size.width == 2:
@@ -111,7 +139,7 @@ def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str) ->
         return (left, _centred(sign, inner - 1, fill) + KNOWN if inner > 1 else sign, right)
     if mark.known:
         return (left, KNOWN.center(inner, fill), right)
-    return (left, _centred(value, inner, fill), right)
+    return (left, _centred(value, inner, fill, blanks=left == fill), right)
 
 
 def _with_signs(body: str, mark: Mark) -> str:
@@ -165,14 +193,14 @@ def _frame(row: int, height: int, mark: Mark) -> tuple[str, str, str]:
     return (beside, " ", beside) if closed or (mark.cursor and mark.chosen) else (" ", " ", " ")
 
 
-def _centred(value: str, width: int, fill: str) -> str:
+def _centred(value: str, width: int, fill: str, *, blanks: bool = True) -> str:
     length = cell_len(value)
     if not length or length > width:
         return fill * width
     pad = width - length
     left = (pad + 1) // 2
-    if fill != " " and pad >= 2:
-        # A blank on both sides keeps the number legible inside a shade.
+    if fill != " " and pad >= (2 if blanks else 4):
+        # A blank on both sides keeps the number legible inside a shade; what has edges spares it where room is scarce.
         return fill * (left - 1) + f" {value} " + fill * (pad - left - 1)
     return fill * left + value + fill * (pad - left)
 
@@ -224,7 +252,7 @@ def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -
     if depth in ("16", "none"):
         colour = "cyan" if depth == "16" else None
         shades = tuple(Style(color=colour if level > 0 else None, dim=faded) for level in (*range(LEVELS), -1))
-        return Palette(shades, tuple(Style(bold=True) for _ in shades), plain, shaded=True)
+        return Palette(shades, tuple(Style(color=each.color, bold=True) for each in shades), plain, shaded=True)
     colours = heat(dark=dark, faded=faded, name=name)
     bright: Rgb = (0xFF, 0xFF, 0xFF)
     black: Rgb = (0x0A, 0x0D, 0x12)

@@ -140,10 +140,7 @@ class Progress(Painted):
         line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove").add("  ")
 
     def _seconds(self, run: Run) -> str:
-        if run.started_us is None:
-            return ""
-        until = run.ended_us / 1e6 if run.ended_us is not None else self.clock()
-        return f"{max(until - run.started_us / 1e6, 0.0):.1f} s"
+        return "" if run.started_us is None else f"{run.seconds(int(self.clock() * 1e6)):.1f} s"
 
     # ---- losses
 

@@ -7,10 +7,11 @@ from textual.strip import Strip
 from engine.drafts import flaw
 from engine.examples import Example
 from engine.results import Grade, PromptTokens
+from engine.slots import is_open
 from tui.desk import Desk
 from tui.model import Bench
 from tui.text import clean
-from tui.widgets.examples import VERDICTS
+from tui.widgets.examples import TEMPLATE, VERDICTS
 from tui.widgets.ink import Line, fit, fit_end, number, wrapped
 from tui.widgets.painted import Painted
 
@@ -35,11 +36,12 @@ class Proof(Painted):
         if wrong:
             rows = wrapped(f"✗ This is no example yet: {wrong} It is kept as it is typed.", size.width - 2, size.height)
             return [self.line().add(" ").add(row, "bad").strip() for row in rows]
-        found = []
+        found: list[Line] = []
         n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
-        if n_slots:
-            words = f"{{…}}: this stands for {n_slots} examples; {self.bench.key('write:unfold')} makes them."
-            found.append(self.line().add(" ").add(fit(words, size.width - 2), "second"))
+        if n_slots or is_open(self.desk.typed):
+            words = self.desk.template_words(n_slots)
+            words += f"; {self.bench.key('write:unfold')} fills it." if n_slots else "."
+            return [self.line().add(f" {TEMPLATE} ", "second").add(fit(words, size.width - 6), "text").strip()]
         grade, tokens = self.desk.grade_of(example), self.desk.tokens(example)
         if grade is None:
             why = self.desk.failure.message if self.desk.failure is not None else self._waiting()

@@ -10,7 +10,7 @@ from engine.examples import Example
 from engine.results import Grade
 from tui.desk import Desk
 from tui.text import clean
-from tui.widgets.examples import VERDICTS, answer_words
+from tui.widgets.examples import TEMPLATE, VERDICTS, answer_words
 from tui.widgets.ink import fit, fit_end, number, one_line
 from tui.widgets.painted import VirtualScroll
 
@@ -74,6 +74,10 @@ class Rows(VirtualScroll):
         if answer:
             line.add(" → ", "faint").add(answer, "accent" if example.enabled else "faint")
         line.to(right)
+        filled = self.desk.templates.get(y)
+        if filled is not None and example.enabled:
+            line.add(f"{TEMPLATE} ", "second")
+            return line.add(f"{filled:,} examples" if filled else "being typed", "dim").strip()
         grade = self.desk.grades.get(y)
         self._verdict(line, example, grade)
         if grade is not None and grade.verdict != "ok" and example.enabled:

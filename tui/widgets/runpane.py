@@ -103,11 +103,10 @@ class RunPane(PaintedScroll):
             return line.add("   waits for the engine", "dim")
         if run.active:
             left = left_words(run_left(run, self.bench.runs, now_us))
-            line.add("   so far  ", "faint").add(seconds_words((now_us - run.started_us) / 1e6), "text")
+            line.add("   so far  ", "faint").add(seconds_words(run.seconds(now_us)), "text")
             return line.add(f"   in all {left}" if left else "", "second")
         sign, words, ink = ENDED[run.state]
-        took = (run.ended_us - run.started_us) / 1e6 if run.ended_us is not None else 0.0
-        return line.add(f" {sign} {words}", ink).add(f"  in {seconds_words(took)}", "dim")
+        return line.add(f" {sign} {words}", ink).add(f"  in {seconds_words(run.seconds(now_us))}", "dim")
 
     # ---- losses
 

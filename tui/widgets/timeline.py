@@ -2,7 +2,6 @@
 
 import math
 from bisect import bisect_right
-from datetime import datetime
 
 from rich.cells import cell_len
 from textual import events
@@ -16,6 +15,7 @@ from tui.keynames import filled
 from tui.model import Bench
 from tui.player import Player
 from tui.text import clean
+from tui.times import clock, day_clock
 from tui.widgets.ink import fit
 from tui.widgets.painted import Painted
 from tui.widgets.tips import tip
@@ -124,9 +124,8 @@ def speed_words(speed: float) -> str:
 
 def clock_words(player: Player) -> str:
     """The hour at which this happened; with its day where the recording is of more than one."""
-    moment = datetime.fromtimestamp(player.recorded_us / 1e6)
     several = player.span.end_us - player.span.begin_us > _DAY_US
-    return f"{moment:%d %b %H:%M:%S}" if several else f"{moment:%H:%M:%S}"
+    return (day_clock if several else clock)(player.recorded_us)
 
 
 def passed_words(player: Player) -> str:

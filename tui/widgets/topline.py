@@ -1,7 +1,5 @@
 """The line at the top: program, session, model, engine, when it was last saved; and the tabs of a small terminal."""
 
-from datetime import datetime
-
 from rich.cells import cell_len
 from textual import events
 from textual.content import Content
@@ -12,6 +10,7 @@ from textual.strip import Strip
 from tui.keynames import filled
 from tui.model import Bench
 from tui.text import clean
+from tui.times import clock
 from tui.widgets.hints import tip_of
 from tui.widgets.ink import Line, fit
 from tui.widgets.painted import Painted
@@ -113,10 +112,10 @@ def engine_words(bench: Bench) -> tuple[str, str]:
 
 
 def saved_words(bench: Bench) -> str:
-    """When the newest entry of the log was stored, by the clock on the wall."""
+    """When the newest entry of the log was stored, by the local clock."""
     if bench.saved_us is None:
         return ""
-    return f"saved {datetime.fromtimestamp(bench.saved_us / 1e6):%H:%M:%S}"
+    return f"saved {clock(bench.saved_us)}"
 
 
 class Tabs(Painted):

@@ -165,8 +165,8 @@ def run_row() -> RunRow:
         task="ioi",
         config=ProbeConfig(),
         queued_us=0,
-        started_us=0,
-        ended_us=0,
+        started_us=1_000_000,
+        ended_us=4_500_000,
         failure=None,
     )
 

@@ -115,8 +115,8 @@ def several(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 
 
 LISTINGS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("sessions", "list"), ("session", "model", "task", "examples", "runs", "changed (UTC)", "tags", "id")),
-    (("circuits", "list"), ("session", "circuit", "heads", "kept (UTC)", "made from")),
+    (("sessions", "list"), ("session", "model", "task", "examples", "runs", "changed", "tags", "id")),
+    (("circuits", "list"), ("session", "circuit", "heads", "kept", "made from")),
     (("tasks",), ("task", "published for", "what it asks")),
     (("models", "list"), ("model", "architecture", "width", "context", "weights", "from")),
     (("sql", "SELECT name, model, runs, task FROM sessions ORDER BY name"), ("name", "model", "task")),
@@ -134,4 +134,4 @@ def test_every_listing_stands_in_columns(several: Callable[..., Any]) -> None:
             assert {name for name in NAMES if any(clean(name) in row for row in rows)} == set(NAMES), command
     ran = several("sessions", "show", "s000000000002")
     runs = ran.out[ran.out.index("run ") :].split("\n\n")[0]
-    aligned(runs, ("run", "state", "asked (UTC)", "model", "seeds", "id"))
+    aligned(runs, ("run", "state", "asked", "model", "seeds", "id"))

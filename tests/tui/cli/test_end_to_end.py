@@ -121,3 +121,23 @@ def test_in_the_foreground_nothing_is_left_running(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     status = msgspec.json.decode(headcode(home, "host", "status", "--json").stdout)
     assert (status["schema"], status["running"]) == ("headcode.host/1", False)
+
+
+def test_what_is_refused_leaves_no_session(home: dict[str, str], tmp_path: Path) -> None:
+    def sessions() -> bytes:
+        return headcode(home, "sessions", "list", "--json").stdout.encode()
+
+    before = sessions()
+    folder = tmp_path / "no-model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "of nobody"}')
+    (folder / "tokenizer.json").write_text("{}")
+    for words in (
+        ("probe", "ioi", "--position", "at:77"),
+        ("probe", "ioi", "--model", str(folder)),
+        ("bench", "circuits", "--models", "toy,nobody/nothing", "--tasks", "nothing"),
+        ("examples", "new", "empty", "/nowhere/at/all.txt"),
+    ):
+        ran = headcode(home, *words)
+        assert ran.returncode == 2, (words, ran.stderr)
+    assert sessions() == before

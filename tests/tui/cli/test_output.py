@@ -33,7 +33,7 @@ note      One example is broken. See the grades.
 
 """
 TAIL = """\
-seconds   load 1.25  grade 0.10  capture 0.10  train 0.50  codes 0.10  scores 0.10  total 2.15
+seconds   load 1.25  grade 0.10  capture 0.10  train 0.50  codes 0.10  scores 0.10  total 2.15  start to end 3.50
 session   ioi friday  s0001
 run       1  r0001
 open it   headcode --session 'ioi friday'

@@ -1,6 +1,6 @@
 """Sixteen colours, no colours, themes: the values are read without telling one colour from another."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,35 @@ def test_without_colours_shades_and_digits_carry_the_value() -> None:
     assert "".join(cell_rows("7", 63, size, Mark(circuit=True), True)[0]) == "[█ 7 █]"
     styles = palette(dark=True, depth="none", faded=False)
     assert all(style.color is None and style.bgcolor is None for style in styles.cells)
+
+
+@pytest.mark.parametrize("level", [1, 20, 40, LEVELS - 1])
+def test_marks_leave_a_cell_its_shade(level: int) -> None:
+    shade = "░▒▓█"[level * 4 // LEVELS]
+    kinds = [
+        Mark(circuit, known, cursor, chosen) for circuit, known, cursor, chosen in product((False, True), repeat=4)
+    ]
+    for (width, height), mark in product(((7, 3), (7, 2), (5, 2), (4, 2), *((n, 1) for n in range(2, 8))), kinds):
+        text = value_text(0.5, level, width)
+        drawn = "".join("".join(row) for row in cell_rows(text, level, CellSize(width, height), mark, True))
+        assert len(drawn) == width * height
+        # The cursor's cell is reversed: the opposite shade looks as the shade does beside it.
+        assert dict(zip("░▒▓█", "▓▒░ ", strict=True))[shade] in drawn if mark.cursor else shade in drawn
+
+
+def test_a_loud_circuit_is_no_empty_box_in_two_columns() -> None:
+    def drawn(mark: Mark, level: int = LEVELS - 1) -> str:
+        return "".join(cell_rows("", level, CellSize(2, 1), mark, True)[0])
+
+    assert drawn(Mark(circuit=True)) == "[█"
+    assert drawn(Mark(circuit=True, known=True)) == "◈█"
+    assert drawn(Mark(circuit=True), 0) == "[]"
+    assert drawn(Mark(cursor=True), 0) == "▸◂"
+
+
+def test_sixteen_colours_colour_the_circuit_as_the_rest() -> None:
+    styles = palette(dark=True, depth="16", faded=False)
+    assert [style.color for style in styles.marked] == [style.color for style in styles.cells]
 
 
 def test_marks_are_signs() -> None:

@@ -1,26 +1,29 @@
 """The edges: where heads stand in the drawing, and what the keys of the screen do."""
 
+import itertools
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from engine.events import EdgesScored
-from engine.results import EdgeScore, HeadId
-from tui.layout import NODE_WIDTH, lay_out
+from engine.events import CauseScored, EdgesScored, Scored
+from engine.results import EdgeScore, HeadEffect, HeadId
+from tui.idle import idle_heads
+from tui.layout import LABEL_WIDTH, Layout, lay_out
 from tui.screens.edges import Edges
 from tui.widgets.braille import Canvas
 
 ENDS = st.tuples(st.integers(0, 7), st.integers(0, 11))
 EDGES = st.lists(st.tuples(ENDS, ENDS).filter(lambda pair: pair[0][0] < pair[1][0]), unique=True, max_size=30).map(
-    lambda pairs: [EdgeScore(source=a, target=b, score=1.0) for a, b in pairs]
+    lambda pairs: tuple(EdgeScore(source=a, target=b, score=1.0) for a, b in pairs)
 )
 
 
 @given(EDGES, st.integers(10, 120), st.integers(4, 40))
-def test_every_head_has_a_place_of_its_own(edges: list[EdgeScore], width: int, height: int) -> None:
+def test_every_head_has_a_place_of_its_own(edges: tuple[EdgeScore, ...], width: int, height: int) -> None:
     layout = lay_out(edges, width, height)
     assert set(layout.nodes) == {HeadId(*end) for edge in edges for end in (edge.source, edge.target)}
     lines = dict(layout.layers)
@@ -30,14 +33,100 @@ def test_every_head_has_a_place_of_its_own(edges: list[EdgeScore], width: int, h
         assert 0 <= y < layout.height
     for layer in lines:
         row = sorted(x for head, (x, _) in layout.nodes.items() if head.layer == layer)
-        assert all(b - a >= NODE_WIDTH - 1 for a, b in pairwise(row))
+        assert all(b - a > LABEL_WIDTH for a, b in pairwise(row))
     assert all(a < b for a, b in pairwise(lines.values()))
 
 
 def test_neighbours_are_put_below_each_other() -> None:
     pairs = [((0, 0), (1, 2)), ((0, 1), (1, 1)), ((0, 2), (1, 0))]
-    nodes = lay_out([EdgeScore(source=a, target=b, score=1.0) for a, b in pairs], 60, 12).nodes
+    nodes = lay_out(tuple(EdgeScore(source=a, target=b, score=1.0) for a, b in pairs), 60, 12).nodes
     assert all(nodes[HeadId(*a)][0] == nodes[HeadId(*b)][0] for a, b in pairs)
+
+
+def cells_of(layout: Layout, number: int) -> set[tuple[int, int]]:
+    """The cells that an edge's line is drawn in."""
+    canvas = Canvas(layout.width, layout.height)
+    canvas.route(layout.routes[number], "accent")
+    places = itertools.product(range(layout.width), range(layout.height))
+    return {place for place in places if canvas.cell(*place)[0] != " "}
+
+
+def label_cells(layout: Layout) -> dict[tuple[int, int], HeadId]:
+    """Whose label is on a cell, every label as long as it can be."""
+    found: dict[tuple[int, int], HeadId] = {}
+    for head, (_, y) in layout.nodes.items():
+        start, length = layout.label_start(head, len(f"[{head}◆]")), len(f"[{head}◆]")
+        mine = {(x, y): head for x in range(start, start + length)}
+        assert not mine.keys() & found.keys(), "two labels on one cell"
+        assert layout.nodes[head] in mine
+        found |= mine
+    return found
+
+
+FAR_ENDS = st.tuples(st.integers(0, 39), st.integers(0, 127))
+FAR_PAIRS = st.tuples(FAR_ENDS, FAR_ENDS).filter(lambda pair: pair[0][0] < pair[1][0])
+FAR_EDGES = st.lists(FAR_PAIRS, unique=True, max_size=24).map(
+    lambda pairs: tuple(EdgeScore(source=a, target=b, score=1.0) for a, b in pairs)
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(EDGES | FAR_EDGES, st.integers(10, 120), st.integers(4, 40))
+def test_no_line_touches_the_label_of_a_head_it_does_not_join(
+    edges: tuple[EdgeScore, ...], width: int, height: int
+) -> None:
+    layout = lay_out(edges, width, height)
+    labels = label_cells(layout)
+    for number, edge in enumerate(layout.edges):
+        cells = cells_of(layout, number)
+        ends = {HeadId(*edge.source), HeadId(*edge.target)}
+        assert {labels[cell] for cell in cells if cell in labels} == ends
+        assert {layout.nodes[end] for end in ends} <= cells
+        assert {y for _, y in cells} == set(range(layout.nodes[HeadId(*edge.source)][1], 1 + max(y for _, y in cells)))
+
+
+def test_an_edge_that_skips_a_layer_passes_beside_its_only_head() -> None:
+    pairs = [((3, 8), (10, 1)), ((10, 1), (23, 5)), ((3, 8), (23, 5))]
+    edges = tuple(EdgeScore(source=a, target=b, score=1.0) for a, b in pairs)
+    layout = lay_out(edges, 80, 20)
+    x, y = layout.nodes[HeadId(10, 1)]
+    assert list(layout.routes[0]) == [layout.nodes[HeadId(3, 8)], (x, y)]
+    passed = layout.routes[2][1]
+    assert passed[1] == y
+    assert abs(passed[0] - x) > LABEL_WIDTH // 2 + 1
+    assert not cells_of(layout, 2) & cells_of(layout, 1) - {
+        cell for cell in cells_of(layout, 1) if cell[1] > layout.height - 4
+    }, "they meet at the head they share"
+
+
+def test_rows_of_one_head_do_not_stand_in_one_line() -> None:
+    pairs = [((0, 1), (2, 3)), ((5, 1), (7, 3)), ((2, 3), (7, 3))]
+    nodes = lay_out(tuple(EdgeScore(source=a, target=b, score=1.0) for a, b in pairs), 80, 20).nodes
+    assert len({x for x, _ in nodes.values()}) > 1
+
+
+def test_idle_heads_are_those_measured_to_move_less_than_a_twentieth(recorded: Any) -> None:
+    scored = [event for event in recorded.events() if isinstance(event, Scored)][-1].nodes
+    one, two, three, four = (
+        replace(scored[0], exact_effect=0.2, attribution=0.01),
+        replace(scored[1], exact_effect=0.049, attribution=0.9),
+        replace(scored[2], attribution=0.04, combined=0.04),
+        scored[3],
+    )
+    assert idle_heads((one, two, three, four), ()) == {two.id, three.id}
+    effects = tuple(HeadEffect(layer=node.layer, head=node.head, effect=0.01) for node in (two, three))
+    nats = CauseScored(
+        method="exact",
+        metric="kl",
+        replacement="pair",
+        base=0.0,
+        effects=effects,
+        n_examples=4,
+        position="mean",
+        passes=1.0,
+        final=True,
+    )
+    assert idle_heads((one, two, three, four), (nats,)) == {one.id, three.id}
 
 
 def test_a_line_joins_its_ends() -> None:
@@ -106,3 +195,34 @@ async def test_a_run_without_edges_has_no_such_screen(recorded: Any, open_screen
         await pilot.press("e")
         await pilot.pause()
         assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
+async def test_edges_between_heads_that_do_nothing_say_so(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    events = recorded.events()
+    small = tuple(HeadEffect(layer=a, head=b, effect=0.01) for a, b in ((0, 1), (2, 3)))
+    cause = CauseScored(
+        method="exact",
+        metric="logit_difference",
+        replacement="pair",
+        base=4.0,
+        effects=(*small, HeadEffect(layer=4, head=0, effect=-1.0)),
+        n_examples=4,
+        position="mean",
+        passes=1.0,
+        final=True,
+    )
+    host = recorded.host()
+    host.add(*events[:-2], SCORED, cause, *events[-2:])
+    async with open_screen(host, size=size) as (app, pilot, until):
+        await pilot.press("e")
+        await until(lambda: isinstance(app.screen, Edges) and "6.3" in text_of(app))
+        board = app.screen.board
+        known = app.bench.view().known
+        assert board.idle == {HeadId(0, 1), HeadId(2, 3)} - known
+        rows = [line for line in text_of(app).splitlines() if " → " in line]
+        assert ["no effect" in row for row in rows] == [HeadId(2, 3) not in known, False, False]
+        assert "0.1∅" in rows[0]
+        assert "code pairs only on +" in text_of(app)

@@ -267,7 +267,7 @@ async def test_a_session_is_told_again(recorded: Any, spoken: Any) -> None:
         for seq, words in ((trains, "run 1 [b]trains"), (ends, "run 1 done"))
     )
     said, code, _ = await spoken("replay", "replay 1", "replay 2", "replay 3", host=host)
-    assert any(re.fullmatch(r"1\. \d{4}-\d\d-\d\d [\d:]{8} run 1 \[b\]trains", line) for line in said)
+    assert any(re.fullmatch(r"1\. \d{4}-\d\d-\d\d [\d:]{8} UTC run 1 \[b\]trains", line) for line in said)
     assert "replay 1 to 2 says how things stood then." in said
     at = [place for place, line in enumerate(said) if line.endswith(". then:")]
     assert len(at) == 2

@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from engine.places import Places, find_places
 from sessions.client import HostClient, stop_host
+from sessions.wire import ListSessions, Sessions
 from tui.workbench import HeadcodeApp
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
@@ -36,6 +37,20 @@ async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
             return
         await pilot.pause(0.01)
     assert holds()
+
+
+async def test_a_model_that_nobody_has_leaves_no_session(places: Places, text_of: Any) -> None:
+    async def connect() -> HostClient:
+        return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
+
+    app = HeadcodeApp(connect, model="broken", task="ioi", depth="full")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.state == "failed")
+        await wait(pilot, lambda: "There is no model" in text_of(app))
+        client = await connect()
+        assert len((await client.ask(ListSessions(), Sessions)).sessions) == 1
+    assert (await client.ask(ListSessions(), Sessions)).sessions == ()
+    await client.close()
 
 
 async def test_first_run_codes_stop_and_a_killed_host(places: Places, text_of: Any) -> None:

@@ -73,3 +73,15 @@ async def test_each_run_says_its_recipe_and_what_was_changed(recorded: Any, open
         assert "all else by default" in shown
         assert "published  lambda own" in shown
         assert "seeds 4,8, steps 77" in shown
+
+
+async def test_the_runs_and_the_workbench_show_the_same_seconds(recorded: Any, open_screen: Any, text_of: Any) -> None:
+    async with open_screen(two_runs(recorded)) as (app, pilot, until):
+        run = app.bench.shown
+        seconds = (run.ended_us - run.started_us) / 1e6
+        assert abs(seconds - run.picture.finished.timings.total) > 0.1, "the engine's own sum is another number"
+        await until(lambda: f"{seconds:.1f} s in all" in text_of(app))
+        await pilot.press("R")
+        await until(lambda: isinstance(app.screen, Runs) and f"  {seconds:.1f} s" in text_of(app))
+        await pilot.press("escape", "i")
+        await until(lambda: f"in {seconds:.1f} s" in text_of(app))

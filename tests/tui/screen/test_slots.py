@@ -78,3 +78,32 @@ async def test_a_file_is_asked_about_too(recorded: Any, open_screen: Any, text_o
         await asked(app, until, text_of)
         await pilot.press("enter")
         await until(lambda: app.screen is screen and len(screen.desk.examples) == 13)
+
+
+@SIZES
+async def test_a_template_is_not_graded_while_it_is_typed(
+    size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any
+) -> None:
+    host = recorded.host()
+    asked: list[str] = []
+    grade = host.grade
+
+    def listening(request: Any) -> Any:
+        asked.extend(each.prompt for each in request.examples)
+        return grade(request)
+
+    host.grade = listening
+    async with open_screen(host, size=size) as (app, pilot, until):
+        screen = await opened(app, pilot, until)
+        await pilot.press("a", *"The {colour=red,bl")
+        await until(lambda: "the words of its slot are being typed" in text_of(app))
+        await until(lambda: len(screen.desk.examples) == 1 and screen.desk.saved)
+        await pilot.press(*"ue} ball")
+        await until(lambda: "a template, filled into 2 examples; x fills it" in text_of(app))
+        await pilot.press("escape")
+        await until(lambda: "{…} 2 examples" in text_of(app))
+        assert "broken" not in text_of(app)
+        assert not [prompt for prompt in asked if "{" in prompt]
+        await pilot.press("x")
+        await until(lambda: len(screen.desk.examples) == 2 and len(screen.desk.grades) == 2)
+        assert {"The red ball", "The blue ball"} <= set(asked)

@@ -1,0 +1,24 @@
+"""Heads that were measured to do next to nothing to the answer: what their codes share says little about the task."""
+
+from collections.abc import Sequence
+
+from engine.cause_fold import FIELD
+from engine.events import CauseScored
+from engine.results import HeadId, HeadScores
+from engine.sample_size import LEVEL
+
+
+def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[CauseScored]) -> frozenset[HeadId]:
+    """Return the heads with an effect below a twentieth of the answer, the exact one where it was measured.
+
+    KL divergences are nats, of which there is no twentieth.
+    """
+    newest = {cause.method: cause.metric for cause in causes}
+    nats = {FIELD[method] for method, metric in newest.items() if metric == "kl"}
+    fields = [field for field in ("exact_effect", "attribution", "combined") if field not in nats]
+    found = set()
+    for node in nodes:
+        effect = next((value for field in fields if (value := getattr(node, field)) is not None), None)
+        if effect is not None and effect < LEVEL:
+            found.add(node.id)
+    return frozenset(found)

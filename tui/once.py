@@ -1,0 +1,40 @@
+"""Effects for a reader: what several methods found of a head is told once."""
+
+import msgspec
+
+from engine.events import CauseScored
+from engine.state import RunPicture
+
+Setting = tuple[str, str, str, int]
+"""Metric, replacement, position, number of examples."""
+
+
+def told_once(picture: RunPicture) -> RunPicture:
+    """Return the picture with each head's effect under one method of a setting.
+
+    Combined has the exact effect where a head was patched, else what attribution promises, so it stands for both.
+    Without it attribution speaks of the heads alone that were not patched.
+    """
+    methods = {(_setting(cause), cause.method) for cause in picture.causes}
+    patched = {
+        (_setting(cause), effect.layer, effect.head)
+        for cause in picture.causes
+        if cause.method == "exact"
+        for effect in cause.effects
+    }
+    kept = []
+    for cause in picture.causes:
+        setting = _setting(cause)
+        if cause.method in ("attribution", "exact") and (setting, "combined") in methods:
+            continue
+        if cause.method == "attribution":
+            left = tuple(each for each in cause.effects if (setting, each.layer, each.head) not in patched)
+            if not left:
+                continue
+            cause = msgspec.structs.replace(cause, effects=left)
+        kept.append(cause)
+    return msgspec.structs.replace(picture, causes=tuple(kept))
+
+
+def _setting(cause: CauseScored) -> Setting:
+    return cause.metric, cause.replacement, cause.position, cause.n_examples

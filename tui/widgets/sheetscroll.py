@@ -1,0 +1,37 @@
+"""A sheet's text that scrolls where it does not fit, and says so in its lower edge."""
+
+from textual import events
+from textual.containers import VerticalScroll
+from textual.content import Content
+
+
+class SheetScroll(VerticalScroll):
+    """Up, down, page and the wheel move it; the lower edge tells how many lines are below, beside what closes it."""
+
+    def __init__(self, closing: str, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(id=id)
+        self.closing = closing
+
+    @property
+    def lines_below(self) -> int:
+        """Return how many lines of the text are still below its lower edge."""
+        return max(round(self.max_scroll_y - self.scroll_y), 0)
+
+    def on_mount(self) -> None:
+        self.border_subtitle = Content(self.closing)
+        self.watch(self, "virtual_size", self._tell, init=False)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._tell()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.call_after_refresh(self._show)
+
+    def _show(self) -> None:
+        n = self.lines_below
+        more = f"↓ {n} more {'line' if n == 1 else 'lines'} · " if n else ""
+        self.border_subtitle = Content(more + self.closing)
