@@ -13,7 +13,7 @@ from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo
 CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores", "cause"]
 STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores", "cause")
 
-_BASELINES = tuple(name for name in HeadScores.__struct_fields__ if name.startswith("baseline"))
+_BASELINES = tuple(name for name in HeadScores.__struct_fields__ if name.startswith(("baseline", "contrast")))
 _MEASURES = tuple(
     name
     for name in HeadScores.__struct_fields__
@@ -72,6 +72,10 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(then: Evidence, now: Evidence) -> list[Check]:
     """Every witness, in the order of the stages. Nothing is left out because something before it differs."""
+    if then.nodes and all(node.contrast_length is None for node in then.nodes):
+        # A run from before lengths were kept has none to compare with.
+        without = tuple(msgspec.structs.replace(node, contrast_length=None) for node in now.nodes)
+        now = msgspec.structs.replace(now, nodes=without)
     held = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES}
     found = [*held.values(), _codes(then, now)]
     return sorted(found, key=lambda each: STAGES.index(each.stage))

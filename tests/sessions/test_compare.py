@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.measures import MEASURES, find_measure
+from engine.ranking import speaks
 from engine.results import HeadScores, ModelInfo
 from sessions.compare import (
     CannotCompare,
@@ -37,7 +38,8 @@ def nodes_of(values: list[float | None], n_heads: int) -> tuple[HeadScores, ...]
         HeadScores(
             layer=place // n_heads,
             head=place % n_heads,
-            **dict.fromkeys(NUMBERS, 0.0 if value is None else value) | {"p_value": value, "q_value": value},  # type: ignore[arg-type]
+            **dict.fromkeys(NUMBERS, 0.0 if value is None else value)  # type: ignore[arg-type]
+            | {"p_value": value, "q_value": value, "silent": 0.0},
         )
         for place, value in enumerate(values)
     )
@@ -66,7 +68,9 @@ def test_a_grid_less_itself_is_nothing(a: Side, measure: Any) -> None:
     assert [cell.difference for cell in grid.cells] == [0.0] * 20
     assert grid.largest == 0
     assert grid.only_a == grid.only_b == ()
-    assert grid.jaccard == grid.precision == grid.recall == 1
+    # Of a grid where no head says anything both circuits are empty, and there is nothing to agree about.
+    agreed = 1 if grid.circuit_a else None
+    assert (grid.jaccard, grid.precision, grid.recall) == (agreed, agreed, agreed)
     assert grid.spearman in (None, pytest.approx(1))
     assert grid.kendall in (None, pytest.approx(1))
 
@@ -82,7 +86,8 @@ def test_changing_sides_changes_the_sign_and_nothing_else(a: Side, b: Side, meas
     )
     assert (there.only_a, there.only_b, there.auc_a_finds_b) == (back.only_b, back.only_a, back.auc_b_finds_a)
     assert set(there.both) == set(back.both)
-    assert len(there.circuit_a) == len(there.circuit_b) == cut
+    for of, found in ((a, there.circuit_a), (b, there.circuit_b)):
+        assert len(found) == min(cut, sum(speaks(node, measure) for node in of.nodes))
 
 
 @given(heads, heads, heads)
@@ -158,10 +163,11 @@ def test_each_side_is_cut_as_it_was_looked_at() -> None:
     values = [float(place) for place in range(20)]
     looked = side(values, measure="total_variation", cut=2)
     assert len(circuit_of(looked)) == 2
-    assert len(circuit_of(looked, find_measure("overlap"))) == 4  # looked at by another measure: as it was run
+    by_flips = find_measure("paired_flips")
+    assert len(circuit_of(looked, by_flips)) == 4  # looked at by another measure: as it was run
     assert len(circuit_of(looked, cut=7)) == 7
     assert len(circuit_of(side(values, config=ProbeConfig()))) == 3
-    assert len(circuit_of(looked, cut=99)) == 20
+    assert len(circuit_of(looked, cut=99)) == 19  # the head of score 0 says nothing
 
 
 def test_a_run_against_a_circuit_compares_membership() -> None:

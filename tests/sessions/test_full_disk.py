@@ -14,7 +14,7 @@ from sessions.wire import CancelRun, Done
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes another process's limits")
 async def test_a_disk_that_fills_up_fails_the_run(lab) -> None:
     client = await lab.connect()
-    limit_files(client.welcome.pid, 4 << 20)
+    limit_files(client.welcome.pid, 7 << 20)
     run = await lab.queue(client, "large:200")
     entries, end = await lab.finish(client, run)
     assert end.state == "failed"

@@ -106,7 +106,7 @@ async def test_a_task_gives_examples_and_the_set_can_be_asked_for(lab) -> None:
     assert (found.version, found.examples) == (2, made.examples)
     for request, words in (
         (MakeExamples(session=session, task="nothing"), "no task"),
-        (MakeExamples(session=session, task="ioi", pairs=0), "0 pairs"),
+        (MakeExamples(session=session, task="ioi", pairs=-1), "-1 pairs"),
     ):
         with pytest.raises(Refusal, match=words):
             await client.ask(request, Made)

@@ -52,7 +52,7 @@ def test_a_first_session_from_a_pipe(home: dict[str, str]) -> None:
         r"1\. head \d\.\d: [\d.]+, circuit",
         r"head 1\.1 of run 1, rank \d+ of 32\.",
         r"code \d+: \d+ positive, \d+ negative",
-        r"undone; 20 examples",
+        r"undone; 22 examples",
         r"kept \d+ heads as mine\.",
         r"marked: (\d\.\d, ){3}\d\.\d\. mean ",
         r"mine lies over the heads: \d\.\d",
