@@ -21,7 +21,7 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from engine.events import ExamplesMade
+from engine.events import CauseScored, ExamplesMade
 from engine.examples import Example
 from engine.places import Places, find_places
 from sessions.client import HostClient, stop_host
@@ -180,6 +180,18 @@ async def heads_that_look_at_the_name(places: Places) -> set[str]:
     return found
 
 
+async def exact_effects(places: Places) -> dict[str, float]:
+    """How much patching each head did to the answer in the first run, as `v` measured it on the way."""
+    async with await HostClient.connect(places) as client:
+        session = (await client.ask(ListSessions(), Sessions)).sessions[0].session_id
+        run, _ = await first_examples(client, session)
+        async for entries in client.follow(session, run=run):
+            for entry in entries:
+                if isinstance(entry.event, CauseScored) and entry.event.method == "exact" and entry.event.final:
+                    return {f"{each.layer}.{each.head}": abs(each.effect) for each in entry.event.effects}
+    raise AssertionError("no effect was measured")
+
+
 @pytest.mark.timeout(900)
 async def test_the_walks_of_the_page_lead_where_it_says(places: Places) -> None:
     assert len(WALKS) == 2
@@ -195,8 +207,12 @@ async def test_the_walks_of_the_page_lead_where_it_says(places: Places) -> None:
         program.end()
     movers = (stroke.sees[0] for stroke in WALKS[0] if "looks at Edward" in stroke.sees)
     named = {name for text in movers for name in re.findall(r"Head (\d\.\d) on", text)}
-    assert len(named) == 3
-    assert named <= await heads_that_look_at_the_name(places)
+    assert len(named) == 4
+    looking = await heads_that_look_at_the_name(places)
+    assert named | {"1.0"} == looking, "those that the page calls name movers, and no others"
+    sizes = await exact_effects(places)
+    assert [head for head, _ in sorted(sizes.items(), key=lambda each: -each[1])][:2] == ["0.5", "0.0"]
+    assert min(sizes["1.6"], sizes["1.1"], sizes["1.3"]) > sizes["1.7"]
     measured = msgspec.json.decode((ROOT / "engine/assets/toy/circuits.json").read_bytes())["tasks"]["ioi"]
     assert named <= {f"{layer}.{head}" for layer, head in measured["heads"]}
 
