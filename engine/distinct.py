@@ -4,10 +4,12 @@ Ten pairs that are one pair written ten times say no more than that pair. Everyt
 permutation test, bootstrap, baselines) sees the distinct ones; pairs that share a prompt exchange sides together.
 """
 
+import math
 from collections.abc import Hashable, Sequence
 
 from engine.examples import Example
 from engine.results import Template
+from engine.sample_size import labellings_needed
 
 TEMPLATE_SHARE = 0.75
 """Share of the positives that must be one template with one word changed before the card says so."""
@@ -66,6 +68,30 @@ def clusters(pairs: Sequence[tuple[int, int]], keys: Sequence[Hashable]) -> list
             parent[root(number)] = root(owner.setdefault(keys[row], number))
     places: dict[int, int] = {}
     return [places.setdefault(root(number), len(places)) for number in range(len(pairs))]
+
+
+def missing_pairs(examples: Sequence[Example], keys: Sequence[Hashable], n_heads: int) -> int:
+    """How many more pairs (or unpaired examples of each side) let one head alone of `n_heads` stand above chance; 0
+    where there are enough.
+
+    Counted are the ways of labelling the set: 2 for each cluster of pairs, and those of dealing the unpaired examples
+    out to the sides. Exchanging all pairs of a set without others changes nothing.
+    """
+    copies = set(repeats(examples, keys))
+    partners = _partners(examples)
+    left = [row for row in range(len(examples)) if row not in copies]
+    pairs = [(row, other) for row in left if (other := partners[row]) is not None and row < other]
+    n_clusters = len(set(clusters(pairs, keys)))
+    alone = [examples[row].positive for row in left if partners[row] is None]
+    n_alone, n_positive = len(alone), sum(alone)
+    needed = labellings_needed(n_heads)
+    missing = 0
+    while True:
+        free = n_clusters + missing - (0 if n_alone else 1)
+        ways = 2 ** max(0, free) * math.comb(n_alone, n_positive)
+        if ways >= needed:
+            return missing
+        missing += 1
 
 
 def template(examples: Sequence[Example]) -> Template | None:

@@ -15,7 +15,7 @@ from engine.capture import Reading, head_outputs, read_examples
 from engine.card import write_card
 from engine.cause.find import Cause
 from engine.cause_fold import with_causes
-from engine.distinct import repeats, template
+from engine.distinct import missing_pairs, repeats, template
 from engine.errors import Cancelled, EngineError, OutOfMemory
 from engine.events import (
     ArrayReady,
@@ -66,6 +66,8 @@ class Probe:
         self.monitor = monitor
         self.seconds: dict[Stage, float] = {}
         self.reference: Reference | None = None
+        self.keys: list[tuple[int, ...]] = []
+        """Every example's tokens."""
 
     def run(self) -> None:
         """Every stage in order. Raises EngineError's family; what was reported before stays valid."""
@@ -83,6 +85,8 @@ class Probe:
         for warning in option_warnings(self.config):
             self.monitor.report(Notice(message=warning, hint="Hold its results against effects (--cause combined)."))
         examples = self._examples(model)
+        if self.config.shuffles != 0:
+            self._warn_of_few(model, examples)
         with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
             folder = Path(self.order.activations) if self.order.activations else None
             pairs = pair_rows(examples)
@@ -108,7 +112,7 @@ class Probe:
                 self.config,
                 model.info.n_heads,
                 length=length,
-                keys=[tuple(model.encode(example.prompt)[0]) for example in examples],
+                keys=self.keys,
             )
             saes = train_saes(
                 x[tally.rows.to(x.device)] if tally.repeats else x,
@@ -179,13 +183,13 @@ class Probe:
                 raise EngineError("A run was asked for with neither examples nor a task.", hint="Name a task.")
             examples = self._made(model, find_task(order.task))
         examples = check_set(examples)
-        keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
+        self.keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
         self.monitor.report(
             ExamplesMade(
                 examples=examples,
                 content_hash=content_hash(examples),
                 task=order.task,
-                repeats=repeats(examples, keys),
+                repeats=repeats(examples, self.keys),
             )
         )
         reference = known_circuit(model.info, model.folder, order.task)
@@ -193,6 +197,21 @@ class Probe:
         if reference is not None:
             self.monitor.report(ReferenceKnown(reference=reference))
         return examples
+
+    def _warn_of_few(self, model: Model, examples: Sequence[Example]) -> None:
+        """Says before anything is computed that the set is too small for one head to stand above chance, and by how
+        much."""
+        n_heads = model.n_heads_in_all
+        missing = missing_pairs(examples, self.keys, n_heads)
+        if missing:
+            more = "1 more pair is" if missing == 1 else f"{missing} more pairs are"
+            copies = "; copies count once" if repeats(examples, self.keys) else ""
+            self.monitor.report(
+                Notice(
+                    message=f"{more} needed for one head alone of {n_heads} to stand above chance{copies}.",
+                    hint="Propose them from those there are: headcode examples more SESSION, or N on the write screen.",
+                )
+            )
 
     def _made(self, model: Model, task: Task) -> tuple[Example, ...]:
         order = self.order

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from engine.card import STEADY
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.results import Card
 from tui.keynames import Key
@@ -33,11 +34,15 @@ def card_lines(card: Card, key: Key | None = None) -> list[str]:
         lines.append(f"above chance (q < .05)  {above}; expected to be false: {short(card.expected_false)}")
         lines.append(f"chance of what  {_chance_of(card)}")
     steady = card.steadiness
-    seeds = "" if steady.seeds is None else f"between seeds {steady.seeds:.2f}, "
+    seeds = "" if steady.seeds is None else f"; between single seeds {steady.seeds:.2f}, of which it is the mean"
     lines.append(
-        f"the same circuit  {seeds}over {steady.n_bootstraps} draws of the examples {steady.bootstraps:.2f} "
-        "(Jaccard index; the literature asks for .8)"
+        f"the same circuit  over {steady.n_bootstraps} draws of the examples {steady.bootstraps:.2f} "
+        f"(Jaccard index; {short(STEADY)} is the bar){seeds}"
     )
+    if card.tied:
+        lines.append(
+            f"tied at the cut  {card.tied} heads have the same {DEFAULT_MEASURE.title}: the longer contrast came first"
+        )
     draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
     lines.append(f"heads in draws  {cut_list(draws, ', ')}")
     if card.truth is not None:

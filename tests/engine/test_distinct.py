@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.chance import labellings, p_values, q_values, shuffle_labels
-from engine.distinct import clusters, distinct_prompts, repeats, template, text_keys
+from engine.distinct import clusters, distinct_prompts, missing_pairs, repeats, template, text_keys
 from engine.examples import Example
 from engine.score import Symbols
 from engine.steadiness import resample
@@ -119,6 +119,33 @@ def test_of_runs_without_anything_to_find_at_most_a_twentieth_names_a_head(
         loudness = torch.rand(len(kept), 32, generator=source)
         named += bool((q_values(p_values(Symbols(codes), loudness, labels, Quiet())) < 0.05).any())
     assert named <= 13  # of a twentieth, 7.5 are to be expected; 14 or more come up once in fifty times
+
+
+@pytest.mark.parametrize(
+    ("n_pairs", "unpaired", "n_heads", "missing"),
+    [
+        (10, (0, 0), 32, 1),
+        (11, (0, 0), 32, 0),
+        (10, (0, 0), 270, 4),
+        (0, (5, 5), 32, 2),
+        (0, (7, 7), 32, 0),
+        (0, (1, 1), 4, 6),
+    ],
+)
+def test_how_many_pairs_are_missing(n_pairs: int, unpaired: tuple[int, int], n_heads: int, missing: int) -> None:
+    examples = pairs_of(*[(f"p{n}", f"n{n}") for n in range(n_pairs)])
+    for side, n_side in zip((True, False), unpaired, strict=True):
+        examples += [example(f"u{side}{n}", positive=side) for n in range(n_side)]
+    assert missing_pairs(examples, text_keys(examples), n_heads) == missing
+    if missing == 0:
+        pairs = pair_rows(examples)
+        positive = torch.tensor([one.positive for one in examples])
+        assert len(labellings(positive, pairs, 10**6, 0)) >= n_heads / 0.05
+
+
+def test_copies_do_not_make_up_for_missing_pairs() -> None:
+    examples = pairs_of(*[("a", "b"), ("c", "d"), ("a", "e")] * 9)  # two clusters, however often they are written
+    assert missing_pairs(examples, text_keys(examples), 32) == 9
 
 
 def test_a_template_with_one_word_changed_is_called_by_its_text() -> None:
