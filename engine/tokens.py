@@ -37,10 +37,11 @@ class Tokens:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         bare, whole = self.own("a"), self._ids("a", special=True)
-        place = next((n for n in range(len(whole) - len(bare) + 1) if whole[n : n + len(bare)] == bare), 0)
-        self.before: tuple[int, ...] = tuple(whole[:place])
+        places = (n for n in range(len(whole) - len(bare) + 1) if whole[n : n + len(bare)] == bare)
+        place = next(places, None)
+        self.before: tuple[int, ...] = () if place is None else tuple(whole[:place])
         """What it puts in front of every text."""
-        self.behind: tuple[int, ...] = tuple(whole[place + len(bare) :])
+        self.behind: tuple[int, ...] = () if place is None else tuple(whole[place + len(bare) :])
         """What it puts behind every text: an end or a separator, where a language model would have to go on."""
         self._added: dict[str, int] = dict(self.tokenizer.get_added_vocab())
         self._unknown: int | None = getattr(tokenizer, "unk_token_id", None)
