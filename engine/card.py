@@ -75,7 +75,6 @@ def write_card(
         above,
         steadiness,
         examples,
-        nobody=_nobody(nodes, chance) if measured and not above else None,
         finer=_finer(nodes, chance),
         measured=measured,
         movers=movers,
@@ -104,7 +103,12 @@ def write_card(
     spoken = [] if verdict == "nothing was coded" else _for(inside, above, steadiness, codes_auc, words, movers)
     return Card(
         verdict=verdict,
-        reasons=(*reasons, *against, *spoken, *_besides(baselines, rival, codes_auc, template, verdict)),
+        reasons=(
+            *reasons,
+            *against,
+            *spoken,
+            *_besides(baselines, rival, codes_auc, template, verdict, labels_tell=bool(above) or not measured),
+        ),
         advice=tuple(dict.fromkeys(advice)),
         above_chance=tuple((node.layer, node.head) for node in above),
         expected_false=round(max((node.q_value or 0.0) for node in above) * len(above), 3)
@@ -199,11 +203,15 @@ def _besides(
     codes_auc: float | None,
     template: Template | None,
     verdict: CardVerdict,
+    *,
+    labels_tell: bool,
 ) -> list[str]:
     """What speaks neither for nor against it, but a reader should know."""
     told: list[str] = []
     if verdict == "nothing was coded":
         return told
+    if not labels_tell and verdict != "no better than chance":
+        told.append("no head stands above chance: its heads differ between the sides, each pair in its own way")
     if rival is not None and rival.low <= 0:
         told.append(
             f"{_title(rival.measure)} may find the heads as well without an SAE (AUC higher by {rival.mean:.2f}, "
@@ -238,7 +246,6 @@ def _doubts(
     steadiness: Steadiness,
     examples: ExampleCount,
     *,
-    nobody: str | None,
     finer: str | None,
     measured: bool,
     movers: float | None,
@@ -258,18 +265,16 @@ def _doubts(
     if not measured:
         doubt("chance was not measured", "let labels be shuffled (--shuffles 1000)")
     carried = {node.id for node in above} & {node.id for node in inside}
-    if nobody is not None and _finds(movers, codes_auc):
-        doubt(
-            f"{nobody}; its heads differ between the sides, each pair in its own way",
-            finer or "use more examples, and trust the effects more than the codes",
-        )
-    elif measured and above and 2 * len(carried) < len(inside):
+    # Where effects or a known circuit vouch for its heads, labels that cannot tell them are no doubt: heads may differ
+    # between the sides in every pair, each time in another way.
+    found = _finds(movers, codes_auc)
+    if measured and above and not found and 2 * len(carried) < len(inside):
         doubt(
             f"{len(carried)} of the circuit's {len(inside)} heads stand above chance",
             finer or "take fewer heads into the circuit",
         )
     positive, negative = _distinct(examples)
-    if len(above) > CROWD * n_heads and not _finds(movers, codes_auc):
+    if len(above) > CROWD * n_heads and not found:
         doubt(
             f"{len(above)} of {n_heads} heads tell the sides apart: more differs between them than the task",
             "change less between the sides, or measure the cause (--cause combined)",

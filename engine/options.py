@@ -171,7 +171,7 @@ OPTIONS: tuple[Option, ...] = (
         suggestions=("0", "200", "1000", "10000"),
         unset="as many as one head needs",
         meaning="Shuffled labels behind every p- and q-value; 1000 gives p down to .001. Left open: as many as one "
-        "head alone among all needs to stand above chance (20 a head, at least 1000). 0 leaves chance out.",
+        "head alone among all needs to stand above chance (20 a head and up, at least 1000). 0 leaves chance out.",
         published="",
     ),
     Option(

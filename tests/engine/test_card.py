@@ -183,7 +183,8 @@ def test_copies_are_not_counted_and_one_template_is_called_so() -> None:
 def test_effects_count_more_than_labels() -> None:
     cause = effects(0.3, 0.2, 0.2, 0.01, 0.0, 0.0)
     card = write_card(with_causes(grid(q=0.5), [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause])
-    assert (card.verdict, card.movers, card.codes_auc) == ("weak", 1.0, 1.0)
+    assert (card.verdict, card.movers, card.codes_auc) == ("believable", 1.0, 1.0)
+    assert any("each pair in its own way" in reason for reason in card.reasons)
     assert card.truth == "effects measured in this run"
     idle = effects(0.0, 0.0, 0.0, 0.3, 0.3, 0.0)
     card = write_card(with_causes(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])

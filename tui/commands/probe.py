@@ -66,7 +66,7 @@ def probe(
         bool | None, typer.Option("--grade/--no-grade", help=f"{help_of('grade')} [default: grade]")
     ] = None,
     shuffles: Annotated[
-        int | None, typer.Option(help=f"{help_of('shuffles')} [default: 20 a head, at least 1000]")
+        int | None, typer.Option(help=f"{help_of('shuffles')} [default: 20 a head and up, at least 1000]")
     ] = None,
     bootstraps: Annotated[int | None, typer.Option(help=f"{help_of('bootstraps')} [default: 100]")] = None,
     circuit_size: Annotated[
