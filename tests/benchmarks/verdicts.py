@@ -11,7 +11,8 @@ Kinds of sets, of every task the model has a measured or planted circuit for:
     exchanged   good pairs, the sides of each exchanged by the flip of a coin: the labels mean nothing
     unrelated   positives held against other positives: nothing sets the sides apart
 
-The cards are written as for somebody's own examples: without a known circuit, without effects, without grades. A
+Cards are written as for somebody's own examples, without a known circuit; those of sets that a task made are written
+a second time with it (kinds that end in *). Never with effects or grades. A
 circuit is *right* where the labels mean something, its ranking finds the true heads (AUC of .75 at least) and its share
 of true heads is a quarter at least of the way from chance to the best circuit of its size.
 """
@@ -38,7 +39,7 @@ from engine.randomness import generator
 from engine.ranking import auc, circuit_by_rank, strengths
 from engine.recommended import settle
 from engine.references.truths import known_truths
-from engine.results import Card, ExampleCount
+from engine.results import Card, ExampleCount, HeadScores, Reference
 from engine.sample_size import pairs_needed
 from engine.tally import Tally, pair_rows
 from engine.tasks.registry import TASKS
@@ -87,9 +88,9 @@ class Pool:
         self.outputs, self.apart = head_outputs(model, reading.z), head_outputs(model, reading.apart)
 
     def card(
-        self, chosen: Sequence[int], flipped: Sequence[bool], config: ProbeConfig, n_heads: int
-    ) -> tuple[Card, Tally, object]:
-        """The card of a set of these pairs, some with their sides exchanged."""
+        self, chosen: Sequence[int], flipped: Sequence[bool], config: ProbeConfig, n_heads: int, known: Reference
+    ) -> tuple[Card, Card, tuple[HeadScores, ...]]:
+        """The card of a set of these pairs, some with exchanged sides; the same with the circuit known; the scores."""
         rows = self.pairs[list(chosen)]
         sign = torch.tensor([-1.0 if each else 1.0 for each in flipped])[:, None, None]
         examples: list[Example] = []
@@ -114,13 +115,23 @@ class Pool:
             distinct_negative=tally.distinct[1],
         )
         steady = tally.steadiness(codes, len(circuit))
-        card = write_card(
-            nodes, circuit, steady, count, chance=tally.chance, diverged=saes.diverged, template=template(examples)
-        )
-        return card, tally, nodes
+        cards = [
+            write_card(
+                nodes,
+                circuit,
+                steady,
+                count,
+                chance=tally.chance,
+                diverged=saes.diverged,
+                template=template(examples),
+                reference=reference,
+            )
+            for reference in (None, known)
+        ]
+        return cards[0], cards[1], nodes
 
 
-def judge_task(model: Model, name: str, task: str, draws: int, size: int) -> list[Judged]:
+def judge_task(model: Model, name: str, task: str, draws: Sequence[int], size: int) -> list[Judged]:
     truths = [each for each in known_truths(name, model.folder).truths.get(task, ()) if each.level == "heads"]
     if not truths:
         return []
@@ -136,7 +147,8 @@ def judge_task(model: Model, name: str, task: str, draws: int, size: int) -> lis
     ]
     unrelated = Pool(model, mixed)
     found = []
-    for draw in range(draws):
+    known = Reference(name=f"{task}, measured", source=truths[-1].source, heads=tuple(true))
+    for draw in draws:
         for kind in KINDS:
             pool = unrelated if kind == "unrelated" else loose if kind == "as-they-come" else good
             n = {"few": 4, "copies": 4, "as-they-come": 10}.get(kind, needed)
@@ -148,13 +160,16 @@ def judge_task(model: Model, name: str, task: str, draws: int, size: int) -> lis
                 labels = shuffle_labels(positive, torch.arange(2 * len(chosen)).view(-1, 2), 1, seed=draw + 99)
                 flipped = (~labels[0, ::2]).tolist()
             seeds = tuple(range(3 * draw, 3 * draw + 3))
-            card, _, nodes = pool.card(chosen, flipped, msgspec.structs.replace(config, seeds=seeds), n_heads)
+            own = msgspec.structs.replace(config, seeds=seeds)
+            card, with_known, nodes = pool.card(chosen, flipped, own, n_heads, known)
             found.append(_judged(name, task, kind, draw, card, nodes, true))
+            if kind not in NONSENSE:
+                found.append(_judged(name, task, f"{kind}*", draw, with_known, nodes, true))
     return found
 
 
 def _judged(
-    name: str, task: str, kind: str, draw: int, card: Card, nodes: object, true: set[tuple[int, int]]
+    name: str, task: str, kind: str, draw: int, card: Card, nodes: Sequence[HeadScores], true: set[tuple[int, int]]
 ) -> Judged:
     inside = {(each.layer, each.head) for each in card.heads}
     labels = [(node.layer, node.head) in true for node in nodes]
@@ -193,6 +208,7 @@ def main() -> None:
     given = argparse.ArgumentParser()
     given.add_argument("models", nargs="*", default=["toy", "planted-induction", "planted-ioi", "planted-distractors"])
     given.add_argument("--draws", type=int, default=5)
+    given.add_argument("--from", type=int, default=0, dest="first", help="number of the first draw")
     given.add_argument("--pool", type=int, default=40)
     given.add_argument("--json", type=Path)
     asked = given.parse_args()
@@ -201,7 +217,7 @@ def main() -> None:
     for name in asked.models:
         model = load_model(name, find_places().models, torch.device("cpu"))
         for task in known_truths(name, model.folder).truths:
-            found += judge_task(model, name, task, asked.draws, asked.pool)
+            found += judge_task(model, name, task, range(asked.first, asked.first + asked.draws), asked.pool)
             print(name, task, len(found), flush=True)
             if asked.json:
                 asked.json.write_bytes(msgspec.json.encode(found))
@@ -210,13 +226,15 @@ def main() -> None:
 
 def print_table(found: Sequence[Judged]) -> None:
     """Verdicts by kind of set, and how often each was given where the circuit was right."""
-    for kind in KINDS:
+    for kind in sorted({each.kind for each in found}):
         of = [each for each in found if each.kind == kind]
         verdicts = Counter(each.verdict for each in of)
         print(f"{kind:13} {len(of)} runs, {sum(each.right for each in of)} circuits right: {dict(verdicts)}")
-    for verdict in sorted({each.verdict for each in found}):
-        of = [each for each in found if each.verdict == verdict]
-        print(f"{verdict}: circuit right in {sum(each.right for each in of)} of {len(of)}")
+    for known in (False, True):
+        for verdict in sorted({each.verdict for each in found}):
+            of = [each for each in found if each.verdict == verdict and each.kind.endswith("*") is known]
+            way = "circuit known" if known else "own examples"
+            print(f"{way}, {verdict}: circuit right in {sum(each.right for each in of)} of {len(of)}")
 
 
 if __name__ == "__main__":
