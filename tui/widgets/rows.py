@@ -69,7 +69,7 @@ class Rows(VirtualScroll):
         line.add(sign[0], sign[1] if example.enabled else "faint").add(" ")
         answer = fit(answer_words(example), max(size.width // 4, 6))
         right = min(size.width - _VERDICT, _WIDEST)
-        room = right - line.width - (cell_len(answer) + 4 if answer else 0)
+        room = right - line.width - (cell_len(answer) + 4 if answer else 1)
         line.add(fit_end(one_line(example.prompt, size.width * 2), room), ink)
         if answer:
             line.add(" → ", "faint").add(answer, "accent" if example.enabled else "faint")
