@@ -18,6 +18,7 @@ from engine.errors import ConfigError, ModelError
 from engine.falcon import reordered_falcon
 from engine.heads import check_heads, output_matrices, stacked
 from engine.hub import hub_folder
+from engine.kv_cache import cache_argument, hand_on_cache
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
@@ -36,6 +37,9 @@ class Model:
         self.info = info
         self.folder = folder
         self.device = device
+        hand_on_cache(bridge)
+        self.cache_argument = cache_argument(bridge.original_model)
+        """Under which name a pass takes kept keys and values."""
 
     @property
     def n_heads_in_all(self) -> int:

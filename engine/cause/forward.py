@@ -149,7 +149,7 @@ class Passes:
 
         cache: Any = DynamicCache()
         with torch.no_grad():
-            self.model.bridge(tokens, past_key_values=cache, use_cache=True)
+            self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
         self.work += tokens.numel() * self.n_layers
         found = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
         if len(found) != self.n_layers or any(layer.keys.shape[2] != tokens.shape[1] for layer in found):
@@ -203,7 +203,7 @@ class Passes:
             skipped = 0
             hooks.append((f"blocks.{first}.hook_in", lambda _stream, hook: residual))  # noqa: ARG005
         self.work += tokens.numel() * (self.n_layers - skipped)
-        given = {} if prefix is None else {"past_key_values": prefix}
+        given = {} if prefix is None else {self.model.cache_argument: prefix}
         with self._skipping(skipped, residual), suppress(_Read):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
             return logits[:, -1].float()
