@@ -16,12 +16,13 @@ from torch import Tensor
 from engine.catalog import ModelSource, check_folder, find_model, model_identity
 from engine.errors import ConfigError, ModelError
 from engine.falcon import reordered_falcon
-from engine.heads import check_heads, output_matrices, stacked
+from engine.heads import check_heads, output_matrices, output_scales, stacked
 from engine.hub import hub_folder
 from engine.kv_cache import cache_argument, hand_on_cache
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
+from engine.rope import RowLengths
 from engine.tokens import Tokens
 
 _LOADING = (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError, SafetensorError)
@@ -40,6 +41,10 @@ class Model:
         hand_on_cache(bridge)
         self.cache_argument = cache_argument(bridge.original_model)
         """Under which name a pass takes kept keys and values."""
+        self.lengths = RowLengths(bridge.original_model)
+        """For the few models whose positions depend on how long a prompt is."""
+        self.output_scales = output_scales(bridge)
+        """By layer: what the model multiplies a head's output by before it adds it to the stream."""
 
     @property
     def n_heads_in_all(self) -> int:
@@ -51,7 +56,8 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix a head; heads smaller than the largest are filled up with zeros (engine.heads)."""
+        """W_O, one matrix a head: z @ W_O is what the head adds to the stream. Heads smaller than the largest are filled
+        up with zeros (engine.heads)."""
         return stacked(output_matrices(self.bridge, self.info.n_heads))
 
     @property

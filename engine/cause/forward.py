@@ -143,12 +143,15 @@ class Passes:
                 self.work += tokens.numel() * self.n_layers  # the way back, without parameters, costs as much as forth
         return Clean(logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients)
 
-    def prefix(self, tokens: Int[Tensor, "row position"]) -> Prefix | None:
-        """What these positions leave to those behind them; None where the model's attention does not tell."""
+    def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> Prefix | None:
+        """What these positions leave to those behind them; None where the model's attention does not tell.
+
+        `lengths`: of the whole prompts.
+        """
         from transformers import DynamicCache
 
         cache: Any = DynamicCache()
-        with torch.no_grad():
+        with torch.no_grad(), self.model.lengths.of(lengths):
             self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
         self.work += tokens.numel() * self.n_layers
         found = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
@@ -204,7 +207,8 @@ class Passes:
             hooks.append((f"blocks.{first}.hook_in", lambda _stream, hook: residual))  # noqa: ARG005
         self.work += tokens.numel() * (self.n_layers - skipped)
         given = {} if prefix is None else {self.model.cache_argument: prefix}
-        with self._skipping(skipped, residual), suppress(_Read):
+        lengths = last + 1 if prefix is None else last + 1 + prefix.get_seq_length()
+        with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_Read):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
             return logits[:, -1].float()
         return read[0].float()
