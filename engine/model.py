@@ -19,6 +19,7 @@ from engine.falcon import reordered_falcon
 from engine.heads import check_heads, output_matrices, output_scales, stacked
 from engine.hub import hub_folder
 from engine.kv_cache import cache_argument, hand_on_cache
+from engine.load_report import load_report
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
@@ -140,13 +141,17 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         # A tokenizer of our own: the bridge rewires its copy to put a beginning-of-sequence token where the model's
         # authors put none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
-        bridge = TransformerBridge.boot_transformers(
-            str(folder),
-            hf_model=reordered_falcon(folder, source.name, device),
-            device=str(device),
-            dtype=torch.float32,
-            trust_remote_code=trust_remote_code,
-        )
+        with load_report() as report:
+            try:
+                bridge = TransformerBridge.boot_transformers(
+                    str(folder),
+                    hf_model=reordered_falcon(folder, source.name, device),
+                    device=str(device),
+                    dtype=torch.float32,
+                    trust_remote_code=trust_remote_code,
+                )
+            finally:
+                report.check(source.name)  # says more than the error that follows from it
         bridge.eval()
     except _LOADING as error:
         if is_out_of_memory(error):
