@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.catalog import check_folder, tokenizer_files, weight_files
+from engine.catalog import check_folder, index_files, spare_weights, tokenizer_files, weight_files
 from engine.errors import ModelError, PickledWeights
 from engine.gguf_import import from_gguf
+from engine.load_report import some_of
 
 if TYPE_CHECKING:
     from engine.fetch_mouth import Mouth
@@ -66,8 +67,11 @@ def make_from_path(path: Path, work: Path, mouth: "Mouth") -> Path:
 
 
 def copy_folder(folder: Path, made: Path, mouth: "Mouth") -> Path:
-    """A copy of the files a model needs, links followed."""
-    wanted = [*weight_files(folder), *sorted(folder.glob("*.safetensors.index.json")), *_kept(folder)]
+    """A copy of the files a model needs, links followed. Of two sets of weights, the one that would be read."""
+    wanted = [*weight_files(folder), *index_files(folder), *_kept(folder)]
+    if spare := spare_weights(folder):
+        used = f"{wanted[0].name} is" if len(weight_files(folder)) == 1 else "the parts that its index names are"
+        mouth.note(f"Of its weights, {used} used; left out: {some_of(path.name for path in spare)}.")
     if _wants_code(folder):
         mouth.note("This model brings code of its own, which is not copied; use it from its folder instead.")
     mouth.stage("copy", sum(path.stat().st_size for path in wanted), "bytes")
