@@ -29,6 +29,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "shortconv.l_cache": ("conv_L_cache",),
     "vocab_size": ("vocab_size",),
     "embedding_scale": ("embedding_multiplier",),
+    "logit_scale": ("logit_scale",),
+    "router_logit_softcapping": ("router_logit_softcapping",),
+    "activation_sparsity_scale": ("activation_sparsity_scale",),
+    "swiglu_clamp_exp": ("swiglu_limit",),
+    "attention.output_scale": ("attention_out_multiplier",),
+    "attention.temperature_scale": ("attn_scale",),
+    "attention.kv_lora_rank": ("kv_lora_rank",),
     "residual_scale": ("residual_multiplier",),
     "attention.scale": ("attention_multiplier",),
     "ssm.conv_kernel": ("linear_conv_kernel_dim", "conv_kernel"),
@@ -36,7 +43,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "ssm.group_count": ("linear_num_key_heads",),
     "ssm.time_step_rank": ("linear_num_value_heads", "time_step_rank"),
 }
-"""A key of the architecture, and what transformers calls it: the first of these names that the configuration has."""
+"""A key of the architecture, and what transformers calls it: the first of these names that the configuration has. Where
+it has none of them, the model is another one."""
 _OTHER_NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("minimax-m2", "expert_gating_func"): ("scoring_func",),
     ("minimax-m2", "expert_feed_forward_length"): ("intermediate_size",),

@@ -7,8 +7,12 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 TOKENS = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "▁a", "▁b", "ab", "▁ab"]
+MERGES = ["a b", "Ġ a", "Ġa b", "Ġ 1", "Ġ1 2", "1 2", "ab ab"]
+BYTE_LEVEL = ["<unk>", "<s>", "</s>", *bytes_to_unicode().values(), *(merge.replace(" ", "") for merge in MERGES)]
+"""The vocabulary of a tokenizer like GPT-2's, as large as the other."""
 SHAPE = {
     "vocab_size": len(TOKENS),
     "hidden_size": 64,
@@ -143,16 +147,22 @@ def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
 
 
 def _write_tokenizer(writer: gguf.GGUFWriter, more: Mapping[str, Any]) -> None:
-    writer.add_tokenizer_model(more.get("model", "llama"))
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list([token.encode() for token in TOKENS])
-    writer.add_token_scores([0.0 if len(token) > 3 else -1.0 for token in TOKENS])
-    writer.add_token_types([2, 3, 3, *[6] * 256, *[1] * (len(TOKENS) - 259)])
+    kind = more.get("model", "llama")
+    writer.add_tokenizer_model(kind)
+    writer.add_tokenizer_pre(more.get("pre", "default"))
+    if kind == "gpt2":
+        writer.add_token_list(BYTE_LEVEL)
+        writer.add_token_types([2, 3, 3, *[1] * (len(BYTE_LEVEL) - 3)])
+        writer.add_token_merges(MERGES)
+    else:
+        writer.add_token_list([token.encode() for token in TOKENS])
+        writer.add_token_scores([0.0 if len(token) > 3 else -1.0 for token in TOKENS])
+        writer.add_token_types([2, 3, 3, *[6] * 256, *[1] * (len(TOKENS) - 259)])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
     for key, value in more.items():
-        if key != "model":
+        if key not in ("model", "pre"):
             _add(writer, f"tokenizer.ggml.{key}", value)
 
 

@@ -152,7 +152,7 @@ def test_missing_and_unused_tensors_are_refused_by_name(tmp_path: Path) -> None:
     ("key", "value", "refused"),
     [
         ("attention.novel_setting", 3, False),
-        ("logit_scale", 0.25, False),
+        ("logit_scale", 0.25, True),
         ("residual_scale", 0.22, True),
         ("rope.scaling.type", "novel", True),
         ("attention.causal", False, True),
@@ -231,6 +231,37 @@ def test_a_space_in_front_is_put_as_the_file_says(prefix: bool, tokens: list[str
     imported(path, tmp_path / "made")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "made")
     assert tokenizer.convert_ids_to_tokens(tokenizer("ab a")["input_ids"]) == ["<s>", *tokens]
+
+
+@pytest.mark.parametrize(
+    ("way", "numbers", "said"),
+    [
+        ("gpt-2", ["Ġ12"], False),
+        ("llama-bpe", ["Ġ", "12"], False),
+        ("smollm", ["Ġ12"], True),  # puts every digit by itself, and this vocabulary has 12
+        ("novel-bpe", ["Ġ12"], True),
+    ],
+)
+def test_how_a_text_is_divided_is_known_or_said(way: str, numbers: list[str], said: bool, tmp_path: Path) -> None:
+    source, keys = llama()
+    settings = {"model": "gpt2", "pre": way, "add_bos_token": True}
+    path = write_gguf(tmp_path / "m.gguf", source, "llama", keys, layout=permuted, tokenizer=settings)
+    _, notes = imported(path, tmp_path / "made")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "made")
+    assert tokenizer.convert_ids_to_tokens(tokenizer("ab 12")["input_ids"]) == ["<s>", "ab", *numbers]
+    assert [way in note for note in notes] == [True] * said
+
+
+@pytest.mark.parametrize("eos", [True, False])
+@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_tokens_are_added_around_a_text_as_the_file_says(kind: str, bos: bool, eos: bool, tmp_path: Path) -> None:
+    source, keys = llama()
+    settings = {"model": kind, "add_bos_token": bos, "add_eos_token": eos}
+    path = write_gguf(tmp_path / "m.gguf", source, "llama", keys, layout=permuted, tokenizer=settings)
+    _, notes = imported(path, tmp_path / "made")
+    ids = AutoTokenizer.from_pretrained(tmp_path / "made")("ab")["input_ids"]
+    assert (ids[0] == 1, ids[-1] == 2, notes) == (bos, eos, [])
 
 
 @pytest.mark.parametrize("damage", ["half of the header", "an unknown version", "no architecture"])
