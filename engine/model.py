@@ -57,8 +57,8 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix a head: z @ W_O is what the head adds to the stream. Heads smaller than the largest are filled
-        up with zeros (engine.heads)."""
+        """W_O, one matrix a head: z @ W_O is what the head adds to the stream. Heads smaller than the largest are
+        filled up with zeros (engine.heads)."""
         return stacked(output_matrices(self.bridge, self.info.n_heads))
 
     @property
