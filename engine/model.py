@@ -153,6 +153,9 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
             finally:
                 report.check(source.name)  # says more than the error that follows from it
         bridge.eval()
+        # Some parts look for what a version of transformers lacks (CodeGen under 5.24): seen here, it is said.
+        with torch.no_grad():
+            bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
     except _LOADING as error:
         if is_out_of_memory(error):
             raise

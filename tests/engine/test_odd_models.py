@@ -15,6 +15,7 @@ from engine.cause.attribution import attribute
 from engine.cause.edges import attribute_edges
 from engine.cause.paths import measure_edges
 from engine.config import ProbeConfig, SAEConfig
+from engine.errors import ModelError
 from engine.examples import Example
 from engine.model import Model, load_model, pick_device
 from engine.results import HeadId
@@ -165,3 +166,14 @@ def test_effects_with_long_positions_are_what_plain_hooks_do(tmp_path: Path, rec
             clean, patched = with_head(model, one, other, head)
             by_plain = (patched[answers[0]] - patched[answers[1]]) - (clean[answers[0]] - clean[answers[1]])
             assert float(effects[place, row]) == pytest.approx(float(by_plain), abs=5e-4)
+
+
+def test_a_bridge_that_cannot_compute_is_refused_on_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    def missing(*_: object, **__: object) -> None:
+        raise AttributeError("'Attention' object has no attribute 'embed_positions'")
+
+    monkeypatch.setattr(TransformerBridge, "forward", missing)
+    with pytest.raises(ModelError, match="toy cannot be loaded: 'Attention' object"):
+        load_model("toy", tmp_path, pick_device("cpu"))
