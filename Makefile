@@ -6,13 +6,23 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PACKAGES := engine sessions tui
 
-.PHONY: demo test lint format bench clean
+NEWEST := .venv-newest
+
+.PHONY: demo test newest lint format bench clean
 
 demo: $(STAMP)
 	@$(BIN)/headcode demo
 
 test: $(DEV_STAMP) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q --durations=10
+
+# The suite against the newest of every dependency that pyproject.toml allows, whatever constraints.txt says: run it now
+# and then, so that a release that breaks something is found here. A change of constraints.txt follows from what it prints.
+newest:
+	@test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST) 2>/dev/null || python3 -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(NEWEST)/bin/python -m pip freeze --exclude-editable
+	$(NEWEST)/bin/python -m pytest -n 2 --dist loadfile -q --durations=10
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check $(PACKAGES) tests docs
@@ -40,4 +50,4 @@ $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NEWEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

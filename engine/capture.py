@@ -201,7 +201,19 @@ def _key(
     pairs: list[tuple[int, int]],
 ) -> str:
     ids = [ids for ids, _ in encoded]
-    content = (model.info.identity, model.device.type, position, ids, answers, pairs, cache.VERSION)
+    content: tuple[object, ...] = (
+        model.info.identity,
+        model.device.type,
+        position,
+        ids,
+        answers,
+        pairs,
+        cache.VERSION,
+    )
+    if model.lengths:  # was read once as if every prompt were as long as its neighbours
+        content += ("lengths",)
+    if set(model.output_scales) != {1.0}:  # was read once as if there were none
+        content += (model.output_scales,)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
@@ -314,7 +326,7 @@ def _forward(
     hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
     if apart is not None:
         hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
-    with torch.inference_mode():
+    with torch.inference_mode(), model.lengths.of(last + 1):
         logits = model.bridge.run_with_hooks(
             tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"
         )

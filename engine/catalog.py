@@ -15,6 +15,7 @@ from engine.planted.plan import CONTEXT, D_MODEL, N_HEADS, PLANTED, VOCABULARY, 
 BUNDLED = "toy"
 _ASSETS = Path(__file__).parent / "assets"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
+_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model")
 _TOKENIZER_PARTS = ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "sentencepiece.bpe.model")
 """Of a tokenizer, but none by themselves."""
@@ -97,6 +98,13 @@ def check_folder(folder: Path) -> None:
         gguf = sorted(folder.glob("*.gguf"))
         hint = f"Convert it once with: headcode models import {gguf[0]}" if gguf else "A Hugging Face folder has one."
         raise ModelError(f"{folder} is no model: there is no config.json in it.", hint=hint)
+    absent = [path.name for path in weight_files(folder) if not path.exists()]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise ModelError(
+            f"{folder} is no complete model: its index names {absent[0]}{more}, not there.",
+            hint="Get the other parts of its weights, or the index that belongs to these.",
+        )
     if not weight_files(folder):
         pickled = [path.name for pattern in _PICKLES for path in sorted(folder.glob(pattern))]
         if pickled:
@@ -112,7 +120,34 @@ def check_folder(folder: Path) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors"))
+    """The weights that are read, of a folder that may hold another set: the one file, else what the index names."""
+    whole = folder / _WHOLE
+    if whole.exists() or whole.is_symlink():
+        return [whole]
+    shards = _shards(folder)
+    return [folder / name for name in shards] if shards else sorted(folder.glob("*.safetensors"))
+
+
+def spare_weights(folder: Path) -> list[Path]:
+    """Weights beside those that are read: a second set, or files that belong to something else."""
+    return sorted({*folder.glob("*.safetensors")} - {*weight_files(folder)})
+
+
+def index_files(folder: Path) -> list[Path]:
+    """The index of the weights that are read; none where they are one file."""
+    path = folder / _INDEX
+    return [path] if path.is_file() and folder / _WHOLE not in weight_files(folder) else []
+
+
+def _shards(folder: Path) -> list[str]:
+    """The files that an index names; none where there is no index that can be read."""
+    try:
+        index = msgspec.json.decode((folder / _INDEX).read_bytes(), type=dict[str, object])
+    except (OSError, msgspec.MsgspecError):
+        return []
+    places = index.get("weight_map")
+    found = {str(name) for name in places.values()} if isinstance(places, dict) else set()
+    return sorted(name for name in found if Path(name).name == name)
 
 
 def tokenizer_files(folder: Path) -> list[Path]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.catalog import check_folder, tokenizer_files, weight_files
+from engine.catalog import check_folder, index_files, spare_weights, tokenizer_files, weight_files
 from engine.errors import ModelError, PickledWeights
+from engine.gguf_import import from_gguf
+from engine.load_report import some_of
 
 if TYPE_CHECKING:
     from engine.fetch_mouth import Mouth
@@ -65,8 +67,11 @@ def make_from_path(path: Path, work: Path, mouth: "Mouth") -> Path:
 
 
 def copy_folder(folder: Path, made: Path, mouth: "Mouth") -> Path:
-    """A copy of the files a model needs, links followed."""
-    wanted = [*weight_files(folder), *sorted(folder.glob("*.safetensors.index.json")), *_kept(folder)]
+    """A copy of the files a model needs, links followed. Of two sets of weights, the one that would be read."""
+    wanted = [*weight_files(folder), *index_files(folder), *_kept(folder)]
+    if spare := spare_weights(folder):
+        used = f"{wanted[0].name} is" if len(weight_files(folder)) == 1 else "the parts that its index names are"
+        mouth.note(f"Of its weights, {used} used; left out: {some_of(path.name for path in spare)}.")
     if _wants_code(folder):
         mouth.note("This model brings code of its own, which is not copied; use it from its folder instead.")
     mouth.stage("copy", sum(path.stat().st_size for path in wanted), "bytes")
@@ -78,44 +83,6 @@ def copy_folder(folder: Path, made: Path, mouth: "Mouth") -> Path:
                 target.write(block)
                 done += len(block)
                 mouth.progress(done)
-    return made
-
-
-def from_gguf(path: Path, made: Path, mouth: "Mouth") -> Path:
-    """The GGUF file as float32 safetensors with its tokenizer. Takes some 30 s and 2 GB for 135 M parameters.
-
-    Raises ModelError for a damaged file or an architecture that transformers cannot read.
-    """
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ModelError(f"{path} is no GGUF file: it does not begin with GGUF.", hint="Download it again.")
-    mouth.stage("convert", 0, "tensors")
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, modeling_gguf_pytorch_utils
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    # The only place that knows how far the conversion is.
-    setattr(modeling_gguf_pytorch_utils, "tqdm", _tensor_bar(mouth))  # noqa: B010
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            str(path.parent), gguf_file=path.name, dtype=torch.float32, local_files_only=True
-        )
-    except (ValueError, KeyError, IndexError, OSError, RuntimeError, NotImplementedError, AttributeError) as error:
-        # What a damaged or unknown file raises differs between versions of transformers and gguf.
-        raise ModelError(
-            f"{path.name} cannot be converted: {type(error).__name__}: {error}".rstrip(".") + ".",
-            hint="The file may be damaged, or of an architecture that transformers does not read from GGUF.",
-        ) from error
-    # The tensors are plain numbers by now; the label of their past would keep them from being saved.
-    model.__dict__.pop("hf_quantizer", None)
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    made.mkdir(exist_ok=True)
-    model.save_pretrained(made)
-    tokenizer.save_pretrained(made)
     return made
 
 
@@ -217,15 +184,3 @@ def _wants_code(folder: Path) -> bool:
         return "auto_map" in msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, object])
     except (msgspec.MsgspecError, OSError):
         return False
-
-
-def _tensor_bar(mouth: "Mouth") -> Any:
-    """A stand-in for tqdm that says how many tensors are done."""
-
-    def bar(tensors: Any, **_: object) -> Any:
-        mouth.stage("convert", len(tensors), "tensors")
-        for done, tensor in enumerate(tensors, start=1):
-            yield tensor
-            mouth.progress(done)
-
-    return bar

@@ -83,7 +83,8 @@ def wanted_files(info: Any, name: str) -> dict[str, int]:
     sizes = {file.rfilename: file.size or 0 for file in info.siblings if "/" not in file.rfilename}
     weights = [file for file in sizes if file.endswith((".safetensors", ".safetensors.index.json"))]
     standard = [file for file in weights if file.startswith("model")]
-    weights = standard or weights
+    # Beside the one file, parts of it are a second set that nobody reads.
+    weights = ["model.safetensors"] if "model.safetensors" in standard else standard or weights
     if not any(file.endswith(".safetensors") for file in weights):
         if any(file.endswith((".bin", ".pt", ".pth", ".ckpt")) for file in sizes):
             raise PickledWeights(

