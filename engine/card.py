@@ -7,7 +7,7 @@ import msgspec
 from engine.cause_fold import FIELD
 from engine.events import CauseScored, CircuitChecked
 from engine.measures import DEFAULT_MEASURE, Measure
-from engine.ranking import auc, ranked, speaks, strengths, ties_at_cut
+from engine.ranking import auc, default_circuit_size, ranked, speaks, strengths, ties_at_cut
 from engine.results import (
     Card,
     CardBaseline,
@@ -81,6 +81,7 @@ def write_card(
         codes_auc=codes_auc,
         checks=checks,
         n_heads=len(nodes),
+        n_speaking=sum(speaks(node) for node in nodes),
     )
     verdict: CardVerdict
     if diverged or not inside:
@@ -252,6 +253,7 @@ def _doubts(
     codes_auc: float | None,
     checks: Sequence[CircuitChecked],
     n_heads: int,
+    n_speaking: int,
 ) -> tuple[list[str], list[str]]:
     """What speaks against believing it, and what to change."""
     against: list[str] = []
@@ -279,11 +281,11 @@ def _doubts(
             f"{len(above)} of {n_heads} heads tell the sides apart: more differs between them than the task",
             "change less between the sides, or measure the cause (--cause combined)",
         )
+    if n_speaking < default_circuit_size(n_heads):
+        doubt(f"only {n_speaking} of {n_heads} heads say anything: lambda is large", "lower lambda (--lambda 0.5)")
     if min(positive, negative) < FEW:
-        copies = " distinct" if positive + negative < total else ""
-        doubt(
-            f"{positive}{copies} positives and {negative}{copies} negatives are few", "write at least 10 of each side"
-        )
+        copies = "distinct " if positive + negative < total else ""
+        doubt(f"{positive} + {negative} {copies}examples are few", "write at least 10 of each side")
     if examples.broken > _BROKEN * total:
         doubt(
             f"{examples.broken} of {total} examples are broken",

@@ -32,11 +32,13 @@ def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
     """One number per head, in their order, that orders them as the ranking does: what an AUC is computed from.
 
     Measures of codes have their ties broken as in `ranked`, but for the head's number; heads that tie in all of it stay
-    tied. Baselines and effects are what they are: breaking their ties by codes would credit them with the codes' work.
+    tied, and so do those of which the codes say nothing. Baselines and effects are what they are: breaking their ties
+    by what codes are made of would credit them with the codes' work.
     """
     if measure.baseline or measure.cause:
         return [strength(node, measure) for node in nodes]
-    keys = [_key(node, measure) for node in nodes]
+    nothing = (math.inf,)
+    keys = [_key(node, measure) if speaks(node, measure) else nothing for node in nodes]
     places = {key: float(-place) for place, key in enumerate(sorted(set(keys)))}
     return [
         places[key] if strength(node, measure) > -math.inf else -math.inf for node, key in zip(nodes, keys, strict=True)

@@ -170,11 +170,18 @@ def test_where_most_heads_tell_the_sides_apart_it_is_not_the_task_that_they_tell
     assert write_card(with_causes(nodes, [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause]).verdict == "believable"
 
 
+def test_a_grid_in_which_hardly_a_head_speaks_is_weak() -> None:
+    nodes = tuple(head(n, 9.0 if n < 2 else 0.0, 0.01 if n < 2 else 0.9) for n in range(6))
+    card = write_card(nodes, ((0, 0), (0, 1)), steady(), ENOUGH)
+    assert card.verdict == "weak"
+    assert "only 2 of 6 heads say anything: lambda is large" in card.reasons
+
+
 def test_copies_are_not_counted_and_one_template_is_called_so() -> None:
     few = ExampleCount(positive=24, negative=24, broken=0, distinct_positive=2, distinct_negative=2)
     card = write_card(grid(), CIRCUIT, steady(), few)
     assert card.verdict == "weak"
-    assert "2 distinct positives and 2 distinct negatives are few" in card.reasons
+    assert "2 + 2 distinct examples are few" in card.reasons
     of = Template(text="The ___ barked", prompts=11, of=12)
     card = write_card(grid(), CIRCUIT, steady(), ENOUGH, template=of)
     assert any("evidence about “The ___ barked” alone" in reason for reason in card.reasons)
