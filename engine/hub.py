@@ -6,7 +6,8 @@ from engine.catalog import check_folder, no_such_model
 from engine.errors import HubUnreachable, ModelError, PickledWeights
 from engine.fetch_hub import ask_hub, wanted_files
 
-_WANTED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
+_WEIGHTS = "*.safetensors"
+_BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
 
 
 def hub_folder(name: str, models: Path) -> Path:
@@ -19,16 +20,16 @@ def hub_folder(name: str, models: Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        cached = Path(snapshot_download(name, allow_patterns=list(_WANTED), local_files_only=True))
+        cached = Path(snapshot_download(name, allow_patterns=[_WEIGHTS, *_BESIDE], local_files_only=True))
         check_folder(cached)
         return cached
     except (LocalEntryNotFoundError, FileNotFoundError, PickledWeights, ModelError):
         pass  # not here, or not whole: the hub has to be asked
     except HFValidationError as error:
         raise no_such_model(name, models, why=f"the name is not one the hub could have: {error}") from error
-    wanted_files(ask_hub(name, models), name)
+    files = wanted_files(ask_hub(name, models), name)  # of two sets of weights, one
     try:
-        folder = Path(snapshot_download(name, allow_patterns=list(_WANTED)))
+        folder = Path(snapshot_download(name, allow_patterns=[*files, *_BESIDE]))
     except (HfHubHTTPError, OSError) as error:
         raise HubUnreachable(
             f"The hub stopped sending {name}: {str(error).splitlines()[0]}.", hint="Try again: what came is kept."

@@ -426,3 +426,13 @@ def test_only_safetensors_config_and_tokenizer_are_wanted() -> None:
         wanted_files(info("pytorch_model.bin", "config.json"), "x")
     with pytest.raises(ModelError, match="no safetensors"):
         wanted_files(info("README.md"), "x")
+
+
+def test_of_two_sets_of_weights_on_the_hub_one_is_wanted() -> None:
+    from engine.fetch_hub import wanted_files
+
+    names = ("model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json")
+    info = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name, size=7) for name in names])
+    assert [*wanted_files(info, "x")] == ["model.safetensors", "config.json"]
+    info.siblings.pop(0)
+    assert [*wanted_files(info, "x")] == list(names[1:])
