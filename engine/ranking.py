@@ -51,6 +51,12 @@ def speaks(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
     return not silent and strength(node, measure) > (measure.floor if measure.high_speaks else -measure.floor)
 
 
+def same_score(one: HeadScores, other: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
+    """Whether both have the same value of the measure, and say anything at all."""
+    both = speaks(one, measure) and speaks(other, measure)
+    return both and _rounded(strength(one, measure)) == _rounded(strength(other, measure))
+
+
 def ties_at_cut(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> int:
     """How many heads have the value of the last one in a circuit of `size`; 0 where all of them are inside.
 
@@ -60,8 +66,8 @@ def ties_at_cut(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAU
     if not circuit:
         return 0
     by_head = {node.id: node for node in nodes}
-    last = _rounded(strength(by_head[circuit[-1]], measure))
-    tied = [node.id for node in nodes if speaks(node, measure) and _rounded(strength(node, measure)) == last]
+    last = by_head[circuit[-1]]
+    tied = [node.id for node in nodes if same_score(last, node, measure)]
     return len(tied) if set(tied) - set(circuit) else 0
 
 

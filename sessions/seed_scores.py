@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ranking import ranked
+from engine.ranking import circuit_by_rank
 from engine.results import NO_CODE, HeadScores
 
 Codes = NDArray[np.int64]
@@ -50,7 +50,7 @@ def seed_nodes(
         )
         for place, before in enumerate(run)
     ]
-    best = {node.id for node in ranked(nodes)[:size]}
+    best = set(circuit_by_rank(nodes, size))
     return tuple(_with_stability(node, node.id in best) for node in nodes)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.measures import Measure, loudness, value_of
-from engine.ranking import agreement, default_circuit_size, ranked, strength
+from engine.ranking import agreement, default_circuit_size, ranked, same_score, speaks
 from engine.results import Agreement, HeadId, HeadScores, Reference
 
 _COUNTS = ("unique_positive", "unique_negative", "from_edges")
@@ -38,6 +38,8 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | None
     agreement: Agreement | None
     """None where no circuit is known for this model and task."""
+    tied: int = 0
+    """Heads with the score of the last one in the circuit, where some are left outside."""
 
     def placed(self, head: HeadId) -> int | None:
         """Its rank among the heads that have a value; None for one that has none."""
@@ -108,14 +110,25 @@ def places_of(measure: Measure) -> int:
 
 
 def _cut(view: GridView, size: int) -> GridView:
-    taken = [head for head in view.order[:size] if strength(view.by_head[head], view.measure) > -math.inf]
+    taken = [head for head in view.order[:size] if speaks(view.by_head[head], view.measure)]
     circuit = frozenset(taken)
     held = view.agreement
     if held is not None:
         # The AUC is the measure's alone; only precision and recall follow the cut.
         now = agreement((), circuit, view.known, view.measure)
         held = Agreement(auc=held.auc, precision=now.precision, recall=now.recall)
-    return msgspec.structs.replace(view, cut=size, circuit=circuit, agreement=held)
+    return msgspec.structs.replace(view, cut=size, circuit=circuit, agreement=held, tied=_tied(view, taken))
+
+
+def _tied(view: GridView, taken: Sequence[HeadId]) -> int:
+    """How many heads have the score of the last one taken, where the next one has it, too; else 0."""
+    rest = view.order[len(taken) : len(taken) + 1]
+    if not taken or not rest:
+        return 0
+    last = view.by_head[taken[-1]]
+    if not same_score(last, view.by_head[rest[0]], view.measure):
+        return 0
+    return sum(same_score(last, node, view.measure) for node in view.nodes)
 
 
 def _finite(value: float | None) -> float | None:

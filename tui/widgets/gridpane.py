@@ -186,6 +186,8 @@ class Scale(Painted):
         done = min(room, max(1, round(view.cut / len(view.order) * room)))
         line = self.line().add(" cut ", "dim").add("[", "faint").add("=" * done, "second").add("|", "strong")
         line.add("-" * (room - done), "faint").add("]", "faint").add(f" {len(view.circuit)} heads", "text")
+        if view.tied and line.width + 9 <= width:
+            line.add(f", {view.tied} tie", "dim")
         held = view.agreement
         if held is None:
             return [line.strip(), self.line().add(fit(f" {self._no_overlay()}", width - 1), "faint").strip()]
