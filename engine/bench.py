@@ -10,7 +10,7 @@ from engine.config import CauseConfig, ProbeConfig, Recipe, find_recipe
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES, Measure, value_of
 from engine.quality import QUALITIES, Quality, quality
-from engine.ranking import strength
+from engine.ranking import strengths
 from engine.references.truths import Edge, Level, Truth
 from engine.results import MOST_EDGES, EdgeScore, HeadScores, ModelInfo
 
@@ -179,9 +179,8 @@ def _head_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
         values = [value_of(node, measure) for node in run.nodes]
         if any(value is None or math.isnan(value) for value in values):
             continue  # it does not apply, or was measured for some heads alone
-        strengths = [strength(node, measure) for node in run.nodes]
         recipe = NO_RECIPE if measure.baseline or measure.id in WITHOUT_CODES else run.cell.recipe
-        found.append((_name(measure), recipe, strengths, true, _seconds(run, measure, capture)))
+        found.append((_name(measure), recipe, strengths(run.nodes, measure), true, _seconds(run, measure, capture)))
     return found
 
 
@@ -206,7 +205,10 @@ def _edge_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
 
     codes = capture + run.seconds.get("codes", 0.0)
     if _whole(len(run.edges), run.n_pairs):
-        add(EDGE_CODES, run.cell.recipe, {(e.source, e.target): e.score for e in run.edges}, codes)
+        # Ties are broken as in the list of edges, by what both heads write.
+        keys = {(e.source, e.target): (e.score, 0.0 if e.length is None else e.length) for e in run.edges}
+        places = {key: float(place) for place, key in enumerate(sorted(set(keys.values())))}
+        add(EDGE_CODES, run.cell.recipe, {edge: places[key] for edge, key in keys.items()}, codes)
     effects = run.edge_effects
     if effects is not None and _whole(len(effects.edges), effects.n_pairs):
         by_gradient = {(e.source, e.target): abs(e.effect) for e in effects.edges}
