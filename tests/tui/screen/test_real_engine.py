@@ -53,7 +53,7 @@ async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
 
         # Whoever is here for the first time meets examples the bundled model can do; they become the session's.
         grades = bench.shown.picture.grades  # type: ignore[union-attr]
-        assert len(grades) == len(bench.kept.examples.current) == 20
+        assert len(grades) == len(bench.kept.examples.current) == 22
         assert {grade.verdict for grade in grades} <= {"ok", "weak"}
 
         # Two heads are marked by hand; exactly these are replaced, one at a time.

@@ -20,7 +20,7 @@ async def test_the_first_start_makes_a_session_and_runs_it(recorded: Any, open_s
     async with open_screen(host) as (app, _pilot, until):
         await until(lambda: app.bench.view() is not None)
         created = host.of_kind("CreateSession")[0]
-        assert (created.name, created.model, created.task, created.pairs) == ("first light", "toy", "ioi", 10)
+        assert (created.name, created.model, created.task, created.pairs) == ("first light", "toy", "ioi", 0)
         assert len(host.of_kind("QueueRun")) == 1
         assert "first light" in text_of(app)
         assert "toy 6x8 · cpu · warm" in text_of(app)
