@@ -91,6 +91,7 @@ async def _follow(
                 if isinstance(entry.event, CauseEnded):
                     return found, picture, entry.event
                 if isinstance(entry.event, EngineEvent):
-                    found, picture = apply(found, entry.event), apply(picture, entry.event)
+                    found = apply(found, entry.event, entry.at_us)
+                    picture = apply(picture, entry.event, entry.at_us)
                     narrator.event(entry.event)
     raise HostError("The host's log ended before the measurement did.", hint="headcode host log says why.")

@@ -95,7 +95,7 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tup
             if isinstance(entry.event, RunEnded):
                 ended = entry.event
             elif isinstance(entry.event, EngineEvent):
-                picture = apply(picture, entry.event)
+                picture = apply(picture, entry.event, entry.at_us)
     return picture, ended
 
 
