@@ -94,7 +94,7 @@ def write_card(
         reasons = [_nobody(nodes, chance)]
         advice = [_finer(nodes, chance) or "use more examples: chance is told apart by numbers", *advice]
     elif rival is not None and rival.low > 0:
-        verdict, reasons = "no better than a plain difference", [_beaten(rival, baselines, codes_auc)]
+        verdict, reasons = "no better than a plain difference", [_beaten(rival, baselines, codes_auc, words)]
         patched = any(cause.method != "attribution" and cause.final for cause in causes)
         other = "look at the heads by effect" if patched else "measure the cause (--cause combined)"
         said = any(each.startswith(other) for each in advice)
@@ -110,7 +110,9 @@ def write_card(
             *reasons,
             *against,
             *spoken,
-            *_besides(baselines, rival, codes_auc, template, verdict, labels_tell=bool(above) or not measured),
+            *_besides(
+                baselines, rival, codes_auc, template, verdict, labels_tell=bool(above) or not measured, truth=words
+            ),
         ),
         advice=tuple(dict.fromkeys(advice)),
         above_chance=tuple((node.layer, node.head) for node in above),
@@ -189,12 +191,12 @@ def _auc(nodes: Sequence[HeadScores], measure: Measure, truth: list[bool] | None
     return None if found is None else round(found, 4)
 
 
-def _beaten(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: float | None) -> str:
-    """That a baseline finds the heads better, with both AUCs and the interval."""
+def _beaten(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: float | None, truth: str | None) -> str:
+    """That a baseline finds the heads better, with both AUCs, what they are against, and the interval."""
     area = next(each.auc for each in baselines if each.measure == rival.measure)
     return (
         f"{_title(rival.measure)} finds the heads better without an SAE: AUC {area:.2f}, codes {codes_auc:.2f} "
-        f"(difference {rival.low:.2f} to {rival.high:.2f})"
+        f"against {truth} (difference {rival.low:.2f} to {rival.high:.2f})"
     )
 
 
@@ -206,6 +208,7 @@ def _besides(
     verdict: CardVerdict,
     *,
     labels_tell: bool,
+    truth: str | None,
 ) -> list[str]:
     """What speaks neither for nor against it, but a reader should know."""
     told: list[str] = []
@@ -215,8 +218,8 @@ def _besides(
         told.append("no head stands above chance: its heads differ between the sides, each pair in its own way")
     if rival is not None and rival.low <= 0:
         told.append(
-            f"{_title(rival.measure)} may find the heads as well without an SAE (AUC higher by {rival.mean:.2f}, "
-            f"interval {rival.low:.2f} to {rival.high:.2f})"
+            f"{_title(rival.measure)} may find the heads as well without an SAE (AUC against {truth} higher by "
+            f"{rival.mean:.2f}, interval {rival.low:.2f} to {rival.high:.2f})"
         )
     same = [each for each in baselines if each.shared >= _SHARED and each.measure != RANDOM]
     if codes_auc is None and same:

@@ -109,12 +109,13 @@ def value_of_effect(effect: HeadEffect, cause: CauseScored) -> float:
     """What the measure of the method says about the head, as a share of the base.
 
     attribution: the mean of sizes pair by pair, which ranks heads better than the size of their mean (docs/lab.md):
-    a head that moves every pair, now up, now down, is no idle one. combined: what is to be expected on other prompts.
+    a head that moves every pair, now up, now down, is no idle one. Where that was not told, what the error makes of
+    it. combined: what is to be expected on other prompts.
     """
     if cause.method == "backup":
         return share(effect.effect, cause) - share(effect.alone or 0.0, cause)
     if cause.method == "attribution":
-        return share(effect.effect if effect.size is None else effect.size, cause)
+        return share(likely_size(effect) if effect.size is None else effect.size, cause)
     return share(likely_size(effect) if cause.method == "combined" else effect.effect, cause)
 
 

@@ -317,7 +317,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where it comes from, in words a person can look up."""
     heads: tuple[tuple[int, int], ...]
     kind: ReferenceKind = "known"
-    """known: of the task that made the examples. chosen: of a task that a person named for examples of their own.
+    """known: of the task that made the examples. chosen: what a person laid beside the run, a circuit they kept, or
+    that of a task for examples of their own.
     effects: what the heads of this run do to the answer."""
     measure: str = ""
     """Of effects: the measure that was cut. Its own AUC against them says nothing."""

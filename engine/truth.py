@@ -4,11 +4,15 @@ First what was measured in the run itself; else the circuit that is known for th
 examples or a person named it for their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+from msgspec.structs import replace
 
 from engine.cause_fold import FIELD, MOVES, primary, share
 from engine.events import CauseScored, EffectMethod
-from engine.results import Reference
+from engine.measures import Measure
+from engine.ranking import agreement
+from engine.results import Agreement, HeadScores, Reference
 
 _WITNESSES: tuple[EffectMethod, ...] = ("exact", "combined")
 """The better first. Attribution is an estimate: heads are not judged by it."""
@@ -44,8 +48,15 @@ def measured_here(causes: Sequence[CauseScored], n_heads_in_all: int) -> Referen
     return None
 
 
+def agreement_with(
+    reference: Reference, nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]], measure: Measure
+) -> Agreement:
+    """How well the measure and the circuit find the reference's heads. The measure those were cut from gets no AUC: it
+    would be 1, whatever it is worth."""
+    found = agreement(nodes, circuit, reference.heads, measure)
+    return replace(found, auc=None) if measure.id == reference.measure else found
+
+
 def chosen(reference: Reference) -> Reference:
     """A task's circuit held against examples of another kind, by a person's choice: it says so wherever it is named."""
-    from msgspec.structs import replace
-
     return replace(reference, name=f"{reference.name}, chosen", kind="chosen")

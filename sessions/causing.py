@@ -180,7 +180,7 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
         circuit=msgspec.json.decode(circuit, type=tuple[tuple[int, int], ...]) if circuit else (),
         heads=request.heads,
         after=after,
-        after_name=request.after_name or _named(after),
+        after_name="the run's circuit" if request.after_name == OWN_CIRCUIT else request.after_name or _named(after),
         models=models,
         device=again.asked.device,
         trust_remote_code=again.asked.trust_remote_code,

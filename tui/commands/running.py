@@ -50,6 +50,8 @@ class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
     task_seed: int = 0
     usable: bool = False
     """Of the task's pairs only those the model can do."""
+    known: str | None = None
+    """Hold the run against this task's known circuit, whoever wrote the examples."""
     config: ProbeConfig = ProbeConfig()
     session: str | None = None
     """Add to this session; None: a new one."""
@@ -178,6 +180,7 @@ class _Conductor:
                 model=order.model,
                 device=order.device,
                 trust_remote_code=order.trust_remote_code,
+                known=order.known,
             ),
             Run,
         )
