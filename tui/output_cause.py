@@ -1,7 +1,6 @@
 """What heads do to the model's answer, in lines of text: for the command line and for the screen."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from engine.cause_fold import METRIC_WORDS, MOVES, dormant_heads, primary, ranked_effects, share
 from engine.events import CauseScored, CircuitChecked
@@ -9,6 +8,7 @@ from engine.results import EdgeEffect, HeadEffect
 from engine.state import RunPicture
 from tui.output_card import cut_list
 from tui.output_grid import short
+from tui.times import moment
 
 MOST = 10
 _BARS = "_▁▂▃▄▅▆▇█"
@@ -123,9 +123,7 @@ def _measured_words(cause: CauseScored) -> str:
     times = [one.measured_us for one in cause.effects if one.measured_us is not None]
     if not times or max(times) - min(times) < 60_000_000:
         return ""
-    first, last = (datetime.fromtimestamp(each / 1e6).astimezone() for each in (min(times), max(times)))
-    end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
-    return f"; measured {first:%Y-%m-%d %H:%M} to {end}"
+    return f"; measured {moment(min(times))} to {moment(max(times))}"
 
 
 def _edge_words(edge: EdgeEffect) -> str:
