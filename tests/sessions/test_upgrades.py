@@ -98,7 +98,7 @@ def test_it_is_worked_in_as_if_it_had_been_made_today(old: Path) -> None:
 
 def test_what_an_earlier_version_lost_or_held_against_the_wrong_truth_is_mended(tmp_path: Path) -> None:
     path = tmp_path / "sessions.duckdb"
-    path.write_bytes(gzip.decompress((STORES / "schema-2.duckdb.gz").read_bytes()))
+    path.write_bytes(gzip.decompress((STORES / "schema-3.duckdb.gz").read_bytes()))
     with duckdb.connect(str(path), read_only=True) as con:
         assert con.execute("SELECT count(*) FROM cause").fetchall() == [(1,)]  # the last measurement of a method
         named = con.execute("SELECT number, task, reference->>'$.name' FROM run WHERE task IS NOT NULL ORDER BY number")
