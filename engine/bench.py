@@ -22,6 +22,8 @@ EDGE_CODES = "edge_score"
 EDGE_EFFECTS = "attribution"
 WITHOUT_CODES = ("attribution", "exact_effect")
 """Effects that no codes had a hand in; for `combined` they choose some of the heads that are patched."""
+MEASURED = tuple(measure for measure in MEASURES if measure.id != "backup")
+"""What a bench judges: it replaces no circuit, so nothing is a backup."""
 NO_RECIPE = "none"
 """The recipe of measures that know no SAE."""
 
@@ -116,7 +118,7 @@ def plan_cells(
 
 def measure_names() -> tuple[str, ...]:
     """What --measures takes: every measure of the table, and those of edges."""
-    return tuple(dict.fromkeys([*(_name(measure) for measure in MEASURES), EDGE_CODES]))
+    return tuple(dict.fromkeys([*(_name(measure) for measure in MEASURED), EDGE_CODES]))
 
 
 def rows_of(
@@ -138,9 +140,9 @@ def rows_of(
         cell = run.cell
         read = capture[cell.model, cell.task, cell.examples, cell.draw]
         for truth in truths.get((cell.model, cell.task), ()):
-            for name, recipe, strengths, true, seconds in _rankings(run, truth, read):
+            for name, recipe, ranking, true, seconds in _rankings(run, truth, read):
                 key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, cell.examples, cell.usable)
-                judged = quality(strengths, true)
+                judged = quality(ranking, true)
                 # A measure without SAEs says the same in the runs of every recipe: it counts once a draw.
                 if judged is None or (only and name not in only) or (*key, cell.draw) in said:
                     continue
@@ -175,7 +177,7 @@ def _rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
 def _head_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
     true = [(node.layer, node.head) in truth.heads for node in run.nodes]
     found: list[_Ranking] = []
-    for measure in MEASURES:
+    for measure in MEASURED:
         values = [value_of(node, measure) for node in run.nodes]
         if any(value is None or math.isnan(value) for value in values):
             continue  # it does not apply, or was measured for some heads alone
@@ -213,7 +215,7 @@ def _edge_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
     if effects is not None and _whole(len(effects.edges), effects.n_pairs):
         by_gradient = {(e.source, e.target): abs(e.effect) for e in effects.edges}
         add(EDGE_EFFECTS, NO_RECIPE, by_gradient, run.seconds.get("attribution", 0.0) + run.seconds.get("edges", 0.0))
-    for measure in MEASURES:
+    for measure in MEASURED:
         value = {(node.layer, node.head): value_of(node, measure) for node in run.nodes}
         known = {head: number for head, number in value.items() if number is not None}
         if measure.baseline and len(known) == len(value):

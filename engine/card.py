@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.cause_fold import FIELD
+from engine.cause_fold import FIELD, dormant_heads, primary, share
 from engine.events import CauseScored, CircuitChecked
 from engine.measures import DEFAULT_MEASURE, Measure
 from engine.ranking import auc, default_circuit_size, ranked, speaks, strengths, ties_at_cut
@@ -24,6 +24,7 @@ from engine.results import (
 )
 from engine.rivals import BASELINES, RANDOM, compare_baselines, strongest_rival
 from engine.sample_size import LEVEL, labellings_needed, pairs_needed, shuffles_for
+from engine.truth import truth_of
 
 STEADY = 0.4
 """Jaccard index of the circuit and those of other draws of the examples, from which it counts as the same one: the one
@@ -83,6 +84,7 @@ def write_card(
         n_heads=len(nodes),
         n_speaking=sum(speaks(node) for node in nodes),
     )
+    dormant = dormant_heads(causes)
     verdict: CardVerdict
     if diverged or not inside:
         verdict = "nothing was coded"
@@ -92,7 +94,7 @@ def write_card(
         reasons = [_nobody(nodes, chance)]
         advice = [_finer(nodes, chance) or "use more examples: chance is told apart by numbers", *advice]
     elif rival is not None and rival.low > 0:
-        verdict, reasons = "no better than a plain difference", [_beaten(rival, baselines, codes_auc)]
+        verdict, reasons = "no better than a plain difference", [_beaten(rival, baselines, codes_auc, words)]
         patched = any(cause.method != "attribution" and cause.final for cause in causes)
         other = "look at the heads by effect" if patched else "measure the cause (--cause combined)"
         said = any(each.startswith(other) for each in advice)
@@ -108,7 +110,9 @@ def write_card(
             *reasons,
             *against,
             *spoken,
-            *_besides(baselines, rival, codes_auc, template, verdict, labels_tell=bool(above) or not measured),
+            *_besides(
+                baselines, rival, codes_auc, template, verdict, labels_tell=bool(above) or not measured, truth=words
+            ),
         ),
         advice=tuple(dict.fromkeys(advice)),
         above_chance=tuple((node.layer, node.head) for node in above),
@@ -136,6 +140,8 @@ def write_card(
         tied=ties_at_cut(nodes, len(circuit)),
         rival=rival,
         chance=chance if measured else None,
+        dormant=None if dormant is None else tuple((layer, head) for layer, head in dormant[1]),
+        dormant_after="" if dormant is None else dormant[0].after_name,
     )
 
 
@@ -173,14 +179,10 @@ def _truth(
     nodes: Sequence[HeadScores], reference: Reference | None, causes: Sequence[CauseScored]
 ) -> tuple[list[bool] | None, str | None]:
     """Which heads move the answer, as far as anybody measured: in this run first, else as it is known."""
-    methods = {cause.method for cause in causes if cause.final and cause.metric != "kl"}
-    known = [_effect(node) if "combined" in methods else node.exact_effect for node in nodes]
-    sizes = [size for size in known if size is not None]
-    if methods & {"combined", "exact"} and len(sizes) == len(nodes):
-        return [size >= LEVEL for size in sizes], "effects measured in this run"
-    if reference is not None:
-        heads = set(map(tuple, reference.heads))
-        return [tuple(node.id) in heads for node in nodes], reference.name
+    truth = truth_of(causes, len(nodes), reference)
+    if truth is not None:
+        heads = set(map(tuple, truth.heads))
+        return [tuple(node.id) in heads for node in nodes], truth.name
     return None, None
 
 
@@ -189,12 +191,12 @@ def _auc(nodes: Sequence[HeadScores], measure: Measure, truth: list[bool] | None
     return None if found is None else round(found, 4)
 
 
-def _beaten(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: float | None) -> str:
-    """That a baseline finds the heads better, with both AUCs and the interval."""
+def _beaten(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: float | None, truth: str | None) -> str:
+    """That a baseline finds the heads better, with both AUCs, what they are against, and the interval."""
     area = next(each.auc for each in baselines if each.measure == rival.measure)
     return (
         f"{_title(rival.measure)} finds the heads better without an SAE: AUC {area:.2f}, codes {codes_auc:.2f} "
-        f"(difference {rival.low:.2f} to {rival.high:.2f})"
+        f"against {truth} (difference {rival.low:.2f} to {rival.high:.2f})"
     )
 
 
@@ -206,6 +208,7 @@ def _besides(
     verdict: CardVerdict,
     *,
     labels_tell: bool,
+    truth: str | None,
 ) -> list[str]:
     """What speaks neither for nor against it, but a reader should know."""
     told: list[str] = []
@@ -215,8 +218,8 @@ def _besides(
         told.append("no head stands above chance: its heads differ between the sides, each pair in its own way")
     if rival is not None and rival.low <= 0:
         told.append(
-            f"{_title(rival.measure)} may find the heads as well without an SAE (AUC higher by {rival.mean:.2f}, "
-            f"interval {rival.low:.2f} to {rival.high:.2f})"
+            f"{_title(rival.measure)} may find the heads as well without an SAE (AUC against {truth} higher by "
+            f"{rival.mean:.2f}, interval {rival.low:.2f} to {rival.high:.2f})"
         )
     same = [each for each in baselines if each.shared >= _SHARED and each.measure != RANDOM]
     if codes_auc is None and same:
@@ -347,10 +350,19 @@ def _effect(node: HeadScores) -> float | None:
 
 
 def _shares(nodes: Sequence[HeadScores], causes: Sequence[CauseScored]) -> list[HeadScores]:
-    """The scores with those effects alone that are shares of an answer: KL divergences are nats, of none."""
-    newest = {cause.method: cause.metric for cause in causes}
-    nats: dict[str, float | None] = {FIELD[method]: None for method, metric in newest.items() if metric == "kl"}
-    return [msgspec.structs.replace(node, **nats) for node in nodes]
+    """The scores with those effects alone that are shares of an answer (KL divergences are nats, of none), and of the
+    mean over examples: attribution ranks by the sizes pair by pair, which are no effect on the answer as a whole."""
+    there = primary(causes)
+    nats: dict[str, float | None] = {FIELD[method]: None for method, cause in there.items() if cause.metric == "kl"}
+    promised = there.get("attribution")
+    means = {} if promised is None else {HeadId(one.layer, one.head): one for one in promised.effects}
+    found = []
+    for node in nodes:
+        own: dict[str, float | None] = {}
+        if promised is not None and node.id in means:
+            own = {"attribution": share(means[node.id].effect, promised)}
+        found.append(msgspec.structs.replace(node, **{**own, **nats}))
+    return found
 
 
 def _finds(movers: float | None, codes_auc: float | None) -> bool:

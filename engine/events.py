@@ -65,6 +65,8 @@ class ExamplesMade(Event, tag="examples_made", frozen=True, kw_only=True):
     task: str | None = None
     repeats: tuple[int, ...] = ()
     """Indices of examples that repeat an earlier one, token by token: no measure counts them (engine.distinct)."""
+    made: bool | None = None
+    """Whether that task made them all. None: a run from before this was told; then their content decides."""
 
 
 class ReferenceKnown(Event, tag="reference_known", frozen=True, kw_only=True):
@@ -111,10 +113,14 @@ class ArrayReady(Event, tag="array_ready", frozen=True, kw_only=True):
     """codes: [seed, example, layer * head], int32."""
 
 
-class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True, omit_defaults=True):
-    """What heads do to the model's answer, by one method. A later one of the same method replaces it."""
+EffectMethod = Literal["attribution", "exact", "combined", "backup"]
 
-    method: Literal["attribution", "exact", "combined"]
+
+class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True, omit_defaults=True):
+    """What heads do to the model's answer, by one method. Later ones of the same setting add to it (cause_fold)."""
+
+    method: EffectMethod
+    """backup: exactly, with a circuit replaced."""
     metric: CauseMetric
     replacement: Replacement
     """What the heads were replaced by."""
@@ -132,6 +138,16 @@ class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True, omit_def
     """False: more heads are to come."""
     seconds: float = 0.0
     """Since the measurement began, edges left out; 0: nobody looked at the clock."""
+    why: str = ""
+    """Why this metric; empty: measured before this was told."""
+    gradient_steps: int = 0
+    """Of attribution: at how many points the gradient was taken; 0: at the positives."""
+    after: tuple[tuple[int, int], ...] = ()
+    """Of backup: the heads that were replaced beside each."""
+    after_name: str = ""
+    """What a person calls them."""
+    left: float | None = None
+    """Of backup: the metric's mean with those heads replaced, what every effect is counted from."""
 
 
 class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, omit_defaults=True):

@@ -28,12 +28,16 @@ class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
     """Empty: make them from `task`."""
     task: str | None = None
     """Name of the ready-made task these examples come from (or are to be made from)."""
+    made: bool = False
+    """Whether the host knows that the task made these examples; else their content decides."""
     pairs: int = 0
     """0: as many as one head among the model's heads needs to stand above chance, of those the model can do as far as
     there are enough (engine.usable)."""
     task_seed: int = 0
     usable: bool = False
     """Make only pairs the model can do."""
+    known: str | None = None
+    """The task whose known circuit these examples are to be held against, though they are a person's own."""
     spool: str
     """Folder for this run's arrays; the worker creates it."""
     models: str
@@ -57,12 +61,16 @@ class RunCause(Order, tag="cause", frozen=True, kw_only=True):
     """The run's, in its order."""
     position: str
     task: str | None = None
+    """The one that made the examples; None: they are a person's own."""
     seed: int = 0
     ranking: tuple[tuple[int, int], ...] = ()
     """All heads by the run's codes, best first."""
     circuit: tuple[tuple[int, int], ...] = ()
     heads: tuple[tuple[int, int], ...] = ()
     """For exact patching: only these; all where there are none."""
+    after: tuple[tuple[int, int], ...] = ()
+    """Measure the heads with these replaced, too: backups."""
+    after_name: str = ""
     models: str
     device: str = "auto"
     trust_remote_code: bool = False

@@ -111,7 +111,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         id="attribution",
         title="attribution",
-        meaning="share of the answer one gradient says the head moves",
+        meaning="share of the answer one gradient says the head moves, up or down, pair by pair",
         cause=True,
     ),
     Measure(
@@ -124,6 +124,12 @@ MEASURES: tuple[Measure, ...] = (
         id="combined",
         title="combined effect",
         meaning="share of the answer to expect on other prompts: exact where it was measured, else attribution's",
+        cause=True,
+    ),
+    Measure(
+        id="backup",
+        title="backup growth",
+        meaning="by how much the effect grows, in shares of the answer, once a circuit is replaced",
         cause=True,
     ),
     Measure(id="baseline_random", title="random", meaning="drawn at random", ceiling=1.0, baseline=True),

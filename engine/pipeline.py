@@ -16,7 +16,7 @@ from engine.card import write_card
 from engine.cause.find import Cause
 from engine.cause_fold import with_causes
 from engine.distinct import missing_pairs, repeats, template
-from engine.errors import Cancelled, EngineError, OutOfMemory
+from engine.errors import Cancelled, EngineError, OutOfMemory, TaskError
 from engine.events import (
     ArrayReady,
     CardWritten,
@@ -50,9 +50,10 @@ from engine.sae import SAEs
 from engine.shelf import Shelf
 from engine.tally import Tally, pair_rows
 from engine.tasks.base import Task
-from engine.tasks.registry import find_task
+from engine.tasks.registry import find_task, made_by
 from engine.token_notices import tokenizer_notices
 from engine.training import codes_of, contrast_lengths, prepare, train_saes
+from engine.truth import chosen
 from engine.usable import make_examples
 
 
@@ -68,6 +69,8 @@ class Probe:
         self.reference: Reference | None = None
         self.keys: list[tuple[int, ...]] = []
         """Every example's tokens."""
+        self.made = False
+        """Whether the task made all the examples: then its known circuit and its metric are theirs."""
 
     def run(self) -> None:
         """Every stage in order. Raises EngineError's family; what was reported before stays valid."""
@@ -182,20 +185,23 @@ class Probe:
             if order.task is None:
                 raise EngineError("A run was asked for with neither examples nor a task.", hint="Name a task.")
             examples = self._made(model, find_task(order.task))
+            self.made = True
         examples = check_set(examples)
         self.keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
+        self.made = self.made or order.made or made_by(order.task, examples)
+        task = order.task if self.made else None
         self.monitor.report(
             ExamplesMade(
                 examples=examples,
                 content_hash=content_hash(examples),
-                task=order.task,
+                task=task,
                 repeats=repeats(examples, self.keys),
+                made=self.made,
             )
         )
-        reference = known_circuit(model.info, model.folder, order.task)
-        self.reference = reference
-        if reference is not None:
-            self.monitor.report(ReferenceKnown(reference=reference))
+        self.reference = self._known(model, task)
+        if self.reference is not None:
+            self.monitor.report(ReferenceKnown(reference=self.reference))
         return examples
 
     def _warn_of_few(self, model: Model, examples: Sequence[Example]) -> None:
@@ -212,6 +218,22 @@ class Probe:
                     hint="Propose them from those there are: headcode examples more SESSION, or N on the write screen.",
                 )
             )
+
+    def _known(self, model: Model, task: str | None) -> Reference | None:
+        """The known circuit to hold the run against: the chosen task's, else that of the task that made the examples.
+
+        Raises TaskError where the person chose one that is not known for this model.
+        """
+        wanted = self.order.known
+        if wanted is None or wanted == task:
+            return known_circuit(model.info, model.folder, task)
+        found = known_circuit(model.info, model.folder, find_task(wanted).name)
+        if found is None:
+            raise TaskError(
+                f"No circuit is known for {wanted} on {model.info.name}: nothing can be held against it.",
+                hint="Leave --known out, or measure what the heads do: --cause exact.",
+            )
+        return chosen(found)
 
     def _made(self, model: Model, task: Task) -> tuple[Example, ...]:
         order = self.order
@@ -250,7 +272,7 @@ class Probe:
                 self.config.cause,
                 self.monitor,
                 position=self.config.position,
-                task=None if self.order.task is None else find_task(self.order.task).metric,
+                task=find_task(self.order.task).metric if self.made and self.order.task is not None else None,
                 seed=self.config.seeds[0],
             )
             found.find(ranking=[node.id for node in ranked(nodes)], circuit=circuit)

@@ -123,6 +123,9 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     """Size of the effect the head's replacement had, in the same unit; None: not asked for, or not this head."""
     combined: float | None = None
     """The exact effect where it was measured, else what attribution promises."""
+    backup: float | None = None
+    """By how much the size of the head's effect grows once a circuit is replaced, in the same unit; below 0: it
+    shrinks. None: not asked for, or a head of that circuit."""
 
     @property
     def id(self) -> HeadId:
@@ -139,7 +142,7 @@ class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
     """Product of both heads' contrast lengths, which orders edges of equal score; None in older runs."""
 
 
-CAUSE_FIELDS = ("attribution", "exact_effect", "combined")
+CAUSE_FIELDS = ("attribution", "exact_effect", "combined", "backup")
 """Fields of HeadScores that come from a model's answers, not from codes: filled in when a cause is known."""
 
 
@@ -152,6 +155,12 @@ class HeadEffect(msgspec.Struct, frozen=True, kw_only=True):
     """Replaced minus clean, mean over examples. Below 0: the head helps (KL is never below 0)."""
     error: float | None = None
     """Standard error of that mean; None for one example."""
+    size: float | None = None
+    """Mean over examples of how far each one moves, up or down. None: measured before this was told."""
+    alone: float | None = None
+    """Where the effect was measured with a circuit replaced: what it is without that."""
+    measured_us: int | None = None
+    """When, UTC, microseconds since 1970. The log knows: filled in where a run is made of its events."""
 
 
 class EdgeEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,15 +299,29 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     known."""
     chance: Chance | None = None
     """None: not measured, or a run from before this was written down, whose p was that of the node score."""
+    dormant: tuple[tuple[int, int], ...] | None = None
+    """Heads that do nothing alone and move the answer once the circuit is replaced, the largest first; None: nobody
+    measured the others with a circuit replaced."""
+    dormant_after: str = ""
+    """Which circuit that was."""
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """A known circuit to compare with: published, or measured by exact patching."""
+ReferenceKind = Literal["known", "chosen", "effects"]
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The heads that a ranking is held against: a known circuit, published or measured, or what this run measured."""
 
     name: str
     source: str
     """Where it comes from, in words a person can look up."""
     heads: tuple[tuple[int, int], ...]
+    kind: ReferenceKind = "known"
+    """known: of the task that made the examples. chosen: what a person laid beside the run, a circuit they kept, or
+    that of a task for examples of their own.
+    effects: what the heads of this run do to the answer."""
+    measure: str = ""
+    """Of effects: the measure that was cut. Its own AUC against them says nothing."""
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):

@@ -206,8 +206,12 @@ def _of_run(event: AnyEvent, run: RunFacts) -> None:
         case EdgesScored():
             _places((place for edge in event.edges for place in (edge.source, edge.target)), run)
         case CauseScored():
-            _places(((effect.layer, effect.head) for effect in event.effects), run)
+            _places((*event.after, *((effect.layer, effect.head) for effect in event.effects)), run)
             _whole("number of examples", event.n_examples, 0, 1 << 31)
+            _whole("length of a circuit's name", len(event.after_name), 0, MAX_NAME)
+            _whole("number of gradient steps", event.gradient_steps, 0, 1 << 31)
+            for effect in event.effects:
+                _whole("time of an effect", effect.measured_us or 0, 0, _LATEST_US)
         case CircuitChecked():
             _text("name", event.name, MAX_NAME)
             _places((*event.heads, *((effect.layer, effect.head) for effect in event.minimality)), run)

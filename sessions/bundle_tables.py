@@ -23,7 +23,8 @@ from sessions.wire import Column
 
 TABLES: dict[str, str] = {
     "causes": """
-        SELECT c.* FROM cause c JOIN run r ON r.run_id = c.run_id ORDER BY r.number, c.method, c.layer, c.head""",
+        SELECT c.* FROM cause c JOIN run r ON r.run_id = c.run_id
+        ORDER BY r.number, c.method, c.seq, c.layer, c.head""",
     "circuit_checks": "SELECT c.* FROM circuit_check c JOIN run r ON r.run_id = c.run_id ORDER BY r.number, c.name",
     "circuits": "SELECT * FROM circuit ORDER BY name",
     "codes": """

@@ -5,10 +5,13 @@ import logging
 
 import msgspec
 
+from engine.cause_fold import Setting, setting_of
+from engine.config import CauseMetric
 from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
 from engine.events import CauseScored, EngineEvent
 from engine.jobs import RunCause
 from sessions.again import ask_again
+from sessions.circuits import find_circuit
 from sessions.errors import NoSuchRecord
 from sessions.ids import new_id
 from sessions.log import CauseAsked, CauseEnded, RunState
@@ -16,9 +19,13 @@ from sessions.means import Answer, Means
 from sessions.project import event_decoder
 from sessions.queries import find_run, living_session, run_row
 from sessions.record import Draft, Recorder
+from sessions.rows import RunRow
 from sessions.store import Store
 from sessions.wire import AskCause, CancelRun, Done, FindRun, Run
 
+OWN_CIRCUIT = "circuit"
+"""What the run's own circuit is called where a circuit is asked for."""
+_MOST_NAMED = 6
 log = logging.getLogger("headcode.causing")
 
 _OPEN = """
@@ -45,7 +52,7 @@ class Causes:
         run_id = await host.ledger.read(lambda store: find_run(store, request.run))
         if run_id in self._jobs:
             raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
-        asked = CauseAsked(config=request.config, heads=request.heads)
+        asked = CauseAsked(config=request.config, heads=request.heads, after=order.after, after_name=order.after_name)
         task = asyncio.create_task(self._carry_out(host, session_id, run_id, order, asked), name=f"cause {run_id}")
         self._jobs[run_id] = order.job, task
 
@@ -90,24 +97,48 @@ def close_open_causes(recorder: Recorder) -> int:
 
 def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[RunCause]:
     """The orders by which everything can be measured once more that stands for the run and came after it, as they were
-    asked for: of each method the last that came to its end."""
+    asked for and in that order: those of which at least one effect has not been measured again since."""
     rows = store.rows(
-        "SELECT payload FROM event WHERE run_id = $run AND (kind = 'cause_asked' OR "
-        "(kind = 'cause_scored' AND payload->>'$.final' = 'true')) ORDER BY seq",
+        "SELECT payload FROM event WHERE run_id = $run AND kind IN ('cause_asked', 'cause_scored') ORDER BY seq",
         {"run": run_id},
     )
     asked: CauseAsked | None = None
-    number, stands, requests = 0, dict[str, int](), dict[int, AskCause]()
+    number, requests = 0, dict[int, AskCause]()
+    stands, whole = dict[tuple[Setting, int, int], int](), set[Setting]()
     for (payload,) in rows:
         event = event_decoder.decode(payload)
         if isinstance(event, CauseAsked):
             asked, number = event, number + 1
         elif isinstance(event, CauseScored):
-            stands[event.method] = number
+            setting = setting_of(event)
+            stands |= {(setting, one.layer, one.head): number for one in event.effects}
+            whole |= {setting} if event.final else set()
             if asked is not None:
-                requests[number] = AskCause(run=run_id, config=asked.config, heads=asked.heads, position=event.position)
-    again = [requests[each] for each in sorted(set(stands.values())) if each]
+                requests[number] = AskCause(
+                    run=run_id,
+                    config=msgspec.structs.replace(asked.config, metric=event.metric),
+                    heads=asked.heads,
+                    position=event.position,
+                    after=asked.after,
+                    after_name=asked.after_name,
+                )
+    # Of what was only ever stopped on its way nothing is verified.
+    numbers = {number for (setting, _, _), number in stands.items() if setting in whole}
+    again = [requests[each] for each in sorted(numbers) if each]
     return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(again)]
+
+
+def metric_in_run(store: Store, run_id: str) -> CauseMetric | None:
+    """What the run itself measured effects in; None where it measured none."""
+    row = store.one(
+        "SELECT min_by(kind, seq), min_by(payload, seq) FROM event WHERE run_id = $run "
+        "AND kind IN ('cause_asked', 'cause_scored')",
+        {"run": run_id},
+    )
+    if row is None or row[0] != "cause_scored":
+        return None
+    event = event_decoder.decode(row[1])
+    return event.metric if isinstance(event, CauseScored) else None
 
 
 def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[str, RunCause]:
@@ -121,9 +152,15 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
     info, again = run.model_info, ask_again(store, run.run_id)
     # Refused where it is no position policy.
     position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
-    for layer, head in request.heads:
+    for layer, head in (*request.heads, *request.after):
         if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
             raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    after = _circuit_of(store, run, request)
+    if (after or request.after_name) and request.config.method != "exact":
+        raise ConfigError(
+            f"Backups are measured exactly, and method {request.config.method!r} was asked for.",
+            hint="Leave the method out.",
+        )
     ranking = store.rows(
         "SELECT layer, head FROM node_score WHERE run_id = $run "
         "ORDER BY total_variation DESC, unique_positive DESC, unique_share DESC, layer, head",
@@ -142,11 +179,39 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
         ranking=tuple((int(layer), int(head)) for layer, head in ranking),
         circuit=msgspec.json.decode(circuit, type=tuple[tuple[int, int], ...]) if circuit else (),
         heads=request.heads,
+        after=after,
+        after_name="the run's circuit" if request.after_name == OWN_CIRCUIT else request.after_name or _named(after),
         models=models,
         device=again.asked.device,
         trust_remote_code=again.asked.trust_remote_code,
     )
     return run.session_id, order
+
+
+def _circuit_of(store: Store, run: RunRow, request: AskCause) -> tuple[tuple[int, int], ...]:
+    """The heads to replace beside each: those that were named, the run's circuit, or a kept one's.
+
+    Raises NoSuchRecord, NoSuchHead.
+    """
+    if request.after or not request.after_name:
+        return request.after
+    if request.after_name == OWN_CIRCUIT:
+        told = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
+        heads = msgspec.json.decode(told, type=tuple[tuple[int, int], ...]) if told else ()
+        if not heads:
+            raise NoSuchRecord(f"Run {run.number} has no circuit.", hint="Name heads: --after 2.3,4.1")
+        return heads
+    heads = find_circuit(store, request.after_name.removeprefix("circuit:"), session_id=run.session_id).heads
+    info = run.model_info
+    for layer, head in heads:
+        if info is not None and not (layer < info.n_layers and head < info.n_heads):
+            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    return heads
+
+
+def _named(heads: tuple[tuple[int, int], ...]) -> str:
+    told = [f"{layer}.{head}" for layer, head in heads[:_MOST_NAMED]]
+    return " ".join(told) + (f" and {len(heads) - _MOST_NAMED} more" if len(heads) > _MOST_NAMED else "")
 
 
 # ---- answers

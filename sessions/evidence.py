@@ -5,10 +5,12 @@ from pathlib import Path
 
 import msgspec
 
+from engine.cause_fold import setting_of
 from engine.events import ArrayReady, CauseScored, EngineEvent, TrainStep
-from engine.results import EdgeScore, Grade, HeadEffect
+from engine.results import EdgeScore, Grade
 from engine.state import RunPicture, apply
 from sessions.arrays import hash_file, read_codes, spool_file
+from sessions.effects import stored_effects
 from sessions.log import ArrayKept, RunQueued
 from sessions.project import GRADE_COLUMNS, event_decoder
 from sessions.sides import run_side, stored_codes
@@ -69,7 +71,7 @@ def from_tables(store: Store, run_id: str) -> Evidence:
         circuit_softmax=_heads(row[2]),
         sae_sha256=row[3],
         codes=_stored_codes(store, run_id, side.config.seeds),
-        causes=_causes(store, run_id),
+        causes=_whole(stored_effects(store.connection(), run_id)),
     )
 
 
@@ -117,33 +119,29 @@ def of_picture(picture: RunPicture, sae: str | None, codes: tuple[tuple[tuple[in
 
 
 def only_methods_of(stored: Evidence, now: Evidence) -> Evidence:
-    """The evidence without causes of methods that the stored run has none of: they had been stopped on their way."""
-    methods = {cause.method for cause in stored.causes}
-    return msgspec.structs.replace(now, causes=tuple(cause for cause in now.causes if cause.method in methods))
+    """The evidence without effects that the stored run has not, by setting and head: they had been stopped on the
+    way."""
+    heads = {setting_of(cause): {(one.layer, one.head) for one in cause.effects} for cause in stored.causes}
+    kept = []
+    for cause in now.causes:
+        known = heads.get(setting_of(cause))
+        if known is not None:
+            effects = tuple(one for one in cause.effects if (one.layer, one.head) in known)
+            kept.append(msgspec.structs.replace(cause, effects=effects))
+    return msgspec.structs.replace(now, causes=tuple(kept))
 
 
 def _whole(causes: Sequence[CauseScored]) -> tuple[CauseScored, ...]:
-    """Those that were measured to their end, methods by name; what they took left out."""
-    whole = sorted((cause for cause in causes if cause.final), key=lambda cause: cause.method)
-    return tuple(msgspec.structs.replace(cause, passes=0.0, seconds=0.0) for cause in whole)
-
-
-def _causes(store: Store, run_id: str) -> tuple[CauseScored, ...]:
-    rows = store.rows(
-        "SELECT method, metric, replacement, position, base, n_examples, final, layer, head, effect, error FROM cause "
-        "WHERE run_id = $run ORDER BY method, layer, head",
-        {"run": run_id},
-    )
-    effects: dict[tuple[object, ...], list[HeadEffect]] = {}
-    for *about, layer, head, effect, error in rows:
-        found = HeadEffect(layer=layer, head=head, effect=effect, error=error)
-        effects.setdefault(tuple(about), []).append(found)
-    names = ("method", "metric", "replacement", "position", "base", "n_examples", "final")
-    return _whole(
-        [
-            CauseScored(**dict(zip(names, about, strict=True)), effects=tuple(each), passes=0.0)  # type: ignore[arg-type]  # columns
-            for about, each in effects.items()
-        ]
+    """Those that were measured to their end, in the order of their settings; what they took, and when, left out."""
+    whole = sorted((cause for cause in causes if cause.final), key=setting_of)
+    return tuple(
+        msgspec.structs.replace(
+            cause,
+            passes=0.0,
+            seconds=0.0,
+            effects=tuple(msgspec.structs.replace(one, measured_us=None) for one in cause.effects),
+        )
+        for cause in whole
     )
 
 

@@ -102,6 +102,9 @@ class CauseAsked(Event, tag="cause_asked", frozen=True, kw_only=True):
     config: CauseConfig
     heads: tuple[tuple[int, int], ...] = ()
     """Only these, for exact patching; none: all."""
+    after: tuple[tuple[int, int], ...] = ()
+    """With these replaced, too: backups."""
+    after_name: str = ""
 
 
 class CauseEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
@@ -152,6 +155,8 @@ class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
     trust_remote_code: bool = False
     again: str | None = None
     """The run whose examples and settings these are."""
+    known: str | None = None
+    """The task whose known circuit a person chose to hold their own examples against."""
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):

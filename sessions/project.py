@@ -20,6 +20,8 @@ from engine.events import (
 )
 from engine.examples import Example
 from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, Timings
+from engine.tasks.registry import made_by
+from sessions.effects import held_against, take_effects
 from sessions.log import (
     AnyEvent,
     ArrayKept,
@@ -133,9 +135,11 @@ class Projector:
                 self._update(con, run, warm=event.warm, **names, **info, **versions)
             case ExamplesMade():
                 self._examples(con, event.content_hash, event.examples)
-                self._update(con, run, content_hash=event.content_hash)
+                made = made_by(event.task, event.examples) if event.made is None else event.made
+                self._update(con, run, content_hash=event.content_hash, made=made)
             case ReferenceKnown():
-                self._update(con, run, reference=text_of(event.reference))
+                self._update(con, run, offered=text_of(event.reference))
+                self._hold(con, run)
             case Graded():
                 self._replace(con, "grade", run)
                 for grade in event.grades:
@@ -149,7 +153,7 @@ class Projector:
                 for place, edge in enumerate(event.edges):
                     self._add("edge_score", _edge(run, place, edge))
             case CauseScored():
-                self._cause(con, run, event)
+                self._cause(con, entry, event)
             case CircuitChecked():
                 self._flush(con)
                 con.execute(
@@ -285,12 +289,19 @@ class Projector:
             values = (getattr(node, name) for name in MEASURES)
             self._add("node_score", (run, event.final, node.layer, node.head, *values))
 
-    def _cause(self, con: duckdb.DuckDBPyConnection, run: str, event: CauseScored) -> None:
+    def _cause(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: CauseScored) -> None:
         self._flush(con)
-        con.execute("DELETE FROM cause WHERE run_id = $run AND method = $method", {"run": run, "method": event.method})
-        for one in event.effects:
-            how = (event.method, event.metric, event.replacement, event.position, event.base, event.n_examples)
-            self._add("cause", (run, *how, event.final, one.layer, one.head, one.effect, one.error))
+        run = entry.run_id or ""
+        for row in take_effects(con, run, event, seq=entry.seq, at_us=entry.at_us):
+            self._add("cause", row)
+        if event.final:
+            self._hold(con, run)
+
+    def _hold(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
+        """Writes down what the run's rankings are held against now."""
+        self._flush(con)
+        held = held_against(con, run)
+        self._update(con, run, reference=None if held is None else text_of(held))
 
     def _seeds_of(self, con: duckdb.DuckDBPyConnection, run: str) -> tuple[int, ...]:
         if run not in self._seeds:

@@ -7,8 +7,9 @@ import msgspec
 
 from engine.config import ProbeConfig
 from engine.errors import Failure, NoSuchHead
-from engine.examples import Example
+from engine.examples import Example, content_hash
 from engine.results import ModelInfo
+from engine.tasks.registry import made_by
 from sessions.errors import NoSuchRecord
 from sessions.log import RunVerified
 from sessions.rows import HeadCodes, NoteRow, RunRow, SessionDetail, SessionRow
@@ -27,7 +28,8 @@ _SESSION = """
     ON t.session_id = s.session_id
 """
 _RUN = """
-    SELECT run_id, session_id, number, state, model, task, config, queued_us, started_us, ended_us, failure, verified,
+    SELECT run_id, session_id, number, state, model, CASE WHEN made IS NOT FALSE THEN task END, config, queued_us,
+           started_us, ended_us, failure, verified,
            model_name, model_identity, n_layers, n_heads, d_model, d_head, context, vocabulary
     FROM run
 """
@@ -229,6 +231,20 @@ def plan(store: Store, session_id: str) -> Plan:
         task_seed=row[3],
         examples=newest_examples(store, session_id),
     )
+
+
+def of_own_task(store: Store, work: Plan) -> Plan:
+    """The plan without its task where the examples are not that task's: a session keeps the name it began with.
+
+    They are where a run recorded that it made them, or where each of them is recognised.
+    """
+    if not work.examples or work.task is None or made_by(work.task, work.examples):
+        return work
+    used = content_hash([example for example in work.examples if example.enabled])
+    made = "SELECT 1 FROM run WHERE content_hash = $hash AND task = $task AND made LIMIT 1"
+    if store.one(made, {"hash": used, "task": work.task}) is not None:
+        return work
+    return msgspec.structs.replace(work, task=None)
 
 
 def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:

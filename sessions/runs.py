@@ -15,13 +15,14 @@ from engine.jobs import RunCause, RunProbe
 from engine.option_checks import check_options
 from engine.places import Places
 from engine.recommended import settle
+from engine.tasks.registry import find_task
 from sessions.again import ask_again
 from sessions.arrays import keep_by_content, remove_spool, spool_file
 from sessions.errors import StoreError
 from sessions.ids import new_id
 from sessions.ledger import Ledger
 from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
-from sessions.queries import Plan, find_run, living_session, newest_examples, open_runs, plan, run_row
+from sessions.queries import Plan, find_run, living_session, newest_examples, of_own_task, open_runs, plan, run_row
 from sessions.record import Draft, Recorded, Recorder
 from sessions.rows import RunRow
 from sessions.store import Store
@@ -107,9 +108,11 @@ class Runs:
             config=row.config,
             examples=work.examples,
             task=work.task,
+            made=bool(work.examples) and work.task is not None,
             pairs=work.pairs,
             task_seed=work.task_seed,
             usable=work.usable,
+            known=asked.known,
             spool=str(spool),
             models=str(models),
             activations=str(self._places.activations),
@@ -308,9 +311,11 @@ def _record_queued(
     if request.again is not None:
         before = find_run(store, request.again)
         once_more = ask_again(store, before)
-        work, event = once_more.work, msgspec.structs.replace(once_more.asked, again=before)
+        work = of_own_task(store, once_more.work)
+        event = msgspec.structs.replace(once_more.asked, again=before, task=work.task)
     else:
         work = plan(store, living_session(store, request.session))
+        work = of_own_task(store, work)
         if request.made is not None:
             own = msgspec.structs.asdict(request.made)
             work = msgspec.structs.replace(work, examples=(), **own)
@@ -324,6 +329,7 @@ def _record_queued(
             task=work.task,
             device=request.device,
             trust_remote_code=request.trust_remote_code,
+            known=None if request.known is None else find_task(request.known).name,
         )
     living_session(store, work.session_id)
     if work.examples:

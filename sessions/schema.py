@@ -10,6 +10,8 @@ class Migration(NamedTuple):
 
     about: str
     statements: tuple[str, ...]
+    refold: bool = False
+    """Whether what is read from the log into these tables means something else since: see sessions.refold."""
 
 
 # Notes that hold for every migration: no foreign keys (DuckDB has no cascade and blocks dropping columns of parents),
@@ -200,6 +202,23 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         "the length of heads' contrasts",
         ("ALTER TABLE node_score ADD COLUMN contrast_length DOUBLE",),
+    ),
+    Migration(
+        "effects put together over measurements, and whose examples a run's are",
+        (
+            "ALTER TABLE run ADD COLUMN made BOOLEAN",
+            "ALTER TABLE run ADD COLUMN offered JSON",
+            "ALTER TABLE cause ADD COLUMN size DOUBLE",
+            "ALTER TABLE cause ADD COLUMN alone DOUBLE",
+            "ALTER TABLE cause ADD COLUMN measured_us BIGINT",
+            "ALTER TABLE cause ADD COLUMN gradient_steps INTEGER",
+            "ALTER TABLE cause ADD COLUMN after VARCHAR",
+            "ALTER TABLE cause ADD COLUMN after_name VARCHAR",
+            "ALTER TABLE cause ADD COLUMN metric_because VARCHAR",
+            "ALTER TABLE cause ADD COLUMN left_over DOUBLE",
+            "ALTER TABLE cause ADD COLUMN seq BIGINT",
+        ),
+        refold=True,
     ),
 )
 

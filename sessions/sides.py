@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from engine.catalog import find_model
-from engine.cause_fold import with_causes
+from engine.cause_fold import merge, with_causes
 from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
 from engine.events import CauseScored
@@ -34,7 +34,8 @@ _INFO = ModelInfo.__struct_fields__
 _VERSIONS = Versions.__struct_fields__
 _EXAMPLE = Example.__struct_fields__
 _RUN = f"""
-    SELECT r.run_id, r.session_id, r.number, s.name, r.state, r.model, r.task, r.device_asked, r.config,
+    SELECT r.run_id, r.session_id, r.number, s.name, r.state, r.model,
+           CASE WHEN r.made IS NOT FALSE THEN r.task END, r.device_asked, r.config,
            r.reference, r.measure, r.cut, r.content_hash, r.model_name, r.model_identity,
            {", ".join("r." + name for name in _INFO[2:])}, {", ".join("r." + name for name in _VERSIONS)}
     FROM run r JOIN session s ON s.session_id = r.session_id WHERE r.run_id = $run
@@ -219,7 +220,7 @@ def _of_task(task: str, models: Path, beside: Side | None) -> Side:
 def _reference_side(found: Reference, reference: str, beside: Side) -> Side:
     return Side(
         reference=reference,
-        title=f"known circuit ({found.name})",
+        title=found.name if found.kind == "effects" else f"known circuit ({found.name})",
         kind="circuit",
         session_id=beside.session_id,
         n_layers=beside.n_layers,
@@ -295,15 +296,14 @@ def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
 
 
 def _causes(store: Store, run_id: str) -> tuple[CauseScored, ...]:
-    """What was measured of the run's heads by replacing them, the last of each method."""
+    """What was measured of the run's heads by replacing them, put together as the screen does."""
     rows = store.rows(
-        "SELECT payload FROM event WHERE run_id = $run AND kind = 'cause_scored' ORDER BY seq", {"run": run_id}
+        "SELECT payload, at_us FROM event WHERE run_id = $run AND kind = 'cause_scored' ORDER BY seq", {"run": run_id}
     )
-    found: dict[str, CauseScored] = {}
-    for (payload,) in rows:
-        event = msgspec.json.decode(payload, type=CauseScored)
-        found[event.method] = event
-    return tuple(found.values())
+    found: tuple[CauseScored, ...] = ()
+    for payload, at_us in rows:
+        found = merge(found, msgspec.json.decode(payload, type=CauseScored), at_us)
+    return found
 
 
 def _struct(kind: type[S], values: Row) -> S | None:

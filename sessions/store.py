@@ -151,6 +151,10 @@ class Store:
                 con.execute(META)
                 for statement in migration.statements:
                     con.execute(statement)
+                if migration.refold:
+                    from sessions.refold import refold  # it reads the log with what stands on this module
+
+                    refold(con)
                 for key, value in (("schema", str(number)), ("headcode", version()), ("shape", self._shape())):
                     con.execute("INSERT OR REPLACE INTO meta VALUES ($key, $value)", {"key": key, "value": value})
         if wanted is None:

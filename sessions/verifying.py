@@ -5,19 +5,21 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from engine.catalog import find_model, model_identity
 from engine.errors import Cancelled, Failure, HeadcodeError
 from engine.events import EngineEvent, ModelReady, Stage, StageProgress, StageStarted, TrainStep
 from engine.jobs import RunProbe
 from sessions.again import ask_again
 from sessions.arrays import remove_spool
-from sessions.causing import causes_again
+from sessions.causing import causes_again, metric_in_run
 from sessions.errors import NoSuchRecord, error_from
 from sessions.evidence import Gathering, from_log, from_tables, only_methods_of
 from sessions.ids import new_id
 from sessions.log import RunVerified
 from sessions.means import Answer, Means
-from sessions.queries import find_run, run_row
+from sessions.queries import find_run, of_own_task, run_row
 from sessions.record import Draft
 from sessions.sides import run_side
 from sessions.store import Store
@@ -133,14 +135,19 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
     begun = time.perf_counter()
     run_id = found.run_id
     models = str(host.places.models)
-    (stored, asked), tables, work, causes = await host.ledger.read(
+    (stored, asked), tables, work, causes, metric = await host.ledger.read(
         lambda store: (
             from_log(store, run_id),
             from_tables(store, run_id),
-            ask_again(store, run_id).work,
+            of_own_task(store, ask_again(store, run_id).work),
             causes_again(store, run_id, models=models, job=found.job),
+            metric_in_run(store, run_id),
         )
     )
+    config = asked.config
+    if metric is not None:
+        # What `auto` means may have changed since: what is done again is what was done.
+        config = msgspec.structs.replace(config, cause=msgspec.structs.replace(config.cause, metric=metric))
     missing = await asyncio.to_thread(_why_impossible, asked.model, host.places.models, stored)
     if missing is not None:
         return _impossible(found, stored, *missing)
@@ -149,9 +156,11 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
     order = RunProbe(
         job=found.job,
         model=asked.model,
-        config=asked.config,
+        config=config,
         examples=work.examples,
-        task=asked.task,
+        task=work.task,
+        made=work.task is not None,
+        known=asked.known,
         spool=str(spool),
         models=models,
         activations="",  # nothing is taken from the cache: the model reads every prompt again

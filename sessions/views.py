@@ -33,7 +33,8 @@ VIEWS: dict[str, str] = {
         ON t.session_id = s.session_id
         WHERE s.trashed_us IS NULL""",
     "runs": """
-        SELECT r.run_id, r.session_id, s.name AS session, r.number, r.state, r.model, r.task,
+        SELECT r.run_id, r.session_id, s.name AS session, r.number, r.state, r.model,
+               CASE WHEN r.made IS NOT FALSE THEN r.task END AS task,
                make_timestamp(r.queued_us) AS asked, make_timestamp(r.started_us) AS started,
                make_timestamp(r.ended_us) AS ended, (r.ended_us - r.started_us) / 1e6 AS seconds,
                r.n_layers AS layers, r.n_heads AS heads, r.n_positive AS positives, r.n_negative AS negatives,
@@ -43,7 +44,9 @@ VIEWS: dict[str, str] = {
                r.config->>'$.position' AS position, r.circuit->>'$' IS NOT NULL AS complete,
                len(CAST(r.circuit AS INTEGER[][])) AS circuit_size, r.reference->>'$.name' AS reference,
                r.failure->>'$.message' AS failure, r.verified->>'$.verdict' AS verified, r.device,
-               r.model_identity, r.content_hash AS examples_hash, r.cached, r.again
+               r.model_identity, r.content_hash AS examples_hash, r.cached, r.again,
+               coalesce(r.reference->>'$.kind', CASE WHEN r.reference IS NOT NULL THEN 'known' END) AS reference_kind,
+               coalesce(r.offered->>'$.name', r.reference->>'$.name') AS known_circuit
         FROM run AS r JOIN session AS s ON s.session_id = r.session_id
         WHERE s.trashed_us IS NULL""",
     # Heads are ranked before they meet their run, and a circuit is taken apart once, not for every head: over 20,000
@@ -92,7 +95,10 @@ VIEWS: dict[str, str] = {
     ),
     "causes": _of_runs(
         "cause.run_id, cause.layer, cause.head, cause.layer || '.' || cause.head AS node, cause.method, cause.metric, "
-        "cause.effect, cause.error, cause.base, cause.replacement, cause.position, cause.n_examples, cause.final",
+        "cause.effect, cause.error, cause.base, cause.replacement, cause.position, cause.n_examples, cause.final, "
+        "cause.size, cause.alone, make_timestamp(cause.measured_us) AS measured, cause.gradient_steps, "
+        "list_transform(CAST(cause.after AS INTEGER[][]), lambda each: each[1] || '.' || each[2]) AS after, "
+        "cause.after_name, cause.left_over, cause.metric_because",
         "cause",
     ),
     # No table holds them: the newest of each run is read from its log.

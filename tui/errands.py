@@ -93,6 +93,26 @@ class Errands(Asking):
         config = msgspec.structs.replace(how, method=method)
         await self.try_ask(AskCause(run=run.run_id, config=config, heads=heads), Done)
 
+    async def ask_backups(self) -> None:
+        """What every other head does once the marked heads, else those inside the cut, are replaced."""
+        run, view = self.bench.shown, self.bench.view()
+        if run is None or view is None:
+            return
+        marked = self.bench.marked
+        gone = sorted(marked) if marked else [head for head in view.order if head in view.circuit]
+        name = "the marked heads" if marked else f"the circuit by {view.measure.title}"
+        chosen = self.bench.options.config.cause
+        how = run.config.cause if chosen == CauseConfig() else chosen
+        await self.try_ask(
+            AskCause(
+                run=run.run_id,
+                config=msgspec.structs.replace(how, method="exact"),
+                after=tuple((head.layer, head.head) for head in gone),
+                after_name=name,
+            ),
+            Done,
+        )
+
     async def verify_run(self) -> None:
         """Has the shown run done again. How far that is stands in the bench; what came out arrives in the log."""
         run = self.bench.shown

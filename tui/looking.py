@@ -74,7 +74,7 @@ class Looking:
             nodes,
             measure=measure,
             cut=self.cut_of(run),
-            reference=self.overlay.reference(run.picture.reference, self.kept.circuits, self.shape()),
+            reference=self.overlay.reference(run.picture, self.kept.circuits, self.shape()),
             final=run.picture.nodes_final,
             before=self._views.get(measure.id, self._view),
         )

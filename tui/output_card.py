@@ -45,6 +45,10 @@ def card_lines(card: Card, key: Key | None = None) -> list[str]:
         )
     draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
     lines.append(f"heads in draws  {cut_list(draws, ', ')}")
+    if card.dormant is not None:
+        told = f"dormant heads: idle alone, they take over with {card.dormant_after or 'the circuit'} replaced"
+        named = cut_list([f"{layer}.{head}" for layer, head in card.dormant], " ") or "no head"
+        lines.append(f"{told}  {named}")
     if card.truth is not None:
         areas = [f"{DEFAULT_MEASURE.title} {short(card.codes_auc)}"]
         areas += [f"{_title(each.measure)} {short(each.auc)}" for each in card.baselines]

@@ -2,35 +2,36 @@
 
 from collections.abc import Sequence
 
-from engine.cause_fold import likely_size, share
+from engine.cause_fold import METRIC_WORDS, MOVES, dormant_heads, primary, ranked_effects, share
 from engine.events import CauseScored, CircuitChecked
 from engine.results import EdgeEffect, HeadEffect
 from engine.state import RunPicture
+from tui.output_card import cut_list
 from tui.output_grid import short
+from tui.times import moment
 
 MOST = 10
 _BARS = "_▁▂▃▄▅▆▇█"
 """A share from none to all."""
-_UNITS = {
-    "logit_difference": "logit difference",
-    "log_probability": "log-probability",
-    "probability_mass": "probability mass",
-    "kl": "KL divergence",
-}
 _REPLACED = {
     "pair": "by their value on the paired negative",
     "mean": "by their mean over the negatives",
     "resample": "by their value on a negative drawn at random",
     "zero": "by zero",
 }
-_METHODS = {"attribution": "attribution", "exact": "exact patching", "combined": "combined"}
+_METHODS = {
+    "attribution": "attribution",
+    "exact": "exact patching",
+    "combined": "combined",
+    "backup": "backups",
+}
 
 
-def base_words(cause: CauseScored) -> str:
-    """What the effects are measured in and on: logit difference, base 5.03, 10 pairs."""
+def base_words(cause: CauseScored, why: str = "") -> str:
+    """What the effects are measured in and on: logit difference, base 5.03, 10 pairs. `why` follows the metric."""
     sides = "pairs" if cause.replacement == "pair" else "positives"
     base = "" if cause.metric == "kl" else f", base {cause.base:.3g}"
-    return f"{_UNITS[cause.metric]}{base}, {cause.n_examples} {sides}"
+    return f"{METRIC_WORDS[cause.metric]}{why}{base}, {cause.n_examples} {sides}"
 
 
 def replaced_words(cause: CauseScored | CircuitChecked) -> str:
@@ -45,33 +46,34 @@ def signed(value: float) -> str:
 
 
 def effect_words(effect: HeadEffect, cause: CauseScored) -> str:
-    """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %)."""
+    """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %). Of a backup: alone, then without the
+    circuit; of attribution the share is of the mean size, pair by pair, which heads are ranked by."""
+    if cause.method == "backup":
+        alone, after = (
+            signed(value) if cause.metric == "kl" else f"{share(value, cause):.0%}"
+            for value in (effect.alone or 0.0, effect.effect)
+        )
+        return f"{alone} -> {after}"
     error = f" ±{short(effect.error)}" if effect.error is not None else ""
     told = f"{signed(effect.effect)}{error}"
+    if cause.method == "attribution" and effect.size is not None:
+        size = short(effect.size) if cause.metric == "kl" else f"{share(effect.size, cause):.0%}"
+        return f"{told} ({size})"
     return told if cause.metric == "kl" else f"{told} ({share(effect.effect, cause):.0%})"
 
 
 def best_cause(causes: Sequence[CauseScored]) -> CauseScored | None:
     """The one that says most: combined, then exact, then attribution."""
-    order = ("combined", "exact", "attribution")
-    return min(causes, key=lambda cause: order.index(cause.method), default=None)
+    order = ("combined", "exact", "attribution", "backup")
+    return min(primary(causes).values(), key=lambda cause: order.index(cause.method), default=None)
 
 
 def cause_lines(picture: RunPicture) -> list[str]:
     """Every method's strongest heads and every circuit's check."""
     lines: list[str] = []
+    shown = primary(picture.causes)
     for cause in picture.causes:
-        at = "" if cause.position == "mean" else f" at {cause.position}"
-        partial = "" if cause.final else f", stopped after {len(cause.effects)} heads"
-        lines.append(
-            f"{_METHODS[cause.method]}: {base_words(cause)}; heads replaced{at} {replaced_words(cause)}; "
-            f"{cause.passes:.3g} forward passes{partial}"
-        )
-        # In the order of the measure of that name.
-        size = likely_size if cause.method == "combined" else lambda effect: abs(effect.effect)
-        strongest = sorted(cause.effects, key=lambda effect: (-size(effect), effect.layer, effect.head))[:MOST]
-        told = [f"{effect.layer}.{effect.head} {effect_words(effect, cause)}" for effect in strongest]
-        lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+        lines += _cause_lines(cause, other=shown[cause.method] is not cause)
     if picture.edge_effects is not None:
         found = picture.edge_effects
         lines.append(
@@ -82,6 +84,46 @@ def cause_lines(picture: RunPicture) -> list[str]:
     for check in picture.checks:
         lines += check_lines(check)
     return lines
+
+
+def _cause_lines(cause: CauseScored, *, other: bool) -> list[str]:
+    """One setting: how it was measured, and its strongest heads in the order of the measure of that name. `other`: the
+    measure shows another setting."""
+    at = "" if cause.position == "mean" else f" at {cause.position}"
+    partial = "" if cause.final else f", stopped after {len(cause.effects)} heads"
+    title = _METHODS[cause.method]
+    if cause.method == "backup":
+        left = "" if cause.left is None else f", which leaves {cause.left:.3g}"
+        title = f"backups with {circuit_words(cause)} replaced{left}"
+    why = f" ({cause.why})" if cause.why else ""
+    sizes = cause.method == "attribution" and any(one.size is not None for one in cause.effects)
+    brackets = "; in brackets the mean size, pair by pair" if sizes else ""
+    lines = [
+        f"{title}: {base_words(cause, why)}; heads replaced{at} {replaced_words(cause)}; "
+        f"{cause.passes:.3g} forward passes{partial}{_measured_words(cause)}{brackets}"
+    ]
+    if other:
+        lines.append(f"  of {len(cause.effects)} heads, beside a setting in which more were measured")
+    told = [f"{each.layer}.{each.head} {effect_words(each, cause)}" for each in ranked_effects(cause)[:MOST]]
+    lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+    dormant = dormant_heads([cause])
+    if dormant is not None:
+        names = cut_list(list(map(str, dormant[1])), " ") or "no head"
+        lines.append(f"  dormant (nothing alone, {MOVES:.0%} of the answer or more without the circuit): {names}")
+    return lines
+
+
+def circuit_words(cause: CauseScored) -> str:
+    """What was replaced beside each head: the circuit of 4 heads."""
+    return f"{cause.after_name or 'a circuit'} ({len(cause.after)} heads)"
+
+
+def _measured_words(cause: CauseScored) -> str:
+    """When, where its effects come from measurements more than a minute apart."""
+    times = [one.measured_us for one in cause.effects if one.measured_us is not None]
+    if not times or max(times) - min(times) < 60_000_000:
+        return ""
+    return f"; measured {moment(min(times))} to {moment(max(times))}"
 
 
 def _edge_words(edge: EdgeEffect) -> str:

@@ -4,9 +4,11 @@ import math
 
 import msgspec
 
-from engine.ranking import agreement
+from engine.cause_fold import primary
+from engine.measures import DEFAULT_MEASURE
 from engine.results import Card
 from engine.state import RunPicture
+from engine.truth import agreement_with
 from sessions.rows import RunRow
 
 SCHEMA = "headcode.probe/1"
@@ -37,7 +39,7 @@ def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
         raise ValueError(f"run {run.run_id} is not finished: half a result is not a result")
     reference: dict[str, object] | None = None
     if picture.reference is not None:
-        found = agreement(picture.nodes, finished.circuit, picture.reference.heads)
+        found = agreement_with(picture.reference, picture.nodes, finished.circuit, DEFAULT_MEASURE)
         reference = {
             "auc": _finite(found.auc),
             "precision": _finite(found.precision),
@@ -45,6 +47,7 @@ def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
             "name": picture.reference.name,
             "source": picture.reference.source,
             "heads": [list(head) for head in picture.reference.heads],
+            "kind": picture.reference.kind,
         }
     return {
         "schema": SCHEMA,
@@ -87,9 +90,10 @@ def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
         "cached_activations": finished.cached,
         "run_number": run.number,
         "card": None if picture.card is None else {"chance": None, **_card(picture.card)},
-        "cause": [msgspec.to_builtins(cause) for cause in picture.causes],
+        "cause": causes_json(picture),
         "cause_edges": None if picture.edge_effects is None else msgspec.to_builtins(picture.edge_effects),
         "circuit_checks": [msgspec.to_builtins(check) for check in picture.checks],
+        "known_circuit": _known_circuit(picture),
     }
 
 
@@ -100,15 +104,38 @@ def _card(card: Card) -> dict[str, object]:
     return found
 
 
-def cause_json(found: RunPicture, run: RunRow, state: str, card: Card | None) -> dict[str, object]:
-    """What one measurement of causes found, for a script; `state` says whether it came to its end."""
+def causes_json(picture: RunPicture) -> list[dict[str, object]]:
+    """Effects by setting; `shown`: whether the measure of that name is of this one."""
+    shown = primary(picture.causes)
+    return [
+        {**msgspec.to_builtins(cause), "why": cause.why, "shown": shown[cause.method] is cause}
+        for cause in picture.causes
+    ]
+
+
+def _known_circuit(picture: RunPicture) -> dict[str, object] | None:
+    """The circuit of the task the run was asked for; `counts`: whether it says something about these examples."""
+    offered = picture.offered
+    if offered is None:
+        return None
+    heads = [list(head) for head in offered.heads]
+    counts = picture.known is not None
+    return {"name": offered.name, "source": offered.source, "kind": offered.kind, "heads": heads, "counts": counts}
+
+
+def cause_json(
+    found: RunPicture, run: RunRow, state: str, card: Card | None, whole: RunPicture | None = None
+) -> dict[str, object]:
+    """What one measurement of causes found, for a script; `state` says whether it came to its end. `whole`: the run
+    with everything that was ever measured on it."""
     return {
         "schema": CAUSE_SCHEMA,
         "run_id": run.run_id,
         "session_id": run.session_id,
         "run_number": run.number,
         "state": state,
-        "cause": [msgspec.to_builtins(cause) for cause in found.causes],
+        "cause": causes_json(found),
+        "run_cause": None if whole is None else causes_json(whole),
         "cause_edges": None if found.edge_effects is None else msgspec.to_builtins(found.edge_effects),
         "circuit_checks": [msgspec.to_builtins(check) for check in found.checks],
         "notices": [{"message": notice.message, "hint": notice.hint} for notice in found.notices],

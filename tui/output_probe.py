@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
-from engine.ranking import agreement, ranked
+from engine.ranking import ranked
 from engine.results import Card, HeadScores, Reference
 from engine.state import RunPicture
+from engine.truth import agreement_with
 from sessions.rows import RunRow, SessionRow
 from tui.once import told_once
 from tui.output import Paper, make_console
@@ -192,7 +193,7 @@ def _head_table(picture: RunPicture) -> "Table":
     ]
     known = set(picture.reference.heads) if picture.reference else None
     if known is not None:
-        columns.append("known")
+        columns.append("moves" if picture.reference and picture.reference.kind == "effects" else "known")
     for name in columns:
         table.add_column(name, justify="left" if name == "  head" else "right", no_wrap=True, header_style="")
     circuit = set(picture.finished.circuit) if picture.finished else set()
@@ -219,14 +220,14 @@ def _head_table(picture: RunPicture) -> "Table":
 
 
 def _print_agreement(picture: RunPicture, reference: Reference, line: Callable[..., None], strong: str) -> None:
-    line(f"against the known circuit: {clean(reference.name)}", strong)
+    line(f"{_against_words(reference)}{clean(reference.name)}", strong)
     line(f"  {len(reference.heads)} of {len(picture.nodes)} heads; {clean(reference.source)}")
     if picture.finished is not None:
-        found = agreement(picture.nodes, picture.finished.circuit, reference.heads)
+        found = agreement_with(reference, picture.nodes, picture.finished.circuit, DEFAULT_MEASURE)
         line(f"  circuit by rank: precision {short(found.precision)}, recall {short(found.recall)}")
     rows = compared(picture.nodes, reference)
     width = max(len(measure.title) for measure, _ in rows)
-    line("  AUC of")
+    line(f"  AUC against {clean(reference.name)} of")
     for measure, area in rows:
         line(f"  {measure.title.ljust(width)}  {short(area)}")
     codes = next(area for measure, area in rows if measure.id == DEFAULT_MEASURE.id)
@@ -239,10 +240,15 @@ def _print_agreement(picture: RunPicture, reference: Reference, line: Callable[.
         line(f"  better than the codes here: {', '.join(better)}.")
 
 
+def _against_words(reference: Reference) -> str:
+    """What kind of truth it is."""
+    return "against " if reference.kind == "effects" else "against the known circuit: "
+
+
 def compared(nodes: Sequence[HeadScores], reference: Reference) -> list[tuple[Measure, float | None]]:
-    """Each measure that applies with its AUC against the known circuit."""
+    """Each measure that applies with its AUC against the reference's heads."""
     return [
-        (measure, agreement(nodes, (), reference.heads, measure).auc)
+        (measure, agreement_with(reference, nodes, (), measure).auc)
         for measure in _COMPARED
         if any(getattr(node, measure.id) is not None for node in nodes)
     ]

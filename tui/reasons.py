@@ -40,11 +40,11 @@ def reason_for(bench: Bench, action: str, *, small: bool = False, key: Key | Non
         return f"nothing is marked{by('mark', 'marks the head at the cursor')}"
     if run is None:
         return f"there is no run yet{by('run', 'begins one')}"
-    if action == "cause" and run.cause is not None:
+    if action in ("cause", "backups") and run.cause is not None:
         return f"the causes of run {run.number} are being measured"
     if action == "verify" and bench.verifying:
         return f"run {run.number} is being done again already"
-    if action in ("cause", "verify") and run.state != "done":
+    if action in ("cause", "backups", "verify") and run.state != "done":
         return f"run {run.number} is {run.state}; only a finished run can be asked"
     if action == "card":
         return f"run {run.number} has no card yet; it is written when a run ends"
@@ -67,6 +67,7 @@ _NEEDS_HOST = frozenset(
         "options",
         "stop",
         "cause",
+        "backups",
         "verify",
         "difference",
         "keep",

@@ -93,5 +93,5 @@ class Run(msgspec.Struct, kw_only=True):
             case ArrayKept():
                 self.has_codes |= event.name == "codes"
             case _ if isinstance(event, EngineEvent):
-                self.picture = apply(self.picture, event)
+                self.picture = apply(self.picture, event, entry.at_us)
                 self.has_codes |= isinstance(event, ProbeFinished)

@@ -8,6 +8,8 @@ import msgspec
 from engine.measures import Measure, loudness, value_of
 from engine.ranking import agreement, default_circuit_size, ranked, same_score, speaks
 from engine.results import Agreement, HeadId, HeadScores, Reference
+from engine.truth import agreement_with
+from tui.text import clean
 
 _COUNTS = ("unique_positive", "unique_negative", "from_edges")
 
@@ -48,6 +50,12 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     def no_place(self) -> str:
         """Why a head has no rank."""
         return "not measured" if self.measure.cause else "does not apply"
+
+    def held_name(self) -> str:
+        """What a marked head is, in a word: a mover of the answer, known, or of a circuit by its name."""
+        if self.reference is None or self.reference.kind == "known":
+            return "known"
+        return "mover" if self.reference.kind == "effects" else clean(self.reference.name)
 
     def loud(self, head: HeadId) -> float | None:
         """Where its value stands between silence (0) and the loudest (1)."""
@@ -92,7 +100,7 @@ def look(
         circuit=frozenset(),
         known=known,
         reference=reference,
-        agreement=agreement(nodes, (), known, measure) if reference is not None else None,
+        agreement=agreement_with(reference, nodes, (), measure) if reference is not None else None,
     )
     return _cut(view, size)
 

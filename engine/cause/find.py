@@ -1,10 +1,11 @@
 """The cause of one run: which method was asked for, in what order its parts come, and what is told of them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engine.cause.attribution import attribute, points_between
@@ -13,10 +14,10 @@ from engine.cause.combined import affordable, proposals
 from engine.cause.edges import EDGE_POINTS, attribute_edges, best_edges
 from engine.cause.forward import Passes
 from engine.cause.material import Material, prepare
-from engine.cause.patching import measure_replaced, one_head_each
+from engine.cause.patching import mask_of, measure_replaced, one_head_each
 from engine.cause_fold import likely_size
 from engine.config import CauseConfig
-from engine.errors import Cancelled, NoSuchHead
+from engine.errors import Cancelled, ExampleError, NoSuchHead
 from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, StageProgress
 from engine.examples import Example
 from engine.model import Model
@@ -65,9 +66,7 @@ class Cause:
 
         Raises NoSuchHead, Cancelled within a block.
         """
-        for head in (*ranking, *circuit, *only):
-            if not (0 <= head.layer < self.model.info.n_layers and 0 <= head.head < self.model.info.n_heads):
-                raise NoSuchHead(str(head), self.model.info.n_layers, self.model.info.n_heads)
+        self._check((*ranking, *circuit, *only))
         match self.config.method:
             case "attribution":
                 self._attribution()
@@ -82,6 +81,46 @@ class Cause:
                 self._circuit(ranking, circuit)
             case "none":
                 pass
+
+    def find_backups(self, circuit: Sequence[HeadId], *, name: str, only: Sequence[HeadId] = ()) -> None:
+        """Reports what each head does with the circuit's heads replaced, beside what it does alone: a head that takes
+        over when others are gone is found by no single replacement. `only`: the heads to measure, all where empty.
+
+        Raises NoSuchHead, ExampleError where no head is left to measure, Cancelled within a block.
+        """
+        inside = set(circuit)
+        others = [head for head in only or self.heads if head not in inside]
+        self._check((*circuit, *only))
+        if not others:
+            raise ExampleError(
+                "Every head that was named is in the circuit: none is left to take over.",
+                hint="Name other heads, or a smaller circuit.",
+            )
+        info = self.model.info
+        gone = mask_of(circuit, info.n_layers, info.n_heads)
+        alone = self._plan_exact([*others] if only else self.heads, more=len(others) + 1)
+        begun, done = self.passes.work, dict[int, Tensor]()
+        left = measure_replaced(self.passes, self.material, gone[None])[0]
+        self._step()
+        beside = one_head_each(others, info.n_layers, info.n_heads) | gone
+
+        def tell(*, final: bool) -> None:
+            if done:
+                places = sorted(done, key=lambda place: others[place])
+                effects = torch.stack([(done[place] - left).cpu() for place in places], dim=1)
+                self._tell(
+                    "backup",
+                    [others[place] for place in places],
+                    effects,
+                    passes=self._cost(begun),
+                    final=final,
+                    alone=torch.stack([alone[others[place]] for place in places], dim=1),
+                    after=tuple((layer, head) for layer, head in circuit),
+                    after_name=name,
+                    left=round(float(left.mean()), 6),
+                )
+
+        self._telling(beside, done, tell)
 
     def _attribution(self) -> Float[Tensor, "row head"]:
         effects = attribute(self.passes, self.material, steps=self.config.gradient_steps).flatten(1).cpu()
@@ -116,31 +155,46 @@ class Cause:
 
     def _exact(self, heads: Sequence[HeadId]) -> Float[Tensor, "row head"]:
         """Patches these heads one at a time, telling those that are done now and then."""
-        begun, last = self.passes.work, time.monotonic()
-        info = self.model.info
-        known: dict[int, Tensor] = {}
+        begun, known = self.passes.work, dict[int, Tensor]()
+        info, clean = self.model.info, self.material.base_by_row
 
         def tell(*, final: bool) -> None:
             places = sorted(known, key=lambda place: heads[place])
             if places:
-                effects = torch.stack([known[place] for place in places], dim=1)
+                effects = torch.stack([(known[place] - clean).cpu() for place in places], dim=1)
                 self._tell("exact", [heads[place] for place in places], effects, passes=self._cost(begun), final=final)
+
+        self._telling(one_head_each(heads, info.n_layers, info.n_heads), known, tell)
+        return torch.stack([(known[place] - clean).cpu() for place in range(len(heads))], dim=1)
+
+    def _plan_exact(self, heads: Sequence[HeadId], *, more: int) -> dict[HeadId, Float[Tensor, " row"]]:
+        """The exact effect of each of these heads alone, row by row; `more` measurements follow."""
+        self._plan(len(heads) + more)
+        return dict(zip(heads, self._exact(heads).unbind(dim=1), strict=True))
+
+    def _telling(
+        self, masks: Bool[Tensor, "many layer head"], known: dict[int, Tensor], tell: Callable[..., None]
+    ) -> None:
+        """Measures the masks into `known` and has what is done told now and then, at the end, and when it is stopped.
+
+        Raises Cancelled within a block.
+        """
+        last = time.monotonic()
 
         def found(which: int, metric: Tensor) -> None:
             nonlocal last
-            known[which] = (metric - self.material.base_by_row).cpu()
+            known[which] = metric
             self._step()
             if time.monotonic() - last > _PARTIAL_EVERY_S:
                 tell(final=False)
                 last = time.monotonic()
 
         try:
-            measure_replaced(self.passes, self.material, one_head_each(heads, info.n_layers, info.n_heads), found)
+            measure_replaced(self.passes, self.material, masks, found)
         except Cancelled:
             tell(final=False)
             raise
         tell(final=True)
-        return torch.stack([known[place] for place in range(len(heads))], dim=1)
 
     def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
         """Reports attribution, exact effects within the budget, and both together; returns the heads by effect."""
@@ -169,6 +223,11 @@ class Cause:
             self.checks.append(check)
             self.monitor.report(check)
 
+    def _check(self, heads: Sequence[HeadId]) -> None:
+        for head in heads:
+            if not (0 <= head.layer < self.model.info.n_layers and 0 <= head.head < self.model.info.n_heads):
+                raise NoSuchHead(str(head), self.model.info.n_layers, self.model.info.n_heads)
+
     def _place(self, head: HeadId) -> int:
         return head.layer * self.model.info.n_heads + head.head
 
@@ -191,11 +250,17 @@ class Cause:
         *,
         passes: float,
         final: bool = True,
+        alone: Float[Tensor, "row head"] | None = None,
+        **about: Any,
     ) -> None:
+        """Reports effects row by row as means. `alone`: the same heads' where nothing else is replaced; `about`: more
+        fields of the event."""
         material = self.material
         n = len(effects)
         means = effects.mean(dim=0).tolist()
         errors = (effects.std(dim=0) / n**0.5).tolist() if n > 1 else [None] * len(heads)
+        sizes = effects.abs().mean(dim=0).tolist()
+        before = [None] * len(heads) if alone is None else alone.mean(dim=0).tolist()
         scored = CauseScored(
             method=method,  # type: ignore[arg-type]  # one of ours
             metric=material.yardstick.metric,
@@ -209,12 +274,17 @@ class Cause:
                     head=head.head,
                     effect=round(mean, 6),
                     error=None if error is None else round(error, 6),
+                    size=round(size, 6),
+                    alone=None if here is None else round(here, 6),
                 )
-                for head, mean, error in zip(heads, means, errors, strict=True)
+                for head, mean, error, size, here in zip(heads, means, errors, sizes, before, strict=True)
             ),
             passes=round(passes, 2),
             final=final,
             seconds=round(time.perf_counter() - self._begun - self._aside, 4),
+            why=material.why,
+            gradient_steps=self.config.gradient_steps if method in ("attribution", "combined") else 0,
+            **about,
         )
         if final:
             self.causes.append(scored)

@@ -50,7 +50,10 @@ class CauseJob:
             task=None if order.task is None else find_task(order.task).metric,
             seed=order.seed,
         )
-        found.find(ranking=_ids(order.ranking), circuit=_ids(order.circuit), only=_ids(order.heads))
+        if order.after:
+            found.find_backups(_ids(order.after), name=order.after_name, only=_ids(order.heads))
+        else:
+            found.find(ranking=_ids(order.ranking), circuit=_ids(order.circuit), only=_ids(order.heads))
         self.monitor.report(StageFinished(stage="cause", seconds=round(time.perf_counter() - begun, 4)))
 
     def _load(self) -> Model:

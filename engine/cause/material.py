@@ -11,6 +11,7 @@ from engine.capture import Answers, answers_of, encode_prompt, position_weights
 from engine.cause.forward import Clean, Passes, Slope
 from engine.cause.metrics import Yardstick, can_measure, settle_metric
 from engine.cause.tails import Readout, Tail, readout_of, tails_of
+from engine.cause_fold import METRIC_WORDS
 from engine.config import CauseConfig, CauseMetric, Replacement
 from engine.errors import ExampleError
 from engine.events import Monitor, Notice
@@ -60,6 +61,8 @@ class Material:
         self.tokens, self.last = _padded(positives, device)
         self.where: Bool[Tensor, "row position"] = _where(positives, self.tokens.shape[1]).to(device)
         self.replacement = replacement
+        self.why = ""
+        """Why this metric, in words."""
         self.other = other.z
         """Float [row, position, head, d_head], one a layer; only positions in `where` count."""
         self.other_input = other.entering
@@ -116,7 +119,15 @@ def prepare(
     rows = [_row(model, index, example, position) for index, example in enumerate(examples)]
     positive = [index for index, example in enumerate(examples) if example.positive]
     negative = [index for index, example in enumerate(examples) if not example.positive]
-    metric = settle_metric(config.metric, [rows[index].answers for index in positive], task)
+    chosen_metric = settle_metric(config.metric, [rows[index].answers for index in positive], task)
+    metric = chosen_metric.metric
+    if chosen_metric.fell_back:
+        monitor.report(
+            Notice(
+                message=f"Effects are measured by {METRIC_WORDS[metric]}: {chosen_metric.why}.",
+                hint="Write what is expected and what is not, as tokens of one token each: prompt => expected | foil.",
+            )
+        )
     usable = [index for index in positive if can_measure(metric, rows[index].answers)]
     if len(usable) < len(positive):
         monitor.report(
@@ -152,7 +163,9 @@ def prepare(
             unchanged=(0,) * len(chosen),
         )
     slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
-    return Material(passes, chosen, other, replacement, metric, gradients=slopes)
+    material = Material(passes, chosen, other, replacement, metric, gradients=slopes)
+    material.why = chosen_metric.why
+    return material
 
 
 def clean_in_parts(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,19 +13,41 @@ from engine.errors import ExampleError
 from engine.tasks.base import Metric
 
 
-def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric | None) -> CauseMetric:
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric for a set of positives, and what spoke for it."""
+
+    metric: CauseMetric
+    why: str
+    fell_back: bool = False
+    """Whether `auto` had to take a weaker one than the task or the examples asked for."""
+
+
+def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric | None) -> Chosen:
     """The metric that is meant by `auto` for these positives, or the asked one where they allow it.
 
-    Raises ExampleError where they do not.
+    Several expected tokens are a set: any of them is right, so their probabilities count together, as in the task that
+    asks for a later year. Their mean logit would call a model worse that puts everything on one right answer.
+    Raises ExampleError where the asked metric is not defined.
     """
     expected = sum(bool(each.expected) for each in answers)
     foils = sum(bool(each.expected) and bool(each.foils) for each in answers)
+    sets = sum(len(each.expected) > 1 and bool(each.foils) for each in answers)
     if asked == "auto":
         if task is not None and foils == len(answers):
-            return task
+            return Chosen(metric=task, why="as the task is measured")
+        if foils and 2 * sets >= foils:
+            return Chosen(
+                metric="probability_mass", why=f"{_of(sets, len(answers))} expect one of several tokens, against foils"
+            )
         if foils:
-            return "logit_difference"
-        return "log_probability" if expected else "kl"
+            return Chosen(metric="logit_difference", why=f"{_of(foils, len(answers))} expect a token against foils")
+        if expected:
+            return Chosen(
+                metric="log_probability",
+                why=f"{_of(expected, len(answers))} expect a token, and none has a foil of one token",
+                fell_back=True,
+            )
+        return Chosen(metric="kl", why="no positive has an expected answer of one token", fell_back=True)
     if asked == "logit_difference" and not foils:
         raise ExampleError(
             "No positive has both an expected token and a foil: there is no logit difference.",
@@ -35,7 +58,11 @@ def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric |
             f"No positive has an expected token of one token: there is no {asked.replace('_', ' ')}.",
             hint="Write what is expected (prompt => expected), or measure by kl, which needs none.",
         )
-    return asked
+    return Chosen(metric=asked, why="as asked for")
+
+
+def _of(some: int, n_all: int) -> str:
+    return "all positives" if some == n_all else f"{some} of {n_all} positives"
 
 
 def can_measure(metric: CauseMetric, answers: Answers) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from engine.errors import TaskError
 from engine.examples import Example, Polarity
 from engine.results import Reference
+from engine.tasks.recognise import Recogniser
 
 Metric = Literal["logit_difference", "probability_mass"]
 """logit_difference: mean logit of the expected tokens minus mean logit of the foils, at the last position.
@@ -39,6 +40,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     metric: Metric
     maker: Maker
+    recogniser: Recogniser
     published: tuple[tuple[str, Reference], ...] = ()
     """(model name as the hub spells it, the circuit its authors published)."""
 
@@ -50,6 +52,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         if pairs < 1:
             raise TaskError(f"{self.name}: {pairs} pairs.", hint="Ask for at least one.")
         return tuple(self.maker(splitter, random.Random(f"{self.name}/{seed}"), pairs))
+
+    def recognises(self, example: Example) -> bool:
+        """Whether the task could have made this example: prompt, polarity and answers are of its kind. Pair numbers
+        and whether it is enabled do not matter."""
+        return self.recogniser(example)
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):

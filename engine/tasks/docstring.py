@@ -1,10 +1,12 @@
 """Docstring arguments: after two documented arguments, which does the signature have next?"""
 
 import random
+import re
 
 from engine.examples import Example
 from engine.results import Reference
 from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.recognise import distinct, spaced
 from engine.tasks.words import ARGUMENTS, FUNCTIONS, NOUNS
 
 PUBLISHED = Reference(
@@ -49,11 +51,40 @@ def source_text(function: str, signature: list[str], documented: tuple[str, ...]
     return "\n".join([*lines, "    :param"])
 
 
+_SOURCE = re.compile(
+    r"def (?P<function>\w+)\(self, (?P<names>\w+(?:, \w+)*)\):\n    \"\"\"(?P<title>\w+ \w+)\n\n"
+    r"    :param (?P<first>\w+): (?P<one>\w+ \w+)\n    :param (?P<second>\w+): (?P<two>\w+ \w+)\n    :param"
+)
+
+
+def recognise(example: Example) -> bool:
+    """Whether it is a function whose docstring has come to the third of three arguments in a row (in a negative: of
+    arguments that its signature has not), and that one is expected against the others."""
+    found = _SOURCE.fullmatch(example.prompt)
+    if found is None or found["function"] not in FUNCTIONS or len(example.expected) != 1:
+        return False
+    words = " ".join((found["title"], found["one"], found["two"])).split(" ")
+    names, documented = found["names"].split(", "), (found["first"], found["second"])
+    if not distinct(words, NOUNS) or not distinct(names, ARGUMENTS):
+        return False
+    if not example.positive:
+        told = [text[1:] for text in (*example.expected, *example.foils) if text.startswith(" ")]
+        fits = len(told) == len(names) == 1 + len(example.foils) and 4 <= len(names) <= MAX_BEFORE + 3 + MAX_AFTER
+        return fits and distinct([*names, *told], ARGUMENTS) and {*documented} <= {*told[1:]}
+    for before in range(MAX_BEFORE + 1):
+        row = names[before : before + 3]
+        if len(row) == 3 and (row[0], row[1]) == documented and 1 <= len(names) - before - 3 <= MAX_AFTER:
+            foils = spaced(name for name in names if name != row[2])
+            return example.expected == spaced(row[2:]) and example.foils == foils
+    return False
+
+
 TASK = Task(
     name="docstring",
     title="Docstring arguments",
     description="A docstring lists a function's arguments in order. Negative: the signature has other arguments.",
     metric="logit_difference",
     maker=make,
+    recogniser=recognise,
     published=(("attn-only-4l", PUBLISHED),),
 )

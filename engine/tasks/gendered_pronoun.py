@@ -4,6 +4,7 @@ import random
 
 from engine.examples import Example
 from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.recognise import filled_in, one_answer
 from engine.tasks.words import FEMALE, MALE, NEUTRAL, ROLES
 
 TEMPLATES = (
@@ -33,10 +34,21 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
     return collect("gendered_pronoun", splitter, pairs, draw)
 
 
+def recognise(example: Example) -> bool:
+    """Whether it is a tag question about a name (in a negative: someone), and the name's pronoun is expected."""
+    found, answers = filled_in(example.prompt, TEMPLATES, {"role": ROLES}), one_answer(example)
+    if found is None or answers is None or set(answers) != {"she", "he"}:
+        return False
+    if not example.positive:
+        return found["name"] in NEUTRAL
+    return found["name"] in (FEMALE if answers[0] == "she" else MALE)
+
+
 TASK = Task(
     name="gendered_pronoun",
     title="Gendered pronouns",
     description="A name and a tag question: she or he. Negative: someone in place of the name.",
     metric="logit_difference",
     maker=make,
+    recogniser=recognise,
 )

@@ -8,6 +8,7 @@ from engine.errors import TaskError
 from engine.examples import Example
 from engine.results import Reference
 from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.recognise import filled_in
 from engine.tasks.words import EVENTS
 
 TEMPLATES = (
@@ -110,11 +111,38 @@ def _answerable(splitter: Splitter, years: list[_Year]) -> list[_Year]:
     return kept
 
 
+def recognise(example: Example) -> bool:
+    """Whether something lasted from a year (in a negative: from one that ends in 01 or 0), the end year is shown as far
+    as a tokenizer may ask for the rest, and later digits are expected against earlier ones."""
+    found = filled_in(example.prompt, TEMPLATES, {"event": EVENTS})
+    if found is None:
+        return False
+    start, end = found["start"], found["end"]
+    digits = example.expected + example.foils
+    width = len(digits[0]) if digits else 0
+    told = all(text.isascii() and text.isdecimal() and len(text) == width for text in digits)
+    shown = {1: (2, 3), 2: (2,)}.get(width, ())
+    if not (told and len(start) == 4 and start.isdecimal() and len(end) in shown and start.startswith(end)):
+        return False
+    later, earlier = [int(text) for text in example.expected], [int(text) for text in example.foils]
+    if later != sorted({*later}) or earlier != sorted({*earlier}) or min(len(later), len(earlier)) < 2:
+        return False
+    if int(start[:2]) not in CENTURIES:
+        return False
+    if not example.positive:
+        # The digit that was asked for stands between both sets; the prompt does not show it.
+        return start[2:] == ("01" if len(end) == 2 else f"{start[2]}0") and earlier[-1] < later[0]
+    asked = int(start[2:]) if width == 2 else int(start[len(end)])
+    # Of two digits the same year is too early; a single equal digit leaves it open, and is in neither set.
+    return int(start[2:]) in YEARS and later[0] > asked >= earlier[-1] + (width == 1)
+
+
 TASK = Task(
     name="greater_than",
     title="Greater than",
     description="From one year to another: the second is later. Negative: the first year ends in 01.",
     metric="probability_mass",
     maker=make,
+    recogniser=recognise,
     published=(("gpt2", PUBLISHED),),
 )

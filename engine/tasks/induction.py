@@ -4,6 +4,7 @@ import random
 
 from engine.examples import Example
 from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.recognise import distinct, spaced
 from engine.tasks.words import NOUNS
 
 LENGTHS = (8, 9, 10, 11, 12)
@@ -31,10 +32,25 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
     return collect("induction", splitter, pairs, draw)
 
 
+def recognise(example: Example) -> bool:
+    """Whether it is a list of different nouns and one of them (in a negative: another) again, and what followed it is
+    expected against the rest of the list."""
+    opening, *words = example.prompt.split(" ")
+    *words, cue = words or [""]
+    if opening != OPENING or len(words) not in LENGTHS or not distinct([*words, *({cue} - {*words})], NOUNS):
+        return False
+    for at in range(len(words) - 2):
+        if (words[at] == cue) == example.positive and example.expected == spaced(words[at + 1 : at + 2]):
+            told = [word for place, word in enumerate(words) if place not in (at, at + 1)]
+            return (example.positive or cue not in words) and example.foils == spaced(told)
+    return False
+
+
 TASK = Task(
     name="induction",
     title="Induction",
     description="A list of words, then one of them again: the next is what followed it. Negative: it was not there.",
     metric="logit_difference",
     maker=make,
+    recogniser=recognise,
 )

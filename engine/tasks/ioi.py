@@ -5,6 +5,7 @@ import random
 from engine.examples import Example
 from engine.results import Reference
 from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.recognise import filled_in, one_answer
 from engine.tasks.words import FEMALE, MALE, OBJECTS, PLACES
 
 TEMPLATES = (
@@ -50,11 +51,25 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
     return collect("ioi", splitter, pairs, draw)
 
 
+def recognise(example: Example) -> bool:
+    """Whether two people meet, one of them (in a negative a third) gives, and the other is expected."""
+    names = {*FEMALE, *MALE}
+    words = {"first": names, "second": names, "giver": names, "object": OBJECTS, "place": PLACES}
+    found, answers = filled_in(example.prompt, TEMPLATES, words), one_answer(example)
+    if found is None or answers is None:
+        return False
+    pair = {found["first"], found["second"]}
+    if len(pair) != 2 or pair != set(answers):
+        return False
+    return found["giver"] == answers[1] if example.positive else found["giver"] not in pair
+
+
 TASK = Task(
     name="ioi",
     title="Indirect objects",
     description="Two people, one of them gives: the next word is the other's name. Negative: a third person gives.",
     metric="logit_difference",
     maker=make,
+    recogniser=recognise,
     published=(("gpt2", PUBLISHED),),
 )

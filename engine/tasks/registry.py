@@ -1,8 +1,10 @@
 """All ready-made tasks by name."""
 
 import difflib
+from collections.abc import Iterable
 
 from engine.errors import TaskError
+from engine.examples import Example
 from engine.tasks import docstring, gendered_pronoun, greater_than, induction, ioi, sequence_continuation
 from engine.tasks.base import Task
 
@@ -21,3 +23,14 @@ def find_task(name: str) -> Task:
         guess = f"Did you mean {close[0]}? " if close else ""
         raise TaskError(f"There is no task {name[:60]!r}.", hint=f"{guess}There are: {', '.join(TASKS)}.")
     return task
+
+
+def made_by(task: str | None, examples: Iterable[Example]) -> bool:
+    """Whether the task could have made every enabled example; False where there is none, or no such task.
+
+    A circuit that is known for a task, and the task's metric, are for these alone: a prompt that a person changed is
+    another question.
+    """
+    known = TASKS.get(task) if task is not None else None
+    enabled = [example for example in examples if example.enabled]
+    return known is not None and bool(enabled) and all(known.recognises(example) for example in enabled)

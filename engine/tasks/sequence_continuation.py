@@ -66,10 +66,38 @@ def _aimless(rng: random.Random, items: list[str], n: int, answer: str) -> list[
             return [items[place] for place in places]
 
 
+def recognise(example: Example) -> bool:
+    """Whether it shows items of one series in order (in a negative: in none), and the next one is expected against the
+    others the tokenizer has."""
+    name, colon, rest = example.prompt.partition(":")
+    items = SERIES.get(name)
+    if items is None or not colon or len(example.expected) != 1:
+        return False
+    bare = name == "Digits" and rest.endswith(" ")
+    shown = rest.removesuffix(" ").removeprefix(" ").split(" ")
+    lead = "" if bare else " "
+    answer = example.expected[0].removeprefix(lead)
+    told = {f"{lead}{item}": item for item in items}
+    known = [told[text] for text in (*example.foils, *example.expected) if text in told]
+    # Of a series its beginning is used, as far as the tokenizer has its items.
+    usable = items[: len(known)]
+    foils = tuple(f"{lead}{item}" for item in usable if item != answer)
+    if len(shown) not in LENGTHS or len(usable) < LEAST or answer not in usable or example.foils != foils:
+        return False
+    if any(item not in usable for item in shown) or len(set(shown)) != len(shown):
+        return False
+    places = [usable.index(item) for item in shown]
+    steps = [later - earlier for earlier, later in itertools.pairwise(places)]
+    if example.positive:
+        return set(steps) == {1} and usable.index(answer) - places[-1] == 1
+    return all(abs(step) > 1 for step in steps) and usable.index(answer) - places[-1] != 1
+
+
 TASK = Task(
     name="sequence_continuation",
     title="Sequence continuation",
     description="Digits, number words or months in order: the next one. Negative: no order.",
     metric="logit_difference",
     maker=make,
+    recogniser=recognise,
 )

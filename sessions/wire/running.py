@@ -40,6 +40,8 @@ class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     """These examples in place of the session's, which stay as they are."""
     usable: bool = False
     """Where the session has no examples yet: of its task's pairs only those the model can do."""
+    known: str | None = None
+    """Hold the run against this task's known circuit, whoever wrote the examples."""
 
 
 class ChooseOptions(Request, tag="choose_options", frozen=True, kw_only=True):
@@ -85,6 +87,11 @@ class AskCause(Request, tag="ask_cause", frozen=True, kw_only=True):
     """Only these, for exact patching; none: all."""
     position: str | None = None
     """Where in the prompts heads are replaced (a position policy); None: where the run read them."""
+    after: tuple[tuple[int, int], ...] = ()
+    """Backups: measure exactly with these replaced, too."""
+    after_name: str = ""
+    """What they are called. Where `after` is empty: the circuit to take, `circuit` for the run's own, or the name of a
+    kept one."""
 
 
 class FindRun(Request, tag="find_run", frozen=True, kw_only=True):

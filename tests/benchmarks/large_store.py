@@ -94,7 +94,7 @@ def run_events(chance: random.Random, examples: tuple[Example, ...]) -> list[Eve
         StageStarted(stage="load", total=1),
         ModelReady(model=info, versions=versions, warm=False),
         StageFinished(stage="load", seconds=1.5),
-        ExamplesMade(examples=examples, content_hash=content_hash(examples), task="ioi"),
+        ExamplesMade(examples=examples, content_hash=content_hash(examples), task="ioi", made=True),
         Graded(grades=grades),
         StageStarted(stage="train", total=500, unit="steps"),
         *steps,

@@ -103,7 +103,7 @@ class Made:
         yield 0, StageStarted(stage="load", total=0)
         yield 0.1, StageFinished(stage="load", seconds=0.1)
         yield 0, ModelReady(model=self.info(), versions=VERSIONS, warm=True)
-        yield 0, ExamplesMade(examples=examples, content_hash=content_hash(examples), task="ioi")
+        yield 0, ExamplesMade(examples=examples, content_hash=content_hash(examples), task="ioi", made=True)
         yield 0, StageStarted(stage="grade", total=EXAMPLES, unit="prompts")
         yield 2, Graded(grades=tuple(self.grade(index) for index in range(EXAMPLES)))
         yield 0, StageFinished(stage="grade", seconds=2.0)

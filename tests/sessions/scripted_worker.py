@@ -132,6 +132,7 @@ def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_hea
     """The events of a run that goes through; its arrays are in the spool folder."""
     examples = order.examples or examples_of(order.task or "none", order.pairs)
     enabled = tuple(example for example in examples if example.enabled)
+    made = order.made or not order.examples
     spool = Path(order.spool)
     spool.mkdir(parents=True, exist_ok=True)
     n_places = n_layers * n_heads
@@ -144,7 +145,7 @@ def normal(order: RunProbe, n_steps: int = 5, *, n_layers: int = N_LAYERS, n_hea
         StageStarted(stage="load", total=1),
         model_ready(n_layers=n_layers, n_heads=n_heads),
         StageFinished(stage="load", seconds=0.1),
-        ExamplesMade(examples=enabled, content_hash=content_hash(enabled), task=order.task),
+        ExamplesMade(examples=enabled, content_hash=content_hash(enabled), task=order.task, made=made),
         Graded(grades=grades),
         StageStarted(stage="train", total=n_steps, unit="steps"),
         *steps(order.config, n_steps),

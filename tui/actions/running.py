@@ -50,4 +50,11 @@ RUNNING: tuple[Action, ...] = (
         group="Run",
         short="cause",
     ),
+    Action(
+        id="backups",
+        keys=("B", "shift+b"),
+        title="Find backup heads",
+        tooltip="Measure every other head with the circuit (or the marked heads) replaced: which ones take over",
+        group="Run",
+    ),
 )

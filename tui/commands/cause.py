@@ -26,6 +26,14 @@ def cause(
     heads: Annotated[
         str | None, typer.Option(metavar="L.H,...", help="Replace only these heads, exactly: 2.3,4.1")
     ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CIRCUIT",
+            help="Backups: measure every other head with these replaced, too, and how much its effect grows. circuit "
+            "(the run's), the name of a kept circuit, or heads: 2.3,4.1",
+        ),
+    ] = None,
     metric: Annotated[str | None, typer.Option(help=f"{help_of('cause.metric')} [default: auto]")] = None,
     position: Annotated[
         str | None,
@@ -58,13 +66,19 @@ def cause(
     chosen = read_heads(heads)
     given = {"metric": metric, "replacement": replace, "budget": budget, "edges": edges or None}
     given |= {"gradient_steps": gradient_steps, "examples": examples}
-    config = make_asked(method, heads=chosen, **given)
+    gone, gone_name = read_after(after)
+    config = make_asked(method, heads=chosen, after=after is not None, **given)
     with make_narrator(quiet=quiet, color=color) as narrator:
-        measured: Measured = asyncio.run(measure_again(find_places(), run, config, chosen, narrator, position=position))
+        measured: Measured = asyncio.run(
+            measure_again(
+                find_places(), run, config, chosen, narrator, position=position, after=gone, after_name=gone_name
+            )
+        )
     if as_json:
         from tui.output_json import cause_json
 
-        print_json(cause_json(measured.found, measured.run, measured.state, measured.picture.card))
+        whole = measured.picture
+        print_json(cause_json(measured.found, measured.run, measured.state, whole.card, whole))
     else:
         from tui.output_probe import print_cause
 
@@ -72,14 +86,20 @@ def cause(
     refuse_unfinished(measured)
 
 
-def make_asked(method: str | None, *, heads: "tuple[HeadId, ...]", **how: object) -> "CauseConfig":
+def make_asked(method: str | None, *, heads: "tuple[HeadId, ...]", after: bool = False, **how: object) -> "CauseConfig":
     """What is to be measured. Raises ConfigError where the words do not go together."""
     import msgspec
 
     from engine.config import CauseConfig
     from engine.errors import ConfigError
 
-    method = method or ("exact" if heads else "combined")
+    method = method or ("exact" if heads or after else "combined")
+    if after and method != "exact":
+        raise ConfigError(
+            f"--after measures exactly, and --method {method} was given too.", hint="Leave --method out, or exact."
+        )
+    if after and how.get("edges"):
+        raise ConfigError("--after measures heads, and --edges was given too.", hint="Ask for edges on their own.")
     if method == "none":
         raise ConfigError("--method none measures nothing.", hint="attribution, exact, combined or circuit.")
     if heads and method != "exact":
@@ -90,7 +110,24 @@ def make_asked(method: str | None, *, heads: "tuple[HeadId, ...]", **how: object
     return msgspec.structs.replace(CauseConfig(), method=method, **given)
 
 
-def read_heads(text: str | None) -> "tuple[HeadId, ...]":
+def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":
+    """The heads of a list, else nothing and the name of a circuit: the host knows what that holds.
+
+    Raises ConfigError for an empty one.
+    """
+    from engine.errors import ConfigError
+
+    if text is None:
+        return (), ""
+    if not text.strip():
+        raise ConfigError("--after names no circuit.", hint="circuit is the run's own; heads: --after 2.3,4.1")
+    try:
+        return read_heads(text, option="--after"), ""
+    except ConfigError:
+        return (), text.strip()
+
+
+def read_heads(text: str | None, *, option: str = "--heads") -> "tuple[HeadId, ...]":
     """The heads of a list like 2.3,4.1, each once, in its order. Raises ConfigError for what is none."""
     from engine.errors import ConfigError
     from engine.results import HeadId
@@ -102,8 +139,8 @@ def read_heads(text: str | None) -> "tuple[HeadId, ...]":
         layer, dot, head = word.partition(".")
         whole = all(part.isascii() and part.isdecimal() for part in (layer, head))
         if not (dot and whole) or len(word) > 12:
-            raise ConfigError(f"--heads: {word[:40]!r} is no head.", hint="Heads are written layer.head: 2.3,4.1")
+            raise ConfigError(f"{option}: {word[:40]!r} is no head.", hint="Heads are written layer.head: 2.3,4.1")
         found[HeadId(int(layer), int(head))] = None
     if not found:
-        raise ConfigError("--heads names no head.", hint="Heads are written layer.head: 2.3,4.1")
+        raise ConfigError(f"{option} names no head.", hint="Heads are written layer.head: 2.3,4.1")
     return tuple(found)

@@ -46,6 +46,8 @@ async def measure_again(
     narrator: Narrator,
     *,
     position: str | None = None,
+    after: Sequence[HeadId] = (),
+    after_name: str = "",
 ) -> Measured:
     """Measures and returns what was found; the first Ctrl+C stops it, the second ends its worker, the third leaves.
 
@@ -59,7 +61,15 @@ async def measure_again(
         title = f"{detail.session.name}/{run.number}"
         picture = await read_run(client, run.session_id, run, detail.last_seq)
         await client.ask(
-            AskCause(run=run.run_id, config=config, heads=tuple((*head,) for head in heads), position=position), Done
+            AskCause(
+                run=run.run_id,
+                config=config,
+                heads=tuple((*head,) for head in heads),
+                position=position,
+                after=tuple((*head,) for head in after),
+                after_name=after_name,
+            ),
+            Done,
         )
         narrator.say(f"{title}: {config.method}, nothing is trained again")
         with brake(lambda force: client.ask(CancelRun(run=run.run_id, force=force), Done), narrator.say):
@@ -91,6 +101,7 @@ async def _follow(
                 if isinstance(entry.event, CauseEnded):
                     return found, picture, entry.event
                 if isinstance(entry.event, EngineEvent):
-                    found, picture = apply(found, entry.event), apply(picture, entry.event)
+                    found = apply(found, entry.event, entry.at_us)
+                    picture = apply(picture, entry.event, entry.at_us)
                     narrator.event(entry.event)
     raise HostError("The host's log ended before the measurement did.", hint="headcode host log says why.")

@@ -42,6 +42,14 @@ def probe(
             "--usable", help="Of a task's pairs only those the model can do: it draws until there are enough."
         ),
     ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK",
+            help="Hold your own examples against the circuit that is known for this task (it then says: chosen). "
+            "Without it a known circuit counts only for examples the task made.",
+        ),
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -143,6 +151,7 @@ def probe(
             "--pairs": pairs,
             "--task-seed": task_seed,
             "--usable": usable,
+            "--known": known,
             "--name": name,
             "--session": session,
         }
@@ -154,6 +163,7 @@ def probe(
             pairs=pairs,
             task_seed=task_seed,
             usable=bool(usable),
+            known=known,
             config=config,
             session=session,
             name=name,
@@ -268,6 +278,7 @@ def make_order(
     pairs: int | None,
     task_seed: int | None,
     usable: bool = False,
+    known: str | None = None,
     config: "ProbeConfig",
     session: str | None,
     name: str | None = None,
@@ -300,6 +311,10 @@ def make_order(
         else:
             examples = load_examples(target)
             check_set(examples)
+    if known is not None:
+        from engine.tasks.registry import find_task
+
+        known = find_task(known).name
     if session is not None and name is not None:
         raise ConfigError("--name names a new session, --session an old one: give one.", hint="Leave one of them out.")
     if task is None or session is not None:
@@ -321,6 +336,7 @@ def make_order(
         pairs=pairs or 0,
         task_seed=task_seed or 0,
         usable=usable,
+        known=known,
         config=config,
         session=session,
         name=name,

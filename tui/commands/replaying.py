@@ -168,7 +168,7 @@ class _Teller:
             self.pictures[run] = RunPicture()
             self.narrator.say(f"session {self.found.times.session.name}, run {self.numbers[run]}")
         elif run in self.pictures and isinstance(event, EngineEvent):
-            self.pictures[run] = apply(self.pictures[run], event)
+            self.pictures[run] = apply(self.pictures[run], event, entry.at_us)
             self.narrator.event(event)
         elif run in self.pictures and isinstance(event, RunStarted):
             self.started_us[run] = entry.at_us

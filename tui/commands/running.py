@@ -50,6 +50,8 @@ class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
     task_seed: int = 0
     usable: bool = False
     """Of the task's pairs only those the model can do."""
+    known: str | None = None
+    """Hold the run against this task's known circuit, whoever wrote the examples."""
     config: ProbeConfig = ProbeConfig()
     session: str | None = None
     """Add to this session; None: a new one."""
@@ -95,7 +97,7 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tup
             if isinstance(entry.event, RunEnded):
                 ended = entry.event
             elif isinstance(entry.event, EngineEvent):
-                picture = apply(picture, entry.event)
+                picture = apply(picture, entry.event, entry.at_us)
     return picture, ended
 
 
@@ -178,6 +180,7 @@ class _Conductor:
                 model=order.model,
                 device=order.device,
                 trust_remote_code=order.trust_remote_code,
+                known=order.known,
             ),
             Run,
         )

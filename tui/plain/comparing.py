@@ -25,7 +25,7 @@ from tui.against import side_of
 from tui.link import Link
 from tui.marked import in_order, summary
 from tui.model import Bench
-from tui.overlay import KNOWN, NONE
+from tui.overlay import KNOWN, NONE, TASK
 from tui.plain import words
 from tui.text import clean
 from tui.times import moment
@@ -99,13 +99,13 @@ class Comparing:
             self.because("overlay")
             return
         if not rest:
-            overlay.cycle(run.picture.reference, kept)
+            overlay.cycle(run.picture, kept)
         elif rest in kept:
             overlay.choose(rest)
-        elif rest in (KNOWN, NONE):
+        elif rest in (KNOWN, TASK, NONE):
             overlay.chosen = rest
         else:
-            names = ", ".join([*kept, KNOWN, NONE])
+            names = ", ".join([*kept, KNOWN, TASK, NONE])
             self.refuse(f"no circuit {rest} is kept: they are {names}.")
             return
         self.tell(words.overlay(self.bench))

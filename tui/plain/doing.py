@@ -105,6 +105,16 @@ class Doing:
                 async with asyncio.timeout(_TOLD_S):
                     await self.until(lambda: run.cause is not None or self.bench.failure is not None)
 
+    async def do_backups(self, _: str) -> None:
+        run = self._run()
+        if run is None or run.state != "done" or run.cause is not None or self.bench.view() is None:
+            self.because("backups")
+        else:
+            await self.link.ask_backups()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TOLD_S):
+                    await self.until(lambda: run.cause is not None or self.bench.failure is not None)
+
     async def do_verify(self, _: str) -> None:
         run = self._run()
         if run is None or run.state != "done":

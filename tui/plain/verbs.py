@@ -57,6 +57,12 @@ VERBS: tuple[Verb, ...] = (
     _verb("wait", "", "until nothing goes on any more"),
     _verb("stop", "", "stop the run and keep what is done; again: end the engine", "stop"),
     _verb("cause", "", "measure what the heads do to the answer; where that is known, say it", "cause"),
+    _verb(
+        "backups",
+        "",
+        "measure the other heads with the marked heads replaced, else with those inside the cut; cause says it",
+        "backups",
+    ),
     _verb("card", "", "how far to believe the run", "card"),
     _verb("heads", "[N|all]", "the best heads by the measure", "table", "ranking.next", "ranking.previous"),
     _verb(

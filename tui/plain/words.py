@@ -82,17 +82,17 @@ def example_words(example: Example, grade: Grade | None) -> str:
 def heads(view: GridView, most: int | None) -> list[str]:
     """The ranking: rank, head, value, in or out of the circuit."""
     final = "" if view.final else " These scores will change: the run goes on."
-    known = f" Known: {clean(view.reference.name)}." if view.reference is not None else ""
+    known = f" Held against {clean(view.reference.name)}:" if view.reference is not None else ""
     auc = view.agreement
     agreed = ""
     if auc is not None:
         shown = [("AUC", auc.auc), ("precision", auc.precision), ("recall", auc.recall)]
-        agreed = " " + ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None) + "."
+        agreed = " " + (", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None) or "–") + "."
     lines = [
         f"{view.measure.title}, {len(view.order)} heads, {len(view.circuit)} inside the cut.{final}{known}{agreed}"
     ]
     for head in view.order[:most]:
-        marks = [word for word, on in (("circuit", head in view.circuit), ("known", head in view.known)) if on]
+        marks = [word for word, on in (("circuit", head in view.circuit), (view.held_name(), head in view.known)) if on]
         tail = f", {', '.join(marks)}" if marks else ""
         lines.append(f"{view.placed(head) or '–'}. head {head}: {value(view.values[head], view.measure)}{tail}")
     if most is not None and len(view.order) > most:

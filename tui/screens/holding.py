@@ -50,8 +50,8 @@ class Holding(Base):
         if action == "difference":
             return scored and bench.link == "live"
         if action == "overlay":
-            known = run is not None and run.picture.reference is not None
-            return scored and bench.subtraction.side is None and (known or bool(bench.kept.circuits))
+            there = run is not None and bench.overlay.there(run.picture, bench.kept.circuits)
+            return scored and bench.subtraction.side is None and bool(there)
         if action == "keep":
             return scored and bench.link == "live"
         if action == "circuits":
@@ -114,7 +114,7 @@ class Holding(Base):
     def action_overlay(self) -> None:
         run = self.bench.shown
         if run is not None and self.holds("overlay"):
-            self.bench.overlay.cycle(run.picture.reference, self.bench.kept.circuits)
+            self.bench.overlay.cycle(run.picture, self.bench.kept.circuits)
             self.draw_now(_GRID)
 
     # ---- keep and combine

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.errors import HeadcodeError
+from engine.tasks.registry import made_by
 from sessions.rows import Hit, SessionRow
 from sessions.wire import (
     AnyRequest,
@@ -289,12 +290,14 @@ class SessionsSheet(Sheet):
 
     def action_new(self) -> None:
         bench = self.bench
-        own = () if bench.task is not None else bench.examples
+        # A person's own examples are no task's, whatever the session that they were written in began with.
+        task = bench.task if not bench.examples or made_by(bench.task, bench.examples) else None
+        own = () if task is not None else bench.examples
 
         def create(text: str) -> CreateSession:
-            return CreateSession(name=text or None, model=bench.model, task=bench.task, examples=tuple(own))
+            return CreateSession(name=text or None, model=bench.model, task=task, examples=tuple(own))
 
-        what = f"task {bench.task}" if bench.task is not None else "the examples at hand"
+        what = f"task {task}" if task is not None else "the examples at hand"
         self._ask("New session", f"Its name. Model {bench.model}, {what}.", "", create, then=self._made)
 
     def action_delete(self) -> None:

@@ -25,7 +25,7 @@ class Workbench(Holding, Panes):
             return bench.link == "live" and (busy or bool(bench.verifying))
         if action.group == "Compare":
             return self.holds(action.id)
-        if action.id == "cause":
+        if action.id in ("cause", "backups"):
             return bench.link == "live" and run is not None and run.state == "done" and run.cause is None
         if action.id == "write":
             return bench.session_id is not None
@@ -73,6 +73,12 @@ class Workbench(Holding, Panes):
         if self.bench.link == "live" and run is not None and run.state == "done" and run.cause is None:
             self.bench.await_cause()
             self.run_worker(self.link.ask_cause(), group="ask", exit_on_error=True)
+
+    def action_backups(self) -> None:
+        run = self.bench.shown
+        if self.bench.link == "live" and run is not None and run.state == "done" and run.cause is None:
+            self.bench.await_cause()
+            self.run_worker(self.link.ask_backups(), group="ask", exit_on_error=True)
 
     def action_write(self) -> None:
         from tui.screens.write import Write

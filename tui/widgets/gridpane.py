@@ -15,7 +15,6 @@ from tui.colourmaps import map_of
 from tui.keynames import filled
 from tui.marked import summary
 from tui.model import Bench
-from tui.overlay import KNOWN as KNOWN_OVERLAY
 from tui.text import clean
 from tui.themes import LEVELS, Depth
 from tui.view import GridView, places_of
@@ -155,7 +154,7 @@ class Scale(Painted):
             place = view.placed(head)
             line.add(f" {view.no_place()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim")
         inside, known = head in view.circuit, head in view.known
-        name = f"  {KNOWN} {self._overlay_name(view)}" if known else ""
+        name = f"  {KNOWN} {view.held_name()}" if known else ""
         if inside:
             # The brackets of the grid say it too, where words have no room.
             words = "  in the circuit"
@@ -177,7 +176,7 @@ class Scale(Painted):
         if line.width + 22 <= width:
             line.add("   [ ] ", "strong").add("circuit", "dim")
         if view.known and line.width + 10 <= width:
-            line.add(f"  {KNOWN} ", "strong").add(fit(self._overlay_name(view), width - line.width - 1), "dim")
+            line.add(f"  {KNOWN} ", "strong").add(fit(view.held_name(), width - line.width - 1), "dim")
         return line.strip()
 
     def _cut(self, view: GridView, width: int) -> list[Strip]:
@@ -191,26 +190,22 @@ class Scale(Painted):
         held = view.agreement
         if held is None:
             return [line.strip(), self.line().add(fit(f" {self._no_overlay()}", width - 1), "faint").strip()]
+        assert view.reference is not None
         second = self.line()
         out = line if width - line.width > 42 else second
         for name, value in (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)):
-            out.add(f"  {name} " if out.width else f" {name} ", "dim").add(fixed(value), "strong")
-        if out is second:
-            return [line.strip(), second.strip()]
-        assert view.reference is not None
-        second.add(fit(f" {KNOWN} {clean(view.reference.name)}: {clean(view.reference.source)}", width - 1), "faint")
+            if value is not None:
+                out.add(f"  {name} " if out.width else f" {name} ", "dim").add(fixed(value), "strong")
+        against = f" {KNOWN} {clean(view.reference.name)}"
+        if out is line:
+            against += f": {clean(view.reference.source)}"
+        second.add(fit(against, width - second.width - 1), "faint")
         return [line.strip(), second.strip()]
-
-    def _overlay_name(self, view: GridView) -> str:
-        """What the marks on the grid are: the known circuit, or a kept one by its name."""
-        if self.bench.overlay.chosen == KNOWN_OVERLAY or view.reference is None:
-            return "known"
-        return clean(view.reference.name)
 
     def _no_overlay(self) -> str:
         run = self.bench.shown
-        if (run is None or run.picture.reference is None) and not self.bench.kept.circuits:
-            return "no known circuit for this model and task"
+        if run is None or not self.bench.overlay.there(run.picture, self.bench.kept.circuits):
+            return f"nothing to hold it against yet: {self.bench.key('cause')} measures what the heads do"
         return f"no circuit laid over the grid: {self.bench.key('overlay')} lays one"
 
 

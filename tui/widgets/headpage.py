@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.strip import Strip
 
-from engine.cause_fold import FIELD
+from engine.cause_fold import FIELD, primary
 from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, loudness, value_of
@@ -116,13 +116,18 @@ class HeadPage(Titled, Keyed, PaintedScroll):
     def _cause(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
         """What replacing the head does to the answer, by each method, and what it was measured on."""
         lines: list[Line] = []
-        for cause in run.picture.causes:
+        shown, base = primary(run.picture.causes), ""
+        for cause in sorted(run.picture.causes, key=lambda each: shown[each.method] is not each):
             effect = next((one for one in cause.effects if (one.layer, one.head) == node.id), None)
+            other = shown[cause.method] is not cause
+            if effect is None and other:
+                continue  # measured another way for other heads alone
             measure = next(each for each in MEASURES if each.id == FIELD[cause.method])
             if not lines:
                 lines.append(self.line().add(" cause ", "faint").to(width - 1, "┄", "groove"))
-                lines.append(self.line().add(f"   {fit(base_words(cause), width - 4)}", "dim"))
-            on = measure is view.measure
+            if base != (base := base_words(cause)):
+                lines.append(self.line().add(f"   {fit(base, width - 4)}", "dim"))
+            on = measure is view.measure and not other
             line = self.line().add(" ▸ " if on else "   ", "accent").add(measure.title, "strong" if on else "dim")
             line.to(min(_NAME_WIDTH, width - 16))
             words = "not measured" if effect is None else effect_words(effect, cause)
@@ -138,7 +143,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
         if node.id in view.circuit:
             line.add("  in the circuit", "second")
         if node.id in view.known:
-            line.add(f"  {KNOWN} known", "accent")
+            line.add(f"  {KNOWN} {view.held_name()}", "accent")
         return line
 
     def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: Run, width: int) -> Line:

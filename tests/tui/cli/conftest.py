@@ -96,7 +96,7 @@ def make_events(*, n_layers: int = N_LAYERS, n_heads: int = N_HEADS, prompt: str
             ),
             warm=False,
         ),
-        ExamplesMade(examples=examples, content_hash="cd" * 16, task="ioi"),
+        ExamplesMade(examples=examples, content_hash="cd" * 16, task="ioi", made=True),
         ReferenceKnown(reference=Reference(name="ioi on toy", source="exact patching", heads=((1, 3), (0, 1)))),
         Graded(
             grades=(

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.bench import BenchRow, measure_names
-from engine.measures import DEFAULT_MEASURE, MEASURES
+from engine.bench import MEASURED, BenchRow, measure_names
+from engine.measures import DEFAULT_MEASURE
 from engine.quality import QUALITIES
 
 COMMAND = (sys.executable, "-m", "tui.cli")
@@ -69,7 +69,7 @@ def test_measures_are_judged_and_the_bench_is_kept_and_not_run_twice(home: dict[
     assert {row.task for row in heads} == {"docstring", "induction"}
     # Every measure of the engine's table is there; the table, not this test, says which they are.
     assert {row.measure for row in heads} == {
-        "random" if measure.id == "baseline_random" else measure.id for measure in MEASURES
+        "random" if measure.id == "baseline_random" else measure.id for measure in MEASURED
     }
     for row in told.rows:
         assert (row.model, row.examples, row.draws) == ("toy", 3, 2)
@@ -242,7 +242,7 @@ def test_bad_words(headcode: Callable[..., Any], words: list[str], said: str) ->
 
 
 def test_measures_are_those_of_the_table() -> None:
-    assert set(measure_names()) >= {measure.id for measure in MEASURES if measure.id != "baseline_random"} | {"random"}
+    assert set(measure_names()) >= {measure.id for measure in MEASURED if measure.id != "baseline_random"} | {"random"}
 
 
 def test_speed_is_measured_in_whole_commands_and_leaves_nothing(home: dict[str, str], tmp_path: Path) -> None:

@@ -48,17 +48,39 @@ def test_a_stored_run_is_measured_as_often_as_one_asks(at_home: Callable[..., An
     # Without its notices: the rest of what is told is what is stored.
     assert "KL divergence" in at_home("sessions", "show", "p").out
 
-    found = json.loads(
-        at_home("cause", "p/1", "--method", "attribution", "--gradient-steps", "4", "--edges", "--json", "-q").out
-    )
+    ran = at_home("cause", "p/1", "--method", "attribution", "--gradient-steps", "4", "--edges", "--json", "-q")
+    found = json.loads(ran.out)
     assert [each["method"] for each in found["cause"]] == ["attribution"]
     assert found["cause"][0]["passes"] > 4
     best = found["cause_edges"]["edges"][: len(PLANTED["planted-ioi"].circuit("ioi").edges)]
     edges = {(tuple(edge["source"]), tuple(edge["target"])) for edge in best}
     assert edges == set(PLANTED["planted-ioi"].circuit("ioi").edges)
 
-    table = json.loads(at_home("sql", "SELECT method, count(*) AS n FROM causes GROUP BY method", "--json").out)
-    assert {row["method"]: row["n"] for row in table["rows"]} == {"attribution": 32, "exact": 2, "combined": 32}
+    # Nothing that was measured is lost: unlike settings stand side by side, each effect with when it was measured.
+    sql = "SELECT method, metric, gradient_steps AS steps, count(measured) AS n FROM causes GROUP BY ALL"
+    rows = json.loads(at_home("sql", sql, "--json").out)["rows"]
+    told = {(row["method"], row["metric"], row["steps"]): row["n"] for row in rows}
+    whole, n_exact = json.loads(ran.out)["run_cause"], told["exact", "logit_difference", 0]
+    assert told == {
+        ("attribution", "logit_difference", 0): 32,
+        ("attribution", "logit_difference", 4): 32,
+        ("combined", "logit_difference", 0): 32,
+        ("exact", "logit_difference", 0): n_exact,
+        ("exact", "kl", 0): 2,
+    }
+    assert {(each["method"], each["metric"]): each["shown"] for each in whole}["exact", "kl"] is False
+    assert all(one["measured_us"] > 1_700_000_000_000_000 for each in whole for one in each["effects"])
+    assert n_exact > len(circuit)
+
+    # Heads measured once more replace themselves alone, and the card stands on all of them as before.
+    ran = at_home("cause", "p/1", "--heads", "3.4", "--json", "-q")
+    assert [len(each["effects"]) for each in json.loads(ran.out)["cause"]] == [1]
+    again = json.loads(at_home("sql", sql, "--json").out)["rows"]
+    assert {(row["method"], row["metric"], row["steps"]): row["n"] for row in again} in (
+        told,
+        told | {("exact", "logit_difference", 0): n_exact + 1},
+    )
+    assert json.loads(ran.out)["card"]["truth"] == found["card"]["truth"] == "effects measured in this run"
 
     ran = at_home("cause", "p/1", "--method", "circuit", "-q")
     assert "best heads keep" in ran.out

@@ -182,7 +182,7 @@ def run_events(
     events += [
         ModelReady(model=info, versions=VERSIONS, warm=False),
         StageFinished(stage="load", seconds=4.21),
-        ExamplesMade(examples=examples, content_hash="c" * 32, task="ioi"),
+        ExamplesMade(examples=examples, content_hash="c" * 32, task="ioi", made=True),
         StageStarted(stage="grade", total=len(examples), unit="prompts"),
         Graded(grades=make_grades(examples)),
         StageFinished(stage="grade", seconds=0.09),

@@ -37,7 +37,7 @@ def hostile_run(recorded: Any, text: str) -> list[Any]:
             case Graded():
                 events[index] = Graded(grades=tuple(Grade(index=i, **grade) for i in range(6)))
             case ExamplesMade():
-                events[index] = ExamplesMade(examples=examples, content_hash="c", task=text)
+                events[index] = ExamplesMade(examples=examples, content_hash="c", task=text, made=True)
             case ReferenceKnown():
                 events[index] = ReferenceKnown(reference=Reference(name=text, source=text, heads=recorded.known))
             case ModelReady():

@@ -46,7 +46,7 @@ def host_with(recorded: Any, side: Side) -> Any:
     host = recorded.host()
     host.add(*recorded.events())
     host.choices = (
-        Choice(reference="known:r", group="Known circuit", title="toy ioi", detail="5 heads"),
+        Choice(reference="known:r", group="Known circuit", title="five known heads", detail="5 heads"),
         Choice(reference="r-9", group="Runs of other sessions", title="other [bold]/3", detail="toy · \x1b[31mred"),
     )
     host.sides = {"r-9": side}
@@ -66,7 +66,7 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         await pilot.pause()
         listed = text_of(app)
         assert "other [bold]/3" in listed
-        assert "toy ioi" not in listed
+        assert "five known heads" not in listed
         assert "\x1b" not in listed
         await pilot.press("enter")
         await until(lambda: app.bench.against() is not None)

@@ -81,6 +81,12 @@ async def test_what_is_marked_is_what_is_measured_kept_copied_and_shown(
         asked = host.of_kind("AskCause")[0]
         assert (asked.heads, asked.config.method) == (((1, 1), (4, 2)), "exact")
 
+        await pilot.press("B")
+        await until(lambda: len(host.of_kind("AskCause")) == 2)
+        gone = host.of_kind("AskCause")[1]
+        assert (gone.after, gone.after_name) == (((1, 1), (4, 2)), "the marked heads")
+        assert (gone.heads, gone.config.method) == ((), "exact")
+
         await pilot.press("K")
         await until(lambda: "Keep these 2 heads" in text_of(app))
         await pilot.press("enter")

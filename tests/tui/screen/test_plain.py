@@ -114,6 +114,7 @@ EFFECTS = {
     "wait": ("wait", "nothing goes on"),
     "stop": ("stop", "nothing is going on that could be stopped"),
     "cause": ("cause", "."),
+    "backups": ("backups", "leaving|heads|run 1|session"),
     "card": ("card", "weak: few examples"),
     "heads": ("heads 3", "1. head 5.7: "),
     "head": ("head 3.6", "head 3.6 of run 1, rank"),
@@ -221,13 +222,15 @@ async def test_another_run_and_a_circuit_are_subtracted(recorded: Any, spoken: A
 
 async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken: Any) -> None:
     said, code, host = await spoken(
-        *("mark 5.7, 0.1", "keep by hand", "cause", "mark layer 2", "mark none", "mark", "keep the best"),
+        *("mark 5.7, 0.1", "keep by hand", "cause", "backups", "mark layer 2", "mark none", "mark", "keep the best"),
         *("overlay by hand", "heads 1", "overlay none", "overlay", "combine by hand & the best as both", "drop both"),
     )
     assert "marked: 5.7, 0.1. " in "\n".join(said)
     assert host.of_kind("KeepCircuit")[0].heads == ((5, 7), (0, 1))
     assert len(host.of_kind("KeepCircuit")[1].heads) == 5
     assert host.of_kind("AskCause")[0].heads == ((0, 1), (5, 7))
+    gone = host.of_kind("AskCause")[1]
+    assert (gone.after, gone.after_name, gone.config.method) == (((0, 1), (5, 7)), "the marked heads", "exact")
     assert "by hand lies over the heads: 0.1, 5.7." in said
     assert any(line.startswith("the ranking finds them with AUC ") for line in said)
     assert "no head is marked any more." in said

@@ -150,6 +150,24 @@ async def test_a_way_through_the_list(places: Places, text_of: Text, size: tuple
         assert rows[1].tags == ("a/b", "new")
 
 
+async def test_a_new_session_does_not_give_own_examples_another_tasks_name(recorded: Any, open_screen: Any) -> None:
+    """The session at hand began with a task and holds a person's own examples since."""
+    host = recorded.host()
+    host.add(*recorded.events())
+    async with open_screen(host) as (app, pilot, until):
+        assert app.bench.task == "ioi"
+        await pilot.press("S")
+        await until(lambda: isinstance(app.screen, SessionsSheet))
+        await pilot.press("n")
+        await until(lambda: isinstance(app.screen, Ask))
+        await pilot.press(*"mine", "enter")
+        await until(lambda: host.of_kind("CreateSession"))
+        asked = host.of_kind("CreateSession")[0]
+        assert asked.task is None
+        assert asked.examples == tuple(app.bench.examples)
+        assert len(asked.examples) == 20
+
+
 async def test_notes_on_a_head_a_run_and_the_session(places: Places, text_of: Text) -> None:
     app = HeadcodeApp(lambda: connect(places), model="toy", task="ioi", depth="full")
     async with app.run_test(size=(160, 48)) as pilot:

@@ -1,0 +1,101 @@
+"""A run's measured effects as a table: put together like the screen's, and what rankings are held against by them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import duckdb
+import msgspec
+
+from engine.cause_fold import merge, setting_of
+from engine.events import CauseScored
+from engine.results import HeadEffect, Reference
+from engine.truth import truth_of
+
+_ABOUT = (
+    "method",
+    "metric",
+    "replacement",
+    "position",
+    "base",
+    "n_examples",
+    "final",
+    "gradient_steps",
+    "after",
+    "after_name",
+    "why",
+    "left",
+)
+_COLUMNS = {"why": "metric_because", "left": "left_over"}
+"""Columns that are not called as the event's fields are: those are words of SQL."""
+_EFFECT = HeadEffect.__struct_fields__
+_READ = (
+    f"SELECT {', '.join(_COLUMNS.get(name, name) for name in _ABOUT)}, {', '.join(_EFFECT)} FROM cause "  # noqa: S608
+    "WHERE run_id = $run ORDER BY seq, method, layer, head"
+)
+
+
+def stored_effects(con: duckdb.DuckDBPyConnection, run: str) -> tuple[CauseScored, ...]:
+    """What the table holds of the run: one of each setting, the one touched last at the end."""
+    return effects_of_rows(con.execute(_READ, {"run": run}).fetchall())
+
+
+def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[CauseScored, ...]:
+    """Rows of the table, as `_READ` asks for them, put together again. How much they cost is not among them."""
+    found: dict[tuple[Any, ...], list[HeadEffect]] = {}
+    for row in rows:
+        about, effect = row[: len(_ABOUT)], row[len(_ABOUT) :]
+        found.setdefault(about, []).append(HeadEffect(**dict(zip(_EFFECT, effect, strict=True))))
+    return tuple(_cause(about, tuple(effects)) for about, effects in found.items())
+
+
+def take_effects(
+    con: duckdb.DuckDBPyConnection, run: str, event: CauseScored, *, seq: int, at_us: int
+) -> list[tuple[object, ...]]:
+    """Takes the setting's rows out of the table and returns those to put in their place (engine.cause_fold.merge)."""
+    setting = setting_of(event)
+    before = stored_effects(con, run)
+    together = merge(before, event, at_us)[-1]
+    after = msgspec.json.encode(together.after).decode()
+    con.execute(
+        "DELETE FROM cause WHERE run_id = $run AND method = $method AND metric = $metric AND position = $position "
+        "AND replacement = $replacement AND n_examples = $n AND coalesce(gradient_steps, 0) = $steps "
+        "AND coalesce(after, '[]') IN ($after, $sorted)",
+        {
+            "run": run,
+            "method": setting.method,
+            "metric": setting.metric,
+            "position": setting.position,
+            "replacement": setting.replacement,
+            "n": setting.n_examples,
+            "steps": setting.gradient_steps,
+            "after": after,
+            "sorted": msgspec.json.encode(setting.after).decode(),
+        },
+    )
+    how = (event.method, event.metric, event.replacement, event.position, event.base, event.n_examples)
+    return [
+        (
+            *(run, *how, together.final, one.layer, one.head, one.effect, one.error),
+            *(one.size, one.alone, one.measured_us, event.gradient_steps, after, event.after_name),
+            *(together.why, event.left, seq),
+        )
+        for one in together.effects
+    ]
+
+
+def held_against(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
+    """What the run's rankings are held against, as far as its rows say (engine.truth)."""
+    row = con.execute("SELECT made, offered, n_layers, n_heads FROM run WHERE run_id = $run", {"run": run}).fetchall()
+    if not row:
+        return None
+    made, told, n_layers, n_heads = row[0]
+    offered = None if told is None else msgspec.json.decode(told, type=Reference)
+    counts = offered is not None and (made or offered.kind == "chosen")
+    return truth_of(stored_effects(con, run), (n_layers or 0) * (n_heads or 0), offered if counts else None)
+
+
+def _cause(about: tuple[Any, ...], effects: tuple[HeadEffect, ...]) -> CauseScored:
+    own = dict(zip(_ABOUT, about, strict=True))
+    own["after"] = msgspec.json.decode(own["after"] or "[]", type=tuple[tuple[int, int], ...])
+    own |= {name: own[name] or empty for name, empty in (("gradient_steps", 0), ("after_name", ""), ("why", ""))}
+    return CauseScored(**own, effects=effects, passes=0.0)
