@@ -17,6 +17,7 @@ from engine.cause.material import Material, prepare
 from engine.cause.patching import mask_of, measure_replaced, one_head_each
 from engine.cause_fold import likely_size
 from engine.config import CauseConfig
+from engine.distinct import repeats
 from engine.errors import Cancelled, ExampleError, NoSuchHead
 from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, StageProgress
 from engine.examples import Example
@@ -50,6 +51,10 @@ class Cause:
         self._begun, self._aside = time.perf_counter(), 0.0
         """When this began, and how many seconds of it went into edges."""
         self.passes = Passes(model, monitor)
+        # Copies would make means no surer, but their errors look smaller.
+        keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
+        copies = set(repeats(examples, keys))
+        examples = [example for row, example in enumerate(examples) if row not in copies]
         self.material: Material = prepare(
             model, self.passes, examples, config, position=position, task=task, monitor=monitor
         )

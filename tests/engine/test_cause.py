@@ -64,6 +64,20 @@ def test_stopped_in_the_middle_it_keeps_what_is_done(model: Model, recorder: Any
     assert "forward" not in vars(model.bridge.blocks[0])  # no block is left skipped
 
 
+def test_copies_change_neither_effects_nor_their_errors(model: Model, recorder: Any) -> None:
+    examples = list(TASKS["ioi"].make(model, pairs=4, seed=0))
+    copies = [msgspec.structs.replace(one, pair=one.pair + 4) for one in examples]  # type: ignore[operator]  # has one
+
+    def measured(given: list[Any]) -> CauseScored:
+        monitor = recorder()
+        found = Cause(model, given, CauseConfig(method="attribution"), monitor, position="mean", task=None)
+        found.find(ranking=[], circuit=[])
+        return monitor.last(CauseScored)
+
+    alone, twice = measured(examples), measured(examples + copies)
+    assert (twice.n_examples, twice.effects) == (alone.n_examples, alone.effects) == (4, alone.effects)
+
+
 def test_a_shortlist_is_all_that_is_patched(model: Model, recorder: Any) -> None:
     monitor = recorder()
     found = Cause(model, ioi(model), CauseConfig(method="exact"), monitor, position="mean", task=None)
