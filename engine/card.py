@@ -218,8 +218,8 @@ def _besides(
         told.append("no head stands above chance: its heads differ between the sides, each pair in its own way")
     if rival is not None and rival.low <= 0:
         told.append(
-            f"{_title(rival.measure)} may find the heads as well without an SAE (AUC against {truth} higher by "
-            f"{rival.mean:.2f}, interval {rival.low:.2f} to {rival.high:.2f})"
+            f"{_title(rival.measure)} may find the heads as well without an SAE: against {truth} its AUC is "
+            f"{rival.mean:.2f} higher (interval {rival.low:.2f} to {rival.high:.2f})"
         )
     same = [each for each in baselines if each.shared >= _SHARED and each.measure != RANDOM]
     if codes_auc is None and same:

@@ -17,8 +17,9 @@ def strength(node: HeadScores, measure: Measure) -> float:
 
 
 def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
-    """The heads, best first. Ties go to the longer contrast (what codes are made of), then to the smaller p-value, then
-    to the earlier head, so the order is total. Heads that say nothing come last."""
+    """The heads, best first. Ties go to the larger total variation, then to the longer contrast (what codes are made
+    of), then to the smaller p-value, then to the earlier head, so the order is total. Heads that say nothing come last.
+    """
     return sorted(nodes, key=lambda node: _place(node, measure))
 
 
@@ -37,8 +38,8 @@ def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
     """
     if measure.baseline or measure.cause:
         return [strength(node, measure) for node in nodes]
-    nothing = (math.inf,)
-    keys = [_key(node, measure) if speaks(node, measure) else nothing for node in nodes]
+    nothing = (math.inf, math.inf)
+    keys = [_key(node, measure) if speaks(node) else nothing for node in nodes]
     places = {key: float(-place) for place, key in enumerate(sorted(set(keys)))}
     return [
         places[key] if strength(node, measure) > -math.inf else -math.inf for node, key in zip(nodes, keys, strict=True)
@@ -147,8 +148,9 @@ def _rounded(value: float) -> float:
 def _key(node: HeadScores, measure: Measure) -> tuple[float, ...]:
     first = -_rounded(strength(node, measure)) if speaks(node, measure) else math.inf
     if node.contrast_length is None:  # a run from before lengths were kept: as it was ranked then
-        return first, 0.0, 1.0, -node.unique_positive, -node.unique_share
-    return first, -node.contrast_length, 1.0 if node.p_value is None else node.p_value, 0.0, 0.0
+        return first, 0.0, 0.0, 1.0, -node.unique_positive, -node.unique_share
+    variation = -_rounded(strength(node, DEFAULT_MEASURE))
+    return first, variation, -node.contrast_length, 1.0 if node.p_value is None else node.p_value, 0.0, 0.0
 
 
 def _place(node: HeadScores, measure: Measure) -> tuple[tuple[float, ...], int, int]:
