@@ -70,28 +70,45 @@ def clusters(pairs: Sequence[tuple[int, int]], keys: Sequence[Hashable]) -> list
     return [places.setdefault(root(number), len(places)) for number in range(len(pairs))]
 
 
-def missing_pairs(examples: Sequence[Example], keys: Sequence[Hashable], n_heads: int) -> int:
-    """How many more pairs (or unpaired examples of each side) let one head alone of `n_heads` stand above chance; 0
-    where there are enough.
+def missing_pairs(examples: Sequence[Example], keys: Sequence[Hashable], n_heads: int, *, paired: bool = True) -> int:
+    """How many more pairs let one head alone of `n_heads` stand above chance; 0 where there are enough. With `paired`
+    false how many more examples of each side, without partners, do.
 
     Counted are the ways of labelling the set: 2 for each cluster of pairs, and those of dealing the unpaired examples
     out to the sides. Exchanging all pairs of a set without others changes nothing.
     """
-    copies = set(repeats(examples, keys))
-    partners = _partners(examples)
-    left = [row for row in range(len(examples)) if row not in copies]
-    pairs = [(row, other) for row in left if (other := partners[row]) is not None and row < other]
-    n_clusters = len(set(clusters(pairs, keys)))
-    alone = [examples[row].positive for row in left if partners[row] is None]
+    n_clusters, alone = _independent(examples, keys)
     n_alone, n_positive = len(alone), sum(alone)
     needed = labellings_needed(n_heads)
     missing = 0
     while True:
-        free = n_clusters + missing - (0 if n_alone else 1)
-        ways = 2 ** max(0, free) * math.comb(n_alone, n_positive)
+        more = 0 if paired else missing
+        free = n_clusters + missing - more - (0 if n_alone + more else 1)
+        ways = 2 ** max(0, free) * math.comb(n_alone + 2 * more, n_positive + more)
         if ways >= needed:
             return missing
         missing += 1
+
+
+def missing_words(examples: Sequence[Example], n_heads: int) -> str:
+    """What the set has and how much more lets one head alone stand above chance; empty where nothing is missing.
+
+    Equal texts stand for equal tokens.
+    """
+    keys = text_keys(examples)
+    n_pairs = sum(partner is not None for partner in _partners(examples)) // 2
+    missing = missing_pairs(examples, keys, n_heads, paired=n_pairs > 0)
+    if not missing:
+        return ""
+    n_clusters, alone = _independent(examples, keys)
+    there = "1 pair" if n_pairs == 1 else f"{n_pairs} pairs"
+    if n_clusters < n_pairs:
+        there += f", {n_clusters} without a common prompt"
+    of_each = ""
+    if not n_pairs:
+        there, of_each = f"{sum(alone)} + {len(alone) - sum(alone)} without pairs", " of each"
+    lets = "lets" if missing == 1 else "let"
+    return f"{there}; {missing} more{of_each} {lets} one head of {n_heads} stand above chance"
 
 
 def template(examples: Sequence[Example]) -> Template | None:
@@ -108,6 +125,15 @@ def template(examples: Sequence[Example]) -> Template | None:
     if count < TEMPLATE_SHARE * len(prompts) or count < _FEWEST:
         return None
     return Template(text=" ".join(frame), prompts=count, of=len(prompts))
+
+
+def _independent(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int, list[bool]]:
+    """How many clusters the pairs are, and the sides of the examples without a partner; copies left out."""
+    copies = set(repeats(examples, keys))
+    partners = _partners(examples)
+    left = [row for row in range(len(examples)) if row not in copies]
+    pairs = [(row, other) for row in left if (other := partners[row]) is not None and row < other]
+    return len(set(clusters(pairs, keys))), [examples[row].positive for row in left if partners[row] is None]
 
 
 def _partners(examples: Sequence[Example]) -> list[int | None]:

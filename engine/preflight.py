@@ -28,11 +28,23 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     duration: Duration | None
     trouble: str = ""
     """Why less is known than should be."""
+    missing_pairs: int | None = None
+    """Pairs (or examples of each side) without which no head alone can stand above chance; None: nobody knows."""
+    n_heads: int | None = None
+    """Of the model, in all."""
 
     @property
     def words(self) -> str:
         """One line for a person."""
-        return ", ".join(part for part in (self.memory_words, self.time_words) if part)
+        return ", ".join(part for part in (self.memory_words, self.time_words, self.missing_words) if part)
+
+    @property
+    def missing_words(self) -> str:
+        """How many pairs the set lacks; empty where it has enough, or nobody knows."""
+        if not self.missing_pairs:
+            return ""
+        lacks = "1 pair" if self.missing_pairs == 1 else f"{self.missing_pairs} pairs"
+        return f"lacks {lacks} for one head of {self.n_heads} to stand above chance"
 
     @property
     def memory_words(self) -> str:

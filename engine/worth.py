@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.distinct import distinct_prompts, text_keys
+from engine.distinct import distinct_prompts, missing_words, text_keys
 from engine.drafts import flaw
 from engine.examples import Example
 from engine.examples_text import write_line
@@ -28,6 +28,8 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """What to do about it, or next."""
     action: str = ""
     """The action of the write screen that does it, whose key is named before `todo`; empty: `todo` says it all."""
+    missing: str = ""
+    """How many more pairs let one head stand above chance; empty where there are enough, or no model is known."""
 
 
 def worth(
@@ -35,10 +37,12 @@ def worth(
     grades: Mapping[int, Grade],
     flaws: Mapping[int, str] | None = None,
     templates: Container[int] | None = None,
+    n_heads: int | None = None,
 ) -> Worth:
     """`grades` by the place of their example; those that are missing are still being graded.
 
-    `flaws` by place and the places of `templates`, where the caller knows them already.
+    `flaws` by place and the places of `templates`, where the caller knows them already; `n_heads` of the model that
+    grades.
     """
     if flaws is None:
         flaws = {index: words for index, each in enumerate(examples) if (words := flaw(each))}
@@ -68,7 +72,11 @@ def worth(
         )
     if templates is None:
         templates = templates_in(examples)
-    return _graded(examples, grades, flaws, templates, use, sides, counts)
+    found = _graded(examples, grades, flaws, templates, use, sides, counts)
+    if n_heads is None:
+        return found
+    counted = [examples[index] for index in use if index not in templates]
+    return msgspec.structs.replace(found, missing=missing_words(counted, n_heads))
 
 
 def n_distinct(examples: Iterable[Example]) -> int:

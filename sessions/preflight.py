@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 
 from engine.config import ProbeConfig
+from engine.distinct import missing_pairs, text_keys
 from engine.duration import Past, expected
 from engine.errors import HeadcodeError
+from engine.examples import Example
 from engine.footprint import Amount, fits, footprint, tokens_of, what_to_lower
 from engine.memory import memory, weight
 from engine.preflight import Preflight
@@ -35,6 +37,10 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     pasts: tuple[tuple[str, Past, ModelInfo], ...]
     left_open: bool = False
     """How many pairs the task makes is decided by the model's heads."""
+    examples: tuple[Example, ...] = ()
+    """Those of the run, where they are there already."""
+    pairs: int = 0
+    """Those a task is asked for by number."""
 
 
 async def preflight(host: Means, request: AskPreflight) -> Preflight:
@@ -94,26 +100,39 @@ async def preflight(host: Means, request: AskPreflight) -> Preflight:
         lower=lower,
         cache_bytes=found.cache_bytes,
         duration=expected(shape, amount, options.config, pasts, warm=warm, started=started),
+        missing_pairs=_missing(facts, shape.n_nodes),
+        n_heads=shape.n_nodes,
     )
 
 
+def _missing(facts: _Facts, n_heads: int) -> int | None:
+    """Pairs that the run lacks for one head alone to stand above chance; None for a set that has not both sides."""
+    if len({example.positive for example in facts.examples}) == 2:
+        return missing_pairs(facts.examples, text_keys(facts.examples), n_heads)
+    if facts.examples:
+        return None
+    return max(0, pairs_needed(n_heads) - facts.pairs) if facts.pairs else 0
+
+
 def _facts(store: Store, request: AskPreflight, *, on_gpu: bool) -> _Facts:
-    prompts = [example.prompt for example in request.examples if example.enabled]
+    own = [example for example in request.examples if example.enabled]
     task, pairs = request.task, request.pairs
     if request.session:
         found = plan(store, find_session(store, request.session))
-        if not prompts:
-            prompts = [example.prompt for example in found.examples if example.enabled]
-        if not prompts and task is None:
+        if not own:
+            own = [example for example in found.examples if example.enabled]
+        if not own and task is None:
             task, pairs = found.task, found.pairs
-    n, characters = len(prompts), sum(map(len, prompts))
-    if not prompts and task is not None:
+    n, characters = len(own), sum(len(example.prompt) for example in own)
+    if not own and task is not None:
         n, characters = 2 * pairs, 2 * pairs * _TASK_CHARACTERS
     return _Facts(
         n_examples=n,
         n_characters=characters,
         pasts=tuple(_pasts(store, on_gpu=on_gpu)),
-        left_open=not prompts and task is not None and pairs == 0,
+        examples=tuple(own),
+        pairs=0 if own or task is None else pairs,
+        left_open=not own and task is not None and pairs == 0,
     )
 
 

@@ -19,6 +19,7 @@ from sessions.wire import GradeExamples, Grades, MakeExamples
 from tui.editing import Editing
 from tui.gradebook import Content, Gradebook, content_of
 from tui.model import Bench
+from tui.more_pairs import More, more_pairs
 from tui.written import Asker, Examples
 
 Reading = tuple[str, str, str, bool]
@@ -59,6 +60,11 @@ class Desk(Editing):
     def position(self) -> str:
         """The policy that the next run would read with."""
         return self.bench.options.config.position
+
+    @property
+    def n_heads(self) -> int | None:
+        """How many heads the model of the next run has; None while it has graded nothing yet."""
+        return None if self.model is None else self.model.n_layers * self.model.n_heads
 
     @property
     def parts(self) -> bool:
@@ -153,7 +159,7 @@ class Desk(Editing):
             if len(examples) > _LARGE and now - before[2] < _WORTH_EVERY_S:
                 self.worth_is_old = True
                 return before[3]
-        found = worth(examples, grades, self.flaws, self.templates)
+        found = worth(examples, grades, self.flaws, self.templates, self.n_heads)
         self._worth, self.worth_is_old, self._regraded = (examples, len(grades), now, found), False, False
         return found
 
@@ -212,6 +218,25 @@ class Desk(Editing):
             return reading != self.reading
         self.keep(wanted, answer, reading)
         return True
+
+    async def more(self, asked: int | None = None) -> More:
+        """Adds good pairs made of those there are, behind the last, in one step of undo; what was made.
+
+        Raises ExampleError where nothing can be varied or they would be too many, and what the link raises.
+        """
+
+        async def ask(examples: Sequence[Example]) -> Grades:
+            reading = self.reading
+            answer = await self.link.ask(self.question(examples, desk=f"{self.name}-more"), Grades)
+            self.keep(examples, answer, reading)
+            return answer
+
+        found = await more_pairs(self.examples, asked, ask)
+        if found.new:
+            await self.push()  # what was written before is a step of its own
+            self.at = len(self.examples) - 1
+            self.add(found.new)
+        return found
 
     def keep(self, examples: Sequence[Example], answer: Grades, reading: Reading) -> None:
         """Takes in what the model makes of some examples, unless another was chosen meanwhile."""

@@ -20,3 +20,24 @@ SMALL = frozenset(
     whom""".split()
 )
 """Words that carry the sentence and not what it is about."""
+
+# ---- words that are recognised in prompts people write, beside those the tasks draw from
+
+WOMEN = tuple("woman girl mother sister daughter wife queen aunt".split())
+MEN = tuple("man boy father brother son husband king uncle".split())
+MORE_FEMALE = tuple("Ann Anne Ella Kim Lily Mia Sara Sue Zoe".split())
+MORE_MALE = tuple("Alex Ben Bill Bob Jim Max Sam Ted Tim Tom".split())
+CAPITALS = {
+    "France": "Paris",
+    "Spain": "Madrid",
+    "Italy": "Rome",
+    "Germany": "Berlin",
+    "Japan": "Tokyo",
+    "China": "Beijing",
+    "Canada": "Ottawa",
+    "Egypt": "Cairo",
+    "Greece": "Athens",
+    "Norway": "Oslo",
+    "Sweden": "Stockholm",
+}
+"""A country and its capital change together."""

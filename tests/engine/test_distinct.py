@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.chance import labellings, p_values, q_values, shuffle_labels
-from engine.distinct import clusters, distinct_prompts, missing_pairs, repeats, template, text_keys
+from engine.distinct import clusters, distinct_prompts, missing_pairs, missing_words, repeats, template, text_keys
 from engine.examples import Example
 from engine.score import Symbols
 from engine.steadiness import resample
@@ -141,6 +141,30 @@ def test_how_many_pairs_are_missing(n_pairs: int, unpaired: tuple[int, int], n_h
         pairs = pair_rows(examples)
         positive = torch.tensor([one.positive for one in examples])
         assert len(labellings(positive, pairs, 10**6, 0)) >= n_heads / 0.05
+
+
+@pytest.mark.parametrize(
+    ("pairs", "unpaired", "n_heads", "words"),
+    [
+        (10, 0, 32, "10 pairs; 1 more lets one head of 32 stand above chance"),
+        (9, 0, 270, "9 pairs; 5 more let one head of 270 stand above chance"),
+        (1, 0, 32, "1 pair; 10 more let one head of 32 stand above chance"),
+        (11, 0, 32, ""),
+        # 12 examples are dealt out to two sides of 6 in 924 ways, 10 in 252; 640 are needed.
+        (0, 5, 32, "5 + 5 without pairs; 1 more of each lets one head of 32 stand above chance"),
+    ],
+)
+def test_what_is_missing_in_words(pairs: int, unpaired: int, n_heads: int, words: str) -> None:
+    examples = pairs_of(*[(f"p{n}", f"n{n}") for n in range(pairs)])
+    examples += [example(f"u{side}{n}", positive=side) for side in (True, False) for n in range(unpaired)]
+    assert missing_words(examples, n_heads) == words
+
+
+def test_pairs_that_share_a_prompt_are_told_from_those_that_do_not() -> None:
+    examples = pairs_of(*[("a", "b"), ("c", "d"), ("a", "e")])
+    assert missing_words(examples, 32) == (
+        "3 pairs, 2 without a common prompt; 9 more let one head of 32 stand above chance"
+    )
 
 
 def test_copies_do_not_make_up_for_missing_pairs() -> None:

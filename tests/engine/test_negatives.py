@@ -169,3 +169,14 @@ def test_what_to_mend_first(
     assert (found.ready, found.mend) == (ready, mend)
     assert words in found.words
     assert found.todo
+
+
+def test_how_many_pairs_are_missing_is_said_once_the_model_is_known() -> None:
+    examples = [msgspec.structs.replace(each, prompt=f"{each.prompt} so") for each in some(10, 10)]
+    grades = {index: graded(index) for index in range(20)}
+    assert worth(examples, grades).missing == ""
+    assert worth(examples, grades, n_heads=32).missing == "10 pairs; 1 more lets one head of 32 stand above chance"
+    left_out = [*examples[:-1], msgspec.structs.replace(examples[-1], enabled=False)]
+    assert worth(left_out, grades, n_heads=32).missing.startswith("9 pairs; ")
+    assert worth(some(11, 11), grades, n_heads=32).missing == ""
+    assert worth(some(3, 0), grades, n_heads=32).missing == "", "without negatives there are other cares"

@@ -231,11 +231,20 @@ def test_a_span_is_told_where_there_is_one(seconds: float, low: float, high: flo
             "does not fit: 90.0 GB more are needed, 20.0 GB free; lower the codes from 9 to 5 or the seeds from 3 to 1",
         ),
         ({"fits": False, "peak_bytes": 90_000_000_000}, "choose a smaller model"),
+        ({"missing_pairs": 1, "n_heads": 32}, "free, lacks 1 pair for one head of 32 to stand above chance"),
+        ({"missing_pairs": 4, "n_heads": 270}, "lacks 4 pairs for one head of 270 to stand above chance"),
         ({"peak_bytes": None, "trouble": "It is not here."}, "It is not here."),
     ],
 )
 def test_its_words(changes: dict[str, object], said: str) -> None:
     assert said in msgspec.structs.replace(PLAIN, **changes).words
+
+
+def test_nothing_is_said_of_pairs_where_none_is_missing_or_nobody_knows() -> None:
+    for missing in (0, None):
+        assert msgspec.structs.replace(PLAIN, missing_pairs=missing, n_heads=32).missing_words == ""
+    older = {name: getattr(PLAIN, name) for name in PLAIN.__struct_fields__ if name not in ("missing_pairs", "n_heads")}
+    assert msgspec.convert(msgspec.to_builtins(older), Preflight) == PLAIN
 
 
 def test_seconds_as_people_say_them() -> None:

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import msgspec
+
 from engine.config import ProbeConfig, SAEConfig
+from engine.examples import Example
 from engine.option_values import RunOptions
-from sessions.wire import AskPreflight, CreateSession, Preflighted, Session
+from sessions.wire import AskPreflight, CreateSession, Preflighted, Session, SetExamples
 
 
 async def ask(client: Any, **more: Any) -> Any:
@@ -34,6 +37,30 @@ async def test_of_a_task_without_a_session_and_of_settings_that_cannot_fit(lab: 
     assert found.fits is False
     assert any(words.startswith("the codes from 65536 to ") for words in found.lower)
     assert "does not fit" in found.words
+
+
+async def test_how_many_pairs_are_missing(lab: Any) -> None:
+    client = await lab.connect()
+    seven = tuple(
+        Example(prompt=f"{side} {pair}", polarity=side, pair=pair)  # type: ignore[arg-type]
+        for pair in range(7)
+        for side in ("positive", "negative")
+    )
+    # 2 ** 10 ways to exchange the sides of eleven pairs are the first that are 32 / .05 or more.
+    for more, missing in (
+        ({"examples": seven}, 4),
+        ({"examples": (*seven, *(msgspec.structs.replace(each, pair=each.pair + 7) for each in seven))}, 4),
+        ({"examples": (*seven, Example(prompt="so", polarity="positive", enabled=False))}, 4),
+        ({"examples": seven[::2]}, None),
+        ({"task": "ioi", "pairs": 7}, 4),
+        ({"task": "ioi", "pairs": 30}, 0),
+        ({"task": "ioi"}, 0),
+    ):
+        found = await ask(client, **more)
+        assert (found.missing_pairs, found.n_heads) == (missing, 32)
+    session = (await client.ask(CreateSession(model="toy"), Session)).session
+    await client.ask(SetExamples(session=session.session_id, examples=seven), Session)
+    assert (await ask(client, session=session.name)).missing_pairs == 4
 
 
 async def test_of_a_model_that_is_not_here(lab: Any) -> None:

@@ -1,7 +1,7 @@
 """`headcode examples`: a session's examples shown, handed out, taken in, expanded, and their changes taken back."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -157,6 +157,58 @@ def make(
 
     new = with_host(question)
     _change(session, lambda now: fresh_pairs(new, ()) if replace else (*now, *fresh_pairs(new, now)), as_json)
+
+
+@app.command("more")
+def more(
+    session: SessionArgument,
+    pairs: Annotated[
+        int | None, typer.Option(help="How many; none given: as many as are missing, or 4.", min=1)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add pairs made of those there are by exchanging words of one class, each graded by the session's model.
+
+    Exit code 1 where the model can do none of them, 2 where nothing can be varied.
+    """
+    import msgspec
+
+    from sessions.wire import ExampleSet, GetExamples, GradeExamples, Grades, SetExamples
+    from tui.commands.asking import with_host
+    from tui.more_pairs import More, more_pairs
+    from tui.output import narrate, print_json
+
+    async def question(client: "HostClient") -> tuple[ExampleSet, More]:
+        there = await client.ask(GetExamples(session=session), ExampleSet)
+
+        async def ask(examples: "Sequence[Example]") -> Grades:
+            asked = GradeExamples(session=there.session.session_id, examples=tuple(examples))
+            return await client.ask(asked, Grades)
+
+        return there, await more_pairs(there.examples, pairs, ask)
+
+    there, found = with_host(question)
+    row = there.session
+    if found.n:
+        changed = (*there.examples, *found.new)
+        row = _row(SetExamples(session=row.session_id, examples=changed, over=there.content_hash))
+    if as_json:
+        print_json(
+            {
+                "schema": "headcode.examples.more/1",
+                "session": msgspec.to_builtins(row),
+                "added": found.n,
+                "tried": found.tried,
+                "missing": found.missing,
+                "n_heads": found.n_heads,
+                "examples": msgspec.to_builtins(found.new),
+            }
+        )
+    else:
+        narrate(f"{found.words}{found.rest}.")
+        _tell(row, as_json=False)
+    if not found.n:
+        raise typer.Exit(1)
 
 
 @app.command("expand")

@@ -43,6 +43,8 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
         rows.append(("disk", f"{size(found.cache_bytes)} of activations are kept for the next run"))
     if found.time_words:
         rows.append(("time", found.time_words))
+    if found.missing_words:
+        rows.append(("pairs", found.missing_words))
     return rows
 
 

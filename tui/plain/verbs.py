@@ -41,6 +41,9 @@ VERBS: tuple[Verb, ...] = (
     _verb("move", "N up|down", "example N changes places with its neighbour", "write:move.up", "write:move.down"),
     _verb("negatives", "N", "minimal edits of positive N, each graded; accept K takes one", "write:negatives"),
     _verb("accept", "K", "add proposal K as the negative of its positive"),
+    _verb(
+        "more", "[N]", "make more pairs of those there are, each graded; alone: as many as are missing", "write:more"
+    ),
     _verb("undo", "", "take the last change of the examples back", "write:step.undo"),
     _verb("redo", "", "make it again", "write:step.redo"),
     _verb("mend", "", "whether the set is worth running, and what to mend first", "write:mend"),

@@ -157,7 +157,7 @@ class Writing:
     async def do_mend(self, _: str) -> None:
         await self._graded()
         found = self.desk.worth()
-        self.say(clean(found.words))
+        self._say_worth()
         if found.mend is not None:
             self.say(f"first: {found.mend + 1}. {self._one(found.mend)}")
 
@@ -195,6 +195,20 @@ class Writing:
         self._proposed = (0, ())
         self.desk.accept(place, as_negative(self.desk.examples[place], edit.prompt, pair=self.desk.pair_for(place)))
         await self._done("added", 1)
+
+    async def do_more(self, rest: str) -> None:
+        if rest and (not rest.isdecimal() or not int(rest)):
+            self.refuse(f"more: how many pairs is a number from 1, not {clean(rest)}; alone: as many as are missing.")
+            return
+        try:
+            found = await self.desk.more(int(rest) if rest else None)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        if found.n:
+            await self._done(f"{found.words}{found.rest}", len(found.new))
+        else:
+            self.refuse(f"{found.words}{found.rest}.")
 
     async def do_take(self, rest: str) -> None:
         from engine.tasks.registry import TASKS, find_task
@@ -291,7 +305,13 @@ class Writing:
         self.say(f"{told}; {len(self.desk.examples)} examples. undo takes it back.")
         for place in range(max(self.desk.at - fresh + 1, 0), self.desk.at + 1) if 0 < fresh <= 5 else ():
             self.say(f"{place + 1}. {self._one(place)}")
-        self.say(clean(self.desk.worth().words))
+        self._say_worth()
+
+    def _say_worth(self) -> None:
+        found = self.desk.worth()
+        self.say(clean(found.words))
+        if found.missing:
+            self.say(f"{found.missing}: more makes them.")
 
     async def _graded(self) -> None:
         while await self.desk.grade():

@@ -14,6 +14,7 @@ from engine.examples_text import format_of
 from sessions.wire import Made
 from tui.desk import Desk
 from tui.link import Link
+from tui.newest import newest
 from tui.screens.choose import Choose, Entry
 from tui.text import clean
 
@@ -103,6 +104,22 @@ class Gathering(Base):
         self.changed(f"A negative is added; {self._undo} takes it back.")
         if edit:
             self.begin(text_of(negative), self.desk.at, fresh=False)
+
+    def action_more(self) -> None:
+        newest(self, "more", self._more)
+
+    async def _more(self) -> None:
+        """Adds pairs made of those there are; only those the model can do."""
+        self.say("The model grades pairs made of those there are …")
+        try:
+            found = await self.desk.more()
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+            return
+        if found.n:
+            self.changed(f"{found.words}; {self._undo} takes {'it' if found.n == 1 else 'them'} back{found.rest}.")
+        else:
+            self.say(f"{found.words}{found.rest}.")
 
     def action_take(self) -> None:
         from tui.screens.starts import Starts

@@ -103,7 +103,8 @@ class Takes(Painted):
         ahead = self.bench.preflight
         if ahead is None:
             return [self.line().add(" …", "faint").strip()]
-        memory, time = ahead.memory_words, ahead.time_words
+        memory = ahead.memory_words
+        time = "; ".join(part for part in (ahead.missing_words, ahead.time_words) if part)
         if ahead.fits is not False:
             parts = "  ".join(f"{part.name} {in_bytes(part.n_bytes)}" for part in ahead.parts)
             first = self.line().add(" ✓ " if ahead.fits else " ? ", "good" if ahead.fits else "second")

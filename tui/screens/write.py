@@ -94,6 +94,7 @@ class Write(Gathering, Changing, Sheet):
         self.top.paint()
         self.rows.paint()
         self._show_line()
+        self.summary.set_class(bool(self.desk.worth().missing), "-missing")
         self.summary.paint()
         self.keys.show(ACTIONS if self._open is None else EDITING)
         if self.desk.is_stale:

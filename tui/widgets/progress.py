@@ -228,6 +228,8 @@ def message(bench: Bench) -> tuple[str, str]:
         if ahead.fits and ahead.time_words:
             # How long it takes comes first: a narrow line cuts off its end.
             told = f"fits, {ahead.time_words}; {ahead.memory_words.removeprefix('fits: ')}"
+            if ahead.missing_words:
+                return f"The next run {ahead.missing_words}; {told}", "second"
             return f"The next run {told}", "dim"
         return f"The next run {ahead.words}", "bad" if ahead.fits is False else "dim"
     return bench.link_words, "dim"

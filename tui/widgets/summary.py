@@ -1,4 +1,4 @@
-"""Whether what is written is worth running, said in two lines."""
+"""Whether what is written is worth running, said in two lines; in a third, how many pairs are missing."""
 
 from textual.geometry import Size
 from textual.strip import Strip
@@ -9,6 +9,9 @@ from tui.keynames import Key
 from tui.text import clean
 from tui.widgets.ink import fit
 from tui.widgets.painted import Painted
+
+_WITH_MISSING = 3
+"""Rows that hold a line more: how many pairs are missing, and the key that makes them."""
 
 
 class Summary(Painted):
@@ -33,7 +36,12 @@ class Summary(Painted):
             words, ink = f"{failure.message} {failure.hint}", "bad"
         else:
             words, ink = self.said or todo_words(found, self.bench.key), "dim"
-        return [first.strip(), self.line().add(" ").add(fit(clean(words), size.width - 2), ink).strip()]
+        second = self.line().add(" ").add(fit(clean(words), size.width - 2), ink)
+        if not found.missing or size.height < _WITH_MISSING:
+            return [first.strip(), second.strip()]
+        more = self.bench.key("write:more")
+        missing = self.line().add(" ").add(fit(found.missing, size.width - len(more) - 5), "second")
+        return [first.strip(), missing.add(" (", "dim").add(more, "key").add(")", "dim").strip(), second.strip()]
 
 
 def todo_words(found: Worth, key: Key) -> str:

@@ -142,6 +142,7 @@ WRITE = (
     ("mend", r"~ ▸ +(\d+) ", "home"),
     ("add", "A line is:", (), "'{name=Mary,John} ran => home'", "✓|✗|~|·"),
     ("unfold", "2 examples; u takes them back", "escape"),
+    ("more", r"\d pairs? added, of \d+ tried; u takes", (), ("u", "/The change is undone/"), r"10 \+ 12"),
     ("trim", "No graded prompt ends in a space"),
     ("edit", "enter done", "home", "escape", "enter edit"),
     ("help", "Duplicate the line", (), "escape", "enter edit"),

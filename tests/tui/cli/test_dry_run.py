@@ -1,6 +1,8 @@
 """`headcode probe --dry-run`: what a run would take, for a person and for a script; nothing is run."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,11 +14,22 @@ def test_it_says_what_a_run_takes_and_runs_nothing(at_home: Callable[..., Any]) 
     assert "fits: needs" in ran.out
     assert "a rough guess, nothing was run yet" in ran.out
     told = msgspec.json.decode(at_home("probe", "ioi", "--pairs", "30", "--dry-run", "--json").out)
+    assert (told["missing_pairs"], told["n_heads"]) == (0, 32)
+    assert "pairs  " not in ran.out
     assert told["schema"] == "headcode.preflight/1"
     assert told["n_examples"] == 60
     assert told["fits"] is True
     assert {part["name"] for part in told["parts"]} >= {"program", "model", "activations", "SAE"}
     assert msgspec.json.decode(at_home("sessions", "list", "--json").out)["sessions"] == []
+
+
+def test_a_set_that_is_too_small_says_so_before_it_is_run(at_home: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text("{who} = Mary, Anna, Emma\n+1 {who#1} and {who#2} met => so\n-1 {who#1} or {who#2} met => so\n")
+    ran = at_home("probe", str(file), "--dry-run")
+    assert ran.code == 0, ran.err
+    # Six pairs of three names; eleven are needed.
+    assert re.search(r"(?m)^pairs +lacks 5 pairs for one head of 32 to stand above chance$", ran.out)
 
 
 def test_what_does_not_fit_is_exit_code_1_with_what_to_lower(at_home: Callable[..., Any]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from engine.places import find_places
 from sessions.client import HostClient, stop_host
-from sessions.wire import CreateSession, Session
+from sessions.wire import CreateSession, ExampleSet, GetExamples, GradeExamples, Grades, Session
 
 LINES = """{who} = Mary, John, Ann
 +1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}
@@ -122,6 +123,63 @@ def test_a_session_begins_empty_or_with_a_file(headcode: Callable[..., Any], ses
     assert told["session"]["name"] == "mine 2"
     assert headcode("examples", "new", "lost", "/nowhere/at/all").code == 2
     assert "lost" not in headcode("sessions", "list").out
+
+
+OWN = """+1 When Mary and John went to the store, John gave a ring to => Mary | John
+-1 When Mary and John went to the store, Adam gave a ring to => Mary | John
++2 Then Sarah and Mark went to the school. Sarah gave a ball to => Mark | Sarah
+-2 Then Sarah and Mark went to the school. Emma gave a ball to => Mark | Sarah
+"""
+
+
+def test_a_set_that_is_too_small_grows_by_pairs_the_model_can_do(headcode: Callable[..., Any], session: str) -> None:
+    assert headcode("examples", "import", session, "-", stdin=OWN.encode()).code == 0
+    ran = headcode("examples", "more", session, "--json")
+    assert ran.code == 0, ran.err
+    told = msgspec.json.decode(ran.out)
+    assert (told["schema"], told["added"], told["missing"]) == ("headcode.examples.more/1", 9, 0)
+    assert (told["session"]["n_positive"], told["n_heads"]) == (11, 32)
+    assert told["tried"] < 40
+
+    async def grades() -> tuple[Any, Any]:
+        async with await HostClient.connect(find_places()) as client:
+            examples = (await client.ask(GetExamples(session=session), ExampleSet)).examples
+            return examples, (await client.ask(GradeExamples(session=session, examples=examples), Grades)).grades
+
+    examples, graded = asyncio.run(grades())
+    assert len({each.prompt for each in examples}) == len(examples) == 22
+    new = list(zip(examples, graded, strict=True))[4:]
+    assert {grade.verdict for each, grade in new if each.positive} == {"ok"}
+    assert {grade.verdict for each, grade in new if not each.positive} <= {"ok", "weak"}
+    lengths: dict[int, set[int]] = {}
+    for each, grade in zip(examples, graded, strict=True):
+        lengths.setdefault(each.pair, set()).add(grade.n_tokens)
+    assert len(lengths) == 11
+    assert all(len(both) == 1 for both in lengths.values())
+
+    more = headcode("examples", "more", session)
+    assert (more.code, more.out) == (0, "mine: 15 + 15 examples.\n")
+    assert "4 pairs added, of " in more.err
+    assert headcode("examples", "more", session, "--pairs", "2").out == "mine: 17 + 17 examples.\n"
+    for left in (15, 11, 2):
+        assert headcode("examples", "undo", session).out == f"mine: {left} + {left} examples.\n"
+
+
+def test_what_cannot_be_varied_says_what_to_do(headcode: Callable[..., Any], session: str) -> None:
+    empty = headcode("examples", "more", session)
+    assert (empty.code, "no example yet" in empty.err) == (2, True)
+    assert headcode("examples", "import", session, "-", stdin=b"+1 qwe rty => b\n-1 qwe uio => b\n").code == 0
+    nothing = headcode("examples", "more", session)
+    assert (nothing.code, "Nothing can be varied" in nothing.err, "template" in nothing.err) == (2, True, True)
+    assert headcode("examples", "more", session, "--pairs", "0").code == 2
+
+
+def test_no_pair_is_added_that_the_model_cannot_do(headcode: Callable[..., Any], session: str) -> None:
+    lines = b"+1 Mary is => zebra | tiger\n-1 John is => zebra | tiger\n"
+    assert headcode("examples", "import", session, "-", stdin=lines).code == 0
+    ran = headcode("examples", "more", session, "--pairs", "1")
+    assert (ran.code, ran.out) == (1, "mine: 1 + 1 examples.\n")
+    assert re.search(r"Of \d+ pairs tried the model can do none; 10 still missing for one head of 32", ran.err)
 
 
 def test_only_pairs_the_model_can_do_are_made_on_request(at_home: Callable[..., Any]) -> None:

@@ -102,6 +102,7 @@ EFFECTS = {
     "trim": ("trim", "no graded prompt ends in a space"),
     "move": ("move 1 down", "is at the end already"),
     "negatives": ("negatives 1", "nothing in this prompt can be exchanged|accept 1 to|keeps the number of tokens"),
+    "more": ("more", "There is no example yet|Nothing can be varied"),
     "accept": ("accept 1", "there is no proposal 1"),
     "undo": ("undo", "undone; 0 examples"),
     "redo": ("redo", "nothing"),
@@ -156,6 +157,27 @@ async def test_every_verb_does_it_or_says_why_not(name: str, spoken: Any) -> Non
     said, _code, _host = await spoken(*before, typed)
     said = said[said.index("session first light, model toy.") :]
     assert any(re.search(words, line) for line in said), said
+
+
+async def test_pairs_are_added_and_taken_back(spoken: Any) -> None:
+    pair = ("add + Mary ran => so", "add - John ran => so", "pair 1")
+    said, code, _ = await spoken(*pair, "more 2", "undo", "more", "mend", "more none")
+    # 2 ** 10 labellings of eleven pairs are enough for 48 heads, 2 ** 9 are not.
+    assert any(re.match(r"2 pairs added, of \d+ tried; 8 still missing .* of 48 .*; 6 examples", each) for each in said)
+    assert said.count("1 pair; 10 more let one head of 48 stand above chance: more makes them.") == 2
+    (last,) = (place for place, each in enumerate(said) if each.startswith("10 pairs added, of "))
+    assert "stand above chance" not in "".join(said[last:])
+    assert code == 2
+    assert said[-2].startswith("error: more: how many pairs is a number")
+
+
+async def test_examples_without_pairs_are_added_in_equal_numbers(spoken: Any) -> None:
+    said, _, _ = await spoken("add + Mary ran => so", "add - John ran => so", "more")
+    # 14 examples are dealt out to two sides of 7 in 3,432 ways, 12 in 924; 960 are needed for 48 heads.
+    assert "1 + 1 without pairs; 6 more of each let one head of 48 stand above chance: more makes them." in said
+    (last,) = (place for place, each in enumerate(said) if each.startswith("6 examples of each side added, of "))
+    assert "; 14 examples." in said[last]
+    assert "stand above chance" not in "".join(said[last:])
 
 
 async def test_what_changes_meanwhile_is_said_once(recorded: Any, spoken: Any) -> None:

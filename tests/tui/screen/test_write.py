@@ -57,6 +57,7 @@ EFFECTS: dict[str, Callable[[Any, Write], Any]] = {
     "edit": lambda app, _: app.focused.id,
     "add": lambda app, _: app.focused.id,
     "negatives": lambda app, _: type(app.screen).__name__,
+    "more": lambda app, _: prompts(app),
     "step.undo": lambda app, _: prompts(app),
     "step.redo": lambda app, _: prompts(app),
     "include": lambda app, _: [each.enabled for each in app.bench.kept.examples.current],

@@ -1,0 +1,123 @@
+"""More pairs for a set that is too small: made of those there are, graded, and only good ones kept. No widget here."""
+
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from engine.distinct import missing_pairs, text_keys
+from engine.drafts import next_pair
+from engine.examples import Example
+from engine.results import Grade
+from engine.variations import (
+    MORE,
+    Source,
+    Variation,
+    gathered,
+    holds,
+    nothing_to_vary,
+    single_words,
+    sources,
+    trials,
+    variations,
+)
+from engine.worth import templates_in
+from sessions.wire import Grades
+
+_SPARE = 2
+"""Proposals graded at once for each that is still wanted."""
+_LEAST = 8
+_MOST_TRIED = 16
+"""Proposals graded for each that is wanted; a model that can do fewer does not do this."""
+Ask = Callable[[Sequence[Example]], Awaitable[Grades]]
+"""Has a model grade some examples."""
+
+
+class More(msgspec.Struct, frozen=True, kw_only=True):
+    """What was made of a set."""
+
+    new: tuple[Example, ...]
+    """To be added, pairs under numbers of their own."""
+    n: int
+    """Pairs among them, or examples of each side."""
+    tried: int
+    paired: bool
+    missing: int
+    """Pairs that one head still needs to stand above chance, the new ones counted."""
+    n_heads: int
+
+    @property
+    def words(self) -> str:
+        """What was added, of how many that were tried; not how it is taken back."""
+        one, many = ("pair", "pairs") if self.paired else ("example of each side", "examples of each side")
+        tried = one if self.tried == 1 else many
+        if not self.n:
+            return f"Of {self.tried} {tried} tried the model can do none"
+        return f"{self.n} {one if self.n == 1 else many} added, of {self.tried} tried"
+
+    @property
+    def rest(self) -> str:
+        """What stands behind that where some are missing all the same; else empty."""
+        if not self.missing:
+            return ""
+        return f"; {self.missing} still missing for one head of {self.n_heads} to stand above chance"
+
+
+async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -> More:
+    """Good pairs made of those there are: as many as asked for, else as many as are missing for the model that grades,
+    else MORE.
+
+    Raises ExampleError where nothing can be varied, and what `ask` raises.
+    """
+    made_of = sources(examples)
+    if next(variations(made_of, examples), None) is None:
+        raise nothing_to_vary()
+    known = [each for source in made_of for each in source]
+    answer = await ask((*known, *trials(made_of)))
+    proposals = variations(made_of, examples, single_words(answer.tokens[len(known) :]))
+    grades = iter(answer.grades)
+    own = [tuple(next(grades) for _ in source) for source in made_of]
+    n_heads = answer.model.n_layers * answer.model.n_heads
+    templates = templates_in(examples)
+    counted = [each for place, each in enumerate(examples) if each.enabled and place not in templates]
+    paired = len(made_of[0]) == 2
+    wanted = asked or missing_pairs(counted, text_keys(counted), n_heads, paired=paired) or MORE
+    held: list[tuple[int, Source]] = []
+    found: tuple[Source, ...] = ()
+    tried = 0
+    each_size = 1 if paired else 2
+    while len(found) < wanted and tried < max(_MOST_TRIED * wanted, _LEAST) * each_size:
+        batch = list(itertools.islice(proposals, each_size * max(_SPARE * (wanted - len(found)), _LEAST)))
+        if not batch:
+            break
+        tried += len(batch)
+        held += await _held(batch, made_of, own, ask)
+        # Of what was tried those come first whose negative is not even half known.
+        found = gathered([source for _, source in sorted(held, key=lambda each: each[0])], wanted)
+    new = tuple(each for source in found for each in source)
+    if paired:
+        number = next_pair(examples)
+        new = tuple(msgspec.structs.replace(each, pair=number + place // 2) for place, each in enumerate(new))
+    counted += new
+    return More(
+        new=new,
+        n=len(found),
+        tried=tried // each_size,
+        paired=paired,
+        missing=missing_pairs(counted, text_keys(counted), n_heads, paired=paired),
+        n_heads=n_heads,
+    )
+
+
+async def _held(
+    batch: Sequence[Variation], made_of: Sequence[Source], own: Sequence[Sequence[Grade]], ask: Ask
+) -> list[tuple[int, Source]]:
+    """Has a batch graded: what the model can do, with how many of its examples are half known."""
+    answer = await ask([each for one in batch for each in one.examples])
+    grades = iter(answer.grades)
+    found = []
+    for one in batch:
+        new = [next(grades) for _ in one.examples]
+        if holds(made_of[one.source], own[one.source], new):
+            found.append((sum(grade.verdict == "weak" for grade in new), one.examples))
+    return found
