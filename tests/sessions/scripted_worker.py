@@ -70,7 +70,7 @@ def say(word: Word) -> None:
 def examples_of(task: str, pairs: int) -> tuple[Example, ...]:
     return tuple(
         Example(prompt=f"{task} {polarity} {pair}", polarity=polarity, expected=("a", "b"), foils=("c",), pair=pair)
-        for pair in range(pairs)
+        for pair in range(pairs or 10)  # 0: as many as it takes
         for polarity in ("positive", "negative")
     )
 
