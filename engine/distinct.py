@@ -90,12 +90,12 @@ def missing_pairs(examples: Sequence[Example], keys: Sequence[Hashable], n_heads
         missing += 1
 
 
-def missing_words(examples: Sequence[Example], n_heads: int) -> str:
+def missing_words(examples: Sequence[Example], n_heads: int, keys: Sequence[Hashable] | None = None) -> str:
     """What the set has and how much more lets one head alone stand above chance; empty where nothing is missing.
 
-    Equal texts stand for equal tokens.
+    Without `keys` equal texts stand for equal tokens.
     """
-    keys = text_keys(examples)
+    keys = text_keys(examples) if keys is None else keys
     n_pairs = sum(partner is not None for partner in _partners(examples)) // 2
     missing = missing_pairs(examples, keys, n_heads, paired=n_pairs > 0)
     if not missing:

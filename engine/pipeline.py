@@ -15,7 +15,7 @@ from engine.capture import Reading, head_outputs, read_examples
 from engine.card import write_card
 from engine.cause.find import Cause
 from engine.cause_fold import with_causes
-from engine.distinct import missing_pairs, repeats, template
+from engine.distinct import missing_words, repeats, template
 from engine.errors import Cancelled, EngineError, OutOfMemory, TaskError
 from engine.events import (
     ArrayReady,
@@ -207,15 +207,16 @@ class Probe:
     def _warn_of_few(self, model: Model, examples: Sequence[Example]) -> None:
         """Says before anything is computed that the set is too small for one head to stand above chance, and by how
         much."""
-        n_heads = model.n_heads_in_all
-        missing = missing_pairs(examples, self.keys, n_heads)
+        missing = missing_words(examples, model.n_heads_in_all, self.keys)
         if missing:
-            more = "1 more pair is" if missing == 1 else f"{missing} more pairs are"
             copies = "; copies count once" if repeats(examples, self.keys) else ""
+            drawn = self.order.task is not None and not self.order.examples
             self.monitor.report(
                 Notice(
-                    message=f"{more} needed for one head alone of {n_heads} to stand above chance{copies}.",
-                    hint="Propose them from those there are: headcode examples more SESSION, or N on the write screen.",
+                    message=f"Few examples: {missing}{copies}.",
+                    hint="Leave --pairs out: as many are drawn as are needed."
+                    if drawn
+                    else "Propose them from those there are: headcode examples more SESSION, or N on the write screen.",
                 )
             )
 
