@@ -183,8 +183,9 @@ class Scale(Painted):
         room = max(min(24, width - 50), 8)
         self._slider = range(6, 6 + room)
         done = min(room, max(1, round(view.cut / len(view.order) * room)))
+        heads = "1 head" if len(view.circuit) == 1 else f"{len(view.circuit)} heads"
         line = self.line().add(" cut ", "dim").add("[", "faint").add("=" * done, "second").add("|", "strong")
-        line.add("-" * (room - done), "faint").add("]", "faint").add(f" {len(view.circuit)} heads", "text")
+        line.add("-" * (room - done), "faint").add("]", "faint").add(f" {heads}", "text")
         if view.tied and line.width + 9 <= width:
             line.add(f", {view.tied} tie", "dim")
         held = view.agreement
