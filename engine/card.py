@@ -26,6 +26,8 @@ from engine.rivals import BASELINES, RANDOM, compare_baselines, strongest_rival
 from engine.sample_size import LEVEL, labellings_needed, pairs_needed, shuffles_for
 from engine.truth import truth_of
 
+MARGIN = 0.01
+"""Of AUC by which a baseline must surely be better before it decides the verdict: a hundredth decides nothing."""
 STEADY = 0.4
 """Jaccard index of the circuit and those of other draws of the examples, from which it counts as the same one: the one
 threshold of stability there is. A circuit of a tenth of the heads is often cut from among equals, so that .8, which the
@@ -70,15 +72,20 @@ def write_card(
     baselines = compare_baselines(nodes, inside, areas)
     rival = strongest_rival(nodes, codes_auc, baselines, truth, steadiness.resampled)
     effects = [effect for node in inside if (effect := _effect(shares[node.id])) is not None]
-    movers = sum(effect >= LEVEL for effect in effects) / len(effects) if effects else None
+    # A few of the circuit's heads say nothing of the circuit.
+    known = 2 * len(effects) >= len(inside) and bool(effects)
+    movers = sum(effect >= LEVEL for effect in effects) / len(effects) if known else None
+    measured_of = "heads" if len(effects) == len(inside) else f"{len(effects)} measured heads"
+    moving = "" if movers is None else f"{movers:.0%} of its {measured_of} move the answer by a twentieth"
     against, advice = _doubts(
         inside,
         above,
         steadiness,
         examples,
-        finer=_finer(nodes, chance),
+        finer=_finer(nodes, chance, examples),
         measured=measured,
         movers=movers,
+        moving=moving,
         codes_auc=codes_auc,
         checks=checks,
         n_heads=len(nodes),
@@ -92,8 +99,8 @@ def write_card(
     elif measured and not above and not _finds(movers, codes_auc):
         verdict = "no better than chance"
         reasons = [_nobody(nodes, chance)]
-        advice = [_finer(nodes, chance) or "use more examples: chance is told apart by numbers", *advice]
-    elif rival is not None and rival.low > 0:
+        advice = [_finer(nodes, chance, examples) or "use more examples: chance is told apart by numbers", *advice]
+    elif rival is not None and rival.low > MARGIN:
         verdict, reasons = "no better than a plain difference", [_beaten(rival, baselines, codes_auc, words)]
         patched = any(cause.method != "attribution" and cause.final for cause in causes)
         other = "look at the heads by effect" if patched else "measure the cause (--cause combined)"
@@ -103,7 +110,11 @@ def write_card(
         verdict, reasons = "weak", []
     else:
         verdict, reasons = "believable", []
-    spoken = [] if verdict == "nothing was coded" else _for(inside, above, steadiness, codes_auc, words, movers)
+    spoken = (
+        []
+        if verdict == "nothing was coded"
+        else _for(inside, above, steadiness, codes_auc, words, movers, moving=moving)
+    )
     return Card(
         verdict=verdict,
         reasons=(
@@ -150,11 +161,14 @@ def _uncoded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str],
     if diverged:
         why = "training diverged: the error ended more than ten times above where it began, or is no number"
         return [why], [], ["lower the learning rate (--learning-rate 0.001)"]
+    if all(node.contrast_length == 0 for node in nodes):
+        why = "nothing differs between the two sides: no head's output does"
+        return [why], [], ["give the negatives another prompt than the positives"]
     silent = sum(node.silent >= 1.0 for node in nodes)
     if silent == len(nodes):
-        return ["every head is silent on every example: lambda is too large"], [], ["lower lambda (--lambda 0.5)"]
+        return ["every head is silent on every example: lambda is too large"], [], ["lower lambda"]
     why = f"no head says different things on the two sides ({silent} of {len(nodes)} are silent throughout)"
-    return [why], [], ["lower lambda (--lambda 0.2), or change more of the negatives"]
+    return [why], [], ["lower lambda, or change more of the negatives"]
 
 
 def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
@@ -165,11 +179,16 @@ def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
     return f"no head stands above chance: not one of {len(nodes)} has q below .05"
 
 
-def _finer(nodes: Sequence[HeadScores], chance: Chance | None) -> str | None:
+def _finer(nodes: Sequence[HeadScores], chance: Chance | None, examples: ExampleCount) -> str | None:
     """What to change where the labellings are too few for one head alone to stand above chance among all."""
     needed = labellings_needed(len(nodes))
     if chance is None or chance.labellings >= needed:
         return None
+    if examples.clusters is not None and examples.clusters < pairs_needed(len(nodes)) <= examples.positive:
+        return (
+            f"write pairs of prompts of their own, {pairs_needed(len(nodes))} or more: "
+            f"those there are share prompts and count as {examples.clusters}"
+        )
     said = "one labelling" if chance.labellings == 1 else f"{chance.labellings} labellings"
     shuffles = shuffles_for(None, len(nodes))
     return f"use {pairs_needed(len(nodes))} pairs or more and --shuffles {shuffles}: {said} cannot single out one head"
@@ -253,6 +272,7 @@ def _doubts(
     finer: str | None,
     measured: bool,
     movers: float | None,
+    moving: str,
     codes_auc: float | None,
     checks: Sequence[CircuitChecked],
     n_heads: int,
@@ -285,7 +305,12 @@ def _doubts(
             "change less between the sides, or measure the cause (--cause combined)",
         )
     if n_speaking < default_circuit_size(n_heads):
-        doubt(f"only {n_speaking} of {n_heads} heads say anything: lambda is large", "lower lambda (--lambda 0.5)")
+        doubt(f"only {n_speaking} of {n_heads} heads say anything: lambda is large", "lower lambda")
+    if 2 * len(inside) > n_heads:
+        doubt(
+            f"{len(inside)} of {n_heads} heads are in the circuit: one of most heads is always the same one",
+            "take fewer heads into the circuit",
+        )
     if min(positive, negative) < FEW:
         copies = "distinct " if positive + negative < total else ""
         doubt(f"{positive} + {negative} {copies}examples are few", "write at least 10 of each side")
@@ -297,10 +322,7 @@ def _doubts(
     if steadiness.bootstraps < STEADY:
         doubt(f"the circuit changes under bootstrap ({_jaccard(steadiness.bootstraps)})", "use more examples")
     if movers is not None and movers < 0.5:
-        doubt(
-            f"{movers:.0%} of its heads move the answer by a twentieth",
-            "look at the heads by effect, or at another position",
-        )
+        doubt(moving, "look at the heads by effect, or at another position")
     for check in checks:
         if check.name == "codes" and check.random_faithfulness:
             beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
@@ -319,16 +341,18 @@ def _for(
     codes_auc: float | None,
     truth: str | None,
     movers: float | None,
+    *,
+    moving: str,
 ) -> list[str]:
-    """What speaks for it."""
+    """What speaks for it; and how many of its heads stand above chance, where that is no doubt."""
     told = []
     carried = {node.id for node in above} & {node.id for node in inside}
-    if carried and 2 * len(carried) >= len(inside):
+    if above and (2 * len(carried) >= len(inside) or _finds(movers, codes_auc)):
         told.append(f"{len(carried)} of the circuit's {len(inside)} heads stand above chance")
     if steadiness.bootstraps >= STEADY:
         told.append(f"the circuit holds under bootstrap ({_jaccard(steadiness.bootstraps)})")
     if movers is not None and movers >= 0.5:
-        told.append(f"{movers:.0%} of its heads move the answer by a twentieth")
+        told.append(moving)
     if codes_auc is not None and truth is not None:
         told.append(f"AUC {codes_auc:.2f} against {truth}")
     return told

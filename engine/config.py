@@ -47,9 +47,7 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if not 2 <= self.n_codes <= MAX_CODES:
             raise ConfigError(f"n_codes={self.n_codes}: a head needs 2 to {MAX_CODES} codes.", hint="Try 64 to 512.")
         if self.sparsity is not None and not (math.isfinite(self.sparsity) and self.sparsity >= 0):
-            raise ConfigError(
-                f"sparsity={self.sparsity}: lambda is a finite number, at least 0.", hint="Try .02 to .2."
-            )
+            raise ConfigError(f"sparsity={self.sparsity}: lambda is a finite number, at least 0.", hint="Try .02 to 1.")
         if not 1 <= self.steps <= 1_000_000:
             raise ConfigError(f"steps={self.steps}: training takes 1 to 1000000 steps.", hint="Published: 500.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):

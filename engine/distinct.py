@@ -103,7 +103,7 @@ def missing_words(examples: Sequence[Example], n_heads: int, keys: Sequence[Hash
     n_clusters, alone = _independent(examples, keys)
     there = "1 pair" if n_pairs == 1 else f"{n_pairs} pairs"
     if n_clusters < n_pairs:
-        there += f", {n_clusters} without a common prompt"
+        there += f" that share prompts and count as {n_clusters}"
     of_each = ""
     if not n_pairs:
         there, of_each = f"{sum(alone)} + {len(alone) - sum(alone)} without pairs", " of each"

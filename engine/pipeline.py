@@ -16,7 +16,7 @@ from engine.card import write_card
 from engine.cause.find import Cause
 from engine.cause_fold import with_causes
 from engine.distinct import missing_words, repeats, template
-from engine.errors import Cancelled, EngineError, OutOfMemory, TaskError
+from engine.errors import Cancelled, ConfigError, EngineError, OutOfMemory, TaskError
 from engine.events import (
     ArrayReady,
     CardWritten,
@@ -85,6 +85,12 @@ class Probe:
     def _run(self, begun: float) -> None:
         with self._stage("load", 1, "model"):
             model = self._load()
+        size, n_heads = self.config.circuit_size, model.n_heads_in_all
+        if size is not None and size > n_heads:
+            raise ConfigError(
+                f"--circuit-size {size}: {model.info.name} has {n_heads} heads.",
+                hint="Left open it is a tenth of them.",
+            )
         for warning in option_warnings(self.config):
             self.monitor.report(Notice(message=warning, hint="Hold its results against effects (--cause combined)."))
         examples = self._examples(model)

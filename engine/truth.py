@@ -53,6 +53,9 @@ def agreement_with(
 ) -> Agreement:
     """How well the measure and the circuit find the reference's heads. The measure those were cut from gets no AUC: it
     would be 1, whatever it is worth."""
+    if measure.id == FIELD["backup"]:
+        # What heads do once others are gone is another question than what they do alone.
+        return Agreement(auc=None, precision=None, recall=None)
     found = agreement(nodes, circuit, reference.heads, measure)
     return replace(found, auc=None) if measure.id == reference.measure else found
 

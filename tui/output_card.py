@@ -14,6 +14,7 @@ _DONE_BY = {
     "take more heads into it": "cut.more",
     "look at the heads by effect": "measure.next",
     "measure the cause": "cause",
+    "lower lambda": "options",
 }
 """Advice that a key of the workbench follows, and its action."""
 MOST_NAMED = 8
@@ -21,7 +22,7 @@ MOST_NAMED = 8
 _NAMED = re.compile(r" \((?:[tTm]|(?:v, or )?--cause combined)\)")
 """Ways to follow it as cards name them; older ones name keys, as they were before a person could choose them."""
 
-_OPTION = re.compile(r"\((--[a-z-]+ \d+)\)|(--[a-z-]+ \d+)")
+_OPTION = re.compile(r"\((--[a-z-]+ [\d.]*\d)\)|(--[a-z-]+ [\d.]*\d)")
 """An option of the command line, which the screen sets among the options of the next run."""
 
 
@@ -34,7 +35,7 @@ def card_lines(card: Card, key: Key | None = None) -> list[str]:
         lines.append(f"above chance (q < .05)  {above}; expected to be false: {short(card.expected_false)}")
         lines.append(f"chance of what  {_chance_of(card)}")
     steady = card.steadiness
-    seeds = "" if steady.seeds is None else f"; between single seeds {steady.seeds:.2f}, of which it is the mean"
+    seeds = "" if steady.seeds is None else f"; circuits of single seeds, which a run averages, {steady.seeds:.2f}"
     lines.append(
         f"the same circuit  over {steady.n_bootstraps} draws of the examples {steady.bootstraps:.2f} "
         f"(Jaccard index; {short(STEADY)} is the bar){seeds}"

@@ -100,7 +100,7 @@ def _cause_lines(cause: CauseScored, *, other: bool) -> list[str]:
     brackets = "; in brackets the mean size, pair by pair" if sizes else ""
     lines = [
         f"{title}: {base_words(cause, why)}; heads replaced{at} {replaced_words(cause)}; "
-        f"{cause.passes:.3g} forward passes{partial}{_measured_words(cause)}{brackets}"
+        f"{_passes_words(cause)}{partial}{_measured_words(cause)}{brackets}"
     ]
     if other:
         lines.append(f"  of {len(cause.effects)} heads, beside a setting in which more were measured")
@@ -116,6 +116,12 @@ def _cause_lines(cause: CauseScored, *, other: bool) -> list[str]:
 def circuit_words(cause: CauseScored) -> str:
     """What was replaced beside each head: the circuit of 4 heads."""
     return f"{cause.after_name or 'a circuit'} ({len(cause.after)} heads)"
+
+
+def _passes_words(cause: CauseScored) -> str:
+    """What it cost; of effects from several measurements only the last one's is known."""
+    several = len({one.measured_us for one in cause.effects}) > 1
+    return f"{cause.passes:.3g} forward passes{' at last' if several else ''}"
 
 
 def _measured_words(cause: CauseScored) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.distinct import distinct_prompts, text_keys
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
 from engine.ranking import ranked
 from engine.results import Card, HeadScores, Reference
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 BEST_HEADS = 10
 BEST_EDGES = 10
-_COMPARED = tuple(measure for measure in MEASURES if measure.id not in ("unique_negative", "stability", "p_value"))
+_COMPARED = tuple(
+    measure for measure in MEASURES if measure.id not in ("unique_negative", "stability", "p_value", "backup")
+)
 """The measures held against a known circuit: codes first, then what needs no SAE."""
 
 
@@ -75,7 +78,7 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
         if picture.reference is not None:
             line()
             _print_agreement(picture, picture.reference, line, strong)
-        if picture.edges:
+        if picture.edges and picture.edges[0].score > 0:
             line()
             line("best edges (code pairs only positives carry)", strong)
             best = [f"{_place(e.source)} -> {_place(e.target)} {short(e.score)}" for e in picture.edges[:BEST_EDGES]]
@@ -130,7 +133,9 @@ def header_lines(picture: RunPicture) -> list[str]:
     if picture.examples:
         positive = sum(example.positive for example in picture.examples)
         task = f"  ({clean(picture.task)})" if picture.task else ""
-        lines.append(f"examples  {positive} positive + {len(picture.examples) - positive} negative{task}")
+        distinct = sum(distinct_prompts(picture.examples, text_keys(picture.examples)))
+        copies = f", {distinct} distinct" if distinct < len(picture.examples) else ""
+        lines.append(f"examples  {positive} positive + {len(picture.examples) - positive} negative{copies}{task}")
     lines += broken_lines(picture)
     for notice in picture.notices:
         hint = f" {clean(notice.hint)}" if notice.hint else ""

@@ -154,10 +154,11 @@ def test_a_training_that_went_nowhere_and_a_grid_that_says_nothing_have_a_verdic
     assert "diverged" in gone.reasons[0]
     assert gone.advice == ("lower the learning rate (--learning-rate 0.001)",)
     quiet = tuple(msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0) for n in range(6))
-    silent = write_card(quiet, (), steady(), ENOUGH)
+    loud = tuple(msgspec.structs.replace(node, contrast_length=1.0) for node in quiet)
+    silent = write_card(loud, (), steady(), ENOUGH)
     assert silent.verdict == "nothing was coded"
     assert silent.reasons == ("every head is silent on every example: lambda is too large",)
-    assert silent.advice == ("lower lambda (--lambda 0.5)",)
+    assert silent.advice == ("lower lambda",)
 
 
 def test_where_most_heads_tell_the_sides_apart_it_is_not_the_task_that_they_tell() -> None:
@@ -175,6 +176,39 @@ def test_a_grid_in_which_hardly_a_head_speaks_is_weak() -> None:
     card = write_card(nodes, ((0, 0), (0, 1)), steady(), ENOUGH)
     assert card.verdict == "weak"
     assert "only 2 of 6 heads say anything: lambda is large" in card.reasons
+
+
+def test_sides_that_are_the_same_are_not_blamed_on_lambda() -> None:
+    same = tuple(msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0, contrast_length=0.0) for n in range(6))
+    card = write_card(same, (), steady(), ENOUGH)
+    assert card.reasons == ("nothing differs between the two sides: no head's output does",)
+    assert "lambda" not in card.advice[0]
+
+
+def test_a_few_measured_heads_say_nothing_of_the_circuit() -> None:
+    nodes = tuple(head(n, 9.0 - n, 0.01 if n < 5 else 0.9) for n in range(12))
+    circuit = tuple((0, n) for n in range(5))
+    many = msgspec.structs.replace(steady(), heads=(0.9,) * 12)
+    two = msgspec.structs.replace(effects(0.0, 0.0), method="exact")
+    card = write_card(with_causes(nodes, [two]), circuit, many, ENOUGH, causes=[two])
+    assert (card.verdict, card.movers) == ("believable", None)
+    four = msgspec.structs.replace(effects(0.0, 0.0, 0.0, 0.2), method="exact")
+    card = write_card(with_causes(nodes, [four]), circuit, many, ENOUGH, causes=[four])
+    assert card.verdict == "weak"
+    assert "25% of its 4 measured heads move the answer by a twentieth" in card.reasons
+
+
+def test_pairs_that_share_a_prompt_are_told_so_and_not_to_write_as_many_as_there_are() -> None:
+    shared = ExampleCount(positive=14, negative=14, broken=0, distinct_positive=14, distinct_negative=1, clusters=1)
+    card = write_card(grid(q=0.5), CIRCUIT, steady(), shared, chance=Chance(statistic="codes", labellings=1))
+    assert card.advice[0].startswith("write pairs of prompts of their own, 8 or more: those there are share prompts")
+
+
+def test_a_circuit_of_most_heads_gets_no_credit_for_holding() -> None:
+    nodes = tuple(head(n, 9.0 - n, 0.01 if n < 3 else 0.9) for n in range(6))
+    card = write_card(nodes, tuple((0, n) for n in range(5)), steady(), ENOUGH)
+    assert card.verdict == "weak"
+    assert any("5 of 6 heads are in the circuit" in reason for reason in card.reasons)
 
 
 def test_copies_are_not_counted_and_one_template_is_called_so() -> None:

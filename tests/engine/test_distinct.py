@@ -163,7 +163,7 @@ def test_what_is_missing_in_words(pairs: int, unpaired: int, n_heads: int, words
 def test_pairs_that_share_a_prompt_are_told_from_those_that_do_not() -> None:
     examples = pairs_of(*[("a", "b"), ("c", "d"), ("a", "e")])
     assert missing_words(examples, 32) == (
-        "3 pairs, 2 without a common prompt; 9 more let one head of 32 stand above chance"
+        "3 pairs that share prompts and count as 2; 9 more let one head of 32 stand above chance"
     )
 
 
