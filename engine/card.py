@@ -37,6 +37,8 @@ CROWD = 0.5
 FEW = 8
 """Distinct examples of a side below which there are too few."""
 _BROKEN = 0.25
+_ROUNDING = 1e-4
+"""Difference within pairs, as a share of a head's output, that is rounding: both sides are the same prompts."""
 _SHARED = 0.8
 """Jaccard index from which two circuits are called the same."""
 _AREA = 0.75
@@ -161,7 +163,9 @@ def _uncoded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str],
     if diverged:
         why = "training diverged: the error ended more than ten times above where it began, or is no number"
         return [why], [], ["lower the learning rate (--learning-rate 0.001)"]
-    if all(node.contrast_length == 0 for node in nodes):
+    if all(
+        node.baseline_paired_difference is not None and node.baseline_paired_difference < _ROUNDING for node in nodes
+    ):
         why = "nothing differs between the two sides: no head's output does"
         return [why], [], ["give the negatives another prompt than the positives"]
     silent = sum(node.silent >= 1.0 for node in nodes)

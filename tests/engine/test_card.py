@@ -154,7 +154,7 @@ def test_a_training_that_went_nowhere_and_a_grid_that_says_nothing_have_a_verdic
     assert "diverged" in gone.reasons[0]
     assert gone.advice == ("lower the learning rate (--learning-rate 0.001)",)
     quiet = tuple(msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0) for n in range(6))
-    loud = tuple(msgspec.structs.replace(node, contrast_length=1.0) for node in quiet)
+    loud = tuple(msgspec.structs.replace(node, baseline_paired_difference=0.3) for node in quiet)
     silent = write_card(loud, (), steady(), ENOUGH)
     assert silent.verdict == "nothing was coded"
     assert silent.reasons == ("every head is silent on every example: lambda is too large",)
@@ -179,7 +179,9 @@ def test_a_grid_in_which_hardly_a_head_speaks_is_weak() -> None:
 
 
 def test_sides_that_are_the_same_are_not_blamed_on_lambda() -> None:
-    same = tuple(msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0, contrast_length=0.0) for n in range(6))
+    same = tuple(
+        msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0, baseline_paired_difference=1e-7) for n in range(6)
+    )
     card = write_card(same, (), steady(), ENOUGH)
     assert card.reasons == ("nothing differs between the two sides: no head's output does",)
     assert "lambda" not in card.advice[0]
