@@ -172,7 +172,8 @@ def _uncoded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str],
     if silent == len(nodes):
         return ["every head is silent on every example: lambda is too large"], [], ["lower lambda"]
     why = f"no head says different things on the two sides ({silent} of {len(nodes)} are silent throughout)"
-    return [why], [], ["lower lambda, or change more of the negatives"]
+    change = "change more of the negatives"
+    return [why], [], [change if 2 * silent < len(nodes) else f"lower lambda, or {change}"]
 
 
 def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
