@@ -18,7 +18,8 @@ def strength(node: HeadScores, measure: Measure) -> float:
 
 def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
     """The heads, best first. Ties go to the larger total variation, then to the longer contrast (what codes are made
-    of), then to the smaller p-value, then to the earlier head, so the order is total. Heads that say nothing come last.
+    of), then to the smaller p-value, then to the earlier head, so the order is total; ties of baselines to the earlier
+    head alone. Heads that say nothing come last.
     """
     return sorted(nodes, key=lambda node: _place(node, measure))
 
@@ -146,6 +147,8 @@ def _rounded(value: float) -> float:
 
 
 def _key(node: HeadScores, measure: Measure) -> tuple[float, ...]:
+    if measure.baseline:  # codes have no say in what needs none
+        return -_rounded(strength(node, measure)), 0.0, 0.0, 1.0, 0.0, 0.0
     first = -_rounded(strength(node, measure)) if speaks(node, measure) else math.inf
     if node.contrast_length is None:  # a run from before lengths were kept: as it was ranked then
         return first, 0.0, 0.0, 1.0, -node.unique_positive, -node.unique_share

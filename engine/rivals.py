@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from engine.measures import DEFAULT_MEASURE, MEASURES
-from engine.ranking import ranked, strengths
+from engine.ranking import circuit_by_rank, strengths
 from engine.results import CardBaseline, Difference, HeadScores, Resampled
 
 BASELINES = tuple(measure for measure in MEASURES if measure.baseline)
@@ -23,7 +23,7 @@ def compare_baselines(
     for measure in BASELINES:
         if all(getattr(node, measure.id) is None for node in nodes):
             continue
-        best = {node.id for node in ranked(nodes, measure)[: len(inside)]}
+        best = set(circuit_by_rank(nodes, len(inside), measure))
         shared = len(best & circuit) / max(1, len(best | circuit))
         found.append(CardBaseline(measure=measure.id, shared=round(shared, 4), auc=areas.get(measure.id)))
     return tuple(found)

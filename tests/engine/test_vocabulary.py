@@ -148,6 +148,10 @@ def test_ties_in_a_ranking_go_to_the_longer_contrast_then_to_the_smaller_p_then_
     # Of heads that say nothing none is better than another, whatever its length.
     quiet = [told(0, number, 0.0, float(number), 1.0) for number in range(3)]
     assert len(set(strengths(quiet, DEFAULT_MEASURE))) == 1
+    # A baseline that tells no head from another is not ordered by what the codes say.
+    even = find_measure("baseline_linear_probe")
+    assert [str(node.id) for node in ranked(nodes, even)] == ["0.0", "0.1", "1.0", "1.1", "2.0", "2.1"]
+    assert circuit_by_rank(nodes, 3, even) == []
     # Four heads tie at the cut of two; at four none is left outside, and what says nothing never enters.
     assert [ties_at_cut(nodes, size) for size in (2, 4, 5)] == [4, 0, 0]
     assert [str(found) for found in circuit_by_rank(nodes, 6)] == ["1.1", "1.0", "0.0", "0.1", "2.0"]
