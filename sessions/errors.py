@@ -25,6 +25,10 @@ class StoreDamaged(StoreError):
     """The store's file is not what it should be."""
 
 
+class StoreLost(StoreError):
+    """The store's file was removed, replaced or moved while it was open; it is read, and no longer written."""
+
+
 class StoreUncertain(StoreError):
     """A write ended in a way that leaves open whether it was kept; the store was opened again."""
 

@@ -59,7 +59,7 @@ def repair(path: Path) -> StoreReport:
         work = Path(folder)
         source = open_damaged(path, work)
         try:
-            made, tables, words = _save(source, path, work / "repaired.duckdb")
+            made, tables, words = save_rows(source, path, work / "repaired.duckdb")
         finally:
             source.close()
         made.replace(new)
@@ -88,7 +88,7 @@ def repaired_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.repaired{path.suffix}")
 
 
-def _save(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
+def save_rows(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
     """A new store with the readable rows, what became of each table, and what is to be said besides."""
     schema = _schema_of(source, old)
     store = Store.blank(path, schema)

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import duckdb
 
-from sessions.errors import StoreDamaged, StoreError, StoreTooNew, StoreUncertain
+from sessions.errors import StoreDamaged, StoreError, StoreLost, StoreTooNew, StoreUncertain
+from sessions.identity import Identity
 from sessions.schema import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
 from sessions.storefile import Header, examine, explain, is_fatal
 from sessions.version import version
@@ -44,6 +45,9 @@ class Store:
         self._con: duckdb.DuckDBPyConnection | None = None
         self.commits = 0
         """Since the journal was last written into the file: reading one back after a kill takes 0.5 ms each."""
+        self._identity: Identity | None = None
+        self.lost: StoreLost | None = None
+        """Set once another program has removed, replaced or moved the file: from then on it is only read."""
 
     @classmethod
     def open(cls, path: Path, *, memory: str = "512MB", threads: int = 2) -> Self:
@@ -89,15 +93,19 @@ class Store:
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Everything inside is kept, or nothing is.
 
-        Raises StoreUncertain where DuckDB broke down so late that the write may have been kept all the same.
+        Raises StoreUncertain where DuckDB broke down so late that the write may have been kept all the same, StoreLost
+        where the file is no longer there to write into.
         """
+        self.check_place()
         con = self.connection()
         try:
             con.begin()
             yield con
             # DuckDB's COMMIT answers "fine" inside an aborted transaction and rolls back: this line finds out.
             con.execute("SELECT 1").fetchall()
+            self.check_place(writing=True)
             con.commit()
+            self._note_place()
             self.commits += 1
         except duckdb.Error as error:
             self._undo(con)
@@ -162,15 +170,44 @@ class Store:
 
     def checkpoint(self) -> None:
         """Writes the journal into the file. Raises StoreError where that cannot be done; nothing is lost then."""
+        self.check_place()
         self.commits = 0
         self.rows("CHECKPOINT")
+        self._note_place()
 
     def close(self) -> None:
         """Writes the journal into the file. A store that cannot even do that is left to its journal."""
         if self._con is not None:
+            with suppress(duckdb.Error, StoreError):
+                self.check_place()
+                self._con.execute("CHECKPOINT")
             with suppress(duckdb.Error):
                 self._con.close()
             self._con = None
+
+    def check_place(self, *, writing: bool = False) -> None:
+        """Raises StoreLost where the path no longer names the file that is open: nothing is written from then on.
+
+        What it holds is first kept beside, unless the files were only moved. writing: in the middle of a write of ours.
+        """
+        if self.lost is not None:
+            raise self.lost
+        if self._identity is None or self._con is None:
+            return
+        change = self._identity.change(writing=writing)
+        if change is not None:
+            from sessions.rescue import keep_beside  # it makes a new store, with this module
+
+            if writing:
+                self._undo(self._con)
+            self.lost = keep_beside(self, change, self._identity)
+            raise self.lost
+
+    def _note_place(self) -> None:
+        """After a write of ours. Raises StoreLost where it went into a file that was taken away meanwhile."""
+        if self._identity is not None:
+            self._identity.note()
+        self.check_place()
 
     def size(self) -> int:
         """Bytes on disk, journal included. By name only: opening the file would drop DuckDB's lock."""
@@ -185,10 +222,22 @@ class Store:
         return self.path.with_name(self.path.name + ".wal")
 
     def _connect(self, header: Header | None) -> None:
+        if self._identity is not None and (change := self._identity.change(writing=True)) is not None:
+            self.lost = self.lost or StoreLost(change.words, hint="Put it back, then: headcode host stop")
+            raise self.lost
         try:
-            self._con = duckdb.connect(str(self.path), config=dict(self._config))
+            self._con = duckdb.connect(str(self.path), config=self._config | {"lock_configuration": "false"})
+            # As it leaves, DuckDB would write into the file and remove the journal of that name, whosever they are by
+            # then; `close` does it where they are ours. It is no setting, so it comes before they are locked.
+            self._con.execute("PRAGMA disable_checkpoint_on_shutdown")
+            self._con.execute("SET lock_configuration = true")
+            self._identity = Identity(self.path)
         except duckdb.Error as error:
             raise explain(self.path, error, header) from error
+        except OSError as error:
+            self._con.close()
+            self._con = None
+            raise StoreError(f"The store {self.path} is gone: {error.strerror}.", hint="Try again.") from error
 
     def _reopen(self) -> None:
         self.close()

@@ -40,7 +40,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, script: Any) -> tuple[bytes, 
             events = [RunQueued(config=config, model="toy"), RunStarted(), script.model_ready(), *steps, *noise]
             events += [script.scores(chance.random(), final=True, n_layers=12, n_heads=12), RunEnded(state="done")]
             recorder.append([Draft(session_id=session, run_id=f"{session}-{number}", event=each) for each in events])
-        store.connection().execute("CHECKPOINT")
+        store.checkpoint()
     found = all_of(store)
     store.close()
     return path.read_bytes(), found

@@ -1,0 +1,176 @@
+"""The store's file removed, replaced, overwritten or moved while it is open: no write is acknowledged into nowhere."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sessions import rescue
+from sessions.errors import StoreError, StoreLost
+from sessions.ids import new_id
+from sessions.log import SessionCreated
+from sessions.record import Draft, Recorder
+from sessions.store import Store
+
+
+def add(store: Store, name: str) -> None:
+    event = SessionCreated(name=name, model="toy", task="ioi", pairs=2)
+    Recorder(store).append([Draft(session_id=new_id("s"), event=event)])
+
+
+def names(path: Path) -> list[str]:
+    store = Store.open(path)
+    try:
+        return [str(name) for (name,) in store.rows("SELECT name FROM session ORDER BY name")]
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Half of it in the file, half in the journal."""
+    store = Store.open(tmp_path / "data" / "sessions.duckdb")
+    add(store, "in the file")
+    store.checkpoint()
+    add(store, "in the journal")
+    return store
+
+
+def stranger(tmp_path: Path) -> Path:
+    """Another store of this schema, with one session."""
+    path = tmp_path / "other" / "other.duckdb"
+    other = Store.open(path)
+    add(other, "a stranger's")
+    other.close()
+    return path
+
+
+def remove(path: Path, _: Path) -> None:
+    path.unlink()
+
+
+def remove_all(path: Path, _: Path) -> None:
+    path.unlink()
+    path.with_name(path.name + ".wal").unlink()
+
+
+def remove_folder(path: Path, _: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def replace(path: Path, by: Path) -> None:
+    shutil.copy(by, path.with_name("arriving"))
+    path.with_name("arriving").rename(path)
+
+
+def replace_all(path: Path, by: Path) -> None:
+    replace(path, by)
+    path.with_name(path.name + ".wal").unlink()
+
+
+def move_alone(path: Path, _: Path) -> None:
+    path.rename(path.with_name("elsewhere.duckdb"))
+
+
+def remove_journal(path: Path, _: Path) -> None:
+    path.with_name(path.name + ".wal").unlink()
+
+
+def replace_journal(path: Path, _: Path) -> None:
+    wal = path.with_name(path.name + ".wal")
+    shutil.copy(wal, wal.with_name("arriving"))
+    wal.with_name("arriving").rename(wal)
+
+
+WAYS: tuple[Callable[[Path, Path], None], ...] = (
+    remove,
+    remove_all,
+    remove_folder,
+    replace,
+    replace_all,
+    move_alone,
+    remove_journal,
+    replace_journal,
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_it_holds_is_kept_beside_and_no_more_is_written(store: Store, tmp_path: Path, way) -> None:
+    path, other = store.path, stranger(tmp_path)
+    way(path, other)
+    before = {each: hashlib.sha256(each.read_bytes()).hexdigest() for each in tmp_path.rglob("*") if each.is_file()}
+    with pytest.raises(StoreLost, match="while it was open") as found:
+        add(store, "too late")
+    (kept,) = path.parent.glob(f"*.{rescue.KEPT}-*.duckdb")
+    assert str(kept) in found.value.message
+    assert "headcode host stop" in found.value.hint
+    assert names(kept) == ["in the file", "in the journal"]
+    assert kept.stat().st_mode & 0o077 == 0
+    # It is read on, refuses every further write in the same words, and is kept once only.
+    assert len(store.rows("SELECT * FROM session")) == 2
+    for write in (lambda: add(store, "again"), store.checkpoint):
+        with pytest.raises(StoreLost) as again:
+            write()
+        assert again.value is found.value
+    store.close()
+    after = {each: hashlib.sha256(each.read_bytes()).hexdigest() for each in tmp_path.rglob("*") if each.is_file()}
+    new = {each for each in after if rescue.KEPT not in each.name}
+    assert {each: after[each] for each in new} == {each: before[each] for each in new}, "a stranger's file was touched"
+    if way in (replace, replace_all):
+        assert names(path) == ["a stranger's"]  # our journal does not stand in its way
+
+
+def test_a_file_overwritten_in_its_place_is_noticed(store: Store, tmp_path: Path) -> None:
+    """As `cp copy.duckdb sessions.duckdb` does: the same inode, other bytes."""
+    shutil.copyfile(stranger(tmp_path), store.path)
+    with pytest.raises(StoreLost, match="written into by another program"):
+        add(store, "too late")
+    (kept,) = store.path.parent.glob(f"*.{rescue.KEPT}-*.duckdb")
+    assert "in the journal" in names(kept)
+
+
+def test_a_touched_file_is_not_a_lost_one(store: Store) -> None:
+    store.path.touch()
+    add(store, "after the touch")
+    store.close()
+    assert names(store.path) == ["after the touch", "in the file", "in the journal"]
+
+
+def test_a_moved_folder_keeps_everything_where_it_went(store: Store, tmp_path: Path) -> None:
+    now = tmp_path / "elsewhere"
+    store.path.parent.rename(now)
+    with pytest.raises(StoreLost, match="was moved to"):
+        add(store, "too late")
+    store.close()
+    assert not store.path.parent.exists()
+    assert names(now / store.path.name) == ["in the file", "in the journal"]
+
+
+def test_a_change_in_the_middle_of_a_write_is_noticed_before_the_commit(store: Store) -> None:
+    with pytest.raises(StoreLost), store.transaction() as con:
+        con.execute("INSERT INTO meta VALUES ('half', 'way')")
+        store.path.unlink()
+    (kept,) = store.path.parent.glob(f"*.{rescue.KEPT}-*.duckdb")
+    assert names(kept) == ["in the file", "in the journal"]
+
+
+def test_where_it_cannot_be_kept_it_says_so_and_is_read_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rescue, "save_rows", refuse)
+    store.path.unlink()
+    with pytest.raises(StoreLost, match="cannot be written beside it: No space left") as found:
+        add(store, "too late")
+    assert "export" in found.value.hint
+    assert len(store.rows("SELECT * FROM session")) == 2
+
+
+def test_a_store_that_broke_down_is_not_opened_over_a_strangers_file(store: Store, tmp_path: Path) -> None:
+    replace(store.path, stranger(tmp_path))
+    store._con.close()
+    store._con = None
+    with pytest.raises(StoreError, match="replaced by another file"):
+        store.rows("SELECT 1")
