@@ -68,7 +68,7 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
         root = path_of(home).absolute()
         runtime = root / "run"
         if len(str(runtime / "host-000000000000.sock")) > _SOCKET_LIMIT:
-            runtime = _private_temporary()
+            runtime = private_temporary()
         return Places(
             data=root / "data", cache=root / "cache", config=root / "config", state=root / "state", runtime=runtime
         )
@@ -80,12 +80,12 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
         cache=dirs.user_cache_path,
         config=dirs.user_config_path,
         state=dirs.user_state_path,
-        runtime=Path(system_runtime) / "headcode" if system_runtime and usable else _private_temporary(),
+        runtime=Path(system_runtime) / "headcode" if system_runtime and usable else private_temporary(),
     )
 
 
-def _private_temporary() -> Path:
-    """A folder for sockets: under TMPDIR, or under /tmp where a path in TMPDIR is too long for one."""
+def private_temporary() -> Path:
+    """A folder for sockets where no other is to be had: under TMPDIR, or /tmp where a path in TMPDIR is too long."""
     own = f"headcode-{os.getuid()}"
     wanted = Path(tempfile.gettempdir()) / own
     return wanted if len(str(wanted / "host-000000000000.sock")) <= _SOCKET_LIMIT else Path("/tmp") / own

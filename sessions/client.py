@@ -15,11 +15,12 @@ import msgspec
 
 from engine.errors import Failure
 from engine.places import Places
+from sessions.address import holder, serves, sockets
 from sessions.errors import HostError, HostGone, NoHost, Refusal, WrongProtocol, error_from
 from sessions.launch import StartLock, end_foreground, start_detached, start_foreground
 from sessions.lines import NONSENSE, LineReader
 from sessions.log import LogEntry
-from sessions.runtime import holder, make_private, peer
+from sessions.runtime import check_private, peer
 from sessions.version import version
 from sessions.wire import (
     MAX_LINE_BYTES,
@@ -70,7 +71,6 @@ class HostClient:
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            make_private(places.runtime)
             stream = await _open(places)
             if stream is None:
                 if not start:
@@ -90,7 +90,6 @@ class HostClient:
         Raises HostRunning where a host serves this store already, or what kept the host from starting.
         """
         deadline = time.monotonic() + timeout_s
-        make_private(places.runtime)
         child = await start_foreground(places, command, deadline)
         try:
             stream = await _open(places)
@@ -300,22 +299,25 @@ def _wanted(answer: object, want: type[T]) -> T:
 
 
 async def _open(places: Places) -> _Stream | None:
-    """A connection to whoever listens; None where nobody does. Raises HostError for another user's socket."""
-    try:
-        reader, writer = await asyncio.open_unix_connection(str(places.socket))
-    except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
-        return None
-    except OSError as error:
-        raise HostError(
-            f"The socket {places.socket} cannot be used: {error.strerror or error}.", hint="headcode doctor checks it."
-        ) from error
-    uid, _ = peer(cast(socket.socket, writer.get_extra_info("socket")))
-    if uid != os.getuid():
+    """A connection to the host of this store; None where none listens. Raises HostError for another user's socket."""
+    for place in sockets(places):
+        check_private(place.parent)
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(place))
+        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise HostError(
+                f"The socket {place} cannot be used: {error.strerror or error}.", hint="headcode doctor checks it."
+            ) from error
+        connection = cast(socket.socket, writer.get_extra_info("socket"))
+        uid, _ = peer(connection)
+        if uid == os.getuid() and serves(places, place, connection):
+            return reader, writer
         writer.transport.abort()
-        raise HostError(
-            f"Another user ({uid}) listens on {places.socket}.", hint="Set HEADCODE_HOME to a folder of yours."
-        )
-    return reader, writer
+        if uid != os.getuid():
+            raise HostError(f"Another user ({uid}) listens on {place}.", hint="Set HEADCODE_HOME to a folder of yours.")
+    return None
 
 
 async def _open_or_start(places: Places, command: Sequence[str] | None, deadline: float) -> _Stream:

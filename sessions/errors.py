@@ -28,6 +28,9 @@ class StoreDamaged(StoreError):
 class StoreLost(StoreError):
     """The store's file was removed, replaced or moved while it was open; it is read, and no longer written."""
 
+    moved = False
+    """Whether everything lies at another place now, so that a host there can go on."""
+
 
 class StoreUncertain(StoreError):
     """A write ended in a way that leaves open whether it was kept; the store was opened again."""

@@ -19,11 +19,21 @@ import msgspec
 
 from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
-from sessions.errors import HostError, HostRunning, StoreBusy, StoreError
+from sessions.address import (
+    Address,
+    address_file,
+    holder,
+    own_address,
+    read_address,
+    sockets,
+    store_lock,
+    write_address,
+)
+from sessions.errors import HostError, HostRunning, StoreBusy, StoreError, StoreLost
 from sessions.logs import SizedLog, start_logging, worker_log
 from sessions.mounts import network_file_system, network_words
 from sessions.rows import HostStatus
-from sessions.runtime import FileLock, Started, bind, holder, lock_file, make_private
+from sessions.runtime import Listening, Lock, Started
 from sessions.settings import HostSettings, load_settings
 from sessions.version import version
 from sessions.wire import PROTOCOL, AnyAnswer, AnyRequest, Hello, Welcome
@@ -38,6 +48,8 @@ Kept = TypeVar("Kept")
 _LOCK_WAIT_S = 8.0
 """How long a host that is just leaving is waited for."""
 _STORE_WAIT_S = 1.0
+_LOOK_S = 1.0
+"""Between looks at what others may have taken away: the store's file, the socket, the address beside the store."""
 
 
 class HeadcodeHost:
@@ -71,6 +83,9 @@ class HeadcodeHost:
         kind = network_file_system(places.store)
         self._place = "" if kind is None else network_words(places.store, kind)
         self._house: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._listening = Listening(places)
+        self._trouble = ""
         self._kept: dict[Callable[[], object], object] = {}
         self.hub = Hub()
         self.ledger = Ledger(store, self._thread, self.hub.publish)
@@ -82,7 +97,7 @@ class HeadcodeHost:
         self.runs.cannot_record = self.hub.fail
         self.server = Server(self)
 
-    async def serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+    async def serve(self, ready: Callable[[], None]) -> None:
         """Answers until it is told to stop or nothing has happened for long enough."""
         from sessions.arrays import remove_spool
         from sessions.causing import close_open_causes
@@ -97,8 +112,9 @@ class HeadcodeHost:
         except StoreError as error:  # a full disk: reading still works
             log.error("the last host's runs cannot be recorded as interrupted: %s", error)
         await asyncio.to_thread(remove_spool, self.places.spool)
-        await self.server.start(listening)
+        await self._offer()
         self._house = asyncio.create_task(keep_house(self), name="housekeeping")
+        self._watch = asyncio.create_task(self._look_after(), name="look after")
         self._rearm()
         ready()
         await self._stop.wait()
@@ -107,10 +123,13 @@ class HeadcodeHost:
         """Runs recorded as interrupted, clients told, the store closed."""
         if self._idle is not None:
             self._idle.cancel()
-        with suppress(FileNotFoundError):
-            self.places.socket.unlink()
-        if self._house is not None:
-            self._house.cancel()
+        for task in (self._house, self._watch):
+            if task is not None:
+                task.cancel()
+        self._listening.remove()
+        if read_address(self.places) == self._address():
+            with suppress(OSError):
+                address_file(self.places).unlink()
         await self.runs.close()
         await self.server.close()
         await self.ledger.close()
@@ -121,7 +140,7 @@ class HeadcodeHost:
         self._stop.set()
 
     def welcome(self, hello: Hello) -> Welcome:
-        notices = [*([self._place] if self._place else []), *self._notices]
+        notices = [*([self._trouble] if self._trouble else []), *([self._place] if self._place else []), *self._notices]
         if hello.version != version():
             notices.append(
                 f"The host is Headcode {version()}, you are {hello.version}. "
@@ -169,7 +188,39 @@ class HeadcodeHost:
             queued=self.runs.queued,
             running=self.runs.running,
             idle_exit_s=left,
+            socket=str(self._listening.place),
+            trouble=self._trouble,
         )
+
+    async def _offer(self) -> None:
+        """The socket, and the address beside the store. Raises HostError."""
+        await self.server.start(self._listening.open())
+        write_address(self.places, self._address())
+
+    def _address(self) -> Address:
+        return own_address(self._listening.place, version())
+
+    async def _look_after(self) -> None:
+        """Every second: whether the store's file is there, and the way to this host."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                await self.ledger.read(lambda store: store.check_place())
+            except StoreLost as error:
+                if not self._trouble:
+                    log.error("%s %s", error.message, error.hint)
+                self._trouble = f"{error.message} {error.hint}"
+                if error.moved:
+                    self.stop()
+                continue  # another host may serve whatever lies there now: its socket is not to be taken
+            try:
+                if self._listening.gone():
+                    log.warning("the socket %s was removed: offered anew", self._listening.place)
+                    await self._offer()
+                elif read_address(self.places) != self._address():
+                    write_address(self.places, self._address())
+            except (HostError, OSError) as error:
+                log.error("the socket cannot be offered: %s", error)
 
     def _rearm(self) -> None:
         """The idle clock runs while nobody is connected and nothing is to be done."""
@@ -223,10 +274,9 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
     settings = found.settings
     for problem in found.problems:
         log.warning("%s %s The usual value holds.", problem.message, problem.hint)
-    make_private(places.runtime)
+    places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = await _take_lock(places)
     try:
-        lock.write(str(os.getpid()))
         store = await _open_store(places, settings)
         notices = [f"{each.message} {each.hint} The usual value holds." for each in found.problems]
         host = HeadcodeHost(places, settings, store, worker_command, notices=notices)
@@ -237,7 +287,7 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
             loop.add_reader(0, _parent_spoke, loop, host)
         log.info("host of %s begins (Headcode %s)", places.store, version())
         try:
-            await host.serve(bind(places.socket), lambda: _tell(options.ready_fd, Started(pid=os.getpid())))
+            await host.serve(lambda: _tell(options.ready_fd, Started(pid=os.getpid())))
         finally:
             await host.close()
             log.info("host ends")
@@ -266,12 +316,12 @@ def _parent_spoke(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:
         host.stop()
 
 
-async def _take_lock(places: Places) -> FileLock:
+async def _take_lock(places: Places) -> Lock:
     """The lock of this store's host. Raises HostRunning where a living host has it."""
-    lock = FileLock(lock_file(places))
+    lock = store_lock(places)
     deadline = time.monotonic() + _LOCK_WAIT_S
     while not lock.take():
-        if _answers(places.socket) or time.monotonic() > deadline:
+        if any(map(_answers, sockets(places))) or time.monotonic() > deadline:
             raise HostRunning(
                 f"A host (PID {holder(places) or 'unknown'}) serves {places.store} already.",
                 hint="Leave --foreground out to use it, or end it: headcode host stop",

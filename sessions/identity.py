@@ -104,7 +104,7 @@ class Identity:
         if fd is None:
             return None
         try:
-            now = Path(os.readlink(f"/proc/self/fd/{fd}"))
+            now = Path(f"/proc/self/fd/{fd}").readlink()
         except OSError:
             return None
         return now if _at(now) == self._file else None
@@ -134,7 +134,7 @@ def _at(path: Path) -> _File | None:
 def _own_fd(file: _File) -> int | None:
     """The descriptor of this process that has the file open."""
     try:
-        numbers = os.listdir(_FDS)
+        numbers = [path.name for path in _FDS.iterdir()]
     except OSError:
         return None
     for name in numbers:

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from engine.places import Places
 from sessions.errors import HostError, error_from
-from sessions.runtime import FileLock, Started, start_file
+from sessions.runtime import FileLock, Started, private_folder
 
 HOST = (sys.executable, "-P", "-m", "sessions.host")
 
@@ -21,7 +22,7 @@ class StartLock:
     """Held while a host is started, so that two who start at once start one."""
 
     def __init__(self, places: Places) -> None:
-        self._lock = FileLock(start_file(places))
+        self._lock = FileLock(private_folder(places) / places.socket.with_suffix(".start").name)
 
     async def take(self, deadline: float) -> None:
         """Raises HostError when it is not free by the deadline (time.monotonic)."""
@@ -79,8 +80,7 @@ def _spawn(
     folders = [f"--{name}={getattr(places, name)}" for name in Places.__struct_fields__]
     read_end, write_end = os.pipe()
     try:
-        places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (places.logs / "host.log").open("ab") as log:
+        with _log(places) as log:
             process = subprocess.Popen(
                 [*(command or HOST), *extra, f"--ready-fd={write_end}", *folders],
                 stdin=stdin,
@@ -96,6 +96,15 @@ def _spawn(
     finally:
         os.close(write_end)
     return process, os.fdopen(read_end, "rb", buffering=0)
+
+
+def _log(places: Places) -> IO[bytes]:
+    """Where the host writes what it cannot say otherwise; on a disk that takes no log it says nothing."""
+    try:
+        places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (places.logs / "host.log").open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 async def _hear(places: Places, pipe: IO[bytes], deadline: float) -> Started:

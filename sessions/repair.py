@@ -17,11 +17,11 @@ import msgspec
 
 from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
+from sessions.address import store_lock
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
 from sessions.mounts import network_file_system
 from sessions.record import rebuild
 from sessions.rows import StoreReport, TableHealth
-from sessions.runtime import FileLock, lock_file, make_private
 from sessions.salvage import Row, Source, open_as_it_is, open_damaged
 from sessions.schema import PROJECTIONS, SCHEMA_VERSION
 from sessions.store import Store, append_rows
@@ -177,8 +177,9 @@ def main(mode: str, places: Places) -> int:
     """Does it, with no host beside it, and says what came of it on stdout."""
     answer: StoreReport | Failure
     try:
-        make_private(places.runtime)
-        lock = FileLock(lock_file(places))
+        if not places.data.is_dir():
+            raise StoreError(f"There is no store at {places.store} yet.", hint="The first run makes one.")
+        lock = store_lock(places)
         if not lock.take():
             raise HostRunning("A host has the store open.", hint="End it first: headcode host stop")
         try:

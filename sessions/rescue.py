@@ -29,10 +29,12 @@ def keep_beside(store: "Store", change: Change, identity: Identity) -> StoreLost
     Files that were only moved hold everything already, and nothing is written. Whatever goes wrong is in the words.
     """
     if change.kind == "moved":
-        return StoreLost(
-            f"{change.words} Everything that was recorded is there; nothing more is recorded here.",
-            hint="The next command starts a host where the store lies now: headcode host stop",
+        moved = StoreLost(
+            f"{change.words} Everything that was recorded is there; this host records no more and leaves.",
+            hint="Set HEADCODE_HOME to where it lies now, or move it back; the next command starts a host.",
         )
+        moved.moved = True
+        return moved
     goal = _free_name(store.path)
     log.error("%s What is still held is written to %s", change.words, goal)
     try:
@@ -45,7 +47,8 @@ def keep_beside(store: "Store", change: Change, identity: Identity) -> StoreLost
         why = error.message if isinstance(error, HeadcodeError) else f"{error.strerror or error}."
         log.error("it cannot be written: %s", why)
         return StoreLost(
-            f"{change.words} Nothing more is recorded, and what this host still holds cannot be written beside it: {why}",
+            f"{change.words} Nothing more is recorded, and what the host still holds cannot be written beside it: "
+            f"{why}",
             hint="Leave the host running, export what you need (headcode sessions export), then: headcode host stop",
         )
     _put_aside(identity, goal)

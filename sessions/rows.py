@@ -166,6 +166,10 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """run_id"""
     idle_exit_s: float | None
     """Seconds until the host leaves by itself if nothing happens; None while something does."""
+    socket: str = ""
+    """Where it listens."""
+    trouble: str = ""
+    """Why nothing more is recorded, and what to do; empty while all is well."""
 
 
 MarkerKind = Literal["edit", "run", "cut", "note", "kept"]

@@ -1,17 +1,22 @@
-"""The socket's folder, who may use it, and which host serves a store."""
+"""The socket and its folder, who may use it, and locks that need no room."""
 
+import errno
 import fcntl
 import os
 import socket
 import stat
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import Failure
-from engine.places import Places
+from engine.places import Places, private_temporary
 from sessions.errors import HostError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""A disk that takes nothing more."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +35,19 @@ def make_private(folder: Path) -> None:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
     except OSError as error:
         raise HostError(
             f"The socket's folder {folder} cannot be made: {error.strerror}.", hint="HEADCODE_HOME sets another place."
         ) from error
+    check_private(folder)
+
+
+def check_private(folder: Path) -> None:
+    """Raises HostError where the folder is there and somebody else can enter it."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return
     if not stat.S_ISDIR(found.st_mode):
         raise HostError(f"{folder} is not a folder.", hint="Move it away.")
     if found.st_uid != os.getuid():
@@ -48,6 +61,18 @@ def make_private(folder: Path) -> None:
         )
 
 
+def private_folder(places: Places) -> Path:
+    """The socket's folder, made; where it cannot be, as on a full disk, the spare one. Raises HostError."""
+    try:
+        make_private(places.runtime)
+    except HostError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        make_private(private_temporary())
+        return private_temporary()
+    return places.runtime
+
+
 def peer(connection: socket.socket) -> tuple[int, int]:
     """(user id, process id) of the other end; the process id is 0 where the system does not tell."""
     if hasattr(socket, "SO_PEERCRED"):
@@ -58,72 +83,124 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     return struct.unpack_from("II", raw)[1], 0
 
 
-def lock_file(places: Places) -> Path:
-    """Locked by a host for as long as it lives; holds its process id."""
-    return places.socket.with_suffix(".lock")
+class Lock:
+    """An exclusive lock, given back when the process ends however it ends."""
 
-
-def start_file(places: Places) -> Path:
-    """Locked by whoever is starting a host, so that two who start at once start one."""
-    return places.socket.with_suffix(".start")
-
-
-class FileLock:
-    """An exclusive lock on a file, given back when the process ends however it ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self._fd: int | None = None
 
     def take(self) -> bool:
-        """Whether the lock is ours now. Never waits."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        self._fd = fd
-        return True
-
-    def write(self, text: str) -> None:
-        assert self._fd is not None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text.encode(), 0)
+        """Whether the lock is ours now. Never waits. Raises OSError where there is nothing to lock."""
+        raise NotImplementedError
 
     def release(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
+    def _lock(self, fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        except OSError:
+            os.close(fd)
+            raise
+        self._fd = fd
+        return True
 
-def holder(places: Places) -> int | None:
-    """The process id of the host that serves this store; None where none does."""
-    lock = FileLock(lock_file(places))
-    try:
-        if lock.take():
-            lock.release()
-            return None
-        text = lock_file(places).read_text()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
+
+class FileLock(Lock):
+    """On a file, made where it is not there; on its folder where there is no room to make one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def take(self) -> bool:
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._lock(fd)
 
 
-def bind(path: Path) -> socket.socket:
-    """A listening socket at `path`, in the place of one that a dead host left. The caller holds the host's lock."""
+class FolderLock(Lock):
+    """On a folder, which needs no room, and no file that could be deleted while the lock is held."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def take(self) -> bool:
+        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return self._lock(fd)
+        except OSError:  # NFS locks only what is open for writing
+            return self._lock(os.open(self._folder / "host.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+class Listening:
+    """The host's socket: bound, looked after, bound anew where somebody removed it."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._bound: tuple[int, int] | None = None
+        self.place = places.socket
+
+    def open(self) -> socket.socket:
+        """A listening socket, in the place of one that a dead host left. The caller holds the host's lock.
+
+        Where the usual folder takes none, it lies in the spare one. Raises HostError.
+        """
+        name = self._places.socket.name
+        try:
+            self.place = private_folder(self._places) / name
+            listening = _bind(self.place)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise HostError(
+                    f"The socket {self.place} cannot be made: {error.strerror or error}.",
+                    hint="HEADCODE_HOME sets another place.",
+                ) from error
+            make_private(private_temporary())
+            self.place = private_temporary() / name
+            listening = _bind(self.place)
+        self._bound = _inode(self.place)
+        return listening
+
+    def gone(self) -> bool:
+        """Whether nobody can find it any more, because it was removed or something else lies there."""
+        return _inode(self.place) != self._bound
+
+    def remove(self) -> None:
+        if not self.gone():
+            with suppress(OSError):
+                self.place.unlink()
+
+
+def _bind(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
         listening.bind(str(path))
-    except OSError as error:
+    except OSError:
         listening.close()
-        raise HostError(
-            f"The socket {path} cannot be made: {error.strerror or error}.", hint="HEADCODE_HOME sets another place."
-        ) from error
+        raise
     finally:
         os.umask(before)
     listening.listen(128)
     listening.setblocking(False)
     return listening
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -84,17 +85,20 @@ class Server:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._open: set[_Conversation] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, listening: socket.socket) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, sock=listening)
+        """Accepts on this socket, too: one that was removed is replaced while its connections live on."""
+        # The path belongs to whoever bound it: asyncio would unlink it as it closes, whosever it is by then.
+        extra: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        self._servers.append(await asyncio.start_unix_server(self._accept, sock=listening, **extra))
 
     async def close(self) -> None:
         """No new connections; those there are, are told everything that was written for them, and closed."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for conversation in tuple(self._open):
             conversation.finish()
         if self._tasks:

@@ -226,18 +226,18 @@ class Store:
             self.lost = self.lost or StoreLost(change.words, hint="Put it back, then: headcode host stop")
             raise self.lost
         try:
-            self._con = duckdb.connect(str(self.path), config=self._config | {"lock_configuration": "false"})
+            con = duckdb.connect(str(self.path), config=dict(self._config | {"lock_configuration": "false"}))
             # As it leaves, DuckDB would write into the file and remove the journal of that name, whosever they are by
             # then; `close` does it where they are ours. It is no setting, so it comes before they are locked.
-            self._con.execute("PRAGMA disable_checkpoint_on_shutdown")
-            self._con.execute("SET lock_configuration = true")
+            con.execute("PRAGMA disable_checkpoint_on_shutdown")
+            con.execute("SET lock_configuration = true")
             self._identity = Identity(self.path)
         except duckdb.Error as error:
             raise explain(self.path, error, header) from error
         except OSError as error:
-            self._con.close()
-            self._con = None
+            con.close()
             raise StoreError(f"The store {self.path} is gone: {error.strerror}.", hint="Try again.") from error
+        self._con = con
 
     def _reopen(self) -> None:
         self.close()

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from sessions.address import holder
 from sessions.client import HostClient, stop_host
 from sessions.errors import (
     HostError,
@@ -21,7 +22,7 @@ from sessions.errors import (
     StoreError,
 )
 from sessions.log import RunEnded
-from sessions.runtime import holder, make_private
+from sessions.runtime import make_private
 from sessions.wire import (
     Done,
     GetStatus,

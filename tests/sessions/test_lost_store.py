@@ -149,9 +149,13 @@ def test_a_moved_folder_keeps_everything_where_it_went(store: Store, tmp_path: P
 
 
 def test_a_change_in_the_middle_of_a_write_is_noticed_before_the_commit(store: Store) -> None:
-    with pytest.raises(StoreLost), store.transaction() as con:
-        con.execute("INSERT INTO meta VALUES ('half', 'way')")
-        store.path.unlink()
+    def write() -> None:
+        with store.transaction() as con:
+            con.execute("INSERT INTO meta VALUES ('half', 'way')")
+            store.path.unlink()
+
+    with pytest.raises(StoreLost):
+        write()
     (kept,) = store.path.parent.glob(f"*.{rescue.KEPT}-*.duckdb")
     assert names(kept) == ["in the file", "in the journal"]
 

@@ -130,7 +130,7 @@ def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 def tampered(done: tuple[Bench, Evidence], tmp_path: Path) -> Iterator[Callable[[str], VerifyReport]]:
     """Judges a copy of the store after a change of it."""
     bench, now = done
-    bench.store.connection().execute("CHECKPOINT")
+    bench.store.checkpoint()
     shutil.copy(bench.store.path, tmp_path / "sessions.duckdb")
     copy = Bench(tmp_path, bench.shelf)
 

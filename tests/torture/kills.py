@@ -28,9 +28,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sessions.address import holder
 from sessions.client import HostClient, stop_host
 from sessions.errors import HostError
-from sessions.runtime import holder
 from sessions.wire import GetStatus, Status
 
 from .clients import Client
