@@ -113,8 +113,8 @@ def is_host(pid: int) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    module = words[words.index(b"-m") + 1] if b"-m" in words[:-1] else b""
-    return module.endswith(b"host") and any(word.startswith(b"--data=") for word in words)
+    program = any(word.endswith((b"host", b"host.py")) for word in words[:5])
+    return program and any(word.startswith(b"--data=") for word in words)
 
 
 def begun(pid: int) -> int | None:

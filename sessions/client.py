@@ -258,7 +258,7 @@ async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
 
     Returns its process id; None where there was none. Raises HostError where even that does not help.
     """
-    pid = holder(places)
+    pid = await _serving(places)
     if pid is None:
         return None
     deadline = time.monotonic() + timeout_s
@@ -276,8 +276,20 @@ async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
     return pid
 
 
+async def _serving(places: Places) -> int | None:
+    """The host that holds the store, or the one that still listens though another folder lies there now."""
+    pid = holder(places)
+    if pid is None:
+        with suppress(HostError):
+            stream = await _open(places)
+            if stream is not None:
+                _, pid = peer(cast(socket.socket, stream[1].get_extra_info("socket")))
+                stream[1].transport.abort()
+    return pid or None
+
+
 async def _released(places: Places, pid: int, deadline: float) -> bool:
-    while holder(places) == pid:
+    while await _serving(places) == pid:
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(0.02)
