@@ -209,7 +209,8 @@ class HeadcodeHost:
             except StoreLost as error:
                 if not self._trouble:
                     log.error("%s %s", error.message, error.hint)
-                self._trouble = f"{error.message} {error.hint}"
+                    self._trouble = f"{error.message} {error.hint}"
+                    self.supervisor.tell()
                 if error.moved:
                     self.stop()
                 continue  # another host may serve whatever lies there now: its socket is not to be taken

@@ -56,7 +56,7 @@ def keep_beside(store: "Store", change: Change, identity: Identity) -> StoreLost
     lost = f" Of {', '.join(short)} not everything could be read any more." if short else ""
     log.error("%d rows are in %s", sum(table.kept for table in tables), goal)
     return StoreLost(
-        f"{change.words} Nothing more is recorded here; everything recorded until then is kept in {goal}.{lost}",
+        f"{change.words} Nothing more is recorded; all until then is kept beside it in {goal.name}.{lost}",
         hint=_way_out(store.path, goal),
     )
 

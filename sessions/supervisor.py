@@ -102,6 +102,7 @@ class Supervisor:
         self._starting = asyncio.Lock()
         self._closed = False
         self._turned = asyncio.Event()
+        self._news = 0
         """Set, and replaced, whenever the state may be another one."""
 
     @property
@@ -122,11 +123,17 @@ class Supervisor:
         return "warm" if self._job is None else "busy"
 
     async def other_state(self, seen: str, *, within_s: float) -> None:
-        """Returns when the worker is in another state than that one, or when the time is over."""
+        """Returns when the worker is in another state than that one, there is other news, or the time is over."""
+        told = self._news
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self.state == seen:
+                while self.state == seen and self._news == told:
                     await self._turned.wait()
+
+    def tell(self) -> None:
+        """Something else about the host is new: whoever waits for another state is answered now."""
+        self._news += 1
+        self._turn()
 
     def _turn(self) -> None:
         """Wakes those who wait for another state."""

@@ -172,8 +172,9 @@ class Link(Errands, Resting):
                 status = (await host.ask(FollowEngine(seen=seen), Status)).status
             except (HeadcodeError, OSError, EOFError):
                 return
-            self.bench.worker, before, seen = status, seen, status.worker_state
-            if before != seen:
+            before, now = (seen, self.bench.trouble), status.worker_state
+            self.bench.worker, seen = status, now
+            if before != (seen, self.bench.trouble):
                 self._changed(frozenset({"header", "progress"}))
             else:
                 await asyncio.sleep(_STATUS_S)

@@ -74,6 +74,7 @@ class Bench(Looking):
         """Why the link failed, or why the newest request was refused."""
         self.link_words = ""
         self.worker: HostStatus | None = None
+        """The host's last word on itself and its engine."""
         self.stopping: str | None = None
         """The run that was asked to stop."""
         self.seed_index = 0
@@ -93,6 +94,11 @@ class Bench(Looking):
         """Runs that ended so, until the screen has dealt with them."""
         self.verifying = ""
         """How far a run is being done again, in words; empty: none is."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the host records nothing more, in words; empty while it does."""
+        return self.worker.trouble if self.worker is not None else ""
 
     # ---- the log
 

@@ -141,7 +141,7 @@ async def test_a_note_is_refused_where_the_store_is_gone(lab, by: str) -> None:
     assert await names(client) == [session.name], "it is read on"
     trouble = (await lab.status(client)).trouble
     (kept,) = store.parent.glob("sessions.kept-*.duckdb")
-    assert str(kept) in found.value.failure.message
+    assert kept.name in found.value.failure.message
     assert "headcode host stop" in found.value.failure.hint
     while not trouble:
         trouble = (await lab.status(client)).trouble

@@ -32,7 +32,7 @@ def status(as_json: JsonOption = False) -> None:
             {
                 "schema": "headcode.host/1",
                 "running": found is not None,
-                "socket": str(places.socket),
+                "socket": str(places.socket) if found is None else found.socket,
                 "store": str(places.store),
                 "status": msgspec.to_builtins(found),
             }
@@ -52,7 +52,8 @@ def status(as_json: JsonOption = False) -> None:
             ("worker", worker),
             ("runs", f"{found.queued} waiting" + (f", {found.running} under way" if found.running else "")),
             ("store", f"{found.store} ({bytes_in_words(found.store_bytes)})"),
-            ("socket", str(places.socket)),
+            *([("recording", f"stopped: {found.trouble}")] if found.trouble else []),
+            ("socket", found.socket),
         ]
     )
 
@@ -105,8 +106,6 @@ async def ask_status() -> "HostStatus | None":
     from sessions.wire import GetStatus, Status
 
     places = find_places()
-    if not places.runtime.is_dir():
-        return None
     try:
         async with await HostClient.connect(places, start=False) as client:
             return (await client.ask(GetStatus(), Status)).status

@@ -32,6 +32,8 @@ class News:
             found.append(f"notice: {clean(bench.link_words)}")
         for run in bench.runs:
             found += self._of_run(run)
+        if self._new("trouble", bench.trouble) and bench.trouble:
+            found.append(f"error: {clean(bench.trouble)}")
         failure = bench.failure
         if self._new("failure", failure) and failure is not None:
             found.append(f"error: {clean(in_words(failure))}")

@@ -203,6 +203,8 @@ def message(bench: Bench) -> tuple[str, str]:
     run = bench.shown
     if bench.link in ("lost", "failed") and bench.link_words:
         return bench.link_words, "bad" if bench.link == "failed" else "second"
+    if bench.trouble:
+        return bench.trouble, "bad"
     if bench.failure is not None:
         return in_words(bench.failure), "bad"
     if run is not None and run.failure is not None and run.state != "stopped":

@@ -45,8 +45,9 @@ class TopLine(Painted):
             line.add(" · ", "faint").add(*engine_words(bench))
             self._ends.append((line.width, tip("The engine", ENGINE.get(engine_words(bench)[0], ""))))
         if line.width + cell_len(right) + 2 <= width:
-            line.to(width - cell_len(right) - 1).add(right, "dim")
+            line.to(width - cell_len(right) - 1).add(right, "bad" if bench.trouble else "dim")
             words = "When the newest change was stored. Everything is, as it happens: nothing needs saving."
+            words = bench.trouble or words
             self._ends += [(line.width - cell_len(right) - 1, None), (width, tip(right or "Saved", words))]
         return [line.strip()]
 
@@ -113,6 +114,8 @@ def engine_words(bench: Bench) -> tuple[str, str]:
 
 def saved_words(bench: Bench) -> str:
     """When the newest entry of the log was stored, by the local clock."""
+    if bench.trouble:
+        return "not recording"
     if bench.saved_us is None:
         return ""
     return f"saved {clock(bench.saved_us)}"
