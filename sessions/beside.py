@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from sessions.disk import full_disk
 from sessions.errors import CannotWrite
+from sessions.runtime import NO_ROOM
 
 
 def check_goal(goal: Path, *, force: bool) -> None:
@@ -44,14 +46,20 @@ def write_beside(goal: Path, write: Callable[[Path], None], *, force: bool) -> t
     except FileExistsError as error:
         raise CannotWrite(f"{goal} is there already.", hint="--force replaces it, or give another name.") from error
     except OSError as error:
-        raise CannotWrite(
-            f"{goal} cannot be written: {error.strerror}.", hint="Check free space and permissions."
-        ) from error
+        raise cannot_write(goal, error) from error
     finally:
         if part is not None:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
     return digest, n_bytes
+
+
+def cannot_write(goal: Path, error: OSError) -> CannotWrite:
+    """What kept the file from being written, in words."""
+    if error.errno in NO_ROOM[:2]:
+        full = full_disk(goal.parent)
+        return CannotWrite(f"{goal} cannot be written. {full.message}", hint=full.hint)
+    return CannotWrite(f"{goal} cannot be written: {error.strerror}.", hint="Check free space and permissions.")
 
 
 def share(path: Path) -> None:

@@ -4,21 +4,24 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+from sessions.disk import refused, staging_for
 from sessions.means import Answer, Means
 from sessions.wire import BundleExported, BundleImported, Done, ExportSession, ImportBundle, WriteTable
 
 
 async def export_session(host: Means, request: ExportSession) -> BundleExported:
     """Reads the session in batches, each a turn of its own at the store, and writes the file."""
-    from sessions.beside import check_goal
+    from sessions.beside import cannot_write, check_goal
     from sessions.bundle_export import BATCH, BundleWriter, codes_of, head_of, rows_of
 
     goal = Path(request.path)
     await asyncio.to_thread(check_goal, goal, force=request.force)
     head = await host.ledger.read(partial(head_of, reference=request.session))
-    staging = host.places.spool
-    await asyncio.to_thread(partial(staging.mkdir, parents=True, exist_ok=True, mode=0o700))
-    writer = await asyncio.to_thread(BundleWriter, staging, head)
+    staging = await asyncio.to_thread(staging_for, host.places.spool, goal)
+    try:
+        writer = await asyncio.to_thread(BundleWriter, staging, head)
+    except OSError as error:
+        raise cannot_write(goal, error) from error
     try:
         for after in range(0, head.last_seq, BATCH):
             rows = await host.ledger.read(
@@ -32,6 +35,8 @@ async def export_session(host: Means, request: ExportSession) -> BundleExported:
         return BundleExported(
             exported=await asyncio.to_thread(partial(writer.finish, goal, sae=sae, force=request.force))
         )
+    except OSError as error:
+        raise cannot_write(goal, error) from error
     finally:
         await asyncio.to_thread(writer.__exit__)
 
@@ -40,7 +45,11 @@ async def import_bundle(host: Means, request: ImportBundle) -> BundleImported:
     """Reads the file to its end before the store sees anything of it."""
     from sessions.bundle_import import Bundle, take_in
 
-    bundle = await asyncio.to_thread(Bundle, Path(request.path), host.places.spool)
+    spool = host.places.spool
+    try:
+        bundle = await asyncio.to_thread(Bundle, Path(request.path), spool)
+    except OSError as error:
+        raise refused(error, spool) from error
     try:
         work = partial(take_in, bundle=bundle, name=request.name, as_copy=request.as_copy, sae=host.places.data / "sae")
         return BundleImported(imported=await host.ledger.change(work))
@@ -52,7 +61,8 @@ async def write_table(host: Means, request: WriteTable) -> Done:
     """A table of the client's own as Parquet: faces have no library for that."""
     from sessions.bundle_tables import write_parquet
 
-    goal, staging = Path(request.path), host.places.spool
+    goal = Path(request.path)
+    staging = await asyncio.to_thread(staging_for, host.places.spool, goal)
     await asyncio.to_thread(partial(write_parquet, request.columns, request.rows, goal, staging, force=request.force))
     return Done()
 

@@ -86,7 +86,7 @@ class BundleWriter:
         self.head = head
         self.codes_wanted: list[str] = []
         """Runs that left codes, in the order of the log."""
-        self._staging = Path(tempfile.mkdtemp(prefix="export-", dir=staging))
+        self._staging = Path(tempfile.mkdtemp(prefix=".headcode-export-", dir=staging))
         self._events = (self._staging / EVENTS).open("wb")
         self._scratch = Scratch(self._staging, writes=True)
         self._members: list[tuple[str, Path, bool]] = [(EVENTS, self._staging / EVENTS, True)]

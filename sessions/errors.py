@@ -25,6 +25,10 @@ class StoreDamaged(StoreError):
     """The store's file is not what it should be."""
 
 
+class StoreFull(StoreError):
+    """The disk that holds the store, or what was to be written, takes nothing more."""
+
+
 class StoreLost(StoreError):
     """The store's file was removed, replaced or moved while it was open; it is read, and no longer written."""
 
@@ -34,6 +38,9 @@ class StoreLost(StoreError):
 
 class StoreUncertain(StoreError):
     """A write ended in a way that leaves open whether it was kept; the store was opened again."""
+
+    full = False
+    """Whether it was the disk that took no more."""
 
 
 class BadArray(StoreError):

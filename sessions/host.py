@@ -29,6 +29,7 @@ from sessions.address import (
     store_lock,
     write_address,
 )
+from sessions.disk import Reserve, refused
 from sessions.errors import HostError, HostRunning, StoreBusy, StoreError, StoreLost
 from sessions.logs import SizedLog, start_logging, worker_log
 from sessions.mounts import network_file_system, network_words
@@ -85,6 +86,7 @@ class HeadcodeHost:
         self._house: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._listening = Listening(places)
+        self.reserve = Reserve(places.data / "sessions.reserve")
         self._trouble = ""
         self._kept: dict[Callable[[], object], object] = {}
         self.hub = Hub()
@@ -112,6 +114,7 @@ class HeadcodeHost:
         except StoreError as error:  # a full disk: reading still works
             log.error("the last host's runs cannot be recorded as interrupted: %s", error)
         await asyncio.to_thread(remove_spool, self.places.spool)
+        await asyncio.to_thread(self.reserve.keep)
         await self._offer()
         self._house = asyncio.create_task(keep_house(self), name="housekeeping")
         self._watch = asyncio.create_task(self._look_after(), name="look after")
@@ -257,6 +260,8 @@ def main(argv: Sequence[str] | None = None, *, worker_command: Sequence[str] | N
         failure = Failure(
             family="host", name="HostError", message=f"The host cannot run: {error}", hint="headcode host log"
         )
+        if isinstance(error, OSError):
+            failure = refused(error, options.places.store).as_failure()
         _tell(options.ready_fd, Started(pid=os.getpid(), failure=failure))
         return 4
     return 0

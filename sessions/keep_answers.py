@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from engine.errors import HeadcodeError
 from sessions import gc, keep, sql
+from sessions.freeing import freeing
 from sessions.means import Answer, Means
 from sessions.queries import living_session
 from sessions.record import Recorded, Recorder
@@ -117,7 +118,7 @@ async def ask_sql(host: Means, request: AskSql) -> Table:
 
 
 async def collect_garbage(host: Means, request: CollectGarbage) -> Garbage:
-    """The trash that is old enough goes first: its SAE weights belong to nobody then."""
+    """What lies about, then the trash that is old enough, with the SAE weights that belong to nobody then."""
     limits = gc.Limits(cache_days=request.cache_days, cache_bytes=request.cache_bytes)
     weights, days = host.places.data / "sae", host.settings.trash_days
 
@@ -137,11 +138,6 @@ async def collect_garbage(host: Means, request: CollectGarbage) -> Garbage:
         return [pile], old
 
     piles, old = await host.ledger.read(look)
-    removed_bytes = 0
-    if request.remove and old:
-        await empty(host, lambda store: old_trash(store, days=days))
-        removed_bytes = sum(pile.goes_bytes for pile in piles)
-
     unowned = await host.ledger.read(lambda store: orphans(store, weights))
 
     def sweep() -> tuple[list[gc.Found], int]:
@@ -149,8 +145,12 @@ async def collect_garbage(host: Means, request: CollectGarbage) -> Garbage:
         return found, gc.remove(found) if request.remove else 0
 
     found, n_bytes = await asyncio.to_thread(sweep)
+    if request.remove and old:
+        # After the files: on a full disk they make the room that the store needs to forget a session.
+        await empty(host, lambda store: old_trash(store, days=days))
+        n_bytes += sum(pile.goes_bytes for pile in piles)
     piles = [*(each.pile for each in found), *piles]
-    return Garbage(piles=tuple(piles), removed=request.remove, removed_bytes=removed_bytes + n_bytes)
+    return Garbage(piles=tuple(piles), removed=request.remove, removed_bytes=n_bytes)
 
 
 async def keep_house(host: Means) -> None:
@@ -170,14 +170,14 @@ ANSWERS: dict[type, Answer] = {
     SearchSessions: search,
     RenameSession: _session(keep.rename_session),
     ChangeTags: _session(keep.change_tags),
-    TrashSession: _session(keep.trash_session),
+    TrashSession: freeing(_session(keep.trash_session)),
     RestoreSession: _session(keep.restore_session),
     WriteNote: _note(keep.write_note),
     RemoveNote: _note(keep.remove_note),
-    DiscardSession: discard,
-    EmptyTrash: empty_trash,
+    DiscardSession: freeing(discard),
+    EmptyTrash: freeing(empty_trash),
     AskSql: ask_sql,
-    CollectGarbage: collect_garbage,
+    CollectGarbage: freeing(collect_garbage),
 }
 SLOW: frozenset[type] = frozenset({AskSql, CollectGarbage})
 """Answered beside what is asked after them on the same connection."""

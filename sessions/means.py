@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from engine.places import Places
+from sessions.disk import Reserve
 from sessions.ledger import Ledger
 from sessions.rows import HostStatus
 from sessions.runs import Runs
@@ -22,6 +23,7 @@ class Means(Protocol):
     ledger: Ledger
     runs: Runs
     supervisor: Supervisor
+    reserve: Reserve
 
     def own(self, kind: Callable[[], Kept]) -> Kept:
         """What one subject keeps between requests: made at the first call, the same at every later one."""

@@ -49,7 +49,7 @@ def keep_beside(store: "Store", change: Change, identity: Identity) -> StoreLost
         return StoreLost(
             f"{change.words} Nothing more is recorded, and what the host still holds cannot be written beside it: "
             f"{why}",
-            hint="Leave the host running, export what you need (headcode sessions export), then: headcode host stop",
+            hint="Leave the host running, export what you need (headcode export), then: headcode host stop",
         )
     _put_aside(identity, goal)
     short = [table.name for table in tables if table.rows is None or table.kept < table.rows]

@@ -13,6 +13,7 @@ import msgspec
 
 from engine.errors import Failure, HeadcodeError
 from sessions.answers import SLOW
+from sessions.disk import refused
 from sessions.errors import BadRequest, WrongProtocol
 from sessions.hub import Hub, Subscription
 from sessions.ledger import Ledger
@@ -261,6 +262,9 @@ class _Conversation:
                     answer = await self._host.answer(ask.request)
         except HeadcodeError as error:
             answer = Refused(failure=error.as_failure())
+        except OSError as error:
+            log.exception("request %r", line[:400])
+            answer = Refused(failure=refused(error).as_failure())
         except Exception as error:  # one request must not end the host
             log.exception("request %r", line[:400])
             failure = Failure(

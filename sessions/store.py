@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import duckdb
 
-from sessions.errors import StoreDamaged, StoreError, StoreLost, StoreTooNew, StoreUncertain
+from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, StoreTooNew, StoreUncertain
 from sessions.identity import Identity
 from sessions.schema import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
 from sessions.storefile import Header, examine, explain, is_fatal
@@ -112,7 +112,9 @@ class Store:
             if is_fatal(error):
                 self._reopen()
                 meant = explain(self.path, error)
-                raise StoreUncertain(meant.message, hint=meant.hint) from error
+                uncertain = StoreUncertain(meant.message, hint=meant.hint)
+                uncertain.full = isinstance(meant, StoreFull)
+                raise uncertain from error
             raise explain(self.path, error) from error
         except BaseException:
             self._undo(con)

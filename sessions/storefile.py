@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from sessions.disk import full_disk
 from sessions.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 
 READABLE_STORAGE = 69
@@ -84,9 +85,7 @@ def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> St
             hint="Close it there; if that is a Headcode host: headcode host stop.",
         )
     if is_full(error):
-        return StoreError(
-            f"The disk that holds {path} is full.", hint="Free some space and try again; nothing recorded is lost."
-        )
+        return full_disk(path)
     if header is not None and header.storage > READABLE_STORAGE:
         return StoreTooNew(
             f"{path} was written by DuckDB {header.writer or 'of a later version'} (storage {header.storage}); "

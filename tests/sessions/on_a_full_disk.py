@@ -1,0 +1,99 @@
+"""`python on_a_full_disk.py FOLDER REPORT`: a home on a file system of its own, mounted here, without a byte free.
+
+Run in a mount namespace of its own (unshare -rm). Writes what was seen into REPORT, as JSON.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from engine.places import find_places  # noqa: E402
+from sessions.client import HostClient, stop_host  # noqa: E402
+from sessions.errors import Refusal  # noqa: E402
+from sessions.wire import (  # noqa: E402
+    BundleExported,
+    CreateSession,
+    Emptied,
+    EmptyTrash,
+    ExportSession,
+    ImportBundle,
+    ListSessions,
+    Session,
+    Sessions,
+    TrashSession,
+)
+
+COMMAND = [sys.executable, "-P", str(HERE / "scripted_host.py")]
+
+
+async def scene(disk: Path, elsewhere: Path) -> dict[str, object]:
+    places = find_places({"HEADCODE_HOME": str(disk / "home")})
+
+    async def connect() -> HostClient:
+        return await HostClient.connect(places, timeout_s=60, command=COMMAND)
+
+    async def refusal(client: HostClient, request: object, answer: type) -> dict[str, str]:
+        try:
+            await client.ask(request, answer)  # type: ignore[arg-type]
+        except Refusal as error:
+            return {"message": error.failure.message, "hint": error.failure.hint}
+        return {}
+
+    seen: dict[str, object] = {}
+    async with await connect() as client:
+        for name in ("kept", "old", "older"):
+            await client.ask(CreateSession(name=name, model="toy", task="ioi"), Session)
+        await client.ask(TrashSession(session="old"), Session)
+    await stop_host(places)
+    # Nothing of a host is left, and no room to make anything.
+    shutil.rmtree(places.runtime)
+    shutil.rmtree(places.state)
+    with (disk / "filling").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    seen["free"] = os.statvfs(disk).f_bavail
+    async with await connect() as client:
+        seen["listed"] = sorted(row.name for row in (await client.ask(ListSessions(), Sessions)).sessions)
+        goal = elsewhere / "kept.headcode"
+        await client.ask(ExportSession(session="kept", path=str(goal)), BundleExported)
+        seen["exported"] = goal.stat().st_size
+        seen["left beside it"] = sorted(set(os.listdir(elsewhere)) - {goal.name})  # noqa: PTH208
+        seen["write"] = await refusal(client, CreateSession(name="new", model="toy", task="ioi"), Session)
+        seen["import"] = await refusal(client, ImportBundle(path=str(goal), as_copy=True), object)
+        await client.ask(TrashSession(session="older"), Session)
+        emptied = await client.ask(EmptyTrash(), Emptied)
+        seen["emptied"] = sorted(row.name for row in emptied.sessions)
+        seen["left"] = sorted(row.name for row in (await client.ask(ListSessions(), Sessions)).sessions)
+    await stop_host(places)
+    (disk / "filling").unlink()
+    async with await connect() as client:
+        seen["after"] = sorted(row.name for row in (await client.ask(ListSessions(), Sessions)).sessions)
+        made = await client.ask(CreateSession(name="new", model="toy", task="ioi"), Session)
+        seen["writes again"] = made.session.name
+    await stop_host(places)
+    return seen
+
+
+def main(folder: Path, report: Path) -> None:
+    disk, elsewhere = folder / "disk", folder / "elsewhere"
+    disk.mkdir()
+    elsewhere.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(disk)], check=True)
+    try:
+        report.write_text(json.dumps(asyncio.run(scene(disk, elsewhere))))
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
