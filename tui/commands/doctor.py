@@ -254,8 +254,6 @@ def host(places: "Places") -> Check:
     from engine.errors import HeadcodeError
     from tui.commands.host import ask_status
 
-    if not places.runtime.is_dir():
-        return Check(name="host", verdict="ok", found="not running; the first command that needs it starts it")
     try:
         status = asyncio.run(asyncio.wait_for(ask_status(), 10))
     except HeadcodeError as error:
@@ -264,7 +262,10 @@ def host(places: "Places") -> Check:
         return _fail("host", "does not answer within 10 s", "headcode host stop; headcode host log")
     if status is None:
         return Check(name="host", verdict="ok", found="not running; the first command that needs it starts it")
-    return Check(name="host", verdict="ok", found=f"process {status.pid}, worker {status.worker_state}")
+    if status.trouble:
+        return _fail("host", f"process {status.pid} records nothing more", status.trouble)
+    elsewhere = f", listens on {status.socket}" if status.socket != str(places.socket) else ""
+    return Check(name="host", verdict="ok", found=f"process {status.pid}, worker {status.worker_state}{elsewhere}")
 
 
 def terminal() -> Check:
