@@ -5,11 +5,12 @@ read and never written; `place` moves it aside and puts the repaired one where i
 """
 
 import contextlib
-import datetime
+import os
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -19,12 +20,15 @@ from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
 from sessions.address import store_lock
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
+from sessions.exchange import bring_journals, damaged_stores, exchange, repaired_path, repaired_stores, settle
+from sessions.journal import journals_of
 from sessions.mounts import network_file_system
+from sessions.placing import free_name, keep_mode, move, sync
 from sessions.record import rebuild
 from sessions.rows import StoreReport, TableHealth
 from sessions.salvage import Row, Source, open_as_it_is, open_damaged
 from sessions.schema import PROJECTIONS, SCHEMA_VERSION
-from sessions.store import Store, append_rows
+from sessions.store import Store, append_rows, rows_in
 
 LOOK_S = 15.0
 """What a look may take; a store of gigabytes on a busy disk would take minutes."""
@@ -53,39 +57,107 @@ def check(path: Path) -> StoreReport:
 
 
 def repair(path: Path) -> StoreReport:
-    """Saves what can be read into a new store beside the old one. Raises StoreError where nothing can."""
-    new = repaired_path(path)
+    """Saves what can be read into a new store beside the old one. Raises StoreError where nothing can.
+
+    Where there is no store any more, what an earlier repair saved is named, or else the last damaged store is read.
+    """
+    bring_journals(path)
+    for left in path.parent.glob("repair-*"):  # of a repair that was killed; there is never a second one under way
+        shutil.rmtree(left, ignore_errors=True)
+    earlier = {each: rows_in(each) or 0 for each in repaired_stores(path)}
+    if not path.exists() and earlier:
+        return _of_earlier(path, max(earlier, key=lambda each: earlier[each]), "")
+    old = path if path.exists() or not damaged_stores(path) else damaged_stores(path)[-1]
     with tempfile.TemporaryDirectory(prefix="repair-", dir=path.parent) as folder:
         work = Path(folder)
-        source = open_damaged(path, work)
+        source = open_damaged(old, work)
         try:
-            made, tables, words = save_rows(source, path, work / "repaired.duckdb")
+            made, tables, words = save_rows(source, old, work / "repaired.duckdb")
         finally:
             source.close()
-        made.replace(new)
+        keep_mode(old, made)
+        events = rows_in(made) or 0
+        fuller = [each for each, rows in earlier.items() if rows > events]
+        if fuller and not events:
+            return _of_earlier(path, max(fuller, key=lambda each: earlier[each]), f"{old.name} holds no events.")
+        new = next((each for each in earlier if _same(each, made)), None)
+        if new is None:
+            new = free_name(repaired_path(path))
+            sync(made)
+            move(made, new)
     lost = any(table.rows is None or table.kept < table.rows for table in tables if not table.words)
-    told = " ".join(source.words + words)
-    return StoreReport(store=str(path), sound=not (lost or source.words), tables=tables, words=told, repaired=str(new))
+    beside = [f"{each.name} of an earlier repair holds more: {earlier[each]:,} events." for each in fuller]
+    beside += [
+        f"{each.name} holds more: {rows:,} events, this store {events:,}."
+        for each in damaged_stores(path)
+        if each != old and (rows := rows_in(each) or 0) > events
+    ]
+    told = " ".join(source.words + words + beside)
+    sound = not (lost or source.words or beside)
+    return StoreReport(store=str(path), sound=sound, tables=tables, words=told, repaired=str(new))
 
 
-def place(path: Path) -> StoreReport:
-    """Moves the damaged store and its journal aside and puts the repaired one in its place."""
-    new = repaired_path(path)
-    if not new.exists():
-        raise StoreError(f"There is no {new}.", hint="headcode doctor --repair makes it.")
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
-    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
-    # The store before its journal: a journal without a store is noticed, a store without its journal is not.
-    path.rename(aside)
-    wal = path.with_name(path.name + ".wal")
-    if wal.exists():
-        wal.rename(aside.with_name(aside.name + ".wal"))
-    new.replace(path)
-    return StoreReport(store=str(path), sound=True, words=f"The damaged store lies in {aside}.")
+def place(path: Path, name: str | None = None) -> StoreReport:
+    """Moves the damaged store and its journals aside and puts a repaired one (the newest) in its place.
+
+    Raises StoreError where there is none, or where another repaired store holds more.
+    """
+    bring_journals(path)
+    found = repaired_stores(path)
+    wanted = [each for each in found if name in (None, each.name)]
+    if not wanted:
+        raise StoreError(f"There is no {repaired_path(path)}.", hint="headcode doctor --repair makes it.")
+    new, events = wanted[-1], {each: rows_in(each) or 0 for each in found}
+    fuller = max(found, key=lambda each: events[each])
+    if events[fuller] > events[new]:
+        raise StoreError(
+            f"{new.name} was not put in place: it holds {events[new]:,} events, {fuller.name} of an earlier repair "
+            f"{events[fuller]:,}.",
+            hint="Move the one that you do not want to another folder, then: headcode doctor --repair --in-place",
+        )
+    there = path.exists()
+    aside = exchange(path, new)
+    words = f"The damaged store lies in {aside}." if there else ""
+    left = [each.name for each in repaired_stores(path)]
+    if left:
+        words = f"{words} Of earlier repairs there {'are' if len(left) > 1 else 'is'} still {' and '.join(left)}."
+    return StoreReport(store=str(path), sound=True, words=words.strip())
 
 
-def repaired_path(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.repaired{path.suffix}")
+def _of_earlier(path: Path, new: Path, words: str) -> StoreReport:
+    """What an earlier repair saved, where there is nothing better to be had."""
+    source = open_as_it_is(new)
+    try:
+        tables = tuple(
+            TableHealth(name=name, rows=source.count(name), kept=source.count(name) or 0)
+            for name in source.tables()
+            if name != "meta"
+        )
+    finally:
+        source.close()
+    told = f"{words} {new.name} of an earlier repair was left as it is.".strip()
+    return StoreReport(store=str(path), sound=False, tables=tables, words=told, repaired=str(new))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two stores hold the same rows in the same tables."""
+    return _content(one) == _content(other) is not None
+
+
+def _content(path: Path) -> list[tuple[object, ...]] | None:
+    try:
+        source = open_as_it_is(path)
+    except StoreError:
+        return None
+    try:
+        return [
+            (name, *source.con.execute(f"SELECT count(*), bit_xor(hash(t)) FROM {name} AS t").fetchall()[0])  # noqa: S608
+            for name in source.tables()
+        ]
+    except duckdb.Error:
+        return None
+    finally:
+        source.close()
 
 
 def save_rows(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
@@ -109,6 +181,8 @@ def save_rows(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableH
     finally:
         store.close()
     Store.open(path).close()  # whatever is handed over, opens
+    if journals_of(path):
+        raise StoreError(f"{path.name} cannot be written to its end.", hint="Free some space and try again.")
     return path, tuple(kept.values()), words
 
 
@@ -170,12 +244,23 @@ def _complete(table: TableHealth) -> bool:
     return table.rows is not None and table.kept >= table.rows
 
 
-MODES: dict[str, Callable[[Path], StoreReport]] = {"check": check, "repair": repair, "place": place}
+def _work(mode: str, path: Path, name: str | None) -> StoreReport:
+    """Finishes an exchange that was interrupted, then does what was asked."""
+    done = settle(path)
+    if mode == "check":
+        report = check(path)
+        return msgspec.structs.replace(report, words=f"{done} {report.words}".strip())
+    if mode == "place":
+        return place(path, name)
+    if done:
+        return StoreReport(store=str(path), sound=True, words=f"An exchange that was interrupted is finished: {done}")
+    return repair(path)
 
 
-def main(mode: str, places: Places) -> int:
+def main(mode: str, places: Places, name: str | None = None) -> int:
     """Does it, with no host beside it, and says what came of it on stdout."""
     answer: StoreReport | Failure
+    os.umask(0o077)  # nothing that is made here is for others
     try:
         if not places.data.is_dir():
             raise StoreError(f"There is no store at {places.store} yet.", hint="The first run makes one.")
@@ -183,7 +268,7 @@ def main(mode: str, places: Places) -> int:
         if not lock.take():
             raise HostRunning("A host has the store open.", hint="End it first: headcode host stop")
         try:
-            answer = MODES[mode](places.store)
+            answer = _work(mode, places.store, name)
         finally:
             lock.release()
     except HeadcodeError as error:
@@ -196,4 +281,4 @@ def main(mode: str, places: Places) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], find_places()))
+    sys.exit(main(sys.argv[1], find_places(), *sys.argv[2:3]))

@@ -1,6 +1,5 @@
 """What can still be read from a damaged store. The damaged files themselves are only ever read."""
 
-import re
 import shutil
 import struct
 import time
@@ -11,12 +10,12 @@ from typing import Any
 import duckdb
 
 from sessions.errors import StoreDamaged, StoreError
+from sessions.journal import first_entry, header_for, identifiers, journals_of, read_journal
 from sessions.store import SAFE
 from sessions.storefile import examine, explain
 
 Row = tuple[Any, ...]
 
-_WAL_AT = re.compile(r"Corrupt WAL file: entry at byte position (\d+)")
 _HEADERS = (4096, 8192)
 """Where DuckDB keeps its two headers: a checkpoint writes the older one anew, so each is a way in."""
 _HEADER_BYTES = 4096
@@ -25,6 +24,8 @@ _GROUP = 122_880
 _LEAST = 2_048
 """Rows that are read or lost together: the vector, DuckDB's smallest unit."""
 _FETCH = 10_000
+_NAME_BYTES = 4
+"""A journal whose name for its store differs in so many of 16 bytes is damaged; in more, it is of another store."""
 
 
 class Source:
@@ -132,31 +133,68 @@ def open_damaged(path: Path, work: Path) -> Source:
 
 def _fresh(path: Path, copy: Path) -> None:
     shutil.copyfile(path, copy)
-    wal, wal_copy = _wal(path), _wal(copy)
-    wal_copy.unlink(missing_ok=True)
-    if wal.exists():
-        shutil.copyfile(wal, wal_copy)
+    for journal in journals_of(copy):
+        journal.unlink()
+    for journal in journals_of(path):
+        shutil.copyfile(journal, copy.with_name(copy.name + journal.name.removeprefix(path.name)))
 
 
 def _cut_journal(path: Path, copy: Path, words: list[str]) -> bool:
-    """The journal up to its first damaged entry; a journal that cannot be read at all is left out."""
+    """The journals up to their first damaged entries; what cannot be read at all is left out."""
+    found = journals_of(copy)
+    if not found:
+        return False
+    for journal in found:
+        name = path.name + journal.name.removeprefix(copy.name)
+        if journal.name.endswith(".recovery") or not journal.stat().st_size:
+            journal.unlink()
+        elif not _mend(journal, copy, name, words):
+            words.append(f"{name} cannot be read: what its {journal.stat().st_size} bytes held is lost.")
+            journal.unlink()
     wal = _wal(copy)
     if not wal.exists():
-        return False
-    size, name = wal.stat().st_size, _wal(path).name
+        for journal in journals_of(copy):
+            words.append(f"{path.name + journal.name.removeprefix(copy.name)} was left out: {wal.name} is not there.")
+            journal.unlink()
+        return True
     try:
         duckdb.connect(str(copy), read_only=True, config=dict(SAFE)).close()
-    except duckdb.Error as error:
-        found = _WAL_AT.search(str(error))
-        if found:
-            position = int(found[1])
-            with wal.open("r+b") as file:
-                file.truncate(position)
-            words.append(f"{name} is damaged at byte {position} of {size}: what was written after that is lost.")
-        else:
-            wal.unlink()
-            words.append(f"{name} cannot be read: what its {size} bytes held is lost.")
+    except duckdb.Error:
+        words.append(f"{_wal(path).name} cannot be read: what its {_wal(path).stat().st_size} bytes held is lost.")
+        wal.unlink()
     return True
+
+
+def _mend(journal: Path, copy: Path, name: str, words: list[str]) -> bool:
+    """Makes a copied journal readable; whether there is anything in it to be read."""
+    size = journal.stat().st_size
+    found = read_journal(journal, sums=True)
+    if not found.header or _is_nearly_of(copy, journal):
+        header = header_for(copy)
+        content = journal.read_bytes()
+        begin = first_entry(content)
+        if header is None or begin is None:
+            return False
+        journal.write_bytes(header + content[begin:])
+        if not found.header or content[:begin] != header:
+            words.append(f"The first bytes of {name} are damaged; they hold no rows.")
+        shift, found = begin - len(header), read_journal(journal, sums=True)
+    else:
+        shift = 0
+    if found.verdict == "damaged":
+        with journal.open("r+b") as file:
+            file.truncate(found.end)
+        behind = f", and {found.hidden:,} whole writes lie behind" if found.hidden else ""
+        words.append(
+            f"{name} is damaged at byte {found.stopped + shift} of {size}: what was written after that is lost{behind}."
+        )
+    return True
+
+
+def _is_nearly_of(copy: Path, journal: Path) -> bool:
+    """Whether the journal names this store, but for a few damaged bytes of the name."""
+    own, known = identifiers(copy, journal)
+    return len(own) == len(known) and 0 < sum(a != b for a, b in zip(own, known, strict=True)) <= _NAME_BYTES
 
 
 def _older_header(path: Path, copy: Path, words: list[str]) -> bool:

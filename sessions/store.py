@@ -1,7 +1,7 @@
 """The open store: DuckDB with everything locked that a store does not need. Used from one thread."""
 
 import hashlib
-import shutil
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,10 +10,15 @@ from typing import Any, Self
 import duckdb
 
 from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, StoreTooNew, StoreUncertain
+from sessions.exchange import settle
 from sessions.identity import Identity
+from sessions.journal import journals_of
+from sessions.placing import copy_private, sync
 from sessions.schema import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
 from sessions.storefile import Header, examine, explain, is_fatal
 from sessions.version import version
+
+log = logging.getLogger("headcode.store")
 
 STORAGE = "v2.0.0"
 """Pinned: left alone, a later DuckDB would write what this one cannot read."""
@@ -58,6 +63,8 @@ class Store:
         store = cls(path, memory=memory, threads=threads)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if done := settle(path):
+                log.warning("an exchange of stores was interrupted: %s", done)
             header = examine(path)
             if header is None:
                 store._create()
@@ -253,7 +260,12 @@ class Store:
     def _create(self) -> None:
         """A new store, made under another name first: killed half-way, it leaves nothing that will not open."""
         new = self.path.with_name(f"{self.path.name}.new")
-        for leftover in (new, new.with_name(new.name + ".wal")):
+        if rows_in(new):
+            raise StoreDamaged(
+                f"{self.path} is not there, but {new.name} is, and holds {rows_in(new):,} events.",
+                hint=f"If that is your store, give it the name {self.path.name}; else move it to another folder.",
+            )
+        for leftover in (*journals_of(new), new):
             leftover.unlink(missing_ok=True)
         made = Store(new)
         made._config = self._config
@@ -262,7 +274,9 @@ class Store:
             made.migrate(0)
         finally:
             made.close()
+        new.chmod(0o600)
         new.replace(self.path)
+        sync(self.path.parent)
 
     def _prepare(self, header: Header | None) -> None:
         self._audit()
@@ -277,8 +291,13 @@ class Store:
         if have < SCHEMA_VERSION:
             self.close()
             aside = self.path.with_name(f"{self.path.stem}.schema-{have}{self.path.suffix}")
+            if journals_of(self.path):
+                raise StoreError(
+                    f"The journal of {self.path} cannot be written into it before it is upgraded.",
+                    hint="Free some space there.",
+                )
             try:
-                shutil.copy2(self.path, aside)
+                copy_private(self.path, aside)
             except OSError as error:
                 raise StoreError(
                     f"The store cannot be copied to {aside} before it is upgraded: {error.strerror}.",
@@ -349,6 +368,17 @@ class Store:
             return None
         row = self.one("SELECT value FROM meta WHERE key = $key", {"key": key})
         return None if row is None else str(row[0])
+
+
+def rows_in(path: Path) -> int | None:
+    """The events in a store, journal included; None where it is none, or cannot be opened."""
+    try:
+        if examine(path) is None:
+            return None
+        with duckdb.connect(str(path), read_only=True, config=dict(SAFE)) as con:
+            return int(con.execute("SELECT count(*) FROM event").fetchall()[0][0])
+    except (StoreError, OSError, duckdb.Error):
+        return None
 
 
 def append_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:

@@ -9,10 +9,13 @@ import duckdb
 
 from sessions.disk import full_disk
 from sessions.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
+from sessions.exchange import refuse_beside
+from sessions.journal import journals_of, read_journal
 
 READABLE_STORAGE = 69
 """The storage version of duckdb 2.0, the oldest this project runs on."""
 _MOVE = "Move it away (Headcode then starts a new store) or put a copy of yours in its place."
+_SAVE_JOURNAL = "headcode doctor --repair saves what is whole into a new store and touches neither file."
 _SAVE = "headcode doctor --repair saves table by table what can be read, into a new store; this one is not touched."
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
@@ -50,15 +53,10 @@ def examine(path: Path) -> Header | None:
 
     Raises StoreError or StoreDamaged for what can be told without opening it.
     """
-    wal = path.with_name(path.name + ".wal")
     if path.is_dir():
         raise StoreError(f"{path} is a folder, not a store.", hint=_MOVE)
     if not path.exists():
-        if wal.exists():
-            raise StoreDamaged(
-                f"{wal} is there, but the store it belongs to, {path.name}, is not.",
-                hint=f"Put {path.name} back beside it, or move {wal.name} away to start anew.",
-            )
+        refuse_beside(path)
         return None
     if not path.is_file():
         raise StoreError(f"{path} is not a file.", hint=_MOVE)
@@ -70,6 +68,7 @@ def examine(path: Path) -> Header | None:
         raise StoreDamaged(f"{path} is an SQLite database, not a Headcode store.", hint=_MOVE)
     if not header.is_duckdb:
         raise StoreDamaged(f"{path} is not a Headcode store: its first bytes are {header.head[:8]!r}.", hint=_MOVE)
+    _check_journals(path)
     return header
 
 
@@ -92,11 +91,8 @@ def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> St
             f"this is DuckDB {duckdb.__version__}.",
             hint="Upgrade Headcode, or set HEADCODE_HOME to use another store.",
         )
-    if "replaying WAL" in text or "WAL does not match" in text:
-        return StoreDamaged(
-            f"The store's journal {path.with_name(wal)} is damaged: {_brief(text)}",
-            hint="headcode doctor --repair saves what is whole into a new store and touches neither file.",
-        )
+    if "replaying" in text or "WAL does not match" in text or "This WAL was created" in text:
+        return StoreDamaged(f"The store's journal {path.with_name(wal)} is damaged: {_brief(text)}", hint=_SAVE_JOURNAL)
     if "Could not read enough bytes" in text:
         return StoreDamaged(f"{path} is cut short ({path.stat().st_size} bytes): {_brief(text)}", hint=_SAVE)
     if "checksum" in text or "Corrupt" in text:
@@ -117,6 +113,27 @@ def is_full(error: duckdb.Error) -> bool:
 def is_fatal(error: duckdb.Error) -> bool:
     """Whether every further call would fail until the database is closed and opened again."""
     return isinstance(error, duckdb.FatalException) or "has been invalidated" in str(error)
+
+
+def _check_journals(path: Path) -> None:
+    """Raises StoreDamaged for a journal that DuckDB would take for empty or shorter than it is, and then remove."""
+    found = journals_of(path)
+    for journal in found:
+        if journal.name.endswith(".recovery"):
+            continue  # a merge of the two others, half-way: DuckDB makes it anew
+        read = read_journal(journal)
+        if read.verdict == "damaged":
+            if read.header:
+                behind = f", and {read.hidden:,} writes lie behind" if read.hidden else ""
+                words = f"nothing can be read at byte {read.stopped:,} of {read.n_bytes:,}{behind}"
+            else:
+                with journal.open("rb") as file:
+                    words = f"its first bytes are {file.read(8)!r}, not those of a journal"
+            raise StoreDamaged(f"The store's journal {journal} is damaged: {words}.", hint=_SAVE_JOURNAL)
+    if found and not found[0].name.endswith(".wal"):
+        raise StoreDamaged(
+            f"{found[0]} is there, but the journal that belongs before it, {path.name}.wal, is not.", hint=_SAVE_JOURNAL
+        )
 
 
 def _check_access(path: Path) -> None:

@@ -177,13 +177,18 @@ def folders(places: "Places") -> list[Check]:
 
 def store(places: "Places", *, host_runs: bool) -> Check:
     """The store: every value of every table is read, unless a host has it open; then its header."""
+    from sessions.errors import StoreDamaged
+    from sessions.exchange import record_of, refuse_beside
     from tui.output import bytes_in_words
 
     path = places.store
-    wal = path.with_name(path.name + ".wal")
-    if not path.exists() and wal.exists():
-        return _fail("store", f"{wal} is there, but {path.name} is not", "Put it back, or move the journal away too.")
+    if record_of(path).exists() and not host_runs:
+        return _read_through(places, str(path))
     if not path.exists():
+        try:
+            refuse_beside(path)
+        except StoreDamaged as error:
+            return _fail("store", error.message, error.hint)
         return Check(name="store", verdict="ok", found=f"{path}  not made yet")
     if path.is_dir():
         return _fail("store", f"{path} is a folder", "Move it aside; the store is a file.")
@@ -222,6 +227,7 @@ def _read_through(places: "Places", found: str) -> Check:
         todo = "What was recorded can be lost or locked there. HEADCODE_HOME=FOLDER moves it to a disk of this machine."
         found = f"{found}, on a network file system ({report.network})"
         return Check(name="store", verdict="warn", found=found, todo=todo)
+    found = f"{found} ({report.words})" if report.words else found
     rows = next((table.kept for table in report.tables if table.name == "event"), 0)
     read, held = (sum(counts) for counts in zip(*((t.kept, t.rows or 0) for t in report.tables), strict=True))
     if read < held:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -23,11 +24,14 @@ class _Answer(msgspec.Struct):
     failure: Failure | None = None
 
 
-def ask(mode: Literal["check", "repair", "place"], places: "Places") -> StoreReport:
-    """What came of it. Raises the store's own error, or StoreError where the process itself broke down."""
+def ask(mode: Literal["check", "repair", "place"], places: "Places", name: str = "") -> StoreReport:
+    """What came of it; `name`: the repaired store that is to be put in place.
+
+    Raises the store's own error, or StoreError where the process itself broke down.
+    """
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "sessions.repair", mode],
+            [sys.executable, "-P", "-m", "sessions.repair", mode, *([name] if name else [])],
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,
@@ -60,10 +64,18 @@ def run_repair(places: "Places", *, in_place: bool, as_json: bool) -> bool:
     if places.store.is_file() and places.store.stat().st_size > _LARGE:
         narrate(f"{bytes_in_words(places.store.stat().st_size)} are read row by row; that takes minutes.")
     report = ask("repair", places)
-    placed = ask("place", places) if in_place else None
+    finished = report.repaired is None
+    placed = None if finished or not in_place else ask("place", places, Path(report.repaired or "").name)
     if as_json:
-        value = {"schema": "headcode.repair/1", "placed": placed is not None, "report": msgspec.to_builtins(report)}
+        value = {
+            "schema": "headcode.repair/1",
+            "placed": bool(placed or finished),
+            "report": msgspec.to_builtins(report),
+        }
         print_json(value | {"words": placed.words if placed else ""})
+        return report.sound
+    if finished:
+        print_line(report.words)
         return report.sound
     print_columns(
         [(table.name, _came(table), _lost(table)) for table in report.tables], header=("table", "rows saved", "")

@@ -1,0 +1,80 @@
+"""Put files of the data folder in place: no kill or power cut leaves half of one, and nobody else reads them."""
+
+import contextlib
+import errno
+import filecmp
+import os
+import shutil
+from pathlib import Path
+
+
+def sync(path: Path) -> None:
+    """Waits until the file or folder is on the disk; some file systems cannot do that for folders."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def move(path: Path, goal: Path) -> None:
+    """Renames a file, for good. Raises FileExistsError where another has the name: nothing is replaced."""
+    if os.path.lexists(goal):
+        raise FileExistsError(errno.EEXIST, "Another file has the name", str(goal))
+    path.rename(goal)
+    sync(goal.parent)
+
+
+def free_name(path: Path) -> Path:
+    """The path, or the first of NAME-2, NAME-3 ... that nothing has."""
+    goal, number = path, 1
+    while os.path.lexists(goal):
+        number += 1
+        goal = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return goal
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file for this user's eyes, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync(path.parent)
+
+
+def copy_private(path: Path, goal: Path) -> Path:
+    """Copies a file with its mode and times, whole or not at all; returns where the copy lies.
+
+    Another file with that name stays: the copy gets a name of its own then. A copy that is there already will do.
+    """
+    if goal.is_file() and filecmp.cmp(path, goal, shallow=False):
+        return goal
+    part = goal.with_name(f"{goal.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    try:
+        shutil.copyfile(path, part)
+        keep_mode(path, part)
+        shutil.copystat(path, part)
+        sync(part)
+        goal = free_name(goal)
+        part.rename(goal)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync(goal.parent)
+    return goal
+
+
+def keep_mode(old: Path, new: Path) -> None:
+    """Gives `new` the mode of `old` and, where this user may, its owner."""
+    about = old.stat()
+    if about.st_uid != os.geteuid() or about.st_gid != os.getegid():
+        with contextlib.suppress(OSError):
+            os.chown(new, about.st_uid, about.st_gid)
+    new.chmod(about.st_mode & 0o777)
