@@ -1,0 +1,425 @@
+"""Kill whatever puts a store, or a file of one, in its place, at every system call that changes a name or a file.
+
+    python -m tests.torture.exchange                     # all cases, about ten minutes
+    python -m tests.torture.exchange --case exchange checkpoint
+
+Every case is one piece of work: an exchange of a damaged store for its repaired one, a repair, the finishing of an
+interrupted exchange, a new store, an upgrade, a checkpoint, SAE weights that are kept, a bundle taken in, a trash that
+is emptied. It is done in a child under strace, which kills it as it is about to make the nth call of a kind, for every
+n and every kind. Then the next command comes: all rows of all tables must be there, and no file that was must be gone.
+Prints a report as JSON. Exit 0: nothing was lost.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sessions.bundle_import import Bundle  # noqa: F401  # imported before the fork, as all that is needed
+from sessions.errors import SessionError, StoreDamaged
+from sessions.exchange import exchange, record_of, repaired_path, settle
+from sessions.journal import journals_of, read_journal
+from sessions.repair import place, repair
+from sessions.store import Store
+from sessions.trash import remove_for_good
+
+from .home import Home
+from .killing import counted, in_child, killed_at
+
+STORES = Path(__file__).parents[1] / "sessions" / "stores"
+Rows = dict[str, list[str]]
+
+
+class Case(NamedTuple):
+    """One piece of work that is killed."""
+
+    prepare: Callable[[Path], object]
+    work: Callable[[Path], object]
+    judge: Callable[[Path, Any], str]
+    """The state that was found, in a word or two. Raises AssertionError where anything is lost."""
+
+
+def rows_of(store: Store) -> Rows:
+    """Every row of every table, as text, sorted."""
+    return {
+        name: sorted(repr(row) for row in store.rows(f"SELECT * FROM {name}"))  # noqa: S608
+        for name in store.tables()
+        if name != "meta"
+    }
+
+
+def all_rows(path: Path) -> Rows:
+    store = Store.open(path)
+    try:
+        return rows_of(store)
+    finally:
+        store.close()
+
+
+def sums(folder: Path) -> set[str]:
+    return {hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir() if each.is_file()}
+
+
+def lay_old(path: Path, schema: int = 1) -> None:
+    path.write_bytes(gzip.decompress((STORES / f"schema-{schema}.duckdb.gz").read_bytes()))
+    path.chmod(0o600)
+
+
+def lay_journal(path: Path, tags: int = 30) -> None:
+    """A store of today's schema with a journal that a killed host left."""
+    lay_old(path)
+    pid = os.fork()
+    if pid == 0:
+        store = Store.open(path)
+        store.checkpoint()
+        for number in range(tags):
+            with store.transaction() as con:
+                con.execute("INSERT INTO tag VALUES ('s', $tag)", {"tag": f"tag {number}"})
+        os._exit(0)  # before the store is closed
+    os.waitpid(pid, 0)
+    for copy in path.parent.glob(f"{path.stem}.schema-*"):
+        copy.unlink()
+    for each in (path, *journals_of(path)):
+        each.chmod(0o600)
+    assert read_journal(journals_of(path)[0]).commits >= tags
+
+
+def lay_damaged(path: Path) -> Path:
+    """The same, with a damaged byte in the middle of the journal."""
+    lay_journal(path)
+    (wal,) = journals_of(path)
+    content = bytearray(wal.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    wal.write_bytes(content)
+    return path
+
+
+def check_private(path: Path) -> None:
+    for each in path.parent.iterdir():
+        if each.is_file() and "duckdb" in each.name:
+            assert each.stat().st_mode & 0o077 == 0, f"{each.name} has mode {each.stat().st_mode & 0o777:o}"
+
+
+def as_it_comes(path: Path) -> tuple[str, Rows]:
+    """What the next command finds; where it is refused, what its hint says is done."""
+    try:
+        return "opens", all_rows(path)
+    except StoreDamaged as error:
+        assert "headcode doctor --repair" in error.hint, error.hint
+    settle(path)
+    report = repair(path)
+    assert report.repaired
+    place(path, Path(report.repaired).name)
+    return "refused, repaired", all_rows(path)
+
+
+# -- an exchange, and what comes before and after it
+
+
+def _prepare_repaired(folder: Path) -> Any:
+    path = lay_damaged(folder / "sessions.duckdb")
+    repair(path)
+    kept = sorted(sums(folder))
+    new = repaired_path(path)
+    aside = folder / "look" / "sessions.duckdb"
+    aside.parent.mkdir()
+    shutil.copyfile(new, aside)
+    rows = all_rows(aside)
+    shutil.rmtree(aside.parent)
+    return {"rows": rows, "sums": [kept], "begun": False}
+
+
+def _prepare_begun(folder: Path) -> Any:
+    told = _prepare_repaired(folder)
+    path = folder / "sessions.duckdb"
+
+    def begin() -> object:
+        moves = iter((True, True, False))
+        real = Path.rename
+
+        def rename(self: Path, goal: Path) -> Path:
+            if not next(moves):
+                os._exit(0)
+            return real(self, goal)
+
+        Path.rename = rename  # type: ignore[method-assign,assignment]
+        return exchange(path, repaired_path(path))
+
+    pid = os.fork()
+    if pid == 0:
+        begin()
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert record_of(path).exists()
+    assert not path.exists()
+    return told
+
+
+def _judge_exchange(folder: Path, told: Any) -> str:
+    path = folder / "sessions.duckdb"
+    before = "no store" if not path.exists() else "old store" if journals_of(path) else "new store"
+    state, rows = as_it_comes(path)
+    assert rows == told["rows"], "rows differ"
+    assert not record_of(path).exists()
+    gone = set(told["sums"][0]) - sums(folder)
+    assert len(gone) <= 1, "a file of the damaged store is gone"  # the repaired one was opened, and is another now
+    check_private(path)
+    return f"{before}, {state}"
+
+
+def _judge_repair(folder: Path, told: Any) -> str:
+    path = folder / "sessions.duckdb"
+    assert set(told["sums"][0]) <= sums(folder), "a damaged file was touched"
+    state, rows = as_it_comes(path)
+    assert rows == told["rows"], "rows differ"
+    assert not list(folder.glob("repair-*")), "a salvage folder is left"
+    check_private(path)
+    return state
+
+
+def _prepare_repair(folder: Path) -> Any:
+    path = lay_damaged(folder / "sessions.duckdb")
+    told = sorted(sums(folder))
+    other = folder / "look"
+    other.mkdir()
+    for each in (path, *journals_of(path)):
+        shutil.copy(each, other)
+    rows = as_it_comes(other / path.name)[1]
+    shutil.rmtree(other)
+    return {"rows": rows, "sums": [told]}
+
+
+# -- a new store, an upgrade, a checkpoint
+
+
+def _judge_new(folder: Path, told: Any) -> str:
+    state = "there" if (folder / "sessions.duckdb").exists() else "half" if list(folder.iterdir()) else "nothing"
+    assert all(not rows for rows in all_rows(folder / "sessions.duckdb").values())
+    assert [each.name for each in folder.iterdir()] == ["sessions.duckdb"]
+    check_private(folder / "sessions.duckdb")
+    return state
+
+
+def _prepare_upgrade(folder: Path) -> Any:
+    path = folder / "sessions.duckdb"
+    lay_old(path)
+    rows = all_rows(path)
+    for each in folder.iterdir():
+        each.unlink()
+    lay_old(path)
+    return {"rows": rows, "sums": sorted(sums(folder))}
+
+
+def _judge_upgrade(folder: Path, told: Any) -> str:
+    path = folder / "sessions.duckdb"
+    state = "copied" if list(folder.glob("*.schema-1.duckdb")) else "not copied"
+    assert all_rows(path) == told["rows"], "rows differ"
+    assert set(told["sums"]) <= sums(folder), "no copy of the old store"
+    check_private(path)
+    return f"{state}, opens"
+
+
+def _prepare_checkpoint(folder: Path) -> Any:
+    path = folder / "sessions.duckdb"
+    lay_journal(path)
+    other = folder / "look"
+    other.mkdir()
+    for each in (path, *journals_of(path)):
+        shutil.copy(each, other)
+    rows = all_rows(other / path.name)
+    shutil.rmtree(other)
+    return {"rows": rows}
+
+
+def _checkpoint(folder: Path) -> None:
+    store = Store.open(folder / "sessions.duckdb")
+    store.checkpoint()
+    store.close()
+
+
+def _judge_rows(folder: Path, told: Any) -> str:
+    path = folder / "sessions.duckdb"
+    state = "+".join(each.name.removeprefix(path.name) for each in journals_of(path)) or "no journal"
+    assert all_rows(path) == told["rows"], "rows differ"
+    return state
+
+
+# -- weights, bundles, the trash
+
+
+def _home(folder: Path) -> Home:
+    home = Home.__new__(Home)
+    home.folder, home.spool, home.sae = folder, folder / "spool", folder / "sae"
+    home.store = Store.open(folder / "sessions.duckdb")
+    from sessions.record import Recorder
+
+    home.recorder = Recorder(home.store)
+    return home
+
+
+def _prepare_home(folder: Path) -> Any:
+    home = Home(folder)
+    session = home.session()
+    home.export(session, folder / "one.headcode", sae=True)
+    rows = rows_of(home.store)
+    home.close()
+    return {"rows": rows, "session": session}
+
+
+def _take_in(folder: Path) -> None:
+    home = _home(folder)
+    home.take(folder / "one.headcode", as_copy=True)
+    home.close()
+
+
+def _judge_import(folder: Path, told: Any) -> str:
+    rows = all_rows(folder / "sessions.duckdb")
+    for name, before in told["rows"].items():
+        assert set(before) <= set(rows[name]), f"rows of {name} are gone"
+    copies = len(rows["session"]) - len(told["rows"]["session"])
+    for name in ("event", "run", "note", "tag"):
+        assert len(rows[name]) == len(told["rows"][name]) * (1 + copies), f"half a session in {name}"
+    _check_weights(folder)
+    _take_in(folder)
+    return "whole" if copies else "not there"
+
+
+def _check_weights(folder: Path) -> None:
+    """Whatever weights a run names are there, whole; what lies there has the content of its name."""
+    store = Store.open(folder / "sessions.duckdb")
+    named = {sha for (sha,) in store.rows("SELECT DISTINCT sae_sha256 FROM run WHERE sae_sha256 IS NOT NULL")}
+    store.close()
+    there = {each.stem: each for each in (folder / "sae").glob("*.safetensors")}
+    assert named <= set(there), "weights that a run names are gone"
+    for name, each in there.items():
+        assert hashlib.sha256(each.read_bytes()).hexdigest() == name, "half a file of weights"
+
+
+def _run_once_more(folder: Path) -> None:
+    home = _home(folder)
+    (session,) = home.store.rows("SELECT session_id FROM session")[0]
+    home.run(session)
+    home.close()
+
+
+def _judge_run(folder: Path, told: Any) -> str:
+    rows = all_rows(folder / "sessions.duckdb")
+    for name in ("event", "run", "note", "tag", "code"):
+        assert set(told["rows"][name]) <= set(rows[name]), f"rows of {name} are gone"
+    _check_weights(folder)
+    return f"{len(rows['run']) - len(told['rows']['run'])} more runs"
+
+
+def _empty_trash(folder: Path) -> None:
+    home = _home(folder)
+    remove_for_good(home.recorder, [session for (session,) in home.store.rows("SELECT session_id FROM session")], home.sae)
+    home.close()
+
+
+def _judge_trash(folder: Path, told: Any) -> str:
+    rows = all_rows(folder / "sessions.duckdb")
+    whole = rows == told["rows"]
+    assert whole or not any(rows.values()), "half a session"
+    if whole:
+        _check_weights(folder)
+    _empty_trash(folder)
+    return "whole" if whole else "gone"
+
+
+def _path(work: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda folder: work(folder / "sessions.duckdb")
+
+
+CASES = {
+    "exchange": Case(_prepare_repaired, _path(place), _judge_exchange),
+    "finish": Case(_prepare_begun, _path(settle), _judge_exchange),
+    "repair": Case(_prepare_repair, _path(repair), _judge_repair),
+    "create": Case(lambda _: {}, _path(lambda path: Store.open(path).close()), _judge_new),
+    "upgrade": Case(_prepare_upgrade, _path(lambda path: Store.open(path).close()), _judge_upgrade),
+    "checkpoint": Case(_prepare_checkpoint, _checkpoint, _judge_rows),
+    "weights": Case(_prepare_home, _run_once_more, _judge_run),
+    "import": Case(_prepare_home, _take_in, _judge_import),
+    "trash": Case(_prepare_home, _empty_trash, _judge_trash),
+}
+
+
+def torture(name: str, root: Path, most: int) -> dict[str, Any]:
+    """Kills the case at every call, or at `most` of each kind, evenly spread."""
+    case, begun = CASES[name], time.monotonic()
+    laid, folder = root / "laid", root / "data"
+    laid.mkdir(parents=True)
+    told = in_child(lambda: case.prepare(laid))
+
+    def fresh() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(laid, folder)
+
+    fresh()
+    calls = counted(lambda: case.work(folder))
+    kills: Counter[str] = Counter()
+    states: Counter[str] = Counter()
+    lost: list[str] = []
+    missed = 0
+    for call, times in sorted(calls.items()):
+        step = max(1, times // most)
+        for number in range(1, times + 1, step):
+            fresh()
+            if not killed_at(lambda: case.work(folder), call, number):  # noqa: B023
+                missed += 1
+            else:
+                kills[call] += 1
+            try:
+                states[in_child(lambda: _verdict(case, folder, told))] += 1
+            except RuntimeError as error:
+                lost.append(f"{call} {number}: {error}")
+                shutil.copytree(folder, root / f"lost-{call}-{number}")
+    shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "calls": dict(calls),
+        "kills": dict(kills),
+        "killed": kills.total(),
+        "done_before": missed,
+        "states": dict(states),
+        "lost": lost,
+        "seconds": round(time.monotonic() - begun, 1),
+    }
+
+
+def _verdict(case: Case, folder: Path, told: Any) -> str:
+    try:
+        return case.judge(folder, told)
+    except (AssertionError, SessionError) as error:
+        print(error, getattr(error, "hint", ""), sorted(each.name for each in folder.iterdir()), file=sys.stderr)
+        raise
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--most", type=int, default=10_000, help="kills for each kind of call")
+    options = parser.parse_args()
+    os.umask(0o022)  # as a person's shell has it
+    root = Path(tempfile.mkdtemp(prefix="hc-exchange-"))
+    report: dict[str, Any] = {}
+    for name in options.case:
+        report[name] = torture(name, root / name, options.most)
+        print(name, json.dumps(report[name]), file=sys.stderr)
+    killed = sum(each["killed"] for each in report.values())
+    lost = sum(len(each["lost"]) for each in report.values())
+    print(json.dumps({"killed": killed, "lost": lost, "cases": report}, indent=2))
+    if not lost:
+        shutil.rmtree(root)
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
