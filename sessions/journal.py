@@ -215,11 +215,11 @@ def _is_beginning(rest: bytes) -> bool:
         return not any(rest[5:])  # no entry is so long
     length = int.from_bytes(rest[:8], "little")
     content = rest[16:]
+    if length == len(_FLUSH):
+        return COMMIT.startswith(rest)
     if not 0 < length < _LARGEST or length <= len(content):
         return False
-    if content[:2] != b"\x64\x00"[: len(content[:2])]:
-        return False
-    return content[2:3] != _FLUSH[2:3] or length == len(_FLUSH)
+    return b"\x64\x00".startswith(content[:2]) and content[2:3] != _FLUSH[2:3]
 
 
 def _varint(value: int) -> bytes:

@@ -92,7 +92,7 @@ def repair(path: Path) -> StoreReport:
         for each in damaged_stores(path)
         if each != old and (rows := rows_in(each) or 0) > events
     ]
-    told = " ".join(source.words + words + beside)
+    told = " ".join(source.harmless + source.words + words + beside)
     sound = not (lost or source.words or beside)
     return StoreReport(store=str(path), sound=sound, tables=tables, words=told, repaired=str(new))
 

@@ -31,10 +31,12 @@ _NAME_BYTES = 4
 class Source:
     """A store opened for reading, by whatever way in there was."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, words: list[str]) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, words: Sequence[str] = (), harmless: Sequence[str] = ()) -> None:
         self.con = con
-        self.words = words
+        self.words = list(words)
         """What had to be left out to open it at all, for a person."""
+        self.harmless = list(harmless)
+        """What was damaged, but holds no rows."""
 
     def tables(self) -> list[str]:
         found = self.con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1").fetchall()
@@ -102,7 +104,7 @@ def open_as_it_is(path: Path) -> Source:
     if header is None:
         raise StoreError(f"There is no store at {path} yet.", hint="The first run makes one.")
     try:
-        return Source(duckdb.connect(str(path), read_only=True, config=dict(SAFE)), [])
+        return Source(duckdb.connect(str(path), read_only=True, config=dict(SAFE)))
     except duckdb.Error as error:
         raise explain(path, error, header) from error
 
@@ -120,12 +122,14 @@ def open_damaged(path: Path, work: Path) -> Source:
         shut = error
     copy = work / "copy.duckdb"
     words: list[str] = []
+    harmless: list[str] = []
     for mend in (_cut_journal, _older_header, _older_header_alone, _borrowed_start):
         _fresh(path, copy)
         words.clear()
-        if mend(path, copy, words):
+        harmless.clear()
+        if mend(path, copy, words, harmless):
             try:
-                return Source(duckdb.connect(str(copy), read_only=True, config=dict(SAFE)), words)
+                return Source(duckdb.connect(str(copy), read_only=True, config=dict(SAFE)), words, harmless)
             except duckdb.Error:
                 continue
     raise shut
@@ -139,7 +143,7 @@ def _fresh(path: Path, copy: Path) -> None:
         shutil.copyfile(journal, copy.with_name(copy.name + journal.name.removeprefix(path.name)))
 
 
-def _cut_journal(path: Path, copy: Path, words: list[str]) -> bool:
+def _cut_journal(path: Path, copy: Path, words: list[str], harmless: list[str]) -> bool:
     """The journals up to their first damaged entries; what cannot be read at all is left out."""
     found = journals_of(copy)
     if not found:
@@ -148,7 +152,7 @@ def _cut_journal(path: Path, copy: Path, words: list[str]) -> bool:
         name = path.name + journal.name.removeprefix(copy.name)
         if journal.name.endswith(".recovery") or not journal.stat().st_size:
             journal.unlink()
-        elif not _mend(journal, copy, name, words):
+        elif not _mend(journal, copy, name, words, harmless):
             words.append(f"{name} cannot be read: what its {journal.stat().st_size} bytes held is lost.")
             journal.unlink()
     wal = _wal(copy)
@@ -165,7 +169,7 @@ def _cut_journal(path: Path, copy: Path, words: list[str]) -> bool:
     return True
 
 
-def _mend(journal: Path, copy: Path, name: str, words: list[str]) -> bool:
+def _mend(journal: Path, copy: Path, name: str, words: list[str], harmless: list[str]) -> bool:
     """Makes a copied journal readable; whether there is anything in it to be read."""
     size = journal.stat().st_size
     found = read_journal(journal, sums=True)
@@ -177,14 +181,14 @@ def _mend(journal: Path, copy: Path, name: str, words: list[str]) -> bool:
             return False
         journal.write_bytes(header + content[begin:])
         if not found.header or content[:begin] != header:
-            words.append(f"The first bytes of {name} are damaged; they hold no rows.")
+            harmless.append(f"The first bytes of {name} are damaged; they hold no rows.")
         shift, found = begin - len(header), read_journal(journal, sums=True)
     else:
         shift = 0
     if found.verdict == "damaged":
         with journal.open("r+b") as file:
             file.truncate(found.end)
-        behind = f", and {found.hidden:,} whole writes lie behind" if found.hidden else ""
+        behind = f" ({found.hidden:,} writes)" if found.hidden else ""
         words.append(
             f"{name} is damaged at byte {found.stopped + shift} of {size}: what was written after that is lost{behind}."
         )
@@ -197,7 +201,7 @@ def _is_nearly_of(copy: Path, journal: Path) -> bool:
     return len(own) == len(known) and 0 < sum(a != b for a, b in zip(own, known, strict=True)) <= _NAME_BYTES
 
 
-def _older_header(path: Path, copy: Path, words: list[str]) -> bool:
+def _older_header(path: Path, copy: Path, words: list[str], _: list[str]) -> bool:
     """The header of the checkpoint before, in the place of the newest."""
     with copy.open("r+b") as file:
         blocks = []
@@ -229,24 +233,24 @@ def _opens_with(copy: Path, which: int, blocks: list[bytes]) -> bool:
     return True
 
 
-def _older_header_alone(path: Path, copy: Path, words: list[str]) -> bool:
+def _older_header_alone(path: Path, copy: Path, words: list[str], _: list[str]) -> bool:
     """The same, without a journal that belongs to a later state."""
     wal = _wal(copy)
     if not wal.exists():
         return False
     wal.unlink()
     words.append(f"{_wal(path).name} was left out.")
-    return _older_header(path, copy, words)
+    return _older_header(path, copy, words, _)
 
 
-def _borrowed_start(path: Path, copy: Path, words: list[str]) -> bool:
+def _borrowed_start(path: Path, copy: Path, _: list[str], harmless: list[str]) -> bool:
     """The file's first block from a new store: it says only that this is a DuckDB file."""
     lender = copy.with_name("lender.duckdb")
     lender.unlink(missing_ok=True)
     duckdb.connect(str(lender), config=dict(SAFE)).close()
     with copy.open("r+b") as file:
         file.write(lender.read_bytes()[: _HEADERS[0]])
-    words.append(f"The first block of {path.name} is damaged; it holds no data.")
+    harmless.append(f"The first block of {path.name} is damaged; it holds no data.")
     return True
 
 

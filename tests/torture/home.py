@@ -42,8 +42,8 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.spool, self.sae = folder / "spool", folder / "sae"
-        self.spool.mkdir(parents=True)
-        self.sae.mkdir()
+        self.spool.mkdir(parents=True, exist_ok=True)
+        self.sae.mkdir(exist_ok=True)
         self.store = Store.open(folder / "sessions.duckdb")
         self.recorder = Recorder(self.store)
 

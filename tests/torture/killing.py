@@ -14,13 +14,55 @@ from typing import Any
 
 Work = Callable[[], object]
 
-CALLS = (
-    "openat creat rename renameat renameat2 link linkat symlink unlink unlinkat mkdir mkdirat rmdir truncate ftruncate "
-    "fallocate write writev pwrite64 pwritev sendfile copy_file_range fsync fdatasync sync_file_range chmod fchmod "
-    "fchmodat chown fchown fchownat utimensat"
-).split()
+CALLS = [
+    "openat",
+    "creat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "truncate",
+    "ftruncate",
+    "fallocate",
+    "write",
+    "writev",
+    "pwrite64",
+    "pwritev",
+    "sendfile",
+    "copy_file_range",
+    "fsync",
+    "fdatasync",
+    "sync_file_range",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "fchown",
+    "fchownat",
+    "utimensat",
+]
 """What changes a name or a file."""
-POINTS = ("open", "rename", "replace", "unlink", "fsync", "chmod", "chown", "mkdir", "rmdir", "link", "utime", "truncate")
+POINTS = (
+    "open",
+    "rename",
+    "replace",
+    "unlink",
+    "fsync",
+    "chmod",
+    "chown",
+    "mkdir",
+    "rmdir",
+    "link",
+    "utime",
+    "truncate",
+)
 """The functions of `os` that do."""
 
 
@@ -36,7 +78,7 @@ def in_child(work: Work) -> Any:
             with os.fdopen(write, "wb") as pipe:
                 pipe.write(found)
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # to be told, whatever it is
             traceback.print_exc()
         finally:
             os._exit(code)
@@ -60,7 +102,7 @@ def _begin(work: Work) -> tuple[int, int]:
             os.read(read, 1)
             work()
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # to be told, whatever it is
             traceback.print_exc()
         finally:
             sys.stderr.flush()
