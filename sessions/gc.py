@@ -86,6 +86,13 @@ def survey(
             lambda path: path.name.startswith(f"{places.store.stem}.schema-") and path.is_file(),
             lambda item: now - item.used_s > _COPY_DAYS * _DAY_S,
         ),
+        _pile(
+            "repairs",
+            "repairs that were killed, older than a day",
+            places.store.parent,
+            lambda path: path.name.startswith("repair-") and path.is_dir(),
+            lambda item: now - item.used_s > _PARTIAL_DAYS * _DAY_S,
+        ),
     ]
     return [each for each in found if each.pile.n]
 

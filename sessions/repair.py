@@ -135,7 +135,7 @@ def _of_earlier(path: Path, new: Path, words: str) -> StoreReport:
         )
     finally:
         source.close()
-    told = f"{words} {new.name} of an earlier repair was left as it is.".strip()
+    told = f"{words} {new.name} of an earlier repair is left as it is; that repair said what was lost.".strip()
     return StoreReport(store=str(path), sound=False, tables=tables, words=told, repaired=str(new))
 
 

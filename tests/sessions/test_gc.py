@@ -49,6 +49,9 @@ def fill(places: Places) -> tuple[set[Path], set[Path]]:
         lay(places.store, 10, days=999),
         lay(places.store.with_name("sessions.duckdb.wal"), 10, days=999),
         lay(places.data / "sessions.schema-2.duckdb", 10, days=3),
+        lay(places.data / "sessions.repaired.duckdb", 10, days=999),
+        lay(places.data / "sessions.damaged-20260101-000000.duckdb", 10, days=999),
+        old_folder(places.data / "repair-now", 10, days=0.5),
         lay(places.data / "notes of mine.txt", 10, days=999),
     }
     goes = {
@@ -59,6 +62,7 @@ def fill(places: Places) -> tuple[set[Path], set[Path]]:
         old_folder(places.models / ".partial-old-2", 100, days=2),
         lay(places.logs / "worker.log.1", 100, days=31),
         lay(places.data / "sessions.schema-1.duckdb", 100, days=31),
+        old_folder(places.data / "repair-killed", 100, days=2),
     }
     return stays, goes
 
@@ -69,7 +73,7 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: Places, monkeypa
     found = gc.survey(places, unowned, gc.Limits(), running="r-running")
     assert {path for each in found for path in each.goes} == goes
     piles = {each.pile.kind: each.pile for each in found}
-    assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "copies"]
+    assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "copies", "repairs"]
     assert (piles["activations"].n, piles["activations"].goes, piles["activations"].goes_bytes) == (4, 2, 200)
     assert (piles["weights"].n_bytes, piles["weights"].goes_bytes) == (1010, 1000)
     assert piles["spool"].goes_bytes >= 100

@@ -172,14 +172,10 @@ def test_a_journal_is_saved_up_to_its_damaged_byte(path: Path, journal: Path, ke
     assert [row for row in found["event"] if row[0] != "new"] == kept[1]["event"]
 
 
-def test_a_journal_of_another_store_is_left_out(path: Path, journal: Path, kept: tuple[bytes, Tables]) -> None:
+def test_a_journal_of_zeros_is_left_out(path: Path, journal: Path, kept: tuple[bytes, Tables]) -> None:
     journal.write_bytes(b"\0" * 4096)
-    try:
+    with pytest.raises(StoreError, match="journal"):
         check(path)
-    except StoreError:
-        pass
-    else:
-        pytest.skip("this DuckDB reads past it")
     report, found = saved(path)
     assert found == kept[1]
     assert "cannot be read" in report.words

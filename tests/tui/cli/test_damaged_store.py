@@ -93,6 +93,26 @@ def journal(home: Home) -> None:
     flip(home.wal, home.wal.stat().st_size // 2)
 
 
+def journal_of(content: Callable[[bytes], bytes]) -> Callable[[Home], object]:
+    """A journal that a killed program left, with that in its place."""
+
+    def lay(home: Home) -> None:
+        journal(home)
+        flip(home.wal, home.wal.stat().st_size // 2)  # back as it was
+        home.wal.write_bytes(content(home.wal.read_bytes()))
+
+    return lay
+
+
+def killed_between_renames(home: Home) -> None:
+    """What a version that wrote nothing down left: the damaged store and its journal moved, the new one not placed."""
+    journal(home)
+    assert home.headcode("doctor", "--repair").returncode == 1
+    aside = home.store.with_name("sessions.damaged-20261101-101010.duckdb")
+    home.store.rename(aside)
+    home.wal.rename(aside.with_name(f"{aside.name}.wal"))
+
+
 def lonely_journal(home: Home) -> None:
     journal(home)
     home.store.rename(home.root / "elsewhere.duckdb")
@@ -110,6 +130,17 @@ DAMAGE = [
         id="cut short",
     ),
     pytest.param(journal, ["journal", ".wal", "headcode doctor --repair"], id="a flipped byte in the journal"),
+    pytest.param(
+        journal_of(lambda whole: bytes(len(whole))), ["journal", ".wal is damaged", "doctor --repair"], id="zeros"
+    ),
+    pytest.param(
+        journal_of(lambda whole: b"Dear aunt" + whole[9:]), [".wal is damaged", "doctor --repair"], id="a text at first"
+    ),
+    pytest.param(
+        killed_between_renames,
+        ["is not there, but sessions.repaired.duckdb and sessions.damaged-", "headcode doctor --repair --in-place"],
+        id="killed between renames",
+    ),
     pytest.param(lonely_journal, [".wal is there, but the store"], id="a journal without its store"),
     pytest.param(future, ["schema 99", "7.0.0", f"up to {SCHEMA_VERSION}", "Upgrade"], id="a store from the future"),
     pytest.param(later_duckdb, ["storage 120", duckdb.__version__, "Upgrade"], id="a later DuckDB"),
@@ -189,3 +220,34 @@ def test_a_torn_journal_loses_only_its_last_piece(home: Home) -> None:
     done = home.headcode("sessions", "list", "--json")
     assert done.returncode == 0, done.stderr
     assert len(msgspec.json.decode(done.stdout)["sessions"]) == 2
+
+
+def test_what_the_hint_says_after_a_kill_between_renames_works(home: Home) -> None:
+    killed_between_renames(home)
+    before = set(home.files().values())
+    done = home.headcode("doctor", "--repair", "--in-place")
+    assert "sessions.repaired.duckdb of an earlier repair" in done.stdout
+    assert "Nothing is lost" not in done.stdout
+    assert f"{home.store} is the repaired store now." in done.stdout
+    assert set(home.files().values()) == before
+    listed = home.headcode("sessions", "list", "--json")
+    assert listed.returncode == 0, listed.stderr
+    assert len(msgspec.json.decode(listed.stdout)["sessions"]) == 2
+
+
+@pytest.mark.parametrize(
+    "next_command", [("sessions", "list"), ("doctor", "--no-device-check"), ("doctor", "--repair")]
+)
+def test_an_exchange_that_was_killed_is_finished_by_the_next_command(home: Home, next_command: tuple[str, ...]) -> None:
+    killed_between_renames(home)
+    (aside,) = home.store.parent.glob("sessions.damaged-*.duckdb")
+    record = home.store.with_name("sessions.exchange.json")
+    record.write_text(f'{{"repaired": "sessions.repaired.duckdb", "aside": "{aside.name}"}}')
+    done = home.headcode(*next_command)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert not record.exists()
+    assert home.store.exists()
+    assert not list(home.store.parent.glob("*repaired*"))
+    if next_command[0] == "doctor":
+        assert f"the one before it lies in {aside.name}" in done.stdout
+    assert len(msgspec.json.decode(home.headcode("sessions", "list", "--json").stdout)["sessions"]) == 2
