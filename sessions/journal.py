@@ -68,6 +68,11 @@ def journals_of(store: Path) -> list[Path]:
     return [path for path in (store.with_name(store.name + ending) for ending in JOURNALS) if path.is_file()]
 
 
+def holds_commits(store: Path) -> bool:
+    """Whether a journal beside the store holds what is not in the store itself; to be asked of a closed one."""
+    return any(read_journal(path).commits for path in journals_of(store))
+
+
 def read_journal(path: Path, *, sums: bool = False) -> Journal:
     """How far the journal can be read; with `sums`, every entry is held against its checksum, as DuckDB does itself.
 

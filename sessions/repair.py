@@ -21,7 +21,7 @@ from engine.places import Places, find_places
 from sessions.address import store_lock
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
 from sessions.exchange import bring_journals, damaged_stores, exchange, repaired_path, repaired_stores, settle
-from sessions.journal import journals_of
+from sessions.journal import holds_commits
 from sessions.mounts import network_file_system
 from sessions.placing import free_name, keep_mode, move, sync
 from sessions.record import rebuild
@@ -181,7 +181,7 @@ def save_rows(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableH
     finally:
         store.close()
     Store.open(path).close()  # whatever is handed over, opens
-    if journals_of(path):
+    if holds_commits(path):
         raise StoreError(f"{path.name} cannot be written to its end.", hint="Free some space and try again.")
     return path, tuple(kept.values()), words
 

@@ -12,7 +12,7 @@ import duckdb
 from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, StoreTooNew, StoreUncertain
 from sessions.exchange import settle
 from sessions.identity import Identity
-from sessions.journal import journals_of
+from sessions.journal import holds_commits, journals_of
 from sessions.placing import copy_private, sync
 from sessions.schema import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
 from sessions.storefile import Header, examine, explain, is_fatal
@@ -291,7 +291,7 @@ class Store:
         if have < SCHEMA_VERSION:
             self.close()
             aside = self.path.with_name(f"{self.path.stem}.schema-{have}{self.path.suffix}")
-            if journals_of(self.path):
+            if holds_commits(self.path):
                 raise StoreError(
                     f"The journal of {self.path} cannot be written into it before it is upgraded.",
                     hint="Free some space there.",

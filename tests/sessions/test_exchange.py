@@ -11,7 +11,7 @@ import pytest
 
 from sessions.errors import StoreDamaged, StoreError
 from sessions.exchange import exchange, record_of, repaired_path, settle
-from sessions.journal import journals_of
+from sessions.journal import header_for, journals_of
 from sessions.placing import copy_private
 from sessions.repair import place, repair
 from sessions.store import Store
@@ -326,6 +326,17 @@ def test_a_first_start_may_be_killed_anywhere(tmp_path: Path) -> None:
         assert names(path) == {path.name}
         path.unlink()
     assert number > 4
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x63\0\0\0\0\0\0\0checksumd\0"])
+def test_a_torn_journal_without_a_commit_is_no_hindrance_to_an_upgrade(tmp_path: Path, rest: bytes) -> None:
+    path = tmp_path / "sessions.duckdb"
+    lay_old(path)
+    header = header_for(path)
+    assert header
+    path.with_name("sessions.duckdb.wal").write_bytes(header + rest)
+    Store.open(path).close()
+    assert (tmp_path / "sessions.schema-1.duckdb").exists()
 
 
 def test_a_journal_that_stays_is_in_the_copy_or_nothing_is_upgraded(
