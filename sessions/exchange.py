@@ -92,6 +92,11 @@ def damaged_stores(path: Path) -> list[Path]:
     return _by_age(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))
 
 
+def kept_stores(path: Path) -> list[Path]:
+    """What hosts wrote beside stores whose files were taken away under them (sessions.rescue), the oldest first."""
+    return _by_age(path.parent.glob(f"{path.stem}.kept-*{path.suffix}"))
+
+
 def bring_journals(path: Path) -> None:
     """Gives journals without a store to the damaged one they belong to: earlier versions, killed, left them so."""
     lonely = journals_of(path)
@@ -107,9 +112,15 @@ def bring_journals(path: Path) -> None:
 def refuse_beside(path: Path) -> None:
     """Raises StoreDamaged where no store is at `path`, but what is left of one lies beside it: none is begun then."""
     lonely, repaired, damaged = journals_of(path), repaired_stores(path), damaged_stores(path)
-    if not (lonely or repaired or damaged):
+    kept = kept_stores(path)
+    if not (lonely or repaired or damaged or kept):
         return
-    names = " and ".join(each.name for each in (*lonely, *repaired, *damaged))
+    names = " and ".join(each.name for each in (*lonely, *repaired, *damaged, *kept))
+    if kept and not lonely:
+        raise StoreDamaged(
+            f"{path} is not there, but {names} {'are' if ' and ' in names else 'is'}.",
+            hint=f"To go on with what was kept: mv {kept[-1]} {path}. To start anew, move these files elsewhere.",
+        )
     if repaired or damaged:
         does = f"puts {repaired[-1].name} in its place" if repaired else f"saves what {damaged[-1].name} holds"
         raise StoreDamaged(

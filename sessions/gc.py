@@ -90,7 +90,7 @@ def survey(
             "repairs",
             "repairs that were killed, older than a day",
             places.store.parent,
-            lambda path: path.name.startswith("repair-") and path.is_dir(),
+            lambda path: path.name.startswith(("repair-", "keeping-")) and path.is_dir(),
             lambda item: now - item.used_s > _PARTIAL_DAYS * _DAY_S,
         ),
     ]

@@ -207,6 +207,16 @@ def test_where_only_the_damaged_one_is_left_it_is_what_is_repaired(
     assert all_rows(path) == laid[1]
 
 
+def test_no_store_is_begun_beside_what_a_host_kept(tmp_path: Path) -> None:
+    path, kept = tmp_path / "sessions.duckdb", tmp_path / "sessions.kept-20261101-101010.duckdb"
+    lay_old(kept, 3)
+    with pytest.raises(StoreDamaged, match=r"is not there, but sessions\.kept-20261101-101010\.duckdb is") as refused:
+        Store.open(path)
+    assert f"mv {kept} {path}" in refused.value.hint
+    kept.rename(path)
+    assert any(all_rows(path).values())
+
+
 def test_a_new_store_that_holds_something_is_not_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "sessions.duckdb"
     lay_old(path)
