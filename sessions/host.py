@@ -169,6 +169,7 @@ class HeadcodeHost:
             queued=self.runs.queued,
             running=self.runs.running,
             idle_exit_s=left,
+            at_work=self.runs.at_work,
         )
 
     def _rearm(self) -> None:

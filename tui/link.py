@@ -166,13 +166,16 @@ class Link(Errands, Resting):
 
     async def _watch_engine(self, host: Host) -> None:
         """Keeps the engine's state at hand: the host says when it is another one."""
-        seen = ""
+        seen = FollowEngine()
         while True:
             try:
-                status = (await host.ask(FollowEngine(seen=seen), Status)).status
+                status = (await host.ask(seen, Status)).status
             except (HeadcodeError, OSError, EOFError):
                 return
-            self.bench.worker, before, seen = status, seen, status.worker_state
+            work = status.at_work
+            job, silent = (work.job, work.silent) if work is not None else ("", False)
+            self.bench.worker, before = status, seen
+            seen = FollowEngine(seen=status.worker_state, job=job, silent=silent)
             if before != seen:
                 self._changed(frozenset({"header", "progress"}))
             else:
