@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +21,7 @@ from engine.headers import read_headers
 from engine.model import load_model, pick_device
 from engine.shape import shape_of
 
-from ..torture.hostile_models import FAMILIES, attempt, make_family
+from ..torture.hostile_models import FAMILIES, attempt, make_family, spoil
 from .gguf_files import write_gguf
 from .test_gguf import llama as gguf_llama
 
@@ -86,6 +87,16 @@ def refused(folder: Path, words: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_that_agrees_with_itself_is_taken(family: str, families: Path, tmp_path: Path) -> None:
     assert attempt(families / family, tmp_path / "models") == "loaded"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_spoiled_is_refused_in_words_or_loads_as_its_weights_are(
+    seed: int, families: Path, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    folder = shutil.copytree(families / rng.choice(FAMILIES), tmp_path / "spoiled")
+    spoil(folder, rng)
+    assert attempt(folder, tmp_path / "models") in ("loaded", "refused at import", "refused at loading")
 
 
 @pytest.mark.parametrize(("key", "value", "words"), OF_LLAMA)
