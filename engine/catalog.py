@@ -11,6 +11,7 @@ import msgspec
 from engine.errors import ModelError, PickledWeights
 from engine.paths import path_of
 from engine.planted.plan import CONTEXT, D_MODEL, N_HEADS, PLANTED, VOCABULARY, is_built, n_parameters
+from engine.settings_file import bytes_of, read_settings
 
 BUNDLED = "toy"
 _ASSETS = Path(__file__).parent / "assets"
@@ -20,6 +21,9 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.t
 _TOKENIZER_PARTS = ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "sentencepiece.bpe.model")
 """Of a tokenizer, but none by themselves."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+_MOST_SHOWN = 2**53
+"""Larger numbers are no sizes, and no JSON reader has to take them."""
 
 Origin = Literal["bundled", "planted", "cache", "folder", "hub"]
 
@@ -98,6 +102,9 @@ def check_folder(folder: Path) -> None:
         gguf = sorted(folder.glob("*.gguf"))
         hint = f"Convert it once with: headcode models import {gguf[0]}" if gguf else "A Hugging Face folder has one."
         raise ModelError(f"{folder} is no model: there is no config.json in it.", hint=hint)
+    odd = [path.name for path in weight_files(folder) if path.exists() and not path.is_file()]
+    if odd:
+        raise ModelError(f"{folder / odd[0]} is no regular file.", hint="Weights are read from files on a disk.")
     absent = [path.name for path in weight_files(folder) if not path.exists()]
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
@@ -142,8 +149,8 @@ def index_files(folder: Path) -> list[Path]:
 def _shards(folder: Path) -> list[str]:
     """The files that an index names; none where there is no index that can be read."""
     try:
-        index = msgspec.json.decode((folder / _INDEX).read_bytes(), type=dict[str, object])
-    except (OSError, msgspec.MsgspecError):
+        index = msgspec.json.decode(bytes_of(folder / _INDEX), type=dict[str, object])
+    except (ModelError, msgspec.MsgspecError, RecursionError):
         return []
     places = index.get("weight_map")
     found = {str(name) for name in places.values()} if isinstance(places, dict) else set()
@@ -180,10 +187,7 @@ def read_sheet(source: ModelSource) -> ModelSheet:
             hint=f"Fetch it from the hub: headcode models fetch {source.name}",
         )
     check_folder(folder)
-    try:
-        raw = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, object])
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError) as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}.", hint="Save the model again.") from error
+    raw = read_settings(folder / "config.json")
     architectures = raw.get("architectures")
     first = architectures[0] if isinstance(architectures, list) and architectures else raw.get("model_type", "unknown")
     return ModelSheet(
@@ -246,6 +250,6 @@ def _alternatives(models: Path, *, like: str = "") -> str:
 def _number(raw: dict[str, object], *keys: str) -> int:
     for key in keys:
         value = raw.get(key)
-        if isinstance(value, int):
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_SHOWN:
             return value
     return 0

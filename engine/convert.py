@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.catalog import check_folder, index_files, spare_weights, tokenizer_files, weight_files
+from engine.declared import check_declared
 from engine.errors import ModelError, PickledWeights
 from engine.gguf_import import from_gguf
 from engine.load_report import some_of
+from engine.settings_file import read_settings
 
 if TYPE_CHECKING:
     from engine.fetch_mouth import Mouth
@@ -63,6 +65,7 @@ def make_from_path(path: Path, work: Path, mouth: "Mouth") -> Path:
             names = ", ".join(file.name for file in ggufs)
             raise ModelError(f"{path} holds {len(ggufs)} GGUF files: {names}.", hint="Give one of them.")
     check_folder(path)
+    check_declared(path)  # before gigabytes are copied
     return copy_folder(path, made, mouth)
 
 
@@ -181,6 +184,6 @@ def _kept(folder: Path) -> list[Path]:
 
 def _wants_code(folder: Path) -> bool:
     try:
-        return "auto_map" in msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, object])
-    except (msgspec.MsgspecError, OSError):
+        return "auto_map" in read_settings(folder / "config.json")
+    except ModelError:
         return False

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 
 from engine.errors import ModelError
+from engine.settings_file import read_settings
 
 
 def reordered_falcon(folder: Path, name: str, device: torch.device) -> Any:
@@ -14,7 +14,7 @@ def reordered_falcon(folder: Path, name: str, device: torch.device) -> Any:
     queries, all keys, all values) and not as it is stored (the queries of a group, its key, its value). None for every
     other model. Raises ModelError for ALiBi positions, with which the bridge answers otherwise than the model.
     """
-    config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, Any])
+    config = read_settings(folder / "config.json")
     if config.get("model_type") != "falcon" or not config.get("new_decoder_architecture"):
         return None
     if config.get("alibi"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
 from engine.gguf_config import settle_config
+from engine.gguf_counts import check_counts
 from engine.gguf_file import GgufFile, read_gguf_file
 from engine.gguf_rope import FACTORS, LONG, SHORT
 from engine.gguf_tokenizer import make_tokenizer
@@ -33,6 +34,7 @@ def from_gguf(path: Path, made: Path, mouth: "Mouth") -> Path:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     check_readable(file)
+    check_counts(file)
     config, notices = _configure(file)
     tokenizer, more = make_tokenizer(file)
     model = _load(file, config, mouth)

@@ -2,19 +2,19 @@
 
 import gc
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 
+from engine.agreement import check_agreement
 from engine.catalog import ModelSource, check_folder, find_model, model_identity
-from engine.errors import ConfigError, ModelError
+from engine.errors import ConfigError, HeadcodeError, ModelError
 from engine.falcon import reordered_falcon
 from engine.heads import check_heads, output_matrices, output_scales, stacked
 from engine.hub import hub_folder
@@ -24,9 +24,11 @@ from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
 from engine.rope import RowLengths
+from engine.settings_file import read_settings
 from engine.tokens import Tokens
 
-_LOADING = (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError, SafetensorError)
+_PANIC = "PanicException"
+"""What libraries in Rust raise where they did not expect something; it is no Exception."""
 
 
 class Model:
@@ -137,7 +139,8 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
 
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    try:
+    with foreign_errors(source.name, folder):
+        check_agreement(folder, source.name)
         # A tokenizer of our own: the bridge rewires its copy to put a beginning-of-sequence token where the model's
         # authors put none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
@@ -155,30 +158,60 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
         bridge.eval()
         # Some parts look for what a version of transformers lacks (CodeGen under 5.24): seen here, it is said.
         with torch.no_grad():
-            bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
-    except _LOADING as error:
-        if is_out_of_memory(error):
-            raise
-        raise _not_loaded(source.name, folder, error) from error
-    check_heads(bridge, source.name)
-    config = bridge.cfg
-    info = ModelInfo(
-        name=source.name,
-        identity=model_identity(folder),
-        n_layers=int(config.n_layers),
-        n_heads=int(config.n_heads),
-        d_model=int(config.d_model),
-        d_head=max(each.shape[1] for each in output_matrices(bridge, int(config.n_heads))),
-        context=int(config.n_ctx),
-        vocabulary=int(config.d_vocab),
-    )
+            answers = bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
+        if answers.isnan().all():
+            raise ModelError(
+                f"{source.name} answers with NaN alone.",
+                hint="Its weights are damaged, or its settings are not those it was trained with.",
+            )
+        check_heads(bridge, source.name)
+        config = bridge.cfg
+        info = ModelInfo(
+            name=source.name,
+            identity=model_identity(folder),
+            n_layers=int(config.n_layers),
+            n_heads=int(config.n_heads),
+            d_model=int(config.d_model),
+            d_head=max(each.shape[1] for each in output_matrices(bridge, int(config.n_heads))),
+            context=int(config.n_ctx),
+            vocabulary=int(config.d_vocab),
+        )
     gc.collect()
     return Model(bridge, tokenizer, info, folder, device)
 
 
-def _not_loaded(name: str, folder: Path, error: Exception) -> ModelError:
+@contextmanager
+def foreign_errors(name: str, folder: Path) -> Iterator[None]:
+    """Inside, whatever a library raises about somebody's files becomes a ModelError; a lack of memory stays one."""
+    try:
+        yield
+    except HeadcodeError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise _not_loaded(name, folder, error) from error
+    except BaseException as error:
+        if type(error).__name__ != _PANIC:
+            raise
+        raise _not_loaded(name, folder, error) from error
+
+
+def check_model(folder: Path, name: str) -> None:
+    """Returns when the folder's settings, weights and tokenizer can be those of one model. Raises ModelError."""
+    import transformers
+
+    with foreign_errors(name, folder):
+        check_agreement(folder, name)
+        transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+
+
+def _not_loaded(name: str, folder: Path, error: BaseException) -> ModelError:
     """Why a model cannot be loaded: an architecture that the bridge does not fit is no fault of its files."""
-    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # A check of settings says what it is about in its first line, and what is wrong in its last.
+    told = (lines[-1] if "Validation" in type(error).__name__ else lines[0])[:400]
+    told = f"{type(error).__name__}: {told}" if isinstance(error, LookupError) else told
     frames = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
     packages = [each for parts in frames for each in ("transformers", "transformer_lens") if each in parts[:-1]]
     hint = "TransformerBridge has to know its architecture, and its files have to be whole."
@@ -190,7 +223,7 @@ def _not_loaded(name: str, folder: Path, error: Exception) -> ModelError:
 
 
 def _architecture(folder: Path) -> str:
-    config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, Any])
+    config = read_settings(folder / "config.json")
     named = config.get("architectures")
     return str(named[0] if isinstance(named, list) and named else config.get("model_type", "architecture unknown"))
 

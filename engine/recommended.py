@@ -7,6 +7,7 @@ import msgspec
 from engine.catalog import find_model
 from engine.config import ProbeConfig
 from engine.errors import ModelError
+from engine.settings_file import bytes_of
 
 FILE = "probe_config.json"
 SPARSITY = 0.2
@@ -41,6 +42,6 @@ def _recommended(model: str, models: Path) -> Recommended:
     if folder is None:
         return Recommended()
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Recommended)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return msgspec.json.decode(bytes_of(folder / FILE), type=Recommended)
+    except (ModelError, msgspec.MsgspecError, RecursionError):
         return Recommended()

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import TaskError
+from engine.errors import ModelError, TaskError
 from engine.references.measured import MeasuredReference
 from engine.references.truths import CUTS, measured_reference
 from engine.results import ModelInfo, Reference
+from engine.settings_file import bytes_of
 from engine.tasks.registry import find_task
 
 FILE = "circuits.json"
@@ -89,8 +90,6 @@ def planted_edges(
 
 def _measured(folder: Path) -> _Circuits | None:
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=_Circuits)
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, msgspec.ValidationError, OSError):
-        return None  # somebody else's file of that name
+        return msgspec.json.decode(bytes_of(folder / FILE), type=_Circuits)
+    except (ModelError, msgspec.MsgspecError, RecursionError):
+        return None  # none, or somebody else's file of that name

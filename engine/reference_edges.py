@@ -4,8 +4,10 @@ from pathlib import Path
 
 import msgspec
 
+from engine.errors import ModelError
 from engine.reference import planted_edges
 from engine.results import ModelInfo
+from engine.settings_file import bytes_of
 
 FILE = "edges.json"
 Head = tuple[int, int]
@@ -68,8 +70,8 @@ def known_edges(model: ModelInfo, folder: Path, task: str, cut: float | None = N
     if planted is not None:
         return KnownEdges(source="true by construction (docs/planted.md)", cut=None, edges=planted, effects={})
     try:
-        found = msgspec.json.decode((folder / FILE).read_bytes(), type=MeasuredEdgesFile)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        found = msgspec.json.decode(bytes_of(folder / FILE), type=MeasuredEdgesFile)
+    except (ModelError, msgspec.MsgspecError, RecursionError):
         return None  # none, or somebody else's file of that name
     if found.identity != model.identity or task not in found.tasks:
         return None

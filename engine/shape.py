@@ -4,10 +4,13 @@ from pathlib import Path
 
 import msgspec
 
-from engine.catalog import find_model, read_sheet, weight_files
+from engine.catalog import find_model, read_sheet
+from engine.declared import check_counts
 from engine.errors import ModelError
+from engine.headers import read_headers
 from engine.planted.plan import D_HEAD, PLANTED, n_parameters
 from engine.results import ModelInfo
+from engine.settings_file import CONFIG, read_settings
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +51,9 @@ def shape_of(model: str, models: Path) -> Shape:
             f"The size of {model!r} is not known before it is here.",
             hint=f"Fetch it first: headcode models fetch {model}",
         )
-    parameters, single = _count(source.folder)
-    raw = msgspec.json.decode((source.folder / "config.json").read_bytes(), type=dict[str, object])
+    raw = read_settings(source.folder / CONFIG)
+    tensors = read_headers(source.folder)
+    check_counts(raw, tensors)
     # Of latent attention only the values' size is a head's; some layers' heads may be larger than others'.
     names = ("v_head_dim",) if raw.get("v_head_dim") else ("head_dim", "global_head_dim")
     layers = raw.get("per_layer_config")
@@ -61,8 +65,8 @@ def shape_of(model: str, models: Path) -> Shape:
         d_model=sheet.d_model,
         d_head=max(known, default=sheet.d_model // sheet.n_heads),
         vocabulary=sheet.vocabulary,
-        parameters=parameters,
-        file_bytes=0 if single else sheet.weights_bytes,
+        parameters=sum(tensor.n_elements for tensor in tensors.values()),
+        file_bytes=0 if all(tensor.dtype == "F32" for tensor in tensors.values()) else sheet.weights_bytes,
     )
 
 
@@ -77,26 +81,3 @@ def shape_of_info(info: ModelInfo) -> Shape:
         vocabulary=info.vocabulary,
         parameters=parameters,
     )
-
-
-def _count(folder: Path) -> tuple[int, bool]:
-    """Parameters of the weights in a folder, and whether they are in single precision: from the files' headers."""
-    total, single = 0, True
-    for path in weight_files(folder):
-        try:
-            with path.open("rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                if not 2 <= length <= 100_000_000:
-                    raise ModelError(f"{path} is no safetensors file.", hint="Fetch the model again.")
-                header = msgspec.json.decode(file.read(length), type=dict[str, dict[str, object]])
-        except (OSError, msgspec.MsgspecError) as error:
-            raise ModelError(f"{path} cannot be read: {error}.", hint="Fetch the model again.") from error
-        for name, tensor in header.items():
-            shape = tensor.get("shape")
-            if name != "__metadata__" and isinstance(shape, list):
-                count = 1
-                for side in shape:
-                    count *= side if isinstance(side, int) else 1
-                total += count
-                single &= tensor.get("dtype") == "F32"
-    return total, single

@@ -65,9 +65,11 @@ def sweep(models: Path) -> list[str]:
 def put_in_place(made: Path, models: Path, name: str) -> Path:
     """Checks the made folder and renames it to its place. Raises ModelError for one that could not be used."""
     from engine.convert import check_weights
+    from engine.model import check_model
 
     check_folder(made)
     check_weights(made)
+    check_model(made, name)
     # Written data first, then the name: after a power cut the name must not stand for empty files.
     for path in [*made.iterdir(), made]:
         handle = os.open(path, os.O_RDONLY)

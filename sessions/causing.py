@@ -20,6 +20,7 @@ from sessions.project import event_decoder
 from sessions.queries import find_run, living_session, run_row
 from sessions.record import Draft, Recorder
 from sessions.rows import RunRow
+from sessions.sides import run_side
 from sessions.store import Store
 from sessions.wire import AskCause, CancelRun, Done, FindRun, Run
 
@@ -50,10 +51,12 @@ class Causes:
             lambda store: _order(store, request, models=str(host.places.models), job=new_id("c"))
         )
         run_id = await host.ledger.read(lambda store: find_run(store, request.run))
+        title = await host.ledger.read(lambda store: run_side(store, run_id).title)
         if run_id in self._jobs:
             raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
         asked = CauseAsked(config=request.config, heads=request.heads, after=order.after, after_name=order.after_name)
-        task = asyncio.create_task(self._carry_out(host, session_id, run_id, order, asked), name=f"cause {run_id}")
+        work = self._carry_out(host, session_id, run_id, order, asked, f"effects of heads in {title}")
+        task = asyncio.create_task(work, name=f"cause {run_id}")
         self._jobs[run_id] = order.job, task
 
     def cancel(self, host: Means, run_id: str, *, force: bool) -> None:
@@ -61,7 +64,9 @@ class Causes:
         if run_id in self._jobs:
             host.runs.cancel_aside(self._jobs[run_id][0], force=force)
 
-    async def _carry_out(self, host: Means, session_id: str, run_id: str, order: RunCause, asked: CauseAsked) -> None:
+    async def _carry_out(
+        self, host: Means, session_id: str, run_id: str, order: RunCause, asked: CauseAsked, title: str
+    ) -> None:
         failure: Failure | None = None
 
         async def report(event: EngineEvent) -> None:
@@ -69,7 +74,7 @@ class Causes:
 
         try:
             await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=asked))
-            failure = await host.runs.aside(order, report)
+            failure = await host.runs.aside(order, report, title=title, run_id=run_id)
         except HeadcodeError as error:
             failure = error.as_failure()
             host.runs.cancel_aside(order.job, force=False)

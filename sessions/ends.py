@@ -43,6 +43,15 @@ def _lower(order: RunProbe | None) -> str:
     )
 
 
+def ended_by_hand() -> Failure:
+    return Failure(
+        family="engine",
+        name="EngineEnded",
+        message="The engine was ended while it was at this: it had reported nothing for a while.",
+        hint="Ask once more; the next request gets a new engine.",
+    )
+
+
 def garbled(what: str) -> Failure:
     return Failure(
         family="engine",

@@ -193,6 +193,7 @@ class HeadcodeHost:
             idle_exit_s=left,
             socket=str(self._listening.place),
             trouble=self._trouble,
+            at_work=self.runs.at_work,
         )
 
     async def _offer(self) -> None:

@@ -149,6 +149,26 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class AtWork(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine is at, and when that last reported."""
+
+    job: str
+    """run_id, or the id of a measurement, a verification, a request beside the runs."""
+    title: str
+    """For a person: run 2 of mine; a person's own names are in it as they wrote them."""
+    stage: str
+    """Empty before its first."""
+    done: int
+    total: int
+    unit: str
+    run_id: str
+    """The run that it is, measures or verifies; empty for what is asked beside the runs."""
+    heard_us: int
+    """When it last reported, or was begun."""
+    silent: bool
+    """It has reported nothing for longer than jobs do that go well."""
+
+
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     version: str
@@ -170,6 +190,8 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Where it listens."""
     trouble: str = ""
     """Why nothing more is recorded, and what to do; empty while all is well."""
+    at_work: AtWork | None = None
+    """What everything else waits for; None while the engine has nothing to do."""
 
 
 MarkerKind = Literal["edit", "run", "cut", "note", "kept"]

@@ -3,11 +3,12 @@
 import msgspec
 
 from sessions import queries
+from sessions.errors import NoSuchRecord
 from sessions.log import OptionsChosen
 from sessions.means import Answer, Means
 from sessions.preflight import preflight
 from sessions.record import Draft, Recorded, Recorder
-from sessions.wire import AskPreflight, ChooseOptions, Done, FollowEngine, Preflighted, Status
+from sessions.wire import AskPreflight, ChooseOptions, Done, EndWork, FollowEngine, Preflighted, Status
 
 _FOLLOW_S = 20.0
 """An answer comes after this at the latest: numbers beside the state change, too."""
@@ -31,10 +32,28 @@ async def ask_preflight(host: Means, request: AskPreflight) -> Preflighted:
 
 
 async def follow_engine(host: Means, request: FollowEngine) -> Status:
-    await host.supervisor.other_state(request.seen, within_s=_FOLLOW_S)
+    await host.supervisor.other_state((request.seen, request.job, request.silent), within_s=_FOLLOW_S)
     return Status(status=host.status())
 
 
-ANSWERS: dict[type, Answer] = {ChooseOptions: choose_options, AskPreflight: ask_preflight, FollowEngine: follow_engine}
+async def end_work(host: Means, request: EndWork) -> Status:
+    """Raises NoSuchRecord where the engine is at nothing, or at something else than was meant."""
+    before = host.status()
+    work = before.at_work
+    if work is None:
+        raise NoSuchRecord("The engine is at nothing.", hint="headcode host status says what it does.")
+    if request.job not in ("", work.job) or not host.supervisor.end_work(work.job):
+        raise NoSuchRecord(
+            f"The engine is at {work.title}, not at {request.job or 'that'} any more.", hint="Look, and ask once more."
+        )
+    return Status(status=before)
+
+
+ANSWERS: dict[type, Answer] = {
+    ChooseOptions: choose_options,
+    AskPreflight: ask_preflight,
+    FollowEngine: follow_engine,
+    EndWork: end_work,
+}
 SLOW: frozenset[type] = frozenset({AskPreflight, FollowEngine})
 """Answered beside what is asked after them on the same connection."""

@@ -24,10 +24,12 @@ from sessions.ledger import Ledger
 from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
 from sessions.queries import Plan, find_run, living_session, newest_examples, of_own_task, open_runs, plan, run_row
 from sessions.record import Draft, Recorded, Recorder
-from sessions.rows import RunRow
+from sessions.rows import AtWork, RunRow
+from sessions.sides import run_side
 from sessions.store import Store
-from sessions.supervisor import Report, Supervisor
+from sessions.supervisor import Supervisor
 from sessions.wire import CancelRun, QueueRun
+from sessions.worker_jobs import Report, SideJob
 
 log = logging.getLogger("headcode.runs")
 
@@ -41,6 +43,7 @@ RETRY_S = 2.0
 
 class _Run(msgspec.Struct, kw_only=True, eq=False):
     session_id: str
+    title: str
     order: RunProbe
     spool: Path
     aside: bool = False
@@ -54,6 +57,9 @@ class _Run(msgspec.Struct, kw_only=True, eq=False):
 class _Aside(msgspec.Struct, kw_only=True, eq=False):
     """A job that takes its turn among the runs and leaves nothing in the log."""
 
+    title: str
+    run_id: str
+    """The run it is about."""
     order: RunProbe | RunCause
     report: Report
     ended: "asyncio.Future[Failure | None]"
@@ -93,6 +99,25 @@ class Runs:
         return None if self._current is None else self._current.order.job
 
     @property
+    def at_work(self) -> AtWork | None:
+        """What the engine is at: the run or measurement under way, or what was asked beside it."""
+        found = self._supervisor.at_work
+        if found is None:
+            return None
+        current = None if isinstance(found, SideJob) else self._current
+        return AtWork(
+            job=found.order.job,
+            title=found.title if isinstance(found, SideJob) else current.title if current is not None else "",
+            run_id="" if current is None else current.run_id if isinstance(current, _Aside) else current.order.job,
+            stage=found.last.stage,
+            done=found.last.done,
+            total=found.last.total,
+            unit=found.last.unit,
+            heard_us=found.last.at_us,
+            silent=found.last.silent,
+        )
+
+    @property
     def busy(self) -> bool:
         return self._current is not None or bool(self._waiting) or bool(self._unwritten)
 
@@ -100,7 +125,9 @@ class Runs:
         """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
         run_id = new_id("r")
         models = self._places.models
-        work, asked, row = await self._ledger.change(lambda recorder: _record_queued(recorder, request, run_id, models))
+        work, asked, row, title = await self._ledger.change(
+            lambda recorder: _record_queued(recorder, request, run_id, models)
+        )
         spool = self._places.spool / run_id
         order = RunProbe(
             job=run_id,
@@ -120,7 +147,7 @@ class Runs:
             trust_remote_code=asked.trust_remote_code,
         )
         made = request.made is not None and request.again is None
-        self._waiting.append(_Run(session_id=work.session_id, order=order, spool=spool, aside=made))
+        self._waiting.append(_Run(session_id=work.session_id, title=title, order=order, spool=spool, aside=made))
         self._wake.set()
         self.changed()
         return row
@@ -138,9 +165,11 @@ class Runs:
                 self.changed()
                 return
 
-    async def aside(self, order: RunProbe | RunCause, report: Report) -> Failure | None:
+    async def aside(self, order: RunProbe | RunCause, report: Report, *, title: str, run_id: str) -> Failure | None:
         """Has an order carried out in its turn without recording it; returns why not, where it was not."""
-        job = _Aside(order=order, report=report, ended=asyncio.get_running_loop().create_future())
+        job = _Aside(
+            title=title, run_id=run_id, order=order, report=report, ended=asyncio.get_running_loop().create_future()
+        )
         self._waiting.append(job)
         self._wake.set()
         self.changed()
@@ -306,7 +335,7 @@ def interrupt_open_runs(recorder: Recorder) -> int:
 
 def _record_queued(
     recorder: Recorder, request: QueueRun, run_id: str, models: Path
-) -> tuple[tuple[Plan, RunQueued, RunRow], list[Recorded]]:
+) -> tuple[tuple[Plan, RunQueued, RunRow, str], list[Recorded]]:
     store: Store = recorder.store
     if request.again is not None:
         before = find_run(store, request.again)
@@ -339,7 +368,7 @@ def _record_queued(
             "The session has no examples yet.", hint="Add at least one positive and one negative prompt."
         )
     recorded = recorder.append([Draft(session_id=work.session_id, run_id=run_id, event=event)])
-    return (work, event, run_row(store, run_id)), recorded
+    return (work, event, run_row(store, run_id), f"run {run_side(store, run_id).title}"), recorded
 
 
 def _record_examples(recorder: Recorder, run: _Run, event: ExamplesMade) -> tuple[None, list[Recorded]]:

@@ -3,19 +3,17 @@
 import asyncio
 import logging
 import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import Cancelled, Failure
-from engine.events import EngineEvent, ModelReady
+from engine.events import ModelReady
 from engine.jobs import (
     MAX_LINE_BYTES,
-    AnyOrder,
     AnyWord,
     CancelJob,
     JobDone,
@@ -28,9 +26,11 @@ from engine.jobs import (
     WorkerReady,
 )
 from engine.memory import kills, weight
-from sessions.ends import describe_end, garbled
+from sessions.ends import describe_end, ended_by_hand, garbled
 from sessions.lines import NONSENSE, LineReader, LineTooLong
 from sessions.logs import SizedLog
+from sessions.worker_jobs import Heard, Job, Report, SideJob
+from sessions.worker_process import WorkerProcess, kill, send
 
 log = logging.getLogger("headcode.worker")
 
@@ -41,51 +41,6 @@ _QUIT_S = 3.0
 _REPORT_CHUNK = 1 << 16
 _WEIGH_S = 0.25
 
-Report = Callable[[EngineEvent], Awaitable[None]]
-
-
-class _Job:
-    def __init__(self, order: RunProbe | RunCause, report: Report) -> None:
-        self.order = order
-        self.report = report
-        self.sent = False
-        self.heard = False
-        self.cancels = 0
-        self.killed = False
-        self.ended: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
-
-    def end(self, failure: Failure | None) -> None:
-        if not self.ended.done():
-            self.ended.set_result(failure)
-
-
-class _Grading:
-    """A side order: prompts to grade or a head to look at, beside whatever job there is."""
-
-    def __init__(self, order: SideOrder) -> None:
-        self.order = order
-        self.sent = False
-        self.ended: asyncio.Future[SideAnswer | Failure] = asyncio.get_running_loop().create_future()
-
-    def end(self, answer: SideAnswer | Failure) -> None:
-        if not self.ended.done():
-            self.ended.set_result(answer)
-
-
-class _Worker:
-    """One process, from its start to its end."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.ready = asyncio.Event()
-        self.model: str | None = None
-        self.distrusted: Failure | None = None
-        """Why we ended it ourselves, where we did."""
-        self.kills = kills()
-        """How often the kernel had ended somebody for want of memory when this one began."""
-        self.held: int | None = None
-        """Bytes of memory it was last seen with."""
-
 
 class Supervisor:
     """Runs one job at a time on a worker that outlives the jobs."""
@@ -94,9 +49,11 @@ class Supervisor:
         self._command = tuple(command)
         self._errors = errors
         self._idle_s = idle_s
-        self._worker: _Worker | None = None
-        self._job: _Job | None = None
-        self._gradings: dict[str, _Grading] = {}
+        self._worker: WorkerProcess | None = None
+        self._job: Job | None = None
+        self._gradings: dict[str, SideJob] = {}
+        self._left: dict[str, SideJob] = {}
+        """Side orders that the worker has and nobody waits for any more."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
@@ -122,12 +79,30 @@ class Supervisor:
             return "starting"
         return "warm" if self._job is None else "busy"
 
-    async def other_state(self, seen: str, *, within_s: float) -> None:
-        """Returns when the worker is in another state than that one, there is other news, or the time is over."""
+    @property
+    def at_work(self) -> Job | SideJob | None:
+        """What the worker is at. A job that it has said nothing about waits behind what it was asked before."""
+        aside = [each for each in (*self._left.values(), *self._gradings.values()) if each.sent]
+        if self._job is None or (self._job.sent and not self._job.heard and aside):
+            return aside[0] if aside else None
+        return self._job
+
+    @property
+    def seen(self) -> tuple[str, str, bool]:
+        """All that is told as soon as it is another: state, job, and whether that has reported nothing for long."""
+        found = self.at_work
+        return self.state, "" if found is None else found.order.job, found is not None and found.last.silent
+
+    async def other_state(self, seen: tuple[str, str, bool], *, within_s: float) -> None:
+        """Returns when something else is to be seen, there is other news, or the time is over."""
         told = self._news
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while self.state == seen and self._news == told:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within_s
+        while self.seen == seen and self._news == told and (left := deadline - clock()) > 0:
+            found = self.at_work
+            until_silent = found.last.until_silent if found is not None else 0.0
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, until_silent) if until_silent > 0 else left):
                     await self._turned.wait()
 
     def tell(self) -> None:
@@ -151,13 +126,13 @@ class Supervisor:
         assert self._job is None
         self._stir()
         reused = self._worker is not None
-        job = self._job = _Job(order, report)
+        job = self._job = Job(order, report)
         self._turn()
         failure = await self._attempt(job)
         if reused and failure is not None and failure.name == "WorkerDied" and not (job.heard or job.killed):
             # It had died while it waited, unseen until now: that is no fault of this run.
             log.info("run %s again on a new worker", order.job)
-            self._job = _Job(order, report)
+            self._job = Job(order, report)
             self._turn()
             failure = await self._attempt(self._job)
         return failure
@@ -165,7 +140,7 @@ class Supervisor:
     async def beside(self, order: SideOrder) -> SideAnswer | Failure:
         """The answer, or why there is none. Cancelled, it tells the worker that nobody waits for them any more."""
         self._stir()
-        grading = self._gradings[order.job] = _Grading(order)
+        grading = self._gradings[order.job] = SideJob(order)
         try:
             worker = await self._ensure()
             if worker is None:
@@ -176,26 +151,55 @@ class Supervisor:
         finally:
             del self._gradings[order.job]
             if grading.sent and not grading.ended.done() and self._worker is not None:
-                _send(self._worker, CancelJob(job=order.job))
+                self._left[order.job] = grading
+                send(self._worker, CancelJob(job=order.job))
+            self._turn()
             if self._job is None:
                 self._rest()
 
     def cancel(self, run_id: str, *, force: bool) -> None:
-        """Asks the job to stop; asked a second time, or with force, ends the worker."""
+        """Asks the job to stop. Asked a second time, with force, or of one that has been silent for long, ends the
+        worker; so does a job that was asked and reports nothing for a while."""
         job, worker = self._job, self._worker
         if job is None or job.order.job != run_id:
             return
-        job.cancels += 1
+        job.cancels, job.asked_at = job.cancels + 1, asyncio.get_running_loop().time()
         if not job.sent and not force:
             job.end(Cancelled().as_failure())  # the worker is still starting and keeps doing so
-        elif force or job.cancels > 1:
-            job.killed = True
-            if worker is not None:
-                _kill(worker.process)
-            else:
-                job.end(Cancelled().as_failure())
+        elif force or job.cancels > 1 or job.last.silent:
+            self._end_worker_of(job)
         elif worker is not None:
-            _send(worker, CancelJob(job=run_id))
+            send(worker, CancelJob(job=run_id))
+            self._watch_stop(job)
+
+    def _watch_stop(self, job: Job) -> None:
+        """Ends the worker of a job that does not stop: code that computes for minutes hears nothing."""
+        if self._job is not job or job.ended.done():
+            return
+        if job.grace_left <= 0:
+            log.info("run %s was asked to stop and says nothing: its worker is ended", job.order.job)
+            self._end_worker_of(job)
+            return
+        asyncio.get_running_loop().call_later(max(job.grace_left, 0.01), self._watch_stop, job)
+
+    def _end_worker_of(self, job: Job) -> None:
+        job.killed = True
+        if self._worker is not None:
+            kill(self._worker.process)
+        else:
+            job.end(Cancelled().as_failure())
+
+    def end_work(self, job: str) -> bool:
+        """Ends the worker that is at this job, whatever it is; False where it is at another."""
+        found = self.at_work
+        if found is None or found.order.job != job or self._worker is None:
+            return False
+        if isinstance(found, Job):
+            found.killed = True
+        else:
+            self._worker.distrusted = ended_by_hand()
+        kill(self._worker.process)
+        return True
 
     async def close(self) -> None:
         """Ends the worker, gently first; no other is started."""
@@ -207,7 +211,7 @@ class Supervisor:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _attempt(self, job: _Job) -> Failure | None:
+    async def _attempt(self, job: Job) -> Failure | None:
         try:
             worker = await self._ensure()
             if worker is None and self._closed:
@@ -230,7 +234,7 @@ class Supervisor:
             hint="See: headcode host log; headcode doctor checks the installation.",
         )
 
-    async def _ensure(self) -> _Worker | None:
+    async def _ensure(self) -> WorkerProcess | None:
         async with self._starting:
             if self._worker is None:
                 if self._closed:
@@ -248,7 +252,7 @@ class Supervisor:
                     log.exception("worker did not start: %s", self._command)
                     return None
                 log.info("worker %d started", process.pid)
-                self._worker = _Worker(process)
+                self._worker = WorkerProcess(process)
                 self._turn()
                 self._spawn(self._watch(self._worker))
             return self._worker
@@ -262,7 +266,7 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _watch(self, worker: _Worker) -> None:
+    async def _watch(self, worker: WorkerProcess) -> None:
         """Listens until the worker is gone, then says what became of its job."""
         errors = asyncio.create_task(self._keep_errors(worker.process.stderr))
         scales = asyncio.create_task(self._weigh(worker))
@@ -272,13 +276,14 @@ class Supervisor:
             log.exception("listening to worker %d", worker.process.pid)
         finally:
             scales.cancel()
-        _kill(worker.process)  # it has closed its output: whatever it still is, it is no worker
+        kill(worker.process)  # it has closed its output: whatever it still is, it is no worker
         code = await worker.process.wait()
         await asyncio.gather(errors, return_exceptions=True)
         log.info("worker %d ended: %s", worker.process.pid, code)
         if self._worker is not worker:
             return  # dismissed before
         self._worker = None
+        self._left.clear()
         self._turn()
         for grading in tuple(self._gradings.values()):
             if grading.sent or not worker.ready.is_set():
@@ -291,14 +296,14 @@ class Supervisor:
             ended = describe_end(code, order=probe, held=worker.held, by_kernel=by_kernel)
             self._job.end(worker.distrusted or ended)
 
-    async def _weigh(self, worker: _Worker) -> None:
+    async def _weigh(self, worker: WorkerProcess) -> None:
         """Keeps at hand how much memory a working worker holds: once it is killed, nobody can tell any more."""
         while True:
             if self._job is not None:
                 worker.held = weight(worker.process.pid) or worker.held
             await asyncio.sleep(_WEIGH_S)
 
-    async def _listen(self, worker: _Worker) -> None:
+    async def _listen(self, worker: WorkerProcess) -> None:
         assert worker.process.stdout is not None
         reader = LineReader(worker.process.stdout)
         decoder = msgspec.json.Decoder(AnyWord)
@@ -321,10 +326,13 @@ class Supervisor:
                 continue
             await self._heard(worker, word)
 
-    async def _heard(self, worker: _Worker, word: AnyWord) -> None:
+    async def _heard(self, worker: WorkerProcess, word: AnyWord) -> None:
         job = self._job
         if self._worker is not worker:
             return  # dismissed while it spoke
+        before = self.seen
+        if not isinstance(word, WorkerReady):
+            self._left.pop(word.job, None)
         if isinstance(word, WorkerReady):
             worker.ready.set()
             self._turn()
@@ -341,6 +349,9 @@ class Supervisor:
         job.heard = True
         match word:
             case JobEvent():
+                job.last.event(word.event)
+                if self.seen != before:
+                    self._turn()
                 if isinstance(word.event, ModelReady):
                     worker.model = word.event.model.name
                 await job.report(word.event)
@@ -349,14 +360,16 @@ class Supervisor:
             case JobFailed():
                 job.end(word.failure)
 
-    def _send_order(self, worker: _Worker, job: _Job) -> None:
+    def _send_order(self, worker: WorkerProcess, job: Job) -> None:
         job.sent = True
-        _send(worker, job.order)
+        send(worker, job.order)
 
-    def _send_grading(self, worker: _Worker, grading: _Grading) -> None:
+    def _send_grading(self, worker: WorkerProcess, grading: SideJob) -> None:
         if not grading.sent:
             grading.sent = True
-            _send(worker, grading.order)
+            grading.last = Heard()
+            send(worker, grading.order)
+            self._turn()
 
     async def _keep_errors(self, stream: asyncio.StreamReader | None) -> None:
         assert stream is not None
@@ -381,25 +394,12 @@ class Supervisor:
             self._turn()
             self._spawn(self._dismiss(worker))
 
-    async def _dismiss(self, worker: _Worker) -> None:
+    async def _dismiss(self, worker: WorkerProcess) -> None:
         stdin = worker.process.stdin
         if stdin is not None:
             stdin.close()
         try:
             await asyncio.wait_for(worker.process.wait(), _QUIT_S if self._job is None else 0.2)
         except TimeoutError:
-            _kill(worker.process)
+            kill(worker.process)
             await worker.process.wait()
-
-
-def _send(worker: _Worker, order: AnyOrder) -> None:
-    stdin = worker.process.stdin
-    if stdin is not None and not stdin.is_closing():
-        stdin.write(msgspec.json.encode(order) + b"\n")
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """Ends the worker and what it started: it leads a process group of its own."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)

@@ -183,8 +183,9 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
 
     if found.cancelled:
         raise Cancelled
+    title = f"the verification of {found.title}"
     try:
-        failure = await host.runs.aside(order, report)
+        failure = await host.runs.aside(order, report, title=title, run_id=run_id)
         for cause in causes:
             if failure is not None or broken or other:
                 break
@@ -192,7 +193,7 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
             found.working = cause.job
             if found.cancelled:
                 raise Cancelled
-            failure = await host.runs.aside(cause, report)
+            failure = await host.runs.aside(cause, report, title=title, run_id=run_id)
         if broken:
             raise broken[0]
         if other:

@@ -166,14 +166,16 @@ class Link(Errands, Resting):
 
     async def _watch_engine(self, host: Host) -> None:
         """Keeps the engine's state at hand: the host says when it is another one."""
-        seen = ""
+        seen = FollowEngine()
         while True:
             try:
-                status = (await host.ask(FollowEngine(seen=seen), Status)).status
+                status = (await host.ask(seen, Status)).status
             except (HeadcodeError, OSError, EOFError):
                 return
-            before, now = (seen, self.bench.trouble), status.worker_state
-            self.bench.worker, seen = status, now
+            work = status.at_work
+            job, silent = (work.job, work.silent) if work is not None else ("", False)
+            before = seen, self.bench.trouble
+            self.bench.worker, seen = status, FollowEngine(seen=status.worker_state, job=job, silent=silent)
             if before != (seen, self.bench.trouble):
                 self._changed(frozenset({"header", "progress"}))
             else:

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from engine.errors import ModelError
+from engine.settings_file import bytes_of
 from engine.tasks.words import FEMALE, MALE, NOUNS, OBJECTS, PLACES
 
 Head = tuple[int, int]
@@ -116,8 +118,8 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
 def is_built(folder: Path) -> bool:
     """Whether the folder holds a planted model of this version."""
     try:
-        return msgspec.json.decode((folder / STAMP).read_bytes(), type=dict[str, object]).get("version") == VERSION
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return msgspec.json.decode(bytes_of(folder / STAMP), type=dict[str, object]).get("version") == VERSION
+    except (ModelError, msgspec.MsgspecError, RecursionError):
         return False
 
 

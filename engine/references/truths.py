@@ -8,9 +8,10 @@ from typing import Literal
 import msgspec
 
 from engine.catalog import BUNDLED, model_identity
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ModelError
 from engine.planted.plan import PLANTED
 from engine.references.measured import FOLDER, MeasuredReference, file_of
+from engine.settings_file import bytes_of
 
 Level = Literal["heads", "edges"]
 Head = tuple[int, int]
@@ -153,8 +154,8 @@ def _beside(folder: Path | None) -> _Circuits | None:
     if folder is None:
         return None
     try:
-        return msgspec.json.decode((folder / CIRCUITS).read_bytes(), type=_Circuits)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return msgspec.json.decode(bytes_of(folder / CIRCUITS), type=_Circuits)
+    except (ModelError, msgspec.MsgspecError, RecursionError):
         return None  # none, or somebody else's file of that name
 
 

@@ -23,6 +23,7 @@ from sessions.wire.comparing import (
 from sessions.wire.host import (
     AskSql,
     CollectGarbage,
+    EndWork,
     FollowEngine,
     Garbage,
     GetStatus,
@@ -124,6 +125,7 @@ __all__ = [
     "DropCircuit",
     "Emptied",
     "EmptyTrash",
+    "EndWork",
     "ExampleSet",
     "ExportSession",
     "FindRun",
@@ -199,6 +201,7 @@ AnyRequest = (
     | QueueRun
     | ChooseOptions
     | AskPreflight
+    | EndWork
     | FollowEngine
     | SearchSessions
     | RenameSession

@@ -30,6 +30,10 @@ class FollowEngine(Request, tag="follow_engine", frozen=True, kw_only=True):
 
     seen: str = ""
     """The `worker_state` of the last answer; empty: answer at once."""
+    job: str = ""
+    """What it was at by the last answer; empty: nothing."""
+    silent: bool = False
+    """Whether that had reported nothing for long."""
 
 
 class Status(Message, tag="status", frozen=True, kw_only=True):
@@ -38,6 +42,14 @@ class Status(Message, tag="status", frozen=True, kw_only=True):
 
 class WarmUp(Request, tag="warm_up", frozen=True, kw_only=True):
     """Start the worker now, so that torch loads while the person reads."""
+
+
+class EndWork(Request, tag="end_work", frozen=True, kw_only=True):
+    """End the engine that is at this job, whoever asked for it; what waits goes on with a new one. Answered by Status
+    as it was before."""
+
+    job: str = ""
+    """Empty: whatever it is at."""
 
 
 class StopHost(Request, tag="stop_host", frozen=True, kw_only=True):

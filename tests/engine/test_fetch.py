@@ -361,29 +361,21 @@ def said(out: bytes) -> list[AnyFetchWord]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
-    """The process is stopped while it copies from a pipe that never ends."""
+    """The process is stopped while it copies byte by byte, and waits to be heard: nobody reads what it says."""
     slow = tmp_path / "slow"
     slow.mkdir()
     for path in folder.iterdir():
         (slow / path.name).write_bytes(path.read_bytes())
-    (slow / "merges.txt").unlink(missing_ok=True)
-    (slow / "tokenizer.json").unlink()
-    os.mkfifo(slow / "endless")
-    # A pipe with a writer that writes nothing: the copy waits in it for as long as anybody likes.
-    (slow / "model-2.safetensors").symlink_to(slow / "endless")
-    (slow / "model.safetensors").rename(slow / "model-1.safetensors")
-    places = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
-    (slow / "model.safetensors.index.json").write_bytes(msgspec.json.encode({"weight_map": places}))
-    (slow / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     home = tmp_path / "home"
-    command = [sys.executable, "-m", "engine.fetch", str(slow), "--import"]
     environment = {**os.environ, "HEADCODE_HOME": str(home)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+    by_bytes = "import engine.convert, engine.fetch; engine.convert._BLOCK = 1; engine.fetch.main()"
+    command = [sys.executable, "-c", by_bytes, str(slow), "--import"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
-        with (slow / "endless").open("wb"):  # opens as soon as the copy has come to it
-            process.send_signal(number)
-            out = process.stdout.read()
-            process.wait(10)
+        begin = process.stdout.readline() + process.stdout.readline()  # it copies; a pipe holds less than it will say
+        process.send_signal(number)
+        out = begin + process.stdout.read()
+        process.wait()
     models = home / "cache/models"
     assert not (models / "slow").exists()
     words = said(out)
@@ -394,8 +386,9 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
         assert isinstance(words[-1], FetchFailed)
         assert (words[-1].failure.family, process.returncode) == ("cancelled", 130)
         assert list(models.iterdir()) == []
-    again = subprocess.run([*command[:3], str(folder), "--import"], env=environment, capture_output=True, check=True)
-    assert isinstance(said(again.stdout)[-1], FetchDone)
+    again = [sys.executable, "-m", "engine.fetch", str(folder), "--import"]
+    ran = subprocess.run(again, env=environment, capture_output=True, check=True)
+    assert isinstance(said(ran.stdout)[-1], FetchDone)
     assert [path.name for path in models.iterdir()] == ["tiny-model"]
 
 

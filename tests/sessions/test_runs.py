@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+from typing import Any
 
 import pytest
 
@@ -12,19 +13,25 @@ from engine.examples import Example
 from engine.results import HeadId
 from sessions.errors import Refusal
 from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.rows import HostStatus
 from sessions.wire import (
     CancelRun,
     Codes,
     CreateSession,
     Done,
+    EndWork,
     ExampleSet,
+    FollowEngine,
     GetCodes,
     GetExamples,
+    GradeExamples,
+    Grades,
     MadeFrom,
     QueueRun,
     Run,
     Session,
     SetExamples,
+    Status,
     WarmUp,
 )
 
@@ -294,3 +301,79 @@ async def test_a_run_on_examples_of_its_own_leaves_the_sessions_examples_alone(l
     assert (after.version, after.examples) == (0, ())
     with pytest.raises(Refusal, match="no examples yet"):
         await client.ask(QueueRun(session=empty.session_id), Run)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs count as silent at once, and have next to no time to stop."""
+    monkeypatch.setenv("TEST_SILENT_S", "0.05")
+    monkeypatch.setenv("TEST_GRACE_S", "0.05")
+
+
+async def seen(client, true) -> HostStatus:
+    """The first status of which that is true, as one who follows the engine is told."""
+    asked = FollowEngine()
+    async with asyncio.timeout(120):
+        while True:
+            status = (await client.ask(asked, Status)).status
+            if true(status):
+                return status
+            work = status.at_work
+            asked = FollowEngine(
+                seen=status.worker_state, job=work.job if work else "", silent=work.silent if work else False
+            )
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_silent_run_is_told_and_what_waits_for_it_goes_on_once_it_is_ended(lab) -> None:
+    client = await lab.connect()
+    run = await lab.queue(client, "hang")
+    behind = await lab.queue(client)
+    status = await seen(client, lambda status: status.at_work is not None and status.at_work.stage == "train")
+    silent = await seen(client, lambda status: status.at_work is not None and status.at_work.silent)
+    name = (await lab.detail(client, run.session_id)).session.name
+    for work in (status.at_work, silent.at_work):
+        assert (work.job, work.run_id, work.title) == (run.run_id, run.run_id, f"run {name}/1")
+    assert (silent.at_work.stage, silent.at_work.total, silent.at_work.unit) == ("train", 5, "steps")
+    assert silent.queued == 1
+    await client.ask(CancelRun(run=run.run_id), Done)  # once: nobody waits for one that says nothing
+    _, end = await lab.finish(client, run)
+    assert (end.state, end.failure.family) == ("stopped", "cancelled")
+    _, end = await lab.finish(client, behind)
+    assert end.state == "done"
+    assert (await lab.status(client)).at_work is None
+
+
+async def test_a_run_that_does_not_stop_when_asked_is_ended_with_its_worker(lab, monkeypatch: Any) -> None:
+    monkeypatch.setenv("TEST_GRACE_S", "0.05")
+    client = await lab.connect()
+    run = await lab.queue(client, "hang")
+    await lab.entries(client, run.session_id, lambda have: any(isinstance(e.event, TrainStep) for e in have))
+    await client.ask(CancelRun(run=run.run_id), Done)
+    _, end = await lab.finish(client, run)
+    assert (end.state, end.failure.family) == ("stopped", "cancelled")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_whatever_the_engine_is_at_can_be_ended_by_anybody(lab) -> None:
+    client = await lab.connect()
+    grading = asyncio.ensure_future(
+        client.ask(
+            GradeExamples(session="", model="toy", examples=(Example(prompt="wait", polarity="positive"),)), Grades
+        )
+    )
+    status = await seen(client, lambda status: status.at_work is not None and status.at_work.silent)
+    assert status.at_work.title == "grades of examples (toy)"
+    with pytest.raises(Refusal, match=r"The engine is at grades of examples \(toy\), not at other"):
+        await client.ask(EndWork(job="other"), Status)
+    ended = (await client.ask(EndWork(), Status)).status
+    assert ended.at_work.job == status.at_work.job
+    with pytest.raises(Refusal, match="had reported nothing for a while"):
+        await grading
+    run = await lab.queue(client, "hang")
+    await seen(client, lambda status: status.at_work is not None and status.at_work.job == run.run_id)
+    await client.ask(EndWork(job=run.run_id), Status)
+    _, end = await lab.finish(client, run)
+    assert end.state == "stopped"
+    with pytest.raises(Refusal, match="The engine is at nothing"):
+        await client.ask(EndWork(), Status)

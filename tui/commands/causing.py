@@ -20,6 +20,7 @@ from sessions.rows import RunRow
 from sessions.wire import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
 from tui.commands.brake import brake
 from tui.commands.running import read_run
+from tui.commands.watching import watched
 from tui.output_progress import Narrator
 
 
@@ -73,7 +74,8 @@ async def measure_again(
         )
         narrator.say(f"{title}: {config.method}, nothing is trained again")
         with brake(lambda force: client.ask(CancelRun(run=run.run_id, force=force), Done), narrator.say):
-            found, picture, ended = await _follow(client, run, detail.last_seq, picture, narrator)
+            async with watched(client, run.run_id, narrator.say):
+                found, picture, ended = await _follow(client, run, detail.last_seq, picture, narrator)
     return Measured(run=run, title=title, state=ended.state, failure=ended.failure, found=found, picture=picture)
 
 

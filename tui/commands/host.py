@@ -1,7 +1,7 @@
 """`headcode host`: the process that owns the store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -9,6 +9,9 @@ from tui.options import JsonOption
 
 if TYPE_CHECKING:
     from sessions.rows import HostStatus
+    from sessions.wire import AnyRequest
+
+T = TypeVar("T")
 
 app = typer.Typer(
     help="See and end the host: the process that owns the store.", no_args_is_help=True, rich_markup_mode=None
@@ -19,11 +22,14 @@ app = typer.Typer(
 def status(as_json: JsonOption = False) -> None:
     """Say whether a host runs, and what it does. Starts none."""
     import asyncio
+    import time
 
     import msgspec
 
     from engine.places import find_places
-    from tui.output import bytes_in_words, print_columns, print_json
+    from tui.atwork import work_words
+    from tui.output import bytes_in_words, narrate, print_columns, print_json
+    from tui.text import clean
 
     places = find_places()
     found = asyncio.run(ask_status())
@@ -45,17 +51,42 @@ def status(as_json: JsonOption = False) -> None:
     worker = found.worker_state
     if found.worker_pid is not None:
         worker += f", process {found.worker_pid}" + (f", model {found.worker_model}" if found.worker_model else "")
+    work = found.at_work
     print_columns(
         [
             ("host", f"process {found.pid}, version {found.version}, up {found.uptime_s:.0f} s, {idle}"),
             ("clients", str(found.clients)),
             ("worker", worker),
             ("runs", f"{found.queued} waiting" + (f", {found.running} under way" if found.running else "")),
+            *([("at work", work_words(work, int(time.time() * 1e6)))] if work is not None else []),
             ("store", f"{found.store} ({bytes_in_words(found.store_bytes)})"),
             *([("recording", f"stopped: {found.trouble}")] if found.trouble else []),
             ("socket", found.socket),
         ]
     )
+    if work is not None and work.silent:
+        narrate(f"{clean(work.title)} may hang: headcode host cancel ends it, and what waits goes on.")
+
+
+@app.command("cancel")
+def cancel(as_json: JsonOption = False) -> None:
+    """End what the engine is at, whoever asked for it; what waits goes on with a new engine."""
+    import asyncio
+    import time
+
+    from sessions.wire import EndWork, Status
+    from tui.atwork import work_words
+    from tui.output import print_json, print_line
+
+    before = asyncio.run(_ask(EndWork(), Status))
+    work = before.status.at_work if before is not None else None
+    if as_json:
+        import msgspec
+
+        print_json({"schema": "headcode.host_cancel/1", "ended": msgspec.to_builtins(work)})
+        return
+    told = f"Ended: {work_words(work, int(time.time() * 1e6))}" if work is not None else "No host is running."
+    print_line(told)
 
 
 @app.command("stop")
@@ -100,15 +131,22 @@ def log(
 
 async def ask_status() -> "HostStatus | None":
     """What the running host says of itself; None where none runs. Starts none."""
+    from sessions.wire import GetStatus, Status
+
+    answer = await _ask(GetStatus(), Status)
+    return None if answer is None else answer.status
+
+
+async def _ask(request: "AnyRequest", want: type[T]) -> T | None:
+    """The running host's answer; None where none runs."""
     from engine.places import find_places
     from sessions.client import HostClient
     from sessions.errors import NoHost
-    from sessions.wire import GetStatus, Status
 
     places = find_places()
     try:
         async with await HostClient.connect(places, start=False) as client:
-            return (await client.ask(GetStatus(), Status)).status
+            return await client.ask(request, want)
     except NoHost:
         return None
 

@@ -35,6 +35,7 @@ from sessions.wire import (
     SetExamples,
     ShowSession,
 )
+from tui.commands.watching import watched
 from tui.output_progress import Narrator
 
 
@@ -237,7 +238,7 @@ class _Conductor:
         )
         follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session.session_id, run=run.run_id))
         try:
-            async with contextlib.aclosing(follow):
+            async with contextlib.aclosing(follow), watched(client, run.run_id, self.narrator.say):
                 async for entries in follow:
                     picture, ended = fold(entries, run.run_id, picture)
                     for entry in entries:

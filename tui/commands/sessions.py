@@ -144,6 +144,8 @@ def show_session(
         ],
         header=("run", "state", *(["verified"] if checked else []), "asked", "model", "seeds", "id"),
     )
+    if any(each.state == "queued" for each in detail.runs):
+        _say_what_is_awaited()
     print_line()
     if run.failure is not None:
         print_line(f"Run {run.number} {run.state}: {run.failure.message}")
@@ -152,6 +154,19 @@ def show_session(
     from tui.output_probe import labels_of, print_run
 
     print_run(picture, labels_of(row, run), measure=shown, paper=paper)
+
+
+def _say_what_is_awaited() -> None:
+    import asyncio
+    import time
+
+    from tui.atwork import work_words
+    from tui.commands.host import ask_status
+    from tui.output import narrate
+
+    status = asyncio.run(ask_status())
+    if status is not None and status.at_work is not None:
+        narrate(f"What is queued waits for {work_words(status.at_work, int(time.time() * 1e6))}.")
 
 
 async def look_up(

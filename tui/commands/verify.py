@@ -48,6 +48,7 @@ async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
     from sessions.errors import error_from
     from sessions.wire import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
     from tui.commands.brake import brake
+    from tui.commands.watching import watched
 
     async with await HostClient.connect(find_places()) as client:
         if client.welcome.notice:
@@ -57,14 +58,15 @@ async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
         told = _Told(narrator)
         seen = 0
         with brake(lambda force: client.ask(CancelVerify(job=job.job, force=force), Done), narrator.say):
-            while True:
-                state = await client.ask(FollowVerify(job=job.job, seen=seen), VerifyState)
-                seen = state.news
-                told.tell(state)
-                if state.report is not None:
-                    return state.report
-                if state.failure is not None:
-                    raise error_from(state.failure)
+            async with watched(client, job.run_id, narrator.say):
+                while True:
+                    state = await client.ask(FollowVerify(job=job.job, seen=seen), VerifyState)
+                    seen = state.news
+                    told.tell(state)
+                    if state.report is not None:
+                        return state.report
+                    if state.failure is not None:
+                        raise error_from(state.failure)
 
 
 class _Told:

@@ -1,5 +1,8 @@
 """What changes while nobody asks, each thing said once, as a line."""
 
+import time
+
+from tui.atwork import awaited, silence_words, silent_work, work_words
 from tui.model import Bench
 from tui.run import Run
 from tui.said import in_words
@@ -34,11 +37,24 @@ class News:
             found += self._of_run(run)
         if self._new("trouble", bench.trouble) and bench.trouble:
             found.append(f"error: {clean(bench.trouble)}")
+        found += self._of_work()
         failure = bench.failure
         if self._new("failure", failure) and failure is not None:
             found.append(f"error: {clean(in_words(failure))}")
         if self._new("verifying", bool(bench.verifying)) and bench.verifying:
             found.append(clean(bench.verifying.partition(";")[0]) + ".")
+        return found
+
+    def _of_work(self) -> list[str]:
+        """What a waiting run waits for, whenever that is another; and that what goes on is silent."""
+        bench, found, now_us = self.bench, [], int(time.time() * 1e6)
+        waiting = next((run for run in bench.runs if awaited(bench, run) is not None), None)
+        work = awaited(bench, waiting) if waiting is not None else None
+        if self._new("awaited", None if work is None else work.job) and work is not None and waiting is not None:
+            found.append(f"run {waiting.number} waits for {work_words(work, now_us)}.")
+        silent = silent_work(bench)
+        if self._new("silent", None if silent is None else silent.job) and silent is not None:
+            found.append(silence_words(bench, silent, now_us))
         return found
 
     def _of_run(self, run: Run) -> list[str]:

@@ -1,5 +1,6 @@
 """What the bench holds, in plain lines: no signs that need to be seen, the number of a thing before its meaning."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ from engine.examples import Example
 from engine.measures import MEASURES, Measure, value_of
 from engine.results import NO_CODE, Grade, HeadId, HeadScores
 from sessions.rows import HeadCodes
+from tui.atwork import awaited, silence_words, silent_work, work_words
 from tui.model import Bench
 from tui.notes import notes_at
 from tui.output_cause import cause_lines
@@ -30,7 +32,12 @@ def status(bench: Bench) -> list[str]:
     run = bench.shown
     if run is None:
         return [*lines, "no run yet; run begins one."]
-    lines.append(f"run {run.number}: {state_of(run)}.")
+    lines.append(f"run {run.number}: {state_of(bench, run)}.")
+    work = bench.worker.at_work if bench.worker is not None and bench.link == "live" else None
+    if work is not None and work.run_id != run.run_id:
+        lines.append(f"the engine is at {work_words(work, _now_us())}.")
+    if (silent := silent_work(bench)) is not None:
+        lines.append(silence_words(bench, silent, _now_us()))
     view = bench.view()
     if view is not None:
         lines.append(
@@ -39,7 +46,13 @@ def status(bench: Bench) -> list[str]:
     return lines
 
 
-def state_of(run: Run) -> str:
+def _now_us() -> int:
+    return int(time.time() * 1e6)
+
+
+def state_of(bench: Bench, run: Run) -> str:
+    if (work := awaited(bench, run)) is not None:
+        return f"waits for {work_words(work, _now_us())}"
     if run.state == "running" and run.picture.stage is not None:
         picture = run.picture
         count = (
@@ -194,7 +207,8 @@ def edges(run: Run, most: int) -> list[str]:
 def runs(bench: Bench) -> list[str]:
     shown = bench.shown
     return [
-        f"run {run.number}: {state_of(run)}, model {clean(run.model)}, seeds {', '.join(map(str, run.config.seeds))}"
+        f"run {run.number}: {state_of(bench, run)}, model {clean(run.model)}, "
+        f"seeds {', '.join(map(str, run.config.seeds))}"
         + (", shown" if shown is not None and run.run_id == shown.run_id else "")
         for run in bench.runs
     ] or ["no run yet; run begins one."]

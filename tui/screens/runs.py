@@ -1,5 +1,6 @@
 """The session's runs side by side, each with a small grid, newest first; one of them is looked at."""
 
+import time
 from typing import ClassVar
 
 from rich.color import Color
@@ -16,6 +17,7 @@ from engine.option_text import changed_words
 from engine.places import find_places
 from engine.results import HeadId
 from tui.actions import sheet_actions
+from tui.atwork import awaited, work_words
 from tui.colourmaps import map_of
 from tui.model import Bench, Run
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
@@ -130,6 +132,8 @@ class Cards(PaintedScroll):
         line = self.line().add("▌ " if on else "  ", "accent")
         ink = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(run.state, "second")
         line.add(run.state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
+        if (work := awaited(self.bench, run)) is not None:
+            line.add(f"  waits for {work_words(work, int(time.time() * 1e6))}", "dim")
         if run.ended_us is not None and run.state == "done":
             line.add(f"  {seconds_words(run.seconds(run.ended_us))}", "dim")
         if run.verified is not None:

@@ -9,6 +9,7 @@ from textual.geometry import Offset, Size
 from textual.strip import Strip
 
 from engine.events import Stage, TrainStep
+from tui.atwork import awaited, silence_words, silent_work, work_words
 from tui.keynames import filled
 from tui.model import Bench, Run
 from tui.notes import notes_at
@@ -51,7 +52,7 @@ class Progress(Painted):
             self._losses(second, run, size.width)
         elif self.bench.link == "live":
             first.add(f"No run yet: {self.bench.key('run')} runs the probe.", "dim")
-        text, ink = message(self.bench)
+        text, ink = message(self.bench, int(self.clock() * 1e6))
         rows = wrapped(text, size.width - 2, 2 if ink == "bad" else 1)
         words = [self.line().add(" ").add(row, ink) for row in rows]
         # What went wrong is worth more than the losses.
@@ -72,7 +73,10 @@ class Progress(Painted):
         room = width - len(right) - 3
         line.add(f"run {run.number}", "strong").add(" ✎" if notes_at(self.bench, "run") else "", "accent").add("  ")
         if run.state == "queued":
-            line.add("waiting for the engine", "dim")
+            work = awaited(self.bench, run)
+            words = f"waits for {work_words(work, int(self.clock() * 1e6))}" if work is not None else ""
+            line.add(fit(words or "waiting for the engine", max(room - line.width, 0)), "dim")
+            line.to(width - len(right) - 1).add(right, "dim")
             return
         over = dict(run.picture.seconds)
         ending, ink = self._ending(run)
@@ -198,7 +202,7 @@ def _over(stage: Stage, seconds: float) -> str:
     return f"✓ {stage} {seconds_words(seconds)}  "
 
 
-def message(bench: Bench) -> tuple[str, str]:
+def message(bench: Bench, now_us: int) -> tuple[str, str]:
     """The one thing that has to be said now, and its ink. The gravest comes first."""
     run = bench.shown
     if bench.link in ("lost", "failed") and bench.link_words:
@@ -215,6 +219,8 @@ def message(bench: Bench) -> tuple[str, str]:
         return bench.verifying, "second"
     if run is not None and bench.stopping == run.run_id and (run.active or run.cause is not None):
         return f"Stopping … {bench.key('stop')} again ends the engine itself.", "second"
+    if (silent := silent_work(bench)) is not None:
+        return silence_words(bench, silent, now_us), "bad"
     if run is not None and not run.active:
         for note in notes_at(bench, "run")[:1]:
             return f"✎ {note.text}", "second"

@@ -8,6 +8,7 @@ from textual.strip import Strip
 
 from engine.events import Stage
 from engine.option_text import config_words
+from tui.atwork import awaited, work_words
 from tui.model import Bench, Run
 from tui.pace import left_words, run_left, stage_left, stages_of, usual_seconds
 from tui.text import clean
@@ -100,7 +101,8 @@ class RunPane(PaintedScroll):
     def _whole(self, run: Run, now_us: int) -> Line:
         line = self.line()
         if run.started_us is None:
-            return line.add("   waits for the engine", "dim")
+            work = awaited(self.bench, run)
+            return line.add(f"   waits for {work_words(work, now_us) if work is not None else 'the engine'}", "dim")
         if run.active:
             left = left_words(run_left(run, self.bench.runs, now_us))
             line.add("   so far  ", "faint").add(seconds_words(run.seconds(now_us)), "text")
@@ -187,6 +189,10 @@ class RunPane(PaintedScroll):
             line.add(fit(clean(run.model), 14), "dim").to(_CONFIG)
             lines.append(line.add(fit(config_words(run.config), max(width - line.width - 1, 0)), "faint"))
         others = (self.bench.worker.queued if self.bench.worker is not None else 0) - waiting
+        work = self.bench.worker.at_work if self.bench.worker is not None else None
+        if work is not None and all(run.run_id != work.run_id for run in self.bench.runs):
+            told = fit(f"   the engine is at {work_words(work, int(self.clock() * 1e6))}", width - 1)
+            lines.append(self.line().add(told, "bad" if work.silent else "dim"))
         if others > 0:
             lines.append(self.line().add(f"   {others} of other sessions wait as well", "faint"))
         return lines

@@ -7,6 +7,7 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
+from tui.atwork import silent_work
 from tui.keynames import filled
 from tui.model import Bench
 from tui.text import clean
@@ -78,6 +79,7 @@ ENGINE = {
     "running": "A run is under way.",
     "queued": "The run waits its turn.",
     "warm": "The model is loaded: the next run and the next grade begin at once.",
+    "silent": "The job under way has reported nothing for a while; it may hang.",
     "busy": "The engine works, for this session or another.",
     "idle": "No model is loaded; the next run loads it first.",
 }
@@ -103,6 +105,8 @@ def engine_words(bench: Bench) -> tuple[str, str]:
         return "connecting", "dim"
     if bench.link in ("lost", "failed"):
         return ("host lost", "bad") if bench.link == "lost" else ("no host", "bad")
+    if silent_work(bench) is not None:
+        return "silent", "bad"
     if run is not None and run.state == "running":
         return ("loading", "second") if run.picture.stage == "load" else ("running", "second")
     if run is not None and run.state == "queued":

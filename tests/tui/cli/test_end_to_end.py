@@ -1,6 +1,7 @@
 """A real host and a real worker: prompts in, grid out."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
+from engine.catalog import bundled_folder
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 
@@ -132,7 +135,12 @@ def test_what_is_refused_leaves_no_session(home: dict[str, str], tmp_path: Path)
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "of nobody"}')
     (folder / "tokenizer.json").write_text("{}")
+    deep = shutil.copytree(bundled_folder(), tmp_path / "deep")
+    settings = msgspec.json.decode((deep / "config.json").read_bytes())
+    (deep / "config.json").write_bytes(msgspec.json.encode({**settings, "n_layer": 10**9}))
     for words in (
+        ("probe", "ioi", "--model", str(deep)),
+        ("models", "import", str(deep)),
         ("probe", "ioi", "--position", "at:77"),
         ("probe", "ioi", "--model", str(folder)),
         ("bench", "circuits", "--models", "toy,nobody/nothing", "--tasks", "nothing"),

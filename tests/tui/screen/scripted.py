@@ -20,7 +20,7 @@ from sessions.log import (
     RunVerified,
     SessionCreated,
 )
-from sessions.rows import Choice, CircuitRow, HostStatus, Marker, RunRow, SessionDetail, SessionRow, Timeline
+from sessions.rows import AtWork, Choice, CircuitRow, HostStatus, Marker, RunRow, SessionDetail, SessionRow, Timeline
 from sessions.verify import VerifyReport
 from sessions.wire import (
     AskCause,
@@ -100,6 +100,7 @@ class ScriptedHost:
         """What comes out when a run is done again; None: it goes on and on."""
         self.session: SessionRow | None = None
         self.worker_state = "warm"
+        self.at_work: AtWork | None = None
         self._news = asyncio.Condition()
         self._telling: set[asyncio.Future[None]] = set()
         self._gone = False
@@ -153,7 +154,8 @@ class ScriptedHost:
         self.asked.append(request)
         if isinstance(request, FollowEngine):
             async with self._news:
-                await self._news.wait_for(lambda: self._gone or request.seen != self.worker_state)
+                seen = (request.seen, request.job, request.silent)
+                await self._news.wait_for(lambda: self._gone or seen != self._engine())
         if isinstance(request, FollowVerify):
             await asyncio.sleep(0.01)  # as the host does, which answers when there is something new
         if self._gone:
@@ -362,6 +364,16 @@ class ScriptedHost:
             failure=None,
         )
 
+    async def be_at(self, work: AtWork | None) -> None:
+        """The engine is at something else, or it is silent now."""
+        async with self._news:
+            self.at_work = work
+            self._news.notify_all()
+
+    def _engine(self) -> tuple[str, str, bool]:
+        work = self.at_work
+        return (self.worker_state, work.job, work.silent) if work is not None else (self.worker_state, "", False)
+
     def _status(self) -> HostStatus:
         return HostStatus(
             pid=1,
@@ -377,4 +389,5 @@ class ScriptedHost:
             queued=0,
             running=None,
             idle_exit_s=None,
+            at_work=self.at_work,
         )
