@@ -20,7 +20,15 @@ from engine.errors import Failure, HeadcodeError
 from engine.places import Places, find_places
 from sessions.address import store_lock
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
-from sessions.exchange import bring_journals, damaged_stores, exchange, repaired_path, repaired_stores, settle
+from sessions.exchange import (
+    bring_journals,
+    damaged_stores,
+    exchange,
+    refuse_beside,
+    repaired_path,
+    repaired_stores,
+    settle,
+)
 from sessions.journal import holds_commits
 from sessions.mounts import network_file_system
 from sessions.placing import free_name, keep_mode, move, sync
@@ -247,6 +255,8 @@ def _complete(table: TableHealth) -> bool:
 def _work(mode: str, path: Path, name: str | None) -> StoreReport:
     """Finishes an exchange that was interrupted, then does what was asked."""
     done = settle(path)
+    if not (path.exists() or repaired_stores(path) or damaged_stores(path)):
+        refuse_beside(path)
     if mode == "check":
         report = check(path)
         return msgspec.structs.replace(report, words=f"{done} {report.words}".strip())
