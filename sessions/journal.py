@@ -80,34 +80,35 @@ def read_journal(path: Path, *, sums: bool = False) -> Journal:
     """
     with path.open("rb", buffering=1 << 18) as file:
         size = os.fstat(file.fileno()).st_size
-        header = _header(file.read(_MOST_HEADER))
+        start = file.read(_MOST_HEADER)
+        header = _header(start)
         if header <= 0:
             file.seek(0)
             hidden = file.read().count(COMMIT)
             torn = header == 0 and not hidden
             return Journal("torn" if torn else "damaged", size, 0, 0, 0, 0, hidden)
-        if _version(header, path) > VERSION:
+        if _version(start) > VERSION:
             return Journal("whole", size, header, size, size, 0)
         at = end = header
         commits = 0
         while at < size:
             file.seek(at)
-            start = file.read(19)
-            length = int.from_bytes(start[:8], "little")
+            entry = file.read(19)
+            length = int.from_bytes(entry[:8], "little")
             after = at + 16 + length
-            if len(start) < 16 or not length or after > size:
+            if len(entry) < 16 or not length or after > size:
                 break
             if sums:
                 file.seek(at + 16)
-                if checksum(file.read(length)) != int.from_bytes(start[8:16], "little"):
+                if checksum(file.read(length)) != int.from_bytes(entry[8:16], "little"):
                     break
             at = after
-            if start[16:19] == _FLUSH[:3]:
+            if entry[16:19] == _FLUSH[:3]:
                 end, commits = at, commits + 1
         if at == size:
             return Journal("whole", size, header, end, at, commits)
         file.seek(at)
-        rest = file.read()
+        rest = file.read(size - at)  # no more than there was: a host that is just leaving may still write
     hidden = rest.count(COMMIT)
     torn = not hidden and _is_beginning(rest)
     return Journal("torn" if torn else "damaged", size, header, end, at, commits, hidden)
@@ -207,9 +208,8 @@ def _identifier(start: bytes) -> bytes:
     return bytes(reader.number() for _ in range(_IDENTIFIER_BYTES))
 
 
-def _version(header: int, path: Path) -> int:
-    with path.open("rb") as file:
-        reader = _Reader(file.read(header))
+def _version(start: bytes) -> int:
+    reader = _Reader(start)
     reader.take(_HEADER_START)
     return reader.number()
 
