@@ -1,0 +1,98 @@
+"""The real host, which writes down what its process holds whenever it is sent SIGUSR1.
+
+`python -P soak_host.py REPORT ...`: a JSON object in the file REPORT, written whole or not at all. The rest of the
+arguments are the host's own. SOAK_TRACE=1 traces allocations, too: the report then names the lines that hold most.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from sessions import host as host_module
+from sessions.host import HeadcodeHost, main
+
+HOSTS: list[HeadcodeHost] = []
+FRAMES = 12
+
+
+class WatchedHost(HeadcodeHost):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        HOSTS.append(self)
+
+
+def held(host: HeadcodeHost) -> dict[str, int]:
+    """The length of every collection that the host's long-lived parts hold: what only grows is here."""
+    found: dict[str, int] = {}
+    recorder = host.ledger._recorder
+    parts = {
+        "host": host,
+        "hub": host.hub,
+        "ledger": host.ledger,
+        "recorder": recorder,
+        "projector": recorder._projector,
+        "runs": host.runs,
+        "supervisor": host.supervisor,
+        "server": host.server,
+    }
+    parts |= {f"own.{type(each).__name__}": each for each in host._kept.values()}
+    for name, part in parts.items():
+        for key, value in getattr(part, "__dict__", {}).items():
+            if hasattr(value, "__len__") and not isinstance(value, str | bytes):
+                found[f"{name}.{key}"] = len(value)
+    return found
+
+
+def duckdb_memory(host: HeadcodeHost) -> dict[str, int]:
+    """Bytes that DuckDB says it uses, by what for; empty where its connection is busy just now."""
+    try:
+        cursor = host._store.cursor()
+    except duckdb.Error:
+        return {}
+    try:
+        sql = "SELECT tag, memory_usage_bytes FROM duckdb_memory() WHERE memory_usage_bytes > 0 ORDER BY 2 DESC"
+        return dict(cursor.execute(sql).fetchall())
+    finally:
+        cursor.close()
+
+
+def measure() -> dict[str, Any]:
+    objects = gc.get_objects()
+    kinds = Counter(type(each).__name__ for each in objects)
+    report: dict[str, Any] = {"objects": len(objects), "kinds": dict(kinds.most_common(8))}
+    if HOSTS:
+        report["held"] = held(HOSTS[0])
+        report["duckdb"] = duckdb_memory(HOSTS[0])
+    try:
+        report["tasks"] = len(asyncio.all_tasks(asyncio.get_running_loop()))
+    except RuntimeError:
+        report["tasks"] = 0
+    if tracemalloc.is_tracing():
+        report["traced"] = tracemalloc.get_traced_memory()[0]
+        lines = tracemalloc.take_snapshot().statistics("lineno")[:FRAMES]
+        report["lines"] = [f"{each.size >> 10} KiB in {each.count}: {each.traceback}" for each in lines]
+    return report
+
+
+def answer(path: Path) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(measure()))
+    new.replace(path)
+
+
+if __name__ == "__main__":
+    goal = Path(sys.argv[1])
+    if os.environ.get("SOAK_TRACE"):
+        tracemalloc.start()
+    host_module.HeadcodeHost = WatchedHost
+    signal.signal(signal.SIGUSR1, lambda *_: answer(goal))
+    sys.exit(main(sys.argv[2:]))
