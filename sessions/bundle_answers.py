@@ -52,7 +52,7 @@ async def import_bundle(host: Means, request: ImportBundle) -> BundleImported:
         raise refused(error, spool) from error
     try:
         work = partial(take_in, bundle=bundle, name=request.name, as_copy=request.as_copy, sae=host.places.data / "sae")
-        return BundleImported(imported=await host.ledger.change(work))
+        return BundleImported(imported=await host.ledger.change(work, alone=True))
     finally:
         await asyncio.to_thread(bundle.close)
 

@@ -42,6 +42,9 @@ from sessions.wire import (
 
 T = TypeVar("T")
 
+_KNOCKS, _KNOCK_S = 200, 0.05
+"""How often, and after how many seconds, a host is asked again that has more callers than the system lets wait."""
+
 _Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -310,7 +313,7 @@ def _wanted(answer: object, want: type[T]) -> T:
     return answer
 
 
-async def _open(places: Places) -> _Stream | None:
+async def _open(places: Places, *, knocks: int = _KNOCKS) -> _Stream | None:
     """A connection to the host of this store; None where none listens. Raises HostError for another user's socket."""
     for place in sockets(places):
         check_private(place.parent)
@@ -323,7 +326,14 @@ async def _open(places: Places) -> _Stream | None:
                 f"The socket {place} cannot be used: {error.strerror or error}.", hint="headcode doctor checks it."
             ) from error
         connection = cast(socket.socket, writer.get_extra_info("socket"))
-        uid, _ = peer(connection)
+        uid, pid = peer(connection)
+        if (uid, pid) == (-1, 0):
+            # More wait at the door than the system lets wait: it turned us away, and asyncio has not noticed.
+            writer.transport.abort()
+            if knocks == 0:
+                raise HostError("The host has no room for another connection.", hint="Try again in a moment.")
+            await asyncio.sleep(_KNOCK_S)
+            return await _open(places, knocks=knocks - 1)
         if uid == os.getuid() and serves(places, place, connection):
             return reader, writer
         writer.transport.abort()

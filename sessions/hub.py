@@ -36,6 +36,8 @@ class Subscription:
         self.run_id = run_id
         self.sent = after_seq
         """All entries up to here were sent, or are of no interest."""
+        self.goal = after_seq
+        """The last entry it is known to be behind of."""
         self.live = False
         """Whether it has caught up, so that new entries go to it as they are committed."""
 
@@ -48,7 +50,6 @@ class Hub:
 
     def __init__(self) -> None:
         self._subscriptions: dict[str, list[Subscription]] = {}
-        self._published: dict[str, int] = {}
 
     def add(self, subscription: Subscription) -> None:
         self._subscriptions.setdefault(subscription.session_id, []).append(subscription)
@@ -66,8 +67,8 @@ class Hub:
         for each in recorded:
             by_session.setdefault(each.entry.session_id, []).append(each)
         for session_id, entries in by_session.items():
-            self._published[session_id] = entries[-1].entry.seq
             for subscription in tuple(self._subscriptions.get(session_id, ())):
+                subscription.goal = entries[-1].entry.seq
                 if subscription.live and subscription.listener.lags():
                     # What it cannot take now it reads from the store later, at its own pace.
                     subscription.live = False
@@ -86,14 +87,18 @@ class Hub:
 
     async def catch_up(self, subscription: Subscription, ledger: Ledger, last_seq: int) -> None:
         """Sends what the store holds, at the client's own pace, until the subscription is live."""
-        goal = max(last_seq, self._published.get(subscription.session_id, 0))
+        session_id = subscription.session_id
+        # Whatever was committed before the subscription was added is in the store by now; what comes later moves its
+        # goal, or is sent to it.
+        now = await ledger.change(lambda recorder: (recorder.last_seq(session_id), []))
+        subscription.goal = max(last_seq, now, subscription.goal)
         step = _FIRST_CHUNK
-        while subscription.sent < goal:
-            up_to = min(subscription.sent + step, goal)
+        while subscription.sent < subscription.goal:
+            up_to = min(subscription.sent + step, subscription.goal)
             lines = await ledger.read(
                 lambda store, to=up_to: stored_lines(  # type: ignore[misc]
                     store,
-                    subscription.session_id,
+                    session_id,
                     after_seq=subscription.sent,
                     up_to=to,
                     run_id=subscription.run_id,
@@ -109,7 +114,6 @@ class Hub:
             elif total > 8 * _CHUNK_BYTES:
                 step = max(step // 4, 1)
             await asyncio.sleep(0)
-            goal = max(goal, self._published.get(subscription.session_id, 0))
         subscription.live = True
 
 

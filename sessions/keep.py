@@ -2,12 +2,15 @@
 
 import shlex
 import unicodedata
+from collections.abc import Sequence
 
 from engine.errors import NoSuchHead
 from sessions.edit import clean_name, free_name
 from sessions.errors import BadName, NoSuchRecord
+from sessions.group_commit import Kind, Outcome
 from sessions.ids import new_id
 from sessions.log import (
+    LogEntry,
     NoteRemoved,
     NoteWritten,
     SessionEvent,
@@ -18,15 +21,18 @@ from sessions.log import (
 )
 from sessions.queries import (
     find_run,
+    living_among,
     living_session,
     name_taken,
     run_row,
     session_notes,
     session_row,
+    session_rows,
+    session_tags,
     trashed_session,
 )
 from sessions.record import Draft, Recorded, Recorder
-from sessions.rows import NoteRow, SessionRow
+from sessions.rows import NoteRow, RunRow, SessionRow
 from sessions.store import Store
 from sessions.wire import ChangeTags, RemoveNote, RenameSession, RestoreSession, TrashSession, WriteNote
 
@@ -36,6 +42,7 @@ MAX_NOTE = 20_000
 _IN_TAGS = frozenset("-_./:+")
 
 Changed = tuple[SessionRow, list[Recorded]]
+Noted = tuple[NoteRow, SessionRow]
 
 
 def clean_tag(text: str) -> str:
@@ -85,7 +92,7 @@ def rename_session(recorder: Recorder, request: RenameSession) -> Changed:
 def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
     """The session's row with its tags. Raises BadName, or NoSuchRecord for a tag to remove that it has not."""
     session_id = living_session(recorder.store, request.session)
-    before = set(session_row(recorder.store, session_id).tags)
+    before = set(session_tags(recorder.store, session_id))
     add, remove = {clean_tag(tag) for tag in request.add}, {clean_tag(tag) for tag in request.remove}
     missing = sorted(remove - before)
     if missing:
@@ -97,7 +104,7 @@ def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
     return _changed(recorder, session_id, [] if after == before else [TagsSet(tags=tuple(sorted(after)))])
 
 
-def write_note(recorder: Recorder, request: WriteNote) -> tuple[tuple[NoteRow, SessionRow], list[Recorded]]:
+def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[Recorded]]:
     """The note, new or changed. Raises BadName, NoSuchRecord, NoSuchHead."""
     store = recorder.store
     session_id = living_session(store, request.session)
@@ -105,15 +112,44 @@ def write_note(recorder: Recorder, request: WriteNote) -> tuple[tuple[NoteRow, S
     if request.note is not None:
         old = _find_note(store, session_id, request.note)
         place = None if old.layer is None or old.head is None else (old.layer, old.head)
-        note_id, run_id = old.note_id, old.run_id
+        note_id, run_id, number = old.note_id, old.run_id, old.run_number
     else:
-        note_id, run_id, place = new_id("n"), _find_place(store, session_id, request), request.head
+        run = _find_place(store, session_id, request)
+        note_id, place = new_id("n"), request.head
+        run_id, number = (None, None) if run is None else (run.run_id, run.number)
     event = NoteWritten(note_id=note_id, text=text, head=place)
     recorded = recorder.append([Draft(session_id=session_id, run_id=run_id, event=event)])
-    return (_find_note(store, session_id, note_id), session_row(store, session_id)), recorded
+    return (_note_row(recorded[0].entry, event, number), session_row(store, session_id)), recorded
 
 
-def remove_note(recorder: Recorder, request: RemoveNote) -> tuple[tuple[NoteRow, SessionRow], list[Recorded]]:
+def write_notes(recorder: Recorder, requests: Sequence[WriteNote]) -> list[Outcome | None]:
+    """What write_note would answer each of them; None for those it is better asked one by one.
+
+    A hundred notes of many people take three questions and a few inserts in all, where each alone takes as many.
+    """
+    living = living_among(recorder.store, [request.session for request in requests])
+    found: list[Outcome | None] = [None] * len(requests)
+    written: list[tuple[int, Draft, NoteWritten]] = []
+    for place, request in enumerate(requests):
+        on_session = request.run is None and request.head is None and request.note is None
+        if on_session and request.session in living:
+            try:
+                event = NoteWritten(note_id=new_id("n"), text=clean_note(request.text), head=None)
+            except BadName as error:
+                found[place] = Outcome(error=error)
+            else:
+                written.append((place, Draft(session_id=request.session, event=event), event))
+    recorded = recorder.append([draft for _, draft, _ in written])
+    rows = session_rows(recorder.store, sorted({draft.session_id for _, draft, _ in written})) if written else {}
+    for (place, draft, event), each in zip(written, recorded, strict=True):
+        found[place] = Outcome((_note_row(each.entry, event, None), rows[draft.session_id]), [each])
+    return found
+
+
+NOTES = Kind(write_notes, 200)
+
+
+def remove_note(recorder: Recorder, request: RemoveNote) -> tuple[Noted, list[Recorded]]:
     """What the note said. Raises NoSuchRecord."""
     session_id = living_session(recorder.store, request.session)
     note = _find_note(recorder.store, session_id, request.note)
@@ -161,7 +197,7 @@ def _changed(recorder: Recorder, session_id: str, events: list[SessionEvent]) ->
     return session_row(recorder.store, session_id), recorded
 
 
-def _find_place(store: Store, session_id: str, request: WriteNote) -> str | None:
+def _find_place(store: Store, session_id: str, request: WriteNote) -> RunRow | None:
     """The run a note speaks of; None: the session. Raises NoSuchRecord, NoSuchHead."""
     if request.run is None and request.head is None:
         return None
@@ -181,7 +217,21 @@ def _find_place(store: Store, session_id: str, request: WriteNote) -> str | None
             )
         if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
             raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
-    return run.run_id
+    return run
+
+
+def _note_row(entry: LogEntry, event: NoteWritten, run_number: int | None) -> NoteRow:
+    """The note as the store holds it after that entry."""
+    layer, head = (None, None) if event.head is None else event.head
+    return NoteRow(
+        note_id=event.note_id,
+        run_id=entry.run_id,
+        run_number=run_number,
+        layer=layer,
+        head=head,
+        text=event.text,
+        written_us=entry.at_us,
+    )
 
 
 def _find_note(store: Store, session_id: str, reference: str) -> NoteRow:

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from engine.errors import HeadcodeError
 from sessions import gc, keep, sql
 from sessions.freeing import freeing
+from sessions.group_commit import Kind
 from sessions.means import Answer, Means
 from sessions.queries import living_session
 from sessions.record import Recorded, Recorder
-from sessions.rows import NoteRow, Pile, SessionRow, SqlTable
+from sessions.rows import Pile, SessionRow, SqlTable
 from sessions.search import search_sessions
 from sessions.store import Store
 from sessions.trash import (
@@ -63,9 +64,9 @@ def _session(work: Work[SessionRow]) -> Callable[[Means, Any], Awaitable[AnyAnsw
     return answer
 
 
-def _note(work: Work[tuple[NoteRow, SessionRow]]) -> Callable[[Means, Any], Awaitable[AnyAnswer]]:
+def _note(work: Work[keep.Noted], kind: Kind | None = None) -> Callable[[Means, Any], Awaitable[AnyAnswer]]:
     async def answer(host: Means, request: object) -> Note:
-        note, session = await host.ledger.change(lambda recorder: work(recorder, request))
+        note, session = await host.ledger.change(lambda recorder: work(recorder, request), kind=kind, request=request)
         return Note(note=note, session=session)
 
     return answer
@@ -93,7 +94,9 @@ async def discard(host: Means, request: DiscardSession) -> Emptied:
 async def empty(host: Means, choose: Callable[[Store], list[str]]) -> Emptied:
     """Removes the chosen sessions of the trash for good, then the files that were theirs alone."""
     weights = host.places.data / "sae"
-    removed = await host.ledger.change(lambda recorder: remove_for_good(recorder, choose(recorder.store), weights))
+    removed = await host.ledger.change(
+        lambda recorder: remove_for_good(recorder, choose(recorder.store), weights), alone=True
+    )
     # A run that ends just now may have left the same weights again, and will name them in a moment.
     settled = SETTLED_S if host.runs.running is not None else 0
     n_bytes = await asyncio.to_thread(remove_files, removed.files, settled_s=settled)
@@ -172,7 +175,7 @@ ANSWERS: dict[type, Answer] = {
     ChangeTags: _session(keep.change_tags),
     TrashSession: freeing(_session(keep.trash_session)),
     RestoreSession: _session(keep.restore_session),
-    WriteNote: _note(keep.write_note),
+    WriteNote: _note(keep.write_note, keep.NOTES),
     RemoveNote: _note(keep.remove_note),
     DiscardSession: freeing(discard),
     EmptyTrash: freeing(empty_trash),

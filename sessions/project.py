@@ -82,17 +82,23 @@ class Projector:
     def __init__(self) -> None:
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._rows: dict[str, list[tuple[object, ...]]] = {}
+        self._notes: dict[tuple[str, str], tuple[object, ...] | None] = {}
+        """By session and id; None: removed. Nothing else in a batch of entries depends on them, or on the times below:
+        they are written once, at its end."""
+        self._touched: dict[str, int] = {}
 
     def forget(self) -> None:
         self._seeds.clear()
-        self._rows.clear()
+        self._clear()
 
     def apply(self, con: duckdb.DuckDBPyConnection, entries: Iterable[LogEntry]) -> None:
         """The tables after these entries, which are in the order of their log and new to the tables."""
-        self._rows.clear()
+        self._clear()
         for entry in entries:
             self._one(con, entry)
         self._flush(con)
+        self._flush_notes(con)
+        self._flush_touched(con)
 
     def _one(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
         event, run = entry.event, entry.run_id or ""
@@ -123,7 +129,7 @@ class Projector:
                 self._queued(con, entry, event)
             case RunStarted():
                 self._update(con, run, state="running", started_us=entry.at_us)
-                self._touch(con, entry)
+                self._touched[entry.session_id] = entry.at_us
             case RunEnded():
                 self._ended(con, entry, event)
             case ArrayKept(name="sae"):
@@ -178,7 +184,7 @@ class Projector:
         counts = (sum(enabled), len(enabled) - sum(enabled))
         self._add("example_set", (entry.session_id, before + 1, event.content_hash, *counts, entry.at_us, parent))
         self._session(con, entry.session_id, examples_version=before + 1)
-        self._touch(con, entry)
+        self._touched[entry.session_id] = entry.at_us
 
     def _examples(self, con: duckdb.DuckDBPyConnection, content_hash: str, examples: tuple[Example, ...]) -> None:
         """Sets are kept by content: the same one is stored once, however often it is used."""
@@ -202,11 +208,11 @@ class Projector:
                 for tag in event.tags:
                     self._add("tag", (session, tag))
             case NoteWritten():
-                self._drop(con, "note", session_id=session, note_id=event.note_id)
                 place = event.head if event.head is not None else (None, None)
-                self._add("note", (session, event.note_id, entry.run_id, *place, event.text, entry.at_us))
+                row = (session, event.note_id, entry.run_id, *place, event.text, entry.at_us)
+                self._notes[session, event.note_id] = row
             case NoteRemoved():
-                self._drop(con, "note", session_id=session, note_id=event.note_id)
+                self._notes[session, event.note_id] = None
             case SessionTrashed():
                 self._session(con, session, trashed_us=entry.at_us)
             case SessionRestored():
@@ -221,7 +227,7 @@ class Projector:
                 # What somebody sends is there to be seen, whatever they did with it afterwards.
                 name = {} if event.name is None else {"name": event.name}
                 self._session(con, session, origin=text_of(event), trashed_us=None, **name)
-        self._touch(con, entry)
+        self._touched[entry.session_id] = entry.at_us
 
     def _queued(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunQueued) -> None:
         self._flush(con)
@@ -244,11 +250,12 @@ class Projector:
             },
         )
         self._seeds[entry.run_id or ""] = event.config.seeds
-        self._touch(con, entry)
+        self._touched[entry.session_id] = entry.at_us
 
     def _ended(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunEnded) -> None:
         self._flush(con)
         run = entry.run_id or ""
+        self._seeds.pop(run, None)
         failure = None if event.failure is None else text_of(event.failure)
         self._update(con, run, state=event.state, ended_us=entry.at_us, failure=failure)
         if not con.execute("SELECT 1 FROM node_score WHERE run_id = $run LIMIT 1", {"run": run}).fetchall():
@@ -262,7 +269,7 @@ class Projector:
                 partial = event_decoder.decode(last[0][0])
                 assert isinstance(partial, Scored)
                 self._scores(con, run, partial)
-        self._touch(con, entry)
+        self._touched[entry.session_id] = entry.at_us
 
     def _finished(self, con: duckdb.DuckDBPyConnection, run: str, event: ProbeFinished) -> None:
         self._update(
@@ -333,17 +340,38 @@ class Projector:
         condition = " AND ".join(f"{name} = ${name}" for name in where)
         con.execute(f"DELETE FROM {table} WHERE {condition}", where)  # noqa: S608  # names of our own
 
-    def _touch(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
-        self._flush(con)
-        con.execute(
-            "UPDATE session SET updated_us = $at WHERE session_id = $session",
-            {"at": entry.at_us, "session": entry.session_id},
-        )
-
     def _flush(self, con: duckdb.DuckDBPyConnection) -> None:
         for table, rows in self._rows.items():
             append_rows(con, table, rows)
         self._rows.clear()
+
+    def _flush_notes(self, con: duckdb.DuckDBPyConnection) -> None:
+        if len(self._notes) == 1:
+            ((session, note),) = self._notes
+            self._drop(con, "note", session_id=session, note_id=note)
+        elif self._notes:
+            sessions, notes = zip(*self._notes, strict=True)
+            con.execute(
+                "DELETE FROM note WHERE (session_id, note_id) IN (SELECT unnest($sessions), unnest($notes))",
+                {"sessions": list(sessions), "notes": list(notes)},
+            )
+        append_rows(con, "note", [row for row in self._notes.values() if row is not None])
+
+    def _flush_touched(self, con: duckdb.DuckDBPyConnection) -> None:
+        if len(self._touched) == 1:
+            ((session, at_us),) = self._touched.items()
+            self._session(con, session, updated_us=at_us)
+        elif self._touched:
+            con.execute(
+                "UPDATE session SET updated_us = new.at "
+                "FROM (SELECT unnest($sessions) AS id, unnest($at) AS at) AS new WHERE session_id = new.id",
+                {"sessions": list(self._touched), "at": list(self._touched.values())},
+            )
+
+    def _clear(self) -> None:
+        self._rows.clear()
+        self._notes.clear()
+        self._touched.clear()
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:

@@ -2,10 +2,12 @@
 
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 
 from engine.events import ArrayReady
@@ -17,6 +19,8 @@ from sessions.store import Store, append_rows
 
 _REBUILD_BATCH = 2_000
 _CODES_BATCH = 500
+_REMEMBERED = 1_000
+"""Sessions whose last number is kept at hand; that of any other is looked up."""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +56,35 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True):
     event: msgspec.Raw
 
 
+class Together:
+    """A transaction that several appends share. It begins with the first of them: who only reads needs none."""
+
+    def __init__(self, store: Store, stack: ExitStack) -> None:
+        self._store = store
+        self._stack = stack
+        self._con: duckdb.DuckDBPyConnection | None = None
+        self.writes = 0
+        """Appends begun, whether or not they came to an end."""
+        self.last: LogEntry | None = None
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection with the transaction open. Raises StoreError."""
+        if self._con is None:
+            self._con = self._stack.enter_context(self._store.transaction())
+        return self._con
+
+    @property
+    def sound(self) -> bool:
+        """Whether what was written so far can still be committed: some errors, also of a question, end that."""
+        if self._con is None:
+            return True
+        try:
+            self._con.execute("SELECT 1").fetchall()
+        except duckdb.Error:
+            return False
+        return self._con is self._store.connection()
+
+
 class Recorder:
     """The only writer of a store's log."""
 
@@ -60,22 +93,43 @@ class Recorder:
         self._projector = Projector()
         self._last: dict[str, int] = {}
         self._clock_us = 0
+        self._together: Together | None = None
 
-    def append(self, drafts: Sequence[Draft]) -> list[Recorded]:
-        """The drafts as entries, all of them committed. Raises StoreError or BadArray; then none of them is."""
-        codes = {index: _codes(draft) for index, draft in enumerate(drafts) if draft.spool is not None}
-        recorded = [self._number(draft) for draft in drafts]
+    @contextmanager
+    def together(self) -> Iterator[Together]:
+        """Everything appended inside is committed at the end, or none of it is.
+
+        Raises what Store.transaction raises; StoreUncertain only where the entries are not in the store.
+        """
+        assert self._together is None
+        together: Together | None = None
+        complete = False
         try:
-            self._write(recorded, {recorded[index].entry.run_id: found for index, found in codes.items() if found})
+            with ExitStack() as stack:
+                together = self._together = Together(self.store, stack)
+                yield together
+                complete = True
         except StoreUncertain:
             self.forget()
-            last = recorded[-1].entry
-            if self.last_seq(last.session_id) < last.seq:
+            last = together.last if together is not None and complete else None
+            if last is None or self.last_seq(last.session_id) < last.seq:
                 raise
         except BaseException:
             self.forget()
             raise
-        return recorded
+        finally:
+            self._together = None
+
+    def append(self, drafts: Sequence[Draft]) -> list[Recorded]:
+        """The drafts as entries: committed, or inside `together` written. Raises StoreError or BadArray; then none is,
+        and inside `together` nothing can be committed any more."""
+        if not drafts:
+            return []
+        codes = {index: _codes(draft) for index, draft in enumerate(drafts) if draft.spool is not None}
+        if self._together is None:
+            with self.together() as together:
+                return self._append(together, drafts, codes)
+        return self._append(self._together, drafts, codes)
 
     def adopt(
         self,
@@ -114,6 +168,8 @@ class Recorder:
     def last_seq(self, session_id: str) -> int:
         """The number of the session's last entry; 0 where there is none."""
         if session_id not in self._last:
+            if len(self._last) >= _REMEMBERED:
+                del self._last[next(iter(self._last))]
             row = self.store.one("SELECT max(seq) FROM event WHERE session_id = $session", {"session": session_id})
             self._last[session_id] = 0 if row is None or row[0] is None else int(row[0])
         return self._last[session_id]
@@ -131,18 +187,24 @@ class Recorder:
         line = msgspec.json.encode(_Wire(event=msgspec.Raw(draft.payload), **place))
         return Recorded(LogEntry(event=draft.event, **place), draft.payload, line)
 
-    def _write(self, recorded: Sequence[Recorded], codes: dict[str | None, CodeRows]) -> None:
-        entries = [each.entry for each in recorded]
-        with self.store.transaction() as con:
-            append_rows(con, "event", [_log_row(each) for each in recorded])
-            self._projector.apply(con, entries)
-            for run_id, found in codes.items():
-                row = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
-                seeds = msgspec.json.decode(row[0][0], type=list[int]) if row else []
-                if len(seeds) != 1 + max(seed for seed, _, _ in found.rows):
-                    raise BadArray("The engine left codes for another number of seeds than the run has.")
-                con.execute("DELETE FROM code WHERE run_id = $run", {"run": run_id})
-                append_rows(con, "code", [(run_id, seeds[seed], place, each) for seed, place, each in found.rows])
+    def _append(self, together: Together, drafts: Sequence[Draft], codes: dict[int, CodeRows | None]) -> list[Recorded]:
+        recorded = [self._number(draft) for draft in drafts]
+        together.writes += 1
+        together.last = recorded[-1].entry
+        con = together.connection()
+        append_rows(con, "event", [_log_row(each) for each in recorded])
+        self._projector.apply(con, [each.entry for each in recorded])
+        for index, found in codes.items():
+            if found is None:
+                continue
+            run_id = drafts[index].run_id
+            row = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
+            seeds = msgspec.json.decode(row[0][0], type=list[int]) if row else []
+            if len(seeds) != 1 + max(seed for seed, _, _ in found.rows):
+                raise BadArray("The engine left codes for another number of seeds than the run has.")
+            con.execute("DELETE FROM code WHERE run_id = $run", {"run": run_id})
+            append_rows(con, "code", [(run_id, seeds[seed], place, each) for seed, place, each in found.rows])
+        return recorded
 
 
 def rebuild(store: Store) -> int:

@@ -15,6 +15,7 @@ from engine.errors import Failure, HeadcodeError
 from sessions.answers import SLOW
 from sessions.disk import refused
 from sessions.errors import BadRequest, WrongProtocol
+from sessions.fair_queue import WRITER, Writer
 from sessions.hub import Hub, Subscription
 from sessions.ledger import Ledger
 from sessions.lines import NONSENSE, LineReader, LineTooLong
@@ -40,6 +41,8 @@ from sessions.wire import (
 
 log = logging.getLogger("headcode.server")
 
+BACKLOG = 1_024
+"""Connections that may wait to be accepted: a client beyond them is turned away by the system."""
 MAX_BACKLOG = 8 << 20
 """Bytes that may wait for a client. One that lags more is sent the rest from the store, at its own pace."""
 STALL_S = 30.0
@@ -94,7 +97,7 @@ class Server:
         """Accepts on this socket, too: one that was removed is replaced while its connections live on."""
         # The path belongs to whoever bound it: asyncio would unlink it as it closes, whosever it is by then.
         extra: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        self._servers.append(await asyncio.start_unix_server(self._accept, sock=listening, **extra))
+        self._servers.append(await asyncio.start_unix_server(self._accept, sock=listening, backlog=BACKLOG, **extra))
 
     async def close(self) -> None:
         """No new connections; those there are, are told everything that was written for them, and closed."""
@@ -143,6 +146,7 @@ class _Conversation:
     async def hold(self) -> None:
         """Answers until the client leaves, is cut off or talks nonsense. Raises nothing."""
         greeted = False
+        WRITER.set(Writer())
         try:
             greeted = await self._greet()
             if greeted:

@@ -17,6 +17,7 @@ from sessions.placing import copy_private, sync
 from sessions.schema import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
 from sessions.storefile import Header, examine, explain, is_fatal
 from sessions.version import version
+from sessions.wear import Wear, give_back_memory
 
 log = logging.getLogger("headcode.store")
 
@@ -48,6 +49,7 @@ class Store:
         self.path = path
         self._config = SAFE | {"memory_limit": memory.replace(" ", ""), "threads": str(threads)}
         self._con: duckdb.DuckDBPyConnection | None = None
+        self.wear = Wear()
         self.commits = 0
         """Since the journal was last written into the file: reading one back after a kill takes 0.5 ms each."""
         self._identity: Identity | None = None
@@ -130,6 +132,7 @@ class Store:
     def rows(self, sql: str, parameters: dict[str, object] | None = None) -> list[Row]:
         """All rows of one question. Raises StoreError."""
         con = self.connection()
+        self.wear.asked += 1
         try:
             return con.execute(sql, parameters or {}).fetchall()
         except duckdb.Error as error:
@@ -158,8 +161,16 @@ class Store:
         return self._con
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of one's own to the same database, for another thread; to be closed by whoever asked."""
-        return self.connection().cursor()
+        """A connection of one's own to the same database, for another thread; whoever asked closes and drops it."""
+        return self.wear.lend(self.connection().cursor())
+
+    def renew(self) -> None:
+        """Opens the database anew, to free memory (see wear); not while somebody has a cursor. Raises StoreError."""
+        self.wear.put_off()
+        self.checkpoint()
+        if not self.wear.lent:
+            self._reopen()
+            give_back_memory()
 
     def migrate(self, have: int, wanted: int | None = None) -> None:
         """From schema `have` to `wanted` (None: the newest), a transaction for each step."""
@@ -247,6 +258,7 @@ class Store:
             con.close()
             raise StoreError(f"The store {self.path} is gone: {error.strerror}.", hint="Try again.") from error
         self._con = con
+        self.wear.asked = 0
 
     def _reopen(self) -> None:
         self.close()

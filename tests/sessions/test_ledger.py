@@ -7,6 +7,7 @@ import pytest
 
 from engine.events import Notice
 from sessions import ledger as ledger_module
+from sessions.errors import StoreLost
 from sessions.ledger import Ledger
 from sessions.log import SessionCreated
 from sessions.record import Draft, Recorded
@@ -43,3 +44,58 @@ async def test_a_long_journal_goes_into_the_file(
     assert again.rows("SELECT count(*), max(seq) FROM event") == [(77, 77)]
     assert [each.entry.seq for each in told] == list(range(1, 78))
     again.close()
+
+
+async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until
+) -> None:
+    monkeypatch.setattr(ledger_module, "_QUIET_S", 0.02)
+    monkeypatch.setattr("sessions.wear._WORN", 40)
+    monkeypatch.setattr(ledger_module, "_TOO_WORN", 1e6)
+    store = Store.open(tmp_path / "sessions.duckdb")
+    store.wear.asked = 0
+    thread = ThreadPoolExecutor(1)
+    ledger = Ledger(store, thread, lambda _: None)
+    before = store.connection()
+    try:
+        await ledger.append(Draft(session_id="s", event=SessionCreated(name="s", model="toy")))
+        assert await ledger.read(lambda store: store.connection() is before)
+        for _ in range(50):
+            await ledger.read(lambda store: store.rows("SELECT 1"))
+        await until(lambda: store.wear.asked < 10)
+        assert await ledger.read(lambda store: store.connection() is not before)
+        await ledger.append(Draft(session_id="s", event=Notice(message="y")))
+        assert store.rows("SELECT count(*), max(seq) FROM event") == [(2, 2)]
+    finally:
+        await ledger.close()
+        thread.shutdown()
+        store.close()
+
+
+def test_a_database_is_not_opened_anew_while_somebody_has_a_cursor(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "sessions.duckdb")
+    cursor, before = store.cursor(), store.connection()
+    store.wear.asked = 25_000  # more than is ever waited for
+    store.renew()
+    assert store.wear.worn < 2  # not tried again at every change
+    store.renew()
+    assert store.wear.worn < 1  # nor in every quiet moment
+    assert cursor.execute("SELECT count(*) FROM event").fetchall() == [(0,)]
+    assert store.connection() is before
+    cursor.close()
+    del cursor
+    store.renew()
+    assert store.connection() is not before
+    assert store.rows("SELECT count(*) FROM event") == [(0,)]
+    store.close()
+
+
+def test_another_file_in_its_place_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.duckdb"
+    store = Store.open(path)
+    other = Store.open(tmp_path / "other.duckdb")
+    other.close()
+    (tmp_path / "other.duckdb").replace(path)
+    with pytest.raises(StoreLost):
+        store.renew()
+    store.close()

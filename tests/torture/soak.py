@@ -92,6 +92,7 @@ async def sample(soak: Soak, client: HostClient, begun: float, report: Path) -> 
     line["done"] = dict(soak.done)
     line["refused"] = dict(soak.refused)
     line["faults"] = len(soak.faults)
+    line["last_faults"] = soak.faults[-3:]
     return line
 
 

@@ -5,16 +5,17 @@ arguments are the host's own. SOAK_TRACE=1 traces allocations, too: the report t
 """
 
 import asyncio
-import gc
+import ctypes
 import json
 import os
 import signal
 import sys
 import tracemalloc
-from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import _duckdb
 import duckdb
 
 from sessions import host as host_module
@@ -65,10 +66,36 @@ def duckdb_memory(host: HeadcodeHost) -> dict[str, int]:
         cursor.close()
 
 
+class _Mallinfo(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "used", "free", "top"]
+    ]
+
+
+def allocators() -> dict[str, int]:
+    """Bytes that the allocators of C and of DuckDB hold for somebody, and what they keep of freed memory; where the
+    libraries say so."""
+    found: dict[str, int] = {}
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallinfo2.restype = _Mallinfo
+        info = libc.mallinfo2()
+        found = {"c_used": info.used + info.hblkhd, "c_free": info.free}
+    with suppress(OSError, AttributeError):
+        ask = ctypes.CDLL(_duckdb.__file__).duckdb_je_mallctl
+        size, value, one = ctypes.c_size_t(8), ctypes.c_size_t(), ctypes.c_uint64(1)
+        ask(b"epoch", None, None, ctypes.byref(one), ctypes.c_size_t(8))
+        for name in ("allocated", "resident", "retained"):
+            if ask(f"stats.{name}".encode(), ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)) == 0:
+                found[f"duckdb_{name}"] = value.value
+    return found
+
+
 def measure() -> dict[str, Any]:
-    objects = gc.get_objects()
-    kinds = Counter(type(each).__name__ for each in objects)
-    report: dict[str, Any] = {"objects": len(objects), "kinds": dict(kinds.most_common(8))}
+    # Not gc.get_objects(): it holds tuples that another thread is still filling, which then fails with a SystemError.
+    report: dict[str, Any] = {"blocks": sys.getallocatedblocks()}
+    report["allocators"] = allocators()
     if HOSTS:
         report["held"] = held(HOSTS[0])
         report["duckdb"] = duckdb_memory(HOSTS[0])

@@ -53,7 +53,7 @@ from sessions.wire import (
     WriteNote,
 )
 
-EXPECTED = ("NoSuchRecord", "SessionBusy", "NothingToStep", "StaleExamples")
+EXPECTED = ("NoSuchRecord", "SessionBusy", "NothingToStep", "StaleExamples", "BadBundle")
 """Refusals that follow from several people working on the same sessions."""
 QUESTIONS = (
     "SELECT count(*) FROM runs",

@@ -1,0 +1,65 @@
+"""Whose change is next: that of whoever has taken the least of late."""
+
+import math
+import time
+from collections import deque
+from contextvars import ContextVar
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_FORGET_S = 5.0
+"""Seconds after which two thirds of what somebody took are forgotten."""
+
+
+class Writer:
+    """A client, or the host itself, and how much of the store's time it took of late."""
+
+    def __init__(self) -> None:
+        self._took_s = 0.0
+        self._at = time.monotonic()
+
+    def charge(self, seconds: float) -> None:
+        self._took_s = self.took() + seconds
+        self._at = time.monotonic()
+
+    def took(self) -> float:
+        """Seconds, the older the less they count."""
+        return self._took_s * math.exp((self._at - time.monotonic()) / _FORGET_S)
+
+
+WRITER: ContextVar[Writer | None] = ContextVar("writer", default=None)
+"""Whose request is being answered; None: the host does something of its own accord."""
+
+
+class FairQueue(Generic[T]):
+    """Items of several writers: in order for each of them, but somebody who seldom asks does not wait for those who
+    never stop. Nobody waits for ever: what others take counts against them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Writer, deque[T]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def put(self, writer: Writer, item: T) -> None:
+        self._waiting.setdefault(writer, deque()).append(item)
+
+    def put_back(self, writer: Writer, item: T) -> None:
+        """As if it had not been taken. Several of one writer are put back last first."""
+        self._waiting.setdefault(writer, deque()).appendleft(item)
+
+    def turns(self) -> list[Writer]:
+        """The writers for whom something waits, in the order in which they are to be served."""
+        return sorted(self._waiting, key=Writer.took)
+
+    def first(self, writer: Writer) -> T | None:
+        """The writer's next item, which stays where it is."""
+        return self._waiting[writer][0] if writer in self._waiting else None
+
+    def take(self, writer: Writer) -> T:
+        items = self._waiting[writer]
+        item = items.popleft()
+        if not items:
+            del self._waiting[writer]
+        return item

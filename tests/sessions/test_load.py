@@ -1,0 +1,302 @@
+"""Many clients at once: everything acknowledged is kept, in each one's order, also when the host is killed."""
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.events import Notice
+from engine.places import find_places
+from sessions import client
+from sessions.client import HostClient
+from sessions.errors import HostError, Refusal
+from sessions.fair_queue import WRITER, FairQueue, Writer
+from sessions.hub import Hub, Subscription
+from sessions.ledger import Ledger
+from sessions.log import SessionCreated
+from sessions.queries import session_notes
+from sessions.record import Draft, Recorded, Recorder, rebuild
+from sessions.runtime import make_private
+from sessions.store import Store
+from sessions.wire import CreateSession, Note, Session, WriteNote
+
+N_CLIENTS, N_NOTES = 200, 5
+
+
+async def crowd(lab, n: int) -> tuple[list[HostClient], list[str]]:
+    """That many clients, all of whom connect at the same moment, each with a session of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 3 * n:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3 * n, hard))
+    first = await lab.connect()
+    clients = [first, *await asyncio.gather(*(lab.connect() for _ in range(n - 1)))]
+    made = await asyncio.gather(
+        *(each.ask(CreateSession(name=f"s{k}", model="toy"), Session) for k, each in enumerate(clients))
+    )
+    return clients, [each.session.session_id for each in made]
+
+
+async def test_everything_of_two_hundred_clients_is_kept(lab) -> None:
+    """The note in the middle is bad for every tenth client: it alone is refused."""
+    clients, sessions = await crowd(lab, N_CLIENTS)
+    refused: list[tuple[int, int, str]] = []
+
+    async def write(k: int) -> None:
+        for turn in range(N_NOTES):
+            bad = turn == N_NOTES // 2 and k % 10 == 0
+            text = "" if bad else f"note {turn} of {k}"
+            try:
+                answer = await clients[k].ask(WriteNote(session=sessions[k], text=text), Note)
+            except Refusal as refusal:
+                refused.append((k, turn, refusal.failure.name))
+            else:
+                assert answer.note.text == text
+                assert answer.session.session_id == sessions[k]
+
+    await asyncio.gather(*map(write, range(N_CLIENTS)))
+    assert sorted(refused) == [(k, N_NOTES // 2, "BadName") for k in range(0, N_CLIENTS, 10)]
+    await lab.close()
+    store = Store.open(lab.places.store)
+    for k, session in enumerate(sessions):
+        want = [f"note {turn} of {k}" for turn in range(N_NOTES) if turn != N_NOTES // 2 or k % 10]
+        assert [note.text for note in session_notes(store, session)] == want
+    store.close()
+
+
+async def test_what_was_acknowledged_survives_a_kill(lab) -> None:
+    clients, sessions = await crowd(lab, 60)
+    acknowledged = [0] * len(clients)
+    pid = (await lab.status(clients[0])).pid
+
+    async def write(k: int) -> None:
+        with suppress(HostError):
+            for turn in range(10_000):
+                await clients[k].ask(WriteNote(session=sessions[k], text=f"note {turn}"), Note)
+                acknowledged[k] += 1
+
+    tasks = [asyncio.create_task(write(k)) for k in range(len(clients))]
+    while sum(acknowledged) < 3 * len(clients):  # noqa: ASYNC110  # it is the writers who are waited for
+        await asyncio.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.gather(*tasks)
+    again = await lab.connect()  # a new host has taken the journal in
+    assert (await lab.status(again)).pid != pid
+    for k, session in enumerate(sessions):
+        kept = [note.text for note in (await lab.detail(again, session)).notes]
+        assert kept == [f"note {turn}" for turn in range(len(kept))]
+        assert acknowledged[k] <= len(kept) <= acknowledged[k] + 1
+    await lab.close()
+    store = Store.open(lab.places.store)
+    assert rebuild(store) == store.rows("SELECT count(*) FROM event")[0][0]
+    store.close()
+
+
+async def test_a_caller_who_is_turned_away_knocks_again() -> None:
+    """Where too many wait to be accepted, Linux turns callers away, and asyncio takes that for a connection."""
+    home = tempfile.mkdtemp(prefix="hc-")  # a socket's path must be short
+    places = find_places({"HEADCODE_HOME": home})
+    make_private(places.runtime)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening, ExitStack() as waiting:
+        listening.bind(str(places.socket))
+        listening.listen(1)
+        for _ in range(10):
+            caller = waiting.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            caller.setblocking(False)
+            try:
+                caller.connect(str(places.socket))
+            except BlockingIOError:
+                break
+        knocking = asyncio.create_task(client._open(places))
+        await asyncio.sleep(3 * client._KNOCK_S)
+        assert not knocking.done()
+
+        async def accept() -> None:
+            listening.setblocking(False)
+            while True:
+                accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
+                waiting.callback(accepted.close)
+
+        accepting = asyncio.create_task(accept())
+        stream = await knocking
+        assert stream is not None
+        stream[1].close()
+        accepting.cancel()
+        await asyncio.gather(accepting, return_exceptions=True)
+    shutil.rmtree(home)
+
+
+# ---- whose turn it is
+
+
+def took(seconds: float) -> Writer:
+    writer = Writer()
+    writer.charge(seconds)
+    return writer
+
+
+def test_who_took_least_is_first() -> None:
+    queue: FairQueue[str] = FairQueue()
+    busy, quiet, middling = took(3), took(0), took(1)
+    for writer, items in ((busy, "abc"), (middling, "de"), (quiet, "f")):
+        for item in items:
+            queue.put(writer, item)
+    assert queue.turns() == [quiet, middling, busy]
+    assert len(queue) == 6
+    assert [queue.take(busy) for _ in range(3)] == ["a", "b", "c"]
+    assert queue.turns() == [quiet, middling]
+    queue.put_back(busy, "c")
+    queue.put_back(busy, "b")
+    assert (queue.first(busy), queue.first(took(0))) == ("b", None)
+
+
+def test_what_somebody_took_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("sessions.fair_queue.time.monotonic", lambda: now)
+    writer = took(2.0)
+    now = 105.0
+    assert writer.took() == pytest.approx(2.0 * 0.36788, rel=1e-4)
+    writer.charge(1.0)
+    assert writer.took() == pytest.approx(1.0 + 2.0 * 0.36788, rel=1e-4)
+
+
+class Desk:
+    """A ledger of one's own whose commits wait for a word."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store.open(folder / "sessions.duckdb")
+        self.thread = ThreadPoolExecutor(1)
+        self.told: list[Recorded] = []
+        self.reader = self.store.cursor()
+        self.seen: list[int] = []
+        self.ledger = Ledger(self.store, self.thread, self.publish)
+
+    def publish(self, recorded: Any) -> None:
+        self.told += recorded
+        # A connection of its own sees what is committed, and nothing else.
+        self.seen.append(self.reader.execute("SELECT count(*) FROM event").fetchall()[0][0])
+
+    async def close(self) -> None:
+        await self.ledger.close()
+        self.thread.shutdown()
+        self.reader.close()
+        self.store.close()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path):
+    desk = Desk(tmp_path)
+    await desk.ledger.append(Draft(session_id="s", event=SessionCreated(name="s", model="toy")))
+    yield desk
+    await desk.close()
+
+
+async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in changes, not in seconds: of 200 that waited before it, hardly one more is done."""
+    monkeypatch.setattr("sessions.ledger._GROUP_S", -1.0)  # one change a transaction
+    order: list[str] = []
+
+    def work(name: str):
+        def change(recorder: Recorder) -> tuple[None, list[Recorded]]:
+            order.append(name)
+            return None, recorder.append([Draft(session_id="s", event=Notice(message=name))])
+
+        return change
+
+    async def busy(k: int, n: int) -> None:
+        WRITER.set(writers[k])
+        await asyncio.gather(*(desk.ledger.change(work(f"busy {k}")) for _ in range(n)))
+
+    async def quiet() -> int:
+        WRITER.set(Writer())
+        before = len(order)
+        await desk.ledger.change(work("quiet"))
+        return order.index("quiet") - before
+
+    writers = [Writer() for _ in range(50)]
+    await asyncio.gather(*(busy(k, 1) for k in range(50)))  # they took something of late
+    waiting = [asyncio.create_task(busy(k, 4)) for k in range(50)]
+    while len(order) < 55:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert await quiet() <= 2
+    assert len(order) < 150
+    await asyncio.gather(*waiting)
+    # Nobody starved, and nobody was done out of turn.
+    assert {name: order.count(name) for name in set(order)} == {f"busy {k}": 5 for k in range(50)} | {"quiet": 1}
+    assert [each.entry.seq for each in desk.told] == list(range(1, len(desk.told) + 1))
+
+
+async def test_nothing_is_told_before_it_is_committed(desk: Desk) -> None:
+    def work(recorder: Recorder) -> tuple[int, list[Recorded]]:
+        recorded = recorder.append([Draft(session_id="s", event=Notice(message="x"))])
+        return recorded[0].entry.seq, recorded
+
+    seqs = await asyncio.gather(*(desk.ledger.change(work) for _ in range(40)))
+    assert seqs == list(range(2, 42))
+    counts, told = desk.seen, 0
+    for count in counts:
+        told = max(told, count)
+        assert count <= len(desk.told)
+    assert told == len(desk.told) == 41
+    assert len(counts) < 41  # some shared a commit
+
+
+async def test_closing_waits_for_everything_handed_in(desk: Desk) -> None:
+    late = [desk.ledger.append_soon(Draft(session_id="s", event=Notice(message=str(k)))) for k in range(20)]
+    changes = [asyncio.create_task(desk.ledger.change(lambda r: (r.last_seq("s"), []))) for _ in range(5)]
+    await asyncio.sleep(0)
+    await desk.ledger.close()
+    assert all(each.done() for each in (*late, *changes))
+    assert [each.result()[0].entry.seq for each in late] == list(range(2, 22))
+
+
+class Ear:
+    """A listener that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def push(self, _: int, lines: Sequence[bytes]) -> None:
+        self.lines += lines
+
+    def lags(self) -> bool:
+        return False
+
+    async def drain(self) -> None:
+        await asyncio.sleep(0)
+
+    def seqs(self) -> list[int]:
+        return [msgspec.json.decode(line)["seq"] for line in self.lines]
+
+
+async def test_nothing_is_missed_between_asking_and_listening(desk: Desk) -> None:
+    """What is committed after the subscriber was told the last number, and before it listens, comes too; and the hub
+    remembers nothing of sessions that nobody listens to."""
+    hub, ear = Hub(), Ear()
+    usual, desk.publish = desk.publish, lambda recorded: (usual(recorded), hub.publish(recorded))  # type: ignore[method-assign]
+    desk.ledger._publish = desk.publish
+
+    async def say(n: int) -> None:
+        for k in range(n):
+            await desk.ledger.append(Draft(session_id="s", event=Notice(message=str(k))))
+
+    told = await desk.ledger.change(lambda recorder: (recorder.last_seq("s"), []))
+    await say(3)
+    subscription = Subscription(ear, 1, "s", None, 0)  # type: ignore[arg-type]
+    hub.add(subscription)
+    await asyncio.gather(hub.catch_up(subscription, desk.ledger, told), say(20))
+    await say(2)
+    assert ear.seqs() == list(range(1, 27))
+    hub.remove(subscription)
+    await say(1)
+    assert not any(len(value) for value in vars(hub).values())
