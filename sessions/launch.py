@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import IO
 
 import msgspec
 
+from engine import children
 from engine.places import Places
 from sessions.errors import HostError, error_from
 from sessions.runtime import FileLock, Started, private_folder
 
-HOST = (sys.executable, "-P", "-m", "sessions.host")
+HOST = tuple(children.python_command("-m", "sessions.host"))
 
 
 class StartLock:
@@ -81,13 +81,12 @@ def _spawn(
     read_end, write_end = os.pipe()
     try:
         with _log(places) as log:
-            process = subprocess.Popen(
+            process = children.start(
                 [*(command or HOST), *extra, f"--ready-fd={write_end}", *folders],
                 stdin=stdin,
                 stdout=log,
                 stderr=log,
                 pass_fds=(write_end,),
-                cwd="/",
                 start_new_session=True,
             )
     except OSError as error:
