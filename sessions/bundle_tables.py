@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from sessions.beside import write_beside
+from sessions.connect import connect
 from sessions.errors import BadBundle
 from sessions.log import EVENT_VERSION, LogEntry
 from sessions.project import Projector
@@ -62,10 +63,10 @@ class Scratch:
 
     def __init__(self, folder: Path, *, writes: bool) -> None:
         self._folder = folder
-        config: dict[str, str | bool | int | float | list[str]] = {**_CONFIG, "temp_directory": str(folder / "spill")}
+        config = {**_CONFIG, "temp_directory": str(folder / "spill")}
         if not writes:
             config |= {"enable_external_access": "false", "lock_configuration": "true"}
-        self._con = duckdb.connect(":memory:", config=config)
+        self._con = connect(":memory:", config)
         for migration in MIGRATIONS:
             for statement in migration.statements:
                 self._con.execute(statement)
@@ -138,8 +139,8 @@ def write_parquet(
     staging.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(part: Path) -> None:
-        config: dict[str, str | bool | int | float | list[str]] = {**_CONFIG, "temp_directory": str(staging / "spill")}
-        with duckdb.connect(":memory:", config=config) as con:
+        config = {**_CONFIG, "temp_directory": str(staging / "spill")}
+        with connect(":memory:", config) as con:
             try:
                 con.execute(f"CREATE TABLE told ({shape})")
                 append_rows(con, "told", rows)

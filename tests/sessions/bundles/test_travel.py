@@ -10,13 +10,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import ProbeConfig
 from sessions.bundle_log import without_paths
+from sessions.connect import connect
 from sessions.errors import BadBundle, CannotWrite
 from sessions.ids import new_id
 from sessions.log import RunQueued, SessionRenamed, SessionTrashed
@@ -174,7 +174,7 @@ def test_paths_lose_what_is_private(text: str, told: str) -> None:
 def test_other_tools_can_read_the_tables(file: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(file) as zipped:
         zipped.extractall(tmp_path / "x")  # our own file
-    con = duckdb.connect()
+    con = connect(":memory:")
     folder = tmp_path / "x" / "tables"
     found = con.execute(f"SELECT count(*), max(head) FROM '{folder}/nodes.parquet'").fetchall()  # noqa: S608
     assert found == [(12, 2)]

@@ -78,7 +78,7 @@ HEAVY = [
     ["models", "import", ".", "--name", "taken"],
     ["models", "fetch", "smollm2-135m"],
     ["models", "fetch", "somebody/something"],
-    ["probe", "ioi", "--pairs", "12", "--quiet", "--trust-remote-code"],
+    ["probe", "ioi", "--model", "./", "--pairs", "12", "--quiet"],
     ["cause", "latest", "--heads", "0.0"],
     ["examples", "make", "latest", "ioi"],
     ["examples", "more", "latest"],
