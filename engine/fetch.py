@@ -51,12 +51,16 @@ def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -
 def bring(path: Path, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
     """Imports a Hugging Face folder, a GGUF file, or a folder with pickled weights (tensors only)."""
     from engine.convert import default_name, make_from_path
+    from engine.gguf_file import DAMAGE, damaged
 
     if not path.exists():
         raise ModelError(f"There is no file or folder {str(path)!r}.", hint="Give a model folder or a .gguf file.")
     final = check_name(called or default_name(path), models)
     with workshop(models, final) as work:
-        made = make_from_path(path.resolve(), work, mouth)
+        try:
+            made = make_from_path(path.resolve(), work, mouth)
+        except DAMAGE as error:
+            raise damaged(path, error) from error
         return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
 
 

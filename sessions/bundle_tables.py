@@ -5,6 +5,8 @@ name), and an import is tried out here before the store sees a line of it.
 """
 
 import re
+import secrets
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -126,7 +128,13 @@ class Scratch:
 
 
 def write_parquet(
-    columns: Sequence[Column], rows: Sequence[Sequence[object]], goal: Path, staging: Path, *, force: bool
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[object]],
+    goal: Path,
+    staging: Path,
+    *,
+    force: bool,
+    marks: Path | None = None,
 ) -> None:
     """A table as a Parquet file. Raises CannotWrite, or BadBundle for a table that is none."""
     names = [column.name for column in columns]
@@ -139,16 +147,21 @@ def write_parquet(
     staging.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(part: Path) -> None:
+        made = staging / f"table-{secrets.token_hex(4)}.parquet"
         config = {**_CONFIG, "temp_directory": str(staging / "spill")}
         with connect(":memory:", config) as con:
             try:
                 con.execute(f"CREATE TABLE told ({shape})")
                 append_rows(con, "told", rows)
-                con.execute(f"COPY told TO '{quoted(part)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+                # Not where it is to lie: DuckDB takes no path with ?, \\ or bytes that are no UTF-8.
+                con.execute(f"COPY told TO '{quoted(made)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+                shutil.copyfile(made, part)
             except duckdb.Error as error:
                 raise BadBundle(f"The table cannot be written: {str(error).splitlines()[0][:200]}") from error
+            finally:
+                made.unlink(missing_ok=True)
 
-    write_beside(goal, write, force=force)
+    write_beside(goal, write, force=force, marks=marks)
 
 
 def event_row(entry: LogEntry, payload: bytes) -> tuple[object, ...]:

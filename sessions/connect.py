@@ -26,9 +26,7 @@ def connect(
     con = duckdb.connect(str(path), read_only=read_only, config={**wanted})
     try:
         if not checkpoint_on_close:
-            con.execute(
-                "PRAGMA disable_checkpoint_on_shutdown"
-            )  # before they are locked, too
+            con.execute("PRAGMA disable_checkpoint_on_shutdown")  # before they are locked, too
         con.execute("SET enable_progress_bar = false")
         if lock == "true":
             con.execute(f"SET {_LOCK} = true")

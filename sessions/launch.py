@@ -12,6 +12,7 @@ import msgspec
 
 from engine import children
 from engine.places import Places
+from engine.plain_file import append_plain
 from sessions.errors import HostError, error_from
 from sessions.runtime import FileLock, Started, private_folder
 
@@ -101,7 +102,7 @@ def _log(places: Places) -> IO[bytes]:
     """Where the host writes what it cannot say otherwise; on a disk that takes no log it says nothing."""
     try:
         places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return (places.logs / "host.log").open("ab")
+        return append_plain(places.logs / "host.log")
     except OSError:
         return Path(os.devnull).open("ab")
 

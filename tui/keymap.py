@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import ConfigError
+from engine.plain_file import read_plain
 from sessions.tomlfile import line_of
 from tui.actions import Action, key_name
 from tui.actions.everywhere import all_tables
@@ -37,7 +38,7 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
     later keeps what it had.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain(path).decode("utf-8")
         whole = tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         return KeyFile({})

@@ -199,8 +199,9 @@ def store(places: "Places", *, host_runs: bool) -> Check:
         except StoreDamaged as error:
             return _fail("store", error.message, error.hint)
         return Check(name="store", verdict="ok", found=f"{path}  not made yet")
-    if path.is_dir():
-        return _fail("store", f"{path} is a folder", "Move it aside; the store is a file.")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        return _fail("store", f"{path} is {kind}", "Move it aside; the store is a file.")
     try:
         with path.open("rb") as file:
             head = file.read(12)
