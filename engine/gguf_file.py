@@ -105,9 +105,9 @@ def _check_sizes(file: GgufFile, n_bytes: int) -> None:
     """Raises ValueError where the tensors are not all in the file, or the keys speak of a larger model."""
     import gguf
 
+    sizes: dict[str, tuple[int, int]] = {kind.name: each for kind, each in gguf.GGML_QUANT_SIZES.items()}
     for tensor in file.tensors:
-        kind = getattr(gguf.GGMLQuantizationType, tensor.kind, None)
-        block, size = gguf.GGML_QUANT_SIZES.get(kind, (1, 0))
+        block, size = sizes.get(tensor.kind, (1, 0))
         if tensor.begin + prod(tensor.shape) // block * size > n_bytes:
             raise ValueError(f"{tensor.name} lies beyond its end")
     found = {int(name[1]) for tensor in file.tensors if (name := _LAYER.match(tensor.name))}

@@ -115,7 +115,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, object]]:
         return text, tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         return "", {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise SettingsError(f"{path} is not TOML: {error}.", hint="Correct it, or move it away.") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.", hint="Correct it, or move it away.") from error

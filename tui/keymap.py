@@ -42,7 +42,7 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
         whole = tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         return KeyFile({})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         hint = "Correct it; headcode keys prints one to begin with. Until then every key is the usual one."
         return KeyFile({}, (ConfigError(f"{path} is not TOML: {error}.", hint=hint),))
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from engine.places import find_places
 from engine.results import CAUSE_FIELDS, HeadScores
 from sessions.connect import connect
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew
@@ -323,3 +324,17 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     assert tables == {*PROJECTIONS, "event", "code", "meta"}
     store.close()
+
+
+@pytest.mark.parametrize("character", [*" !#$%&'()*+,-.:;<=>@[]^_`{|}~\"\n\t\x7f", "é", "日", "\U0001f600", "\u202e"])
+def test_a_store_may_lie_in_a_folder_of_any_name_that_is_not_refused(character: str, tmp_path: Path) -> None:
+    places = find_places({"HEADCODE_HOME": str(tmp_path / f"a{character}b")})
+    Store.open(places.store).close()
+    assert [path.name for path in places.store.parent.iterdir()] == ["sessions.duckdb"]
+
+
+@pytest.mark.parametrize("name", ["sessions.duckdb", "sessions.duckdb.wal"])
+def test_a_pipe_in_the_place_of_a_store_holds_nobody(name: str, path: Path) -> None:
+    path.with_name(name).unlink(missing_ok=True)
+    os.mkfifo(path.with_name(name))
+    refusal(path, StoreError, "is not a file")

@@ -1,11 +1,13 @@
 """Sessions that travel: the same bytes everywhere, all of it, and nothing of this machine."""
 
 import contextlib
+import datetime
 import getpass
 import json
 import os
 import platform
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -213,3 +215,20 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     for odd in (tmp_path, tmp_path / "nowhere" / "x", Path("relative")):
         with pytest.raises(CannotWrite):
             write_beside(odd, fails, force=False)
+
+
+@pytest.mark.parametrize("year", [1970, 1980, 2019, 2150, 9998])
+def test_whatever_a_clock_says_what_was_recorded_travels(
+    year: int, home: Any, away: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine whose battery is empty believes in 1970; one that was set wrong, in any year there is."""
+    then = int(datetime.datetime(year, 6, 1, tzinfo=datetime.UTC).timestamp()) * 1_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: then)
+    session, path = home.session(), tmp_path / "old.headcode"
+    home.export(session, path, sae=True)
+    row = away.take(path).session
+    assert row.created_us == then // 1000
+    again = tmp_path / "again.headcode"
+    away.export(row.session_id, again, sae=True)
+    assert again.read_bytes() == path.read_bytes()
+    assert str(away.store.rows("SELECT min(created) FROM sessions")[0][0]).startswith(str(year))
