@@ -77,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mouth = Mouth(out)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    models = find_places().models
     code = 0
     try:
+        models = find_places().models
         make = bring if given.bring else fetch
         source = path_of(given.source) if given.bring else given.source
         mouth.say(make(source, models, mouth, called=given.name))  # type: ignore[arg-type]

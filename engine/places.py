@@ -101,7 +101,7 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
 def _usable(places: Places) -> Places:
     """The places. Raises ConfigError where the store's path has what its database cannot open."""
     path = str(places.data)
-    wrong = next((repr(character) for character in path if character in _UNUSABLE), None)
+    wrong = next((f"'{character}'" for character in path if character in _UNUSABLE), None)
     strange = next((byte for character in path if (byte := ord(character) - 0xDC00) in range(0x80, 0x100)), None)
     if strange is not None:
         wrong = f"the byte 0x{strange:02x}, which is not UTF-8 text,"

@@ -216,7 +216,7 @@ def test_headcode_home_moves_every_folder(tmp_path: Path) -> None:
     ("home", "named"),
     [
         ("/tmp/what?/home", "'?'"),
-        ("/tmp/a\\b", r"'\\'"),
+        ("/tmp/a\\b", "'\\'"),
         ("/tmp/caf\udce9", "the byte 0xe9, which is not UTF-8 text,"),
         ("~/?", "'?'"),
     ],

@@ -13,9 +13,12 @@ from engine.places import Places, find_places
 from engine.plain_file import NotPlain, append_plain, open_plain, read_json, read_plain
 from sessions import gc
 from sessions.beside import noted, part_of, write_beside
+from sessions.bundle_tables import write_parquet
+from sessions.connect import connect
 from sessions.errors import CannotWrite, SettingsError
 from sessions.logs import SizedLog, start_logging
 from sessions.settings import load_settings, read_settings
+from sessions.wire import Column
 
 
 @pytest.fixture
@@ -94,6 +97,8 @@ def test_toml_that_breaks_its_reader_is_a_problem_of_the_file(text: str, tmp_pat
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from sessions.bundle_tables import write_parquet
+from sessions.connect import connect
 from sessions.beside import write_beside
 
 def write(part):
@@ -156,3 +161,13 @@ def test_a_mark_leads_to_half_files_only(tmp_path: Path) -> None:
     (marks / token).write_text(str(away))
     assert noted(marks) == []
     assert (marks / token).exists()  # its disk may come back
+
+
+@pytest.mark.parametrize("name", ["a?b.parquet", "a\\b.parquet", "caf\udce9.parquet", "it's.parquet", "a*[b].parquet"])
+def test_a_table_goes_to_a_file_of_any_name(name: str, tmp_path: Path) -> None:
+    write_parquet((Column(name="layer", kind="whole"),), [(3,)], tmp_path / name, tmp_path / "spool", force=False)
+    (tmp_path / name).rename(tmp_path / "plain.parquet")
+    con = connect(":memory:")
+    assert con.execute(f"SELECT * FROM '{tmp_path}/plain.parquet'").fetchall() == [(3,)]  # noqa: S608
+    con.close()
+    assert list((tmp_path / "spool").glob("*.parquet")) == []
