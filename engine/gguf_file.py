@@ -4,6 +4,7 @@ The `gguf` package builds an array for each word of the vocabulary, 10 s for 262
 """
 
 import mmap
+import re
 import struct
 from collections.abc import Iterator
 from math import prod
@@ -13,13 +14,17 @@ from typing import Any
 import msgspec
 
 from engine.errors import ModelError
+from engine.plain_file import open_plain
 
 _LONGEST = 4096
 """Arrays with more entries than this (a vocabulary, its scores, its merges) are left in the file."""
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _VERSIONS = (2, 3)
+_LAYER = re.compile(r"(?:\w+\.)?blk\.(\d{1,9})\.")
 _TOKENS = "tokenizer.ggml.tokens"
+DAMAGE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError, RecursionError, EOFError)
+"""What reading a file raises whose bytes are not what they should be (UnicodeDecodeError is a ValueError)."""
 
 
 class GgufTensor(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,27 +66,58 @@ class GgufFile(msgspec.Struct, frozen=True, kw_only=True):
                 hint="Get another GGUF file of this model.",
             )
         count = prod(found.shape)
-        with self.path.open("rb") as file:
-            file.seek(found.begin)
-            return struct.unpack(f"<{count}f", file.read(4 * count))
+        with open_plain(self.path) as file:
+            try:
+                file.seek(found.begin)
+                return struct.unpack(f"<{count}f", file.read(4 * count))
+            except (*DAMAGE, OSError) as error:
+                raise damaged(self.path, error) from error
 
 
 def read_gguf_file(path: Path) -> GgufFile:
     """The file's keys and tensors. Raises ModelError for what is no whole GGUF file, or a part of one."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"{path} is no GGUF file: it does not begin with GGUF.", hint="Download it again.")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             try:
                 found = _Header(path, content).read()
-            except (struct.error, IndexError, ValueError, UnicodeDecodeError, OverflowError) as error:
-                raise ModelError(
-                    f"{path.name} cannot be read: {error}.",
-                    hint="The file is damaged, or not all of it has come: download it again.",
-                ) from error
-    if int(found.keys.get("split.count") or 0) > 1:
+                n_parts = int(found.keys.get("split.count") or 0)
+                if n_parts <= 1:  # of several a part may lack what the keys speak of
+                    _check_sizes(found, len(content))
+            except DAMAGE as error:
+                raise damaged(path, error) from error
+    if n_parts > 1:
         raise _part_of_several(found)
     return found
+
+
+def damaged(path: Path, error: BaseException) -> ModelError:
+    """The refusal of a file that broke whoever read it."""
+    told = str(error) if type(error) is ValueError else f"{type(error).__name__}: {str(error)[:200]}"
+    return ModelError(
+        f"{path.name} cannot be read: {told.rstrip('.: ')}.",
+        hint="The file is damaged, or not all of it has come: download it again.",
+    )
+
+
+def _check_sizes(file: GgufFile, n_bytes: int) -> None:
+    """Raises ValueError where the tensors are not all in the file, or the keys speak of a larger model."""
+    import gguf
+
+    sizes: dict[str, tuple[int, int]] = {kind.name: each for kind, each in gguf.GGML_QUANT_SIZES.items()}
+    for tensor in file.tensors:
+        block, size = sizes.get(tensor.kind, (1, 0))
+        if tensor.begin + prod(tensor.shape) // block * size > n_bytes:
+            raise ValueError(f"{tensor.name} lies beyond its end")
+    found = {int(name[1]) for tensor in file.tensors if (name := _LAYER.match(tensor.name))}
+    layers = int(file.key("block_count", 0)) - int(file.key("nextn_predict_layers", 0) or 0)
+    if found and layers > len(found):
+        raise ValueError(f"it says it has {layers} layers, and has tensors of {len(found)}")
+    width = next((tensor.shape[-1] for tensor in file.tensors if tensor.name == "token_embd.weight"), None)
+    said = int(file.key("embedding_length", 0))
+    if width is not None and said > width:
+        raise ValueError(f"it says that its width is {said}, and that of its embedding is {width}")
 
 
 def _part_of_several(found: GgufFile) -> ModelError:

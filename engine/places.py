@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from engine.errors import ConfigError
 from engine.paths import path_of
 
 _SOCKET_LIMIT = 100
 """Characters: the kernel refuses socket paths of about 108."""
+_UNUSABLE = "?\\"
+"""DuckDB reads what follows a question mark as parameters, and a backslash as a slash."""
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +34,11 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     def spool(self) -> Path:
         """Arrays the worker leaves for the host, one folder a run."""
         return self.data / "spool"
+
+    @property
+    def parts(self) -> Path:
+        """Where it is noted which files are half written, anywhere."""
+        return self.data / "parts"
 
     @property
     def models(self) -> Path:
@@ -61,7 +69,10 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_places(environ: dict[str, str] | None = None) -> Places:
-    """The folders under HEADCODE_HOME where it is set, else the platform's own. Creates nothing."""
+    """The folders under HEADCODE_HOME where it is set, else the platform's own. Creates nothing.
+
+    Raises ConfigError where no store can lie there.
+    """
     env = dict(os.environ) if environ is None else environ
     home = env.get("HEADCODE_HOME")
     if home:
@@ -69,19 +80,37 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
         runtime = root / "run"
         if len(str(runtime / "host-000000000000.sock")) > _SOCKET_LIMIT:
             runtime = private_temporary()
-        return Places(
-            data=root / "data", cache=root / "cache", config=root / "config", state=root / "state", runtime=runtime
+        return _usable(
+            Places(
+                data=root / "data", cache=root / "cache", config=root / "config", state=root / "state", runtime=runtime
+            )
         )
     dirs = platformdirs.PlatformDirs("headcode", appauthor=False)
     system_runtime = env.get("XDG_RUNTIME_DIR")
     usable = system_runtime and os.access(system_runtime, os.W_OK)
-    return Places(
+    places = Places(
         data=dirs.user_data_path,
         cache=dirs.user_cache_path,
         config=dirs.user_config_path,
         state=dirs.user_state_path,
         runtime=Path(system_runtime) / "headcode" if system_runtime and usable else private_temporary(),
     )
+    return _usable(places)
+
+
+def _usable(places: Places) -> Places:
+    """The places. Raises ConfigError where the store's path has what its database cannot open."""
+    path = str(places.data)
+    wrong = next((f"'{character}'" for character in path if character in _UNUSABLE), None)
+    strange = next((byte for character in path if (byte := ord(character) - 0xDC00) in range(0x80, 0x100)), None)
+    if strange is not None:
+        wrong = f"the byte 0x{strange:02x}, which is not UTF-8 text,"
+    if wrong is not None:
+        raise ConfigError(
+            f"The sessions would lie in {path}, and {wrong} cannot be in the path of a store.",
+            hint="Set HEADCODE_HOME to a folder of another name.",
+        )
+    return places
 
 
 def private_temporary() -> Path:

@@ -115,5 +115,5 @@ def _find(path: Path, tensor: str) -> tuple[_Entry, int]:
         return msgspec.json.decode(entries[tensor], type=_Entry), 8 + length
     except KeyError as error:
         raise BadArray(f"{path} holds no tensor {tensor!r}.", hint=_AGAIN) from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BadArray(f"{path} is not a safetensors file: {error}.", hint=_AGAIN) from error

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from engine.plain_file import read_plain
 from sessions.disk import full_disk
 from sessions.errors import CannotWrite
 from sessions.runtime import NO_ROOM
@@ -26,15 +27,21 @@ def check_goal(goal: Path, *, force: bool) -> None:
         raise CannotWrite(f"There is no folder {goal.parent}.", hint="Make it first, or give another place.")
 
 
-def write_beside(goal: Path, write: Callable[[Path], None], *, force: bool) -> tuple[str, int]:
+def write_beside(
+    goal: Path, write: Callable[[Path], None], *, force: bool, marks: Path | None = None
+) -> tuple[str, int]:
     """Lets `write` fill a file beside the goal and gives it the goal's name; returns its sha256 and bytes.
+
+    A kill leaves the half file, wherever that is: `marks` is the folder in which its path is noted until it is gone.
 
     Whatever goes wrong, what was at the goal stays. Raises CannotWrite in words.
     """
     check_goal(goal, force=force)
-    part: Path | None = None
+    part = mark = None
     try:
-        part = _new_file(goal)
+        part = part_of(goal)
+        mark = _note(part, marks)
+        _make(part)
         write(part)
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -51,6 +58,8 @@ def write_beside(goal: Path, write: Callable[[Path], None], *, force: bool) -> t
         if part is not None:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+                if mark is not None:
+                    mark.unlink(missing_ok=True)
     return digest, n_bytes
 
 
@@ -70,11 +79,42 @@ def share(path: Path) -> None:
         path.chmod(0o666 & ~mask)
 
 
-def _new_file(goal: Path) -> Path:
-    """An empty file beside the goal, with the mode that files of this process get."""
-    path = goal.with_name(f".{goal.name[:80]}.{secrets.token_hex(4)}.part")
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
-    return path
+def part_of(goal: Path) -> Path:
+    """Another name for a half file beside the goal at each call."""
+    return goal.with_name(f".{goal.name[:80]}.{secrets.token_hex(4)}.part")
+
+
+def noted(marks: Path) -> list[tuple[Path, Path]]:
+    """Half files that somebody began and did not end, each with its mark; marks without a file are taken away."""
+    found = []
+    with suppress(OSError):
+        for mark in sorted(marks.iterdir()):
+            with suppress(OSError):
+                part = Path(os.fsdecode(read_plain(mark)))
+                ours = part.is_absolute() and part.name.startswith(".") and part.name.endswith(f".{mark.name}.part")
+                if ours and part.is_file() and not part.is_symlink():
+                    found.append((part, mark))
+                elif not ours or part.parent.is_dir():
+                    mark.unlink()
+    return found
+
+
+def _note(part: Path, marks: Path | None) -> Path | None:
+    """The mark; None where there can be none, which is no reason not to write."""
+    if marks is None:
+        return None
+    mark = marks / part.name.split(".")[-2]
+    try:
+        marks.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mark.write_bytes(os.fsencode(part))
+    except OSError:
+        return None
+    return mark
+
+
+def _make(part: Path) -> None:
+    """An empty file, with the mode that files of this process get."""
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
 
 
 def _take_place(part: Path, goal: Path) -> None:

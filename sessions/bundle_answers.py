@@ -33,7 +33,9 @@ async def export_session(host: Means, request: ExportSession) -> BundleExported:
             await asyncio.to_thread(writer.add_codes, run_id, codes)
         sae = host.places.data / "sae" if request.sae else None
         return BundleExported(
-            exported=await asyncio.to_thread(partial(writer.finish, goal, sae=sae, force=request.force))
+            exported=await asyncio.to_thread(
+                partial(writer.finish, goal, sae=sae, force=request.force, marks=host.places.parts)
+            )
         )
     except OSError as error:
         raise cannot_write(goal, error) from error
@@ -63,7 +65,8 @@ async def write_table(host: Means, request: WriteTable) -> Done:
 
     goal = Path(request.path)
     staging = await asyncio.to_thread(staging_for, host.places.spool, goal)
-    await asyncio.to_thread(partial(write_parquet, request.columns, request.rows, goal, staging, force=request.force))
+    work = partial(write_parquet, request.columns, request.rows, goal, staging, marks=host.places.parts)
+    await asyncio.to_thread(partial(work, force=request.force))
     return Done()
 
 

@@ -49,10 +49,9 @@ MAX_LAYERS = 1_000
 MAX_HEADS = 1_000
 MAX_PLACES = 100_000
 MAX_RUNS = 100_000
-_EARLIEST_US = 1_577_836_800_000_000
-"""2020: before the first Headcode."""
-_LATEST_US = 4_102_444_800_000_000
-"""2100."""
+_EARLIEST_US = 0
+_LATEST_US = 253_370_764_800_000_000
+"""1970 to the end of 9998: a machine may believe in any of these days, and what was recorded there can be exported."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MEASURES = frozenset(measure.id for measure in MEASURES)
 

@@ -142,7 +142,7 @@ class BundleWriter:
         self._scratch.add_codes(run_id, rows)
         self._n_codes += 1
 
-    def finish(self, goal: Path, *, sae: Path | None, force: bool) -> Exported:
+    def finish(self, goal: Path, *, sae: Path | None, force: bool, marks: Path | None = None) -> Exported:
         """Writes the file beside its goal and renames it. `sae`: the folder of SAE weights, where they are wanted."""
         self._events.close()
         if self._about is None or self._n_events != self.head.last_seq:
@@ -162,7 +162,7 @@ class BundleWriter:
             counts=Counts(events=self._n_events, runs=self._n_runs, codes=self._n_codes, sae=found),
             members=tuple(_member(name, path) for name, path, _ in self._members),
         )
-        digest, n_bytes = write_beside(goal, lambda part: self._zip(part, manifest), force=force)
+        digest, n_bytes = write_beside(goal, lambda part: self._zip(part, manifest), force=force, marks=marks)
         return Exported(
             path=str(goal),
             session_id=self.head.session_id,

@@ -5,6 +5,8 @@ name), and an import is tried out here before the store sees a line of it.
 """
 
 import re
+import secrets
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ import duckdb
 import msgspec
 
 from sessions.beside import write_beside
+from sessions.connect import connect
 from sessions.errors import BadBundle
 from sessions.log import EVENT_VERSION, LogEntry
 from sessions.project import Projector
@@ -62,10 +65,10 @@ class Scratch:
 
     def __init__(self, folder: Path, *, writes: bool) -> None:
         self._folder = folder
-        config: dict[str, str | bool | int | float | list[str]] = {**_CONFIG, "temp_directory": str(folder / "spill")}
+        config = {**_CONFIG, "temp_directory": str(folder / "spill")}
         if not writes:
             config |= {"enable_external_access": "false", "lock_configuration": "true"}
-        self._con = duckdb.connect(":memory:", config=config)
+        self._con = connect(":memory:", config)
         for migration in MIGRATIONS:
             for statement in migration.statements:
                 self._con.execute(statement)
@@ -125,7 +128,13 @@ class Scratch:
 
 
 def write_parquet(
-    columns: Sequence[Column], rows: Sequence[Sequence[object]], goal: Path, staging: Path, *, force: bool
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[object]],
+    goal: Path,
+    staging: Path,
+    *,
+    force: bool,
+    marks: Path | None = None,
 ) -> None:
     """A table as a Parquet file. Raises CannotWrite, or BadBundle for a table that is none."""
     names = [column.name for column in columns]
@@ -138,16 +147,21 @@ def write_parquet(
     staging.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(part: Path) -> None:
-        config: dict[str, str | bool | int | float | list[str]] = {**_CONFIG, "temp_directory": str(staging / "spill")}
-        with duckdb.connect(":memory:", config=config) as con:
+        made = staging / f"table-{secrets.token_hex(4)}.parquet"
+        config = {**_CONFIG, "temp_directory": str(staging / "spill")}
+        with connect(":memory:", config) as con:
             try:
                 con.execute(f"CREATE TABLE told ({shape})")
                 append_rows(con, "told", rows)
-                con.execute(f"COPY told TO '{quoted(part)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+                # Not where it is to lie: DuckDB takes no path with ?, \\ or bytes that are no UTF-8.
+                con.execute(f"COPY told TO '{quoted(made)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+                shutil.copyfile(made, part)
             except duckdb.Error as error:
                 raise BadBundle(f"The table cannot be written: {str(error).splitlines()[0][:200]}") from error
+            finally:
+                made.unlink(missing_ok=True)
 
-    write_beside(goal, write, force=force)
+    write_beside(goal, write, force=force, marks=marks)
 
 
 def event_row(entry: LogEntry, payload: bytes) -> tuple[object, ...]:

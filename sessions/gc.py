@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 
 from engine.places import Places
+from sessions.beside import noted
 from sessions.rows import Pile
 from sessions.trash import SETTLED_S, remove_files
 
 _DAY_S = 86_400.0
 _SPOOL_S = 3_600.0
-"""A folder in the spool that nobody wrote into for so long has been forgotten."""
+"""A folder in the spool, or a half file, that nobody wrote into for so long has been forgotten."""
 _PARTIAL_DAYS, _LOG_DAYS, _COPY_DAYS = 1, 30, 30
 
 
@@ -72,6 +73,7 @@ def survey(
             lambda path: path.name.startswith(".partial-"),
             lambda item: now - item.used_s > _PARTIAL_DAYS * _DAY_S,
         ),
+        _parts(places.parts, now),
         _pile(
             "logs",
             f"logs put aside, older than {_LOG_DAYS} days",
@@ -131,6 +133,21 @@ def _activations(folder: Path, limits: Limits, now: float) -> Found:
     size = f", or beyond {limits.cache_bytes / 1e9:.3g} GB" if limits.cache_bytes is not None else ""
     words = f"not used for {limits.cache_days:g} days" if limits.cache_days else "all of them"
     return _found("activations", f"activations, {words}{size}: they are computed again", folder, items, goes)
+
+
+def _parts(marks: Path, now: float) -> Found:
+    """Files that a killed export left half written, wherever they lie."""
+    items = list[_Item]()
+    for part, _ in noted(marks):
+        with suppress(OSError):
+            items.append(_Item(part, _size(part), part.lstat().st_mtime))
+    return _found(
+        "parts",
+        "exports half written, older than an hour",
+        marks,
+        items,
+        [item for item in items if now - item.used_s > _SPOOL_S],
+    )
 
 
 def _pile(kind: str, about: str, folder: Path, belongs: Callable[[Path], bool], old: Callable[[_Item], bool]) -> Found:

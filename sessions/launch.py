@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import IO
 
 import msgspec
 
+from engine import children
 from engine.places import Places
+from engine.plain_file import append_plain
 from sessions.errors import HostError, error_from
 from sessions.runtime import FileLock, Started, private_folder
 
-HOST = (sys.executable, "-P", "-m", "sessions.host")
+HOST = tuple(children.python_command("-m", "sessions.host"))
 
 
 class StartLock:
@@ -81,13 +82,12 @@ def _spawn(
     read_end, write_end = os.pipe()
     try:
         with _log(places) as log:
-            process = subprocess.Popen(
+            process = children.start(
                 [*(command or HOST), *extra, f"--ready-fd={write_end}", *folders],
                 stdin=stdin,
                 stdout=log,
                 stderr=log,
                 pass_fds=(write_end,),
-                cwd="/",
                 start_new_session=True,
             )
     except OSError as error:
@@ -102,7 +102,7 @@ def _log(places: Places) -> IO[bytes]:
     """Where the host writes what it cannot say otherwise; on a disk that takes no log it says nothing."""
     try:
         places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return (places.logs / "host.log").open("ab")
+        return append_plain(places.logs / "host.log")
     except OSError:
         return Path(os.devnull).open("ab")
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.places import Places
+from engine.plain_file import append_plain
 
 _MAX_BYTES = 1 << 20
 _KEEP = 3
@@ -26,6 +27,7 @@ def start_logging(places: Places) -> None:
     root.setLevel(logging.INFO)
     with suppress(OSError):
         places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        append_plain(host_log(places)).close()  # raises where it is a pipe, which would hold the host
         handler = logging.handlers.RotatingFileHandler(
             host_log(places), maxBytes=_MAX_BYTES, backupCount=_KEEP, encoding="utf-8"
         )
@@ -44,5 +46,5 @@ class SizedLog:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self._path.exists() and self._path.stat().st_size > _MAX_BYTES:
                 self._path.replace(self._path.with_name(self._path.name + ".1"))
-            with self._path.open("ab") as file:
+            with append_plain(self._path) as file:
                 file.write(chunk)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import children
 from engine.config import ProbeConfig
 from engine.distinct import missing_pairs, text_keys
 from engine.duration import Past, expected
@@ -190,11 +191,12 @@ async def _gpu(device: str) -> int | None:
     """Free bytes of the GPU that the run would go to; None where it is none, or nobody tells."""
     if device not in ("auto", "cuda") and not device.startswith("cuda:"):
         return None
+    program = children.find_program("nvidia-smi")
+    if program is None:
+        return None
     try:
-        process = await asyncio.create_subprocess_exec(
-            "nvidia-smi",
-            "--query-gpu=memory.free",
-            "--format=csv,noheader,nounits",
+        process = await children.start_async(
+            [program, "--query-gpu=memory.free", "--format=csv,noheader,nounits"],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from sessions.connect import connect
 from sessions.errors import StoreDamaged, StoreError
 from sessions.journal import first_entry, header_for, identifiers, journals_of, read_journal
 from sessions.store import SAFE
@@ -104,7 +105,7 @@ def open_as_it_is(path: Path) -> Source:
     if header is None:
         raise StoreError(f"There is no store at {path} yet.", hint="The first run makes one.")
     try:
-        return Source(duckdb.connect(str(path), read_only=True, config=dict(SAFE)))
+        return Source(connect(path, SAFE, read_only=True))
     except duckdb.Error as error:
         raise explain(path, error, header) from error
 
@@ -129,7 +130,7 @@ def open_damaged(path: Path, work: Path) -> Source:
         harmless.clear()
         if mend(path, copy, words, harmless):
             try:
-                return Source(duckdb.connect(str(copy), read_only=True, config=dict(SAFE)), words, harmless)
+                return Source(connect(copy, SAFE, read_only=True), words, harmless)
             except duckdb.Error:
                 continue
     raise shut
@@ -162,7 +163,7 @@ def _cut_journal(path: Path, copy: Path, words: list[str], harmless: list[str]) 
             journal.unlink()
         return True
     try:
-        duckdb.connect(str(copy), read_only=True, config=dict(SAFE)).close()
+        connect(copy, SAFE, read_only=True).close()
     except duckdb.Error:
         words.append(f"{_wal(path).name} cannot be read: what its {_wal(path).stat().st_size} bytes held is lost.")
         wal.unlink()
@@ -224,7 +225,7 @@ def _opens_with(copy: Path, which: int, blocks: list[bytes]) -> bool:
         file.seek(_HEADERS[1 - which])
         file.write(blocks[which])
     try:
-        duckdb.connect(str(copy), read_only=True, config=dict(SAFE)).close()
+        connect(copy, SAFE, read_only=True).close()
     except duckdb.Error:
         with copy.open("r+b") as file:
             file.seek(_HEADERS[1 - which])
@@ -247,7 +248,7 @@ def _borrowed_start(path: Path, copy: Path, _: list[str], harmless: list[str]) -
     """The file's first block from a new store: it says only that this is a DuckDB file."""
     lender = copy.with_name("lender.duckdb")
     lender.unlink(missing_ok=True)
-    duckdb.connect(str(lender), config=dict(SAFE)).close()
+    connect(lender, SAFE).close()
     with copy.open("r+b") as file:
         file.write(lender.read_bytes()[: _HEADERS[0]])
     harmless.append(f"The first block of {path.name} is damaged; it holds no data.")

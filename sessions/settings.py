@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from engine.plain_file import read_plain
 from sessions.errors import SettingsError
 from sessions.tomlfile import line_of
 
@@ -110,11 +111,11 @@ def _unknown(path: Path, key: str) -> None:
 def read_toml(path: Path) -> tuple[str, dict[str, object]]:
     """A config file as text and as what it says; both empty where there is none. Raises SettingsError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain(path).decode("utf-8")
         return text, tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         return "", {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise SettingsError(f"{path} is not TOML: {error}.", hint="Correct it, or move it away.") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.", hint="Correct it, or move it away.") from error

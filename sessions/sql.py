@@ -123,8 +123,7 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
     kind = statements[0].type
     statement = statements[0].query
     if kind != duckdb.StatementType.SELECT:
-        name = str(kind).rpartition(".")[2]
-        raise BadQuery(f"A {name} statement is not allowed here: the console reads.", hint=f"Use {_ALLOWED_TEXT}.")
+        raise _no_question(kind)
     (text,) = cursor.execute("SELECT CAST(json_serialize_sql($sql) AS VARCHAR)", {"sql": statement}).fetchall()[0]
     try:
         tree = msgspec.json.decode(text)
@@ -138,6 +137,18 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
     for node in nodes:
         _check_node(node, own)
     return statement
+
+
+def _no_question(kind: duckdb.StatementType) -> BadQuery:
+    if kind == duckdb.StatementType.MULTI:
+        # Its columns are not known beforehand: DuckDB makes a type of the values first, and statements out of one.
+        return BadQuery(
+            "A PIVOT that does not name its values is not answered here: it would write them down first.",
+            hint="Name them: PIVOT runs ON state IN ('done', 'failed') USING count(*)",
+        )
+    name = str(kind).rpartition(".")[2].replace("_", " ")
+    article = "An" if name[0] in "AEIOU" else "A"
+    return BadQuery(f"{article} {name} statement is not allowed here: the console reads.", hint=f"Use {_ALLOWED_TEXT}.")
 
 
 def _check_node(node: dict[str, Any], own: set[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import duckdb
 
+from sessions.connect import connect
 from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, StoreTooNew, StoreUncertain
 from sessions.exchange import settle
 from sessions.identity import Identity
@@ -246,11 +247,9 @@ class Store:
             self.lost = self.lost or StoreLost(change.words, hint="Put it back, then: headcode host stop")
             raise self.lost
         try:
-            con = duckdb.connect(str(self.path), config=dict(self._config | {"lock_configuration": "false"}))
             # As it leaves, DuckDB would write into the file and remove the journal of that name, whosever they are by
-            # then; `close` does it where they are ours. It is no setting, so it comes before they are locked.
-            con.execute("PRAGMA disable_checkpoint_on_shutdown")
-            con.execute("SET lock_configuration = true")
+            # then; `close` does it where they are ours.
+            con = connect(self.path, self._config, checkpoint_on_close=False)
             self._identity = Identity(self.path)
         except duckdb.Error as error:
             raise explain(self.path, error, header) from error
@@ -387,7 +386,7 @@ def rows_in(path: Path) -> int | None:
     try:
         if examine(path) is None:
             return None
-        with duckdb.connect(str(path), read_only=True, config=dict(SAFE)) as con:
+        with connect(path, SAFE, read_only=True) as con:
             return int(con.execute("SELECT count(*) FROM event").fetchall()[0][0])
     except (StoreError, OSError, duckdb.Error):
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from engine.plain_file import open_plain
 from sessions.disk import full_disk
 from sessions.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 from sessions.exchange import refuse_beside
@@ -24,7 +25,7 @@ class Header:
     """The first 12 KB of a store. Read before the file is opened: afterwards, closing it would drop DuckDB's lock."""
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             self.head = file.read(12_288)
 
     @property
@@ -58,8 +59,9 @@ def examine(path: Path) -> Header | None:
     if not path.exists():
         refuse_beside(path)
         return None
-    if not path.is_file():
-        raise StoreError(f"{path} is not a file.", hint=_MOVE)
+    for each in (path, path.with_name(path.name + ".wal")):
+        if each.exists() and not each.is_file():
+            raise StoreError(f"{each} is not a file.", hint=_MOVE)
     if path.stat().st_size == 0:
         raise StoreDamaged(f"{path} is empty (0 bytes).", hint=_MOVE)
     _check_access(path)

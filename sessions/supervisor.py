@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from engine import children
 from engine.errors import Cancelled, Failure
 from engine.events import ModelReady
 from engine.jobs import (
@@ -34,7 +34,7 @@ from sessions.worker_process import WorkerProcess, kill, send
 
 log = logging.getLogger("headcode.worker")
 
-WORKER = (sys.executable, "-P", "-m", "engine.worker")
+WORKER = tuple(children.python_command("-m", "engine.worker"))
 _LEASH = Path(__file__).with_name("leash.py")
 _QUIT_S = 3.0
 """Seconds a worker gets to leave after its input ended."""
@@ -240,12 +240,11 @@ class Supervisor:
                 if self._closed:
                     return None
                 try:
-                    process = await asyncio.create_subprocess_exec(
-                        *self._leashed(),
+                    process = await children.start_async(
+                        self._leashed(),
                         stdin=asyncio.subprocess.PIPE,
                         stdout=asyncio.subprocess.PIPE,
                         stderr=asyncio.subprocess.PIPE,
-                        cwd="/",
                         start_new_session=True,
                     )
                 except OSError:
@@ -258,7 +257,7 @@ class Supervisor:
             return self._worker
 
     def _leashed(self) -> list[str]:
-        return [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command]
+        return [children.PYTHON, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command]
 
     def _spawn(self, work: "asyncio.Future[None] | Awaitable[None]") -> None:
         task = asyncio.ensure_future(work)

@@ -1,5 +1,8 @@
 """The command `headcode`: its commands, and the one place where errors become exit codes."""
 
+from tui import current_folder  # noqa: F401  # before anything is imported that could lie in that folder
+
+# isort: split
 import os
 import sys
 from collections.abc import Sequence

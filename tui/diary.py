@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.errors import Failure
 from engine.places import find_places
+from engine.plain_file import append_plain
 from tui.text import clean
 
 _MOST_BYTES = 1 << 20
@@ -27,8 +28,8 @@ def write(level: str, words: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists() and path.stat().st_size > _MOST_BYTES:
             path.replace(path.with_name("screen.log.old"))
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(line)
+        with append_plain(path) as log:
+            log.write(line.encode("utf-8", "backslashreplace"))
 
 
 def write_failure(failure: Failure) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import ConfigError
+from engine.plain_file import read_plain
 from sessions.tomlfile import line_of
 from tui.actions import Action, key_name
 from tui.actions.everywhere import all_tables
@@ -37,11 +38,11 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
     later keeps what it had.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain(path).decode("utf-8")
         whole = tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         return KeyFile({})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         hint = "Correct it; headcode keys prints one to begin with. Until then every key is the usual one."
         return KeyFile({}, (ConfigError(f"{path} is not TOML: {error}.", hint=hint),))
     except OSError as error:

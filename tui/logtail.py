@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from engine.plain_file import open_plain
+
 _FIRST_BYTES = 256_000
 _MOST_LINES = 5_000
 _MOST_CHARACTERS = 4_000
@@ -66,7 +68,7 @@ class LogTail:
         if status.st_size == self._at:
             return False
         try:
-            with self.path.open("rb") as log:
+            with open_plain(self.path) as log:
                 log.seek(self._at)
                 chunk = log.read(status.st_size - self._at)
         except OSError:

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import msgspec
 
 from tui.options import check_colour
-from tui.text import clean
+from tui.text import clean, escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +90,12 @@ def make_console(paper: Paper, stream: IO[str] | None = None) -> "Console":
 def print_json(value: object) -> None:
     """One JSON object on stdout, indented for eyes, on lines for diff. NaN and infinities become null."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    sys.stdout.write(text + "\n")
+    write_data(text + "\n")
+
+
+def write_data(text: str) -> None:
+    """Data on stdout: as it is into a file or a pipe; what could steer or fool a terminal is escaped there."""
+    sys.stdout.write(escaped(text, lines=True) if sys.stdout.isatty() else text)
 
 
 def print_line(text: str = "") -> None:

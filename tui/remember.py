@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from engine.places import find_places
+from engine.plain_file import read_json
 
 _FILE = "screen.json"
 
@@ -28,7 +29,7 @@ def file_of_memory() -> Path:
 def remembered() -> Remembered:
     """What was kept; nothing where there is no file, or none that can be read."""
     try:
-        return msgspec.json.decode(file_of_memory().read_bytes(), type=Remembered)
+        return read_json(file_of_memory(), Remembered)
     except (OSError, msgspec.MsgspecError):
         return Remembered()
 

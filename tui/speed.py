@@ -7,8 +7,6 @@ import select
 import shutil
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import children
 from engine.errors import EngineError
 
 _PATIENCE_S = 900
@@ -51,20 +50,17 @@ class Trial:
             (self.home / "cache").mkdir()
             (self.home / "cache" / "models").symlink_to(models.resolve())
         self.env = {**os.environ, "HEADCODE_HOME": str(self.home)}
-        script = Path(sys.executable).with_name("headcode")
-        self.command = [str(script)] if script.exists() else [sys.executable, "-m", "tui.cli"]
+        self.command = children.python_command("-m", "tui.cli")
 
     def close(self) -> None:
         """Ends what was started and removes everything."""
-        subprocess.run([*self.command, "host", "stop"], env=self.env, capture_output=True, check=False, timeout=60)
+        children.run([*self.command, "host", "stop"], env=self.env, capture_output=True, timeout=60)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, *words: str) -> tuple[float, str]:
         """Seconds of one command, and what it printed. Raises EngineError where it failed."""
         begun = time.perf_counter()
-        done = subprocess.run(
-            [*self.command, *words], env=self.env, capture_output=True, text=True, check=False, timeout=_PATIENCE_S
-        )
+        done = children.run([*self.command, *words], env=self.env, capture_output=True, text=True, timeout=_PATIENCE_S)
         seconds = time.perf_counter() - begun
         if done.returncode:
             told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -77,7 +73,7 @@ class Trial:
         process, terminal = pty.fork()
         if process == 0:
             env = {**self.env, "TERM": "xterm-256color", "LINES": "48", "COLUMNS": "160"}
-            os.execvpe(self.command[0], self.command, env)
+            children.become(self.command, env)
         seen = b""
         try:
             while _LAST_OF_THE_FRAME not in seen and time.perf_counter() - begun < 60:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.places import find_places
+from engine.plain_file import append_plain
 from tui.text import clean
 
 if TYPE_CHECKING:
@@ -96,8 +97,9 @@ def keep_trace(error: BaseException | None) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > _LOG_BYTES:
             path.replace(folder / "screen.log.old")
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{''.join(traceback.format_exception(_inner(error)))}\n")
+        trace = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{''.join(traceback.format_exception(_inner(error)))}\n"
+        with append_plain(path) as log:
+            log.write(trace.encode("utf-8", "backslashreplace"))
     except OSError:
         return None
     return path

@@ -10,11 +10,23 @@ _SILENT = (
     range(0x2060, 0x2070),  # word joiner, invisible operators, isolates
     range(0xFFF9, 0xFFFC),  # interlinear annotations
     range(0xD800, 0xE000),  # halves of surrogate pairs: no terminal can be sent one
-    range(0xE0000, 0xE0080),  # tags: text that nobody sees
+    (0x034F,),  # joins graphemes, and is not seen
+    (*range(0x13430, 0x13440), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B)),  # formats of rare scripts
+    range(0xE0000, 0xE1000),  # tags and variants: text that nobody sees
 )
+
+
+def _surrogates(code: int) -> tuple[int, int]:
+    high, low = divmod(code - 0x10000, 0x400)
+    return 0xD800 + high, 0xDC00 + low
+
+
 _TABLE: dict[int, int | str] = {code: REPLACED for codes in _SILENT for code in codes}
 _TABLE.update({code: 0x2400 + code for code in range(0x20)})
 _TABLE[0x7F] = _SUBSTITUTE_DELETE
+_ESCAPED_TABLE = {
+    code: "".join(f"\\u{unit:04x}" for unit in ([code] if code < 0x10000 else _surrogates(code))) for code in _TABLE
+}
 _LINES_TABLE = {code: shown for code, shown in _TABLE.items() if code != 0x0A}
 
 
@@ -28,3 +40,10 @@ def clean(text: str, *, lines: bool = False) -> str:
     if lines:
         return text.replace("\r\n", "\n").expandtabs(4).translate(_LINES_TABLE)
     return text.translate(_TABLE)
+
+
+def escaped(text: str, *, lines: bool = False) -> str:
+    """The text with each such character written as JSON writes it: \\u202e. With `lines`, breaks stay."""
+    if lines:
+        return "\n".join(part.translate(_ESCAPED_TABLE) for part in text.split("\n"))
+    return text.translate(_ESCAPED_TABLE)

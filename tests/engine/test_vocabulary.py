@@ -210,3 +210,24 @@ def test_headcode_home_moves_every_folder(tmp_path: Path) -> None:
     for place in (places.store, places.models, places.activations, places.logs, places.settings, places.spool):
         assert place.is_relative_to(tmp_path)
     assert len(str(find_places({"HEADCODE_HOME": "/" + "x" * 200}).socket)) < 100
+
+
+@pytest.mark.parametrize(
+    ("home", "named"),
+    [
+        ("/tmp/what?/home", "'?'"),
+        ("/tmp/a\\b", "'\\'"),
+        ("/tmp/caf\udce9", "the byte 0xe9, which is not UTF-8 text,"),
+        ("~/?", "'?'"),
+    ],
+)
+def test_a_home_that_no_store_can_have_names_the_character(home: str, named: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        find_places({"HEADCODE_HOME": home})
+    assert f"and {named} cannot be in the path of a store" in found.value.message
+    assert "HEADCODE_HOME" in found.value.hint
+
+
+@pytest.mark.parametrize("home", ["/tmp/a b", "/tmp/é日\U0001f600", "/tmp/a*[b]'\";:#%&", "/tmp/a\nb"])
+def test_other_homes_are_taken(home: str) -> None:
+    assert find_places({"HEADCODE_HOME": home}).store == Path(home) / "data" / "sessions.duckdb"

@@ -146,7 +146,10 @@ async def test_a_host_that_dies_at_once_is_no_timeout(lab) -> None:
 async def test_a_store_open_elsewhere_names_the_process(lab) -> None:
     lab.places.store.parent.mkdir(parents=True)
     path = str(lab.places.store)
-    code = f"import duckdb, sys; c = duckdb.connect({path!r}); print('open', flush=True); sys.stdin.read()"
+    code = (
+        f"import sys; from sessions.connect import connect; c = connect({path!r})\n"
+        "print('open', flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"open\n"
         with pytest.raises(StoreError, match=rf"is open in python.* \(PID {other.pid}\)"):

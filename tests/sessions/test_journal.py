@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from sessions.connect import connect
 from sessions.errors import StoreDamaged
 from sessions.journal import COMMIT, checksum, header_for, journals_of, read_journal
 from sessions.repair import repair
@@ -49,7 +50,7 @@ def test_it_is_read_as_duckdb_writes_it(path: Path, laid: Laid) -> None:
 @pytest.mark.parametrize("size", range(9, 33))
 def test_entries_of_any_length_have_the_checksum_that_duckdb_gives_them(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a.duckdb"
-    with duckdb.connect(str(path)) as con:
+    with connect(path) as con:
         con.execute("CREATE TABLE t (b BLOB)")
         con.execute("CHECKPOINT")
         con.execute("INSERT INTO t VALUES ($b)", {"b": random.Random(size).randbytes(size)})
@@ -99,7 +100,7 @@ def _opens_with_less(path: Path, laid: Laid, journal: bytes) -> bool:
     path.write_bytes(laid.store)
     path.with_name(path.name + ".wal").write_bytes(journal)
     try:
-        with duckdb.connect(str(path), read_only=True) as con:
+        with connect(path, read_only=True) as con:
             found = con.execute("SELECT count(*) FROM tag WHERE session_id = 's'").fetchall()
             return bool(found[0][0] < len(laid.tags))
     except duckdb.Error:
@@ -182,7 +183,7 @@ def test_the_journal_of_a_checkpoint_is_known(path: Path) -> None:
 def test_a_checkpoint_that_ended_anywhere_leaves_every_row(path: Path, laid: Laid, point: str) -> None:
     pid = os.fork()
     if pid == 0:
-        con = duckdb.connect(str(path), config={"storage_compatibility_version": "v2.0.0"})
+        con = connect(path, {"storage_compatibility_version": "v2.0.0"})
         con.execute("INSERT INTO tag VALUES ('s', 'tag 30')")
         con.execute(f"SET debug_checkpoint_abort = '{point}'")
         try:

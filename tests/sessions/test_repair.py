@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from engine.config import ProbeConfig
 from engine.events import Notice
+from sessions.connect import connect
 from sessions.errors import StoreError
 from sessions.log import RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.record import Draft, Recorder
@@ -211,7 +211,7 @@ def test_a_store_of_the_first_schema_is_repaired_into_todays(tmp_path: Path) -> 
     old = Path(__file__).parent / "stores" / "schema-1.duckdb.gz"
     path = tmp_path / "sessions.duckdb"
     path.write_bytes(gzip.decompress(old.read_bytes()))
-    with duckdb.connect(str(path), read_only=True) as con:
+    with connect(path, read_only=True) as con:
         events = con.execute("SELECT count(*) FROM event").fetchall()
         codes = con.execute("SELECT * FROM code ORDER BY ALL").fetchall()
     report, found = saved(path)

@@ -187,6 +187,8 @@ def test_each_view_shows_what_was_recorded_and_nothing_of_the_trash(cursor, stor
         "VALUES (1)",
         "SELECT now() IS NULL, random() < 2, current_date IS NULL",
         "FROM nodes PIVOT (avg(unique_positive) FOR layer IN (0, 1) GROUP BY head)",
+        "PIVOT runs ON state IN ('done', 'failed') USING count(*)",
+        "UNPIVOT (SELECT head, layer FROM nodes) ON head, layer",
         "SELECT run_id, row_number() OVER () FROM runs QUALIFY true",
         "SELECT 1;",
     ],
@@ -431,3 +433,31 @@ async def test_the_host_answers_others_while_it_computes(lab) -> None:
     assert not asking.done()
     await client.close()  # whoever asked has gone: the query ends, and the host can stop
     assert all(isinstance(each, HostGone) for each in await asking)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PIVOT runs ON state USING count(*)",
+        "FROM (PIVOT runs ON state USING count(*))",
+        "WITH p AS (PIVOT runs ON state USING count(*)) FROM p",
+    ],
+)
+def test_a_pivot_of_unknown_values_is_refused_in_words_with_the_way_out(cursor, text: str) -> None:
+    with pytest.raises(BadQuery, match="PIVOT that does not name its values") as found:
+        answer(cursor, text)
+    assert "MULTI" not in found.value.message
+    assert answer(cursor, found.value.hint.removeprefix("Name them: "))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("EXPLAIN SELECT 1", "An EXPLAIN statement"),
+        ("MERGE INTO runs USING runs s ON true WHEN MATCHED THEN DELETE", "A MERGE INTO statement"),
+        ("DROP TABLE event", "A DROP statement"),
+    ],
+)
+def test_statements_are_named_as_people_write_them(cursor, text: str, words: str) -> None:
+    with pytest.raises(BadQuery, match=words):
+        answer(cursor, text)

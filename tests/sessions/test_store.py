@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from engine.places import find_places
 from engine.results import CAUSE_FIELDS, HeadScores
+from sessions.connect import connect
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew
 from sessions.project import MEASURES
 from sessions.schema import PROJECTIONS, SCHEMA_VERSION
@@ -53,7 +55,7 @@ def test_a_start_killed_half_way_is_no_harm(tmp_path: Path) -> None:
 
 
 def test_the_store_keeps_to_one_storage_version(path: Path) -> None:
-    with duckdb.connect(str(path), read_only=True) as con:
+    with connect(path, read_only=True) as con:
         assert "v2.0.0" in str(con.execute("SELECT tags FROM duckdb_databases()").fetchall())
 
 
@@ -129,7 +131,7 @@ def test_a_store_of_a_later_duckdb(path: Path) -> None:
 
 
 def test_a_store_of_a_later_headcode(path: Path) -> None:
-    with duckdb.connect(str(path)) as con:
+    with connect(path) as con:
         con.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
         con.execute("UPDATE meta SET value = '7.7' WHERE key = 'headcode'")
     before = path.read_bytes()
@@ -139,13 +141,13 @@ def test_a_store_of_a_later_headcode(path: Path) -> None:
 
 def test_a_duckdb_file_of_somebody_else(path: Path) -> None:
     path.unlink()
-    with duckdb.connect(str(path)) as con:
+    with connect(path) as con:
         con.execute("CREATE TABLE salaries (i INTEGER)")
     refusal(path, StoreDamaged, r"not a Headcode store \(tables: salaries\)")
 
 
 def test_tables_somebody_changed(path: Path) -> None:
-    with duckdb.connect(str(path)) as con:
+    with connect(path) as con:
         con.execute("ALTER TABLE step ADD COLUMN mine INTEGER")
     refusal(path, StoreDamaged, "are not those Headcode")
 
@@ -159,13 +161,13 @@ def test_tables_somebody_changed(path: Path) -> None:
     ],
 )
 def test_a_store_with_a_strangers_code_in_it(path: Path, kind: str, sql: str) -> None:
-    with duckdb.connect(str(path)) as con:
+    with connect(path) as con:
         con.execute(sql)
     refusal(path, StoreDamaged, f"holds a {kind} that Headcode did not make")
 
 
 def test_a_view_that_passes_for_ours_is_made_anew(path: Path) -> None:
-    with duckdb.connect(str(path)) as con:
+    with connect(path) as con:
         con.execute("CREATE OR REPLACE VIEW codes AS SELECT 'forged' AS run_id")
     store = Store.open(path)
     assert store.rows("SELECT * FROM codes") == []
@@ -173,7 +175,10 @@ def test_a_view_that_passes_for_ours_is_made_anew(path: Path) -> None:
 
 
 def test_a_store_open_in_another_process(path: Path) -> None:
-    code = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('open', flush=True); sys.stdin.read()"
+    code = (
+        f"import sys; from sessions.connect import connect; c = connect({str(path)!r})\n"
+        "print('open', flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
@@ -252,10 +257,14 @@ def test_a_read_only_store(path: Path) -> None:
         "import os, sys; from pathlib import Path; from sessions.store import Store, StoreError\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: Store.open(Path(sys.argv[1]))\n"
-        "except StoreError as error: print(error.message)\n"
+        "except StoreError as error: os.write(int(sys.argv[2]), error.message.encode())\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{path} is read-only here, and a session must be recorded.\n"
+    reading, writing = os.pipe()  # of its own: a library may write on stdout
+    with os.fdopen(reading, "rb") as said:
+        command = [sys.executable, "-c", code, str(path), str(writing)]
+        subprocess.run(command, check=True, pass_fds=(writing,))
+        os.close(writing)
+        assert said.read().decode() == f"{path} is read-only here, and a session must be recorded."
 
 
 def test_a_failed_transaction_keeps_nothing(path: Path) -> None:
@@ -315,3 +324,17 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     assert tables == {*PROJECTIONS, "event", "code", "meta"}
     store.close()
+
+
+@pytest.mark.parametrize("character", [*" !#$%&'()*+,-.:;<=>@[]^_`{|}~\"\n\t\x7f", "é", "日", "\U0001f600", "\u202e"])
+def test_a_store_may_lie_in_a_folder_of_any_name_that_is_not_refused(character: str, tmp_path: Path) -> None:
+    places = find_places({"HEADCODE_HOME": str(tmp_path / f"a{character}b")})
+    Store.open(places.store).close()
+    assert [path.name for path in places.store.parent.iterdir()] == ["sessions.duckdb"]
+
+
+@pytest.mark.parametrize("name", ["sessions.duckdb", "sessions.duckdb.wal"])
+def test_a_pipe_in_the_place_of_a_store_holds_nobody(name: str, path: Path) -> None:
+    path.with_name(name).unlink(missing_ok=True)
+    os.mkfifo(path.with_name(name))
+    refusal(path, StoreError, "is not a file")

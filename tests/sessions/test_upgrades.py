@@ -4,9 +4,9 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
+from sessions.connect import connect
 from sessions.queries import open_runs, recent_sessions
 from sessions.record import Recorder, rebuild
 from sessions.runs import interrupt_open_runs
@@ -47,7 +47,7 @@ def test_there_is_a_store_of_every_schema_before_this_one() -> None:
 
 def test_it_keeps_every_row_and_a_copy_of_the_old_file_lies_aside(old: Path) -> None:
     bytes_before = old.read_bytes()
-    with duckdb.connect(str(old), read_only=True) as con:
+    with connect(old, read_only=True) as con:
         before, columns = everything(con)
         version = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()[0][0]
     assert sum(map(len, before.values())) > 300
@@ -99,7 +99,7 @@ def test_it_is_worked_in_as_if_it_had_been_made_today(old: Path) -> None:
 def test_what_an_earlier_version_lost_or_held_against_the_wrong_truth_is_mended(tmp_path: Path) -> None:
     path = tmp_path / "sessions.duckdb"
     path.write_bytes(gzip.decompress((STORES / "schema-3.duckdb.gz").read_bytes()))
-    with duckdb.connect(str(path), read_only=True) as con:
+    with connect(path, read_only=True) as con:
         assert con.execute("SELECT count(*) FROM cause").fetchall() == [(1,)]  # the last measurement of a method
         named = con.execute("SELECT number, task, reference->>'$.name' FROM run WHERE task IS NOT NULL ORDER BY number")
         assert named.fetchall() == [(1, "ioi", "ioi, measured"), (2, "ioi", "ioi, measured")]

@@ -1,8 +1,8 @@
 """Where everybody of the torture lives, and how its hosts are started."""
 
-import sys
 from pathlib import Path
 
+from engine.children import python_command
 from engine.places import Places, find_places
 
 SCRIPTED_HOST = Path(__file__).resolve().parents[1] / "sessions" / "scripted_host.py"
@@ -13,4 +13,4 @@ def places_of(home: Path) -> Places:
 
 
 def host_command(real_worker: bool) -> list[str] | None:
-    return None if real_worker else [sys.executable, "-P", str(SCRIPTED_HOST)]
+    return None if real_worker else python_command(str(SCRIPTED_HOST))

@@ -3,10 +3,11 @@
 import os
 import pty
 import signal
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+
+from engine.children import python_command
 
 from .commands import SCRIPTED_HOST
 
@@ -17,7 +18,7 @@ def show_screen(home: Path, real_worker: bool) -> int:
     if not real_worker:
         from sessions import launch
 
-        launch.HOST = (sys.executable, "-P", str(SCRIPTED_HOST))
+        launch.HOST = tuple(python_command(str(SCRIPTED_HOST)))
     from tui.app import run_workbench
 
     return run_workbench(session=None, model="toy", task="ioi", colours="256")

@@ -69,7 +69,7 @@ def circuits(
     from engine.references.truths import reference_models
     from tui.bench_ground import check_measures, lay_ground, listed, numbers, shares, wants_causes
     from tui.benching import BenchOrder
-    from tui.output import find_paper, print_json
+    from tui.output import find_paper, print_json, write_data
     from tui.output_bench import bench_json, bench_tables, check_quality, print_tables
     from tui.output_bench import markdown as in_markdown
 
@@ -110,9 +110,7 @@ def circuits(
             )
         )  # fmt: skip
     elif markdown:
-        import sys
-
-        sys.stdout.write(in_markdown(tables))
+        write_data(in_markdown(tables))
     else:
         print_tables(tables, paper)
     if told.stopped:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 
+from engine import children
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
@@ -98,10 +99,18 @@ def doctor(
 def python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     good = (3, 11) <= sys.version_info[:2] < (3, 14)
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if good and named != [""] and not all(os.path.isabs(entry) for entry in named):  # noqa: PTH117
+        return Check(
+            name="python",
+            verdict="warn",
+            found=f"{version}  {children.PYTHON}, PYTHONPATH names the current folder",
+            todo="An empty or relative entry lets any Python run files of the folder you stand in: take it out.",
+        )
     return Check(
         name="python",
         verdict="ok" if good else "warn",
-        found=f"{version}  {sys.executable}",
+        found=f"{version}  {children.PYTHON}",
         todo="" if good else "Headcode is tested on Python 3.11 to 3.13.",
     )
 
@@ -114,7 +123,7 @@ def versions() -> list[Check]:
         try:
             checks.append(Check(name=name, verdict="ok", found=version(name)))
         except PackageNotFoundError:
-            todo = f"{sys.executable} -m pip install {name}"
+            todo = f"{children.PYTHON} -m pip install {name}"
             checks.append(Check(name=name, verdict="fail", found="not installed", todo=todo))
     return checks
 
@@ -190,8 +199,9 @@ def store(places: "Places", *, host_runs: bool) -> Check:
         except StoreDamaged as error:
             return _fail("store", error.message, error.hint)
         return Check(name="store", verdict="ok", found=f"{path}  not made yet")
-    if path.is_dir():
-        return _fail("store", f"{path} is a folder", "Move it aside; the store is a file.")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        return _fail("store", f"{path} is {kind}", "Move it aside; the store is a file.")
     try:
         with path.open("rb") as file:
             head = file.read(12)
@@ -309,8 +319,8 @@ def bundled() -> Check:
 def device() -> Check:
     """What torch would compute on, asked of a process of its own with a time limit."""
     try:
-        asked = subprocess.run(
-            [sys.executable, "-c", _ASK_DEVICE], capture_output=True, text=True, timeout=DEVICE_LIMIT_S, check=False
+        asked = children.run(
+            children.python_command("-c", _ASK_DEVICE), capture_output=True, text=True, timeout=DEVICE_LIMIT_S
         )
     except subprocess.TimeoutExpired:
         found = f"torch did not answer within {DEVICE_LIMIT_S} s"
@@ -325,9 +335,9 @@ def kept_keys_and_values() -> Check:
     """Whether small models answer the same from kept keys and values as from the whole prompt: versions of
     transformers and TransformerLens that do not fit each other leave them out without a word."""
     name, slower = "kept keys", "Effects stay right, but take up to twice as long."
-    command = [sys.executable, "-m", "engine.kv_cache"]
+    command = children.python_command("-m", "engine.kv_cache")
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=CACHE_LIMIT_S, check=False)
+        asked = children.run(command, capture_output=True, text=True, timeout=CACHE_LIMIT_S)
     except subprocess.TimeoutExpired:
         found = f"a forward pass took longer than {CACHE_LIMIT_S} s"
         return Check(name=name, verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")

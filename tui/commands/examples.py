@@ -1,6 +1,5 @@
 """`headcode examples`: a session's examples shown, handed out, taken in, expanded, and their changes taken back."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -89,14 +88,14 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write the examples to a file; its ending says the format: .jsonl, .csv, or .txt for lines."""
-    from tui.output import narrate
+    from tui.output import narrate, write_data
 
     kind = form or {"jsonl": "jsonl", "csv": "csv"}.get(
         file.rpartition(".")[2].lower(), "lines" if file != "-" else "jsonl"
     )
     text = written(_ask_for(session).examples, kind)
     if file == "-":
-        sys.stdout.write(text)
+        write_data(text)
         return
     path = path_of(file)
     if path.exists() and not force:

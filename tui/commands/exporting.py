@@ -10,11 +10,12 @@ import msgspec
 from engine.errors import ConfigError
 from engine.measures import Measure, find_measure
 from engine.paths import path_of
+from engine.places import find_places
 from engine.results import EdgeScore, HeadId
 from sessions.beside import check_goal, share, write_beside
 from sessions.compare import CannotCompare, Side, circuit_of
 from tui.commands.asking import with_host
-from tui.output import bytes_in_words, narrate, print_json, print_line
+from tui.output import bytes_in_words, narrate, print_json, print_line, write_data
 
 if TYPE_CHECKING:
     from sessions.client import HostClient
@@ -64,7 +65,11 @@ def write_run(
         pieces = told(subject, form)
         if goal is None:
             for piece in pieces:
-                sys.stdout.write(piece)
+                # A grid is drawn for terminals, with the sequences that colour it; its title is clean already.
+                if form.startswith("grid"):
+                    sys.stdout.write(piece)
+                else:
+                    write_data(piece)
             return
         n_bytes = write_text(goal, pieces, force=force)
     if as_json:
@@ -82,7 +87,7 @@ def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
             for piece in pieces:
                 out.write(piece)
 
-    return write_beside(goal, write, force=force)[1]
+    return write_beside(goal, write, force=force, marks=find_places().parts)[1]
 
 
 async def find_subject(

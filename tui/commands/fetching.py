@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine import children
 from engine.errors import EngineError
 from engine.fetch_words import (
     AnyFetchWord,
@@ -38,12 +39,12 @@ _DOING: dict[FetchStage, str] = {
 
 def run_fetch(words: Sequence[str]) -> FetchDone:
     """Runs a fetch to its end. Raises Refusal with its failure; Ctrl+C reaches it too, and it cleans up."""
-    command = [sys.executable, "-m", "engine.fetch", *words]
+    command = children.python_command("-m", "engine.fetch", *words)
     last: FetchDone | FetchFailed | None = None
     decoder: msgspec.json.Decoder[AnyFetchWord] = msgspec.json.Decoder(AnyFetchWord)
     with (
         tempfile.TemporaryFile() as stderr,  # a pipe that nobody reads would fill up and stop the fetch
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
+        children.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
         _Teller() as teller,
     ):
         assert process.stdout is not None

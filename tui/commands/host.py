@@ -115,7 +115,7 @@ def log(
     from tui.output import print_json, print_line
 
     folder = find_places().logs
-    files = sorted(folder.glob("*.log")) if folder.is_dir() else []
+    files = sorted(path for path in folder.glob("*.log") if path.is_file()) if folder.is_dir() else []
     ends = [(path, _tail(path, lines)) for path in files]
     if as_json:
         logs = [{"file": str(path), "lines": tail} for path, tail in ends]

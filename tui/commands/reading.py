@@ -19,10 +19,10 @@ def load_examples(target: str) -> tuple[Example, ...]:
     return read_examples(read_text(target), source="stdin" if target == STDIN else target)
 
 
-def read_text(target: str) -> str:
-    """The text of such a file. Raises ExampleError."""
+def read_text(target: str, *, plain: bool = False) -> str:
+    """The text of such a file. Raises ExampleError; `plain`: also for a pipe, which may never end."""
     source = "stdin" if target == STDIN else target
-    raw = _stdin() if target == STDIN else _file(path_of(target))
+    raw = _stdin() if target == STDIN else _file(path_of(target), plain)
     if len(raw) > MAX_BYTES:
         raise ExampleError(
             f"{source} is larger than {MAX_BYTES >> 20} MB: that is no example set.",
@@ -50,9 +50,11 @@ def _stdin() -> bytes:
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
-def _file(path: Path) -> bytes:
+def _file(path: Path, plain: bool) -> bytes:
     if path.is_dir():
         raise ExampleError(f"{path} is a folder, not a file of examples.", hint="Give a .jsonl file, a text file or -.")
+    if plain and path.exists() and not path.is_file():
+        raise ExampleError(f"{path} is a pipe or a device, not a file.", hint="Copy what it gives into a file.")
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)

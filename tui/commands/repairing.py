@@ -1,12 +1,12 @@
 """The store's file looked into and saved, in a process of its own: a damaged file may bring DuckDB down."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from engine import children
 from engine.errors import Failure
 from sessions.errors import StoreDamaged, StoreError, error_from
 from sessions.rows import StoreReport, TableHealth
@@ -30,10 +30,9 @@ def ask(mode: Literal["check", "repair", "place"], places: "Places", name: str =
     Raises the store's own error, or StoreError where the process itself broke down.
     """
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "sessions.repair", mode, *([name] if name else [])],
+        done = children.run(
+            children.python_command("-m", "sessions.repair", mode, *([name] if name else [])),
             capture_output=True,
-            check=False,
             stdin=subprocess.DEVNULL,
             timeout=LOOK_LIMIT_S if mode == "check" else None,
         )

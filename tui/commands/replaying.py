@@ -18,7 +18,7 @@ from sessions.client import HostClient
 from sessions.log import LogEntry, RunEnded, RunQueued, RunStarted
 from sessions.rows import Timeline
 from tui.asking import Host
-from tui.output import Paper, print_line
+from tui.output import Paper, print_line, write_data
 from tui.output_probe import Labels, print_run
 from tui.output_progress import Narrator
 from tui.pages import Pages
@@ -132,11 +132,11 @@ async def print_entries(found: Recording, *, speed: float | None) -> None:
 
     row = found.times.session
     head = {"schema": SCHEMA, "session_id": row.session_id, "name": row.name, "run_id": found.run_id}
-    sys.stdout.write(msgspec.json.encode(head).decode() + "\n")
+    write_data(msgspec.json.encode(head).decode() + "\n")
     reader = Reader(connect, row.session_id)
     try:
         async for entry in entries_of(found, reader, speed=math.inf if speed is None else speed):
-            sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
+            write_data(msgspec.json.encode(entry).decode() + "\n")
             if speed is not None:
                 sys.stdout.flush()
     finally:

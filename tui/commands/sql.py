@@ -110,10 +110,10 @@ def _print_csv(found: "SqlTable") -> None:
 
     import msgspec
 
-    from tui.text import clean
+    from tui.text import escaped
 
     # A file gets the text as it is; a terminal gets nothing that could steer it.
-    tame = clean if sys.stdout.isatty() else str
+    tame = escaped if sys.stdout.isatty() else str
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([tame(name) for name in found.columns])
     for row in found.rows:

@@ -231,7 +231,7 @@ class Writing:
         from tui.commands.reading import read_text
 
         try:
-            text = read_text(rest)
+            text = read_text(rest, plain=True)
             self._foresee(text)
             n = self.desk.paste(text)
         except HeadcodeError as error:

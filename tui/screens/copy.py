@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.places import find_places
 from sessions.beside import write_beside
 from sessions.errors import CannotWrite
 from tui.actions import sheet_actions
@@ -170,7 +171,7 @@ def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
     while path.exists():
         number += 1
         path = folder / f"{name}-{number}{suffix}"
-    write_beside(path, lambda part: _fill(part, text), force=False)
+    write_beside(path, lambda part: _fill(part, text), force=False, marks=find_places().parts)
     return path
 
 

@@ -184,9 +184,7 @@ def _text_in(path: Path) -> str:
     """Raises ExampleError, also for what may never end."""
     from tui.commands.reading import read_text
 
-    if path.exists() and not path.is_file():
-        raise ExampleError(f"{path} is a pipe or a device, not a file.", hint="Copy what it gives into a file.")
-    return read_text(str(path))
+    return read_text(str(path), plain=True)
 
 
 def _doubt(text: str) -> str:

@@ -38,7 +38,7 @@ def put(kind: str, **values: Any) -> Callable[[list[Any]], object]:
 LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "a gap": (lambda lines: lines.pop(3), "line 4, has the number 5"),
     "doubled": (lambda lines: lines.insert(3, lines[3]), "line 5, has the number 4"),
-    "no time": (lambda lines: lines[2].update(at_us=0), "line 3, has a time that cannot be"),
+    "no time": (lambda lines: lines[2].update(at_us=-1), "line 3, has a time that cannot be"),
     "another field": (lambda lines: lines[2].update(path="/etc/passwd"), "line 3, is no log entry"),
     "another kind": (lambda lines: lines[2]["event"].update(kind="boom"), "line 3, is no log entry"),
     "a run of nobody": (lambda lines: lines[8].update(run_id="r0000000000000"[:13]), "never asked for"),

@@ -1,22 +1,24 @@
 """Sessions that travel: the same bytes everywhere, all of it, and nothing of this machine."""
 
 import contextlib
+import datetime
 import getpass
 import json
 import os
 import platform
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import ProbeConfig
 from sessions.bundle_log import without_paths
+from sessions.connect import connect
 from sessions.errors import BadBundle, CannotWrite
 from sessions.ids import new_id
 from sessions.log import RunQueued, SessionRenamed, SessionTrashed
@@ -174,7 +176,7 @@ def test_paths_lose_what_is_private(text: str, told: str) -> None:
 def test_other_tools_can_read_the_tables(file: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(file) as zipped:
         zipped.extractall(tmp_path / "x")  # our own file
-    con = duckdb.connect()
+    con = connect(":memory:")
     folder = tmp_path / "x" / "tables"
     found = con.execute(f"SELECT count(*), max(head) FROM '{folder}/nodes.parquet'").fetchall()  # noqa: S608
     assert found == [(12, 2)]
@@ -213,3 +215,20 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     for odd in (tmp_path, tmp_path / "nowhere" / "x", Path("relative")):
         with pytest.raises(CannotWrite):
             write_beside(odd, fails, force=False)
+
+
+@pytest.mark.parametrize("year", [1970, 1980, 2019, 2150, 9998])
+def test_whatever_a_clock_says_what_was_recorded_travels(
+    year: int, home: Any, away: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine whose battery is empty believes in 1970; one that was set wrong, in any year there is."""
+    then = int(datetime.datetime(year, 6, 1, tzinfo=datetime.UTC).timestamp()) * 1_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: then)
+    session, path = home.session(), tmp_path / "old.headcode"
+    home.export(session, path, sae=True)
+    row = away.take(path).session
+    assert row.created_us == then // 1000
+    again = tmp_path / "again.headcode"
+    away.export(row.session_id, again, sae=True)
+    assert again.read_bytes() == path.read_bytes()
+    assert str(away.store.rows("SELECT min(created) FROM sessions")[0][0]).startswith(str(year))

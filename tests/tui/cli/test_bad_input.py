@@ -202,3 +202,13 @@ def test_a_healthy_place_passes(headcode: Callable[..., object]) -> None:
     ran = headcode("doctor", "--no-device-check")
     assert ran.code == 0, ran.out
     assert "fail" not in ran.out
+
+
+@pytest.mark.parametrize(("entries", "verdict"), [(":/x", "warn"), ("lib", "warn"), ("", "ok"), ("/x:/y", "ok")])
+def test_the_doctor_names_a_pythonpath_with_the_current_folder(
+    entries: str, verdict: str, headcode: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", entries)
+    ran = headcode("doctor", "--no-device-check", "--json")
+    (found,) = [check for check in msgspec.json.decode(ran.out)["checks"] if check["name"] == "python"]
+    assert (found["verdict"], "PYTHONPATH" in found["found"]) == (verdict, verdict == "warn")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import msgspec
 import pytest
 
@@ -19,6 +18,7 @@ from engine.errors import ConfigError
 from engine.measures import MEASURES, find_measure
 from engine.results import HeadId
 from engine.state import RunPicture
+from sessions.connect import connect
 from tui.commands.carrying import FORMATS, find_format
 from tui.importance import BadImportance, graph_edges, importance, importance_json, read_importance
 from tui.output_pictures import GridPicture
@@ -265,7 +265,7 @@ def test_every_format_is_written(home: Any) -> None:
         assert path.stat().st_mode & 0o777 == mode
     assert [path.name for path in home.folder.iterdir() if path.name.endswith(".part")] == []
     heads = home.folder / "made-heads-parquet.parquet"
-    con = duckdb.connect()
+    con = connect(":memory:")
     found = con.execute(f"SELECT layer, head, unique_positive, in_circuit FROM '{heads}' ORDER BY ALL").fetchall()  # noqa: S608
     con.close()
     told = list(csv.DictReader((home.folder / "made-heads-csv.csv").read_text().splitlines()))

@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 import pytest
 
+from sessions.connect import connect
 from sessions.schema import SCHEMA_VERSION
 from sessions.store import Store
 
@@ -71,7 +72,7 @@ def sqlite(home: Home) -> None:
 
 
 def future(home: Home) -> None:
-    with duckdb.connect(str(home.store)) as con:
+    with connect(home.store) as con:
         con.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
         con.execute("UPDATE meta SET value = '7.0.0' WHERE key = 'headcode'")
 
@@ -86,7 +87,7 @@ def later_duckdb(home: Home) -> None:
 def journal(home: Home) -> None:
     """A journal that a killed program left, with a flipped byte in it."""
     code = (
-        "import duckdb, os, sys\ncon = duckdb.connect(sys.argv[1])\n"
+        "import os, sys\nfrom sessions.connect import connect\ncon = connect(sys.argv[1])\n"
         "for i in range(50): con.execute(f\"INSERT INTO tag VALUES ('s', 'tag {i}')\")\nos._exit(0)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(home.store)], check=True, timeout=60)

@@ -1,0 +1,141 @@
+"""Every process that Headcode starts is started here, so that nothing of the current folder is run.
+
+A person stands in a stranger's model folder when they type `headcode models import .`. A Python started there without
+further words imports `torch.py` from it; an empty entry of PATH or of LD_LIBRARY_PATH means that folder, too.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio.subprocess
+
+PYTHON = os.path.abspath(sys.executable) if sys.executable else "python3"  # noqa: PTH100  # links stay: a venv is one
+"""This Python, as it is shown to a person and as children are started with."""
+
+_SEARCHED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
+"""Lists of folders, of which an empty or relative entry means the current folder."""
+_LOADED = ("LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES")
+"""Lists of libraries, by name or by path."""
+_FOLDERS = (
+    "HEADCODE_HOME",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+)
+"""Folders that are ours to read and write: a relative one goes on meaning what it means for this process."""
+_PYTHON_KEPT = frozenset(
+    [
+        "PYTHONCOERCECLOCALE",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONFAULTHANDLER",
+        "PYTHONHASHSEED",
+        "PYTHONIOENCODING",
+        "PYTHONMALLOC",
+        "PYTHONNOUSERSITE",
+        "PYTHONPATH",
+        "PYTHONUNBUFFERED",
+        "PYTHONUTF8",
+    ]
+)
+_PYTHON_KEPT_ABSOLUTE = frozenset(["PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONUSERBASE"])
+"""Folders that Python reads code from."""
+
+
+def python_command(*words: str) -> list[str]:
+    """This Python with those words, without the current folder (or a script's) among what it imports from.
+
+    Not -I: packages of the user's own site, and folders that `module load` puts into PYTHONPATH, go on being found.
+    """
+    return [PYTHON, "-P", *words]
+
+
+def environment(given: Mapping[str, str] | None = None, **added: str) -> dict[str, str]:
+    """The variables for a child: those given (None: of this process), without what makes it run other files.
+
+    Of lists of folders, absolute ones stay. Of Python's own variables stay those that set its text, its memory and its
+    user's folder; gone are those that run or import something (PYTHONSTARTUP, PYTHONINSPECT, PYTHONBREAKPOINT,
+    PYTHONWARNINGS and whatever a later Python may add).
+    """
+    kept: dict[str, str] = {}
+    for name, value in (os.environ if given is None else given).items():
+        if name in _SEARCHED:
+            value = absolute_only(value)
+            if not value:
+                continue  # an empty list is the current folder once more
+        elif name in _LOADED:
+            value = os.pathsep.join(part for part in value.replace(" ", os.pathsep).split(os.pathsep) if _loads(part))
+        elif name in _FOLDERS and value:
+            value = os.path.abspath(os.path.expanduser(value))  # noqa: PTH100, PTH111  # links stay as they were named
+        elif name.startswith("PYTHON") and not _harmless(name, value):
+            continue
+        kept[name] = value
+    # What a library of ours starts itself, it starts in the same way.
+    return kept | {"PYTHONSAFEPATH": "1"} | added
+
+
+def absolute_only(folders: str) -> str:
+    """A list of folders as in PATH, without the entries that mean the current folder."""
+    return os.pathsep.join(folder for folder in folders.split(os.pathsep) if os.path.isabs(folder))  # noqa: PTH117
+
+
+def find_program(name: str) -> str | None:
+    """Where that program lies, looked for in the absolute folders of PATH; None where it is in none of them."""
+    from shutil import which
+
+    return which(name, path=absolute_only(os.environ.get("PATH", os.defpath)))
+
+
+def start(command: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any) -> "subprocess.Popen[bytes]":
+    """The process, started away from the current folder: paths among its words have to be absolute."""
+    _check(command)
+    process: subprocess.Popen[bytes] = subprocess.Popen(list(command), env=environment(env), cwd="/", **options)
+    return process
+
+
+def run(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any
+) -> "subprocess.CompletedProcess[Any]":
+    """What became of the process, started as `start` does, when it has ended. Raises what subprocess.run raises."""
+    _check(command)
+    return subprocess.run(list(command), env=environment(env), cwd="/", check=False, **options)
+
+
+async def start_async(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, **options: Any
+) -> "asyncio.subprocess.Process":
+    """The same for a loop."""
+    import asyncio  # most commands need none
+
+    _check(command)
+    return await asyncio.create_subprocess_exec(*command, env=environment(env), cwd="/", **options)
+
+
+def become(command: Sequence[str], env: Mapping[str, str]) -> None:
+    """Puts that program in the place of this process, which is a fork of ours already."""
+    _check(command)
+    os.chdir("/")
+    os.execve(command[0], list(command), environment(env))
+
+
+def _harmless(name: str, value: str) -> bool:
+    return name in _PYTHON_KEPT or (name in _PYTHON_KEPT_ABSOLUTE and os.path.isabs(value))  # noqa: PTH117
+
+
+def _check(command: Sequence[str]) -> None:
+    """A name alone would be looked for along PATH."""
+    if not os.path.isabs(command[0]):  # noqa: PTH117
+        raise FileNotFoundError(f"{command[0]} is no absolute path of a program")
+
+
+def _loads(library: str) -> bool:
+    """A name without a slash is looked for in the system's folders; a relative path in the current one."""
+    return bool(library) and (os.path.isabs(library) or os.sep not in library)  # noqa: PTH117
