@@ -68,6 +68,7 @@ LIGHT = [
     ["sql", "SELECT 1"],
     ["gc"],
     ["host", "status"],
+    ["host", "cancel"],
     ["host", "log"],
     ["--plain"],
     ["doctor", "--repair"],
