@@ -20,6 +20,7 @@ from engine.heads import check_heads, output_matrices, output_scales, stacked
 from engine.hub import hub_folder
 from engine.kv_cache import cache_argument, hand_on_cache
 from engine.load_report import load_report
+from engine.out_of_memory import is_out_of_memory
 from engine.planted.build import planted_folder
 from engine.planted.plan import PLANTED
 from engine.results import ModelInfo
@@ -226,13 +227,3 @@ def _architecture(folder: Path) -> str:
     config = read_settings(folder / "config.json")
     named = config.get("architectures")
     return str(named[0] if isinstance(named, list) and named else config.get("model_type", "architecture unknown"))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is torch saying that memory ran out, on the CPU or on a GPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in text or "out of memory" in text or "can't allocate memory" in text
-    )
