@@ -121,7 +121,7 @@ def _load(file: GgufFile, config: Any, mouth: "Mouth") -> Any:
     import torch
     from transformers import AutoModelForCausalLM, modeling_gguf_pytorch_utils
 
-    from engine.model import is_out_of_memory
+    from engine.out_of_memory import is_out_of_memory
 
     # The only place that knows how far the conversion is.
     setattr(modeling_gguf_pytorch_utils, "tqdm", _tensor_bar(mouth))  # noqa: B010

@@ -12,7 +12,8 @@ from engine.events import Monitor
 from engine.examples import Example
 from engine.grade import grade_examples
 from engine.jobs import ExamplesOf, GradePrompts, GradesMade, MakeExamples
-from engine.model import Model, is_out_of_memory, load_model, pick_device
+from engine.model import Model, load_model, pick_device
+from engine.out_of_memory import is_out_of_memory
 from engine.results import Grade, PromptTokens
 from engine.shelf import Key, Shelf
 from engine.tasks.registry import find_task

@@ -39,8 +39,9 @@ from engine.examples import Example, check_set, content_hash
 from engine.grade import grade_examples
 from engine.jobs import RunProbe
 from engine.memory import asked_words, memory, memory_words
-from engine.model import Model, is_out_of_memory, load_model, pick_device
+from engine.model import Model, load_model, pick_device
 from engine.option_checks import option_warnings
+from engine.out_of_memory import is_out_of_memory
 from engine.processor import processor_name
 from engine.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.recommended import settle

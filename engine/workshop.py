@@ -65,7 +65,7 @@ def sweep(models: Path) -> list[str]:
 def put_in_place(made: Path, models: Path, name: str) -> Path:
     """Checks the made folder and renames it to its place. Raises ModelError for one that could not be used."""
     from engine.convert import check_weights
-    from engine.model import check_model
+    from engine.model_check import check_model
 
     check_folder(made)
     check_weights(made)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from engine.plain_file import read_plain
 from sessions.disk import full_disk
-from sessions.errors import CannotWrite
-from sessions.runtime import NO_ROOM
+from sessions.errors import NO_ROOM, CannotWrite
 
 
 def check_goal(goal: Path, *, force: bool) -> None:

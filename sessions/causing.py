@@ -11,7 +11,7 @@ from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
 from engine.events import CauseScored, EngineEvent
 from engine.jobs import RunCause
 from sessions.again import ask_again
-from sessions.circuits import find_circuit
+from sessions.circuit_queries import find_circuit
 from sessions.errors import NoSuchRecord
 from sessions.ids import new_id
 from sessions.log import CauseAsked, CauseEnded, RunState

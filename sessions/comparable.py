@@ -3,7 +3,7 @@
 import msgspec
 
 from engine.results import Reference
-from sessions.circuits import circuits_of
+from sessions.circuit_queries import circuits_of
 from sessions.rows import Choice
 from sessions.sides import run_side
 from sessions.store import Store

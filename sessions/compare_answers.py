@@ -1,6 +1,7 @@
 """What the host answers to questions about two things, and about kept circuits."""
 
 from sessions import circuits
+from sessions.circuit_queries import circuits_of
 from sessions.comparable import comparable_with
 from sessions.means import Answer, Means
 from sessions.queries import find_run, find_session
@@ -35,7 +36,7 @@ async def list_comparable(host: Means, request: ListComparable) -> Comparable:
 async def list_circuits(host: Means, request: ListCircuits) -> Circuits:
     def read(store: Store) -> list[CircuitRow]:
         session_id = find_session(store, request.session) if request.session is not None else None
-        return circuits.circuits_of(store, session_id)
+        return circuits_of(store, session_id)
 
     return Circuits(circuits=tuple(await host.ledger.read(read)))
 

@@ -5,8 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.memory import size
-from sessions.errors import StoreError, StoreFull
-from sessions.runtime import NO_ROOM
+from sessions.errors import NO_ROOM, StoreError, StoreFull
 
 RESERVE_BYTES = 4 << 20
 """What removing things from the store takes at most beforehand: the journal of it, and the pages of a checkpoint."""

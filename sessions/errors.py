@@ -1,6 +1,11 @@
 """What can go wrong with the host and the store."""
 
+import errno
+
 from engine.errors import Failure, HeadcodeError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What the system says of a disk that takes nothing more."""
 
 
 class SessionError(HeadcodeError):

@@ -304,12 +304,15 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
 
 async def _open_store(places: Places, settings: HostSettings) -> "Store":
     """The store, opened. A host that was just killed may keep DuckDB's lock a moment longer than ours."""
+    from sessions.rescue import keep_beside
     from sessions.store import Store
 
     deadline = time.monotonic() + _STORE_WAIT_S
     while True:
         try:
-            return Store.open(places.store, memory=settings.store_memory, threads=settings.store_threads)
+            store = Store.open(places.store, memory=settings.store_memory, threads=settings.store_threads)
+            store.on_lost = keep_beside
+            return store
         except StoreBusy:
             if time.monotonic() > deadline:
                 raise

@@ -1,6 +1,5 @@
 """The socket and its folder, who may use it, and locks that need no room."""
 
-import errno
 import fcntl
 import os
 import socket
@@ -13,10 +12,7 @@ import msgspec
 
 from engine.errors import Failure
 from engine.places import Places, private_temporary
-from sessions.errors import HostError
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""A disk that takes nothing more."""
+from sessions.errors import NO_ROOM, HostError
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from engine.examples import Example
 from engine.reference import known_circuit
 from engine.results import HeadScores, ModelInfo, Reference, Versions
 from engine.tasks.registry import find_task
-from sessions.circuits import find_circuit
+from sessions.circuit_queries import find_circuit
 from sessions.compare import Side
 from sessions.errors import NoSuchRecord
 from sessions.project import MEASURES

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +12,7 @@ import duckdb
 from sessions.connect import connect
 from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, StoreTooNew, StoreUncertain
 from sessions.exchange import settle
-from sessions.identity import Identity
+from sessions.identity import Change, Identity
 from sessions.journal import holds_commits, journals_of
 from sessions.placing import copy_private, sync
 from sessions.schema import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
@@ -41,6 +41,7 @@ _COMMIT_BYTES = 500
 _VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
 
 Row = tuple[Any, ...]
+OnLost = Callable[["Store", Change, Identity], StoreLost]
 
 
 class Store:
@@ -54,6 +55,8 @@ class Store:
         self.commits = 0
         """Since the journal was last written into the file: reading one back after a kill takes 0.5 ms each."""
         self._identity: Identity | None = None
+        self.on_lost: OnLost = _only_said
+        """Makes the error of it; a host's first saves what is still held."""
         self.lost: StoreLost | None = None
         """Set once another program has removed, replaced or moved the file: from then on it is only read."""
 
@@ -217,11 +220,9 @@ class Store:
             return
         change = self._identity.change(writing=writing)
         if change is not None:
-            from sessions.rescue import keep_beside  # it makes a new store, with this module
-
             if writing:
                 self._undo(self._con)
-            self.lost = keep_beside(self, change, self._identity)
+            self.lost = self.on_lost(self, change, self._identity)
             raise self.lost
 
     def _note_place(self) -> None:
@@ -244,7 +245,7 @@ class Store:
 
     def _connect(self, header: Header | None) -> None:
         if self._identity is not None and (change := self._identity.change(writing=True)) is not None:
-            self.lost = self.lost or StoreLost(change.words, hint="Put it back, then: headcode host stop")
+            self.lost = self.lost or _only_said(self, change, self._identity)
             raise self.lost
         try:
             # As it leaves, DuckDB would write into the file and remove the journal of that name, whosever they are by
@@ -390,6 +391,10 @@ def rows_in(path: Path) -> int | None:
             return int(con.execute("SELECT count(*) FROM event").fetchall()[0][0])
     except (StoreError, OSError, duckdb.Error):
         return None
+
+
+def _only_said(_: Store, change: Change, __: Identity) -> StoreLost:
+    return StoreLost(change.words, hint="Put it back, then: headcode host stop")
 
 
 def append_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from engine.results import HeadId
+from tui.number_text import fixed
 from tui.view import GridView
-from tui.widgets.ink import fixed
 
 Shape = tuple[int, int]
 

@@ -7,7 +7,8 @@ from engine.cause.find import Cause
 from engine.errors import ModelError, OutOfMemory
 from engine.events import Monitor, StageFinished, StageStarted
 from engine.jobs import RunCause
-from engine.model import Model, is_out_of_memory, load_model, pick_device
+from engine.model import Model, load_model, pick_device
+from engine.out_of_memory import is_out_of_memory
 from engine.results import HeadId
 from engine.shelf import Shelf
 from engine.tasks.registry import find_task

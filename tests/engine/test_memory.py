@@ -8,7 +8,7 @@ from engine import memory as module
 from engine.config import ProbeConfig
 from engine.jobs import RunProbe
 from engine.memory import asked_words, kills, memory, memory_words, size, weight
-from engine.model import is_out_of_memory
+from engine.out_of_memory import is_out_of_memory
 from engine.pipeline import out_of_memory
 
 CPU = (

@@ -35,6 +35,7 @@ def store(tmp_path: Path) -> Store:
     add(store, "in the file")
     store.checkpoint()
     add(store, "in the journal")
+    store.on_lost = rescue.keep_beside
     return store
 
 

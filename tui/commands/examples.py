@@ -1,13 +1,13 @@
 """`headcode examples`: a session's examples shown, handed out, taken in, expanded, and their changes taken back."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.errors import ConfigError, ExampleError, HeadcodeError
 from engine.paths import path_of
+from tui.commands.writing_examples import write_file, written
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ app = typer.Typer(
     help="Show, export, import, expand and undo the examples of a session.", no_args_is_help=True, rich_markup_mode=None
 )
 SessionArgument = Annotated[str, typer.Argument(help="Its name, its id, or latest.")]
-_FORMATS = ("lines", "jsonl", "csv")
 
 
 @app.command("new")
@@ -246,32 +245,6 @@ def undo(session: SessionArgument, as_json: JsonOption = False) -> None:
 def redo(session: SessionArgument, as_json: JsonOption = False) -> None:
     """Make the change again that was taken back."""
     _step(session, 1, as_json)
-
-
-def written(examples: "tuple[Example, ...]", kind: str) -> str:
-    """The examples as text in one of the formats. Raises ConfigError."""
-    from engine.examples import write_jsonl
-    from engine.examples_csv import write_csv
-    from engine.examples_text import write_lines
-
-    writers: dict[str, Callable[[tuple[Example, ...]], str]] = {
-        "lines": write_lines,
-        "jsonl": write_jsonl,
-        "csv": write_csv,
-    }
-    if kind not in writers:
-        raise ConfigError(f"There is no format {kind!r}.", hint=f"Formats: {', '.join(_FORMATS)}.")
-    return writers[kind](examples)
-
-
-def write_file(path: Path, text: str) -> None:
-    """Writes the whole file or none of it. Raises ConfigError in words."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="")
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from error
 
 
 def _ask_for(session: str) -> "ExampleSet":

@@ -254,7 +254,7 @@ class Writing:
             self.say(f"{found.words}.")
 
     def _write(self, path: Path) -> None:
-        from tui.commands.examples import write_file, written
+        from tui.commands.writing_examples import write_file, written
 
         path = path_of(str(path))
         if path.exists():

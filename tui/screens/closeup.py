@@ -21,12 +21,13 @@ from tui.actions import sheet_actions
 from tui.closelook import COLOURINGS, WORDS, CloseLook, Key
 from tui.model import Bench
 from tui.newest import newest
+from tui.number_text import fixed
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.themes import Depth
 from tui.widgets.carriers import Prompts, Shaded
 from tui.widgets.heat import SHADES
-from tui.widgets.ink import Line, fit, fixed, rail, take, wrapped
+from tui.widgets.ink import Line, fit, rail, take, wrapped
 from tui.widgets.painted import Painted
 
 ACTIONS = sheet_actions(

@@ -15,10 +15,11 @@ from tui.actions import sheet_actions
 from tui.idle import idle_heads
 from tui.layout import Layout, lay_out
 from tui.model import Bench
+from tui.number_text import fixed
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.widgets.braille import Canvas
 from tui.widgets.heat import IDLE, KNOWN
-from tui.widgets.ink import Line, fit, fixed, rail
+from tui.widgets.ink import Line, fit, rail
 from tui.widgets.painted import Painted
 
 FIRST_SHOWN = 24

@@ -165,7 +165,7 @@ class Gathering(Base):
         self.app.push_screen(Files(self.bench, title, Path.cwd(), self._store, write="examples.jsonl"))
 
     def _store(self, path: Path) -> None:
-        from tui.commands.examples import write_file, written
+        from tui.commands.writing_examples import write_file, written
 
         kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
         try:

@@ -20,10 +20,11 @@ from engine.results import Grade
 from sessions.wire import Grades
 from tui.actions import sheet_actions
 from tui.desk import Desk
+from tui.number_text import number
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.widgets.examples import VERDICTS, answer_words
-from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
+from tui.widgets.ink import Line, fit, fit_end, one_line, wrapped
 from tui.widgets.painted import Painted
 
 _LEAST = 50

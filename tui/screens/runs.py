@@ -20,13 +20,14 @@ from tui.actions import sheet_actions
 from tui.atwork import awaited, work_words
 from tui.colourmaps import map_of
 from tui.model import Bench, Run
+from tui.number_text import fixed
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.themes import Depth, heat
 from tui.times import clock
 from tui.view import GridView, look
 from tui.widgets.heat import SHADES, level_of
-from tui.widgets.ink import Line, fit, fixed
+from tui.widgets.ink import Line, fit
 from tui.widgets.painted import PaintedScroll
 from tui.widgets.progress import seconds_words
 

@@ -23,12 +23,13 @@ from engine.results import HeadId, HeadScores
 from tui.actions import sheet_actions
 from tui.headfilter import HINT, read_filter
 from tui.model import Bench
+from tui.number_text import fixed
 from tui.screens.ask import Ask
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
 from tui.text import clean
 from tui.view import places_of
 from tui.widgets.heat import KNOWN
-from tui.widgets.ink import fit, fixed, wrapped
+from tui.widgets.ink import fit, wrapped
 from tui.widgets.painted import Painted
 from tui.widgets.tips import head_tip, measure_tip
 

@@ -8,11 +8,12 @@ from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
 from tui.against import Against
 from tui.keynames import Key
+from tui.number_text import fixed, number
 from tui.text import clean
 from tui.themes import LEVELS
 from tui.view import GridView, places_of
 from tui.widgets.heat import KNOWN, SHADES, Palette
-from tui.widgets.ink import Line, fit, fixed, number
+from tui.widgets.ink import Line, fit
 
 _NAME_WIDTH = 22
 

@@ -12,8 +12,9 @@ from engine.results import NO_CODE, Grade
 from engine.worth import n_distinct
 from tui.actions import sheet_actions
 from tui.model import Bench
+from tui.number_text import number
 from tui.text import clean
-from tui.widgets.ink import Line, fit, fit_end, number, one_line, wrapped
+from tui.widgets.ink import Line, fit, fit_end, one_line, wrapped
 from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import VirtualScroll
 from tui.widgets.tips import tip

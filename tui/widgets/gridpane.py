@@ -15,6 +15,7 @@ from tui.colourmaps import map_of
 from tui.keynames import filled
 from tui.marked import summary
 from tui.model import Bench
+from tui.number_text import fixed, number
 from tui.text import clean
 from tui.themes import LEVELS, Depth
 from tui.view import GridView, places_of
@@ -22,7 +23,7 @@ from tui.widgets import difference, minimap
 from tui.widgets.guarded import Guarded
 from tui.widgets.heat import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heatmap import HeatMap
-from tui.widgets.ink import Line, fit, fixed, number, rail, wrapped
+from tui.widgets.ink import Line, fit, rail, wrapped
 from tui.widgets.painted import Painted, PaintedScroll
 from tui.widgets.tips import head_tip, measure_tip, tip
 from tui.widgets.titled import Titled

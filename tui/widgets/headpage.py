@@ -16,12 +16,13 @@ from tui.actions import sheet_actions
 from tui.headfacts import Past, Pasts, carried, edges_of, leave_one_out
 from tui.model import Bench, Run
 from tui.notes import elsewhere, notes_at
+from tui.number_text import fixed
 from tui.output_cause import base_words, effect_words
 from tui.view import GridView, loudest, places_of
 from tui.widgets import difference
 from tui.widgets.examples import answer_words
 from tui.widgets.heat import KNOWN
-from tui.widgets.ink import Line, fit, fit_end, fixed, one_line, rail, wrapped
+from tui.widgets.ink import Line, fit, fit_end, one_line, rail, wrapped
 from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.painted import PaintedScroll
 from tui.widgets.tips import measure_tip

@@ -9,8 +9,8 @@ from rich.style import Style
 
 from tui.colourmaps import DEFAULT_MAP, Rgb
 from tui.diverging import shades
+from tui.number_text import number
 from tui.themes import LEVELS, Depth, heat, reads_dark_on
-from tui.widgets.ink import number
 
 KNOWN = "◆"
 KNOWN_INSIDE = "◈"

@@ -13,10 +13,11 @@ from tui.atwork import awaited, silence_words, silent_work, work_words
 from tui.keynames import filled
 from tui.model import Bench, Run
 from tui.notes import notes_at
+from tui.number_text import number
 from tui.pace import left_words, stage_left, stages_of
 from tui.said import in_words
 from tui.text import clean
-from tui.widgets.ink import Line, fit, number, rail, spark, wrapped
+from tui.widgets.ink import Line, fit, rail, spark, wrapped
 from tui.widgets.painted import Painted
 from tui.widgets.tips import tip
 

@@ -10,9 +10,10 @@ from engine.results import Grade, PromptTokens
 from engine.slots import is_open
 from tui.desk import Desk
 from tui.model import Bench
+from tui.number_text import number
 from tui.text import clean
 from tui.widgets.examples import TEMPLATE, VERDICTS
-from tui.widgets.ink import Line, fit, fit_end, number, wrapped
+from tui.widgets.ink import Line, fit, fit_end, wrapped
 from tui.widgets.painted import Painted
 
 

@@ -9,9 +9,10 @@ from textual.strip import Strip
 from engine.examples import Example
 from engine.results import Grade
 from tui.desk import Desk
+from tui.number_text import number
 from tui.text import clean
 from tui.widgets.examples import TEMPLATE, VERDICTS, answer_words
-from tui.widgets.ink import fit, fit_end, number, one_line
+from tui.widgets.ink import fit, fit_end, one_line
 from tui.widgets.painted import VirtualScroll
 
 _VERDICT = 15

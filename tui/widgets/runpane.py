@@ -10,10 +10,11 @@ from engine.events import Stage
 from engine.option_text import config_words
 from tui.atwork import awaited, work_words
 from tui.model import Bench, Run
+from tui.number_text import number
 from tui.pace import left_words, run_left, stage_left, stages_of, usual_seconds
 from tui.text import clean
 from tui.widgets.chart import add_row, draw, scale
-from tui.widgets.ink import Line, fit, number, rail, spark
+from tui.widgets.ink import Line, fit, rail, spark
 from tui.widgets.painted import PaintedScroll
 from tui.widgets.progress import ENDED, loss_of, seconds_words
 

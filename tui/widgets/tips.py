@@ -6,9 +6,10 @@ from engine.measures import Measure, value_of
 from engine.results import HeadId
 from tui.keynames import filled
 from tui.model import Bench
+from tui.number_text import number
 from tui.text import clean
 from tui.widgets.heat import chance_sign, seeds_sign
-from tui.widgets.ink import fit, number
+from tui.widgets.ink import fit
 
 _MOST = 400
 """Characters of a text that may be a page long."""

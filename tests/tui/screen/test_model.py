@@ -14,8 +14,9 @@ from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
 from engine.results import HeadEffect
 from sessions.log import CauseEnded, LogEntry, RunStarted
 from tui.model import ALL_PARTS, Bench
+from tui.number_text import fixed, number
 from tui.view import look
-from tui.widgets.ink import fit, fit_end, fixed, number, rail, spark, wrapped
+from tui.widgets.ink import fit, fit_end, rail, spark, wrapped
 from tui.widgets.painted import changed_regions
 from tui.widgets.progress import mean_losses, seconds_words
 

@@ -10,10 +10,10 @@ from engine.errors import ConfigError, NoSuchHead
 from engine.measures import MEASURES, value_of
 from engine.results import HeadId
 from tui.headfilter import read_filter
+from tui.number_text import fixed
 from tui.screens.ask import Ask
 from tui.screens.table import _SHORT, Table
 from tui.typed import guess_measure, read_head
-from tui.widgets.ink import fixed
 
 
 def meant(recorded: Any, text: str, **sets: Any) -> set[str]:

@@ -1,0 +1,38 @@
+"""Write examples to a file in one of the formats."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from engine.examples import Example
+
+FORMATS = ("lines", "jsonl", "csv")
+
+
+def written(examples: "tuple[Example, ...]", kind: str) -> str:
+    """The examples as text in one of the formats. Raises ConfigError."""
+    from engine.examples import write_jsonl
+    from engine.examples_csv import write_csv
+    from engine.examples_text import write_lines
+
+    writers: dict[str, Callable[[tuple[Example, ...]], str]] = {
+        "lines": write_lines,
+        "jsonl": write_jsonl,
+        "csv": write_csv,
+    }
+    if kind not in writers:
+        raise ConfigError(f"There is no format {kind!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
+    return writers[kind](examples)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Writes the whole file or none of it. Raises ConfigError in words."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from error

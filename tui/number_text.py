@@ -1,0 +1,24 @@
+"""Numbers as text, in few cells: the same on every screen."""
+
+
+def number(value: float | None, width: int = 6) -> str:
+    """A number in few cells: 7, 6.7, .12, .002; nothing where the measure does not apply."""
+    if value is None:
+        return "–"
+    if value == int(value) and abs(value) < 10 ** (width - 1):
+        return str(int(value))
+    for digits in (3, 2, 1, 0):
+        text = f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{min(digits, 2)}f}"
+        if len(text) <= width:
+            return text
+    return f"{value:.0e}"
+
+
+def fixed(value: float | None, places: int = 2) -> str:
+    """A number for a column, always with as many decimals, so that the points stand below each other."""
+    if value is None:
+        return "–".ljust(places + 1)
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    text = f"{round(value, places) + 0.0:.{places}f}"  # what rounds to nothing has no sign
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
