@@ -1,7 +1,4 @@
-"""Every screen and sheet: resized through any size while data arrives, and shown the worst of foreign text.
-
-One workbench visits all of them, as opening one for each takes minutes.
-"""
+"""Every screen and sheet shown the worst of foreign text."""
 
 import os
 import re
@@ -13,49 +10,18 @@ import msgspec
 import pytest
 
 from engine.errors import Failure
-from engine.events import CardWritten, EdgesScored, ExamplesMade, Graded, ModelReady, Notice, ReferenceKnown
+from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKnown
 from engine.examples import Example, content_hash
 from engine.places import find_places
-from engine.results import Card, EdgeScore, Grade, ModelInfo, Reference, Steadiness, Versions
+from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.log import CircuitKept, ExamplesSet, NoteWritten, RunEnded, TagsSet
 from sessions.rows import Choice
-from tui.actions.everywhere import all_tables
-from tui.screens.trouble import Trouble
 
-pytestmark = pytest.mark.timeout(400)
-"""Every screen is visited many times; on a busy machine that takes minutes."""
+from .visits import WAYS, go, whole
 
-WAYS: dict[str, tuple[str, ...]] = {
-    "keys": (),
-    "examples": ("1",),
-    "head-page": ("3",),
-    "write": ("w",),
-    "write-in-a-line": ("w", "down", "e"),
-    "negatives": ("w", "n"),
-    "files": ("w", "i"),
-    "tasks": ("w", "t"),
-    "options": ("O",),
-    "progress": ("i",),
-    "close-look": ("enter",),
-    "edges": ("e",),
-    "table-of-heads": ("L",),
-    "runs": ("R",),
-    "circuits": ("C",),
-    "sessions": ("S",),
-    "copy-the-grid": ("y",),
-    "log": ("G",),
-    "replay": ("p", "space", "home"),
-    "tour": ("f1",),
-    "card": ("b",),
-    "help": ("question_mark",),
-    "question": ("slash",),
-    "choice": ("d",),
-    "settings": ("comma",),
-    "trouble": (),
-}
-"""From the workbench to each screen; a new one is missed by the first test."""
+pytestmark = pytest.mark.timeout(1200)
+"""Every screen is visited; on a busy machine that takes minutes."""
 
-SIZES = ((20, 5), (220, 70), (40, 10), (1, 1), (80, 24), (160, 48))
 WORST = {
     "markup": "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
     "control": "\x1b[2J\x1b]52;c;aGk=\x07\x1b]0;owned\x07 \x9b31m \x00 \x7f",
@@ -77,83 +43,6 @@ SHOWS_NONE = {"edges", "options", "progress", "runs", "settings", "table-of-head
 SHOWS_NO_BEGINNING = {"log", "negatives"}
 """Screens that show another part of a text that goes on for pages."""
 RAW = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]")
-CARD = Card(
-    verdict="weak",
-    reasons=("few examples",),
-    advice=(),
-    above_chance=(),
-    expected_false=0.04,
-    heads=(),
-    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
-    truth=None,
-    codes_auc=None,
-    baselines=(),
-    movers=None,
-)
-
-
-def whole(recorded: Any, **more: Any) -> list[Any]:
-    """A finished run with edges and a card."""
-    events = recorded.events(**more)
-    edges = EdgesScored(edges=(EdgeScore(source=(0, 1), target=(2, 3), score=6.3),), n_pairs=960)
-    return [*events[:-2], edges, CardWritten(card=CARD), *events[-2:]]
-
-
-def test_every_screen_has_a_way_in() -> None:
-    assert set(WAYS) == set(all_tables())
-
-
-def scopes(app: Any) -> set[str]:
-    """The tables of actions that are in sight."""
-    nodes = [app.screen, *(each for each in app.screen.query("*") if each.region.area)]
-    found = {action.scope for node in nodes for action in getattr(node, "actions", ())}
-    if hasattr(app.screen, "at_hand"):
-        found |= {action.scope for action in app.screen.at_hand}
-    return found
-
-
-async def go(app: Any, pilot: Any, name: str, text: str = "gone") -> None:
-    """To a screen from any other."""
-    while len(app.screen_stack) > 1:
-        app.pop_screen()
-        await pilot.pause()
-    await pilot.press("2")
-    for key in WAYS[name]:
-        await pilot.press(key)
-        await pilot.pause(0.02)
-    if name == "trouble":
-        app.push_screen(Trouble(Failure(family="host", name="X", message=text, hint=text)))
-    scope = "" if name == "keys" else name
-    for _ in range(12_000):
-        if scope in scopes(app):
-            break
-        await pilot.pause(0.005)
-    assert scope in scopes(app), f"{WAYS[name]} does not lead to {name}"
-
-
-async def test_any_size_at_any_time(recorded: Any, open_screen: Any) -> None:
-    host = recorded.host()
-    run, examples = whole(recorded), recorded.examples(10)
-    host.add(ExamplesSet(examples=examples, content_hash=content_hash(examples)), *run)
-    host.choices = (Choice(reference="a", group="Runs", title="run 1", detail="other"),)
-    async with open_screen(host, notifications=True) as (app, pilot, until):
-        for name in WAYS:
-            await until(lambda: app.bench.last_seq == len(host.entries))
-            await go(app, pilot, name)
-            stack = [type(screen).__name__ for screen in app.screen_stack]
-            news = iter(run)
-            await host.tell(*(next(news) for _ in range(4)))  # a queued run takes the cursor away, by design
-            await until(lambda: app.bench.last_seq == len(host.entries))
-            app.bench.put_cursor(3, 5)
-            for size in SIZES:
-                await host.tell(next(news), next(news), next(news), next(news))
-                await pilot.resize_terminal(*size)
-                await pilot.pause()
-                assert app.return_code is None, (name, size)
-            await host.tell(*news)
-            await until(lambda: app.bench.last_seq == len(host.entries))
-            assert [type(screen).__name__ for screen in app.screen_stack] == stack, name
-            assert app.bench.cursor == (3, 5), name
 
 
 def hostile(recorded: Any, text: str) -> list[Any]:
@@ -270,7 +159,7 @@ async def test_the_worst_of_foreign_text_is_shown_harmless(kind: str, recorded: 
     text = MIXED[kind]
     list(write_logs(text))
     host = hostile_host(recorded, text)
-    async with open_screen(host, size=(130, 40), notifications=True) as (app, pilot, _until):
+    async with open_screen(host, size=(130, 30), notifications=True) as (app, pilot, _until):
         app.bench.put_cursor(3, 5)
         shown = set()
         for name in WAYS:
@@ -282,7 +171,7 @@ async def test_the_worst_of_foreign_text_is_shown_harmless(kind: str, recorded: 
             await pilot.resize_terminal(80, 24)
             await pilot.pause()
             seen += drawn(app)
-            await pilot.resize_terminal(130, 40)
+            await pilot.resize_terminal(130, 30)
             assert app.return_code is None, name
             if BEGIN[kind] in seen:
                 shown.add(name)
