@@ -19,9 +19,6 @@ from sessions.rows import Choice
 
 from .visits import WAYS, go, whole
 
-pytestmark = pytest.mark.timeout(1200)
-"""Every screen is visited; on a busy machine that takes minutes."""
-
 WORST = {
     "markup": "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
     "control": "\x1b[2J\x1b]52;c;aGk=\x07\x1b]0;owned\x07 \x9b31m \x00 \x7f",
