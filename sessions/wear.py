@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import duckdb
 
-_WORN = 3_000
+_WORN = 1_000
 """Questions after which it is worth opening the database anew. DuckDB remembers each block of memory that answering one
 took, in about 200 bytes: 4 to 70 KB for a question with joins, until there are 32,768 of each of its eight kinds of
 blocks, which makes 50 MB."""

@@ -71,7 +71,7 @@ def test_the_bundled_model_finds_negatives_for_every_task(shelf: Shelf, task: st
 def test_a_long_prompt_is_edited_quickly(prompt: str) -> None:
     begun = time.process_time()
     propose(Example(prompt=prompt, polarity="positive", expected=("John",)))
-    assert time.process_time() - begun < 5  # quadratic patterns took minutes
+    assert time.process_time() - begun < 60  # a tenth of a second; quadratic patterns took minutes
     assert propose(Example(prompt="x" * 100_000, polarity="positive")) == ()
 
 

@@ -189,7 +189,7 @@ def test_a_long_prompt_is_varied_quickly(prompt: str) -> None:
     examples = (draft(f"+1 {prompt} => so"), draft(f"-1 Emma {prompt} => so"))
     begun = time.process_time()
     list(islice(variations(sources(examples), examples), 3))
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 60  # a tenth of a second; quadratic patterns take minutes
 
 
 # ---- what the model makes of them

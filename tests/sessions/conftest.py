@@ -34,7 +34,7 @@ class Lab:
         self._clients: list[HostClient] = []
 
     async def connect(self, *, start: bool = True) -> HostClient:
-        client = await HostClient.connect(self.places, start=start, timeout_s=30, command=self.command)
+        client = await HostClient.connect(self.places, start=start, timeout_s=600, command=self.command)
         self._clients.append(client)
         return client
 
@@ -69,7 +69,7 @@ class Lab:
     ) -> list[LogEntry]:
         """A session's entries, until there are enough."""
         found: list[LogEntry] = []
-        async with asyncio.timeout(30), aclosing(client.follow(session, after_seq=after_seq, run=run)) as batches:
+        async with asyncio.timeout(600), aclosing(client.follow(session, after_seq=after_seq, run=run)) as batches:
             async for batch in batches:
                 found += batch
                 if enough(found):
@@ -115,7 +115,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-async def until(true: Callable[[], bool], *, within_s: float = 60) -> None:
+async def until(true: Callable[[], bool], *, within_s: float = 600) -> None:
     """Returns as soon as the condition holds."""
     deadline = time.monotonic() + within_s
     while not true():

@@ -45,7 +45,7 @@ async def test_on_a_full_disk_the_host_reads_on_and_catches_up(lab, script, monk
     last = script.steps(run.config, 5)[1]
     heard: list[LogEntry] = []
     with pytest.raises(Refusal, match="disk that holds") as found:  # noqa: PT012
-        async with asyncio.timeout(60), aclosing(client.follow(run.session_id)) as batches:
+        async with asyncio.timeout(600), aclosing(client.follow(run.session_id)) as batches:
             async for batch in batches:
                 heard += batch
                 if heard[-1].event == last:  # the run now waits; a word that is still to be written would fail it

@@ -51,10 +51,10 @@ async def test_another_state_of_the_engine_is_told_at_once(lab: Any) -> None:
     waits = asyncio.ensure_future(client.ask(FollowEngine(seen="none"), Status))
     await asyncio.sleep(0)
     run = await lab.queue(other)
-    state = (await asyncio.wait_for(waits, 10)).status.worker_state
+    state = (await asyncio.wait_for(waits, 600)).status.worker_state
     seen = [state]
     while state != "warm":
-        state = (await asyncio.wait_for(client.ask(FollowEngine(seen=state), Status), 15)).status.worker_state
+        state = (await asyncio.wait_for(client.ask(FollowEngine(seen=state), Status), 600)).status.worker_state
         seen.append(state)
     assert seen[0] in ("starting", "busy")
     await lab.finish(other, run)

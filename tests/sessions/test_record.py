@@ -279,7 +279,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path, limit: 
         [sys.executable, "-c", FULL_DISK, str(path), str(limit), str(size), str(tmp_path / "found")],
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

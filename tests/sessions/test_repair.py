@@ -152,7 +152,7 @@ os._exit(0)
 @pytest.fixture
 def journal(path: Path) -> Path:
     """The journal a host that was killed left beside the store."""
-    subprocess.run([sys.executable, "-c", JOURNAL, str(path)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", JOURNAL, str(path)], check=True, timeout=600)
     wal = path.with_name(path.name + ".wal")
     assert wal.stat().st_size > 10_000
     return wal

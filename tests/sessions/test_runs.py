@@ -313,7 +313,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def seen(client, true) -> HostStatus:
     """The first status of which that is true, as one who follows the engine is told."""
     asked = FollowEngine()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         while True:
             status = (await client.ask(asked, Status)).status
             if true(status):

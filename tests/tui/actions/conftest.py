@@ -31,7 +31,7 @@ from ..waiting import under_way
 SHORT = ProbeConfig(sae=SAEConfig(steps=30), seeds=(0, 1), shuffles=100, bootstraps=10)
 """A run of a second."""
 SIZES = ((160, 48), (80, 24))
-PATIENCE_S = 240
+PATIENCE_S = 600
 """For the engine on a machine that does ten other things; an answer takes a tenth of a second on one that does not."""
 
 Step = tuple[Any, ...]

@@ -2,12 +2,6 @@
 
 from typing import Any
 
-import pytest
-
-pytestmark = pytest.mark.timeout(900)
-"""A real engine on a busy machine: what takes so long is not a mistake."""
-
-
 SCREEN = "~ (?s)(.*)"
 """Where a whole page goes up or down."""
 

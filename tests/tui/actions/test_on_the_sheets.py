@@ -2,18 +2,12 @@
 
 from typing import Any
 
-import pytest
-
 from engine.places import Places
 from sessions.client import HostClient
 from sessions.wire import CreateSession, Session
 from tui.actions.everywhere import all_tables
 
 from .test_at_the_workbench import WALKS as AT_THE_WORKBENCH
-
-pytestmark = pytest.mark.timeout(900)
-"""A real engine on a busy machine: what takes so long is not a mistake."""
-
 
 SCREEN = "~ (?s)(.*)"
 """Where a whole page or drawing moves."""

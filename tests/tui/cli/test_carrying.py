@@ -241,7 +241,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*COMMAND, *words], env=environment, cwd=folder, capture_output=True, text=True, timeout=90, check=False
+            [*COMMAND, *words], env=environment, cwd=folder, capture_output=True, text=True, timeout=600, check=False
         )
 
     run.folder = folder  # type: ignore[attr-defined]

@@ -35,7 +35,7 @@ class Home:
     def headcode(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "HEADCODE_HOME": str(self.root)}
         command = [sys.executable, "-m", "tui.cli", *words]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
 
     def files(self) -> dict[str, str]:
         found = {}
@@ -90,7 +90,7 @@ def journal(home: Home) -> None:
         "import os, sys\nfrom sessions.connect import connect\ncon = connect(sys.argv[1])\n"
         "for i in range(50): con.execute(f\"INSERT INTO tag VALUES ('s', 'tag {i}')\")\nos._exit(0)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(home.store)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(home.store)], check=True, timeout=600)
     flip(home.wal, home.wal.stat().st_size // 2)
 
 

@@ -22,12 +22,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of an installation of its own; its host is ended afterwards."""
     environment = {**os.environ, "HEADCODE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
     yield environment
-    subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=30)
+    subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=600)
 
 
 def headcode(home: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *words], env=home, input=stdin, capture_output=True, text=True, timeout=90, check=False
+        [*COMMAND, *words], env=home, input=stdin, capture_output=True, text=True, timeout=600, check=False
     )
 
 

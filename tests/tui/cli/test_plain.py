@@ -15,13 +15,13 @@ COMMAND = (sys.executable, "-m", "tui.cli")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     environment = {**os.environ, "HEADCODE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
     yield environment
-    subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=60)
+    subprocess.run([*COMMAND, "host", "stop"], env=environment, check=True, capture_output=True, timeout=600)
 
 
 def plain(home: dict[str, str], *lines: str, words: tuple[str, ...] = ("--plain",)) -> subprocess.CompletedProcess[str]:
     typed = "".join(f"{line}\n" for line in lines)
     return subprocess.run(
-        [*COMMAND, *words], env=home, input=typed, capture_output=True, text=True, timeout=240, check=False
+        [*COMMAND, *words], env=home, input=typed, capture_output=True, text=True, timeout=600, check=False
     )
 
 

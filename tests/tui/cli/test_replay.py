@@ -44,7 +44,7 @@ def grid(bench: Bench) -> Any:
 
 
 def command(home: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *words], env=home, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run([*COMMAND, *words], env=home, capture_output=True, text=True, timeout=600, check=False)
 
 
 def connect(home: dict[str, str]) -> Any:
@@ -86,7 +86,7 @@ async def person(home: dict[str, str], live: Live) -> None:
         examples = next(e.event.examples for e in live.entries if type(e.event).__name__ == "ExamplesSet")
         await client.ask(SetExamples(session="live", examples=examples[:6]), Session)
     await probe("--session", "live")
-    await asyncio.wait_for(over.wait(), 60)
+    await asyncio.wait_for(over.wait(), 600)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
 
@@ -97,9 +97,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     found = Live(home=home, entries=[], grids={}, pictures={}, said=[])
     asyncio.run(person(home, found))
     # Another host, as on another day: it has nothing but the store, and no worker.
-    subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=30)
+    subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=600)
     yield found
-    subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=30)
+    subprocess.run([*COMMAND, "host", "stop"], env=home, check=True, capture_output=True, timeout=600)
 
 
 def test_every_event_is_equal(live: Live) -> None:
@@ -127,7 +127,7 @@ async def test_every_grid_is_equal_cell_by_cell_and_no_worker_is_started(live: L
     player.bench.fold = watched  # type: ignore[method-assign]
     player.toggle()
     playing = asyncio.create_task(player.play())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         while player.playing:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert grids == live.grids

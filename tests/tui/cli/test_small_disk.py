@@ -28,7 +28,7 @@ import json, os, subprocess, sys
 from pathlib import Path
 
 def headcode(*words):
-    done = subprocess.run([sys.executable, "-m", "tui.cli", *words], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-m", "tui.cli", *words], capture_output=True, text=True, timeout=600)
     return {"code": done.returncode, "out": done.stdout, "err": done.stderr}
 
 home, data = Path(os.environ["HEADCODE_HOME"]), Path(os.environ["HEADCODE_HOME"]) / "data"
@@ -56,7 +56,7 @@ def played(home: Path, mount: str, scene: str) -> dict[str, object]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -95,7 +95,7 @@ def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home:
             for job in reversed(jobs):
                 await client.ask(CancelVerify(job=job.job), Done)
                 state = VerifyState(news=0, stage=None, done=0, total=0, unit="", report=None, failure=None)
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(600):
                     while state.failure is None and state.report is None:
                         state = await client.ask(FollowVerify(job=job.job, seen=state.news), VerifyState)
                 found.append(state)

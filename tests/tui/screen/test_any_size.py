@@ -11,8 +11,6 @@ from tui.actions.everywhere import all_tables
 
 from .visits import WAYS, go, whole
 
-pytestmark = pytest.mark.timeout(1200)
-"""Every screen is visited; on a busy machine that takes minutes."""
 SIZES = ((20, 5), (220, 70), (40, 10), (1, 1), (80, 24))
 """From one cell to the largest terminals; the last, where the way to the next screen begins, is the usual one: drawing
 takes most of the time and grows with the cells."""

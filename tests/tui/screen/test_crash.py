@@ -157,7 +157,7 @@ async def test_a_screen_that_only_fails_ends(recorded: Any) -> None:
         async with app.run_test() as pilot:
             app.forgiving = True
             app.set_interval(0.001, boom)
-            for _ in range(200):
+            for _ in range(12_000):
                 await pilot.pause(0.005)
 
     with pytest.raises(Boom):

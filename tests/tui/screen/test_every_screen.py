@@ -19,9 +19,6 @@ from sessions.rows import Choice
 
 from .visits import WAYS, go, whole
 
-pytestmark = pytest.mark.timeout(1200)
-"""Every screen is visited; on a busy machine that takes minutes."""
-
 WORST = {
     "markup": "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
     "control": "\x1b[2J\x1b]52;c;aGk=\x07\x1b]0;owned\x07 \x9b31m \x00 \x7f",
@@ -159,7 +156,7 @@ async def test_the_worst_of_foreign_text_is_shown_harmless(kind: str, recorded: 
     text = MIXED[kind]
     list(write_logs(text))
     host = hostile_host(recorded, text)
-    async with open_screen(host, size=(100, 40), notifications=True) as (app, pilot, _until):
+    async with open_screen(host, size=(130, 30), notifications=True) as (app, pilot, _until):
         app.bench.put_cursor(3, 5)
         shown = set()
         for name in WAYS:
@@ -171,7 +168,7 @@ async def test_the_worst_of_foreign_text_is_shown_harmless(kind: str, recorded: 
             await pilot.resize_terminal(80, 24)
             await pilot.pause()
             seen += drawn(app)
-            await pilot.resize_terminal(100, 40)
+            await pilot.resize_terminal(130, 30)
             assert app.return_code is None, name
             if BEGIN[kind] in seen:
                 shown.add(name)

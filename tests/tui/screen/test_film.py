@@ -73,7 +73,7 @@ async def test_the_last_picture_of_a_film_is_the_last_screen(
         await app.replay._replay_link.opened.wait()
         await pilot.pause()
         await app.replay.player.arrived()
-        for _ in range(100):
+        for _ in range(12_000):
             await pilot.pause(0.01)
             if app.replay.bench.head_codes() is not None and not app.replay._dirty:
                 break

@@ -29,7 +29,7 @@ from sessions.wire import HeadLook, ListSessions, LookAtHead, Sessions
 
 ROOT = Path(__file__).parents[3]
 COLUMNS, LINES = 160, 48
-PATIENCE_S = 90
+PATIENCE_S = 600
 """For one look: an engine that starts on a machine with other work."""
 ENTER_OR_ESCAPE = {"enter": "\r", "escape": "\x1b"}
 _TOKEN = re.compile(r"\x1b\[([\d;?<>=]*)([A-Za-z])|\x1b[\]P^_].*?(?:\x07|\x1b\\)|\x1b[^\[\]]|([^\x1b])", re.DOTALL)
@@ -192,7 +192,6 @@ async def exact_effects(places: Places) -> dict[str, float]:
     raise AssertionError("no effect was measured")
 
 
-@pytest.mark.timeout(900)
 async def test_the_walks_of_the_page_lead_where_it_says(places: Places) -> None:
     assert len(WALKS) == 2
     program = Program(places.data.parent)

@@ -191,7 +191,6 @@ def titles(app: Any) -> Iterator[str]:
                 yield str(title)
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
 async def test_no_screen_names_a_key_that_was_given_away(
     size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path

@@ -17,7 +17,6 @@ from sessions.client import HostClient, stop_host
 from tui.screens.write import Write
 from tui.workbench import HeadcodeApp
 
-pytestmark = pytest.mark.timeout(600)
 PATIENCE = 30_000
 """Hundredths of a second: torch alone takes a busy machine half a minute to import."""
 

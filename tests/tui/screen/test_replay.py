@@ -64,7 +64,7 @@ async def opened(host: Any, *, run: str | None = None, **more: Any) -> AsyncIter
     arrived = player.arrived
 
     async def whole() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(600):
             await arrived()
 
     player.arrived = whole  # type: ignore[method-assign]
@@ -76,7 +76,7 @@ async def opened(host: Any, *, run: str | None = None, **more: Any) -> AsyncIter
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         while not holds():  # noqa: ASYNC110  # many things are waited for
             await asyncio.sleep(0.002)
 
@@ -291,7 +291,7 @@ async def screen(host: Any, *, size: tuple[int, int] = (160, 48), **more: Any) -
         async def settled(holds: Callable[[], object] = lambda: True) -> None:
             await app.replay.player.arrived()
             await until(holds)
-            for _ in range(100):
+            for _ in range(12_000):
                 await pilot.pause(0.01)
                 if not app.replay._dirty:
                     break
