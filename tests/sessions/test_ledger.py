@@ -75,7 +75,7 @@ async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
 def test_a_database_is_not_opened_anew_while_somebody_has_a_cursor(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "sessions.duckdb")
     cursor, before = store.cursor(), store.connection()
-    store.wear.asked = 25_000  # more than is ever waited for
+    store.wear.asked = 12_000  # more than is ever waited for
     store.renew()
     assert store.wear.worn < 2  # not tried again at every change
     store.renew()
