@@ -4,7 +4,6 @@ The `gguf` package builds an array for each word of the vocabulary, 10 s for 262
 """
 
 import mmap
-import re
 import struct
 from collections.abc import Iterator
 from math import prod
@@ -21,7 +20,6 @@ _LONGEST = 4096
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _VERSIONS = (2, 3)
-_LAYER = re.compile(r"(?:\w+\.)?blk\.(\d{1,9})\.")
 _TOKENS = "tokenizer.ggml.tokens"
 DAMAGE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError, RecursionError, EOFError)
 """What reading a file raises whose bytes are not what they should be (UnicodeDecodeError is a ValueError)."""
@@ -102,7 +100,7 @@ def damaged(path: Path, error: BaseException) -> ModelError:
 
 
 def _check_sizes(file: GgufFile, n_bytes: int) -> None:
-    """Raises ValueError where the tensors are not all in the file, or the keys speak of a larger model."""
+    """Raises ValueError where the tensors are not all in the file."""
     import gguf
 
     sizes: dict[str, tuple[int, int]] = {kind.name: each for kind, each in gguf.GGML_QUANT_SIZES.items()}
@@ -110,14 +108,6 @@ def _check_sizes(file: GgufFile, n_bytes: int) -> None:
         block, size = sizes.get(tensor.kind, (1, 0))
         if tensor.begin + prod(tensor.shape) // block * size > n_bytes:
             raise ValueError(f"{tensor.name} lies beyond its end")
-    found = {int(name[1]) for tensor in file.tensors if (name := _LAYER.match(tensor.name))}
-    layers = int(file.key("block_count", 0)) - int(file.key("nextn_predict_layers", 0) or 0)
-    if found and layers > len(found):
-        raise ValueError(f"it says it has {layers} layers, and has tensors of {len(found)}")
-    width = next((tensor.shape[-1] for tensor in file.tensors if tensor.name == "token_embd.weight"), None)
-    said = int(file.key("embedding_length", 0))
-    if width is not None and said > width:
-        raise ValueError(f"it says that its width is {said}, and that of its embedding is {width}")
 
 
 def _part_of_several(found: GgufFile) -> ModelError:
