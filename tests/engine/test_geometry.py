@@ -276,4 +276,5 @@ def test_a_damaged_file_is_still_told_as_one(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nothing of worth")
     with pytest.raises(ModelError) as refused:
         load_model(str(tmp_path), tmp_path, torch.device("cpu"))
-    assert "files have to be whole" in refused.value.hint
+    assert "model.safetensors is damaged" in refused.value.message
+    assert "Download the model again" in refused.value.hint
