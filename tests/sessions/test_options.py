@@ -51,10 +51,16 @@ async def test_another_state_of_the_engine_is_told_at_once(lab: Any) -> None:
     waits = asyncio.ensure_future(client.ask(FollowEngine(seen="none"), Status))
     await asyncio.sleep(0)
     run = await lab.queue(other)
-    state = (await asyncio.wait_for(waits, 600)).status.worker_state
-    seen = [state]
-    while state != "warm":
-        state = (await asyncio.wait_for(client.ask(FollowEngine(seen=state), Status), 600)).status.worker_state
-        seen.append(state)
-    assert seen[0] in ("starting", "busy")
+    status = (await asyncio.wait_for(waits, 600)).status
+    seen = [status]
+    while status.worker_state != "warm":
+        job = status.at_work.job if status.at_work is not None else ""
+        asked = FollowEngine(seen=status.worker_state, job=job)
+        status = (await asyncio.wait_for(client.ask(asked, Status), 600)).status
+        seen.append(status)
+    # The job is told as soon as it is begun, before the worker that it gets has started.
+    assert (seen[0].worker_state, seen[0].at_work is not None) in [
+        (each, True) for each in ("none", "starting", "busy")
+    ]
+    assert seen[-1].at_work is None
     await lab.finish(other, run)

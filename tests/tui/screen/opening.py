@@ -49,11 +49,13 @@ async def at_rest(app: App[Any], pilot: Pilot[None]) -> None:
 
 async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
     """Waits until everything that changed is drawn and the codes of the head at the cursor are here."""
-    for _ in range(200):
+    idle = 0
+    for _ in range(12_000):
         screen = app.screen_stack[0]
         assert isinstance(screen, Workbench)
         key = app.bench.codes_key()
-        if app.bench.preflight is None and app.bench.link == "live":
+        if app.bench.preflight is None and app.bench.link == "live" and idle < 200:
+            idle += not under_way(app)  # of a log that cannot be taken in nothing is ever asked
             await pilot.pause(0.005)
             continue
         if not screen._dirty and (key is None or key in app.bench.codes or app.bench.link != "live"):
