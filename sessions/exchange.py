@@ -18,7 +18,7 @@ import msgspec
 
 from sessions.errors import StoreDamaged
 from sessions.journal import identifiers, journals_of
-from sessions.placing import free_name, move, sync, write_private
+from sessions.placing import free_name, move, move_command, sync, write_private
 
 _PLACE = "headcode doctor --repair --in-place"
 
@@ -119,7 +119,8 @@ def refuse_beside(path: Path) -> None:
     if kept and not lonely:
         raise StoreDamaged(
             f"{path} is not there, but {names} {'are' if ' and ' in names else 'is'}.",
-            hint=f"To go on with what was kept: mv {kept[-1]} {path}. To start anew, move these files elsewhere.",
+            hint="To start anew, move these files elsewhere; to go on with what was kept: "
+            + move_command(kept[-1], path),
         )
     if repaired or damaged:
         does = f"puts {repaired[-1].name} in its place" if repaired else f"saves what {damaged[-1].name} holds"

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import filecmp
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def move(path: Path, goal: Path) -> None:
         raise FileExistsError(errno.EEXIST, "Another file has the name", str(goal))
     path.rename(goal)
     sync(goal.parent)
+
+
+def move_command(path: Path, goal: Path) -> str:
+    """What a person types to rename a file, whatever is in its name."""
+    return shlex.join(["mv", str(path), str(goal)])
 
 
 def free_name(path: Path) -> Path:

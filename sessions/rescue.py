@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from engine.errors import HeadcodeError
 from sessions.errors import StoreLost
 from sessions.identity import Change, Identity
+from sessions.journal import journals_of
+from sessions.placing import move_command
 from sessions.repair import save_rows
 from sessions.salvage import Source
 
@@ -62,8 +64,10 @@ def keep_beside(store: "Store", change: Change, identity: Identity) -> StoreLost
 
 
 def _way_out(path: Path, goal: Path) -> str:
-    there = f" in the place of {path.name}" if path.exists() else ""
-    return f"headcode host stop; to go on with what was kept{there}: mv {goal} {path}"
+    """What to type: files that somebody put there meanwhile are not written over, and no journal of theirs stays."""
+    strangers = [each for each in (path, *journals_of(path)) if os.path.lexists(each)]
+    moves = [f"{move_command(each, each.with_name(each.name + '.other'))} && " for each in strangers]
+    return f"headcode host stop; to go on with what was kept: {''.join(moves)}{move_command(goal, path)}"
 
 
 def _free_name(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import socket
 import stat
 import struct
@@ -53,7 +54,8 @@ def check_private(folder: Path) -> None:
         )
     if found.st_mode & 0o077:
         raise HostError(
-            f"{folder} can be entered by others (mode {stat.S_IMODE(found.st_mode):o}).", hint=f"chmod 700 {folder}"
+            f"{folder} can be entered by others (mode {stat.S_IMODE(found.st_mode):o}).",
+            hint=f"chmod 700 {shlex.quote(str(folder))}",
         )
 
 

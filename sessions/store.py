@@ -80,9 +80,8 @@ class Store:
                 f"The store {path} cannot be made: {path.parent} is not a folder.", hint="Move that file away."
             ) from error
         except OSError as error:
-            raise StoreError(
-                f"The store {path} cannot be used: {error.strerror}.", hint="HEADCODE_HOME sets another place."
-            ) from error
+            why = f"The store {path} cannot be used: {error.strerror}."
+            raise StoreError(why, hint="HEADCODE_HOME sets another place.") from error
         with suppress(OSError):
             # What a killed host left in its journal is not written into the file by reading it back.
             store.commits = store._wal.stat().st_size // _COMMIT_BYTES
@@ -196,8 +195,10 @@ class Store:
         """Writes the journal into the file. Raises StoreError where that cannot be done; nothing is lost then."""
         self.check_place()
         self.commits = 0
-        self.rows("CHECKPOINT")
-        self._note_place()
+        try:
+            self.rows("CHECKPOINT")
+        finally:
+            self._note_place()
 
     def close(self) -> None:
         """Writes the journal into the file. A store that cannot even do that is left to its journal."""
@@ -208,6 +209,8 @@ class Store:
             with suppress(duckdb.Error):
                 self._con.close()
             self._con = None
+            if self._identity is not None:
+                self._identity.close()
 
     def check_place(self, *, writing: bool = False) -> None:
         """Raises StoreLost where the path no longer names the file that is open: nothing is written from then on.
@@ -304,17 +307,13 @@ class Store:
             self.close()
             aside = self.path.with_name(f"{self.path.stem}.schema-{have}{self.path.suffix}")
             if holds_commits(self.path):
-                raise StoreError(
-                    f"The journal of {self.path} cannot be written into it before it is upgraded.",
-                    hint="Free some space there.",
-                )
+                why = f"The journal of {self.path} cannot be written into it before it is upgraded."
+                raise StoreError(why, hint="Free some space there.")
             try:
                 copy_private(self.path, aside)
             except OSError as error:
-                raise StoreError(
-                    f"The store cannot be copied to {aside} before it is upgraded: {error.strerror}.",
-                    hint="Free some space there.",
-                ) from error
+                why = f"The store cannot be copied to {aside} before it is upgraded: {error.strerror}."
+                raise StoreError(why, hint="Free some space there.") from error
             self._connect(header)
             self.migrate(have)
         elif self._meta("shape") != self._shape():
@@ -332,11 +331,7 @@ class Store:
         with self.transaction() as con:
             for name, body in VIEWS.items():
                 con.execute(f"CREATE OR REPLACE VIEW {name} AS {body}")
-            found = repr(
-                con.execute(
-                    "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
-                ).fetchall()
-            )
+            found = repr(con.execute(_VIEWS).fetchall())
             mark = f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}"
             con.execute("INSERT OR REPLACE INTO meta VALUES ('views', $mark)", {"mark": mark})
 

@@ -1,8 +1,12 @@
 """The store's file removed, replaced, overwritten or moved while it is open: no write is acknowledged into nowhere."""
 
 import hashlib
+import os
+import random
 import shutil
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from sessions import rescue
 from sessions.errors import StoreError, StoreLost
 from sessions.ids import new_id
+from sessions.journal import journals_of
 from sessions.log import SessionCreated
 from sessions.record import Draft, Recorder
 from sessions.store import Store
@@ -108,6 +113,7 @@ def test_what_it_holds_is_kept_beside_and_no_more_is_written(store: Store, tmp_p
     assert kept.name in found.value.message
     assert "headcode host stop" in found.value.hint
     assert f"mv {kept} {path}" in found.value.hint
+    typed = found.value.hint.split("kept: ")[1]
     assert names(kept) == ["in the file", "in the journal"]
     assert kept.stat().st_mode & 0o077 == 0
     # It is read on, refuses every further write in the same words, and is kept once only.
@@ -122,6 +128,10 @@ def test_what_it_holds_is_kept_beside_and_no_more_is_written(store: Store, tmp_p
     assert {each: after[each] for each in new} == {each: before[each] for each in new}, "a stranger's file was touched"
     if way in (replace, replace_all):
         assert names(path) == ["a stranger's"]  # our journal does not stand in its way
+    subprocess.run(["sh", "-c", typed], check=True)
+    assert names(path) == ["in the file", "in the journal"]
+    if way in (replace, replace_all):
+        assert names(path.with_name(path.name + ".other")) == ["a stranger's"]
 
 
 def test_a_file_overwritten_in_its_place_is_noticed(store: Store, tmp_path: Path) -> None:
@@ -131,6 +141,145 @@ def test_a_file_overwritten_in_its_place_is_noticed(store: Store, tmp_path: Path
         add(store, "too late")
     (kept,) = store.path.parent.glob(f"*.{rescue.KEPT}-*.duckdb")
     assert "in the journal" in names(kept)
+
+
+def test_a_restored_copy_and_its_journal_are_not_written_over_by_what_the_hint_says(tmp_path: Path) -> None:
+    """In a folder whose name a shell takes apart; the copy's journal would keep what was kept from being opened."""
+    path = tmp_path / "an old man's data" / "sessions.duckdb"
+    store = Store.open(path)
+    store.on_lost = rescue.keep_beside
+    add(store, "before the copy")
+    backup = {each: shutil.copy(each, tmp_path / each.name) for each in journals_of(path)} | {
+        path: shutil.copy(path, tmp_path / path.name)
+    }
+    store.checkpoint()
+    add(store, "after the copy")
+    for each, copied in backup.items():
+        Path(copied).rename(each)
+    with pytest.raises(StoreLost) as found:
+        add(store, "too late")
+    store.close()
+    subprocess.run(["sh", "-c", found.value.hint.split("kept: ")[1]], check=True)
+    assert names(path) == ["after the copy", "before the copy"]
+    other = path.with_name(path.name + ".other")
+    journal = path.with_name(path.name + ".wal.other")
+    journal.rename(other.with_name(other.name + ".wal"))
+    assert names(other) == ["before the copy"]
+
+
+def write_while_it_is_copied_over(store: Store, by: Path) -> None:
+    with store.transaction() as con:
+        con.execute("INSERT OR REPLACE INTO meta VALUES ('too', 'late')")
+        shutil.copyfile(by, store.path)
+
+
+def test_a_file_overwritten_in_the_middle_of_a_commit_is_noticed(store: Store, tmp_path: Path) -> None:
+    """Where many write, the store is in the middle of one nearly always."""
+    by = stranger(tmp_path)
+    older = tmp_path / "older"
+    shutil.copyfile(store.path, older)
+    store.checkpoint()
+    for number, copy in enumerate((by, older)):
+        whole = store.path.read_bytes()
+        with pytest.raises(StoreLost, match="written into by another program"):
+            write_while_it_is_copied_over(store, copy)
+        assert len(list(store.path.parent.glob(f"*.{rescue.KEPT}-*.duckdb"))) == number + 1
+        store.path.write_bytes(whole)
+        store.lost = None
+
+
+def test_a_file_overwritten_while_it_is_committed_is_noticed(store: Store, tmp_path: Path, monkeypatch) -> None:
+    """After the last look before the commit, too: that write is not acknowledged."""
+    by, look = stranger(tmp_path), store.check_place
+
+    def look_and_copy(*, writing: bool = False) -> None:
+        look(writing=writing)
+        if writing:
+            shutil.copyfile(by, store.path)
+
+    monkeypatch.setattr(store, "check_place", look_and_copy)
+    with pytest.raises(StoreLost, match="written into by another program"):
+        add(store, "too late")
+
+
+def cut(wal: Path, _: bytes) -> None:
+    os.truncate(wal, 0)
+
+
+def put_older(wal: Path, older: bytes) -> None:
+    """As `cp` and `rsync --inplace` do: the same file, other bytes."""
+    wal.write_bytes(older)
+
+
+def spoil(wal: Path, _: bytes) -> None:
+    with wal.open("r+b") as file:
+        file.seek(-20, os.SEEK_END)
+        file.write(bytes(20))
+
+
+@pytest.mark.parametrize("committing", [False, True])
+@pytest.mark.parametrize("way", [cut, put_older, spoil])
+def test_a_journal_written_into_is_noticed(store: Store, way, committing: bool, monkeypatch) -> None:
+    wal = store.path.with_name(store.path.name + ".wal")
+    older = wal.read_bytes()
+    add(store, "in the journal only")
+    if committing:
+        look = store.check_place
+
+        def look_and_change(*, writing: bool = False) -> None:
+            look(writing=writing)
+            if writing:
+                way(wal, older)
+
+        monkeypatch.setattr(store, "check_place", look_and_change)
+    else:
+        way(wal, older)
+    with pytest.raises(StoreLost, match=r"journal .* was written into by another program"):
+        add(store, "too late")
+    store.close()
+    (kept,) = store.path.parent.glob(f"*.{rescue.KEPT}-*.duckdb")
+    assert {"in the file", "in the journal", "in the journal only"} <= set(names(kept))
+
+
+def test_no_use_of_our_own_is_taken_for_a_stranger_s(store: Store) -> None:
+    """Checkpoints of every kind, writes taken back, readers meanwhile, a database opened anew."""
+    wal = store.path.with_name(store.path.name + ".wal")
+    draw = random.Random(0)
+    for number in range(100):
+        match draw.randrange(8):
+            case 0:
+                store.checkpoint()
+            case 1:
+                store.renew()
+            case 2:
+                with suppress(ZeroDivisionError), store.transaction() as con:
+                    con.execute("CREATE TABLE big AS SELECT hash(range) AS x FROM range(300_000)")
+                    raise ZeroDivisionError
+            case 3:
+                with suppress(StoreError), store.transaction() as con:
+                    con.execute("SELECT no_such_function()")
+            case 4:
+                with store.transaction() as con:  # more than DuckDB leaves in its journal
+                    con.execute("CREATE TABLE big AS SELECT hash(range) AS x FROM range(300_000)")
+                    con.execute("DROP TABLE big")
+            case 5:
+                reader = store.cursor()
+                reader.execute("BEGIN; SELECT count(*) FROM event").fetchall()
+                with suppress(StoreError):
+                    store.checkpoint()
+                add(store, f"beside a reader {number}")
+                reader.close()
+                del reader
+            case 6:
+                store.path.touch()
+                if wal.exists():
+                    wal.touch()
+                shutil.copy(store.path, store.path.with_name("backup"))
+            case _:
+                add(store, f"session {number}")
+        store.check_place()
+    store.close()
+    assert names(store.path)
 
 
 def test_a_touched_file_is_not_a_lost_one(store: Store) -> None:

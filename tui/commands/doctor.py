@@ -1,6 +1,7 @@
 """`headcode doctor`: what works on this machine, and what to do about the rest. Imports neither torch nor duckdb."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -259,7 +260,7 @@ def socket_folder(places: "Places") -> Check:
     if about.st_uid != os.getuid():
         return _fail("socket", f"{folder} belongs to another user", "Remove it, or set HEADCODE_HOME.")
     if about.st_mode & 0o077:
-        return _fail("socket", f"{folder} is open to others", f"chmod 700 {folder}")
+        return _fail("socket", f"{folder} is open to others", f"chmod 700 {shlex.quote(str(folder))}")
     return Check(name="socket", verdict="ok", found=str(places.socket))
 
 
