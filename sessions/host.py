@@ -34,7 +34,7 @@ from sessions.errors import HostError, HostRunning, StoreBusy, StoreError, Store
 from sessions.logs import SizedLog, start_logging, worker_log
 from sessions.mounts import network_file_system, network_words
 from sessions.rows import HostStatus
-from sessions.runtime import Listening, Lock, Started
+from sessions.runtime import Listening, Lock, Started, inode
 from sessions.settings import HostSettings, load_settings
 from sessions.version import version
 from sessions.wire import PROTOCOL, AnyAnswer, AnyRequest, Hello, Welcome
@@ -86,6 +86,7 @@ class HeadcodeHost:
         self._house: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._listening = Listening(places)
+        self._folder = inode(places.data)
         self.reserve = Reserve(places.data / "sessions.reserve")
         self._trouble = ""
         self._kept: dict[Callable[[], object], object] = {}
@@ -215,9 +216,13 @@ class HeadcodeHost:
                     log.error("%s %s", error.message, error.hint)
                     self._trouble = f"{error.message} {error.hint}"
                     self.supervisor.tell()
-                if error.moved:
+                # In another folder another host may serve whatever lies there: its socket is not to be taken. Then
+                # nobody finds this one any more once its own is gone.
+                elsewhere = inode(self.places.data) != self._folder
+                if error.moved or (elsewhere and self._listening.gone()):
                     self.stop()
-                continue  # another host may serve whatever lies there now: its socket is not to be taken
+                if elsewhere:
+                    continue
             try:
                 if self._listening.gone():
                     log.warning("the socket %s was removed: offered anew", self._listening.place)

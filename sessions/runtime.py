@@ -167,12 +167,12 @@ class Listening:
             make_private(private_temporary())
             self.place = private_temporary() / name
             listening = _bind(self.place)
-        self._bound = _inode(self.place)
+        self._bound = inode(self.place)
         return listening
 
     def gone(self) -> bool:
         """Whether nobody can find it any more, because it was removed or something else lies there."""
-        return _inode(self.place) != self._bound
+        return inode(self.place) != self._bound
 
     def remove(self) -> None:
         if not self.gone():
@@ -196,7 +196,8 @@ def _bind(path: Path) -> socket.socket:
     return listening
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+def inode(path: Path) -> tuple[int, int] | None:
+    """Which file or folder the path names; None where it names none."""
     try:
         found = path.lstat()
     except OSError:

@@ -126,6 +126,26 @@ async def test_a_moved_home_goes_on_where_it_lies_now(lab, alive, until) -> None
         lab.places = find_places({"HEADCODE_HOME": str(home)})
 
 
+async def test_store_and_socket_gone_at_once_it_still_says_what_became_of_the_store(lab) -> None:
+    client = await lab.connect()
+    lab.places.store.unlink()
+    shutil.rmtree(lab.places.runtime)
+    other = await lab.connect()
+    assert other.welcome.pid == client.welcome.pid
+    assert "was removed" in (await lab.status(other)).trouble
+    assert await stop_host(lab.places) == client.welcome.pid
+
+
+async def test_a_host_that_nobody_can_find_any_more_leaves(lab, alive, until) -> None:
+    """Everything was removed, and its lock with the folder: another host may serve what is put there."""
+    client = await lab.connect()
+    shutil.rmtree(lab.places.data)
+    shutil.rmtree(lab.places.runtime)
+    await until(lambda: not alive(client.welcome.pid))
+    assert len(list(lab.places.data.glob("*.kept-*.duckdb"))) == 1
+    assert not lab.places.socket.exists()
+
+
 @pytest.mark.parametrize("by", ["removed", "replaced"])
 async def test_a_note_is_refused_where_the_store_is_gone(lab, by: str) -> None:
     client = await lab.connect()
