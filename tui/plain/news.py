@@ -2,6 +2,7 @@
 
 import time
 
+from engine.errors import Failure
 from tui.atwork import awaited, silence_words, silent_work, work_words
 from tui.model import Bench
 from tui.run import Run
@@ -21,6 +22,8 @@ class News:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self._said: dict[str, object] = {}
+        self._failure: Failure | None = None
+        """By what it is, not by what it says: what is refused twice is told twice."""
         self.caught_up = False
         """Before that, what the log tells of earlier runs is no news."""
 
@@ -39,8 +42,9 @@ class News:
             found.append(f"error: {clean(bench.trouble)}")
         found += self._of_work()
         failure = bench.failure
-        if self._new("failure", failure) and failure is not None:
+        if failure is not self._failure and failure is not None:
             found.append(f"error: {clean(in_words(failure))}")
+        self._failure = failure
         if self._new("verifying", bool(bench.verifying)) and bench.verifying:
             found.append(clean(bench.verifying.partition(";")[0]) + ".")
         return found

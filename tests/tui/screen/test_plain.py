@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from engine.config import ProbeConfig
+from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored, TrainStep
 from engine.places import find_places
 from engine.results import Card, EdgeScore, Steadiness
@@ -17,7 +18,9 @@ from sessions.log import RunEnded
 from sessions.rows import Choice, Marker
 from tui.actions import ACTIONS
 from tui.actions.everywhere import all_tables
+from tui.model import Bench
 from tui.plain.loop import run_plain
+from tui.plain.news import News
 from tui.plain.verbs import ELSEWHERE, VERBS, NoSuchVerb, find_verb
 
 DRAWN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u2500-\u259f\u2800-\u28ff]")
@@ -327,3 +330,15 @@ async def test_the_worst_of_foreign_text_is_read_harmless(recorded: Any, spoken:
     lines = [f"{verb} {worst}" for verb in (f"add + {worst} =>", "keep", "read", "open", "settings", worst)]
     said, _, _ = await spoken(*lines, "sessions", "note", host=host)
     assert not re.findall("[\x1b\x9b\u202e\u200b\x07]", "".join(said))
+
+
+def test_what_is_refused_twice_is_told_twice() -> None:
+    """In the same words; but once each, however often it is looked at."""
+    bench = Bench(model="toy", task="ioi")
+    news = News(bench)
+    news.lines()
+    said = []
+    for _ in range(3):
+        bench.failure = Failure(family="store", name="StoreFull", message="The disk is full.", hint="")
+        said += [*news.lines(), *news.lines()]
+    assert said == ["error: The disk is full."] * 3
