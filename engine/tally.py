@@ -70,8 +70,7 @@ class Tally:
         self.circuit_size = config.circuit_size or default_circuit_size(x.shape[1])
 
     def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
-        """Scores while training goes on: neither chance nor edges yet."""
-        codes = codes[:, self.rows]
+        """Scores while training goes on: neither chance nor edges yet. `codes`: of `rows` alone, as in training."""
         return self._nodes(codes, Symbols(codes), None, None)
 
     def final(self, codes: Int[Tensor, "seed example node"], monitor: Monitor) -> tuple[tuple[HeadScores, ...], Edges]:

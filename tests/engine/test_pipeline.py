@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -230,6 +231,15 @@ def test_an_answer_of_two_tokens_is_broken_and_says_how_to_mend_it(probe: Callab
     assert "Nebuchadnezzar" in grade.reason
     assert heard.last(ProbeFinished).examples.broken == 1
     assert "1 of 2 examples are broken" in heard.last(Notice).message
+
+
+def test_a_run_with_copies_is_scored_on_its_way(probe: Callable[..., Any], model: Model) -> None:
+    """Copies are left out of training, and so of the codes that scores on the way are made of."""
+    made = find_task("ioi").make(model, pairs=6)
+    copies = tuple(msgspec.structs.replace(each, pair=6) for each in made[:2])
+    told = probe(examples=(*made[:2], *copies, *made[2:]), task=None)
+    finals = [event.final for event in told.events if isinstance(event, Scored)]
+    assert (finals[0], finals[-1]) == (False, True)
 
 
 def test_good_examples_are_graded_ok_and_swapped_ones_are_not(probe: Callable[..., Any], model: Model) -> None:
