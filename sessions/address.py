@@ -128,7 +128,12 @@ def begun(pid: int) -> int | None:
 
 
 def _is_it(address: Address) -> bool:
-    """Whether the process that left the address is alive."""
+    """Whether the process that left the address is alive, and this user's."""
+    try:
+        if Path(f"/proc/{address.pid}").stat().st_uid != os.getuid():
+            return False
+    except OSError:
+        pass  # gone, or a system without /proc: the next question tells
     if address.begun is not None:
         return begun(address.pid) == address.begun
     try:

@@ -1,5 +1,6 @@
 """What lies on the disk that no session needs: found, counted, and removed when a person says so."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -16,6 +17,7 @@ from sessions.trash import SETTLED_S, remove_files
 _DAY_S = 86_400.0
 _SPOOL_S = 3_600.0
 """A folder in the spool, or a half file, that nobody wrote into for so long has been forgotten."""
+_SET_ASIDE = re.compile(r"\.(kept|damaged|repaired)\b|.*\.other$")
 _PARTIAL_DAYS, _LOG_DAYS, _COPY_DAYS = 1, 30, 30
 
 
@@ -80,6 +82,13 @@ def survey(
             places.logs,
             lambda path: ".log." in path.name,
             lambda item: now - item.used_s > _LOG_DAYS * _DAY_S,
+        ),
+        _pile(
+            "set aside",
+            "stores that were damaged, repaired or kept, and their journals: never removed, look and move them away",
+            places.store.parent,
+            lambda path: _SET_ASIDE.match(path.name.removeprefix(places.store.stem)) is not None and path.is_file(),
+            lambda _: False,
         ),
         _pile(
             "copies",

@@ -89,7 +89,7 @@ class Pile(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of thing that collects on the disk."""
 
     kind: str
-    """activations | weights | spool | fetches | logs | copies | trash"""
+    """activations | weights | spool | fetches | parts | logs | set aside | copies | repairs | trash"""
     about: str
     """What goes of it, in words."""
     path: str

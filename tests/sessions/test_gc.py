@@ -132,3 +132,26 @@ async def test_the_host_shows_first_and_removes_when_told(lab) -> None:
     assert not (lab.places.activations / "old.safetensors").exists()
     assert (await lab.detail(client, run.session_id)).session.trashed_us is not None
     assert len(list((lab.places.data / "sae").iterdir())) == 1
+
+
+def test_stores_that_were_set_aside_are_listed_and_never_removed(places: Places) -> None:
+    """They may be the only place that holds what was recorded."""
+    store = places.store
+    aside = [
+        lay(store.with_name(name), 100, days=1000)
+        for name in (
+            "sessions.kept-20261130-120000.duckdb",
+            "sessions.kept-20261130-120000.journal",
+            "sessions.damaged-20261130-120000.duckdb",
+            "sessions.damaged-20261130-120000.duckdb.wal",
+            "sessions.repaired.duckdb",
+            "sessions.repaired-2.duckdb",
+            "sessions.duckdb.other",
+        )
+    ]
+    lay(store, 100, days=1000)
+    lay(store.with_name("sessions.reserve"), 100, days=1000)
+    (found,) = gc.survey(places, [], gc.Limits(), running=None)
+    assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.goes) == ("set aside", 7, 700, 0)
+    assert gc.remove([found]) == 0
+    assert all(path.exists() for path in aside)
