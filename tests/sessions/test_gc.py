@@ -73,7 +73,7 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: Places, monkeypa
     found = gc.survey(places, unowned, gc.Limits(), running="r-running")
     assert {path for each in found for path in each.goes} == goes
     piles = {each.pile.kind: each.pile for each in found}
-    assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "copies", "repairs"]
+    assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "set aside", "copies", "repairs"]
     assert (piles["activations"].n, piles["activations"].goes, piles["activations"].goes_bytes) == (4, 2, 200)
     assert (piles["weights"].n_bytes, piles["weights"].goes_bytes) == (1010, 1000)
     assert piles["spool"].goes_bytes >= 100
