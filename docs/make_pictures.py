@@ -21,7 +21,7 @@ WAIT_S = 120
 
 
 async def draw() -> None:
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from sessions.client import HostClient
     from tui.workbench import HeadcodeApp
 
@@ -54,7 +54,7 @@ async def draw() -> None:
 
 async def draw_walks() -> None:
     """The first hour's pictures: what docs/first-hour.md says is pressed, and a picture where it says so."""
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from sessions.client import HostClient
     from tui.workbench import HeadcodeApp
 

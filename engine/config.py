@@ -26,12 +26,14 @@ class SAEConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     recipe: Recipe = "contrast"
     """What the SAE is shown and where it starts. published: activations as they are, random directions. contrast:
-    each example less its pair's mean, each head where its pair parts most, directions of the data (engine.contrast)."""
+    each example less its pair's mean, each head where its pair parts most, directions of the data
+    (engine.sae.contrast)."""
     n_codes: int = 200
     """Latents; after discretising, the alphabet every head speaks in. Published: 200."""
     sparsity: float | None = None
     """Lambda, the weight of the L1 term. None: .5 under contrast, where a head is silent whose contrast is shorter
-    than lambda times the mean; under published what the model's folder recommends, else .2 (engine.recommended).
+    than lambda times the mean; under published what the model's folder recommends, else .2
+    (engine.catalog.recommended_config).
     Published: .02 (docstring .05)."""
     steps: int = 50
     """Optimiser steps at most; training may stop earlier once the codes are still. Published: 500."""
@@ -78,7 +80,7 @@ class CauseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """attribution: every head from one gradient. exact: every head replaced, one at a time. combined: attribution and
     codes propose, exact patching decides within the budget. circuit: combined, then the circuit is checked whole."""
     metric: CauseMetric = "auto"
-    """auto: what the task is measured by, else the best the examples allow (engine.cause.metrics)."""
+    """auto: what the task is measured by, else the best the examples allow (engine.patching.metrics)."""
     replacement: Replacement = "auto"
     """What a head's output is replaced by: its value on the paired negative, its mean over the negatives, its value on
     a negative drawn at random, or zero. auto: pair where there are pairs, else mean."""
@@ -115,7 +117,8 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One SAE is trained per seed, all in one batched loop; scores are averaged over them."""
     position: str = "mean"
     """Which token positions become the head's vector: mean | last | at:N | token:TEXT (its last occurrence). At mean,
-    the contrast of pairs is taken at one place, head by head: where the pair parts most (engine.apart)."""
+    the contrast of pairs is taken at one place, head by head: where the pair parts most
+    (engine.capture.pair_position)."""
     shuffles: int | None = None
     """Label shuffles behind the p-values; 0 skips them. None: as many as one head alone among all needs to stand above
     chance (engine.sample_size)."""

@@ -64,7 +64,8 @@ class ExamplesMade(Event, tag="examples_made", frozen=True, kw_only=True):
     content_hash: str
     task: str | None = None
     repeats: tuple[int, ...] = ()
-    """Indices of examples that repeat an earlier one, token by token: no measure counts them (engine.distinct)."""
+    """Indices of examples that repeat an earlier one, token by token: no measure counts them
+    (engine.authoring.distinct_pairs)."""
     made: bool | None = None
     """Whether that task made them all. None: a run from before this was told; then their content decides."""
 
@@ -196,7 +197,7 @@ class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
 
 
 class CardWritten(Event, tag="card_written", frozen=True, kw_only=True):
-    """What the run's result is worth. A cause that is asked for later changes it (engine.state)."""
+    """What the run's result is worth. A cause that is asked for later changes it (engine.analysis.run_state)."""
 
     card: Card
 

@@ -98,7 +98,8 @@ class HeadScores(msgspec.Struct, frozen=True, kw_only=True):
     from_edges: float
     """Times the head stands in the first half of all head pairs ordered by edge score."""
     p_value: float | None
-    """Chance of telling the sides apart so consistently under shuffled labels (engine.chance; Card.chance names the
+    """Chance of telling the sides apart so consistently under shuffled labels (engine.scoring.significance;
+    Card.chance names the
     statistic, which was the node score in runs before it)."""
     q_value: float | None
     """Benjamini-Hochberg over all heads."""

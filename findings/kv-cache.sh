@@ -6,7 +6,7 @@
 # the bridge's own generate with its cache (the default) goes on otherwise than without. Under transformers 5.23.0 both are
 # right. `generate(..., use_past_kv_cache=False)` and whole passes are right under both.
 #
-# Exit code 0: it is still so. 1: it has changed (good news; engine/kv_cache.py may be needed no more).
+# Exit code 0: it is still so. 1: it has changed (good news; engine/models/kv_cache.py may be needed no more).
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.places import Places, private_temporary
+from engine.machine.folders import Places, private_temporary
 from sessions.runtime import FolderLock, peer
 
 _STAT_BEGUN = 19

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from engine.plain_file import read_plain
+from engine.machine.plain_file import read_plain
 from sessions.disk import full_disk
 from sessions.errors import NO_ROOM, CannotWrite
 

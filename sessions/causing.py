@@ -5,11 +5,11 @@ import logging
 
 import msgspec
 
-from engine.cause_fold import Setting, setting_of
+from engine.analysis.effects import Setting, setting_of
 from engine.config import CauseMetric
 from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
 from engine.events import CauseScored, EngineEvent
-from engine.jobs import RunCause
+from engine.protocol import RunCause
 from sessions.again import ask_again
 from sessions.circuit_queries import find_circuit
 from sessions.errors import NoSuchRecord

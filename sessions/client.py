@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 import msgspec
 
 from engine.errors import Failure
-from engine.places import Places
+from engine.machine.folders import Places
 from sessions.address import holder, serves, sockets
 from sessions.errors import HostError, HostGone, NoHost, Refusal, WrongProtocol, error_from
 from sessions.launch import StartLock, end_foreground, start_detached, start_foreground

@@ -9,10 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, strength
 from engine.config import ProbeConfig
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
-from engine.ranking import auc, circuit_by_rank, default_circuit_size, strength
 from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
 from sessions.correlation import kendall, spearman
 from sessions.errors import SessionError

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from engine.memory import size
+from engine.machine.memory import size
 from sessions.errors import NO_ROOM, StoreError, StoreFull
 
 RESERVE_BYTES = 4 << 20

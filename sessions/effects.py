@@ -6,10 +6,10 @@ from typing import Any
 import duckdb
 import msgspec
 
-from engine.cause_fold import merge, setting_of
+from engine.analysis.effects import merge, setting_of
+from engine.analysis.ground_truth import truth_of
 from engine.events import CauseScored
 from engine.results import HeadEffect, Reference
-from engine.truth import truth_of
 
 _ABOUT = (
     "method",
@@ -51,7 +51,8 @@ def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[CauseScored, ...]:
 def take_effects(
     con: duckdb.DuckDBPyConnection, run: str, event: CauseScored, *, seq: int, at_us: int
 ) -> list[tuple[object, ...]]:
-    """Takes the setting's rows out of the table and returns those to put in their place (engine.cause_fold.merge)."""
+    """Takes the setting's rows out of the table and returns those to put in their place
+    (engine.analysis.effects.merge)."""
     setting = setting_of(event)
     before = stored_effects(con, run)
     together = merge(before, event, at_us)[-1]
@@ -84,7 +85,7 @@ def take_effects(
 
 
 def held_against(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
-    """What the run's rankings are held against, as far as its rows say (engine.truth)."""
+    """What the run's rankings are held against, as far as its rows say (engine.analysis.ground_truth)."""
     row = con.execute("SELECT made, offered, n_layers, n_heads FROM run WHERE run_id = $run", {"run": run}).fetchall()
     if not row:
         return None

@@ -3,8 +3,8 @@
 import signal
 
 from engine.errors import Failure
-from engine.jobs import RunProbe
-from engine.memory import memory, memory_words, size
+from engine.machine.memory import memory, memory_words, size
+from engine.protocol import RunProbe
 
 
 def describe_end(

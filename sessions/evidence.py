@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cause_fold import setting_of
+from engine.analysis.effects import setting_of
+from engine.analysis.run_state import RunPicture, apply
 from engine.events import ArrayReady, CauseScored, EngineEvent, TrainStep
 from engine.results import EdgeScore, Grade
-from engine.state import RunPicture, apply
 from sessions.arrays import hash_file, read_codes, spool_file
 from sessions.effects import stored_effects
 from sessions.log import ArrayKept, RunQueued

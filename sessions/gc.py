@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.places import Places
+from engine.machine.folders import Places
 from sessions.beside import noted
 from sessions.rows import Pile
 from sessions.trash import SETTLED_S, remove_files

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from engine.errors import Cancelled, ExampleError, Failure, TaskError
-from engine.jobs import ExamplesOf, GradePrompts, GradesMade
-from engine.jobs import MakeExamples as Make
+from engine.protocol import ExamplesOf, GradePrompts, GradesMade
+from engine.protocol import MakeExamples as Make
 from engine.tasks.registry import find_task
 from sessions.errors import error_from
 from sessions.ids import new_id

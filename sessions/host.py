@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from engine.errors import Failure, HeadcodeError
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.address import (
     Address,
     address_file,

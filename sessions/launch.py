@@ -10,13 +10,13 @@ from typing import IO
 
 import msgspec
 
-from engine import children
-from engine.places import Places
-from engine.plain_file import append_plain
+from engine.machine import child_processes
+from engine.machine.folders import Places
+from engine.machine.plain_file import append_plain
 from sessions.errors import HostError, error_from
 from sessions.runtime import FileLock, Started, private_folder
 
-HOST = tuple(children.python_command("-m", "sessions.host"))
+HOST = tuple(child_processes.python_command("-m", "sessions.host"))
 
 
 class StartLock:
@@ -82,7 +82,7 @@ def _spawn(
     read_end, write_end = os.pipe()
     try:
         with _log(places) as log:
-            process = children.start(
+            process = child_processes.start(
                 [*(command or HOST), *extra, f"--ready-fd={write_end}", *folders],
                 stdin=stdin,
                 stdout=log,

@@ -8,7 +8,7 @@ from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, Event
 from engine.examples import Example
-from engine.option_values import RunOptions
+from engine.planning.run_options import RunOptions
 
 EVENT_VERSION = 1
 """Stored beside every event; a later meaning of a kind gets a higher number and a reader of its own."""

@@ -5,8 +5,8 @@ import logging.handlers
 from contextlib import suppress
 from pathlib import Path
 
-from engine.places import Places
-from engine.plain_file import append_plain
+from engine.machine.folders import Places
+from engine.machine.plain_file import append_plain
 
 _MAX_BYTES = 1 << 20
 _KEEP = 3

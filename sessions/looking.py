@@ -3,7 +3,7 @@
 from collections import Counter
 
 from engine.errors import ExampleError, Failure
-from engine.jobs import HeadInspected, InspectHead
+from engine.protocol import HeadInspected, InspectHead
 from engine.results import NO_CODE
 from sessions.errors import NoSuchRecord, error_from
 from sessions.ids import new_id

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from engine.places import Places
+from engine.machine.folders import Places
 from sessions.disk import Reserve
 from sessions.ledger import Ledger
 from sessions.rows import HostStatus

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from engine import children
+from engine.authoring.distinct_pairs import missing_pairs, text_keys
+from engine.catalog.model_shape import Shape, shape_of, shape_of_info
 from engine.config import ProbeConfig
-from engine.distinct import missing_pairs, text_keys
-from engine.duration import Past, expected
 from engine.errors import HeadcodeError
 from engine.examples import Example
-from engine.footprint import Amount, fits, footprint, tokens_of, what_to_lower
-from engine.memory import memory, weight
-from engine.preflight import Preflight
+from engine.machine import child_processes
+from engine.machine.memory import memory, weight
+from engine.planning.memory_estimate import Amount, fits, footprint, tokens_of, what_to_lower
+from engine.planning.preflight import Preflight
+from engine.planning.time_estimate import Past, expected
 from engine.results import ModelInfo, Timings
 from engine.sample_size import pairs_needed
-from engine.shape import Shape, shape_of, shape_of_info
 from sessions.means import Means
 from sessions.queries import find_session, plan
 from sessions.store import Store
@@ -191,11 +191,11 @@ async def _gpu(device: str) -> int | None:
     """Free bytes of the GPU that the run would go to; None where it is none, or nobody tells."""
     if device not in ("auto", "cuda") and not device.startswith("cuda:"):
         return None
-    program = children.find_program("nvidia-smi")
+    program = child_processes.find_program("nvidia-smi")
     if program is None:
         return None
     try:
-        process = await children.start_async(
+        process = await child_processes.start_async(
             [program, "--query-gpu=memory.free", "--format=csv,noheader,nounits"],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

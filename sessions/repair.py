@@ -17,7 +17,7 @@ import duckdb
 import msgspec
 
 from engine.errors import Failure, HeadcodeError
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.address import store_lock
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
 from sessions.exchange import (

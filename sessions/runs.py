@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from engine.catalog.recommended_config import settle
 from engine.errors import Cancelled, ExampleError, Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ExamplesMade
 from engine.examples import check_set
-from engine.jobs import RunCause, RunProbe
-from engine.option_checks import check_options
-from engine.places import Places
-from engine.recommended import settle
+from engine.machine.folders import Places
+from engine.planning.option_checks import check_options
+from engine.protocol import RunCause, RunProbe
 from engine.tasks.registry import find_task
 from sessions.again import ask_again
 from sessions.arrays import keep_by_content, remove_spool, spool_file

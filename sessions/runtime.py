@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import Failure
-from engine.places import Places, private_temporary
+from engine.machine.folders import Places, private_temporary
 from sessions.errors import NO_ROOM, HostError
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ranking import circuit_by_rank
+from engine.analysis.ranking import circuit_by_rank
 from engine.results import NO_CODE, HeadScores
 
 Codes = NDArray[np.int64]
@@ -61,7 +61,7 @@ def _with_stability(node: HeadScores, inside: bool) -> HeadScores:
 
 
 def _measures(codes: NDArray[np.int64], positive: NDArray[np.bool_]) -> dict[str, float]:
-    """engine.score.code_measures for one head."""
+    """engine.scoring.node_scores.code_measures for one head."""
     symbols, which = np.unique(codes, return_inverse=True)
     on_positive = np.bincount(which[positive], minlength=len(symbols)).astype(float)
     on_negative = np.bincount(which[~positive], minlength=len(symbols)).astype(float)
@@ -100,7 +100,7 @@ def _flips(codes: Codes, pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64
 def _from_edges(
     codes: Codes, positive: NDArray[np.bool_], n_heads: int, lengths: Sequence[float]
 ) -> NDArray[np.float64]:
-    """engine.edges for one seed: how often each head stands in the better half of all pairs of heads."""
+    """engine.scoring.edge_scores for one seed: how often each head stands in the better half of all pairs of heads."""
     n_nodes = codes.shape[1]
     counts = np.zeros(n_nodes)
     masks, speaks = _masks(codes, positive)

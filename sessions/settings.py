@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from engine.plain_file import read_plain
+from engine.machine.plain_file import read_plain
 from sessions.errors import SettingsError
 from sessions.tomlfile import line_of
 

@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import msgspec
 
-from engine.catalog import find_model
-from engine.cause_fold import merge, with_causes
+from engine.analysis.effects import merge, with_causes
+from engine.catalog.local_models import find_model
 from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
 from engine.events import CauseScored
 from engine.examples import Example
-from engine.reference import known_circuit
+from engine.references.known_circuits import known_circuit
 from engine.results import HeadScores, ModelInfo, Reference, Versions
 from engine.tasks.registry import find_task
 from sessions.circuit_queries import find_circuit
@@ -149,7 +149,7 @@ def examples_of(store: Store, content_hash: str) -> tuple[Example, ...]:
 
 
 def whole_pairs(examples: Sequence[Example]) -> list[tuple[int, int]]:
-    """Rows of every whole pair, the positive first (engine.tally.pair_rows)."""
+    """Rows of every whole pair, the positive first (engine.scoring.score_table.pair_rows)."""
     members: dict[int, dict[bool, int]] = {}
     for row, example in enumerate(examples):
         if example.pair is not None:

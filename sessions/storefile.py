@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from engine.plain_file import open_plain
+from engine.machine.plain_file import open_plain
 from sessions.disk import full_disk
 from sessions.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 from sessions.exchange import refuse_beside

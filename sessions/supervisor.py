@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine import children
 from engine.errors import Cancelled, Failure
 from engine.events import ModelReady
-from engine.jobs import (
+from engine.machine import child_processes
+from engine.machine.memory import kills, weight
+from engine.protocol import (
     MAX_LINE_BYTES,
     AnyWord,
     CancelJob,
@@ -25,7 +26,6 @@ from engine.jobs import (
     SideOrder,
     WorkerReady,
 )
-from engine.memory import kills, weight
 from sessions.ends import describe_end, ended_by_hand, garbled
 from sessions.lines import NONSENSE, LineReader, LineTooLong
 from sessions.logs import SizedLog
@@ -34,7 +34,7 @@ from sessions.worker_process import WorkerProcess, kill, send
 
 log = logging.getLogger("headcode.worker")
 
-WORKER = tuple(children.python_command("-m", "engine.worker"))
+WORKER = tuple(child_processes.python_command("-m", "engine.worker"))
 _LEASH = Path(__file__).with_name("leash.py")
 _QUIT_S = 3.0
 """Seconds a worker gets to leave after its input ended."""
@@ -240,7 +240,7 @@ class Supervisor:
                 if self._closed:
                     return None
                 try:
-                    process = await children.start_async(
+                    process = await child_processes.start_async(
                         self._leashed(),
                         stdin=asyncio.subprocess.PIPE,
                         stdout=asyncio.subprocess.PIPE,
@@ -257,7 +257,7 @@ class Supervisor:
             return self._worker
 
     def _leashed(self) -> list[str]:
-        return [children.PYTHON, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command]
+        return [child_processes.PYTHON, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command]
 
     def _spawn(self, work: "asyncio.Future[None] | Awaitable[None]") -> None:
         task = asyncio.ensure_future(work)

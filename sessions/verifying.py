@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.catalog import find_model, model_identity
+from engine.catalog.local_models import find_model, model_identity
 from engine.errors import Cancelled, Failure, HeadcodeError
 from engine.events import EngineEvent, ModelReady, Stage, StageProgress, StageStarted, TrainStep
-from engine.jobs import RunProbe
+from engine.protocol import RunProbe
 from sessions.again import ask_again
 from sessions.arrays import remove_spool
 from sessions.causing import causes_again, metric_in_run

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.cause_fold import share
+from engine.analysis.effects import share
 from engine.events import CauseScored, TrainStep
 from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from engine.errors import Failure
 from engine.events import EngineEvent, StageFinished, StageProgress, StageStarted, TrainStep
-from engine.jobs import GradePrompts, InspectHead, RunCause, RunProbe, SideAnswer, SideOrder
+from engine.protocol import GradePrompts, InspectHead, RunCause, RunProbe, SideAnswer, SideOrder
 
 SILENT_S = 60.0
 """A job that has reported nothing for so long is told as silent. Reports come several times a second; the longest

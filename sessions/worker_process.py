@@ -8,8 +8,8 @@ from contextlib import suppress
 import msgspec
 
 from engine.errors import Failure
-from engine.jobs import AnyOrder
-from engine.memory import kills
+from engine.machine.memory import kills
+from engine.protocol import AnyOrder
 
 
 class WorkerProcess:

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 import typer
 
-from engine.catalog import bundled_folder
+from engine.authoring.text_format import read_examples
+from engine.catalog.local_models import bundled_folder
 from engine.examples import MAX_EXAMPLES
-from engine.examples_text import read_examples
 from engine.tasks.registry import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -149,10 +149,10 @@ def readme_examples(kind: str) -> str:
 def test_readmes_own_examples_are_graded_ok_by_the_bundled_model(tmp_path: Path) -> None:
     import torch
 
-    from engine.capture import read_examples as read_prompts
+    from engine.capture.head_outputs import read_examples as read_prompts
     from engine.config import ProbeConfig
-    from engine.grade import grade_examples
-    from engine.model import load_model
+    from engine.grading.rules import grade_examples
+    from engine.models.loading import load_model
 
     class Deaf:
         def report(self, event: object, /) -> None: ...

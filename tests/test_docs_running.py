@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from engine.option_text import say
-from engine.option_values import RunOptions, value_of
-from engine.options import OPTIONS
+from engine.planning.option_table import OPTIONS
+from engine.planning.option_text import say
+from engine.planning.run_options import RunOptions, value_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "running.md"
 HEAD = "## Every option\n"

@@ -30,7 +30,7 @@ def loaded_by(statement: str) -> set[str]:
     ("statement", "forbidden"),
     [
         (f"import {', '.join('engine.' + name for name in VOCABULARY)}", (*HEAVY, *SCREEN, "duckdb", "numpy")),
-        ("import engine.pipeline, engine.worker", (*SCREEN, "duckdb", "sessions", "tui")),
+        ("import engine.worker.pipeline, engine.worker.__main__", (*SCREEN, "duckdb", "sessions", "tui")),
         ("import sessions.client", (*HEAVY, *SCREEN, "duckdb", "numpy", "tui")),
         ("import sessions.host", (*HEAVY, *SCREEN, "tui")),
         ("import tui.cli", (*HEAVY, "duckdb", "numpy", "textual")),

@@ -22,7 +22,7 @@ def run_workbench(
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)
         return 2
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.settings import load
 
     settings = load(find_places().settings)
@@ -66,7 +66,7 @@ def run_plain_workbench(*, session: str | None, model: str, task: str, asked: bo
 
 def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:
     """Shows the replay of a session or run until the person leaves; the exit code."""
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.settings import load
 
     settings = load(find_places().settings)
@@ -107,7 +107,7 @@ def choose_colours(choice: str | None, settings: "Settings | None" = None) -> No
 
 
 async def _connect() -> "Host":
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from sessions.client import HostClient
 
     return await HostClient.connect(find_places())

@@ -1,6 +1,6 @@
 """What the engine is at, in words: for those who wait for it, and where it has reported nothing for long. No widget."""
 
-from engine.duration import seconds_words
+from engine.planning.time_estimate import seconds_words
 from sessions.rows import AtWork
 from tui.model import Bench
 from tui.run import Run

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.catalog import find_model
+from engine.catalog.local_models import find_model
+from engine.catalog.planted_models import PLANTED
 from engine.errors import ConfigError, ModelError
 from engine.measures import MEASURES
-from engine.planted.plan import PLANTED
-from engine.references.truths import Truth, check_model, known_truths, reference_models
+from engine.references.ground_truth import Truth, check_model, known_truths, reference_models
 from engine.tasks.registry import TASKS, find_task
 
 LeftOut = tuple[str, str, str]
@@ -76,7 +76,7 @@ def left_out_words(left_out: Iterable[LeftOut]) -> list[str]:
 
 def check_measures(names: Sequence[str]) -> tuple[str, ...]:
     """The names, when all are measures. Raises ConfigError with the list."""
-    from engine.bench import RANDOM, measure_names
+    from engine.analysis.benchmark import RANDOM, measure_names
 
     there = measure_names()
     known = [RANDOM if name == "baseline_random" else name for name in names]

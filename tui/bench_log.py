@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.bench import Cell, Taken
+from engine.analysis.benchmark import Cell, Taken
+from engine.analysis.run_state import RunPicture
 from engine.events import EdgesScored
-from engine.state import RunPicture
 from sessions.client import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.log import CauseAsked, CauseEnded, LogEntry, RunEnded, RunQueued

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from engine.bench import Cell, Taken
+from engine.analysis.benchmark import Cell, Taken
 from engine.config import CauseConfig, CauseMethod
 from engine.errors import Cancelled, ConfigError, Failure
 from sessions.client import HostClient

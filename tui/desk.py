@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.drafts import draft, flaw, text_of
+from engine.authoring.drafts import draft, flaw, text_of
+from engine.authoring.readiness import Worth, templates_in, worth
+from engine.authoring.templates import count as count_slots
+from engine.authoring.templates import is_open, is_template, may_be_template, read_lists
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
-from engine.slots import count as count_slots
-from engine.slots import is_open, is_template, may_be_template, read_lists
-from engine.worth import Worth, templates_in, worth
 from sessions.errors import HostGone
 from sessions.wire import GradeExamples, Grades, MakeExamples
 from tui.editing import Editing
@@ -69,7 +69,8 @@ class Desk(Editing):
     @property
     def parts(self) -> bool:
         """Whether the next run reads each head at the one place where its pair parts most, not at all tokens alike:
-        engine.training.prepare does under the contrast recipe, where prompts are read whole and all are in pairs."""
+        engine.sae.training.prepare does under the contrast recipe, where prompts are read whole and all are in
+        pairs."""
         config = self.bench.options.config
         if config.position != "mean" or config.sae.recipe != "contrast":
             return False

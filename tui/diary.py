@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.errors import Failure
-from engine.places import find_places
-from engine.plain_file import append_plain
+from engine.machine.folders import find_places
+from engine.machine.plain_file import append_plain
 from tui.text import clean
 
 _MOST_BYTES = 1 << 20

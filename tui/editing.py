@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.drafts import drafts, fresh_pairs, next_pair, text_of
+from engine.authoring.drafts import drafts, fresh_pairs, next_pair, text_of
+from engine.authoring.templates import expand, read_lists
 from engine.errors import ExampleError
 from engine.examples import MAX_EXAMPLES, Example
-from engine.slots import expand, read_lists
 from tui.written import Examples, Written
 
 

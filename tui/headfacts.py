@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from engine.analysis.ranking import default_circuit_size, ranked
 from engine.measures import Measure, value_of
-from engine.ranking import default_circuit_size, ranked
 from engine.results import NO_CODE, EdgeScore, HeadId, HeadScores
 
 _RANKINGS = 16

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.cause_fold import FIELD
+from engine.analysis.effects import FIELD
 from engine.events import CauseScored
 from engine.results import HeadId, HeadScores
 from engine.sample_size import LEVEL

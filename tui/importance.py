@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from engine.analysis.ranking import default_circuit_size
 from engine.errors import InputError
 from engine.measures import Measure, value_of
-from engine.ranking import default_circuit_size
 from engine.results import EdgeScore, HeadId, HeadScores, ModelInfo
 
 MAX_BYTES = 256 << 20

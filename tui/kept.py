@@ -5,7 +5,7 @@ import copy
 import msgspec
 
 from engine.examples import Example
-from engine.option_values import RunOptions
+from engine.planning.run_options import RunOptions
 from sessions.log import (
     CircuitDropped,
     CircuitKept,

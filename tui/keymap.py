@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import ConfigError
-from engine.plain_file import read_plain
+from engine.machine.plain_file import read_plain
 from sessions.tomlfile import line_of
 from tui.actions import Action, key_name
 from tui.actions.everywhere import all_tables

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.plain_file import open_plain
+from engine.machine.plain_file import open_plain
 
 _FIRST_BYTES = 256_000
 _MOST_LINES = 5_000

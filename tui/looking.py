@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.cause_fold import FIELD
+from engine.analysis.effects import FIELD
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.log import LookChanged

@@ -7,15 +7,15 @@ from typing import Literal
 
 import msgspec
 
+from engine.analysis.ranking import best_head
 from engine.errors import ConfigError, Failure
 from engine.events import (
     Scored,
 )
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, find_measure
-from engine.option_values import RunOptions
-from engine.preflight import Preflight
-from engine.ranking import best_head
+from engine.planning.preflight import Preflight
+from engine.planning.run_options import RunOptions
 from engine.results import Grade, HeadId, ModelInfo
 from sessions.log import (
     CauseEnded,

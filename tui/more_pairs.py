@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from engine.distinct import missing_pairs, text_keys
-from engine.drafts import next_pair
-from engine.examples import Example
-from engine.results import Grade
-from engine.variations import (
+from engine.authoring.distinct_pairs import missing_pairs, text_keys
+from engine.authoring.drafts import next_pair
+from engine.authoring.readiness import templates_in
+from engine.authoring.variations import (
     MORE,
     Source,
     Variation,
@@ -21,7 +20,8 @@ from engine.variations import (
     trials,
     variations,
 )
-from engine.worth import templates_in
+from engine.examples import Example
+from engine.results import Grade
 from sessions.wire import Grades
 
 _SPARE = 2

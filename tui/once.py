@@ -2,8 +2,8 @@
 
 import msgspec
 
+from engine.analysis.run_state import RunPicture
 from engine.events import CauseScored
-from engine.state import RunPicture
 
 Setting = tuple[str, str, str, int]
 """Metric, replacement, position, number of examples."""

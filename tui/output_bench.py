@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.bench import NO_RECIPE, RANDOM, BenchRow, Taken, rows_of
+from engine.analysis.benchmark import NO_RECIPE, RANDOM, BenchRow, Taken, rows_of
+from engine.analysis.ranking_metrics import QUALITIES
 from engine.errors import ConfigError
 from engine.measures import DEFAULT_MEASURE, MEASURES
-from engine.quality import QUALITIES
-from engine.references.truths import Truth
+from engine.references.ground_truth import Truth
 from tui.output import Paper, make_console
 from tui.output_grid import short
 from tui.text import clean

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from engine.card import STEADY
+from engine.analysis.card import STEADY
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.results import Card
 from tui.keynames import Key

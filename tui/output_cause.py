@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from engine.cause_fold import METRIC_WORDS, MOVES, dormant_heads, primary, ranked_effects, share
+from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, primary, ranked_effects, share
+from engine.analysis.run_state import RunPicture
 from engine.events import CauseScored, CircuitChecked
 from engine.results import EdgeEffect, HeadEffect
-from engine.state import RunPicture
 from tui.output_card import cut_list
 from tui.output_grid import short
 from tui.times import moment

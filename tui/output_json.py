@@ -4,11 +4,11 @@ import math
 
 import msgspec
 
-from engine.cause_fold import primary
+from engine.analysis.effects import primary
+from engine.analysis.ground_truth import agreement_with
+from engine.analysis.run_state import RunPicture
 from engine.measures import DEFAULT_MEASURE
 from engine.results import Card
-from engine.state import RunPicture
-from engine.truth import agreement_with
 from sessions.rows import RunRow
 
 SCHEMA = "headcode.probe/1"

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.distinct import distinct_prompts, text_keys
+from engine.analysis.ground_truth import agreement_with
+from engine.analysis.ranking import ranked
+from engine.analysis.run_state import RunPicture
+from engine.authoring.distinct_pairs import distinct_prompts, text_keys
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
-from engine.ranking import ranked
 from engine.results import Card, HeadScores, Reference
-from engine.state import RunPicture
-from engine.truth import agreement_with
 from sessions.rows import RunRow, SessionRow
 from tui.once import told_once
 from tui.output import Paper, make_console

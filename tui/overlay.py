@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from engine.analysis.ground_truth import chosen
+from engine.analysis.run_state import RunPicture
 from engine.results import Reference
-from engine.state import RunPicture
-from engine.truth import chosen
 from tui.kept import Circuit
 
 KNOWN = "known"

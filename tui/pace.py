@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from statistics import median
 
-from engine.duration import seconds_words, stage_work
+from engine.catalog.model_shape import shape_of_info
 from engine.events import STAGES, Stage
-from engine.shape import shape_of_info
+from engine.planning.time_estimate import seconds_words, stage_work
 from tui.run import Run
 
 _RUNS = 5

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.places import find_places
-from engine.plain_file import read_json
+from engine.machine.folders import find_places
+from engine.machine.plain_file import read_json
 
 _FILE = "screen.json"
 

@@ -6,7 +6,7 @@ import contextlib
 import msgspec
 
 from engine.errors import HeadcodeError
-from engine.option_values import RunOptions
+from engine.planning.run_options import RunOptions
 from sessions.log import LookChanged
 from sessions.wire import AskPreflight, ChooseOptions, Done, Preflighted, SetLook
 from tui.asking import Asking, Changed, Host

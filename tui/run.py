@@ -2,11 +2,11 @@
 
 import msgspec
 
+from engine.analysis.run_state import RunPicture, apply
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, ProbeFinished
-from engine.option_values import RunOptions
-from engine.state import RunPicture, apply
+from engine.planning.run_options import RunOptions
 from sessions.log import (
     FINAL_STATES,
     ArrayKept,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine import children
 from engine.errors import EngineError
+from engine.machine import child_processes
 
 _PATIENCE_S = 900
 _LAST_OF_THE_FRAME = b"run"
@@ -50,17 +50,19 @@ class Trial:
             (self.home / "cache").mkdir()
             (self.home / "cache" / "models").symlink_to(models.resolve())
         self.env = {**os.environ, "HEADCODE_HOME": str(self.home)}
-        self.command = children.python_command("-m", "tui.cli")
+        self.command = child_processes.python_command("-m", "tui.cli")
 
     def close(self) -> None:
         """Ends what was started and removes everything."""
-        children.run([*self.command, "host", "stop"], env=self.env, capture_output=True, timeout=60)
+        child_processes.run([*self.command, "host", "stop"], env=self.env, capture_output=True, timeout=60)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, *words: str) -> tuple[float, str]:
         """Seconds of one command, and what it printed. Raises EngineError where it failed."""
         begun = time.perf_counter()
-        done = children.run([*self.command, *words], env=self.env, capture_output=True, text=True, timeout=_PATIENCE_S)
+        done = child_processes.run(
+            [*self.command, *words], env=self.env, capture_output=True, text=True, timeout=_PATIENCE_S
+        )
         seconds = time.perf_counter() - begun
         if done.returncode:
             told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -73,7 +75,7 @@ class Trial:
         process, terminal = pty.fork()
         if process == 0:
             env = {**self.env, "TERM": "xterm-256color", "LINES": "48", "COLUMNS": "160"}
-            children.become(self.command, env)
+            child_processes.become(self.command, env)
         seen = b""
         try:
             while _LAST_OF_THE_FRAME not in seen and time.perf_counter() - begun < 60:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.places import find_places
-from engine.plain_file import append_plain
+from engine.machine.folders import find_places
+from engine.machine.plain_file import append_plain
 from tui.text import clean
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from engine.analysis.ground_truth import agreement_with
+from engine.analysis.ranking import agreement, default_circuit_size, ranked, same_score, speaks
 from engine.measures import Measure, loudness, value_of
-from engine.ranking import agreement, default_circuit_size, ranked, same_score, speaks
 from engine.results import Agreement, HeadId, HeadScores, Reference
-from engine.truth import agreement_with
 from tui.text import clean
 
 _COUNTS = ("unique_positive", "unique_negative", "from_edges")

@@ -20,7 +20,7 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from engine.errors import Failure, HeadcodeError
-from engine.places import find_places
+from engine.machine.folders import find_places
 from tui import diary
 from tui.actions import ACTIONS, Action
 from tui.asking import Connect

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from engine.drafts import flaw
+from engine.authoring.drafts import flaw
 from engine.errors import Failure, HeadcodeError
 from engine.examples import Example, content_hash
 from sessions.errors import HostGone, StaleExamples

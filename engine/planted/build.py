@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.catalog import model_identity
-from engine.planted.plan import (
+from engine.catalog.local_models import model_identity
+from engine.catalog.planted_models import (
     CONTEXT,
     D_HEAD,
     D_MODEL,
@@ -24,10 +24,10 @@ from engine.planted.plan import (
     Planted,
     is_built,
 )
+from engine.install.staging import put_in_place, workshop
+from engine.planted import tokenizer as words
 from engine.planted.weights import EPSILON, GAIN, heads_of, position_table, token_tables
 from engine.tasks import induction, ioi
-from engine.toy import tokenizer as words
-from engine.workshop import put_in_place, workshop
 
 
 def planted_folder(model: Planted, models: Path) -> Path:

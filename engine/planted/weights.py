@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engine.planted.plan import CONTEXT, D_HEAD, D_MODEL, N_HEADS, NAMES, THINGS, Part, Placed, Planted
+from engine.catalog.planted_models import CONTEXT, D_HEAD, D_MODEL, N_HEADS, NAMES, THINGS, Part, Placed, Planted
 
 EPSILON = 1e8
 GAIN = 1e4

@@ -28,7 +28,7 @@ class MeasuredReference(msgspec.Struct, frozen=True, kw_only=True):
     schema: str = SCHEMA
     model: str
     identity: str
-    """Of the weights and the tokenizer (engine.catalog.model_identity): it counts for no other model."""
+    """Of the weights and the tokenizer (engine.catalog.local_models.model_identity): it counts for no other model."""
     task: str
     metric: Literal["logit_difference", "probability_mass"]
     measured: str

@@ -6,8 +6,8 @@ from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import Stage
 from engine.examples import Example
-from engine.option_values import RunOptions
-from engine.preflight import Preflight
+from engine.planning.preflight import Preflight
+from engine.planning.run_options import RunOptions
 from sessions.rows import RunRow
 from sessions.verify import VerifyReport
 from sessions.wire.root import Message, Request

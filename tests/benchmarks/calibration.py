@@ -13,22 +13,22 @@ from collections import Counter
 import msgspec
 import torch
 
-from engine.capture import head_outputs, read_examples
-from engine.card import write_card
-from engine.chance import shuffle_labels
+from engine.analysis.card import write_card
+from engine.analysis.ranking import circuit_by_rank
+from engine.capture.head_outputs import head_outputs, read_examples
+from engine.catalog.recommended_config import settle
 from engine.config import ProbeConfig, find_recipe
 from engine.events import Event
 from engine.examples import Example
-from engine.model import load_model
-from engine.places import find_places
-from engine.ranking import circuit_by_rank
-from engine.recommended import settle
-from engine.reference import known_circuit
+from engine.machine.folders import find_places
+from engine.models.loading import load_model
+from engine.references.known_circuits import known_circuit
 from engine.results import Card, ExampleCount
-from engine.steadiness import steadiness
-from engine.tally import Tally, pair_rows
+from engine.sae.training import codes_of, prepare, train_saes
+from engine.scoring.score_table import Tally, pair_rows
+from engine.scoring.significance import shuffle_labels
+from engine.scoring.stability import steadiness
 from engine.tasks.registry import TASKS
-from engine.training import codes_of, prepare, train_saes
 
 
 class Quiet:

@@ -13,17 +13,17 @@ from pathlib import Path
 import msgspec
 import torch
 
-from engine.cause.attribution import attribute
-from engine.cause.find import Cause
-from engine.cause.forward import Passes
-from engine.cause.material import prepare
-from engine.cause.patching import measure_replaced, one_head_each
+from engine.analysis.ranking import auc
 from engine.config import CauseConfig
 from engine.errors import HeadcodeError
 from engine.events import CauseScored, Event
-from engine.model import Model, load_model
-from engine.places import find_places
-from engine.ranking import auc
+from engine.machine.folders import find_places
+from engine.models.loading import Model, load_model
+from engine.patching.attribution import attribute
+from engine.patching.effects_stage import Cause
+from engine.patching.forward import Passes
+from engine.patching.head_patching import measure_replaced, one_head_each
+from engine.patching.inputs import prepare
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 

@@ -12,7 +12,7 @@ import time
 
 from engine.config import CauseConfig
 from engine.events import StageProgress
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.client import HostClient
 from sessions.log import CauseEnded
 from sessions.wire import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession

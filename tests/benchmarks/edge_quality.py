@@ -13,16 +13,16 @@ import time
 import torch
 from torch import Tensor
 
-from engine.cause.edges import attribute_edges
-from engine.cause.forward import Passes
-from engine.cause.material import Material, prepare
-from engine.cause.paths import Edge, all_edges, measure_edges
+from engine.analysis.ranking import auc
 from engine.config import CauseConfig
 from engine.events import Event
-from engine.model import Model, load_model
-from engine.places import find_places
-from engine.ranking import auc
-from engine.reference_edges import known_edges
+from engine.machine.folders import find_places
+from engine.models.loading import Model, load_model
+from engine.patching.edge_attribution import attribute_edges
+from engine.patching.edge_patching import Edge, all_edges, measure_edges
+from engine.patching.forward import Passes
+from engine.patching.inputs import Material, prepare
+from engine.references.known_edges import known_edges
 from engine.tasks.registry import TASKS
 
 CUTS = (0.02, 0.01, 0.005)

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import CauseConfig, ProbeConfig
-from engine.option_values import RunOptions
-from engine.places import find_places
-from engine.presets import find_preset
+from engine.machine.folders import find_places
+from engine.planning.presets import find_preset
+from engine.planning.run_options import RunOptions
 from sessions.client import HostClient, stop_host
 from sessions.wire import AskPreflight, CreateSession, MadeFrom, Preflighted, QueueRun, Run, Session
 from tui.model import Bench

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from engine.analysis.ranking import agreement
+from engine.machine.folders import find_places
 from engine.measures import MEASURES
-from engine.places import find_places
-from engine.ranking import agreement
 from engine.results import HeadScores
 from tui.speed import Trial, measure_speed
 

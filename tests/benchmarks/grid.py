@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import long_session
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.client import stop_host
 
 _QUIET_S = 0.02

@@ -34,7 +34,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.places import find_places
+from engine.machine.folders import find_places
 from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, Timings, Versions
 from sessions.client import HostClient, stop_host
 from sessions.log import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import (
     ChangeTags,

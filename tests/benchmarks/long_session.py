@@ -32,7 +32,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.places import find_places
+from engine.machine.folders import find_places
 from engine.results import (
     EdgeScore,
     ExampleCount,

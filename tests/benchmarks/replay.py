@@ -17,7 +17,7 @@ from pathlib import Path
 
 import long_session
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import LogPiece, ReadLog, ReadTimeline, Times
 from tui.model import Bench

@@ -25,26 +25,26 @@ from pathlib import Path
 import msgspec
 import torch
 
-from engine.capture import head_outputs, read_examples
-from engine.card import write_card
-from engine.chance import shuffle_labels
+from engine.analysis.card import write_card
+from engine.analysis.ranking import auc, circuit_by_rank, strengths
+from engine.authoring.distinct_pairs import template
+from engine.capture.head_outputs import head_outputs, read_examples
+from engine.catalog.recommended_config import settle
 from engine.config import ProbeConfig
-from engine.distinct import template
 from engine.events import Event
 from engine.examples import Example
+from engine.grading.usable_pairs import make_usable
+from engine.machine.folders import find_places
 from engine.measures import DEFAULT_MEASURE
-from engine.model import Model, load_model
-from engine.places import find_places
-from engine.randomness import generator
-from engine.ranking import auc, circuit_by_rank, strengths
-from engine.recommended import settle
-from engine.references.truths import known_truths
+from engine.models.loading import Model, load_model
+from engine.references.ground_truth import known_truths
 from engine.results import Card, ExampleCount, HeadScores, Reference
+from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.sample_size import pairs_needed
-from engine.tally import Tally, pair_rows
+from engine.scoring.score_table import Tally, pair_rows
+from engine.scoring.significance import shuffle_labels
 from engine.tasks.registry import TASKS
-from engine.training import codes_of, contrast_lengths, prepare, train_saes
-from engine.usable import make_usable
+from engine.tensors.generators import generator
 
 KINDS = ("good", "few", "copies", "as-they-come", "exchanged", "unrelated")
 NONSENSE = ("exchanged", "unrelated")

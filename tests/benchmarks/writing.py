@@ -22,7 +22,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from engine.examples import Example
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import CreateSession, GradeExamples, Grades, Made, MakeExamples, Session, SetExamples
 from tui.screens.write import Write

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.cause.forward import Passes
-from engine.cause.material import Material, prepare
-from engine.cause.patching import measure_replaced, one_head_each
 from engine.config import CauseConfig
 from engine.examples import Example
-from engine.model import Model
+from engine.models.loading import Model
+from engine.patching.forward import Passes
+from engine.patching.head_patching import measure_replaced, one_head_each
+from engine.patching.inputs import Material, prepare
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.catalog import bundled_folder
+from engine.catalog.local_models import bundled_folder
 from engine.events import Event
-from engine.model import Model, load_model, pick_device
-from engine.shelf import Shelf
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Shelf
 
 
 class Recorder:

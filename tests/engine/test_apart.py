@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.capture import head_outputs, read_examples
+from engine.capture.head_outputs import head_outputs, read_examples
 from engine.config import ProbeConfig, SAEConfig
-from engine.contrast import contrast_apart
 from engine.events import Event
 from engine.examples import Example
-from engine.model import Model, load_model
-from engine.places import find_places
-from engine.tally import pair_rows
+from engine.machine.folders import find_places
+from engine.models.loading import Model, load_model
+from engine.sae.contrast import contrast_apart
+from engine.sae.training import prepare
+from engine.scoring.score_table import pair_rows
 from engine.tasks.registry import TASKS
-from engine.training import prepare
 
 CONFIG = ProbeConfig(sae=SAEConfig(sparsity=0.5))
 

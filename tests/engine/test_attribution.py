@@ -6,17 +6,17 @@ import msgspec
 import pytest
 import torch
 
-from engine.catalog import bundled_folder
-from engine.cause.attribution import attribute
-from engine.cause.edges import attribute_edges, best_edges
-from engine.cause.find import Cause
+from engine.analysis.ranking import auc
+from engine.analysis.run_state import RunPicture, apply
+from engine.catalog.local_models import bundled_folder
 from engine.config import CauseConfig
 from engine.events import CauseScored, EdgesAttributed
-from engine.model import Model
-from engine.ranking import auc
-from engine.reference_edges import known_edges
+from engine.models.loading import Model
+from engine.patching.attribution import attribute
+from engine.patching.edge_attribution import attribute_edges, best_edges
+from engine.patching.effects_stage import Cause
+from engine.references.known_edges import known_edges
 from engine.results import HeadId
-from engine.state import RunPicture, apply
 from engine.tasks.registry import TASKS
 
 from .by_hand import all_heads, exact, ioi, prepared, with_edge

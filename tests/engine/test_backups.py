@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.catalog import bundled_folder
-from engine.cause.find import Cause
-from engine.cause_fold import MOVES, dormant_heads, merge, with_causes
+from engine.analysis.effects import MOVES, dormant_heads, merge, with_causes
+from engine.catalog.local_models import bundled_folder
 from engine.config import CauseConfig
 from engine.errors import ExampleError, NoSuchHead
 from engine.events import CauseScored
 from engine.examples import Example
-from engine.model import Model, load_model, pick_device
+from engine.models.loading import Model, load_model, pick_device
+from engine.patching.effects_stage import Cause
 from engine.results import CAUSE_FIELDS, HeadEffect, HeadId, HeadScores
 
 from .by_hand import ioi

@@ -5,10 +5,10 @@ import random
 import msgspec
 import pytest
 
-from engine.bench import NO_RECIPE, BenchRow, Cell, Taken, plan_cells, rows_of
+from engine.analysis.benchmark import NO_RECIPE, BenchRow, Cell, Taken, plan_cells, rows_of
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES
-from engine.references.truths import Truth
+from engine.references.ground_truth import Truth
 from engine.results import MOST_EDGES, EdgeEffect, EdgeScore, HeadScores, ModelInfo
 
 LAYERS, HEADS = 2, 20

@@ -10,20 +10,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.card import write_card
-from engine.cause_fold import with_causes
-from engine.chance import labellings, p_values, q_values, shuffle_labels
+from engine.analysis.card import write_card
+from engine.analysis.effects import with_causes
+from engine.analysis.ranking import circuit_by_rank
+from engine.analysis.run_state import RunPicture, apply
 from engine.config import ProbeConfig, SAEConfig
 from engine.events import CardWritten, CauseScored, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
-from engine.jobs import RunProbe
-from engine.pipeline import Probe
-from engine.ranking import circuit_by_rank
+from engine.models.warm_model import Shelf
+from engine.protocol import RunProbe
 from engine.results import Card, Chance, ExampleCount, HeadEffect, HeadScores, Reference, Steadiness, Template
-from engine.score import Symbols, code_measures
-from engine.shelf import Shelf
-from engine.state import RunPicture, apply
-from engine.steadiness import resample, steadiness
-from engine.tally import Tally, pair_rows
+from engine.scoring.node_scores import Symbols, code_measures
+from engine.scoring.score_table import Tally, pair_rows
+from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
+from engine.scoring.stability import resample, steadiness
+from engine.worker.pipeline import Probe
 
 ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
 
@@ -315,7 +315,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             tallies.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.pipeline.Tally", Kept)
+        patch.setattr("engine.worker.pipeline.Tally", Kept)
         Probe(order, Shelf(), Monitor()).run()
     return events, load_file(Path(spool) / "codes.safetensors")["codes"], tallies[0].loudness
 

@@ -7,20 +7,20 @@ import msgspec
 import pytest
 import torch
 
-from engine.catalog import bundled_folder
-from engine.cause.checks import area_under, curve_sizes, random_circuits
-from engine.cause.combined import affordable, proposals
-from engine.cause.find import Cause
-from engine.cause.patching import mask_of
-from engine.cause_fold import likely_size
+from engine.analysis.effects import likely_size
+from engine.analysis.ranking import auc
+from engine.analysis.run_state import RunPicture, apply
+from engine.catalog.local_models import bundled_folder
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError
 from engine.events import CauseScored, CircuitChecked, StageProgress
-from engine.model import Model
-from engine.ranking import auc
+from engine.models.loading import Model
+from engine.models.warm_model import Shelf
+from engine.patching.candidates import affordable, proposals
+from engine.patching.circuit_checks import area_under, curve_sizes, random_circuits
+from engine.patching.effects_stage import Cause
+from engine.patching.head_patching import mask_of
 from engine.results import CurvePoint, HeadId
-from engine.shelf import Shelf
-from engine.state import RunPicture, apply
 from engine.tasks.registry import TASKS
 
 from .by_hand import all_heads, exact, ioi, prepared
@@ -128,8 +128,8 @@ def test_codes_have_their_say_and_the_budget_ends_it() -> None:
 
 def test_causes_become_measures_of_the_grid(shelf: Shelf, tmp_path: Path, recorder: Any) -> None:
     from engine.config import SAEConfig
-    from engine.jobs import RunProbe
-    from engine.pipeline import Probe
+    from engine.protocol import RunProbe
+    from engine.worker.pipeline import Probe
 
     config = ProbeConfig(
         sae=SAEConfig(steps=40, sparsity=0.2), seeds=(0,), shuffles=0, cause=CauseConfig(method="combined", budget=8)

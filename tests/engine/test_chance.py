@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from engine.chance import labellings, p_values, q_values, shuffle_labels
 from engine.errors import Cancelled
 from engine.events import Event
-from engine.score import Symbols, code_measures
+from engine.scoring.node_scores import Symbols, code_measures
+from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
 
 NO_PAIRS = torch.zeros(0, 2, dtype=torch.int64)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import children
+from engine.machine import child_processes
 from tui import current_folder
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,7 @@ STARTERS = {
     "pty": {"spawn"},
 }
 """Functions that start a process, by module; of `os` by their beginnings, below."""
-ALLOWED = {"engine/children.py", "sessions/leash.py"}
+ALLOWED = {"engine/machine/child_processes.py", "sessions/leash.py"}
 """leash.py is the child already: it only becomes what it was told to."""
 
 
@@ -79,14 +79,14 @@ def test_only_absolute_folders_are_searched() -> None:
         "DYLD_LIBRARY_PATH": ":",
         "LD_PRELOAD": "libjemalloc.so.2 ./theirs.so:/opt/own.so sub/theirs.so",
     }
-    assert children.environment(given) == {
+    assert child_processes.environment(given) == {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": "/opt/module/lib",
         "LD_LIBRARY_PATH": "/usr/local/cuda/lib64",
         "LD_PRELOAD": "libjemalloc.so.2:/opt/own.so",
         "PYTHONSAFEPATH": "1",
     }
-    assert children.environment({"PATH": ".:"}) == {"PYTHONSAFEPATH": "1"}, "an empty PATH is the current folder"
+    assert child_processes.environment({"PATH": ".:"}) == {"PYTHONSAFEPATH": "1"}, "an empty PATH is the current folder"
 
 
 def test_variables_that_run_or_import_something_are_not_handed_on() -> None:
@@ -94,24 +94,24 @@ def test_variables_that_run_or_import_something_are_not_handed_on() -> None:
     stay = {"PYTHONUTF8": "1", "PYTHONHASHSEED": "0", "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8"}
     folders = {"PYTHONHOME": "/opt/python", "PYTHONUSERBASE": "/home/me/.local", "PYTHONPYCACHEPREFIX": "/tmp/cache"}
     given = {f"PYTHON{name}": "1" for name in gone} | stay | folders | {"HOME": "/home/me"}
-    assert children.environment(given) == {**stay, **folders, "HOME": "/home/me", "PYTHONSAFEPATH": "1"}
+    assert child_processes.environment(given) == {**stay, **folders, "HOME": "/home/me", "PYTHONSAFEPATH": "1"}
     relative = dict.fromkeys(folders, "here")
-    assert children.environment(relative) == {"PYTHONSAFEPATH": "1"}
+    assert child_processes.environment(relative) == {"PYTHONSAFEPATH": "1"}
 
 
 def test_relative_folders_of_our_own_go_on_meaning_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     given = {"HEADCODE_HOME": "home", "TMPDIR": "./tmp", "HF_HOME": "~/hf", "XDG_STATE_HOME": ""}
     home = os.path.expanduser("~")  # noqa: PTH111
-    assert children.environment(given) == {
+    assert child_processes.environment(given) == {
         "HEADCODE_HOME": f"{tmp_path}/home",
         "TMPDIR": f"{tmp_path}/tmp",
         "HF_HOME": f"{home}/hf",
         "XDG_STATE_HOME": "",
         "PYTHONSAFEPATH": "1",
     }
-    told = children.run(
-        children.python_command("-c", "import os; print(os.getcwd(), os.environ['HEADCODE_HOME'])"),
+    told = child_processes.run(
+        child_processes.python_command("-c", "import os; print(os.getcwd(), os.environ['HEADCODE_HOME'])"),
         env=given,
         capture_output=True,
         text=True,
@@ -128,10 +128,10 @@ def test_a_child_imports_nothing_from_here_and_finds_what_its_parent_found(
         (folder / "whose.py").write_text(f"FOLDER = {folder.name!r}\n")
         (folder / "sitecustomize.py").write_text("")
     monkeypatch.chdir(here)
-    asking = children.python_command("-c", "import whose; print(whose.FOLDER)")
-    found = children.run(asking, env={"PYTHONPATH": f":.:{module}"}, capture_output=True, text=True)
+    asking = child_processes.python_command("-c", "import whose; print(whose.FOLDER)")
+    found = child_processes.run(asking, env={"PYTHONPATH": f":.:{module}"}, capture_output=True, text=True)
     assert (found.returncode, found.stdout) == (0, "module\n")
-    lost = children.run(asking, env={"PYTHONPATH": ":."}, capture_output=True, text=True)
+    lost = child_processes.run(asking, env={"PYTHONPATH": ":."}, capture_output=True, text=True)
     assert "No module named 'whose'" in lost.stderr
 
 
@@ -142,11 +142,11 @@ def test_programs_are_looked_for_in_absolute_folders_only(tmp_path: Path, monkey
         (tmp_path / folder / "nvidia-smi").chmod(0o755)
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("PATH", f".::{tmp_path}/there")
-    assert children.find_program("nvidia-smi") == f"{tmp_path}/there/nvidia-smi"
+    assert child_processes.find_program("nvidia-smi") == f"{tmp_path}/there/nvidia-smi"
     monkeypatch.setenv("PATH", ".:")
-    assert children.find_program("nvidia-smi") is None
+    assert child_processes.find_program("nvidia-smi") is None
     with pytest.raises(FileNotFoundError):
-        children.start(["nvidia-smi"])
+        child_processes.start(["nvidia-smi"])
 
 
 HERE, OWN, SITE = "/stranger", "/opt/headcode", "/usr/lib/python3.11"
@@ -187,5 +187,5 @@ def test_a_checkout_goes_on_running_from_its_own_folder(monkeypatch: pytest.Monk
 
 
 def test_this_python_is_named_in_full() -> None:
-    assert sys.executable == children.PYTHON
-    assert Path(children.PYTHON).is_absolute()
+    assert sys.executable == child_processes.PYTHON
+    assert Path(child_processes.PYTHON).is_absolute()

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from engine.config import PUBLISHED, ProbeConfig, SAEConfig
-from engine.contrast import contrast, loud_rows, silence, starting_rows, to_half_width
 from engine.results import NO_CODE
-from engine.sae import SAEs
-from engine.training import codes_of, prepare, train_saes
+from engine.sae.autoencoder import SAEs
+from engine.sae.contrast import contrast, loud_rows, silence, starting_rows, to_half_width
+from engine.sae.training import codes_of, prepare, train_saes
 
 CPU = torch.device("cpu")
 PAIRS = torch.tensor([[0, 1], [2, 3], [4, 5], [6, 7]])

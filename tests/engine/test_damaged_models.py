@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from transformers import LlamaConfig
 
-from engine.catalog import bundled_folder, check_folder
+from engine.catalog.local_models import bundled_folder, check_folder
 from engine.errors import InputError, ModelError
-from engine.fetch import bring
-from engine.fetch_mouth import Mouth
-from engine.gguf_file import read_gguf_file
-from engine.gguf_import import from_gguf
-from engine.gguf_rope import FACTORS
+from engine.install.gguf_file import read_gguf_file
+from engine.install.gguf_import import from_gguf
+from engine.install.gguf_rope import FACTORS
+from engine.install.progress import Mouth
+from engine.models.fetch import bring
 
 from .gguf_cases import RMS, of, rope
 from .gguf_files import random_model, shape_keys, write_gguf
@@ -109,7 +109,7 @@ def test_whatever_breaks_a_reader_is_a_damaged_file(
         raise error
 
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
-    monkeypatch.setattr("engine.convert.from_gguf", broken)
+    monkeypatch.setattr("engine.install.convert.from_gguf", broken)
     with pytest.raises(ModelError, match=f"m.gguf cannot be read: {type(error).__name__}"):
         bring(tmp_path / "m.gguf", tmp_path / "models", Mouth(BytesIO()))
     assert not list((tmp_path / "models").iterdir())

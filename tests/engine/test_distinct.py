@@ -5,12 +5,20 @@ from itertools import product
 import pytest
 import torch
 
-from engine.chance import labellings, p_values, q_values, shuffle_labels
-from engine.distinct import clusters, distinct_prompts, missing_pairs, missing_words, repeats, template, text_keys
+from engine.authoring.distinct_pairs import (
+    clusters,
+    distinct_prompts,
+    missing_pairs,
+    missing_words,
+    repeats,
+    template,
+    text_keys,
+)
 from engine.examples import Example
-from engine.score import Symbols
-from engine.steadiness import resample
-from engine.tally import pair_rows
+from engine.scoring.node_scores import Symbols
+from engine.scoring.score_table import pair_rows
+from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
+from engine.scoring.stability import resample
 
 
 def example(prompt: str, *, positive: bool, pair: int | None = None) -> Example:

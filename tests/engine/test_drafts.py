@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drafts import draft, drafts, flaw, fresh_pairs, slotted, text_of
+from engine.authoring.csv_format import read_csv, write_csv
+from engine.authoring.drafts import draft, drafts, flaw, fresh_pairs, slotted, text_of
+from engine.authoring.templates import count, expand
+from engine.authoring.text_format import read_examples, write_line
 from engine.errors import ExampleError
 from engine.examples import Example, write_jsonl
-from engine.examples_csv import read_csv, write_csv
-from engine.examples_text import read_examples, write_line
-from engine.slots import count, expand
 
 # The signs themselves stand for line breaks, tabs and outer spaces; a surrogate is no text.
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="⏎⇥␍␣"), max_size=24)

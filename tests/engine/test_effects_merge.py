@@ -4,7 +4,9 @@ from typing import Any
 
 import msgspec
 
-from engine.cause_fold import merge, primary, with_causes
+from engine.analysis.effects import merge, primary, with_causes
+from engine.analysis.ground_truth import agreement_with, measured_here
+from engine.analysis.run_state import RunPicture, apply
 from engine.events import CardWritten, CauseScored, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
 from engine.examples import Example
 from engine.results import (
@@ -17,9 +19,7 @@ from engine.results import (
     Steadiness,
     Timings,
 )
-from engine.state import RunPicture, apply
 from engine.tasks.registry import TASKS
-from engine.truth import agreement_with, measured_here
 
 from .test_tasks import DIGITS
 
@@ -168,7 +168,7 @@ def test_what_the_task_made_keeps_it() -> None:
 
 
 def test_a_chosen_truth_counts_and_says_so() -> None:
-    from engine.truth import chosen
+    from engine.analysis.ground_truth import chosen
 
     picture = folded(ExamplesMade(examples=OWN, content_hash="c"), ReferenceKnown(reference=chosen(KNOWN)))
     assert picture.reference is not None

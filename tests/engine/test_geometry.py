@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from engine.capture import head_outputs, read_examples
-from engine.cause.attribution import attribute
-from engine.cause.paths import all_edges, measure_edges
+from engine.capture.head_outputs import head_outputs, read_examples
+from engine.catalog.model_shape import shape_of
 from engine.config import ProbeConfig
 from engine.errors import ModelError
 from engine.examples import Example
-from engine.grade import grade_examples
-from engine.heads import check_heads
-from engine.inspection import Inspector
-from engine.jobs import InspectHead
-from engine.model import Model, load_model
+from engine.grading.rules import grade_examples
+from engine.models.head_layout import check_heads
+from engine.models.loading import Model, load_model
+from engine.models.warm_model import Shelf
+from engine.patching.attribution import attribute
+from engine.patching.edge_patching import all_edges, measure_edges
+from engine.protocol import InspectHead
 from engine.results import HeadId
-from engine.shape import shape_of
-from engine.shelf import Shelf
+from engine.worker.head_inspection import Inspector
 
 from .by_hand import all_heads, exact, prepared, with_edge
 from .plain import Plain, byte_level, llama, save

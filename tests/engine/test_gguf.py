@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
+from engine.catalog.fetch_messages import AnyFetchWord, FetchNote
 from engine.errors import ModelError
-from engine.fetch_mouth import Mouth
-from engine.fetch_words import AnyFetchWord, FetchNote
-from engine.gguf_config import settle_config
-from engine.gguf_file import GgufFile, read_gguf_file
-from engine.gguf_import import from_gguf
-from engine.gguf_rope import FACTORS, LONG, SHORT, llama3_factors
+from engine.install.gguf_config import settle_config
+from engine.install.gguf_file import GgufFile, read_gguf_file
+from engine.install.gguf_import import from_gguf
+from engine.install.gguf_rope import FACTORS, LONG, SHORT, llama3_factors
+from engine.install.progress import Mouth
 
 from .gguf_cases import CASES, RMS, Case, of, rope
 from .gguf_files import permuted, random_model, shape_keys, write_gguf
@@ -95,7 +95,7 @@ def test_any_factors_of_frequencies_are_kept(tmp_path: Path) -> None:
 
 
 def test_factors_of_odd_settings_are_solved_for() -> None:
-    from engine.gguf_rope import settle_factors
+    from engine.install.gguf_rope import settle_factors
 
     frequencies = [10_000.0 ** (-place / 64) for place in range(64)]
     factors = llama3_factors(frequencies, 5.0, 2.0, 7.0, 3000)

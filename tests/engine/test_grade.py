@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from engine.capture import answers_of, read_examples
+from engine.capture.head_outputs import answers_of, read_examples
 from engine.config import ProbeConfig
 from engine.examples import Example
-from engine.grade import grade_examples
-from engine.model import Model, load_model
+from engine.grading.rules import grade_examples
+from engine.models.loading import Model, load_model
 from engine.results import Grade
 
 PROMPT = "When Mary and John went to the park, John gave a ring to"

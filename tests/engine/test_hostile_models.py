@@ -11,15 +11,15 @@ from typing import Any
 import gguf
 import pytest
 
-from engine.agreement import bounded, check_agreement
-from engine.catalog import ModelSource, bundled_folder, read_sheet
+from engine.catalog.local_models import ModelSource, bundled_folder, read_sheet
+from engine.catalog.model_shape import shape_of
+from engine.catalog.safetensors_headers import read_headers
 from engine.errors import ModelError
-from engine.fetch import bring
-from engine.fetch_mouth import Mouth
-from engine.gguf_import import from_gguf
-from engine.headers import read_headers
-from engine.model import load_model, pick_device
-from engine.shape import shape_of
+from engine.install.gguf_import import from_gguf
+from engine.install.progress import Mouth
+from engine.install.weights_check import bounded, check_agreement
+from engine.models.fetch import bring
+from engine.models.loading import load_model, pick_device
 
 from ..torture.hostile_models import FAMILIES, attempt, make_family, spoil
 from .gguf_files import write_gguf

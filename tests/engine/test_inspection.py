@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine import inspection
 from engine.errors import EngineError, ExampleError, NoSuchHead
-from engine.inspection import Inspector
-from engine.jobs import InspectHead
-from engine.model import load_model
-from engine.shelf import Shelf
+from engine.models.loading import load_model
+from engine.models.warm_model import Shelf
+from engine.protocol import InspectHead
+from engine.worker import head_inspection
+from engine.worker.head_inspection import Inspector
 
 PROMPT = "When Mary and John went to the shop, John gave a book to"
 
@@ -96,7 +96,7 @@ def test_what_a_code_writes_is_in_the_models_own_logits(name: str, inspector: In
 
 def test_of_a_long_prompt_the_end_is_told(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = inspector.answer(order())
-    monkeypatch.setattr(inspection, "MOST_TOKENS", 4)
+    monkeypatch.setattr(head_inspection, "MOST_TOKENS", 4)
     end = inspector.answer(order())
     assert end.tokens == whole.tokens[-4:]
     assert end.skipped == len(whole.tokens) - 4

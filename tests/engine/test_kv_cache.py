@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from engine.kv_cache import cache_argument, cache_error
-from engine.model import Model
+from engine.models.kv_cache import cache_argument, cache_error
+from engine.models.loading import Model
 
 
 @pytest.mark.parametrize("family", ["model", "grouped"])

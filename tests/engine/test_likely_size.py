@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cause_fold import likely_size, with_causes
+from engine.analysis.effects import likely_size, with_causes
 from engine.events import CauseScored
 from engine.results import CAUSE_FIELDS, HeadEffect, HeadScores
 

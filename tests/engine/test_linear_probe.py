@@ -2,8 +2,8 @@
 
 import torch
 
-from engine.baselines import linear_probe
-from engine.randomness import generator
+from engine.scoring.baselines import linear_probe
+from engine.tensors.generators import generator
 
 
 def some_heads(n: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import memory as module
 from engine.config import ProbeConfig
-from engine.jobs import RunProbe
-from engine.memory import asked_words, kills, memory, memory_words, size, weight
-from engine.out_of_memory import is_out_of_memory
-from engine.pipeline import out_of_memory
+from engine.machine import memory as module
+from engine.machine.memory import asked_words, kills, memory, memory_words, size, weight
+from engine.protocol import RunProbe
+from engine.tensors.out_of_memory import is_out_of_memory
+from engine.worker.pipeline import out_of_memory
 
 CPU = (
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "

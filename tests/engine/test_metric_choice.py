@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.capture import Answers
-from engine.cause.find import Cause
-from engine.cause.metrics import settle_metric
+from engine.capture.head_outputs import Answers
 from engine.config import CauseConfig
 from engine.events import CauseScored, Notice
 from engine.examples import Example
-from engine.model import Model
+from engine.models.loading import Model
+from engine.patching.effects_stage import Cause
+from engine.patching.metrics import settle_metric
 from engine.tasks.registry import TASKS
 
 from .by_hand import ioi

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drafts import draft
+from engine.authoring.drafts import draft
+from engine.authoring.negatives import MOST, SHOWN, Edit, as_negative, best, propose
+from engine.authoring.readiness import worth
 from engine.examples import Example
-from engine.grading import Grader
-from engine.jobs import GradePrompts
-from engine.model import load_model, pick_device
-from engine.negatives import MOST, SHOWN, Edit, as_negative, best, propose
+from engine.grading.grader import Grader
+from engine.models.loading import load_model, pick_device
+from engine.models.warm_model import Shelf
+from engine.protocol import GradePrompts
 from engine.results import Grade, Verdict
-from engine.shelf import Shelf
 from engine.tasks.registry import TASKS
-from engine.worker import Quiet
-from engine.worth import worth
+from engine.worker.__main__ import Quiet
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.capture import head_outputs, read_examples
-from engine.catalog import bundled_folder
-from engine.cause.attribution import attribute
-from engine.cause.edges import attribute_edges
-from engine.cause.paths import measure_edges
+from engine.capture.head_outputs import head_outputs, read_examples
+from engine.catalog.local_models import bundled_folder
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.examples import Example
-from engine.model import Model, load_model, pick_device
+from engine.models.loading import Model, load_model, pick_device
+from engine.patching.attribution import attribute
+from engine.patching.edge_attribution import attribute_edges
+from engine.patching.edge_patching import measure_edges
 from engine.results import HeadId
 
 from .by_hand import all_heads, exact, ioi, prepared, with_edge, with_head

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from engine.config import CauseConfig, CauseMethod, CauseMetric, ProbeConfig, Recipe, Replacement, SAEConfig
 from engine.errors import ConfigError, HeadcodeError, ModelError
-from engine.option_text import read_value, say, written
-from engine.option_values import RunOptions, changed, opened, reset, value_of, with_value
-from engine.options import OPTIONS, find_option, help_of
-from engine.presets import PRESETS, PresetName, find_preset, with_preset
+from engine.planning.option_table import OPTIONS, find_option, help_of
+from engine.planning.option_text import read_value, say, written
+from engine.planning.presets import PRESETS, PresetName, find_preset, with_preset
+from engine.planning.run_options import RunOptions, changed, opened, reset, value_of, with_value
 
 NOWHERE = Path("/nonexistent")
 

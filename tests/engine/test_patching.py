@@ -7,12 +7,12 @@ import msgspec
 import pytest
 import torch
 
-from engine.cause.attribution import attribute
-from engine.cause.patching import mask_of, measure_replaced
-from engine.cause.tails import _trusted
 from engine.errors import ExampleError
 from engine.events import Notice
-from engine.model import Model
+from engine.models.loading import Model
+from engine.patching.attribution import attribute
+from engine.patching.head_patching import mask_of, measure_replaced
+from engine.patching.partial_forward import _trusted
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.capture import head_outputs, read_examples
+from engine.analysis.ranking import agreement
+from engine.analysis.run_state import RunPicture, apply
+from engine.capture.head_outputs import head_outputs, read_examples
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import (
@@ -28,13 +30,11 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.jobs import RunProbe
-from engine.model import Model, load_model, pick_device
-from engine.pipeline import Probe
-from engine.ranking import agreement
-from engine.shelf import Shelf
-from engine.state import RunPicture, apply
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Shelf
+from engine.protocol import RunProbe
 from engine.tasks.registry import find_task
+from engine.worker.pipeline import Probe
 
 QUICK = ProbeConfig(sae=SAEConfig(steps=60, sparsity=0.2), seeds=(0, 1), shuffles=100)
 
@@ -128,7 +128,7 @@ def test_what_a_head_says_does_not_depend_on_the_batch(model: Model, recorder: A
 def test_a_reading_that_broke_off_goes_on_from_there(
     model: Model, recorder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine import capture
+    from engine.capture import head_outputs as capture
 
     monkeypatch.setitem(capture._TOKENS_AT_ONCE, "cpu", 24)
     monkeypatch.setattr(capture, "_PART_EVERY_S", -1.0)

@@ -8,26 +8,26 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.capture import read_examples
-from engine.catalog import find_model, local_models, model_identity, read_sheet
-from engine.cause.edges import attribute_edges
-from engine.cause.forward import Passes
-from engine.cause.material import Material, prepare
-from engine.cause.patching import measure_replaced, one_head_each
-from engine.cause.paths import all_edges, measure_edges
+from engine.analysis.ranking import auc
+from engine.capture.head_outputs import read_examples
+from engine.catalog.local_models import find_model, local_models, model_identity, read_sheet
+from engine.catalog.planted_models import N_HEADS, STAMP, VOCABULARY, is_built, n_parameters
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import ModelError
-from engine.grade import grade_examples
-from engine.model import Model, load_model, pick_device
+from engine.grading.rules import grade_examples
+from engine.install.staging import check_name
+from engine.models.loading import Model, load_model, pick_device
+from engine.patching.edge_attribution import attribute_edges
+from engine.patching.edge_patching import all_edges, measure_edges
+from engine.patching.forward import Passes
+from engine.patching.head_patching import measure_replaced, one_head_each
+from engine.patching.inputs import Material, prepare
 from engine.planted import PLANTED, Planted
 from engine.planted.build import planted_folder, write_planted
-from engine.planted.plan import N_HEADS, STAMP, VOCABULARY, is_built, n_parameters
-from engine.ranking import auc
-from engine.reference import known_circuit
-from engine.reference_edges import known_edges
+from engine.references.known_circuits import known_circuit
+from engine.references.known_edges import known_edges
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
-from engine.workshop import check_name
 
 from .by_hand import with_edge
 

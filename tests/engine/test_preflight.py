@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.catalog import bundled_folder
+from engine.catalog.local_models import bundled_folder
+from engine.catalog.model_shape import Shape, shape_of
 from engine.config import CauseConfig, ProbeConfig, SAEConfig
-from engine.duration import Duration, Past, expected, seconds_words
 from engine.errors import ModelError
-from engine.footprint import Amount, fits, footprint, what_to_lower
+from engine.planning.memory_estimate import Amount, fits, footprint, what_to_lower
+from engine.planning.preflight import Preflight
+from engine.planning.time_estimate import Duration, Past, expected, seconds_words
 from engine.planted import PLANTED
 from engine.planted.build import planted_folder
-from engine.preflight import Preflight
 from engine.results import Timings
-from engine.shape import Shape, shape_of
 
 WITHIN = 1.5
 """The factor that docs/running.md states."""
@@ -44,9 +44,9 @@ PEAK = """
 import resource, sys, tempfile
 import msgspec
 from engine.config import ProbeConfig
-from engine.jobs import RunProbe
-from engine.pipeline import Probe
-from engine.shelf import Shelf
+from engine.protocol import RunProbe
+from engine.worker.pipeline import Probe
+from engine.models.warm_model import Shelf
 
 class Deaf:
     def report(self, event): pass

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.quality import quality
+from engine.analysis.ranking_metrics import quality
 
 RANKINGS = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=6)
 

@@ -6,17 +6,17 @@ import msgspec
 import pytest
 import torch
 
-from engine.catalog import bundled_folder
-from engine.cause.references import measure, write
+from engine.asset_tools.measure_references import measure, write
+from engine.asset_tools.measure_toy_circuits import measure_task
+from engine.catalog.local_models import bundled_folder
 from engine.errors import ConfigError
-from engine.model import Model, load_model, pick_device
-from engine.reference import known_circuit
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Shelf
+from engine.references.ground_truth import check_model, known_truths, measured_reference, reference_models
+from engine.references.known_circuits import known_circuit
 from engine.references.measured import FOLDER, MeasuredReference
-from engine.references.truths import check_model, known_truths, measured_reference, reference_models
 from engine.results import ModelInfo
-from engine.shelf import Shelf
 from engine.tasks.registry import TASKS
-from engine.toy.measure import measure_task
 
 SMOLLM2 = sorted((FOLDER / "smollm2-135m").glob("*.json"))
 

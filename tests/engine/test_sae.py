@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from engine.codes import discretise
 from engine.config import SAEConfig
 from engine.results import NO_CODE
-from engine.sae import SAEs, Trainer
+from engine.sae.autoencoder import SAEs, Trainer
+from engine.sae.codes import discretise
 
 CPU = torch.device("cpu")
 

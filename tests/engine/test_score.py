@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.edges import Edges, score_edges
 from engine.events import Event
 from engine.results import NO_CODE, edges_told
-from engine.score import Symbols, code_measures, paired_flips, unique_codes
+from engine.scoring.edge_scores import Edges, score_edges
+from engine.scoring.node_scores import Symbols, code_measures, paired_flips, unique_codes
 
 
 class Silent:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from engine.catalog import bundled_folder
+from engine.catalog.local_models import bundled_folder
 from engine.errors import TaskError
 from engine.examples import Example, check_set
 from engine.tasks.base import Draft, Splitter, collect

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.token_words import UNREADABLE, byte_words
+from engine.models.byte_tokens import UNREADABLE, byte_words
 
 
 @pytest.mark.parametrize(

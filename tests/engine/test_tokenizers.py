@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 import torch
 
-from engine.capture import answers_of, encode_prompt, head_outputs, read_examples
+from engine.authoring.csv_format import read_csv, write_csv
+from engine.authoring.text_format import read_line, write_line
+from engine.capture.head_outputs import answers_of, encode_prompt, head_outputs, read_examples
 from engine.config import CauseConfig, ProbeConfig, SAEConfig
 from engine.errors import ExampleError
 from engine.events import CauseScored, Graded, Notice, Scored
 from engine.examples import Example, read_jsonl, write_jsonl
-from engine.examples_csv import read_csv, write_csv
-from engine.examples_text import read_line, write_line
-from engine.grade import grade_examples
-from engine.grading import tokens_of
-from engine.jobs import RunProbe
-from engine.model import Model, load_model
-from engine.pipeline import Probe
+from engine.grading.grader import tokens_of
+from engine.grading.rules import grade_examples
+from engine.models.loading import Model, load_model
+from engine.models.warm_model import Shelf
+from engine.protocol import RunProbe
 from engine.results import Grade
-from engine.shelf import Shelf
 from engine.tasks.base import spaced_words
+from engine.worker.pipeline import Probe
 
 from .plain import Plain, byte_level, llama, sentencepiece
 

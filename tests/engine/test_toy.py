@@ -12,14 +12,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from engine.catalog import bundled_folder, model_identity
+from engine.asset_tools import toy_corpus as text
+from engine.asset_tools.measure_toy_circuits import MeasuredCircuits, measure_task, measure_task_edges
+from engine.catalog.local_models import bundled_folder, model_identity
 from engine.examples import Example
-from engine.model import load_model
-from engine.reference_edges import MeasuredEdgesFile, known_edges
+from engine.models.loading import load_model
+from engine.references.known_edges import MeasuredEdgesFile, known_edges
 from engine.tasks.base import Metric
 from engine.tasks.registry import TASKS
-from engine.toy import text
-from engine.toy.measure import MeasuredCircuits, measure_task, measure_task_edges
 
 FOUR = ("ioi", "greater_than", "docstring", "induction")
 SAMPLE_SEED = 77
@@ -247,7 +247,7 @@ def test_training_text_is_the_same_each_time_and_keeps_held_out_names_out() -> N
 
 
 def test_a_short_training_writes_the_same_weights_twice(tmp_path: Path) -> None:
-    from engine.toy.train import Recipe, train
+    from engine.asset_tools.train_toy import Recipe, train
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 import torch
 
-from engine.capture import read_examples
+from engine.capture.head_outputs import read_examples
 from engine.config import ProbeConfig
 from engine.errors import TaskError
-from engine.grade import grade_examples
-from engine.model import Model, load_model, pick_device
-from engine.shelf import Shelf
+from engine.grading.rules import grade_examples
+from engine.grading.usable_pairs import make_usable, usable_pairs
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Shelf
 from engine.tasks.registry import TASKS
-from engine.usable import make_usable, usable_pairs
 
 
 @pytest.fixture

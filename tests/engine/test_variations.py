@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.distinct import missing_pairs, text_keys
-from engine.drafts import draft, drafts
+from engine.authoring.distinct_pairs import missing_pairs, text_keys
+from engine.authoring.drafts import draft, drafts
+from engine.authoring.text_format import write_line
+from engine.authoring.variations import gathered, holds, single_words, sources, trials, variations
+from engine.authoring.word_substitution import substitutions
 from engine.errors import ExampleError
 from engine.examples import Example
-from engine.examples_text import write_line
-from engine.grading import Grader
-from engine.jobs import GradePrompts, GradesMade
-from engine.model import load_model, pick_device
+from engine.grading.grader import Grader
+from engine.models.loading import load_model, pick_device
+from engine.models.warm_model import Shelf
+from engine.protocol import GradePrompts, GradesMade
 from engine.results import Grade, Verdict
-from engine.shelf import Shelf
-from engine.substitution import substitutions
 from engine.tasks.registry import TASKS
 from engine.tasks.words import FEMALE, MALE
-from engine.variations import gathered, holds, single_words, sources, trials, variations
-from engine.worker import Quiet
+from engine.worker.__main__ import Quiet
 
 
 class First(random.Random):

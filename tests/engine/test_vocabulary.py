@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.catalog import bundled_folder, check_folder, find_model, model_identity
+from engine.analysis.ranking import auc, circuit_by_rank, circuit_by_softmax, ranked, strengths, ties_at_cut
+from engine.catalog.local_models import bundled_folder, check_folder, find_model, model_identity
+from engine.catalog.recommended_config import settle
 from engine.config import PUBLISHED, ProbeConfig, SAEConfig, find_recipe
 from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
 from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
+from engine.machine.folders import find_places
 from engine.measures import DEFAULT_MEASURE, MEASURES, find_measure
-from engine.places import find_places
-from engine.ranking import auc, circuit_by_rank, circuit_by_softmax, ranked, strengths, ties_at_cut
-from engine.recommended import settle
 from engine.results import HeadScores
 
 GOOD = '{"prompt": "Mary and John", "polarity": "positive", "expected": " John", "foils": [" Mary"], "pair": 1}'

@@ -12,7 +12,8 @@ from engine.config import ProbeConfig, SAEConfig
 from engine.errors import ModelError
 from engine.events import ProbeFinished, TrainStep
 from engine.examples import Example
-from engine.jobs import (
+from engine.models.loading import load_model, pick_device
+from engine.protocol import (
     AnyWord,
     CancelJob,
     ExamplesOf,
@@ -27,7 +28,6 @@ from engine.jobs import (
     RunProbe,
     WorkerReady,
 )
-from engine.model import load_model, pick_device
 
 
 class Worker:

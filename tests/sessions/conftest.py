@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from engine.config import ProbeConfig
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.log import LogEntry, RunEnded
 from sessions.rows import HostStatus, RunRow, SessionDetail, SessionRow

@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from engine.places import find_places  # noqa: E402
+from engine.machine.folders import find_places  # noqa: E402
 from sessions.client import HostClient, stop_host  # noqa: E402
 from sessions.errors import Refusal  # noqa: E402
 from sessions.wire import (  # noqa: E402

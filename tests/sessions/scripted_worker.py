@@ -28,7 +28,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.jobs import (
+from engine.protocol import (
     AnyOrder,
     CancelJob,
     ExamplesOf,

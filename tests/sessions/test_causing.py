@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from engine.analysis.run_state import RunPicture, apply
 from engine.config import CauseConfig
 from engine.events import CauseScored
-from engine.state import RunPicture, apply
 from sessions.causing import close_open_causes
 from sessions.errors import Refusal
 from sessions.log import CauseAsked, CauseEnded, LogEntry

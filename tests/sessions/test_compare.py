@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.analysis.ranking import speaks
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.measures import MEASURES, find_measure
-from engine.ranking import speaks
 from engine.results import HeadScores, ModelInfo
 from sessions.compare import (
     CannotCompare,

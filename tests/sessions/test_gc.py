@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions import gc
 from sessions.wire import CollectGarbage, Garbage, Session, TrashSession
 

@@ -195,7 +195,7 @@ async def test_another_user_is_refused_even_with_the_folder_open(lab) -> None:
 async def test_a_foreground_host_ends_with_its_command(lab, alive, until) -> None:
     code = (
         "import asyncio, sys\n"
-        "from engine.places import find_places\n"
+        "from engine.machine.folders import find_places\n"
         "from sessions.client import HostClient\n"
         "from sessions.wire import *\n"
         "async def main():\n"

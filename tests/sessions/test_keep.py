@@ -9,7 +9,7 @@ from engine.config import ProbeConfig
 from engine.errors import NoSuchHead
 from engine.events import ArrayReady
 from engine.examples import Example
-from engine.jobs import RunProbe
+from engine.protocol import RunProbe
 from sessions.edit import create_session
 from sessions.errors import BadName, NoSuchRecord, Refusal
 from sessions.keep import (

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from engine.events import Notice
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions import client
 from sessions.client import HostClient
 from sessions.errors import HostError, Refusal

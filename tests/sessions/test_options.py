@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from engine.config import ProbeConfig, SAEConfig
-from engine.option_values import RunOptions
+from engine.planning.run_options import RunOptions
 from sessions.bundle_checks import LogCheck, Wrong
 from sessions.bundle_format import Line
 from sessions.errors import SessionError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.places import Places, find_places
-from engine.plain_file import NotPlain, append_plain, open_plain, read_json, read_plain
+from engine.machine.folders import Places, find_places
+from engine.machine.plain_file import NotPlain, append_plain, open_plain, read_json, read_plain
 from sessions import gc
 from sessions.beside import noted, part_of, write_beside
 from sessions.bundle_tables import write_parquet

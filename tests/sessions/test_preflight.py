@@ -6,7 +6,7 @@ import msgspec
 
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
-from engine.option_values import RunOptions
+from engine.planning.run_options import RunOptions
 from sessions.wire import AskPreflight, CreateSession, Preflighted, Session, SetExamples
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
-from engine.option_values import RunOptions
+from engine.planning.run_options import RunOptions
 from sessions.log import (
     ArrayKept,
     CauseAsked,

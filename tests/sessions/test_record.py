@@ -14,7 +14,7 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import ArrayReady, Notice, Scored, StageProgress
 from engine.examples import Example, content_hash
-from engine.jobs import RunProbe
+from engine.protocol import RunProbe
 from sessions.errors import BadArray, StoreError
 from sessions.log import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.record import Draft, Recorder, rebuild, stored_lines

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.edges import score_edges
+from engine.analysis.ranking import speaks
 from engine.errors import HeadcodeError
 from engine.examples import Example
-from engine.ranking import speaks
 from engine.results import NO_CODE, HeadScores
-from engine.score import Symbols, code_measures, paired_flips
+from engine.scoring.edge_scores import score_edges
+from engine.scoring.node_scores import Symbols, code_measures, paired_flips
 from sessions.compare import compare
 from sessions.errors import Refusal
 from sessions.seed_scores import seed_nodes

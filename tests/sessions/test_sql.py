@@ -10,7 +10,7 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.events import ArrayReady, EdgesAttributed, Notice
-from engine.jobs import RunProbe
+from engine.protocol import RunProbe
 from engine.results import EdgeEffect
 from sessions import sql
 from sessions.errors import BadQuery, HostGone, Refusal

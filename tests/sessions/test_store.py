@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from engine.results import CAUSE_FIELDS, HeadScores
 from sessions.connect import connect
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.address import address_file, holder, is_host, read_address, store_lock
 from sessions.client import HostClient, stop_host
 from sessions.errors import HostRunning, Refusal

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 import torch
 
+from engine.catalog.recommended_config import settle
 from engine.config import CauseConfig, ProbeConfig, SAEConfig
 from engine.events import ArrayReady, Event
-from engine.jobs import RunProbe
-from engine.pipeline import Probe
-from engine.recommended import settle
-from engine.shelf import Shelf
+from engine.models.warm_model import Shelf
+from engine.protocol import RunProbe
+from engine.worker.pipeline import Probe
 from sessions.arrays import hash_file
 from sessions.evidence import Gathering, from_log, from_tables
 from sessions.log import ArrayKept, RunEnded, RunQueued, RunStarted, SessionCreated

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from engine.children import python_command
-from engine.places import Places, find_places
+from engine.machine.child_processes import python_command
+from engine.machine.folders import Places, find_places
 
 SCRIPTED_HOST = Path(__file__).resolve().parents[1] / "sessions" / "scripted_host.py"
 

@@ -9,7 +9,7 @@ from engine.config import CauseMetric, ProbeConfig, Replacement
 from engine.errors import Failure
 from engine.events import ArrayReady, CauseScored, CircuitChecked, Notice
 from engine.examples import content_hash
-from engine.jobs import RunProbe
+from engine.protocol import RunProbe
 from engine.results import CurvePoint, HeadEffect
 from sessions.arrays import keep_by_content
 from sessions.bundle_export import BATCH, BundleWriter, codes_of, head_of, rows_of

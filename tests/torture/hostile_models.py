@@ -178,11 +178,11 @@ def _huge(folder: Path, rng: random.Random) -> str:
 
 def attempt(folder: Path, models: Path) -> str:
     """What comes of the folder: refused at import, refused at loading, or loaded. Raises what must not happen."""
-    from engine.catalog import ModelSource, read_sheet
-    from engine.fetch import bring
-    from engine.fetch_mouth import Mouth
-    from engine.headers import read_headers
-    from engine.model import load_model, pick_device
+    from engine.catalog.local_models import ModelSource, read_sheet
+    from engine.catalog.safetensors_headers import read_headers
+    from engine.install.progress import Mouth
+    from engine.models.fetch import bring
+    from engine.models.loading import load_model, pick_device
 
     for look in (lambda: read_sheet(ModelSource(name="x", origin="folder", folder=folder)), lambda: _shape(folder)):
         with suppress(InputError):
@@ -216,7 +216,7 @@ def _layer_places(name: str) -> list[int]:
 
 
 def _shape(folder: Path) -> object:
-    from engine.shape import shape_of
+    from engine.catalog.model_shape import shape_of
 
     return shape_of(str(folder), folder.parent)
 

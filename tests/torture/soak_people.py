@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
-from engine.places import Places
+from engine.machine.folders import Places
 from sessions.client import HostClient
 from sessions.errors import Refusal
 from sessions.log import RunEnded

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from engine.children import python_command
+from engine.machine.child_processes import python_command
 
 from .commands import SCRIPTED_HOST
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from engine.errors import ConfigError
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.client import HostClient
 from tui.output import narrate
 from tui.text import clean

@@ -10,7 +10,7 @@ from tui.options import ColourOption, JsonOption
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.bench import Cell, Taken
+    from engine.analysis.benchmark import Cell, Taken
     from engine.errors import Failure
     from sessions.client import HostClient
     from tui.bench_ground import Ground
@@ -61,12 +61,12 @@ def circuits(
 
     The runs are kept in a session of their own. After a stop the same command goes on where it was.
     """
-    from engine.bench import plan_cells, rows_of
+    from engine.analysis.benchmark import plan_cells, rows_of
     from engine.config import find_recipe
     from engine.errors import Cancelled, ConfigError
-    from engine.option_text import read_seeds
-    from engine.places import find_places
-    from engine.references.truths import reference_models
+    from engine.machine.folders import find_places
+    from engine.planning.option_text import read_seeds
+    from engine.references.ground_truth import reference_models
     from tui.bench_ground import check_measures, lay_ground, listed, numbers, shares, wants_causes
     from tui.benching import BenchOrder
     from tui.output import find_paper, print_json, write_data
@@ -135,7 +135,7 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
     """Carries the order out and leaves in the session what it came to."""
     import shlex
 
-    from engine.bench import rows_of
+    from engine.analysis.benchmark import rows_of
     from tui.bench_ground import left_out_words
     from tui.benching import HEADING, Conductor, keep_summary
     from tui.commands.asking import with_host

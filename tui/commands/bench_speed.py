@@ -25,8 +25,8 @@ def speed(
 
     import msgspec
 
-    from engine.catalog import find_model
-    from engine.places import find_places
+    from engine.catalog.local_models import find_model
+    from engine.machine.folders import find_places
     from tui.output import narrate, print_columns, print_json
     from tui.speed import Trial, measure_speed
 

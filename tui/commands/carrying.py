@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import ConfigError
-from engine.paths import path_of
+from engine.machine.paths import path_of
 from tui.options import JsonOption
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.options import help_of
+from engine.planning.option_table import help_of
 from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def cause(
     """
     import asyncio
 
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.commands.causing import measure_again, refuse_unfinished
     from tui.output import find_paper, print_json
     from tui.output_progress import make_narrator

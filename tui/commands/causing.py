@@ -7,12 +7,12 @@ from typing import cast
 
 import msgspec
 
+from engine.analysis.run_state import RunPicture, apply
 from engine.config import CauseConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
-from engine.places import Places
+from engine.machine.folders import Places
 from engine.results import HeadId
-from engine.state import RunPicture, apply
 from sessions.client import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.log import CauseEnded, LogEntry, RunState

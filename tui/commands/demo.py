@@ -12,7 +12,7 @@ def open_workbench(
 ) -> None:
     """Opens the screen, or the plain workbench. Raises ConfigError where there is no terminal to draw on."""
     from engine.errors import ConfigError
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.settings import load
 
     check_colour(color)

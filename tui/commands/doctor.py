@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 
-from engine import children
+from engine.machine import child_processes
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
-    from engine.places import Places
+    from engine.machine.folders import Places
 
 Verdict = Literal["ok", "warn", "fail"]
 _PACKAGES = (
@@ -65,7 +65,7 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Check what Headcode needs: versions, device, memory, disk, store, socket, terminal, bundled model."""
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.output import print_json, print_line
 
     places = find_places()
@@ -105,13 +105,13 @@ def python() -> Check:
         return Check(
             name="python",
             verdict="warn",
-            found=f"{version}  {children.PYTHON}, PYTHONPATH names the current folder",
+            found=f"{version}  {child_processes.PYTHON}, PYTHONPATH names the current folder",
             todo="An empty or relative entry lets any Python run files of the folder you stand in: take it out.",
         )
     return Check(
         name="python",
         verdict="ok" if good else "warn",
-        found=f"{version}  {children.PYTHON}",
+        found=f"{version}  {child_processes.PYTHON}",
         todo="" if good else "Headcode is tested on Python 3.11 to 3.13.",
     )
 
@@ -124,7 +124,7 @@ def versions() -> list[Check]:
         try:
             checks.append(Check(name=name, verdict="ok", found=version(name)))
         except PackageNotFoundError:
-            todo = f"{children.PYTHON} -m pip install {name}"
+            todo = f"{child_processes.PYTHON} -m pip install {name}"
             checks.append(Check(name=name, verdict="fail", found="not installed", todo=todo))
     return checks
 
@@ -303,7 +303,7 @@ def terminal() -> Check:
 
 
 def bundled() -> Check:
-    from engine.catalog import BUNDLED, ModelSource, bundled_folder, model_identity, read_sheet
+    from engine.catalog.local_models import BUNDLED, ModelSource, bundled_folder, model_identity, read_sheet
     from engine.errors import ModelError
 
     folder = bundled_folder()
@@ -320,8 +320,8 @@ def bundled() -> Check:
 def device() -> Check:
     """What torch would compute on, asked of a process of its own with a time limit."""
     try:
-        asked = children.run(
-            children.python_command("-c", _ASK_DEVICE), capture_output=True, text=True, timeout=DEVICE_LIMIT_S
+        asked = child_processes.run(
+            child_processes.python_command("-c", _ASK_DEVICE), capture_output=True, text=True, timeout=DEVICE_LIMIT_S
         )
     except subprocess.TimeoutExpired:
         found = f"torch did not answer within {DEVICE_LIMIT_S} s"
@@ -336,9 +336,9 @@ def kept_keys_and_values() -> Check:
     """Whether small models answer the same from kept keys and values as from the whole prompt: versions of
     transformers and TransformerLens that do not fit each other leave them out without a word."""
     name, slower = "kept keys", "Effects stay right, but take up to twice as long."
-    command = children.python_command("-m", "engine.kv_cache")
+    command = child_processes.python_command("-m", "engine.models.kv_cache")
     try:
-        asked = children.run(command, capture_output=True, text=True, timeout=CACHE_LIMIT_S)
+        asked = child_processes.run(command, capture_output=True, text=True, timeout=CACHE_LIMIT_S)
     except subprocess.TimeoutExpired:
         found = f"a forward pass took longer than {CACHE_LIMIT_S} s"
         return Check(name=name, verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")

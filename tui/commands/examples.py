@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import ConfigError, ExampleError, HeadcodeError
-from engine.paths import path_of
+from engine.machine.paths import path_of
 from tui.commands.writing_examples import write_file, written
 from tui.options import JsonOption
 
@@ -30,7 +30,7 @@ def new(
     as_json: JsonOption = False,
 ) -> None:
     """Begin a session of your own examples, empty or with those of a file."""
-    from engine.drafts import drafts
+    from engine.authoring.drafts import drafts
     from sessions.wire import CreateSession, DiscardSession, Emptied, SetExamples
     from tui.commands.asking import with_host
     from tui.commands.reading import read_text
@@ -51,7 +51,7 @@ def show(session: SessionArgument, as_json: JsonOption = False) -> None:
     """Show the examples, one a line; a # marks those that are left out."""
     import msgspec
 
-    from engine.drafts import flaw, text_of
+    from engine.authoring.drafts import flaw, text_of
     from tui.output import narrate, print_json, print_line
 
     found = _ask_for(session)
@@ -112,7 +112,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Add the examples of a file; {slots} are filled, what cannot be read is kept as text."""
-    from engine.drafts import drafts, flaw, slotted
+    from engine.authoring.drafts import drafts, flaw, slotted
     from tui.commands.reading import read_text
     from tui.output import narrate
 
@@ -145,7 +145,7 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Add the examples of a ready-made task, made for the session's model."""
-    from engine.drafts import fresh_pairs
+    from engine.authoring.drafts import fresh_pairs
     from sessions.wire import Made, MakeExamples
     from tui.commands.asking import with_host
 
@@ -216,8 +216,8 @@ def expand(
     as_json: JsonOption = False,
 ) -> None:
     """Fill the {slots} of the session's lines in every way."""
-    from engine.drafts import drafts, flaw, text_of
-    from engine.slots import count as count_lines
+    from engine.authoring.drafts import drafts, flaw, text_of
+    from engine.authoring.templates import count as count_lines
     from tui.output import print_json, print_line
 
     def lines_of(examples: "tuple[Example, ...]") -> list[str]:

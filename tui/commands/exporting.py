@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import ConfigError
+from engine.machine.folders import find_places
+from engine.machine.paths import path_of
 from engine.measures import Measure, find_measure
-from engine.paths import path_of
-from engine.places import find_places
 from engine.results import EdgeScore, HeadId
 from sessions.beside import check_goal, share, write_beside
 from sessions.compare import CannotCompare, Side, circuit_of

@@ -1,4 +1,4 @@
-"""Driving `python -m engine.fetch`: its words become a bar on stderr, its failure an error."""
+"""Driving `python -m engine.models.fetch`: its words become a bar on stderr, its failure an error."""
 
 import signal
 import subprocess
@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine import children
-from engine.errors import EngineError
-from engine.fetch_words import (
+from engine.catalog.fetch_messages import (
     AnyFetchWord,
     FetchDone,
     FetchFailed,
@@ -20,6 +18,8 @@ from engine.fetch_words import (
     FetchStage,
     FetchStarted,
 )
+from engine.errors import EngineError
+from engine.machine import child_processes
 from sessions.errors import Refusal
 from tui.output import bytes_in_words, find_paper, make_console
 from tui.text import clean
@@ -39,12 +39,12 @@ _DOING: dict[FetchStage, str] = {
 
 def run_fetch(words: Sequence[str]) -> FetchDone:
     """Runs a fetch to its end. Raises Refusal with its failure; Ctrl+C reaches it too, and it cleans up."""
-    command = children.python_command("-m", "engine.fetch", *words)
+    command = child_processes.python_command("-m", "engine.models.fetch", *words)
     last: FetchDone | FetchFailed | None = None
     decoder: msgspec.json.Decoder[AnyFetchWord] = msgspec.json.Decoder(AnyFetchWord)
     with (
         tempfile.TemporaryFile() as stderr,  # a pipe that nobody reads would fill up and stop the fetch
-        children.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
+        child_processes.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
         _Teller() as teller,
     ):
         assert process.stdout is not None

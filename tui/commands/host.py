@@ -26,7 +26,7 @@ def status(as_json: JsonOption = False) -> None:
 
     import msgspec
 
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.atwork import work_words
     from tui.output import bytes_in_words, narrate, print_columns, print_json
     from tui.text import clean
@@ -94,7 +94,7 @@ def stop(as_json: JsonOption = False) -> None:
     """End the host; runs under way are recorded as interrupted."""
     import asyncio
 
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from sessions.client import stop_host
     from tui.output import print_json, print_line
 
@@ -111,7 +111,7 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """Show the end of the host's and the worker's logs."""
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.output import print_json, print_line
 
     folder = find_places().logs
@@ -139,7 +139,7 @@ async def ask_status() -> "HostStatus | None":
 
 async def _ask(request: "AnyRequest", want: type[T]) -> T | None:
     """The running host's answer; None where none runs."""
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from sessions.client import HostClient
     from sessions.errors import NoHost
 

@@ -9,7 +9,7 @@ def keys(as_json: JsonOption = False) -> None:
     What is wrong with yours is said with its line, and the exit code is 2; the screens start all the same. With --json
     also the path of that file.
     """
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.actions.everywhere import all_tables
     from tui.keymap import keys_text, load_keys, with_keys
     from tui.output import narrate, print_json, print_line

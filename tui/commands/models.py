@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine.paths import path_of
+from engine.machine.paths import path_of
 from tui.options import JsonOption
 
 app = typer.Typer(help="List, show, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
@@ -16,9 +16,9 @@ def list_models(as_json: JsonOption = False) -> None:
     """List the models on this machine."""
     import msgspec
 
-    from engine.catalog import ModelSheet, local_models, read_sheet
+    from engine.catalog.local_models import ModelSheet, local_models, read_sheet
     from engine.errors import ModelError
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.output import bytes_in_words, narrate, print_columns, print_json
 
     sheets: list[ModelSheet] = []
@@ -56,8 +56,8 @@ def show_model(
     """Show one model: its shape and its identity."""
     import msgspec
 
-    from engine.catalog import find_model, model_identity, read_sheet
-    from engine.places import find_places
+    from engine.catalog.local_models import find_model, model_identity, read_sheet
+    from engine.machine.folders import find_places
     from tui.output import bytes_in_words, print_columns, print_json
 
     sheet = read_sheet(find_model(name, find_places().models))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from engine.preflight import Preflight
+    from engine.planning.preflight import Preflight
     from tui.commands.running import ProbeOrder
 
 
@@ -35,7 +35,7 @@ def say_preflight(order: "ProbeOrder", *, as_json: bool) -> None:
 
 def rows_of(found: "Preflight") -> list[tuple[str, str]]:
     """What is said of it, line by line."""
-    from engine.memory import size
+    from engine.machine.memory import size
 
     rows = [("model", found.model), ("prompts", str(found.n_examples)), ("memory", found.memory_words)]
     rows += [("", f"{part.name:<12} {size(part.n_bytes):>9}") for part in found.parts]
@@ -50,8 +50,8 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
 
 async def ask_preflight(order: "ProbeOrder") -> "Preflight":
     """The host's answer to what this order would take."""
-    from engine.option_values import RunOptions
-    from engine.places import find_places
+    from engine.machine.folders import find_places
+    from engine.planning.run_options import RunOptions
     from sessions.client import HostClient
     from sessions.wire import AskPreflight, Detail, Preflighted, ShowSession
 

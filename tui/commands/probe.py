@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.options import help_of
+from engine.planning.option_table import help_of
 from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def run_now(order: "ProbeOrder", narrator: "object") -> "Outcome":
     """Runs the order over the host of this store, to its end."""
     import asyncio
 
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from tui.commands.running import run_probe
 
     return asyncio.run(run_probe(find_places(), order, narrator))  # type: ignore[arg-type]
@@ -219,8 +219,8 @@ def make_config(
 
     from engine.config import ProbeConfig, find_recipe
     from engine.errors import ConfigError
-    from engine.option_text import read_seeds
-    from engine.presets import find_preset
+    from engine.planning.option_text import read_seeds
+    from engine.planning.presets import find_preset
 
     base = ProbeConfig(sae=find_recipe(recipe))
     if preset is not None:
@@ -252,7 +252,7 @@ def make_cause(method: str | None, *, preset: str | None = None, **how: object) 
 
     from engine.config import CauseConfig
     from engine.errors import ConfigError
-    from engine.presets import find_preset
+    from engine.planning.presets import find_preset
 
     given = {name: value for name, value in how.items() if value is not None}
     base = CauseConfig() if preset is None else find_preset(preset).config.cause
@@ -287,9 +287,9 @@ def make_order(
     foreground: bool = False,
 ) -> "ProbeOrder":
     """What to run, with everything refused that can be seen to be wrong from here, before torch is loaded."""
+    from engine.catalog.planted_models import PLANTED
     from engine.errors import ConfigError, TaskError
     from engine.examples import Example, check_set
-    from engine.planted.plan import PLANTED
     from tui.commands.reading import load_examples, looks_like_file
     from tui.commands.running import ProbeOrder
 
@@ -368,8 +368,8 @@ def model_name(given: str) -> str:
 
     Raises ModelError for what can be no model.
     """
-    from engine.catalog import find_model
-    from engine.places import find_places
+    from engine.catalog.local_models import find_model
+    from engine.machine.folders import find_places
 
     source = find_model(given, find_places().models)
     return str(source.folder) if source.origin == "folder" else source.name

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.errors import ExampleError
 from engine.examples import Example
-from engine.paths import path_of
+from engine.machine.paths import path_of
 
 MAX_BYTES = 32 << 20
 """A larger file is no example set; the host takes 64 MB in one message."""
@@ -14,7 +14,7 @@ STDIN = "-"
 
 def load_examples(target: str) -> tuple[Example, ...]:
     """The examples in the file, or on stdin where the target is `-`. Raises ExampleError."""
-    from engine.examples_text import read_examples
+    from engine.authoring.text_format import read_examples
 
     return read_examples(read_text(target), source="stdin" if target == STDIN else target)
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from engine import children
 from engine.errors import Failure
+from engine.machine import child_processes
 from sessions.errors import StoreDamaged, StoreError, error_from
 from sessions.rows import StoreReport, TableHealth
 
 if TYPE_CHECKING:
-    from engine.places import Places
+    from engine.machine.folders import Places
 
 _LARGE = 200_000_000
 LOOK_LIMIT_S = 60
@@ -30,8 +30,8 @@ def ask(mode: Literal["check", "repair", "place"], places: "Places", name: str =
     Raises the store's own error, or StoreError where the process itself broke down.
     """
     try:
-        done = children.run(
-            children.python_command("-m", "sessions.repair", mode, *([name] if name else [])),
+        done = child_processes.run(
+            child_processes.python_command("-m", "sessions.repair", mode, *([name] if name else [])),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=LOOK_LIMIT_S if mode == "check" else None,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from engine.analysis.run_state import RunPicture, apply
 from engine.errors import ConfigError
 from engine.events import EngineEvent
+from engine.machine.folders import find_places
 from engine.measures import Measure
-from engine.places import find_places
-from engine.state import RunPicture, apply
 from sessions.client import HostClient
 from sessions.log import LogEntry, RunEnded, RunQueued, RunStarted
 from sessions.rows import Timeline

@@ -9,13 +9,13 @@ from typing import cast
 
 import msgspec
 
-from engine.catalog import BUNDLED
+from engine.analysis.run_state import RunPicture, apply
+from engine.catalog.local_models import BUNDLED
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.places import Places
-from engine.state import RunPicture, apply
+from engine.machine.folders import Places
 from sessions.client import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.log import LogEntry, RunEnded

@@ -8,7 +8,7 @@ import typer
 from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
-    from engine.state import RunPicture
+    from engine.analysis.run_state import RunPicture
     from sessions.client import HostClient
     from sessions.rows import RunRow, SessionDetail
 
@@ -173,7 +173,7 @@ async def look_up(
     client: "HostClient", name: str, number: int | None
 ) -> "tuple[SessionDetail, RunRow | None, RunPicture]":
     """The session, the run that is meant (the newest that has scores to show) and its picture."""
-    from engine.state import RunPicture
+    from engine.analysis.run_state import RunPicture
     from sessions.errors import NoSuchRecord
     from sessions.wire import Detail, ShowSession
     from tui.commands.running import read_run

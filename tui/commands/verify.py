@@ -43,7 +43,7 @@ def verify(
 
 async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
     """Raises Refusal, HostError, or Cancelled after Ctrl+C."""
-    from engine.places import find_places
+    from engine.machine.folders import find_places
     from sessions.client import HostClient
     from sessions.errors import error_from
     from sessions.wire import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState

@@ -14,9 +14,9 @@ FORMATS = ("lines", "jsonl", "csv")
 
 def written(examples: "tuple[Example, ...]", kind: str) -> str:
     """The examples as text in one of the formats. Raises ConfigError."""
+    from engine.authoring.csv_format import write_csv
+    from engine.authoring.text_format import write_lines
     from engine.examples import write_jsonl
-    from engine.examples_csv import write_csv
-    from engine.examples_text import write_lines
 
     writers: dict[str, Callable[[tuple[Example, ...]], str]] = {
         "lines": write_lines,

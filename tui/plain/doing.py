@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from engine.errors import HeadcodeError
-from engine.option_text import read_value as read_option
-from engine.option_text import say as say_option
-from engine.option_values import value_of as option_value
-from engine.option_values import with_value
-from engine.options import OPTIONS
-from engine.places import find_places
+from engine.machine.folders import find_places
+from engine.planning.option_table import OPTIONS
+from engine.planning.option_text import read_value as read_option
+from engine.planning.option_text import say as say_option
+from engine.planning.run_options import value_of as option_value
+from engine.planning.run_options import with_value
 from engine.results import Card
 from sessions.wire import (
     Circuit,

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from engine.cause_fold import FIELD
+from engine.analysis.effects import FIELD
 from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, value_of

@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.drafts import draft, slotted
+from engine.authoring.drafts import draft, slotted
+from engine.authoring.negatives import Edit, as_negative, best, propose
 from engine.errors import HeadcodeError
-from engine.negatives import Edit, as_negative, best, propose
-from engine.paths import path_of
+from engine.machine.paths import path_of
 from engine.results import Grade
 from sessions.wire import Grades, Made
 from tui.desk import Desk

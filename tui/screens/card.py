@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.analysis.run_state import RunPicture
 from engine.results import Card
-from engine.state import RunPicture
 from tui.actions import sheet_actions
 from tui.keynames import Key, key_of, named
 from tui.once import told_once

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.beside import write_beside
 from sessions.errors import CannotWrite
 from tui.actions import sheet_actions

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.drafts import Slotted, slotted, text_of
+from engine.authoring.csv_format import read_csv
+from engine.authoring.drafts import Slotted, slotted, text_of
+from engine.authoring.text_format import format_of
 from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
-from engine.examples_csv import read_csv
-from engine.examples_text import format_of
 from sessions.wire import Made
 from tui.desk import Desk
 from tui.link import Link

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from tui.actions import sheet_actions
 from tui.diary import screen_log
 from tui.logtail import LogLine, LogTail

@@ -13,9 +13,9 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
+from engine.authoring.negatives import Edit, as_negative, best, propose
 from engine.errors import HeadcodeError
 from engine.examples import Example
-from engine.negatives import Edit, as_negative, best, propose
 from engine.results import Grade
 from sessions.wire import Grades
 from tui.actions import sheet_actions

@@ -10,12 +10,12 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.catalog import local_models
-from engine.memory import size as in_bytes
-from engine.option_text import say
-from engine.option_values import opened, value_of
-from engine.places import find_places
-from engine.presets import PRESETS, with_preset
+from engine.catalog.local_models import local_models
+from engine.machine.folders import find_places
+from engine.machine.memory import size as in_bytes
+from engine.planning.option_text import say
+from engine.planning.presets import PRESETS, with_preset
+from engine.planning.run_options import opened, value_of
 from tui.actions import sheet_actions
 from tui.link import Link
 from tui.model import Bench

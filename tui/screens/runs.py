@@ -13,8 +13,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.option_text import changed_words
-from engine.places import find_places
+from engine.machine.folders import find_places
+from engine.planning.option_text import changed_words
 from engine.results import HeadId
 from tui.actions import sheet_actions
 from tui.atwork import awaited, work_words

@@ -16,9 +16,9 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
+from engine.analysis.ranking import strength
 from engine.errors import ConfigError
 from engine.measures import MEASURES, Measure, value_of
-from engine.ranking import strength
 from engine.results import HeadId, HeadScores
 from tui.actions import sheet_actions
 from tui.headfilter import HINT, read_filter

@@ -11,9 +11,9 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.timer import Timer
 
-from engine.drafts import draft, text_of
+from engine.authoring.drafts import draft, text_of
 from engine.examples import Example
-from engine.option_values import with_value
+from engine.planning.run_options import with_value
 from tui.actions import keyed
 from tui.desk import Desk
 from tui.link import Link

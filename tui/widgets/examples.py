@@ -6,10 +6,10 @@ from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.strip import Strip
 
+from engine.authoring.readiness import n_distinct
 from engine.errors import Failure
 from engine.examples import Example
 from engine.results import NO_CODE, Grade
-from engine.worth import n_distinct
 from tui.actions import sheet_actions
 from tui.model import Bench
 from tui.number_text import number

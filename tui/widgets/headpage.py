@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.strip import Strip
 
-from engine.cause_fold import FIELD, primary
+from engine.analysis.effects import FIELD, primary
 from engine.errors import Failure
 from engine.examples import Example
 from engine.measures import MEASURES, Measure, loudness, value_of

@@ -10,9 +10,9 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.errors import HeadcodeError
-from engine.option_text import say, written
-from engine.option_values import RunOptions, changed, defaults, opened, reset, value_of, with_value
-from engine.options import OPTIONS, Option
+from engine.planning.option_table import OPTIONS, Option
+from engine.planning.option_text import say, written
+from engine.planning.run_options import RunOptions, changed, defaults, opened, reset, value_of, with_value
 from tui.model import Bench
 from tui.text import clean
 from tui.widgets.ink import Line, fit

@@ -4,10 +4,10 @@ from rich.cells import cell_len
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.drafts import flaw
+from engine.authoring.drafts import flaw
+from engine.authoring.templates import is_open
 from engine.examples import Example
 from engine.results import Grade, PromptTokens
-from engine.slots import is_open
 from tui.desk import Desk
 from tui.model import Bench
 from tui.number_text import number

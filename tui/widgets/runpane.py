@@ -7,7 +7,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.events import Stage
-from engine.option_text import config_words
+from engine.planning.option_text import config_words
 from tui.atwork import awaited, work_words
 from tui.model import Bench, Run
 from tui.number_text import number

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.errors import HeadcodeError
-from engine.places import find_places
+from engine.machine.folders import find_places
 from tui.model import Bench
 from tui.remember import file_of_memory, keep_toured, remembered
 from tui.settings import Settings

@@ -3,7 +3,7 @@
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.worth import Worth
+from engine.authoring.readiness import Worth
 from tui.desk import Desk
 from tui.keynames import Key
 from tui.text import clean

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from engine.config import ProbeConfig, SAEConfig
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.log import RunEnded
 from sessions.wire import Circuit, CreateSession, KeepCircuit, QueueRun, Run, Session

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.places import Places
+from engine.machine.folders import Places
 from sessions.client import HostClient
 from sessions.wire import CreateSession, Session
 from tui.actions.everywhere import all_tables

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax
+from engine.analysis.run_state import RunPicture, apply
 from engine.config import ProbeConfig
 from engine.events import (
     EdgesScored,
@@ -27,7 +29,6 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.ranking import circuit_by_rank, circuit_by_softmax
 from engine.results import (
     EdgeScore,
     ExampleCount,
@@ -38,7 +39,6 @@ from engine.results import (
     Timings,
     Versions,
 )
-from engine.state import RunPicture, apply
 from sessions.rows import RunRow, SessionRow
 
 N_LAYERS, N_HEADS = 2, 4

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.bench import MEASURED, BenchRow, measure_names
+from engine.analysis.benchmark import MEASURED, BenchRow, measure_names
+from engine.analysis.ranking_metrics import QUALITIES
 from engine.measures import DEFAULT_MEASURE
-from engine.quality import QUALITIES
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 SMALL = ("bench", "circuits", "--models", "toy", "--examples", "3", "--recipe", "contrast", "--seeds", "2")

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.analysis.run_state import RunPicture
 from engine.errors import ConfigError
 from engine.measures import MEASURES, find_measure
 from engine.results import HeadId
-from engine.state import RunPicture
 from sessions.connect import connect
 from tui.commands.carrying import FORMATS, find_format
 from tui.importance import BadImportance, graph_edges, importance, importance_json, read_importance
@@ -175,7 +175,7 @@ def test_importances_are_what_the_loader_expects(written: Path) -> None:
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.id)
 def test_importance_grows_with_what_speaks_for_a_head(measure: Any, picture: RunPicture) -> None:
-    from engine.ranking import strength
+    from engine.analysis.ranking import strength
 
     found = [(strength(node, measure), importance(node, measure)) for node in picture.nodes]
     assert all(score >= 0 for _, score in found)

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.log import CircuitKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
 from sessions.record import Draft, Recorder

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.analysis.run_state import RunPicture
 from engine.measures import find_measure
-from engine.state import RunPicture
 from sessions.compare import Side, compare
 from tui.commands.circuits import read_heads
 from tui.diverging import shades, signed_level

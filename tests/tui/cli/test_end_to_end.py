@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.catalog import bundled_folder
+from engine.catalog.local_models import bundled_folder
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import CreateSession, ExampleSet, GetExamples, GradeExamples, Grades, Session
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.authoring.text_format import read_examples, read_lines, write_lines
 from engine.errors import ExampleError
 from engine.examples import Example
-from engine.examples_text import read_examples, read_lines, write_lines
 
 
 def test_a_line_has_polarity_pair_prompt_answers_and_foils() -> None:

@@ -12,7 +12,7 @@ import pytest
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.log import CircuitKept, ExamplesSet, NoteWritten, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
 from sessions.record import Draft, Recorder

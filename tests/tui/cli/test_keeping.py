@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from engine.examples import Example
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import CreateSession, Session
 

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from rich.style import Style
 
+from engine.analysis.run_state import RunPicture, apply
 from engine.events import EngineEvent
 from engine.measures import MEASURES, find_measure
-from engine.state import RunPicture, apply
 from sessions.rows import RunRow, SessionRow
 from tui.output import Paper, find_colours
 from tui.output_grid import grid_lines, short

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.bench import BenchRow
+from engine.analysis.benchmark import BenchRow
 from engine.errors import ConfigError
 from tui.output import Paper
 from tui.output_bench import bench_tables, check_quality, duration, markdown, print_tables

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.places import find_places
-from engine.state import RunPicture
+from engine.analysis.run_state import RunPicture
+from engine.machine.folders import find_places
 from sessions.client import HostClient
 from sessions.log import LogEntry, LookChanged
 from sessions.wire import Detail, Done, Session, SetExamples, SetLook, ShowSession

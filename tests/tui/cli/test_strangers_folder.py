@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from engine import children
-from engine.catalog import bundled_folder
+from engine.catalog.local_models import bundled_folder
+from engine.machine import child_processes
 from tui.cli import app
 
 SETTING_OUT = """
@@ -125,9 +125,9 @@ class Folder:
         words.write_text(json.dumps(lines))
         variables.write_text(json.dumps({"HEADCODE_HOME": str(self.home), **added}))
         given = [how, str(words), str(variables)]
-        command = [children.PYTHON, "-P", "-c", SETTING_OUT, *given]
+        command = [child_processes.PYTHON, "-P", "-c", SETTING_OUT, *given]
         if how == "first":
-            command = [children.PYTHON, "-c", f"import sys; del sys.path[0]\n{SETTING_OUT}", *given]
+            command = [child_processes.PYTHON, "-c", f"import sys; del sys.path[0]\n{SETTING_OUT}", *given]
         done = subprocess.run(
             command,
             cwd=self.path,
@@ -165,7 +165,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory):
     found = Folder(tmp_path_factory.mktemp("s"))
     yield found
     environ = {**os.environ, "HEADCODE_HOME": str(found.home)}
-    children.run(children.python_command("-m", "tui.cli", "host", "stop"), env=environ, capture_output=True, timeout=60)
+    child_processes.run(
+        child_processes.python_command("-m", "tui.cli", "host", "stop"), env=environ, capture_output=True, timeout=60
+    )
 
 
 @pytest.mark.timeout(900)  # three processes import torch; half a minute on an idle machine

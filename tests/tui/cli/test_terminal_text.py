@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.examples import Example
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import CreateSession, Session
 from tui.text import clean, escaped

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.catalog import bundled_folder, model_identity
-from engine.places import find_places
+from engine.catalog.local_models import bundled_folder, model_identity
+from engine.machine.folders import find_places
 from sessions.client import HostClient
 from sessions.compare import FieldDifference
 from sessions.log import RunVerified

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from engine.duration import Duration
 from engine.examples import Example
-from engine.footprint import Part
-from engine.preflight import Preflight
+from engine.planning.memory_estimate import Part
+from engine.planning.preflight import Preflight
+from engine.planning.time_estimate import Duration
 from engine.results import NO_CODE, CodeWrites, Grade, PromptTokens
 from sessions.rows import HeadCodes
 from sessions.wire import AskPreflight, GradeExamples, Grades, HeadLook, LookAtHead

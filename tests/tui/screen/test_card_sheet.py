@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from engine.analysis.run_state import RunPicture
 from engine.events import CardWritten, CauseScored
 from engine.results import CardHead, HeadEffect
-from engine.state import RunPicture
 from tui.once import told_once
 from tui.output_card import MOST_NAMED, card_lines, cut_list
 from tui.output_cause import cause_lines

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.analysis.run_state import RunPicture, apply
 from engine.config import ProbeConfig
 from engine.events import EdgesScored, EngineEvent, Scored, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.results import EdgeScore
-from engine.state import RunPicture, apply
 from sessions.condense import condensed, superseded
 from sessions.log import (
     ExamplesSet,

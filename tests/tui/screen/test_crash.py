@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual import events
 
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.log import RunEnded
 from tui.actions.everywhere import all_tables
 from tui.screens.sheet import Sheet

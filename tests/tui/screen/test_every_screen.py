@@ -12,7 +12,7 @@ import pytest
 from engine.errors import Failure
 from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKnown
 from engine.examples import Example, content_hash
-from engine.places import find_places
+from engine.machine.folders import find_places
 from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.log import CircuitKept, ExamplesSet, NoteWritten, RunEnded, TagsSet
 from sessions.rows import Choice

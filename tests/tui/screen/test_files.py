@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from engine.authoring.csv_format import read_csv
 from engine.examples import Example, content_hash, read_jsonl
-from engine.examples_csv import read_csv
 from sessions.log import ExamplesSet
 from tui.screens import files, starts
 from tui.screens.files import Files

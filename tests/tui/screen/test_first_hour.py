@@ -23,7 +23,7 @@ from rich.cells import cell_len
 
 from engine.events import CauseScored, ExamplesMade
 from engine.examples import Example
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import HeadLook, ListSessions, LookAtHead, Sessions
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Failure
-from engine.places import find_places
+from engine.machine.folders import find_places
 from sessions.errors import Refusal
 from tui.logtail import LogTail
 from tui.screens.log import LogSheet

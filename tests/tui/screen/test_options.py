@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from engine.config import CauseConfig, ProbeConfig, SAEConfig
-from engine.option_values import RunOptions, value_of
-from engine.options import OPTIONS
+from engine.planning.option_table import OPTIONS
+from engine.planning.run_options import RunOptions, value_of
 from sessions.log import OptionsChosen, RunEnded, RunQueued
 from tui.screens.options import OptionsSheet
 

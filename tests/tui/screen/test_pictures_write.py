@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from engine.drafts import drafts
+from engine.authoring.drafts import drafts
 from engine.examples import content_hash
 from sessions.log import ExamplesSet
 from tui.screens.files import Files

@@ -11,7 +11,7 @@ import pytest
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored, TrainStep
-from engine.places import find_places
+from engine.machine.folders import find_places
 from engine.results import Card, EdgeScore, Steadiness
 from sessions.compare import Side
 from sessions.log import RunEnded

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from textual.geometry import Size
 
+from engine.analysis.run_state import RunPicture
 from engine.config import CauseConfig, ProbeConfig
 from engine.events import StageProgress, StageStarted, TrainStep
 from engine.examples import Example
 from engine.results import ModelInfo
-from engine.state import RunPicture
 from sessions.log import RunEnded, RunQueued, RunStarted
 from tui.marks import Pace
 from tui.model import Bench

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 import engine
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from engine.results import HeadId
 from sessions.client import HostClient, stop_host
 from tui.screens.write import Write

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import ListSessions, Sessions
 from tui.workbench import HeadcodeApp

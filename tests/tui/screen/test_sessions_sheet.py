@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.examples import Example
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from engine.results import HeadId
 from sessions.client import HostClient, stop_host
 from sessions.wire import ChangeTags, CreateSession, Detail, Note, Session, Sessions, ShowSession, WriteNote

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from engine.places import Places, find_places
+from engine.machine.folders import Places, find_places
 from sessions.client import HostClient, stop_host
 from sessions.wire import CancelRun, Detail, Done, ListSessions, Sessions, ShowSession
 

@@ -1,0 +1,244 @@
+"""A bench of circuits: what to run, and how runs that are done are held against the truth. Torch-free."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from statistics import fmean, pstdev
+
+import msgspec
+
+from engine.analysis.ranking import strengths
+from engine.analysis.ranking_metrics import QUALITIES, Quality, quality
+from engine.config import CauseConfig, ProbeConfig, Recipe, find_recipe
+from engine.events import EdgesAttributed
+from engine.measures import MEASURES, Measure, value_of
+from engine.references.ground_truth import Edge, Level, Truth
+from engine.results import MOST_EDGES, EdgeScore, HeadScores, ModelInfo
+
+SAES = 3
+"""SAEs of one run; what is judged is their mean, as in every probe."""
+RANDOM = "random"
+"""What `baseline_random` is called here, as there is a random ranking of edges, too."""
+EDGE_CODES = "edge_score"
+EDGE_EFFECTS = "attribution"
+WITHOUT_CODES = ("attribution", "exact_effect")
+"""Effects that no codes had a hand in; for `combined` they choose some of the heads that are patched."""
+MEASURED = tuple(measure for measure in MEASURES if measure.id != "backup")
+"""What a bench judges: it replaces no circuit, so nothing is a backup."""
+NO_RECIPE = "none"
+"""The recipe of measures that know no SAE."""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """One run of a bench."""
+
+    model: str
+    task: str
+    examples: int
+    """Pairs."""
+    draw: int
+    """Which prompts, and which SAEs."""
+    recipe: Recipe
+    usable: bool = False
+    """Of the task's pairs only those the model can do, as references were measured on."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the SAEs: other ones for every draw, so that the spread over draws holds both."""
+        return tuple(range(SAES * self.draw, SAES * (self.draw + 1)))
+
+    def config(self, *, cause: bool, edges: bool) -> ProbeConfig:
+        """How it is run."""
+        method = CauseConfig(method="combined", edges=edges) if cause else CauseConfig()
+        return ProbeConfig(sae=find_recipe(self.recipe), seeds=self.seeds, cause=method)
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished run gave, as far as it is judged."""
+
+    cell: Cell
+    model: ModelInfo
+    nodes: tuple[HeadScores, ...]
+    edges: tuple[EdgeScore, ...]
+    n_pairs: int
+    """Pairs of heads of which `edges` are the best."""
+    edge_effects: EdgesAttributed | None
+    seconds: dict[str, float]
+    """capture, codes (training and scoring included) and, where they were measured, attribution, edges, combined."""
+
+
+class BenchRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure on one task, over all draws."""
+
+    model: str
+    task: str
+    level: Level
+    measure: str
+    recipe: str
+    """none: the measure needs no SAE."""
+    examples: int
+    """Pairs a run had."""
+    auc: float
+    average_precision: float
+    precision_at_size: float
+    f1: float
+    spread: float | None
+    """Standard deviation of the AUC over draws of prompts and SAEs; None for one draw."""
+    seconds: float
+    """What the measure cost, a run: reading the prompts and what comes after, loading the model left out."""
+    cut: float | None
+    """The share of the base from which on a head belongs to the circuit; None: somebody else drew the line."""
+    n_true: int
+    n_all: int
+    draws: int
+    spreads: dict[str, float]
+    """Of all four; empty for one draw."""
+    truth: str
+    usable: bool = False
+    """Whether runs had only pairs the model can do."""
+
+
+def plan_cells(
+    tasks: Mapping[str, Sequence[str]],
+    recipes: Sequence[Recipe],
+    examples: Sequence[int],
+    draws: Sequence[int],
+    *,
+    usable: bool = False,
+) -> list[Cell]:
+    """Every run of the bench, a model after the other; the small ones of a model first."""
+    return [
+        Cell(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable)
+        for model, names in tasks.items()
+        for n in examples
+        for draw in draws
+        for task in names
+        for recipe in recipes
+    ]
+
+
+def measure_names() -> tuple[str, ...]:
+    """What --measures takes: every measure of the table, and those of edges."""
+    return tuple(dict.fromkeys([*(_name(measure) for measure in MEASURED), EDGE_CODES]))
+
+
+def rows_of(
+    taken: Iterable[Taken], truths: Mapping[tuple[str, str], Sequence[Truth]], only: Collection[str] = ()
+) -> list[BenchRow]:
+    """A row for every measure, truth, recipe and number of examples. `truths`: by model and task. `only`: these
+    measures; none: all that have a number for every head.
+    """
+    found: dict[tuple[object, ...], list[tuple[Quality, float]]] = {}
+    about: dict[tuple[object, ...], dict[str, object]] = {}
+    runs = list(taken)
+    capture: dict[tuple[str, str, int, int], float] = {}
+    for run in runs:  # of several runs on the same prompts the first reads them, the others find them in the cache
+        prompts = (run.cell.model, run.cell.task, run.cell.examples, run.cell.draw)
+        capture[prompts] = max(capture.get(prompts, 0.0), run.seconds.get("capture", 0.0))
+    said: set[tuple[object, ...]] = set()
+    places = {key: place for place, key in enumerate(truths)}
+    for run in sorted(runs, key=lambda run: (places.get((run.cell.model, run.cell.task), -1), run.cell)):
+        cell = run.cell
+        read = capture[cell.model, cell.task, cell.examples, cell.draw]
+        for truth in truths.get((cell.model, cell.task), ()):
+            for name, recipe, ranking, true, seconds in _rankings(run, truth, read):
+                key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, cell.examples, cell.usable)
+                judged = quality(ranking, true)
+                # A measure without SAEs says the same in the runs of every recipe: it counts once a draw.
+                if judged is None or (only and name not in only) or (*key, cell.draw) in said:
+                    continue
+                said.add((*key, cell.draw))
+                found.setdefault(key, []).append((judged, seconds))
+                about[key] = {"n_true": sum(true), "n_all": len(true), "truth": truth.source}
+    return [_row(key, about[key], values) for key, values in found.items()]
+
+
+def _row(key: tuple[object, ...], about: dict[str, object], values: list[tuple[Quality, float]]) -> BenchRow:
+    model, task, level, cut, name, recipe, examples, usable = key
+    means = {each: round(fmean(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
+    spreads = {each: round(pstdev(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
+    several = len(values) > 1
+    row = {
+        **{"model": model, "task": task, "level": level, "cut": cut, "measure": name, "recipe": recipe},
+        **{"examples": examples, "usable": usable, "draws": len(values)},
+        **{"spread": spreads["auc"] if several else None, "spreads": spreads if several else {}},
+        **{"seconds": round(fmean(seconds for _, seconds in values), 3)},
+    }
+    return msgspec.convert({**row, **means, **about}, type=BenchRow)
+
+
+_Ranking = tuple[str, str, list[float], list[bool], float]
+"""(measure, recipe, strengths, truth, seconds)."""
+
+
+def _rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
+    return _head_rankings(run, truth, capture) if truth.level == "heads" else _edge_rankings(run, truth, capture)
+
+
+def _head_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
+    true = [(node.layer, node.head) in truth.heads for node in run.nodes]
+    found: list[_Ranking] = []
+    for measure in MEASURED:
+        values = [value_of(node, measure) for node in run.nodes]
+        if any(value is None or math.isnan(value) for value in values):
+            continue  # it does not apply, or was measured for some heads alone
+        recipe = NO_RECIPE if measure.baseline or measure.id in WITHOUT_CODES else run.cell.recipe
+        found.append((_name(measure), recipe, strengths(run.nodes, measure), true, _seconds(run, measure, capture)))
+    return found
+
+
+def _edge_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
+    """By the codes, by one gradient, by what both ends have of a baseline, by nothing.
+
+    Only where all pairs of heads have a number: a list of the best alone would be judged by its gaps.
+    """
+    n_heads = run.model.n_heads
+    pairs = [
+        ((a, i), (b, j))
+        for a in range(run.model.n_layers)
+        for b in range(a + 1, run.model.n_layers)
+        for i in range(n_heads)
+        for j in range(n_heads)
+    ]
+    true = [pair in truth.edges for pair in pairs]
+    found: list[_Ranking] = []
+
+    def add(name: str, recipe: str, strengths: Mapping[Edge, float], seconds: float) -> None:
+        found.append((name, recipe, [strengths.get(pair, 0.0) for pair in pairs], true, seconds))
+
+    codes = capture + run.seconds.get("codes", 0.0)
+    if _whole(len(run.edges), run.n_pairs):
+        # Ties are broken as in the list of edges, by what both heads write.
+        keys = {(e.source, e.target): (e.score, 0.0 if e.length is None else e.length) for e in run.edges}
+        places = {key: float(place) for place, key in enumerate(sorted(set(keys.values())))}
+        add(EDGE_CODES, run.cell.recipe, {edge: places[key] for edge, key in keys.items()}, codes)
+    effects = run.edge_effects
+    if effects is not None and _whole(len(effects.edges), effects.n_pairs):
+        by_gradient = {(e.source, e.target): abs(e.effect) for e in effects.edges}
+        add(EDGE_EFFECTS, NO_RECIPE, by_gradient, run.seconds.get("attribution", 0.0) + run.seconds.get("edges", 0.0))
+    for measure in MEASURED:
+        value = {(node.layer, node.head): value_of(node, measure) for node in run.nodes}
+        known = {head: number for head, number in value.items() if number is not None}
+        if measure.baseline and len(known) == len(value):
+            both = {(a, b): known[a] * known[b] for a, b in pairs}
+            add(_name(measure), NO_RECIPE, both, 0.0 if _name(measure) == RANDOM else capture)
+    return found
+
+
+def _whole(told: int, n_pairs: int) -> bool:
+    """Whether a list holds all edges but those of no effect, and not the best of many alone."""
+    return told in range(1, n_pairs + 1) and (told != MOST_EDGES or n_pairs == MOST_EDGES)
+
+
+def _seconds(run: Taken, measure: Measure, capture: float) -> float:
+    if _name(measure) == RANDOM:
+        return 0.0
+    if measure.baseline:
+        return capture
+    if measure.id in WITHOUT_CODES:
+        return run.seconds.get("exact" if measure.id == "exact_effect" else measure.id, 0.0)
+    codes = capture + run.seconds.get("codes", 0.0)
+    return codes + run.seconds.get("combined", 0.0) if measure.cause else codes
+
+
+def _name(measure: Measure) -> str:
+    return RANDOM if measure.id == "baseline_random" else measure.id

@@ -1,0 +1,139 @@
+"""Measures references by exact patching: `python -m engine.asset_tools.measure_references MODEL [TASK ...] [--pairs
+48]`.
+
+Every head's z is replaced, at all positions, by its value on the paired negative, one head at a time. One JSON file a
+task goes into engine/references/MODEL/; a file that is there already is left alone.
+"""
+
+import argparse
+import re
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import torch
+
+from engine.capture.head_outputs import read_examples
+from engine.config import CauseConfig, ProbeConfig
+from engine.errors import TaskError
+from engine.events import Event
+from engine.grading.rules import grade_examples
+from engine.grading.usable_pairs import usable_pairs
+from engine.machine.folders import find_places
+from engine.models.loading import Model, load_model
+from engine.patching.forward import Passes
+from engine.patching.head_patching import measure_replaced, one_head_each
+from engine.patching.inputs import prepare
+from engine.references.measured import FOLDER, Drawn, MeasuredReference
+from engine.results import HeadId
+from engine.tasks.registry import TASKS, find_task
+
+TASK_SEED = 1000
+"""Not the small seeds that probes and benches use."""
+MEASURED = (
+    "exact head patching from the paired negative: the head's z at all positions, one head at a time; mean over pairs "
+    "of the task's metric, patched minus base"
+)
+
+
+class _Silent:
+    def report(self, event: Event, /) -> None:
+        """Nobody listens."""
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredReference:
+    """The exact effect of every head on the task, on `pairs` pairs that the model can do.
+
+    Twice as many are drawn and graded. Where not even a quarter of them is usable, the first of all are taken, and
+    `able` says what that is worth. Raises TaskError where the model's tokenizer cannot express the task.
+    """
+    begun, task, monitor = time.perf_counter(), find_task(name), _Silent()
+    examples = task.make(model, pairs=2 * pairs, seed=seed)
+    with torch.inference_mode():
+        reading = read_examples(model, list(examples), ProbeConfig(), monitor, None)
+    grades = grade_examples(model, examples, reading)
+    usable = usable_pairs(examples, grades)
+    chosen = usable[:pairs] if 2 * len(usable) >= pairs else list(range(pairs))
+    used = [example for example in examples if example.pair in set(chosen)]
+    info, passes = model.info, Passes(model, monitor)
+    config = CauseConfig(method="exact", replacement="pair", metric=task.metric, examples=len(chosen))
+    material = prepare(model, passes, used, config, position="mean", task=task.metric, monitor=monitor)
+    heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
+    metric = measure_replaced(passes, material, one_head_each(heads, info.n_layers, info.n_heads))
+    changed = metric - material.base_by_row
+    errors = changed.std(dim=1) / changed.shape[1] ** 0.5
+    counts: dict[str, int] = {}
+    for example, grade in zip(examples, grades, strict=True):
+        key = f"{example.polarity} {grade.verdict}"
+        counts[key] = counts.get(key, 0) + 1
+    return MeasuredReference(
+        model=info.name,
+        identity=info.identity,
+        task=name,
+        metric=task.metric,
+        measured=MEASURED,
+        prompts=Drawn(task_seed=seed, drawn=2 * pairs, usable=len(usable), used=len(material)),
+        grades=dict(sorted(counts.items())),
+        base=round(material.base, 4),
+        effects=_rounded(changed.mean(dim=1), info.n_heads),
+        errors=_rounded(errors, info.n_heads),
+        versions={each: version(each) for each in ("torch", "transformers", "transformer-lens")},
+        date=datetime.now(UTC).date().isoformat(),
+        seconds=round(time.perf_counter() - begun, 1),
+    )
+
+
+def write(reference: MeasuredReference, folder: Path = FOLDER) -> Path:
+    """The file it was written to: folder/MODEL/TASK.json, a row of heads a line."""
+    path = folder / reference.model / f"{reference.task}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = msgspec.json.format(msgspec.json.encode(reference), indent=1).decode()
+    path.write_text(_rows_on_one_line(text) + "\n", encoding="utf-8")
+    return path
+
+
+def _rounded(values: torch.Tensor, n_heads: int) -> list[list[float]]:
+    return [[round(value, 4) for value in row] for row in values.view(-1, n_heads).tolist()]
+
+
+def _rows_on_one_line(text: str) -> str:
+    """The JSON with each list of plain numbers on one line."""
+    return re.sub(
+        r"\[[-\d.e,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text
+    )
+
+
+def main() -> None:
+    """Measure the tasks that have no file yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("tasks", nargs="*", default=list(TASKS))
+    parser.add_argument("--pairs", type=int, default=48)
+    parser.add_argument("--seed", type=int, default=TASK_SEED)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_model(given.model, find_places().models, torch.device("cpu"))
+    for name in given.tasks:
+        path = given.folder / model.info.name / f"{name}.json"
+        if path.exists():
+            print(f"{name}: there is {path}")
+            continue
+        try:
+            found = measure(model, name, pairs=given.pairs, seed=given.seed)
+        except TaskError as error:
+            print(f"{name}: left out. {error.message}")
+            continue
+        write(found, given.folder)
+        sizes = sorted((abs(effect) for row in found.effects for effect in row), reverse=True)
+        over = {cut: sum(size >= cut * abs(found.base) for size in sizes) for cut in (0.02, 0.04, 0.05)}
+        print(f"{name}: able {found.able}, base {found.base}, heads over {over}, {found.seconds} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

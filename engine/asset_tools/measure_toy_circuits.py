@@ -1,0 +1,179 @@
+"""Measures a model's circuits by exact patching: `python -m engine.asset_tools.measure_toy_circuits [MODEL_FOLDER]
+[--pairs 48]`.
+
+Every head alone (circuits.json) and every edge from head to head alone (edges.json), by the engine's own patching.
+"""
+
+import argparse
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from engine.catalog.local_models import bundled_folder
+from engine.config import CauseConfig
+from engine.errors import TaskError
+from engine.events import Event
+from engine.models.loading import Model, load_model
+from engine.patching.edge_patching import all_edges, measure_edges
+from engine.patching.forward import Passes
+from engine.patching.head_patching import measure_replaced, one_head_each
+from engine.patching.inputs import Material, prepare
+from engine.references.known_edges import MeasuredEdges, MeasuredEdgesFile
+from engine.results import HeadId
+from engine.tasks.base import Metric
+from engine.tasks.registry import TASKS
+
+CUT = 0.05
+"""A head belongs to the circuit when patching it moves the metric by this share of its base."""
+EDGE_CUT = 0.02
+"""The same for an edge: one of several ways from head to head carries less than the head."""
+TASK_SEED = 1000
+"""Not the 0 that probes use: the circuit is measured on other prompts than those it is later looked for on."""
+
+
+class MeasuredTask(msgspec.Struct, frozen=True, kw_only=True):
+    """One task's reference circuit in one model."""
+
+    metric: Metric
+    base: float
+    """The metric's mean over the positives."""
+    cut: float
+    pairs: int
+    task_seed: int
+    effects: list[list[float]]
+    """[layer][head]: patched minus base. Below 0: the head helps."""
+    heads: list[tuple[int, int]]
+    """Those whose effect is at least cut times base either way, the largest first."""
+    edges: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    """Those of edges.json that move it by EDGE_CUT of its base, the largest first."""
+
+
+class MeasuredCircuits(msgspec.Struct, frozen=True, kw_only=True):
+    """What circuits.json holds."""
+
+    schema: str = "headcode.circuits/1"
+    model: str
+    identity: str
+    measured: str
+    versions: dict[str, str]
+    tasks: dict[str, MeasuredTask]
+
+
+class _Silent:
+    def report(self, event: Event, /) -> None:
+        """Nobody listens."""
+
+    def cancelled(self) -> bool:
+        return False
+
+
+def material_of(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> tuple[Passes, Material]:
+    """What a task is measured on. Raises TaskError where the model's tokenizer cannot express the task."""
+    task, monitor = TASKS[name], _Silent()
+    examples = task.make(model, pairs=pairs, seed=seed)
+    passes = Passes(model, monitor)
+    config = CauseConfig(method="exact", replacement="pair", metric=task.metric, examples=pairs)
+    return passes, prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=monitor)
+
+
+def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredTask:
+    """The exact effect of every head on the task, one at a time. Raises TaskError as `material_of` does."""
+    passes, material = material_of(model, name, pairs=pairs, seed=seed)
+    info = model.info
+    heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
+    masks = one_head_each(heads, info.n_layers, info.n_heads)
+    found = measure_replaced(passes, material, masks).mean(dim=1) - material.base
+    order = sorted(range(len(heads)), key=lambda place: -abs(float(found[place])))
+    return MeasuredTask(
+        metric=TASKS[name].metric,
+        base=round(material.base, 4),
+        cut=CUT,
+        pairs=pairs,
+        task_seed=seed,
+        effects=[_rounded(row) for row in found.view(info.n_layers, info.n_heads)],
+        heads=[heads[place] for place in order if abs(float(found[place])) >= CUT * abs(material.base)],
+    )
+
+
+def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredEdges:
+    """The exact effect of every edge on the task, one at a time. Raises TaskError as `material_of` does."""
+    passes, material = material_of(model, name, pairs=pairs, seed=seed)
+    n_heads = model.info.n_heads
+    edges = all_edges(model.info.n_layers, n_heads)
+    effects = measure_edges(passes, material, edges).mean(dim=1) - material.base
+    rows: dict[HeadId, dict[HeadId, float]] = {}
+    for (source, target), effect in zip(edges, effects, strict=True):
+        rows.setdefault(target, {})[source] = round(float(effect), 4)
+    return MeasuredEdges(
+        metric=TASKS[name].metric,
+        base=round(material.base, 4),
+        cut=EDGE_CUT,
+        pairs=pairs,
+        task_seed=seed,
+        effects=[[row[source] for source in sorted(row)] for _, row in sorted(rows.items())],
+    )
+
+
+def main() -> None:
+    """Measure every task the model can be asked; write circuits.json and edges.json beside it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=bundled_folder())
+    parser.add_argument("--pairs", type=int, default=48)
+    parser.add_argument("--seed", type=int, default=TASK_SEED)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_model(str(given.folder), given.folder.parent, torch.device("cpu"))
+    tasks, edges = {}, {}
+    for name in TASKS:
+        try:
+            tasks[name] = measure_task(model, name, pairs=given.pairs, seed=given.seed)
+        except TaskError as error:
+            print(f"{name}: left out. {error.message}")
+            continue
+        edges[name] = measure_task_edges(model, name, pairs=given.pairs, seed=given.seed)
+        effects = edges[name].by_edge(model.info.n_heads)
+        passing = sorted(effects, key=lambda edge: (-abs(effects[edge]), edge))
+        passing = [edge for edge in passing if abs(effects[edge]) >= EDGE_CUT * abs(edges[name].base)]
+        found = tasks[name] = msgspec.structs.replace(tasks[name], edges=passing)
+        print(f"{name}: base {found.base}, {len(found.heads)} heads and {len(passing)} edges pass", flush=True)
+    about: dict[str, Any] = {
+        "model": given.folder.resolve().name,
+        "identity": model.info.identity,
+        "versions": {name: version(name) for name in ("torch", "transformers", "transformer-lens")},
+    }
+    circuits = MeasuredCircuits(
+        measured="exact head patching from the paired negative: the head's z at all positions, one head at a time; "
+        "mean over pairs of the task's metric, patched minus base",
+        tasks=tasks,
+        **about,
+    )
+    between_heads = MeasuredEdgesFile(
+        measured="exact edge patching from the paired negative: what the source writes, as the target alone reads it "
+        "(queries, keys and values together), at all positions, one edge at a time; mean over pairs of the task's "
+        "metric, patched minus base",
+        tasks=edges,
+        **about,
+    )
+    for file, content in (("circuits.json", circuits), ("edges.json", between_heads)):
+        lines = msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
+        (given.folder / file).write_text(_rows_on_one_line(lines) + "\n", encoding="utf-8")
+
+
+def _rounded(row: torch.Tensor) -> list[float]:
+    return [round(float(value), 4) for value in row]
+
+
+def _rows_on_one_line(text: str) -> str:
+    """The JSON with each list of plain numbers, and each edge, on one line."""
+    rows = re.sub(
+        r"\[[-\d.,\s]+\]", lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text
+    )
+    return re.sub(r"\[\s+(\[\d+, \d+\]),\s+(\[\d+, \d+\])\s+\]", r"[\1, \2]", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+"""What every head writes on every example, from one pass over the prompts (METHOD 2)."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from engine.capture import activation_cache
+from engine.capture.pair_position import Apart
+from engine.config import ProbeConfig
+from engine.errors import Cancelled, ConfigError, ExampleError
+from engine.events import Monitor, StageProgress
+from engine.examples import Example
+from engine.models.loading import Model
+from engine.tensors.threads import threads_for
+
+_PART_EVERY_S = 2.0
+_TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
+"""Of a batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
+
+
+_OTHER_TOKENIZER = "Leave it out, or give the model the tokenizer it was trained with: this one knows more tokens."
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids of an example's expected and foil tokens, and the texts that are no single token."""
+
+    expected: tuple[int, ...]
+    foils: tuple[int, ...]
+    not_single: tuple[str, ...]
+    both: tuple[str, ...] = ()
+    """The foils that are expected, too: measured against itself an answer is worth nothing. They are no foils here."""
+    joined: tuple[str, ...] = ()
+    """The texts whose beginning the prompt's last token swallows; they are read by themselves
+    (engine.models.tokens)."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass found. Rows are examples, in their order."""
+
+    z: Tensor
+    """Float [example, layer, head, d_head]: each head's z, pooled by the position policy."""
+    n_tokens: list[int]
+    """The prompt's own tokens."""
+    answers: list[Answers]
+    expected: list[float]
+    """Probability of the expected set after the prompt; 0 where there is none."""
+    foils: list[float]
+    rank: list[int]
+    """Of the best expected token; 0 where there is none."""
+    says: list[int]
+    """The most probable token."""
+    says_probability: list[float]
+    cached: bool
+    apart: Tensor | None = None
+    """Float [pair, layer, head, d_head]: difference of each head's z within a pair, at the place where it is largest,
+    as a share of the stream (engine.capture.pair_position). None: no pairs were named."""
+    largest: Tensor | None = None
+    """Float [pair, layer, head]: length of each head's largest difference at one place."""
+
+
+def read_examples(
+    model: Model,
+    examples: Sequence[Example],
+    config: ProbeConfig,
+    monitor: Monitor,
+    activations: Path | None,
+    pairs: Int[Tensor, "pair side"] | None = None,
+) -> Reading:
+    """Every head's pooled z and what the model makes of every prompt; from the cache where it was read before.
+    `pairs` (rows, the positive first) are held against each other place by place as well.
+
+    Padding stands on the right, where no causal model sees it, and never counts, so the answer does not depend on
+    what else is in a batch. Raises ExampleError for a prompt longer than the context, Cancelled within a block.
+    """
+    encoded = [encode_prompt(model, index, example) for index, example in enumerate(examples)]
+    answers = [answers_of(model, example) for example in examples]
+    weights = [position_weights(model, index, ids, own, config.position) for index, (ids, own) in enumerate(encoded)]
+    together = [] if pairs is None else [(int(first), int(second)) for first, second in pairs]
+    key = _key(model, encoded, answers, config.position, together)
+    stored = activation_cache.load(activations, key) if activations else None
+    if stored is None:
+        # A block is waited for at a time: its share of the work on all prompts is what threads would divide.
+        tokens = sum(len(ids) for ids, _ in encoded)
+        with threads_for(2.0 * model.n_parameters * tokens / model.info.n_layers):
+            part = _Part(activations, key)
+            stored = _run(model, [ids for ids, _ in encoded], weights, answers, together, monitor, part)
+        if activations:
+            activation_cache.save(activations, key, stored)
+        part.drop()
+        cached = False
+    else:
+        cached = True
+    return Reading(
+        z=stored["z"].to(model.device),
+        n_tokens=[sum(own) for _, own in encoded],
+        answers=answers,
+        expected=stored["expected"].tolist(),
+        foils=stored["foils"].tolist(),
+        rank=stored["rank"].tolist(),
+        says=stored["says"].tolist(),
+        says_probability=stored["says_probability"].tolist(),
+        cached=cached,
+        apart=stored["apart"].to(model.device) if together else None,
+        largest=stored["largest"] if together else None,
+    )
+
+
+def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) -> Float[Tensor, "example node d_model"]:
+    """x of METHOD 2: z through each head's own W_O, heads counted layer by layer. Pooling before W_O is the same
+    number as after it, because both are linear, and moves d_model / d_head times less."""
+    return torch.einsum("nlhd,lhdm->nlhm", z, model.output_weights).flatten(1, 2)
+
+
+def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int], list[bool]]:
+    """The prompt's tokens, and which are its own. Raises ExampleError for what the model cannot read."""
+    ids, own = model.encode(example.prompt)
+    begins = example.prompt[:40]
+    unknown = model.unknown_token(ids)
+    if unknown is not None:
+        raise ExampleError(f"Example {index + 1} ({begins!r}) has {unknown}.", hint=_OTHER_TOKENIZER)
+    if len(ids) > model.info.context:
+        raise ExampleError(
+            f"Example {index + 1} ({begins!r}...) has {len(ids)} tokens; {model.info.name} reads {model.info.context}.",
+            hint="Shorten the prompt, or choose a model with a longer context.",
+        )
+    if not any(own):
+        raise ExampleError(f"Example {index + 1} ({begins!r}) has no token of its own.", hint="Write a word.")
+    return ids, own
+
+
+def answers_of(model: Model, example: Example) -> Answers:
+    """The example's answers in tokens. Raises ExampleError for a token that the model has no embedding for."""
+    not_single: list[str] = []
+    joined: list[str] = []
+    texts = (*example.expected, *example.foils)
+    tokens = dict(zip(texts, model.tokens.answers(example.prompt, texts), strict=True))
+
+    def ids(texts: tuple[str, ...]) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for text in texts:
+            answer = tokens[text]
+            if answer.joined:
+                joined.append(text)
+            unknown = model.unknown_token(answer.ids)
+            if unknown is not None:
+                raise ExampleError(f"The answer {text!r} has {unknown}.", hint=_OTHER_TOKENIZER)
+            if len(answer.ids) != 1:
+                not_single.append(text)
+            else:
+                found.setdefault(answer.ids[0], text)
+        return found
+
+    expected, foils = ids(example.expected), ids(example.foils)
+    return Answers(
+        expected=tuple(expected),
+        foils=tuple(token for token in foils if token not in expected),
+        not_single=tuple(not_single),
+        both=tuple(text for token, text in foils.items() if token in expected),
+        joined=tuple(joined),
+    )
+
+
+def position_weights(model: Model, index: int, ids: list[int], own: list[bool], policy: str) -> list[float]:
+    """How much each position counts in the head's vector; the weights of one example sum to 1."""
+    places = [place for place, is_own in enumerate(own) if is_own]
+    if policy == "mean":
+        return [1.0 / len(places) if is_own else 0.0 for is_own in own]
+    if policy == "last":
+        chosen = places[-1]
+    elif policy.startswith("at:"):
+        wanted = int(policy[3:])
+        if not -len(places) <= wanted < len(places):
+            raise ConfigError(
+                f"position={policy!r}: example {index + 1} has {len(places)} tokens.",
+                hint=f"Use at:{-len(places)} to at:{len(places) - 1}, mean or last.",
+            )
+        chosen = places[wanted]
+    else:
+        text = policy.removeprefix("token:")
+        matching = [place for place in places if model.token_text(ids[place]) == text]
+        matching = matching or [place for place in places if model.token_text(ids[place]).strip() == text.strip()]
+        if not matching:
+            seen = ", ".join(repr(model.token_text(ids[place])) for place in places[:12])
+            raise ConfigError(
+                f"position={policy!r}: no token {text!r} in example {index + 1}.", hint=f"Its tokens begin {seen}."
+            )
+        chosen = matching[-1]
+    return [1.0 if place == chosen else 0.0 for place in range(len(ids))]
+
+
+def _key(
+    model: Model,
+    encoded: list[tuple[list[int], list[bool]]],
+    answers: list[Answers],
+    position: str,
+    pairs: list[tuple[int, int]],
+) -> str:
+    ids = [ids for ids, _ in encoded]
+    content: tuple[object, ...] = (
+        model.info.identity,
+        model.device.type,
+        position,
+        ids,
+        answers,
+        pairs,
+        activation_cache.VERSION,
+    )
+    if model.lengths:  # was read once as if every prompt were as long as its neighbours
+        content += ("lengths",)
+    if set(model.output_scales) != {1.0}:  # was read once as if there were none
+        content += (model.output_scales,)
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+class _Part:
+    """What a reading that breaks off has read so far, so that the next one goes on from there."""
+
+    def __init__(self, folder: Path | None, key: str) -> None:
+        self._folder, self._key = folder, f"{key}.part"
+        self._saved = time.monotonic()
+
+    def load(self) -> dict[str, Tensor]:
+        return (activation_cache.load(self._folder, self._key) if self._folder else None) or {}
+
+    def save(self, found: dict[str, Tensor]) -> None:
+        """Now and then: it is all written each time."""
+        if self._folder and time.monotonic() - self._saved > _PART_EVERY_S:
+            activation_cache.save(self._folder, self._key, found)
+            self._saved = time.monotonic()
+
+    def drop(self) -> None:
+        if self._folder:
+            activation_cache.drop(self._folder, self._key)
+
+
+def _run(
+    model: Model,
+    prompts: list[list[int]],
+    weights: list[list[float]],
+    answers: list[Answers],
+    pairs: list[tuple[int, int]],
+    monitor: Monitor,
+    part: _Part,
+) -> dict[str, Tensor]:
+    info = model.info
+    n = len(prompts)
+    found = {
+        "z": torch.zeros(n, info.n_layers, info.n_heads, info.d_head),
+        "expected": torch.zeros(n),
+        "foils": torch.zeros(n),
+        "rank": torch.zeros(n, dtype=torch.int64),
+        "says": torch.zeros(n, dtype=torch.int64),
+        "says_probability": torch.zeros(n),
+        "read": torch.zeros(n, dtype=torch.bool),
+    }
+    if pairs:
+        found["apart"] = torch.zeros(len(pairs), info.n_layers, info.n_heads, info.d_head)
+        found["largest"] = torch.zeros(len(pairs), info.n_layers, info.n_heads)
+    found.update(part.load())
+    # The same batches as without a break, so that the numbers are the same to the last bit.
+    for rows in _batches(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
+        if bool(found["read"][rows].all()):
+            continue
+        width = max(len(prompts[row]) for row in rows)
+        tokens = torch.tensor([prompts[row] + [0] * (width - len(prompts[row])) for row in rows], device=model.device)
+        weight = torch.tensor([weights[row] + [0.0] * (width - len(weights[row])) for row in rows])
+        last = torch.tensor([len(prompts[row]) - 1 for row in rows], device=model.device)
+        place = {row: at for at, row in enumerate(rows)}
+        inside = [number for number, (first, _) in enumerate(pairs) if first in place]
+        apart = None
+        if inside:
+            local = torch.tensor([[place[row] for row in pairs[number]] for number in inside])
+            apart = Apart(local, [len(prompts[row]) for row in rows], model.output_weights)
+        pooled, logits = _forward(model, tokens, weight.to(model.device), last, apart, monitor)
+        found["z"][rows] = pooled.cpu()
+        if apart is not None:
+            found["apart"][inside], found["largest"][inside] = apart.z.cpu(), apart.largest.cpu()
+        for row, probabilities in zip(rows, logits.float().softmax(dim=-1).cpu(), strict=True):
+            _read_answer(found, row, probabilities, answers[row])
+        found["read"][rows] = True
+        part.save(found)
+        monitor.report(StageProgress(stage="capture", done=int(found["read"].sum()), total=n))
+    del found["read"]
+    return found
+
+
+def _forward(
+    model: Model,
+    tokens: Int[Tensor, "row position"],
+    weight: Float[Tensor, "row position"],
+    last: Tensor,
+    apart: Apart | None,
+    monitor: Monitor,
+) -> tuple[Float[Tensor, "row layer head d_head"], Float[Tensor, "row vocabulary"]]:
+    n_rows, info = len(tokens), model.info
+    pooled = torch.zeros(n_rows, info.n_layers, info.n_heads, info.d_head, device=model.device)
+
+    def keep(layer: int) -> Callable[..., None]:
+        # Bound here: hook_z is an alias, and its hook is called with another name (blocks.N.attn.o.hook_in).
+        def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+            if monitor.cancelled():
+                raise Cancelled
+            z = z.view(*z.shape[:2], info.n_heads, -1)  # heads may differ in size from layer to layer
+            pooled[:, layer, :, : z.shape[-1]] = torch.einsum("bphd,bp->bhd", z, weight)
+            if apart is not None:
+                apart.head(layer, z)
+
+        return hook
+
+    def compare(layer: int) -> Callable[..., None]:
+        def hook(residual: Tensor, hook: object) -> None:  # noqa: ARG001
+            if apart is not None:
+                apart.stream(layer, residual)
+
+        return hook
+
+    def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001
+        # The vocabulary is wide and only the token after the prompt is asked about.
+        return residual[torch.arange(n_rows, device=residual.device), last].unsqueeze(1)
+
+    hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
+    if apart is not None:
+        hooks += [(f"blocks.{layer}.hook_out", compare(layer)) for layer in range(info.n_layers)]
+    with torch.inference_mode(), model.lengths.of(last + 1):
+        logits = model.bridge.run_with_hooks(
+            tokens, fwd_hooks=[*hooks, ("unembed.hook_in", only_last)], return_type="logits"
+        )
+        if apart is not None:
+            apart.finish()
+    return pooled, logits[:, -1]
+
+
+def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answers: Answers) -> None:
+    best, token = probabilities.max(dim=-1)
+    found["says"][row], found["says_probability"][row] = token, best
+    found["foils"][row] = probabilities[list(answers.foils)].sum()
+    if answers.expected:
+        expected = probabilities[list(answers.expected)]
+        found["expected"][row] = expected.sum()
+        found["rank"][row] = 1 + (probabilities > expected.max()).sum()
+
+
+def _batches(prompts: list[list[int]], pairs: list[tuple[int, int]], most_tokens: int) -> list[list[int]]:
+    """Rows of like length together, so that little is padded; both sides of a pair in one batch."""
+    paired = {row for pair in pairs for row in pair}
+    units = [*pairs, *((row,) for row in range(len(prompts)) if row not in paired)]
+    sized = sorted((max(len(prompts[row]) for row in unit), min(unit), unit) for unit in units)
+    batches: list[list[int]] = []
+    for longest, _, unit in sized:
+        if batches and (len(batches[-1]) + len(unit)) * longest <= most_tokens:
+            batches[-1].extend(unit)
+        else:
+            batches.append([*unit])
+    return batches

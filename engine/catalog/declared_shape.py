@@ -1,0 +1,123 @@
+"""What config.json declares, held against the tensors in the files before anything is built from it. No torch.
+
+A skeleton of a billion layers takes hours and all memory there is, whoever builds it; so counts are bounded here by
+what the files hold. Whether every shape agrees is seen afterwards, on a skeleton without numbers
+(engine.install.weights_check).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.catalog.safetensors_headers import TensorHeader, read_headers
+from engine.catalog.settings_file import CONFIG, check_beside, read_settings
+from engine.errors import ModelError
+
+LAYERS = frozenset(
+    {"num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers"}
+    | {"num_decoder_layers", "num_encoder_layers"}
+)
+_WIDTHS = frozenset({"hidden_size", "n_embd", "d_model"})
+_HEADS = frozenset({"num_attention_heads", "n_head", "n_heads", "num_heads"})
+_VOCABULARY = frozenset({"vocab_size"})
+COUNTS = (
+    LAYERS
+    | _WIDTHS
+    | _HEADS
+    | _VOCABULARY
+    | {"num_key_value_heads", "num_kv_heads", "head_dim", "intermediate_size", "ffn_dim", "d_ff", "n_inner"}
+    | {"max_position_embeddings", "n_positions", "n_ctx"}
+)
+"""Settings that count something a model has at least one of."""
+_OF_THE_TEXT = frozenset({"", "text_config", "llm_config", "language_config", "decoder"})
+"""Parts of a configuration that are a language model's own."""
+_LOOKS_LIKE_A_COUNT = re.compile(r"(^|_)(num|n|max)_|_(size|dim|rank|heads|layers|experts|groups|positions)$|^dim$")
+MOST = 100_000_000
+"""Of anything that is counted: the longest context published is 10 million tokens, every other number is smaller."""
+MOST_LAYERS = 4_096
+"""The deepest published models have some hundreds."""
+_NUMBERED = re.compile(r"(?:^|\.)(\d{1,9})(?=\.)")
+_HINT = "Its settings and its weights are of different models, or one of them is damaged: get both from one place."
+
+
+def check_declared(folder: Path) -> dict[str, Any]:
+    """The folder's config.json, where it can be this folder's. Reads no more of the weights than their headers.
+
+    Raises ModelError naming the setting, its value and what the files hold.
+    """
+    config = read_settings(folder / CONFIG)
+    check_beside(folder)
+    check_counts(config, read_headers(folder))
+    return config
+
+
+def check_counts(config: Mapping[str, Any], tensors: Mapping[str, TensorHeader]) -> None:
+    """Returns when every count is one, and layers, width and vocabulary are those of the tensors. Raises ModelError."""
+    held = longest_series(tensors) or len(tensors)
+    for place, key, value in _settings(config):
+        if place.rpartition(".")[2] in _OF_THE_TEXT and key in COUNTS:
+            _check_count(place, key, value)
+        if key in LAYERS and isinstance(value, int) and value > held:
+            raise ModelError(f"{_said(place, key, value)}, and its weights hold {held} layers.", hint=_HINT)
+        if key in LAYERS and isinstance(value, int) and value > MOST_LAYERS:
+            raise ModelError(f"{_said(place, key, value)}; up to {MOST_LAYERS} are read.", hint="No model is so deep.")
+        if isinstance(value, int | float) and _LOOKS_LIKE_A_COUNT.search(key) and abs(value) > MOST:
+            raise ModelError(f"{_said(place, key, value)}; nothing in a model is that many.", hint=_HINT)
+    _check_sides(config, tensors)
+
+
+def longest_series(tensors: Mapping[str, TensorHeader]) -> int:
+    """How many layers the tensors are of: the most numbers that stand behind one name (h.0 to h.11: 12)."""
+    numbers: dict[str, set[str]] = defaultdict(set)
+    for name in tensors:
+        for found in _NUMBERED.finditer(name):
+            numbers[name[: found.start()]].add(found[1])
+    return max(map(len, numbers.values()), default=0)
+
+
+def _settings(config: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Every setting that is no object, with where it stands."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{place}.{key}" if place else key)
+        else:
+            yield place, key, value
+
+
+def _check_count(place: str, key: str, value: Any) -> None:
+    if value is None:
+        return
+    by_layer = isinstance(value, list) and value and key not in LAYERS | _WIDTHS | _VOCABULARY
+    for each in value if by_layer else [value]:
+        if isinstance(each, bool) or not isinstance(each, int):
+            raise ModelError(f"{_said(place, key, each)}, which is no whole number.", hint=_HINT)
+        if each < 1:
+            raise ModelError(f"{_said(place, key, each)}; there has to be at least one.", hint=_HINT)
+
+
+def _check_sides(config: Mapping[str, Any], tensors: Mapping[str, TensorHeader]) -> None:
+    """Width and vocabulary are sides of some tensor; of which one differs between families."""
+    if "quantization_config" in config or not tensors or _OF_THE_TEXT & {key for key in config if key}:
+        return  # packed numbers lie in other shapes; beside a part of its own the whole's numbers mean little
+    largest = max(sorted(tensors), key=lambda name: tensors[name].n_elements)
+    held = f"{largest[:100]} is {' x '.join(map(str, tensors[largest].shape))}"
+    sides = {side for tensor in tensors.values() for side in tensor.shape}
+    for key in sorted((_WIDTHS | _VOCABULARY) & config.keys()):
+        if isinstance(config[key], int) and config[key] not in sides:
+            raise ModelError(
+                f"{_said('', key, config[key])}, and no tensor of its weights has that side: {held}.", hint=_HINT
+            )
+    width, heads = (
+        next((config[key] for key in sorted(keys & config.keys()) if isinstance(config[key], int)), None)
+        for keys in (_WIDTHS, _HEADS)
+    )
+    if width is not None and heads is not None and heads > width:
+        raise ModelError(f"{CONFIG} says {heads} heads in a width of {width}.", hint=_HINT)
+
+
+def _said(place: str, key: str, value: Any) -> str:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return f"{CONFIG} says {f'{place}.' if place else ''}{key} = {shown}"[:300]

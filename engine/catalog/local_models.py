@@ -1,0 +1,255 @@
+"""Which models are on this machine, read from their folders without loading them."""
+
+import difflib
+import hashlib
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.catalog.planted_models import CONTEXT, D_MODEL, N_HEADS, PLANTED, VOCABULARY, is_built, n_parameters
+from engine.catalog.settings_file import bytes_of, read_settings
+from engine.errors import ModelError, PickledWeights
+from engine.machine.paths import path_of
+
+BUNDLED = "toy"
+_ASSETS = Path(__file__).parents[1] / "assets"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
+_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model")
+_TOKENIZER_PARTS = ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "sentencepiece.bpe.model")
+"""Of a tokenizer, but none by themselves."""
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+_MOST_SHOWN = 2**53
+"""Larger numbers are no sizes, and no JSON reader has to take them."""
+
+Origin = Literal["bundled", "planted", "cache", "folder", "hub"]
+
+
+class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model comes from: a folder on this machine, or a name on the hub."""
+
+    name: str
+    origin: Origin
+    folder: Path | None = None
+    """None: a hub name, not yet looked for there; or a planted model that nobody has used yet: loading it builds it."""
+
+
+class ModelSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model folder says about itself."""
+
+    name: str
+    origin: Origin
+    path: str
+    """Empty for a planted model that is not built yet."""
+    architecture: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    context: int
+    vocabulary: int
+    weights_bytes: int
+
+
+def bundled_folder() -> Path:
+    return _ASSETS / BUNDLED
+
+
+def find_model(name: str, models: Path) -> ModelSource:
+    """Where `name` leads: the bundled model, a planted one, one fetched into `models`, a folder, or else a hub name.
+
+    Raises ModelError for what can be none of these, naming what there is.
+    """
+    if not name.strip() or any(ord(character) < 32 for character in name):
+        raise ModelError(f"{name!r} is not a model name.", hint=_alternatives(models))
+    if name == BUNDLED:
+        return ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())
+    if name in PLANTED:
+        return _planted(name, models)
+    local = path_of(name)
+    if "/" not in name and (models / name / "config.json").is_file():
+        return ModelSource(name=name, origin="cache", folder=models / name)
+    if local.exists() and (local.is_dir() or local.suffix or "/" in name):
+        check_folder(local)
+        return ModelSource(name=local.resolve().name, origin="folder", folder=local.resolve())
+    if name.startswith((".", "/", "~")):
+        raise ModelError(f"There is no folder {name!r}.", hint=_alternatives(models))
+    if not _HUB_NAME.fullmatch(name):
+        raise ModelError(f"{name!r} is neither a folder nor a model name.", hint=_alternatives(models))
+    return ModelSource(name=name, origin="hub")
+
+
+def _planted(name: str, models: Path) -> ModelSource:
+    folder = models / name
+    return ModelSource(name=name, origin="planted", folder=folder if is_built(folder) else None)
+
+
+def check_folder(folder: Path) -> None:
+    """Returns when the folder holds a model Headcode may load.
+
+    Raises ModelError for a folder that is none, PickledWeights for weights that could run code.
+    """
+    if not folder.is_dir():
+        hint = "Give the folder that holds config.json and model.safetensors."
+        if folder.suffix == ".gguf":
+            hint = f"Convert it once with: headcode models import {folder}"
+        elif any(folder.match(pattern) for pattern in _PICKLES):
+            raise PickledWeights(f"{folder} holds pickled weights, which can run code on loading.", hint=hint)
+        raise ModelError(f"{folder} is a file, not a model folder.", hint=hint)
+    if not (folder / "config.json").is_file():
+        gguf = sorted(folder.glob("*.gguf"))
+        hint = f"Convert it once with: headcode models import {gguf[0]}" if gguf else "A Hugging Face folder has one."
+        raise ModelError(f"{folder} is no model: there is no config.json in it.", hint=hint)
+    odd = [path.name for path in weight_files(folder) if path.exists() and not path.is_file()]
+    if odd:
+        raise ModelError(f"{folder / odd[0]} is no regular file.", hint="Weights are read from files on a disk.")
+    absent = [path.name for path in weight_files(folder) if not path.exists()]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise ModelError(
+            f"{folder} is no complete model: its index names {absent[0]}{more}, not there.",
+            hint="Get the other parts of its weights, or the index that belongs to these.",
+        )
+    if not weight_files(folder):
+        pickled = [path.name for pattern in _PICKLES for path in sorted(folder.glob(pattern))]
+        if pickled:
+            raise PickledWeights(
+                f"{folder} holds pickled weights ({pickled[0]}), which can run code on loading.",
+                hint=f"Convert them once, reading tensors only: headcode models import {folder}",
+            )
+        raise ModelError(f"{folder} is no model: there are no *.safetensors weights in it.", hint="Save it again.")
+    if not tokenizer_files(folder):
+        raise ModelError(
+            f"{folder} is no complete model: there is no tokenizer in it.", hint="Copy its tokenizer.json there."
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weights that are read, of a folder that may hold another set: the one file, else what the index names."""
+    whole = folder / _WHOLE
+    if whole.exists() or whole.is_symlink():
+        return [whole]
+    shards = _shards(folder)
+    return [folder / name for name in shards] if shards else sorted(folder.glob("*.safetensors"))
+
+
+def spare_weights(folder: Path) -> list[Path]:
+    """Weights beside those that are read: a second set, or files that belong to something else."""
+    return sorted({*folder.glob("*.safetensors")} - {*weight_files(folder)})
+
+
+def index_files(folder: Path) -> list[Path]:
+    """The index of the weights that are read; none where they are one file."""
+    path = folder / _INDEX
+    return [path] if path.is_file() and folder / _WHOLE not in weight_files(folder) else []
+
+
+def _shards(folder: Path) -> list[str]:
+    """The files that an index names; none where there is no index that can be read."""
+    try:
+        index = msgspec.json.decode(bytes_of(folder / _INDEX), type=dict[str, object])
+    except (ModelError, msgspec.MsgspecError, RecursionError):
+        return []
+    places = index.get("weight_map")
+    found = {str(name) for name in places.values()} if isinstance(places, dict) else set()
+    return sorted(name for name in found if Path(name).name == name)
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    return [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+
+
+def model_identity(folder: Path) -> str:
+    """The sha256 of the folder's weights and tokenizer, 64 hexadecimal digits: what 'the same model' means.
+
+    Settings (config.json, tokenizer_config.json) are no part of it: a copy that another program saved anew is the same
+    model. Where they do matter, `headcode verify` says that the forward pass differs.
+    """
+    total = hashlib.sha256()
+    parts = [folder / name for name in _TOKENIZER_PARTS if (folder / name).is_file()]
+    for path in [*weight_files(folder), *tokenizer_files(folder), *parts]:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.name}:{digest}\n".encode())
+    return total.hexdigest()
+
+
+def read_sheet(source: ModelSource) -> ModelSheet:
+    """What the folder's config.json and files say. Raises ModelError where it cannot be read."""
+    folder = source.folder
+    if folder is None and source.name in PLANTED:
+        return _planted_sheet(source.name)
+    if folder is None:
+        raise ModelError(
+            f"{source.name!r} is not on this machine.",
+            hint=f"Fetch it from the hub: headcode models fetch {source.name}",
+        )
+    check_folder(folder)
+    raw = read_settings(folder / "config.json")
+    architectures = raw.get("architectures")
+    first = architectures[0] if isinstance(architectures, list) and architectures else raw.get("model_type", "unknown")
+    return ModelSheet(
+        name=source.name,
+        origin=source.origin,
+        path=str(folder),
+        architecture=str(first),
+        n_layers=_number(raw, "n_layer", "num_hidden_layers", "num_layers"),
+        n_heads=_number(raw, "n_head", "num_attention_heads", "num_heads"),
+        d_model=_number(raw, "n_embd", "hidden_size", "d_model"),
+        context=_number(raw, "n_positions", "max_position_embeddings", "n_ctx"),
+        vocabulary=_number(raw, "vocab_size"),
+        weights_bytes=sum(path.stat().st_size for path in weight_files(folder)),
+    )
+
+
+def _planted_sheet(name: str) -> ModelSheet:
+    model = PLANTED[name]
+    return ModelSheet(
+        name=name,
+        origin="planted",
+        path="",
+        architecture="GPT2LMHeadModel",
+        n_layers=model.n_layers,
+        n_heads=N_HEADS,
+        d_model=D_MODEL,
+        context=CONTEXT,
+        vocabulary=VOCABULARY,
+        weights_bytes=4 * n_parameters(model),
+    )
+
+
+def local_models(models: Path) -> list[ModelSource]:
+    """The bundled model first, then the planted ones, then those fetched or imported, by name."""
+    found = [ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())]
+    found += [_planted(name, models) for name in PLANTED]
+    if models.is_dir():
+        for folder in sorted(models.iterdir()):
+            own = not folder.name.startswith(".") and folder.name not in PLANTED
+            if own and (folder / "config.json").is_file():
+                found.append(ModelSource(name=folder.name, origin="cache", folder=folder))
+    return found
+
+
+def no_such_model(name: str, models: Path, *, why: str) -> ModelError:
+    """The error for a hub name that led nowhere, with the nearest name there is."""
+    return ModelError(f"There is no model {name!r} on this machine, and {why}.", hint=_alternatives(models, like=name))
+
+
+def _alternatives(models: Path, *, like: str = "") -> str:
+    names = [source.name for source in local_models(models)]
+    close = difflib.get_close_matches(like, [*names, "smollm2-135m"], n=1) if like else []
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return (
+        f"{guess}On this machine: {', '.join(names)}. Any Hugging Face folder works as a path; "
+        "headcode models fetch smollm2-135m needs no hub."
+    )
+
+
+def _number(raw: dict[str, object], *keys: str) -> int:
+    for key in keys:
+        value = raw.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_SHOWN:
+            return value
+    return 0

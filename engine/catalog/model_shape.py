@@ -1,0 +1,83 @@
+"""As much of a model as decides what a run on it takes: read from its folder, without loading it. No torch."""
+
+from pathlib import Path
+
+import msgspec
+
+from engine.catalog.declared_shape import check_counts
+from engine.catalog.local_models import find_model, read_sheet
+from engine.catalog.planted_models import D_HEAD, PLANTED, n_parameters
+from engine.catalog.safetensors_headers import read_headers
+from engine.catalog.settings_file import CONFIG, read_settings
+from engine.errors import ModelError
+from engine.results import ModelInfo
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of a model as decides what it takes."""
+
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    vocabulary: int
+    parameters: int
+    file_bytes: int = 0
+    """Of its weights on the disk, where those are not in single precision: they stand in memory beside the others."""
+
+    @property
+    def n_nodes(self) -> int:
+        return self.n_layers * self.n_heads
+
+
+def shape_of(model: str, models: Path) -> Shape:
+    """Read from the model's folder, without loading it; of a planted model that is built on first use, from its plan.
+
+    Raises ModelError where it is not on this machine.
+    """
+    source = find_model(model, models)
+    sheet = read_sheet(source)
+    if source.folder is None and source.origin == "planted":
+        return Shape(
+            n_layers=sheet.n_layers,
+            n_heads=sheet.n_heads,
+            d_model=sheet.d_model,
+            d_head=D_HEAD,
+            vocabulary=sheet.vocabulary,
+            parameters=n_parameters(PLANTED[source.name]),
+        )
+    if source.folder is None or not (sheet.n_layers and sheet.n_heads and sheet.d_model):
+        raise ModelError(
+            f"The size of {model!r} is not known before it is here.",
+            hint=f"Fetch it first: headcode models fetch {model}",
+        )
+    raw = read_settings(source.folder / CONFIG)
+    tensors = read_headers(source.folder)
+    check_counts(raw, tensors)
+    # Of latent attention only the values' size is a head's; some layers' heads may be larger than others'.
+    names = ("v_head_dim",) if raw.get("v_head_dim") else ("head_dim", "global_head_dim")
+    layers = raw.get("per_layer_config")
+    sheets = [raw, *(each for each in (layers.values() if isinstance(layers, dict) else ()) if isinstance(each, dict))]
+    known = [size for each in sheets for name in names if isinstance(size := each.get(name), int)]
+    return Shape(
+        n_layers=sheet.n_layers,
+        n_heads=sheet.n_heads,
+        d_model=sheet.d_model,
+        d_head=max(known, default=sheet.d_model // sheet.n_heads),
+        vocabulary=sheet.vocabulary,
+        parameters=sum(tensor.n_elements for tensor in tensors.values()),
+        file_bytes=0 if all(tensor.dtype == "F32" for tensor in tensors.values()) else sheet.weights_bytes,
+    )
+
+
+def shape_of_info(info: ModelInfo) -> Shape:
+    """Of a model that was loaded once; its parameters are estimated."""
+    parameters = 12 * info.n_layers * info.d_model**2 + info.vocabulary * info.d_model
+    return Shape(
+        n_layers=info.n_layers,
+        n_heads=info.n_heads,
+        d_model=info.d_model,
+        d_head=info.d_head,
+        vocabulary=info.vocabulary,
+        parameters=parameters,
+    )

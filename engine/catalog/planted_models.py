@@ -1,0 +1,203 @@
+"""Which planted models there are: their shapes, where each head of a circuit stands, and what is true of them.
+
+Plain values, so that every face can list them; the weights are written by engine.planted.build.
+"""
+
+import random
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.catalog.settings_file import bytes_of
+from engine.errors import ModelError
+from engine.tasks.words import FEMALE, MALE, NOUNS, OBJECTS, PLACES
+
+Head = tuple[int, int]
+"""(layer, head)."""
+Edge = tuple[Head, Head]
+"""(source, target): the target reads what the source writes."""
+Part = Literal["previous", "induction", "duplicate", "inhibition", "inhibition_by_key", "mover", "negative_mover"]
+
+VERSION = 1
+"""Of the weights: a folder built by another version is built again."""
+D_HEAD = 32
+N_HEADS = 8
+D_MODEL = N_HEADS * D_HEAD
+CONTEXT = 64
+INNER = 4
+"""Width of the MLPs, which do nothing."""
+VOCABULARY = 349
+"""Bytes, and the words of the two tasks."""
+STAMP = "planted.json"
+"""Lies beside the weights and says which version wrote them."""
+
+NAMES = (*FEMALE[:8], *MALE[:8])
+THINGS = NOUNS[:24]
+# A word of the vocabulary may be drawn for every list it stands in, and lists are drawn from THINGS alone.
+GIFTS, SPOTS = (tuple(word for word in words if word not in NOUNS)[:12] for words in (OBJECTS, PLACES))
+
+READS: dict[Part, tuple[Part, ...]] = {
+    "previous": (),
+    "induction": ("previous",),
+    "duplicate": (),
+    "inhibition": ("duplicate",),
+    "inhibition_by_key": ("duplicate",),
+    "mover": ("inhibition", "inhibition_by_key"),
+    "negative_mover": ("inhibition", "inhibition_by_key"),
+}
+"""Whose output each kind of head reads: all edges there are."""
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """One head of a circuit."""
+
+    part: Part
+    head: Head
+    gain: float
+    """What its output is multiplied with: the share it has in what its kind does together."""
+
+
+class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
+    """What does one task in one planted model; everything else does nothing for it."""
+
+    task: str
+    """A ready-made task (headcode tasks)."""
+    placed: tuple[Placed, ...]
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        return tuple(each.head for each in self.placed)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every pair of which the later reads what the earlier writes."""
+        return tuple(
+            (source.head, target.head)
+            for source in self.placed
+            for target in self.placed
+            if source.part in READS[target.part]
+        )
+
+
+class Planted(msgspec.Struct, frozen=True, kw_only=True):
+    """A model whose circuits are known because its weights were written by hand."""
+
+    name: str
+    """What it is called wherever a model is named."""
+    title: str
+    n_layers: int
+    circuits: tuple[PlantedCircuit, ...]
+    noisy: float
+    """Share of the other heads that attend, read and write at random, into directions nothing of the circuits reads.
+    The others are silent."""
+    seed: int = 0
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(circuit.task for circuit in self.circuits)
+
+    @property
+    def n_heads_in_all(self) -> int:
+        return self.n_layers * N_HEADS
+
+    def circuit(self, task: str) -> PlantedCircuit:
+        """Raises KeyError for a task it has no circuit for."""
+        return {circuit.task: circuit for circuit in self.circuits}[task]
+
+    def noise(self) -> tuple[Head, ...]:
+        """The heads that write noise, layer by layer."""
+        taken = {head for circuit in self.circuits for head in circuit.heads}
+        free = [
+            (layer, head) for layer in range(self.n_layers) for head in range(N_HEADS) if (layer, head) not in taken
+        ]
+        chosen = random.Random(f"{self.name}/noise/{self.seed}").sample(free, round(self.noisy * len(free)))
+        return tuple(sorted(chosen))
+
+
+def is_built(folder: Path) -> bool:
+    """Whether the folder holds a planted model of this version."""
+    try:
+        return msgspec.json.decode(bytes_of(folder / STAMP), type=dict[str, object]).get("version") == VERSION
+    except (ModelError, msgspec.MsgspecError, RecursionError):
+        return False
+
+
+def n_parameters(model: Planted) -> int:
+    """Of all its tensors."""
+    layer = 4 * D_MODEL**2 + 4 * D_MODEL + 2 * D_MODEL * INNER + INNER + D_MODEL + 4 * D_MODEL
+    return model.n_layers * layer + (2 * VOCABULARY + CONTEXT + 2) * D_MODEL
+
+
+def _circuit(task: str, *placed: tuple[Part, Head, float]) -> PlantedCircuit:
+    return PlantedCircuit(
+        task=task, placed=tuple(Placed(part=part, head=head, gain=gain) for part, head, gain in placed)
+    )
+
+
+PLANTED: dict[str, Planted] = {
+    model.name: model
+    for model in (
+        Planted(
+            name="planted-induction",
+            title="previous-token and induction heads",
+            n_layers=4,
+            circuits=(
+                _circuit(
+                    "induction",
+                    ("previous", (0, 3), 0.5),
+                    ("previous", (1, 6), 0.5),
+                    ("induction", (2, 1), 0.4),
+                    ("induction", (2, 5), 0.35),
+                    ("induction", (3, 2), 0.25),
+                ),
+            ),
+            noisy=0.5,
+        ),
+        Planted(
+            name="planted-ioi",
+            title="duplicate-token, inhibition and mover heads",
+            n_layers=4,
+            circuits=(
+                _circuit(
+                    "ioi",
+                    ("duplicate", (0, 1), 0.55),
+                    ("duplicate", (0, 6), 0.45),
+                    ("inhibition", (1, 2), 0.5),
+                    ("inhibition_by_key", (2, 7), 0.5),
+                    ("mover", (3, 0), 0.6),
+                    ("mover", (3, 4), 0.5),
+                    ("negative_mover", (3, 5), -0.25),
+                ),
+            ),
+            noisy=0.5,
+        ),
+        Planted(
+            name="planted-distractors",
+            title="both circuits among heads that write noise",
+            n_layers=8,
+            circuits=(
+                _circuit(
+                    "ioi",
+                    ("duplicate", (0, 2), 0.55),
+                    ("duplicate", (1, 5), 0.45),
+                    ("inhibition", (3, 1), 0.5),
+                    ("inhibition_by_key", (4, 6), 0.5),
+                    ("mover", (6, 3), 0.6),
+                    ("mover", (7, 0), 0.5),
+                    ("negative_mover", (7, 7), -0.25),
+                ),
+                _circuit(
+                    "induction",
+                    ("previous", (0, 4), 0.5),
+                    ("previous", (2, 0), 0.5),
+                    ("induction", (3, 6), 0.4),
+                    ("induction", (4, 2), 0.35),
+                    ("induction", (5, 5), 0.25),
+                ),
+            ),
+            noisy=1.0,
+        ),
+    )
+}
+"""By name."""

@@ -1,0 +1,139 @@
+"""Grades for examples that are being written: by the warm model, each prompt once."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from engine.capture.head_outputs import answers_of, position_weights, read_examples
+from engine.config import ProbeConfig
+from engine.errors import ConfigError, ExampleError, OutOfMemory
+from engine.events import Monitor
+from engine.examples import Example
+from engine.grading.rules import grade_examples
+from engine.grading.usable_pairs import make_examples
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Key, Shelf
+from engine.protocol import ExamplesOf, GradePrompts, GradesMade, MakeExamples
+from engine.results import Grade, PromptTokens
+from engine.tasks.registry import find_task
+from engine.tensors.out_of_memory import is_out_of_memory
+
+MOST_KEPT = 20_000
+"""Prompts whose grades stay at hand."""
+
+_Known = tuple[Grade, PromptTokens]
+
+
+class Grader:
+    """Answers GradePrompts; what was graded before is looked up by content."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self._known: OrderedDict[tuple[str, str, Example], _Known] = OrderedDict()
+
+    def make(self, order: MakeExamples, monitor: Monitor) -> ExamplesOf:
+        """The task's examples for the order's model. Raises TaskError, ModelError, ConfigError; where they are graded
+        OutOfMemory and Cancelled, too."""
+        task, model = find_task(order.task), self._model(order)
+        try:
+            made = make_examples(task, model, pairs=order.pairs, seed=order.seed, usable=order.usable, monitor=monitor)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"Memory ran out while pairs of {task.name} were graded.", hint="Ask for fewer pairs."
+            ) from error
+        return ExamplesOf(job=order.job, examples=made.examples)
+
+    def answer(self, order: GradePrompts, monitor: Monitor) -> GradesMade:
+        """One grade an example, in their order; an example that cannot be read at all is broken, with the reason.
+
+        `equal_length` is left open: the other half of a pair may not be among them. Raises ModelError, ConfigError,
+        OutOfMemory, Cancelled.
+        """
+        model = self._model(order)
+        config = ProbeConfig(position=order.position)
+        alone = [
+            Example(prompt=each.prompt, polarity=each.polarity, expected=each.expected, foils=each.foils)
+            for each in order.examples
+        ]
+        identity = model.info.identity
+        fresh = [each for each in dict.fromkeys(alone) if (identity, order.position, each) not in self._known]
+        try:
+            found = self._read(model, fresh, config, monitor)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"Memory ran out while {len(fresh)} prompts were graded.", hint="Shorten the longest prompts."
+            ) from error
+        for example, known in found.items():
+            self._known[identity, order.position, example] = known
+        pairs = [self._known[identity, order.position, each] for each in alone]
+        while len(self._known) > MOST_KEPT:
+            self._known.popitem(last=False)
+        return GradesMade(
+            job=order.job,
+            model=model.info,
+            grades=tuple(_at(index, grade) for index, (grade, _) in enumerate(pairs)),
+            tokens=tuple(tokens for _, tokens in pairs),
+        )
+
+    def _model(self, order: GradePrompts | MakeExamples) -> Model:
+        key = key_of(order)
+        return self.shelf.take(
+            key,
+            lambda: load_model(
+                order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
+            ),
+        )[0]
+
+    def _read(self, model: Model, fresh: list[Example], config: ProbeConfig, monitor: Monitor) -> dict[Example, _Known]:
+        found: dict[Example, _Known] = {}
+        whole: dict[Example, PromptTokens] = {}
+        for example in fresh:
+            tokens, flaw = tokens_of(model, example, config.position)
+            if flaw:
+                grade = Grade(index=0, verdict="broken", reason=flaw, n_tokens=len(tokens.texts))
+                found[example] = (grade, tokens)
+            else:
+                whole[example] = tokens
+        if whole:
+            # Which positions a run reads changes no grade; where `mean` is asked, no prompt can fail to have them.
+            reading = read_examples(model, list(whole), ProbeConfig(), monitor, None)
+            grades = grade_examples(model, list(whole), reading)
+            found.update({example: (grade, whole[example]) for example, grade in zip(whole, grades, strict=True)})
+        return found
+
+
+def key_of(order: GradePrompts | MakeExamples) -> Key:
+    """The shelf's name for the order's model. Raises ConfigError for a device that is not here."""
+    return (order.model, str(pick_device(order.device)), order.trust_remote_code)
+
+
+def tokens_of(model: Model, example: Example, position: str) -> tuple[PromptTokens, str]:
+    """The prompt's tokens, and why it cannot be read, where it cannot."""
+    ids, own = model.encode(example.prompt)
+    texts = model.prompt_words(ids[: model.info.context], own)
+    nothing = PromptTokens(texts=texts, read=(False,) * len(texts))
+    if len(ids) > model.info.context:
+        return nothing, f"{len(ids)} tokens, and {model.info.name} reads {model.info.context}: shorten it"
+    if not any(own):
+        return nothing, "the model sees no token of its own in it: write a word"
+    unknown = model.unknown_token(ids)
+    if unknown is not None:
+        return nothing, f"it has {unknown}"
+    try:
+        answers_of(model, example)
+    except ExampleError as error:
+        return nothing, error.message
+    try:
+        weights = position_weights(model, 0, ids, own, position)
+    except ConfigError:
+        return nothing, f"it has no position {position}, which the run would read"
+    return PromptTokens(texts=texts, read=tuple(weight > 0 for weight in weights)), ""
+
+
+def _at(index: int, grade: Grade) -> Grade:
+    return Grade(**{name: getattr(grade, name) for name in Grade.__struct_fields__ if name != "index"}, index=index)

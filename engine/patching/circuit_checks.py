@@ -1,0 +1,119 @@
+"""Whether a circuit does the work: faithfulness, completeness, minimality, against random circuits (METHOD 6)."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from engine.events import CircuitChecked
+from engine.patching.forward import Passes
+from engine.patching.head_patching import mask_of, measure_replaced, one_head_each
+from engine.patching.inputs import Material
+from engine.results import CurvePoint, HeadEffect, HeadId
+from engine.tensors.generators import generator
+
+RANDOM_CIRCUITS = 100
+
+
+def check_circuit(
+    passes: Passes,
+    material: Material,
+    name: str,
+    circuit: Sequence[HeadId],
+    order: Sequence[HeadId],
+    progress: Callable[[int], None],
+    *,
+    seed: int,
+) -> CircuitChecked:
+    """The circuit held against the whole model. `order` is the ranking it was cut from: the curve runs along it.
+
+    `progress` hears how many of `n_measurements` are done. Raises Cancelled within a block.
+    """
+    info = passes.model.info
+    shape = (info.n_layers, info.n_heads)
+    begun = passes.work
+    whole = mask_of(circuit, *shape)
+    sizes = curve_sizes(len(order), len(circuit))
+    prefixes = torch.stack([mask_of(order[:size], *shape) for size in sizes])
+    random = random_circuits(whole, RANDOM_CIRCUITS, seed)
+    without_one = whole & ~one_head_each(circuit, *shape)
+    alone = [whole[None], torch.zeros(1, *shape, dtype=torch.bool), prefixes, random, without_one]
+    gone = [whole[None], prefixes, random]
+    # A circuit alone: everything else replaced. A circuit gone: it itself replaced.
+    masks = torch.cat([~torch.cat(alone), torch.cat(gone)])
+    done = 0
+
+    def heard(_which: int, _metric: Tensor) -> None:
+        nonlocal done
+        done += 1
+        progress(done)
+
+    measured = measure_replaced(passes, material, masks, heard).mean(dim=1).tolist()
+    kept = iter(measured)
+    here, empty = next(kept), next(kept)
+    curve_alone, random_alone, minus_one = (
+        [next(kept) for _ in range(n)] for n in (len(sizes), RANDOM_CIRCUITS, len(circuit))
+    )
+    left, curve_gone, random_gone = next(kept), [next(kept) for _ in sizes], [next(kept) for _ in random]
+
+    def share(value: float) -> float:
+        reach = material.base - empty
+        return (value - empty) / reach if abs(reach) > 1e-9 else math.nan
+
+    curve = [
+        CurvePoint(size=size, faithfulness=round(share(a), 4), completeness=round(1 - share(g), 4))
+        for size, a, g in zip(sizes, curve_alone, curve_gone, strict=True)
+    ]
+    return CircuitChecked(
+        name=name,
+        heads=tuple((layer, head) for layer, head in circuit),
+        metric=material.yardstick.metric,
+        replacement=material.replacement,
+        base=round(material.base, 6),
+        empty=round(empty, 6),
+        n_examples=len(material),
+        faithfulness=round(share(here), 4),
+        completeness=round(1 - share(left), 4),
+        minimality=tuple(
+            HeadEffect(layer=layer, head=head, effect=round(value - here, 6))
+            for (layer, head), value in zip(circuit, minus_one, strict=True)
+        ),
+        random_faithfulness=tuple(sorted(round(share(value), 4) for value in random_alone)),
+        random_completeness=tuple(sorted(round(1 - share(value), 4) for value in random_gone)),
+        curve=tuple(curve),
+        area=round(area_under(curve, info.n_layers * info.n_heads), 4),
+        passes=round((passes.work - begun) / (material.tokens.numel() * passes.n_layers), 2),
+    )
+
+
+def n_measurements(n_heads_in_all: int, circuit_size: int) -> int:
+    """How many replaced passes one check takes."""
+    return 2 + 2 * len(curve_sizes(n_heads_in_all, circuit_size)) + 2 * RANDOM_CIRCUITS + circuit_size
+
+
+def curve_sizes(n_heads_in_all: int, circuit_size: int) -> list[int]:
+    """1, 2, 4 and so on up to half of all heads, and the circuit's own size."""
+    sizes = {circuit_size}
+    size = 1
+    while size <= n_heads_in_all // 2:
+        sizes.add(size)
+        size *= 2
+    return sorted(sizes)
+
+
+def random_circuits(circuit: Bool[Tensor, "layer head"], n: int, seed: int) -> Bool[Tensor, "many layer head"]:
+    """Circuits with as many heads in each layer, drawn at random."""
+    source = generator(seed, "random circuits")
+    draws = torch.rand(n, *circuit.shape, generator=source).argsort(dim=2).argsort(dim=2)
+    return draws < circuit.sum(dim=1)[None, :, None]
+
+
+def area_under(curve: Sequence[CurvePoint], n_heads_in_all: int) -> float:
+    """Mean faithfulness, held between 0 and 1, over circuits from no head (0) to all of them (1)."""
+    points = [(0.0, 0.0), *((point.size / n_heads_in_all, min(max(point.faithfulness, 0.0), 1.0)) for point in curve)]
+    if points[-1][0] < 1:
+        points.append((1.0, 1.0))
+    return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(points))

@@ -1,0 +1,302 @@
+"""The cause of one run: which method was asked for, in what order its parts come, and what is told of them."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from engine.analysis.effects import likely_size
+from engine.authoring.distinct_pairs import repeats
+from engine.config import CauseConfig
+from engine.errors import Cancelled, ExampleError, NoSuchHead
+from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, StageProgress
+from engine.examples import Example
+from engine.models.loading import Model
+from engine.patching.attribution import attribute, points_between
+from engine.patching.candidates import affordable, proposals
+from engine.patching.circuit_checks import check_circuit, n_measurements
+from engine.patching.edge_attribution import EDGE_POINTS, attribute_edges, best_edges
+from engine.patching.forward import Passes
+from engine.patching.head_patching import mask_of, measure_replaced, one_head_each
+from engine.patching.inputs import Material, prepare
+from engine.results import HeadEffect, HeadId, edges_told
+from engine.tasks.base import Metric
+
+_PARTIAL_EVERY_S = 1.0
+"""How often heads that are done are told while others are still measured."""
+
+
+class Cause:
+    """Measures effects and reports them. Whatever was reported stays when it is stopped."""
+
+    def __init__(
+        self,
+        model: Model,
+        examples: Sequence[Example],
+        config: CauseConfig,
+        monitor: Monitor,
+        *,
+        position: str,
+        task: Metric | None,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.monitor = monitor
+        self.position = position
+        self.seed = seed
+        self._begun, self._aside = time.perf_counter(), 0.0
+        """When this began, and how many seconds of it went into edges."""
+        self.passes = Passes(model, monitor)
+        # Copies would make means no surer, but their errors look smaller.
+        keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
+        copies = set(repeats(examples, keys))
+        examples = [example for row, example in enumerate(examples) if row not in copies]
+        self.material: Material = prepare(
+            model, self.passes, examples, config, position=position, task=task, monitor=monitor
+        )
+        info = model.info
+        self.heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
+        self.causes: list[CauseScored] = []
+        """What was told to its end, in the order it was told."""
+        self.checks: list[CircuitChecked] = []
+        self._done = self._total = 0
+
+    def find(self, *, ranking: Sequence[HeadId], circuit: Sequence[HeadId], only: Sequence[HeadId] = ()) -> None:
+        """Reports what was asked for. `ranking`: all heads by the run's codes, best first; `circuit`: its cut;
+        `only`: the heads to patch exactly, all where that is empty.
+
+        Raises NoSuchHead, Cancelled within a block.
+        """
+        self._check((*ranking, *circuit, *only))
+        match self.config.method:
+            case "attribution":
+                self._attribution()
+            case "exact":
+                self._plan(len(only or self.heads))
+                self._exact(only or self.heads)
+                if self.config.edges:
+                    self._edges()
+            case "combined":
+                self._combined(ranking)
+            case "circuit":
+                self._circuit(ranking, circuit)
+            case "none":
+                pass
+
+    def find_backups(self, circuit: Sequence[HeadId], *, name: str, only: Sequence[HeadId] = ()) -> None:
+        """Reports what each head does with the circuit's heads replaced, beside what it does alone: a head that takes
+        over when others are gone is found by no single replacement. `only`: the heads to measure, all where empty.
+
+        Raises NoSuchHead, ExampleError where no head is left to measure, Cancelled within a block.
+        """
+        inside = set(circuit)
+        others = [head for head in only or self.heads if head not in inside]
+        self._check((*circuit, *only))
+        if not others:
+            raise ExampleError(
+                "Every head that was named is in the circuit: none is left to take over.",
+                hint="Name other heads, or a smaller circuit.",
+            )
+        info = self.model.info
+        gone = mask_of(circuit, info.n_layers, info.n_heads)
+        alone = self._plan_exact([*others] if only else self.heads, more=len(others) + 1)
+        begun, done = self.passes.work, dict[int, Tensor]()
+        left = measure_replaced(self.passes, self.material, gone[None])[0]
+        self._step()
+        beside = one_head_each(others, info.n_layers, info.n_heads) | gone
+
+        def tell(*, final: bool) -> None:
+            if done:
+                places = sorted(done, key=lambda place: others[place])
+                effects = torch.stack([(done[place] - left).cpu() for place in places], dim=1)
+                self._tell(
+                    "backup",
+                    [others[place] for place in places],
+                    effects,
+                    passes=self._cost(begun),
+                    final=final,
+                    alone=torch.stack([alone[others[place]] for place in places], dim=1),
+                    after=tuple((layer, head) for layer, head in circuit),
+                    after_name=name,
+                    left=round(float(left.mean()), 6),
+                )
+
+        self._telling(beside, done, tell)
+
+    def _attribution(self) -> Float[Tensor, "row head"]:
+        effects = attribute(self.passes, self.material, steps=self.config.gradient_steps).flatten(1).cpu()
+        # What made the material counts too: the passes over the replacements and over the positives.
+        self._tell("attribution", self.heads, effects, passes=self._cost(0))
+        if self.config.edges:
+            self._edges()
+        return effects
+
+    def _edges(self) -> None:
+        begun, material, info = self.passes.work, self.material, self.model.info
+        steps = self.config.gradient_steps
+        points = points_between(steps) if steps else EDGE_POINTS
+        started = time.perf_counter()
+        edges = attribute_edges(self.passes, material, points=points)
+        self._aside += time.perf_counter() - started
+        n_pairs = info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
+        self.monitor.report(
+            EdgesAttributed(
+                metric=material.yardstick.metric,
+                replacement=material.replacement,
+                base=round(material.base, 6),
+                n_examples=len(material),
+                edges=best_edges(edges, info.n_heads, edges_told(n_pairs)),
+                n_pairs=n_pairs,
+                passes=round(self._cost(begun), 2),
+                seconds=round(self._aside, 4),
+            )
+        )
+        # The budget is for measuring heads: edges are asked for on top.
+        self.passes.work = begun
+
+    def _exact(self, heads: Sequence[HeadId]) -> Float[Tensor, "row head"]:
+        """Patches these heads one at a time, telling those that are done now and then."""
+        begun, known = self.passes.work, dict[int, Tensor]()
+        info, clean = self.model.info, self.material.base_by_row
+
+        def tell(*, final: bool) -> None:
+            places = sorted(known, key=lambda place: heads[place])
+            if places:
+                effects = torch.stack([(known[place] - clean).cpu() for place in places], dim=1)
+                self._tell("exact", [heads[place] for place in places], effects, passes=self._cost(begun), final=final)
+
+        self._telling(one_head_each(heads, info.n_layers, info.n_heads), known, tell)
+        return torch.stack([(known[place] - clean).cpu() for place in range(len(heads))], dim=1)
+
+    def _plan_exact(self, heads: Sequence[HeadId], *, more: int) -> dict[HeadId, Float[Tensor, " row"]]:
+        """The exact effect of each of these heads alone, row by row; `more` measurements follow."""
+        self._plan(len(heads) + more)
+        return dict(zip(heads, self._exact(heads).unbind(dim=1), strict=True))
+
+    def _telling(
+        self, masks: Bool[Tensor, "many layer head"], known: dict[int, Tensor], tell: Callable[..., None]
+    ) -> None:
+        """Measures the masks into `known` and has what is done told now and then, at the end, and when it is stopped.
+
+        Raises Cancelled within a block.
+        """
+        last = time.monotonic()
+
+        def found(which: int, metric: Tensor) -> None:
+            nonlocal last
+            known[which] = metric
+            self._step()
+            if time.monotonic() - last > _PARTIAL_EVERY_S:
+                tell(final=False)
+                last = time.monotonic()
+
+        try:
+            measure_replaced(self.passes, self.material, masks, found)
+        except Cancelled:
+            tell(final=False)
+            raise
+        tell(final=True)
+
+    def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
+        """Reports attribution, exact effects within the budget, and both together; returns the heads by effect."""
+        promised = self._attribution()
+        order = proposals(_by_likely_size(self.causes[-1]), ranking)
+        share = self.material.share(self.passes)
+        left = self.config.budget - self._cost(0)
+        chosen = affordable(order, self.model.info.n_layers, share, max(left, 0.0))
+        self._plan(len(chosen) + more)
+        together = promised.clone()
+        if chosen:
+            exact = self._exact(chosen)
+            for column, head in enumerate(chosen):
+                together[:, self._place(head)] = exact[:, column]
+        self._tell("combined", self.heads, together, passes=self._cost(0))
+        return _by_likely_size(self.causes[-1])
+
+    def _circuit(self, ranking: Sequence[HeadId], circuit: Sequence[HeadId]) -> None:
+        measurements = n_measurements(len(self.heads), len(circuit))
+        by_effect = self._combined(ranking, more=2 * measurements)
+        circuits = (("codes", circuit, ranking), ("combined", by_effect[: len(circuit)], by_effect))
+        for name, heads, order in circuits:
+            check = check_circuit(
+                self.passes, self.material, name, heads, order, lambda _done: self._step(), seed=self.seed
+            )
+            self.checks.append(check)
+            self.monitor.report(check)
+
+    def _check(self, heads: Sequence[HeadId]) -> None:
+        for head in heads:
+            if not (0 <= head.layer < self.model.info.n_layers and 0 <= head.head < self.model.info.n_heads):
+                raise NoSuchHead(str(head), self.model.info.n_layers, self.model.info.n_heads)
+
+    def _place(self, head: HeadId) -> int:
+        return head.layer * self.model.info.n_heads + head.head
+
+    def _cost(self, begun: int) -> float:
+        """In forward passes of the material since `begun`."""
+        return (self.passes.work - begun) / (self.material.tokens.numel() * self.passes.n_layers)
+
+    def _plan(self, total: int) -> None:
+        self._done, self._total = 0, total
+
+    def _step(self) -> None:
+        self._done += 1
+        self.monitor.report(StageProgress(stage="cause", done=min(self._done, self._total), total=self._total))
+
+    def _tell(
+        self,
+        method: str,
+        heads: Sequence[HeadId],
+        effects: Float[Tensor, "row head"],
+        *,
+        passes: float,
+        final: bool = True,
+        alone: Float[Tensor, "row head"] | None = None,
+        **about: Any,
+    ) -> None:
+        """Reports effects row by row as means. `alone`: the same heads' where nothing else is replaced; `about`: more
+        fields of the event."""
+        material = self.material
+        n = len(effects)
+        means = effects.mean(dim=0).tolist()
+        errors = (effects.std(dim=0) / n**0.5).tolist() if n > 1 else [None] * len(heads)
+        sizes = effects.abs().mean(dim=0).tolist()
+        before = [None] * len(heads) if alone is None else alone.mean(dim=0).tolist()
+        scored = CauseScored(
+            method=method,  # type: ignore[arg-type]  # one of ours
+            metric=material.yardstick.metric,
+            replacement=material.replacement,
+            base=round(material.base, 6),
+            n_examples=n,
+            position=self.position,
+            effects=tuple(
+                HeadEffect(
+                    layer=head.layer,
+                    head=head.head,
+                    effect=round(mean, 6),
+                    error=None if error is None else round(error, 6),
+                    size=round(size, 6),
+                    alone=None if here is None else round(here, 6),
+                )
+                for head, mean, error, size, here in zip(heads, means, errors, sizes, before, strict=True)
+            ),
+            passes=round(passes, 2),
+            final=final,
+            seconds=round(time.perf_counter() - self._begun - self._aside, 4),
+            why=material.why,
+            gradient_steps=self.config.gradient_steps if method in ("attribution", "combined") else 0,
+            **about,
+        )
+        if final:
+            self.causes.append(scored)
+        self.monitor.report(scored)
+
+
+def _by_likely_size(cause: CauseScored) -> list[HeadId]:
+    """The heads in the order of what each is to be expected to do on other prompts."""
+    best = sorted(cause.effects, key=lambda each: (-likely_size(each), each.layer, each.head))
+    return [HeadId(each.layer, each.head) for each in best]

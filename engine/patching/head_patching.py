@@ -1,0 +1,114 @@
+"""What really happens to the answer when heads are replaced, in batches and from the first changed layer on."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from engine.patching.forward import Passes
+from engine.patching.inputs import Material
+from engine.patching.partial_forward import Tail
+from engine.results import HeadId
+
+_SMALL = 8
+"""A pass of fewer rows than this share of what fits leaves the machine idle."""
+
+Found = Callable[[int, Float[Tensor, " row"]], None]
+"""(which of the asked, its metric on every row)."""
+
+
+def measure_replaced(
+    passes: Passes,
+    material: Material,
+    masks: Bool[Tensor, "many layer head"],
+    found: Found | None = None,
+) -> Float[Tensor, "many row"]:
+    """The metric on every row with the heads of each mask replaced.
+
+    Several masks go into one pass, those that begin in like layers together; what stands before the first changed
+    layer of a pass is not computed again. `found` is called as results come. Raises Cancelled within a block.
+    """
+    results = material.base_by_row.repeat(len(masks), 1)
+    touched = masks.any(dim=2)
+    begins = torch.where(touched.any(dim=1), touched.int().argmax(dim=1), passes.n_layers)
+    with torch.no_grad():
+        for some in _batches(begins.tolist(), at_once(passes, material)):
+            first = int(begins[some].min())
+            if first < passes.n_layers:
+                results[some] = _measure(passes, material, masks[some], first)
+            if found is not None:
+                for each in some:
+                    found(each, results[each])
+    return results
+
+
+def _batches(begins: Sequence[int], at_once: int) -> list[list[int]]:
+    """Masks that go into one pass together: those that begin in the same layer, and in later ones only while the pass
+    is so small that its layers cost the same whether they are computed for a few rows more or not."""
+    batches: list[list[int]] = []
+    for each in sorted(range(len(begins)), key=lambda place: begins[place]):
+        last = batches[-1] if batches else []
+        fits = last and len(last) < at_once
+        if fits and (begins[last[0]] == begins[each] or len(last) < at_once // _SMALL):
+            last.append(each)
+        else:
+            batches.append([each])
+    return batches
+
+
+def one_head_each(heads: Sequence[HeadId], n_layers: int, n_heads: int) -> Bool[Tensor, "many layer head"]:
+    """A mask for each of these heads alone."""
+    masks = torch.zeros(len(heads), n_layers, n_heads, dtype=torch.bool)
+    for place, (layer, head) in enumerate(heads):
+        masks[place, layer, head] = True
+    return masks
+
+
+def mask_of(heads: Sequence[HeadId], n_layers: int, n_heads: int) -> Bool[Tensor, "layer head"]:
+    """One mask with all of these heads."""
+    mask = torch.zeros(n_layers, n_heads, dtype=torch.bool)
+    for layer, head in heads:
+        mask[layer, head] = True
+    return mask
+
+
+def at_once(passes: Passes, material: Material) -> int:
+    """How many copies of all rows go into one pass; at least one."""
+    widest = max(tail.tokens.shape[1] for tail in material.tails(passes))
+    most = max(len(tail.rows) for tail in material.tails(passes))
+    return max(1, passes.rows_at_once(widest) // most)
+
+
+def _measure(
+    passes: Passes, material: Material, masks: Bool[Tensor, "many layer head"], first: int
+) -> Float[Tensor, "many row"]:
+    """The masks together, on all rows."""
+    found = torch.empty(len(masks), len(material), device=material.tokens.device)
+    for tail in material.tails(passes):
+        found[:, tail.rows] = _pass(passes, material, masks, first, tail)
+    return found
+
+
+def _pass(
+    passes: Passes, material: Material, masks: Bool[Tensor, "many layer head"], first: int, tail: Tail
+) -> Float[Tensor, "many some"]:
+    masks = masks.to(tail.tokens.device)
+    many, span = len(masks), slice(tail.begin, tail.end)
+    where = material.where[tail.rows, span]
+    changed = set(masks.any(dim=2).any(dim=0).nonzero()[:, 0].tolist())
+
+    def replace(layer: int, z: Tensor) -> Tensor:
+        here = masks[:, layer][:, None, None, :, None] & where[None, :, :, None, None]
+        other = material.other[layer][tail.rows, span]
+        return torch.where(here, other, z.view(many, len(tail.rows), *z.shape[1:])).view(z.shape)
+
+    return tail.run(
+        passes,
+        material,
+        many,
+        first=first,
+        residual=tail.entering(material, first).repeat(many, 1, 1),
+        edit=replace,
+        edited=changed,
+    )

@@ -1,0 +1,322 @@
+"""What is compared: positives as they are, and what each of their heads is replaced by."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from engine.analysis.effects import METRIC_WORDS
+from engine.capture.head_outputs import Answers, answers_of, encode_prompt, position_weights
+from engine.config import CauseConfig, CauseMetric, Replacement
+from engine.errors import ExampleError
+from engine.events import Monitor, Notice
+from engine.examples import Example
+from engine.models.loading import Model
+from engine.patching.forward import Clean, Passes, Slope
+from engine.patching.metrics import Yardstick, can_measure, settle_metric
+from engine.patching.partial_forward import Readout, Tail, readout_of, tails_of
+from engine.tasks.base import Metric
+from engine.tensors.generators import generator
+
+_MOST_BYTES = 2 << 30
+"""What clean activations, replacements and residual streams may take together."""
+_NEGATIVES = 256
+"""Negatives a mean is taken over, at most."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt as the model reads it."""
+
+    ids: list[int]
+    places: list[int]
+    """Positions at which heads are replaced, by the run's position policy."""
+    answers: Answers
+
+
+class Other(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in for every head's z, and for what enters the first layer, at the positives' positions."""
+
+    z: list[Tensor]
+    entering: Tensor
+    unchanged: tuple[int, ...]
+    """Of each row, how many positions at its begin are as they were."""
+
+
+class Material:
+    """The positives' clean pass, and every head's replacement, in the positives' positions."""
+
+    def __init__(
+        self,
+        passes: Passes,
+        positives: Sequence[Row],
+        other: "Other",
+        replacement: Replacement,
+        metric: CauseMetric,
+        *,
+        gradients: bool = False,
+    ) -> None:
+        device = passes.model.device
+        self.tokens, self.last = _padded(positives, device)
+        self.where: Bool[Tensor, "row position"] = _where(positives, self.tokens.shape[1]).to(device)
+        self.replacement = replacement
+        self.why = ""
+        """Why this metric, in words."""
+        self.other = other.z
+        """Float [row, position, head, d_head], one a layer; only positions in `where` count."""
+        self.other_input = other.entering
+        """Float [row, position, d_model]: what enters the first layer there, made in the same way."""
+        answers = [row.answers for row in positives]
+
+        def slope(part: slice) -> Slope:
+            return lambda logits: Yardstick(metric, answers[part], logits)(logits)
+
+        self.clean: Clean = clean_in_parts(
+            passes,
+            self.tokens,
+            self.last,
+            residuals=passes.n_layers,
+            slope=slope if gradients and metric != "kl" else None,
+        )
+        self.yardstick = Yardstick(metric, answers, self.clean.logits)
+        self.base_by_row = self.yardstick(self.clean.logits)
+        self.base = float(self.base_by_row.mean())
+        first = torch.where(self.where, torch.arange(self.where.shape[1], device=device), self.where.shape[1])
+        begins = zip(other.unchanged, first.min(dim=1).values.tolist(), self.last.tolist(), strict=True)
+        self._unchanged = [min(max(same, replaced), last) for same, replaced, last in begins]
+        self.readout: Readout | None = readout_of(passes, self)
+        self._tails: list[Tail] | None = None
+
+    def tails(self, passes: Passes) -> list[Tail]:
+        """All rows, from where something can change on: what is computed when heads are replaced."""
+        if self._tails is None:
+            self._tails = tails_of(passes, self, self._unchanged)
+        return self._tails
+
+    def share(self, passes: Passes) -> float:
+        """Of all positions, those that are in tails."""
+        return sum(tail.tokens.numel() for tail in self.tails(passes)) / self.tokens.numel()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def prepare(
+    model: Model,
+    passes: Passes,
+    examples: Sequence[Example],
+    config: CauseConfig,
+    *,
+    position: str,
+    task: Metric | None,
+    monitor: Monitor,
+) -> Material:
+    """What effects are measured on. Says in notices what was left out.
+
+    Raises ExampleError where nothing is left, Cancelled within a block.
+    """
+    rows = [_row(model, index, example, position) for index, example in enumerate(examples)]
+    positive = [index for index, example in enumerate(examples) if example.positive]
+    negative = [index for index, example in enumerate(examples) if not example.positive]
+    chosen_metric = settle_metric(config.metric, [rows[index].answers for index in positive], task)
+    metric = chosen_metric.metric
+    if chosen_metric.fell_back:
+        monitor.report(
+            Notice(
+                message=f"Effects are measured by {METRIC_WORDS[metric]}: {chosen_metric.why}.",
+                hint="Write what is expected and what is not, as tokens of one token each: prompt => expected | foil.",
+            )
+        )
+    usable = [index for index in positive if can_measure(metric, rows[index].answers)]
+    if len(usable) < len(positive):
+        monitor.report(
+            Notice(
+                message=f"Effects are measured on {len(usable)} of {len(positive)} positives: "
+                f"the others have no tokens for {metric.replace('_', ' ')}.",
+                hint="Write expected and foil tokens of one token each for them, or measure by kl.",
+            )
+        )
+    replacement = config.replacement
+    partner = _partners(examples, rows, usable, position)
+    if replacement in ("auto", "pair"):
+        replacement = _choose(replacement, usable, partner, examples, monitor)
+    if replacement == "pair":
+        usable = [index for index in usable if index in partner]
+    usable = _drawn(usable, min(config.examples, _affordable(model, rows, usable)), monitor)
+    chosen = [rows[index] for index in usable]
+    width = max(len(row.ids) for row in chosen)
+    if replacement == "pair":
+        sources: list[Row] = [rows[partner[index]] for index in usable]
+        other = _from_partners(passes, chosen, sources, width)
+    elif replacement == "resample":
+        picks = torch.randint(len(negative), (len(usable),), generator=generator(0, "resample")).tolist()
+        other = _from_partners(passes, chosen, [rows[negative[pick]] for pick in picks], width)
+    elif replacement == "mean":
+        other = _from_mean(passes, [rows[index] for index in negative[:_NEGATIVES]], len(chosen), width)
+    else:
+        zero, info = torch.zeros(1, device=model.device), model.info
+        sizes = [each.shape[1] for each in model.head_weights]
+        other = Other(
+            z=[zero.expand(len(chosen), width, info.n_heads, size) for size in sizes],
+            entering=zero.expand(len(chosen), width, info.d_model),
+            unchanged=(0,) * len(chosen),
+        )
+    slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
+    material = Material(passes, chosen, other, replacement, metric, gradients=slopes)
+    material.why = chosen_metric.why
+    return material
+
+
+def clean_in_parts(
+    passes: Passes,
+    tokens: Int[Tensor, "row position"],
+    last: Int[Tensor, " row"],
+    *,
+    residuals: int = 0,
+    slope: Callable[[slice], Slope] | None = None,
+) -> Clean:
+    """A clean pass over any number of rows, a part of them at a time. `slope` tells each part's."""
+    size = passes.rows_at_once(tokens.shape[1])
+    parts = [slice(start, start + size) for start in range(0, len(tokens), size)]
+    return Clean.joined(
+        [
+            passes.clean(tokens[part], last[part], residuals=residuals, slope=None if slope is None else slope(part))
+            for part in parts
+        ]
+    )
+
+
+def _row(model: Model, index: int, example: Example, position: str) -> Row:
+    ids, own = encode_prompt(model, index, example)
+    weights = position_weights(model, index, ids, own, position)
+    return Row(
+        ids=ids, places=[place for place, weight in enumerate(weights) if weight], answers=answers_of(model, example)
+    )
+
+
+def _partners(examples: Sequence[Example], rows: Sequence[Row], usable: Sequence[int], position: str) -> dict[int, int]:
+    """positive -> its pair's negative, where the two can be laid over each other: as many tokens on both sides, or
+    one named position on each."""
+    negatives = {each.pair: index for index, each in enumerate(examples) if not each.positive and each.pair is not None}
+    found = {}
+    for index in usable:
+        pair = examples[index].pair
+        other = None if pair is None else negatives.get(pair)
+        if other is not None and (position != "mean" or len(rows[index].ids) == len(rows[other].ids)):
+            found[index] = other
+    return found
+
+
+def _choose(
+    asked: Replacement,
+    usable: Sequence[int],
+    partner: dict[int, int],
+    examples: Sequence[Example],
+    monitor: Monitor,
+) -> Replacement:
+    """Pair where that can be, else the mean; says what was left out and why."""
+    paired = sum(examples[index].pair is not None for index in usable)
+    if not partner:
+        if asked == "pair":
+            raise ExampleError(
+                "No positive has a paired negative with as many tokens: there is nothing to patch from.",
+                hint="Give both prompts of a pair as many tokens, or replace heads by mean, resample or zero.",
+            )
+        why = "no pair has as many tokens on both sides" if paired else "the examples are in no pairs"
+        monitor.report(
+            Notice(
+                message=f"Heads are replaced by their mean over the negatives: {why}.",
+                hint="Patching from a paired negative of the same length changes less of the prompt at a time.",
+            )
+        )
+        return "mean"
+    if len(partner) < len(usable):
+        monitor.report(
+            Notice(
+                message=f"Effects are measured on {len(partner)} of {len(usable)} positives: the others have no paired "
+                "negative with as many tokens.",
+                hint="Give both prompts of a pair as many tokens.",
+            )
+        )
+    return "pair"
+
+
+def _affordable(model: Model, rows: Sequence[Row], usable: Sequence[int]) -> int:
+    if not usable:
+        raise ExampleError("No positive is left to measure effects on.", hint="Add positives with expected tokens.")
+    info = model.info
+    width = max(len(rows[index].ids) for index in usable)
+    each = width * info.n_layers * (2 * info.n_heads * info.d_head + info.d_model) * 4
+    return max(1, _MOST_BYTES // each)
+
+
+def _drawn(usable: list[int], most: int, monitor: Monitor) -> list[int]:
+    if len(usable) <= most:
+        return usable
+    monitor.report(Notice(message=f"Effects are measured on {most} positives drawn from {len(usable)}."))
+    order = torch.randperm(len(usable), generator=generator(0, "cause examples"))[:most]
+    return [usable[place] for place in sorted(order.tolist())]
+
+
+def _from_partners(passes: Passes, rows: Sequence[Row], sources: Sequence[Row], width: int) -> Other:
+    """Each row's z on another prompt: at the same position where both are as long or one position is named, else at
+    the same distance from the end, and at the prompt's first token before its begin."""
+    device = passes.model.device
+    tokens, last = _padded(sources, device)
+    there = clean_in_parts(passes, tokens, last, residuals=1)
+    take = torch.zeros(len(rows), width, dtype=torch.int64)
+    for number, (row, source) in enumerate(zip(rows, sources, strict=True)):
+        back = zip(reversed(row.places), _backwards(source.places, len(row.places)), strict=True)
+        for place, taken in back:
+            take[number, place] = taken
+    rows_there, take = torch.arange(len(rows), device=device)[:, None], take.to(device)
+    return Other(
+        z=[z[rows_there, take] for z in there.z],
+        entering=there.residual[0][rows_there, take],
+        unchanged=tuple(_same(row, source) for row, source in zip(rows, sources, strict=True)),
+    )
+
+
+def _same(row: Row, source: Row) -> int:
+    """How many tokens both begin with, where replaced positions are laid over the same ones."""
+    if row.places != source.places:
+        return 0
+    pairs = zip(row.ids, source.ids, strict=False)
+    return next(
+        (place for place, (here, there) in enumerate(pairs) if here != there), min(len(row.ids), len(source.ids))
+    )
+
+
+def _backwards(places: Sequence[int], n: int) -> list[int]:
+    """n places from the end on; the first one again and again where there are not as many."""
+    return [places[max(len(places) - 1 - step, 0)] for step in range(n)]
+
+
+def _from_mean(passes: Passes, rows: Sequence[Row], n: int, width: int) -> Other:
+    """Every head's mean over the negatives' positions, the same for every row and position."""
+    tokens, last = _padded(rows, passes.model.device)
+    where = _where(rows, tokens.shape[1]).to(tokens.device).float()
+    size = passes.rows_at_once(tokens.shape[1])
+    sums: list[Tensor] = []
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        found = passes.clean(tokens[part], last[part], residuals=1)
+        here = [torch.einsum("rp...,rp->...", each, where[part]) for each in (*found.z, *found.residual)]
+        sums = here if not sums else [before + more for before, more in zip(sums, here, strict=True)]
+    means = [(total / where.sum()).expand(n, width, *total.shape) for total in sums]
+    return Other(z=means[:-1], entering=means[-1], unchanged=(0,) * n)
+
+
+def _padded(rows: Sequence[Row], device: torch.device) -> tuple[Int[Tensor, "row position"], Int[Tensor, " row"]]:
+    # On the right, where a causal model does not see it.
+    width = max(len(row.ids) for row in rows)
+    tokens = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows], device=device)
+    return tokens, torch.tensor([len(row.ids) - 1 for row in rows], device=device)
+
+
+def _where(rows: Sequence[Row], width: int) -> Bool[Tensor, "row position"]:
+    where = torch.zeros(len(rows), width, dtype=torch.bool)
+    for number, row in enumerate(rows):
+        where[number, row.places] = True
+    return where

@@ -1,0 +1,119 @@
+"""What of the model's answer an effect is measured in: one number an example, from the logits after the prompt."""
+
+from collections.abc import Sequence
+
+import msgspec
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.capture.head_outputs import Answers
+from engine.config import CauseMetric
+from engine.errors import ExampleError
+from engine.tasks.base import Metric
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric for a set of positives, and what spoke for it."""
+
+    metric: CauseMetric
+    why: str
+    fell_back: bool = False
+    """Whether `auto` had to take a weaker one than the task or the examples asked for."""
+
+
+def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric | None) -> Chosen:
+    """The metric that is meant by `auto` for these positives, or the asked one where they allow it.
+
+    Several expected tokens are a set: any of them is right, so their probabilities count together, as in the task that
+    asks for a later year. Their mean logit would call a model worse that puts everything on one right answer.
+    Raises ExampleError where the asked metric is not defined.
+    """
+    expected = sum(bool(each.expected) for each in answers)
+    foils = sum(bool(each.expected) and bool(each.foils) for each in answers)
+    sets = sum(len(each.expected) > 1 and bool(each.foils) for each in answers)
+    if asked == "auto":
+        if task is not None and foils == len(answers):
+            return Chosen(metric=task, why="as the task is measured")
+        if foils and 2 * sets >= foils:
+            return Chosen(
+                metric="probability_mass", why=f"{_of(sets, len(answers))} expect one of several tokens, against foils"
+            )
+        if foils:
+            return Chosen(metric="logit_difference", why=f"{_of(foils, len(answers))} expect a token against foils")
+        if expected:
+            return Chosen(
+                metric="log_probability",
+                why=f"{_of(expected, len(answers))} expect a token, and none has a foil of one token",
+                fell_back=True,
+            )
+        return Chosen(metric="kl", why="no positive has an expected answer of one token", fell_back=True)
+    if asked == "logit_difference" and not foils:
+        raise ExampleError(
+            "No positive has both an expected token and a foil: there is no logit difference.",
+            hint="Write foils (prompt => expected | foil), or measure by log_probability or kl.",
+        )
+    if asked in ("log_probability", "probability_mass") and not expected:
+        raise ExampleError(
+            f"No positive has an expected token of one token: there is no {asked.replace('_', ' ')}.",
+            hint="Write what is expected (prompt => expected), or measure by kl, which needs none.",
+        )
+    return Chosen(metric=asked, why="as asked for")
+
+
+def _of(some: int, n_all: int) -> str:
+    return "all positives" if some == n_all else f"{some} of {n_all} positives"
+
+
+def can_measure(metric: CauseMetric, answers: Answers) -> bool:
+    """Whether the metric is defined for an example with these answers."""
+    if metric == "kl":
+        return True
+    return bool(answers.expected) and (metric != "logit_difference" or bool(answers.foils))
+
+
+class Yardstick:
+    """The metric for a fixed series of examples."""
+
+    def __init__(
+        self, metric: CauseMetric, answers: Sequence[Answers], clean_logits: Float[Tensor, "example token"]
+    ) -> None:
+        self.metric = metric
+        width = clean_logits.shape[-1]
+        self._expected = torch.stack([_weights(each.expected, width) for each in answers]).to(clean_logits.device)
+        self._foils = torch.stack([_weights(each.foils, width) for each in answers]).to(clean_logits.device)
+        self._clean = clean_logits.detach().log_softmax(dim=-1) if metric == "kl" else torch.empty(0)
+
+    @property
+    def logit_weights(self) -> Float[Tensor, "example token"] | None:
+        """What the logits are weighted with, where the metric is their weighted sum; else None."""
+        if self.metric != "logit_difference":
+            return None
+        return _mean(self._expected) - _mean(self._foils)
+
+    def __call__(
+        self, logits: Float[Tensor, "*many example token"], rows: slice | Tensor = slice(None)
+    ) -> Float[Tensor, "*many example"]:
+        """logit_difference: mean logit of the expected tokens minus that of the foils. log_probability: of the whole
+        expected set. probability_mass: of the expected set minus that of the foils. kl: in nats, of this answer from
+        the undisturbed one (0 where nothing changed)."""
+        expected, foils = self._expected[rows], self._foils[rows]
+        if self.metric == "logit_difference":
+            return (logits * (_mean(expected) - _mean(foils))).sum(dim=-1)
+        if self.metric == "log_probability":
+            log_p = logits.log_softmax(dim=-1)
+            return torch.where(expected > 0, log_p, -torch.inf).logsumexp(dim=-1)
+        if self.metric == "probability_mass":
+            return (logits.softmax(dim=-1) * (expected - foils)).sum(dim=-1)
+        clean = self._clean[rows]
+        return (clean.exp() * (clean - logits.log_softmax(dim=-1))).sum(dim=-1)
+
+
+def _weights(tokens: Sequence[int], width: int) -> Tensor:
+    weights = torch.zeros(width)
+    weights[list(tokens)] = 1.0
+    return weights
+
+
+def _mean(members: Tensor) -> Tensor:
+    return members / members.sum(dim=-1, keepdim=True).clamp(min=1)

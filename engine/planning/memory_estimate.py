@@ -1,0 +1,192 @@
+"""The memory a run takes, part by part, and what to lower where there is less. No torch.
+
+It is what the stages' largest tensors come to (docs/lab.md: within a factor of 1.5 of the measured peak on the bundled
+model and on SmolLM2).
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from engine.catalog.model_shape import Shape
+from engine.config import ProbeConfig
+from engine.sample_size import shuffles_for
+
+_PROGRAM_BYTES = 490_000_000
+"""A worker with torch and transformer_lens in it and no model (measured: 470 MiB, July 2026 wheels for the CPU)."""
+_CUDA_BYTES = 370_000_000
+"""More where torch is built for CUDA, device or not (measured without one: torch 2.13.0+cu130)."""
+_FLOAT = 4
+_TOKENS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 8192
+_CELLS = 1 << 24
+_CHARACTERS = 4.5
+"""Of English prose a token, about."""
+_SPOKEN = {"contrast": 0.15, "published": 0.5}
+"""Share of the codes there could be that do occur, about."""
+_SLACK = 0.95
+"""Of free memory, what a run may be expected to take: others want some, too."""
+_HEADS_AT_ONCE = 64
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """How much there is to work on."""
+
+    n_examples: int
+    n_tokens: float
+    """Of one prompt, on average."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that takes memory."""
+
+    name: str
+    """program | model | activations | SAE | scores | causes"""
+    n_bytes: int
+    """At its largest; the parts do not all stand in memory together."""
+
+
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
+    parts: tuple[Part, ...]
+    peak: int
+    """Bytes of the worker in its fullest moment."""
+    cache_bytes: int
+    """Of the activations it leaves on the disk."""
+
+
+def tokens_of(characters: int, n_examples: int) -> float:
+    """Tokens of a prompt, estimated from its length."""
+    return max(1.0, characters / _CHARACTERS / max(n_examples, 1))
+
+
+@cache
+def program_bytes() -> int:
+    """What a worker takes before it has a model. Looks which torch is installed, without loading it."""
+    found = find_spec("torch")
+    folders = (found.submodule_search_locations or []) if found is not None else []
+    cuda = any((Path(folder) / "lib" / "libtorch_cuda.so").exists() for folder in folders)
+    return _PROGRAM_BYTES + (_CUDA_BYTES if cuda else 0)
+
+
+def footprint(shape: Shape, amount: Amount, config: ProbeConfig) -> Footprint:
+    """What the run's largest tensors come to, stage by stage."""
+    n, nodes, width = amount.n_examples, shape.n_nodes, shape.d_model
+    sae, seeds = config.sae, len(config.seeds)
+    contrast = sae.recipe == "contrast"
+    trained = min(sae.training_examples, n)
+    model = shape.parameters * _FLOAT
+    pooled = 2 * n * nodes * shape.d_head * _FLOAT
+    outputs = n * nodes * width * _FLOAT
+    held = 2 * outputs + pooled
+    rows_at_once = max(1.0, _TOKENS_AT_ONCE / amount.n_tokens)
+    logits = int(3 * min(rows_at_once, n) * shape.vocabulary * _FLOAT)
+    stream = int(40 * min(_TOKENS_AT_ONCE, n * amount.n_tokens) * width * _FLOAT)
+    reading = logits + stream + pooled + outputs // 2
+    shown = seeds * trained * nodes
+    weights = 8 * seeds * sae.n_codes * width * _FLOAT
+    rows = shown * width * _FLOAT * (2 if contrast else 1)
+    latents = 3 * shown * sae.n_codes * _FLOAT
+    coding = (seeds if not contrast else 1) * min(_ROWS_AT_ONCE, n * nodes) * (2 * sae.n_codes + 3 * width) * _FLOAT
+    symbols = int(seeds * nodes * min(sae.n_codes, n) * _SPOKEN[sae.recipe])
+    blocks = 4 * min(_CELLS, max(shuffles_for(config.shuffles, nodes), config.bootstraps, 1) * symbols) * _FLOAT
+    scores = n * symbols * _FLOAT + blocks + 6 * seeds * n * nodes * _FLOAT
+    probes = 4 * min(_HEADS_AT_ONCE, nodes, max(1, _CELLS // max(1, n * n))) * n * n * _FLOAT
+    causes = _causes(shape, amount, config)
+    program = program_bytes()
+    base = program + model
+    stages = [
+        base + shape.file_bytes,
+        base + held + reading,
+        base + held + probes,
+        base + held + weights + max(rows + latents, coding),
+        base + held + weights + scores,
+        base + held + weights + causes,
+    ]
+    parts = (
+        Part(name="program", n_bytes=program),
+        Part(name="model", n_bytes=model + shape.file_bytes),
+        Part(name="activations", n_bytes=held + reading),
+        Part(name="SAE", n_bytes=weights + max(rows + latents, coding)),
+        Part(name="scores", n_bytes=max(scores, probes)),
+        Part(name="causes", n_bytes=causes),
+    )
+    kept = tuple(part for part in parts if part.n_bytes)
+    return Footprint(parts=kept, peak=max(stages), cache_bytes=n * nodes * shape.d_head * _FLOAT)
+
+
+def fits(peak: int, held: int, free: int | None) -> bool | None:
+    """Whether what is missing is free; None where nobody knows."""
+    return None if free is None else max(0, peak - held) <= _SLACK * free
+
+
+def what_to_lower(shape: Shape, amount: Amount, config: ProbeConfig, *, held: int, free: int) -> tuple[str, ...]:
+    """Settings that would make it fit, each by itself, with the largest value that does."""
+
+    def enough(amount: Amount, config: ProbeConfig) -> bool:
+        return fits(footprint(shape, amount, config).peak, held, free) is True
+
+    def with_sae(**changes: int) -> ProbeConfig:
+        return msgspec.structs.replace(config, sae=msgspec.structs.replace(config.sae, **changes))
+
+    sae, n = config.sae, amount.n_examples
+    knobs: list[tuple[str, int, int, Callable[[int], bool]]] = [
+        (
+            "the training examples",
+            min(sae.training_examples, n),
+            2,
+            lambda value: enough(amount, with_sae(training_examples=value)),
+        ),
+        ("the codes", sae.n_codes, 2, lambda value: enough(amount, with_sae(n_codes=value))),
+        (
+            "the seeds",
+            len(config.seeds),
+            1,
+            lambda value: enough(amount, msgspec.structs.replace(config, seeds=config.seeds[:value])),
+        ),
+        (
+            "the prompts",
+            n,
+            2,
+            lambda value: enough(msgspec.structs.replace(amount, n_examples=value), config),
+        ),
+    ]
+    found = []
+    for name, now, least, does in knobs:
+        most = _largest(least, now - 1, does)
+        if most is not None:
+            found.append(f"{name} from {now} to {_round(most)}")
+    if config.cause.method != "none":
+        no_cause = msgspec.structs.replace(config.cause, method="none")
+        if enough(amount, msgspec.structs.replace(config, cause=no_cause)):
+            found.append("the cause to none")
+    return tuple(found)
+
+
+def _causes(shape: Shape, amount: Amount, config: ProbeConfig) -> int:
+    """Activations that are kept for one gradient, or for batches of patched passes."""
+    if config.cause.method == "none":
+        return 0
+    prompts = min(config.cause.examples, max(1, amount.n_examples // 2))
+    tokens = min(prompts * amount.n_tokens, 4 * _TOKENS_AT_ONCE)
+    return int(tokens * (shape.n_layers * shape.d_model * 34 + 3 * shape.vocabulary) * _FLOAT)
+
+
+def _largest(least: int, most: int, does: Callable[[int], bool]) -> int | None:
+    """The largest value that does, by halving; None where even the least does not."""
+    if most < least or not does(least):
+        return None
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if does(middle) else (least, middle - 1)
+    return least
+
+
+def _round(value: int) -> int:
+    """A little less, in a number one would type."""
+    for step in (1000, 100, 10):
+        if value >= 5 * step:
+            return value // step * step
+    return value

@@ -1,0 +1,130 @@
+"""Values of options as people write and read them."""
+
+import math
+from pathlib import Path
+
+from engine.catalog.local_models import find_model
+from engine.config import ProbeConfig
+from engine.errors import ConfigError
+from engine.planning.option_table import Option
+from engine.planning.run_options import RunOptions, changed, value_of, with_value
+
+_YES = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
+
+
+def written(options: RunOptions, option: Option, text: str, models: Path) -> RunOptions:
+    """The options with what the text says at that option. Raises ConfigError naming the value and what is accepted."""
+    return with_value(options, option.path, read_value(option, text, models))
+
+
+def read_value(option: Option, text: str, models: Path) -> object:
+    """The value a text stands for; nothing, or `auto`, where an option may be left open, is None.
+
+    Raises ConfigError naming value and range; the config itself refuses what is outside its range.
+    """
+    text = text.strip()
+    if option.unset and text.casefold() in ("", "auto", "own", "default"):
+        return None
+    if not text:
+        raise ConfigError(f"{option.title} has no value.", hint=_accepted(option))
+    match option.kind:
+        case "choice":
+            if text not in option.choices:
+                raise ConfigError(f"{option.title}: there is no {text!r}.", hint=_accepted(option))
+            return text
+        case "yes":
+            if text.casefold() not in _YES:
+                raise ConfigError(f"{option.title}: {text!r} is neither yes nor no.", hint=_accepted(option))
+            return _YES[text.casefold()]
+        case "whole":
+            return _whole(option, text)
+        case "number":
+            return _number(option, text)
+        case "seeds":
+            return read_seeds(text, option.title)
+        case "model":
+            source = find_model(text, models)
+            return str(source.folder) if source.origin == "folder" else source.name
+        case _:
+            return text
+
+
+def say(option: Option, value: object) -> str:
+    """The value as it is written; for one that is left open, what that means."""
+    if value is None:
+        return option.unset or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        in_order = value == tuple(range(len(value)))
+        return str(len(value)) if in_order else ",".join(map(str, value)) + ("," if len(value) == 1 else "")
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:
+    """Seeds from a count ("3": 0, 1, 2) or a list ("4,8,15").
+
+    A single number with a comma after it ("7,") is that one seed. Raises ConfigError naming what is no number.
+    """
+    hint = "A count (3 means 0,1,2) or a list (4,8,15); '7,' is the one seed 7."
+    parts = [part.strip() for part in text.split(",")]
+    listed = len(parts) > 1
+    numbers: list[int] = []
+    for part in parts:
+        if not part:
+            continue
+        if not (part.isascii() and part.lstrip("-").isdecimal()):
+            raise ConfigError(f"{name} {text}: {part!r} is not a whole number.", hint=hint)
+        numbers.append(int(part))
+    if not numbers:
+        raise ConfigError(f"{name} {text!r}: there is no number in it.", hint=hint)
+    if listed:
+        return tuple(numbers)
+    if not 1 <= numbers[0] <= 64:
+        raise ConfigError(f"{name} {text}: a run takes 1 to 64 seeds.", hint=hint)
+    return tuple(range(numbers[0]))
+
+
+def changed_words(options: RunOptions, *, model: str, models: Path) -> str:
+    """What differs from the defaults, the recipe itself aside: steps 77, seeds 10; empty where nothing does."""
+    told = [
+        f"{option.title[:1].lower()}{option.title[1:]} {say(option, value_of(options, option.path))}"
+        for option in changed(options, model=model, models=models)
+        if option.path != "sae.recipe"
+    ]
+    return ", ".join(told)
+
+
+def config_words(config: ProbeConfig) -> str:
+    """The config's heart in a few words: contrast, 3 seeds, 50 steps, 200 codes."""
+    sae, n = config.sae, len(config.seeds)
+    return f"{sae.recipe}, {n} {'seed' if n == 1 else 'seeds'}, {sae.steps} steps, {sae.n_codes} codes"
+
+
+def _whole(option: Option, text: str) -> int:
+    digits = text.replace("_", "").replace("\u2009", "")
+    if not (digits.isascii() and digits.lstrip("-").isdecimal()) or len(digits) > 12:
+        raise ConfigError(f"{option.title}: {text!r} is not a whole number.", hint=_accepted(option))
+    return int(digits)
+
+
+def _number(option: Option, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"{option.title}: {text!r} is not a number.", hint=_accepted(option))
+    return value
+
+
+def _accepted(option: Option) -> str:
+    """What is accepted, as a hint."""
+    if option.choices:
+        return f"One of {', '.join(option.choices)}."
+    if option.kind == "yes":
+        return "Write yes or no."
+    open_ = f", or nothing: {option.unset}" if option.unset else ""
+    return f"{option.range[0].upper()}{option.range[1:]}{open_}."

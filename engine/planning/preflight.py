@@ -1,0 +1,75 @@
+"""What a run will take before it is begun, in words: memory, time, and what to lower. No torch."""
+
+import msgspec
+
+from engine.machine.memory import size
+from engine.planning.memory_estimate import Part, fits
+from engine.planning.time_estimate import Duration, seconds_words
+
+
+class Preflight(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next run will take, and whether there is that much."""
+
+    model: str
+    n_examples: int
+    parts: tuple[Part, ...]
+    peak_bytes: int | None
+    """None: nothing is known of the model."""
+    held_bytes: int
+    """What the warm worker has of that already."""
+    free_bytes: int | None
+    """None: the system does not tell."""
+    where: str
+    """Whose memory: this machine, its container, the GPU."""
+    fits: bool | None
+    lower: tuple[str, ...]
+    """Where it does not fit: each of these alone would do."""
+    cache_bytes: int
+    duration: Duration | None
+    trouble: str = ""
+    """Why less is known than should be."""
+    missing_pairs: int | None = None
+    """Pairs (or examples of each side) without which no head alone can stand above chance; None: nobody knows."""
+    n_heads: int | None = None
+    """Of the model, in all."""
+
+    @property
+    def words(self) -> str:
+        """One line for a person."""
+        return ", ".join(part for part in (self.memory_words, self.time_words, self.missing_words) if part)
+
+    @property
+    def missing_words(self) -> str:
+        """How many pairs the set lacks; empty where it has enough, or nobody knows."""
+        if not self.missing_pairs:
+            return ""
+        lacks = "1 pair" if self.missing_pairs == 1 else f"{self.missing_pairs} pairs"
+        return f"lacks {lacks} for one head of {self.n_heads} to stand above chance"
+
+    @property
+    def memory_words(self) -> str:
+        if self.peak_bytes is None:
+            return self.trouble
+        need = max(0, self.peak_bytes - self.held_bytes)
+        held = f" ({size(self.held_bytes)} of it held already)" if self.held_bytes else ""
+        total = f"needs {size(self.peak_bytes)}{held}"
+        if self.free_bytes is None or self.fits is None:
+            return f"{total}; how much is free, nobody tells"
+        if self.fits:
+            return f"fits: {total}, {size(self.free_bytes)} free{self.where}"
+        lower = f"; lower {' or '.join(self.lower)}"
+        if not self.lower:
+            itself = sum(part.n_bytes for part in self.parts if part.name in ("program", "model"))
+            alone = self.parts and fits(itself, self.held_bytes, self.free_bytes)
+            lower = "; lower codes, seeds and prompts together" if alone else "; choose a smaller model"
+        return f"does not fit: {size(need)} more are needed, {size(self.free_bytes)} free{self.where}{lower}"
+
+    @property
+    def time_words(self) -> str:
+        if self.duration is None:
+            return ""
+        about = seconds_words(self.duration.seconds)
+        span = ""
+        if self.duration.high > 1.3 * self.duration.low:
+            span = f" ({seconds_words(self.duration.low)} to {seconds_words(self.duration.high)})"
+        return f"about {about}{span}: {self.duration.basis}"

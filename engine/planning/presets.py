@@ -1,0 +1,59 @@
+"""Ready-made choices of options: quick, published, thorough (measured in docs/lab.md)."""
+
+from typing import Literal, get_args
+
+import msgspec
+
+from engine.config import PUBLISHED, CauseConfig, ProbeConfig, SAEConfig
+from engine.errors import ConfigError
+from engine.planning.run_options import RunOptions
+
+PresetName = Literal["quick", "published", "thorough"]
+
+
+class Preset(msgspec.Struct, frozen=True, kw_only=True):
+    """Options that go together."""
+
+    name: PresetName
+    about: str
+    """What it is for, in words."""
+    config: ProbeConfig
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        name="quick",
+        about="a first look: one seed, half the steps, few shuffles",
+        config=ProbeConfig(sae=SAEConfig(steps=25), seeds=(0,), shuffles=200, bootstraps=20),
+    ),
+    Preset(
+        name="published",
+        about="the paper's method: activations as they are, 500 steps, 10 training examples, lambda .02",
+        config=ProbeConfig(sae=msgspec.structs.replace(PUBLISHED, sparsity=0.02)),
+    ),
+    Preset(
+        name="thorough",
+        about="something to write down: ten seeds, more shuffles and bootstraps, causes of the best heads",
+        config=ProbeConfig(
+            seeds=tuple(range(10)), shuffles=10_000, bootstraps=500, cause=CauseConfig(method="combined")
+        ),
+    ),
+)
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name. Raises ConfigError with the list."""
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    raise ConfigError(f"There is no preset {name!r}.", hint="Presets: " + ", ".join(get_args(PresetName)) + ".")
+
+
+def with_preset(options: RunOptions, name: str) -> RunOptions:
+    """The options under a preset. What concerns the examples and the machine stays: position, model, device; so do the
+    sizes of the circuits. Raises ConfigError."""
+    own, now = find_preset(name).config, options.config
+    config = msgspec.structs.replace(
+        own, position=now.position, grade=now.grade, circuit_size=now.circuit_size, theta=now.theta
+    )
+    return msgspec.structs.replace(options, config=config)

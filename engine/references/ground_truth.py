@@ -1,0 +1,172 @@
+"""Truths to judge rankings by: which heads and edges belong to a task's circuit in a model, and who says so."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.catalog.local_models import BUNDLED, model_identity
+from engine.catalog.planted_models import PLANTED
+from engine.catalog.settings_file import bytes_of
+from engine.errors import ConfigError, ModelError
+from engine.references.measured import FOLDER, MeasuredReference, file_of
+
+Level = Literal["heads", "edges"]
+Head = tuple[int, int]
+Edge = tuple[Head, Head]
+
+BUNDLED_CUTS = (0.05,)
+CUTS = (0.02, 0.04)
+"""Of a measured reference: a head belongs to the circuit when replacing it moves the metric by this share of its base.
+In SmolLM2 a twentieth of the base is moved by few heads (METHOD 8 cut at .1 and .2 of 5.3)."""
+CIRCUITS = "circuits.json"
+"""Measured effects that lie beside a model's weights."""
+PUBLISHED = FOLDER / "published"
+
+
+class Truth(msgspec.Struct, frozen=True, kw_only=True):
+    """The heads, or the edges, that are held to be right."""
+
+    level: Level
+    cut: float | None
+    """The share of the base that counts; None where somebody else drew the line."""
+    source: str
+    heads: frozenset[Head] = frozenset()
+    edges: frozenset[Edge] = frozenset()
+
+
+class _Beside(msgspec.Struct):
+    """A task of a circuits.json, as far as it is needed here."""
+
+    base: float = 0.0
+    pairs: int = 0
+    effects: list[list[float]] = []
+    edges: list[Edge] = []
+
+
+class _Circuits(msgspec.Struct):
+    identity: str
+    tasks: dict[str, _Beside]
+
+
+class _Published(msgspec.Struct):
+    models: list[str]
+    task: str
+    source: str
+    heads: list[Head]
+    edges: list[Edge]
+
+
+def reference_models() -> tuple[str, ...]:
+    """The names of all models something is known of, the bundled one first."""
+    measured = sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and path != PUBLISHED)
+    published = sorted({name for each in _all_published() for name in each.models})
+    return tuple(dict.fromkeys((BUNDLED, *PLANTED, *measured, *published)))
+
+
+def check_model(name: str) -> str:
+    """The name, when something is known of that model. Raises ConfigError with those there are."""
+    known = reference_models()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        guess = f"Did you mean {close[0]}? " if close else ""
+        raise ConfigError(
+            f"There is no reference circuit of the model {name[:80]!r}.", hint=f"{guess}There are: {', '.join(known)}."
+        )
+    return name
+
+
+class KnownTruths(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one model: truths by task, and in words what cannot be used."""
+
+    truths: dict[str, tuple[Truth, ...]]
+    left_out: dict[str, str]
+
+
+def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None = None) -> KnownTruths:
+    """Everything known of that model. `folder`: where its weights lie; None: not here yet (published and planted
+    circuits need none). `cuts`: other shares of the base than the usual ones.
+    """
+    if model in PLANTED:
+        return KnownTruths(truths=_planted(model), left_out={})
+    truths: dict[str, tuple[Truth, ...]] = {}
+    left_out: dict[str, str] = {}
+    identity = model_identity(folder) if folder is not None else ""
+    for reference in _all_measured(model):
+        if reference.identity != identity:
+            left_out[reference.task] = "measured on other weights than those on this machine"
+        elif not reference.able:
+            prompts = reference.prompts
+            left_out[reference.task] = f"the model cannot do it: {prompts.usable} of {prompts.drawn} pairs are usable"
+        else:
+            source = f"exact patching of every head on {reference.prompts.used} pairs"
+            truths[reference.task] = _cut(reference.effects, reference.base, cuts or CUTS, source)
+    beside = _beside(folder)
+    if beside is not None and beside.identity == identity:
+        for task, found in beside.tasks.items():
+            source = f"exact patching of every head on {found.pairs} pairs"
+            truths[task] = _cut(found.effects, found.base, cuts or BUNDLED_CUTS, source)
+            if found.edges:
+                by = f"exact patching of every edge on {found.pairs} pairs"
+                truths[task] += (Truth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
+    for published in _all_published():
+        if model in published.models and published.task not in truths:
+            truths[published.task] = (
+                Truth(level="heads", cut=None, source=published.source, heads=frozenset(published.heads)),
+                Truth(level="edges", cut=None, source=published.source, edges=frozenset(published.edges)),
+            )
+    return KnownTruths(truths=truths, left_out=left_out)
+
+
+def measured_reference(model: str, task: str) -> MeasuredReference | None:
+    """The effects that lie in the repository for that model and task, whatever weights they were measured on."""
+    try:
+        return msgspec.json.decode(file_of(model, task).read_bytes(), type=MeasuredReference)
+    except (OSError, ValueError):
+        return None  # none, or not one of ours
+
+
+def _all_measured(model: str) -> list[MeasuredReference]:
+    folder = FOLDER / model
+    if "/" in model or folder == PUBLISHED or not folder.is_dir():
+        return []
+    return [found for path in sorted(folder.glob("*.json")) if (found := measured_reference(model, path.stem))]
+
+
+def _all_published() -> list[_Published]:
+    return [msgspec.json.decode(path.read_bytes(), type=_Published) for path in sorted(PUBLISHED.glob("*.json"))]
+
+
+def _planted(model: str) -> dict[str, tuple[Truth, ...]]:
+    source = "true by construction"
+    return {
+        circuit.task: (
+            Truth(level="heads", cut=None, source=source, heads=frozenset(circuit.heads)),
+            Truth(level="edges", cut=None, source=source, edges=frozenset(circuit.edges)),
+        )
+        for circuit in PLANTED[model].circuits
+    }
+
+
+def _beside(folder: Path | None) -> _Circuits | None:
+    if folder is None:
+        return None
+    try:
+        return msgspec.json.decode(bytes_of(folder / CIRCUITS), type=_Circuits)
+    except (ModelError, msgspec.MsgspecError, RecursionError):
+        return None  # none, or somebody else's file of that name
+
+
+def _cut(effects: list[list[float]], base: float, cuts: Sequence[float], source: str) -> tuple[Truth, ...]:
+    found = []
+    for cut in cuts:
+        heads = frozenset(
+            (layer, head)
+            for layer, row in enumerate(effects)
+            for head, effect in enumerate(row)
+            if abs(effect) >= cut * abs(base)
+        )
+        found.append(Truth(level="heads", cut=cut, source=f"{source}; {cut:.0%} of the base", heads=heads))
+    return tuple(found)

@@ -1,0 +1,168 @@
+"""Training of one run's SAEs: what they are trained on, and what is told while they train."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from engine.config import ProbeConfig, SAEConfig
+from engine.errors import Cancelled
+from engine.events import Monitor, TrainStep
+from engine.sae.autoencoder import SAEs, StepReport, Trainer, settled_sparsity
+from engine.sae.contrast import contrast, contrast_apart, loud_rows, silence, starting_rows, to_half_width
+from engine.tensors.generators import generator
+from engine.tensors.threads import threads_for
+
+REPORT_EVERY = 25
+"""Steps between two reports of the loss, at most; a short training makes twenty."""
+DIVERGED = 10.0
+"""How many times its first value the last reconstruction error is where training went nowhere."""
+SCORE_EVERY = 50
+"""Steps between two provisional grids."""
+SCORE_AFTER_S = 0.3
+"""Of a short training, seconds after which the grid fills between those steps, too; a tenth of the time at most."""
+
+
+def prepare(
+    x: Float[Tensor, "example node d_model"],
+    pairs: Int[Tensor, "pair side"],
+    n_heads: int,
+    config: SAEConfig,
+    apart: Float[Tensor, "pair node d_model"] | None = None,
+) -> Float[Tensor, "example node d_model"]:
+    """What the SAE is shown of the heads' outputs, by the recipe. `apart`: what parts the pairs at each head's own
+    place, where examples are read whole; the contrast is made of it where every example has a pair."""
+    if config.recipe == "contrast":
+        whole = apart is not None and 2 * len(pairs) == len(x)
+        shown = contrast_apart(apart, pairs) if apart is not None and whole else contrast(x, pairs, n_heads)
+        return shown.mul_(to_half_width(shown)) if config.scale else shown
+    return x * _to_root_width(x) if config.scale else x
+
+
+def contrast_lengths(
+    shown: Float[Tensor, "example node d_model"],
+    outputs: Float[Tensor, "example node d_model"],
+    pairs: Int[Tensor, "pair side"],
+    n_heads: int,
+    config: SAEConfig,
+    apart: Float[Tensor, "pair node d_model"] | None = None,
+) -> Float[Tensor, "example node"]:
+    """How long each head's contrast is on each example: of what the SAE was shown where that is contrasts, else of the
+    contrasts that the other recipe would have shown it."""
+    if config.recipe != "contrast":
+        shown = prepare(outputs, pairs, n_heads, msgspec.structs.replace(config, recipe="contrast"), apart)
+    return shown.norm(dim=-1)
+
+
+def _to_root_width(x: Float[Tensor, "example node d_model"]) -> float:
+    """What activations are multiplied by so that their mean norm is sqrt(d_model)."""
+    return math.sqrt(x.shape[-1]) / max(1e-12, x.norm(dim=-1).mean().item())
+
+
+def draw_training(positive: Bool[Tensor, " example"], n: int, seed: int) -> Int[Tensor, " drawn"]:
+    """The examples one seed trains on: half from each polarity, more from one where the other has too few."""
+    source = generator(seed, "training examples")
+    sides = []
+    for side in (positive, ~positive):
+        rows = side.nonzero()[:, 0]
+        sides.append(rows[torch.randperm(len(rows), generator=source)])
+    first = min(len(sides[0]), max((n + 1) // 2, n - len(sides[1])))
+    return torch.cat([sides[0][:first], sides[1][: n - first]]).sort().values
+
+
+def train_saes(
+    x: Float[Tensor, "example node d_model"],
+    positive: Bool[Tensor, " example"],
+    config: ProbeConfig,
+    monitor: Monitor,
+    provisional: Callable[[Int[Tensor, "seed example node"]], None],
+) -> SAEs:
+    """The SAEs of all seeds, trained side by side. Calls `provisional` with codes of all examples now and then.
+
+    Raises Cancelled between two steps.
+    """
+    drawn = torch.stack([draw_training(positive, config.sae.training_examples, seed) for seed in config.seeds])
+    rows = x[drawn.to(x.device)].flatten(1, 2).contiguous()
+    nodes = torch.arange(x.shape[1]).repeat(drawn.shape[1]).expand(len(rows), -1)
+    floor, start = 0.0, None
+    if config.sae.recipe == "contrast":
+        floor = silence(settled_sparsity(config.sae), x.shape[-1])
+        start = starting_rows(rows, config.sae.n_codes, config.seeds, floor)
+        loud = loud_rows(rows, floor)
+        rows = rows.gather(1, loud[:, :, None].expand(-1, -1, rows.shape[2]))
+        nodes = nodes.gather(1, loud.cpu())
+    with threads_for(2.0 * rows.numel() * config.sae.n_codes):
+        saes = SAEs(config.sae, config.seeds, x.shape[-1], x.device, start=start, silence=floor)
+        _train(saes, x, rows, nodes, config, monitor, provisional)
+    return saes
+
+
+def _train(
+    saes: SAEs,
+    x: Float[Tensor, "example node d_model"],
+    rows: Float[Tensor, "seed row d_model"],
+    nodes: Int[Tensor, "seed row"],
+    config: ProbeConfig,
+    monitor: Monitor,
+    provisional: Callable[[Int[Tensor, "seed example node"]], None],
+) -> None:
+    trainer = Trainer(saes, rows, config.sae)
+    last_codes: Tensor | None = None
+    first: StepReport | None = None
+    steps = config.sae.steps
+    told_every = max(1, min(REPORT_EVERY, steps // 20))
+    # Codes of all examples cost a fifth of a step per training set's worth of them: keep that under a tenth.
+    n_rows = x.shape[0] * x.shape[1]
+    dear = math.ceil(2 * n_rows / rows.shape[1])
+    every = max(SCORE_EVERY, math.ceil(dear / SCORE_EVERY) * SCORE_EVERY)
+    often = max(dear, steps // 10, 1)
+    scored, cost = time.monotonic(), 0.0
+    for done in range(steps):
+        if monitor.cancelled():
+            raise Cancelled
+        told = trainer.step(report=done % told_every == 0 or done == steps - 1)
+        if told is not None:
+            moving = _moving(told.codes.cpu(), last_codes, nodes, x.shape[1])
+            monitor.report(_as_event(told, moving, done + 1, steps))
+            first = told if first is None else first
+            saes.diverged = bool((~(told.reconstruction <= DIVERGED * first.reconstruction)).any())
+            last_codes = told.codes.cpu()
+        waited = (done + 1) % often == 0 and time.monotonic() - scored > max(SCORE_AFTER_S, 9 * cost)
+        if done + 1 < steps and ((done + 1) % every == 0 or waited):
+            began = time.monotonic()
+            provisional(codes_of(saes, x))
+            scored = time.monotonic()
+            cost = scored - began
+
+
+def codes_of(saes: SAEs, x: Float[Tensor, "example node d_model"]) -> Int[Tensor, "seed example node"]:
+    """Every seed's code for every head on every example, on the CPU."""
+    with torch.inference_mode():
+        return saes.codes(x.flatten(0, 1)).view(-1, *x.shape[:2]).to("cpu", torch.int32)
+
+
+def _moving(
+    codes: Int[Tensor, "seed row"], before: Int[Tensor, "seed row"] | None, nodes: Int[Tensor, "seed row"], n_nodes: int
+) -> tuple[int, ...]:
+    """How many heads' codes changed on any training row since the last report; all of them at the first."""
+    if before is None:
+        return (n_nodes,) * len(codes)
+    return tuple(len(owners[changed].unique()) for owners, changed in zip(nodes, codes != before, strict=True))
+
+
+def _as_event(told: StepReport, moving: tuple[int, ...], step: int, total: int) -> TrainStep:
+    return TrainStep(
+        step=step,
+        total=total,
+        reconstruction=_finite(told.reconstruction.tolist()),
+        sparsity=_finite(told.sparsity.tolist()),
+        moving=moving,
+    )
+
+
+def _finite(numbers: Sequence[float]) -> tuple[float | None, ...]:
+    return tuple(number if math.isfinite(number) else None for number in numbers)

@@ -1,0 +1,158 @@
+"""Chance: how consistently heads would tell the sides apart if the labels meant nothing (METHOD 6).
+
+Counting unique codes cannot be tested by exchanging the sides of pairs: where every pair gets codes of its own, both
+sides count alike, however they are named. What labels decide is whether heads tell the sides apart *in the same way*
+in pair after pair: by what they say (total variation of their codes) or by how loudly (the length of their output).
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from engine.errors import Cancelled
+from engine.events import Monitor, StageProgress
+from engine.scoring.node_scores import Symbols
+from engine.tensors.generators import generator
+
+STATISTIC = "total variation of codes, and loudness"
+"""What p and q are about, in words for the card."""
+_BLOCK_CELLS = 1 << 24
+"""Shuffles times symbols held at once: 64 MB a table."""
+_SAME = 1e-5
+"""Statistics closer than this are one number summed in another order."""
+
+
+def shuffle_labels(
+    positive: Bool[Tensor, " example"],
+    pairs: Int[Tensor, "pair side"],
+    n_shuffles: int,
+    seed: int,
+    clusters: Sequence[int] | None = None,
+) -> Bool[Tensor, "shuffle example"]:
+    """Polarity shuffled: pairs are kept together and exchange sides by the flip of a coin, one coin for all pairs of a
+    cluster (engine.authoring.distinct_pairs); what is in no pair is permuted among itself, so both sides keep their
+    numbers."""
+    source = generator(seed, "shuffle")
+    cluster = _clusters(pairs, clusters)
+    swapped = torch.rand(n_shuffles, _n_clusters(cluster), generator=source) < 0.5
+    labels = _exchanged(positive, pairs, swapped[:, cluster])
+    rows = _alone(positive, pairs)
+    if len(rows):
+        order = torch.rand(n_shuffles, len(rows), generator=source).argsort(dim=1)
+        labels[:, rows] = positive[rows][order]
+    return labels
+
+
+def labellings(
+    positive: Bool[Tensor, " example"],
+    pairs: Int[Tensor, "pair side"],
+    n_shuffles: int,
+    seed: int,
+    clusters: Sequence[int] | None = None,
+) -> Bool[Tensor, "labelling example"]:
+    """The labels as they are, first, and as they might have been: every way of labelling where there are no more ways
+    than shuffles, else that many drawn at random.
+
+    Exchanging the two sides altogether gives every two-sided statistic again: of paired sets the first cluster keeps
+    its sides.
+    """
+    cluster = _clusters(pairs, clusters)
+    rows = _alone(positive, pairs)
+    n_free = max(0, _n_clusters(cluster) - (1 if len(rows) == 0 else 0))
+    n_chosen = int(positive[rows].sum())
+    n_ways = (1 << n_free) * math.comb(len(rows), n_chosen)
+    if n_ways > n_shuffles:
+        return torch.cat([positive[None], shuffle_labels(positive, pairs, n_shuffles, seed, clusters)])
+    kept = () if n_free == _n_clusters(cluster) else (False,)
+    swaps = [(*kept, *way) for way in itertools.product((False, True), repeat=n_free)]
+    swapped = torch.tensor(swaps, dtype=torch.bool).view(len(swaps), _n_clusters(cluster))
+    labels = _exchanged(positive, pairs, swapped[:, cluster])
+    if not len(rows):
+        return labels
+    choices = torch.zeros(math.comb(len(rows), n_chosen), len(rows), dtype=torch.bool)
+    for number, chosen in enumerate(itertools.combinations(range(len(rows)), n_chosen)):
+        choices[number, list(chosen)] = True
+    true = (choices == positive[rows]).all(dim=1)
+    choices = torch.cat([positive[rows][None], choices[~true]])
+    labels = labels.repeat_interleave(len(choices), dim=0)
+    labels[:, rows] = choices.repeat(len(swaps), 1)
+    return labels
+
+
+def p_values(
+    symbols: Symbols,
+    loudness: Float[Tensor, "example node"],
+    labels: Bool[Tensor, "labelling example"],
+    monitor: Monitor,
+) -> Float[Tensor, " node"]:
+    """Per head, the share of labellings (the first is the true one) that tell the sides apart as consistently.
+
+    By codes or by loudness, whichever is the rarer: the rank of either among all labellings, the smaller of the two,
+    and that one's rank again (Tippett's minimum, by permutation), so looking twice is paid for.
+    """
+    by_code: list[Tensor] = []
+    by_loudness: list[Tensor] = []
+    carried = symbols.carried()
+    n_owners = symbols.n_seeds * symbols.n_nodes
+    for block in labels.split(max(1, _BLOCK_CELLS // max(1, len(symbols.owner)))):
+        if monitor.cancelled():
+            raise Cancelled
+        # The first half of the stage; the edges are the second.
+        done = sum(map(len, by_code))
+        monitor.report(StageProgress(stage="scores", done=50 * done // len(labels), total=100))
+        side = block.float()
+        weight = side / side.sum(dim=1, keepdim=True) - (1 - side) / (1 - side).sum(dim=1, keepdim=True)
+        sums = torch.zeros(len(block), n_owners).index_add_(1, symbols.owner, (weight @ carried).abs_())
+        by_code.append(sums.view(len(block), symbols.n_seeds, symbols.n_nodes).mean(dim=1))
+        by_loudness.append((weight @ loudness).abs_())
+    apart = torch.cat(by_loudness)
+    apart /= apart.amax(dim=0).clamp(min=1e-12)
+    rarer = torch.minimum(_share_as_high(torch.cat(by_code)), _share_as_high(apart))
+    return (rarer <= rarer[0] + _SAME).float().mean(dim=0)
+
+
+def q_values(p: Float[Tensor, " node"]) -> Float[Tensor, " node"]:
+    """Benjamini-Hochberg: the false discovery rate at which each head would just be called (1995, eq. 1)."""
+    n = len(p)
+    order = p.argsort(stable=True)
+    scaled = p[order] * n / torch.arange(1, n + 1)
+    monotone = scaled.flip(0).cummin(dim=0).values.flip(0).clamp(max=1.0)
+    q = torch.empty_like(p)
+    q[order] = monotone
+    return q
+
+
+def _alone(positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"]) -> Int[Tensor, " alone"]:
+    """The examples that are in no pair."""
+    alone = torch.ones(len(positive), dtype=torch.bool)
+    alone[pairs.reshape(-1)] = False
+    return alone.nonzero()[:, 0]
+
+
+def _clusters(pairs: Int[Tensor, "pair side"], clusters: Sequence[int] | None) -> Int[Tensor, " pair"]:
+    return torch.arange(len(pairs)) if clusters is None else torch.tensor(clusters, dtype=torch.int64)
+
+
+def _n_clusters(cluster: Int[Tensor, " pair"]) -> int:
+    return int(cluster.max()) + 1 if len(cluster) else 0
+
+
+def _exchanged(
+    positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"], swapped: Bool[Tensor, "labelling pair"]
+) -> Bool[Tensor, "labelling example"]:
+    labels = positive.repeat(len(swapped), 1)
+    first, second = positive[pairs[:, 0]], positive[pairs[:, 1]]
+    labels[:, pairs[:, 0]] = torch.where(swapped, second, first)
+    labels[:, pairs[:, 1]] = torch.where(swapped, first, second)
+    return labels
+
+
+def _share_as_high(values: Float[Tensor, "labelling node"]) -> Float[Tensor, "labelling node"]:
+    """For every labelling, the share of all labellings with a value at least as high."""
+    columns = values.T.contiguous()
+    below = torch.searchsorted(columns.sort(dim=1).values, columns - _SAME)
+    return 1 - below.T.float() / len(values)

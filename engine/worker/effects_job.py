@@ -1,0 +1,70 @@
+"""A cause asked for after the run: the model loaded (or found warm), the effects measured, nothing trained."""
+
+import time
+from pathlib import Path
+
+from engine.errors import ModelError, OutOfMemory
+from engine.events import Monitor, StageFinished, StageStarted
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Shelf
+from engine.patching.effects_stage import Cause
+from engine.protocol import RunCause
+from engine.results import HeadId
+from engine.tasks.registry import find_task
+from engine.tensors.out_of_memory import is_out_of_memory
+
+
+class CauseJob:
+    """One order: reports through its monitor, returns nothing."""
+
+    def __init__(self, order: RunCause, shelf: Shelf, monitor: Monitor) -> None:
+        self.order = order
+        self.shelf = shelf
+        self.monitor = monitor
+
+    def run(self) -> None:
+        """Raises EngineError's family; effects reported before stay valid."""
+        try:
+            self._run()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"Memory ran out while effects were measured: {str(error).strip().splitlines()[0][:300]}",
+                hint=f"Measure on fewer examples than {self.order.config.examples}, or choose a smaller model.",
+            ) from error
+
+    def _run(self) -> None:
+        order, begun = self.order, time.perf_counter()
+        self.monitor.report(StageStarted(stage="cause", total=0, unit="measurements"))
+        model = self._load()
+        if model.info.identity != order.identity:
+            raise ModelError(
+                f"{model.info.name} has other weights now than when the run was made.", hint="Run the probe again."
+            )
+        found = Cause(
+            model,
+            order.examples,
+            order.config,
+            self.monitor,
+            position=order.position,
+            task=None if order.task is None else find_task(order.task).metric,
+            seed=order.seed,
+        )
+        if order.after:
+            found.find_backups(_ids(order.after), name=order.after_name, only=_ids(order.heads))
+        else:
+            found.find(ranking=_ids(order.ranking), circuit=_ids(order.circuit), only=_ids(order.heads))
+        self.monitor.report(StageFinished(stage="cause", seconds=round(time.perf_counter() - begun, 4)))
+
+    def _load(self) -> Model:
+        order = self.order
+        device = pick_device(order.device)
+        return self.shelf.take(
+            (order.model, str(device), order.trust_remote_code),
+            lambda: load_model(order.model, Path(order.models), device, trust_remote_code=order.trust_remote_code),
+        )[0]
+
+
+def _ids(places: tuple[tuple[int, int], ...]) -> list[HeadId]:
+    return [HeadId(*place) for place in places]

@@ -1,0 +1,152 @@
+"""One head looked at closely: where it attends and fires on one prompt, and what its codes write."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from engine.capture.head_outputs import encode_prompt
+from engine.errors import EngineError, NoSuchHead
+from engine.examples import Example
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Key, Shelf
+from engine.protocol import HeadInspected, InspectHead
+from engine.results import CodeWrites
+from engine.tensors.threads import threads_for
+
+MOST_TOKENS = 256
+"""Of a longer prompt, the attention among its last tokens alone is told: the pattern grows with the square."""
+MOST_CODES = 24
+_WRITTEN = 8
+"""Tokens at either end of what a code writes."""
+_NORM_SCALE = "ln_final.hook_scale"
+"""What TransformerLens calls the number a final norm divides by, a position."""
+
+
+class Inspector:
+    """Answers InspectHead with the model on the shelf."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+
+    def answer(self, order: InspectHead) -> HeadInspected:
+        """Raises ModelError, NoSuchHead, ExampleError, and EngineError for SAE weights that cannot be read."""
+        key = inspect_key(order)
+        model, _ = self.shelf.take(
+            key,
+            lambda: load_model(
+                order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
+            ),
+        )
+        info = model.info
+        if not (0 <= order.layer < info.n_layers and 0 <= order.head < info.n_heads):
+            raise NoSuchHead(f"{order.layer}.{order.head}", info.n_layers, info.n_heads)
+        ids, own = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
+        pattern, outputs, scale = _watch(model, ids, order.layer, order.head)
+        first = max(0, len(ids) - MOST_TOKENS)
+        return HeadInspected(
+            job=order.job,
+            model=info,
+            tokens=model.prompt_words(ids, own)[first:],
+            skipped=first,
+            strength=tuple(round(value, 5) for value in outputs.norm(dim=-1)[first:].tolist()),
+            attention=tuple(
+                tuple(round(value, 4) for value in row[first : first + place + 1])
+                for place, row in enumerate(pattern[first:].tolist())
+            ),
+            writes=_writes(model, order, outputs[first:], scale) if order.sae and order.codes else (),
+        )
+
+
+def inspect_key(order: InspectHead) -> Key:
+    """The shelf's name for the order's model. Raises ConfigError for a device that is not here."""
+    return (order.model, str(pick_device(order.device)), order.trust_remote_code)
+
+
+def _watch(
+    model: Model, ids: list[int], layer: int, head: int
+) -> tuple[Float[Tensor, "query key"], Float[Tensor, "position d_model"], float]:
+    """The head's attention pattern, what it writes into the residual stream at every position, and what the final norm
+    divides by at the last of them."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, take: Callable[[Tensor], Tensor]) -> Callable[..., None]:
+        def hook(value: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
+            found[name] = take(value).detach().float()
+
+        return hook
+
+    n_heads = model.info.n_heads
+    hooks = [
+        (f"blocks.{layer}.attn.hook_pattern", keep("pattern", lambda value: value[0, head])),
+        (
+            f"blocks.{layer}.attn.hook_z",
+            keep("z", lambda z: z.view(*z.shape[:2], n_heads, -1)[0, :, head]),
+        ),
+    ]
+    if _NORM_SCALE in model.bridge.hook_dict:  # a model may have no final norm
+        hooks.append((_NORM_SCALE, keep("scale", lambda scale: scale[0, -1])))
+    with torch.inference_mode(), threads_for(2.0 * model.n_parameters * len(ids) / model.info.n_layers):
+        tokens = torch.tensor([ids], device=model.device)
+        model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None)
+        scale = float(found["scale"]) if "scale" in found else 1.0
+        return found["pattern"], found["z"] @ model.head_weights[layer][head], scale
+
+
+def _writes(
+    model: Model, order: InspectHead, outputs: Float[Tensor, "position d_model"], scale: float
+) -> tuple[CodeWrites, ...]:
+    """For each code: the tokens its decoder direction raises and lowers most (a unit of it at the prompt's end,
+    straight through the final norm, which divides by `scale` there, and the unembedding), and how far the head's output
+    points along it at each position (cosine)."""
+    directions = _directions(Path(order.sae), order.seed_index)
+    n_codes, d_model = directions.shape
+    wanted = [code for code in order.codes[:MOST_CODES] if 0 <= code < n_codes]
+    if d_model != model.info.d_model:
+        raise EngineError(
+            f"The SAE of this run is {d_model} wide and {model.info.name} {model.info.d_model}.",
+            hint="It belongs to another model: run the probe again.",
+        )
+    chosen = directions[wanted].to(model.device)
+    with torch.inference_mode():
+        logits = (chosen * _gain(model.bridge)) @ model.bridge.W_U.float() / scale
+        logits = logits - logits.mean(dim=-1, keepdim=True)
+        along = torch.nn.functional.normalize(outputs, dim=-1) @ chosen.T
+    found = []
+    for place, code in enumerate(wanted):
+        best, worst = logits[place].topk(_WRITTEN), (-logits[place]).topk(_WRITTEN)
+        found.append(
+            CodeWrites(
+                code=code,
+                raises=tuple((model.token_words(token), round(value, 3)) for token, value in _pairs(best)),
+                lowers=tuple((model.token_words(token), round(-value, 3)) for token, value in _pairs(worst)),
+                along=tuple(round(value, 4) for value in along[:, place].tolist()),
+            )
+        )
+    return tuple(found)
+
+
+def _pairs(top: Any) -> list[tuple[int, float]]:
+    return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+
+
+def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            weights: Tensor = file.get_slice("W_d_T")[seed_index]
+    except (OSError, SafetensorError, IndexError) as error:
+        raise EngineError(
+            f"The SAE weights of this run cannot be read: {error}.", hint="Run the probe again: it keeps new ones."
+        ) from error
+    return weights.float()
+
+
+def _gain(bridge: Any) -> Tensor | float:
+    """The final norm's gain: what the direction is multiplied with before it reaches the vocabulary."""
+    norm = getattr(bridge, "ln_final", None)
+    weight = getattr(norm, "weight", None) if norm is not None else None
+    return weight.detach().float() if isinstance(weight, Tensor) else 1.0

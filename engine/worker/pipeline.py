@@ -1,0 +1,336 @@
+"""A probe from prompts to scores: the only file that knows the order of the stages."""
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.analysis.card import write_card
+from engine.analysis.effects import with_causes
+from engine.analysis.ground_truth import chosen
+from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax, ranked
+from engine.authoring.distinct_pairs import missing_words, repeats, template
+from engine.capture.head_outputs import Reading, head_outputs, read_examples
+from engine.capture.token_notices import tokenizer_notices
+from engine.catalog.recommended_config import settle
+from engine.errors import Cancelled, ConfigError, EngineError, OutOfMemory, TaskError
+from engine.events import (
+    ArrayReady,
+    CardWritten,
+    CauseScored,
+    CircuitChecked,
+    EdgesScored,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    Monitor,
+    Notice,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+    Stage,
+    StageFinished,
+    StageStarted,
+)
+from engine.examples import Example, check_set, content_hash
+from engine.grading.rules import grade_examples
+from engine.grading.usable_pairs import make_examples
+from engine.machine.cpu import processor_name
+from engine.machine.memory import asked_words, memory, memory_words
+from engine.models.loading import Model, load_model, pick_device
+from engine.models.warm_model import Shelf
+from engine.patching.effects_stage import Cause
+from engine.planning.option_checks import option_warnings
+from engine.protocol import RunProbe
+from engine.references.known_circuits import known_circuit
+from engine.results import ExampleCount, Grade, HeadId, HeadScores, Reference, Timings, Versions
+from engine.sae.autoencoder import SAEs
+from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
+from engine.scoring.score_table import Tally, pair_rows
+from engine.tasks.base import Task
+from engine.tasks.registry import find_task, made_by
+from engine.tensors.out_of_memory import is_out_of_memory
+
+
+class Probe:
+    """One run: reports every stage through its monitor, returns nothing, leaves arrays in the spool folder."""
+
+    def __init__(self, order: RunProbe, shelf: Shelf, monitor: Monitor) -> None:
+        self.order = order
+        self.config = settle(order.config, order.model, Path(order.models))
+        self.shelf = shelf
+        self.monitor = monitor
+        self.seconds: dict[Stage, float] = {}
+        self.reference: Reference | None = None
+        self.keys: list[tuple[int, ...]] = []
+        """Every example's tokens."""
+        self.made = False
+        """Whether the task made all the examples: then its known circuit and its metric are theirs."""
+
+    def run(self) -> None:
+        """Every stage in order. Raises EngineError's family; what was reported before stays valid."""
+        begun = time.perf_counter()
+        try:
+            self._run(begun)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(error, self.order) from error
+
+    def _run(self, begun: float) -> None:
+        with self._stage("load", 1, "model"):
+            model = self._load()
+        size, n_heads = self.config.circuit_size, model.n_heads_in_all
+        if size is not None and size > n_heads:
+            raise ConfigError(
+                f"--circuit-size {size}: {model.info.name} has {n_heads} heads.",
+                hint="Left open it is a tenth of them.",
+            )
+        for warning in option_warnings(self.config):
+            self.monitor.report(Notice(message=warning, hint="Hold its results against effects (--cause combined)."))
+        examples = self._examples(model)
+        if self.config.shuffles != 0:
+            self._warn_of_few(model, examples)
+        with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
+            folder = Path(self.order.activations) if self.order.activations else None
+            pairs = pair_rows(examples)
+            reading = read_examples(model, examples, self.config, self.monitor, folder, pairs)
+            for notice in tokenizer_notices(model, examples, reading.answers):
+                self.monitor.report(notice)
+            outputs = head_outputs(model, reading.z)
+            apart = None
+            if reading.apart is not None and self.config.position == "mean":
+                apart = head_outputs(model, reading.apart)
+            shape = (pairs.to(outputs.device), model.info.n_heads, self.config.sae, apart)
+            x = prepare(outputs, *shape)
+            length = contrast_lengths(x, outputs, *shape)
+        grades: tuple[Grade, ...] = ()
+        if self.config.grade:
+            with self._stage("grade", len(examples), "prompts"):
+                grades = self._grade(model, examples, reading)
+        with self._stage("train", self.config.sae.steps, "steps"):
+            # Baselines first, within this stage: of thousands of prompts they take longer than the training.
+            tally = Tally(
+                outputs,
+                examples,
+                self.config,
+                model.info.n_heads,
+                length=length,
+                keys=self.keys,
+            )
+            saes = train_saes(
+                x[tally.rows.to(x.device)] if tally.repeats else x,
+                tally.positive,
+                self.config,
+                self.monitor,
+                lambda codes: self.monitor.report(Scored(nodes=tally.provisional(codes), final=False)),
+            )
+        with self._stage("codes", len(examples), "prompts"):
+            codes = codes_of(saes, x)
+            self._keep(codes, saes)
+        with self._stage("scores", 100, "%"):
+            nodes, edges = tally.final(codes, self.monitor)
+            self.monitor.report(Scored(nodes=nodes, final=True))
+            self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
+            # Codes of an SAE that went nowhere are no codes, whatever they count.
+            circuit = [] if saes.diverged else circuit_by_rank(nodes, tally.circuit_size)
+            steady = tally.steadiness(codes, len(circuit))
+        causes, checks = self._cause(model, examples, nodes, circuit)
+        count = ExampleCount(
+            positive=sum(example.positive for example in examples),
+            negative=sum(not example.positive for example in examples),
+            broken=sum(grade.verdict == "broken" for grade in grades),
+            distinct_positive=tally.distinct[0],
+            distinct_negative=tally.distinct[1],
+            clusters=max(tally.clusters) + 1 if tally.clusters else None,
+        )
+        card = write_card(
+            with_causes(nodes, causes),
+            circuit,
+            steady,
+            count,
+            chance=tally.chance,
+            reference=self.reference,
+            causes=causes,
+            checks=checks,
+            diverged=saes.diverged,
+            template=template(examples),
+        )
+        self.monitor.report(CardWritten(card=card))
+        self.monitor.report(
+            ProbeFinished(
+                examples=count,
+                circuit=tuple((layer, head) for layer, head in circuit),
+                circuit_softmax=()
+                if saes.diverged
+                else tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
+                timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
+                cached=reading.cached,
+            )
+        )
+
+    def _load(self) -> Model:
+        order = self.order
+        device = pick_device(order.device)
+        model, warm = self.shelf.take(
+            (order.model, str(device), order.trust_remote_code),
+            lambda: load_model(order.model, Path(order.models), device, trust_remote_code=order.trust_remote_code),
+        )
+        self.monitor.report(ModelReady(model=model.info, versions=versions(device), warm=warm))
+        return model
+
+    def _examples(self, model: Model) -> tuple[Example, ...]:
+        order = self.order
+        examples = order.examples
+        if not examples:
+            if order.task is None:
+                raise EngineError("A run was asked for with neither examples nor a task.", hint="Name a task.")
+            examples = self._made(model, find_task(order.task))
+            self.made = True
+        examples = check_set(examples)
+        self.keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
+        self.made = self.made or order.made or made_by(order.task, examples)
+        task = order.task if self.made else None
+        self.monitor.report(
+            ExamplesMade(
+                examples=examples,
+                content_hash=content_hash(examples),
+                task=task,
+                repeats=repeats(examples, self.keys),
+                made=self.made,
+            )
+        )
+        self.reference = self._known(model, task)
+        if self.reference is not None:
+            self.monitor.report(ReferenceKnown(reference=self.reference))
+        return examples
+
+    def _warn_of_few(self, model: Model, examples: Sequence[Example]) -> None:
+        """Says before anything is computed that the set is too small for one head to stand above chance, and by how
+        much."""
+        missing = missing_words(examples, model.n_heads_in_all, self.keys)
+        if missing:
+            copies = "; copies count once" if repeats(examples, self.keys) else ""
+            drawn = self.order.task is not None and not self.order.examples
+            self.monitor.report(
+                Notice(
+                    message=f"Few examples: {missing}{copies}.",
+                    hint="Leave --pairs out: as many are drawn as are needed."
+                    if drawn
+                    else "Propose them from those there are: headcode examples more SESSION, or N on the write screen.",
+                )
+            )
+
+    def _known(self, model: Model, task: str | None) -> Reference | None:
+        """The known circuit to hold the run against: the chosen task's, else that of the task that made the examples.
+
+        Raises TaskError where the person chose one that is not known for this model.
+        """
+        wanted = self.order.known
+        if wanted is None or wanted == task:
+            return known_circuit(model.info, model.folder, task)
+        found = known_circuit(model.info, model.folder, find_task(wanted).name)
+        if found is None:
+            raise TaskError(
+                f"No circuit is known for {wanted} on {model.info.name}: nothing can be held against it.",
+                hint="Leave --known out, or measure what the heads do: --cause exact.",
+            )
+        return chosen(found)
+
+    def _made(self, model: Model, task: Task) -> tuple[Example, ...]:
+        order = self.order
+        made = make_examples(
+            task, model, pairs=order.pairs, seed=order.task_seed, usable=order.usable, monitor=self.monitor
+        )
+        if made.notice is not None:
+            self.monitor.report(made.notice)
+        return made.examples
+
+    def _grade(self, model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
+        grades = grade_examples(model, examples, reading)
+        self.monitor.report(Graded(grades=grades))
+        broken = [grade for grade in grades if grade.verdict == "broken"]
+        if broken:
+            first = broken[0]
+            self.monitor.report(
+                Notice(
+                    message=f"{len(broken)} of {len(grades)} examples are broken; the first is example "
+                    f"{first.index + 1}: {first.reason}.",
+                    hint="The run uses them all the same: mend or disable them, negatives decide accuracy.",
+                )
+            )
+        return grades
+
+    def _cause(
+        self, model: Model, examples: Sequence[Example], nodes: tuple[HeadScores, ...], circuit: Sequence[HeadId]
+    ) -> tuple[list[CauseScored], list[CircuitChecked]]:
+        """What the heads do to the answer, where that was asked for; else nothing."""
+        if self.config.cause.method == "none":
+            return [], []
+        with self._stage("cause", 0, "measurements"):
+            found = Cause(
+                model,
+                examples,
+                self.config.cause,
+                self.monitor,
+                position=self.config.position,
+                task=find_task(self.order.task).metric if self.made and self.order.task is not None else None,
+                seed=self.config.seeds[0],
+            )
+            found.find(ranking=[node.id for node in ranked(nodes)], circuit=circuit)
+        return found.causes, found.checks
+
+    def _keep(self, codes: Tensor, saes: SAEs) -> None:
+        spool = Path(self.order.spool)
+        spool.mkdir(parents=True, exist_ok=True)
+        save_file({"codes": codes.contiguous()}, spool / "codes.safetensors")
+        self.monitor.report(ArrayReady(name="codes", file="codes.safetensors", shape=tuple(codes.shape)))
+        weights = {"W_e": saes.encoder, "W_d_T": saes.decoder, "c": saes.threshold, "b": saes.bias}
+        save_file({name: weight.cpu().contiguous() for name, weight in weights.items()}, spool / "sae.safetensors")
+        self.monitor.report(ArrayReady(name="sae", file="sae.safetensors", shape=tuple(saes.encoder.shape)))
+
+    @contextmanager
+    def _stage(self, stage: Stage, total: int, unit: str) -> Iterator[None]:
+        if self.monitor.cancelled():
+            raise Cancelled
+        self.monitor.report(StageStarted(stage=stage, total=total, unit=unit))
+        begun = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - begun, 4)
+        self.monitor.report(StageFinished(stage=stage, seconds=self.seconds[stage]))
+
+
+def versions(device: torch.device) -> Versions:
+    """What this process runs on. The device is named with what decides its rounding: the model of the processor, the
+    instructions torch uses of it, and the number of threads."""
+    if device.type == "cpu":
+        kind = f"{processor_name()} {torch.backends.cpu.get_cpu_capability()}".removesuffix(" DEFAULT")
+        name = f"{kind}, {torch.get_num_threads()} threads".replace(", 1 threads", ", 1 thread")
+    else:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+    return Versions(
+        headcode=version("headcode"),
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        transformer_lens=version("transformer-lens"),
+        device=f"{device.type} ({name})",
+    )
+
+
+def out_of_memory(error: BaseException, order: RunProbe) -> OutOfMemory:
+    """Torch's complaint as an error that says what was asked, what there is and what to lower."""
+    sae, text = order.config.sae, str(error)
+    asked = asked_words(text)
+    there = "" if "the device has" in asked else f"; {memory_words(memory())}"
+    told = (text.strip().splitlines() or [type(error).__name__])[0][:300]
+    return OutOfMemory(
+        f"Memory ran out in the run: {asked or told}{there}.",
+        hint=f"Lower the seeds ({len(order.config.seeds)}), the codes ({sae.n_codes}) or the training examples "
+        f"({sae.training_examples}), use fewer prompts, or choose a smaller model than {order.model}.",
+    )
