@@ -22,7 +22,7 @@ WAIT_S = 120
 
 async def draw() -> None:
     from engine.machine.folders import find_places
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
     from tui.workbench import HeadcodeApp
 
     async def connect() -> HostClient:
@@ -55,7 +55,7 @@ async def draw() -> None:
 async def draw_walks() -> None:
     """The first hour's pictures: what docs/first-hour.md says is pressed, and a picture where it says so."""
     from engine.machine.folders import find_places
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
     from tui.workbench import HeadcodeApp
 
     sys.path.insert(0, str(FOLDER))

@@ -6,7 +6,7 @@
 # off, enable_progress_bar, belongs to a connection: connect(config=...) refuses it, and where lock_configuration is on it
 # cannot be set afterwards. Setting progress_bar_time turns the bar on, everywhere, also where it was turned off before.
 #
-# Exit code 0: it is still so. 1: it has changed (good news; sessions/connect.py may be simpler).
+# Exit code 0: it is still so. 1: it has changed (good news; sessions/store/connection.py may be simpler).
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sessions.log import LogEntry
+from sessions.events import LogEntry
 
 _JUDGED = ("cause_scored", "circuit_checked")
 """What a run's card is written anew from, together with the scores there are then."""

@@ -7,7 +7,7 @@ import msgspec
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.results import ModelInfo
-from sessions.log import RunState, RunVerified
+from sessions.events import RunState, RunVerified
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):

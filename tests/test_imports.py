@@ -31,8 +31,8 @@ def loaded_by(statement: str) -> set[str]:
     [
         (f"import {', '.join('engine.' + name for name in VOCABULARY)}", (*HEAVY, *SCREEN, "duckdb", "numpy")),
         ("import engine.worker.pipeline, engine.worker.__main__", (*SCREEN, "duckdb", "sessions", "tui")),
-        ("import sessions.client", (*HEAVY, *SCREEN, "duckdb", "numpy", "tui")),
-        ("import sessions.host", (*HEAVY, *SCREEN, "tui")),
+        ("import sessions.client.connection", (*HEAVY, *SCREEN, "duckdb", "numpy", "tui")),
+        ("import sessions.host.__main__", (*HEAVY, *SCREEN, "tui")),
         ("import tui.cli", (*HEAVY, "duckdb", "numpy", "textual")),
         ("import tui.app", (*HEAVY, "duckdb", "numpy")),
     ],

@@ -4,7 +4,7 @@ import msgspec
 
 from engine.measures import Measure
 from engine.results import HeadId
-from sessions.compare import CannotCompare, Grid, Side, check_shapes, compare_grids
+from sessions.comparison.comparison import CannotCompare, Grid, Side, check_shapes, compare_grids
 from tui.view import GridView
 
 

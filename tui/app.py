@@ -108,6 +108,6 @@ def choose_colours(choice: str | None, settings: "Settings | None" = None) -> No
 
 async def _connect() -> "Host":
     from engine.machine.folders import find_places
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
 
     return await HostClient.connect(find_places())

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 from engine.errors import Failure, HeadcodeError
 from engine.results import HeadId
 from sessions.errors import HostGone, Refusal, error_from
-from sessions.log import LogEntry
-from sessions.wire import AnyRequest, Codes, GetCodes, HeadLook, LookAtHead, Welcome
+from sessions.events import LogEntry
+from sessions.protocol import AnyRequest, Codes, GetCodes, HeadLook, LookAtHead, Welcome
 from tui import diary
 from tui.model import Bench, Part
 

@@ -8,9 +8,9 @@ import msgspec
 from engine.analysis.benchmark import Cell, Taken
 from engine.analysis.run_state import RunPicture
 from engine.events import EdgesScored
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.log import CauseAsked, CauseEnded, LogEntry, RunEnded, RunQueued
+from sessions.events import CauseAsked, CauseEnded, LogEntry, RunEnded, RunQueued
 from sessions.rows import SessionDetail
 from tui.commands.running import fold
 

@@ -11,12 +11,10 @@ import msgspec
 from engine.analysis.benchmark import Cell, Taken
 from engine.config import CauseConfig, CauseMethod
 from engine.errors import Cancelled, ConfigError, Failure
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.log import CauseEnded, RunEnded
-from sessions.rows import SessionDetail, SessionRow
-from sessions.version import version
-from sessions.wire import (
+from sessions.events import CauseEnded, RunEnded
+from sessions.protocol import (
     AskCause,
     CancelRun,
     ChangeTags,
@@ -33,6 +31,8 @@ from sessions.wire import (
     ShowSession,
     WriteNote,
 )
+from sessions.rows import SessionDetail, SessionRow
+from sessions.version import version
 from tui.bench_log import BenchLog
 
 TAG = "bench"

@@ -4,8 +4,8 @@ from typing import Literal, get_args
 
 from engine.errors import Failure
 from engine.examples import Example
+from sessions.protocol import HeadLook
 from sessions.rows import HeadCodes
-from sessions.wire import HeadLook
 from tui.headfacts import Carried, carried
 from tui.model import Bench, Run
 from tui.themes import Depth

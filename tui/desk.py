@@ -15,7 +15,7 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.errors import HostGone
-from sessions.wire import GradeExamples, Grades, MakeExamples
+from sessions.protocol import GradeExamples, Grades, MakeExamples
 from tui.editing import Editing
 from tui.gradebook import Content, Gradebook, content_of
 from tui.model import Bench

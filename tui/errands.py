@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from engine.config import CauseConfig, CauseMethod
-from sessions.wire import (
+from sessions.protocol import (
     AskCause,
     CancelRun,
     CancelVerify,
@@ -18,8 +18,8 @@ from sessions.wire import (
     VerifyState,
     WriteNote,
 )
-from sessions.wire import Note as NoteAnswer
-from sessions.wire import Run as RunAnswer
+from sessions.protocol import Note as NoteAnswer
+from sessions.protocol import Run as RunAnswer
 from tui.asking import Asking, Changed
 from tui.kept import Note
 from tui.model import Bench

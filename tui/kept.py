@@ -6,7 +6,7 @@ import msgspec
 
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
-from sessions.log import (
+from sessions.events import (
     CircuitDropped,
     CircuitKept,
     ExamplesSet,

@@ -9,7 +9,7 @@ import msgspec
 
 from engine.errors import ConfigError
 from engine.machine.plain_file import read_plain
-from sessions.tomlfile import line_of
+from sessions.files.toml_edit import line_of
 from tui.actions import Action, key_name
 from tui.actions.everywhere import all_tables
 

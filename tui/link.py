@@ -5,8 +5,7 @@ import contextlib
 
 from engine.errors import HeadcodeError
 from sessions.errors import HostError, HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
-from sessions.rows import SessionRow
-from sessions.wire import (
+from sessions.protocol import (
     CreateSession,
     Detail,
     DiscardSession,
@@ -21,7 +20,8 @@ from sessions.wire import (
     Status,
     WarmUp,
 )
-from sessions.wire import Run as RunAnswer
+from sessions.protocol import Run as RunAnswer
+from sessions.rows import SessionRow
 from tui import diary
 from tui.asking import Changed, Connect, Host
 from tui.errands import Errands

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.analysis.effects import FIELD
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
-from sessions.log import LookChanged
+from sessions.events import LookChanged
 from tui.against import Against, Subtraction
 from tui.kept import Kept
 from tui.keynames import Key, named

@@ -17,7 +17,7 @@ from engine.measures import DEFAULT_MEASURE, Measure, find_measure
 from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
 from engine.results import Grade, HeadId, ModelInfo
-from sessions.log import (
+from sessions.events import (
     CauseEnded,
     LogEntry,
     LookChanged,

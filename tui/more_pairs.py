@@ -22,7 +22,7 @@ from engine.authoring.variations import (
 )
 from engine.examples import Example
 from engine.results import Grade
-from sessions.wire import Grades
+from sessions.protocol import Grades
 
 _SPARE = 2
 """Proposals graded at once for each that is still wanted."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from engine.examples import Example
 from engine.measures import Measure
-from sessions.compare import MEMBERSHIP, SHARE, Comparison, FieldDifference, Grid, Side
-from sessions.example_changes import ExamplesDifference
+from sessions.comparison.comparison import MEMBERSHIP, SHARE, Comparison, FieldDifference, Grid, Side
+from sessions.comparison.example_diff import ExamplesDifference
 from tui.diverging import shades, signed_level
 from tui.output import Paper, make_console
 from tui.output_grid import ASCII_SHADES, SHADES, short

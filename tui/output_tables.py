@@ -11,7 +11,7 @@ import msgspec
 from engine.results import EdgeScore, HeadScores
 
 if TYPE_CHECKING:
-    from sessions.wire import Column
+    from sessions.protocol import Column
 
 Cell = bool | int | float | None
 _MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
@@ -39,7 +39,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode({**about, self.name: rows}), indent=2).decode() + "\n"
 
     def wire_columns(self) -> "tuple[Column, ...]":
-        from sessions.wire import Column
+        from sessions.protocol import Column
 
         return tuple(Column(name=name, kind=kind) for name, kind in self.columns)  # type: ignore[arg-type]
 

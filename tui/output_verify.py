@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from sessions.verify import VerifyReport, check_words
-from sessions.witnesses import STAGES
+from sessions.verification.checks import STAGES
+from sessions.verification.report import VerifyReport, check_words
 from tui.output import Paper, make_console
 from tui.text import clean
 
 if TYPE_CHECKING:
-    from sessions.log import RunVerified
+    from sessions.events import RunVerified
 
 SCHEMA = "headcode.verify/1"
 VERDICTS = {

@@ -5,9 +5,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
 
-from sessions.log import LogEntry
+from sessions.events import LogEntry
+from sessions.protocol import LogPiece
 from sessions.rows import Timeline
-from sessions.wire import LogPiece
 
 PAGE_BYTES = 1 << 20
 MOST_PAGES = 5

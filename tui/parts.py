@@ -13,7 +13,7 @@ from engine.events import (
     ReferenceKnown,
     Scored,
 )
-from sessions.log import (
+from sessions.events import (
     ArrayKept,
     CauseAsked,
     CauseEnded,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from engine.errors import HeadcodeError
 from sessions.condense import condensed
 from sessions.errors import NoSuchRecord
-from sessions.log import LogEntry
+from sessions.events import LogEntry
 from sessions.rows import Marker, Timeline
 from tui.model import Bench, Frame, Part
 from tui.pages import Archive, Pages

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from engine.errors import HeadcodeError
 from sessions.errors import HostError, HostGone
-from sessions.log import LogEntry
-from sessions.rows import Timeline
-from sessions.wire import (
+from sessions.events import LogEntry
+from sessions.protocol import (
     AnyRequest,
     GetCodes,
     GetSides,
@@ -24,6 +23,7 @@ from sessions.wire import (
     Times,
     Welcome,
 )
+from sessions.rows import Timeline
 from tui.asking import Connect, Host
 from tui.link import Link
 from tui.model import ALL_PARTS, Bench, Part

@@ -7,8 +7,8 @@ import msgspec
 
 from engine.errors import HeadcodeError
 from engine.planning.run_options import RunOptions
-from sessions.log import LookChanged
-from sessions.wire import AskPreflight, ChooseOptions, Done, Preflighted, SetLook
+from sessions.events import LookChanged
+from sessions.protocol import AskPreflight, ChooseOptions, Done, Preflighted, SetLook
 from tui.asking import Asking, Changed, Host
 from tui.model import Bench
 

@@ -7,7 +7,7 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, ProbeFinished
 from engine.planning.run_options import RunOptions
-from sessions.log import (
+from sessions.events import (
     FINAL_STATES,
     ArrayKept,
     CauseAsked,

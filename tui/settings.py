@@ -9,8 +9,8 @@ import msgspec
 
 from engine.errors import HeadcodeError
 from sessions.errors import SettingsError
-from sessions.settings import load_settings, read_toml
-from sessions.tomlfile import line_of, with_value, write_over
+from sessions.files.host_settings import load_settings, read_toml
+from sessions.files.toml_edit import line_of, with_value, write_over
 from tui.settings_table import SETTINGS, Setting, Value
 
 TABLES = tuple(dict.fromkeys(setting.table for setting in SETTINGS))

@@ -8,7 +8,7 @@ from engine.authoring.drafts import flaw
 from engine.errors import Failure, HeadcodeError
 from engine.examples import Example, content_hash
 from sessions.errors import HostGone, StaleExamples
-from sessions.wire import AnyRequest, Session, SetExamples, StepExamples
+from sessions.protocol import AnyRequest, Session, SetExamples, StepExamples
 from tui.model import Bench
 
 Examples = tuple[Example, ...]

@@ -13,9 +13,9 @@ import time
 from engine.config import CauseConfig
 from engine.events import StageProgress
 from engine.machine.folders import find_places
-from sessions.client import HostClient
-from sessions.log import CauseEnded
-from sessions.wire import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
+from sessions.client.connection import HostClient
+from sessions.events import CauseEnded
+from sessions.protocol import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
 
 
 async def once(client: HostClient, reference: str, pause: float) -> tuple[float, str]:

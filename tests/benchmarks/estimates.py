@@ -25,8 +25,8 @@ from engine.config import CauseConfig, ProbeConfig
 from engine.machine.folders import find_places
 from engine.planning.presets import find_preset
 from engine.planning.run_options import RunOptions
-from sessions.client import HostClient, stop_host
-from sessions.wire import AskPreflight, CreateSession, MadeFrom, Preflighted, QueueRun, Run, Session
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import AskPreflight, CreateSession, MadeFrom, Preflighted, QueueRun, Run, Session
 from tui.model import Bench
 from tui.pace import run_left
 

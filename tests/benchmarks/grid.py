@@ -27,7 +27,7 @@ from typing import NamedTuple
 import long_session
 
 from engine.machine.folders import find_places
-from sessions.client import stop_host
+from sessions.client.connection import stop_host
 
 _QUIET_S = 0.02
 """After this long without a byte the frame is out; the head's page follows 80 ms after the cursor's last step."""

@@ -36,11 +36,11 @@ from engine.events import (
 from engine.examples import Example, content_hash
 from engine.machine.folders import find_places
 from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, Timings, Versions
-from sessions.client import HostClient, stop_host
-from sessions.log import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
-from sessions.record import Draft, Recorder
-from sessions.store import Store
-from sessions.wire import CreateSession, Detail, ListSessions, Session, Sessions, SetExamples, ShowSession
+from sessions.client.connection import HostClient, stop_host
+from sessions.events import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.protocol import CreateSession, Detail, ListSessions, Session, Sessions, SetExamples, ShowSession
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
 
 LAYERS, HEADS = 30, 9
 EXAMPLES, SEEDS, REPORTS = 20, 3, 25
@@ -214,7 +214,7 @@ async def measure(home: Path) -> dict[str, Any]:
 async def searches(client: HostClient) -> dict[str, Any]:
     """Searching, where this version can."""
     try:
-        from sessions.wire import Found, SearchSessions
+        from sessions.protocol import Found, SearchSessions
     except ImportError:
         return {}
     found = {}

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import (
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import (
     ChangeTags,
     CreateSession,
     Detail,

@@ -3,9 +3,9 @@
 import os
 import sys
 
-from sessions import ledger
-from sessions.host import main
+from sessions.host.__main__ import main
+from sessions.services import writer
 
 if __name__ == "__main__":
-    ledger._BATCH = int(os.environ.get("LOAD_GROUP", ledger._BATCH))
+    writer._BATCH = int(os.environ.get("LOAD_GROUP", writer._BATCH))
     sys.exit(main())

@@ -43,8 +43,7 @@ from engine.results import (
     Timings,
     Versions,
 )
-from sessions import record
-from sessions.log import (
+from sessions.events import (
     ArrayKept,
     ExamplesSet,
     LookChanged,
@@ -54,8 +53,9 @@ from sessions.log import (
     RunStarted,
     SessionCreated,
 )
-from sessions.record import Draft, Recorder
-from sessions.store import Store, append_rows
+from sessions.store import recorder as record
+from sessions.store.database import Store, append_rows
+from sessions.store.recorder import Draft, Recorder
 
 NAME = "an hour"
 SESSION = "s-hour"

@@ -18,8 +18,8 @@ from pathlib import Path
 import long_session
 
 from engine.machine.folders import find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import LogPiece, ReadLog, ReadTimeline, Times
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import LogPiece, ReadLog, ReadTimeline, Times
 from tui.model import Bench
 from tui.player import Player
 from tui.replay_link import Reader

@@ -23,8 +23,8 @@ from textual.pilot import Pilot
 
 from engine.examples import Example
 from engine.machine.folders import find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import CreateSession, GradeExamples, Grades, Made, MakeExamples, Session, SetExamples
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import CreateSession, GradeExamples, Grades, Made, MakeExamples, Session, SetExamples
 from tui.screens.write import Write
 from tui.workbench import HeadcodeApp
 

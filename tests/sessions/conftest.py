@@ -17,10 +17,10 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.log import LogEntry, RunEnded
+from sessions.client.connection import HostClient, stop_host
+from sessions.events import LogEntry, RunEnded
+from sessions.protocol import CreateSession, Detail, GetStatus, QueueRun, Run, Session, ShowSession, Status
 from sessions.rows import HostStatus, RunRow, SessionDetail, SessionRow
-from sessions.wire import CreateSession, Detail, GetStatus, QueueRun, Run, Session, ShowSession, Status
 
 HERE = Path(__file__).parent
 

@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from engine.machine.folders import find_places  # noqa: E402
-from sessions.client import HostClient, stop_host  # noqa: E402
+from sessions.client.connection import HostClient, stop_host  # noqa: E402
 from sessions.errors import Refusal  # noqa: E402
-from sessions.wire import (  # noqa: E402
+from sessions.protocol import (  # noqa: E402
     BundleExported,
     CreateSession,
     Emptied,

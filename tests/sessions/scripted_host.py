@@ -4,14 +4,15 @@ import os
 import sys
 from pathlib import Path
 
-from sessions import runs, server, worker_jobs
-from sessions.host import main
+from sessions.host import server
+from sessions.host.__main__ import main
+from sessions.services import run_queue, worker_jobs
 
 if __name__ == "__main__":
     server.STALL_S = float(os.environ.get("TEST_STALL_S", server.STALL_S))
     server._HELLO_S = float(os.environ.get("TEST_HELLO_S", server._HELLO_S))
     worker_jobs.SILENT_S = float(os.environ.get("TEST_SILENT_S", worker_jobs.SILENT_S))
     worker_jobs.GRACE_S = float(os.environ.get("TEST_GRACE_S", "1000"))  # on a busy machine a word takes its time
-    runs.RETRY_S = float(os.environ.get("TEST_RETRY_S", runs.RETRY_S))
+    run_queue.RETRY_S = float(os.environ.get("TEST_RETRY_S", run_queue.RETRY_S))
     worker = str(Path(__file__).with_name("scripted_worker.py"))
     sys.exit(main(worker_command=[sys.executable, "-P", worker]))

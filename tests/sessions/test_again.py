@@ -9,8 +9,8 @@ from engine.config import ProbeConfig
 from engine.events import ExamplesMade
 from engine.examples import Example
 from sessions.errors import Refusal
-from sessions.log import RunEnded, RunQueued
-from sessions.wire import QueueRun, Run, Session, SetExamples
+from sessions.events import RunEnded, RunQueued
+from sessions.protocol import QueueRun, Run, Session, SetExamples
 
 
 def some(*words: str) -> tuple[Example, ...]:

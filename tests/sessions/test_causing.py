@@ -7,13 +7,13 @@ import pytest
 from engine.analysis.run_state import RunPicture, apply
 from engine.config import CauseConfig
 from engine.events import CauseScored
-from sessions.causing import close_open_causes
 from sessions.errors import Refusal
-from sessions.log import CauseAsked, CauseEnded, LogEntry
-from sessions.record import Draft, Recorder, rebuild
+from sessions.events import CauseAsked, CauseEnded, LogEntry
+from sessions.handlers.effects import close_open_causes
+from sessions.protocol import AskCause, CancelRun, Done
 from sessions.rows import RunRow
-from sessions.store import Store
-from sessions.wire import AskCause, CancelRun, Done
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder, rebuild
 
 EXACT = CauseConfig(method="exact")
 

@@ -14,7 +14,7 @@ from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.measures import MEASURES, find_measure
 from engine.results import HeadScores, ModelInfo
-from sessions.compare import (
+from sessions.comparison.comparison import (
     CannotCompare,
     Side,
     circuit_of,
@@ -25,8 +25,8 @@ from sessions.compare import (
     subtract,
     union,
 )
-from sessions.correlation import kendall, ranks, spearman
-from sessions.example_changes import examples_difference
+from sessions.comparison.example_diff import examples_difference
+from sessions.comparison.rank_correlation import kendall, ranks, spearman
 
 NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
 heads = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=12)

@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sessions.connect import connect
-from sessions.store import SAFE
+from sessions.store.connection import connect
+from sessions.store.database import SAFE
 
 ROOT = Path(__file__).parents[2]
 ASKED = "SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'"
@@ -18,10 +18,10 @@ EVERYBODY = """
 import json, sys
 from pathlib import Path
 import duckdb
-from sessions.bundle_tables import Scratch
-from sessions.connect import connect
-from sessions.salvage import open_as_it_is
-from sessions.store import SAFE, Store
+from sessions.bundle.parquet import Scratch
+from sessions.store.connection import connect
+from sessions.recovery.salvage import open_as_it_is
+from sessions.store.database import SAFE, Store
 
 folder = Path(sys.argv[1])
 found = {"plain": duckdb.connect()}
@@ -43,7 +43,9 @@ settings["salvage"] = source.con.execute(sys.argv[2]).fetchall()[0][0]
 def test_every_connection_has_the_bar_off_in_code_run_by_c(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", EVERYBODY, str(tmp_path), ASKED], check=True, stdout=subprocess.DEVNULL)
     found = json.loads((tmp_path / "found.json").read_text())
-    assert found.pop("plain") == "true", "DuckDB draws none by itself any more: sessions/connect.py may be simpler"
+    assert found.pop("plain") == "true", (
+        "DuckDB draws none by itself any more: sessions/store/connection.py may be simpler"
+    )
     assert set(found.values()) == {"false"}, found
 
 
@@ -58,7 +60,7 @@ def test_every_connection_has_the_bar_off_in_code_run_by_c(tmp_path: Path) -> No
 )
 def test_a_long_statement_leaves_stdout_clean(opened: str, draws: bool) -> None:
     code = (
-        "import duckdb; from sessions.connect import connect; from sessions.store import SAFE\n"
+        "import duckdb; from sessions.store.connection import connect; from sessions.store.database import SAFE\n"
         f"{opened}.execute('SELECT sleep_ms(2500)').fetchall()"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
@@ -86,4 +88,4 @@ def test_nobody_opens_one_otherwise() -> None:
         path for folder in ("engine", "sessions", "tui", "tests", "docs") for path in (ROOT / folder).rglob("*.py")
     ]
     found = {str(path.relative_to(ROOT)) for path in files if other.search(path.read_text(encoding="utf-8"))}
-    assert found == {"sessions/connect.py", "tests/sessions/test_connect.py"}
+    assert found == {"sessions/store/connection.py", "tests/sessions/test_connect.py"}

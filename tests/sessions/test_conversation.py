@@ -9,10 +9,9 @@ import pytest
 
 from engine.errors import Failure
 from engine.events import Scored
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from sessions.errors import Refusal, WrongProtocol
-from sessions.runtime import make_private
-from sessions.wire import (
+from sessions.protocol import (
     PROTOCOL,
     Ask,
     Done,
@@ -25,6 +24,7 @@ from sessions.wire import (
     ShowSession,
     Subscribe,
 )
+from sessions.transport.socket_folder import make_private
 
 
 class Raw:

@@ -4,9 +4,19 @@ import pytest
 
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
-from sessions.edit import clean_name
+from sessions.edits.examples import clean_name
 from sessions.errors import BadName, Refusal
-from sessions.wire import Codes, CreateSession, GetCodes, ListSessions, QueueRun, Run, Session, Sessions, SetExamples
+from sessions.protocol import (
+    Codes,
+    CreateSession,
+    GetCodes,
+    ListSessions,
+    QueueRun,
+    Run,
+    Session,
+    Sessions,
+    SetExamples,
+)
 
 YES, NO = Example(prompt="yes", polarity="positive"), Example(prompt="no", polarity="negative")
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from sessions.errors import StoreDamaged, StoreError
-from sessions.exchange import exchange, record_of, repaired_path, settle
-from sessions.journal import header_for, journals_of
-from sessions.placing import copy_private
-from sessions.repair import place, repair
-from sessions.store import Store
+from sessions.files.journal import header_for, journals_of
+from sessions.files.placing import copy_private
+from sessions.files.store_exchange import exchange, record_of, repaired_path, settle
+from sessions.recovery.repair import place, repair
+from sessions.store.database import Store
 
 from ..torture.exchange import Rows, all_rows, as_it_comes, lay_damaged, lay_journal, lay_old, sums
 from ..torture.killing import in_child, stopped_at
@@ -354,10 +354,10 @@ def test_a_journal_that_stays_is_in_the_copy_or_nothing_is_upgraded(
 ) -> None:
     path = tmp_path / "sessions.duckdb"
     in_child(lambda: lay_journal(path))
-    import sessions.store as store_module
-    from sessions import schema
+    import sessions.store.database as store_module
+    from sessions.store import migrations
 
-    more = (*schema.MIGRATIONS, schema.Migration("a table more", ("CREATE TABLE extra (i INTEGER)",)))
+    more = (*migrations.MIGRATIONS, migrations.Migration("a table more", ("CREATE TABLE extra (i INTEGER)",)))
     monkeypatch.setattr(store_module, "MIGRATIONS", more)
     monkeypatch.setattr(store_module, "SCHEMA_VERSION", len(more))
     real = Store.close

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sessions.disk import RESERVE_BYTES, Reserve, mount_of, refused
 from sessions.errors import Refusal, StoreFull
-from sessions.log import LogEntry
-from sessions.wire import CancelRun, Done
+from sessions.events import LogEntry
+from sessions.files.disk_space import RESERVE_BYTES, Reserve, mount_of, refused
+from sessions.protocol import CancelRun, Done
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes another process's limits")

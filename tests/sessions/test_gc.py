@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.machine.folders import Places, find_places
-from sessions import gc
-from sessions.wire import CollectGarbage, Garbage, Session, TrashSession
+from sessions.edits import garbage
+from sessions.protocol import CollectGarbage, Garbage, Session, TrashSession
 
 DAY = 86_400
 
@@ -70,7 +70,7 @@ def fill(places: Places) -> tuple[set[Path], set[Path]]:
 def test_each_kind_is_counted_and_only_what_is_old_goes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     stays, goes = fill(places)
     unowned = [places.data / "sae" / "nobodys.safetensors"]
-    found = gc.survey(places, unowned, gc.Limits(), running="r-running")
+    found = garbage.survey(places, unowned, garbage.Limits(), running="r-running")
     assert {path for each in found for path in each.goes} == goes
     piles = {each.pile.kind: each.pile for each in found}
     assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "set aside", "copies", "repairs"]
@@ -78,24 +78,24 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: Places, monkeypa
     assert (piles["weights"].n_bytes, piles["weights"].goes_bytes) == (1010, 1000)
     assert piles["spool"].goes_bytes >= 100
     # Weights that have just come may be named in a moment: they stay even when nobody names them now.
-    assert gc.remove(found) == sum(pile.goes_bytes for pile in piles.values()) - 1000
+    assert garbage.remove(found) == sum(pile.goes_bytes for pile in piles.values()) - 1000
     assert unowned[0].exists()
-    monkeypatch.setattr(gc, "SETTLED_S", 0)
-    assert gc.remove(gc.survey(places, unowned, gc.Limits(), running="r-running")) == 1000
+    monkeypatch.setattr(garbage, "SETTLED_S", 0)
+    assert garbage.remove(garbage.survey(places, unowned, garbage.Limits(), running="r-running")) == 1000
     assert not any(path.exists() for path in goes)
     assert all(path.exists() for path in stays)
-    assert gc.remove(gc.survey(places, [], gc.Limits(), running="r-running")) == 0
+    assert garbage.remove(garbage.survey(places, [], garbage.Limits(), running="r-running")) == 0
 
 
 def test_the_activations_have_an_age_and_a_size(places: Places) -> None:
     files = [lay(places.activations / f"{days}.safetensors", 100, days=days) for days in (40, 20, 10, 1)]
-    survey = lambda limits: gc.survey(places, [], limits, running=None)[0].goes  # noqa: E731
-    assert set(survey(gc.Limits())) == {files[0]}
-    assert set(survey(gc.Limits(cache_days=15))) == set(files[:2])
-    assert set(survey(gc.Limits(cache_days=0))) == set(files)
-    assert set(survey(gc.Limits(cache_bytes=250))) == set(files[:2])
-    assert set(survey(gc.Limits(cache_days=15, cache_bytes=1000))) == set(files[:2])
-    assert set(survey(gc.Limits(cache_bytes=0))) == set(files)
+    survey = lambda limits: garbage.survey(places, [], limits, running=None)[0].goes  # noqa: E731
+    assert set(survey(garbage.Limits())) == {files[0]}
+    assert set(survey(garbage.Limits(cache_days=15))) == set(files[:2])
+    assert set(survey(garbage.Limits(cache_days=0))) == set(files)
+    assert set(survey(garbage.Limits(cache_bytes=250))) == set(files[:2])
+    assert set(survey(garbage.Limits(cache_days=15, cache_bytes=1000))) == set(files[:2])
+    assert set(survey(garbage.Limits(cache_bytes=0))) == set(files)
 
 
 def test_links_are_removed_and_never_followed(places: Places, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_links_are_removed_and_never_followed(places: Places, tmp_path: Path) ->
     partial = old_folder(places.models / ".partial-x", 10, days=9)
     (partial / "out").symlink_to(mine.parent)
     os.utime(partial, (0, 0))
-    gc.remove(gc.survey(places, [], gc.Limits(), running=None))
+    garbage.remove(garbage.survey(places, [], garbage.Limits(), running=None))
     assert not link.is_symlink()
     assert not partial.exists()
     assert mine.exists()
@@ -151,7 +151,7 @@ def test_stores_that_were_set_aside_are_listed_and_never_removed(places: Places)
     ]
     lay(store, 100, days=1000)
     lay(store.with_name("sessions.reserve"), 100, days=1000)
-    (found,) = gc.survey(places, [], gc.Limits(), running=None)
+    (found,) = garbage.survey(places, [], garbage.Limits(), running=None)
     assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.goes) == ("set aside", 7, 700, 0)
-    assert gc.remove([found]) == 0
+    assert garbage.remove([found]) == 0
     assert all(path.exists() for path in aside)

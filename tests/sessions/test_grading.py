@@ -6,7 +6,7 @@ import pytest
 
 from engine.examples import Example
 from sessions.errors import Refusal
-from sessions.wire import (
+from sessions.protocol import (
     CancelRun,
     Done,
     ExampleSet,

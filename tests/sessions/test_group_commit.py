@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from engine.events import Notice
-from sessions import keep
-from sessions.edit import create_session
+from sessions.edits import metadata
+from sessions.edits.examples import create_session
 from sessions.errors import BadName, NoSuchRecord, StoreError, StoreUncertain
-from sessions.group_commit import Change, Kind, Outcome, commit_together
-from sessions.log import NoteWritten, SessionCreated, SessionRenamed
-from sessions.record import Draft, Recorder, rebuild
-from sessions.schema import PROJECTIONS
-from sessions.store import Store
-from sessions.wire import ChangeTags, CreateSession, RenameSession, WriteNote
+from sessions.events import NoteWritten, SessionCreated, SessionRenamed
+from sessions.protocol import ChangeTags, CreateSession, RenameSession, WriteNote
+from sessions.store.database import Store
+from sessions.store.group_commit import Change, Kind, Outcome, commit_together
+from sessions.store.migrations import PROJECTIONS
+from sessions.store.recorder import Draft, Recorder, rebuild
 
 
 @pytest.fixture
@@ -38,16 +38,16 @@ def sessions(recorder: Recorder, n: int) -> list[str]:
 
 def note(session: str, text: str, **more: Any) -> Change:
     request = WriteNote(session=session, text=text, **more)
-    return Change(lambda recorder: keep.write_note(recorder, request), keep.NOTES, request)
+    return Change(lambda recorder: metadata.write_note(recorder, request), metadata.NOTES, request)
 
 
 def rename(session: str, name: str) -> Change:
     request = RenameSession(session=session, name=name)
-    return Change(lambda recorder: keep.rename_session(recorder, request))
+    return Change(lambda recorder: metadata.rename_session(recorder, request))
 
 
 def tags(session: str, *add: str) -> Change:
-    return Change(lambda recorder: keep.change_tags(recorder, ChangeTags(session=session, add=add)))
+    return Change(lambda recorder: metadata.change_tags(recorder, ChangeTags(session=session, add=add)))
 
 
 def half(session: str) -> Change:
@@ -105,7 +105,10 @@ def test_many_changes_take_one_commit(recorder: Recorder) -> None:
 def test_each_sees_what_those_before_it_did(recorder: Recorder) -> None:
     (one, two) = sessions(recorder, 2)
     first, second, third = together(
-        recorder, rename(one, "mine"), rename(two, "mine"), Change(lambda r: (keep.session_row(r.store, one).name, []))
+        recorder,
+        rename(one, "mine"),
+        rename(two, "mine"),
+        Change(lambda r: (metadata.session_row(r.store, one).name, [])),
     )
     assert first.answer.name == "mine"
     assert isinstance(second.error, BadName)
@@ -150,7 +153,7 @@ def test_a_question_that_breaks_the_transaction_is_found_out(recorder: Recorder)
     found = together(recorder, rename(one, "kept"), Change(ask), note(one, "kept, too"))
     assert isinstance(found[1].error, StoreError)
     assert found[0].error is found[2].error is None
-    assert keep.session_row(recorder.store, one).name == "kept"
+    assert metadata.session_row(recorder.store, one).name == "kept"
     assert texts(recorder.store, one) == ["kept, too"]
     in_order(recorder.store)
 
@@ -185,7 +188,7 @@ def test_a_commit_that_fails_is_tried_for_each(recorder: Recorder, monkeypatch: 
     with failing(store, monkeypatch, [full, None, full], kept=False):
         found = together(recorder, rename(one, "a"), rename(two, "b"), tags(one, "c"))
     assert [each.error for each in found] == [None, full, None]
-    assert [keep.session_row(store, each).name for each in (one, two)] == ["a", "s1"]
+    assert [metadata.session_row(store, each).name for each in (one, two)] == ["a", "s1"]
     in_order(store)
 
 
@@ -221,7 +224,7 @@ def test_notes_written_together_are_those_written_alone(tmp_path: Path, monkeypa
         store = Store.open(tmp_path / way / "sessions.duckdb")
         recorder = Recorder(store)
         ids = sessions(recorder, 3)
-        together(recorder, Change(lambda r, ids=ids: keep.trash_session(r, keep.TrashSession(session=ids[2]))))
+        together(recorder, Change(lambda r, ids=ids: metadata.trash_session(r, metadata.TrashSession(session=ids[2]))))
         names = [ids[0], ids[1], "s1", ids[2], "nobody", ids[0][:4]]
         changes = [
             note(
@@ -275,6 +278,6 @@ def test_a_change_of_several_appends_is_kept_whole_or_not_at_all(recorder: Recor
     others = [tags(one, "a"), tags(one, "b")] if among_others else []
     found = together(recorder, *others[:1], Change(work), *others[1:])
     assert [type(each.error) for each in found if each.error is not None] == [BadName]
-    row = keep.session_row(recorder.store, one)
+    row = metadata.session_row(recorder.store, one)
     assert (row.name, row.tags) == ("s0", ("a", "b") if among_others else ())
     in_order(recorder.store)

@@ -11,8 +11,7 @@ import sys
 
 import pytest
 
-from sessions.address import holder
-from sessions.client import HostClient, stop_host
+from sessions.client.connection import HostClient, stop_host
 from sessions.errors import (
     HostError,
     HostGone,
@@ -21,13 +20,14 @@ from sessions.errors import (
     StoreDamaged,
     StoreError,
 )
-from sessions.log import RunEnded
-from sessions.runtime import make_private
-from sessions.wire import (
+from sessions.events import RunEnded
+from sessions.protocol import (
     Done,
     GetStatus,
     StopHost,
 )
+from sessions.transport.host_address import holder
+from sessions.transport.socket_folder import make_private
 
 
 async def test_the_first_command_starts_a_host_and_the_next_finds_it(lab) -> None:
@@ -147,7 +147,7 @@ async def test_a_store_open_elsewhere_names_the_process(lab) -> None:
     lab.places.store.parent.mkdir(parents=True)
     path = str(lab.places.store)
     code = (
-        f"import sys; from sessions.connect import connect; c = connect({path!r})\n"
+        f"import sys; from sessions.store.connection import connect; c = connect({path!r})\n"
         "print('open', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -196,8 +196,8 @@ async def test_a_foreground_host_ends_with_its_command(lab, alive, until) -> Non
     code = (
         "import asyncio, sys\n"
         "from engine.machine.folders import find_places\n"
-        "from sessions.client import HostClient\n"
-        "from sessions.wire import *\n"
+        "from sessions.client.connection import HostClient\n"
+        "from sessions.protocol import *\n"
         "async def main():\n"
         "    client = await HostClient.foreground(find_places(), command=sys.argv[1:])\n"
         "    session = (await client.ask(CreateSession(model='hang', task='ioi'), Session)).session\n"
@@ -251,7 +251,7 @@ async def test_a_host_that_hangs_can_be_stopped(lab, alive, until) -> None:
 
 
 def test_the_peer_check_reads_what_the_kernel_says() -> None:
-    from sessions.runtime import peer
+    from sessions.transport.socket_folder import peer
 
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:

@@ -7,11 +7,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sessions.connect import connect
 from sessions.errors import StoreDamaged
-from sessions.journal import COMMIT, checksum, header_for, journals_of, read_journal
-from sessions.repair import repair
-from sessions.store import Store
+from sessions.files.journal import COMMIT, checksum, header_for, journals_of, read_journal
+from sessions.recovery.repair import repair
+from sessions.store.connection import connect
+from sessions.store.database import Store
 
 from ..torture.journals import KINDS, Laid, classes, damage, lay, outcome, read_header
 

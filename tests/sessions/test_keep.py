@@ -10,9 +10,8 @@ from engine.errors import NoSuchHead
 from engine.events import ArrayReady
 from engine.examples import Example
 from engine.protocol import RunProbe
-from sessions.edit import create_session
-from sessions.errors import BadName, NoSuchRecord, Refusal
-from sessions.keep import (
+from sessions.edits.examples import create_session
+from sessions.edits.metadata import (
     MAX_NOTE,
     MAX_TAG,
     MAX_TAGS,
@@ -25,15 +24,10 @@ from sessions.keep import (
     trash_session,
     write_note,
 )
-from sessions.log import ArrayKept, RunEnded, RunQueued, RunStarted
-from sessions.queries import find_run, find_session, recent_sessions, session_detail, session_notes
-from sessions.record import Draft, Recorder, rebuild
-from sessions.rows import SessionRow
-from sessions.schema import PROJECTIONS
-from sessions.search import excerpt, search_sessions
-from sessions.store import Store
-from sessions.trash import old_trash, orphans, remove_files, remove_for_good, tables_of, whole_trash
-from sessions.wire import (
+from sessions.edits.trash import old_trash, orphans, remove_files, remove_for_good, tables_of, whole_trash
+from sessions.errors import BadName, NoSuchRecord, Refusal
+from sessions.events import ArrayKept, RunEnded, RunQueued, RunStarted
+from sessions.protocol import (
     ChangeTags,
     CreateSession,
     DiscardSession,
@@ -56,6 +50,12 @@ from sessions.wire import (
     TrashSession,
     WriteNote,
 )
+from sessions.rows import SessionRow
+from sessions.store.database import Store
+from sessions.store.migrations import PROJECTIONS
+from sessions.store.queries import find_run, find_session, recent_sessions, session_detail, session_notes
+from sessions.store.recorder import Draft, Recorder, rebuild
+from sessions.store.search import excerpt, search_sessions
 
 DAY_US = 86_400_000_000
 
@@ -323,7 +323,7 @@ def test_removing_for_good_is_one_transaction(recorder: Recorder, tmp_path: Path
     before = tables(recorder.store)
     # Whatever stops it half-way, even a statement that fails late, leaves everything as it was.
     by_session, by_run = tables_of(recorder.store)
-    monkeypatch.setattr("sessions.trash.tables_of", lambda _: ([*by_session, "no_such_table"], by_run))
+    monkeypatch.setattr("sessions.edits.trash.tables_of", lambda _: ([*by_session, "no_such_table"], by_run))
     with pytest.raises(Exception, match="no_such_table"):
         remove_for_good(recorder, whole_trash(recorder.store), tmp_path)
     assert tables(recorder.store) == before

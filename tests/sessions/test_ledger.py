@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from engine.events import Notice
-from sessions import ledger as ledger_module
 from sessions.errors import StoreLost
-from sessions.ledger import Ledger
-from sessions.log import SessionCreated
-from sessions.record import Draft, Recorded
-from sessions.store import Store
+from sessions.events import SessionCreated
+from sessions.services import writer as ledger_module
+from sessions.services.writer import Ledger
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorded
 
 
 @pytest.mark.parametrize("quiet", [True, False])
@@ -50,7 +50,7 @@ async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until
 ) -> None:
     monkeypatch.setattr(ledger_module, "_QUIET_S", 0.02)
-    monkeypatch.setattr("sessions.wear._WORN", 40)
+    monkeypatch.setattr("sessions.store.memory_wear._WORN", 40)
     monkeypatch.setattr(ledger_module, "_TOO_WORN", 1e6)
     store = Store.open(tmp_path / "sessions.duckdb")
     store.wear.asked = 0

@@ -18,18 +18,18 @@ import pytest
 
 from engine.events import Notice
 from engine.machine.folders import find_places
-from sessions import client
-from sessions.client import HostClient
+from sessions.client import connection
+from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.fair_queue import WRITER, FairQueue, Writer
-from sessions.hub import Hub, Subscription
-from sessions.ledger import Ledger
-from sessions.log import SessionCreated
-from sessions.queries import session_notes
-from sessions.record import Draft, Recorded, Recorder, rebuild
-from sessions.runtime import make_private
-from sessions.store import Store
-from sessions.wire import CreateSession, Note, Session, WriteNote
+from sessions.events import SessionCreated
+from sessions.protocol import CreateSession, Note, Session, WriteNote
+from sessions.services.fair_queue import WRITER, FairQueue, Writer
+from sessions.services.subscriptions import Hub, Subscription
+from sessions.services.writer import Ledger
+from sessions.store.database import Store
+from sessions.store.queries import session_notes
+from sessions.store.recorder import Draft, Recorded, Recorder, rebuild
+from sessions.transport.socket_folder import make_private
 
 N_CLIENTS, N_NOTES = 200, 5
 
@@ -117,8 +117,8 @@ async def test_a_caller_who_is_turned_away_knocks_again() -> None:
                 caller.connect(str(places.socket))
             except BlockingIOError:
                 break
-        knocking = asyncio.create_task(client._open(places))
-        await asyncio.sleep(3 * client._KNOCK_S)
+        knocking = asyncio.create_task(connection._open(places))
+        await asyncio.sleep(3 * connection._KNOCK_S)
         assert not knocking.done()
 
         async def accept() -> None:
@@ -162,7 +162,7 @@ def test_who_took_least_is_first() -> None:
 
 def test_what_somebody_took_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("sessions.fair_queue.time.monotonic", lambda: now)
+    monkeypatch.setattr("sessions.services.fair_queue.time.monotonic", lambda: now)
     writer = took(2.0)
     now = 105.0
     assert writer.took() == pytest.approx(2.0 * 0.36788, rel=1e-4)
@@ -203,7 +203,7 @@ async def desk(tmp_path: Path):
 
 async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted in changes, not in seconds: of 200 that waited before it, hardly one more is done."""
-    monkeypatch.setattr("sessions.ledger._GROUP_S", -1.0)  # one change a transaction
+    monkeypatch.setattr("sessions.services.writer._GROUP_S", -1.0)  # one change a transaction
     order: list[str] = []
 
     def work(name: str):

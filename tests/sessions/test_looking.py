@@ -3,7 +3,7 @@
 import pytest
 
 from sessions.errors import SessionError
-from sessions.wire import Codes, GetCodes, HeadLook, LookAtHead
+from sessions.protocol import Codes, GetCodes, HeadLook, LookAtHead
 
 
 async def test_the_runs_own_prompt_codes_and_weights_are_used(lab) -> None:

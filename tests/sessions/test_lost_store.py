@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sessions import rescue
 from sessions.errors import StoreError, StoreLost
+from sessions.events import SessionCreated
+from sessions.files.journal import journals_of
 from sessions.ids import new_id
-from sessions.journal import journals_of
-from sessions.log import SessionCreated
-from sessions.record import Draft, Recorder
-from sessions.store import Store
+from sessions.recovery import rescue
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
 
 
 def add(store: Store, name: str) -> None:

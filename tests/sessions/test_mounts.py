@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sessions import mounts
-from sessions.mounts import network_file_system
+from sessions.files import mounts
+from sessions.files.mounts import network_file_system
 
 TABLE = """\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -46,7 +46,7 @@ HOST = """
 import sys
 from pathlib import Path
 from sessions import mounts
-from sessions.host import main
+from sessions.host.__main__ import main
 
 mounts.MOUNTS = Path(sys.argv.pop(1))
 sys.exit(main())

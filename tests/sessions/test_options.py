@@ -8,11 +8,11 @@ import pytest
 
 from engine.config import ProbeConfig, SAEConfig
 from engine.planning.run_options import RunOptions
-from sessions.bundle_checks import LogCheck, Wrong
-from sessions.bundle_format import Line
+from sessions.bundle.log_checks import LogCheck, Wrong
 from sessions.errors import SessionError
-from sessions.log import LogEntry, OptionsChosen, SessionCreated
-from sessions.wire import ChooseOptions, CreateSession, Done, FollowEngine, Session, Status
+from sessions.events import LogEntry, OptionsChosen, SessionCreated
+from sessions.protocol import ChooseOptions, CreateSession, Done, FollowEngine, Session, Status
+from sessions.protocol.bundle_manifest import Line
 
 MINE = RunOptions(config=ProbeConfig(sae=SAEConfig(steps=77)), model="toy", device="cpu", trust_remote_code=True)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Failure
-from sessions.ends import describe_end
 from sessions.errors import Refusal, SettingsError, StoreTooNew, error_from
+from sessions.files.host_settings import HostSettings, read_settings
+from sessions.files.log_files import SizedLog
 from sessions.ids import is_id, new_id
-from sessions.lines import LineReader, LineTooLong
-from sessions.logs import SizedLog
-from sessions.settings import HostSettings, read_settings
+from sessions.services.worker_exit import describe_end
+from sessions.transport.lines import LineReader, LineTooLong
 
 
 def test_settings_are_read_from_the_host_table(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_an_error_comes_back_as_its_own_class() -> None:
     assert (type(foreign), foreign.family) == (Refusal, "engine")
 
 
-@pytest.mark.parametrize("module", ["sessions.client", "sessions.host"])
+@pytest.mark.parametrize("module", ["sessions.client.connection", "sessions.host.__main__"])
 def test_neither_client_nor_host_needs_the_engines_libraries(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'duckdb', 'numpy', 'textual', 'typer'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -123,7 +123,7 @@ def test_neither_client_nor_host_needs_the_engines_libraries(module: str) -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the end of its input ends a worker")
 async def test_a_leashed_process_ends_with_its_parent_whatever_it_does(alive, until) -> None:
     parent = (
-        "import os, subprocess, sys, sessions.supervisor as s\n"
+        "import os, subprocess, sys, sessions.services.worker_supervisor as s\n"
         "deaf = [sys.executable, '-c', 'while True: pass']\n"
         "leash = [sys.executable, '-I', '-S', str(s._LEASH), str(os.getpid()), *deaf]\n"
         "child = subprocess.Popen(leash, start_new_session=True)\n"

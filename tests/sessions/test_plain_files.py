@@ -11,14 +11,14 @@ import pytest
 
 from engine.machine.folders import Places, find_places
 from engine.machine.plain_file import NotPlain, append_plain, open_plain, read_json, read_plain
-from sessions import gc
-from sessions.beside import noted, part_of, write_beside
-from sessions.bundle_tables import write_parquet
-from sessions.connect import connect
+from sessions.bundle.parquet import write_parquet
+from sessions.edits import garbage
 from sessions.errors import CannotWrite, SettingsError
-from sessions.logs import SizedLog, start_logging
-from sessions.settings import load_settings, read_settings
-from sessions.wire import Column
+from sessions.files.atomic_write import noted, part_of, write_beside
+from sessions.files.host_settings import load_settings, read_settings
+from sessions.files.log_files import SizedLog, start_logging
+from sessions.protocol import Column
+from sessions.store.connection import connect
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_toml_that_breaks_its_reader_is_a_problem_of_the_file(text: str, tmp_pat
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sessions.bundle_tables import write_parquet
-from sessions.connect import connect
-from sessions.beside import write_beside
+from sessions.bundle.parquet import write_parquet
+from sessions.store.connection import connect
+from sessions.files.atomic_write import write_beside
 
 def write(part):
     part.write_bytes(b"half")
@@ -121,14 +121,14 @@ def test_what_a_killed_export_left_goes_wherever_it_is(tmp_path: Path) -> None:
     elsewhere = tmp_path / "thesis, 2nd draft"
     elsewhere.mkdir()
     part = killed(elsewhere / "heads.csv", places)
-    (pile,) = [found.pile for found in gc.survey(places, [], gc.Limits(), running=None)]
+    (pile,) = [found.pile for found in garbage.survey(places, [], garbage.Limits(), running=None)]
     assert (pile.kind, pile.n, pile.n_bytes, pile.goes) == ("parts", 1, 4, 0)  # it may be under way
     os.utime(part, (0, 0))
-    found = gc.survey(places, [], gc.Limits(), running=None)
+    found = garbage.survey(places, [], garbage.Limits(), running=None)
     assert found[0].goes == (part,)
-    assert gc.remove(found) == 4
+    assert garbage.remove(found) == 4
     assert list(elsewhere.iterdir()) == []
-    assert gc.survey(places, [], gc.Limits(), running=None) == []
+    assert garbage.survey(places, [], garbage.Limits(), running=None) == []
     assert list(places.parts.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import msgspec
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
-from sessions.wire import AskPreflight, CreateSession, Preflighted, Session, SetExamples
+from sessions.protocol import AskPreflight, CreateSession, Preflighted, Session, SetExamples
 
 
 async def ask(client: Any, **more: Any) -> Any:

@@ -9,7 +9,7 @@ from engine.config import CauseConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
 from engine.planning.run_options import RunOptions
-from sessions.log import (
+from sessions.events import (
     ArrayKept,
     CauseAsked,
     CauseEnded,
@@ -33,9 +33,9 @@ from sessions.log import (
     SessionTrashed,
     TagsSet,
 )
-from sessions.record import Draft, Recorder, rebuild
-from sessions.schema import PROJECTIONS
-from sessions.store import Store
+from sessions.store.database import Store
+from sessions.store.migrations import PROJECTIONS
+from sessions.store.recorder import Draft, Recorder, rebuild
 
 SEEDS = (9, 8)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)

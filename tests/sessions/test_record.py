@@ -16,10 +16,10 @@ from engine.events import ArrayReady, Notice, Scored, StageProgress
 from engine.examples import Example, content_hash
 from engine.protocol import RunProbe
 from sessions.errors import BadArray, StoreError
-from sessions.log import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
-from sessions.record import Draft, Recorder, rebuild, stored_lines
-from sessions.schema import PROJECTIONS
-from sessions.store import Store
+from sessions.events import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.store.database import Store
+from sessions.store.migrations import PROJECTIONS
+from sessions.store.recorder import Draft, Recorder, rebuild, stored_lines
 
 HERE = Path(__file__).parent
 
@@ -240,9 +240,9 @@ import random, resource, sys
 from pathlib import Path
 from engine.events import Notice
 from sessions.errors import StoreError
-from sessions.log import SessionCreated
-from sessions.record import Draft, Recorder, rebuild
-from sessions.store import Store
+from sessions.events import SessionCreated
+from sessions.store.recorder import Draft, Recorder, rebuild
+from sessions.store.database import Store
 
 chance = random.Random(0)
 store = Store.open(Path(sys.argv[1]))

@@ -13,13 +13,13 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.events import Notice
-from sessions.connect import connect
 from sessions.errors import StoreError
-from sessions.log import RunEnded, RunQueued, RunStarted, SessionCreated
-from sessions.record import Draft, Recorder
-from sessions.repair import check, place, repair
-from sessions.schema import PROJECTIONS
-from sessions.store import Store
+from sessions.events import RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.recovery.repair import check, place, repair
+from sessions.store.connection import connect
+from sessions.store.database import Store
+from sessions.store.migrations import PROJECTIONS
+from sessions.store.recorder import Draft, Recorder
 
 RUNS = 12
 Tables = dict[str, list[tuple[Any, ...]]]
@@ -137,9 +137,9 @@ JOURNAL = """
 import os, sys
 from pathlib import Path
 from engine.events import Notice
-from sessions.log import SessionCreated
-from sessions.record import Draft, Recorder
-from sessions.store import Store
+from sessions.events import SessionCreated
+from sessions.store.recorder import Draft, Recorder
+from sessions.store.database import Store
 
 recorder = Recorder(Store.open(Path(sys.argv[1])))
 recorder.append([Draft(session_id="new", event=SessionCreated(name="new", model="toy"))])
@@ -242,7 +242,7 @@ def test_nothing_is_placed_that_was_not_made(path: Path) -> None:
 
 def test_a_full_disk_leaves_no_half_store(path: Path) -> None:
     code = (
-        "import resource, sys; from pathlib import Path; from sessions.repair import repair\n"
+        "import resource, sys; from pathlib import Path; from sessions.recovery.repair import repair\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))\n"
         "from sessions.errors import StoreError\n"
         "try: repair(Path(sys.argv[1]))\n"

@@ -8,9 +8,9 @@ import pytest
 from engine.examples import Example
 from sessions.condense import condensed
 from sessions.errors import Refusal
-from sessions.log import LogEntry, LookChanged
+from sessions.events import LogEntry, LookChanged
+from sessions.protocol import Done, LogPiece, ReadLog, ReadTimeline, Session, SetExamples, SetLook, Times
 from sessions.rows import Timeline
-from sessions.wire import Done, LogPiece, ReadLog, ReadTimeline, Session, SetExamples, SetLook, Times
 
 EXAMPLES = tuple(
     Example(prompt=f"{name} met", polarity=side, expected=(" x",))

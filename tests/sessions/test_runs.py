@@ -12,9 +12,8 @@ from engine.events import ArrayReady, ExamplesMade, Scored, TrainStep
 from engine.examples import Example
 from engine.results import HeadId
 from sessions.errors import Refusal
-from sessions.log import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
-from sessions.rows import HostStatus
-from sessions.wire import (
+from sessions.events import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.protocol import (
     CancelRun,
     Codes,
     CreateSession,
@@ -34,6 +33,7 @@ from sessions.wire import (
     Status,
     WarmUp,
 )
+from sessions.rows import HostStatus
 
 
 async def test_a_run_is_told_from_its_first_event_to_its_end(lab) -> None:

@@ -14,11 +14,10 @@ from engine.examples import Example
 from engine.results import NO_CODE, HeadScores
 from engine.scoring.edge_scores import score_edges
 from engine.scoring.node_scores import Symbols, code_measures, paired_flips
-from sessions.compare import compare
+from sessions.comparison.comparison import compare
+from sessions.comparison.seed_scores import seed_nodes
 from sessions.errors import Refusal
-from sessions.seed_scores import seed_nodes
-from sessions.sides import whole_pairs
-from sessions.wire import (
+from sessions.protocol import (
     Circuit,
     Circuits,
     CombineCircuits,
@@ -33,6 +32,7 @@ from sessions.wire import (
     SetExamples,
     Sides,
 )
+from sessions.store.comparison_sides import whole_pairs
 
 NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
 

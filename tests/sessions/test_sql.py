@@ -12,9 +12,8 @@ from engine.config import ProbeConfig
 from engine.events import ArrayReady, EdgesAttributed, Notice
 from engine.protocol import RunProbe
 from engine.results import EdgeEffect
-from sessions import sql
 from sessions.errors import BadQuery, HostGone, Refusal
-from sessions.log import (
+from sessions.events import (
     CircuitKept,
     NoteWritten,
     RunEnded,
@@ -24,12 +23,13 @@ from sessions.log import (
     SessionTrashed,
     TagsSet,
 )
-from sessions.record import Draft, Recorder
-from sessions.store import Store
-from sessions.views import VIEWS
-from sessions.wire import AskSql, Table
+from sessions.protocol import AskSql, Table
+from sessions.store import sql_console
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
+from sessions.store.views import VIEWS
 
-DOC = Path(__file__).parents[2] / "docs" / "sql.md"
+DOC = Path(__file__).parents[2] / "docs" / "sql_console.md"
 
 
 LATER = (
@@ -94,7 +94,7 @@ def cursor(store: Store):
 
 
 def answer(cursor: Any, text: str, **more: Any) -> list[list[object]]:
-    return list(sql.ask(cursor, text, **more).rows)
+    return list(sql_console.ask(cursor, text, **more).rows)
 
 
 # ---- what it answers
@@ -115,7 +115,7 @@ def described() -> dict[str, list[tuple[str, str]]]:
 
 def test_the_page_describes_every_column_there_is(cursor) -> None:
     found: dict[str, list[tuple[str, str]]] = {}
-    for view, column, kind in sql.overview(cursor).rows:
+    for view, column, kind in sql_console.overview(cursor).rows:
         found.setdefault(str(view), []).append((str(column), str(kind)))
     assert found == described()
     assert list(found) == list(VIEWS)
@@ -152,8 +152,8 @@ def test_each_view_shows_what_was_recorded_and_nothing_of_the_trash(cursor, stor
         2,
         "look\nhere",
     ]
-    row = sql.ask(cursor, "FROM runs ORDER BY session").rows[0]
-    run = dict(zip(sql.ask(cursor, "FROM runs").columns, row, strict=True))
+    row = sql_console.ask(cursor, "FROM runs ORDER BY session").rows[0]
+    run = dict(zip(sql_console.ask(cursor, "FROM runs").columns, row, strict=True))
     assert (run["session"], run["state"], run["seeds"], run["codes"], run["complete"]) == (
         "of greater_than",
         "done",
@@ -217,7 +217,7 @@ def test_values_come_as_json_can_hold_them(cursor) -> None:
         "1 day, 0:00:00",
         "170141183460469231731687303715884105727",
     ]
-    assert sql.ask(cursor, "SELECT 1 AS a, 2 AS a, 3 AS a").columns == ("a", "a_2", "a_3")
+    assert sql_console.ask(cursor, "SELECT 1 AS a, 2 AS a, 3 AS a").columns == ("a", "a_2", "a_3")
 
 
 # ---- what it refuses
@@ -323,7 +323,7 @@ HOSTILE = [
 def test_questions_that_are_refused(cursor, store: Store, text: str) -> None:
     before = store.rows("SELECT count(*), max(at_us) FROM event")
     with pytest.raises(BadQuery) as found:
-        sql.ask(cursor, text)
+        sql_console.ask(cursor, text)
     assert found.value.hint
     assert found.value.message[-1] in ".!?"
     assert len(found.value.message) < 500
@@ -333,13 +333,13 @@ def test_questions_that_are_refused(cursor, store: Store, text: str) -> None:
 
 def test_the_second_lock_holds_where_the_first_is_open(cursor, monkeypatch) -> None:
     """Even a statement that passed the check runs in a read-only transaction of a database without files."""
-    monkeypatch.setattr(sql, "check", lambda _cursor, text: text)
+    monkeypatch.setattr(sql_console, "check", lambda _cursor, text: text)
     for text in HOSTILE[:12]:
         if "TEMP" not in text:  # a table of the cursor's own, gone with its transaction
             with pytest.raises(BadQuery):
-                sql.ask(cursor, text)
+                sql_console.ask(cursor, text)
     with pytest.raises(BadQuery):
-        sql.ask(cursor, "SELECT * FROM read_text('/etc/passwd')")
+        sql_console.ask(cursor, "SELECT * FROM read_text('/etc/passwd')")
 
 
 def test_mistakes_are_answered_with_the_nearest_names(cursor) -> None:
@@ -350,7 +350,7 @@ def test_mistakes_are_answered_with_the_nearest_names(cursor) -> None:
         ("SELECT * FROM nodes WHER layer = 1", "line 1"),
     ):
         with pytest.raises(BadQuery) as found:
-            sql.ask(cursor, text)
+            sql_console.ask(cursor, text)
         assert hint in found.value.hint, found.value.hint
         assert "Error:" not in found.value.message
 
@@ -359,17 +359,19 @@ def test_mistakes_are_answered_with_the_nearest_names(cursor) -> None:
 
 
 def test_an_answer_stops_at_its_limits_and_says_so(cursor, monkeypatch) -> None:
-    found = sql.ask(cursor, "FROM range(1000000)", limit=10)
+    found = sql_console.ask(cursor, "FROM range(1000000)", limit=10)
     assert (len(found.rows), found.cut) == (10, "the first 10 rows")
-    assert sql.ask(cursor, "FROM range(10)", limit=10).cut == ""
-    monkeypatch.setattr(sql, "MAX_BYTES", 1 << 20)
-    found = sql.ask(cursor, "SELECT repeat('x', 100000) FROM range(1000)", limit=1000)
+    assert sql_console.ask(cursor, "FROM range(10)", limit=10).cut == ""
+    monkeypatch.setattr(sql_console, "MAX_BYTES", 1 << 20)
+    found = sql_console.ask(cursor, "SELECT repeat('x', 100000) FROM range(1000)", limit=1000)
     assert (len(found.rows), found.cut) == (10, "the first 10 rows: together they have 1 MB")
 
 
 def test_a_query_without_end_is_stopped(cursor) -> None:
     with pytest.raises(BadQuery, match=r"took longer than 0\.5 s"):
-        sql.ask(cursor, "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range < b.range", seconds=0.5)
+        sql_console.ask(
+            cursor, "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range < b.range", seconds=0.5
+        )
     assert answer(cursor, "SELECT 1") == [[1]]
 
 
@@ -377,7 +379,7 @@ def test_a_query_that_wants_all_memory_is_told_so(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "small.duckdb", memory="64MB")
     cursor = store.cursor()
     with pytest.raises(BadQuery) as found:
-        sql.ask(cursor, "SELECT list(repeat('x', 1000) || range) FROM range(10000000)", seconds=60)
+        sql_console.ask(cursor, "SELECT list(repeat('x', 1000) || range) FROM range(10000000)", seconds=60)
     assert "memory" in found.value.message or "took longer" in found.value.message
     assert store.rows("SELECT 1") == [(1,)]
     cursor.close()
@@ -391,7 +393,7 @@ def test_appends_go_on_while_a_query_works(store: Store) -> None:
 
     def work() -> None:
         try:
-            sql.ask(cursor, "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range < b.range")
+            sql_console.ask(cursor, "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range < b.range")
         except BadQuery as error:
             ended.append(error)
         else:

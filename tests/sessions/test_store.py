@@ -12,11 +12,11 @@ import pytest
 
 from engine.machine.folders import find_places
 from engine.results import CAUSE_FIELDS, HeadScores
-from sessions.connect import connect
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew
-from sessions.project import MEASURES
-from sessions.schema import PROJECTIONS, SCHEMA_VERSION
-from sessions.store import Store
+from sessions.store.connection import connect
+from sessions.store.database import Store
+from sessions.store.migrations import PROJECTIONS, SCHEMA_VERSION
+from sessions.store.projections import MEASURES
 
 HERE = Path(__file__).parent
 
@@ -176,7 +176,7 @@ def test_a_view_that_passes_for_ours_is_made_anew(path: Path) -> None:
 
 def test_a_store_open_in_another_process(path: Path) -> None:
     code = (
-        f"import sys; from sessions.connect import connect; c = connect({str(path)!r})\n"
+        f"import sys; from sessions.store.connection import connect; c = connect({str(path)!r})\n"
         "print('open', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -189,7 +189,7 @@ def test_a_store_open_in_another_process(path: Path) -> None:
 UNFINISHED = """
 import os, sys
 from pathlib import Path
-from sessions.store import Store
+from sessions.store.database import Store
 store = Store.open(Path(sys.argv[1]))
 for number in range(20):
     with store.transaction() as con:
@@ -254,7 +254,7 @@ def test_a_read_only_store(path: Path) -> None:
         if folder.stat().st_mode & 0o005 != 0o005 and folder.stat().st_uid == 0 and len(folder.parts) > 2:
             folder.chmod(folder.stat().st_mode | 0o055)
     code = (
-        "import os, sys; from pathlib import Path; from sessions.store import Store, StoreError\n"
+        "import os, sys; from pathlib import Path; from sessions.store.database import Store, StoreError\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: Store.open(Path(sys.argv[1]))\n"
         "except StoreError as error: os.write(int(sys.argv[2]), error.message.encode())\n"
@@ -284,10 +284,10 @@ def test_a_failed_transaction_keeps_nothing(path: Path) -> None:
 
 
 def test_an_older_store_is_copied_aside_and_brought_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sessions import schema
-    from sessions import store as store_module
+    from sessions.store import database as store_module
+    from sessions.store import migrations
 
-    more = (*schema.MIGRATIONS, schema.Migration("a table more", ("CREATE TABLE extra (i INTEGER)",)))
+    more = (*migrations.MIGRATIONS, migrations.Migration("a table more", ("CREATE TABLE extra (i INTEGER)",)))
     monkeypatch.setattr(store_module, "MIGRATIONS", more)
     monkeypatch.setattr(store_module, "SCHEMA_VERSION", len(more))
     store = Store.open(path)
@@ -303,12 +303,12 @@ def test_an_older_store_is_copied_aside_and_brought_up(path: Path, monkeypatch: 
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sessions import schema
-    from sessions import store as store_module
+    from sessions.store import database as store_module
+    from sessions.store import migrations
 
-    broken = schema.Migration("half", ("CREATE TABLE extra (i INTEGER)", "CREATE TABLE extra (i INTEGER)"))
-    monkeypatch.setattr(store_module, "MIGRATIONS", (*schema.MIGRATIONS, broken))
-    monkeypatch.setattr(store_module, "SCHEMA_VERSION", len(schema.MIGRATIONS) + 1)
+    broken = migrations.Migration("half", ("CREATE TABLE extra (i INTEGER)", "CREATE TABLE extra (i INTEGER)"))
+    monkeypatch.setattr(store_module, "MIGRATIONS", (*migrations.MIGRATIONS, broken))
+    monkeypatch.setattr(store_module, "SCHEMA_VERSION", len(migrations.MIGRATIONS) + 1)
     with pytest.raises(StoreError):
         Store.open(path)
     monkeypatch.undo()

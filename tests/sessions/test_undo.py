@@ -7,14 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.examples import Example, content_hash
-from sessions.client import stop_host
-from sessions.edit import create_session, set_examples, step_examples
+from sessions.client.connection import stop_host
+from sessions.edits.examples import create_session, set_examples, step_examples
 from sessions.errors import NothingToStep, Refusal, StaleExamples
-from sessions.log import ExamplesSet, ExamplesStepped
-from sessions.queries import current_version, newest_examples
-from sessions.record import Recorder, rebuild
-from sessions.store import Store
-from sessions.wire import CreateSession, Session, SetExamples, StepExamples
+from sessions.events import ExamplesSet, ExamplesStepped
+from sessions.protocol import CreateSession, Session, SetExamples, StepExamples
+from sessions.store.database import Store
+from sessions.store.queries import current_version, newest_examples
+from sessions.store.recorder import Recorder, rebuild
 
 
 def some(*prompts: str) -> tuple[Example, ...]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sessions.connect import connect
-from sessions.queries import open_runs, recent_sessions
-from sessions.record import Recorder, rebuild
-from sessions.runs import interrupt_open_runs
-from sessions.schema import PROJECTIONS, SCHEMA_VERSION
-from sessions.store import Store
+from sessions.services.run_queue import interrupt_open_runs
+from sessions.store.connection import connect
+from sessions.store.database import Store
+from sessions.store.migrations import PROJECTIONS, SCHEMA_VERSION
+from sessions.store.queries import open_runs, recent_sessions
+from sessions.store.recorder import Recorder, rebuild
 
 STORES = Path(__file__).parent / "stores"
 RELEASED = sorted(STORES.glob("schema-*.duckdb.gz"))

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from engine.machine.folders import find_places
-from sessions.address import address_file, holder, is_host, read_address, store_lock
-from sessions.client import HostClient, stop_host
+from sessions.client.connection import HostClient, stop_host
 from sessions.errors import HostRunning, Refusal
-from sessions.log import RunEnded
-from sessions.wire import ListSessions, Note, Sessions, WriteNote
+from sessions.events import RunEnded
+from sessions.protocol import ListSessions, Note, Sessions, WriteNote
+from sessions.transport.host_address import address_file, holder, is_host, read_address, store_lock
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who holds a lock, and where a file went")
 

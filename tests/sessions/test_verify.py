@@ -15,13 +15,13 @@ from engine.events import ArrayReady, Event
 from engine.models.warm_model import Shelf
 from engine.protocol import RunProbe
 from engine.worker.pipeline import Probe
-from sessions.arrays import hash_file
-from sessions.evidence import Gathering, from_log, from_tables
-from sessions.log import ArrayKept, RunEnded, RunQueued, RunStarted, SessionCreated
-from sessions.record import Draft, Recorder
-from sessions.store import Store
-from sessions.verify import CAUSES, ROUNDING, VerifyReport, judge
-from sessions.witnesses import Evidence, check
+from sessions.events import ArrayKept, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.files.array_files import hash_file
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
+from sessions.store.verification_evidence import Gathering, from_log, from_tables
+from sessions.verification.checks import Evidence, check
+from sessions.verification.report import CAUSES, ROUNDING, VerifyReport, judge
 
 SESSION, RUN = "s1", "r1"
 

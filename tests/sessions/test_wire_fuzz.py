@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from sessions.wire import (
+from sessions.protocol import (
     Ask,
     CancelRun,
     CreateSession,

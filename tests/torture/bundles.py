@@ -25,8 +25,8 @@ from typing import Any
 import msgspec
 
 from engine.errors import HeadcodeError
-from sessions.bundle_format import MANIFEST
-from sessions.queries import session_detail
+from sessions.protocol.bundle_manifest import MANIFEST
+from sessions.store.queries import session_detail
 
 from .home import Home
 from .sealing import open_up, seal

@@ -9,9 +9,9 @@ from pathlib import Path
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import HeadcodeError
 from engine.examples import Example
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.wire import CancelRun, CreateSession, Done, GetStatus, QueueRun, Run, Session, SetExamples, Status
+from sessions.protocol import CancelRun, CreateSession, Done, GetStatus, QueueRun, Run, Session, SetExamples, Status
 
 from .commands import host_command, places_of
 from .journal import Journal, read_journal, sum_of

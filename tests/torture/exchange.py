@@ -24,12 +24,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sessions.edits.trash import remove_for_good
 from sessions.errors import SessionError, StoreDamaged
-from sessions.exchange import exchange, record_of, repaired_path, settle
-from sessions.journal import journals_of, read_journal
-from sessions.repair import place, repair
-from sessions.store import Store
-from sessions.trash import remove_for_good
+from sessions.files.journal import journals_of, read_journal
+from sessions.files.store_exchange import exchange, record_of, repaired_path, settle
+from sessions.recovery.repair import place, repair
+from sessions.store.database import Store
 
 from .home import Home
 from .killing import counted, in_child, killed_at

@@ -11,12 +11,9 @@ from engine.events import ArrayReady, CauseScored, CircuitChecked, Notice
 from engine.examples import content_hash
 from engine.protocol import RunProbe
 from engine.results import CurvePoint, HeadEffect
-from sessions.arrays import keep_by_content
-from sessions.bundle_export import BATCH, BundleWriter, codes_of, head_of, rows_of
-from sessions.bundle_format import Exported
-from sessions.bundle_import import Bundle, take_in
-from sessions.ids import new_id
-from sessions.log import (
+from sessions.bundle.export import BATCH, BundleWriter, codes_of, head_of, rows_of
+from sessions.bundle.take_in import Bundle, take_in
+from sessions.events import (
     ArrayKept,
     CircuitKept,
     ExamplesSet,
@@ -28,8 +25,11 @@ from sessions.log import (
     SessionCreated,
     TagsSet,
 )
-from sessions.record import Draft, Recorder
-from sessions.store import Store
+from sessions.files.array_files import keep_by_content
+from sessions.ids import new_id
+from sessions.protocol.bundle_manifest import Exported
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
 
 from ..sessions import scripted_worker as script
 

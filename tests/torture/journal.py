@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from sessions.log import LogEntry
+from sessions.events import LogEntry
 
 
 def sum_of(entry: LogEntry) -> int:

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 from engine.errors import HeadcodeError
 from sessions.errors import StoreDamaged
-from sessions.journal import COMMIT, journals_of
-from sessions.repair import repair
-from sessions.store import Store
+from sessions.files.journal import COMMIT, journals_of
+from sessions.recovery.repair import repair
+from sessions.store.database import Store
 
 from .exchange import lay_journal
 from .killing import in_child

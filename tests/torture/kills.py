@@ -28,10 +28,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sessions.address import holder
-from sessions.client import HostClient, stop_host
+from sessions.client.connection import HostClient, stop_host
 from sessions.errors import HostError
-from sessions.wire import GetStatus, Status
+from sessions.protocol import GetStatus, Status
+from sessions.transport.host_address import holder
 
 from .clients import Client
 from .commands import host_command, places_of

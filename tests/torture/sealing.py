@@ -6,7 +6,7 @@ import json
 import re
 import zipfile
 
-from sessions.bundle_format import EVENTS, MANIFEST
+from sessions.protocol.bundle_manifest import EVENTS, MANIFEST
 
 Parts = dict[str, bytes]
 

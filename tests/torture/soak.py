@@ -22,8 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sessions.client import HostClient, stop_host
-from sessions.wire import AskSql, Detail, ShowSession, Table
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import AskSql, Detail, ShowSession, Table
 
 from .commands import places_of
 from .soak_people import PEOPLE, Soak

@@ -18,8 +18,8 @@ from typing import Any
 import _duckdb
 import duckdb
 
-from sessions import host as host_module
-from sessions.host import HeadcodeHost, main
+from sessions.host import __main__ as host_module
+from sessions.host.__main__ import HeadcodeHost, main
 
 HOSTS: list[HeadcodeHost] = []
 FRAMES = 12

@@ -10,10 +10,10 @@ from pathlib import Path
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.machine.folders import Places
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from sessions.errors import Refusal
-from sessions.log import RunEnded
-from sessions.wire import (
+from sessions.events import RunEnded
+from sessions.protocol import (
     AskSql,
     BundleExported,
     BundleImported,

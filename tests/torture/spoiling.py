@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from sessions.bundle_format import EVENTS, MANIFEST
+from sessions.protocol.bundle_manifest import EVENTS, MANIFEST
 
 from .sealing import Parts, open_up, seal
 

@@ -16,7 +16,7 @@ def show_screen(home: Path, real_worker: bool) -> int:
     """The workbench on this terminal; where no host runs it starts the same one as the clients do."""
     os.environ["HEADCODE_HOME"] = str(home)
     if not real_worker:
-        from sessions import launch
+        from sessions.client import launch
 
         launch.HOST = tuple(python_command(str(SCRIPTED_HOST)))
     from tui.app import run_workbench

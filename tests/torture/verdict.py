@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from sessions.log import ExamplesSet, LogEntry, RunEnded, RunQueued
+from sessions.events import ExamplesSet, LogEntry, RunEnded, RunQueued
 
 from .commands import places_of
 from .journal import read_journal, sum_of
@@ -13,11 +13,11 @@ from .journal import read_journal, sum_of
 
 def compare(home: Path, n_clients: int) -> dict[str, Any]:
     """The store held against the journals of all clients; opens it, and leaves it closed."""
-    from sessions.project import event_decoder
-    from sessions.record import Recorder, rebuild
-    from sessions.runs import interrupt_open_runs
-    from sessions.schema import PROJECTIONS
-    from sessions.store import Store
+    from sessions.services.run_queue import interrupt_open_runs
+    from sessions.store.database import Store
+    from sessions.store.migrations import PROJECTIONS
+    from sessions.store.projections import event_decoder
+    from sessions.store.recorder import Recorder, rebuild
 
     begun = time.monotonic()
     store = Store.open(places_of(home).store)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from engine.errors import ConfigError
 from engine.machine.folders import find_places
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from tui.output import narrate
 from tui.text import clean
 

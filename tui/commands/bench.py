@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from engine.analysis.benchmark import Cell, Taken
     from engine.errors import Failure
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
     from tui.bench_ground import Ground
     from tui.benching import Bench, BenchOrder
 

@@ -10,8 +10,8 @@ from engine.machine.paths import path_of
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
-    from sessions.bundle_format import Exported, Imported
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
+    from sessions.protocol.bundle_manifest import Exported, Imported
     from sessions.rows import CircuitRow
 
 STDOUT = "-"
@@ -126,8 +126,8 @@ def find_format(file: str, form: str | None) -> str:
 
 
 def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> None:
-    from sessions.beside import share
-    from sessions.wire import BundleExported, ExportSession
+    from sessions.files.atomic_write import share
+    from sessions.protocol import BundleExported, ExportSession
     from tui.commands.asking import with_host
     from tui.output import bytes_in_words, narrate, print_json, print_line
 
@@ -169,7 +169,7 @@ def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> N
 def _take_in(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> None:
     import msgspec
 
-    from sessions.wire import BundleImported, ImportBundle
+    from sessions.protocol import BundleImported, ImportBundle
     from tui.commands.asking import with_host
     from tui.output import print_json, print_line
 
@@ -193,7 +193,7 @@ def _take_in(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> N
 def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool) -> None:
     import msgspec
 
-    from sessions.wire import Circuit, KeepCircuit
+    from sessions.protocol import Circuit, KeepCircuit
     from tui.commands.asking import with_host
     from tui.importance import read_importance
     from tui.output import print_json, print_line

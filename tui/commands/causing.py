@@ -13,11 +13,11 @@ from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.machine.folders import Places
 from engine.results import HeadId
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.log import CauseEnded, LogEntry, RunState
+from sessions.events import CauseEnded, LogEntry, RunState
+from sessions.protocol import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
 from sessions.rows import RunRow
-from sessions.wire import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
 from tui.commands.brake import brake
 from tui.commands.running import read_run
 from tui.commands.watching import watched

@@ -9,7 +9,7 @@ from tui.options import JsonOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
     from sessions.rows import CircuitRow
 
 SCHEMA = "headcode.circuits/1"
@@ -77,8 +77,8 @@ def keep(
 ) -> None:
     """Keep the best heads of a run, or heads given by hand, as a circuit."""
     from engine.measures import find_measure
-    from sessions.compare import check_shapes, circuit_of
-    from sessions.wire import Circuit, GetSides, KeepCircuit, Sides
+    from sessions.comparison.comparison import check_shapes, circuit_of
+    from sessions.protocol import Circuit, GetSides, KeepCircuit, Sides
     from tui.commands.asking import with_host
 
     by = find_measure(measure)
@@ -128,7 +128,7 @@ def subtract(name: _NewName, of: _Of, session: _SessionOption = None, as_json: J
 @app.command("drop")
 def drop(name: _Name, session: _SessionOption = None) -> None:
     """Forget a kept circuit; the log of the session still has it."""
-    from sessions.wire import Done, DropCircuit
+    from sessions.protocol import Done, DropCircuit
     from tui.commands.asking import with_host
     from tui.output import narrate
 
@@ -163,7 +163,7 @@ def _combine(
     session: str | None,
     as_json: bool,
 ) -> None:
-    from sessions.wire import Circuit, CombineCircuits
+    from sessions.protocol import Circuit, CombineCircuits
     from tui.commands.asking import with_host
 
     async def question(client: "HostClient") -> "CircuitRow":
@@ -175,7 +175,7 @@ def _combine(
 
 
 async def _all(client: "HostClient", session: str | None) -> "Sequence[CircuitRow]":
-    from sessions.wire import Circuits, ListCircuits
+    from sessions.protocol import Circuits, ListCircuits
 
     return (await client.ask(ListCircuits(session=session), Circuits)).circuits
 

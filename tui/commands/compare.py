@@ -8,9 +8,9 @@ import typer
 from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
-    from sessions.client import HostClient
-    from sessions.compare import Side
-    from sessions.wire import Sides
+    from sessions.client.connection import HostClient
+    from sessions.comparison.comparison import Side
+    from sessions.protocol import Sides
 
 _SIDE = (
     "A run (SESSION/2, a run's id, a session: its newest run), one seed of it (SESSION/2@0), a version of a session's "
@@ -30,8 +30,8 @@ def compare(
 ) -> None:
     """Subtract one grid from another, and say what else differs."""
     from engine.measures import find_measure
-    from sessions import compare as algebra
-    from sessions.wire import GetSides, Sides
+    from sessions.comparison import comparison as algebra
+    from sessions.protocol import GetSides, Sides
     from tui.commands.asking import with_host
     from tui.output import find_paper, print_json
     from tui.output_compare import compare_json, print_comparison
@@ -59,7 +59,7 @@ def compare(
 
 def foreign_side(path: Path) -> "Side":
     """The importance JSON of another tool as a grid to compare with. Raises BadImportance naming file and fault."""
-    from sessions.compare import Side
+    from sessions.comparison.comparison import Side
     from tui.importance import BadImportance, read_importance
 
     found = read_importance(path)

@@ -188,7 +188,7 @@ def folders(places: "Places") -> list[Check]:
 def store(places: "Places", *, host_runs: bool) -> Check:
     """The store: every value of every table is read, unless a host has it open; then its header."""
     from sessions.errors import StoreDamaged
-    from sessions.exchange import record_of, refuse_beside
+    from sessions.files.store_exchange import record_of, refuse_beside
     from tui.output import bytes_in_words
 
     path = places.store

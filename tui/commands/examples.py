@@ -12,9 +12,9 @@ from tui.options import JsonOption
 
 if TYPE_CHECKING:
     from engine.examples import Example
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
+    from sessions.protocol import AnyRequest, ExampleSet
     from sessions.rows import SessionRow
-    from sessions.wire import AnyRequest, ExampleSet
 
 app = typer.Typer(
     help="Show, export, import, expand and undo the examples of a session.", no_args_is_help=True, rich_markup_mode=None
@@ -31,7 +31,7 @@ def new(
 ) -> None:
     """Begin a session of your own examples, empty or with those of a file."""
     from engine.authoring.drafts import drafts
-    from sessions.wire import CreateSession, DiscardSession, Emptied, SetExamples
+    from sessions.protocol import CreateSession, DiscardSession, Emptied, SetExamples
     from tui.commands.asking import with_host
     from tui.commands.reading import read_text
 
@@ -146,7 +146,7 @@ def make(
 ) -> None:
     """Add the examples of a ready-made task, made for the session's model."""
     from engine.authoring.drafts import fresh_pairs
-    from sessions.wire import Made, MakeExamples
+    from sessions.protocol import Made, MakeExamples
     from tui.commands.asking import with_host
 
     async def question(client: "HostClient") -> "tuple[Example, ...]":
@@ -171,7 +171,7 @@ def more(
     """
     import msgspec
 
-    from sessions.wire import ExampleSet, GetExamples, GradeExamples, Grades, SetExamples
+    from sessions.protocol import ExampleSet, GetExamples, GradeExamples, Grades, SetExamples
     from tui.commands.asking import with_host
     from tui.more_pairs import More, more_pairs
     from tui.output import narrate, print_json
@@ -248,7 +248,7 @@ def redo(session: SessionArgument, as_json: JsonOption = False) -> None:
 
 
 def _ask_for(session: str) -> "ExampleSet":
-    from sessions.wire import ExampleSet, GetExamples
+    from sessions.protocol import ExampleSet, GetExamples
     from tui.commands.asking import with_host
 
     async def question(client: "HostClient") -> ExampleSet:
@@ -259,7 +259,7 @@ def _ask_for(session: str) -> "ExampleSet":
 
 def _change(session: str, change: "Callable[[tuple[Example, ...]], tuple[Example, ...]]", as_json: bool) -> None:
     """Makes the change on what is there; refused where somebody else was quicker."""
-    from sessions.wire import SetExamples
+    from sessions.protocol import SetExamples
 
     found = _ask_for(session)
     request = SetExamples(session=found.session.session_id, examples=change(found.examples), over=found.content_hash)
@@ -267,13 +267,13 @@ def _change(session: str, change: "Callable[[tuple[Example, ...]], tuple[Example
 
 
 def _step(session: str, by: int, as_json: bool) -> None:
-    from sessions.wire import StepExamples
+    from sessions.protocol import StepExamples
 
     _tell(_row(StepExamples(session=session, by=-1 if by < 0 else 1)), as_json)
 
 
 def _row(request: "AnyRequest") -> "SessionRow":
-    from sessions.wire import Session
+    from sessions.protocol import Session
     from tui.commands.asking import with_host
 
     async def question(client: "HostClient") -> "SessionRow":

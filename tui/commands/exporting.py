@@ -12,13 +12,13 @@ from engine.machine.folders import find_places
 from engine.machine.paths import path_of
 from engine.measures import Measure, find_measure
 from engine.results import EdgeScore, HeadId
-from sessions.beside import check_goal, share, write_beside
-from sessions.compare import CannotCompare, Side, circuit_of
+from sessions.comparison.comparison import CannotCompare, Side, circuit_of
+from sessions.files.atomic_write import check_goal, share, write_beside
 from tui.commands.asking import with_host
 from tui.output import bytes_in_words, narrate, print_json, print_line, write_data
 
 if TYPE_CHECKING:
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
 
 SCHEMA = "headcode.table/1"
 
@@ -94,7 +94,7 @@ async def find_subject(
     client: "HostClient", what: str, measure: Measure | None, cut: int | None, *, edges: bool
 ) -> Subject:
     """What the words name, with scores. Raises NoSuchRecord, or CannotCompare where there are none."""
-    from sessions.wire import Detail, GetSides, ShowSession, Sides
+    from sessions.protocol import Detail, GetSides, ShowSession, Sides
     from tui.commands.running import read_run
 
     side = (await client.ask(GetSides(a=what, b=what), Sides)).a
@@ -135,7 +135,7 @@ def told(subject: Subject, form: str) -> Iterable[str]:
 
 
 def _parquet(subject: Subject, form: str, goal: Path, *, force: bool) -> None:
-    from sessions.wire import Done, WriteTable
+    from sessions.protocol import Done, WriteTable
     from tui.output_tables import edges_table, heads_table
 
     heads = form.startswith("heads")

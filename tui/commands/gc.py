@@ -9,7 +9,7 @@ import typer
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
-    from sessions.wire import Garbage
+    from sessions.protocol import Garbage
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(kB|MB|GB|TB)", re.IGNORECASE)
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -31,7 +31,7 @@ def gc(
     """
     import msgspec
 
-    from sessions.wire import CollectGarbage, Garbage
+    from sessions.protocol import CollectGarbage, Garbage
     from tui.commands.asking import sure, with_host
     from tui.output import bytes_in_words, narrate, print_json
 

@@ -8,8 +8,8 @@ import typer
 from tui.options import JsonOption
 
 if TYPE_CHECKING:
+    from sessions.protocol import AnyRequest
     from sessions.rows import HostStatus
-    from sessions.wire import AnyRequest
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def cancel(as_json: JsonOption = False) -> None:
     import asyncio
     import time
 
-    from sessions.wire import EndWork, Status
+    from sessions.protocol import EndWork, Status
     from tui.atwork import work_words
     from tui.output import print_json, print_line
 
@@ -95,7 +95,7 @@ def stop(as_json: JsonOption = False) -> None:
     import asyncio
 
     from engine.machine.folders import find_places
-    from sessions.client import stop_host
+    from sessions.client.connection import stop_host
     from tui.output import print_json, print_line
 
     stopped = asyncio.run(stop_host(find_places()))
@@ -131,7 +131,7 @@ def log(
 
 async def ask_status() -> "HostStatus | None":
     """What the running host says of itself; None where none runs. Starts none."""
-    from sessions.wire import GetStatus, Status
+    from sessions.protocol import GetStatus, Status
 
     answer = await _ask(GetStatus(), Status)
     return None if answer is None else answer.status
@@ -140,7 +140,7 @@ async def ask_status() -> "HostStatus | None":
 async def _ask(request: "AnyRequest", want: type[T]) -> T | None:
     """The running host's answer; None where none runs."""
     from engine.machine.folders import find_places
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
     from sessions.errors import NoHost
 
     places = find_places()

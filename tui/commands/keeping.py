@@ -12,8 +12,8 @@ from tui.options import JsonOption
 
 if TYPE_CHECKING:
     from engine.results import HeadId
+    from sessions.protocol import AnyRequest
     from sessions.rows import Hit, SessionRow
-    from sessions.wire import AnyRequest
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Name, id or beginning of an id.")]
 _MOST_STDIN = 1 << 20
@@ -38,7 +38,7 @@ def rename(
     as_json: JsonOption = False,
 ) -> None:
     """Give a session another name."""
-    from sessions.wire import RenameSession
+    from sessions.protocol import RenameSession
 
     row = _ask_session(RenameSession(session=session, name=name))
     _tell(row, f"{row.name}  {row.session_id}", as_json=as_json)
@@ -52,7 +52,7 @@ def tag(
     as_json: JsonOption = False,
 ) -> None:
     """Add and remove tags: headcode sessions tag NAME +ioi -draft. Without any: show them."""
-    from sessions.wire import ChangeTags
+    from sessions.protocol import ChangeTags
     from tui.commands.words import tag_words
 
     added = [word.removeprefix("+") for word in tags or ()] + list(add or ())
@@ -73,7 +73,7 @@ def note(
     import msgspec
 
     from engine.errors import ConfigError
-    from sessions.wire import Detail, Note, RemoveNote, ShowSession, WriteNote
+    from sessions.protocol import Detail, Note, RemoveNote, ShowSession, WriteNote
     from tui.commands.asking import with_host
     from tui.commands.words import place_words, print_notes, split_run
     from tui.output import narrate, print_json, print_line
@@ -128,7 +128,7 @@ def search(
 
 def delete(session: SessionArgument, as_json: JsonOption = False) -> None:
     """Put a session into the trash. `restore` brings it back; after 30 days (a setting) it is removed for good."""
-    from sessions.wire import TrashSession
+    from sessions.protocol import TrashSession
     from tui.output import narrate
 
     row = _ask_session(TrashSession(session=session))
@@ -139,7 +139,7 @@ def delete(session: SessionArgument, as_json: JsonOption = False) -> None:
 
 def restore(session: SessionArgument, as_json: JsonOption = False) -> None:
     """Bring a session back from the trash."""
-    from sessions.wire import RestoreSession
+    from sessions.protocol import RestoreSession
 
     row = _ask_session(RestoreSession(session=session))
     _tell(row, f"{row.name}  {row.session_id}", as_json=as_json)
@@ -153,7 +153,7 @@ def empty(
     """Remove sessions in the trash for good: events, tables, SAE weights. There is no way back."""
     import msgspec
 
-    from sessions.wire import Emptied, EmptyTrash, ListSessions, Sessions
+    from sessions.protocol import Emptied, EmptyTrash, ListSessions, Sessions
     from tui.commands.asking import sure, with_host
     from tui.output import bytes_in_words, narrate, print_json, print_line
 
@@ -184,7 +184,7 @@ def empty(
 
 
 def find_hits(text: str, limit: int) -> "tuple[Hit, ...]":
-    from sessions.wire import Found, SearchSessions
+    from sessions.protocol import Found, SearchSessions
     from tui.commands.asking import with_host
 
     return with_host(lambda client: client.ask(SearchSessions(text=text, limit=limit), Found)).hits
@@ -224,7 +224,7 @@ def read_head(text: str) -> "HeadId":
 
 
 def _ask_session(request: "AnyRequest") -> "SessionRow":
-    from sessions.wire import Session
+    from sessions.protocol import Session
     from tui.commands.asking import with_host
 
     return with_host(lambda client: client.ask(request, Session)).session

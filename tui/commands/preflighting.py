@@ -52,8 +52,8 @@ async def ask_preflight(order: "ProbeOrder") -> "Preflight":
     """The host's answer to what this order would take."""
     from engine.machine.folders import find_places
     from engine.planning.run_options import RunOptions
-    from sessions.client import HostClient
-    from sessions.wire import AskPreflight, Detail, Preflighted, ShowSession
+    from sessions.client.connection import HostClient
+    from sessions.protocol import AskPreflight, Detail, Preflighted, ShowSession
 
     async with await HostClient.connect(find_places()) as client:
         model = order.model

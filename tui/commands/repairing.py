@@ -31,7 +31,7 @@ def ask(mode: Literal["check", "repair", "place"], places: "Places", name: str =
     """
     try:
         done = child_processes.run(
-            child_processes.python_command("-m", "sessions.repair", mode, *([name] if name else [])),
+            child_processes.python_command("-m", "sessions.recovery.repair", mode, *([name] if name else [])),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=LOOK_LIMIT_S if mode == "check" else None,

@@ -14,8 +14,8 @@ from engine.errors import ConfigError
 from engine.events import EngineEvent
 from engine.machine.folders import find_places
 from engine.measures import Measure
-from sessions.client import HostClient
-from sessions.log import LogEntry, RunEnded, RunQueued, RunStarted
+from sessions.client.connection import HostClient
+from sessions.events import LogEntry, RunEnded, RunQueued, RunStarted
 from sessions.rows import Timeline
 from tui.asking import Host
 from tui.output import Paper, print_line, write_data

@@ -16,11 +16,10 @@ from engine.errors import Cancelled, ConfigError, Failure
 from engine.events import EngineEvent
 from engine.examples import Example
 from engine.machine.folders import Places
-from sessions.client import HostClient
+from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.log import LogEntry, RunEnded
-from sessions.rows import RunRow, SessionRow
-from sessions.wire import (
+from sessions.events import LogEntry, RunEnded
+from sessions.protocol import (
     CancelRun,
     CreateSession,
     Detail,
@@ -35,6 +34,7 @@ from sessions.wire import (
     SetExamples,
     ShowSession,
 )
+from sessions.rows import RunRow, SessionRow
 from tui.commands.watching import watched
 from tui.output_progress import Narrator
 

@@ -9,7 +9,7 @@ from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.analysis.run_state import RunPicture
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
     from sessions.rows import RunRow, SessionDetail
 
 app = typer.Typer(
@@ -29,8 +29,8 @@ def list_sessions(
     import msgspec
 
     from engine.errors import ConfigError
+    from sessions.protocol import Found, ListSessions, SearchSessions, Sessions
     from sessions.rows import SessionRow
-    from sessions.wire import Found, ListSessions, SearchSessions, Sessions
     from tui.commands.asking import with_host
     from tui.commands.words import tag_words
     from tui.output import narrate, print_columns, print_json
@@ -175,7 +175,7 @@ async def look_up(
     """The session, the run that is meant (the newest that has scores to show) and its picture."""
     from engine.analysis.run_state import RunPicture
     from sessions.errors import NoSuchRecord
-    from sessions.wire import Detail, ShowSession
+    from sessions.protocol import Detail, ShowSession
     from tui.commands.running import read_run
 
     detail = (await client.ask(ShowSession(session=name), Detail)).detail

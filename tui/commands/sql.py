@@ -27,7 +27,7 @@ def sql(
     headcode sql "SELECT session, number FROM runs JOIN nodes USING (run_id) WHERE node = '2.3' AND place <= 10"
     """
     from engine.errors import ConfigError
-    from sessions.wire import AskSql, Table
+    from sessions.protocol import AskSql, Table
     from tui.commands.asking import with_host
     from tui.output import narrate, print_json
 

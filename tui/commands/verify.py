@@ -9,8 +9,8 @@ from tui.options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.events import Stage
-    from sessions.verify import VerifyReport
-    from sessions.wire import VerifyState
+    from sessions.protocol import VerifyState
+    from sessions.verification.report import VerifyReport
     from tui.output_progress import Narrator
 
 
@@ -44,9 +44,9 @@ def verify(
 async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
     """Raises Refusal, HostError, or Cancelled after Ctrl+C."""
     from engine.machine.folders import find_places
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
     from sessions.errors import error_from
-    from sessions.wire import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
+    from sessions.protocol import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
     from tui.commands.brake import brake
     from tui.commands.watching import watched
 

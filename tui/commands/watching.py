@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from engine.errors import HeadcodeError
-from sessions.wire import FollowEngine, Status
+from sessions.protocol import FollowEngine, Status
 from tui.atwork import silence, work_words
 
 if TYPE_CHECKING:
-    from sessions.client import HostClient
+    from sessions.client.connection import HostClient
 
 _FIRST_S = 2.0
 """Before this nothing is said: most runs begin at once."""

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from engine.errors import HeadcodeError
 from engine.results import HeadId
-from sessions.compare import CannotCompare, check_shapes
-from sessions.wire import (
+from sessions.comparison.comparison import CannotCompare, check_shapes
+from sessions.protocol import (
     Circuit,
     CombineCircuits,
     Comparable,

@@ -12,7 +12,7 @@ from engine.planning.option_text import say as say_option
 from engine.planning.run_options import value_of as option_value
 from engine.planning.run_options import with_value
 from engine.results import Card
-from sessions.wire import (
+from sessions.protocol import (
     Circuit,
     Detail,
     Found,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from engine.errors import HeadcodeError
-from sessions.wire import Detail, ShowSession
+from sessions.protocol import Detail, ShowSession
 from tui.asking import Connect
 from tui.link import Link
 from tui.model import Bench

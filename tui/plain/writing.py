@@ -9,7 +9,7 @@ from engine.authoring.negatives import Edit, as_negative, best, propose
 from engine.errors import HeadcodeError
 from engine.machine.paths import path_of
 from engine.results import Grade
-from sessions.wire import Grades, Made
+from sessions.protocol import Grades, Made
 from tui.desk import Desk
 from tui.link import Link
 from tui.model import Bench

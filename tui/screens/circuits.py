@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from sessions.wire import SetOperation
+from sessions.protocol import SetOperation
 from tui.actions import sheet_actions
 from tui.kept import Circuit
 from tui.model import Bench

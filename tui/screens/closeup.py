@@ -16,7 +16,7 @@ from textual.timer import Timer
 
 from engine.errors import Failure
 from engine.results import NO_CODE, HeadId
-from sessions.wire import HeadLook, LookAtHead
+from sessions.protocol import HeadLook, LookAtHead
 from tui.actions import sheet_actions
 from tui.closelook import COLOURINGS, WORDS, CloseLook, Key
 from tui.model import Bench

@@ -11,8 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.machine.folders import find_places
-from sessions.beside import write_beside
 from sessions.errors import CannotWrite
+from sessions.files.atomic_write import write_beside
 from tui.actions import sheet_actions
 from tui.marked import in_order
 from tui.model import Bench

@@ -11,7 +11,7 @@ from engine.authoring.drafts import Slotted, slotted, text_of
 from engine.authoring.text_format import format_of
 from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
-from sessions.wire import Made
+from sessions.protocol import Made
 from tui.desk import Desk
 from tui.link import Link
 from tui.newest import newest

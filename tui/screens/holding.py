@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sessions.compare import CannotCompare, check_shapes
-from sessions.wire import (
+from sessions.comparison.comparison import CannotCompare, check_shapes
+from sessions.protocol import (
     Circuit,
     CombineCircuits,
     Comparable,

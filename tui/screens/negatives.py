@@ -17,7 +17,7 @@ from engine.authoring.negatives import Edit, as_negative, best, propose
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade
-from sessions.wire import Grades
+from sessions.protocol import Grades
 from tui.actions import sheet_actions
 from tui.desk import Desk
 from tui.number_text import number

@@ -14,8 +14,7 @@ from textual.strip import Strip
 
 from engine.errors import HeadcodeError
 from engine.tasks.registry import made_by
-from sessions.rows import Hit, SessionRow
-from sessions.wire import (
+from sessions.protocol import (
     AnyRequest,
     ChangeTags,
     CreateSession,
@@ -30,6 +29,7 @@ from sessions.wire import (
     TrashSession,
     WriteNote,
 )
+from sessions.rows import Hit, SessionRow
 from tui.actions import sheet_actions
 from tui.link import Link
 from tui.model import Bench

@@ -9,8 +9,8 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import NO_CODE
+from sessions.protocol import HeadLook
 from sessions.rows import HeadCodes
-from sessions.wire import HeadLook
 from tui.closelook import CloseLook
 from tui.colourmaps import map_of
 from tui.headfacts import Carried

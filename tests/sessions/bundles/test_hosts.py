@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from engine.events import Scored
-from sessions.client import stop_host
+from sessions.client.connection import stop_host
 from sessions.errors import Refusal
-from sessions.log import SessionImported
-from sessions.wire import (
+from sessions.events import SessionImported
+from sessions.protocol import (
     BundleExported,
     BundleImported,
     Codes,

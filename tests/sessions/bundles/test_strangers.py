@@ -188,9 +188,9 @@ def test_a_pipe_or_a_folder_is_no_bundle(wary: Any, tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_nothing(away: Any, honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last statement of the transaction fails: none of it is there, and the weights are gone again."""
-    from sessions import record
+    from sessions.store import recorder
 
-    real, seen = record.append_rows, []
+    real, seen = recorder.append_rows, []
 
     def failing(con: Any, table: str, rows: Any) -> None:
         seen.append(table)
@@ -198,7 +198,7 @@ def test_a_write_that_fails_leaves_nothing(away: Any, honest: Path, monkeypatch:
         if table == "code" and seen.count("code") == 2:
             raise duckdb.IOException("No space left on device")
 
-    monkeypatch.setattr(record, "append_rows", failing)
+    monkeypatch.setattr(recorder, "append_rows", failing)
     counts = away.counts()
     with pytest.raises(StoreError, match="full"):
         away.take(honest)

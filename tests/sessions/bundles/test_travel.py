@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import ProbeConfig
-from sessions.bundle_log import without_paths
-from sessions.connect import connect
+from sessions.bundle.portable_log import without_paths
 from sessions.errors import BadBundle, CannotWrite
+from sessions.events import RunQueued, SessionRenamed, SessionTrashed
 from sessions.ids import new_id
-from sessions.log import RunQueued, SessionRenamed, SessionTrashed
-from sessions.queries import name_taken, session_detail
-from sessions.record import Draft, rebuild
-from sessions.schema import PROJECTIONS
+from sessions.store.connection import connect
+from sessions.store.migrations import PROJECTIONS
+from sessions.store.queries import name_taken, session_detail
+from sessions.store.recorder import Draft, rebuild
 
 from ...torture.home import Home, script
 from ...torture.sealing import open_up, seal
@@ -197,7 +197,7 @@ def test_a_run_under_way_does_not_travel(home: Any, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
-    from sessions.beside import write_beside
+    from sessions.files.atomic_write import write_beside
 
     goal = tmp_path / "x.headcode"
     goal.write_bytes(b"mine")

@@ -20,9 +20,9 @@ from textual.widgets import Input, TextArea
 
 from engine.config import ProbeConfig, SAEConfig
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.log import RunEnded
-from sessions.wire import Circuit, CreateSession, KeepCircuit, QueueRun, Run, Session
+from sessions.client.connection import HostClient, stop_host
+from sessions.events import RunEnded
+from sessions.protocol import Circuit, CreateSession, KeepCircuit, QueueRun, Run, Session
 from tui.actions.everywhere import all_tables
 from tui.workbench import HeadcodeApp
 

@@ -18,7 +18,7 @@ from engine.analysis.run_state import RunPicture
 from engine.errors import ConfigError
 from engine.measures import MEASURES, find_measure
 from engine.results import HeadId
-from sessions.connect import connect
+from sessions.store.connection import connect
 from tui.commands.carrying import FORMATS, find_format
 from tui.importance import BadImportance, graph_edges, importance, importance_json, read_importance
 from tui.output_pictures import GridPicture

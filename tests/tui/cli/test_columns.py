@@ -14,10 +14,10 @@ from rich.cells import cell_len
 from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.log import CircuitKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
-from sessions.record import Draft, Recorder
-from sessions.store import Store
+from sessions.client.connection import HostClient, stop_host
+from sessions.events import CircuitKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
 from tui.output import pad, print_columns, shorten
 from tui.text import clean
 from tui.widgets.ink import fit

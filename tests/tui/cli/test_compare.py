@@ -9,7 +9,7 @@ import pytest
 
 from engine.analysis.run_state import RunPicture
 from engine.measures import find_measure
-from sessions.compare import Side, compare
+from sessions.comparison.comparison import Side, compare
 from tui.commands.circuits import read_heads
 from tui.diverging import shades, signed_level
 from tui.output import Paper

@@ -14,9 +14,9 @@ import duckdb
 import msgspec
 import pytest
 
-from sessions.connect import connect
-from sessions.schema import SCHEMA_VERSION
-from sessions.store import Store
+from sessions.store.connection import connect
+from sessions.store.database import Store
+from sessions.store.migrations import SCHEMA_VERSION
 
 STORES = Path(__file__).parents[2] / "sessions" / "stores"
 
@@ -87,7 +87,7 @@ def later_duckdb(home: Home) -> None:
 def journal(home: Home) -> None:
     """A journal that a killed program left, with a flipped byte in it."""
     code = (
-        "import os, sys\nfrom sessions.connect import connect\ncon = connect(sys.argv[1])\n"
+        "import os, sys\nfrom sessions.store.connection import connect\ncon = connect(sys.argv[1])\n"
         "for i in range(50): con.execute(f\"INSERT INTO tag VALUES ('s', 'tag {i}')\")\nos._exit(0)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(home.store)], check=True, timeout=600)
@@ -242,7 +242,7 @@ def test_what_the_hint_says_after_a_kill_between_renames_works(home: Home) -> No
 def test_an_exchange_that_was_killed_is_finished_by_the_next_command(home: Home, next_command: tuple[str, ...]) -> None:
     killed_between_renames(home)
     (aside,) = home.store.parent.glob("sessions.damaged-*.duckdb")
-    record = home.store.with_name("sessions.exchange.json")
+    record = home.store.with_name("sessions.files.store_exchange.json")
     record.write_text(f'{{"repaired": "sessions.repaired.duckdb", "aside": "{aside.name}"}}')
     done = home.headcode(*next_command)
     assert done.returncode == 0, done.stderr + done.stdout

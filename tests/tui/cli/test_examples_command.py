@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from engine.machine.folders import find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import CreateSession, ExampleSet, GetExamples, GradeExamples, Grades, Session
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import CreateSession, ExampleSet, GetExamples, GradeExamples, Grades, Session
 
 LINES = """{who} = Mary, John, Ann
 +1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}

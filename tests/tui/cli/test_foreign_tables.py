@@ -13,10 +13,19 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.log import CircuitKept, ExamplesSet, NoteWritten, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
-from sessions.record import Draft, Recorder
-from sessions.store import Store
+from sessions.client.connection import HostClient, stop_host
+from sessions.events import (
+    CircuitKept,
+    ExamplesSet,
+    NoteWritten,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    SessionCreated,
+    TagsSet,
+)
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 WORST = " ".join(

@@ -13,8 +13,8 @@ import pytest
 
 from engine.examples import Example
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import CreateSession, Session
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import CreateSession, Session
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 _ID = re.compile(r"\b[snr][0-9a-hjkmnp-tv-z]{12}\b")

@@ -13,9 +13,9 @@ import pytest
 
 from engine.analysis.run_state import RunPicture
 from engine.machine.folders import find_places
-from sessions.client import HostClient
-from sessions.log import LogEntry, LookChanged
-from sessions.wire import Detail, Done, Session, SetExamples, SetLook, ShowSession
+from sessions.client.connection import HostClient
+from sessions.events import LogEntry, LookChanged
+from sessions.protocol import Detail, Done, Session, SetExamples, SetLook, ShowSession
 from tui.model import Bench
 from tui.player import Player
 from tui.replay_link import Reader

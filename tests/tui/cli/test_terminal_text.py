@@ -12,8 +12,8 @@ import pytest
 
 from engine.examples import Example
 from engine.machine.folders import find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import CreateSession, Session
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import CreateSession, Session
 from tui.text import clean, escaped
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"

@@ -12,12 +12,12 @@ import pytest
 
 from engine.catalog.local_models import bundled_folder, model_identity
 from engine.machine.folders import find_places
-from sessions.client import HostClient
-from sessions.compare import FieldDifference
-from sessions.log import RunVerified
-from sessions.verify import VerifyReport
-from sessions.wire import CancelVerify, Detail, Done, FollowVerify, ShowSession, VerifyJob, VerifyRun, VerifyState
-from sessions.witnesses import Check
+from sessions.client.connection import HostClient
+from sessions.comparison.comparison import FieldDifference
+from sessions.events import RunVerified
+from sessions.protocol import CancelVerify, Detail, Done, FollowVerify, ShowSession, VerifyJob, VerifyRun, VerifyState
+from sessions.verification.checks import Check
+from sessions.verification.report import VerifyReport
 from tui.output import Paper
 from tui.output_verify import print_report, verified_words
 

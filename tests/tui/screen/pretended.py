@@ -8,8 +8,8 @@ from engine.planning.memory_estimate import Part
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import Duration
 from engine.results import NO_CODE, CodeWrites, Grade, PromptTokens
+from sessions.protocol import AskPreflight, GradeExamples, Grades, HeadLook, LookAtHead
 from sessions.rows import HeadCodes
-from sessions.wire import AskPreflight, GradeExamples, Grades, HeadLook, LookAtHead
 
 from .recorded import model_info
 

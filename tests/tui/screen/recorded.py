@@ -28,7 +28,7 @@ from engine.results import (
     Timings,
     Versions,
 )
-from sessions.log import (
+from sessions.events import (
     ArrayKept,
     RunEnded,
     RunQueued,

@@ -7,9 +7,9 @@ from typing import Any
 from engine.errors import Failure
 from engine.events import ExamplesMade
 from engine.examples import content_hash
-from sessions.compare import Side
+from sessions.comparison.comparison import Side
 from sessions.errors import HostGone, NoSuchRecord, NothingToStep, Refusal, StaleExamples
-from sessions.log import (
+from sessions.events import (
     CircuitDropped,
     CircuitKept,
     ExamplesSet,
@@ -20,9 +20,7 @@ from sessions.log import (
     RunVerified,
     SessionCreated,
 )
-from sessions.rows import AtWork, Choice, CircuitRow, HostStatus, Marker, RunRow, SessionDetail, SessionRow, Timeline
-from sessions.verify import VerifyReport
-from sessions.wire import (
+from sessions.protocol import (
     AskCause,
     AskPreflight,
     CancelRun,
@@ -71,7 +69,9 @@ from sessions.wire import (
     WarmUp,
     Welcome,
 )
-from sessions.wire import Run as RunAnswer
+from sessions.protocol import Run as RunAnswer
+from sessions.rows import AtWork, Choice, CircuitRow, HostStatus, Marker, RunRow, SessionDetail, SessionRow, Timeline
+from sessions.verification.report import VerifyReport
 from tui.kept import Kept
 
 from .pretended import grades_for, look_at, preflight_for
@@ -249,7 +249,7 @@ class ScriptedHost:
         raise AssertionError(request)
 
     def _set(self, request: SetExamples) -> None:
-        """As sessions.edit does it."""
+        """As sessions.edits.examples does it."""
         now = self.kept.examples
         if request.over is not None and request.over != now.content_hash:
             raise StaleExamples("The examples were changed elsewhere meanwhile.")

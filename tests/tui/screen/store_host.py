@@ -10,13 +10,14 @@ from unittest import mock
 import msgspec
 
 from engine.examples import content_hash
-from sessions import record, replay_answers
 from sessions.errors import HostGone
-from sessions.log import ExamplesSet, LogEntry, LookChanged, NoteWritten, SessionCreated
-from sessions.record import Draft, Recorder
+from sessions.events import ExamplesSet, LogEntry, LookChanged, NoteWritten, SessionCreated
+from sessions.handlers import replay
+from sessions.protocol import AnyAnswer, Codes, GetCodes, Welcome
 from sessions.rows import HeadCodes
-from sessions.store import Store
-from sessions.wire import AnyAnswer, Codes, GetCodes, Welcome
+from sessions.store import recorder as record
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorder
 
 SESSION = "s1"
 
@@ -48,7 +49,7 @@ class StoreHost:
         if isinstance(request, GetCodes):
             codes = HeadCodes(run_id=request.run, layer=request.layer, head=request.head, seed=0, codes=(1,) * 20)
             return Codes(codes=codes)
-        answer = await replay_answers.ANSWERS[type(request)](self, request)  # type: ignore[arg-type]
+        answer = await replay.ANSWERS[type(request)](self, request)  # type: ignore[arg-type]
         found = msgspec.json.decode(msgspec.json.encode(answer), type=AnyAnswer)
         assert isinstance(found, want)
         return found

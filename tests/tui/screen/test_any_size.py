@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.examples import content_hash
-from sessions.log import ExamplesSet
+from sessions.events import ExamplesSet
 from sessions.rows import Choice
 from tui.actions.everywhere import all_tables
 

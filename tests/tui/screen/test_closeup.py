@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sessions.errors import Refusal
-from sessions.wire import LookAtHead
+from sessions.protocol import LookAtHead
 from tui.headfacts import Carried
 from tui.screens.closeup import CloseUp
 

@@ -13,7 +13,7 @@ from engine.config import ProbeConfig
 from engine.events import EdgesScored, EngineEvent, Scored, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.results import EdgeScore
 from sessions.condense import condensed, superseded
-from sessions.log import (
+from sessions.events import (
     ExamplesSet,
     ExamplesStepped,
     LogEntry,

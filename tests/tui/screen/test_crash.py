@@ -7,7 +7,7 @@ import pytest
 from textual import events
 
 from engine.machine.folders import find_places
-from sessions.log import RunEnded
+from sessions.events import RunEnded
 from tui.actions.everywhere import all_tables
 from tui.screens.sheet import Sheet
 from tui.widgets.guarded import Guarded

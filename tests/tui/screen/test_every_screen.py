@@ -14,7 +14,7 @@ from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKno
 from engine.examples import Example, content_hash
 from engine.machine.folders import find_places
 from engine.results import Grade, ModelInfo, Reference, Versions
-from sessions.log import CircuitKept, ExamplesSet, NoteWritten, RunEnded, TagsSet
+from sessions.events import CircuitKept, ExamplesSet, NoteWritten, RunEnded, TagsSet
 from sessions.rows import Choice
 
 from .visits import WAYS, go, whole

@@ -8,7 +8,7 @@ import pytest
 
 from engine.authoring.csv_format import read_csv
 from engine.examples import Example, content_hash, read_jsonl
-from sessions.log import ExamplesSet
+from sessions.events import ExamplesSet
 from tui.screens import files, starts
 from tui.screens.files import Files
 from tui.screens.starts import Starts

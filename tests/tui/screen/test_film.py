@@ -50,7 +50,7 @@ def found(host: Any) -> Recording:
 
 
 def recording(host: Any, start: str | None) -> Recording:
-    from sessions.replay import timeline
+    from sessions.store.log_reader import timeline
 
     times = timeline(host.recorder.store, "s1", pause_us=3_000_000, last_seq=len(host.entries))
     return Recording(target="s1", times=times, span=span_of(times), clock=PlayTime(times), start=start)

@@ -24,8 +24,8 @@ from rich.cells import cell_len
 from engine.events import CauseScored, ExamplesMade
 from engine.examples import Example
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import HeadLook, ListSessions, LookAtHead, Sessions
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import HeadLook, ListSessions, LookAtHead, Sessions
 
 ROOT = Path(__file__).parents[3]
 COLUMNS, LINES = 160, 48

@@ -10,7 +10,7 @@ from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKno
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.errors import HostError
-from sessions.log import RunEnded
+from sessions.events import RunEnded
 from tui.screens.trouble import Trouble
 
 WORST = [

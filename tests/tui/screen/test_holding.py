@@ -8,8 +8,8 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.results import HeadId
-from sessions.compare import Side
-from sessions.log import CircuitKept, RunVerified
+from sessions.comparison.comparison import Side
+from sessions.events import CircuitKept, RunVerified
 from sessions.rows import Choice
 from tui.screens.choose import Choose
 from tui.screens.circuits import Circuits

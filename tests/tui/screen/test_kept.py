@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
-from sessions.log import (
+from sessions.events import (
     CircuitDropped,
     CircuitKept,
     ExamplesSet,

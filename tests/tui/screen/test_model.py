@@ -12,7 +12,7 @@ from textual.strip import Strip
 from engine.events import CauseScored
 from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
 from engine.results import HeadEffect
-from sessions.log import CauseEnded, LogEntry, RunStarted
+from sessions.events import CauseEnded, LogEntry, RunStarted
 from tui.model import ALL_PARTS, Bench
 from tui.number_text import fixed, number
 from tui.view import look

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.examples import Example, content_hash
-from sessions.log import ExamplesSet
+from sessions.events import ExamplesSet
 from tui.screens.negatives import Negatives, difference
 from tui.screens.write import Write
 

@@ -7,7 +7,7 @@ import pytest
 from engine.config import CauseConfig, ProbeConfig, SAEConfig
 from engine.planning.option_table import OPTIONS
 from engine.planning.run_options import RunOptions, value_of
-from sessions.log import OptionsChosen, RunEnded, RunQueued
+from sessions.events import OptionsChosen, RunEnded, RunQueued
 from tui.screens.options import OptionsSheet
 
 SIZES = [(160, 48), (80, 24)]

@@ -13,7 +13,7 @@ from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
 from engine.examples import content_hash
 from engine.results import Card, EdgeScore, Steadiness
-from sessions.log import CircuitKept, ExamplesSet
+from sessions.events import CircuitKept, ExamplesSet
 from sessions.rows import Choice
 from tui.actions.everywhere import all_tables
 from tui.keymap import keys_text, load_keys, with_keys

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from engine.errors import Failure
-from sessions.log import RunEnded
+from sessions.events import RunEnded
 
 from .opening import at_rest
 from .worlds import WORLDS, own_settings

@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.authoring.drafts import drafts
 from engine.examples import content_hash
-from sessions.log import ExamplesSet
+from sessions.events import ExamplesSet
 from tui.screens.files import Files
 from tui.screens.negatives import Negatives
 from tui.screens.starts import Starts

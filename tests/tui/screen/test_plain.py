@@ -13,8 +13,8 @@ from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored, TrainStep
 from engine.machine.folders import find_places
 from engine.results import Card, EdgeScore, Steadiness
-from sessions.compare import Side
-from sessions.log import RunEnded
+from sessions.comparison.comparison import Side
+from sessions.events import RunEnded
 from sessions.rows import Choice, Marker
 from tui.actions import ACTIONS
 from tui.actions.everywhere import all_tables

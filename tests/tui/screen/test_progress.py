@@ -15,7 +15,7 @@ from engine.config import CauseConfig, ProbeConfig
 from engine.events import StageProgress, StageStarted, TrainStep
 from engine.examples import Example
 from engine.results import ModelInfo
-from sessions.log import RunEnded, RunQueued, RunStarted
+from sessions.events import RunEnded, RunQueued, RunStarted
 from tui.marks import Pace
 from tui.model import Bench
 from tui.pace import left_words, run_left, slowness, stage_left, stages_of, usual_seconds

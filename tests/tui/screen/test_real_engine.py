@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 import engine
 from engine.machine.folders import Places, find_places
 from engine.results import HeadId
-from sessions.client import HostClient, stop_host
+from sessions.client.connection import HostClient, stop_host
 from tui.screens.write import Write
 from tui.workbench import HeadcodeApp
 

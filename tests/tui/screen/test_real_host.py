@@ -13,8 +13,8 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import ListSessions, Sessions
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import ListSessions, Sessions
 from tui.workbench import HeadcodeApp
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"

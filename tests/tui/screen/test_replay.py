@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.events import Scored
-from sessions.log import LogEntry, LookChanged, RunQueued
-from sessions.replay import timeline
-from sessions.wire import SetExamples
+from sessions.events import LogEntry, LookChanged, RunQueued
+from sessions.protocol import SetExamples
+from sessions.store.log_reader import timeline
 from tui.model import Bench
 from tui.pages import Pages
 from tui.player import SPEEDS, Player

@@ -13,9 +13,9 @@ from textual.pilot import Pilot
 from engine.examples import Example
 from engine.machine.folders import Places, find_places
 from engine.results import HeadId
-from sessions.client import HostClient, stop_host
-from sessions.wire import ChangeTags, CreateSession, Detail, Note, Session, Sessions, ShowSession, WriteNote
-from sessions.wire import ListSessions as List
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import ChangeTags, CreateSession, Detail, Note, Session, Sessions, ShowSession, WriteNote
+from sessions.protocol import ListSessions as List
 from tui.actions import ACTIONS as WORKBENCH
 from tui.screens.ask import Ask
 from tui.screens.sessions import ACTIONS, SessionsSheet

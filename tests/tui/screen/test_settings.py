@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.machine.folders import find_places
-from sessions.tomlfile import line_of, with_value
+from sessions.files.toml_edit import line_of, with_value
 from tui.settings import change, load
 from tui.settings_table import SETTINGS, setting
 

@@ -9,9 +9,9 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.events import StageStarted
-from sessions.log import RunQueued, RunStarted
+from sessions.events import RunQueued, RunStarted
+from sessions.protocol import FollowEngine
 from sessions.rows import AtWork
-from sessions.wire import FollowEngine
 from tui.atwork import work_words
 from tui.commands import watching
 from tui.plain.news import News

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from engine.machine.folders import Places, find_places
-from sessions.client import HostClient, stop_host
-from sessions.wire import CancelRun, Detail, Done, ListSessions, Sessions, ShowSession
+from sessions.client.connection import HostClient, stop_host
+from sessions.protocol import CancelRun, Detail, Done, ListSessions, Sessions, ShowSession
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 SCREEN = """

@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import Failure
 from sessions.errors import HostError, NoSuchRecord, Refusal, StoreTooNew
-from sessions.log import RunEnded
+from sessions.events import RunEnded
 from tui.screens.trouble import Trouble
 from tui.screens.workbench import Workbench
 

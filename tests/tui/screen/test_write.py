@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from engine.examples import Example, content_hash
-from sessions.log import ExamplesSet, OptionsChosen
+from sessions.events import ExamplesSet, OptionsChosen
 from tui.screens.write import Write
 from tui.screens.write_table import ACTIONS
 

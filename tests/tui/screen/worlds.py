@@ -11,11 +11,11 @@ from engine.config import CauseConfig, ProbeConfig, SAEConfig
 from engine.events import CardWritten, CauseScored, EdgesScored, StageFinished, StageStarted
 from engine.machine.folders import find_places
 from engine.results import Card, CardBaseline, CardHead, EdgeScore, HeadEffect, Steadiness
-from sessions.compare import Side
+from sessions.comparison.comparison import Side
 from sessions.errors import StoreTooNew
-from sessions.log import CauseAsked, CauseEnded, CircuitKept, NoteWritten, RunQueued
+from sessions.events import CauseAsked, CauseEnded, CircuitKept, NoteWritten, RunQueued
+from sessions.protocol import ListSessions, Sessions
 from sessions.rows import Choice, SessionRow
-from sessions.wire import ListSessions, Sessions
 from tui.settings import Settings, load
 
 CARD = Card(

@@ -1,0 +1,94 @@
+"""A session's log as it leaves the house: the same on every machine, and without this one's paths."""
+
+import re
+from pathlib import PurePath
+
+import msgspec
+
+from engine.errors import Failure
+from engine.events import Notice
+from sessions.events import AnyEvent, RunEnded, RunQueued, RunVerified, SessionCreated, SessionImported
+from sessions.ids import is_id
+from sessions.store.projections import event_decoder
+
+_HOME = re.compile(r"(?<![\w./~-])/(?:root|(?:home|Users)/[^/\s'\",;:)]+)(?=$|[\s'\",;:)])")
+_PATH = re.compile(r"(?<![\w./~…-])~?(?:/[^/\s'\"]+)+/([^/\s'\"]*)")
+_PID = re.compile(r" ?\(PID \d+\)|\bPID \d+")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row of the event table."""
+
+    seq: int
+    at_us: int
+    run_id: str | None
+    payload: str
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """bundle_format.Line with its event already written."""
+
+    seq: int
+    at_us: int
+    run_id: str | None
+    event: msgspec.Raw
+
+
+def portable_event(payload: str) -> tuple[AnyEvent, bytes]:
+    """A stored event as it travels, and the bytes in which it does."""
+    event = portable(event_decoder.decode(payload))
+    return event, msgspec.json.encode(event)
+
+
+def line_of(seq: int, at_us: int, run_id: str | None, event: bytes) -> bytes:
+    return msgspec.json.encode(_Line(seq, at_us, run_id, msgspec.Raw(event))) + b"\n"
+
+
+def portable(event: AnyEvent) -> AnyEvent:
+    """The event without what only this machine knows: a model folder becomes its name, paths in messages their ends.
+
+    What a person wrote (prompts, names, notes) stays as it is. Applied twice it changes nothing more.
+    """
+    match event:
+        case SessionCreated():
+            return msgspec.structs.replace(event, model=model_name(event.model))
+        case RunQueued():
+            # Whoever does a stranger's run again must not execute what the stranger trusted.
+            return msgspec.structs.replace(event, model=model_name(event.model), trust_remote_code=False)
+        case Notice():
+            return Notice(message=without_paths(event.message), hint=without_paths(event.hint))
+        case RunEnded(failure=Failure() as failure):
+            told = msgspec.structs.replace(
+                failure, message=without_paths(failure.message), hint=without_paths(failure.hint)
+            )
+            return msgspec.structs.replace(event, failure=told)
+        case RunVerified():
+            return msgspec.structs.replace(event, words=without_paths(event.words))
+        case _:
+            return event
+
+
+def model_name(model: str) -> str:
+    """A model folder's name; hub names and bundled models stay. The run's identity says which weights they were."""
+    if model.startswith(("/", "~", "./", "../")) or model in (".", ".."):
+        return PurePath(model).name or "model"
+    return model
+
+
+def without_paths(text: str) -> str:
+    """The text with every absolute path cut to its last part, homes and process ids taken out."""
+    while (shorter := _PID.sub("", _PATH.sub(r"…/\1", _HOME.sub("~", text)))) != text and len(shorter) < len(text):
+        text = shorter
+    return shorter
+
+
+def is_origin(kind: str) -> bool:
+    """Whether an event only says where the log before it came from. At a log's end it is not exported: see the docs."""
+    return kind == SessionImported.__struct_config__.tag
+
+
+def renamed(event: AnyEvent, ids: dict[str, str]) -> AnyEvent:
+    """The event with the runs it names under other ids."""
+    if isinstance(event, RunQueued) and event.again is not None and is_id(event.again):
+        return msgspec.structs.replace(event, again=ids.get(event.again, event.again))
+    return event

@@ -1,0 +1,351 @@
+"""A stranger's file into the store: looked at whole, then taken whole or not at all."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from engine.errors import HeadcodeError
+from engine.events import ArrayReady
+from sessions.bundle.archive import ZipMember, ZipReader
+from sessions.bundle.export import last_of_its_own, rows_of
+from sessions.bundle.log_checks import LogCheck, Wrong
+from sessions.bundle.parquet import Scratch
+from sessions.bundle.portable_log import line_of, portable_event, renamed
+from sessions.edits.examples import clean_name
+from sessions.errors import BadArray, BadBundle
+from sessions.events import FINAL_STATES, LogEntry, SessionImported
+from sessions.files.array_files import each_code
+from sessions.ids import new_id
+from sessions.protocol.bundle_manifest import (
+    EVENTS,
+    MANIFEST,
+    MAX_ARRAY_BYTES,
+    MAX_CODES_BYTES,
+    MAX_EVENTS_BYTES,
+    MAX_MANIFEST,
+    Arrival,
+    Imported,
+    Line,
+    Manifest,
+    Member,
+    read_manifest,
+)
+from sessions.store.database import Store
+from sessions.store.queries import name_taken, session_row
+from sessions.store.recorder import Draft, Recorded, Recorder
+
+MAX_LINE = 32 << 20
+_BATCH = 500
+_AGAIN = "Ask for the file again: it was damaged on the way, or made by another program."
+
+
+class Bundle:
+    """A bundle that was read to its end and found good; its parts lie in a folder of ours until it is closed.
+
+    Raises BadBundle, naming the member and what is wrong with it. Not for the loop's thread.
+    """
+
+    def __init__(self, path: Path, staging: Path) -> None:
+        staging.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = Path(tempfile.mkdtemp(prefix="import-", dir=staging))
+        self.check = LogCheck()
+        self.name = ""
+        """The session's name at the end of its log."""
+        self.codes: dict[str, Path] = {}
+        self.sae: dict[str, Path] = {}
+        try:
+            with ZipReader(path) as zipped:
+                self.sha256 = zipped.sha256()
+                self.manifest = self._manifest(zipped)
+                for member, announced in zip(zipped.members[1:], self.manifest.members, strict=True):
+                    self._take(zipped, member, announced)
+            self._compare()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def lines(self) -> Iterator[bytes]:
+        """The log, as this Headcode writes it."""
+        with (self._folder / EVENTS).open("rb") as file:
+            yield from file
+
+    def batches(self, session_id: str, runs: dict[str, str]) -> Iterator[list[tuple[LogEntry, bytes]]]:
+        """The log's entries and their events as written, under that session and those runs' ids."""
+        batch: list[tuple[LogEntry, bytes]] = []
+        for raw in self.lines():
+            line = _LINE.decode(raw)
+            event = renamed(line.event, runs)
+            run_id = None if line.run_id is None else runs.get(line.run_id, line.run_id)
+            entry = LogEntry(session_id=session_id, seq=line.seq, at_us=line.at_us, run_id=run_id, event=event)
+            batch.append((entry, msgspec.json.encode(event)))
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def code_rows(self, run_id: str) -> Iterator[tuple[int, int, list[int]]]:
+        """A run's codes: seed, example, codes. Raises BadBundle for a file that is not what the log announced."""
+        run, member = self.check.runs[run_id], f"codes/{run_id}.safetensors"
+        shape = run.codes
+        if shape is None:
+            raise BadBundle(f"{member} is not announced by the log.", hint=_AGAIN)
+        path = self.codes[run_id]
+        try:
+            for seed, example, codes in each_code(path.parent, ArrayReady(name="codes", file=path.name, shape=shape)):
+                if min(codes) < -1 or max(codes) >= 1 << 24:
+                    raise BadBundle(f"{member} holds codes that cannot be (example {example}).", hint=_AGAIN)
+                yield run.seeds[seed], example, codes
+        except BadArray as error:
+            what = error.message.replace(str(path), "it").rstrip(".")
+            raise BadBundle(f"{member} is no array of codes: {what}.", hint=_AGAIN) from error
+
+    def _manifest(self, zipped: ZipReader) -> Manifest:
+        if not zipped.members or zipped.members[0].name != MANIFEST:
+            raise BadBundle(f"{zipped.path} is no Headcode bundle: {MANIFEST} is not its first member.", hint=_AGAIN)
+        manifest = read_manifest(b"".join(zipped.chunks(zipped.members[0], most=MAX_MANIFEST)))
+        there = [member.name for member in zipped.members[1:]]
+        named = [member.name for member in manifest.members]
+        if there != named:
+            odd = next((name for name in there if name not in named), None)
+            lacking = next((name for name in named if name not in there), None)
+            words = (
+                f"{odd!r} is in the file, but not in its manifest"
+                if odd is not None
+                else f"{lacking} is in the manifest, but not in the file"
+                if lacking is not None
+                else "its members are not in the order of its manifest"
+            )
+            raise BadBundle(f"{zipped.path} is damaged: {words}.", hint=_AGAIN)
+        if not named or named[0] != EVENTS:
+            raise BadBundle(f"{zipped.path} is no Headcode bundle: it holds no {EVENTS}.", hint=_AGAIN)
+        return manifest
+
+    def _take(self, zipped: ZipReader, member: ZipMember, announced: Member) -> None:
+        """Unpacks one member where it is of use, and checks it against the manifest in any case."""
+        kind, _, rest = member.name.rpartition("/")
+        if member.n_bytes != announced.bytes:
+            raise BadBundle(
+                f"{member.name} has {member.n_bytes} bytes; the manifest says {announced.bytes}.", hint=_AGAIN
+            )
+        goal: Path | None = None
+        if kind in ("codes", "sae"):
+            goal = self._folder / f"{kind}-{rest}"
+            (self.codes if kind == "codes" else self.sae)[rest.removesuffix(".safetensors")] = goal
+        elif member.name == EVENTS:
+            goal = self._folder / "told.jsonl"
+        digest = hashlib.sha256()
+        # Tables are for other tools. Nothing here reads them: they are made again from the log.
+        out = goal.open("xb") if goal is not None else None
+        try:
+            most = (
+                MAX_EVENTS_BYTES if member.name == EVENTS else MAX_CODES_BYTES if kind == "codes" else MAX_ARRAY_BYTES
+            )
+            for chunk in zipped.chunks(member, most=most):
+                digest.update(chunk)
+                if out is not None:
+                    out.write(chunk)
+        finally:
+            if out is not None:
+                out.close()
+        if digest.hexdigest() != announced.sha256:
+            raise BadBundle(f"{member.name} is damaged: it is not what the manifest says it is.", hint=_AGAIN)
+        if member.name == EVENTS and goal is not None:
+            self._read_log(goal)
+
+    def _read_log(self, told: Path) -> None:
+        """Checks every entry, tries the log out in a database of its own, and writes it as we would."""
+        session_id, n_read = self.manifest_id, 0
+        batch: list[tuple[LogEntry, bytes]] = []
+        with (
+            told.open("rb") as file,
+            (self._folder / EVENTS).open("xb") as out,
+            Scratch(self._folder, writes=False) as scratch,
+        ):
+            while raw := file.readline(MAX_LINE + 1):
+                n_read += 1
+                line = self._line(raw, n_read)
+                event, payload = portable_event(msgspec.json.encode(line.event).decode())
+                out.write(line_of(line.seq, line.at_us, line.run_id, payload))
+                entry = LogEntry(session_id=session_id, seq=line.seq, at_us=line.at_us, run_id=line.run_id, event=event)
+                batch.append((entry, payload))
+                if len(batch) == _BATCH:
+                    scratch.add(batch)
+                    batch = []
+            try:
+                self.check.end()
+            except Wrong as wrong:
+                raise BadBundle(f"{EVENTS}, line {n_read}, {wrong}.", hint=_AGAIN) from None
+            if batch:
+                scratch.add(batch)
+            self.name, states = scratch.outcome()
+        for run_id, state in states:
+            if state not in FINAL_STATES:
+                raise BadBundle(f"{EVENTS}: run {run_id} is {state} at its end; only whole runs travel.", hint=_AGAIN)
+        told.unlink()
+
+    @property
+    def manifest_id(self) -> str:
+        return self.manifest.session.id
+
+    def _line(self, raw: bytes, number: int) -> Line:
+        if len(raw) > MAX_LINE or not raw.endswith(b"\n"):
+            what = f"has more than {MAX_LINE} bytes" if len(raw) > MAX_LINE else "is cut short"
+            raise BadBundle(f"{EVENTS}, line {number}, {what}.", hint=_AGAIN)
+        try:
+            line = _LINE.decode(raw)
+            self.check.line(line)
+        except Wrong as wrong:
+            raise BadBundle(f"{EVENTS}, line {number}, {wrong}.", hint=_AGAIN) from None
+        except HeadcodeError as error:  # values refuse nonsense at birth
+            raise BadBundle(f"{EVENTS}, line {number}: {error.message}", hint=_AGAIN) from error
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise BadBundle(f"{EVENTS}, line {number}, is no log entry: {error}.", hint=_AGAIN) from error
+        return line
+
+    def _compare(self) -> None:
+        """What the members say of each other."""
+        counts = self.manifest.counts
+        for what, said, found in (
+            ("events", counts.events, self.check.n_lines),
+            ("runs", counts.runs, len(self.check.runs)),
+            ("runs with codes", counts.codes, len(self.codes)),
+            ("files of SAE weights", counts.sae, len(self.sae)),
+        ):
+            if said != found:
+                raise BadBundle(f"{MANIFEST} says {said} {what}; there are {found}.", hint=_AGAIN)
+        for run_id in self.codes:
+            if run_id not in self.check.runs:
+                raise BadBundle(f"codes/{run_id}.safetensors belongs to no run of the log.", hint=_AGAIN)
+            for _ in self.code_rows(run_id):
+                pass
+        for sha256, path in self.sae.items():
+            member = f"sae/{sha256}.safetensors"
+            if self.check.sae.get(sha256) != path.stat().st_size:
+                raise BadBundle(f"{member} is not announced by the log, or has another size.", hint=_AGAIN)
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    raise BadBundle(f"{member} is not what its name says.", hint=_AGAIN)
+
+
+_LINE = msgspec.json.Decoder(Line)
+
+
+def take_in(
+    recorder: Recorder, bundle: Bundle, *, name: str | None, as_copy: bool, sae: Path
+) -> tuple[Imported, list[Recorded]]:
+    """The session, in the store whole, or as it is there already. Raises BadBundle or StoreError; then nothing is.
+
+    `sae`: the folder weights are kept in.
+    """
+    store, session_id = recorder.store, bundle.manifest_id
+    runs = {run_id: run_id for run_id in bundle.check.runs}
+    if as_copy:
+        session_id = new_id("s")
+        runs = {run_id: new_id("r") for run_id in runs}
+    elif store.one("SELECT 1 FROM event WHERE session_id = $session LIMIT 1", {"session": session_id}):
+        arrival = _known(store, bundle)
+        return _told(store, bundle, session_id, arrival, 0), []
+    _check_runs(store, runs.values())
+    placed = _place(bundle.sae, sae)
+    event = SessionImported(
+        bundle_sha256=bundle.sha256,
+        from_session=bundle.manifest_id,
+        headcode=bundle.manifest.headcode[:100],
+        name=_name_here(store, bundle.name, name),
+    )
+    try:
+        recorded = recorder.adopt(
+            bundle.batches(session_id, runs),
+            ((runs[run_id], bundle.code_rows(run_id)) for run_id in bundle.codes),
+            Draft(session_id=session_id, event=event),
+        )
+    except BaseException:
+        for path in placed:
+            with suppress(OSError):
+                path.unlink()
+        raise
+    return _told(store, bundle, session_id, "new", len(bundle.sae)), recorded
+
+
+def _known(store: Store, bundle: Bundle) -> Arrival:
+    """How a bundle stands to the session of its name that is here. Raises BadBundle where they have parted."""
+    session_id, own = bundle.manifest_id, last_of_its_own(store, bundle.manifest_id)
+    theirs = bundle.lines()
+    after = 0
+    while after < min(own, bundle.check.n_lines):
+        rows = rows_of(store, session_id, after_seq=after, up_to=min(own, bundle.check.n_lines))
+        for row in rows:
+            line = line_of(row.seq, row.at_us, row.run_id, portable_event(row.payload)[1])
+            if next(theirs) != line:
+                raise _parted(store, session_id, f"They differ from entry {row.seq} on")
+        after = rows[-1].seq
+    if bundle.check.n_lines > own:
+        raise _parted(store, session_id, f"The file goes on where the one here ends ({own} entries)")
+    return "same" if bundle.check.n_lines == own else "older"
+
+
+def _parted(store: Store, session_id: str, how: str) -> BadBundle:
+    name = session_row(store, session_id).name
+    return BadBundle(
+        f"The session {session_id} is here already as {name!r}, with other content. {how}.",
+        hint="--as-copy takes the file's in beside it, as a session of its own.",
+    )
+
+
+def _check_runs(store: Store, run_ids: Iterable[str]) -> None:
+    for run_id in run_ids:
+        if store.one("SELECT 1 FROM run WHERE run_id = $run", {"run": run_id}):
+            raise BadBundle(
+                f"The run {run_id} is here already, in another session.",
+                hint="--as-copy takes the file's in under ids of its own.",
+            )
+
+
+def _place(weights: dict[str, Path], folder: Path) -> list[Path]:
+    """Puts the weights where they are kept; returns the files that were not there before."""
+    placed = []
+    if weights:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for sha256, path in weights.items():
+        goal = folder / f"{sha256}.safetensors"
+        if not goal.exists():
+            shutil.move(path, goal)
+            placed.append(goal)
+    return placed
+
+
+def _name_here(store: Store, own: str, wanted: str | None) -> str | None:
+    """The name the session gets here, where that is not its own."""
+    name = own if wanted is None else clean_name(wanted)
+    number, free = 1, name
+    while name_taken(store, free):
+        number += 1
+        free = f"{name[:180]} {number}"
+    return None if free == own else free
+
+
+def _told(store: Store, bundle: Bundle, session_id: str, arrival: Arrival, n_sae: int) -> Imported:
+    return Imported(
+        session=session_row(store, session_id),
+        arrival=arrival,
+        bundle_sha256=bundle.sha256,
+        n_events=bundle.check.n_lines,
+        n_runs=len(bundle.check.runs),
+        n_sae=n_sae,
+    )

@@ -1,0 +1,357 @@
+"""Talking to the host: connect or start it, ask, follow. Imports neither torch nor duckdb."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import msgspec
+
+from engine.errors import Failure
+from engine.machine.folders import Places
+from sessions.client.launch import StartLock, end_foreground, start_detached, start_foreground
+from sessions.errors import HostError, HostGone, NoHost, Refusal, WrongProtocol, error_from
+from sessions.events import LogEntry
+from sessions.protocol import (
+    MAX_LINE_BYTES,
+    PROTOCOL,
+    AnyRequest,
+    Ask,
+    Done,
+    FromHost,
+    Hello,
+    Pushed,
+    Refused,
+    Reply,
+    StopHost,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Welcome,
+)
+from sessions.transport.host_address import holder, serves, sockets
+from sessions.transport.lines import NONSENSE, LineReader
+from sessions.transport.socket_folder import check_private, peer
+from sessions.version import version
+
+T = TypeVar("T")
+
+_KNOCKS, _KNOCK_S = 200, 0.05
+"""How often, and after how many seconds, a host is asked again that has more callers than the system lets wait."""
+
+_Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class HostClient:
+    """One connection to the host. Made by `connect` or `foreground`; closed by `close` or leaving `async with`."""
+
+    def __init__(self, stream: _Stream, child: "subprocess.Popen[bytes] | None" = None) -> None:
+        self.welcome: Welcome
+        """What the host said about itself."""
+        self._lines = LineReader(stream[0])
+        self._writer = stream[1]
+        self._child = child
+        self._next = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._feeds: dict[int, _Feed] = {}
+        self._gone: HostError | None = None
+        self._listening: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def connect(
+        cls, places: Places, *, start: bool = True, timeout_s: float = 10, command: Sequence[str] | None = None
+    ) -> Self:
+        """A connection to the host of this store, which is started where there is none.
+
+        Raises NoHost (where `start` is false), WrongProtocol, or what kept the host from starting: StoreError and its
+        kin, SettingsError, HostError. `command` starts another program as the host.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            stream = await _open(places)
+            if stream is None:
+                if not start:
+                    raise NoHost("No host is running.", hint="Any command that needs it starts it.")
+                stream = await _open_or_start(places, command, deadline)
+            try:
+                return await cls._greeted(stream, deadline)
+            except HostGone:
+                # It was just leaving as we came: the next try starts another.
+                if not start or time.monotonic() > deadline:
+                    raise
+
+    @classmethod
+    async def foreground(cls, places: Places, *, timeout_s: float = 30, command: Sequence[str] | None = None) -> Self:
+        """A connection to a host of our own, which ends with this process however that ends: for batch jobs.
+
+        Raises HostRunning where a host serves this store already, or what kept the host from starting.
+        """
+        deadline = time.monotonic() + timeout_s
+        child = await start_foreground(places, command, deadline)
+        try:
+            stream = await _open(places)
+            if stream is None:
+                raise HostGone("The host ended at once.", hint="headcode host log")
+            return await cls._greeted(stream, deadline, child)
+        except BaseException:
+            await asyncio.to_thread(end_foreground, child)
+            raise
+
+    async def ask(self, request: AnyRequest, want: type[T]) -> T:
+        """The answer to one request. Raises Refusal (with the host's own family, message and hint) or HostGone."""
+        _, answer = self._send(request)
+        return _wanted(await answer, want)
+
+    async def follow(
+        self, session: str, *, after_seq: int = 0, run: str | None = None
+    ) -> AsyncIterator[tuple[LogEntry, ...]]:
+        """Batches of a session's log, all entries after `after_seq` in order: old ones first, then as they happen.
+
+        Never ends by itself. What arrived while the caller was busy comes as one batch. Raises Refusal, HostGone.
+        """
+        feed = _Feed()
+        number, answer = self._send(Subscribe(session=session, after_seq=after_seq, run=run), feed)
+        try:
+            _wanted(await answer, Subscribed)
+            while True:
+                yield await feed.take()
+        finally:
+            self._feeds.pop(number, None)
+            if self._gone is None:
+                with suppress(HostError):
+                    self._send(Unsubscribe(subscription=number))
+
+    async def close(self) -> None:
+        """Hangs up; a foreground host ends and is waited for. Can be called twice."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        self._end(HostGone("The connection was closed."))
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+        if self._child is not None:
+            child, self._child = self._child, None
+            await asyncio.to_thread(end_foreground, child)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @classmethod
+    async def _greeted(cls, stream: _Stream, deadline: float, child: "subprocess.Popen[bytes] | None" = None) -> Self:
+        client = cls(stream, child)
+        client._listening = asyncio.create_task(client._listen())
+        try:
+            async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
+                client.welcome = await client.ask(Hello(version=version()), Welcome)
+            if client.welcome.protocol != PROTOCOL:
+                raise WrongProtocol(
+                    f"The running host is Headcode {client.welcome.version} with protocol {client.welcome.protocol}; "
+                    f"you are Headcode {version()} with protocol {PROTOCOL}.",
+                    hint="End it, the next command starts one of your version: headcode host stop",
+                )
+        except BaseException as error:
+            client._child = None  # whoever started it ends it
+            await client.close()
+            if isinstance(error, Refusal):
+                raise error_from(error.failure) from None
+            if isinstance(error, TimeoutError):
+                raise HostError(
+                    "The host does not answer.", hint="End it, the next command starts another: headcode host stop"
+                ) from error
+            raise
+        return client
+
+    def _send(self, request: AnyRequest, feed: "_Feed | None" = None) -> tuple[int, "asyncio.Future[Any]"]:
+        if self._gone is not None:
+            raise self._gone
+        self._next += 1
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[self._next] = answer
+        if feed is not None:
+            self._feeds[self._next] = feed
+        self._writer.write(msgspec.json.encode(Ask(id=self._next, request=request)) + b"\n")
+        return self._next, answer
+
+    async def _listen(self) -> None:
+        decoder = msgspec.json.Decoder(FromHost)
+        reason = "The host ended the connection."
+        try:
+            while (line := await self._lines.line(2 * MAX_LINE_BYTES)) is not None:
+                self._heard(decoder.decode(line))
+        except NONSENSE as error:
+            self._end(
+                WrongProtocol(
+                    f"The host said something this Headcode ({version()}, protocol {PROTOCOL}) does not understand: "
+                    f"{error}.",
+                    hint="End it, the next command starts one of your version: headcode host stop",
+                )
+            )
+            return
+        except OSError as error:
+            reason = f"The connection to the host broke: {error}."
+        self._end(HostGone(reason, hint="What was recorded is kept. Try again; see: headcode host log"))
+
+    def _heard(self, word: Reply | Pushed) -> None:
+        if isinstance(word, Pushed):
+            feed = self._feeds.get(word.id)
+            if feed is not None:
+                feed.add(word.entries)
+            return
+        answer = self._answers.pop(word.id, None)
+        if answer is not None:
+            if not answer.done():
+                answer.set_result(word.answer)
+        elif word.id in self._feeds and isinstance(word.answer, Refused):
+            self._feeds.pop(word.id).end(Refusal(word.answer.failure))
+
+    def _end(self, error: HostError) -> None:
+        if self._gone is None:
+            self._gone = error
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(self._gone)
+                answer.exception()  # whoever asked may be gone, too
+        self._answers.clear()
+        for feed in self._feeds.values():
+            feed.end(self._gone)
+        self._feeds.clear()
+
+
+class _Feed:
+    """Entries of one subscription that nobody has taken yet."""
+
+    def __init__(self) -> None:
+        self._entries: list[LogEntry] = []
+        self._error: Exception | None = None
+        self._wake = asyncio.Event()
+
+    def add(self, entries: Sequence[LogEntry]) -> None:
+        self._entries.extend(entries)
+        self._wake.set()
+
+    def end(self, error: Exception) -> None:
+        self._error = error
+        self._wake.set()
+
+    async def take(self) -> tuple[LogEntry, ...]:
+        """Everything that came since the last time, at least one entry."""
+        await self._wake.wait()
+        if not self._entries and self._error is not None:
+            raise self._error
+        taken, self._entries = tuple(self._entries), []
+        if self._error is None:
+            self._wake.clear()
+        return taken
+
+
+async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
+    """Ends the host of this store, also one of another version or one that hangs.
+
+    Returns its process id; None where there was none. Raises HostError where even that does not help.
+    """
+    pid = await _serving(places)
+    if pid is None:
+        return None
+    deadline = time.monotonic() + timeout_s
+    try:
+        async with await HostClient.connect(places, start=False, timeout_s=2) as client:
+            await client.ask(StopHost(), Done)
+    except (HostError, Refusal):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    if not await _released(places, pid, deadline):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        if not await _released(places, pid, time.monotonic() + 5):
+            raise HostError(f"The host (PID {pid}) cannot be ended.", hint="It may hang in the disk: see dmesg.")
+    return pid
+
+
+async def _serving(places: Places) -> int | None:
+    """The host that holds the store, or the one that still listens though another folder lies there now."""
+    pid = holder(places)
+    if pid is None:
+        with suppress(HostError):
+            stream = await _open(places)
+            if stream is not None:
+                _, pid = peer(cast(socket.socket, stream[1].get_extra_info("socket")))
+                stream[1].transport.abort()
+    return pid or None
+
+
+async def _released(places: Places, pid: int, deadline: float) -> bool:
+    while await _serving(places) == pid:
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
+def _wanted(answer: object, want: type[T]) -> T:
+    if isinstance(answer, Refused):
+        raise Refusal(answer.failure)
+    if not isinstance(answer, want):
+        failure = Failure(
+            family="host",
+            name="BadAnswer",
+            message=f"The host answered {type(answer).__name__} where {want.__name__} was expected.",
+            hint="headcode host stop",
+        )
+        raise Refusal(failure)
+    return answer
+
+
+async def _open(places: Places, *, knocks: int = _KNOCKS) -> _Stream | None:
+    """A connection to the host of this store; None where none listens. Raises HostError for another user's socket."""
+    for place in sockets(places):
+        check_private(place.parent)
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(place))
+        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise HostError(
+                f"The socket {place} cannot be used: {error.strerror or error}.", hint="headcode doctor checks it."
+            ) from error
+        connection = cast(socket.socket, writer.get_extra_info("socket"))
+        uid, pid = peer(connection)
+        if (uid, pid) == (-1, 0):
+            # More wait at the door than the system lets wait: it turned us away, and asyncio has not noticed.
+            writer.transport.abort()
+            if knocks == 0:
+                raise HostError("The host has no room for another connection.", hint="Try again in a moment.")
+            await asyncio.sleep(_KNOCK_S)
+            return await _open(places, knocks=knocks - 1)
+        if uid == os.getuid() and serves(places, place, connection):
+            return reader, writer
+        writer.transport.abort()
+        if uid != os.getuid():
+            raise HostError(f"Another user ({uid}) listens on {place}.", hint="Set HEADCODE_HOME to a folder of yours.")
+    return None
+
+
+async def _open_or_start(places: Places, command: Sequence[str] | None, deadline: float) -> _Stream:
+    lock = StartLock(places)
+    await lock.take(deadline)
+    try:
+        stream = await _open(places)  # the one who held the lock before us may have started it
+        if stream is None:
+            await start_detached(places, command, deadline)
+            stream = await _open(places)
+    finally:
+        lock.release()
+    if stream is None:
+        raise HostGone("The host left as soon as it had started.", hint="headcode host log")
+    return stream

@@ -1,0 +1,365 @@
+"""Two things a session holds, held against each other: plain algebra over stored results, for every face.
+
+Differences are always A less B.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import msgspec
+
+from engine.analysis.ranking import auc, circuit_by_rank, default_circuit_size, strength
+from engine.config import ProbeConfig
+from engine.examples import Example
+from engine.measures import DEFAULT_MEASURE, Measure, value_of
+from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
+from sessions.comparison.example_diff import ExamplesDifference, examples_difference
+from sessions.comparison.rank_correlation import kendall, spearman
+from sessions.errors import SessionError
+
+Kind = Literal["run", "seed", "examples", "circuit", "file"]
+
+
+class CannotCompare(SessionError):
+    """Two things that have no common ground."""
+
+    family = "input"
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One of two things that are compared, with everything that is known of it."""
+
+    reference: str
+    """Names it again, for ever: made of ids."""
+    title: str
+    """What a person calls it."""
+    kind: Kind
+    session_id: str = ""
+    run_id: str | None = None
+    seed: int | None = None
+    n_layers: int = 0
+    """0: unknown, as for a circuit that came from no run."""
+    n_heads: int = 0
+    nodes: tuple[HeadScores, ...] = ()
+    """Empty for examples and circuits."""
+    final: bool = True
+    heads: tuple[tuple[int, int], ...] | None = None
+    """Of a circuit; None for everything else."""
+    scores: dict[str, float] | None = None
+    """Of a file of another tool: how much it makes of each head, by "layer.head"; signs do not count."""
+    source: str = ""
+    """Where a circuit or a file comes from, in words."""
+    measure: str | None = None
+    """By which measure the run was last looked at, and with which cut."""
+    cut: int | None = None
+    config: ProbeConfig | None = None
+    asked: dict[str, str | None] = {}  # msgspec copies it
+    """Model, task and device as the run was asked for them."""
+    examples: tuple[Example, ...] | None = None
+    """None where there are none to compare: a circuit, a run that never got that far."""
+    model: ModelInfo | None = None
+    versions: Versions | None = None
+    known: Reference | None = None
+    """The run's own known circuit."""
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        return (self.n_layers, self.n_heads) if self.n_layers and self.n_heads else None
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One head on both sides. None where the measure does not apply."""
+
+    layer: int
+    head: int
+    a: float | None
+    b: float | None
+    difference: float | None
+    """a - b."""
+
+
+class FieldDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that is not the same on both sides, with both values as JSON knows them."""
+
+    field: str
+    a: object
+    b: object
+
+
+class Grid(msgspec.Struct, frozen=True, kw_only=True):
+    """What two sets of heads have in common, and the signed difference of their grids."""
+
+    measure: str
+    """Id of the measure; "membership" where one side is a circuit: 1 in it, 0 not; "share" where one is a file of
+    another tool: both as shares of the largest value of their side."""
+    cells: tuple[Cell, ...]
+    """Layer by layer; empty where neither side knows its shape."""
+    largest: float
+    """The largest difference, signs aside."""
+    circuit_a: tuple[tuple[int, int], ...]
+    circuit_b: tuple[tuple[int, int], ...]
+    only_a: tuple[tuple[int, int], ...]
+    only_b: tuple[tuple[int, int], ...]
+    both: tuple[tuple[int, int], ...]
+    jaccard: float | None
+    """Heads in both over heads in either; None where neither side has one."""
+    precision: float | None
+    """Share of A's circuit that is in B's."""
+    recall: float | None
+    """Share of B's circuit that is in A's."""
+    spearman: float | None
+    kendall: float | None
+    """tau-b."""
+    auc_a_finds_b: float | None
+    """How well A's ranking finds the circuit of B."""
+    auc_b_finds_a: float | None
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything in which two sides differ."""
+
+    grid: Grid | None
+    """None where a side is only a set of examples."""
+    config: tuple[FieldDifference, ...] | None
+    """None where a side has no settings (a circuit, a set of examples)."""
+    model: tuple[FieldDifference, ...] | None
+    versions: tuple[FieldDifference, ...] | None
+    examples: ExamplesDifference | None
+
+
+MEMBERSHIP = "membership"
+SHARE = "share"
+
+
+def compare(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None) -> Comparison:
+    """In what two sides differ. `cut`: heads in both circuits; None: each side's own.
+
+    Raises CannotCompare where their grids have different shapes, or where there is nothing to hold against each other.
+    """
+    grid = None
+    if "examples" not in (a.kind, b.kind):
+        grid = compare_grids(a, b, measure=measure, cut=cut)
+    elif a.examples is None or b.examples is None:
+        poor = a if a.examples is None else b
+        raise CannotCompare(
+            f"{poor.title} has no examples to compare.", hint="Compare it with a run, or two runs with each other."
+        )
+    return Comparison(
+        grid=grid,
+        config=_settings_difference(a, b),
+        model=struct_difference(a.model, b.model),
+        versions=struct_difference(a.versions, b.versions),
+        examples=examples_difference(a.examples, b.examples)
+        if a.examples is not None and b.examples is not None
+        else None,
+    )
+
+
+def compare_grids(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None) -> Grid:
+    """The difference of two grids and of the circuits cut from them. Raises CannotCompare."""
+    check_shapes(a, b)
+    circuit_a, circuit_b = circuit_of(a, measure, cut), circuit_of(b, measure, cut)
+    in_a, in_b = set(circuit_a), set(circuit_b)
+    member = a.heads is not None or b.heads is not None
+    shape = a.shape or b.shape
+    places = [HeadId(*divmod(place, shape[1])) for place in range(shape[0] * shape[1])] if shape else []
+    foreign = a.scores is not None or b.scores is not None
+    if member:
+        values_a, values_b = _membership(in_a, places), _membership(in_b, places)
+    elif foreign:
+        values_a, values_b = _shares(a, measure), _shares(b, measure)
+    else:
+        values_a, values_b = _values(a, measure), _values(b, measure)
+    cells = tuple(_cell(place, values_a.get(place), values_b.get(place)) for place in places)
+    strengths_a, strengths_b = _strengths(a, measure, in_a, places), _strengths(b, measure, in_b, places)
+    shared = [place for place in places if min(strengths_a[place], strengths_b[place]) > -math.inf]
+    ranking_a, ranking_b = [strengths_a[place] for place in shared], [strengths_b[place] for place in shared]
+    both = in_a & in_b
+    return Grid(
+        measure=MEMBERSHIP if member else SHARE if foreign else measure.id,
+        cells=cells,
+        largest=max((abs(cell.difference) for cell in cells if cell.difference is not None), default=0.0),
+        circuit_a=circuit_a,
+        circuit_b=circuit_b,
+        only_a=subtract(circuit_a, circuit_b),
+        only_b=subtract(circuit_b, circuit_a),
+        both=intersection(circuit_a, circuit_b),
+        jaccard=jaccard(circuit_a, circuit_b),
+        precision=len(both) / len(in_a) if in_a else None,
+        recall=len(both) / len(in_b) if in_b else None,
+        spearman=spearman(ranking_a, ranking_b),
+        kendall=kendall(ranking_a, ranking_b),
+        auc_a_finds_b=_finds(a, strengths_a, in_b, places),
+        auc_b_finds_a=_finds(b, strengths_b, in_a, places),
+    )
+
+
+def check_shapes(a: Side, b: Side) -> None:
+    """Returns where the heads of both sides have the same places. Raises CannotCompare, naming both shapes."""
+    for side in (a, b):
+        if side.kind == "examples":
+            raise CannotCompare(f"{side.title} has no grid.", hint="Name a run: SESSION/NUMBER.")
+        if side.heads is None and not side.nodes and not side.scores:
+            raise CannotCompare(f"{side.title} has no scores: nothing can be compared.", hint="Run it to the end.")
+    if a.shape and b.shape and a.shape != b.shape:
+        raise CannotCompare(
+            f"{a.title} has {_shape_words(a)}, {b.title} has {_shape_words(b)}: their heads do not correspond.",
+            hint="Compare runs of one model, or of models with equally many layers and heads.",
+        )
+    for circuit, other in ((a, b), (b, a)):
+        shape = circuit.shape or other.shape
+        if circuit.heads is not None and shape is not None:
+            outside = [head for head in circuit.heads if not (0 <= head[0] < shape[0] and 0 <= head[1] < shape[1])]
+            if outside:
+                raise CannotCompare(
+                    f"{circuit.title} has the head {HeadId(*outside[0])}; {other.title} has {_shape_words(other)}.",
+                    hint="It is a circuit of another model.",
+                )
+
+
+def circuit_of(side: Side, measure: Measure = DEFAULT_MEASURE, cut: int | None = None) -> tuple[HeadId, ...]:
+    """The heads of the side's circuit: a circuit's own, else the best ones by the measure up to the cut."""
+    if side.heads is not None:
+        return tuple(dict.fromkeys(HeadId(*head) for head in side.heads))
+    if side.scores is not None:
+        own = _foreign(side)
+        size = default_circuit_size(side.n_layers * side.n_heads) if cut is None else max(cut, 1)
+        return tuple(sorted(own, key=lambda head: (-own[head], head))[:size])
+    return tuple(circuit_by_rank(side.nodes, cut_of(side, measure, cut), measure))
+
+
+def cut_of(side: Side, measure: Measure, cut: int | None = None) -> int:
+    """How many heads: what is asked for, else as the run was last looked at by this measure, else as it was run."""
+    asked = cut
+    if asked is None and side.cut is not None and side.measure in (None, measure.id):
+        asked = side.cut
+    if asked is None and side.config is not None:
+        asked = side.config.circuit_size
+    return default_circuit_size(len(side.nodes)) if asked is None else min(max(asked, 1), len(side.nodes))
+
+
+def struct_difference(a: msgspec.Struct | None, b: msgspec.Struct | None) -> tuple[FieldDifference, ...] | None:
+    """The fields in which two structs of a kind differ; None where one is missing."""
+    return None if a is None or b is None else _differences(msgspec.to_builtins(a), msgspec.to_builtins(b))
+
+
+# ---- circuits as sets
+
+
+def union(*circuits: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
+    """Heads in any of them, in the order they come; each once."""
+    return tuple(dict.fromkeys(HeadId(*head) for circuit in circuits for head in circuit))
+
+
+def intersection(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
+    """Heads in all of them, in the order of the first."""
+    kept = [set(map(tuple, other)) for other in others]
+    return tuple(head for head in union(first) if all(tuple(head) in other for other in kept))
+
+
+def subtract(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
+    """Heads of the first that are in none of the others, in its order."""
+    gone = set(union(*others))
+    return tuple(head for head in union(first) if head not in gone)
+
+
+def jaccard(one: Collection[tuple[int, int]], other: Collection[tuple[int, int]]) -> float | None:
+    """Heads in both over heads in either; None where there is none."""
+    either = union(one, other)
+    return len(intersection(one, other)) / len(either) if either else None
+
+
+# ---- inside
+
+
+def _values(side: Side, measure: Measure) -> dict[HeadId, float | None]:
+    found = {node.id: value_of(node, measure) for node in side.nodes}
+    return {head: value if value is not None and math.isfinite(value) else None for head, value in found.items()}
+
+
+def _foreign(side: Side) -> dict[HeadId, float]:
+    """The size of every head's score in another tool's file."""
+    found = {}
+    for name, value in (side.scores or {}).items():
+        layer, _, head = name.partition(".")
+        found[HeadId(int(layer), int(head))] = abs(value)
+    return found
+
+
+def _shares(side: Side, measure: Measure) -> dict[HeadId, float | None]:
+    """Every head's value as a share of the side's largest: scores of different tools have no common unit."""
+    if side.scores is not None:
+        own = _foreign(side)
+        top = max(own.values(), default=0.0) or 1.0
+        return {head: value / top for head, value in own.items()}
+    values = _values(side, measure)
+    far = {head: abs(value - measure.floor) for head, value in values.items() if value is not None}
+    top = max(far.values(), default=0.0) or 1.0
+    return {head: far[head] / top if head in far else None for head in values}
+
+
+def _membership(circuit: Collection[HeadId], places: Sequence[HeadId]) -> dict[HeadId, float | None]:
+    return {place: float(place in circuit) for place in places}
+
+
+def _strengths(
+    side: Side, measure: Measure, circuit: Collection[HeadId], places: Sequence[HeadId]
+) -> dict[HeadId, float]:
+    """More always speaks for the head; -inf where nothing is said about it."""
+    if side.heads is not None:
+        return {place: float(place in circuit) for place in places}
+    if side.scores is not None:
+        own = _foreign(side)
+        return {place: own.get(place, -math.inf) for place in places}
+    found = {node.id: strength(node, measure) for node in side.nodes}
+    return {place: found.get(place, -math.inf) for place in places}
+
+
+def _finds(
+    side: Side, strengths: dict[HeadId, float], truth: Collection[HeadId], places: Sequence[HeadId]
+) -> float | None:
+    if side.heads is not None or all(value == -math.inf for value in strengths.values()):
+        return None  # a circuit ranks nothing, and neither does a measure that does not apply
+    return auc([strengths[place] for place in places], [place in truth for place in places])
+
+
+def _cell(place: HeadId, a: float | None, b: float | None) -> Cell:
+    difference = None if a is None or b is None else round(a - b, 6) + 0.0  # no negative zero
+    return Cell(layer=place.layer, head=place.head, a=a, b=b, difference=difference)
+
+
+def _settings_difference(a: Side, b: Side) -> tuple[FieldDifference, ...] | None:
+    if a.config is None or b.config is None:
+        return None
+    one, other = _flat(a.config) | dict(a.asked), _flat(b.config) | dict(b.asked)
+    if a.seed is not None:
+        one["seed"] = a.seed
+    if b.seed is not None:
+        other["seed"] = b.seed
+    return _differences(one, other)
+
+
+def _differences(one: dict[str, object], other: dict[str, object]) -> tuple[FieldDifference, ...]:
+    names = dict.fromkeys([*one, *other])
+    return tuple(
+        FieldDifference(field=name, a=one.get(name), b=other.get(name))
+        for name in names
+        if one.get(name) != other.get(name)
+    )
+
+
+def _flat(config: ProbeConfig) -> dict[str, object]:
+    """The settings by name; those of the autoencoder as sae.NAME."""
+    fields: dict[str, object] = {}
+    for name, value in msgspec.to_builtins(config).items():
+        if isinstance(value, dict):
+            fields.update({f"{name}.{inner}": each for inner, each in value.items()})
+        else:
+            fields[name] = value
+    return fields
+
+
+def _shape_words(side: Side) -> str:
+    model = f" ({side.model.name})" if side.model is not None else ""
+    return f"{side.n_layers} layers x {side.n_heads} heads{model}"

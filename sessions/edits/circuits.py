@@ -1,0 +1,91 @@
+"""Circuits kept under a name: found, kept, put together, dropped."""
+
+from collections.abc import Callable, Sequence
+
+from engine.results import HeadId
+from sessions.comparison.comparison import intersection, subtract, union
+from sessions.edits.examples import clean_name
+from sessions.errors import BadName, NoSuchRecord
+from sessions.events import CircuitDropped, CircuitKept
+from sessions.protocol import CombineCircuits, DropCircuit, KeepCircuit, SetOperation
+from sessions.rows import CircuitRow
+from sessions.store.circuits import circuits_of, find_circuit
+from sessions.store.database import Store
+from sessions.store.queries import find_run, find_session
+from sessions.store.recorder import Draft, Recorded, Recorder
+
+MAX_HEADS = 100_000
+_MAX_SOURCE = 500
+_WORDS: dict[SetOperation, str] = {"union": "union of", "intersection": "intersection of", "subtract": "difference of"}
+_DO: dict[SetOperation, Callable[..., tuple[HeadId, ...]]] = {
+    "union": union,
+    "intersection": intersection,
+    "subtract": subtract,
+}
+
+
+def keep_circuit(recorder: Recorder, request: KeepCircuit) -> tuple[CircuitRow, list[Recorded]]:
+    """The circuit as it is kept. Raises NoSuchRecord, BadName, StoreError."""
+    session_id = find_session(recorder.store, request.session)
+    run_id = find_run(recorder.store, request.run) if request.run is not None else None
+    return _keep(recorder, session_id, run_id, request.name, request.heads, request.source)
+
+
+def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[CircuitRow, list[Recorded]]:
+    """A circuit made of others. Raises NoSuchRecord, BadName, StoreError."""
+    store = recorder.store
+    session_id = find_session(store, request.session)
+    if len(request.of) < 2:
+        raise BadName(f"A {request.operation} takes at least two circuits.", hint="Name them.")
+    parts = [find_circuit(store, name, session_id=session_id) for name in request.of]
+    shapes = {shape for part in parts if (shape := _shape(store, part)) is not None}
+    if len(shapes) > 1:
+        words = " and ".join(f"{layers} x {heads}" for layers, heads in sorted(shapes))
+        raise BadName(f"The circuits are of models of different shapes: {words}.", hint="Take those of one model.")
+    made = _DO[request.operation](*(part.heads for part in parts))
+    runs = {part.run_id for part in parts if part.run_id is not None and part.session_id == session_id}
+    source = f"{_WORDS[request.operation]} {', '.join(part.name for part in parts)}"
+    return _keep(recorder, session_id, min(runs) if runs else None, request.name, made, source)
+
+
+def drop_circuit(recorder: Recorder, request: DropCircuit) -> tuple[None, list[Recorded]]:
+    """Raises NoSuchRecord where there is none of that name in the session."""
+    session_id = find_session(recorder.store, request.session)
+    found = {row.name for row in circuits_of(recorder.store, session_id)}
+    if request.name not in found:
+        there = ", ".join(map(repr, sorted(found)))
+        raise NoSuchRecord(
+            f"The session keeps no circuit {request.name!r}.", hint=f"It keeps {there}." if there else "It keeps none."
+        )
+    return None, recorder.append([Draft(session_id=session_id, event=CircuitDropped(name=request.name))])
+
+
+def _keep(
+    recorder: Recorder,
+    session_id: str,
+    run_id: str | None,
+    name: str,
+    heads: Sequence[tuple[int, int]],
+    source: str,
+) -> tuple[CircuitRow, list[Recorded]]:
+    kept = clean_name(name)
+    if len(heads) > MAX_HEADS or any(layer < 0 or head < 0 for layer, head in heads):
+        raise BadName(f"{len(heads)} heads are no circuit.", hint="Heads are written layer.head, for example 9.6.")
+    shape = recorder.store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": run_id})
+    if shape is not None and shape[0] is not None:
+        outside = [head for head in heads if head[0] >= shape[0] or head[1] >= shape[1]]
+        if outside:
+            raise BadName(
+                f"The run's model has no head {HeadId(*outside[0])}: it has {shape[0]} layers of {shape[1]} heads.",
+                hint="Layers and heads are counted from 0.",
+            )
+    event = CircuitKept(name=kept, heads=tuple(union(heads)), source=clean_name(source)[:_MAX_SOURCE])
+    recorded = recorder.append([Draft(session_id=session_id, run_id=run_id, event=event)])
+    return find_circuit(recorder.store, kept, session_id=session_id), recorded
+
+
+def _shape(store: Store, row: CircuitRow) -> tuple[int, int] | None:
+    if row.run_id is None:
+        return None
+    found = store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": row.run_id})
+    return None if found is None or found[0] is None else (found[0], found[1])

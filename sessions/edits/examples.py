@@ -1,0 +1,113 @@
+"""What a person changes in a session: made, given examples."""
+
+import datetime
+import unicodedata
+
+from engine.errors import ExampleError
+from engine.examples import MAX_EXAMPLES, Example, check_set, content_hash
+from sessions.errors import BadName, NothingToStep, StaleExamples
+from sessions.events import ExamplesSet, ExamplesStepped, SessionCreated
+from sessions.ids import new_id
+from sessions.protocol import CreateSession, SetExamples, StepExamples
+from sessions.rows import SessionRow
+from sessions.store.database import Store
+from sessions.store.queries import current_version, living_session, name_taken, neighbour_version, session_row
+from sessions.store.recorder import Draft, Recorded, Recorder
+
+MAX_NAME = 200
+_DROPPED = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+
+def clean_name(text: str) -> str:
+    """The name without what could disturb a terminal. Raises BadName when nothing is left, or too much."""
+    kept = "".join(
+        " " if character in "\t\n" else character
+        for character in text
+        if character in "\t\n" or (unicodedata.category(character) not in _DROPPED and character not in _BIDI)
+    )
+    name = " ".join(kept.split())
+    if not name:
+        raise BadName(f"{text[:40]!r} is no name for a session.", hint="Give it at least one letter.")
+    if len(name) > MAX_NAME:
+        raise BadName(f"The name that begins {name[:40]!r} has {len(name)} characters.", hint=f"At most {MAX_NAME}.")
+    return name
+
+
+def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionRow, list[Recorded]]:
+    """The new session's row. Raises BadName, ExampleError, StoreError."""
+    if request.examples:
+        check_set(request.examples)
+    if not request.model.strip():
+        raise BadName("A session needs a model.", hint="For example toy; headcode models list shows what there is.")
+    session_id = new_id("s")
+    event = SessionCreated(
+        name=free_name(recorder.store, clean_name(request.name if request.name is not None else _made_up(request))),
+        model=request.model,
+        task=request.task,
+        pairs=request.pairs,
+        task_seed=request.task_seed,
+    )
+    drafts = [Draft(session_id=session_id, event=event)]
+    if request.examples:
+        drafts.append(_examples(session_id, request.examples))
+    recorded = recorder.append(drafts)
+    return session_row(recorder.store, session_id), recorded
+
+
+def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, list[Recorded]]:
+    """The session's row with its new examples, drafts included: only a run insists on both sides and straight pairs.
+
+    The set that is there already is not recorded again. Raises NoSuchRecord, StaleExamples, ExampleError, StoreError.
+    """
+    session_id = living_session(recorder.store, request.session)
+    if len(request.examples) > MAX_EXAMPLES:
+        raise ExampleError(
+            f"{len(request.examples)} examples in one set; {MAX_EXAMPLES} is the most Headcode keeps.",
+            hint="A probe needs 10 to 500.",
+        )
+    version, now = current_version(recorder.store, session_id)
+    if request.over is not None and request.over != now:
+        raise StaleExamples(
+            "The examples were changed elsewhere meanwhile.", hint="Look at them again, then repeat the change."
+        )
+    drafts = [_examples(session_id, request.examples)]
+    if version == 0 and request.examples:
+        # What was there before the first edit is a version too, so that undo can come back to it.
+        drafts.insert(0, _examples(session_id, ()))
+    elif version == 0 or content_hash(request.examples) == now:
+        drafts.clear()
+    recorded = recorder.append(drafts) if drafts else []
+    return session_row(recorder.store, session_id), recorded
+
+
+def step_examples(recorder: Recorder, request: StepExamples) -> tuple[SessionRow, list[Recorded]]:
+    """The session's row after an undo or redo. Raises NoSuchRecord, NothingToStep, StoreError."""
+    session_id = living_session(recorder.store, request.session)
+    found = neighbour_version(recorder.store, session_id, by=request.by)
+    if found is None:
+        word = "undo" if request.by < 0 else "redo"
+        raise NothingToStep(f"There is nothing to {word} in the examples.", hint="They are as they were.")
+    version, hashed = found
+    event = ExamplesStepped(by=request.by, version=version, content_hash=hashed)
+    recorded = recorder.append([Draft(session_id=session_id, event=event)])
+    return session_row(recorder.store, session_id), recorded
+
+
+def _examples(session_id: str, examples: tuple[Example, ...]) -> Draft:
+    return Draft(session_id=session_id, event=ExamplesSet(examples=examples, content_hash=content_hash(examples)))
+
+
+def _made_up(request: CreateSession) -> str:
+    today = datetime.datetime.now().astimezone().date().isoformat()
+    return f"{request.task or 'examples'} {today}"
+
+
+def free_name(store: Store, name: str) -> str:
+    """The name, or where it is taken the name with a number."""
+    if not name_taken(store, name):
+        return name
+    number = 2
+    while name_taken(store, f"{name[: MAX_NAME - 12]} {number}"):
+        number += 1
+    return f"{name[: MAX_NAME - 12]} {number}"

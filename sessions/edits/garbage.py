@@ -1,0 +1,197 @@
+"""What lies on the disk that no session needs: found, counted, and removed when a person says so."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from engine.machine.folders import Places
+from sessions.edits.trash import SETTLED_S, remove_files
+from sessions.files.atomic_write import noted
+from sessions.rows import Pile
+
+_DAY_S = 86_400.0
+_SPOOL_S = 3_600.0
+"""A folder in the spool, or a half file, that nobody wrote into for so long has been forgotten."""
+_SET_ASIDE = re.compile(r"\.(kept|damaged|repaired)\b|.*\.other$")
+_PARTIAL_DAYS, _LOG_DAYS, _COPY_DAYS = 1, 30, 30
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stay of what can be computed again."""
+
+    cache_days: float = 30
+    """Activations that were not used for so long go; 0: all of them."""
+    cache_bytes: int | None = None
+    """And of the others, the longest unused, until no more than this is left."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A pile and the files and folders of it that go."""
+
+    pile: Pile
+    goes: tuple[Path, ...]
+
+
+class _Item(msgspec.Struct, frozen=True):
+    path: Path
+    n_bytes: int
+    used_s: float
+    """When it was last written or used."""
+
+
+def survey(
+    places: Places, unowned: Collection[Path], limits: Limits, *, running: str | None, now_s: float | None = None
+) -> list[Found]:
+    """Every kind of thing that collects, with what of it may go. `unowned`: SAE weights that no run names.
+
+    Opens no file: reading the store's would drop DuckDB's lock on it.
+    """
+    now = time.time() if now_s is None else now_s
+    found = [
+        _activations(places.activations, limits, now),
+        _pile(
+            "weights",
+            "SAE weights that no run names",
+            places.data / "sae",
+            lambda path: path.suffix == ".safetensors",
+            lambda item: item.path in unowned,
+        ),
+        _pile(
+            "spool",
+            "what runs left on their way",
+            places.spool,
+            lambda _: True,
+            lambda item: item.path.name != running and now - item.used_s > _SPOOL_S,
+        ),
+        _pile(
+            "fetches",
+            "models half fetched, older than a day",
+            places.models,
+            lambda path: path.name.startswith(".partial-"),
+            lambda item: now - item.used_s > _PARTIAL_DAYS * _DAY_S,
+        ),
+        _parts(places.parts, now),
+        _pile(
+            "logs",
+            f"logs put aside, older than {_LOG_DAYS} days",
+            places.logs,
+            lambda path: ".log." in path.name,
+            lambda item: now - item.used_s > _LOG_DAYS * _DAY_S,
+        ),
+        _pile(
+            "set aside",
+            "stores that were damaged, repaired or kept, and their journals: never removed, look and move them away",
+            places.store.parent,
+            lambda path: _SET_ASIDE.match(path.name.removeprefix(places.store.stem)) is not None and path.is_file(),
+            lambda _: False,
+        ),
+        _pile(
+            "copies",
+            f"copies of the store from before an upgrade, older than {_COPY_DAYS} days",
+            places.store.parent,
+            lambda path: path.name.startswith(f"{places.store.stem}.schema-") and path.is_file(),
+            lambda item: now - item.used_s > _COPY_DAYS * _DAY_S,
+        ),
+        _pile(
+            "repairs",
+            "repairs that were killed, older than a day",
+            places.store.parent,
+            lambda path: path.name.startswith(("repair-", "keeping-")) and path.is_dir(),
+            lambda item: now - item.used_s > _PARTIAL_DAYS * _DAY_S,
+        ),
+    ]
+    return [each for each in found if each.pile.n]
+
+
+def remove(found: list[Found]) -> int:
+    """Removes what goes; says how many bytes did. What cannot be removed stays, and is found again next time."""
+    n_bytes = 0
+    for each in found:
+        if each.pile.kind == "weights":
+            n_bytes += remove_files(each.goes, settled_s=SETTLED_S)
+            continue
+        for path in each.goes:
+            size = _size(path)
+            with suppress(OSError):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+                n_bytes += size
+    return n_bytes
+
+
+def _activations(folder: Path, limits: Limits, now: float) -> Found:
+    """By age, then by size, the longest unused first; half-written ones of a worker that has gone."""
+    items = list(_items(folder, lambda path: path.suffix == ".safetensors" or path.name.startswith(".")))
+    whole = sorted((item for item in items if item.path.suffix == ".safetensors"), key=lambda item: item.used_s)
+    goes = [item for item in items if item.path.suffix != ".safetensors" and now - item.used_s > _SPOOL_S]
+    goes += [item for item in whole if now - item.used_s >= limits.cache_days * _DAY_S]
+    left = [item for item in whole if item not in goes]
+    total = sum(item.n_bytes for item in left)
+    for item in left:
+        if limits.cache_bytes is None or total <= limits.cache_bytes:
+            break
+        goes.append(item)
+        total -= item.n_bytes
+    size = f", or beyond {limits.cache_bytes / 1e9:.3g} GB" if limits.cache_bytes is not None else ""
+    words = f"not used for {limits.cache_days:g} days" if limits.cache_days else "all of them"
+    return _found("activations", f"activations, {words}{size}: they are computed again", folder, items, goes)
+
+
+def _parts(marks: Path, now: float) -> Found:
+    """Files that a killed export left half written, wherever they lie."""
+    items = list[_Item]()
+    for part, _ in noted(marks):
+        with suppress(OSError):
+            items.append(_Item(part, _size(part), part.lstat().st_mtime))
+    return _found(
+        "parts",
+        "exports half written, older than an hour",
+        marks,
+        items,
+        [item for item in items if now - item.used_s > _SPOOL_S],
+    )
+
+
+def _pile(kind: str, about: str, folder: Path, belongs: Callable[[Path], bool], old: Callable[[_Item], bool]) -> Found:
+    items = list(_items(folder, belongs))
+    return _found(kind, about, folder, items, [item for item in items if old(item)])
+
+
+def _found(kind: str, about: str, folder: Path, items: list[_Item], goes: list[_Item]) -> Found:
+    pile = Pile(
+        kind=kind,
+        about=about,
+        path=str(folder),
+        n=len(items),
+        n_bytes=sum(item.n_bytes for item in items),
+        goes=len(goes),
+        goes_bytes=sum(item.n_bytes for item in goes),
+    )
+    return Found(pile, tuple(item.path for item in goes))
+
+
+def _items(folder: Path, belongs: Callable[[Path], bool]) -> Iterator[_Item]:
+    """What lies directly in the folder and belongs to the pile; folders whole. Links are not followed."""
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if belongs(path):
+                with suppress(OSError):
+                    yield _Item(path, _size(path), path.lstat().st_mtime)
+
+
+def _size(path: Path) -> int:
+    total = 0
+    with suppress(OSError):
+        total = path.lstat().st_size
+        if path.is_dir() and not path.is_symlink():
+            for each in path.rglob("*"):
+                with suppress(OSError):
+                    total += each.lstat().st_size
+    return total

@@ -1,0 +1,247 @@
+"""What a person keeps of a session: its name, tags and notes; and the way into the trash and back."""
+
+import shlex
+import unicodedata
+from collections.abc import Sequence
+
+from engine.errors import NoSuchHead
+from sessions.edits.examples import clean_name, free_name
+from sessions.errors import BadName, NoSuchRecord
+from sessions.events import (
+    LogEntry,
+    NoteRemoved,
+    NoteWritten,
+    SessionEvent,
+    SessionRenamed,
+    SessionRestored,
+    SessionTrashed,
+    TagsSet,
+)
+from sessions.ids import new_id
+from sessions.protocol import ChangeTags, RemoveNote, RenameSession, RestoreSession, TrashSession, WriteNote
+from sessions.rows import NoteRow, RunRow, SessionRow
+from sessions.store.database import Store
+from sessions.store.group_commit import Kind, Outcome
+from sessions.store.queries import (
+    find_run,
+    living_among,
+    living_session,
+    name_taken,
+    run_row,
+    session_notes,
+    session_row,
+    session_rows,
+    session_tags,
+    trashed_session,
+)
+from sessions.store.recorder import Draft, Recorded, Recorder
+
+MAX_TAG = 40
+MAX_TAGS = 32
+MAX_NOTE = 20_000
+_IN_TAGS = frozenset("-_./:+")
+
+Changed = tuple[SessionRow, list[Recorded]]
+Noted = tuple[NoteRow, SessionRow]
+
+
+def clean_tag(text: str) -> str:
+    """The tag as it is kept: small letters, without a leading #. Raises BadName for what is not one short word."""
+    tag = unicodedata.normalize("NFC", text.strip().removeprefix("#")).lower()
+    shown = text.strip()[:40]
+    if not tag:
+        raise BadName(f"{shown!r} is no tag.", hint="A tag is one short word: ioi, to-check, paper/fig3.")
+    if len(tag) > MAX_TAG:
+        raise BadName(f"The tag that begins {shown!r} has {len(tag)} characters.", hint=f"At most {MAX_TAG}.")
+    if not tag[0].isalnum() or not all(each.isalnum() or each in _IN_TAGS for each in tag):
+        raise BadName(
+            f"{shown!r} is no tag.", hint="One word of letters, digits and - _ . / : + that begins with a letter."
+        )
+    return tag
+
+
+def clean_note(text: str) -> str:
+    """The note without what could disturb a terminal; lines stay. Raises BadName when nothing is left, or too much."""
+    kept = "".join(
+        each
+        for each in text.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
+        if each == "\n" or unicodedata.category(each) not in ("Cc", "Cs", "Co", "Cn")
+    )
+    note = "\n".join(line.rstrip() for line in kept.strip("\n").split("\n")).strip()
+    if not note:
+        raise BadName("The note is empty.", hint="Write some words; --remove takes a note away.")
+    if len(note) > MAX_NOTE:
+        raise BadName(
+            f"The note has {len(note)} characters.", hint=f"At most {MAX_NOTE}; longer texts belong in a file."
+        )
+    return note
+
+
+def rename_session(recorder: Recorder, request: RenameSession) -> Changed:
+    """The session's row under its new name. Raises BadName for a name that another session has."""
+    session_id = living_session(recorder.store, request.session)
+    name = clean_name(request.name)
+    if session_row(recorder.store, session_id).name == name:
+        return _changed(recorder, session_id, [])
+    if name_taken(recorder.store, name):
+        free = free_name(recorder.store, name)
+        raise BadName(f"Another session is called {name!r}.", hint=f"{free!r} is free.")
+    return _changed(recorder, session_id, [SessionRenamed(name=name)])
+
+
+def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
+    """The session's row with its tags. Raises BadName, or NoSuchRecord for a tag to remove that it has not."""
+    session_id = living_session(recorder.store, request.session)
+    before = set(session_tags(recorder.store, session_id))
+    add, remove = {clean_tag(tag) for tag in request.add}, {clean_tag(tag) for tag in request.remove}
+    missing = sorted(remove - before)
+    if missing:
+        has = f"It has {', '.join(sorted(before))}." if before else "It has none."
+        raise NoSuchRecord(f"The session has no tag {missing[0]!r}.", hint=has)
+    after = (before | add) - remove
+    if len(after) > MAX_TAGS:
+        raise BadName(f"That would be {len(after)} tags.", hint=f"A session takes {MAX_TAGS}; -TAG removes one.")
+    return _changed(recorder, session_id, [] if after == before else [TagsSet(tags=tuple(sorted(after)))])
+
+
+def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[Recorded]]:
+    """The note, new or changed. Raises BadName, NoSuchRecord, NoSuchHead."""
+    store = recorder.store
+    session_id = living_session(store, request.session)
+    text = clean_note(request.text)
+    if request.note is not None:
+        old = _find_note(store, session_id, request.note)
+        place = None if old.layer is None or old.head is None else (old.layer, old.head)
+        note_id, run_id, number = old.note_id, old.run_id, old.run_number
+    else:
+        run = _find_place(store, session_id, request)
+        note_id, place = new_id("n"), request.head
+        run_id, number = (None, None) if run is None else (run.run_id, run.number)
+    event = NoteWritten(note_id=note_id, text=text, head=place)
+    recorded = recorder.append([Draft(session_id=session_id, run_id=run_id, event=event)])
+    return (_note_row(recorded[0].entry, event, number), session_row(store, session_id)), recorded
+
+
+def write_notes(recorder: Recorder, requests: Sequence[WriteNote]) -> list[Outcome | None]:
+    """What write_note would answer each of them; None for those it is better asked one by one.
+
+    A hundred notes of many people take three questions and a few inserts in all, where each alone takes as many.
+    """
+    living = living_among(recorder.store, [request.session for request in requests])
+    found: list[Outcome | None] = [None] * len(requests)
+    written: list[tuple[int, Draft, NoteWritten]] = []
+    for place, request in enumerate(requests):
+        on_session = request.run is None and request.head is None and request.note is None
+        if on_session and request.session in living:
+            try:
+                event = NoteWritten(note_id=new_id("n"), text=clean_note(request.text), head=None)
+            except BadName as error:
+                found[place] = Outcome(error=error)
+            else:
+                written.append((place, Draft(session_id=request.session, event=event), event))
+    recorded = recorder.append([draft for _, draft, _ in written])
+    rows = session_rows(recorder.store, sorted({draft.session_id for _, draft, _ in written})) if written else {}
+    for (place, draft, event), each in zip(written, recorded, strict=True):
+        found[place] = Outcome((_note_row(each.entry, event, None), rows[draft.session_id]), [each])
+    return found
+
+
+NOTES = Kind(write_notes, 200)
+
+
+def remove_note(recorder: Recorder, request: RemoveNote) -> tuple[Noted, list[Recorded]]:
+    """What the note said. Raises NoSuchRecord."""
+    session_id = living_session(recorder.store, request.session)
+    note = _find_note(recorder.store, session_id, request.note)
+    event = NoteRemoved(note_id=note.note_id)
+    recorded = recorder.append([Draft(session_id=session_id, run_id=note.run_id, event=event)])
+    return (note, session_row(recorder.store, session_id)), recorded
+
+
+def trash_session(recorder: Recorder, request: TrashSession) -> Changed:
+    """The session's row, now in the trash. Raises NoSuchRecord; BadName's family for one with a run under way."""
+    store = recorder.store
+    session_id = living_session(store, request.session)
+    busy = store.rows(
+        "SELECT number, state FROM run WHERE session_id = $session AND state IN ('queued', 'running') ORDER BY number",
+        {"session": session_id},
+    )
+    if busy:
+        name = session_row(store, session_id).name
+        state = "is under way" if busy[0][1] == "running" else "waits for its turn"
+        raise SessionBusy(
+            f"Session {name!r} cannot be deleted: its run {busy[0][0]} {state}.",
+            hint=f"Wait for its end, or stop it: x in headcode --session {shlex.quote(name)}",
+        )
+    return _changed(recorder, session_id, [SessionTrashed()])
+
+
+def restore_session(recorder: Recorder, request: RestoreSession) -> Changed:
+    """The session's row, back among the others."""
+    session_id = trashed_session(recorder.store, request.session)
+    name = session_row(recorder.store, session_id).name
+    free = free_name(recorder.store, name)
+    events: list[SessionEvent] = [SessionRestored()]
+    if free != name:
+        events.append(SessionRenamed(name=free))
+    return _changed(recorder, session_id, events)
+
+
+class SessionBusy(BadName):
+    """Something was asked of a session that cannot be done while it runs."""
+
+
+def _changed(recorder: Recorder, session_id: str, events: list[SessionEvent]) -> Changed:
+    drafts = [Draft(session_id=session_id, event=event) for event in events]
+    recorded = recorder.append(drafts) if drafts else []
+    return session_row(recorder.store, session_id), recorded
+
+
+def _find_place(store: Store, session_id: str, request: WriteNote) -> RunRow | None:
+    """The run a note speaks of; None: the session. Raises NoSuchRecord, NoSuchHead."""
+    if request.run is None and request.head is None:
+        return None
+    asked = request.run or "latest"
+    numbered = asked == "latest" or (asked.isascii() and asked.isdecimal())
+    run = run_row(store, find_run(store, f"{session_id}/{asked}" if numbered else asked))
+    if run.session_id != session_id:
+        raise NoSuchRecord(
+            f"Run {run.run_id} belongs to another session.", hint="headcode sessions show lists a session's runs."
+        )
+    info = run.model_info
+    if request.head is not None:
+        layer, head = request.head
+        if info is None:
+            raise NoSuchRecord(
+                f"Run {run.number} has no heads yet: its model was not loaded.", hint="Write it on the run, or wait."
+            )
+        if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
+            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    return run
+
+
+def _note_row(entry: LogEntry, event: NoteWritten, run_number: int | None) -> NoteRow:
+    """The note as the store holds it after that entry."""
+    layer, head = (None, None) if event.head is None else event.head
+    return NoteRow(
+        note_id=event.note_id,
+        run_id=entry.run_id,
+        run_number=run_number,
+        layer=layer,
+        head=head,
+        text=event.text,
+        written_us=entry.at_us,
+    )
+
+
+def _find_note(store: Store, session_id: str, reference: str) -> NoteRow:
+    """The session's note by id or the beginning of one. Raises NoSuchRecord."""
+    notes = session_notes(store, session_id)
+    found = [note for note in notes if note.note_id == reference]
+    found = found or [note for note in notes if reference and note.note_id.startswith(reference)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NoSuchRecord(f"{reference!r} begins the ids of {len(found)} notes.", hint="Give more of it.")
+    has = f"It has {', '.join(note.note_id for note in notes[-5:])}." if notes else "It has none."
+    raise NoSuchRecord(f"The session has no note {reference[:80]!r}.", hint=has)

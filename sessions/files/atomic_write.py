@@ -1,0 +1,128 @@
+"""A file written beside its goal and renamed: whole, or not there. Light to import: the command line writes so, too."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from engine.machine.plain_file import read_plain
+from sessions.errors import NO_ROOM, CannotWrite
+from sessions.files.disk_space import full_disk
+
+
+def check_goal(goal: Path, *, force: bool) -> None:
+    """Raises CannotWrite where nothing may or can be written there."""
+    if not goal.is_absolute():
+        raise CannotWrite(f"{goal} is no whole path.", hint="The host stands elsewhere: give the whole path.")
+    if goal.is_dir():
+        raise CannotWrite(f"{goal} is a folder.", hint="Give a file name, for example mine.headcode.")
+    if goal.exists() and not goal.is_file():
+        raise CannotWrite(f"{goal} is no plain file.", hint="Give another name.")
+    if goal.exists() and not force:
+        raise CannotWrite(f"{goal} is there already.", hint="--force replaces it, or give another name.")
+    if not goal.parent.is_dir():
+        raise CannotWrite(f"There is no folder {goal.parent}.", hint="Make it first, or give another place.")
+
+
+def write_beside(
+    goal: Path, write: Callable[[Path], None], *, force: bool, marks: Path | None = None
+) -> tuple[str, int]:
+    """Lets `write` fill a file beside the goal and gives it the goal's name; returns its sha256 and bytes.
+
+    A kill leaves the half file, wherever that is: `marks` is the folder in which its path is noted until it is gone.
+
+    Whatever goes wrong, what was at the goal stays. Raises CannotWrite in words.
+    """
+    check_goal(goal, force=force)
+    part = mark = None
+    try:
+        part = part_of(goal)
+        mark = _note(part, marks)
+        _make(part)
+        write(part)
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        n_bytes = part.stat().st_size
+        if force:
+            part.replace(goal)
+        else:
+            _take_place(part, goal)
+    except FileExistsError as error:
+        raise CannotWrite(f"{goal} is there already.", hint="--force replaces it, or give another name.") from error
+    except OSError as error:
+        raise cannot_write(goal, error) from error
+    finally:
+        if part is not None:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+                if mark is not None:
+                    mark.unlink(missing_ok=True)
+    return digest, n_bytes
+
+
+def cannot_write(goal: Path, error: OSError) -> CannotWrite:
+    """What kept the file from being written, in words."""
+    if error.errno in NO_ROOM[:2]:
+        full = full_disk(goal.parent)
+        return CannotWrite(f"{goal} cannot be written. {full.message}", hint=full.hint)
+    return CannotWrite(f"{goal} cannot be written: {error.strerror}.", hint="Check free space and permissions.")
+
+
+def share(path: Path) -> None:
+    """Gives a file that the host wrote the mode it would have had from this process: the host keeps its own private."""
+    mask = os.umask(0)
+    os.umask(mask)
+    with suppress(OSError):
+        path.chmod(0o666 & ~mask)
+
+
+def part_of(goal: Path) -> Path:
+    """Another name for a half file beside the goal at each call."""
+    return goal.with_name(f".{goal.name[:80]}.{secrets.token_hex(4)}.part")
+
+
+def noted(marks: Path) -> list[tuple[Path, Path]]:
+    """Half files that somebody began and did not end, each with its mark; marks without a file are taken away."""
+    found = []
+    with suppress(OSError):
+        for mark in sorted(marks.iterdir()):
+            with suppress(OSError):
+                part = Path(os.fsdecode(read_plain(mark)))
+                ours = part.is_absolute() and part.name.startswith(".") and part.name.endswith(f".{mark.name}.part")
+                if ours and part.is_file() and not part.is_symlink():
+                    found.append((part, mark))
+                elif not ours or part.parent.is_dir():
+                    mark.unlink()
+    return found
+
+
+def _note(part: Path, marks: Path | None) -> Path | None:
+    """The mark; None where there can be none, which is no reason not to write."""
+    if marks is None:
+        return None
+    mark = marks / part.name.split(".")[-2]
+    try:
+        marks.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mark.write_bytes(os.fsencode(part))
+    except OSError:
+        return None
+    return mark
+
+
+def _make(part: Path) -> None:
+    """An empty file, with the mode that files of this process get."""
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
+
+
+def _take_place(part: Path, goal: Path) -> None:
+    """Gives the file its name, unless another took it meanwhile. Raises FileExistsError."""
+    try:
+        os.link(part, goal)  # unlike a rename, it never replaces what is there
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if goal.exists():
+            raise FileExistsError from None
+        part.rename(goal)

@@ -1,0 +1,164 @@
+"""A repaired store takes the place of a damaged one: begun in writing, so that whoever comes after a kill finishes it.
+
+What is to be done lies in `sessions.files.store_exchange.json` before anything is renamed, and goes when it is done:
+
+    1. sessions.duckdb            becomes  sessions.damaged-DATE.duckdb
+    2. its journals (.wal ...)    become   sessions.damaged-DATE.duckdb.wal ...
+    3. sessions.repaired.duckdb   becomes  sessions.duckdb
+
+The store goes before its journals: a journal without a store is noticed, a store without its journal is not. Who opens
+or looks into the store, with the host's lock held, calls `settle` first.
+"""
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from sessions.errors import StoreDamaged
+from sessions.files.journal import identifiers, journals_of
+from sessions.files.placing import free_name, move, move_command, sync, write_private
+
+_PLACE = "headcode doctor --repair --in-place"
+
+
+class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to become of which file, by their names in the store's folder."""
+
+    repaired: str
+    aside: str
+
+
+def record_of(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.exchange.json")
+
+
+def exchange(path: Path, repaired: Path) -> Path:
+    """Moves the store and its journals aside and puts the repaired one in its place; returns where the old one lies."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    aside = free_name(path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}"))
+    sync(repaired)
+    record = msgspec.json.encode(Exchange(repaired=repaired.name, aside=aside.name))
+    write_private(record_of(path), record)
+    settle(path)
+    return aside
+
+
+def settle(path: Path) -> str:
+    """Finishes an exchange that was begun, or takes it back where it cannot be; says what was done, or nothing.
+
+    Raises StoreDamaged where neither is possible.
+    """
+    record = record_of(path)
+    if not record.exists():
+        return ""
+    found = _read(record)
+    aside, repaired = path.with_name(found.aside), path.with_name(found.repaired)
+    words = ""
+    if path.exists() and aside.exists() and repaired.exists():
+        raise StoreDamaged(
+            f"{path} was put there while {repaired.name} was to take its place ({aside.name} is the store before).",
+            hint=f"Move {path.name} to another folder, then: {_PLACE}",
+        )
+    if repaired.exists():
+        if path.exists():
+            move(path, aside)
+        _move_journals(path, aside)
+        move(repaired, path)
+    if aside.exists() and path.exists():
+        words = f"{path.name} is the repaired store now; the one before it lies in {aside.name}."
+    elif aside.exists():
+        # The journals first, as above: a store must not be seen without its journal.
+        _move_journals(aside, path)
+        move(aside, path)
+        words = f"{repaired.name} has gone, so {path.name} is the store that it was."
+    record.unlink()
+    sync(path.parent)
+    return words
+
+
+def repaired_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.repaired{path.suffix}")
+
+
+def repaired_stores(path: Path) -> list[Path]:
+    """What earlier repairs saved and nobody put in place, the oldest first."""
+    return _by_age(path.parent.glob(f"{path.stem}.repaired*{path.suffix}"))
+
+
+def damaged_stores(path: Path) -> list[Path]:
+    """The stores that repaired ones took the place of, the oldest first."""
+    return _by_age(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))
+
+
+def kept_stores(path: Path) -> list[Path]:
+    """What hosts wrote beside stores whose files were taken away under them (sessions.recovery.rescue), the oldest
+    first."""
+    return _by_age(path.parent.glob(f"{path.stem}.kept-*{path.suffix}"))
+
+
+def bring_journals(path: Path) -> None:
+    """Gives journals without a store to the damaged one they belong to: earlier versions, killed, left them so."""
+    lonely = journals_of(path)
+    if path.exists() or not lonely:
+        return
+    for aside in reversed(damaged_stores(path)):
+        own, known = identifiers(aside, lonely[0])
+        if not journals_of(aside) and own and known in (own, b""):
+            _move_journals(path, aside)
+            return
+
+
+def refuse_beside(path: Path) -> None:
+    """Raises StoreDamaged where no store is at `path`, but what is left of one lies beside it: none is begun then."""
+    lonely, repaired, damaged = journals_of(path), repaired_stores(path), damaged_stores(path)
+    kept = kept_stores(path)
+    if not (lonely or repaired or damaged or kept):
+        return
+    names = " and ".join(each.name for each in (*lonely, *repaired, *damaged, *kept))
+    if kept and not lonely:
+        raise StoreDamaged(
+            f"{path} is not there, but {names} {'are' if ' and ' in names else 'is'}.",
+            hint="To start anew, move these files elsewhere; to go on with what was kept: "
+            + move_command(kept[-1], path),
+        )
+    if repaired or damaged:
+        does = f"puts {repaired[-1].name} in its place" if repaired else f"saves what {damaged[-1].name} holds"
+        raise StoreDamaged(
+            f"{path} is not there, but {names} {'are' if ' and ' in names else 'is'}.",
+            hint=f"{_PLACE} {does}. To start anew, move these files to another folder.",
+        )
+    raise StoreDamaged(
+        f"{lonely[0]} is there, but the store it belongs to, {path.name}, is not.",
+        hint=f"Put {path.name} back beside it, or move {lonely[0].name} away to start anew.",
+    )
+
+
+def _move_journals(path: Path, goal: Path) -> None:
+    for journal in journals_of(path):
+        beside = goal.with_name(goal.name + journal.name.removeprefix(path.name))
+        try:
+            move(journal, beside)
+        except FileExistsError:
+            raise StoreDamaged(
+                f"{journal} cannot become {beside.name}: that is there already.",
+                hint=f"Move {beside.name} to another folder, then: {_PLACE}",
+            ) from None
+
+
+def _read(record: Path) -> Exchange:
+    try:
+        found = msgspec.json.decode(record.read_bytes(), type=Exchange)
+        if all(Path(name).name == name for name in (found.repaired, found.aside)):
+            return found
+    except (OSError, msgspec.MsgspecError):
+        pass
+    raise StoreDamaged(
+        f"{record} says that a repaired store is being put in place, but cannot be read.",
+        hint=f"Look which files lie beside it, and move {record.name} away.",
+    )
+
+
+def _by_age(found: Iterable[Path]) -> list[Path]:
+    return sorted((path for path in found if path.is_file()), key=lambda path: (path.stat().st_mtime_ns, path.name))

@@ -1,0 +1,74 @@
+"""What the host answers about bundles. The work is done in threads: the loop goes on answering everyone else."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+from sessions.files.disk_space import refused, staging_for
+from sessions.handlers.context import Answer, Means
+from sessions.protocol import BundleExported, BundleImported, Done, ExportSession, ImportBundle, WriteTable
+
+
+async def export_session(host: Means, request: ExportSession) -> BundleExported:
+    """Reads the session in batches, each a turn of its own at the store, and writes the file."""
+    from sessions.bundle.export import BATCH, BundleWriter, codes_of, head_of, rows_of
+    from sessions.files.atomic_write import cannot_write, check_goal
+
+    goal = Path(request.path)
+    await asyncio.to_thread(check_goal, goal, force=request.force)
+    head = await host.ledger.read(partial(head_of, reference=request.session))
+    staging = await asyncio.to_thread(staging_for, host.places.spool, goal)
+    try:
+        writer = await asyncio.to_thread(BundleWriter, staging, head)
+    except OSError as error:
+        raise cannot_write(goal, error) from error
+    try:
+        for after in range(0, head.last_seq, BATCH):
+            rows = await host.ledger.read(
+                partial(rows_of, session_id=head.session_id, after_seq=after, up_to=head.last_seq)
+            )
+            await asyncio.to_thread(writer.add, rows)
+        for run_id in writer.codes_wanted:
+            codes = await host.ledger.read(partial(codes_of, run_id=run_id))
+            await asyncio.to_thread(writer.add_codes, run_id, codes)
+        sae = host.places.data / "sae" if request.sae else None
+        return BundleExported(
+            exported=await asyncio.to_thread(
+                partial(writer.finish, goal, sae=sae, force=request.force, marks=host.places.parts)
+            )
+        )
+    except OSError as error:
+        raise cannot_write(goal, error) from error
+    finally:
+        await asyncio.to_thread(writer.__exit__)
+
+
+async def import_bundle(host: Means, request: ImportBundle) -> BundleImported:
+    """Reads the file to its end before the store sees anything of it."""
+    from sessions.bundle.take_in import Bundle, take_in
+
+    spool = host.places.spool
+    try:
+        bundle = await asyncio.to_thread(Bundle, Path(request.path), spool)
+    except OSError as error:
+        raise refused(error, spool) from error
+    try:
+        work = partial(take_in, bundle=bundle, name=request.name, as_copy=request.as_copy, sae=host.places.data / "sae")
+        return BundleImported(imported=await host.ledger.change(work, alone=True))
+    finally:
+        await asyncio.to_thread(bundle.close)
+
+
+async def write_table(host: Means, request: WriteTable) -> Done:
+    """A table of the client's own as Parquet: faces have no library for that."""
+    from sessions.bundle.parquet import write_parquet
+
+    goal = Path(request.path)
+    staging = await asyncio.to_thread(staging_for, host.places.spool, goal)
+    work = partial(write_parquet, request.columns, request.rows, goal, staging, marks=host.places.parts)
+    await asyncio.to_thread(partial(work, force=request.force))
+    return Done()
+
+
+ANSWERS: dict[type, Answer] = {ExportSession: export_session, ImportBundle: import_bundle, WriteTable: write_table}
+SLOW: frozenset[type] = frozenset(ANSWERS)

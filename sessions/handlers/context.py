@@ -1,0 +1,38 @@
+"""What an answer works with: the parts of the host that it may use, without the host itself."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from engine.machine.folders import Places
+from sessions.files.disk_space import Reserve
+from sessions.files.host_settings import HostSettings
+from sessions.protocol import AnyAnswer
+from sessions.rows import HostStatus
+from sessions.services.run_queue import Runs
+from sessions.services.worker_supervisor import Supervisor
+from sessions.services.writer import Ledger
+
+Kept = TypeVar("Kept")
+
+
+class Means(Protocol):
+    """The host, as the answers see it."""
+
+    places: Places
+    settings: HostSettings
+    ledger: Ledger
+    runs: Runs
+    supervisor: Supervisor
+    reserve: Reserve
+
+    def own(self, kind: Callable[[], Kept]) -> Kept:
+        """What one subject keeps between requests: made at the first call, the same at every later one."""
+        ...
+
+    def status(self) -> HostStatus: ...
+
+    def stop(self) -> None: ...
+
+
+Answer = Callable[[Means, Any], Awaitable[AnyAnswer]]
+"""Raises HeadcodeError, which the client is told."""

@@ -1,0 +1,242 @@
+"""Causes asked for after a run: a job in its turn among the runs, recorded into the run's own log."""
+
+import asyncio
+import logging
+
+import msgspec
+
+from engine.analysis.effects import Setting, setting_of
+from engine.config import CauseMetric
+from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
+from engine.events import CauseScored, EngineEvent
+from engine.protocol import RunCause
+from sessions.errors import NoSuchRecord
+from sessions.events import CauseAsked, CauseEnded, RunState
+from sessions.handlers.context import Answer, Means
+from sessions.ids import new_id
+from sessions.protocol import AskCause, CancelRun, Done, FindRun, Run
+from sessions.rows import RunRow
+from sessions.store.circuits import find_circuit
+from sessions.store.comparison_sides import run_side
+from sessions.store.database import Store
+from sessions.store.projections import event_decoder
+from sessions.store.queries import find_run, living_session, run_row
+from sessions.store.recorder import Draft, Recorder
+from sessions.store.rerun import ask_again
+
+OWN_CIRCUIT = "circuit"
+"""What the run's own circuit is called where a circuit is asked for."""
+_MOST_NAMED = 6
+log = logging.getLogger("headcode.causing")
+
+_OPEN = """
+    SELECT session_id, run_id FROM (
+        SELECT session_id, run_id, max_by(kind, seq) AS last FROM event
+        WHERE kind IN ('cause_asked', 'cause_ended') GROUP BY session_id, run_id)
+    WHERE last = 'cause_asked' ORDER BY session_id, run_id
+"""
+
+
+class Causes:
+    """The measurements under way, by run."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, tuple[str, asyncio.Task[None]]] = {}
+
+    async def begin(self, host: Means, request: AskCause) -> None:
+        """Raises NoSuchRecord, ConfigError, NoSuchHead."""
+        if request.config.method == "none":
+            raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
+        session_id, order = await host.ledger.read(
+            lambda store: _order(store, request, models=str(host.places.models), job=new_id("c"))
+        )
+        run_id = await host.ledger.read(lambda store: find_run(store, request.run))
+        title = await host.ledger.read(lambda store: run_side(store, run_id).title)
+        if run_id in self._jobs:
+            raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
+        asked = CauseAsked(config=request.config, heads=request.heads, after=order.after, after_name=order.after_name)
+        work = self._carry_out(host, session_id, run_id, order, asked, f"effects of heads in {title}")
+        task = asyncio.create_task(work, name=f"cause {run_id}")
+        self._jobs[run_id] = order.job, task
+
+    def cancel(self, host: Means, run_id: str, *, force: bool) -> None:
+        """Stops the measurement on that run, where there is one."""
+        if run_id in self._jobs:
+            host.runs.cancel_aside(self._jobs[run_id][0], force=force)
+
+    async def _carry_out(
+        self, host: Means, session_id: str, run_id: str, order: RunCause, asked: CauseAsked, title: str
+    ) -> None:
+        failure: Failure | None = None
+
+        async def report(event: EngineEvent) -> None:
+            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=event))
+
+        try:
+            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=asked))
+            failure = await host.runs.aside(order, report, title=title, run_id=run_id)
+        except HeadcodeError as error:
+            failure = error.as_failure()
+            host.runs.cancel_aside(order.job, force=False)
+        finally:
+            self._jobs.pop(run_id, None)
+        state: RunState = "done" if failure is None else ("stopped" if failure.family == "cancelled" else "failed")
+        ended = CauseEnded(state=state, failure=None if state == "stopped" else failure)
+        try:
+            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=ended))
+        except HeadcodeError as error:
+            log.error("the end of a cause of %s cannot be recorded: %s", run_id, error)
+
+
+def close_open_causes(recorder: Recorder) -> int:
+    """At the start of a host: measurements its predecessor left open have no worker any more. Returns how many."""
+    left = recorder.store.rows(_OPEN)
+    failure = Failure(
+        family="host", name="Interrupted", message="The host ended while heads were measured.", hint="v asks again."
+    )
+    if left:
+        ended = CauseEnded(state="interrupted", failure=failure)
+        recorder.append([Draft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
+    return len(left)
+
+
+def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[RunCause]:
+    """The orders by which everything can be measured once more that stands for the run and came after it, as they were
+    asked for and in that order: those of which at least one effect has not been measured again since."""
+    rows = store.rows(
+        "SELECT payload FROM event WHERE run_id = $run AND kind IN ('cause_asked', 'cause_scored') ORDER BY seq",
+        {"run": run_id},
+    )
+    asked: CauseAsked | None = None
+    number, requests = 0, dict[int, AskCause]()
+    stands, whole = dict[tuple[Setting, int, int], int](), set[Setting]()
+    for (payload,) in rows:
+        event = event_decoder.decode(payload)
+        if isinstance(event, CauseAsked):
+            asked, number = event, number + 1
+        elif isinstance(event, CauseScored):
+            setting = setting_of(event)
+            stands |= {(setting, one.layer, one.head): number for one in event.effects}
+            whole |= {setting} if event.final else set()
+            if asked is not None:
+                requests[number] = AskCause(
+                    run=run_id,
+                    config=msgspec.structs.replace(asked.config, metric=event.metric),
+                    heads=asked.heads,
+                    position=event.position,
+                    after=asked.after,
+                    after_name=asked.after_name,
+                )
+    # Of what was only ever stopped on its way nothing is verified.
+    numbers = {number for (setting, _, _), number in stands.items() if setting in whole}
+    again = [requests[each] for each in sorted(numbers) if each]
+    return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(again)]
+
+
+def metric_in_run(store: Store, run_id: str) -> CauseMetric | None:
+    """What the run itself measured effects in; None where it measured none."""
+    row = store.one(
+        "SELECT min_by(kind, seq), min_by(payload, seq) FROM event WHERE run_id = $run "
+        "AND kind IN ('cause_asked', 'cause_scored')",
+        {"run": run_id},
+    )
+    if row is None or row[0] != "cause_scored":
+        return None
+    event = event_decoder.decode(row[1])
+    return event.metric if isinstance(event, CauseScored) else None
+
+
+def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[str, RunCause]:
+    run = run_row(store, find_run(store, request.run))
+    living_session(store, run.session_id)
+    if run.state != "done" or run.model_info is None:
+        raise NoSuchRecord(
+            f"Run {run.number} is {run.state}: heads are measured on a run that is done.",
+            hint="Run it to its end first.",
+        )
+    info, again = run.model_info, ask_again(store, run.run_id)
+    # Refused where it is no position policy.
+    position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
+    for layer, head in (*request.heads, *request.after):
+        if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
+            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    after = _circuit_of(store, run, request)
+    if (after or request.after_name) and request.config.method != "exact":
+        raise ConfigError(
+            f"Backups are measured exactly, and method {request.config.method!r} was asked for.",
+            hint="Leave the method out.",
+        )
+    ranking = store.rows(
+        "SELECT layer, head FROM node_score WHERE run_id = $run "
+        "ORDER BY total_variation DESC, unique_positive DESC, unique_share DESC, layer, head",
+        {"run": run.run_id},
+    )
+    circuit = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
+    order = RunCause(
+        job=job,
+        model=again.asked.model,
+        identity=info.identity,
+        config=request.config,
+        examples=tuple(example for example in again.work.examples if example.enabled),
+        position=position,
+        task=run.task,
+        seed=run.config.seeds[0],
+        ranking=tuple((int(layer), int(head)) for layer, head in ranking),
+        circuit=msgspec.json.decode(circuit, type=tuple[tuple[int, int], ...]) if circuit else (),
+        heads=request.heads,
+        after=after,
+        after_name="the run's circuit" if request.after_name == OWN_CIRCUIT else request.after_name or _named(after),
+        models=models,
+        device=again.asked.device,
+        trust_remote_code=again.asked.trust_remote_code,
+    )
+    return run.session_id, order
+
+
+def _circuit_of(store: Store, run: RunRow, request: AskCause) -> tuple[tuple[int, int], ...]:
+    """The heads to replace beside each: those that were named, the run's circuit, or a kept one's.
+
+    Raises NoSuchRecord, NoSuchHead.
+    """
+    if request.after or not request.after_name:
+        return request.after
+    if request.after_name == OWN_CIRCUIT:
+        told = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
+        heads = msgspec.json.decode(told, type=tuple[tuple[int, int], ...]) if told else ()
+        if not heads:
+            raise NoSuchRecord(f"Run {run.number} has no circuit.", hint="Name heads: --after 2.3,4.1")
+        return heads
+    heads = find_circuit(store, request.after_name.removeprefix("circuit:"), session_id=run.session_id).heads
+    info = run.model_info
+    for layer, head in heads:
+        if info is not None and not (layer < info.n_layers and head < info.n_heads):
+            raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    return heads
+
+
+def _named(heads: tuple[tuple[int, int], ...]) -> str:
+    told = [f"{layer}.{head}" for layer, head in heads[:_MOST_NAMED]]
+    return " ".join(told) + (f" and {len(heads) - _MOST_NAMED} more" if len(heads) > _MOST_NAMED else "")
+
+
+# ---- answers
+
+
+async def ask_cause(host: Means, request: AskCause) -> Done:
+    await host.own(Causes).begin(host, request)
+    return Done()
+
+
+async def cancel_run(host: Means, request: CancelRun) -> Done:
+    """Stops the run, or what is measured on it."""
+    run_id = await host.ledger.read(lambda store: find_run(store, request.run))
+    host.own(Causes).cancel(host, run_id, force=request.force)
+    await host.runs.cancel(request)
+    return Done()
+
+
+async def find_one_run(host: Means, request: FindRun) -> Run:
+    return Run(run=await host.ledger.read(lambda store: run_row(store, find_run(store, request.run))))
+
+
+ANSWERS: dict[type, Answer] = {AskCause: ask_cause, CancelRun: cancel_run, FindRun: find_one_run}

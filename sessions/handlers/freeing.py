@@ -1,0 +1,33 @@
+"""What frees room on a full disk has to be recorded, too: it is done in the room of the reserve."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from sessions.errors import StoreError, StoreFull, StoreUncertain
+from sessions.handlers.context import Means
+from sessions.protocol import AnyAnswer
+from sessions.store.database import Store
+
+Answering = Callable[[Means, Any], Awaitable[AnyAnswer]]
+
+
+def freeing(answer: Answering) -> Answering:
+    """The answer; where the disk is full, once more in the room of the reserve, which is put aside again afterwards."""
+
+    async def answer_all_the_same(host: Means, request: object) -> AnyAnswer:
+        try:
+            return await answer(host, request)
+        except StoreError as error:
+            full = isinstance(error, StoreFull) or (isinstance(error, StoreUncertain) and error.full)
+            if not full or not await asyncio.to_thread(host.reserve.give_up):
+                raise
+        try:
+            return await answer(host, request)
+        finally:
+            with suppress(StoreError):
+                await host.ledger.read(Store.checkpoint)
+            await asyncio.to_thread(host.reserve.keep)
+
+    return answer_all_the_same

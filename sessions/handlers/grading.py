@@ -1,0 +1,102 @@
+"""Grades for examples that are being written: asked of the warm worker, recorded nowhere."""
+
+import asyncio
+from typing import Any
+
+from engine.errors import Cancelled, ExampleError, Failure, TaskError
+from engine.protocol import ExamplesOf, GradePrompts, GradesMade
+from engine.protocol import MakeExamples as Make
+from engine.tasks.registry import find_task
+from sessions.errors import error_from
+from sessions.handlers.context import Answer, Means
+from sessions.ids import new_id
+from sessions.protocol import GradeExamples, Grades, Made, MakeExamples
+from sessions.store.queries import find_session, plan
+
+MAX_PAIRS = 10_000
+MOST_AT_ONCE = 256
+"""Examples in one request: a run waits for one request's prompts at most."""
+
+
+class Gradings:
+    """Who waits for grades. A newer request of the same desk takes the place of the one before."""
+
+    def __init__(self) -> None:
+        self._desks: dict[str, asyncio.Task[Any]] = {}
+
+    async def grade(self, host: Means, request: GradeExamples) -> GradesMade:
+        """Raises NoSuchRecord, ExampleError, Cancelled where a newer request came, or what the engine says."""
+        if len(request.examples) > MOST_AT_ONCE:
+            raise ExampleError(
+                f"{len(request.examples)} examples to grade in one request; {MOST_AT_ONCE} is the most.",
+                hint="Ask for them in parts, the ones at hand first.",
+            )
+        model = request.model or await model_of(host, request.session)
+        order = GradePrompts(
+            job=new_id("g"),
+            model=model,
+            examples=request.examples,
+            position=request.position,
+            models=str(host.places.models),
+            device=request.device,
+            trust_remote_code=request.trust_remote_code,
+        )
+        before = self._desks.pop(request.desk, None) if request.desk else None
+        if before is not None:
+            before.cancel()
+        task = asyncio.ensure_future(host.supervisor.beside(order))
+        if request.desk:
+            self._desks[request.desk] = task
+        try:
+            answer = await task
+            if isinstance(answer, Failure) and answer.name == "WorkerDied":
+                answer = await host.supervisor.beside(order)  # it may have died while it waited: once more
+        except asyncio.CancelledError:
+            task.cancel()
+            if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            raise Cancelled from None
+        finally:
+            if self._desks.get(request.desk) is task:
+                del self._desks[request.desk]
+        if isinstance(answer, GradesMade):
+            return answer
+        assert isinstance(answer, Failure)
+        raise error_from(answer)
+
+
+async def model_of(host: Means, session: str) -> str:
+    return await host.ledger.read(lambda store: plan(store, find_session(store, session)).model)
+
+
+async def make_examples(host: Means, request: MakeExamples) -> Made:
+    """Raises NoSuchRecord, TaskError and what the engine says."""
+    find_task(request.task)
+    order = Make(
+        job=new_id("g"),
+        model=request.model or await model_of(host, request.session),
+        task=request.task,
+        pairs=request.pairs,
+        seed=request.task_seed,
+        usable=request.usable,
+        models=str(host.places.models),
+        device=request.device,
+        trust_remote_code=request.trust_remote_code,
+    )
+    if not 0 <= request.pairs <= MAX_PAIRS:
+        raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")
+    answer = await host.supervisor.beside(order)
+    if isinstance(answer, ExamplesOf):
+        return Made(examples=answer.examples)
+    assert isinstance(answer, Failure)
+    raise error_from(answer)
+
+
+async def grade_examples(host: Means, request: GradeExamples) -> Grades:
+    made = await host.own(Gradings).grade(host, request)
+    return Grades(model=made.model, grades=made.grades, tokens=made.tokens)
+
+
+ANSWERS: dict[type, Answer] = {GradeExamples: grade_examples, MakeExamples: make_examples}
+SLOW: frozenset[type] = frozenset(ANSWERS)
+"""Answered beside what is asked after them on the same connection."""

@@ -1,0 +1,79 @@
+"""A close look at one head of a run: asked of the warm worker, recorded nowhere."""
+
+from collections import Counter
+
+from engine.errors import ExampleError, Failure
+from engine.protocol import HeadInspected, InspectHead
+from engine.results import NO_CODE
+from sessions.errors import NoSuchRecord, error_from
+from sessions.handlers.context import Answer, Means
+from sessions.ids import new_id
+from sessions.protocol import HeadLook, LookAtHead
+from sessions.rows import HeadCodes, RunRow
+from sessions.store.database import Store
+from sessions.store.queries import find_run, head_codes, run_row
+
+_MOST_CODES = 24
+
+
+async def look_at_head(host: Means, request: LookAtHead) -> HeadLook:
+    """Raises NoSuchRecord, NoSuchHead, ExampleError, or what the engine says."""
+    run, prompt, sae, codes = await host.ledger.read(lambda store: _gather(store, request))
+    own = None if codes is None else codes.codes[request.example]
+    order = InspectHead(
+        job=new_id("l"),
+        model=run.model,
+        prompt=prompt,
+        layer=request.layer,
+        head=request.head,
+        codes=_first_codes(codes, own),
+        sae="" if sae is None else str(host.places.data / "sae" / f"{sae}.safetensors"),
+        seed_index=0 if codes is None else run.config.seeds.index(codes.seed),
+        models=str(host.places.models),
+    )
+    answer = await host.supervisor.beside(order)
+    if isinstance(answer, Failure):
+        raise error_from(answer)
+    assert isinstance(answer, HeadInspected)
+    return HeadLook(
+        model=answer.model,
+        tokens=answer.tokens,
+        skipped=answer.skipped,
+        strength=answer.strength,
+        attention=answer.attention,
+        code=own,
+        writes=answer.writes,
+    )
+
+
+def _gather(store: Store, request: LookAtHead) -> tuple[RunRow, str, str | None, HeadCodes | None]:
+    """The run, the prompt, the name of its SAE weights, and the head's codes, as far as there are any."""
+    run = run_row(store, find_run(store, request.run))
+    rows = store.rows(
+        "SELECT e.prompt, r.sae_sha256 FROM run r JOIN example e ON e.content_hash = r.content_hash "
+        "WHERE r.run_id = $run AND e.position = $place",
+        {"run": run.run_id, "place": request.example},
+    )
+    if not rows:
+        raise ExampleError(f"Run {run.run_id} has no example {request.example + 1}.", hint="Count them from 1.")
+    prompt, sae = rows[0]
+    try:
+        codes = head_codes(store, run.run_id, layer=request.layer, head=request.head, seed=request.seed)
+    except NoSuchRecord:
+        codes = None
+    if codes is not None and request.example >= len(codes.codes):
+        codes = None
+    return run, str(prompt), sae, codes
+
+
+def _first_codes(codes: HeadCodes | None, own: int | None) -> tuple[int, ...]:
+    """The prompt's own code first, then the head's others, the most frequent first."""
+    if codes is None:
+        return ()
+    ranked = [code for code, _ in Counter(codes.codes).most_common() if code not in (NO_CODE, own)]
+    mine = [own] if own is not None and own != NO_CODE else []
+    return tuple([*mine, *ranked][:_MOST_CODES])
+
+
+ANSWERS: dict[type, Answer] = {LookAtHead: look_at_head}
+SLOW: frozenset[type] = frozenset({LookAtHead})

@@ -1,0 +1,214 @@
+"""What a run would take, from what the host knows: the model's folder, earlier runs, the worker, free memory."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from engine.authoring.distinct_pairs import missing_pairs, text_keys
+from engine.catalog.model_shape import Shape, shape_of, shape_of_info
+from engine.config import ProbeConfig
+from engine.errors import HeadcodeError
+from engine.examples import Example
+from engine.machine import child_processes
+from engine.machine.memory import memory, weight
+from engine.planning.memory_estimate import Amount, fits, footprint, tokens_of, what_to_lower
+from engine.planning.preflight import Preflight
+from engine.planning.time_estimate import Past, expected
+from engine.results import ModelInfo, Timings
+from engine.sample_size import pairs_needed
+from sessions.handlers.context import Means
+from sessions.protocol import AskPreflight
+from sessions.store.database import Store
+from sessions.store.queries import find_session, plan
+
+_LOOKED_AT = 200
+"""Earlier runs that are looked at, the newest."""
+_TASK_CHARACTERS = 75
+"""Of a ready-made task's prompts, about, before they are made."""
+_GPU_S = 3.0
+
+
+class _Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store knows of the run to come and of runs like it."""
+
+    n_examples: int
+    n_characters: int
+    pasts: tuple[tuple[str, Past, ModelInfo], ...]
+    left_open: bool = False
+    """How many pairs the task makes is decided by the model's heads."""
+    examples: tuple[Example, ...] = ()
+    """Those of the run, where they are there already."""
+    pairs: int = 0
+    """Those a task is asked for by number."""
+
+
+async def preflight(host: Means, request: AskPreflight) -> Preflight:
+    """What the run would take. Raises NoSuchRecord; whatever else is not known is said in it."""
+    options = request.options
+    gpu = await _gpu(options.device)
+    facts = await host.ledger.read(lambda store: _facts(store, request, on_gpu=gpu is not None))
+    shape, name, trouble = await asyncio.to_thread(_shape, host.places.models, options.model, facts)
+    if facts.left_open and shape is not None:
+        n = 2 * pairs_needed(shape.n_nodes)
+        facts = msgspec.structs.replace(facts, n_examples=n, n_characters=n * _TASK_CHARACTERS)
+    amount = Amount(n_examples=facts.n_examples, n_tokens=tokens_of(facts.n_characters, facts.n_examples))
+    supervisor = host.supervisor
+    started = supervisor.state in ("warm", "busy")
+    warm = started and supervisor.model == name
+    if shape is None:
+        return Preflight(
+            model=options.model,
+            n_examples=facts.n_examples,
+            parts=(),
+            peak_bytes=None,
+            held_bytes=0,
+            free_bytes=None,
+            where="",
+            fits=None,
+            lower=(),
+            cache_bytes=0,
+            duration=None,
+            trouble=trouble,
+        )
+    found = footprint(shape, amount, options.config)
+    peak = found.peak
+    free: int | None
+    if gpu is not None:
+        free, where, held = gpu, " on the GPU", 0
+        peak -= found.parts[0].n_bytes
+    else:
+        there = memory()
+        free = None if there is None else there.available
+        where = " in this container" if there is not None and there.limit is not None else ""
+        held = (weight(supervisor.pid) or 0) if supervisor.pid is not None and started else 0
+    held = min(held, peak)
+    enough = fits(peak, held, free)
+    lower: tuple[str, ...] = ()
+    if enough is False and free is not None:
+        lower = what_to_lower(shape, amount, options.config, held=held, free=free)
+    pasts = [msgspec.structs.replace(past, same_model=model == name) for model, past, _ in facts.pasts]
+    return Preflight(
+        model=options.model,
+        n_examples=facts.n_examples,
+        parts=found.parts,
+        peak_bytes=peak,
+        held_bytes=held,
+        free_bytes=free,
+        where=where,
+        fits=enough,
+        lower=lower,
+        cache_bytes=found.cache_bytes,
+        duration=expected(shape, amount, options.config, pasts, warm=warm, started=started),
+        missing_pairs=_missing(facts, shape.n_nodes),
+        n_heads=shape.n_nodes,
+    )
+
+
+def _missing(facts: _Facts, n_heads: int) -> int | None:
+    """Pairs that the run lacks for one head alone to stand above chance; None for a set that has not both sides."""
+    if len({example.positive for example in facts.examples}) == 2:
+        return missing_pairs(facts.examples, text_keys(facts.examples), n_heads)
+    if facts.examples:
+        return None
+    return max(0, pairs_needed(n_heads) - facts.pairs) if facts.pairs else 0
+
+
+def _facts(store: Store, request: AskPreflight, *, on_gpu: bool) -> _Facts:
+    own = [example for example in request.examples if example.enabled]
+    task, pairs = request.task, request.pairs
+    if request.session:
+        found = plan(store, find_session(store, request.session))
+        if not own:
+            own = [example for example in found.examples if example.enabled]
+        if not own and task is None:
+            task, pairs = found.task, found.pairs
+    n, characters = len(own), sum(len(example.prompt) for example in own)
+    if not own and task is not None:
+        n, characters = 2 * pairs, 2 * pairs * _TASK_CHARACTERS
+    return _Facts(
+        n_examples=n,
+        n_characters=characters,
+        pasts=tuple(_pasts(store, on_gpu=on_gpu)),
+        examples=tuple(own),
+        pairs=0 if own or task is None else pairs,
+        left_open=not own and task is not None and pairs == 0,
+    )
+
+
+def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, Past, ModelInfo]]:
+    """Newest runs that went through, with the name and shape of their model."""
+    rows = store.rows(
+        "SELECT model_name, n_layers, n_heads, d_model, d_head, context, vocabulary, model_identity, config, "
+        "n_positive + n_negative, timings, warm, cached, started_us, ended_us FROM run "
+        "WHERE state = 'done' AND timings IS NOT NULL AND model_name IS NOT NULL AND n_positive IS NOT NULL "
+        "AND starts_with(device, 'cpu') = $cpu ORDER BY ended_us DESC, run_id LIMIT $limit",
+        {"limit": _LOOKED_AT, "cpu": not on_gpu},
+    )
+    found = []
+    for row in rows:
+        with contextlib.suppress(msgspec.MsgspecError, HeadcodeError, ValueError):
+            info = ModelInfo(
+                name=row[0],
+                n_layers=row[1],
+                n_heads=row[2],
+                d_model=row[3],
+                d_head=row[4],
+                context=row[5],
+                vocabulary=row[6],
+                identity=row[7],
+            )
+            timings = msgspec.json.decode(row[10], type=Timings)
+            whole = (row[14] - row[13]) / 1e6 if row[13] is not None and row[14] is not None else timings.total
+            past = Past(
+                shape=shape_of_info(info),
+                same_model=False,
+                n_examples=row[9],
+                config=msgspec.json.decode(row[8], type=ProbeConfig),
+                timings=timings,
+                warm=bool(row[11]),
+                cached=bool(row[12]),
+                overhead=max(0.0, whole - timings.total),
+            )
+            found.append((str(row[0]), past, info))
+    return found
+
+
+def _shape(models: Path, model: str, facts: _Facts) -> tuple[Shape | None, str, str]:
+    """The model's shape and name; of one that is not here, what a run of it left. Else why it is not known."""
+    try:
+        shape = shape_of(model, models)
+        return shape, Path(model).name if "/" in model else model, ""
+    except HeadcodeError as error:
+        for name, _, info in facts.pasts:
+            if name == model:
+                return shape_of_info(info), name, ""
+        return None, model, f"{error.message} {error.hint}".strip()
+
+
+async def _gpu(device: str) -> int | None:
+    """Free bytes of the GPU that the run would go to; None where it is none, or nobody tells."""
+    if device not in ("auto", "cuda") and not device.startswith("cuda:"):
+        return None
+    program = child_processes.find_program("nvidia-smi")
+    if program is None:
+        return None
+    try:
+        process = await child_processes.start_async(
+            [program, "--query-gpu=memory.free", "--format=csv,noheader,nounits"],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    try:
+        told, _ = await asyncio.wait_for(process.communicate(), _GPU_S)
+    except TimeoutError:
+        process.kill()
+        return None
+    lines = told.decode("ascii", "replace").split()
+    place = int(device[5:]) if device[5:].isdecimal() else 0
+    number = lines[place] if process.returncode == 0 and place < len(lines) else ""
+    return int(number) << 20 if number.isdecimal() else None

@@ -1,0 +1,97 @@
+"""Answers for replay: the log by pieces, its time line, and how a run is looked at."""
+
+from typing import cast
+
+import msgspec
+
+from engine.measures import find_measure
+from sessions.errors import BadRequest, NoSuchRecord
+from sessions.events import LookChanged
+from sessions.handlers.context import Answer, Means
+from sessions.protocol import Done, LogPiece, Message, ReadLog, ReadTimeline, SetLook, Times
+from sessions.store import log_reader, queries
+from sessions.store.database import Store
+from sessions.store.recorder import Draft, Recorded, Recorder
+
+
+class _RawPiece(Message, tag="log_piece", frozen=True, kw_only=True):
+    """A LogPiece whose entries are text already, as the store holds them."""
+
+    session_id: str
+    entries: list[msgspec.Raw]
+    up_to: int
+    goal: int
+    last_seq: int
+
+
+async def read_log(host: Means, request: ReadLog) -> LogPiece:
+    def read(recorder: Recorder) -> tuple[_RawPiece, list[Recorded]]:
+        store = recorder.store
+        session_id = queries.find_session(store, request.session)
+        last = recorder.last_seq(session_id)
+        up_to = last if request.up_to is None else min(request.up_to, last)
+        if request.up_to_us is not None:
+            up_to = min(up_to, log_reader.seq_at(store, session_id, request.up_to_us))
+        piece = log_reader.read_piece(
+            store,
+            session_id,
+            after_seq=max(0, request.after_seq),
+            up_to=up_to,
+            condensed=request.condensed,
+            most_bytes=request.most_bytes,
+        )
+        entries = [msgspec.Raw(line) for line in piece.lines]
+        return _RawPiece(session_id=session_id, entries=entries, up_to=piece.up_to, goal=up_to, last_seq=last), []
+
+    return cast(LogPiece, await host.ledger.change(read))
+
+
+async def read_timeline(host: Means, request: ReadTimeline) -> Times:
+    def read(recorder: Recorder) -> tuple[Times, list[Recorded]]:
+        session_id, run_id = _session_or_run(recorder.store, request.session)
+        last = recorder.last_seq(session_id)
+        times = log_reader.timeline(
+            recorder.store, session_id, pause_us=max(0, request.pause_us), last_seq=last, run_id=run_id
+        )
+        return Times(times=times), []
+
+    return await host.ledger.change(read)
+
+
+def _session_or_run(store: Store, reference: str) -> tuple[str, str | None]:
+    """The session that is meant and, where a run is, that run. Raises NoSuchRecord."""
+    try:
+        return queries.find_session(store, reference), None
+    except NoSuchRecord as error:
+        try:
+            run_id = queries.find_run(store, reference)
+        except NoSuchRecord as other:
+            # SESSION/7 names the session rightly: then it is the run that is missing.
+            raise (other if "/" in reference else error) from None
+    return queries.run_row(store, run_id).session_id, run_id
+
+
+async def set_look(host: Means, request: SetLook) -> Done:
+    measure = find_measure(request.look.measure)
+    if request.look.cut < 1:
+        raise BadRequest(f"A cut of {request.look.cut} heads: a circuit has at least one.", hint="")
+
+    def change(recorder: Recorder) -> tuple[None, list[Recorded]]:
+        run_id = queries.find_run(recorder.store, request.run)
+        session_id, before, cut = recorder.store.rows(
+            "SELECT session_id, measure, cut FROM run WHERE run_id = $run", {"run": run_id}
+        )[0]
+        if (before, cut) == (measure.id, request.look.cut):
+            return None, []
+        look = LookChanged(measure=measure.id, cut=request.look.cut)
+        return None, recorder.append([Draft(session_id=session_id, run_id=run_id, event=look)])
+
+    await host.ledger.change(change)
+    return Done()
+
+
+ANSWERS: dict[type, Answer] = {
+    ReadLog: read_log,
+    ReadTimeline: read_timeline,
+    SetLook: set_look,
+}

@@ -1,0 +1,293 @@
+"""Runs done again to see whether they come out the same: beside the log, in their turn among the runs."""
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from engine.catalog.local_models import find_model, model_identity
+from engine.errors import Cancelled, Failure, HeadcodeError
+from engine.events import EngineEvent, ModelReady, Stage, StageProgress, StageStarted, TrainStep
+from engine.protocol import RunProbe
+from sessions.errors import NoSuchRecord, error_from
+from sessions.events import RunVerified
+from sessions.files.array_files import remove_spool
+from sessions.handlers.context import Answer, Means
+from sessions.handlers.effects import causes_again, metric_in_run
+from sessions.ids import new_id
+from sessions.protocol import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
+from sessions.store.comparison_sides import run_side
+from sessions.store.database import Store
+from sessions.store.queries import find_run, of_own_task, run_row
+from sessions.store.recorder import Draft
+from sessions.store.rerun import ask_again
+from sessions.store.verification_evidence import Gathering, from_log, from_tables, only_methods_of
+from sessions.verification.checks import Evidence
+from sessions.verification.report import VerifyReport, judge
+
+_NEWS_S = 1.0
+"""How long a question about progress waits for something new."""
+_KEPT = 32
+"""Verifications whose outcome can still be asked for."""
+
+
+class Verification:
+    """One run on its way through being done again."""
+
+    def __init__(self, job: str, run_id: str, title: str) -> None:
+        self.job, self.run_id, self.title = job, run_id, title
+        self.working = job
+        """What the worker has before it: the run, and after it what was measured on it later."""
+        self.news = 0
+        self.stage: Stage | None = None
+        self.done, self.total, self.unit = 0, 0, ""
+        self.report: VerifyReport | None = None
+        self.failure: Failure | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.cancelled = False
+        """Also heard before the job stands in the queue."""
+        self._changed = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        return self.report is not None or self.failure is not None
+
+    def heard(self, event: EngineEvent) -> None:
+        match event:
+            case StageStarted():
+                self.stage, self.done, self.total, self.unit = event.stage, 0, event.total, event.unit
+            case StageProgress():
+                self.stage, self.done, self.total = event.stage, event.done, event.total
+            case TrainStep():
+                self.done, self.total = event.step, event.total
+            case _:
+                return
+        self.tell()
+
+    def tell(self) -> None:
+        self.news += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def state(self, seen: int) -> VerifyState:
+        """The state as soon as it is newer than `seen`, or as it is after a moment."""
+        if self.news <= seen and not self.over:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _NEWS_S)
+        return VerifyState(
+            news=self.news,
+            stage=self.stage,
+            done=self.done,
+            total=self.total,
+            unit=self.unit,
+            report=self.report,
+            failure=self.failure,
+        )
+
+
+class Desk:
+    """All verifications of a host."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Verification] = {}
+
+    async def begin(self, host: Means, request: VerifyRun) -> Verification:
+        """Raises NoSuchRecord for a run that is not there, or that never got to its end."""
+        run_id, title = await host.ledger.read(lambda store: _verifiable(store, request.run))
+        found = Verification(new_id("v"), run_id, title)
+        for job in [job for job, each in self._jobs.items() if each.over][:-_KEPT]:
+            del self._jobs[job]
+        self._jobs[found.job] = found
+        found.task = asyncio.create_task(_carry_out(host, found), name=f"verify {run_id}")
+        return found
+
+    def find(self, job: str) -> Verification:
+        if job not in self._jobs:
+            raise NoSuchRecord(f"Nothing is being verified as {job!r}.", hint="headcode verify RUN begins.")
+        return self._jobs[job]
+
+
+async def _carry_out(host: Means, found: Verification) -> None:
+    try:
+        report = await _verify(host, found)
+        words = report.words if not report.hint else f"{report.words}. {report.hint}"
+        event = RunVerified(verdict=report.verdict, words=words, stage=report.stage, largest=_finite(report.largest))
+        session_id = (await host.ledger.read(lambda store: run_row(store, found.run_id))).session_id
+        await host.ledger.append(Draft(session_id=session_id, run_id=found.run_id, event=event))
+        found.report = report
+    except HeadcodeError as error:
+        found.failure = error.as_failure()
+    except asyncio.CancelledError:
+        found.failure = Failure(family="cancelled", name="Cancelled", message="The verification was stopped.")
+        raise
+    except Exception as error:
+        found.failure = Failure(
+            family="host", name="HostError", message=f"The verification broke: {error}.", hint="headcode host log"
+        )
+        raise
+    finally:
+        found.tell()
+
+
+async def _verify(host: Means, found: Verification) -> VerifyReport:
+    begun = time.perf_counter()
+    run_id = found.run_id
+    models = str(host.places.models)
+    (stored, asked), tables, work, causes, metric = await host.ledger.read(
+        lambda store: (
+            from_log(store, run_id),
+            from_tables(store, run_id),
+            of_own_task(store, ask_again(store, run_id).work),
+            causes_again(store, run_id, models=models, job=found.job),
+            metric_in_run(store, run_id),
+        )
+    )
+    config = asked.config
+    if metric is not None:
+        # What `auto` means may have changed since: what is done again is what was done.
+        config = msgspec.structs.replace(config, cause=msgspec.structs.replace(config.cause, metric=metric))
+    missing = await asyncio.to_thread(_why_impossible, asked.model, host.places.models, stored)
+    if missing is not None:
+        return _impossible(found, stored, *missing)
+    spool = host.places.spool / found.job
+    gathering = Gathering(spool)
+    order = RunProbe(
+        job=found.job,
+        model=asked.model,
+        config=config,
+        examples=work.examples,
+        task=work.task,
+        made=work.task is not None,
+        known=asked.known,
+        spool=str(spool),
+        models=models,
+        activations="",  # nothing is taken from the cache: the model reads every prompt again
+        device=asked.device,
+        trust_remote_code=asked.trust_remote_code,
+    )
+    other: list[str] = []
+    broken: list[HeadcodeError] = []
+
+    async def report(event: EngineEvent) -> None:
+        if isinstance(event, ModelReady) and stored.model is not None and event.model.identity != stored.model.identity:
+            other.append(event.model.identity)
+            host.supervisor.cancel(found.working, force=False)
+        try:
+            await asyncio.to_thread(gathering.take, event)
+        except HeadcodeError as error:
+            broken.append(error)
+            host.supervisor.cancel(found.working, force=False)
+        found.heard(event)
+
+    if found.cancelled:
+        raise Cancelled
+    title = f"the verification of {found.title}"
+    try:
+        failure = await host.runs.aside(order, report, title=title, run_id=run_id)
+        for cause in causes:
+            if failure is not None or broken or other:
+                break
+            # What was measured after the run, by the same model, which is warm now.
+            found.working = cause.job
+            if found.cancelled:
+                raise Cancelled
+            failure = await host.runs.aside(cause, report, title=title, run_id=run_id)
+        if broken:
+            raise broken[0]
+        if other:
+            return _impossible(found, stored, "other", other[0])
+        if failure is not None and failure.name in ("ModelError", "PickledWeights", "HubUnreachable"):
+            return _impossible(found, stored, failure.message, "")
+        if failure is not None:
+            raise error_from(failure)
+        now = only_methods_of(stored, gathering.evidence())
+        return await asyncio.to_thread(
+            judge, run_id, found.title, stored, tables, now, seconds=time.perf_counter() - begun
+        )
+    finally:
+        await asyncio.to_thread(remove_spool, spool)
+
+
+def _verifiable(store: Store, run: str) -> tuple[str, str]:
+    run_id = find_run(store, run)
+    row = run_row(store, run_id)
+    title = run_side(store, run_id).title
+    if row.state != "done":
+        raise NoSuchRecord(
+            f"{title} is {row.state}: only a run that was done to its end can be verified.",
+            hint=f"Do it once more: headcode probe --again {run_id}",
+        )
+    return run_id, title
+
+
+def _why_impossible(model: str, models: Path, stored: Evidence) -> tuple[str, str] | None:
+    """Why the run cannot be done again, as far as that is seen without loading a model, and the identity now.
+
+    Files on disk are hashed here, because a worker that has the model warm looks at their times and sizes alone.
+    """
+    try:
+        folder = find_model(model, models).folder
+        if folder is None:
+            return None  # the hub's: its identity is told when it is loaded
+        identity = model_identity(folder)
+    except HeadcodeError as error:
+        return error.message, ""
+    except OSError as error:
+        return f"{model} cannot be read: {error.strerror}.", ""
+    if stored.model is not None and identity != stored.model.identity:
+        return "other", identity
+    return None
+
+
+def _impossible(found: Verification, stored: Evidence, why: str, identity: str) -> VerifyReport:
+    then = stored.model.identity if stored.model is not None else ""
+    name = stored.model.name if stored.model is not None else "the model"
+    if why == "other":
+        words = f"impossible: {name} is another model now: its identity was {then}, it is {identity}"
+        hint = (
+            "Put the files it had back (headcode models show tells the identity of a folder), "
+            f"or do the run anew on the model as it is: headcode probe --again {found.run_id}"
+        )
+    else:
+        words = f"impossible: {name} (identity {then}) is not here: {why.rstrip('.')}"
+        hint = "headcode models list shows what is here; headcode models fetch gets what is not."
+    return VerifyReport(
+        run_id=found.run_id,
+        title=found.title,
+        verdict="impossible",
+        words=words,
+        stage="load",
+        identity_then=then,
+        identity_now=identity,
+        hint=hint,
+    )
+
+
+def _finite(value: float) -> float:
+    return value if abs(value) < 1e308 else 1e308  # JSON has no infinity
+
+
+# ---- answers
+
+
+async def verify_run(host: Means, request: VerifyRun) -> VerifyJob:
+    found = await host.own(Desk).begin(host, request)
+    return VerifyJob(job=found.job, run_id=found.run_id, title=found.title)
+
+
+async def follow_verify(host: Means, request: FollowVerify) -> VerifyState:
+    return await host.own(Desk).find(request.job).state(request.seen)
+
+
+async def cancel_verify(host: Means, request: CancelVerify) -> Done:
+    found = host.own(Desk).find(request.job)
+    found.cancelled = True
+    host.runs.cancel_aside(found.working, force=request.force)
+    return Done()
+
+
+ANSWERS: dict[type, Answer] = {VerifyRun: verify_run, FollowVerify: follow_verify, CancelVerify: cancel_verify}
+SLOW: frozenset[type] = frozenset({FollowVerify})
+"""Answered beside what is asked after them on the same connection."""

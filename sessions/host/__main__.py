@@ -1,0 +1,380 @@
+"""`python -m sessions.host`: the process that owns the store, keeps a worker warm and answers everyone."""
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
+
+from engine.errors import Failure, HeadcodeError
+from engine.machine.folders import Places, find_places
+from sessions.errors import HostError, HostRunning, StoreBusy, StoreError, StoreLost
+from sessions.files.disk_space import Reserve, refused
+from sessions.files.host_settings import HostSettings, load_settings
+from sessions.files.log_files import SizedLog, start_logging, worker_log
+from sessions.files.mounts import network_file_system, network_words
+from sessions.protocol import PROTOCOL, AnyAnswer, AnyRequest, Hello, Welcome
+from sessions.rows import HostStatus
+from sessions.transport.host_address import (
+    Address,
+    address_file,
+    holder,
+    own_address,
+    read_address,
+    sockets,
+    store_lock,
+    write_address,
+)
+from sessions.transport.socket_folder import Listening, Lock, Started, inode
+from sessions.version import version
+
+if TYPE_CHECKING:
+    from sessions.store.database import Store
+
+log = logging.getLogger("headcode.host")
+
+Kept = TypeVar("Kept")
+
+_LOCK_WAIT_S = 8.0
+"""How long a host that is just leaving is waited for."""
+_STORE_WAIT_S = 1.0
+_LOOK_S = 1.0
+"""Between looks at what others may have taken away: the store's file, the socket, the address beside the store."""
+
+
+class HeadcodeHost:
+    """Everything behind the socket, put together."""
+
+    def __init__(
+        self,
+        places: Places,
+        settings: HostSettings,
+        store: "Store",
+        worker_command: Sequence[str] | None = None,
+        *,
+        notices: Sequence[str] = (),
+    ) -> None:
+        from sessions.host.server import Server
+        from sessions.services.run_queue import Runs
+        from sessions.services.subscriptions import Hub
+        from sessions.services.worker_supervisor import WORKER, Supervisor
+        from sessions.services.writer import Ledger
+
+        self.places = places
+        self.settings = settings
+        self._notices = tuple(notices)
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._started = time.monotonic()
+        self._clients = 0
+        self._quiet_since = self._started
+        self._idle: asyncio.TimerHandle | None = None
+        self._stop = asyncio.Event()
+        kind = network_file_system(places.store)
+        self._place = "" if kind is None else network_words(places.store, kind)
+        self._house: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._listening = Listening(places)
+        self._folder = inode(places.data)
+        self.reserve = Reserve(places.data / "sessions.reserve")
+        self._trouble = ""
+        self._kept: dict[Callable[[], object], object] = {}
+        self.hub = Hub()
+        self.ledger = Ledger(store, self._thread, self.hub.publish)
+        self.supervisor = Supervisor(
+            worker_command or WORKER, SizedLog(worker_log(places)), idle_s=settings.worker_idle_s
+        )
+        self.runs = Runs(places, self.ledger, self.supervisor)
+        self.runs.changed = self._rearm
+        self.runs.cannot_record = self.hub.fail
+        self.server = Server(self)
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Answers until it is told to stop or nothing has happened for long enough."""
+        from sessions.files.array_files import remove_spool
+        from sessions.handlers.effects import close_open_causes
+        from sessions.handlers.sessions import keep_house
+        from sessions.services.run_queue import interrupt_open_runs
+
+        try:
+            left = await self.ledger.change(lambda recorder: (interrupt_open_runs(recorder), []))
+            await self.ledger.change(lambda recorder: (close_open_causes(recorder), []))
+            if left:
+                log.info("%d runs of the last host are recorded as interrupted", left)
+        except StoreError as error:  # a full disk: reading still works
+            log.error("the last host's runs cannot be recorded as interrupted: %s", error)
+        await asyncio.to_thread(remove_spool, self.places.spool)
+        await asyncio.to_thread(self.reserve.keep)
+        await self._offer()
+        self._house = asyncio.create_task(keep_house(self), name="housekeeping")
+        self._watch = asyncio.create_task(self._look_after(), name="look after")
+        self._rearm()
+        ready()
+        await self._stop.wait()
+
+    async def close(self) -> None:
+        """Runs recorded as interrupted, clients told, the store closed."""
+        if self._idle is not None:
+            self._idle.cancel()
+        for task in (self._house, self._watch):
+            if task is not None:
+                task.cancel()
+        self._listening.remove()
+        if read_address(self.places) == self._address():
+            with suppress(OSError):
+                address_file(self.places).unlink()
+        await self.runs.close()
+        await self.server.close()
+        await self.ledger.close()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
+        self._thread.shutdown()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def welcome(self, hello: Hello) -> Welcome:
+        notices = [*([self._trouble] if self._trouble else []), *([self._place] if self._place else []), *self._notices]
+        if hello.version != version():
+            notices.append(
+                f"The host is Headcode {version()}, you are {hello.version}. "
+                "headcode host stop ends it; the next command starts one of your version."
+            )
+        return Welcome(version=version(), pid=os.getpid(), store=str(self.places.store), notice=" ".join(notices))
+
+    def came(self) -> None:
+        self._clients += 1
+        self._rearm()
+
+    def went(self) -> None:
+        self._clients -= 1
+        self._rearm()
+
+    async def answer(self, request: AnyRequest) -> AnyAnswer:
+        """The answer to any request that needs no connection. Raises HeadcodeError."""
+        from sessions.handlers.table import ANSWERS
+
+        found = ANSWERS.get(type(request))
+        if found is None:
+            raise HostError(f"The host has no answer to {type(request).__name__}.", hint="headcode host stop")
+        return await found(self, request)
+
+    def own(self, kind: Callable[[], Kept]) -> Kept:
+        if kind not in self._kept:
+            self._kept[kind] = kind()
+        return cast("Kept", self._kept[kind])
+
+    def status(self) -> HostStatus:
+        left = None
+        if self._idle is not None:
+            left = max(0.0, self._idle.when() - asyncio.get_running_loop().time())
+        return HostStatus(
+            pid=os.getpid(),
+            version=version(),
+            protocol=PROTOCOL,
+            store=str(self.places.store),
+            store_bytes=self._store.size(),
+            uptime_s=time.monotonic() - self._started,
+            clients=self._clients,
+            worker_pid=self.supervisor.pid,
+            worker_state=self.supervisor.state,
+            worker_model=self.supervisor.model,
+            queued=self.runs.queued,
+            running=self.runs.running,
+            idle_exit_s=left,
+            socket=str(self._listening.place),
+            trouble=self._trouble,
+            at_work=self.runs.at_work,
+        )
+
+    async def _offer(self) -> None:
+        """The socket, and the address beside the store. Raises HostError."""
+        await self.server.start(self._listening.open())
+        write_address(self.places, self._address())
+
+    def _address(self) -> Address:
+        return own_address(self._listening.place, version())
+
+    async def _look_after(self) -> None:
+        """Every second: whether the store's file is there, and the way to this host."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                await self.ledger.read(lambda store: store.check_place())
+            except StoreLost as error:
+                if not self._trouble:
+                    log.error("%s %s", error.message, error.hint)
+                    self._trouble = f"{error.message} {error.hint}"
+                    self.supervisor.tell()
+                # In another folder another host may serve whatever lies there: its socket is not to be taken. Then
+                # nobody finds this one any more once its own is gone.
+                elsewhere = inode(self.places.data) != self._folder
+                if error.moved or (elsewhere and self._listening.gone()):
+                    self.stop()
+                if elsewhere:
+                    continue
+            try:
+                if self._listening.gone():
+                    log.warning("the socket %s was removed: offered anew", self._listening.place)
+                    await self._offer()
+                elif read_address(self.places) != self._address():
+                    write_address(self.places, self._address())
+            except (HostError, OSError) as error:
+                log.error("the socket cannot be offered: %s", error)
+
+    def _rearm(self) -> None:
+        """The idle clock runs while nobody is connected and nothing is to be done."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._clients == 0 and not self.runs.busy and self.settings.idle_s > 0:
+            self._idle = asyncio.get_running_loop().call_later(self.settings.idle_s, self._leave)
+
+    def _leave(self) -> None:
+        log.info("idle for %.0f s: leaving", self.settings.idle_s)
+        self.stop()
+
+
+def main(argv: Sequence[str] | None = None, *, worker_command: Sequence[str] | None = None) -> int:
+    """Runs a host until it ends. The exit code is 0, or 4 where it could not begin."""
+    options = _parse(argv)
+    if options.detach and os.fork():
+        os._exit(0)  # whoever started this waits for us only, not for the host
+    faulthandler.enable()
+    os.umask(0o077)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    start_logging(options.places)
+    try:
+        asyncio.run(_run(options, worker_command))
+    except HeadcodeError as error:
+        log.error("%s %s", error.message, error.hint)
+        already = isinstance(error, HostRunning) and not options.foreground
+        _tell(options.ready_fd, Started(pid=os.getpid(), already=already, failure=error.as_failure()))
+        return 4
+    except Exception as error:
+        log.exception("the host ended")
+        failure = Failure(
+            family="host", name="HostError", message=f"The host cannot run: {error}", hint="headcode host log"
+        )
+        if isinstance(error, OSError):
+            failure = refused(error, options.places.store).as_failure()
+        _tell(options.ready_fd, Started(pid=os.getpid(), failure=failure))
+        return 4
+    return 0
+
+
+class _Options(msgspec.Struct, frozen=True):
+    places: Places
+    foreground: bool
+    detach: bool
+    ready_fd: int | None
+
+
+async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
+    places = options.places
+    found = load_settings(places.settings)
+    settings = found.settings
+    for problem in found.problems:
+        log.warning("%s %s The usual value holds.", problem.message, problem.hint)
+    places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = await _take_lock(places)
+    try:
+        store = await _open_store(places, settings)
+        notices = [f"{each.message} {each.hint} The usual value holds." for each in found.problems]
+        host = HeadcodeHost(places, settings, store, worker_command, notices=notices)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, host.stop)
+        if options.foreground:
+            loop.add_reader(0, _parent_spoke, loop, host)
+        log.info("host of %s begins (Headcode %s)", places.store, version())
+        try:
+            await host.serve(lambda: _tell(options.ready_fd, Started(pid=os.getpid())))
+        finally:
+            await host.close()
+            log.info("host ends")
+    finally:
+        lock.release()
+
+
+async def _open_store(places: Places, settings: HostSettings) -> "Store":
+    """The store, opened. A host that was just killed may keep DuckDB's lock a moment longer than ours."""
+    from sessions.recovery.rescue import keep_beside
+    from sessions.store.database import Store
+
+    deadline = time.monotonic() + _STORE_WAIT_S
+    while True:
+        try:
+            store = Store.open(places.store, memory=settings.store_memory, threads=settings.store_threads)
+            store.on_lost = keep_beside
+            return store
+        except StoreBusy:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.05)
+
+
+def _parent_spoke(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:
+    """In the foreground, the end of stdin is the end of the command this host belongs to."""
+    if not os.read(0, 4096):
+        loop.remove_reader(0)
+        host.stop()
+
+
+async def _take_lock(places: Places) -> Lock:
+    """The lock of this store's host. Raises HostRunning where a living host has it."""
+    lock = store_lock(places)
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while not lock.take():
+        if any(map(_answers, sockets(places))) or time.monotonic() > deadline:
+            raise HostRunning(
+                f"A host (PID {holder(places) or 'unknown'}) serves {places.store} already.",
+                hint="Leave --foreground out to use it, or end it: headcode host stop",
+            )
+        await asyncio.sleep(0.02)
+    return lock
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _tell(fd: int | None, started: Started) -> None:
+    if fd is not None:
+        with suppress(OSError):  # it no longer listens, or was told before
+            os.write(fd, msgspec.json.encode(started) + b"\n")
+            os.close(fd)
+
+
+def _parse(argv: Sequence[str] | None) -> _Options:
+    parser = argparse.ArgumentParser(prog="python -m sessions.host", description=__doc__)
+    parser.add_argument("--foreground", action="store_true", help="end when stdin ends")
+    parser.add_argument("--detach", action="store_true", help="leave the process that started this")
+    parser.add_argument("--ready-fd", type=int, help="a pipe that is told when the host answers, or why it cannot")
+    for name in Places.__struct_fields__:
+        parser.add_argument(f"--{name}", type=Path, help=f"the {name} folder")
+    found = parser.parse_args(argv)
+    given = {name: getattr(found, name) for name in Places.__struct_fields__ if getattr(found, name) is not None}
+    places = msgspec.structs.replace(find_places(), **given)
+    if found.ready_fd is not None:
+        os.set_inheritable(found.ready_fd, False)
+    return _Options(places, found.foreground, found.detach, found.ready_fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

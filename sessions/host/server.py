@@ -1,0 +1,328 @@
+"""The host's side of the socket: one conversation per client, none of which can disturb another."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from engine.errors import Failure, HeadcodeError
+from sessions.errors import BadRequest, WrongProtocol
+from sessions.files.disk_space import refused
+from sessions.handlers.table import SLOW
+from sessions.protocol import (
+    MAX_LINE_BYTES,
+    PROTOCOL,
+    AnyAnswer,
+    AnyRequest,
+    Ask,
+    Done,
+    Hello,
+    Refused,
+    Reply,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Welcome,
+)
+from sessions.services.fair_queue import WRITER, Writer
+from sessions.services.subscriptions import Hub, Subscription
+from sessions.services.writer import Ledger
+from sessions.store.queries import find_run, find_session
+from sessions.store.recorder import Recorder
+from sessions.transport.lines import NONSENSE, LineReader, LineTooLong
+from sessions.transport.socket_folder import peer
+from sessions.version import version
+
+log = logging.getLogger("headcode.server")
+
+BACKLOG = 1_024
+"""Connections that may wait to be accepted: a client beyond them is turned away by the system."""
+MAX_BACKLOG = 8 << 20
+"""Bytes that may wait for a client. One that lags more is sent the rest from the store, at its own pace."""
+STALL_S = 30.0
+"""Seconds a client may take nothing at all; then it is cut off, and goes on by sequence number when it comes back."""
+_MOST_BESIDE = 32
+"""Slow answers under way for one client; more are waited for."""
+_HELLO_BYTES = 1 << 16
+_HELLO_S = 10.0
+
+
+class Host(Protocol):
+    """What a conversation needs of the host."""
+
+    hub: Hub
+    ledger: Ledger
+
+    async def answer(self, request: AnyRequest) -> AnyAnswer: ...
+
+    def welcome(self, hello: Hello) -> Welcome: ...
+
+    def came(self) -> None: ...
+
+    def went(self) -> None: ...
+
+
+class _Numbered(msgspec.Struct):
+    id: int
+
+
+class _Greeting(msgspec.Struct):
+    """A Hello of any version: only what is needed to say that it is another one."""
+
+    class Request(msgspec.Struct):
+        ask: str
+        version: str = "unknown"
+        protocol: int = -1
+
+    id: int
+    request: Request
+
+
+class Server:
+    """Accepts connections of this user on a listening socket."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._servers: list[asyncio.Server] = []
+        self._open: set[_Conversation] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, listening: socket.socket) -> None:
+        """Accepts on this socket, too: one that was removed is replaced while its connections live on."""
+        # The path belongs to whoever bound it: asyncio would unlink it as it closes, whosever it is by then.
+        extra: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        self._servers.append(await asyncio.start_unix_server(self._accept, sock=listening, backlog=BACKLOG, **extra))
+
+    async def close(self) -> None:
+        """No new connections; those there are, are told everything that was written for them, and closed."""
+        for server in self._servers:
+            server.close()
+        for conversation in tuple(self._open):
+            conversation.finish()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection: socket.socket = writer.get_extra_info("socket")
+        try:
+            uid, pid = peer(connection)
+        except OSError:
+            uid, pid = -1, 0
+        if uid != os.getuid():
+            log.warning("refused a connection of user %d (process %d)", uid, pid)
+            writer.transport.abort()
+            return
+        conversation = _Conversation(self._host, reader, writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._open.add(conversation)
+        try:
+            await conversation.hold()
+        finally:
+            self._open.discard(conversation)
+
+
+class _Conversation:
+    """One client, from its Hello on."""
+
+    def __init__(self, host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._host = host
+        self._lines = LineReader(reader)
+        self._reader = reader
+        self._writer = writer
+        self._subscriptions: dict[int, Subscription] = {}
+        self._beside: set[asyncio.Task[None]] = set()
+
+    async def hold(self) -> None:
+        """Answers until the client leaves, is cut off or talks nonsense. Raises nothing."""
+        greeted = False
+        WRITER.set(Writer())
+        try:
+            greeted = await self._greet()
+            if greeted:
+                self._host.came()
+                while (line := await self._lines.line(MAX_LINE_BYTES)) is not None:
+                    await self._one(line)
+        except LineTooLong as error:
+            log.warning("cut off a client: %s", error.message)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            pass
+        except Exception:
+            log.exception("a conversation broke down")
+        finally:
+            for task in self._beside:
+                task.cancel()
+            for subscription in self._subscriptions.values():
+                self._host.hub.remove(subscription)
+            self._writer.close()
+            if greeted:
+                self._host.went()
+
+    def finish(self) -> None:
+        """Ends the conversation as if the client had hung up; what is written still reaches it."""
+        with suppress(RuntimeError):  # closing already
+            self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        self._reader.feed_eof()
+
+    def push(self, subscription: int, lines: Sequence[bytes]) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(b'{"type":"pushed","id":%d,"entries":[' % subscription + b",".join(lines) + b"]}\n")
+
+    def lags(self) -> bool:
+        return self._writer.transport.get_write_buffer_size() > MAX_BACKLOG
+
+    def catch_up(self, subscription: Subscription, last_seq: int) -> None:
+        self._spawn(self._catch_up(subscription, last_seq))
+
+    async def drain(self) -> None:
+        """Returns when the client has taken what was written. Cuts off one that takes nothing for STALL_S."""
+        waiting = self._writer.transport.get_write_buffer_size()
+        while True:
+            try:
+                async with asyncio.timeout(STALL_S):
+                    return await self._writer.drain()
+            except TimeoutError:
+                left = self._writer.transport.get_write_buffer_size()
+                if left >= waiting:
+                    log.warning("cut off a client that leaves %d bytes lying", left)
+                    self._writer.transport.abort()
+                    raise
+                waiting = left
+
+    def end(self, subscription: int, failure: Failure) -> None:
+        self._subscriptions.pop(subscription, None)
+        self._say(subscription, Refused(failure=failure))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _greet(self) -> bool:
+        async with asyncio.timeout(_HELLO_S):
+            line = await self._lines.line(_HELLO_BYTES)
+        if line is None:
+            return False
+        try:
+            greeting = msgspec.json.decode(line, type=_Greeting)
+            if greeting.request.ask == "hello" and greeting.request.protocol != PROTOCOL:
+                self._say(greeting.id, Refused(failure=_wrong_protocol(greeting.request)))
+                return False
+            ask = msgspec.json.decode(line, type=Ask)
+        except NONSENSE as error:
+            log.warning("cut off a client that began with %r: %s", line[:80], error)
+            return False
+        if not isinstance(ask.request, Hello):
+            bad = BadRequest(
+                "The first thing said to a host is hello.", hint="Connect with sessions.client.connection."
+            )
+            self._say(ask.id, Refused(failure=bad.as_failure()))
+            return False
+        self._say(ask.id, self._host.welcome(ask.request))
+        return True
+
+    async def _one(self, line: bytes) -> None:
+        try:
+            ask = msgspec.json.decode(line, type=Ask)
+        except NONSENSE as error:
+            # Values refuse nonsense at birth, in words of their own.
+            own = error if isinstance(error, HeadcodeError) else None
+            bad = own or BadRequest(f"The host does not understand this request: {error}.", hint="headcode host stop")
+            self._say(_number(line), Refused(failure=bad.as_failure()))
+            await self.drain()
+            return
+        if type(ask.request) in SLOW and len(self._beside) < _MOST_BESIDE:
+            self._spawn(self._reply_beside(ask, line))
+        else:
+            await self._reply(ask, line)
+
+    async def _reply_beside(self, ask: Ask, line: bytes) -> None:
+        with suppress(OSError, TimeoutError):  # it hung up, or was cut off
+            await self._reply(ask, line)
+
+    async def _reply(self, ask: Ask, line: bytes) -> None:
+        answer: AnyAnswer
+        then: Callable[[], None] | None = None
+        try:
+            match ask.request:
+                case Hello():
+                    answer = self._host.welcome(ask.request)
+                case Subscribe():
+                    answer, then = await self._subscribe(ask.id, ask.request)
+                case Unsubscribe():
+                    subscription = self._subscriptions.pop(ask.request.subscription, None)
+                    if subscription is not None:
+                        self._host.hub.remove(subscription)
+                    answer = Done()
+                case _:
+                    answer = await self._host.answer(ask.request)
+        except HeadcodeError as error:
+            answer = Refused(failure=error.as_failure())
+        except OSError as error:
+            log.exception("request %r", line[:400])
+            answer = Refused(failure=refused(error).as_failure())
+        except Exception as error:  # one request must not end the host
+            log.exception("request %r", line[:400])
+            failure = Failure(
+                family="host", name=type(error).__name__, message=f"The host failed: {error}", hint="headcode host log"
+            )
+            answer = Refused(failure=failure)
+        self._say(ask.id, answer)
+        if then is not None:
+            then()
+        await self.drain()
+
+    async def _subscribe(self, number: int, request: Subscribe) -> tuple[Subscribed, Callable[[], None]]:
+        """The answer, and what is to be done once it is sent."""
+
+        def find(recorder: Recorder) -> tuple[tuple[str, str | None, int], list[Any]]:
+            session_id = find_session(recorder.store, request.session)
+            run_id = None if request.run is None else find_run(recorder.store, request.run)
+            return (session_id, run_id, recorder.last_seq(session_id)), []
+
+        session_id, run_id, last_seq = await self._host.ledger.change(find)
+        subscription = Subscription(self, number, session_id, run_id, max(0, request.after_seq))
+        self._subscriptions[number] = subscription
+        self._host.hub.add(subscription)
+
+        return Subscribed(session_id=session_id, last_seq=last_seq), lambda: self.catch_up(subscription, last_seq)
+
+    async def _catch_up(self, subscription: Subscription, last_seq: int) -> None:
+        try:
+            await self._host.hub.catch_up(subscription, self._host.ledger, last_seq)
+        except HeadcodeError as error:
+            self._host.hub.remove(subscription)
+            self.end(subscription.number, error.as_failure())
+        except OSError:
+            pass  # it hung up, or was cut off
+
+    def _say(self, number: int, answer: AnyAnswer) -> None:
+        if not self._writer.is_closing():
+            with suppress(OSError):
+                self._writer.write(msgspec.json.encode(Reply(id=number, answer=answer)) + b"\n")
+
+
+def _number(line: bytes) -> int:
+    """The request's own number, as far as it can be read; else -1."""
+    try:
+        return msgspec.json.decode(line, type=_Numbered).id
+    except NONSENSE:
+        return -1
+
+
+def _wrong_protocol(hello: _Greeting.Request) -> Failure:
+    return WrongProtocol(
+        f"The running host is Headcode {version()} with protocol {PROTOCOL}; "
+        f"you are Headcode {hello.version} with protocol {hello.protocol}.",
+        hint="End it, the next command starts one of your version: headcode host stop",
+    ).as_failure()

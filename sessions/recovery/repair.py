@@ -1,0 +1,295 @@
+"""`python -m sessions.recovery.repair check | repair | place`: looks into a store, and saves what a damaged one
+still holds.
+
+A process of its own, because a damaged file may bring DuckDB down. Says one JSON object on stdout. The damaged store is
+read and never written; `place` moves it aside and puts the repaired one where it was.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from engine.errors import Failure, HeadcodeError
+from engine.machine.folders import Places, find_places
+from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
+from sessions.files.journal import holds_commits
+from sessions.files.mounts import network_file_system
+from sessions.files.placing import free_name, keep_mode, move, sync
+from sessions.files.store_exchange import (
+    bring_journals,
+    damaged_stores,
+    exchange,
+    refuse_beside,
+    repaired_path,
+    repaired_stores,
+    settle,
+)
+from sessions.recovery.salvage import Row, Source, open_as_it_is, open_damaged
+from sessions.rows import StoreReport, TableHealth
+from sessions.store.database import Store, append_rows, rows_in
+from sessions.store.migrations import PROJECTIONS, SCHEMA_VERSION
+from sessions.store.recorder import rebuild
+from sessions.transport.host_address import store_lock
+
+LOOK_S = 15.0
+"""What a look may take; a store of gigabytes on a busy disk would take minutes."""
+
+
+def check(path: Path) -> StoreReport:
+    """Whether every value of every table can be read, as far as that can be found out in LOOK_S.
+
+    Raises StoreError for a store that does not open.
+    """
+    source = open_as_it_is(path)
+    deadline = time.monotonic() + LOOK_S
+    try:
+        _schema_of(source, path)
+        counted = {name: source.count(name) for name in source.tables()}
+        tables = []
+        for name in sorted(counted, key=lambda name: counted[name] or 0):  # small ones first
+            read, words = source.look(name, deadline)
+            tables.append(TableHealth(name=name, rows=counted[name], kept=read, words=words))
+    finally:
+        source.close()
+    damaged = [table.name for table in tables if table.words]
+    words = f"damaged: {', '.join(damaged)}" if damaged else ""
+    kind = network_file_system(path)
+    return StoreReport(store=str(path), sound=not damaged, tables=tuple(tables), words=words, network=kind)
+
+
+def repair(path: Path) -> StoreReport:
+    """Saves what can be read into a new store beside the old one. Raises StoreError where nothing can.
+
+    Where there is no store any more, what an earlier repair saved is named, or else the last damaged store is read.
+    """
+    bring_journals(path)
+    for left in path.parent.glob("repair-*"):  # of a repair that was killed; there is never a second one under way
+        shutil.rmtree(left, ignore_errors=True)
+    earlier = {each: rows_in(each) or 0 for each in repaired_stores(path)}
+    if not path.exists() and earlier:
+        return _of_earlier(path, max(earlier, key=lambda each: earlier[each]), "")
+    old = path if path.exists() or not damaged_stores(path) else damaged_stores(path)[-1]
+    with tempfile.TemporaryDirectory(prefix="repair-", dir=path.parent) as folder:
+        work = Path(folder)
+        source = open_damaged(old, work)
+        try:
+            made, tables, words = save_rows(source, old, work / "repaired.duckdb")
+        finally:
+            source.close()
+        keep_mode(old, made)
+        events = rows_in(made) or 0
+        fuller = [each for each, rows in earlier.items() if rows > events]
+        if fuller and not events:
+            return _of_earlier(path, max(fuller, key=lambda each: earlier[each]), f"{old.name} holds no events.")
+        new = next((each for each in earlier if _same(each, made)), None)
+        if new is None:
+            new = free_name(repaired_path(path))
+            sync(made)
+            move(made, new)
+    lost = any(table.rows is None or table.kept < table.rows for table in tables if not table.words)
+    beside = [f"{each.name} of an earlier repair holds more: {earlier[each]:,} events." for each in fuller]
+    beside += [
+        f"{each.name} holds more: {rows:,} events, this store {events:,}."
+        for each in damaged_stores(path)
+        if each != old and (rows := rows_in(each) or 0) > events
+    ]
+    told = " ".join(source.harmless + source.words + words + beside)
+    sound = not (lost or source.words or beside)
+    return StoreReport(store=str(path), sound=sound, tables=tables, words=told, repaired=str(new))
+
+
+def place(path: Path, name: str | None = None) -> StoreReport:
+    """Moves the damaged store and its journals aside and puts a repaired one (the newest) in its place.
+
+    Raises StoreError where there is none, or where another repaired store holds more.
+    """
+    bring_journals(path)
+    found = repaired_stores(path)
+    wanted = [each for each in found if name in (None, each.name)]
+    if not wanted:
+        raise StoreError(f"There is no {repaired_path(path)}.", hint="headcode doctor --repair makes it.")
+    new, events = wanted[-1], {each: rows_in(each) or 0 for each in found}
+    fuller = max(found, key=lambda each: events[each])
+    if events[fuller] > events[new]:
+        raise StoreError(
+            f"{new.name} was not put in place: it holds {events[new]:,} events, {fuller.name} of an earlier repair "
+            f"{events[fuller]:,}.",
+            hint="Move the one that you do not want to another folder, then: headcode doctor --repair --in-place",
+        )
+    there = path.exists()
+    aside = exchange(path, new)
+    words = f"The damaged store lies in {aside}." if there else ""
+    left = [each.name for each in repaired_stores(path)]
+    if left:
+        words = f"{words} Of earlier repairs there {'are' if len(left) > 1 else 'is'} still {' and '.join(left)}."
+    return StoreReport(store=str(path), sound=True, words=words.strip())
+
+
+def _of_earlier(path: Path, new: Path, words: str) -> StoreReport:
+    """What an earlier repair saved, where there is nothing better to be had."""
+    source = open_as_it_is(new)
+    try:
+        tables = tuple(
+            TableHealth(name=name, rows=source.count(name), kept=source.count(name) or 0)
+            for name in source.tables()
+            if name != "meta"
+        )
+    finally:
+        source.close()
+    told = f"{words} {new.name} of an earlier repair is left as it is; that repair said what was lost.".strip()
+    return StoreReport(store=str(path), sound=False, tables=tables, words=told, repaired=str(new))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two stores hold the same rows in the same tables."""
+    return _content(one) == _content(other) is not None
+
+
+def _content(path: Path) -> list[tuple[object, ...]] | None:
+    try:
+        source = open_as_it_is(path)
+    except StoreError:
+        return None
+    try:
+        return [
+            (name, *source.con.execute(f"SELECT count(*), bit_xor(hash(t)) FROM {name} AS t").fetchall()[0])  # noqa: S608
+            for name in source.tables()
+        ]
+    except duckdb.Error:
+        return None
+    finally:
+        source.close()
+
+
+def save_rows(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
+    """A new store with the readable rows, what became of each table, and what is to be said besides."""
+    schema = _schema_of(source, old)
+    store = Store.blank(path, schema)
+    words: list[str] = []
+    try:
+        there = source.tables()
+        kept = {name: _copied(source, store, name) for name in store.tables() if name in there and name != "meta"}
+        store.migrate(schema)
+        log = kept.get("event")
+        whole = log is not None and log.rows is not None and log.kept >= log.rows and not source.words
+        short = [name for name in PROJECTIONS if name in kept and not _complete(kept[name])]
+        if whole and short:
+            with contextlib.suppress(HeadcodeError, msgspec.MsgspecError, LookupError):
+                rebuild(store)
+                for name in short:
+                    rows = store.rows(f"SELECT count(*) FROM {name}")[0][0]  # noqa: S608  # ours
+                    kept[name] = msgspec.structs.replace(kept[name], kept=rows, words="made anew from the log")
+    finally:
+        store.close()
+    Store.open(path).close()  # whatever is handed over, opens
+    if holds_commits(path):
+        raise StoreError(f"{path.name} cannot be written to its end.", hint="Free some space and try again.")
+    return path, tuple(kept.values()), words
+
+
+def _schema_of(source: Source, path: Path) -> int:
+    """Its schema; today's where that cannot be read. Raises StoreTooNew, or StoreDamaged for somebody else's file."""
+    try:
+        found = source.con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    except duckdb.Error:
+        return SCHEMA_VERSION
+    schema = int(found[0][0]) if found and str(found[0][0]).isdecimal() else SCHEMA_VERSION
+    if schema > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"{path} has schema {schema}; this Headcode knows schemas up to {SCHEMA_VERSION}.",
+            hint="Upgrade Headcode, or set HEADCODE_HOME to use another store.",
+        )
+    if not source.tables() or "event" not in source.tables():
+        raise StoreDamaged(f"{path} holds no tables of Headcode's.", hint="Put a copy of yours in its place.")
+    return schema
+
+
+def _copied(source: Source, store: Store, name: str) -> TableHealth:
+    rows = source.count(name)
+    theirs = source.columns(name)
+    columns = store.columns(name)
+    shared = [column for column in columns if column in theirs]
+    places = [shared.index(column) if column in shared else None for column in columns]
+    came = 0
+
+    def keep(piece: list[Row]) -> None:
+        nonlocal came
+        came += _insert(
+            store, name, [tuple(row[at] if at is not None else None for at in places) for row in piece], len(columns)
+        )
+
+    source.read(name, shared, keep)
+    return TableHealth(name=name, rows=rows, kept=came)
+
+
+def _insert(store: Store, name: str, rows: Sequence[Row], width: int) -> int:
+    try:
+        with store.transaction() as con:
+            append_rows(con, name, rows)
+    except StoreError as error:
+        if not isinstance(error.__cause__, duckdb.ConstraintException):
+            raise
+    else:
+        return len(rows)
+    # One of them does not fit, for example because an older state of the file holds a key twice.
+    marks = ", ".join("?" * width)
+    came = 0
+    for row in rows:
+        with contextlib.suppress(StoreError), store.transaction() as con:
+            con.execute(f"INSERT INTO {name} VALUES ({marks})", list(row))  # noqa: S608  # ours
+            came += 1
+    return came
+
+
+def _complete(table: TableHealth) -> bool:
+    return table.rows is not None and table.kept >= table.rows
+
+
+def _work(mode: str, path: Path, name: str | None) -> StoreReport:
+    """Finishes an exchange that was interrupted, then does what was asked."""
+    done = settle(path)
+    if not (path.exists() or repaired_stores(path) or damaged_stores(path)):
+        refuse_beside(path)
+    if mode == "check":
+        report = check(path)
+        return msgspec.structs.replace(report, words=f"{done} {report.words}".strip())
+    if mode == "place":
+        return place(path, name)
+    if done:
+        return StoreReport(store=str(path), sound=True, words=f"An exchange that was interrupted is finished: {done}")
+    return repair(path)
+
+
+def main(mode: str, places: Places, name: str | None = None) -> int:
+    """Does it, with no host beside it, and says what came of it on stdout."""
+    answer: StoreReport | Failure
+    os.umask(0o077)  # nothing that is made here is for others
+    try:
+        if not places.data.is_dir():
+            raise StoreError(f"There is no store at {places.store} yet.", hint="The first run makes one.")
+        lock = store_lock(places)
+        if not lock.take():
+            raise HostRunning("A host has the store open.", hint="End it first: headcode host stop")
+        try:
+            answer = _work(mode, places.store, name)
+        finally:
+            lock.release()
+    except HeadcodeError as error:
+        answer = error.as_failure()
+    except OSError as error:
+        message = f"The system refused: {error.strerror or error} ({error.filename})."
+        answer = Failure(family="store", name="OSError", message=message, hint="Repairing takes as much room again.")
+    sys.stdout.buffer.write(msgspec.json.encode({"failure" if isinstance(answer, Failure) else "report": answer}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], find_places(), *sys.argv[2:3]))

@@ -1,0 +1,398 @@
+"""Runs: asked for, queued, carried out one at a time, ended with a state and a reason."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from engine.catalog.recommended_config import settle
+from engine.errors import Cancelled, ExampleError, Failure, HeadcodeError
+from engine.events import ArrayReady, EngineEvent, ExamplesMade
+from engine.examples import check_set
+from engine.machine.folders import Places
+from engine.planning.option_checks import check_options
+from engine.protocol import RunCause, RunProbe
+from engine.tasks.registry import find_task
+from sessions.errors import StoreError
+from sessions.events import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
+from sessions.files.array_files import keep_by_content, remove_spool, spool_file
+from sessions.ids import new_id
+from sessions.protocol import CancelRun, QueueRun
+from sessions.rows import AtWork, RunRow
+from sessions.services.worker_jobs import Report, SideJob
+from sessions.services.worker_supervisor import Supervisor
+from sessions.services.writer import Ledger
+from sessions.store.comparison_sides import run_side
+from sessions.store.database import Store
+from sessions.store.queries import (
+    Plan,
+    find_run,
+    living_session,
+    newest_examples,
+    of_own_task,
+    open_runs,
+    plan,
+    run_row,
+)
+from sessions.store.recorder import Draft, Recorded, Recorder
+from sessions.store.rerun import ask_again
+
+log = logging.getLogger("headcode.runs")
+
+_MOST_WAITING = 32 << 20
+"""Bytes of events not yet committed before the worker is made to wait."""
+_PATIENCE_S = 10.0
+"""Seconds a worker gets to stop a run that cannot be recorded; then it is ended."""
+RETRY_S = 2.0
+"""Seconds between attempts to record the end of a run that a full disk kept out of the log."""
+
+
+class _Run(msgspec.Struct, kw_only=True, eq=False):
+    session_id: str
+    title: str
+    order: RunProbe
+    spool: Path
+    aside: bool = False
+    """Its examples are its own alone: the session does not take them over."""
+    writing: "set[asyncio.Future[list[Recorded]]]" = msgspec.field(default_factory=set)
+    write_error: HeadcodeError | None = None
+    interrupted: bool = False
+    sae: str | None = None
+
+
+class _Aside(msgspec.Struct, kw_only=True, eq=False):
+    """A job that takes its turn among the runs and leaves nothing in the log."""
+
+    title: str
+    run_id: str
+    """The run it is about."""
+    order: RunProbe | RunCause
+    report: Report
+    ended: "asyncio.Future[Failure | None]"
+
+    def end(self, failure: Failure | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(failure)
+
+
+class Runs:
+    """The queue of runs and the one in progress."""
+
+    def __init__(self, places: Places, ledger: Ledger, supervisor: Supervisor) -> None:
+        self._places = places
+        self._ledger = ledger
+        self._supervisor = supervisor
+        self._waiting: deque[_Run | _Aside] = deque()
+        self._current: _Run | _Aside | None = None
+        self._wake = asyncio.Event()
+        self._resting = asyncio.Event()
+        """Set while no run is under way."""
+        self._resting.set()
+        self._closing = False
+        self._unwritten: set[asyncio.Task[None]] = set()
+        self.changed: Callable[[], None] = lambda: None
+        """Called whenever a run begins to wait or ends."""
+        self.cannot_record: Callable[[str, Failure], None] = lambda *_: None
+        """Called when what happens in a session can no longer be recorded."""
+        self._task = asyncio.create_task(self._work(), name="runs")
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> str | None:
+        return None if self._current is None else self._current.order.job
+
+    @property
+    def at_work(self) -> AtWork | None:
+        """What the engine is at: the run or measurement under way, or what was asked beside it."""
+        found = self._supervisor.at_work
+        if found is None:
+            return None
+        current = None if isinstance(found, SideJob) else self._current
+        return AtWork(
+            job=found.order.job,
+            title=found.title if isinstance(found, SideJob) else current.title if current is not None else "",
+            run_id="" if current is None else current.run_id if isinstance(current, _Aside) else current.order.job,
+            stage=found.last.stage,
+            done=found.last.done,
+            total=found.last.total,
+            unit=found.last.unit,
+            heard_us=found.last.at_us,
+            silent=found.last.silent,
+        )
+
+    @property
+    def busy(self) -> bool:
+        return self._current is not None or bool(self._waiting) or bool(self._unwritten)
+
+    async def queue(self, request: QueueRun) -> RunRow:
+        """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
+        run_id = new_id("r")
+        models = self._places.models
+        work, asked, row, title = await self._ledger.change(
+            lambda recorder: _record_queued(recorder, request, run_id, models)
+        )
+        spool = self._places.spool / run_id
+        order = RunProbe(
+            job=run_id,
+            model=row.model,
+            config=row.config,
+            examples=work.examples,
+            task=work.task,
+            made=bool(work.examples) and work.task is not None,
+            pairs=work.pairs,
+            task_seed=work.task_seed,
+            usable=work.usable,
+            known=asked.known,
+            spool=str(spool),
+            models=str(models),
+            activations=str(self._places.activations),
+            device=asked.device,
+            trust_remote_code=asked.trust_remote_code,
+        )
+        made = request.made is not None and request.again is None
+        self._waiting.append(_Run(session_id=work.session_id, title=title, order=order, spool=spool, aside=made))
+        self._wake.set()
+        self.changed()
+        return row
+
+    async def cancel(self, request: CancelRun) -> None:
+        """Stops a run that waits or is under way; one that is over stays as it is. Raises NoSuchRecord."""
+        run_id = await self._ledger.read(lambda store: find_run(store, request.run))
+        if self.running == run_id:
+            self._supervisor.cancel(run_id, force=request.force)
+            return
+        for run in self._waiting:
+            if isinstance(run, _Run) and run.order.job == run_id:
+                self._waiting.remove(run)
+                await self._end(run, Cancelled().as_failure())
+                self.changed()
+                return
+
+    async def aside(self, order: RunProbe | RunCause, report: Report, *, title: str, run_id: str) -> Failure | None:
+        """Has an order carried out in its turn without recording it; returns why not, where it was not."""
+        job = _Aside(
+            title=title, run_id=run_id, order=order, report=report, ended=asyncio.get_running_loop().create_future()
+        )
+        self._waiting.append(job)
+        self._wake.set()
+        self.changed()
+        return await job.ended
+
+    def cancel_aside(self, job: str, *, force: bool) -> None:
+        """Stops a job that `aside` began, whether it waits or is under way. One that is over stays as it is."""
+        if self.running == job:
+            self._supervisor.cancel(job, force=force)
+        for item in self._waiting:
+            if isinstance(item, _Aside) and item.order.job == job:
+                self._waiting.remove(item)
+                item.end(Cancelled().as_failure())
+                self.changed()
+                return
+
+    async def close(self) -> None:
+        """Ends the worker and records what was queued or under way as interrupted."""
+        self._closing = True
+        if isinstance(self._current, _Run):
+            self._current.interrupted = True
+        await self._supervisor.close()
+        await self._resting.wait()
+        self._task.cancel()
+        for task in self._unwritten:
+            task.cancel()
+        while self._waiting:
+            run = self._waiting.popleft()
+            if isinstance(run, _Aside):
+                run.end(Cancelled().as_failure())
+                continue
+            run.interrupted = True
+            await self._end(run, None)
+
+    async def _work(self) -> None:
+        while True:
+            while self._waiting and not self._closing:
+                self._current = self._waiting.popleft()
+                self._resting.clear()
+                try:
+                    await self._perform(self._current)
+                except Exception:
+                    log.exception("run %s", self.running)
+                finally:
+                    self._current = None
+                    self._resting.set()
+                    self.changed()
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _perform(self, run: _Run | _Aside) -> None:
+        if isinstance(run, _Aside):
+            run.end(await self._supervisor.perform(run.order, run.report))
+            return
+        log.info("run %s begins", run.order.job)
+        failure: Failure | None
+        try:
+            await self._ledger.append(self._draft(run, RunStarted()))
+            failure = await self._supervisor.perform(run.order, lambda event: self._heard(run, event))
+            await asyncio.gather(*run.writing, return_exceptions=True)
+            if run.write_error is None and run.sae is not None:
+                await self._keep_sae(run, run.sae)
+        except HeadcodeError as error:
+            failure = error.as_failure()
+        if run.write_error is not None:
+            failure = run.write_error.as_failure()
+        await asyncio.to_thread(remove_spool, run.spool)
+        await self._end(run, failure)
+
+    async def _heard(self, run: _Run, event: EngineEvent) -> None:
+        """Hands an event to the ledger; the worker is read on without waiting for the commit."""
+        if run.write_error is not None:
+            return
+        if isinstance(event, ExamplesMade):
+            await asyncio.gather(*run.writing, return_exceptions=True)
+            try:
+                await self._ledger.change(lambda recorder: _record_examples(recorder, run, event))
+            except HeadcodeError as error:
+                self._write_failed(run, error)
+            return
+        if isinstance(event, ArrayReady) and event.name == "sae":
+            run.sae = event.file
+        future = self._ledger.append_soon(self._draft(run, event))
+        run.writing.add(future)
+        future.add_done_callback(lambda done: self._written(run, done))
+        if self._ledger.backlog > _MOST_WAITING:
+            await asyncio.wait([future])
+
+    def _written(self, run: _Run, done: "asyncio.Future[list[Recorded]]") -> None:
+        run.writing.discard(done)
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._write_failed(run, error)
+
+    def _write_failed(self, run: _Run, error: BaseException) -> None:
+        if run.write_error is None:
+            log.error("run %s cannot be recorded: %s", run.order.job, error)
+            known = error if isinstance(error, HeadcodeError) else None
+            run.write_error = known or StoreError(f"The run cannot be recorded: {error}.")
+            self._supervisor.cancel(run.order.job, force=False)
+            later = asyncio.get_running_loop().call_later
+            later(_PATIENCE_S, lambda: self._supervisor.cancel(run.order.job, force=True))
+
+    async def _keep_sae(self, run: _Run, name: str) -> None:
+        def move() -> tuple[str, int]:
+            return keep_by_content(spool_file(run.spool, name), self._places.data / "sae")
+
+        sha256, n_bytes = await asyncio.to_thread(move)
+        await self._ledger.append(self._draft(run, ArrayKept(name="sae", sha256=sha256, n_bytes=n_bytes)))
+
+    async def _end(self, run: _Run, failure: Failure | None) -> None:
+        """Records the end. Where the disk will not take it, tells the subscribers and keeps trying."""
+        state: RunState
+        if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
+            state, failure = "interrupted", _interrupted(run.order.job, "was stopped")
+        elif failure is None:
+            state = "done"
+        else:
+            state = "stopped" if failure.family == "cancelled" else "failed"
+        log.info("run %s: %s %s", run.order.job, state, "" if failure is None else failure.message)
+        ending = self._draft(run, RunEnded(state=state, failure=failure))
+        try:
+            await self._ledger.append(ending)
+        except HeadcodeError as error:
+            log.error("the end of run %s cannot be recorded: %s", run.order.job, error)
+            self.cannot_record(run.session_id, error.as_failure())
+            if not self._closing:
+                task = asyncio.create_task(self._end_later(ending))
+                self._unwritten.add(task)
+                task.add_done_callback(self._unwritten.discard)
+
+    async def _end_later(self, ending: Draft) -> None:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            try:
+                await self._ledger.append(ending)
+            except HeadcodeError:
+                continue
+            self.changed()
+            return
+
+    def _draft(self, run: _Run, event: EngineEvent | RunStarted | RunEnded | ArrayKept) -> Draft:
+        spool = run.spool if isinstance(event, ArrayReady) else None
+        return Draft(session_id=run.session_id, run_id=run.order.job, event=event, spool=spool)
+
+
+def interrupt_open_runs(recorder: Recorder) -> int:
+    """At the start of a host: runs its predecessor left open can have no worker any more. Returns how many."""
+    left = open_runs(recorder.store)
+    if left:
+        recorder.append(
+            [
+                Draft(
+                    session_id=run.session_id,
+                    run_id=run.run_id,
+                    event=RunEnded(state="interrupted", failure=_interrupted(run.run_id, "ended")),
+                )
+                for run in left
+            ]
+        )
+    return len(left)
+
+
+def _record_queued(
+    recorder: Recorder, request: QueueRun, run_id: str, models: Path
+) -> tuple[tuple[Plan, RunQueued, RunRow, str], list[Recorded]]:
+    store: Store = recorder.store
+    if request.again is not None:
+        before = find_run(store, request.again)
+        once_more = ask_again(store, before)
+        work = of_own_task(store, once_more.work)
+        event = msgspec.structs.replace(once_more.asked, again=before, task=work.task)
+    else:
+        work = plan(store, living_session(store, request.session))
+        work = of_own_task(store, work)
+        if request.made is not None:
+            own = msgspec.structs.asdict(request.made)
+            work = msgspec.structs.replace(work, examples=(), **own)
+        elif request.usable:
+            work = msgspec.structs.replace(work, usable=True)
+        model = request.model or work.model
+        check_options(request.config)
+        event = RunQueued(
+            config=settle(request.config, model, models),
+            model=model,
+            task=work.task,
+            device=request.device,
+            trust_remote_code=request.trust_remote_code,
+            known=None if request.known is None else find_task(request.known).name,
+        )
+    living_session(store, work.session_id)
+    if work.examples:
+        check_set(work.examples)
+    elif work.task is None:
+        raise ExampleError(
+            "The session has no examples yet.", hint="Add at least one positive and one negative prompt."
+        )
+    recorded = recorder.append([Draft(session_id=work.session_id, run_id=run_id, event=event)])
+    return (work, event, run_row(store, run_id), f"run {run_side(store, run_id).title}"), recorded
+
+
+def _record_examples(recorder: Recorder, run: _Run, event: ExamplesMade) -> tuple[None, list[Recorded]]:
+    """The examples a run made from a task become the session's, unless it got others meanwhile."""
+    drafts = [Draft(session_id=run.session_id, run_id=run.order.job, event=event)]
+    if not run.order.examples and not run.aside and not newest_examples(recorder.store, run.session_id):
+        made = ExamplesSet(examples=event.examples, content_hash=event.content_hash)
+        drafts.append(Draft(session_id=run.session_id, event=made))
+    return None, recorder.append(drafts)
+
+
+def _interrupted(run_id: str, how: str) -> Failure:
+    return Failure(
+        family="host",
+        name="Interrupted",
+        message=f"The host {how} while this run was queued or under way; what it had reported is kept.",
+        hint=f"Once more: headcode probe --again {run_id} (r in the workbench). What was captured is not read again.",
+    )

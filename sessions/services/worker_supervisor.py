@@ -1,0 +1,404 @@
+"""One engine worker, kept warm: started, given orders, listened to, ended, replaced."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import Cancelled, Failure
+from engine.events import ModelReady
+from engine.machine import child_processes
+from engine.machine.memory import kills, weight
+from engine.protocol import (
+    MAX_LINE_BYTES,
+    AnyWord,
+    CancelJob,
+    JobDone,
+    JobEvent,
+    JobFailed,
+    RunCause,
+    RunProbe,
+    SideAnswer,
+    SideOrder,
+    WorkerReady,
+)
+from sessions.files.log_files import SizedLog
+from sessions.services.worker_exit import describe_end, ended_by_hand, garbled
+from sessions.services.worker_jobs import Heard, Job, Report, SideJob
+from sessions.services.worker_process import WorkerProcess, kill, send
+from sessions.transport.lines import NONSENSE, LineReader, LineTooLong
+
+log = logging.getLogger("headcode.worker")
+
+WORKER = tuple(child_processes.python_command("-m", "engine.worker"))
+_LEASH = Path(__file__).with_name("die_with_parent.py")
+_QUIT_S = 3.0
+"""Seconds a worker gets to leave after its input ended."""
+_REPORT_CHUNK = 1 << 16
+_WEIGH_S = 0.25
+
+
+class Supervisor:
+    """Runs one job at a time on a worker that outlives the jobs."""
+
+    def __init__(self, command: Sequence[str], errors: SizedLog, *, idle_s: float) -> None:
+        self._command = tuple(command)
+        self._errors = errors
+        self._idle_s = idle_s
+        self._worker: WorkerProcess | None = None
+        self._job: Job | None = None
+        self._gradings: dict[str, SideJob] = {}
+        self._left: dict[str, SideJob] = {}
+        """Side orders that the worker has and nobody waits for any more."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: asyncio.TimerHandle | None = None
+        self._starting = asyncio.Lock()
+        self._closed = False
+        self._turned = asyncio.Event()
+        self._news = 0
+        """Set, and replaced, whenever the state may be another one."""
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._worker is None else self._worker.process.pid
+
+    @property
+    def model(self) -> str | None:
+        return None if self._worker is None else self._worker.model
+
+    @property
+    def state(self) -> str:
+        """none | starting | warm | busy"""
+        if self._worker is None:
+            return "none"
+        if not self._worker.ready.is_set():
+            return "starting"
+        return "warm" if self._job is None else "busy"
+
+    @property
+    def at_work(self) -> Job | SideJob | None:
+        """What the worker is at. A job that it has said nothing about waits behind what it was asked before."""
+        aside = [each for each in (*self._left.values(), *self._gradings.values()) if each.sent]
+        if self._job is None or (self._job.sent and not self._job.heard and aside):
+            return aside[0] if aside else None
+        return self._job
+
+    @property
+    def seen(self) -> tuple[str, str, bool]:
+        """All that is told as soon as it is another: state, job, and whether that has reported nothing for long."""
+        found = self.at_work
+        return self.state, "" if found is None else found.order.job, found is not None and found.last.silent
+
+    async def other_state(self, seen: tuple[str, str, bool], *, within_s: float) -> None:
+        """Returns when something else is to be seen, there is other news, or the time is over."""
+        told = self._news
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within_s
+        while self.seen == seen and self._news == told and (left := deadline - clock()) > 0:
+            found = self.at_work
+            until_silent = found.last.until_silent if found is not None else 0.0
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, until_silent) if until_silent > 0 else left):
+                    await self._turned.wait()
+
+    def tell(self) -> None:
+        """Something else about the host is new: whoever waits for another state is answered now."""
+        self._news += 1
+        self._turn()
+
+    def _turn(self) -> None:
+        """Wakes those who wait for another state."""
+        self._turned.set()
+        self._turned = asyncio.Event()
+
+    async def warm_up(self) -> None:
+        """Starts the worker where there is none, so that torch loads before it is needed."""
+        await self._ensure()
+        if self._job is None:
+            self._rest()
+
+    async def perform(self, order: RunProbe | RunCause, report: Report) -> Failure | None:
+        """Has the order carried out; returns None when it was, or why not. Never raises for what a worker does."""
+        assert self._job is None
+        self._stir()
+        reused = self._worker is not None
+        job = self._job = Job(order, report)
+        self._turn()
+        failure = await self._attempt(job)
+        if reused and failure is not None and failure.name == "WorkerDied" and not (job.heard or job.killed):
+            # It had died while it waited, unseen until now: that is no fault of this run.
+            log.info("run %s again on a new worker", order.job)
+            self._job = Job(order, report)
+            self._turn()
+            failure = await self._attempt(self._job)
+        return failure
+
+    async def beside(self, order: SideOrder) -> SideAnswer | Failure:
+        """The answer, or why there is none. Cancelled, it tells the worker that nobody waits for them any more."""
+        self._stir()
+        grading = self._gradings[order.job] = SideJob(order)
+        try:
+            worker = await self._ensure()
+            if worker is None:
+                return Cancelled().as_failure() if self._closed else self._not_started()
+            if worker.ready.is_set():
+                self._send_grading(worker, grading)
+            return await grading.ended
+        finally:
+            del self._gradings[order.job]
+            if grading.sent and not grading.ended.done() and self._worker is not None:
+                self._left[order.job] = grading
+                send(self._worker, CancelJob(job=order.job))
+            self._turn()
+            if self._job is None:
+                self._rest()
+
+    def cancel(self, run_id: str, *, force: bool) -> None:
+        """Asks the job to stop. Asked a second time, with force, or of one that has been silent for long, ends the
+        worker; so does a job that was asked and reports nothing for a while."""
+        job, worker = self._job, self._worker
+        if job is None or job.order.job != run_id:
+            return
+        job.cancels, job.asked_at = job.cancels + 1, asyncio.get_running_loop().time()
+        if not job.sent and not force:
+            job.end(Cancelled().as_failure())  # the worker is still starting and keeps doing so
+        elif force or job.cancels > 1 or job.last.silent:
+            self._end_worker_of(job)
+        elif worker is not None:
+            send(worker, CancelJob(job=run_id))
+            self._watch_stop(job)
+
+    def _watch_stop(self, job: Job) -> None:
+        """Ends the worker of a job that does not stop: code that computes for minutes hears nothing."""
+        if self._job is not job or job.ended.done():
+            return
+        if job.grace_left <= 0:
+            log.info("run %s was asked to stop and says nothing: its worker is ended", job.order.job)
+            self._end_worker_of(job)
+            return
+        asyncio.get_running_loop().call_later(max(job.grace_left, 0.01), self._watch_stop, job)
+
+    def _end_worker_of(self, job: Job) -> None:
+        job.killed = True
+        if self._worker is not None:
+            kill(self._worker.process)
+        else:
+            job.end(Cancelled().as_failure())
+
+    def end_work(self, job: str) -> bool:
+        """Ends the worker that is at this job, whatever it is; False where it is at another."""
+        found = self.at_work
+        if found is None or found.order.job != job or self._worker is None:
+            return False
+        if isinstance(found, Job):
+            found.killed = True
+        else:
+            self._worker.distrusted = ended_by_hand()
+        kill(self._worker.process)
+        return True
+
+    async def close(self) -> None:
+        """Ends the worker, gently first; no other is started."""
+        self._closed = True
+        self._stir()
+        worker = self._worker
+        if worker is not None:
+            await self._dismiss(worker)
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _attempt(self, job: Job) -> Failure | None:
+        try:
+            worker = await self._ensure()
+            if worker is None and self._closed:
+                return Cancelled().as_failure()
+            if worker is None:
+                return self._not_started()
+            if worker.ready.is_set():
+                self._send_order(worker, job)
+            return await job.ended
+        finally:
+            self._job = None
+            self._turn()
+            self._rest()
+
+    def _not_started(self) -> Failure:
+        return Failure(
+            family="engine",
+            name="WorkerDied",
+            message=f"The engine could not be started: {self._command[0]} did not run.",
+            hint="See: headcode host log; headcode doctor checks the installation.",
+        )
+
+    async def _ensure(self) -> WorkerProcess | None:
+        async with self._starting:
+            if self._worker is None:
+                if self._closed:
+                    return None
+                try:
+                    process = await child_processes.start_async(
+                        self._leashed(),
+                        stdin=asyncio.subprocess.PIPE,
+                        stdout=asyncio.subprocess.PIPE,
+                        stderr=asyncio.subprocess.PIPE,
+                        start_new_session=True,
+                    )
+                except OSError:
+                    log.exception("worker did not start: %s", self._command)
+                    return None
+                log.info("worker %d started", process.pid)
+                self._worker = WorkerProcess(process)
+                self._turn()
+                self._spawn(self._watch(self._worker))
+            return self._worker
+
+    def _leashed(self) -> list[str]:
+        return [child_processes.PYTHON, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command]
+
+    def _spawn(self, work: "asyncio.Future[None] | Awaitable[None]") -> None:
+        task = asyncio.ensure_future(work)
+        assert isinstance(task, asyncio.Task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        """Listens until the worker is gone, then says what became of its job."""
+        errors = asyncio.create_task(self._keep_errors(worker.process.stderr))
+        scales = asyncio.create_task(self._weigh(worker))
+        try:
+            await self._listen(worker)
+        except Exception:
+            log.exception("listening to worker %d", worker.process.pid)
+        finally:
+            scales.cancel()
+        kill(worker.process)  # it has closed its output: whatever it still is, it is no worker
+        code = await worker.process.wait()
+        await asyncio.gather(errors, return_exceptions=True)
+        log.info("worker %d ended: %s", worker.process.pid, code)
+        if self._worker is not worker:
+            return  # dismissed before
+        self._worker = None
+        self._left.clear()
+        self._turn()
+        for grading in tuple(self._gradings.values()):
+            if grading.sent or not worker.ready.is_set():
+                grading.end(worker.distrusted or describe_end(code))
+        if self._job is not None and self._job.killed:
+            self._job.end(Cancelled().as_failure())
+        elif self._job is not None:
+            by_kernel = worker.kills is not None and (kills() or 0) > worker.kills
+            probe = self._job.order if isinstance(self._job.order, RunProbe) else None
+            ended = describe_end(code, order=probe, held=worker.held, by_kernel=by_kernel)
+            self._job.end(worker.distrusted or ended)
+
+    async def _weigh(self, worker: WorkerProcess) -> None:
+        """Keeps at hand how much memory a working worker holds: once it is killed, nobody can tell any more."""
+        while True:
+            if self._job is not None:
+                worker.held = weight(worker.process.pid) or worker.held
+            await asyncio.sleep(_WEIGH_S)
+
+    async def _listen(self, worker: WorkerProcess) -> None:
+        assert worker.process.stdout is not None
+        reader = LineReader(worker.process.stdout)
+        decoder = msgspec.json.Decoder(AnyWord)
+        while True:
+            try:
+                line = await reader.line(MAX_LINE_BYTES)
+            except LineTooLong as error:
+                worker.distrusted = garbled(error.message)
+                return
+            if line is None:
+                return
+            try:
+                word = decoder.decode(line)
+            except NONSENSE as error:
+                if line.lstrip().startswith(b'{"word"'):
+                    log.error("worker %d: %s in %r", worker.process.pid, error, line[:400])
+                    worker.distrusted = garbled(str(error))
+                    return
+                log.warning("worker %d printed %r", worker.process.pid, line[:400])
+                continue
+            await self._heard(worker, word)
+
+    async def _heard(self, worker: WorkerProcess, word: AnyWord) -> None:
+        job = self._job
+        if self._worker is not worker:
+            return  # dismissed while it spoke
+        before = self.seen
+        if not isinstance(word, WorkerReady):
+            self._left.pop(word.job, None)
+        if isinstance(word, WorkerReady):
+            worker.ready.set()
+            self._turn()
+            if job is not None and not job.sent and not job.ended.done():
+                self._send_order(worker, job)
+            for grading in self._gradings.values():
+                self._send_grading(worker, grading)
+            return
+        if word.job in self._gradings and isinstance(word, SideAnswer | JobFailed):
+            self._gradings[word.job].end(word.failure if isinstance(word, JobFailed) else word)
+            return
+        if job is None or job.order.job != word.job or job.ended.done():
+            return  # a late word about a job that is over
+        job.heard = True
+        match word:
+            case JobEvent():
+                job.last.event(word.event)
+                if self.seen != before:
+                    self._turn()
+                if isinstance(word.event, ModelReady):
+                    worker.model = word.event.model.name
+                await job.report(word.event)
+            case JobDone():
+                job.end(None)
+            case JobFailed():
+                job.end(word.failure)
+
+    def _send_order(self, worker: WorkerProcess, job: Job) -> None:
+        job.sent = True
+        send(worker, job.order)
+
+    def _send_grading(self, worker: WorkerProcess, grading: SideJob) -> None:
+        if not grading.sent:
+            grading.sent = True
+            grading.last = Heard()
+            send(worker, grading.order)
+            self._turn()
+
+    async def _keep_errors(self, stream: asyncio.StreamReader | None) -> None:
+        assert stream is not None
+        while chunk := await stream.read(_REPORT_CHUNK):
+            self._errors.write(chunk)
+
+    def _rest(self) -> None:
+        self._stir()
+        if self._worker is not None and self._idle_s > 0:
+            self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave)
+
+    def _stir(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _leave(self) -> None:
+        worker = self._worker
+        if worker is not None and self._job is None and not self._gradings:
+            log.info("worker %d idle for %.0f s", worker.process.pid, self._idle_s)
+            self._worker = None
+            self._turn()
+            self._spawn(self._dismiss(worker))
+
+    async def _dismiss(self, worker: WorkerProcess) -> None:
+        stdin = worker.process.stdin
+        if stdin is not None:
+            stdin.close()
+        try:
+            await asyncio.wait_for(worker.process.wait(), _QUIT_S if self._job is None else 0.2)
+        except TimeoutError:
+            kill(worker.process)
+            await worker.process.wait()

@@ -1,0 +1,190 @@
+"""The loop's side of the store: one thread works on it, writes are gathered, what is committed is told."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from engine.errors import HeadcodeError
+from sessions.services.fair_queue import WRITER, FairQueue, Writer
+from sessions.store.database import Store
+from sessions.store.group_commit import Change, Kind, Outcome, commit_together
+from sessions.store.recorder import Draft, Recorded, Recorder
+
+T = TypeVar("T")
+log = logging.getLogger("headcode.ledger")
+
+_BATCH = 2_000
+_BATCH_BYTES = 8 << 20
+"""What a transaction takes at most: a commit costs 4 ms whatever it holds, a long one delays every reader."""
+_GROUP_S = 0.03
+"""Seconds after which a transaction takes no further change: readers wait for its end."""
+
+_MANY, _TOO_MANY, _QUIET_S = 300, 1_000, 2.0
+"""Commits in the journal from which it is written into the file: when it is quiet, and in any case. That takes .02 s
+in a small store and .3 s in one of 1 GB, where DuckDB packs its last 120,000 events anew."""
+_TOO_WORN = 2.0
+"""How worn the store may be (Wear.worn) where it is never quiet."""
+
+
+class _Item:
+    """A change that somebody waits for."""
+
+    def __init__(self, change: Change, future: "asyncio.Future[Any]", writer: Writer, n_bytes: int) -> None:
+        self.change = change
+        self.writer = writer
+        self.future = future
+        self.n_bytes = n_bytes
+
+
+class Ledger:
+    """Reads and writes of everyone, one after another, none of them on the event loop's thread."""
+
+    def __init__(self, store: Store, thread: ThreadPoolExecutor, publish: Callable[[Sequence[Recorded]], None]) -> None:
+        self._recorder = Recorder(store)
+        self._store = store
+        self._thread = thread
+        self._publish = publish
+        self._waiting: FairQueue[_Item] = FairQueue()
+        self._own = Writer()
+        self._done = asyncio.Event()
+        self._done.set()
+        self._wake = asyncio.Event()
+        self._backlog = 0
+        self._task = asyncio.create_task(self._work(), name="ledger")
+
+    @property
+    def backlog(self) -> int:
+        """Bytes handed in and not yet committed."""
+        return self._backlog
+
+    async def read(self, question: Callable[[Store], T]) -> T:
+        """The answer of a function that only reads."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, question, self._store)
+        finally:
+            if self._store.wear.worn >= 1:
+                self._wake.set()  # so that the next quiet moment is waited for
+
+    async def change(
+        self,
+        work: Callable[[Recorder], tuple[T, list[Recorded]]],
+        *,
+        kind: Kind | None = None,
+        request: object = None,
+        alone: bool = False,
+    ) -> T:
+        """The answer of a function that reads, then appends what follows from it; nobody writes in between.
+
+        It is committed before this returns, together with what others change just now. What it raises is raised here,
+        and then nothing of it is kept. See group_commit.Change for `kind`, `request` and `alone`.
+        """
+        return await self._enter(Change(work, kind, request, alone), WRITER.get() or self._own)
+
+    async def append(self, *drafts: Draft) -> list[Recorded]:
+        """The drafts as committed entries. Raises StoreError."""
+        return await self.append_soon(*drafts)
+
+    def append_soon(self, *drafts: Draft) -> "asyncio.Future[list[Recorded]]":
+        """The same, without waiting; drafts handed in while the last commit ran share the next one."""
+
+        def work(recorder: Recorder) -> tuple[list[Recorded], list[Recorded]]:
+            recorded = recorder.append(drafts)
+            return recorded, recorded
+
+        return self._enter(Change(work, _APPENDS, drafts), self._own, sum(len(draft.payload) for draft in drafts))
+
+    async def close(self) -> None:
+        """Ends when everything handed in is written."""
+        await self._done.wait()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _enter(self, change: Change, writer: Writer, n_bytes: int = 0) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._backlog += n_bytes
+        self._waiting.put(writer, _Item(change, future, writer, n_bytes))
+        self._done.clear()
+        self._wake.set()
+        return future
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                due = self._store.commits >= _MANY or self._store.wear.worn >= 1
+                async with asyncio.timeout(_QUIET_S if due else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._settle(renew=self._store.wear.worn >= 1)
+                continue
+            while self._waiting:
+                if self._store.commits >= _TOO_MANY or self._store.wear.worn >= _TOO_WORN:
+                    await self._settle(renew=self._store.wear.worn >= _TOO_WORN)
+                await self._commit(self._gather())
+            self._wake.clear()
+            self._done.set()
+
+    def _gather(self) -> list[_Item]:
+        """The items whose turn it is; one that is to be alone is alone."""
+        group: list[_Item] = []
+        n_bytes = 0
+        for writer in self._waiting.turns():
+            while (item := self._waiting.first(writer)) is not None and (not group or not item.change.alone):
+                group.append(self._waiting.take(writer))
+                n_bytes += item.n_bytes
+                if item.change.alone or len(group) >= _BATCH or n_bytes >= _BATCH_BYTES:
+                    return group
+        return group
+
+    async def _settle(self, *, renew: bool) -> None:
+        """The journal into the file, so that the host that comes after a killed one opens it at once; with `renew`,
+        DuckDB's memory back to what it began with."""
+        work = self._store.renew if renew else self._store.checkpoint
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except HeadcodeError as error:
+            log.warning("the journal stays beside the store: %s", error.message)
+
+    async def _commit(self, group: list[_Item]) -> None:
+        """Does what there is time for, tells it to the subscribers, then to those who asked; the rest waits on."""
+        changes = [item.change for item in group]
+
+        def work() -> tuple[dict[int, Outcome], float]:
+            begun = time.monotonic()
+            return commit_together(self._recorder, changes, within_s=_GROUP_S), time.monotonic() - begun
+
+        outcomes, seconds = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        for place, item in reversed([*enumerate(group)]):
+            if place not in outcomes:
+                self._waiting.put_back(item.writer, item)
+            else:
+                item.writer.charge(seconds / len(outcomes))
+        recorded = [each for outcome in outcomes.values() for each in outcome.recorded]
+        recorded.sort(key=lambda each: (each.entry.session_id, each.entry.seq))
+        self._publish(recorded)
+        for place, outcome in sorted(outcomes.items()):
+            item = group[place]
+            self._backlog -= item.n_bytes
+            if item.future.done():
+                continue
+            if outcome.error is None:
+                item.future.set_result(outcome.answer)
+            else:
+                item.future.set_exception(outcome.error)
+                item.future.exception()  # counts as seen: some writers look later, or never
+
+
+def _append_all(recorder: Recorder, requests: Sequence[tuple[Draft, ...]]) -> list[Outcome]:
+    """The drafts of several writers as entries, written at once."""
+    recorded = recorder.append([draft for drafts in requests for draft in drafts])
+    outcomes, start = [], 0
+    for drafts in requests:
+        own = recorded[start : start + len(drafts)]
+        start += len(drafts)
+        outcomes.append(Outcome(own, own))
+    return outcomes
+
+
+_APPENDS = Kind(_append_all, _BATCH)

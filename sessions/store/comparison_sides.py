@@ -1,0 +1,313 @@
+"""What can be compared, found in the store by the name a person gives it.
+
+RUN (id, SESSION/NUMBER, latest, or a session: its newest run), RUN@SEED, SESSION@vN (version N of its examples),
+circuit:NAME or circuit:SESSION/NAME (kept), known or known:RUN (a run's own known circuit), task:NAME (the known
+circuit of a task, for the other side's model).
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from engine.analysis.effects import merge, with_causes
+from engine.catalog.local_models import find_model
+from engine.config import ProbeConfig
+from engine.errors import HeadcodeError
+from engine.events import CauseScored
+from engine.examples import Example
+from engine.references.known_circuits import known_circuit
+from engine.results import HeadScores, ModelInfo, Reference, Versions
+from engine.tasks.registry import find_task
+from sessions.comparison.comparison import Side
+from sessions.errors import NoSuchRecord
+from sessions.store.circuits import find_circuit
+from sessions.store.database import Row, Store
+from sessions.store.projections import MEASURES
+from sessions.store.queries import find_run, find_session
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_INFO = ModelInfo.__struct_fields__
+_VERSIONS = Versions.__struct_fields__
+_EXAMPLE = Example.__struct_fields__
+_RUN = f"""
+    SELECT r.run_id, r.session_id, r.number, s.name, r.state, r.model,
+           CASE WHEN r.made IS NOT FALSE THEN r.task END, r.device_asked, r.config,
+           r.reference, r.measure, r.cut, r.content_hash, r.model_name, r.model_identity,
+           {", ".join("r." + name for name in _INFO[2:])}, {", ".join("r." + name for name in _VERSIONS)}
+    FROM run r JOIN session s ON s.session_id = r.session_id WHERE r.run_id = $run
+"""  # noqa: S608  # names of our own
+_SEED = re.compile(r"(?P<run>.+)@(?P<seed>\d+)")
+_VERSION = re.compile(r"(?P<session>.+)@v(?P<version>\d+)")
+
+
+def find_sides(store: Store, a: str, b: str, models: Path) -> tuple[Side, Side]:
+    """Both sides. Where one is named by what the other is (known, task:NAME, circuit:NAME), it is found second.
+
+    Raises NoSuchRecord, or ModelError and its kin for a task's circuit.
+    """
+    if _leans(a) and not _leans(b):
+        second = find_side(store, b, models)
+        return find_side(store, a, models, beside=second), second
+    first = find_side(store, a, models)
+    return first, find_side(store, b, models, beside=first)
+
+
+def find_side(store: Store, name: str, models: Path, *, beside: Side | None = None) -> Side:
+    """What is meant by the name. Raises NoSuchRecord with the way to say it."""
+    kind, colon, rest = name.partition(":")
+    if name == "known" or (kind == "known" and colon):
+        return _known(store, rest, beside)
+    if kind == "circuit" and colon:
+        return _kept(store, rest, beside)
+    if kind == "task" and colon:
+        return _of_task(rest, models, beside)
+    version = _VERSION.fullmatch(name)
+    if version is not None and not _is_run(store, name):
+        return _examples(store, version["session"], int(version["version"]))
+    seed = _SEED.fullmatch(name)
+    if seed is not None and not _is_run(store, name):
+        return seed_side(store, _run_of(store, seed["run"]), int(seed["seed"]))
+    return run_side(store, _run_of(store, name))
+
+
+def run_side(store: Store, run_id: str) -> Side:
+    """A run with its scores, as far as it got."""
+    row = store.rows(_RUN, {"run": run_id})[0]
+    info = _struct(ModelInfo, row[13 : 13 + len(_INFO)])
+    nodes, final = _nodes(store, run_id)
+    nodes = with_causes(nodes, _causes(store, run_id))
+    return Side(
+        reference=run_id,
+        title=f"{row[3]}/{row[2]}",
+        kind="run",
+        session_id=row[1],
+        run_id=run_id,
+        n_layers=info.n_layers if info is not None else 0,
+        n_heads=info.n_heads if info is not None else 0,
+        nodes=nodes,
+        final=final,
+        measure=row[10],
+        cut=row[11],
+        config=msgspec.json.decode(row[8], type=ProbeConfig),
+        asked={"model": row[5], "task": row[6], "device": row[7]},
+        examples=examples_of(store, row[12]) if row[12] is not None else None,
+        model=info,
+        versions=_struct(Versions, row[13 + len(_INFO) :]),
+        known=None if row[9] is None else msgspec.json.decode(row[9], type=Reference),
+    )
+
+
+def seed_side(store: Store, run_id: str, seed: int) -> Side:
+    """One seed of a run, scored anew from its codes. Raises NoSuchRecord where there are none."""
+    from sessions.comparison.comparison import cut_of
+    from sessions.comparison.seed_scores import seed_nodes
+
+    run = run_side(store, run_id)
+    assert run.config is not None
+    if seed not in run.config.seeds:
+        seeds = ", ".join(map(str, run.config.seeds))
+        raise NoSuchRecord(f"{run.title} has no seed {seed}.", hint=f"It has {seeds}.")
+    codes = stored_codes(store, run_id, seed)
+    if not codes or not run.nodes or run.examples is None:
+        raise NoSuchRecord(f"{run.title} left no codes.", hint="Run it again to the end.")
+    import numpy as np
+
+    from engine.measures import DEFAULT_MEASURE
+
+    nodes = seed_nodes(
+        np.asarray(codes, dtype=np.int64),
+        [example.positive for example in run.examples],
+        whole_pairs(run.examples),
+        run.nodes,
+        cut_of(run, DEFAULT_MEASURE),
+    )
+    return msgspec.structs.replace(
+        run, reference=f"{run_id}@{seed}", title=f"{run.title} seed {seed}", kind="seed", seed=seed, nodes=nodes
+    )
+
+
+def stored_codes(store: Store, run_id: str, seed: int) -> list[list[int]]:
+    """One seed's codes: a list of heads, layer by layer, for every example."""
+    rows = store.rows(
+        "SELECT codes FROM code WHERE run_id = $run AND seed = $seed ORDER BY example", {"run": run_id, "seed": seed}
+    )
+    return [row[0] for row in rows]
+
+
+def examples_of(store: Store, content_hash: str) -> tuple[Example, ...]:
+    """The examples of that content, in their order."""
+    columns = ", ".join(_EXAMPLE)
+    rows = store.rows(
+        f"SELECT {columns} FROM example WHERE content_hash = $hash ORDER BY position",  # noqa: S608  # names of our own
+        {"hash": content_hash},
+    )
+    return tuple(msgspec.convert(dict(zip(_EXAMPLE, row, strict=True)), Example) for row in rows)
+
+
+def whole_pairs(examples: Sequence[Example]) -> list[tuple[int, int]]:
+    """Rows of every whole pair, the positive first (engine.scoring.score_table.pair_rows)."""
+    members: dict[int, dict[bool, int]] = {}
+    for row, example in enumerate(examples):
+        if example.pair is not None:
+            members.setdefault(example.pair, {})[example.positive] = row
+    return [(sides[True], sides[False]) for sides in members.values() if len(sides) == 2]
+
+
+# ---- the other kinds
+
+
+def _examples(store: Store, session: str, version: int) -> Side:
+    session_id = find_session(store, session)
+    rows = store.rows(
+        "SELECT version, content_hash FROM example_set WHERE session_id = $session ORDER BY version",
+        {"session": session_id},
+    )
+    name = store.rows("SELECT name FROM session WHERE session_id = $session", {"session": session_id})[0][0]
+    found: dict[int, str] = dict(rows)
+    if version not in found:
+        raise NoSuchRecord(
+            f"Session {name!r} has no version {version} of its examples.",
+            hint=f"It has 1 to {max(found)}." if found else "It has no examples yet.",
+        )
+    return Side(
+        reference=f"{session_id}@v{version}",
+        title=f"{name} examples v{version}",
+        kind="examples",
+        session_id=session_id,
+        examples=examples_of(store, found[version]),
+    )
+
+
+def _known(store: Store, run: str, beside: Side | None) -> Side:
+    if run:
+        other = run_side(store, _run_of(store, run))
+    elif beside is not None and beside.run_id is not None:
+        other = beside
+    else:
+        raise NoSuchRecord("Whose known circuit is meant?", hint="Compare a run with known, or say known:RUN.")
+    if other.known is None:
+        raise NoSuchRecord(
+            f"No circuit is known for {other.title}.",
+            hint="Known circuits come with a ready-made task on a measured model; circuit:NAME is one you kept.",
+        )
+    return _reference_side(other.known, f"known:{other.run_id}", other)
+
+
+def _of_task(task: str, models: Path, beside: Side | None) -> Side:
+    if beside is None or beside.model is None:
+        raise NoSuchRecord(
+            f"On which model is the circuit of {task!r} meant?", hint="Compare a run with it: its model is taken."
+        )
+    name = find_task(task).name
+    try:
+        folder = find_model(beside.asked.get("model") or beside.model.name, models).folder
+    except HeadcodeError:
+        folder = None  # the model is gone; what was published about it is not
+    found = known_circuit(beside.model, folder or Path("/nonexistent"), name)
+    if found is None:
+        raise NoSuchRecord(
+            f"No circuit is known for {name} on {beside.model.name}.",
+            hint="Circuits are published for GPT-2 small and attn-only-4l, measured on the bundled model, and true by "
+            "construction in the planted ones.",
+        )
+    return _reference_side(found, f"task:{name}", beside)
+
+
+def _reference_side(found: Reference, reference: str, beside: Side) -> Side:
+    return Side(
+        reference=reference,
+        title=found.name if found.kind == "effects" else f"known circuit ({found.name})",
+        kind="circuit",
+        session_id=beside.session_id,
+        n_layers=beside.n_layers,
+        n_heads=beside.n_heads,
+        heads=found.heads,
+        source=found.source,
+    )
+
+
+def _kept(store: Store, name: str, beside: Side | None) -> Side:
+    row = find_circuit(store, name, session_id=beside.session_id if beside is not None else None)
+    shape = None
+    if row.run_id is not None:
+        shape = store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": row.run_id})
+    n_layers, n_heads = shape if shape is not None and shape[0] is not None else (0, 0)
+    return Side(
+        reference=f"circuit:{row.session_id}/{row.name}",
+        title=f"circuit {row.name}",
+        kind="circuit",
+        session_id=row.session_id,
+        run_id=row.run_id,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        heads=row.heads,
+        source=row.source,
+    )
+
+
+# ---- inside
+
+
+def _leans(name: str) -> bool:
+    """Whether a name says what is meant only together with the other side's."""
+    return name == "known" or (name.startswith(("task:", "circuit:")) and "/" not in name)
+
+
+def _is_run(store: Store, name: str) -> bool:
+    """Whether the name, at sign and all, is that of a run or session."""
+    if store.one("SELECT 1 FROM session WHERE name = $it", {"it": name}) is not None:
+        return True
+    try:
+        find_run(store, name)
+    except NoSuchRecord:
+        return False
+    return True
+
+
+def _run_of(store: Store, name: str) -> str:
+    """A run by its name, or the newest run of a session."""
+    try:
+        return find_run(store, name)
+    except NoSuchRecord as error:
+        try:
+            session_id = find_session(store, name)
+        except NoSuchRecord:
+            raise error from None
+        newest = store.one(
+            "SELECT run_id FROM run WHERE session_id = $it ORDER BY number DESC LIMIT 1", {"it": session_id}
+        )
+        if newest is None:
+            raise NoSuchRecord(f"Session {name!r} has no run yet.", hint="Run it first.") from None
+        return str(newest[0])
+
+
+def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
+    columns = ", ".join(MEASURES)
+    rows = store.rows(
+        f"SELECT final, layer, head, {columns} FROM node_score WHERE run_id = $run ORDER BY layer, head",  # noqa: S608
+        {"run": run_id},
+    )
+    nodes = tuple(HeadScores(layer=row[1], head=row[2], **dict(zip(MEASURES, row[3:], strict=True))) for row in rows)
+    return nodes, all(row[0] for row in rows)
+
+
+def _causes(store: Store, run_id: str) -> tuple[CauseScored, ...]:
+    """What was measured of the run's heads by replacing them, put together as the screen does."""
+    rows = store.rows(
+        "SELECT payload, at_us FROM event WHERE run_id = $run AND kind = 'cause_scored' ORDER BY seq", {"run": run_id}
+    )
+    found: tuple[CauseScored, ...] = ()
+    for payload, at_us in rows:
+        found = merge(found, msgspec.json.decode(payload, type=CauseScored), at_us)
+    return found
+
+
+def _struct(kind: type[S], values: Row) -> S | None:
+    """The row's values as a struct; None where the run never got that far."""
+    if any(value is None for value in values[: len(kind.__struct_fields__)]):
+        return None
+    return kind(**dict(zip(kind.__struct_fields__, values, strict=True)))

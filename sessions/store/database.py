@@ -1,0 +1,399 @@
+"""The open store: DuckDB with everything locked that a store does not need. Used from one thread."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+
+from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, StoreTooNew, StoreUncertain
+from sessions.files.journal import holds_commits, journals_of
+from sessions.files.placing import copy_private, sync
+from sessions.files.store_exchange import settle
+from sessions.store.connection import connect
+from sessions.store.file_check import Header, examine, explain, is_fatal
+from sessions.store.file_identity import Change, Identity
+from sessions.store.memory_wear import Wear, give_back_memory
+from sessions.store.migrations import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
+from sessions.version import version
+
+log = logging.getLogger("headcode.store")
+
+STORAGE = "v2.0.0"
+"""Pinned: left alone, a later DuckDB would write what this one cannot read."""
+SAFE: dict[str, str] = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    "lock_configuration": "true",
+    "storage_compatibility_version": STORAGE,
+    "max_temp_directory_size": "4GB",  # what a query may spill; unset, it is most of the disk
+}
+"""How any store is opened, one's own or a stranger's: no file, extension or setting can be reached from inside."""
+
+_COMMIT_BYTES = 500
+"""What a small commit takes in the journal, about."""
+_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
+
+Row = tuple[Any, ...]
+OnLost = Callable[["Store", Change, Identity], StoreLost]
+
+
+class Store:
+    """One connection to one file. After a fatal error it opens itself again."""
+
+    def __init__(self, path: Path, *, memory: str = "512MB", threads: int = 2) -> None:
+        self.path = path
+        self._config = SAFE | {"memory_limit": memory.replace(" ", ""), "threads": str(threads)}
+        self._con: duckdb.DuckDBPyConnection | None = None
+        self.wear = Wear()
+        self.commits = 0
+        """Since the journal was last written into the file: reading one back after a kill takes 0.5 ms each."""
+        self._identity: Identity | None = None
+        self.on_lost: OnLost = _only_said
+        """Makes the error of it; a host's first saves what is still held."""
+        self.lost: StoreLost | None = None
+        """Set once another program has removed, replaced or moved the file: from then on it is only read."""
+
+    @classmethod
+    def open(cls, path: Path, *, memory: str = "512MB", threads: int = 2) -> Self:
+        """The store at `path`, made where there is none, brought up to this schema where it is older.
+
+        Raises StoreError, StoreDamaged or StoreTooNew with what is wrong with exactly this file.
+        """
+        store = cls(path, memory=memory, threads=threads)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if done := settle(path):
+                log.warning("an exchange of stores was interrupted: %s", done)
+            header = examine(path)
+            if header is None:
+                store._create()
+                header = examine(path)
+        except FileExistsError as error:
+            raise StoreError(
+                f"The store {path} cannot be made: {path.parent} is not a folder.", hint="Move that file away."
+            ) from error
+        except OSError as error:
+            why = f"The store {path} cannot be used: {error.strerror}."
+            raise StoreError(why, hint="HEADCODE_HOME sets another place.") from error
+        with suppress(OSError):
+            # What a killed host left in its journal is not written into the file by reading it back.
+            store.commits = store._wal.stat().st_size // _COMMIT_BYTES
+        store._connect(header)
+        try:
+            store._prepare(header)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def blank(cls, path: Path, schema: int) -> Self:
+        """A new store of that schema, without rows: for filling from an old one."""
+        store = cls(path)
+        store._connect(None)
+        store.migrate(0, schema)
+        return store
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Everything inside is kept, or nothing is.
+
+        Raises StoreUncertain where DuckDB broke down so late that the write may have been kept all the same, StoreLost
+        where the file is no longer there to write into.
+        """
+        self.check_place()
+        con = self.connection()
+        try:
+            con.begin()
+            yield con
+            # DuckDB's COMMIT answers "fine" inside an aborted transaction and rolls back: this line finds out.
+            con.execute("SELECT 1").fetchall()
+            self.check_place(writing=True)
+            con.commit()
+            self._note_place()
+            self.commits += 1
+        except duckdb.Error as error:
+            self._undo(con)
+            if is_fatal(error):
+                self._reopen()
+                meant = explain(self.path, error)
+                uncertain = StoreUncertain(meant.message, hint=meant.hint)
+                uncertain.full = isinstance(meant, StoreFull)
+                raise uncertain from error
+            raise explain(self.path, error) from error
+        except BaseException:
+            self._undo(con)
+            raise
+
+    def rows(self, sql: str, parameters: dict[str, object] | None = None) -> list[Row]:
+        """All rows of one question. Raises StoreError."""
+        con = self.connection()
+        self.wear.asked += 1
+        try:
+            return con.execute(sql, parameters or {}).fetchall()
+        except duckdb.Error as error:
+            if is_fatal(error):
+                self._reopen()
+            raise explain(self.path, error) from error
+
+    def one(self, sql: str, parameters: dict[str, object] | None = None) -> Row | None:
+        """The first row, or None. Reads the whole result: an unfinished one would block the connection."""
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def tables(self) -> list[str]:
+        return [
+            str(name) for (name,) in self.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1")
+        ]
+
+    def columns(self, table: str) -> list[str]:
+        sql = "SELECT column_name FROM duckdb_columns() WHERE table_name = $table ORDER BY column_index"
+        return [str(name) for (name,) in self.rows(sql, {"table": table})]
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        if self._con is None:
+            self._connect(None)
+        assert self._con is not None
+        return self._con
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of one's own to the same database, for another thread; whoever asked closes and drops it."""
+        return self.wear.lend(self.connection().cursor())
+
+    def renew(self) -> None:
+        """Opens the database anew, to free memory (see wear); not while somebody has a cursor. Raises StoreError."""
+        self.wear.put_off()
+        self.checkpoint()
+        if not self.wear.lent:
+            self._reopen()
+            give_back_memory()
+
+    def migrate(self, have: int, wanted: int | None = None) -> None:
+        """From schema `have` to `wanted` (None: the newest), a transaction for each step."""
+        for number, migration in enumerate(MIGRATIONS[have:wanted], start=have + 1):
+            with self.transaction() as con:
+                con.execute(META)
+                for statement in migration.statements:
+                    con.execute(statement)
+                if migration.refold:
+                    from sessions.store.refold import refold  # it reads the log with what stands on this module
+
+                    refold(con)
+                for key, value in (("schema", str(number)), ("headcode", version()), ("shape", self._shape())):
+                    con.execute("INSERT OR REPLACE INTO meta VALUES ($key, $value)", {"key": key, "value": value})
+        if wanted is None:
+            self._make_views()
+
+    def checkpoint(self) -> None:
+        """Writes the journal into the file. Raises StoreError where that cannot be done; nothing is lost then."""
+        self.check_place()
+        self.commits = 0
+        try:
+            self.rows("CHECKPOINT")
+        finally:
+            self._note_place()
+
+    def close(self) -> None:
+        """Writes the journal into the file. A store that cannot even do that is left to its journal."""
+        if self._con is not None:
+            with suppress(duckdb.Error, StoreError):
+                self.check_place()
+                self._con.execute("CHECKPOINT")
+            with suppress(duckdb.Error):
+                self._con.close()
+            self._con = None
+            if self._identity is not None:
+                self._identity.close()
+
+    def check_place(self, *, writing: bool = False) -> None:
+        """Raises StoreLost where the path no longer names the file that is open: nothing is written from then on.
+
+        What it holds is first kept beside, unless the files were only moved. writing: in the middle of a write of ours.
+        """
+        if self.lost is not None:
+            raise self.lost
+        if self._identity is None or self._con is None:
+            return
+        change = self._identity.change(writing=writing)
+        if change is not None:
+            if writing:
+                self._undo(self._con)
+            self.lost = self.on_lost(self, change, self._identity)
+            raise self.lost
+
+    def _note_place(self) -> None:
+        """After a write of ours. Raises StoreLost where it went into a file that was taken away meanwhile."""
+        if self._identity is not None:
+            self._identity.note()
+        self.check_place()
+
+    def size(self) -> int:
+        """Bytes on disk, journal included. By name only: opening the file would drop DuckDB's lock."""
+        total = 0
+        for path in (self.path, self._wal):
+            with suppress(OSError):
+                total += path.stat().st_size
+        return total
+
+    @property
+    def _wal(self) -> Path:
+        return self.path.with_name(self.path.name + ".wal")
+
+    def _connect(self, header: Header | None) -> None:
+        if self._identity is not None and (change := self._identity.change(writing=True)) is not None:
+            self.lost = self.lost or _only_said(self, change, self._identity)
+            raise self.lost
+        try:
+            # As it leaves, DuckDB would write into the file and remove the journal of that name, whosever they are by
+            # then; `close` does it where they are ours.
+            con = connect(self.path, self._config, checkpoint_on_close=False)
+            self._identity = Identity(self.path)
+        except duckdb.Error as error:
+            raise explain(self.path, error, header) from error
+        except OSError as error:
+            con.close()
+            raise StoreError(f"The store {self.path} is gone: {error.strerror}.", hint="Try again.") from error
+        self._con = con
+        self.wear.asked = 0
+
+    def _reopen(self) -> None:
+        self.close()
+        with suppress(StoreError):
+            self._connect(None)
+
+    def _undo(self, con: duckdb.DuckDBPyConnection) -> None:
+        with suppress(duckdb.Error):
+            con.rollback()
+
+    def _create(self) -> None:
+        """A new store, made under another name first: killed half-way, it leaves nothing that will not open."""
+        new = self.path.with_name(f"{self.path.name}.new")
+        if rows_in(new):
+            raise StoreDamaged(
+                f"{self.path} is not there, but {new.name} is, and holds {rows_in(new):,} events.",
+                hint=f"If that is your store, give it the name {self.path.name}; else move it to another folder.",
+            )
+        for leftover in (*journals_of(new), new):
+            leftover.unlink(missing_ok=True)
+        made = Store(new)
+        made._config = self._config
+        made._connect(None)
+        try:
+            made.migrate(0)
+        finally:
+            made.close()
+        new.chmod(0o600)
+        new.replace(self.path)
+        sync(self.path.parent)
+
+    def _prepare(self, header: Header | None) -> None:
+        self._audit()
+        have = self._schema_version()
+        if have > SCHEMA_VERSION:
+            by = self._meta("headcode") or "a later Headcode"
+            raise StoreTooNew(
+                f"{self.path} has schema {have}, written by Headcode {by}; "
+                f"this is Headcode {version()}, which knows schemas up to {SCHEMA_VERSION}.",
+                hint="Upgrade Headcode, or set HEADCODE_HOME to use another store.",
+            )
+        if have < SCHEMA_VERSION:
+            self.close()
+            aside = self.path.with_name(f"{self.path.stem}.schema-{have}{self.path.suffix}")
+            if holds_commits(self.path):
+                why = f"The journal of {self.path} cannot be written into it before it is upgraded."
+                raise StoreError(why, hint="Free some space there.")
+            try:
+                copy_private(self.path, aside)
+            except OSError as error:
+                why = f"The store cannot be copied to {aside} before it is upgraded: {error.strerror}."
+                raise StoreError(why, hint="Free some space there.") from error
+            self._connect(header)
+            self.migrate(have)
+        elif self._meta("shape") != self._shape():
+            raise StoreDamaged(
+                f"The tables in {self.path} are not those Headcode {self._meta('headcode')} made.",
+                hint="Another program changed them. Put a copy of yours in its place, or move it away.",
+            )
+        self._make_views()
+
+    def _make_views(self) -> None:
+        wanted = hashlib.sha256(repr(sorted(VIEWS.items())).encode()).hexdigest()
+        found = repr(self.rows(_VIEWS))
+        if self._meta("views") == f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}":
+            return
+        with self.transaction() as con:
+            for name, body in VIEWS.items():
+                con.execute(f"CREATE OR REPLACE VIEW {name} AS {body}")
+            found = repr(con.execute(_VIEWS).fetchall())
+            mark = f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}"
+            con.execute("INSERT OR REPLACE INTO meta VALUES ('views', $mark)", {"mark": mark})
+
+    def _audit(self) -> None:
+        """Refuses what could make our own statements do a stranger's work (a trigger fires on our inserts)."""
+        questions = {
+            "view": "SELECT view_name FROM duckdb_views() WHERE NOT internal",
+            "macro": "SELECT function_name FROM duckdb_functions() WHERE NOT internal",
+            "trigger": "SELECT trigger_name FROM duckdb_triggers()",
+        }
+        for kind, sql in questions.items():
+            foreign = sorted({str(name) for (name,) in self.rows(sql)} - (set(VIEWS) if kind == "view" else set()))
+            if foreign:
+                raise StoreDamaged(
+                    f"{self.path} holds a {kind} that Headcode did not make: {foreign[0]!r}.",
+                    hint="Do not use a store a stranger gave you; move it away.",
+                )
+
+    def _shape(self) -> str:
+        columns = self.rows(
+            "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
+            "ON t.table_name = c.table_name WHERE NOT c.internal AND c.table_name <> 'meta' ORDER BY ALL"
+        )
+        return hashlib.sha256(repr(columns).encode()).hexdigest()[:32]
+
+    def _schema_version(self) -> int:
+        text = self._meta("schema")
+        if text is None:
+            tables = self.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY table_name")
+            names = ", ".join(str(name) for (name,) in tables[:3])
+            raise StoreDamaged(
+                f"{self.path} is a DuckDB database, but not a Headcode store (tables: {names or 'none'}).",
+                hint="Move it away, or set HEADCODE_HOME to use another place.",
+            )
+        if not text.isdecimal():
+            raise StoreDamaged(f"{self.path} says its schema is {text!r}.", hint="Put a copy of yours in its place.")
+        return int(text)
+
+    def _meta(self, key: str) -> str | None:
+        if not self.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'"):
+            return None
+        row = self.one("SELECT value FROM meta WHERE key = $key", {"key": key})
+        return None if row is None else str(row[0])
+
+
+def rows_in(path: Path) -> int | None:
+    """The events in a store, journal included; None where it is none, or cannot be opened."""
+    try:
+        if examine(path) is None:
+            return None
+        with connect(path, SAFE, read_only=True) as con:
+            return int(con.execute("SELECT count(*) FROM event").fetchall()[0][0])
+    except (StoreError, OSError, duckdb.Error):
+        return None
+
+
+def _only_said(_: Store, change: Change, __: Identity) -> StoreLost:
+    return StoreLost(change.words, hint="Put it back, then: headcode host stop")
+
+
+def append_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:
+    """Adds the rows, in the table's own order of columns (1.9 us a row; executemany takes 700)."""
+    if rows:
+        with con.appender(table) as appender:
+            appender.append_rows(rows)

@@ -1,0 +1,123 @@
+"""Several people's changes in one transaction: a commit costs the same for one change as for a hundred."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from sessions.store.recorder import Recorded, Recorder
+
+Work = Callable[[Recorder], tuple[Any, list[Recorded]]]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a change answered and recorded; or the error, which left nothing."""
+
+    answer: Any = None
+    recorded: Sequence[Recorded] = ()
+    error: Exception | None = None
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """Changes that are cheaper together than one after another."""
+
+    do: Callable[[Recorder, Sequence[Any]], Sequence[Outcome | None]]
+    """The outcome for each request; None where it cannot be done together with others. What it raises, it raises for
+    nobody in particular: then each is done by itself."""
+    most: int
+    """How many are done together: a reader waits as long as that takes."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A function that reads, then appends what follows from it. Whatever it does it may have to do once more: an
+    attempt that was rolled back has left nothing."""
+
+    work: Work
+    kind: Kind | None = None
+    request: Any = None
+    """What `kind` is given in place of `work`."""
+    alone: bool = False
+    """Never among others: it opens a transaction of its own, takes long, or does what is not to be repeated."""
+
+
+def commit_together(recorder: Recorder, changes: Sequence[Change], *, within_s: float) -> dict[int, Outcome]:
+    """The outcomes of these changes by their places, all committed. Changes for which no time was left have none.
+
+    Each sees what those before it did; those of a kind are done at the first one's turn. One that fails takes nothing
+    of the others with it: where it had written something, everything is rolled back and done anew without it.
+    """
+    steps = _steps(changes)
+    if len(changes) == 1:
+        return _one_by_one(recorder, changes, steps[0])
+    outcomes, at = _attempt(recorder, changes, steps, time.monotonic() + within_s)
+    if at is None:
+        return outcomes
+    outcomes, again = _attempt(recorder, changes, steps[:at], None) if 0 < at < len(steps) else ({}, at)
+    if again is None:  # all before it are done; it may do what it can by itself
+        return outcomes | _one_by_one(recorder, changes, steps[at])
+    return _one_by_one(recorder, changes, sorted(place for step in steps[: at + 1] for place in step))
+
+
+def _steps(changes: Sequence[Change]) -> list[list[int]]:
+    """Places of changes that are done together, in the order in which they are done."""
+    steps: list[list[int]] = []
+    open_steps: dict[int, list[int]] = {}
+    for place, change in enumerate(changes):
+        step = open_steps.get(id(change.kind)) if change.kind is not None else None
+        if step is None or change.kind is None or len(step) >= change.kind.most:
+            step = []
+            steps.append(step)
+            if change.kind is not None:
+                open_steps[id(change.kind)] = step
+        step.append(place)
+    return steps
+
+
+def _attempt(
+    recorder: Recorder, changes: Sequence[Change], steps: Sequence[Sequence[int]], deadline: float | None
+) -> tuple[dict[int, Outcome], int | None]:
+    """The outcomes of these steps, as far as there was time, in one transaction, and None. Or nothing, rolled back, and
+    which step did not end well: len(steps) where it was the commit."""
+    outcomes: dict[int, Outcome] = {}
+    at = 0
+    try:
+        with recorder.together() as together:
+            for step in steps:
+                if outcomes and deadline is not None and time.monotonic() > deadline:
+                    break
+                left = list(step)
+                kind = changes[step[0]].kind
+                if kind is not None and len(step) > 1:
+                    found = zip(step, kind.do(recorder, [changes[place].request for place in step]), strict=True)
+                    done = {place: outcome for place, outcome in found if outcome is not None}
+                    left = [place for place in step if place not in done]
+                    outcomes |= done
+                for place in left:
+                    before = together.writes
+                    try:
+                        outcomes[place] = Outcome(*changes[place].work(recorder))
+                    except Exception as error:
+                        if together.writes != before or not together.sound:
+                            raise
+                        outcomes[place] = Outcome(error=error)
+                at += 1
+    except Exception:  # noqa: BLE001  # whose it is, whoever does each by itself finds out
+        return {}, at
+    return outcomes, None
+
+
+def _one_by_one(recorder: Recorder, changes: Sequence[Change], places: Sequence[int]) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    for place in places:
+        change = changes[place]
+        try:
+            if change.alone:
+                outcomes[place] = Outcome(*change.work(recorder))
+            else:
+                with recorder.together():
+                    outcome = Outcome(*change.work(recorder))
+                outcomes[place] = outcome
+        except Exception as error:  # noqa: BLE001  # handed on to whoever asked
+            outcomes[place] = Outcome(error=error)
+    return outcomes

@@ -1,0 +1,207 @@
+"""A session's log read back by pieces: as it was, or condensed to what still shows at one moment."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from engine.measures import MEASURES
+from sessions.condense import WEIGHED, superseded
+from sessions.events import (
+    CircuitDropped,
+    CircuitKept,
+    ExamplesStepped,
+    LookChanged,
+    NoteWritten,
+    RunEnded,
+    RunVerified,
+    SessionRenamed,
+    TagsSet,
+)
+from sessions.rows import Marker, MarkerKind, Pause, Timeline
+from sessions.store.database import Row, Store
+from sessions.store.projections import event_decoder
+from sessions.store.queries import session_row
+from sessions.store.recorder import log_line
+
+MOST_BYTES = 32 << 20
+"""Of one piece; a single entry may be larger."""
+_ROWS = 256
+_CONDENSED_ROWS = 8_192
+"""DuckDB unpacks 2,048 payloads to give one of them: what is read as a whole is read in few questions."""
+_MARKED: dict[str, MarkerKind] = {
+    "examples_set": "edit",
+    "examples_stepped": "edit",
+    "run_queued": "run",
+    "run_started": "run",
+    "run_ended": "run",
+    "run_verified": "run",
+    "look_changed": "cut",
+    "note_written": "note",
+    "session_renamed": "kept",
+    "tags_set": "kept",
+    "circuit_kept": "kept",
+    "circuit_dropped": "kept",
+    "session_imported": "kept",
+}
+_WORDS = 200
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a log, each entry as the text it is told in."""
+
+    lines: list[bytes]
+    up_to: int
+    """Every entry up to here is among the lines, or replaced by one that is."""
+
+
+def read_piece(
+    store: Store, session_id: str, *, after_seq: int, up_to: int, condensed: bool = False, most_bytes: int = MOST_BYTES
+) -> Piece:
+    """Entries with after_seq < seq <= up_to in their order, from the first on, as many as fit into `most_bytes`.
+
+    Condensed leaves out what is superseded by an entry up to `up_to`, wherever the piece ends. Of no bytes nothing is
+    read: whoever wants to know only where a log ends need not have 2,048 payloads unpacked.
+    """
+    if most_bytes <= 0:
+        return Piece(lines=[], up_to=after_seq)
+    dropped = _dropped(store, session_id, after_seq, up_to) if condensed else []
+    lines: list[bytes] = []
+    left, last = min(most_bytes, MOST_BYTES), after_seq
+    n_rows = _CONDENSED_ROWS if condensed else _ROWS
+    while True:
+        rows = _kept_rows(store, session_id, last, up_to, dropped, n_rows)
+        for session, seq, at_us, run, payload in rows:
+            line = log_line(session, seq, at_us, run, payload)
+            left -= len(line)
+            if left < 0 and lines:
+                return Piece(lines=lines, up_to=last)
+            lines.append(line)
+            last = seq
+        if len(rows) < n_rows:
+            return Piece(lines=lines, up_to=max(up_to, after_seq))
+
+
+def seq_at(store: Store, session_id: str, at_us: int) -> int:
+    """The last entry that was recorded by that time; 0 where none was."""
+    found = store.one(
+        "SELECT max(seq) FROM event WHERE session_id = $session AND at_us <= $at",
+        {"session": session_id, "at": at_us},
+    )
+    return 0 if found is None or found[0] is None else int(found[0])
+
+
+def timeline(store: Store, session_id: str, *, pause_us: int, last_seq: int, run_id: str | None = None) -> Timeline:
+    """When the session's log begins and ends, what happened in it, and where nothing did for longer than `pause_us`."""
+    of = {"session": session_id, "last": last_seq}
+    span = store.one("SELECT min_by(at_us, seq), max_by(at_us, seq) FROM event WHERE session_id = $session "
+                     "AND seq <= $last", of)  # fmt: skip
+    gaps = store.rows(
+        "SELECT seq, before, at_us FROM (SELECT seq, at_us, lag(at_us) OVER (ORDER BY seq) AS before FROM event "
+        "WHERE session_id = $session AND seq <= $last) WHERE at_us - before > $pause OR at_us < before ORDER BY seq",
+        of | {"pause": pause_us},
+    )
+    first_us, last_us = span if span is not None and span[0] is not None else (0, 0)
+    return Timeline(
+        session=session_row(store, session_id),
+        first_us=first_us,
+        last_us=last_us,
+        last_seq=last_seq,
+        markers=tuple(_markers(store, session_id, last_seq)),
+        pauses=tuple(Pause(seq=seq, from_us=before, to_us=at) for seq, before, at in gaps),
+        run_id=run_id,
+    )
+
+
+def _dropped(store: Store, session_id: str, after_seq: int, up_to: int) -> list[int]:
+    index = store.rows(
+        "SELECT seq, run_id, kind FROM event WHERE session_id = $session AND seq > $after AND seq <= $to "
+        "AND kind IN (SELECT unnest($kinds))",
+        {"session": session_id, "after": after_seq, "to": up_to, "kinds": list(WEIGHED)},
+    )
+    return superseded((int(seq), run, kind) for seq, run, kind in index)
+
+
+def _kept_rows(store: Store, session_id: str, after_seq: int, up_to: int, dropped: list[int], n_rows: int) -> list[Row]:
+    without = "AND seq NOT IN (SELECT unnest($dropped))" if dropped else ""
+    parameters: dict[str, object] = {"session": session_id, "after": after_seq, "to": up_to, "rows": n_rows}
+    if dropped:
+        parameters["dropped"] = dropped
+    return store.rows(
+        "SELECT session_id, seq, at_us, run_id, payload FROM event "  # noqa: S608  # without is one of two texts of ours
+        f"WHERE session_id = $session AND seq > $after AND seq <= $to {without} ORDER BY seq LIMIT $rows",
+        parameters,
+    )
+
+
+class _Examples(msgspec.Struct):
+    """Of a set of examples only what counts them."""
+
+    class One(msgspec.Struct):
+        polarity: str
+        enabled: bool = True
+
+    examples: list[One]
+
+
+_examples = msgspec.json.Decoder(_Examples)
+
+
+def _markers(store: Store, session_id: str, last_seq: int) -> Iterable[Marker]:
+    rows = store.rows(
+        "SELECT e.seq, e.at_us, e.kind, e.run_id, r.number, e.payload "
+        "FROM event e LEFT JOIN run r ON r.run_id = e.run_id "
+        "WHERE e.session_id = $session AND e.seq <= $last AND e.kind IN (SELECT unnest($kinds)) ORDER BY e.seq",
+        {"session": session_id, "last": last_seq, "kinds": list(_MARKED)},
+    )
+    versions = 0
+    for seq, at_us, kind, run_id, number, payload in rows:
+        if kind == "examples_set":
+            versions += 1
+            words = _examples_words(payload, versions)
+        else:
+            words = _words(kind, payload, number)
+        yield Marker(
+            seq=seq,
+            at_us=at_us,
+            kind=_MARKED[kind],
+            words=words[:_WORDS],
+            run_id=run_id,
+            number=number,
+            asked=kind == "run_queued",
+            ends=kind == "run_ended",
+        )
+
+
+def _examples_words(payload: str, version: int) -> str:
+    sides = [one.polarity for one in _examples.decode(payload).examples if one.enabled]
+    positive = sides.count("positive")
+    return f"examples: {positive} + {len(sides) - positive}" + ("" if version == 1 else f", version {version}")
+
+
+def _words(kind: str, payload: str, number: int | None) -> str:
+    """What happened, in words; texts of people are in them as they wrote them."""
+    if kind in ("run_queued", "run_started", "session_imported"):
+        told = {"run_queued": f"run {number} asked for", "run_started": f"run {number} begins"}
+        return told.get(kind, "imported from a bundle")
+    match event_decoder.decode(payload):
+        case ExamplesStepped() as event:
+            return f"{'undo' if event.by < 0 else 'redo'}: examples of version {event.version}"
+        case RunEnded() as event:
+            return f"run {number} {event.state}" + (f": {event.failure.message}" if event.failure is not None else "")
+        case RunVerified() as event:
+            return f"run {number} verified: {event.verdict}"
+        case LookChanged() as event:
+            title = next((each.title for each in MEASURES if each.id == event.measure), event.measure)
+            return f"cut of run {number}: {event.cut} heads by {title}"
+        case NoteWritten() as event:
+            about = f" on {event.head[0]}.{event.head[1]}" if event.head is not None else ""
+            return f"note{about}: {event.text}"
+        case SessionRenamed() as event:
+            return f"renamed: {event.name}"
+        case TagsSet() as event:
+            return f"tags: {', '.join(event.tags) or 'none'}"
+        case CircuitKept() as event:
+            return f"circuit {event.name}: {len(event.heads)} heads"
+        case CircuitDropped() as event:
+            return f"circuit {event.name} dropped"
+    return kind

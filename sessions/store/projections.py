@@ -1,0 +1,384 @@
+"""The tables as a reading of the event log: what each event means for them."""
+
+from collections.abc import Iterable
+
+import duckdb
+import msgspec
+
+from engine.config import ProbeConfig, SAEConfig
+from engine.events import (
+    CauseScored,
+    CircuitChecked,
+    EdgesScored,
+    ExamplesMade,
+    Graded,
+    ModelReady,
+    ProbeFinished,
+    ReferenceKnown,
+    Scored,
+    TrainStep,
+)
+from engine.examples import Example
+from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, Timings
+from engine.tasks.registry import made_by
+from sessions.events import (
+    AnyEvent,
+    ArrayKept,
+    CircuitDropped,
+    CircuitKept,
+    ExamplesSet,
+    ExamplesStepped,
+    LogEntry,
+    LookChanged,
+    NoteRemoved,
+    NoteWritten,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    RunVerified,
+    SessionCreated,
+    SessionImported,
+    SessionRenamed,
+    SessionRestored,
+    SessionTrashed,
+    TagsSet,
+)
+from sessions.store.database import append_rows
+from sessions.store.effects import held_against, take_effects
+from sessions.store.migrations import PROJECTIONS
+
+MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *CAUSE_FIELDS))
+GRADE_COLUMNS = tuple(name for name in Grade.__struct_fields__ if name not in ("index", "better_prompt"))
+"""Fields of a grade that have a column; the prompt that is proposed is in the events alone."""
+_INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
+_VERSIONS = ("headcode", "python", "torch", "transformer_lens", "device")
+
+event_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def text_of(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def settled_text(value: ProbeConfig | Timings) -> str:
+    """As text_of, without what stores of earlier versions knew nothing of, where it says nothing: their rows stay as
+    they are when they are made anew from the log."""
+    told = msgspec.to_builtins(value)
+    if value.cause == type(value)().cause:
+        del told["cause"]
+    if isinstance(value, ProbeConfig) and value.sae.recipe == SAEConfig().recipe:
+        del told["sae"]["recipe"]
+    if isinstance(value, ProbeConfig) and value.bootstraps == type(value)().bootstraps:
+        del told["bootstraps"]
+    return text_of(told)
+
+
+class Projector:
+    """Applies entries to the tables, inside a transaction somebody else holds.
+
+    Remembers what it looked up; after a rollback, `forget`.
+    """
+
+    def __init__(self) -> None:
+        self._seeds: dict[str, tuple[int, ...]] = {}
+        self._rows: dict[str, list[tuple[object, ...]]] = {}
+        self._notes: dict[tuple[str, str], tuple[object, ...] | None] = {}
+        """By session and id; None: removed. Nothing else in a batch of entries depends on them, or on the times below:
+        they are written once, at its end."""
+        self._touched: dict[str, int] = {}
+
+    def forget(self) -> None:
+        self._seeds.clear()
+        self._clear()
+
+    def apply(self, con: duckdb.DuckDBPyConnection, entries: Iterable[LogEntry]) -> None:
+        """The tables after these entries, which are in the order of their log and new to the tables."""
+        self._clear()
+        for entry in entries:
+            self._one(con, entry)
+        self._flush(con)
+        self._flush_notes(con)
+        self._flush_touched(con)
+
+    def _one(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
+        event, run = entry.event, entry.run_id or ""
+        match event:
+            case SessionCreated():
+                row = (entry.session_id, event.name, event.model, event.task, event.pairs, event.task_seed)
+                self._add("session", (*row, entry.at_us, entry.at_us, None, None, None))
+            case ExamplesSet():
+                self._examples_set(con, entry, event)
+            case (
+                ExamplesStepped()
+                | SessionRenamed()
+                | TagsSet()
+                | NoteWritten()
+                | NoteRemoved()
+                | SessionTrashed()
+                | SessionRestored()
+                | CircuitKept()
+                | CircuitDropped()
+                | SessionImported()
+            ):
+                self._kept(con, entry)
+            case LookChanged():
+                self._update(con, run, measure=event.measure, cut=event.cut)
+            case RunVerified():
+                self._update(con, run, verified=text_of(event))
+            case RunQueued():
+                self._queued(con, entry, event)
+            case RunStarted():
+                self._update(con, run, state="running", started_us=entry.at_us)
+                self._touched[entry.session_id] = entry.at_us
+            case RunEnded():
+                self._ended(con, entry, event)
+            case ArrayKept(name="sae"):
+                self._update(con, run, sae_sha256=event.sha256)
+            case ModelReady():
+                info = {name: getattr(event.model, name) for name in _INFO}
+                versions = {name: getattr(event.versions, name) for name in _VERSIONS}
+                names = {"model_name": event.model.name, "model_identity": event.model.identity}
+                self._update(con, run, warm=event.warm, **names, **info, **versions)
+            case ExamplesMade():
+                self._examples(con, event.content_hash, event.examples)
+                made = made_by(event.task, event.examples) if event.made is None else event.made
+                self._update(con, run, content_hash=event.content_hash, made=made)
+            case ReferenceKnown():
+                self._update(con, run, offered=text_of(event.reference))
+                self._hold(con, run)
+            case Graded():
+                self._replace(con, "grade", run)
+                for grade in event.grades:
+                    self._add("grade", (run, grade.index, *(getattr(grade, name) for name in GRADE_COLUMNS)))
+            case TrainStep():
+                self._step(con, run, event)
+            case Scored(final=True):
+                self._scores(con, run, event)
+            case EdgesScored():
+                self._replace(con, "edge_score", run)
+                for place, edge in enumerate(event.edges):
+                    self._add("edge_score", _edge(run, place, edge))
+            case CauseScored():
+                self._cause(con, entry, event)
+            case CircuitChecked():
+                self._flush(con)
+                con.execute(
+                    "DELETE FROM circuit_check WHERE run_id = $run AND name = $name", {"run": run, "name": event.name}
+                )
+                values = (event.faithfulness, event.completeness, event.area, text_of(event))
+                self._add("circuit_check", (run, event.name, *values))
+            case ProbeFinished():
+                self._finished(con, run, event)
+            case _:
+                pass
+
+    def _examples_set(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: ExamplesSet) -> None:
+        self._flush(con)
+        self._examples(con, event.content_hash, event.examples)
+        before, parent = con.execute(
+            "SELECT count(*), any_value(s.examples_version) FROM session s LEFT JOIN example_set e "
+            "ON e.session_id = s.session_id WHERE s.session_id = $session AND e.version IS NOT NULL",
+            {"session": entry.session_id},
+        ).fetchall()[0]
+        enabled = [example.positive for example in event.examples if example.enabled]
+        counts = (sum(enabled), len(enabled) - sum(enabled))
+        self._add("example_set", (entry.session_id, before + 1, event.content_hash, *counts, entry.at_us, parent))
+        self._session(con, entry.session_id, examples_version=before + 1)
+        self._touched[entry.session_id] = entry.at_us
+
+    def _examples(self, con: duckdb.DuckDBPyConnection, content_hash: str, examples: tuple[Example, ...]) -> None:
+        """Sets are kept by content: the same one is stored once, however often it is used."""
+        self._flush(con)
+        if con.execute("SELECT 1 FROM example WHERE content_hash = $hash LIMIT 1", {"hash": content_hash}).fetchall():
+            return
+        for position, one in enumerate(examples):
+            answers = (list(one.expected), list(one.foils))
+            self._add("example", (content_hash, position, one.prompt, one.polarity, *answers, one.pair, one.enabled))
+
+    def _kept(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
+        """What a person keeps of a session: its name, tags, notes and circuits."""
+        event, session = entry.event, entry.session_id
+        match event:
+            case ExamplesStepped():
+                self._session(con, session, examples_version=event.version)
+            case SessionRenamed():
+                self._session(con, session, name=event.name)
+            case TagsSet():
+                self._drop(con, "tag", session_id=session)
+                for tag in event.tags:
+                    self._add("tag", (session, tag))
+            case NoteWritten():
+                place = event.head if event.head is not None else (None, None)
+                row = (session, event.note_id, entry.run_id, *place, event.text, entry.at_us)
+                self._notes[session, event.note_id] = row
+            case NoteRemoved():
+                self._notes[session, event.note_id] = None
+            case SessionTrashed():
+                self._session(con, session, trashed_us=entry.at_us)
+            case SessionRestored():
+                self._session(con, session, trashed_us=None)
+            case CircuitKept():
+                self._drop(con, "circuit", session_id=session, name=event.name)
+                heads = text_of(event.heads)
+                self._add("circuit", (session, event.name, entry.run_id, heads, event.source, entry.at_us))
+            case CircuitDropped():
+                self._drop(con, "circuit", session_id=session, name=event.name)
+            case SessionImported():
+                # What somebody sends is there to be seen, whatever they did with it afterwards.
+                name = {} if event.name is None else {"name": event.name}
+                self._session(con, session, origin=text_of(event), trashed_us=None, **name)
+        self._touched[entry.session_id] = entry.at_us
+
+    def _queued(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunQueued) -> None:
+        self._flush(con)
+        before = con.execute(
+            "SELECT count(*) FROM run WHERE session_id = $session", {"session": entry.session_id}
+        ).fetchall()[0][0]
+        con.execute(
+            "INSERT INTO run (run_id, session_id, number, state, model, task, config, device_asked, queued_us, again) "
+            "VALUES ($run, $session, $number, 'queued', $model, $task, $config, $device, $at, $again)",
+            {
+                "run": entry.run_id,
+                "session": entry.session_id,
+                "number": before + 1,
+                "model": event.model,
+                "task": event.task,
+                "config": settled_text(event.config),
+                "device": event.device,
+                "at": entry.at_us,
+                "again": event.again,
+            },
+        )
+        self._seeds[entry.run_id or ""] = event.config.seeds
+        self._touched[entry.session_id] = entry.at_us
+
+    def _ended(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: RunEnded) -> None:
+        self._flush(con)
+        run = entry.run_id or ""
+        self._seeds.pop(run, None)
+        failure = None if event.failure is None else text_of(event.failure)
+        self._update(con, run, state=event.state, ended_us=entry.at_us, failure=failure)
+        if not con.execute("SELECT 1 FROM node_score WHERE run_id = $run LIMIT 1", {"run": run}).fetchall():
+            # Half a run's scores stay, marked: the last provisional ones, which no table held until now.
+            last = con.execute(
+                "SELECT payload FROM event WHERE session_id = $session AND run_id = $run AND kind = 'scored' "
+                "AND seq < $seq ORDER BY seq DESC LIMIT 1",
+                {"session": entry.session_id, "run": run, "seq": entry.seq},
+            ).fetchall()
+            if last:
+                partial = event_decoder.decode(last[0][0])
+                assert isinstance(partial, Scored)
+                self._scores(con, run, partial)
+        self._touched[entry.session_id] = entry.at_us
+
+    def _finished(self, con: duckdb.DuckDBPyConnection, run: str, event: ProbeFinished) -> None:
+        self._update(
+            con,
+            run,
+            n_positive=event.examples.positive,
+            n_negative=event.examples.negative,
+            n_broken=event.examples.broken,
+            circuit=text_of(event.circuit),
+            circuit_softmax=text_of(event.circuit_softmax),
+            timings=settled_text(event.timings),
+            cached=event.cached,
+        )
+
+    def _step(self, con: duckdb.DuckDBPyConnection, run: str, event: TrainStep) -> None:
+        for place, (seed, loss) in enumerate(zip(self._seeds_of(con, run), event.reconstruction, strict=False)):
+            sparsity = event.sparsity[place] if place < len(event.sparsity) else None
+            moving = event.moving[place] if place < len(event.moving) else None
+            self._add("step", (run, seed, event.step, loss, sparsity, moving))
+
+    def _scores(self, con: duckdb.DuckDBPyConnection, run: str, event: Scored) -> None:
+        self._replace(con, "node_score", run)
+        for node in event.nodes:
+            values = (getattr(node, name) for name in MEASURES)
+            self._add("node_score", (run, event.final, node.layer, node.head, *values))
+
+    def _cause(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: CauseScored) -> None:
+        self._flush(con)
+        run = entry.run_id or ""
+        for row in take_effects(con, run, event, seq=entry.seq, at_us=entry.at_us):
+            self._add("cause", row)
+        if event.final:
+            self._hold(con, run)
+
+    def _hold(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
+        """Writes down what the run's rankings are held against now."""
+        self._flush(con)
+        held = held_against(con, run)
+        self._update(con, run, reference=None if held is None else text_of(held))
+
+    def _seeds_of(self, con: duckdb.DuckDBPyConnection, run: str) -> tuple[int, ...]:
+        if run not in self._seeds:
+            self._flush(con)
+            found = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run}).fetchall()
+            seeds = msgspec.json.decode(found[0][0], type=tuple[int, ...]) if found else ()
+            self._seeds[run] = seeds
+        return self._seeds[run]
+
+    def _add(self, table: str, row: tuple[object, ...]) -> None:
+        self._rows.setdefault(table, []).append(row)
+
+    def _replace(self, con: duckdb.DuckDBPyConnection, table: str, run: str) -> None:
+        self._flush(con)
+        con.execute(f"DELETE FROM {table} WHERE run_id = $run", {"run": run})  # noqa: S608  # a name of our own
+
+    def _update(self, con: duckdb.DuckDBPyConnection, run: str, **values: object) -> None:
+        columns = ", ".join(f"{name} = ${name}" for name in values)
+        con.execute(f"UPDATE run SET {columns} WHERE run_id = $run", {**values, "run": run})  # noqa: S608
+
+    def _session(self, con: duckdb.DuckDBPyConnection, session: str, **values: object) -> None:
+        self._flush(con)
+        columns = ", ".join(f"{name} = ${name}" for name in values)
+        sql = f"UPDATE session SET {columns} WHERE session_id = $session"  # noqa: S608  # names of our own
+        con.execute(sql, {**values, "session": session})
+
+    def _drop(self, con: duckdb.DuckDBPyConnection, table: str, **where: object) -> None:
+        self._flush(con)
+        condition = " AND ".join(f"{name} = ${name}" for name in where)
+        con.execute(f"DELETE FROM {table} WHERE {condition}", where)  # noqa: S608  # names of our own
+
+    def _flush(self, con: duckdb.DuckDBPyConnection) -> None:
+        for table, rows in self._rows.items():
+            append_rows(con, table, rows)
+        self._rows.clear()
+
+    def _flush_notes(self, con: duckdb.DuckDBPyConnection) -> None:
+        if len(self._notes) == 1:
+            ((session, note),) = self._notes
+            self._drop(con, "note", session_id=session, note_id=note)
+        elif self._notes:
+            sessions, notes = zip(*self._notes, strict=True)
+            con.execute(
+                "DELETE FROM note WHERE (session_id, note_id) IN (SELECT unnest($sessions), unnest($notes))",
+                {"sessions": list(sessions), "notes": list(notes)},
+            )
+        append_rows(con, "note", [row for row in self._notes.values() if row is not None])
+
+    def _flush_touched(self, con: duckdb.DuckDBPyConnection) -> None:
+        if len(self._touched) == 1:
+            ((session, at_us),) = self._touched.items()
+            self._session(con, session, updated_us=at_us)
+        elif self._touched:
+            con.execute(
+                "UPDATE session SET updated_us = new.at "
+                "FROM (SELECT unnest($sessions) AS id, unnest($at) AS at) AS new WHERE session_id = new.id",
+                {"sessions": list(self._touched), "at": list(self._touched.values())},
+            )
+
+    def _clear(self) -> None:
+        self._rows.clear()
+        self._notes.clear()
+        self._touched.clear()
+
+
+def clear(con: duckdb.DuckDBPyConnection) -> None:
+    """Empties every table that is only a reading of the log."""
+    for table in PROJECTIONS:
+        con.execute(f"DELETE FROM {table}")  # noqa: S608  # names of our own
+
+
+def _edge(run: str, place: int, edge: EdgeScore) -> tuple[object, ...]:
+    return (run, place, *edge.source, *edge.target, edge.score)

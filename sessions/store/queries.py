@@ -1,0 +1,387 @@
+"""Questions to the store, one function each; rows of sessions.rows as answers."""
+
+import shlex
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.config import ProbeConfig
+from engine.errors import Failure, NoSuchHead
+from engine.examples import Example, content_hash
+from engine.results import ModelInfo
+from engine.tasks.registry import made_by
+from sessions.errors import NoSuchRecord
+from sessions.events import RunVerified
+from sessions.rows import HeadCodes, NoteRow, RunRow, SessionDetail, SessionRow
+from sessions.store.database import Row, Store
+
+_CANDIDATES = 5
+
+_SESSION = """
+    SELECT s.session_id, s.name, s.model, s.task, s.created_us, s.updated_us,
+           coalesce(r.n_runs, 0), coalesce(e.n_positive, 0), coalesce(e.n_negative, 0), coalesce(t.tags, []),
+           s.trashed_us
+    FROM session s
+    LEFT JOIN (SELECT session_id, count(*) AS n_runs FROM run GROUP BY session_id) r ON r.session_id = s.session_id
+    LEFT JOIN example_set e ON e.session_id = s.session_id AND e.version = s.examples_version
+    LEFT JOIN (SELECT session_id, list(tag ORDER BY tag) AS tags FROM tag GROUP BY session_id) t
+    ON t.session_id = s.session_id
+"""
+_RUN = """
+    SELECT run_id, session_id, number, state, model, CASE WHEN made IS NOT FALSE THEN task END, config, queued_us,
+           started_us, ended_us, failure, verified,
+           model_name, model_identity, n_layers, n_heads, d_model, d_head, context, vocabulary
+    FROM run
+"""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session's next run works on."""
+
+    session_id: str
+    model: str
+    task: str | None
+    pairs: int
+    task_seed: int
+    examples: tuple[Example, ...]
+    usable: bool = False
+    """Of the task's pairs only those the model can do."""
+
+
+def recent_sessions(store: Store, *, limit: int, tag: str | None = None, trashed: bool = False) -> list[SessionRow]:
+    """The sessions something last happened in, newest first; the id breaks ties. Of the trash, those put there last."""
+    where = "WHERE s.trashed_us IS NOT NULL " if trashed else "WHERE s.trashed_us IS NULL "
+    values: dict[str, object] = {"limit": max(0, min(limit, 100_000))}
+    if tag is not None:
+        where += "AND s.session_id IN (SELECT session_id FROM tag WHERE tag = $tag) "
+        values["tag"] = tag
+    order = "s.trashed_us" if trashed else "s.updated_us"
+    sql = f"{_SESSION}{where}ORDER BY {order} DESC, s.session_id DESC LIMIT $limit"
+    return [_session(row) for row in store.rows(sql, values)]
+
+
+def session_rows(store: Store, session_ids: Sequence[str]) -> dict[str, SessionRow]:
+    """The rows of these sessions, by id."""
+    found = store.rows(f"{_SESSION}WHERE s.session_id IN (SELECT unnest($ids))", {"ids": list(session_ids)})
+    return {row[0]: _session(row) for row in found}
+
+
+def session_row(store: Store, session_id: str) -> SessionRow:
+    """The row of a session that is there. Four short questions take half as long as the one that lists them all."""
+    it: dict[str, object] = {"session": session_id}
+    row = store.rows(
+        "SELECT session_id, name, model, task, created_us, updated_us, trashed_us, examples_version FROM session "
+        "WHERE session_id = $session",
+        it,
+    )[0]
+    n_runs = store.rows("SELECT count(*) FROM run WHERE session_id = $session", it)[0][0]
+    counts: Row | None = None
+    if row[7] is not None:
+        sql = "SELECT n_positive, n_negative FROM example_set WHERE session_id = $session AND version = $version"
+        counts = store.one(sql, it | {"version": row[7]})
+    return _session((*row[:6], n_runs, *(counts or (0, 0)), session_tags(store, session_id), row[6]))
+
+
+def session_tags(store: Store, session_id: str) -> tuple[str, ...]:
+    rows = store.rows("SELECT tag FROM tag WHERE session_id = $session ORDER BY tag", {"session": session_id})
+    return tuple(str(tag) for (tag,) in rows)
+
+
+def session_detail(store: Store, session_id: str, *, last_seq: int) -> SessionDetail:
+    sql = _RUN + "WHERE session_id = $session ORDER BY number DESC"
+    runs = tuple(_run(row) for row in store.rows(sql, {"session": session_id}))
+    row, notes = session_row(store, session_id), tuple(session_notes(store, session_id))
+    return SessionDetail(session=row, runs=runs, last_seq=last_seq, notes=notes)
+
+
+def session_notes(store: Store, session_id: str) -> list[NoteRow]:
+    """What was written on the session, its runs and their heads, oldest first."""
+    rows = store.rows(
+        "SELECT n.note_id, n.run_id, r.number, n.layer, n.head, n.text, n.written_us FROM note n "
+        "LEFT JOIN run r ON r.run_id = n.run_id WHERE n.session_id = $session ORDER BY n.written_us, n.note_id",
+        {"session": session_id},
+    )
+    return [NoteRow(**dict(zip(NoteRow.__struct_fields__, row, strict=True))) for row in rows]
+
+
+def run_row(store: Store, run_id: str) -> RunRow:
+    return _run(store.rows(_RUN + "WHERE run_id = $run", {"run": run_id})[0])
+
+
+def open_runs(store: Store) -> list[RunRow]:
+    """Runs the log has not ended, in the order they were asked for."""
+    return [_run(row) for row in store.rows(_RUN + "WHERE state IN ('queued', 'running') ORDER BY queued_us, run_id")]
+
+
+def name_taken(store: Store, name: str) -> bool:
+    """Whether a session outside the trash has that name."""
+    return store.one("SELECT 1 FROM session WHERE name = $name AND trashed_us IS NULL", {"name": name}) is not None
+
+
+def find_session(store: Store, reference: str) -> str:
+    """The id meant by an id, a name, `latest`, or the beginning of an id. Raises NoSuchRecord, naming candidates.
+
+    A session in the trash answers to nothing but its id.
+    """
+    if store.one("SELECT 1 FROM session WHERE session_id = $it", {"it": reference}):
+        return reference
+    named = store.rows("SELECT session_id FROM session WHERE name = $it AND trashed_us IS NULL", {"it": reference})
+    if len(named) == 1:
+        return str(named[0][0])
+    if reference == "latest":
+        newest = store.one(
+            "SELECT session_id FROM session WHERE trashed_us IS NULL ORDER BY updated_us DESC, session_id DESC LIMIT 1"
+        )
+        if newest is None:
+            raise NoSuchRecord("There is no session yet.", hint="headcode probe ioi makes one.")
+        return str(newest[0])
+    begun = store.rows(
+        "SELECT session_id, name FROM session WHERE starts_with(session_id, $it) AND $it <> '' "
+        "AND trashed_us IS NULL ORDER BY session_id DESC LIMIT $limit",
+        {"it": reference, "limit": _CANDIDATES},
+    )
+    if len(begun) == 1:
+        return str(begun[0][0])
+    if begun:
+        listed = ", ".join(f"{session_id} ({name})" for session_id, name in begun)
+        raise NoSuchRecord(f"{reference!r} begins several session ids: {listed}.", hint="Give more of the id.")
+    raise _unknown_session(store, reference)
+
+
+def _unknown_session(store: Store, reference: str) -> NoSuchRecord:
+    """There is no such session; what there is that the person may have meant."""
+    message = f"There is no session {reference[:80]!r}."
+    if store.one("SELECT 1 FROM session WHERE name = $it AND trashed_us IS NOT NULL", {"it": reference}):
+        return NoSuchRecord(
+            f"{message[:-1]}; one of that name is in the trash.",
+            hint=f"headcode sessions restore {shlex.quote(reference)}",
+        )
+    near = store.rows(
+        "SELECT name FROM session, (SELECT lower($it) AS it) WHERE trashed_us IS NULL "
+        "AND jaro_winkler_similarity(lower(name), it) > .8 "
+        "ORDER BY jaro_winkler_similarity(lower(name), it) DESC, updated_us DESC, session_id LIMIT 3",
+        {"it": reference[:200]},
+    )
+    if near:
+        meant = " or ".join(repr(name) for (name,) in near)
+        return NoSuchRecord(message, hint=f"Did you mean {meant}? headcode sessions list shows all.")
+    recent = store.rows(
+        "SELECT name FROM session WHERE trashed_us IS NULL ORDER BY updated_us DESC, session_id DESC LIMIT 3"
+    )
+    there = f"The latest: {', '.join(repr(name) for (name,) in recent)}. " if recent else ""
+    return NoSuchRecord(message, hint=f"{there}headcode sessions list shows all.")
+
+
+def living_session(store: Store, reference: str) -> str:
+    """The id of a session that may be changed. Raises NoSuchRecord for one in the trash, too."""
+    session_id, sql = reference, "SELECT name, trashed_us FROM session WHERE session_id = $it"
+    row = store.one(sql, {"it": session_id})
+    if row is None:
+        session_id = find_session(store, reference)
+        row = store.rows(sql, {"it": session_id})[0]
+    if row[1] is not None:
+        raise NoSuchRecord(
+            f"Session {row[0]!r} is in the trash.", hint=f"Take it out first: headcode sessions restore {session_id}"
+        )
+    return session_id
+
+
+def living_among(store: Store, session_ids: Sequence[str]) -> set[str]:
+    """Those of these ids that are sessions outside the trash."""
+    sql = "SELECT session_id FROM session WHERE session_id IN (SELECT unnest($ids)) AND trashed_us IS NULL"
+    return {str(session_id) for (session_id,) in store.rows(sql, {"ids": list(session_ids)})}
+
+
+def trashed_session(store: Store, reference: str) -> str:
+    """The id of a session in the trash, by id, name or beginning of an id. Raises NoSuchRecord."""
+    rows = store.rows(
+        "SELECT session_id, name, trashed_us IS NULL FROM session "
+        "WHERE session_id = $it OR name = $it OR (starts_with(session_id, $it) AND $it <> '') "
+        "ORDER BY session_id = $it DESC, trashed_us DESC, session_id LIMIT 100",
+        {"it": reference},
+    )
+    there = [row for row in rows if not row[2]]
+    if there and (len(there) == 1 or there[0][0] == reference):
+        return str(there[0][0])
+    if there:
+        listed = ", ".join(f"{session_id} ({name})" for session_id, name, _ in there[:_CANDIDATES])
+        raise NoSuchRecord(f"{reference!r} may mean several in the trash: {listed}.", hint="Give the id.")
+    if rows:
+        raise NoSuchRecord(f"Session {rows[0][1]!r} is not in the trash.", hint="headcode sessions list shows it.")
+    raise NoSuchRecord(
+        f"There is no session {reference[:80]!r} in the trash.", hint="headcode sessions list --trash shows what is."
+    )
+
+
+def find_run(store: Store, reference: str) -> str:
+    """The id meant by a run's id, its beginning, `latest`, or SESSION/NUMBER. Raises NoSuchRecord."""
+    if store.one("SELECT 1 FROM run WHERE run_id = $it", {"it": reference}):
+        return reference
+    session, slash, number = reference.rpartition("/")
+    if slash and ((number.isascii() and number.isdecimal()) or number == "latest"):
+        return _numbered_run(store, find_session(store, session), number)
+    if reference == "latest":
+        newest = store.one(
+            "SELECT run_id FROM run JOIN session USING (session_id) WHERE trashed_us IS NULL "
+            "ORDER BY queued_us DESC, run_id DESC LIMIT 1"
+        )
+        if newest is None:
+            raise NoSuchRecord("There is no run yet.", hint="headcode probe ioi makes one.")
+        return str(newest[0])
+    begun = store.rows(
+        "SELECT run_id FROM run WHERE starts_with(run_id, $it) AND $it <> '' ORDER BY run_id DESC LIMIT $limit",
+        {"it": reference, "limit": _CANDIDATES},
+    )
+    if len(begun) == 1:
+        return str(begun[0][0])
+    if begun:
+        listed = ", ".join(str(run_id) for (run_id,) in begun)
+        raise NoSuchRecord(f"{reference!r} begins several run ids: {listed}.", hint="Give more of the id.")
+    raise NoSuchRecord(
+        f"There is no run {reference!r}.",
+        hint="Give its id or SESSION/NUMBER; headcode sessions show lists them.",
+    )
+
+
+def plan(store: Store, session_id: str) -> Plan:
+    """What the session's next run works on: its newest example set, else its task."""
+    row = store.rows(
+        "SELECT model, task, pairs, task_seed FROM session WHERE session_id = $session", {"session": session_id}
+    )[0]
+    return Plan(
+        session_id=session_id,
+        model=row[0],
+        task=row[1],
+        pairs=row[2],
+        task_seed=row[3],
+        examples=newest_examples(store, session_id),
+    )
+
+
+def of_own_task(store: Store, work: Plan) -> Plan:
+    """The plan without its task where the examples are not that task's: a session keeps the name it began with.
+
+    They are where a run recorded that it made them, or where each of them is recognised.
+    """
+    if not work.examples or work.task is None or made_by(work.task, work.examples):
+        return work
+    used = content_hash([example for example in work.examples if example.enabled])
+    made = "SELECT 1 FROM run WHERE content_hash = $hash AND task = $task AND made LIMIT 1"
+    if store.one(made, {"hash": used, "task": work.task}) is not None:
+        return work
+    return msgspec.structs.replace(work, task=None)
+
+
+def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
+    """The session's current example set, whole; empty where it has none yet."""
+    held = store.rows(
+        "SELECT content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
+        "AND s.examples_version = e.version WHERE s.session_id = $session",
+        {"session": session_id},
+    )
+    return example_rows(store, str(held[0][0])) if held else ()
+
+
+def example_rows(store: Store, content_hash: str) -> tuple[Example, ...]:
+    """The examples of that content, in their order; empty where the store holds none such."""
+    rows = store.rows(
+        "SELECT prompt, polarity, expected, foils, pair, enabled FROM example WHERE content_hash = $hash "
+        "ORDER BY position",
+        {"hash": content_hash},
+    )
+    return tuple(
+        Example(
+            prompt=prompt,
+            polarity=polarity,
+            expected=tuple(expected),
+            foils=tuple(foils),
+            pair=pair,
+            enabled=enabled,
+        )
+        for prompt, polarity, expected, foils, pair, enabled in rows
+    )
+
+
+def current_version(store: Store, session_id: str) -> tuple[int, str]:
+    """Number and content hash of the session's current example set; 0 and nothing where it has none."""
+    row = store.one(
+        "SELECT e.version, e.content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
+        "AND s.examples_version = e.version WHERE s.session_id = $session",
+        {"session": session_id},
+    )
+    return (0, "") if row is None else (int(row[0]), str(row[1]))
+
+
+def neighbour_version(store: Store, session_id: str, *, by: int) -> tuple[int, str] | None:
+    """The version an undo (-1) or redo (1) leads to, and its content hash; None where there is none.
+
+    Undo leads to the version the current one was made from, redo to the last one made from the current one.
+    """
+    wanted = "e.version = now.parent" if by < 0 else "e.parent = now.version"
+    rows = store.rows(
+        "SELECT e.version, e.content_hash FROM example_set e "  # noqa: S608  # wanted is one of two texts of ours
+        "JOIN session s ON s.session_id = e.session_id "
+        "JOIN example_set now ON now.session_id = s.session_id AND now.version = s.examples_version "
+        f"WHERE s.session_id = $session AND {wanted} ORDER BY e.version DESC LIMIT 1",
+        {"session": session_id},
+    )
+    return (int(rows[0][0]), str(rows[0][1])) if rows else None
+
+
+def head_codes(store: Store, run_id: str, *, layer: int, head: int, seed: int | None) -> HeadCodes:
+    """One head's codes, example by example. Raises NoSuchHead, or NoSuchRecord where the run left none."""
+    run = run_row(store, run_id)
+    seed = run.config.seeds[0] if seed is None else seed
+    if seed not in run.config.seeds:
+        raise NoSuchRecord(
+            f"Run {run_id} has no seed {seed}.", hint=f"It has {', '.join(str(each) for each in run.config.seeds)}."
+        )
+    info = run.model_info
+    if info is not None and not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
+        raise NoSuchHead(f"{layer}.{head}", info.n_layers, info.n_heads)
+    rows = store.rows(
+        "SELECT codes[$place] FROM code WHERE run_id = $run AND seed = $seed ORDER BY example",
+        {"place": layer * (info.n_heads if info else 0) + head + 1, "run": run_id, "seed": seed},
+    )
+    if info is None or not rows:
+        raise NoSuchRecord(f"Run {run_id} is {run.state} and left no codes.", hint="Run it again to the end.")
+    return HeadCodes(run_id=run_id, layer=layer, head=head, seed=seed, codes=tuple(int(code) for (code,) in rows))
+
+
+def _numbered_run(store: Store, session_id: str, number: str) -> str:
+    if number == "latest":
+        sql = "SELECT run_id FROM run WHERE session_id = $session ORDER BY number DESC LIMIT 1"
+        row = store.one(sql, {"session": session_id})
+    else:
+        sql = "SELECT run_id FROM run WHERE session_id = $session AND number = $number"
+        row = store.one(sql, {"session": session_id, "number": min(int(number), 2**31 - 1)})
+    if row is None:
+        count = store.rows("SELECT count(*) FROM run WHERE session_id = $session", {"session": session_id})[0][0]
+        raise NoSuchRecord(f"Session {session_id} has no run {number}.", hint=f"It has {count}.")
+    return str(row[0])
+
+
+def _session(row: Row) -> SessionRow:
+    found = dict(zip(SessionRow.__struct_fields__, row, strict=True))
+    return SessionRow(**{**found, "tags": tuple(found["tags"])})
+
+
+def _run(row: Row) -> RunRow:
+    failure = None if row[10] is None else msgspec.json.decode(row[10], type=Failure)
+    verified = None if row[11] is None else msgspec.json.decode(row[11], type=RunVerified)
+    info = None if row[13] is None else ModelInfo(**dict(zip(ModelInfo.__struct_fields__, row[12:], strict=True)))
+    return RunRow(
+        run_id=row[0],
+        session_id=row[1],
+        number=row[2],
+        state=row[3],
+        model=row[4],
+        model_info=info,
+        task=row[5],
+        config=msgspec.json.decode(row[6], type=ProbeConfig),
+        queued_us=row[7],
+        started_us=row[8],
+        ended_us=row[9],
+        failure=failure,
+        verified=verified,
+    )

@@ -1,0 +1,42 @@
+"""A run once more: what it was asked to do, read from the log."""
+
+import msgspec
+
+from engine.examples import Example
+from sessions.events import RunQueued
+from sessions.store.database import Store
+from sessions.store.projections import event_decoder
+from sessions.store.queries import Plan, example_rows, plan
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run worked on and with, whatever became of its session since."""
+
+    work: Plan
+    asked: RunQueued
+
+
+def ask_again(store: Store, run_id: str) -> Again:
+    """The examples, settings, model and device of a run the store holds."""
+    session_id, seq, payload, used = store.rows(
+        "SELECT e.session_id, e.seq, e.payload, r.content_hash FROM event e JOIN run r ON r.run_id = e.run_id "
+        "WHERE e.run_id = $run AND e.kind = 'run_queued'",
+        {"run": run_id},
+    )[0]
+    asked = event_decoder.decode(payload)
+    assert isinstance(asked, RunQueued)
+    examples = _examples(store, session_id, seq, used)
+    work = msgspec.structs.replace(plan(store, session_id), model=asked.model, task=asked.task, examples=examples)
+    return Again(work=work, asked=asked)
+
+
+def _examples(store: Store, session_id: str, queued_seq: int, used: str | None) -> tuple[Example, ...]:
+    """Those the run reported; where it did not get that far, those its session had when it was asked for."""
+    if used is not None:
+        return example_rows(store, used)
+    held = store.rows(
+        "SELECT payload->>'$.content_hash' FROM event WHERE session_id = $session AND seq < $seq "
+        "AND kind IN ('examples_set', 'examples_stepped') ORDER BY seq DESC LIMIT 1",
+        {"session": session_id, "seq": queued_seq},
+    )
+    return example_rows(store, str(held[0][0])) if held else ()

@@ -1,0 +1,93 @@
+"""Sessions found by words: in names, tags, notes, prompts, models and tasks."""
+
+from sessions.errors import BadName
+from sessions.rows import Hit, Match, SessionRow
+from sessions.store.database import Store
+from sessions.store.queries import session_rows
+
+MAX_TEXT = 200
+MAX_WORDS = 8
+_AROUND = 28
+"""Characters of a text shown on either side of a word that was found."""
+_WEIGHTS = {"name": 8.0, "tag": 6.0, "task": 3.0, "model": 3.0, "note": 2.0, "prompt": 1.0}
+
+# One row for each session and kind of place: the first text that matches, and how many do.
+_SQL = """
+WITH living AS (SELECT session_id, name, model, task, examples_version FROM session WHERE trashed_us IS NULL),
+     word AS (SELECT lower(strip_accents($word)) AS it),
+     prompt AS (SELECT content_hash, min_by(prompt, position) AS text, count(*) AS n
+                FROM example, word WHERE contains(lower(strip_accents(prompt)), it) GROUP BY content_hash)
+SELECT session_id, 'name', name, 1 FROM living, word WHERE contains(lower(strip_accents(name)), it)
+UNION ALL
+SELECT session_id, 'model', model, 1 FROM living, word WHERE contains(lower(strip_accents(model)), it)
+UNION ALL
+SELECT session_id, 'task', task, 1 FROM living, word WHERE contains(lower(strip_accents(task)), it)
+UNION ALL
+SELECT session_id, 'tag', min(tag), count(*) FROM tag JOIN living USING (session_id), word
+WHERE contains(strip_accents(tag), it) GROUP BY session_id
+UNION ALL
+SELECT session_id, 'note', max_by(text, (written_us, note_id)), count(*) FROM note JOIN living USING (session_id), word
+WHERE contains(lower(strip_accents(text)), it) GROUP BY session_id
+UNION ALL
+SELECT l.session_id, 'prompt', p.text, p.n FROM living AS l
+JOIN example_set AS e ON e.session_id = l.session_id AND e.version = l.examples_version
+JOIN prompt AS p ON p.content_hash = e.content_hash
+"""
+
+
+def search_sessions(store: Store, text: str, *, limit: int) -> list[Hit]:
+    """The sessions that have every word somewhere, the best first. Raises BadName for no words, or too many."""
+    words = text.split()
+    if not words:
+        raise BadName("There is nothing to search for.", hint="Give a word or two: headcode sessions search ioi")
+    if len(text) > MAX_TEXT or len(words) > MAX_WORDS:
+        raise BadName(
+            f"{len(words)} words of {len(text)} characters are too much to search for.",
+            hint=f"At most {MAX_WORDS} words and {MAX_TEXT} characters.",
+        )
+    found: list[dict[str, dict[str, tuple[str, int]]]] = []
+    common: set[str] | None = None
+    for word in dict.fromkeys(words):
+        places: dict[str, dict[str, tuple[str, int]]] = {}
+        for session_id, where, piece, n in store.rows(_SQL, {"word": word}):
+            places.setdefault(session_id, {})[where] = (piece, n)
+        found.append(places)
+        common = set(places) if common is None else common & set(places)
+        if not common:
+            return []
+    assert common is not None
+    rows = session_rows(store, sorted(common))
+    order = sorted(
+        common, key=lambda one: (-_score(rows[one], text, [p[one] for p in found]), -rows[one].updated_us, one)
+    )
+    kept = order[: max(0, min(limit, 10_000))]
+    return [Hit(session=rows[one], matches=_matches(words, [places[one] for places in found])) for one in kept]
+
+
+def _score(row: SessionRow, text: str, places: list[dict[str, tuple[str, int]]]) -> float:
+    """How well a session fits: the best place of each word; a name that is or begins with the text stands above."""
+    best = sum(max(_WEIGHTS[where] for where in of_word) for of_word in places)
+    name, whole = row.name.casefold(), " ".join(text.split()).casefold()
+    return best + (100 if name == whole or whole in row.tags else 50 if name.startswith(whole) else 0)
+
+
+def _matches(words: list[str], places: list[dict[str, tuple[str, int]]]) -> tuple[Match, ...]:
+    """Where the words stand, each kind of place once."""
+    seen: dict[str, Match] = {}
+    for word, of_word in zip(dict.fromkeys(words), places, strict=True):
+        for where in sorted(of_word, key=lambda each: -_WEIGHTS[each]):
+            text, n = of_word[where]
+            seen.setdefault(where, Match(where=where, text=excerpt(text, word), more=n - 1))
+    return tuple(sorted(seen.values(), key=lambda match: -_WEIGHTS[match.where]))
+
+
+def excerpt(text: str, word: str) -> str:
+    """The piece of the text around the word, on one line, with ... where something was left out."""
+    line = " ".join(text.split())
+    at = max(line.casefold().find(word.casefold()), 0)
+    begin, end = max(0, at - _AROUND), min(len(line), at + len(word) + _AROUND)
+    if begin <= 3:
+        begin = 0
+    elif line[begin - 1] != " " and (space := line.find(" ", begin, min(begin + 12, at))) >= 0:
+        begin = space + 1
+    return ("..." if begin else "") + line[begin:end] + ("..." if end < len(line) else "")

@@ -1,0 +1,174 @@
+"""What a stored run left behind, read twice: from its log, which screens show, and from the tables made of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.analysis.effects import setting_of
+from engine.analysis.run_state import RunPicture, apply
+from engine.events import ArrayReady, CauseScored, EngineEvent, TrainStep
+from engine.results import EdgeScore, Grade
+from sessions.events import ArrayKept, RunQueued
+from sessions.files.array_files import hash_file, read_codes, spool_file
+from sessions.store.comparison_sides import run_side, stored_codes
+from sessions.store.database import Store
+from sessions.store.effects import stored_effects
+from sessions.store.projections import GRADE_COLUMNS, event_decoder
+from sessions.verification.checks import Evidence
+
+
+def from_log(store: Store, run_id: str) -> tuple[Evidence, RunQueued]:
+    """What the log tells, and how the run was asked for. Codes came as a file: they are the table's."""
+    rows = store.rows(
+        "SELECT payload FROM event WHERE run_id = $run AND (kind <> 'scored' OR payload->>'$.final' = 'true') "
+        "ORDER BY seq",
+        {"run": run_id},
+    )
+    picture, sae, asked = RunPicture(), None, None
+    for (payload,) in rows:
+        event = event_decoder.decode(payload)
+        match event:
+            case RunQueued():
+                asked = event
+            case ArrayKept(name="sae"):
+                sae = event.sha256
+            case _ if isinstance(event, EngineEvent):
+                picture = apply(picture, event)
+            case _:
+                pass
+    assert asked is not None
+    seeds = asked.config.seeds
+    return of_picture(picture, sae, _stored_codes(store, run_id, seeds)), asked
+
+
+def from_tables(store: Store, run_id: str) -> Evidence:
+    """What the tables hold of the same."""
+    side = run_side(store, run_id)
+    assert side.config is not None
+    columns = ", ".join(GRADE_COLUMNS)
+    grades = store.rows(
+        f"SELECT example, {columns} FROM grade WHERE run_id = $run ORDER BY example",  # noqa: S608  # names of our own
+        {"run": run_id},
+    )
+    edges = store.rows(
+        "SELECT source_layer, source_head, target_layer, target_head, score FROM edge_score WHERE run_id = $run "
+        "ORDER BY place",
+        {"run": run_id},
+    )
+    row = store.rows(
+        "SELECT content_hash, circuit, circuit_softmax, sae_sha256 FROM run WHERE run_id = $run", {"run": run_id}
+    )[0]
+    return Evidence(
+        model=side.model,
+        versions=side.versions,
+        content_hash=row[0] or "",
+        grades=tuple(Grade(index=each[0], **dict(zip(GRADE_COLUMNS, each[1:], strict=True))) for each in grades),
+        steps=_steps(store, run_id, side.config.seeds),
+        nodes=side.nodes,
+        edges=tuple(EdgeScore(source=(each[0], each[1]), target=(each[2], each[3]), score=each[4]) for each in edges),
+        circuit=_heads(row[1]),
+        circuit_softmax=_heads(row[2]),
+        sae_sha256=row[3],
+        codes=_stored_codes(store, run_id, side.config.seeds),
+        causes=_whole(stored_effects(store.connection(), run_id)),
+    )
+
+
+class Gathering:
+    """What a run reports while it is done again; nothing of it is recorded."""
+
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
+        self.picture = RunPicture()
+        self.codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
+        self.sae: str | None = None
+
+    def take(self, event: EngineEvent) -> None:
+        """Raises BadArray for a file that is not what the engine said."""
+        self.picture = apply(self.picture, event)
+        if isinstance(event, ArrayReady) and event.name == "codes":
+            seeds: dict[int, list[tuple[int, ...]]] = {}
+            for seed, _, codes in read_codes(self._spool, event).rows:
+                seeds.setdefault(seed, []).append(tuple(codes))
+            self.codes = tuple(tuple(seeds[seed]) for seed in sorted(seeds))
+        elif isinstance(event, ArrayReady):
+            self.sae = hash_file(spool_file(self._spool, event.file))
+
+    def evidence(self) -> Evidence:
+        return of_picture(self.picture, self.sae, self.codes)
+
+
+def of_picture(picture: RunPicture, sae: str | None, codes: tuple[tuple[tuple[int, ...], ...], ...]) -> Evidence:
+    """A run's events as evidence."""
+    finished = picture.finished
+    return Evidence(
+        model=picture.model,
+        versions=picture.versions,
+        content_hash=picture.content_hash,
+        grades=picture.grades,
+        steps=picture.steps,
+        nodes=picture.nodes if picture.nodes_final else (),
+        edges=picture.edges,
+        circuit=finished.circuit if finished is not None else (),
+        circuit_softmax=finished.circuit_softmax if finished is not None else (),
+        sae_sha256=sae,
+        codes=codes,
+        causes=_whole(picture.causes),
+    )
+
+
+def only_methods_of(stored: Evidence, now: Evidence) -> Evidence:
+    """The evidence without effects that the stored run has not, by setting and head: they had been stopped on the
+    way."""
+    heads = {setting_of(cause): {(one.layer, one.head) for one in cause.effects} for cause in stored.causes}
+    kept = []
+    for cause in now.causes:
+        known = heads.get(setting_of(cause))
+        if known is not None:
+            effects = tuple(one for one in cause.effects if (one.layer, one.head) in known)
+            kept.append(msgspec.structs.replace(cause, effects=effects))
+    return msgspec.structs.replace(now, causes=tuple(kept))
+
+
+def _whole(causes: Sequence[CauseScored]) -> tuple[CauseScored, ...]:
+    """Those that were measured to their end, in the order of their settings; what they took, and when, left out."""
+    whole = sorted((cause for cause in causes if cause.final), key=setting_of)
+    return tuple(
+        msgspec.structs.replace(
+            cause,
+            passes=0.0,
+            seconds=0.0,
+            effects=tuple(msgspec.structs.replace(one, measured_us=None) for one in cause.effects),
+        )
+        for cause in whole
+    )
+
+
+def _stored_codes(store: Store, run_id: str, seeds: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    return tuple(tuple(map(tuple, stored_codes(store, run_id, seed))) for seed in seeds)
+
+
+def _steps(store: Store, run_id: str, seeds: tuple[int, ...]) -> tuple[TrainStep, ...]:
+    rows = store.rows(
+        "SELECT step, seed, reconstruction, sparsity, moving FROM step WHERE run_id = $run ORDER BY step",
+        {"run": run_id},
+    )
+    found: dict[int, dict[int, tuple[float | None, float | None, int]]] = {}
+    for step, seed, reconstruction, sparsity, moving in rows:
+        found.setdefault(step, {})[seed] = (reconstruction, sparsity, moving)
+    total = max(found, default=0)
+    return tuple(
+        TrainStep(
+            step=step,
+            total=total,
+            reconstruction=tuple(parts[seed][0] for seed in seeds if seed in parts),
+            sparsity=tuple(parts[seed][1] for seed in seeds if seed in parts),
+            moving=tuple(parts[seed][2] for seed in seeds if seed in parts),
+        )
+        for step, parts in found.items()
+    )
+
+
+def _heads(text: str | None) -> tuple[tuple[int, int], ...]:
+    return () if text is None else msgspec.json.decode(text, type=tuple[tuple[int, int], ...])

@@ -1,0 +1,153 @@
+"""A run held against the same run done again: what is the same, what differs first, and by how much."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from sessions.comparison.comparison import FieldDifference, struct_difference
+from sessions.verification.checks import STAGES, Check, CheckedStage, Evidence, check
+
+Verdict = Literal["same", "rounding", "differs", "impossible"]
+ROUNDING: dict[CheckedStage, float] = {"capture": 1e-3, "train": 2e-2, "codes": 0.05}
+"""What still counts as rounding where device, versions or threads differ: probabilities of the forward pass, losses as
+a share of their own size, share of all codes. An order above what other instructions do (docs/lab.md, 2026-11-21)."""
+BASELINES = 0.05
+"""The same for baselines, relative to their size: an AUC over 10 + 10 prompts moves by .01 when two swap ranks."""
+
+
+CAUSES = 0.01
+"""The same for what heads do to the answer, as a share of it."""
+
+
+class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out of doing a run again."""
+
+    run_id: str
+    title: str
+    verdict: Verdict
+    words: str
+    stage: str = ""
+    """The first stage that differs."""
+    largest: float = 0.0
+    """By how much at most, in that stage's own unit."""
+    checks: tuple[Check, ...] = ()
+    environment: tuple[FieldDifference, ...] = ()
+    """Versions and device, where they are not those of the run (a: then, b: now)."""
+    identity_then: str = ""
+    identity_now: str = ""
+    hint: str = ""
+    seconds: float = 0.0
+
+
+def judge(
+    run_id: str, title: str, stored: Evidence, tables: Evidence, now: Evidence, *, seconds: float = 0.0
+) -> VerifyReport:
+    """The verdict over a run done again. `stored` is what its log tells, `tables` what the store's tables hold."""
+    logged, tabled = check(stored, now), check(tables, now)
+    checks = tuple(_worse(one, other) for one, other in zip(logged, tabled, strict=True))
+    environment = struct_difference(stored.versions, now.versions) or ()
+    off = [each for each in checks if each.differing]
+    about: dict[str, object] = {
+        "run_id": run_id,
+        "title": title,
+        "checks": checks,
+        "environment": environment,
+        "identity_then": stored.model.identity if stored.model is not None else "",
+        "identity_now": now.model.identity if now.model is not None else "",
+        "seconds": round(seconds, 3),
+    }
+    changed = environment_words(environment)
+    if not off:
+        words = f"the same, bit for bit: {_counted(checks)}"
+        return VerifyReport(verdict="same", words=words + (f"; though {changed}" if changed else ""), **about)  # type: ignore[arg-type]
+    first = min(off, key=lambda each: STAGES.index(each.stage))
+    told = f"{first.stage}: {check_words(first)}"
+    about |= {"stage": first.stage, "largest": first.largest}
+    if environment and all(_is_rounding(each, off) for each in off):
+        later = "; ".join(f"{each.stage}: {check_words(each)}" for each in _first_of_later(off, first.stage))
+        words = f"the same to rounding: {changed}; first in {told}" + (f"; then {later}" if later else "")
+        return VerifyReport(verdict="rounding", words=words, **about)  # type: ignore[arg-type]
+    words = f"differs first in {told}" + (f"; {changed}" if changed else "")
+    if tabled != logged:
+        words += "; the store's tables and its log do not say the same"
+    return VerifyReport(
+        verdict="differs",
+        words=words,
+        hint=_HINTS.get(first.stage, ""),
+        **about,  # type: ignore[arg-type]
+    )
+
+
+_HINTS = {
+    "examples": "The stored examples are not those that were run: headcode doctor checks the store.",
+    "capture": "Weights and tokenizer are the same: look at config.json and tokenizer_config.json beside them.",
+}
+
+
+def check_words(each: Check) -> str:
+    """How much of it differs, in words."""
+    if each.witness in ("identity", "content", "SAE weights"):
+        return f"other {each.witness}"
+    if each.witness in ("codes", "grades", "shape", "circuits", "measured heads"):
+        words = f"{each.differing} of {each.compared} {each.witness} differ"
+    else:
+        words = f"{each.differing} of {each.compared} {each.witness} differ, by at most {each.largest:.2g}"
+    return f"{words} (first: {each.where})" if each.where else words
+
+
+def environment_words(environment: Sequence[FieldDifference]) -> str:
+    """What is not as it was: threads 1 -> 2, torch 2.12.0 -> 2.13.0."""
+    return ", ".join(_environment_word(each) for each in environment)
+
+
+def _environment_word(each: FieldDifference) -> str:
+    if each.field == "device":
+        then, now = (_device_parts(str(value)) for value in (each.a, each.b))
+        if then[0] == now[0]:
+            return f"{then[1] or 'threads unknown'} then, {now[1] or 'threads unknown'} now"
+    return f"{each.field} {each.a} then, {each.b} now"
+
+
+def _device_parts(device: str) -> tuple[str, str]:
+    """What computed, and with how many threads: "cpu (x86_64, 2 threads)" is ("cpu (x86_64", "2 threads")."""
+    machine, comma, threads = device.rstrip(")").rpartition(", ")
+    return (machine, threads) if comma and threads.endswith(("threads", "thread")) else (device, "")
+
+
+def _is_rounding(each: Check, off: Sequence[Check]) -> bool:
+    """Whether a witness differs by no more than another order of the same sums explains."""
+    if each.stage in ("load", "examples") or each.witness == "measured heads":
+        return False
+    if each.witness == "grades":
+        return each.differing <= max(1, each.compared // 50)
+    if each.witness == "SAE weights":
+        return True
+    if each.witness == "baselines":
+        return each.size <= BASELINES
+    if each.stage == "cause":
+        return each.size <= CAUSES
+    if each.stage == "scores":
+        # Scores are counts of codes: where no code differs, only the dust of a division may.
+        return any(other.stage == "codes" for other in off) or each.size <= 1e-5
+    return each.size <= ROUNDING[each.stage]
+
+
+def _first_of_later(off: Sequence[Check], stage: str) -> list[Check]:
+    """The first witness of every later stage that differs, too."""
+    found: dict[str, Check] = {}
+    for each in off:
+        if each.stage != stage:
+            found.setdefault(each.stage, each)
+    return list(found.values())
+
+
+def _worse(one: Check, other: Check) -> Check:
+    return other if (other.differing, other.size) > (one.differing, one.size) else one
+
+
+def _counted(checks: Sequence[Check]) -> str:
+    """What was held against each other: 1920 codes, 416 node scores."""
+    names = ("codes", "node scores", "losses", "probabilities", "edges", "measured heads")
+    counts = {each.witness: each.compared for each in checks}
+    return ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name)) + ", the SAE's weights"
