@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tui.workbench import HeadcodeApp
+    from tui.app.app import HeadcodeApp
 
 FOLDER = Path(__file__).parent
 WAIT_S = 120
@@ -23,7 +23,7 @@ WAIT_S = 120
 async def draw() -> None:
     from engine.machine.folders import find_places
     from sessions.client.connection import HostClient
-    from tui.workbench import HeadcodeApp
+    from tui.app.app import HeadcodeApp
 
     async def connect() -> HostClient:
         return await HostClient.connect(find_places())
@@ -56,7 +56,7 @@ async def draw_walks() -> None:
     """The first hour's pictures: what docs/first-hour.md says is pressed, and a picture where it says so."""
     from engine.machine.folders import find_places
     from sessions.client.connection import HostClient
-    from tui.workbench import HeadcodeApp
+    from tui.app.app import HeadcodeApp
 
     sys.path.insert(0, str(FOLDER))
     from walk import FILE, keys_of, read_walks

@@ -34,7 +34,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import sessions.client.connection", (*HEAVY, *SCREEN, "duckdb", "numpy", "tui")),
         ("import sessions.host.__main__", (*HEAVY, *SCREEN, "tui")),
         ("import tui.cli", (*HEAVY, "duckdb", "numpy", "textual")),
-        ("import tui.app", (*HEAVY, "duckdb", "numpy")),
+        ("import tui.app.launch", (*HEAVY, "duckdb", "numpy")),
     ],
 )
 def test_a_clean_interpreter_loads_no_more_than_allowed(statement: str, forbidden: tuple[str, ...]) -> None:

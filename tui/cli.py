@@ -13,27 +13,27 @@ import typer
 from engine.errors import Failure, HeadcodeError
 from tui.commands import (
     bench,
-    carrying,
     cause,
     circuits,
     compare,
     demo,
     doctor,
     examples,
+    export_import,
     gc,
     host,
-    keeping,
     keys,
     models,
     probe,
     replay,
     sessions,
+    sessions_edit,
     sql,
     tasks,
     verify,
 )
-from tui.options import ColourOption
-from tui.text import clean
+from tui.output.cli_options import ColourOption
+from tui.terminal.sanitize import clean
 
 EXIT_CODES = {"input": 2, "engine": 3, "store": 4, "host": 4, "cancelled": 130}
 """What a failure is about, as a number a script can ask. 1 is kept for an answer that is no."""
@@ -57,9 +57,16 @@ app.command("tasks")(tasks.tasks)
 app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")
 app.add_typer(sessions.app, name="sessions")
-for command in (keeping.rename, keeping.note, keeping.search, keeping.delete, keeping.restore, keeping.empty):
+for command in (
+    sessions_edit.rename,
+    sessions_edit.note,
+    sessions_edit.search,
+    sessions_edit.delete,
+    sessions_edit.restore,
+    sessions_edit.empty,
+):
     sessions.app.command()(command)
-sessions.app.command(cls=keeping.TagCommand)(keeping.tag)
+sessions.app.command(cls=sessions_edit.TagCommand)(sessions_edit.tag)
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("verify")(verify.verify)
@@ -70,8 +77,8 @@ app.add_typer(host.app, name="host")
 app.command("sql")(sql.sql)
 app.command("gc")(gc.gc)
 app.command("doctor")(doctor.doctor)
-app.command("export")(carrying.export)
-app.command("import")(carrying.import_)
+app.command("export")(export_import.export)
+app.command("import")(export_import.import_)
 app.command("keys")(keys.keys)
 app.command("demo", hidden=True)(demo.demo)
 

@@ -27,8 +27,8 @@ from engine.planning.presets import find_preset
 from engine.planning.run_options import RunOptions
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import AskPreflight, CreateSession, MadeFrom, Preflighted, QueueRun, Run, Session
-from tui.model import Bench
-from tui.pace import run_left
+from tui.state.time_left import run_left
+from tui.state.workbench_state import Bench
 
 _LOOK_S = 0.1
 """Between two looks at what the screen would say."""

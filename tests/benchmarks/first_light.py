@@ -17,7 +17,7 @@ from engine.analysis.ranking import agreement
 from engine.machine.folders import find_places
 from engine.measures import MEASURES
 from engine.results import HeadScores
-from tui.speed import Trial, measure_speed
+from tui.headless.speed import Trial, measure_speed
 
 TASKS = ("ioi", "docstring", "induction", "greater_than")
 

@@ -20,9 +20,9 @@ import long_session
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import LogPiece, ReadLog, ReadTimeline, Times
-from tui.model import Bench
-from tui.player import Player
-from tui.replay_link import Reader
+from tui.replay.link import Reader
+from tui.replay.player import Player
+from tui.state.workbench_state import Bench
 
 
 def row(what: str, found: list[float], aim: str) -> None:

@@ -25,8 +25,8 @@ from engine.examples import Example
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CreateSession, GradeExamples, Grades, Made, MakeExamples, Session, SetExamples
+from tui.app.app import HeadcodeApp
 from tui.screens.write import Write
-from tui.workbench import HeadcodeApp
 
 ROUNDS = 15
 

@@ -156,7 +156,7 @@ class Torture:
             path.unlink()
 
     def examples(self, kind: str, number: int, raw: bytes) -> None:
-        from tui.commands.reading import load_examples
+        from tui.headless.read_examples import load_examples
 
         path = self.watch.files / "hostile.jsonl"
         path.write_bytes(raw)

@@ -19,7 +19,7 @@ def show_screen(home: Path, real_worker: bool) -> int:
         from sessions.client import launch
 
         launch.HOST = tuple(python_command(str(SCRIPTED_HOST)))
-    from tui.app import run_workbench
+    from tui.app.launch import run_workbench
 
     return run_workbench(session=None, model="toy", task="ioi", colours="256")
 

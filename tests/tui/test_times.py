@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tui
-from tui.times import clock, day_clock, day_or_clock, moment, zone
+from tui.terminal.times import clock, day_clock, day_or_clock, moment, zone
 
 WINTER_US, SUMMER_US = 1_768_489_200_000_000, 1_784_127_600_000_000
 """2026-01-15 15:00 and 2026-07-15 15:00, UTC."""

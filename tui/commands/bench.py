@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.commands.bench_speed import speed
-from tui.options import ColourOption, JsonOption
+from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from engine.analysis.benchmark import Cell, Taken
     from engine.errors import Failure
     from sessions.client.connection import HostClient
-    from tui.bench_ground import Ground
-    from tui.benching import Bench, BenchOrder
+    from tui.headless.bench_inputs import Ground
+    from tui.headless.bench_runner import Bench, BenchOrder
 
 app = typer.Typer(
     help="Measure how well circuits are found, and how fast.", no_args_is_help=True, rich_markup_mode=None
@@ -67,11 +67,11 @@ def circuits(
     from engine.machine.folders import find_places
     from engine.planning.option_text import read_seeds
     from engine.references.ground_truth import reference_models
-    from tui.bench_ground import check_measures, lay_ground, listed, numbers, shares, wants_causes
-    from tui.benching import BenchOrder
-    from tui.output import find_paper, print_json, write_data
-    from tui.output_bench import bench_json, bench_tables, check_quality, print_tables
-    from tui.output_bench import markdown as in_markdown
+    from tui.headless.bench_inputs import check_measures, lay_ground, listed, numbers, shares, wants_causes
+    from tui.headless.bench_runner import BenchOrder
+    from tui.output.bench import bench_json, bench_tables, check_quality, print_tables
+    from tui.output.bench import markdown as in_markdown
+    from tui.output.console import find_paper, print_json, write_data
 
     check_quality(by)
     paper, only = find_paper(color), check_measures(listed(measures, "--measures") or ())
@@ -125,8 +125,8 @@ def circuits(
 
 
 def _read(name: str) -> "Bench":
-    from tui.benching import read_bench
-    from tui.commands.asking import with_host
+    from tui.headless.bench_runner import read_bench
+    from tui.headless.host_request import with_host
 
     return with_host(lambda client: read_bench(client, name))
 
@@ -136,11 +136,11 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
     import shlex
 
     from engine.analysis.benchmark import rows_of
-    from tui.bench_ground import left_out_words
-    from tui.benching import HEADING, Conductor, keep_summary
-    from tui.commands.asking import with_host
-    from tui.output import narrate
-    from tui.output_bench import bench_tables, summary
+    from tui.headless.bench_inputs import left_out_words
+    from tui.headless.bench_runner import HEADING, Conductor, keep_summary
+    from tui.headless.host_request import with_host
+    from tui.output.bench import bench_tables, summary
+    from tui.output.console import narrate
 
     def say(text: str) -> None:
         if not quiet:
@@ -180,8 +180,8 @@ class _Teller:
 
     def __call__(self, cell: "Cell", found: "Taken | Failure", bench: "Bench") -> None:
         from engine.errors import Failure
-        from tui.benching import seconds_left
-        from tui.output_bench import duration, finding
+        from tui.headless.bench_runner import seconds_left
+        from tui.output.bench import duration, finding
 
         now = self.clock()
         self.spent[cell], self.last = now - self.last, now

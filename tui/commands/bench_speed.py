@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 SCHEMA = "headcode.bench-speed/1"
 
@@ -27,8 +27,8 @@ def speed(
 
     from engine.catalog.local_models import find_model
     from engine.machine.folders import find_places
-    from tui.output import narrate, print_columns, print_json
-    from tui.speed import Trial, measure_speed
+    from tui.headless.speed import Trial, measure_speed
+    from tui.output.console import narrate, print_columns, print_json
 
     models = find_places().models
     if model is not None:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.planning.option_table import help_of
-from tui.options import ColourOption, JsonOption
+from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.config import CauseConfig
     from engine.results import HeadId
-    from tui.commands.causing import Measured
+    from tui.headless.measure_effects import Measured
 
 
 def cause(
@@ -58,9 +58,9 @@ def cause(
     import asyncio
 
     from engine.machine.folders import find_places
-    from tui.commands.causing import measure_again, refuse_unfinished
-    from tui.output import find_paper, print_json
-    from tui.output_progress import make_narrator
+    from tui.headless.measure_effects import measure_again, refuse_unfinished
+    from tui.output.console import find_paper, print_json
+    from tui.output.progress import make_narrator
 
     paper = find_paper(color)
     chosen = read_heads(heads)
@@ -75,12 +75,12 @@ def cause(
             )
         )
     if as_json:
-        from tui.output_json import cause_json
+        from tui.output.json import cause_json
 
         whole = measured.picture
         print_json(cause_json(measured.found, measured.run, measured.state, whole.card, whole))
     else:
-        from tui.output_probe import print_cause
+        from tui.output.run import print_cause
 
         print_cause(measured.found, measured.picture.card, measured.title, paper)
     refuse_unfinished(measured)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ def list_circuits(
     session: Annotated[str | None, typer.Argument(help="Of this session only.")] = None, as_json: JsonOption = False
 ) -> None:
     """List the kept circuits."""
-    from tui.commands.asking import with_host
-    from tui.output import narrate, print_columns
-    from tui.times import moment
+    from tui.headless.host_request import with_host
+    from tui.output.console import narrate, print_columns
+    from tui.terminal.times import moment
 
     rows = with_host(lambda client: _all(client, session))
     if as_json:
@@ -49,8 +49,8 @@ def list_circuits(
 @app.command("show")
 def show_circuit(name: _Name, session: _SessionOption = None, as_json: JsonOption = False) -> None:
     """Show the heads of a kept circuit."""
-    from tui.commands.asking import with_host
-    from tui.output import print_line
+    from tui.headless.host_request import with_host
+    from tui.output.console import print_line
 
     row = with_host(lambda client: _one(client, name, session))
     if as_json:
@@ -79,7 +79,7 @@ def keep(
     from engine.measures import find_measure
     from sessions.comparison.comparison import check_shapes, circuit_of
     from sessions.protocol import Circuit, GetSides, KeepCircuit, Sides
-    from tui.commands.asking import with_host
+    from tui.headless.host_request import with_host
 
     by = find_measure(measure)
     given = read_heads(heads) if heads is not None else None
@@ -129,8 +129,8 @@ def subtract(name: _NewName, of: _Of, session: _SessionOption = None, as_json: J
 def drop(name: _Name, session: _SessionOption = None) -> None:
     """Forget a kept circuit; the log of the session still has it."""
     from sessions.protocol import Done, DropCircuit
-    from tui.commands.asking import with_host
-    from tui.output import narrate
+    from tui.headless.host_request import with_host
+    from tui.output.console import narrate
 
     async def question(client: "HostClient") -> "CircuitRow":
         row = await _one(client, name, session)
@@ -164,7 +164,7 @@ def _combine(
     as_json: bool,
 ) -> None:
     from sessions.protocol import Circuit, CombineCircuits
-    from tui.commands.asking import with_host
+    from tui.headless.host_request import with_host
 
     async def question(client: "HostClient") -> "CircuitRow":
         first = await _one(client, of[0], session)
@@ -194,7 +194,7 @@ async def _one(client: "HostClient", name: str, session: str | None) -> "Circuit
 
 
 def _kept(row: "CircuitRow", as_json: bool) -> None:
-    from tui.output import print_line
+    from tui.output.console import print_line
 
     if as_json:
         _print_json([row])
@@ -206,6 +206,6 @@ def _kept(row: "CircuitRow", as_json: bool) -> None:
 def _print_json(rows: "Sequence[CircuitRow]") -> None:
     import msgspec
 
-    from tui.output import print_json
+    from tui.output.console import print_json
 
     print_json({"schema": SCHEMA, "circuits": msgspec.to_builtins(rows)})

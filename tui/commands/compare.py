@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.options import ColourOption, JsonOption
+from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
@@ -32,9 +32,9 @@ def compare(
     from engine.measures import find_measure
     from sessions.comparison import comparison as algebra
     from sessions.protocol import GetSides, Sides
-    from tui.commands.asking import with_host
-    from tui.output import find_paper, print_json
-    from tui.output_compare import compare_json, print_comparison
+    from tui.headless.host_request import with_host
+    from tui.output.comparison import compare_json, print_comparison
+    from tui.output.console import find_paper, print_json
 
     shown, paper = find_measure(measure), find_paper(color)
 
@@ -60,7 +60,7 @@ def compare(
 def foreign_side(path: Path) -> "Side":
     """The importance JSON of another tool as a grid to compare with. Raises BadImportance naming file and fault."""
     from sessions.comparison.comparison import Side
-    from tui.importance import BadImportance, read_importance
+    from tui.output.importance_json import BadImportance, read_importance
 
     found = read_importance(path)
     if not found.scores:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from tui.options import ColourOption, check_colour
+from tui.output.cli_options import ColourOption, check_colour
 
 
 def open_workbench(
@@ -13,7 +13,7 @@ def open_workbench(
     """Opens the screen, or the plain workbench. Raises ConfigError where there is no terminal to draw on."""
     from engine.errors import ConfigError
     from engine.machine.folders import find_places
-    from tui.settings import load
+    from tui.settings.settings import load
 
     check_colour(color)
     plain = plain or bool(load(find_places().settings)["screen.plain"])
@@ -30,7 +30,7 @@ def open_workbench(
         from tui.commands.probe import model_name
 
         model = model_name(model)
-    from tui.app import run_plain_workbench, run_workbench
+    from tui.app.launch import run_plain_workbench, run_workbench
 
     asked = model is not None or task is not None
     model, task = model or "toy", task or "ioi"

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from engine.machine import child_processes
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from engine.machine.folders import Places
@@ -66,12 +66,12 @@ def doctor(
 ) -> None:
     """Check what Headcode needs: versions, device, memory, disk, store, socket, terminal, bundled model."""
     from engine.machine.folders import find_places
-    from tui.output import print_json, print_line
+    from tui.output.console import print_json, print_line
 
     places = find_places()
     if repair or in_place:
         from engine.errors import ConfigError
-        from tui.commands.repairing import run_repair
+        from tui.headless.repair_store import run_repair
 
         if not repair:
             raise ConfigError(
@@ -130,7 +130,7 @@ def versions() -> list[Check]:
 
 
 def memory() -> Check:
-    from tui.output import bytes_in_words
+    from tui.output.console import bytes_in_words
 
     free = free_memory()
     if free is None:
@@ -160,7 +160,7 @@ def free_memory() -> int | None:
 
 def folders(places: "Places") -> list[Check]:
     """Data, cache, config and state: can they be made and written, and is there room?"""
-    from tui.output import bytes_in_words
+    from tui.output.console import bytes_in_words
 
     checks: list[Check] = []
     for name in ("data", "cache", "config", "state"):
@@ -189,7 +189,7 @@ def store(places: "Places", *, host_runs: bool) -> Check:
     """The store: every value of every table is read, unless a host has it open; then its header."""
     from sessions.errors import StoreDamaged
     from sessions.files.store_exchange import record_of, refuse_beside
-    from tui.output import bytes_in_words
+    from tui.output.console import bytes_in_words
 
     path = places.store
     if record_of(path).exists() and not host_runs:
@@ -221,7 +221,7 @@ def store(places: "Places", *, host_runs: bool) -> Check:
 
 def _read_through(places: "Places", found: str) -> Check:
     from sessions.errors import HostError, SessionError, StoreDamaged, StoreTooNew
-    from tui.commands.repairing import ask
+    from tui.headless.repair_store import ask
 
     try:
         report = ask("check", places)
@@ -286,7 +286,7 @@ def host(places: "Places") -> Check:
 
 
 def terminal() -> Check:
-    from tui.output import find_colours, terminal_size
+    from tui.output.console import find_colours, terminal_size
 
     name = os.environ.get("TERM", "unset")
     if not sys.stdout.isatty():

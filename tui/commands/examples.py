@@ -7,8 +7,8 @@ import typer
 
 from engine.errors import ConfigError, ExampleError, HeadcodeError
 from engine.machine.paths import path_of
-from tui.commands.writing_examples import write_file, written
-from tui.options import JsonOption
+from tui.headless.write_examples import write_file, written
+from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from engine.examples import Example
@@ -32,8 +32,8 @@ def new(
     """Begin a session of your own examples, empty or with those of a file."""
     from engine.authoring.drafts import drafts
     from sessions.protocol import CreateSession, DiscardSession, Emptied, SetExamples
-    from tui.commands.asking import with_host
-    from tui.commands.reading import read_text
+    from tui.headless.host_request import with_host
+    from tui.headless.read_examples import read_text
 
     examples = drafts(read_text(file)) if file is not None else ()
     row = _row(CreateSession(name=name, model=model))
@@ -52,7 +52,7 @@ def show(session: SessionArgument, as_json: JsonOption = False) -> None:
     import msgspec
 
     from engine.authoring.drafts import flaw, text_of
-    from tui.output import narrate, print_json, print_line
+    from tui.output.console import narrate, print_json, print_line
 
     found = _ask_for(session)
     flaws = {place: words for place, each in enumerate(found.examples) if (words := flaw(each))}
@@ -87,7 +87,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write the examples to a file; its ending says the format: .jsonl, .csv, or .txt for lines."""
-    from tui.output import narrate, write_data
+    from tui.output.console import narrate, write_data
 
     kind = form or {"jsonl": "jsonl", "csv": "csv"}.get(
         file.rpartition(".")[2].lower(), "lines" if file != "-" else "jsonl"
@@ -113,8 +113,8 @@ def import_(
 ) -> None:
     """Add the examples of a file; {slots} are filled, what cannot be read is kept as text."""
     from engine.authoring.drafts import drafts, flaw, slotted
-    from tui.commands.reading import read_text
-    from tui.output import narrate
+    from tui.headless.read_examples import read_text
+    from tui.output.console import narrate
 
     text = read_text(file)
 
@@ -147,7 +147,7 @@ def make(
     """Add the examples of a ready-made task, made for the session's model."""
     from engine.authoring.drafts import fresh_pairs
     from sessions.protocol import Made, MakeExamples
-    from tui.commands.asking import with_host
+    from tui.headless.host_request import with_host
 
     async def question(client: "HostClient") -> "tuple[Example, ...]":
         request = MakeExamples(session=session, task=task, pairs=pairs, task_seed=seed, usable=usable)
@@ -172,9 +172,9 @@ def more(
     import msgspec
 
     from sessions.protocol import ExampleSet, GetExamples, GradeExamples, Grades, SetExamples
-    from tui.commands.asking import with_host
-    from tui.more_pairs import More, more_pairs
-    from tui.output import narrate, print_json
+    from tui.editor.more_pairs import More, more_pairs
+    from tui.headless.host_request import with_host
+    from tui.output.console import narrate, print_json
 
     async def question(client: "HostClient") -> tuple[ExampleSet, More]:
         there = await client.ask(GetExamples(session=session), ExampleSet)
@@ -218,7 +218,7 @@ def expand(
     """Fill the {slots} of the session's lines in every way."""
     from engine.authoring.drafts import drafts, flaw, text_of
     from engine.authoring.templates import count as count_lines
-    from tui.output import print_json, print_line
+    from tui.output.console import print_json, print_line
 
     def lines_of(examples: "tuple[Example, ...]") -> list[str]:
         return [text_of(each) for each in examples if each.enabled and not flaw(each)]
@@ -249,7 +249,7 @@ def redo(session: SessionArgument, as_json: JsonOption = False) -> None:
 
 def _ask_for(session: str) -> "ExampleSet":
     from sessions.protocol import ExampleSet, GetExamples
-    from tui.commands.asking import with_host
+    from tui.headless.host_request import with_host
 
     async def question(client: "HostClient") -> ExampleSet:
         return await client.ask(GetExamples(session=session), ExampleSet)
@@ -274,7 +274,7 @@ def _step(session: str, by: int, as_json: bool) -> None:
 
 def _row(request: "AnyRequest") -> "SessionRow":
     from sessions.protocol import Session
-    from tui.commands.asking import with_host
+    from tui.headless.host_request import with_host
 
     async def question(client: "HostClient") -> "SessionRow":
         return (await client.ask(request, Session)).session
@@ -285,7 +285,7 @@ def _row(request: "AnyRequest") -> "SessionRow":
 def _tell(row: "SessionRow", as_json: bool) -> None:
     import msgspec
 
-    from tui.output import print_json, print_line
+    from tui.output.console import print_json, print_line
 
     if as_json:
         print_json({"schema": "headcode.session.row/1", "session": msgspec.to_builtins(row)})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from sessions.protocol import Garbage
@@ -32,8 +32,8 @@ def gc(
     import msgspec
 
     from sessions.protocol import CollectGarbage, Garbage
-    from tui.commands.asking import sure, with_host
-    from tui.output import bytes_in_words, narrate, print_json
+    from tui.headless.host_request import sure, with_host
+    from tui.output.console import bytes_in_words, narrate, print_json
 
     limit = read_size(cache_limit) if cache_limit is not None else None
 
@@ -77,7 +77,7 @@ def read_size(text: str) -> int:
 
 
 def _print(found: "Garbage") -> None:
-    from tui.output import bytes_in_words, print_columns
+    from tui.output.console import bytes_in_words, print_columns
 
     def words(count: int, n_bytes: int) -> str:
         return f"{count} ({bytes_in_words(n_bytes)})" if count else "-"

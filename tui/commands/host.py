@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from sessions.protocol import AnyRequest
@@ -27,9 +27,9 @@ def status(as_json: JsonOption = False) -> None:
     import msgspec
 
     from engine.machine.folders import find_places
-    from tui.atwork import work_words
-    from tui.output import bytes_in_words, narrate, print_columns, print_json
-    from tui.text import clean
+    from tui.output.console import bytes_in_words, narrate, print_columns, print_json
+    from tui.state.engine_status import work_words
+    from tui.terminal.sanitize import clean
 
     places = find_places()
     found = asyncio.run(ask_status())
@@ -75,8 +75,8 @@ def cancel(as_json: JsonOption = False) -> None:
     import time
 
     from sessions.protocol import EndWork, Status
-    from tui.atwork import work_words
-    from tui.output import print_json, print_line
+    from tui.output.console import print_json, print_line
+    from tui.state.engine_status import work_words
 
     before = asyncio.run(_ask(EndWork(), Status))
     work = before.status.at_work if before is not None else None
@@ -96,7 +96,7 @@ def stop(as_json: JsonOption = False) -> None:
 
     from engine.machine.folders import find_places
     from sessions.client.connection import stop_host
-    from tui.output import print_json, print_line
+    from tui.output.console import print_json, print_line
 
     stopped = asyncio.run(stop_host(find_places()))
     if as_json:
@@ -112,7 +112,7 @@ def log(
 ) -> None:
     """Show the end of the host's and the worker's logs."""
     from engine.machine.folders import find_places
-    from tui.output import print_json, print_line
+    from tui.output.console import print_json, print_line
 
     folder = find_places().logs
     files = sorted(path for path in folder.glob("*.log") if path.is_file()) if folder.is_dir() else []

@@ -1,6 +1,6 @@
 """`headcode keys`: the keys of every screen, as a keys.toml to begin with."""
 
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 
 def keys(as_json: JsonOption = False) -> None:
@@ -10,9 +10,9 @@ def keys(as_json: JsonOption = False) -> None:
     also the path of that file.
     """
     from engine.machine.folders import find_places
-    from tui.actions.everywhere import all_tables
-    from tui.keymap import keys_text, load_keys, with_keys
-    from tui.output import narrate, print_json, print_line
+    from tui.actions.keymap import keys_text, load_keys, with_keys
+    from tui.actions.registry import all_tables
+    from tui.output.console import narrate, print_json, print_line
 
     path = find_places().keys
     own = load_keys(path)

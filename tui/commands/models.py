@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from engine.machine.paths import path_of
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 app = typer.Typer(help="List, show, fetch and import models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -19,7 +19,7 @@ def list_models(as_json: JsonOption = False) -> None:
     from engine.catalog.local_models import ModelSheet, local_models, read_sheet
     from engine.errors import ModelError
     from engine.machine.folders import find_places
-    from tui.output import bytes_in_words, narrate, print_columns, print_json
+    from tui.output.console import bytes_in_words, narrate, print_columns, print_json
 
     sheets: list[ModelSheet] = []
     for source in local_models(find_places().models):
@@ -58,7 +58,7 @@ def show_model(
 
     from engine.catalog.local_models import find_model, model_identity, read_sheet
     from engine.machine.folders import find_places
-    from tui.output import bytes_in_words, print_columns, print_json
+    from tui.output.console import bytes_in_words, print_columns, print_json
 
     sheet = read_sheet(find_model(name, find_places().models))
     identity = model_identity(Path(sheet.path)) if sheet.path else None
@@ -102,8 +102,8 @@ def import_model(
 
 
 def _report(words: list[str], called: str | None, as_json: bool) -> None:
-    from tui.commands.fetching import run_fetch
-    from tui.output import print_json, print_line
+    from tui.headless.fetch_model import run_fetch
+    from tui.output.console import print_json, print_line
 
     done = run_fetch([*words, *(["--name", called] if called else [])])
     if as_json:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.planning.option_table import help_of
-from tui.options import ColourOption, JsonOption
+from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.config import CauseConfig, ProbeConfig
-    from tui.commands.running import Outcome, ProbeOrder
+    from tui.headless.run_probe import Outcome, ProbeOrder
 
 
 def probe(
@@ -118,8 +118,8 @@ def probe(
 ) -> None:
     """Find the heads that say on the positives what they never say on the negatives."""
     from engine.measures import find_measure
-    from tui.output import find_paper, print_json
-    from tui.output_progress import make_narrator
+    from tui.output.console import find_paper, print_json
+    from tui.output.progress import make_narrator
 
     shown = find_measure(measure)
     choice = "none" if plain else color
@@ -172,18 +172,18 @@ def probe(
             foreground=foreground,
         )
     if dry_run:
-        from tui.commands.preflighting import say_preflight
+        from tui.headless.dry_run import say_preflight
 
         say_preflight(order, as_json=as_json)
         return
     with make_narrator(quiet=quiet, color=choice) as narrator:
         outcome = run_now(order, narrator)
     if as_json:
-        from tui.output_json import probe_json
+        from tui.output.json import probe_json
 
         print_json(probe_json(outcome.picture, outcome.run))
     else:
-        from tui.output_probe import labels_of, print_run
+        from tui.output.run import labels_of, print_run
 
         print_run(outcome.picture, labels_of(outcome.session, outcome.run), measure=shown, paper=paper)
     if strict:
@@ -195,7 +195,7 @@ def run_now(order: "ProbeOrder", narrator: "object") -> "Outcome":
     import asyncio
 
     from engine.machine.folders import find_places
-    from tui.commands.running import run_probe
+    from tui.headless.run_probe import run_probe
 
     return asyncio.run(run_probe(find_places(), order, narrator))  # type: ignore[arg-type]
 
@@ -290,8 +290,8 @@ def make_order(
     from engine.catalog.planted_models import PLANTED
     from engine.errors import ConfigError, TaskError
     from engine.examples import Example, check_set
-    from tui.commands.reading import load_examples, looks_like_file
-    from tui.commands.running import ProbeOrder
+    from tui.headless.read_examples import load_examples, looks_like_file
+    from tui.headless.run_probe import ProbeOrder
 
     if target in PLANTED:  # a planted model's name stands for the task it was made for, too
         model, target = model or target, PLANTED[target].tasks[0]
@@ -351,7 +351,7 @@ def make_again(
 ) -> "ProbeOrder":
     """A run once more. Raises ConfigError where something was given that it has of its own."""
     from engine.errors import ConfigError
-    from tui.commands.running import ProbeOrder
+    from tui.headless.run_probe import ProbeOrder
 
     settings = {"a setting": None if config == make_config() else config}
     for option, value in ({**given, **settings}).items():

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tui.options import ColourOption, check_colour
+from tui.output.cli_options import ColourOption, check_colour
 
 
 def replay(
@@ -43,7 +43,7 @@ def replay(
 
     from engine.errors import ConfigError
     from engine.measures import find_measure
-    from tui.commands import replaying
+    from tui.headless import replay as replaying
 
     check_colour(color)
     asked = [name for name, on in (("--plain", plain), ("--json", as_json), ("--cast", cast), ("--svg", svg)) if on]
@@ -57,8 +57,8 @@ def replay(
             replaying.check_target(path, force=force)
     found = asyncio.run(replaying.look_up(what, start))
     if cast is not None or svg is not None:
-        from tui.film import make_film, make_still
-        from tui.output import bytes_in_words, narrate
+        from tui.app.film import make_film, make_still
+        from tui.output.console import bytes_in_words, narrate
 
         path = cast or svg
         assert path is not None
@@ -73,15 +73,15 @@ def replay(
     elif as_json:
         asyncio.run(replaying.print_entries(found, speed=pace))
     elif plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        from tui.output import find_paper
-        from tui.output_progress import make_narrator
+        from tui.output.console import find_paper
+        from tui.output.progress import make_narrator
 
         with make_narrator(quiet=quiet, color=color) as narrator:
             asyncio.run(
                 replaying.replay_plain(found, narrator, speed=pace or 1.0, measure=shown, paper=find_paper(color))
             )
     else:
-        from tui.app import run_replay
+        from tui.app.launch import run_replay
 
         raise typer.Exit(
             run_replay(found.target, start=start, speed=pace or 1.0, colours=None if color == "auto" else color)

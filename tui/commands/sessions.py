@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.options import ColourOption, JsonOption
+from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.analysis.run_state import RunPicture
@@ -31,10 +31,10 @@ def list_sessions(
     from engine.errors import ConfigError
     from sessions.protocol import Found, ListSessions, SearchSessions, Sessions
     from sessions.rows import SessionRow
-    from tui.commands.asking import with_host
-    from tui.commands.words import tag_words
-    from tui.output import narrate, print_columns, print_json
-    from tui.times import moment
+    from tui.headless.host_request import with_host
+    from tui.headless.wording import tag_words
+    from tui.output.console import narrate, print_columns, print_json
+    from tui.terminal.times import moment
 
     if search is not None and trash:
         raise ConfigError("--search looks outside the trash.", hint="headcode sessions list --trash shows all of it.")
@@ -93,17 +93,17 @@ def show_session(
     import msgspec
 
     from engine.measures import find_measure
-    from tui.commands.asking import with_host
-    from tui.commands.words import print_notes, split_run, tag_words
-    from tui.output import find_paper, print_columns, print_json, print_line
-    from tui.output_verify import verified_words
-    from tui.times import moment
+    from tui.headless.host_request import with_host
+    from tui.headless.wording import print_notes, split_run, tag_words
+    from tui.output.console import find_paper, print_columns, print_json, print_line
+    from tui.output.verification import verified_words
+    from tui.terminal.times import moment
 
     shown, paper = find_measure(measure), find_paper(color)
     name, number = split_run(session)
     detail, run, picture = with_host(lambda client: look_up(client, name, number))
     if as_json:
-        from tui.output_json import probe_json
+        from tui.output.json import probe_json
 
         found = probe_json(picture, run) if run is not None and picture.finished is not None else None
         print_json(
@@ -151,7 +151,7 @@ def show_session(
         print_line(f"Run {run.number} {run.state}: {run.failure.message}")
         if run.failure.hint:
             print_line(f"  hint: {run.failure.hint}")
-    from tui.output_probe import labels_of, print_run
+    from tui.output.run import labels_of, print_run
 
     print_run(picture, labels_of(row, run), measure=shown, paper=paper)
 
@@ -160,9 +160,9 @@ def _say_what_is_awaited() -> None:
     import asyncio
     import time
 
-    from tui.atwork import work_words
     from tui.commands.host import ask_status
-    from tui.output import narrate
+    from tui.output.console import narrate
+    from tui.state.engine_status import work_words
 
     status = asyncio.run(ask_status())
     if status is not None and status.at_work is not None:
@@ -176,7 +176,7 @@ async def look_up(
     from engine.analysis.run_state import RunPicture
     from sessions.errors import NoSuchRecord
     from sessions.protocol import Detail, ShowSession
-    from tui.commands.running import read_run
+    from tui.headless.run_probe import read_run
 
     detail = (await client.ask(ShowSession(session=name), Detail)).detail
     runs = detail.runs

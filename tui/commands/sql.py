@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from sessions.rows import SqlTable
@@ -28,8 +28,8 @@ def sql(
     """
     from engine.errors import ConfigError
     from sessions.protocol import AskSql, Table
-    from tui.commands.asking import with_host
-    from tui.output import narrate, print_json
+    from tui.headless.host_request import with_host
+    from tui.output.console import narrate, print_json
 
     if as_csv and as_json:
         raise ConfigError("--csv and --json cannot both be had.", hint="Choose one.")
@@ -60,7 +60,7 @@ def _print_views(found: "SqlTable") -> None:
     """Each view with its columns, broken into lines."""
     import textwrap
 
-    from tui.output import narrate, print_line
+    from tui.output.console import narrate, print_line
 
     views: dict[str, list[str]] = {}
     for view, column, _ in found.rows:
@@ -72,8 +72,8 @@ def _print_views(found: "SqlTable") -> None:
 
 
 def _print_table(found: "SqlTable") -> None:
-    from tui.output import narrate, print_columns, shorten
-    from tui.text import clean
+    from tui.output.console import narrate, print_columns, shorten
+    from tui.terminal.sanitize import clean
 
     cells = [[clean(_shown(value)) for value in row] for row in found.rows]
     numbers = [
@@ -110,7 +110,7 @@ def _print_csv(found: "SqlTable") -> None:
 
     import msgspec
 
-    from tui.text import escaped
+    from tui.terminal.sanitize import escaped
 
     # A file gets the text as it is; a terminal gets nothing that could steer it.
     tame = escaped if sys.stdout.isatty() else str

@@ -1,12 +1,12 @@
 """`headcode tasks`: the ready-made example sets."""
 
-from tui.options import JsonOption
+from tui.output.cli_options import JsonOption
 
 
 def tasks(as_json: JsonOption = False) -> None:
     """List the ready-made tasks."""
     from engine.tasks.registry import TASKS
-    from tui.output import print_columns, print_json
+    from tui.output.console import print_columns, print_json
 
     if as_json:
         print_json(

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.options import ColourOption, JsonOption
+from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.events import Stage
     from sessions.protocol import VerifyState
     from sessions.verification.report import VerifyReport
-    from tui.output_progress import Narrator
+    from tui.output.progress import Narrator
 
 
 def verify(
@@ -26,9 +26,9 @@ def verify(
     """
     import asyncio
 
-    from tui.output import find_paper, print_json
-    from tui.output_progress import make_narrator
-    from tui.output_verify import print_report, report_json
+    from tui.output.console import find_paper, print_json
+    from tui.output.progress import make_narrator
+    from tui.output.verification import print_report, report_json
 
     paper = find_paper(color)
     with make_narrator(quiet=quiet, color=color) as narrator:
@@ -47,8 +47,8 @@ async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
     from sessions.client.connection import HostClient
     from sessions.errors import error_from
     from sessions.protocol import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
-    from tui.commands.brake import brake
-    from tui.commands.watching import watched
+    from tui.headless.interrupt import brake
+    from tui.headless.watch_engine import watched
 
     async with await HostClient.connect(find_places()) as client:
         if client.welcome.notice:

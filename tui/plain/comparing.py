@@ -21,15 +21,15 @@ from sessions.protocol import (
     Sides,
     Times,
 )
-from tui.against import side_of
-from tui.link import Link
-from tui.marked import in_order, summary
-from tui.model import Bench
-from tui.overlay import KNOWN, NONE, TASK
-from tui.plain import words
-from tui.text import clean
-from tui.times import moment
-from tui.typed import read_head
+from tui.connection.session_link import Link
+from tui.plain import wording
+from tui.state.marked_heads import in_order, summary
+from tui.state.overlay import KNOWN, NONE, TASK
+from tui.state.parsing import read_head
+from tui.state.subtraction import side_of
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.terminal.times import moment
 
 _SHOWN = 10
 _SIGNS: dict[str, SetOperation] = {"+": "union", "&": "intersection", "-": "subtract"}
@@ -57,7 +57,7 @@ class Comparing:
             self.say("the run stands as it is." if self.bench.subtraction.end() else "nothing was subtracted.")
             return
         if not rest and self.bench.against() is not None:
-            self.tell(words.difference(self.bench, _SHOWN))
+            self.tell(wording.difference(self.bench, _SHOWN))
             return
         found = await self.link.try_ask(ListComparable(run=run.run_id), Comparable)
         if found is None:
@@ -89,7 +89,7 @@ class Comparing:
             self.refuse(f"{error.message} {error.hint}")
             return
         self.bench.subtraction.begin(sides.b)
-        self.tell(words.difference(self.bench, _SHOWN))
+        self.tell(wording.difference(self.bench, _SHOWN))
 
     # ---- overlay and circuits
 
@@ -108,7 +108,7 @@ class Comparing:
             names = ", ".join([*kept, KNOWN, TASK, NONE])
             self.refuse(f"no circuit {rest} is kept: they are {names}.")
             return
-        self.tell(words.overlay(self.bench))
+        self.tell(wording.overlay(self.bench))
 
     async def do_combine(self, rest: str) -> None:
         """`mine + yours as both`: names may have blanks in them, so the signs stand between blanks."""
@@ -198,10 +198,10 @@ class Comparing:
         if then is None:
             return
         self.say(f"{moment(then_at.at_us)} {clean(then_at.words)}. then:")
-        self.tell(words.status(then)[1:])
+        self.tell(wording.status(then)[1:])
         view = then.view()
         if view is not None:
-            self.tell(words.heads(view, _SHOWN))
+            self.tell(wording.heads(view, _SHOWN))
 
     async def _then(self, session: str, seq: int) -> Bench | None:
         """A bench of its own that has read the log up to the entry."""

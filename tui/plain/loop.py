@@ -9,16 +9,16 @@ from typing import TextIO
 
 from engine.errors import HeadcodeError
 from sessions.protocol import Detail, ShowSession
-from tui.asking import Connect
-from tui.link import Link
-from tui.model import Bench
+from tui.connection.requests import Connect
+from tui.connection.session_link import Link
+from tui.plain.announcements import News
 from tui.plain.comparing import Comparing
-from tui.plain.doing import Doing
-from tui.plain.news import News
-from tui.plain.verbs import NoSuchVerb, find_verb, verb_for
-from tui.plain.writing import Writing
-from tui.said import in_words
-from tui.text import clean
+from tui.plain.verb_table import NoSuchVerb, find_verb, verb_for
+from tui.plain.verbs_examples import Writing
+from tui.plain.verbs_run import Doing
+from tui.state.messages import in_words
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
 
 PROMPT = "headcode> "
 Say = Callable[[str], None]

@@ -14,13 +14,13 @@ from textual.widgets import Static
 from engine.analysis.run_state import RunPicture
 from engine.results import Card
 from tui.actions import sheet_actions
-from tui.keynames import Key, key_of, named
-from tui.once import told_once
-from tui.output_card import card_lines
-from tui.output_cause import cause_lines
-from tui.text import clean
+from tui.actions.key_labels import Key, key_of, named
+from tui.output.card import card_lines
+from tui.output.effects import cause_lines
+from tui.output.reported_effects import told_once
+from tui.terminal.sanitize import clean
 from tui.widgets.keyed import Keyed, bindings_of
-from tui.widgets.sheetscroll import SheetScroll
+from tui.widgets.sheet_scroll import SheetScroll
 
 _INKS = {"believable": "$ink-good", "weak": "$ink-second"}
 _WIDEST = 120

@@ -12,14 +12,14 @@ from textual.strip import Strip
 
 from sessions.protocol import SetOperation
 from tui.actions import sheet_actions
-from tui.kept import Circuit
-from tui.model import Bench
-from tui.screens.ask import Ask
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.text import clean
-from tui.widgets.heat import KNOWN
-from tui.widgets.ink import Line, fit, wrapped
+from tui.screens.text_prompt import Ask
+from tui.state.session_state import Circuit
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.heat_cell import KNOWN
 from tui.widgets.painted import PaintedScroll
+from tui.widgets.styled_line import Line, fit, wrapped
 
 ACTIONS = sheet_actions(
     "Circuits",

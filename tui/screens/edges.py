@@ -12,15 +12,15 @@ from textual.strip import Strip
 
 from engine.results import EdgeScore, HeadId
 from tui.actions import sheet_actions
-from tui.idle import idle_heads
-from tui.layout import Layout, lay_out
-from tui.model import Bench
-from tui.number_text import fixed
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.state.circuit_layout import Layout, lay_out
+from tui.state.inactive_heads import idle_heads
+from tui.state.number_text import fixed
+from tui.state.workbench_state import Bench
 from tui.widgets.braille import Canvas
-from tui.widgets.heat import IDLE, KNOWN
-from tui.widgets.ink import Line, fit, rail
+from tui.widgets.heat_cell import IDLE, KNOWN
 from tui.widgets.painted import Painted
+from tui.widgets.styled_line import Line, fit, rail
 
 FIRST_SHOWN = 24
 """Edges drawn at first: more make a thicket."""

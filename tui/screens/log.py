@@ -11,14 +11,14 @@ from textual.strip import Strip
 
 from engine.machine.folders import find_places
 from tui.actions import sheet_actions
-from tui.diary import screen_log
-from tui.logtail import LogLine, LogTail
-from tui.model import Bench
-from tui.screens.ask import Ask
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.text import clean
-from tui.widgets.ink import fit
+from tui.screens.text_prompt import Ask
+from tui.state.log_tail import LogLine, LogTail
+from tui.state.screen_log import screen_log
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
 from tui.widgets.painted import Painted, VirtualScroll
+from tui.widgets.styled_line import fit
 
 ACTIONS = sheet_actions(
     "Log",

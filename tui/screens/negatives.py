@@ -19,13 +19,13 @@ from engine.examples import Example
 from engine.results import Grade
 from sessions.protocol import Grades
 from tui.actions import sheet_actions
-from tui.desk import Desk
-from tui.number_text import number
+from tui.editor.graded_examples import Desk
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.text import clean
-from tui.widgets.examples import VERDICTS, answer_words
-from tui.widgets.ink import Line, fit, fit_end, one_line, wrapped
+from tui.state.number_text import number
+from tui.terminal.sanitize import clean
+from tui.widgets.example_list import VERDICTS, answer_words
 from tui.widgets.painted import Painted
+from tui.widgets.styled_line import Line, fit, fit_end, one_line, wrapped
 
 _LEAST = 50
 """Columns before a grade at least; no more than the prompts take, as an eye has to cross them."""

@@ -17,14 +17,14 @@ from engine.planning.option_text import say
 from engine.planning.presets import PRESETS, with_preset
 from engine.planning.run_options import opened, value_of
 from tui.actions import sheet_actions
-from tui.link import Link
-from tui.model import Bench
-from tui.screens.fitting import holds_back
+from tui.connection.session_link import Link
+from tui.screens.memory_guard import holds_back
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.text import clean
-from tui.widgets.ink import fit, wrapped
-from tui.widgets.optionlist import OptionList
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.option_list import OptionList
 from tui.widgets.painted import Painted
+from tui.widgets.styled_line import fit, wrapped
 
 ACTIONS = sheet_actions(
     "Options",

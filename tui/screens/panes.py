@@ -16,26 +16,26 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui.actions import ACTIONS, Action, actions_of
-from tui.keynames import key_of
-from tui.link import Link
-from tui.model import ALL_PARTS, Bench, Part
-from tui.newest import newest
-from tui.reasons import reason_for
-from tui.screens.looking import Looking
-from tui.screens.marking import Marking
+from tui.actions.key_labels import key_of
+from tui.connection.session_link import Link
+from tui.screens.marking_actions import Marking
 from tui.screens.sheet import Sheet
-from tui.themes import Depth
-from tui.widgets import examples, gridpane
-from tui.widgets.examples import Examples
-from tui.widgets.gridpane import GridPane
-from tui.widgets.headpage import HeadPage
-from tui.widgets.heatmap import HeatMap
-from tui.widgets.ink import INKS, wrapped
+from tui.screens.view_actions import Looking
+from tui.state.disabled_reasons import reason_for
+from tui.state.workbench_state import ALL_PARTS, Bench, Part
+from tui.themes.themes import Depth
+from tui.widgets import example_list, grid_pane
+from tui.widgets.example_list import Examples
+from tui.widgets.grid_pane import GridPane
+from tui.widgets.head_page import HeadPage
+from tui.widgets.heat_map import HeatMap
+from tui.widgets.key_line import KeyLine
 from tui.widgets.keyed import Keyed, bindings_of
-from tui.widgets.keyline import KeyLine
-from tui.widgets.progress import Clock, Progress
-from tui.widgets.titled import Titled
-from tui.widgets.topline import Tabs, TopLine
+from tui.widgets.latest_worker import newest
+from tui.widgets.progress_strip import Clock, Progress
+from tui.widgets.styled_line import INKS, wrapped
+from tui.widgets.titled_pane import Titled
+from tui.widgets.top_line import Tabs, TopLine
 
 Pane = Literal["examples", "grid", "head"]
 PANES: tuple[Pane, ...] = get_args(Pane)
@@ -187,8 +187,8 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
 
     def _titles(self) -> None:
         panes: tuple[tuple[Pane, Titled, str], ...] = (
-            ("examples", self.examples, examples.title_words(self.bench, self.examples.distinct())),
-            ("grid", self.grid, gridpane.title_words(self.bench)),
+            ("examples", self.examples, example_list.title_words(self.bench, self.examples.distinct())),
+            ("grid", self.grid, grid_pane.title_words(self.bench)),
             ("head", self.head, "Head"),
         )
         for name, widget, told in panes:
@@ -311,8 +311,8 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
             self.bench.marks.end_box()
         self.marked_anew()
 
-    @on(gridpane.Scale.CutMoved)
-    def _cut_to(self, message: gridpane.Scale.CutMoved) -> None:
+    @on(grid_pane.Scale.CutMoved)
+    def _cut_to(self, message: grid_pane.Scale.CutMoved) -> None:
         view = self.bench.view()
         if view is not None and self.bench.put_cut(round(message.share * len(view.order))):
             self._looked()

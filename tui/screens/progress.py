@@ -8,12 +8,12 @@ from textual.binding import BindingType
 from textual.content import Content
 
 from tui.actions import sheet_actions
-from tui.link import Link
-from tui.model import Bench
-from tui.run import Run
-from tui.screens.fitting import holds_back
+from tui.connection.session_link import Link
+from tui.screens.memory_guard import holds_back
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.widgets.runpane import RunPane
+from tui.state.run import Run
+from tui.state.workbench_state import Bench
+from tui.widgets.run_pane import RunPane
 
 ACTIONS = sheet_actions(
     "Progress",

@@ -11,15 +11,15 @@ from textual.containers import Horizontal
 from textual.geometry import Size
 
 from tui.actions import ACTIONS, Action, actions_of, keyed, sheet_actions
-from tui.asking import Connect
-from tui.model import Bench, Part
-from tui.newest import newest
-from tui.replay_link import ReplayLink
+from tui.connection.requests import Connect
+from tui.replay.link import ReplayLink
+from tui.replay.start_point import start_of
 from tui.screens.panes import Panes
-from tui.start import start_of
-from tui.themes import Depth
+from tui.state.workbench_state import Bench, Part
+from tui.themes.themes import Depth
+from tui.widgets.key_line import KeyLine
 from tui.widgets.keyed import bindings_of
-from tui.widgets.keyline import KeyLine
+from tui.widgets.latest_worker import newest
 from tui.widgets.timeline import TimeLine
 
 OPEN_GROUPS = ("Look", "Mark", "Move", "Panes", "Program")

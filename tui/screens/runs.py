@@ -17,19 +17,19 @@ from engine.machine.folders import find_places
 from engine.planning.option_text import changed_words
 from engine.results import HeadId
 from tui.actions import sheet_actions
-from tui.atwork import awaited, work_words
-from tui.colourmaps import map_of
-from tui.model import Bench, Run
-from tui.number_text import fixed
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.text import clean
-from tui.themes import Depth, heat
-from tui.times import clock
-from tui.view import GridView, look
-from tui.widgets.heat import SHADES, level_of
-from tui.widgets.ink import Line, fit
+from tui.state.engine_status import awaited, work_words
+from tui.state.grid_view import GridView, look
+from tui.state.number_text import fixed
+from tui.state.workbench_state import Bench, Run
+from tui.terminal.sanitize import clean
+from tui.terminal.times import clock
+from tui.themes.colour_maps import map_of
+from tui.themes.themes import Depth, heat
+from tui.widgets.heat_cell import SHADES, level_of
 from tui.widgets.painted import PaintedScroll
-from tui.widgets.progress import seconds_words
+from tui.widgets.progress_strip import seconds_words
+from tui.widgets.styled_line import Line, fit
 
 ACTIONS = sheet_actions(
     "Runs",

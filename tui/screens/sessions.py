@@ -31,16 +31,16 @@ from sessions.protocol import (
 )
 from sessions.rows import Hit, SessionRow
 from tui.actions import sheet_actions
-from tui.link import Link
-from tui.model import Bench
-from tui.newest import newest
-from tui.said import in_words
-from tui.screens.ask import Ask
+from tui.connection.session_link import Link
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.text import clean
-from tui.times import day_or_clock, zone
-from tui.widgets.ink import fit, fit_end, one_line
+from tui.screens.text_prompt import Ask
+from tui.state.messages import in_words
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.terminal.times import day_or_clock, zone
+from tui.widgets.latest_worker import newest
 from tui.widgets.painted import Painted
+from tui.widgets.styled_line import fit, fit_end, one_line
 
 ACTIONS = sheet_actions(
     "Sessions",

@@ -7,10 +7,10 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from tui.actions import sheet_actions
-from tui.model import Bench
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.settings_table import Setting, Value
-from tui.text import clean
+from tui.settings.table import Setting, Value
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
 from tui.widgets.settings_list import SettingsList
 
 ACTIONS = sheet_actions(
@@ -91,7 +91,7 @@ class SettingsSheet(Sheet):
         self.list.say(told, "bad" if problems else "good")
 
     def _pick(self, setting: Setting) -> None:
-        from tui.screens.choose import Choose, Entry
+        from tui.screens.choice import Choose, Entry
 
         now = self.list.value_of(setting)
         entries = [
@@ -113,7 +113,7 @@ class SettingsSheet(Sheet):
         self.app.push_screen(Choose(setting.title, entries, empty=""), chosen)
 
     def _type(self, setting: Setting) -> None:
-        from tui.screens.ask import Ask
+        from tui.screens.text_prompt import Ask
 
         def wrong(text: str) -> str:
             return "" if setting.read(text) is not None else f"{text} is not {setting.wanted}."

@@ -7,10 +7,10 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from tui.actions import Action, actions_of, keyed, with_everywhere
-from tui.model import Bench
-from tui.widgets.hints import Hints
-from tui.widgets.ink import INKS
+from tui.state.workbench_state import Bench
+from tui.widgets.clickable_keys import Hints
 from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.styled_line import INKS
 
 __all__ = ["Sheet", "SheetKeys", "bindings_of"]
 

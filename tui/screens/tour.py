@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import sheet_actions
-from tui.keynames import filled, key_of
+from tui.actions.key_labels import filled, key_of
 from tui.widgets.keyed import Keyed, bindings_of
 
 ACTIONS = sheet_actions(

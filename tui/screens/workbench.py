@@ -1,11 +1,11 @@
 """The one screen: what a session's panes show, and everything that can be done with it."""
 
-from tui import notes
 from tui.actions import Action
-from tui.screens.fitting import holds_back
-from tui.screens.holding import Holding
+from tui.screens.comparison_actions import Holding
+from tui.screens.memory_guard import holds_back
 from tui.screens.panes import Panes
-from tui.text import clean
+from tui.state import notes
+from tui.terminal.sanitize import clean
 
 
 class Workbench(Holding, Panes):
@@ -87,7 +87,7 @@ class Workbench(Holding, Panes):
             self.app.push_screen(Write(self.bench, self.link), self._back)
 
     def action_close_up(self) -> None:
-        from tui.screens.closeup import CloseUp
+        from tui.screens.head_inspector import CloseUp
 
         if self.bench.view() is not None and self.bench.examples:
             depth = self.grid.heatmap.depth
@@ -101,7 +101,7 @@ class Workbench(Holding, Panes):
             self.app.push_screen(SessionsSheet(self.bench, self.link), self._back)
 
     def action_note(self, wanted: notes.Place) -> None:
-        from tui.screens.ask import Ask
+        from tui.screens.text_prompt import Ask
 
         if self.bench.link != "live":
             return
@@ -123,7 +123,7 @@ class Workbench(Holding, Panes):
         self.app.push_screen(ask, answered)
 
     def action_copy(self) -> None:
-        from tui.screens.copy import Copy
+        from tui.screens.copy_grid import Copy
 
         if self.bench.view() is not None:
             self.app.push_screen(Copy(self.bench))

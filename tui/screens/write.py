@@ -15,20 +15,20 @@ from engine.authoring.drafts import draft, text_of
 from engine.examples import Example
 from engine.planning.run_options import with_value
 from tui.actions import keyed
-from tui.desk import Desk
-from tui.link import Link
-from tui.model import Bench
-from tui.newest import newest
-from tui.screens.changing import Changing
-from tui.screens.fitting import holds_back
-from tui.screens.gathering import Gathering
+from tui.connection.session_link import Link
+from tui.editor.graded_examples import Desk
+from tui.screens.example_actions import Changing
+from tui.screens.example_sources import Gathering
+from tui.screens.memory_guard import holds_back
 from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.screens.write_table import ACTIONS, EDITING
-from tui.widgets.lineedit import LineEdit
-from tui.widgets.proof import Proof, grader_words
-from tui.widgets.rows import Rows
-from tui.widgets.summary import Summary
-from tui.widgets.topline import TopLine
+from tui.screens.write_keys import ACTIONS, EDITING
+from tui.state.workbench_state import Bench
+from tui.widgets.example_rows import Rows
+from tui.widgets.latest_worker import newest
+from tui.widgets.line_edit import LineEdit
+from tui.widgets.prompt_preview import Proof, grader_words
+from tui.widgets.set_summary import Summary
+from tui.widgets.top_line import TopLine
 
 _GRADE_AFTER_S = 0.2
 """How long typing must rest before the line is graded."""
@@ -277,13 +277,13 @@ class Write(Gathering, Changing, Sheet):
         self.app.action_command_palette()
 
     def action_help(self) -> None:
-        from tui.screens.keys import Keys
+        from tui.screens.help import Keys
 
         self.app.push_screen(Keys((*self.at_hand, *keyed(self.app, EDITING))))
 
     def action_position(self) -> None:
-        from tui.screens.ask import Ask
-        from tui.typed import position_trouble
+        from tui.screens.text_prompt import Ask
+        from tui.state.parsing import position_trouble
 
         hint = (
             "mean: all tokens together · last · at:N, the first is 0, at:-1 the last · token:TEXT, its last occurrence"

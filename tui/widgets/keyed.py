@@ -7,7 +7,7 @@ from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
 
 from tui.actions import Action, keyed
-from tui.widgets.guarded import Shielded
+from tui.widgets.error_boundary import Shielded
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode as Base

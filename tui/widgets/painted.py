@@ -9,10 +9,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.model import Bench
-from tui.widgets.guarded import Guarded
-from tui.widgets.ink import Line
-from tui.widgets.telling import Telling
+from tui.state.workbench_state import Bench
+from tui.widgets.error_boundary import Guarded
+from tui.widgets.hover_text import Telling
+from tui.widgets.styled_line import Line
 
 
 class Painted(Telling, Guarded, Widget):

@@ -14,15 +14,15 @@ from textual.strip import Strip
 
 from engine.errors import HeadcodeError
 from engine.machine.folders import find_places
-from tui.model import Bench
-from tui.remember import file_of_memory, keep_toured, remembered
-from tui.settings import Settings
-from tui.settings_table import SETTINGS, Setting, Value
-from tui.text import clean
-from tui.themes import LEVELS, Depth, heat
-from tui.widgets.heat import SHADES
-from tui.widgets.ink import Line, fit, fit_end, wrapped
+from tui.settings.remembered import file_of_memory, keep_toured, remembered
+from tui.settings.settings import Settings
+from tui.settings.table import SETTINGS, Setting, Value
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.themes.themes import LEVELS, Depth, heat
+from tui.widgets.heat_cell import SHADES
 from tui.widgets.painted import Painted
+from tui.widgets.styled_line import Line, fit, fit_end, wrapped
 
 _ABOUT = 7
 """Lines below the list."""

@@ -11,14 +11,14 @@ from textual.message import Message
 from textual.strip import Strip
 
 from sessions.rows import Marker, MarkerKind
-from tui.keynames import filled
-from tui.model import Bench
-from tui.player import Player
-from tui.text import clean
-from tui.times import clock, day_clock
-from tui.widgets.ink import fit
+from tui.actions.key_labels import filled
+from tui.replay.player import Player
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.terminal.times import clock, day_clock
 from tui.widgets.painted import Painted
-from tui.widgets.tips import tip
+from tui.widgets.styled_line import fit
+from tui.widgets.tooltips import tip
 
 _SIGNS: dict[MarkerKind, tuple[str, str]] = {
     "cut": ("·", "dim"),

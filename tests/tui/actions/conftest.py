@@ -23,8 +23,8 @@ from engine.machine.folders import Places, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import RunEnded
 from sessions.protocol import Circuit, CreateSession, KeepCircuit, QueueRun, Run, Session
-from tui.actions.everywhere import all_tables
-from tui.workbench import HeadcodeApp
+from tui.actions.registry import all_tables
+from tui.app.app import HeadcodeApp
 
 from ..waiting import under_way
 

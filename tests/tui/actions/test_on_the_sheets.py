@@ -5,7 +5,7 @@ from typing import Any
 from engine.machine.folders import Places
 from sessions.client.connection import HostClient
 from sessions.protocol import CreateSession, Session
-from tui.actions.everywhere import all_tables
+from tui.actions.registry import all_tables
 
 from .test_at_the_workbench import WALKS as AT_THE_WORKBENCH
 

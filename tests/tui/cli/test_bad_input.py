@@ -145,14 +145,14 @@ def test_every_family_has_its_exit_code(
 ) -> None:
     from engine.errors import Failure
     from sessions.errors import Refusal
-    from tui.commands import asking
+    from tui.headless import host_request
 
     family, code = failure
 
     def refuse(*_: object) -> None:
         raise Refusal(Failure(family=family, name="Any", message="It went wrong.", hint="Do this."))
 
-    monkeypatch.setattr(asking, "with_host", refuse)
+    monkeypatch.setattr(host_request, "with_host", refuse)
     ran = headcode("sessions", "list")
     assert ran.code == code
     assert ran.err == "headcode: It went wrong.\n  hint: Do this.\n"
@@ -169,12 +169,12 @@ def test_every_family_has_its_exit_code(
 def test_what_nobody_foresaw_still_has_a_code(
     headcode: Callable[..., object], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
 ) -> None:
-    from tui.commands import asking
+    from tui.headless import host_request
 
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(asking, "with_host", fail)
+    monkeypatch.setattr(host_request, "with_host", fail)
     ran = headcode("sessions", "list")
     assert ran.code == code
     assert said in ran.err

@@ -19,10 +19,10 @@ from engine.errors import ConfigError
 from engine.measures import MEASURES, find_measure
 from engine.results import HeadId
 from sessions.store.connection import connect
-from tui.commands.carrying import FORMATS, find_format
-from tui.importance import BadImportance, graph_edges, importance, importance_json, read_importance
-from tui.output_pictures import GridPicture
-from tui.output_tables import edges_table, heads_table
+from tui.commands.export_import import FORMATS, find_format
+from tui.output.grid_pictures import GridPicture
+from tui.output.importance_json import BadImportance, graph_edges, importance, importance_json, read_importance
+from tui.output.tables import edges_table, heads_table
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 UNIQUE = find_measure("unique_positive")

@@ -18,8 +18,8 @@ from engine.events import STAGES, CircuitChecked
 from engine.planted import PLANTED
 from engine.results import CurvePoint, HeadEffect, HeadId
 from tui.commands.cause import make_asked, read_heads
-from tui.output_cause import check_lines
-from tui.output_progress import _DOING
+from tui.output.effects import check_lines
+from tui.output.progress import _DOING
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 QUICK = ("--steps", "5", "--shuffles", "0", "--seeds", "1", "-q")

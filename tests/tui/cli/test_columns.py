@@ -18,9 +18,9 @@ from sessions.client.connection import HostClient, stop_host
 from sessions.events import CircuitKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
 from sessions.store.database import Store
 from sessions.store.recorder import Draft, Recorder
-from tui.output import pad, print_columns, shorten
-from tui.text import clean
-from tui.widgets.ink import fit
+from tui.output.console import pad, print_columns, shorten
+from tui.terminal.sanitize import clean
+from tui.widgets.styled_line import fit
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 NAMES = ("plain", "名詞を動かす頭", "cafe\u0301 nai\u0308f", "한국어와 🙂 both", "é composed")

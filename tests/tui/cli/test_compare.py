@@ -11,10 +11,10 @@ from engine.analysis.run_state import RunPicture
 from engine.measures import find_measure
 from sessions.comparison.comparison import Side, compare
 from tui.commands.circuits import read_heads
-from tui.diverging import shades, signed_level
-from tui.output import Paper
-from tui.output_compare import compare_json, difference_lines, print_comparison
-from tui.themes import LEVELS
+from tui.output.comparison import compare_json, difference_lines, print_comparison
+from tui.output.console import Paper
+from tui.themes.diverging import shades, signed_level
+from tui.themes.themes import LEVELS
 
 UNIQUE = find_measure("unique_positive")
 

@@ -11,10 +11,10 @@ from engine.analysis.run_state import RunPicture, apply
 from engine.events import EngineEvent
 from engine.measures import MEASURES, find_measure
 from sessions.rows import RunRow, SessionRow
-from tui.output import Paper, find_colours
-from tui.output_grid import grid_lines, short
-from tui.output_json import probe_json
-from tui.output_probe import labels_of, print_run
+from tui.output.console import Paper, find_colours
+from tui.output.grid import grid_lines, short
+from tui.output.json import probe_json
+from tui.output.run import labels_of, print_run
 
 PLAIN = Paper(colours="none", width=80)
 

@@ -4,8 +4,8 @@ import pytest
 
 from engine.analysis.benchmark import BenchRow
 from engine.errors import ConfigError
-from tui.output import Paper
-from tui.output_bench import bench_tables, check_quality, duration, markdown, print_tables
+from tui.output.bench import bench_tables, check_quality, duration, markdown, print_tables
+from tui.output.console import Paper
 
 VALUES = {  # measure, recipe -> AUC on ioi and on sequence_continuation
     ("random", "none"): (0.5, 0.51),

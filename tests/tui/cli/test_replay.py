@@ -16,9 +16,9 @@ from engine.machine.folders import find_places
 from sessions.client.connection import HostClient
 from sessions.events import LogEntry, LookChanged
 from sessions.protocol import Detail, Done, Session, SetExamples, SetLook, ShowSession
-from tui.model import Bench
-from tui.player import Player
-from tui.replay_link import Reader
+from tui.replay.link import Reader
+from tui.replay.player import Player
+from tui.state.workbench_state import Bench
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 WAITING = "waiting for the engine (torch takes some seconds to load)\n"

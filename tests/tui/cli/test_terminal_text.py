@@ -14,7 +14,7 @@ from engine.examples import Example
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CreateSession, Session
-from tui.text import clean, escaped
+from tui.terminal.sanitize import clean, escaped
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 TEXT = "ok\u202egnp.exe\u200b\x9b31m\u2066x\u2069\U000e0041\u00ad é 日 \U0001f600"

@@ -18,8 +18,8 @@ from sessions.events import RunVerified
 from sessions.protocol import CancelVerify, Detail, Done, FollowVerify, ShowSession, VerifyJob, VerifyRun, VerifyState
 from sessions.verification.checks import Check
 from sessions.verification.report import VerifyReport
-from tui.output import Paper
-from tui.output_verify import print_report, verified_words
+from tui.output.console import Paper
+from tui.output.verification import print_report, verified_words
 
 QUICK = ("--pairs", "3", "--steps", "20", "--shuffles", "20", "--seeds", "2", "-q")
 

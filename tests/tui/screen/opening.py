@@ -7,8 +7,8 @@ from typing import Any
 from textual.app import App
 from textual.pilot import Pilot
 
+from tui.app.app import HeadcodeApp
 from tui.screens.workbench import Workbench
-from tui.workbench import HeadcodeApp
 
 from ..waiting import under_way
 from .recorded import START_US

@@ -72,7 +72,7 @@ from sessions.protocol import (
 from sessions.protocol import Run as RunAnswer
 from sessions.rows import AtWork, Choice, CircuitRow, HostStatus, Marker, RunRow, SessionDetail, SessionRow, Timeline
 from sessions.verification.report import VerifyReport
-from tui.kept import Kept
+from tui.state.session_state import Kept
 
 from .pretended import grades_for, look_at, preflight_for
 from .recorded import START_US, make_codes, make_examples

@@ -7,7 +7,7 @@ import pytest
 from engine.examples import content_hash
 from sessions.events import ExamplesSet
 from sessions.rows import Choice
-from tui.actions.everywhere import all_tables
+from tui.actions.registry import all_tables
 
 from .visits import WAYS, go, whole
 

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from engine.analysis.run_state import RunPicture
 from engine.events import CardWritten, CauseScored
 from engine.results import CardHead, HeadEffect
-from tui.once import told_once
-from tui.output_card import MOST_NAMED, card_lines, cut_list
-from tui.output_cause import cause_lines
+from tui.output.card import MOST_NAMED, card_lines, cut_list
+from tui.output.effects import cause_lines
+from tui.output.reported_effects import told_once
 from tui.screens.card import CardSheet, packed
 
 from .worlds import CARD

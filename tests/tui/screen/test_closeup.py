@@ -6,8 +6,8 @@ import pytest
 
 from sessions.errors import Refusal
 from sessions.protocol import LookAtHead
-from tui.headfacts import Carried
-from tui.screens.closeup import CloseUp
+from tui.screens.head_inspector import CloseUp
+from tui.state.head_details import Carried
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])

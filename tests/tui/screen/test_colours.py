@@ -8,13 +8,13 @@ import pytest
 from textual.theme import Theme
 
 from engine.measures import find_measure
-from tui.app import choose_colours
-from tui.colourmaps import MAPS, ColourMap, along, map_named, mix
-from tui.diverging import shades
-from tui.remember import Remembered, remembered
-from tui.settings import load
-from tui.themes import CHOICES, LEVELS, depth_of, heat, reads_dark_on
-from tui.widgets.heat import PLAIN, CellSize, Mark, cell_rows, cell_size, level_of, palette, value_text
+from tui.app.launch import choose_colours
+from tui.settings.remembered import Remembered, remembered
+from tui.settings.settings import load
+from tui.themes.colour_maps import MAPS, ColourMap, along, map_named, mix
+from tui.themes.diverging import shades
+from tui.themes.themes import CHOICES, LEVELS, depth_of, heat, reads_dark_on
+from tui.widgets.heat_cell import PLAIN, CellSize, Mark, cell_rows, cell_size, level_of, palette, value_text
 
 _GROUNDS = ("ink-ground", "ink-raised", "ink-chosen", "ink-line")
 

@@ -22,7 +22,7 @@ from sessions.events import (
     RunQueued,
     RunStarted,
 )
-from tui.model import Bench
+from tui.state.workbench_state import Bench
 
 _NOT_OF_THE_LOG = (
     "overlay",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tui.screens import copy
-from tui.screens.copy import Copy, file_name, picture_of, write_new
-from tui.text import clean
+from tui.screens import copy_grid
+from tui.screens.copy_grid import Copy, file_name, picture_of, write_new
+from tui.terminal.sanitize import clean
 
 
 def written(folder: Path) -> list[Path]:
@@ -61,7 +61,7 @@ async def test_what_no_clipboard_takes_becomes_a_file(
     recorded: Any, open_screen: Any, text_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(copy, "MOST_BYTES", 3_000)
+    monkeypatch.setattr(copy_grid, "MOST_BYTES", 3_000)
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):

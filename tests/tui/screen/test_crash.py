@@ -8,10 +8,10 @@ from textual import events
 
 from engine.machine.folders import find_places
 from sessions.events import RunEnded
-from tui.actions.everywhere import all_tables
+from tui.actions.registry import all_tables
+from tui.app.app import HeadcodeApp
 from tui.screens.sheet import Sheet
-from tui.widgets.guarded import Guarded
-from tui.workbench import HeadcodeApp
+from tui.widgets.error_boundary import Guarded
 
 PANES = ("top", "examples", "heatmap", "meaning", "scale", "ranking", "head", "progress", "keyline")
 
@@ -64,7 +64,7 @@ async def test_a_pane_that_fails_to_draw_is_a_panel_that_says_so(
 
 
 def _once_shielded(drawn: str) -> Any:
-    from tui.widgets.guarded import _shield
+    from tui.widgets.error_boundary import _shield
 
     return boom if drawn == "render_line" else _shield(boom, list)
 
@@ -133,7 +133,7 @@ async def test_a_sheet_whose_parts_all_fail_can_be_left(key: str, recorded: Any,
 
 
 async def test_a_log_that_cannot_be_taken_in_is_told(recorded: Any, open_screen: Any, monkeypatch: Any) -> None:
-    from tui.screens.trouble import Trouble
+    from tui.screens.error import Trouble
 
     host = recorded.host()
     host.add(*recorded.events())
@@ -167,7 +167,7 @@ async def test_a_screen_that_only_fails_ends(recorded: Any) -> None:
 def test_every_screen_is_shielded() -> None:
     from textual.screen import Screen
 
-    from tui.widgets.guarded import Shielded
+    from tui.widgets.error_boundary import Shielded
 
     all_tables()
     kinds: list[Any] = [Screen]

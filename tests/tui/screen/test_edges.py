@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from engine.events import CauseScored, EdgesScored, Scored
 from engine.results import EdgeScore, HeadEffect, HeadId
-from tui.idle import idle_heads
-from tui.layout import LABEL_WIDTH, Layout, lay_out
 from tui.screens.edges import Edges
+from tui.state.circuit_layout import LABEL_WIDTH, Layout, lay_out
+from tui.state.inactive_heads import idle_heads
 from tui.widgets.braille import Canvas
 
 ENDS = st.tuples(st.integers(0, 7), st.integers(0, 11))

@@ -6,7 +6,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 
 from tui.screens.write import Write
-from tui.widgets.lineedit import LineEdit
+from tui.widgets.line_edit import LineEdit
 
 
 def arrive(pilot: Any, typed: str) -> None:

@@ -9,9 +9,9 @@ import pytest
 from engine.authoring.csv_format import read_csv
 from engine.examples import Example, content_hash, read_jsonl
 from sessions.events import ExamplesSet
-from tui.screens import files, starts
-from tui.screens.files import Files
-from tui.screens.starts import Starts
+from tui.screens import file_picker, task_picker
+from tui.screens.file_picker import Files
+from tui.screens.task_picker import Starts
 from tui.screens.write import Write
 
 SIZES = [(160, 48), (80, 24)]
@@ -54,7 +54,7 @@ async def test_each_key_of_the_file_list_does_it(
     host = recorded.host()
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(host, app, pilot, until)
-        for action in files.ACTIONS:
+        for action in file_picker.ACTIONS:
             for key in action.keys:
                 if not isinstance(app.screen, Files):
                     await pilot.press("i")
@@ -184,7 +184,7 @@ async def test_a_task_is_a_starting_point(size: tuple[int, int], recorded: Any, 
     host = recorded.host()
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(host, app, pilot, until)
-        for action in starts.ACTIONS:
+        for action in task_picker.ACTIONS:
             for key in action.keys:
                 await pilot.press("t")
                 await until(lambda: isinstance(app.screen, Starts))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tui.commands.replaying import Recording
-from tui.film import Frames, make_film, make_still, strips_of
-from tui.player import span_of
-from tui.playtime import PlayTime
-from tui.replay_app import ReplayApp
+from tui.app.film import Frames, make_film, make_still, strips_of
+from tui.app.replay_app import ReplayApp
+from tui.headless.replay import Recording
+from tui.replay.clock import PlayTime
+from tui.replay.player import span_of
 
 from .opening import at_rest
 

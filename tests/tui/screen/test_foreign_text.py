@@ -11,7 +11,7 @@ from engine.examples import Example
 from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.errors import HostError
 from sessions.events import RunEnded
-from tui.screens.trouble import Trouble
+from tui.screens.error import Trouble
 
 WORST = [
     "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.measures import find_measure
 from engine.results import NO_CODE, EdgeScore, HeadId
-from tui.headfacts import Past, Pasts, edges_of, leave_one_out
+from tui.state.head_details import Past, Pasts, edges_of, leave_one_out
 
 CODED = st.lists(st.tuples(st.integers(NO_CODE, 4), st.booleans()), max_size=12)
 

@@ -6,8 +6,8 @@ import pytest
 from textual.widgets import Tooltip
 
 from tui.actions import ACTIONS
-from tui.reasons import reason_for
 from tui.screens.workbench import Workbench
+from tui.state.disabled_reasons import reason_for
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])

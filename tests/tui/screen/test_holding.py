@@ -11,10 +11,10 @@ from engine.results import HeadId
 from sessions.comparison.comparison import Side
 from sessions.events import CircuitKept, RunVerified
 from sessions.rows import Choice
-from tui.screens.choose import Choose
+from tui.screens.choice import Choose
 from tui.screens.circuits import Circuits
-from tui.themes import LEVELS
-from tui.widgets.heat import CellSize, Mark, cell_rows, difference_text, signed_palette
+from tui.themes.themes import LEVELS
+from tui.widgets.heat_cell import CellSize, Mark, cell_rows, difference_text, signed_palette
 
 SIZES = [(160, 48), (80, 24)]
 SIZE_IDS = ["160x48", "80x24"]

@@ -26,8 +26,8 @@ from sessions.events import (
     SessionTrashed,
     TagsSet,
 )
-from tui.kept import ExampleHistory, Kept
-from tui.model import Bench
+from tui.state.session_state import ExampleHistory, Kept
+from tui.state.workbench_state import Bench
 
 
 def logged(*events: Any, run_id: str | None = None) -> list[LogEntry]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from textual import events
 
-from tui.keyboard import PatientKeys
+from tui.terminal.input_driver import PatientKeys
 
 
 def keys_of(taken: Sequence[object]) -> str:

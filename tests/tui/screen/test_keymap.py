@@ -8,8 +8,8 @@ import pytest
 
 from engine.errors import ConfigError
 from tui.actions import ACTIONS
-from tui.actions.everywhere import all_tables
-from tui.keymap import keys_text, load_keys, read_keys, with_keys
+from tui.actions.keymap import keys_text, load_keys, read_keys, with_keys
+from tui.actions.registry import all_tables
 
 
 def write(folder: Path, text: str) -> Path:

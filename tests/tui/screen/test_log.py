@@ -8,8 +8,8 @@ import pytest
 from engine.errors import Failure
 from engine.machine.folders import find_places
 from sessions.errors import Refusal
-from tui.logtail import LogTail
 from tui.screens.log import LogSheet
+from tui.state.log_tail import LogTail
 
 LINE = "2026-11-21 10:53:41,386 10849 {level} headcode.{who}: {words}\n"
 WORST = "\x1b]52;c;aGk=\x07\x1b[2J[/b][@click=app.quit]go[/] \u202eabc\u200b\x9b31m"

@@ -4,9 +4,9 @@ from typing import Any
 
 from engine.events import EdgesScored
 from engine.results import EdgeScore, HeadId
-from tui.marked import Marks, in_order
 from tui.screens.workbench import Workbench
-from tui.widgets.heat import CellSize, Mark, cell_rows, chance_sign, seeds_sign
+from tui.state.marked_heads import Marks, in_order
+from tui.widgets.heat_cell import CellSize, Mark, cell_rows, chance_sign, seeds_sign
 
 
 async def test_keys_mark_heads_boxes_layers_and_the_circuit(recorded: Any, open_screen: Any, text_of: Any) -> None:

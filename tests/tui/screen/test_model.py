@@ -13,12 +13,12 @@ from engine.events import CauseScored
 from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
 from engine.results import HeadEffect
 from sessions.events import CauseEnded, LogEntry, RunStarted
-from tui.model import ALL_PARTS, Bench
-from tui.number_text import fixed, number
-from tui.view import look
-from tui.widgets.ink import fit, fit_end, rail, spark, wrapped
+from tui.state.grid_view import look
+from tui.state.number_text import fixed, number
+from tui.state.workbench_state import ALL_PARTS, Bench
 from tui.widgets.painted import changed_regions
-from tui.widgets.progress import mean_losses, seconds_words
+from tui.widgets.progress_strip import mean_losses, seconds_words
+from tui.widgets.styled_line import fit, fit_end, rail, spark, wrapped
 
 
 def folded(recorded: Any, **more: Any) -> Bench:

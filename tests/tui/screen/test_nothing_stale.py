@@ -9,8 +9,8 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.screen import Screen
 
 from tui.screens.workbench import Workbench
-from tui.thin import Cell, ThinApp, _cells, _pieces
-from tui.widgets.heatrow import Looks
+from tui.terminal.diff_renderer import Cell, ThinApp, _cells, _pieces
+from tui.widgets.heat_row import Looks
 from tui.widgets.painted import Painted, PaintedScroll
 
 Glass = dict[tuple[int, int], Cell]

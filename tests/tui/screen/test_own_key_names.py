@@ -15,14 +15,14 @@ from engine.examples import content_hash
 from engine.results import Card, EdgeScore, Steadiness
 from sessions.events import CircuitKept, ExamplesSet
 from sessions.rows import Choice
-from tui.actions.everywhere import all_tables
-from tui.keymap import keys_text, load_keys, with_keys
-from tui.keynames import filled, named
-from tui.model import Bench
-from tui.output_card import advice_words, card_lines
-from tui.plain.verbs import verb_for
+from tui.actions.key_labels import filled, named
+from tui.actions.keymap import keys_text, load_keys, with_keys
+from tui.actions.registry import all_tables
+from tui.output.card import advice_words, card_lines
+from tui.plain.verb_table import verb_for
+from tui.screens.error import Trouble
 from tui.screens.tour import STEPS
-from tui.screens.trouble import Trouble
+from tui.state.workbench_state import Bench
 
 ACTIONS = {action.full_id: action for table in all_tables().values() for action in table}
 LETTERS = [chr(code) for code in range(0x1200, 0x1400) if unicodedata.category(chr(code)) == "Lo"]

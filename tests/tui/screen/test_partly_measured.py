@@ -6,7 +6,7 @@ import msgspec
 
 from engine.measures import find_measure
 from engine.results import HeadId, Reference
-from tui.view import look
+from tui.state.grid_view import look
 
 EXACT = find_measure("exact_effect")
 KNOWN = Reference(name="known", source="a test", heads=((0, 1), (1, 2)))

@@ -6,9 +6,9 @@ from typing import Any
 from engine.authoring.drafts import drafts
 from engine.examples import content_hash
 from sessions.events import ExamplesSet
-from tui.screens.files import Files
+from tui.screens.file_picker import Files
 from tui.screens.negatives import Negatives
-from tui.screens.starts import Starts
+from tui.screens.task_picker import Starts
 from tui.screens.write import Write
 
 TEXT = """+1 When Mary and John went to the shop, John gave a drink to => Mary | John

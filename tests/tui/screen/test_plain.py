@@ -17,11 +17,11 @@ from sessions.comparison.comparison import Side
 from sessions.events import RunEnded
 from sessions.rows import Choice, Marker
 from tui.actions import ACTIONS
-from tui.actions.everywhere import all_tables
-from tui.model import Bench
+from tui.actions.registry import all_tables
+from tui.plain.announcements import News
 from tui.plain.loop import run_plain
-from tui.plain.news import News
-from tui.plain.verbs import ELSEWHERE, VERBS, NoSuchVerb, find_verb
+from tui.plain.verb_table import ELSEWHERE, VERBS, NoSuchVerb, find_verb
+from tui.state.workbench_state import Bench
 
 DRAWN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u2500-\u259f\u2800-\u28ff]")
 """Control characters, boxes, shades, braille."""

@@ -16,14 +16,14 @@ from engine.events import StageProgress, StageStarted, TrainStep
 from engine.examples import Example
 from engine.results import ModelInfo
 from sessions.events import RunEnded, RunQueued, RunStarted
-from tui.marks import Pace
-from tui.model import Bench
-from tui.pace import left_words, run_left, slowness, stage_left, stages_of, usual_seconds
-from tui.run import Run
 from tui.screens.options import OptionsSheet
 from tui.screens.progress import ProgressSheet
-from tui.widgets.chart import draw, scale
-from tui.widgets.progress import Progress
+from tui.state.run import Run
+from tui.state.stage_pace import Pace
+from tui.state.time_left import left_words, run_left, slowness, stage_left, stages_of, usual_seconds
+from tui.state.workbench_state import Bench
+from tui.widgets.line_chart import draw, scale
+from tui.widgets.progress_strip import Progress
 
 SIZES = [(160, 48), (80, 24)]
 

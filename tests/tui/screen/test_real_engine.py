@@ -14,8 +14,8 @@ import engine
 from engine.machine.folders import Places, find_places
 from engine.results import HeadId
 from sessions.client.connection import HostClient, stop_host
+from tui.app.app import HeadcodeApp
 from tui.screens.write import Write
-from tui.workbench import HeadcodeApp
 
 PATIENCE = 30_000
 """Hundredths of a second: torch alone takes a busy machine half a minute to import."""

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from engine.machine.folders import Places, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import ListSessions, Sessions
-from tui.workbench import HeadcodeApp
+from tui.app.app import HeadcodeApp
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 Wait = Callable[[Pilot[None], Callable[[], object]], Awaitable[None]]

@@ -16,13 +16,13 @@ from engine.events import Scored
 from sessions.events import LogEntry, LookChanged, RunQueued
 from sessions.protocol import SetExamples
 from sessions.store.log_reader import timeline
-from tui.model import Bench
-from tui.pages import Pages
-from tui.player import SPEEDS, Player
-from tui.playtime import PAUSE_US, PlayTime
-from tui.replay_app import ReplayApp
-from tui.replay_link import OnlyAReplay, Reader
+from tui.app.replay_app import ReplayApp
+from tui.replay.clock import PAUSE_US, PlayTime
+from tui.replay.link import OnlyAReplay, Reader
+from tui.replay.pages import Pages
+from tui.replay.player import SPEEDS, Player
 from tui.screens.replay import REPLAY_ACTIONS, Replay
+from tui.state.workbench_state import Bench
 
 SESSION = "s1"
 
@@ -229,7 +229,7 @@ async def test_a_lost_host_is_found_again_and_one_that_stays_away_is_told(host: 
 async def test_pages_stay_few_and_are_read_ahead(host: Any) -> None:
     reader = Reader(host.connect, SESSION)
     pages = Pages(reader, len(host.entries))
-    with mock.patch("tui.pages.PAGE_BYTES", 1), mock.patch.object(reader, "piece", small(reader)):
+    with mock.patch("tui.replay.pages.PAGE_BYTES", 1), mock.patch.object(reader, "piece", small(reader)):
         seq = 0
         while entries := await pages.after(seq):
             assert entries[0].seq == seq + 1

@@ -17,9 +17,9 @@ from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import ChangeTags, CreateSession, Detail, Note, Session, Sessions, ShowSession, WriteNote
 from sessions.protocol import ListSessions as List
 from tui.actions import ACTIONS as WORKBENCH
-from tui.screens.ask import Ask
+from tui.app.app import HeadcodeApp
 from tui.screens.sessions import ACTIONS, SessionsSheet
-from tui.workbench import HeadcodeApp
+from tui.screens.text_prompt import Ask
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 

@@ -7,8 +7,8 @@ import pytest
 
 from engine.machine.folders import find_places
 from sessions.files.toml_edit import line_of, with_value
-from tui.settings import change, load
-from tui.settings_table import SETTINGS, setting
+from tui.settings.settings import change, load
+from tui.settings.table import SETTINGS, setting
 
 TEXT = """# mine
 [screen]

@@ -12,11 +12,11 @@ from engine.events import StageStarted
 from sessions.events import RunQueued, RunStarted
 from sessions.protocol import FollowEngine
 from sessions.rows import AtWork
-from tui.atwork import work_words
-from tui.commands import watching
-from tui.plain.news import News
-from tui.plain.words import runs, status
+from tui.headless import watch_engine
+from tui.plain.announcements import News
+from tui.plain.wording import runs, status
 from tui.screens.progress import ProgressSheet
+from tui.state.engine_status import work_words
 
 SIZES = [(160, 48), (80, 24)]
 OTHER = AtWork(
@@ -98,11 +98,11 @@ async def test_plain_mode_says_both(recorded: Any, open_screen: Any) -> None:
 async def test_a_command_that_waits_says_so_on_its_standard_error(
     recorded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_FIRST_S", 0)
-    monkeypatch.setattr(watching, "_BETWEEN_S", 0)
+    monkeypatch.setattr(watch_engine, "_FIRST_S", 0)
+    monkeypatch.setattr(watch_engine, "_BETWEEN_S", 0)
     host, said = recorded.host(), asyncio.Queue[str]()
     await host.be_at(OTHER)
-    async with watching.watched(host, "run-1", said.put_nowait):
+    async with watch_engine.watched(host, "run-1", said.put_nowait):
         assert await said.get() == "waiting for run theirs/4 (train, 12 of 500 steps)"
         await host.be_at(own(silent=False))
         await host.be_at(own(silent=True))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual import events
 
-from tui.screens.choose import Choose
+from tui.screens.choice import Choose
 from tui.screens.write import Write
 
 TEXT = """{who} = Mary, John, Ann

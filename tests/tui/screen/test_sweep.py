@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tui import sweep
-from tui.sweep import Sweeper
+from tui.terminal import idle_gc
+from tui.terminal.idle_gc import Sweeper
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def collections() -> Iterator[list[int]]:
 
 def busy() -> None:
     """As many collections of the middle generation as make a full one worth it."""
-    for _ in range(sweep._WORTH_IT + 1):
+    for _ in range(idle_gc._WORTH_IT + 1):
         gc.collect(1)
 
 
@@ -35,14 +35,14 @@ def test_nothing_is_swept_while_keys_come_and_all_of_it_in_a_pause(collections: 
     now = [100.0]
     asked: list[tuple[float, Callable[[], None]]] = []
     sweeper = Sweeper(lambda seconds, what: asked.append((seconds, what)), clock=lambda: now[0])
-    assert [seconds for seconds, _ in asked] == [sweep._EVERY_S]
+    assert [seconds for seconds, _ in asked] == [idle_gc._EVERY_S]
     gc.collect()
     busy()
     collections.clear()
     sweeper.touched()
     asked[0][1]()
     assert collections == []
-    now[0] += sweep._PAUSE_S
+    now[0] += idle_gc._PAUSE_S
     asked[0][1]()
     assert collections == [2]
     asked[0][1]()
@@ -54,4 +54,4 @@ def test_what_the_start_made_is_not_looked_at_again(collections: list[int]) -> N
     before = gc.get_freeze_count()
     Sweeper(lambda *_: None)
     assert gc.get_freeze_count() > before + 10_000
-    assert gc.get_threshold()[2] == sweep._LATEST
+    assert gc.get_threshold()[2] == idle_gc._LATEST

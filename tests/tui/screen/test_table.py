@@ -9,11 +9,11 @@ import pytest
 from engine.errors import ConfigError, NoSuchHead
 from engine.measures import MEASURES, value_of
 from engine.results import HeadId
-from tui.headfilter import read_filter
-from tui.number_text import fixed
-from tui.screens.ask import Ask
-from tui.screens.table import _SHORT, Table
-from tui.typed import guess_measure, read_head
+from tui.screens.head_table import _SHORT, Table
+from tui.screens.text_prompt import Ask
+from tui.state.head_filter import read_filter
+from tui.state.number_text import fixed
+from tui.state.parsing import guess_measure, read_head
 
 
 def meant(recorded: Any, text: str, **sets: Any) -> set[str]:

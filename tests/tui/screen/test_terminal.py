@@ -26,7 +26,7 @@ SCREEN = """
 import sys
 from sessions import launch
 launch.HOST = (sys.executable, "-P", sys.argv[1])
-from tui.app import run_workbench
+from tui.app.launch import run_workbench
 sys.exit(run_workbench(session=None, model="wait", task="ioi", colours="256"))
 """
 LEAVES = b"\x1b[?1049l"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.text import REPLACED, clean
+from tui.terminal.sanitize import REPLACED, clean
 
 WORST = [
     ("\x1b[2J", "␛[2J"),

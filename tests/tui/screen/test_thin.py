@@ -13,7 +13,7 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
-from tui.thin import Shown, _pieces
+from tui.terminal.diff_renderer import Shown, _pieces
 
 from .opening import at_rest
 

@@ -9,7 +9,7 @@ from textual.widgets import Tooltip
 
 from engine.measures import MEASURES
 from engine.results import HeadId
-from tui.widgets.tips import tip
+from tui.widgets.tooltips import tip
 
 WORST = "[/b] [@click=app.quit]go[/] \x1b[2J\x1b]0;owned\x07 \u202e \x9b31m"
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tui.remember import remembered
 from tui.screens.tour import STEPS, Tour
+from tui.settings.remembered import remembered
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])

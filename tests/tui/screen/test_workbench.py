@@ -8,7 +8,7 @@ import pytest
 from engine.errors import Failure
 from sessions.errors import HostError, NoSuchRecord, Refusal, StoreTooNew
 from sessions.events import RunEnded
-from tui.screens.trouble import Trouble
+from tui.screens.error import Trouble
 from tui.screens.workbench import Workbench
 
 WIDE, SMALL = (160, 48), (80, 24)
@@ -53,7 +53,7 @@ async def test_the_default_model_is_meant_where_it_is_named(recorded: Any, open_
 
 
 async def test_the_screen_is_drawn_before_the_host_answers(text_of: Any) -> None:
-    from tui.workbench import HeadcodeApp
+    from tui.app.app import HeadcodeApp
 
     async def never() -> Any:
         import asyncio
@@ -298,7 +298,7 @@ async def test_a_grid_of_80_layers_by_64_heads_scrolls_with_the_cursor(
 async def test_a_crash_leaves_a_trace_in_the_log_and_no_locals_on_the_terminal(
     recorded: Any, tmp_path: Any, monkeypatch: Any, capsys: Any
 ) -> None:
-    from tui.workbench import HeadcodeApp
+    from tui.app.app import HeadcodeApp
 
     monkeypatch.setenv("HEADCODE_HOME", str(tmp_path))
     host = recorded.host()

@@ -9,7 +9,7 @@ import pytest
 from engine.examples import Example, content_hash
 from sessions.events import ExamplesSet, OptionsChosen
 from tui.screens.write import Write
-from tui.screens.write_table import ACTIONS
+from tui.screens.write_keys import ACTIONS
 
 SIZES = [(160, 48), (80, 24)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
@@ -266,7 +266,7 @@ async def test_undo_takes_back_what_the_host_would_not_record(recorded: Any, ope
 async def test_a_set_larger_than_is_kept_is_not_begun(
     recorded: Any, open_screen: Any, text_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.editing.MAX_EXAMPLES", 6)
+    monkeypatch.setattr("tui.editor.edits.MAX_EXAMPLES", 6)
     host = with_examples(recorded.host(), *pairs(2))
     async with open_screen(host) as (app, pilot, until):
         screen = await open_write(app, pilot, until)

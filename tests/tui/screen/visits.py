@@ -5,7 +5,7 @@ from typing import Any
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
 from engine.results import Card, EdgeScore, Steadiness
-from tui.screens.trouble import Trouble
+from tui.screens.error import Trouble
 
 WAYS: dict[str, tuple[str, ...]] = {
     "keys": (),

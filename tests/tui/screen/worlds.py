@@ -16,7 +16,7 @@ from sessions.errors import StoreTooNew
 from sessions.events import CauseAsked, CauseEnded, CircuitKept, NoteWritten, RunQueued
 from sessions.protocol import ListSessions, Sessions
 from sessions.rows import Choice, SessionRow
-from tui.settings import Settings, load
+from tui.settings.settings import Settings, load
 
 CARD = Card(
     verdict="weak",

@@ -1,0 +1,391 @@
+"""The Textual application around the workbench screen: link, themes, palette, signals."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from types import FrameType
+from typing import ClassVar
+
+import msgspec
+from textual import events
+from textual.actions import ActionParseResult
+from textual.app import SystemCommand
+from textual.binding import BindingType
+from textual.dom import DOMNode
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+
+from engine.errors import Failure, HeadcodeError
+from engine.machine.folders import find_places
+from tui.actions import ACTIONS, Action
+from tui.actions.key_labels import named
+from tui.actions.keymap import load_keys, with_keys
+from tui.app.crash_guard import Surviving
+from tui.app.escape_key import Escaped
+from tui.connection.requests import Connect
+from tui.connection.session_link import Link
+from tui.screens.error import Trouble
+from tui.screens.panes import Panes
+from tui.screens.workbench import Workbench
+from tui.settings.remembered import keep_toured
+from tui.settings.settings import Found, Settings, change, load
+from tui.settings.table import Setting, Value, setting
+from tui.state import screen_log
+from tui.state.workbench_state import Bench, Part
+from tui.terminal.diff_renderer import ThinApp
+from tui.terminal.idle_gc import Sweeper
+from tui.terminal.sanitize import clean
+from tui.themes.themes import CHOICES, DEFAULT_INKS, SIXTEEN, THEMES, Depth, depth_of
+from tui.widgets.error_boundary import Guarded, Shielded
+from tui.widgets.keyed import Keyed
+from tui.widgets.latest_worker import newest
+from tui.widgets.painted import Painted, PaintedScroll
+from tui.widgets.progress_strip import Clock
+from tui.widgets.styled_line import wrapped
+
+_LAST_WORD_S = 3.0
+"""A terminal that no longer takes what is sent blocks the whole event loop; after this the process ends regardless."""
+
+_MOST_PROBLEMS = 3
+"""Of somebody's files that are told one by one: more would hide the screen."""
+_QUIET = frozenset({"end_difference"})
+"""Escape is also pressed to be sure; nobody wants to be told that there was nothing to leave."""
+_SAID_S = 4.0
+
+
+class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
+    """One screen, one link to the host."""
+
+    TITLE = "headcode"
+    CSS_PATH = ["../widgets/styled_line.tcss", "../screens/workbench.tcss"]  # noqa: RUF012  # Textual declares it so
+    BINDINGS: ClassVar[list[BindingType]] = []
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        session: str | None = None,
+        model: str,
+        task: str,
+        asked: bool = False,
+        clock: Clock = time.time,
+        theme: str | None = None,
+        depth: Depth | None = None,
+        settings: Settings | None = None,
+        keys: Mapping[str, tuple[str, ...]] | None = None,
+        problems: Sequence[HeadcodeError] = (),
+        tour: bool = False,
+    ) -> None:
+        super().__init__()
+        self._keys = keys or {}
+        self._problems = problems
+        self._said = ("", 0.0)
+        for own in THEMES:
+            self.register_theme(own)
+        self.depth = depth or depth_of(self.console.color_system, no_color=self.no_color)
+        self.settings = load(find_places().settings, {}) if settings is None else settings
+        self._use_settings()
+        if theme is not None:
+            self.theme = theme
+        self.bench = Bench(model=model, task=task)
+        self.bench.key = self.key
+        self.link = Link(self.bench, connect, self._changed, session=session, asked=asked)
+        self._clock = clock
+        self._tour_due = tour
+        self._workbench: Panes | None = None
+        self._sweeper: Sweeper | None = None
+
+    def keyed(self, actions: Sequence[Action]) -> Sequence[Action]:
+        """A table of actions under the keys its person chose."""
+        return with_keys(actions, self._keys)
+
+    def key(self, full_id: str) -> str:
+        """What the key of that action is called, as its person chose it."""
+        return named(full_id, self._keys)
+
+    @property
+    def own_keys(self) -> Mapping[str, tuple[str, ...]]:
+        """The keys the person chose, by full id."""
+        return self._keys
+
+    def use_keys(self, keys: Mapping[str, tuple[str, ...]]) -> None:
+        """Other keys from now on, on every screen that is open."""
+        self._keys = keys
+        for screen in self.screen_stack:
+            for node in (screen, *screen.query("*")):
+                if isinstance(node, Keyed):
+                    node.rekey()
+            screen.refresh()
+
+    def change(self, setting: Setting, value: Value | None) -> str:
+        """Another value from now on, None: the usual one; also for the next time. What kept it from being written."""
+        words = ""
+        try:
+            change(self.settings.path, setting, value)
+            self.settings = load(self.settings.path)
+        except HeadcodeError as error:
+            words = f"{error.message} {error.hint} Until you leave it holds."
+            found = Found(setting, setting.default if value is None else value, "until you leave", own=True)
+            self.settings = msgspec.structs.replace(self.settings, found=self.settings.found | {setting.name: found})
+        self._take_settings()
+        return words
+
+    def read_again(self) -> Sequence[HeadcodeError]:
+        """Reads config.toml and keys.toml once more; what is wrong with them."""
+        self.settings, own = load(self.settings.path), load_keys(find_places().keys)
+        self._problems = (*self.settings.problems, *own.problems)
+        self.use_keys(own.keys)
+        self._take_settings()
+        return self._problems
+
+    @property
+    def problems(self) -> Sequence[HeadcodeError]:
+        """What is wrong with the person's files, as they were read last."""
+        return self._problems
+
+    def _use_settings(self) -> None:
+        self.colour_map = self.settings.text("screen.map")
+        self.frame_s = 1 / max(self.settings.number("screen.redraws"), 1)
+        self.motion = bool(self.settings["screen.motion"])
+        self.signs = bool(self.settings["screen.signs"])
+        self.theme = SIXTEEN.name if self.depth == "16" else self.settings.text("screen.theme")
+
+    def _take_settings(self) -> None:
+        """After a change of them. Only another word about the signs undoes what a key did to them meanwhile."""
+        before = self.signs
+        self._use_settings()
+        for screen in self.screen_stack if self.signs != before else ():
+            if isinstance(screen, Panes):
+                screen.bench.signs = self.signs
+                screen.marked_anew()
+        self._draw_all()
+
+    def _draw_all(self) -> None:
+        """What is drawn from a setting and from no style."""
+        if self._workbench is not None:
+            self._workbench.show_depth(self.shown_depth)
+        for screen in self.screen_stack:
+            for node in screen.query("*"):
+                if isinstance(node, Painted | PaintedScroll) and node.size:
+                    node.paint()
+
+    @property
+    def shown_depth(self) -> Depth:
+        """Colours that are used: in the terminal's own sixteen, shades carry the values."""
+        return "16" if self.theme == SIXTEEN.name and self.depth != "none" else self.depth
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return DEFAULT_INKS
+
+    def get_default_screen(self) -> Screen[None]:
+        self._workbench = Workbench(self.bench, self.link, self.shown_depth, clock=self._clock, size=self.size)
+        return self._workbench
+
+    def on_mount(self) -> None:
+        self.forgiving = not self.is_headless
+        self._catch_signals()
+        # The shell has drawn over everything meanwhile.
+        self.app_resume_signal.subscribe(self, lambda _app: self.draw_anew())
+        # After the first frame: connecting may start a host, and nobody should wait for a picture meanwhile.
+        self.call_after_refresh(self._start_link)
+        for problem in self._problems[:_MOST_PROBLEMS]:
+            self.say(f"{problem.message}\n{problem.hint}", title="Not as you wrote it", severity="warning", timeout=20)
+        if more := len(self._problems[_MOST_PROBLEMS:]):
+            self.say(f"And {more} more: headcode keys and headcode doctor name them all.", severity="warning")
+
+    async def on_unmount(self) -> None:
+        await self.link.close()
+
+    async def on_event(self, event: events.Event) -> None:
+        if self._sweeper is not None and isinstance(event, events.InputEvent):
+            self._sweeper.touched()
+        await super().on_event(event)
+
+    def _start_link(self) -> None:
+        if self._sweeper is None and not self.is_headless:
+            self._sweeper = Sweeper(self.set_interval)
+        newest(self, "link", self._follow)
+
+    async def _follow(self) -> None:
+        try:
+            await self.link.run()
+        except Exception as error:
+            if not self.forgiving:
+                raise
+            again = self.key("trouble:answer.again")
+            hint = f"{again} tries again, with the session from its beginning; a run goes on in the host."
+            message = self.part_broke(error, "taking in what the host tells", aloud=False)
+            self.bench.failure = Failure(family="engine", name=type(error).__name__, message=message, hint=hint)
+            self.bench.forget()
+        failure = self.bench.failure
+        if failure is not None and self.is_running and self._workbench is not None:
+            self._workbench.draw_now()
+            self.push_screen(Trouble(failure), self._after_trouble)
+
+    def _after_trouble(self, again: bool | None) -> None:
+        if again:
+            self.link.exit_code = 0
+            self.bench.link, self.bench.failure, self.bench.link_words = "connecting", None, ""
+            self._start_link()
+        else:
+            self.action_leave()
+
+    def _changed(self, parts: frozenset[Part]) -> None:
+        if self._workbench is not None:
+            self._workbench.changed(parts)
+            if self._tour_due:
+                self._offer_tour()
+
+    def say(self, words: str, *, title: str = "", severity: SeverityLevel = "information", timeout: float = 6) -> None:
+        """A notice that goes away by itself; any text, made harmless."""
+        lines = "\n".join(wrapped(words.strip(), 56, 8))
+        self.notify(lines, title=clean(title), severity=severity, timeout=timeout, markup=False)
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Does it, or says why it would do nothing."""
+        screen = self.screen
+        if isinstance(action, str) and isinstance(screen, Panes):
+            known = next((each for each in screen.at_hand if each.call == action), None)
+            reason = screen.why_not(known) if known is not None else ""
+            if known is not None and reason and known.id not in _QUIET:
+                self._say_once(f"{known.title}: {reason}.")
+                return True
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except Exception as error:
+            if not self.forgiving:
+                raise
+            self.part_broke(error, f"the action {action}")
+            return True
+
+    def _say_once(self, words: str) -> None:
+        """A held key says it once."""
+        now = time.monotonic()
+        if self._said[0] != words or now - self._said[1] > _SAID_S:
+            self.say(words, timeout=_SAID_S)
+        self._said = (words, now)
+
+    # ---- actions that belong to the program
+
+    def action_leave(self) -> None:
+        self.exit(return_code=self.link.exit_code)
+
+    async def action_quit(self) -> None:
+        """Textual's own ctrl+q, which nothing can be bound over: as q, with its exit code."""
+        self.action_leave()
+
+    def action_keys(self) -> None:
+        from tui.screens.help import Keys
+
+        self.push_screen(Keys(self.screen.at_hand if isinstance(self.screen, Keyed) else self.keyed(ACTIONS)))
+
+    def action_settings(self) -> None:
+        from tui.screens.settings import SettingsSheet
+
+        if not any(isinstance(screen, SettingsSheet) for screen in self.screen_stack):
+            self.push_screen(SettingsSheet(self.bench))
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """As Textual's, and what was said is in the log when it is gone from the screen."""
+        level = {"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO")
+        screen_log.write(level, f"{title}: {' '.join(message.split())}" if title else " ".join(message.split()))
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def action_log(self) -> None:
+        from tui.screens.log import LogSheet
+
+        self.push_screen(LogSheet(self.bench))
+
+    def action_tour(self) -> None:
+        from tui.screens.tour import Stage, Tour
+
+        bench = self._workbench
+        if bench is not None and self.screen is bench:
+            by_id = {action.id: action.call for action in ACTIONS}
+            press = lambda name: self.run_worker(bench.run_action(by_id[name]), exit_on_error=True)  # noqa: E731
+            self.push_screen(Tour(Stage(show_pane=bench.action_show_pane, press=press)))
+
+    def _offer_tour(self) -> None:
+        """To somebody who is here for the first time, once there is something to see."""
+        run = self.bench.shown
+        ready = run is not None and run.picture.nodes_final and self.bench.link == "live"
+        if self._tour_due and ready and self.screen is self._workbench:
+            self._tour_due = False
+            keep_toured()
+            self.action_tour()
+
+    def action_theme(self) -> None:
+        """Sixteen colours are the terminal's own, light or dark as its owner likes them."""
+        if self.depth != "16":
+            names = [each.name for each in CHOICES]
+            name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+            if words := self.change(setting("screen.theme"), name):
+                self.say(words, severity="warning")
+
+    def action_reopen(self) -> None:
+        """Panes that failed are opened again; the screen is drawn anew, as after a stray line of another program."""
+        for node in self.screen.query("*"):
+            if isinstance(node, Guarded) and node.failed:
+                node.reopen()
+        self.draw_anew()
+
+    def action_palette(self) -> None:
+        self.action_command_palette()
+
+    def action_suspend(self) -> None:
+        self.action_suspend_process()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The actions of the screen: first what would do something now, then the rest, each with what it waits for."""
+        actions = screen.at_hand if isinstance(screen, Keyed) else self.keyed(ACTIONS)
+        why = getattr(screen, "why_not", lambda _: "")
+        reasons = {action.full_id: why(action) for action in actions}
+        for action in sorted(actions, key=lambda action: bool(reasons[action.full_id])):
+            reason = reasons[action.full_id]
+            if action.id != "palette":
+                yield SystemCommand(
+                    f"{action.title}  ({action.key})" if not reason else f"{action.title}  – not now",
+                    reason or action.tooltip,
+                    partial(self._do, action.call, screen),
+                )
+
+    def _do(self, call: str, screen: Screen[object]) -> None:
+        self.run_worker(self.run_action(call, screen), exit_on_error=True)
+
+    # ---- signals
+
+    def _catch_signals(self) -> None:
+        """A closed terminal or a polite kill ends the screen in order; a stalled terminal cannot hold it."""
+        if threading.current_thread() is not threading.main_thread() or self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            def last_word() -> None:
+                time.sleep(_LAST_WORD_S)
+                os._exit(128 + number)
+
+            threading.Thread(target=last_word, daemon=True).start()
+            loop.call_soon_threadsafe(lambda: self.exit(return_code=128 + number))
+
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, handle)

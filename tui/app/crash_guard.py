@@ -1,0 +1,105 @@
+"""What the program does about errors of its own: the trace goes to a log, the session goes on where it can."""
+
+import sys
+import time
+import traceback
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.machine.folders import find_places
+from engine.machine.plain_file import append_plain
+from tui.terminal.sanitize import clean
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    Base = App[None]
+else:
+    Base = object
+
+_MOST, _WITHIN_S = 12, 10.0
+"""Errors that are survived in so many seconds: a screen that does nothing but fail had better end."""
+_LOG_BYTES = 2_000_000
+
+
+class Surviving(Base):
+    """Mixed into the application."""
+
+    forgiving: bool = False
+    """Whether an error of a part leaves the rest alone. Not in tests, which must see it."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._broken_at: deque[float] = deque(maxlen=_MOST)
+        self._trace_said = 0.0
+
+    def part_broke(self, error: Exception, what: str, *, aloud: bool = True) -> str:
+        """Keeps the trace and counts the error; what went wrong, in words, which are said where `aloud`."""
+        where = keep_trace(error)
+        words = f"{what[:1].upper()}{what[1:]} failed: {told(error)}. "
+        words += f"The trace is in {where}." if where is not None else "Its trace could not be kept."
+        now = time.monotonic()
+        self._broken_at.append(now)
+        if len(self._broken_at) == _MOST and now - self._broken_at[0] < _WITHIN_S:
+            self.forgiving = False
+            self._handle_exception(error)
+        elif aloud and now - self._trace_said > 1.0:
+            self._trace_said = now
+            say: Any = getattr(self, "say", None)
+            if say is not None and self.is_running:
+                say(
+                    f"{words} The session and a run go on.",
+                    title="A mistake of Headcode's",
+                    severity="error",
+                    timeout=12,
+                )
+        return words
+
+    def _handle_exception(self, error: Exception) -> None:
+        """From timers, workers and Textual's own widgets, which have no other place to go."""
+        if self.forgiving and self.is_running:
+            self.part_broke(error, "something on the screen")
+        else:
+            super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """The trace goes to the log; Textual would print it with every local variable, prompts and tokens included."""
+        from rich.text import Text
+
+        error = sys.exception() or self._exception
+        where = keep_trace(error)
+        words = f"headcode: the screen broke ({told(error)})."
+        words += f" The trace is in {where}." if where is not None else " Its trace could not be kept."
+        words += "\nNothing is lost: runs go on in the host. Start headcode again."
+        self._exit_renderables.append(Text(words))
+        self._close_messages_no_wait()
+
+
+def told(error: BaseException | None) -> str:
+    """An error in a few words."""
+    shown = _inner(error)
+    return f"{type(shown).__name__}: {clean(str(shown))[:200]}"
+
+
+def _inner(error: BaseException | None) -> BaseException | None:
+    """What broke in a worker, where Textual wraps it."""
+    inner = getattr(error, "error", None)
+    return inner if isinstance(inner, BaseException) else error
+
+
+def keep_trace(error: BaseException | None) -> Path | None:
+    """Adds the trace to the screen's log; where that is, or None where it cannot be written."""
+    folder = find_places().logs
+    path = folder / "screen.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > _LOG_BYTES:
+            path.replace(folder / "screen.log.old")
+        trace = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{''.join(traceback.format_exception(_inner(error)))}\n"
+        with append_plain(path) as log:
+            log.write(trace.encode("utf-8", "backslashreplace"))
+    except OSError:
+        return None
+    return path

@@ -1,0 +1,127 @@
+"""Films and stills of a replay: the real screen, drawn without a terminal, frame by frame."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from textual.geometry import Size
+from textual.strip import Strip
+
+from tui.app.replay_app import ReplayApp
+from tui.connection.requests import Connect
+from tui.headless.replay import Recording, connect
+from tui.terminal.sanitize import clean
+from tui.widgets.painted import changed_regions
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+_FPS = 10
+_CLOCK_EVERY = 5
+"""Frames between two pictures in which only the clock moves."""
+_LAST_S = 2.0
+"""How long the last picture stays."""
+_TOP_SPEED = 100.0
+_PATIENCE = 400
+
+
+class Frames:
+    """Pictures of a screen as what must be sent to a terminal that shows the one before."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = Size(*size)
+        self._console = Console(
+            color_system="truecolor", force_terminal=True, width=size[0], legacy_windows=False, _environ={}
+        )
+        self._before: list[Strip] = []
+
+    def next(self, strips: Sequence[Strip]) -> str:
+        """What to send; empty where nothing changed."""
+        now = list(strips)
+        begin = "" if self._before else "\x1b[?25l\x1b[0m\x1b[2J"
+        parts = [
+            f"\x1b[{region.y + 1};{region.x + 1}H"
+            + now[region.y].crop(region.x, region.x + region.width).render(self._console)
+            for region in changed_regions(self._before, now, self.size)
+            if region.y < len(now)
+        ]
+        self._before = now
+        return begin + "".join(parts)
+
+
+def strips_of(app: ReplayApp) -> list[Strip]:
+    """What the screen shows, line by line."""
+    return app.screen._compositor.render_strips(app.size)
+
+
+async def make_film(found: Recording, *, size: tuple[int, int], speed: float, connect: Connect = connect) -> str:
+    """The replay as an asciicast v2. The same recording gives the same film."""
+    speed = min(speed, _TOP_SPEED)
+    app = _app(found, connect, speed=speed)
+    frames, lines = Frames(size), [json.dumps(_header(found, size))]
+    async with app.run_test(size=size) as pilot:
+        player = app.replay.player
+        await _ready(app, pilot)
+        player.playing = True
+        begin, number, seconds = player.at, 0, 0.0
+        while not player.over:
+            seconds = number / _FPS
+            moved = await player.roll(begin + seconds * 1e6 * speed)
+            if moved or number % _CLOCK_EVERY == 0 or player.over:
+                player.playing = not player.over
+                await _drawn(app, pilot)
+                if sent := frames.next(strips_of(app)):
+                    lines.append(json.dumps([round(seconds, 3), "o", sent]))
+            number += 1
+    lines.append(json.dumps([round(seconds + _LAST_S, 3), "o", "\x1b[0m\x1b[?25h"]))
+    return "\n".join(lines) + "\n"
+
+
+async def make_still(found: Recording, *, size: tuple[int, int], connect: Connect = connect) -> str:
+    """The screen at the start that was asked for, else at the end, as an SVG picture."""
+    app = _app(found, connect, speed=1.0)
+    async with app.run_test(size=size) as pilot:
+        await _ready(app, pilot)
+        if found.start is None:
+            app.replay.player.seek(app.replay.player.span.end)
+            await app.replay.player.arrived()
+        await _drawn(app, pilot)
+        return app.export_screenshot(title=f"headcode: {clean(found.times.session.name)}", simplify=True)
+
+
+def _app(found: Recording, connect: Connect, *, speed: float) -> ReplayApp:
+    return ReplayApp(
+        connect, session=found.target, speed=speed, playing=False, start=found.start, driven=True, depth="full"
+    )
+
+
+def _header(found: Recording, size: tuple[int, int]) -> dict[str, object]:
+    return {
+        "version": 2,
+        "width": size[0],
+        "height": size[1],
+        "timestamp": found.span.begin_us // 1_000_000,
+        "title": f"headcode replay: {found.times.session.name}",
+        "env": {"TERM": "xterm-256color"},
+    }
+
+
+async def _ready(app: ReplayApp, pilot: "Pilot[None]") -> None:
+    link = app.replay._replay_link
+    await link.opened.wait()
+    await pilot.pause()
+    await link.player.arrived()
+
+
+async def _drawn(app: ReplayApp, pilot: "Pilot[None]") -> None:
+    """Everything that changed is on the screen, the codes of the head at the cursor included."""
+    bench = app.replay.bench
+    app.replay.draw_now()
+    for _ in range(_PATIENCE):
+        key = bench.codes_key()
+        if key is None or key in bench.codes:
+            break
+        await pilot.pause(0.005)
+    app.replay.draw_now()
+    await pilot.pause()

@@ -1,0 +1,113 @@
+"""The door to the full-screen workbench; textual is imported behind it."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.connection.requests import Host
+    from tui.settings.settings import Settings
+
+COLOUR_CHOICES = ("truecolor", "256", "16", "none")
+
+
+def run_workbench(
+    *, session: str | None, model: str, task: str, asked: bool = False, colours: str | None = None
+) -> int:
+    """Shows the workbench until the person leaves; the exit code.
+
+    `asked`: the person named the model or the task.
+    `colours`: one of COLOUR_CHOICES; None finds out what the terminal shows.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)
+        return 2
+    from engine.machine.folders import find_places
+    from tui.settings.settings import load
+
+    settings = load(find_places().settings)
+    choose_colours(colours, settings)
+    from tui.actions.keymap import load_keys
+    from tui.app.app import HeadcodeApp
+    from tui.settings.remembered import remembered
+
+    own = load_keys(find_places().keys)
+    app = HeadcodeApp(
+        _connect,
+        session=session,
+        model=model,
+        task=task,
+        asked=asked,
+        settings=settings,
+        keys=own.keys,
+        problems=(*settings.problems, *own.problems),
+        # Whoever asks for a session by name has been here before.
+        tour=session is None and not remembered().toured,
+    )
+    app.run(mouse=bool(settings["screen.mouse"]))
+    run = app.bench.shown
+    if run is not None and run.active and app.bench.link == "live":
+        print("The run goes on; `headcode` shows it again.", file=sys.stderr)
+    if app.return_code and app.bench.failure is not None and app.link.exit_code:
+        from tui.terminal.sanitize import clean
+
+        print(f"headcode: {clean(app.bench.failure.message)} {clean(app.bench.failure.hint)}".rstrip(), file=sys.stderr)
+    return app.return_code or 0
+
+
+def run_plain_workbench(*, session: str | None, model: str, task: str, asked: bool = False) -> int:
+    """Answers lines on stdin until they end; the exit code. Needs no terminal."""
+    import asyncio
+
+    from tui.plain.loop import run_plain
+
+    return asyncio.run(run_plain(_connect, session=session, model=model, task=task, asked=asked))
+
+
+def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:
+    """Shows the replay of a session or run until the person leaves; the exit code."""
+    from engine.machine.folders import find_places
+    from tui.settings.settings import load
+
+    settings = load(find_places().settings)
+    choose_colours(colours, settings)
+    from tui.actions.keymap import load_keys
+    from tui.app.replay_app import ReplayApp
+
+    own = load_keys(find_places().keys)
+    problems = (*settings.problems, *own.problems)
+    app = ReplayApp(
+        _connect, session=session, start=start, speed=speed, settings=settings, keys=own.keys, problems=problems
+    )
+    app.run(mouse=bool(settings["screen.mouse"]))
+    return app.return_code or 0
+
+
+def choose_colours(choice: str | None, settings: "Settings | None" = None) -> None:
+    """Tells Textual how many colours to send; it reads this when it is imported. NO_COLOR wins over the settings."""
+    if choice is None and settings is not None and not os.environ.get("NO_COLOR"):
+        own = settings.text("screen.colours")
+        choice = own if own != "auto" else None
+    if choice is None and os.environ.get("TERM") in {
+        None,
+        "dumb",
+        "unknown",
+        "vt100",
+        "vt102",
+        "vt220",
+        "vt52",
+        "ansi-m",
+    }:
+        choice = "none"
+    if choice == "none":
+        os.environ["NO_COLOR"] = "1"
+    elif choice is not None:
+        os.environ["TEXTUAL_COLOR_SYSTEM"] = "standard" if choice == "16" else choice
+        os.environ.pop("NO_COLOR", None)
+
+
+async def _connect() -> "Host":
+    from engine.machine.folders import find_places
+    from sessions.client.connection import HostClient
+
+    return await HostClient.connect(find_places())

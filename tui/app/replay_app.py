@@ -1,0 +1,65 @@
+"""The program with nothing but a replay in it: `headcode replay`, its pictures and its films."""
+
+from collections.abc import Mapping, Sequence
+
+from textual.screen import Screen
+
+from engine.errors import HeadcodeError
+from tui.app.app import HeadcodeApp
+from tui.connection.requests import Connect
+from tui.screens.replay import Replay
+from tui.settings.settings import Settings
+from tui.themes.themes import Depth
+
+
+class ReplayApp(HeadcodeApp):
+    """The workbench's program, whose first screen is a replay."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        session: str,
+        run: str | None = None,
+        speed: float = 1.0,
+        playing: bool = True,
+        start: str | None = None,
+        driven: bool = False,
+        theme: str | None = None,
+        depth: Depth | None = None,
+        settings: Settings | None = None,
+        keys: Mapping[str, tuple[str, ...]] | None = None,
+        problems: Sequence[HeadcodeError] = (),
+    ) -> None:
+        super().__init__(
+            connect,
+            session=session,
+            model="",
+            task="",
+            theme=theme,
+            depth=depth,
+            settings=settings,
+            keys=keys,
+            problems=problems,
+        )
+        self._order = (session, run, speed, playing, start, driven)
+        self.replay: Replay
+
+    def get_default_screen(self) -> Screen[None]:
+        session, run, speed, playing, start, driven = self._order
+        self.replay = self._workbench = Replay(
+            self.link.connect,
+            self.shown_depth,
+            session=session,
+            size=self.size,
+            run=run,
+            speed=speed,
+            playing=playing,
+            start=start,
+            driven=driven,
+        )
+        self.link, self.bench = self.replay.link, self.replay.bench
+        return self.replay
+
+    def _start_link(self) -> None:
+        """The screen begins by itself."""

@@ -1,0 +1,117 @@
+"""How a screen asks the host: what a connection can do, and what becomes of an answer or of a refusal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from engine.errors import Failure, HeadcodeError
+from engine.results import HeadId
+from sessions.errors import HostGone, Refusal, error_from
+from sessions.events import LogEntry
+from sessions.protocol import AnyRequest, Codes, GetCodes, HeadLook, LookAtHead, Welcome
+from tui.state import screen_log
+from tui.state.workbench_state import Bench, Part
+
+T = TypeVar("T")
+
+
+class Host(Protocol):
+    """What the screen needs of a connection."""
+
+    welcome: Welcome
+
+    async def ask(self, request: AnyRequest, want: type[T], /) -> T: ...
+
+    def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]: ...
+
+    async def close(self) -> None: ...
+
+
+Connect = Callable[[], Awaitable[Host]]
+Changed = Callable[[frozenset[Part]], None]
+
+
+class Asking:
+    """Asks on behalf of a bench. What goes wrong with a key's request ends up in the bench, in words."""
+
+    def __init__(self, bench: Bench, changed: Changed) -> None:
+        self.bench = bench
+        self._changed = changed
+        self._host: Host | None = None
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def ask(self, request: AnyRequest, want: type[T], /) -> T:
+        """The answer, for who deals with a refusal itself. Raises HostGone, Refusal and its kin."""
+        if self._host is None:
+            raise HostGone("There is no host to ask.", hint="It is being looked for.")
+        try:
+            return await self._host.ask(request, want)
+        except Refusal as error:
+            raise error_from(error.failure) from None
+        except (OSError, EOFError) as error:
+            raise HostGone(f"The connection to the host broke: {error}.") from error
+
+    async def try_ask(self, request: AnyRequest, want: type[T]) -> T | None:
+        """The answer to what a key asked for; None where there is none: a refusal is shown, a lost host is the loop's
+        to deal with."""
+        bench = self.bench
+        answer: T | None = None
+        if self._host is None:
+            bench.failure = Failure(
+                family="host", name="HostGone", message="There is no host to ask.", hint="It is being looked for."
+            )
+        else:
+            bench.failure = None
+            try:
+                answer = await self._host.ask(request, want)
+            except HostGone:
+                return None
+            except HeadcodeError as error:
+                bench.failure = error.as_failure()
+                screen_log.write_failure(bench.failure)
+            except (OSError, EOFError):
+                return None
+        self._changed(frozenset({"progress", "header"}))
+        return answer
+
+    async def request(self, request: AnyRequest, want: type[T]) -> T:
+        """The host's answer to what a sheet asks. Raises HeadcodeError."""
+        if self._host is None:
+            raise HostGone("There is no host to ask.", hint="It is being looked for.")
+        try:
+            return await self._host.ask(request, want)
+        except (OSError, EOFError) as error:
+            raise HostGone(f"The connection to the host broke: {error}.") from error
+
+    async def fetch_codes(self) -> None:
+        """The codes of the head under the cursor, unless they are here already."""
+        key = self.bench.codes_key()
+        if key is None or key in self.bench.codes or self._host is None:
+            return
+        run_id, layer, head, seed = key
+        try:
+            answer = await self._host.ask(GetCodes(run=run_id, layer=layer, head=head, seed=seed), Codes)
+        except HeadcodeError as error:
+            self.bench.keep_codes(key, error.as_failure())
+        except (OSError, EOFError):
+            return
+        else:
+            self.bench.keep_codes(key, answer.codes)
+        if HeadId(layer, head) == self.bench.cursor:
+            self._changed(frozenset({"head", "examples"}))
+
+    async def look_at_head(self, request: LookAtHead) -> HeadLook | Failure:
+        """The head on the prompt, or why it cannot be looked at."""
+        if self._host is None:
+            return Failure(family="host", name="HostGone", message="There is no host to ask.", hint="Try again.")
+        try:
+            return await self._host.ask(request, HeadLook)
+        except HeadcodeError as error:
+            return error.as_failure()
+        except (OSError, EOFError) as error:
+            return HostGone(f"The connection to the host broke: {error}.").as_failure()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)

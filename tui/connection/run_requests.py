@@ -1,0 +1,169 @@
+"""What a person has the host do: runs, causes, the same run once more, notes."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from engine.config import CauseConfig, CauseMethod
+from sessions.protocol import (
+    AskCause,
+    CancelRun,
+    CancelVerify,
+    Done,
+    FollowVerify,
+    QueueRun,
+    RemoveNote,
+    VerifyJob,
+    VerifyRun,
+    VerifyState,
+    WriteNote,
+)
+from sessions.protocol import Note as NoteAnswer
+from sessions.protocol import Run as RunAnswer
+from tui.connection.requests import Asking, Changed
+from tui.state.notes import Place
+from tui.state.session_state import Note
+from tui.state.workbench_state import Bench
+
+
+class Errands(Asking):
+    """What comes of them arrives in the log; what is refused is said in the bench."""
+
+    def __init__(self, bench: Bench, changed: Changed) -> None:
+        super().__init__(bench, changed)
+        self._verify_job: str | None = None
+
+    async def queue_run(self) -> None:
+        """A run of the session as it is, with the options chosen; one that broke off is done once more."""
+        bench, last = self.bench, self.bench.shown
+        if bench.session_id is None:
+            return
+        options = bench.options
+        request = QueueRun(
+            session=bench.session_id,
+            config=options.config,
+            model=options.model,
+            device=options.device,
+            trust_remote_code=options.trust_remote_code,
+        )
+        if last is not None and bench.broke_off:
+            request = QueueRun(session=bench.session_id, config=last.config, again=last.run_id)
+        await self.try_ask(request, RunAnswer)
+
+    async def stop_run(self) -> None:
+        """Asks the run to stop; the second time, ends the engine it runs in. A run that is looked at while it waits
+        behind another leaves the queue: nobody who sees it means the other one."""
+        shown = self.bench.shown
+        if shown is not None and shown.state == "queued" and shown is not self.bench.active:
+            await self.cancel_run(shown.run_id)
+            return
+        run = self.bench.active or self.bench.measured
+        if run is None:
+            if self._verify_job is not None:
+                await self.try_ask(CancelVerify(job=self._verify_job), Done)
+            return
+        force = self.bench.stopping == run.run_id
+        self.bench.stopping = run.run_id
+        self._changed(frozenset({"progress"}))
+        await self.try_ask(CancelRun(run=run.run_id, force=force), Done)
+
+    async def cancel_run(self, run_id: str) -> None:
+        """Takes a run that waits out of the queue."""
+        await self.try_ask(CancelRun(run=run_id), Done)
+
+    async def ask_cause(self) -> None:
+        """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole. Where heads
+        are marked, exactly they are measured.
+
+        How is what `O` says about causes, where that was changed; a method chosen there is the one that is taken.
+        """
+        run = self.bench.shown
+        if run is None:
+            return
+        asked = any(cause.method == "combined" and cause.final for cause in run.picture.causes)
+        method: CauseMethod = "circuit" if asked else "combined"
+        chosen = self.bench.options.config.cause
+        if chosen.method not in ("none", "combined"):
+            method = chosen.method
+        how = run.config.cause if chosen == CauseConfig() else chosen
+        marked = self.bench.marked
+        if marked:
+            method = "exact"
+        heads = tuple((head.layer, head.head) for head in sorted(marked))
+        config = msgspec.structs.replace(how, method=method)
+        await self.try_ask(AskCause(run=run.run_id, config=config, heads=heads), Done)
+
+    async def ask_backups(self) -> None:
+        """What every other head does once the marked heads, else those inside the cut, are replaced."""
+        run, view = self.bench.shown, self.bench.view()
+        if run is None or view is None:
+            return
+        marked = self.bench.marked
+        gone = sorted(marked) if marked else [head for head in view.order if head in view.circuit]
+        name = "the marked heads" if marked else f"the circuit by {view.measure.title}"
+        chosen = self.bench.options.config.cause
+        how = run.config.cause if chosen == CauseConfig() else chosen
+        await self.try_ask(
+            AskCause(
+                run=run.run_id,
+                config=msgspec.structs.replace(how, method="exact"),
+                after=tuple((head.layer, head.head) for head in gone),
+                after_name=name,
+            ),
+            Done,
+        )
+
+    async def verify_run(self) -> None:
+        """Has the shown run done again. How far that is stands in the bench; what came out arrives in the log."""
+        run = self.bench.shown
+        if run is None:
+            return
+        self.bench.verifying = f"Run {run.number} is done again, to see whether it is the same{self._stops()}."
+        job = await self.try_ask(VerifyRun(run=run.run_id), VerifyJob)
+        self._verify_job = job.job if job is not None else None
+        seen = 0
+        try:
+            while job is not None:
+                state = await self.try_ask(FollowVerify(job=job.job, seen=seen), VerifyState)
+                if state is None:
+                    return
+                seen = state.news
+                if state.report is not None:
+                    return
+                if state.failure is not None:
+                    self.bench.failure = None if state.failure.family == "cancelled" else state.failure
+                    return
+                self.bench.verifying = _verifying_words(run.number, state) + f"{self._stops()}."
+                self._changed(frozenset({"progress"}))
+        finally:
+            self.bench.verifying, self._verify_job = "", None
+            self._changed(frozenset({"progress"}))
+
+    def _stops(self) -> str:
+        return f"; {self.bench.key('stop')} stops it"
+
+    def note_writer(self, place: Place, old: Note | None) -> Callable[[str], Awaitable[None]]:
+        """Keeps a text as a note on what is at hand now, whatever is at hand when the text is there."""
+        run, session = self.bench.shown, self.bench.session_id
+        run_id = run.run_id if run is not None and place != "session" else None
+        head = (self.bench.cursor.layer, self.bench.cursor.head) if place == "head" else None
+
+        async def write(text: str) -> None:
+            if session is None or (not text and old is None):
+                return
+            if text:
+                note_id = old.note_id if old is not None else None
+                asked = WriteNote(session=session, text=text, run=run_id, head=head, note=note_id)
+                await self.try_ask(asked, NoteAnswer)
+            elif old is not None:
+                await self.try_ask(RemoveNote(session=session, note=old.note_id), NoteAnswer)
+
+        return write
+
+
+def _verifying_words(number: int, state: VerifyState) -> str:
+    """How far a run is being done again."""
+    if state.stage is None:
+        return f"Run {number} is done again: it waits its turn"
+    count = f" {state.done} of {state.total}" if state.total > 1 else ""
+    return f"Run {number} is done again: {state.stage}{count}"

@@ -1,0 +1,206 @@
+"""The screen's side of the host: finds or makes a session, follows its log, comes back when the host was lost."""
+
+import asyncio
+import contextlib
+
+from engine.errors import HeadcodeError
+from sessions.errors import HostError, HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
+from sessions.protocol import (
+    CreateSession,
+    Detail,
+    DiscardSession,
+    Done,
+    Emptied,
+    FollowEngine,
+    ListSessions,
+    QueueRun,
+    Session,
+    Sessions,
+    ShowSession,
+    Status,
+    WarmUp,
+)
+from sessions.protocol import Run as RunAnswer
+from sessions.rows import SessionRow
+from tui.connection.idle_sync import Resting
+from tui.connection.requests import Changed, Connect, Host
+from tui.connection.run_requests import Errands
+from tui.state import screen_log
+from tui.state.workbench_state import ALL_PARTS, Bench
+
+DEFAULT_MODEL = "toy"
+DEFAULT_TASK = "ioi"
+FIRST_SESSION = "first light"
+_BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_STATUS_S = 1.0
+"""At least between two words on an engine that stays as it is."""
+
+
+class Link(Errands, Resting):
+    """Keeps a bench in step with the host. Everything foreign that goes wrong ends up in the bench, in words."""
+
+    def __init__(
+        self, bench: Bench, connect: Connect, changed: Changed, *, session: str | None, asked: bool = False
+    ) -> None:
+        super().__init__(bench, changed)
+        self.exit_code = 0
+        self._wanted_model, self._wanted_task = bench.model, bench.task
+        self._asked = asked
+        """Model or task were named, if only as they are by default: a session of another is none to open."""
+        self.connect = connect
+        self._begun_here = ""
+        """The session this screen made."""
+        self._session = session
+        self._backoff = _BACKOFF_S
+        self._ever_live = False
+        self._switching = False
+        """Another session was asked for; the loop opens it."""
+        self._following: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Stays until something only the person can mend, or until it is cancelled."""
+        tries = 0
+        while True:
+            try:
+                await self._stay()
+                error: HeadcodeError = HostGone("The host closed the connection.")
+            except HeadcodeError as found:
+                error = found
+            except (OSError, EOFError) as found:
+                error = _broken(found)
+            except asyncio.CancelledError:
+                # The feed was cancelled for another session, or all of this was, by whoever leaves.
+                task = asyncio.current_task()
+                if not self._switching or (task is not None and task.cancelling()):
+                    raise
+            finally:
+                await self._drop()
+            if self._switching:
+                self._switching = False
+                continue
+            if not self._ever_live or isinstance(error, StoreDamaged | StoreTooNew | WrongProtocol | NoSuchRecord):
+                self._fail(error)
+                return
+            if self.bench.link == "live":
+                tries = 0
+            screen_log.write("WARNING", f"the host is lost: {error.message}")
+            self.bench.link = "lost"
+            self.bench.link_words = f"{error.message} Trying to reach a host again; nothing that was saved is lost."
+            self._changed(frozenset({"header", "progress"}))
+            await asyncio.sleep(self._backoff[min(tries, len(self._backoff) - 1)])
+            tries += 1
+
+    async def close(self) -> None:
+        await self.tell_all()
+        if self._begun_here == self.bench.session_id and self._refused:
+            # For a model that nobody has, for example: the list of sessions is spared it.
+            with contextlib.suppress(HeadcodeError, OSError, EOFError):
+                host = await self.connect()
+                try:
+                    await host.ask(DiscardSession(session=self._begun_here), Emptied)
+                finally:
+                    await host.close()
+        await self._drop()
+
+    @property
+    def _refused(self) -> bool:
+        """Whether all runs there are came to nothing because of what was asked."""
+        ends = [run.failure.family if run.failure is not None else "" for run in self.bench.runs]
+        return bool(ends) and all(family == "input" for family in ends)
+
+    def open(self, session_id: str) -> None:
+        """Leaves this session for that one."""
+        self._session, self._switching = session_id, True
+        if self._following is not None:
+            self._following.cancel()
+
+    # ---- inside
+
+    async def _stay(self) -> None:
+        host = self._host = await self.connect()
+        session = await self._find_session(host)
+        if session.session_id != self.bench.session_id:
+            self.bench.forget()
+            detail = (await host.ask(ShowSession(session=session.session_id), Detail)).detail
+            self.bench.watched_from = 0 if self._begun_here == session.session_id else detail.last_seq
+        bench = self.bench
+        bench.session_id, bench.session_name = session.session_id, session.name
+        bench.model, bench.task = session.model, session.task
+        bench.link, bench.link_words, bench.failure = "live", host.welcome.notice, None
+        screen_log.write("INFO", f"session {session.name} on host {host.welcome.pid}, Headcode {host.welcome.version}")
+        self._ever_live, self._session = True, session.session_id
+        self._changed(ALL_PARTS)
+        watch = asyncio.create_task(self._watch_engine(host))
+        self._following = asyncio.create_task(self._follow(host, session.session_id))
+        try:
+            await self._following
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+
+    async def _follow(self, host: Host, session_id: str) -> None:
+        async for entries in host.follow(session_id, after_seq=self.bench.last_seq):
+            parts = self.bench.fold(entries)
+            if parts:
+                self._changed(parts)
+                self.look_ahead()
+
+    async def _find_session(self, host: Host) -> SessionRow:
+        """The one that was asked for, else the newest, else a first one with a run of its own under way."""
+        if self._session is not None:
+            return (await host.ask(ShowSession(session=self._session), Detail)).detail.session
+        sessions = (await host.ask(ListSessions(), Sessions)).sessions
+        wanted = (self._wanted_model, self._wanted_task)
+        special = wanted != (DEFAULT_MODEL, DEFAULT_TASK)
+        chosen = special or self._asked
+        fitting = [row for row in sessions if not chosen or (row.model, row.task) == wanted]
+        if fitting:
+            await host.ask(WarmUp(), Done)
+            return fitting[0]
+        name = None if special else FIRST_SESSION
+        create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task)
+        session = (await host.ask(create, Session)).session
+        self._begun_here = session.session_id
+        await host.ask(QueueRun(session=session.session_id), RunAnswer)
+        return session
+
+    async def _watch_engine(self, host: Host) -> None:
+        """Keeps the engine's state at hand: the host says when it is another one."""
+        seen = FollowEngine()
+        while True:
+            try:
+                status = (await host.ask(seen, Status)).status
+            except (HeadcodeError, OSError, EOFError):
+                return
+            work = status.at_work
+            job, silent = (work.job, work.silent) if work is not None else ("", False)
+            before = seen, self.bench.trouble
+            self.bench.worker, seen = status, FollowEngine(seen=status.worker_state, job=job, silent=silent)
+            if before != (seen, self.bench.trouble):
+                self._changed(frozenset({"header", "progress"}))
+            else:
+                await asyncio.sleep(_STATUS_S)
+
+    def _fail(self, error: HeadcodeError) -> None:
+        failure = error.as_failure()
+        screen_log.write_failure(failure)
+        self.bench.link, self.bench.failure = "failed", failure
+        self.bench.link_words = failure.message
+        self.exit_code = 2 if failure.family == "input" else 4
+        self._changed(ALL_PARTS)
+
+    async def _drop(self) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            with contextlib.suppress(HeadcodeError, OSError):
+                await host.close()
+
+
+def _broken(error: OSError | EOFError) -> HeadcodeError:
+    """What ended the connection, or kept it from coming about: then it is a file the system would not give."""
+    if isinstance(error, OSError) and error.filename:
+        return HostError(
+            f"The system refused: {error.strerror or error} ({error.filename}).",
+            hint="Check free space and permissions: headcode doctor",
+        )
+    return HostGone(f"The connection to the host broke: {error}.")

@@ -1,0 +1,150 @@
+"""What is being written: the session's examples under the changes that are on their way to the host."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from engine.authoring.drafts import flaw
+from engine.errors import Failure, HeadcodeError
+from engine.examples import Example, content_hash
+from sessions.errors import HostGone, StaleExamples
+from sessions.protocol import AnyRequest, Session, SetExamples, StepExamples
+from tui.state.workbench_state import Bench
+
+Examples = tuple[Example, ...]
+Change = Callable[[Examples], Examples]
+T = TypeVar("T")
+
+_PATIENCE_S = 10.0
+"""How long the log may take to tell what the host has recorded."""
+
+
+class Asker(Protocol):
+    """What a desk needs of the link."""
+
+    async def ask(self, request: AnyRequest, want: type[T], /) -> T: ...
+
+
+class Written:
+    """Examples, which of them is at hand, and what is not recorded yet."""
+
+    def __init__(self, bench: Bench, link: Asker) -> None:
+        self.bench = bench
+        self.link = link
+        self.at = 0
+        """The example at hand."""
+        self.failure: Failure | None = None
+        """Why something could not be recorded or graded."""
+        self._refused = False
+        """Whether the host would not record what is pending."""
+        self._pending: list[Change] = []
+        self._base: Examples | None = None
+        self._examples: Examples = ()
+        self._flaws: dict[int, str] = {}
+        self._pushing = asyncio.Lock()
+
+    @property
+    def examples(self) -> Examples:
+        """With every change made here, recorded or not."""
+        base = self.bench.kept.examples.current
+        if base is not self._base:
+            self._base = base
+            found = base
+            for change in self._pending:
+                found = change(found)
+            self._take(found)
+        return self._examples
+
+    @property
+    def flaws(self) -> dict[int, str]:
+        """What is wrong with lines that are no examples yet, by place."""
+        _ = self.examples
+        return self._flaws
+
+    @property
+    def chosen(self) -> Example | None:
+        examples = self.examples
+        self.at = min(max(self.at, 0), max(len(examples) - 1, 0))
+        return examples[self.at] if examples else None
+
+    @property
+    def saved(self) -> bool:
+        return not self._pending
+
+    def partners(self, example: Example) -> list[Example]:
+        if example.pair is None:
+            return []
+        return [each for each in self.examples if each.pair == example.pair]
+
+    def change(self, change: Change) -> None:
+        """Makes it here at once; `push` has it recorded."""
+        examples = self.examples
+        self._pending.append(change)
+        self._take(change(examples))
+
+    async def push(self) -> None:
+        """Has every change recorded. What cannot be stays here, with the reason in `failure`."""
+        async with self._pushing:
+            while self._pending and await self._push_once():
+                pass
+
+    async def step(self, by: int) -> bool:
+        """Undo or redo, when everything written is recorded; False where there is nothing to.
+
+        What the host refused to record is the newest change: undo takes it back here, or it would never go.
+        """
+        await self.push()
+        if by < 0 and self._pending and self._refused:
+            self._pending.pop()
+            self._refused, self._base, self.failure = False, None, None
+            return True
+        if self._pending or self.bench.session_id is None:
+            return False
+        history = self.bench.kept.examples
+        before = history.version
+        try:
+            await self.link.ask(StepExamples(session=self.bench.session_id, by=-1 if by < 0 else 1), Session)
+        except HeadcodeError as error:
+            self.failure = error.as_failure()
+            return False
+        await _until(lambda: history.version != before or self.bench.kept.examples is not history)
+        return True
+
+    def _take(self, examples: Examples) -> None:
+        self._examples = examples
+        self._flaws = {
+            place: words for place, each in enumerate(examples) if not each.enabled and (words := flaw(each))
+        }
+
+    async def _push_once(self) -> bool:
+        session, history = self.bench.session_id, self.bench.kept.examples
+        if session is None:
+            return False
+        base, version, n_changes, examples = history.content_hash, history.version, len(self._pending), self.examples
+        target = content_hash(examples)
+        if target != base and (version or examples):
+            try:
+                await self.link.ask(SetExamples(session=session, examples=examples, over=base), Session)
+            except StaleExamples:
+                # Somebody else was quicker: what is written here is laid on top of theirs.
+                return await _until(lambda: history.content_hash != base)
+            except HostGone:
+                return False
+            except HeadcodeError as error:
+                self.failure, self._refused = error.as_failure(), True
+                return False
+            if not await _until(lambda: target in history.hashes[version:]):
+                return False
+        self.failure, self._refused = None, False
+        del self._pending[:n_changes]
+        self._base = None
+        return True
+
+
+async def _until(holds: Callable[[], bool]) -> bool:
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    while not holds():
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(0.01)
+    return True

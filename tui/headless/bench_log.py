@@ -1,0 +1,156 @@
+"""The log of a bench's session, folded run by run into what is judged."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from engine.analysis.benchmark import Cell, Taken
+from engine.analysis.run_state import RunPicture
+from engine.events import EdgesScored
+from sessions.client.connection import HostClient
+from sessions.errors import HostError, Refusal
+from sessions.events import CauseAsked, CauseEnded, LogEntry, RunEnded, RunQueued
+from sessions.rows import SessionDetail
+from tui.headless.run_probe import fold
+
+_CODE_STAGES = ("train", "codes", "scores")
+
+
+class Folding(msgspec.Struct, kw_only=True, eq=False):
+    """One run of the bench's session, as far as the log has told it."""
+
+    queued: RunQueued
+    usable: bool = False
+    """Whether its session's runs have only pairs the model can do."""
+    picture: RunPicture = RunPicture()
+    ended: RunEnded | None = None
+    n_pairs: int = 0
+    measuring: bool = False
+    """Whether effects are being measured, after the run."""
+    measured: CauseEnded | None = None
+    """How the last such measurement ended."""
+    n_measured: int = 0
+
+    def hear(self, entry: LogEntry) -> None:
+        self.picture, ended = fold((entry,), entry.run_id or "", self.picture)
+        self.ended = ended or self.ended
+        match entry.event:
+            case EdgesScored(n_pairs=n_pairs):
+                self.n_pairs = n_pairs
+            case CauseAsked():
+                self.measuring = True
+            case CauseEnded():
+                self.measuring, self.measured, self.n_measured = False, entry.event, self.n_measured + 1
+
+    def cell(self) -> Cell | None:
+        """Which run of a bench this is; None before its examples are made."""
+        n = sum(example.positive for example in self.picture.examples)
+        queued, seeds = self.queued, self.queued.config.seeds
+        if queued.task is None or not n:
+            return None
+        draw = seeds[0] // len(seeds)
+        return Cell(
+            model=queued.model,
+            task=queued.task,
+            examples=n,
+            draw=draw,
+            recipe=queued.config.sae.recipe,
+            usable=self.usable,
+        )
+
+    def may_be(self, cell: Cell) -> bool:
+        """Whether it is the cell's run, as far as can be told."""
+        queued, own = self.queued, self.cell()
+        same = (queued.model, queued.task, queued.config.sae.recipe) == (cell.model, cell.task, cell.recipe)
+        return own == cell if own is not None else same and queued.config.seeds == cell.seeds
+
+    def taken(self) -> Taken | None:
+        cell, picture = self.cell(), self.picture
+        if cell is None or picture.model is None or picture.finished is None or cell.seeds != self.queued.config.seeds:
+            return None
+        return Taken(
+            cell=cell,
+            model=picture.model,
+            nodes=picture.nodes,
+            edges=picture.edges,
+            n_pairs=self.n_pairs,
+            edge_effects=picture.edge_effects,
+            seconds=self._seconds(),
+        )
+
+    def _seconds(self) -> dict[str, float]:
+        stages: dict[str, float] = dict(self.picture.seconds)
+        found = {
+            "capture": stages.get("capture", 0.0),
+            "codes": round(sum(stages.get(stage, 0.0) for stage in _CODE_STAGES), 4),
+        }
+        causes = self.picture.causes
+        found |= {cause.method: cause.seconds for cause in causes if cause.final}
+        if self.picture.edge_effects is not None:
+            found["edges"] = self.picture.edge_effects.seconds
+        return found
+
+
+class BenchLog:
+    """The log of a bench's session, run by run."""
+
+    def __init__(self, *, usable: bool = False) -> None:
+        """`usable`: whether the session's runs have only pairs the model can do."""
+        self.usable = usable
+        self.runs: dict[str, Folding] = {}
+        self.seq = 0
+        self._news = asyncio.Condition()
+        self._error: Exception | None = None
+
+    async def read(self, client: HostClient, detail: SessionDetail) -> None:
+        """Everything up to the session's last entry."""
+        if detail.last_seq:
+            async for entries in client.follow(detail.session.session_id):
+                self._hear(entries)
+                if self.seq >= detail.last_seq:
+                    break
+
+    async def follow(self, client: HostClient, session_id: str) -> None:
+        """What comes after that, for ever. Raises HostGone, Refusal."""
+        try:
+            async for entries in client.follow(session_id, after_seq=self.seq):
+                self._hear(entries)
+                async with self._news:
+                    self._news.notify_all()
+        except (HostError, Refusal) as error:
+            self._error = error
+            async with self._news:
+                self._news.notify_all()
+            raise
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Returns once that holds. Raises what broke the log off."""
+        async with self._news:
+            await self._news.wait_for(lambda: self._error is not None or true())
+        if not true():
+            raise self._error or HostError("The host's log ended.", hint="headcode host log")
+
+    def taken(self) -> dict[Cell, Taken]:
+        """Every run that went through, the newest of each cell."""
+        found = (run.taken() for run in self.runs.values() if run.ended is not None and run.ended.state == "done")
+        return {each.cell: each for each in found if each is not None}
+
+    def under_way(self, cell: Cell) -> str | None:
+        """The run that somebody else, or a bench that was killed, has begun for this cell, or may have."""
+        return next((name for name, run in self.runs.items() if run.ended is None and run.may_be(cell)), None)
+
+    def done(self, cell: Cell) -> str | None:
+        """The newest run of this cell that went through."""
+        found = [name for name, run in self.runs.items() if run.ended and run.ended.state == "done"]
+        return next((name for name in reversed(found) if self.runs[name].cell() == cell), None)
+
+    def _hear(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
+            self.seq = entry.seq
+            if entry.run_id is None:
+                continue
+            if isinstance(entry.event, RunQueued):
+                self.runs[entry.run_id] = Folding(queued=entry.event, usable=self.usable)
+            elif entry.run_id in self.runs:
+                self.runs[entry.run_id].hear(entry)

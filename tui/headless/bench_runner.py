@@ -1,0 +1,320 @@
+"""A bench carried out over the host: its runs lie in a session of their own, and what is there is not run again."""
+
+import asyncio
+import hashlib
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import msgspec
+
+from engine.analysis.benchmark import Cell, Taken
+from engine.config import CauseConfig, CauseMethod
+from engine.errors import Cancelled, ConfigError, Failure
+from sessions.client.connection import HostClient
+from sessions.errors import HostError, Refusal
+from sessions.events import CauseEnded, RunEnded
+from sessions.protocol import (
+    AskCause,
+    CancelRun,
+    ChangeTags,
+    CreateSession,
+    Detail,
+    DiscardSession,
+    Done,
+    Emptied,
+    MadeFrom,
+    Note,
+    QueueRun,
+    Run,
+    Session,
+    ShowSession,
+    WriteNote,
+)
+from sessions.rows import SessionDetail, SessionRow
+from sessions.version import version
+from tui.headless.bench_log import BenchLog
+
+TAG = "bench"
+"""What sessions of benches are tagged with."""
+USABLE = "usable-pairs"
+"""And those whose runs have only pairs the model can do."""
+HEADING = "Bench of circuits"
+"""The first words of the note that says what came out."""
+_MOST_NOTE = 15_000
+"""Characters: a note has at most 20,000."""
+
+
+class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be there in the end."""
+
+    cells: tuple[Cell, ...]
+    cause: bool
+    """Effects are measured, too: on the run of the first recipe."""
+    exact: bool = False
+    """And every head is patched exactly, whatever that costs."""
+    edges: frozenset[tuple[str, str]] = frozenset()
+    """Models and tasks whose edges are known."""
+    name: str | None = None
+    """Of the session; None: one that follows from the order, so that the same order finds it again."""
+    fresh: bool = False
+    """In a new session, whatever there is."""
+    device: str = "auto"
+
+    @property
+    def usable(self) -> bool:
+        """Whether only pairs the model can do are asked for."""
+        return any(cell.usable for cell in self.cells)
+
+    def session_name(self) -> str:
+        # Another version may measure otherwise: its runs are not mixed with these.
+        said = msgspec.json.encode([sorted(self.cells), self.cause, version()])
+        return self.name or f"bench-{hashlib.sha256(said).hexdigest()[:6]}"
+
+    def with_cause(self, cell: Cell) -> bool:
+        """Effects do not depend on the recipe but for the order in which heads are tried: one recipe has them."""
+        return self.cause and cell.recipe == self.cells[0].recipe
+
+
+class Bench(msgspec.Struct, kw_only=True, eq=False):
+    """Where a bench stands."""
+
+    session: SessionRow
+    taken: dict[Cell, Taken]
+    failed: dict[Cell, Failure] = msgspec.field(default_factory=dict)
+    stopped: bool = False
+    kept: bool = True
+    """False: all its runs were refused, and its session was removed again."""
+    n_before: int = 0
+    """Runs that were there already."""
+
+
+Heard = Callable[[Cell, "Taken | Failure", "Bench"], None]
+"""Called when a run is over."""
+
+
+async def read_bench(client: HostClient, name: str) -> Bench:
+    """What lies in a bench's session. Raises Refusal where there is none, ConfigError where that is no bench."""
+    detail = (await client.ask(ShowSession(session=name), Detail)).detail
+    _check(detail)
+    log = _log(detail)
+    await log.read(client, detail)
+    return Bench(session=detail.session, taken=log.taken(), n_before=len(log.taken()))
+
+
+class Conductor:
+    """Carries an order out: Ctrl+C stops the run under way and keeps what is done, a second one leaves at once."""
+
+    def __init__(self, client: HostClient, order: BenchOrder, heard: Heard) -> None:
+        self.client, self.order, self.heard = client, order, heard
+        self.bench: Bench
+        self._stopping = False
+        self._current: str | None = None
+        self._stops: list[asyncio.Task[None]] = []
+
+    async def conduct(self) -> Bench:
+        """Everything that is not there yet is run. Raises Cancelled, and HostError and Refusal of the host itself."""
+        loop, work = asyncio.get_running_loop(), asyncio.current_task()
+        loop.add_signal_handler(signal.SIGINT, lambda: self._interrupt(cast("asyncio.Task[object]", work)))
+        try:
+            return await self._conduct()
+        except asyncio.CancelledError:
+            raise Cancelled from None
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    async def _conduct(self) -> Bench:
+        detail = await self._session()
+        log = _log(detail)
+        await log.read(self.client, detail)
+        bench = self.bench = Bench(session=detail.session, taken=log.taken())
+        wanted = set(self.order.cells)
+        bench.taken = {
+            cell: taken for cell, taken in bench.taken.items() if cell in wanted and not self._missing(taken)
+        }
+        bench.n_before = len(bench.taken)
+        follow = asyncio.create_task(log.follow(self.client, detail.session.session_id))
+        try:
+            for cell in self.order.cells:
+                if self._stopping or follow.done():
+                    break
+                if cell in bench.taken or self._hopeless(cell):
+                    continue
+                await self._one(cell, log)
+        finally:
+            follow.cancel()
+            ends = await asyncio.gather(follow, *self._stops, return_exceptions=True)
+        if isinstance(ends[0], HostError | Refusal):
+            raise ends[0]
+        bench.stopped = self._stopping
+        if bench.failed and not bench.taken:
+            # The host keeps it where a run failed for another reason than a wrong name.
+            bench.kept = not (
+                await self.client.ask(DiscardSession(session=detail.session.session_id), Emptied)
+            ).sessions
+        return bench
+
+    async def _session(self) -> SessionDetail:
+        name = self.order.session_name()
+        if not self.order.fresh:
+            try:
+                detail = (await self.client.ask(ShowSession(session=name), Detail)).detail
+            except Refusal as refusal:
+                if refusal.failure.name != "NoSuchRecord":
+                    raise
+            else:
+                if detail.session.trashed_us is None:
+                    _check(detail)
+                    self._check_pairs(detail)
+                    return detail
+        first = self.order.cells[0]
+        made = (await self.client.ask(CreateSession(name=name, model=first.model), Session)).session
+        tags = (TAG, USABLE) if self.order.usable else (TAG,)
+        await self.client.ask(ChangeTags(session=made.session_id, add=tags), Session)
+        return (await self.client.ask(ShowSession(session=made.session_id), Detail)).detail
+
+    def _check_pairs(self, detail: SessionDetail) -> None:
+        if (USABLE in detail.session.tags) != self.order.usable:
+            which = "all of a task's pairs" if self.order.usable else "only pairs the model can do"
+            raise ConfigError(
+                f"Runs of session {detail.session.name!r} have {which}.",
+                hint=f"{'Leave --usable out' if self.order.usable else 'Give --usable'}, or another --name.",
+            )
+
+    def _missing(self, taken: Taken) -> list[CauseMethod]:
+        """How effects have still to be measured on the run, for this order."""
+        if not self.order.with_cause(taken.cell):
+            return []
+        missing: list[CauseMethod] = []
+        if "combined" not in taken.seconds:
+            missing.append("combined")
+        elif "edges" not in taken.seconds and (taken.cell.model, taken.cell.task) in self.order.edges:
+            missing.append("attribution")  # which brings the edges
+        if self.order.exact and any(node.exact_effect is None for node in taken.nodes):
+            missing.append("exact")
+        return missing
+
+    def _hopeless(self, cell: Cell) -> bool:
+        """Whether the model or the task failed before in this bench, in a way that will not change."""
+        return any(
+            other.model == cell.model
+            and (failure.name not in ("TaskError", "OutOfMemory", "WorkerDied") or other.task == cell.task)
+            for other, failure in self.bench.failed.items()
+        )
+
+    async def _one(self, cell: Cell, log: BenchLog) -> None:
+        while (run_id := log.under_way(cell)) is not None:
+            # Of a run whose prompts are not made yet, nobody knows how many they will be: seen when it is over.
+            await self._over(run_id, log)
+            if self._stopping:
+                return
+        run_id = log.done(cell)
+        if run_id is None:
+            run_id = await self._queue(cell)
+            ended = await self._over(run_id, log)
+            if ended.state != "done":
+                self._failed(cell, ended)
+                return
+        taken = log.runs[run_id].taken()
+        for method in self._missing(taken) if taken is not None else ():
+            failed = None if self._stopping else await self._measure(run_id, method, cell, log)
+            if failed is not None:
+                self._failed(cell, failed)
+        taken = log.runs[run_id].taken()
+        if taken is not None:
+            self.bench.taken[cell] = taken
+            if cell not in self.bench.failed:
+                self.heard(cell, taken, self.bench)
+
+    async def _queue(self, cell: Cell) -> str:
+        order = self.order
+        config = cell.config(cause=order.with_cause(cell), edges=(cell.model, cell.task) in order.edges)
+        asked = QueueRun(
+            session=self.bench.session.session_id,
+            config=config,
+            model=cell.model,
+            device=order.device,
+            made=MadeFrom(task=cell.task, pairs=cell.examples, task_seed=cell.draw, usable=cell.usable),
+        )
+        return (await self.client.ask(asked, Run)).run.run_id
+
+    async def _measure(self, run_id: str, method: CauseMethod, cell: Cell, log: BenchLog) -> CauseEnded | None:
+        """Has effects measured on a run that is done; returns how that ended where it gave nothing."""
+        folding = log.runs[run_id]
+        if not folding.measuring:  # else a bench that was killed has asked for it
+            edges = method != "exact" and (cell.model, cell.task) in self.order.edges
+            before = folding.n_measured
+            await self.client.ask(AskCause(run=run_id, config=CauseConfig(method=method, edges=edges)), Done)
+            await self._until(run_id, log, lambda: folding.measuring or folding.n_measured > before)
+        await self._until(run_id, log, lambda: not folding.measuring)
+        ended = folding.measured
+        return ended if ended is not None and ended.state != "done" else None
+
+    async def _over(self, run_id: str, log: BenchLog) -> RunEnded:
+        await self._until(run_id, log, lambda: run_id in log.runs and log.runs[run_id].ended is not None)
+        ended = log.runs[run_id].ended
+        assert ended is not None
+        return ended
+
+    async def _until(self, run_id: str, log: BenchLog, true: Callable[[], bool]) -> None:
+        """Waits for what the log will tell of the run, which Ctrl+C stops meanwhile."""
+        self._current = run_id
+        if self._stopping:
+            self._stop(run_id)
+        await log.until(true)
+        self._current = None
+
+    def _failed(self, cell: Cell, ended: RunEnded | CauseEnded) -> None:
+        if not self._stopping:
+            told = Failure(family="engine", name="Ended", message=f"The run was {ended.state}.")
+            self.bench.failed[cell] = ended.failure or told
+            self.heard(cell, self.bench.failed[cell], self.bench)
+
+    def _interrupt(self, work: "asyncio.Task[object]") -> None:
+        if self._stopping:
+            work.cancel()
+            return
+        self._stopping = True
+        if self._current is not None:
+            self._stop(self._current)
+
+    def _stop(self, run_id: str) -> None:
+        async def stop() -> None:
+            await self.client.ask(CancelRun(run=run_id), Done)
+
+        self._stops.append(asyncio.create_task(stop()))
+
+
+async def keep_summary(client: HostClient, session: SessionRow, text: str) -> None:
+    """Leaves what came out in the session as a note, in the place of an older one."""
+    text = text if len(text) <= _MOST_NOTE else text[:_MOST_NOTE].rpartition("\n")[0] + "\n..."
+    detail = (await client.ask(ShowSession(session=session.session_id), Detail)).detail
+    before = next((note for note in detail.notes if note.text.startswith(HEADING)), None)
+    if before is None or before.text.strip() != text.strip():
+        note = None if before is None else before.note_id
+        await client.ask(WriteNote(session=session.session_id, text=text, note=note), Note)
+
+
+def _log(detail: SessionDetail) -> BenchLog:
+    return BenchLog(usable=USABLE in detail.session.tags)
+
+
+def _check(detail: SessionDetail) -> None:
+    if TAG not in detail.session.tags:
+        raise ConfigError(
+            f"Session {detail.session.name!r} is no bench.", hint=f"headcode sessions list --tag {TAG} shows those."
+        )
+
+
+def seconds_left(cells: Sequence[Cell], spent: Mapping[Cell, float]) -> float | None:
+    """What is still to come will take so long, going by runs of the same kind; None before there are such."""
+    by_kind: dict[tuple[str, int, str], list[float]] = {}
+    for cell, seconds in spent.items():
+        by_kind.setdefault((cell.model, cell.examples, cell.recipe), []).append(seconds)
+    total = 0.0
+    for cell in cells:
+        kind = by_kind.get((cell.model, cell.examples, cell.recipe))
+        if kind is None:
+            return None
+        total += sum(kind) / len(kind)
+    return total

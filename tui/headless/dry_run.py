@@ -1,0 +1,70 @@
+"""`headcode probe --dry-run`: what a run would take, before it is begun."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from engine.planning.preflight import Preflight
+    from tui.headless.run_probe import ProbeOrder
+
+
+def say_preflight(order: "ProbeOrder", *, as_json: bool) -> None:
+    """Prints it; exit code 1 where the run would not fit. Raises ConfigError for `--again`, which changes nothing."""
+    import asyncio
+
+    import msgspec
+
+    from engine.errors import ConfigError
+    from tui.output.console import print_columns, print_json
+    from tui.terminal.sanitize import clean
+
+    if order.again is not None:
+        raise ConfigError(
+            f"--again {order.again} repeats a run that is known: its seconds stand in headcode sessions show.",
+            hint="Leave --dry-run out, or give the task and the settings.",
+        )
+    found = asyncio.run(ask_preflight(order))
+    if as_json:
+        print_json({"schema": "headcode.preflight/1", **msgspec.to_builtins(found), "words": found.words})
+    else:
+        print_columns([(name, clean(words)) for name, words in rows_of(found)])
+    if found.fits is False:
+        raise typer.Exit(1)
+
+
+def rows_of(found: "Preflight") -> list[tuple[str, str]]:
+    """What is said of it, line by line."""
+    from engine.machine.memory import size
+
+    rows = [("model", found.model), ("prompts", str(found.n_examples)), ("memory", found.memory_words)]
+    rows += [("", f"{part.name:<12} {size(part.n_bytes):>9}") for part in found.parts]
+    if found.cache_bytes:
+        rows.append(("disk", f"{size(found.cache_bytes)} of activations are kept for the next run"))
+    if found.time_words:
+        rows.append(("time", found.time_words))
+    if found.missing_words:
+        rows.append(("pairs", found.missing_words))
+    return rows
+
+
+async def ask_preflight(order: "ProbeOrder") -> "Preflight":
+    """The host's answer to what this order would take."""
+    from engine.machine.folders import find_places
+    from engine.planning.run_options import RunOptions
+    from sessions.client.connection import HostClient
+    from sessions.protocol import AskPreflight, Detail, Preflighted, ShowSession
+
+    async with await HostClient.connect(find_places()) as client:
+        model = order.model
+        if model is None and order.session is not None:
+            model = (await client.ask(ShowSession(session=order.session), Detail)).detail.session.model
+        options = RunOptions(config=order.config, model=model or "toy", device=order.device)
+        request = AskPreflight(
+            options=options,
+            session=order.session or "",
+            examples=order.examples,
+            task=order.task,
+            pairs=order.pairs,
+        )
+        return (await client.ask(request, Preflighted)).preflight

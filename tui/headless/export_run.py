@@ -1,0 +1,145 @@
+"""A run's heads, edges, grid or importances into a file: what `headcode export` does besides bundles."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import ConfigError
+from engine.machine.folders import find_places
+from engine.machine.paths import path_of
+from engine.measures import Measure, find_measure
+from engine.results import EdgeScore, HeadId
+from sessions.comparison.comparison import CannotCompare, Side, circuit_of
+from sessions.files.atomic_write import check_goal, share, write_beside
+from tui.headless.host_request import with_host
+from tui.output.console import bytes_in_words, narrate, print_json, print_line, write_data
+
+if TYPE_CHECKING:
+    from sessions.client.connection import HostClient
+
+SCHEMA = "headcode.table/1"
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked to have exported, and how it is looked at."""
+
+    side: Side
+    measure: Measure
+    circuit: tuple[HeadId, ...]
+    edges: tuple[EdgeScore, ...] = ()
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a table in JSON says of itself."""
+        return {
+            "schema": SCHEMA,
+            "title": self.side.title,
+            "session_id": self.side.session_id,
+            "run_id": self.side.run_id,
+            "seed": self.side.seed,
+            "model": msgspec.to_builtins(self.side.model),
+            "measure": self.measure.id,
+            "circuit": [list(head) for head in self.circuit],
+        }
+
+
+def write_run(
+    what: str, file: str, form: str, *, measure: str | None, cut: int | None, force: bool, as_json: bool
+) -> None:
+    """Writes the file, or stdout for `-`. Raises ConfigError, NoSuchRecord, CannotWrite."""
+    by = find_measure(measure) if measure is not None else None
+    goal = None if file == "-" else Path.cwd() / path_of(file)
+    if goal is None and (form.endswith("parquet") or as_json):
+        raise ConfigError(f"{form} with a report cannot go to stdout.", hint="Give a file.")
+    if goal is not None:
+        check_goal(goal, force=force)
+    subject = with_host(lambda client: find_subject(client, what, by, cut, edges=form[:5] in ("edges", "impor")))
+    if form.endswith("parquet"):
+        assert goal is not None
+        _parquet(subject, form, goal, force=force)
+        n_bytes = goal.stat().st_size
+    else:
+        pieces = told(subject, form)
+        if goal is None:
+            for piece in pieces:
+                # A grid is drawn for terminals, with the sequences that colour it; its title is clean already.
+                if form.startswith("grid"):
+                    sys.stdout.write(piece)
+                else:
+                    write_data(piece)
+            return
+        n_bytes = write_text(goal, pieces, force=force)
+    if as_json:
+        print_json({"schema": "headcode.export/1", "path": str(goal), "format": form, "n_bytes": n_bytes})
+        return
+    print_line(str(goal))
+    narrate(f"{subject.side.title}: {form}, {bytes_in_words(n_bytes)}")
+
+
+def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
+    """Writes the text beside the goal and renames it; returns its bytes. Raises CannotWrite."""
+
+    def write(part: Path) -> None:
+        with part.open("w", encoding="utf-8", newline="\n", errors="replace") as out:
+            for piece in pieces:
+                out.write(piece)
+
+    return write_beside(goal, write, force=force, marks=find_places().parts)[1]
+
+
+async def find_subject(
+    client: "HostClient", what: str, measure: Measure | None, cut: int | None, *, edges: bool
+) -> Subject:
+    """What the words name, with scores. Raises NoSuchRecord, or CannotCompare where there are none."""
+    from sessions.protocol import Detail, GetSides, ShowSession, Sides
+    from tui.headless.run_probe import read_run
+
+    side = (await client.ask(GetSides(a=what, b=what), Sides)).a
+    if not side.nodes:
+        raise CannotCompare(f"{side.title} has no scores to export.", hint="Give a run: NAME/2, or its id.")
+    by = measure or find_measure(side.measure or "total_variation")
+    found: tuple[EdgeScore, ...] = ()
+    if edges and side.run_id is not None:
+        detail = (await client.ask(ShowSession(session=side.session_id), Detail)).detail
+        run = next(run for run in detail.runs if run.run_id == side.run_id)
+        found = (await read_run(client, side.session_id, run, detail.last_seq)).edges
+    return Subject(side=side, measure=by, circuit=circuit_of(side, by, cut), edges=found)
+
+
+def told(subject: Subject, form: str) -> Iterable[str]:
+    """The text of every format but Parquet, in pieces."""
+    from tui.output.grid_pictures import GridPicture
+    from tui.output.importance_json import importance_json
+    from tui.output.tables import edges_table, heads_table
+
+    side = subject.side
+    what, _, kind = form.partition("-")
+    if what == "grid":
+        picture = GridPicture(
+            title=side.title,
+            nodes=side.nodes,
+            measure=subject.measure,
+            circuit=subject.circuit,
+            known=side.known.heads if side.known is not None else (),
+        )
+        return [picture.draw(kind)]  # type: ignore[arg-type]  # one of FORMATS
+    if what == "importance":
+        if side.model is None:
+            raise CannotCompare(f"{side.title} never got as far as its model.", hint="Give a run with scores.")
+        return importance_json(side.model, side.nodes, subject.measure, subject.circuit, subject.edges)
+    table = heads_table(side.nodes, subject.circuit) if what == "heads" else edges_table(subject.edges)
+    return [table.csv() if kind == "csv" else table.json(subject.about)]
+
+
+def _parquet(subject: Subject, form: str, goal: Path, *, force: bool) -> None:
+    from sessions.protocol import Done, WriteTable
+    from tui.output.tables import edges_table, heads_table
+
+    heads = form.startswith("heads")
+    table = heads_table(subject.side.nodes, subject.circuit) if heads else edges_table(subject.edges)
+    request = WriteTable(columns=table.wire_columns(), rows=table.rows, path=str(goal), force=force)
+    with_host(lambda client: client.ask(request, Done))
+    share(goal)

@@ -1,0 +1,147 @@
+"""Driving `python -m engine.models.fetch`: its words become a bar on stderr, its failure an error."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.catalog.fetch_messages import (
+    AnyFetchWord,
+    FetchDone,
+    FetchFailed,
+    FetchNote,
+    FetchProgress,
+    FetchStage,
+    FetchStarted,
+)
+from engine.errors import EngineError
+from engine.machine import child_processes
+from sessions.errors import Refusal
+from tui.output.console import bytes_in_words, find_paper, make_console
+from tui.terminal.sanitize import clean
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+_DOING: dict[FetchStage, str] = {
+    "look": "asking the hub",
+    "download": "downloading",
+    "check": "checking the sum",
+    "unpack": "unpacking",
+    "convert": "converting to safetensors",
+    "copy": "copying",
+}
+
+
+def run_fetch(words: Sequence[str]) -> FetchDone:
+    """Runs a fetch to its end. Raises Refusal with its failure; Ctrl+C reaches it too, and it cleans up."""
+    command = child_processes.python_command("-m", "engine.models.fetch", *words)
+    last: FetchDone | FetchFailed | None = None
+    decoder: msgspec.json.Decoder[AnyFetchWord] = msgspec.json.Decoder(AnyFetchWord)
+    with (
+        tempfile.TemporaryFile() as stderr,  # a pipe that nobody reads would fill up and stop the fetch
+        child_processes.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
+        _Teller() as teller,
+    ):
+        assert process.stdout is not None
+        while process.returncode is None:
+            try:
+                for line in process.stdout:
+                    word = decoder.decode(line)
+                    if isinstance(word, FetchDone | FetchFailed):
+                        last = word
+                    else:
+                        teller.tell(word)
+                process.wait()
+            except KeyboardInterrupt:
+                # The terminal sent it the same signal; asked otherwise (kill -INT), it still has to hear.
+                process.terminate()
+        stderr.seek(0)
+        trace = stderr.read()
+    if isinstance(last, FetchFailed):
+        raise Refusal(last.failure)
+    if last is None:
+        end = trace.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+        raise EngineError(
+            f"The fetch died ({how}): {end[0]}",
+            hint="Nothing was kept. "
+            + (
+                "A machine with more free memory may be needed for the conversion."
+                if process.returncode == -signal.SIGKILL
+                else "It is of a kind that was not foreseen: get the model as a Hugging Face folder with safetensors."
+            ),
+        )
+    return last
+
+
+class _Teller:
+    """A bar where stderr is a terminal, a line per stage where it is not."""
+
+    def __init__(self) -> None:
+        self.bar = sys.stderr.isatty()
+        self.total, self.unit = 0, ""
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> "_Teller":
+        if self.bar:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            console = make_console(find_paper("auto", sys.stderr), sys.stderr)
+            console._force_terminal = True
+            self.progress = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=30),
+                TextColumn("{task.fields[amount]}", markup=False),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                console=console,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.progress.stop()
+
+    def tell(self, word: FetchStarted | FetchProgress | FetchNote) -> None:
+        match word:
+            case FetchStarted():
+                self._stage(word)
+            case FetchProgress():
+                self._progress(word.done)
+            case FetchNote():
+                text = clean(word.message)
+                if self.bar:
+                    self.progress.console.print(text, soft_wrap=True)
+                else:
+                    sys.stderr.write(text + "\n")
+
+    def _stage(self, word: FetchStarted) -> None:
+        self.total, self.unit = word.total, word.unit
+        doing = _DOING[word.stage]
+        if not self.bar:
+            sys.stderr.write(f"{doing} {self._amount(None)}".rstrip() + "\n")
+            sys.stderr.flush()
+            return
+        if self.task is not None:
+            self.progress.update(self.task, total=1, completed=1)
+        self.task = self.progress.add_task(doing.ljust(26), total=word.total or None, amount="")
+
+    def _progress(self, done: int) -> None:
+        if self.bar and self.task is not None:
+            done = min(done, self.total) if self.total else done
+            self.progress.update(self.task, completed=done, amount=self._amount(done))
+
+    def _amount(self, done: int | None) -> str:
+        def told(count: int) -> str:
+            return bytes_in_words(count) if self.unit == "bytes" else f"{count} {self.unit}"
+
+        if done is None:
+            return told(self.total) if self.total else ""
+        return f"{told(done)} of {told(self.total)}" if self.total else told(done)

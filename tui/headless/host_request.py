@@ -1,0 +1,40 @@
+"""Short questions to the host: connect, ask, close."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from engine.errors import ConfigError
+from engine.machine.folders import find_places
+from sessions.client.connection import HostClient
+from tui.output.console import narrate
+from tui.terminal.sanitize import clean
+
+Answer = TypeVar("Answer")
+
+
+def with_host(question: Callable[[HostClient], Awaitable[Answer]]) -> Answer:
+    """What the question finds out; the host is started where none runs."""
+
+    async def go() -> Answer:
+        async with await HostClient.connect(find_places()) as client:
+            if client.welcome.notice:
+                narrate(f"note: {client.welcome.notice}")
+            return await question(client)
+
+    return asyncio.run(go())
+
+
+def sure(question: str, *, yes: bool) -> bool:
+    """Whether the person agrees: said beforehand, or asked where there is a terminal.
+
+    Raises ConfigError where nobody can be asked.
+    """
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError(f"{question} Nobody can be asked here.", hint="--yes says it beforehand.")
+    sys.stderr.write(f"{clean(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

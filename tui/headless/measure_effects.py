@@ -1,0 +1,109 @@
+"""One measurement of causes from asking to its end, over the host."""
+
+import contextlib
+import shlex
+from collections.abc import AsyncGenerator, Sequence
+from typing import cast
+
+import msgspec
+
+from engine.analysis.run_state import RunPicture, apply
+from engine.config import CauseConfig
+from engine.errors import Failure
+from engine.events import EngineEvent
+from engine.machine.folders import Places
+from engine.results import HeadId
+from sessions.client.connection import HostClient
+from sessions.errors import HostError, Refusal
+from sessions.events import CauseEnded, LogEntry, RunState
+from sessions.protocol import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
+from sessions.rows import RunRow
+from tui.headless.interrupt import brake
+from tui.headless.run_probe import read_run
+from tui.headless.watch_engine import watched
+from tui.output.progress import Narrator
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it, whole or in part."""
+
+    run: RunRow
+    title: str
+    """SESSION/2."""
+    state: RunState
+    """done, stopped or failed."""
+    failure: Failure | None
+    found: RunPicture
+    """This measurement alone."""
+    picture: RunPicture
+    """The run with it: its card is changed by what was found."""
+
+
+async def measure_again(
+    places: Places,
+    reference: str,
+    config: CauseConfig,
+    heads: Sequence[HeadId],
+    narrator: Narrator,
+    *,
+    position: str | None = None,
+    after: Sequence[HeadId] = (),
+    after_name: str = "",
+) -> Measured:
+    """Measures and returns what was found; the first Ctrl+C stops it, the second ends its worker, the third leaves.
+
+    Raises Refusal, HostError, Cancelled.
+    """
+    async with await HostClient.connect(places) as client:
+        if client.welcome.notice:
+            narrator.say(f"note: {client.welcome.notice}")
+        run = (await client.ask(FindRun(run=reference), Run)).run
+        detail = (await client.ask(ShowSession(session=run.session_id), Detail)).detail
+        title = f"{detail.session.name}/{run.number}"
+        picture = await read_run(client, run.session_id, run, detail.last_seq)
+        await client.ask(
+            AskCause(
+                run=run.run_id,
+                config=config,
+                heads=tuple((*head,) for head in heads),
+                position=position,
+                after=tuple((*head,) for head in after),
+                after_name=after_name,
+            ),
+            Done,
+        )
+        narrator.say(f"{title}: {config.method}, nothing is trained again")
+        with brake(lambda force: client.ask(CancelRun(run=run.run_id, force=force), Done), narrator.say):
+            async with watched(client, run.run_id, narrator.say):
+                found, picture, ended = await _follow(client, run, detail.last_seq, picture, narrator)
+    return Measured(run=run, title=title, state=ended.state, failure=ended.failure, found=found, picture=picture)
+
+
+def refuse_unfinished(measured: Measured) -> None:
+    """Raises Refusal where it did not come to its end, after what it found has been printed."""
+    if measured.state == "done":
+        return
+    if measured.state == "stopped" or measured.failure is None:
+        kept = f"headcode sessions show {shlex.quote(measured.title.rpartition('/')[0])} shows what was measured."
+        message = f"Measuring the heads of {measured.title} was {measured.state}."
+        raise Refusal(Failure(family="cancelled", name="Cancelled", message=message, hint=kept))
+    raise Refusal(measured.failure)
+
+
+async def _follow(
+    client: HostClient, run: RunRow, after: int, picture: RunPicture, narrator: Narrator
+) -> tuple[RunPicture, RunPicture, CauseEnded]:
+    found = RunPicture(model=picture.model)
+    follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(run.session_id, after_seq=after, run=run.run_id))
+    async with contextlib.aclosing(follow):
+        async for entries in follow:
+            for entry in entries:
+                if entry.run_id != run.run_id:
+                    continue
+                if isinstance(entry.event, CauseEnded):
+                    return found, picture, entry.event
+                if isinstance(entry.event, EngineEvent):
+                    found = apply(found, entry.event, entry.at_us)
+                    picture = apply(picture, entry.event, entry.at_us)
+                    narrator.event(entry.event)
+    raise HostError("The host's log ended before the measurement did.", hint="headcode host log says why.")

@@ -1,0 +1,103 @@
+"""The store's file looked into and saved, in a process of its own: a damaged file may bring DuckDB down."""
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from engine.errors import Failure
+from engine.machine import child_processes
+from sessions.errors import StoreDamaged, StoreError, error_from
+from sessions.rows import StoreReport, TableHealth
+
+if TYPE_CHECKING:
+    from engine.machine.folders import Places
+
+_LARGE = 200_000_000
+LOOK_LIMIT_S = 60
+"""Of a look, which limits itself; a repair takes as long as it takes."""
+
+
+class _Answer(msgspec.Struct):
+    report: StoreReport | None = None
+    failure: Failure | None = None
+
+
+def ask(mode: Literal["check", "repair", "place"], places: "Places", name: str = "") -> StoreReport:
+    """What came of it; `name`: the repaired store that is to be put in place.
+
+    Raises the store's own error, or StoreError where the process itself broke down.
+    """
+    try:
+        done = child_processes.run(
+            child_processes.python_command("-m", "sessions.recovery.repair", mode, *([name] if name else [])),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=LOOK_LIMIT_S if mode == "check" else None,
+        )
+    except subprocess.TimeoutExpired:
+        raise StoreError(
+            f"Looking into {places.store} took more than {LOOK_LIMIT_S} s and was given up.",
+            hint="A slow or busy disk; try again.",
+        ) from None
+    try:
+        answer = msgspec.json.decode(done.stdout, type=_Answer)
+    except msgspec.MsgspecError:
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
+        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
+        raise StoreDamaged(
+            f"{places.store} brought down the process that looked into it ({ended}): {last[0]}",
+            hint="Keep the file, and put a copy of yours in its place.",
+        ) from None
+    if answer.report is None:
+        assert answer.failure is not None
+        raise error_from(answer.failure)
+    return answer.report
+
+
+def run_repair(places: "Places", *, in_place: bool, as_json: bool) -> bool:
+    """Repairs, tells what came over, and puts it in place if that was asked; whether nothing was lost."""
+    from tui.output.console import bytes_in_words, narrate, print_columns, print_json, print_line
+
+    if places.store.is_file() and places.store.stat().st_size > _LARGE:
+        narrate(f"{bytes_in_words(places.store.stat().st_size)} are read row by row; that takes minutes.")
+    report = ask("repair", places)
+    finished = report.repaired is None
+    placed = None if finished or not in_place else ask("place", places, Path(report.repaired or "").name)
+    if as_json:
+        value = {
+            "schema": "headcode.repair/1",
+            "placed": bool(placed or finished),
+            "report": msgspec.to_builtins(report),
+        }
+        print_json(value | {"words": placed.words if placed else ""})
+        return report.sound
+    if finished:
+        print_line(report.words)
+        return report.sound
+    print_columns(
+        [(table.name, _came(table), _lost(table)) for table in report.tables], header=("table", "rows saved", "")
+    )
+    print_line()
+    if report.words:
+        print_line(report.words)
+    print_line("Nothing is lost." if report.sound else "What could not be read is lost, unless a copy of yours has it.")
+    if placed is not None:
+        print_line(f"{places.store} is the repaired store now. {placed.words}")
+    else:
+        print_line(f"The repaired store: {report.repaired}")
+        print_line("To use it (the damaged one is moved aside, never deleted): headcode doctor --repair --in-place")
+    return report.sound
+
+
+def _came(table: TableHealth) -> str:
+    return f"{table.kept:,}" if table.rows is None else f"{table.kept:,} of {max(table.rows, table.kept):,}"
+
+
+def _lost(table: TableHealth) -> str:
+    if table.words:
+        return table.words
+    if table.rows is None:
+        return "how many there were cannot be read"
+    return f"{table.rows - table.kept:,} lie in damaged pages" if table.kept < table.rows else ""

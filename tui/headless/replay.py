@@ -1,0 +1,194 @@
+"""A recorded session without a screen: its entries at their pace, told as the commands told them."""
+
+import asyncio
+import math
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from engine.analysis.run_state import RunPicture, apply
+from engine.errors import ConfigError
+from engine.events import EngineEvent
+from engine.machine.folders import find_places
+from engine.measures import Measure
+from sessions.client.connection import HostClient
+from sessions.events import LogEntry, RunEnded, RunQueued, RunStarted
+from sessions.rows import Timeline
+from tui.connection.requests import Host
+from tui.output.console import Paper, print_line, write_data
+from tui.output.progress import Narrator
+from tui.output.run import Labels, print_run
+from tui.replay.clock import PlayTime
+from tui.replay.link import Reader
+from tui.replay.pages import Pages
+from tui.replay.player import Span, span_of
+from tui.replay.start_point import start_of
+
+SCHEMA = "headcode.replay/1"
+_SPEED = re.compile(r"(\d+(?:\.\d+)?)x?")
+_SIZE = re.compile(r"(\d+)x(\d+)")
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be replayed, once it was found."""
+
+    target: str
+    """As the person named it."""
+    times: Timeline
+    span: Span
+    clock: PlayTime
+    start: str | None
+
+    @property
+    def first(self) -> float:
+        return self.clock.played(self.span.begin, self.span.begin_us)
+
+    @property
+    def last(self) -> float:
+        return self.clock.played(self.span.end, self.span.end_us)
+
+    @property
+    def run_id(self) -> str | None:
+        return self.times.run_id
+
+
+def read_speed(text: str) -> float:
+    """The speed; inf for max. Raises ConfigError."""
+    if text == "max":
+        return math.inf
+    found = _SPEED.fullmatch(text)
+    if found is None or not 1 <= float(found[1]) <= 100:
+        raise ConfigError(f"--speed {text} is no speed.", hint="1x to 100x, or max.")
+    return float(found[1])
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Columns and rows. Raises ConfigError."""
+    found = _SIZE.fullmatch(text)
+    if found is None or not (40 <= int(found[1]) <= 400 and 12 <= int(found[2]) <= 150):
+        raise ConfigError(f"--size {text} is no size for a screen.", hint="40x12 to 400x150, for example 160x48.")
+    return int(found[1]), int(found[2])
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Raises ConfigError where the file cannot be written, before anything is made."""
+    if path.exists() and not force:
+        raise ConfigError(f"{path} is there already.", hint="--force replaces it.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"There is no folder {path.parent}.", hint="Make it, or write somewhere else.")
+
+
+async def connect() -> Host:
+    return await HostClient.connect(find_places())
+
+
+async def look_up(what: str, start: str | None) -> Recording:
+    """The recording that is meant. Raises NoSuchRecord for what the store does not hold."""
+    reader = Reader(connect, what)
+    try:
+        times = await reader.times()
+    finally:
+        await reader.close()
+    span = span_of(times, times.run_id)
+    found = Recording(target=what, times=times, span=span, clock=PlayTime(times), start=start)
+    if start is not None:
+        start_of(start, found)
+    return found
+
+
+async def entries_of(found: Recording, reader: Reader, *, speed: float) -> AsyncIterator[LogEntry]:
+    """The entries of the recording, each at its moment; of a run only its own and the session's."""
+    pages = Pages(reader, found.times.last_seq)
+    first = found.first if found.start is None else start_of(found.start, found)
+    seq = 0
+    if found.start is None:
+        seq = found.span.begin - 1
+    else:
+        recorded = found.clock.recorded(first)
+        piece = await reader.piece(after_seq=0, up_to_us=recorded, most_bytes=0)
+        seq = min(max(piece.goal, found.span.begin), found.span.end) - 1
+    begun = time.monotonic()
+    try:
+        while seq < found.span.end:
+            for entry in await pages.after(seq):
+                if entry.seq > found.span.end:
+                    return
+                wait = (found.clock.played(entry.seq, entry.at_us) - first) / 1e6 / speed
+                if speed != math.inf and (left := begun + wait - time.monotonic()) > 0:
+                    await asyncio.sleep(left)
+                seq = entry.seq
+                if found.run_id is None or entry.run_id in (None, found.run_id):
+                    yield entry
+    finally:
+        pages.close()
+
+
+async def print_entries(found: Recording, *, speed: float | None) -> None:
+    """The entries as JSON lines on stdout, after a line that says what they are."""
+    import sys
+
+    row = found.times.session
+    head = {"schema": SCHEMA, "session_id": row.session_id, "name": row.name, "run_id": found.run_id}
+    write_data(msgspec.json.encode(head).decode() + "\n")
+    reader = Reader(connect, row.session_id)
+    try:
+        async for entry in entries_of(found, reader, speed=math.inf if speed is None else speed):
+            write_data(msgspec.json.encode(entry).decode() + "\n")
+            if speed is not None:
+                sys.stdout.flush()
+    finally:
+        await reader.close()
+
+
+async def replay_plain(found: Recording, narrator: Narrator, *, speed: float, measure: Measure, paper: Paper) -> None:
+    """Tells every run as `headcode probe` told it, through the same functions; between them what people did."""
+    reader = Reader(connect, found.times.session.session_id)
+    teller = _Teller(found, narrator, measure, paper)
+    try:
+        async for entry in entries_of(found, reader, speed=speed):
+            teller.tell(entry)
+    finally:
+        await reader.close()
+
+
+class _Teller:
+    def __init__(self, found: Recording, narrator: Narrator, measure: Measure, paper: Paper) -> None:
+        self.found, self.narrator, self.measure, self.paper = found, narrator, measure, paper
+        self.words = {marker.seq: marker for marker in found.times.markers if marker.kind != "run"}
+        self.numbers = {marker.run_id: marker.number for marker in found.times.markers if marker.asked}
+        self.pictures: dict[str, RunPicture] = {}
+        self.started_us: dict[str, int] = {}
+
+    def tell(self, entry: LogEntry) -> None:
+        event, run = entry.event, entry.run_id
+        if isinstance(event, RunQueued) and run is not None:
+            self.pictures[run] = RunPicture()
+            self.narrator.say(f"session {self.found.times.session.name}, run {self.numbers[run]}")
+        elif run in self.pictures and isinstance(event, EngineEvent):
+            self.pictures[run] = apply(self.pictures[run], event, entry.at_us)
+            self.narrator.event(event)
+        elif run in self.pictures and isinstance(event, RunStarted):
+            self.started_us[run] = entry.at_us
+        elif run in self.pictures and isinstance(event, RunEnded):
+            self._ended(run, event, entry.at_us)
+        elif entry.seq in self.words and self.found.run_id is None:
+            self.narrator.say(f"  {self.words[entry.seq].words}")
+
+    def _ended(self, run: str, event: RunEnded, at_us: int) -> None:
+        row, number = self.found.times.session, self.numbers[run] or 0
+        if event.failure is not None:
+            print_line(f"Run {number} {event.state}: {event.failure.message}")
+            if event.failure.hint:
+                print_line(f"  hint: {event.failure.hint}")
+        labels = Labels(
+            session=row.name,
+            session_id=row.session_id,
+            run_id=run,
+            number=number,
+            state=event.state,
+            seconds=(at_us - self.started_us[run]) / 1e6 if run in self.started_us else None,
+        )
+        print_run(self.pictures.pop(run), labels, measure=self.measure, paper=self.paper)

@@ -1,0 +1,273 @@
+"""One run from asking to its end, over the host: what `headcode probe` and scripts drive."""
+
+import asyncio
+import contextlib
+import shlex
+import signal
+from collections.abc import AsyncGenerator
+from typing import cast
+
+import msgspec
+
+from engine.analysis.run_state import RunPicture, apply
+from engine.catalog.local_models import BUNDLED
+from engine.config import ProbeConfig
+from engine.errors import Cancelled, ConfigError, Failure
+from engine.events import EngineEvent
+from engine.examples import Example
+from engine.machine.folders import Places
+from sessions.client.connection import HostClient
+from sessions.errors import HostError, Refusal
+from sessions.events import LogEntry, RunEnded
+from sessions.protocol import (
+    CancelRun,
+    CreateSession,
+    Detail,
+    DiscardSession,
+    Done,
+    Emptied,
+    Made,
+    MakeExamples,
+    QueueRun,
+    Run,
+    Session,
+    SetExamples,
+    ShowSession,
+)
+from sessions.rows import RunRow, SessionRow
+from tui.headless.watch_engine import watched
+from tui.output.progress import Narrator
+
+
+class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be run: a task, examples, or what a session already holds."""
+
+    model: str | None
+    """None: the session's, or the bundled one."""
+    task: str | None = None
+    examples: tuple[Example, ...] = ()
+    pairs: int = 0
+    """0: as many as a run needs, of those the model can do."""
+    task_seed: int = 0
+    usable: bool = False
+    """Of the task's pairs only those the model can do."""
+    known: str | None = None
+    """Hold the run against this task's known circuit, whoever wrote the examples."""
+    config: ProbeConfig = ProbeConfig()
+    session: str | None = None
+    """Add to this session; None: a new one."""
+    name: str | None = None
+    device: str = "auto"
+    trust_remote_code: bool = False
+    foreground: bool = False
+    again: str | None = None
+    """This run once more, with its own examples and settings; nothing else is looked at."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that went through."""
+
+    session: SessionRow
+    run: RunRow
+    picture: RunPicture
+
+
+async def run_probe(places: Places, order: ProbeOrder, narrator: Narrator) -> Outcome:
+    """Runs the order to its end and returns what it found.
+
+    The first Ctrl+C asks the run to stop and waits for it, the second ends its worker, the third leaves at once.
+    Raises Cancelled, Refusal with the run's own failure, or HostError.
+    """
+    conductor = _Conductor(places, order, narrator)
+    loop = asyncio.get_running_loop()
+    work = asyncio.ensure_future(conductor.conduct())
+    loop.add_signal_handler(signal.SIGINT, lambda: conductor.interrupt(work))
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise Cancelled from None
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tuple[RunPicture, RunEnded | None]:
+    """The picture after these log entries, as far as they belong to the run, and how the run ended if it did."""
+    ended: RunEnded | None = None
+    for entry in entries:
+        if entry.run_id == run_id:
+            if isinstance(entry.event, RunEnded):
+                ended = entry.event
+            elif isinstance(entry.event, EngineEvent):
+                picture = apply(picture, entry.event, entry.at_us)
+    return picture, ended
+
+
+async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: int) -> RunPicture:
+    """A stored run, folded from its log up to the session's last entry: causes may have come long after its end."""
+    picture = RunPicture()
+    follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session_id))
+    async with contextlib.aclosing(follow):
+        async for entries in follow:
+            picture, _ = fold(entries, run.run_id, picture)
+            if any(entry.seq >= last_seq for entry in entries):
+                break
+    return picture
+
+
+class _Conductor:
+    def __init__(self, places: Places, order: ProbeOrder, narrator: Narrator) -> None:
+        self.places, self.order, self.narrator = places, order, narrator
+        self.client: HostClient | None = None
+        self.run: RunRow | None = None
+        self.made: SessionRow | None = None
+        """The session that was made for this run."""
+        self.pressed = 0
+        self.stops: list[asyncio.Future[None]] = []
+
+    async def conduct(self) -> Outcome:
+        order = self.order
+        opener = HostClient.foreground if order.foreground else HostClient.connect
+        client = self.client = await opener(self.places)
+        try:
+            if client.welcome.notice:
+                self.narrator.say(f"note: {client.welcome.notice}")
+            session, self.run = await self._queue(client)
+            self.narrator.say(f"session {session.name}, run {self.run.number}")
+            picture, ended = await self._follow(client, session, self.run)
+            detail = (await client.ask(ShowSession(session=session.session_id), Detail)).detail
+        finally:
+            await self._discard(client)
+            await client.close()
+        run = next((row for row in detail.runs if row.run_id == self.run.run_id), self.run)
+        if ended.state == "done":
+            return Outcome(session=detail.session, run=run, picture=picture)
+        raise self._bad_end(ended, detail.session, run, picture)
+
+    async def _discard(self, client: HostClient) -> None:
+        """Takes the new session away again where its run was refused; the host keeps it where anything came of it."""
+        if self.made is not None:
+            with contextlib.suppress(Refusal, HostError, OSError, EOFError):
+                gone = await client.ask(DiscardSession(session=self.made.session_id), Emptied)
+                if gone.sessions:
+                    self.narrator.say(f"session {self.made.name} is not kept: nothing came of it")
+
+    def interrupt(self, work: "asyncio.Future[Outcome]") -> None:
+        self.pressed += 1
+        if self.client is None or self.run is None or self.pressed > 2:
+            work.cancel()
+            return
+        told = "Stopping the run; once more ends its worker." if self.pressed == 1 else "Ending the worker."
+        self.narrator.say(told)
+        self.stops.append(asyncio.ensure_future(self._stop(self.client, self.run.run_id, force=self.pressed > 1)))
+
+    async def _stop(self, client: HostClient, run_id: str, *, force: bool) -> None:
+        try:
+            await client.ask(CancelRun(run=run_id, force=force), Done)
+        except (Refusal, HostError) as error:
+            # The run may have ended by itself meanwhile; its end arrives in the log either way.
+            self.narrator.say(f"  note: {error.message}")
+
+    async def _queue(self, client: HostClient) -> tuple[SessionRow, RunRow]:
+        order = self.order
+        if order.again is not None:
+            run = (await client.ask(QueueRun(again=order.again), Run)).run
+            detail = (await client.ask(ShowSession(session=run.session_id), Detail)).detail
+            return detail.session, run
+        session = await self._session(client)
+        queued = await client.ask(
+            QueueRun(
+                session=session.session_id,
+                config=order.config,
+                model=order.model,
+                device=order.device,
+                trust_remote_code=order.trust_remote_code,
+                known=order.known,
+            ),
+            Run,
+        )
+        return session, queued.run
+
+    async def _session(self, client: HostClient) -> SessionRow:
+        order = self.order
+        if order.session is None:
+            created = await client.ask(
+                CreateSession(
+                    name=order.name,
+                    model=order.model or BUNDLED,
+                    task=order.task,
+                    pairs=order.pairs,
+                    task_seed=order.task_seed,
+                    examples=await self._usable(client, order.task) if order.usable and order.task else order.examples,
+                ),
+                Session,
+            )
+            self.made = created.session
+            return created.session
+        session = (await client.ask(ShowSession(session=order.session), Detail)).detail.session
+        if order.task is not None and order.task != session.task:
+            holds = f"the task {session.task}" if session.task else "examples of its own"
+            raise ConfigError(
+                f"Session {session.name!r} holds {holds}, not {order.task}.",
+                hint="Leave --session out for a session of its own, or the task out to run what the session holds.",
+            )
+        if order.examples:
+            changed = await client.ask(SetExamples(session=session.session_id, examples=order.examples), Session)
+            return changed.session
+        return session
+
+    async def _usable(self, client: HostClient, task: str) -> tuple[Example, ...]:
+        order = self.order
+        model = order.model or BUNDLED
+        self.narrator.say(f"drawing {f'{order.pairs} ' if order.pairs else ''}pairs of {task} that {model} can do")
+        request = MakeExamples(
+            session="",
+            task=task,
+            pairs=order.pairs,
+            task_seed=order.task_seed,
+            model=model,
+            device=order.device,
+            trust_remote_code=order.trust_remote_code,
+            usable=True,
+        )
+        return (await client.ask(request, Made)).examples
+
+    async def _follow(self, client: HostClient, session: SessionRow, run: RunRow) -> tuple[RunPicture, RunEnded]:
+        picture = RunPicture()
+        waiting = asyncio.get_running_loop().call_later(
+            2.0, self.narrator.say, "waiting for the engine (torch takes some seconds to load)"
+        )
+        follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session.session_id, run=run.run_id))
+        try:
+            async with contextlib.aclosing(follow), watched(client, run.run_id, self.narrator.say):
+                async for entries in follow:
+                    picture, ended = fold(entries, run.run_id, picture)
+                    for entry in entries:
+                        event = entry.event
+                        if entry.run_id == run.run_id and isinstance(event, EngineEvent):
+                            waiting.cancel()
+                            self.narrator.event(event)
+                    if ended is not None:
+                        return picture, ended
+        finally:
+            waiting.cancel()
+        raise HostError(
+            f"The host's log of run {run.run_id} ended before the run did.",
+            hint=f"What was reported is kept: headcode sessions show {session.session_id}",
+        )
+
+    def _bad_end(self, ended: RunEnded, session: SessionRow, run: RunRow, picture: RunPicture) -> Exception:
+        kept = f"headcode sessions show {shlex.quote(session.name)} shows what was reported"
+        kept += ", provisional scores included." if picture.nodes else "."
+        if ended.state == "stopped":
+            failure = Failure(
+                family="cancelled",
+                name="Cancelled",
+                message=f"Run {run.number} of {session.name} was stopped.",
+                hint=kept,
+            )
+            return Refusal(failure)
+        if ended.failure is not None:
+            return Refusal(ended.failure)
+        return HostError(
+            f"Run {run.number} of {session.name} was {ended.state}: the host went away under it.", hint=kept
+        )

@@ -1,0 +1,50 @@
+"""Saying, while a command waits, what it waits for, and that what goes on has reported nothing for long."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from engine.errors import HeadcodeError
+from sessions.protocol import FollowEngine, Status
+from tui.state.engine_status import silence, work_words
+
+if TYPE_CHECKING:
+    from sessions.client.connection import HostClient
+
+_FIRST_S = 2.0
+"""Before this nothing is said: most runs begin at once."""
+_BETWEEN_S = 0.5
+
+
+@contextlib.asynccontextmanager
+async def watched(client: "HostClient", run_id: str, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """Inside, `say` is told what the run waits for, and where it is silent itself."""
+    watch = asyncio.create_task(_watch(client, run_id, say))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def _watch(client: "HostClient", run_id: str, say: Callable[[str], None]) -> None:
+    await asyncio.sleep(_FIRST_S)
+    asked, told = FollowEngine(), ("", False)
+    while True:
+        try:
+            status = (await client.ask(asked, Status)).status
+        except (HeadcodeError, OSError, EOFError):
+            return  # whoever waits hears of it
+        work, now_us = status.at_work, int(time.time() * 1e6)
+        asked = FollowEngine(
+            seen=status.worker_state, job=work.job if work else "", silent=work.silent if work else False
+        )
+        if work is not None and (work.job, work.silent) != told:
+            if work.run_id != run_id:
+                say(f"waiting for {work_words(work, now_us)}")
+            elif work.silent:
+                say(f"no report for {silence(work, now_us)} ({work.stage or 'the engine starts'}); Ctrl+C ends it")
+            told = (work.job, work.silent)
+        await asyncio.sleep(_BETWEEN_S)

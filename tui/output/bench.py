@@ -1,0 +1,279 @@
+"""A bench as tables one would print in a paper, as Markdown, and as JSON."""
+
+from collections.abc import Collection, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.analysis.benchmark import NO_RECIPE, RANDOM, BenchRow, Taken, rows_of
+from engine.analysis.ranking_metrics import QUALITIES
+from engine.errors import ConfigError
+from engine.measures import DEFAULT_MEASURE, MEASURES
+from engine.references.ground_truth import Truth
+from tui.output.console import Paper, make_console
+from tui.output.grid import short
+from tui.terminal.sanitize import clean
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SCHEMA = "headcode.bench-circuits/1"
+TITLES = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "precision_at_size": "precision at the circuit's size",
+    "f1": "F1 at the best cut",
+}
+_RARELY = frozenset({"unique_negative", "stability", "p_value", "q_value"})
+"""Measures that are no ranking to choose a circuit by: printed where they are asked for, in the JSON always."""
+_WITH_SPREAD = 8
+"""Columns of .974±.01."""
+_BASELINES = frozenset(measure.id for measure in MEASURES if measure.baseline) - {"baseline_random"}
+_CAUSES = frozenset(measure.id for measure in MEASURES if measure.cause)
+
+
+class BenchTable(msgspec.Struct, frozen=True, kw_only=True):
+    """One printed table: a line for every measure, a column for every task."""
+
+    title: str
+    tasks: tuple[str, ...]
+    n_true: tuple[str, ...]
+    """For each task, how many are true of how many."""
+    lines: tuple["Line", ...]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One measure. None where a task has no number."""
+
+    measure: str
+    recipe: str
+    values: tuple[float | None, ...]
+    spreads: tuple[float | None, ...]
+    mean: float | None
+    """Over all tasks; None where one of them has no number."""
+    seconds: float
+
+
+def check_quality(name: str) -> str:
+    """The name of one of the four qualities. Raises ConfigError with the list."""
+    if name not in QUALITIES:
+        raise ConfigError(f"--by {name}: there is no such quality.", hint=f"There are: {', '.join(QUALITIES)}.")
+    return name
+
+
+def bench_tables(rows: Sequence[BenchRow], by: str = "auc", only: Collection[str] = ()) -> list[BenchTable]:
+    """The rows as tables of one quality: one for every model, level, cut and number of examples."""
+    shown = [row for row in rows if only or row.measure not in _RARELY]
+    found = []
+    for key in dict.fromkeys(_table_of(row) for row in shown):
+        own = [row for row in shown if _table_of(row) == key]
+        tasks = tuple(dict.fromkeys(row.task for row in own))
+        lines = [_line(own, tasks, by, *name) for name in dict.fromkeys((row.measure, row.recipe) for row in own)]
+        numbers = {row.task: f"{row.n_true} of {row.n_all}" for row in own}
+        found.append(
+            BenchTable(
+                title=_title(own, by),
+                tasks=tasks,
+                n_true=tuple(numbers[task] for task in tasks),
+                lines=tuple(sorted(lines, key=_order)),
+            )
+        )
+    return found
+
+
+def print_tables(tables: Sequence[BenchTable], paper: Paper) -> None:
+    """Writes them to stdout; the best number of each column is bold where there are colours."""
+    from rich.text import Text
+
+    console = make_console(paper)
+    strong = "bold" if paper.colours != "none" else ""
+    for number, table in enumerate(tables):
+        if number:
+            console.print()
+        console.print(Text(clean(table.title), style=strong), soft_wrap=True)
+        console.print(_drawn(table, paper, strong), soft_wrap=True)
+        for text in summary(table):
+            console.print(Text(text), soft_wrap=True)
+
+
+def _drawn(table: BenchTable, paper: Paper, strong: str) -> "Table":
+    """The table as it fits: with spreads where there is room for them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    wide = max([12, *(len(line.measure) for line in table.lines)]) + 1
+    column = max(5, min(9, (paper.width - wide - 11) // max(1, len(table.tasks)) - 1))
+    spreads = column >= _WITH_SPREAD
+    drawn = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style=strong, show_edge=False)
+    drawn.add_column("measure", no_wrap=True, vertical="bottom", min_width=wide - 1)
+    for task, n_true in zip(table.tasks, table.n_true, strict=True):
+        header = "\n".join([*_pieces(task, column), *n_true.split(" of ", 1)[:1], f"of {n_true.split(' of ')[1]}"])
+        drawn.add_column(Text(header, style=strong), justify="right", vertical="bottom", no_wrap=True)
+    drawn.add_column("mean", justify="right", vertical="bottom", no_wrap=True)
+    drawn.add_column("s", justify="right", vertical="bottom", no_wrap=True)
+    best, group = _best(table), ""
+    for line in table.lines:
+        if _group(line) != group:
+            group = _group(line)
+            drawn.add_row(Text(group, style="italic" if strong else ""))
+        cells = [
+            Text(_told(value, spread if spreads else None), style=strong if value is not None and value == top else "")
+            for value, spread, top in zip(line.values, line.spreads, best, strict=False)
+        ]
+        top = Text(_told(line.mean), style=strong if line.mean is not None and line.mean == best[-1] else "")
+        drawn.add_row(f" {line.measure}", *cells, top, Text(short(line.seconds)))
+    return drawn
+
+
+def _group(line: Line) -> str:
+    kind = _order(line)[0]
+    return f"{line.recipe} recipe" if kind == 0 else ("", "effects", "no SAE", "chance")[kind]
+
+
+def _pieces(task: str, width: int) -> list[str]:
+    """The task's name in lines of that width."""
+    lines: list[str] = []
+    for word in task.split("_"):
+        while word:
+            lines.append(word[:width] if len(word) <= width else f"{word[: width - 1]}-")
+            word = word[width:] if len(word) <= width else word[width - 1 :]
+    return lines
+
+
+def markdown(tables: Sequence[BenchTable]) -> str:
+    """The same for a paper or an issue; spreads after ±, the best of each column bold."""
+    parts = []
+    for table in tables:
+        header = ["measure", "recipe", *(f"{t} ({n})" for t, n in zip(table.tasks, table.n_true, strict=True))]
+        rows = [[*header, "mean", "seconds"], ["---"] * (len(header) + 2)]
+        best = _best(table)
+        for line in table.lines:
+            told = [_told(value, spread) for value, spread in zip(line.values, line.spreads, strict=True)]
+            told.append(_told(line.mean))
+            marked = [
+                f"**{text}**" if value is not None and value == top else text
+                for text, value, top in zip(told, (*line.values, line.mean), best, strict=True)
+            ]
+            recipe = "" if line.recipe == NO_RECIPE else line.recipe
+            rows.append([line.measure, recipe, *marked, short(line.seconds)])
+        lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+        parts.append("\n\n".join([table.title, lines, "\n".join(summary(table))]).rstrip())
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(table: BenchTable) -> list[str]:
+    """What the table comes to: the best of each kind, by the mean over tasks."""
+    told = []
+    for number, kind in ((0, "codes"), (2, "no SAE"), (1, "effects")):
+        known = [line for line in table.lines if _order(line)[0] == number and line.mean is not None]
+        if known:
+            line = max(known, key=lambda line: line.mean or 0.0)
+            recipe = "" if line.recipe == NO_RECIPE else f", {line.recipe}"
+            told.append(f"{kind} {_told(line.mean)} ({line.measure}{recipe})")
+    lines = [f"best: {'; '.join(told)}."] if told else []
+    return [*lines, *_against_baselines(table)]
+
+
+def _against_baselines(table: BenchTable) -> list[str]:
+    """On how many tasks the best code measure, picked by its mean, is above everything that needs no SAE."""
+    codes = [line for line in table.lines if _order(line)[0] == 0 and line.mean is not None]
+    baselines = [line.values for line in table.lines if _order(line)[0] == 2]
+    if not codes or not baselines or len(table.tasks) < 2:
+        return []
+    best = max(codes, key=lambda line: line.mean or 0.0)
+    above = sum(
+        value is not None and all(other is not None and value > other for other in others)
+        for value, others in zip(best.values, zip(*baselines, strict=True), strict=True)
+    )
+    return [
+        f"{best.measure}, {best.recipe}: above every measure without an SAE on {above} of {len(table.tasks)} tasks."
+    ]
+
+
+def bench_json(
+    rows: Sequence[BenchRow],
+    *,
+    session: str,
+    session_id: str,
+    done: int,
+    total: int,
+    left_out: Sequence[tuple[str, str, str]],
+) -> dict[str, object]:
+    """The bench for a script; docs/bench.md names every field."""
+    return {
+        "schema": SCHEMA,
+        "session": session,
+        "session_id": session_id,
+        "runs_done": done,
+        "runs": total,
+        "left_out": [{"model": model, "task": task or None, "why": why} for model, task, why in left_out],
+        "rows": msgspec.to_builtins(list(rows)),
+    }
+
+
+def finding(taken: Taken, truths: Sequence[Truth]) -> str:
+    """What one run found, in few words: AUC total variation .97, combined 1.0;"""
+    rows = rows_of([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
+    told: dict[str, str] = {}
+    for row in rows:
+        told.setdefault(DEFAULT_MEASURE.title if row.measure == DEFAULT_MEASURE.id else row.measure, _told(row.auc))
+    return f"AUC {', '.join(f'{name} {value}' for name, value in told.items())}; " if told else ""
+
+
+def duration(seconds: float) -> str:
+    """About how long: 40 s, 12 min, 3 h."""
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+
+
+def _line(own: Sequence[BenchRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> Line:
+    mine = {row.task: row for row in own if (row.measure, row.recipe) == (measure, recipe)}
+    values = tuple(getattr(mine[task], by) if task in mine else None for task in tasks)
+    known = [value for value in values if value is not None]
+    return Line(
+        measure=measure,
+        recipe=recipe,
+        values=values,
+        spreads=tuple(mine[task].spreads.get(by) if task in mine else None for task in tasks),
+        mean=fmean(known) if len(known) == len(values) else None,
+        seconds=fmean(row.seconds for row in mine.values()),
+    )
+
+
+def _order(line: Line) -> tuple[int, str, int]:
+    """Codes by recipe, then causes, what needs no SAE, and chance; within them as the engine's table has them."""
+    place = next((number for number, measure in enumerate(MEASURES) if measure.id == line.measure), 0)
+    kind = 3 if line.measure == RANDOM else 2 if line.measure in _BASELINES else 1 if line.measure in _CAUSES else 0
+    return kind, line.recipe if kind == 0 else "", place
+
+
+def _table_of(row: BenchRow) -> tuple[object, ...]:
+    return (row.model, row.level, row.cut, row.examples, row.usable)
+
+
+def _title(own: Sequence[BenchRow], by: str) -> str:
+    row = own[0]
+    draws = {each.draws for each in own}
+    several = f"{min(draws)} to {max(draws)}" if len(draws) > 1 else str(row.draws)
+    drawn = f"{several} draw{'s' if max(draws) > 1 else ''} of {row.examples} + {row.examples} prompts"
+    drawn += " of pairs the model can do" if row.usable else ""
+    if row.cut is not None and row.level == "heads":
+        true = f"heads that move the answer by {row.cut:.0%} of its base"
+    else:
+        true = f"the circuit's {row.level} ({row.truth})"
+    return f"{row.model}, {row.level}: {TITLES[by]} for finding {true}; {drawn}"
+
+
+def _best(table: BenchTable) -> list[float | None]:
+    columns = [*zip(*(line.values for line in table.lines), strict=True), tuple(line.mean for line in table.lines)]
+    return [max((value for value in column if value is not None), default=None) for column in columns]
+
+
+def _told(value: float | None, spread: float | None = None) -> str:
+    """.974, or .974±.01; 1.0 where nothing is missing."""
+    if value is None:
+        return "-"
+    text = "1.0" if value >= 0.9995 else f"{value:.3f}".removeprefix("0")
+    return text if spread is None else f"{text}±{f'{spread:.2f}'.removeprefix('0')}"

@@ -1,0 +1,287 @@
+"""A comparison as text: what was subtracted from what, the signed grid, heads, numbers, and what else differs."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.examples import Example
+from engine.measures import Measure
+from sessions.comparison.comparison import MEMBERSHIP, SHARE, Comparison, FieldDifference, Grid, Side
+from sessions.comparison.example_diff import ExamplesDifference
+from tui.output.console import Paper, make_console
+from tui.output.grid import ASCII_SHADES, SHADES, short
+from tui.terminal.sanitize import clean
+from tui.themes.diverging import shades, signed_level
+from tui.themes.themes import LEVELS, reads_dark_on
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+SCHEMA = "headcode.compare/1"
+_MOST_EXAMPLES = 8
+_PROMPT_WIDTH = 90
+
+
+def compare_json(a: Side, b: Side, found: Comparison) -> dict[str, object]:
+    """The comparison for a script; docs/compare.md names every field."""
+    import msgspec
+
+    return {
+        "schema": SCHEMA,
+        "a": _side_json(a),
+        "b": _side_json(b),
+        "grid": msgspec.to_builtins(found.grid),
+        "config": msgspec.to_builtins(found.config),
+        "model": msgspec.to_builtins(found.model),
+        "versions": msgspec.to_builtins(found.versions),
+        "examples": msgspec.to_builtins(found.examples),
+    }
+
+
+def print_comparison(a: Side, b: Side, found: Comparison, *, measure: Measure, paper: Paper) -> None:
+    """Writes it to stdout."""
+    from rich.text import Text
+
+    console = make_console(paper)
+    strong = "bold" if paper.colours != "none" else ""
+
+    def line(text: str = "", style: str = "") -> None:
+        console.print(Text(text, style=style), soft_wrap=True)
+
+    for name, side in (("A", a), ("B", b)):
+        line(f"{name}  {side_words(side)}")
+    if found.grid is not None:
+        line()
+        for row in difference_lines(found.grid, measure, paper):
+            console.print(row, soft_wrap=True)
+        line()
+        line("circuits", strong)
+        for text in circuit_lines(found.grid):
+            line(text)
+        line("rankings", strong)
+        for text in ranking_lines(found.grid):
+            line(text)
+    for title, fields in (("settings", found.config), ("model", found.model), ("versions", found.versions)):
+        if fields is None:
+            continue
+        if not fields:
+            line(f"{title:<9} the same")
+            continue
+        line(title, strong)
+        for text in field_lines(fields):
+            line(text)
+    if found.examples is not None:
+        difference = found.examples
+        words = examples_words(difference)
+        line(f"{'examples':<9} {words}", strong if not difference.none else "")
+        for text in example_lines(difference):
+            line(text)
+
+
+def side_words(side: Side) -> str:
+    """What a side is, on one line."""
+    words = [clean(side.title)]
+    if side.model is not None:
+        words.append(f"{clean(side.model.name)} {side.n_layers} x {side.n_heads}")
+    elif side.heads is not None:
+        words.append(f"{len(side.heads)} heads")
+    if side.examples is not None:
+        positive = sum(example.positive for example in side.examples if example.enabled)
+        enabled = sum(example.enabled for example in side.examples)
+        words.append(f"{positive} + {enabled - positive} examples")
+    if side.source:
+        words.append(clean(side.source))
+    if not side.final:
+        words.append("provisional scores: the run ended before its last ones")
+    return "  ".join(words)
+
+
+def difference_lines(grid: Grid, measure: Measure, paper: Paper) -> "list[Text]":
+    """The signed grid with its header and legend: A less B. Narrow paper gets a sign and a digit a head, in blocks."""
+    from rich.text import Text
+
+    member = grid.measure == MEMBERSHIP
+    title = "in the circuit: 1, not: 0" if member else f"{measure.title}: {measure.meaning}"
+    if grid.measure == SHARE:
+        title = f"{measure.title} and the file's scores, each as a share of its side's largest"
+    lines = [Text(f"A - B  {title}", style="bold" if paper.colours != "none" else "")]
+    if not grid.cells:
+        return [*lines, Text("Neither circuit came from a run, so the grid has no size: only the heads are compared.")]
+    n_layers, n_heads = 1 + max(cell.layer for cell in grid.cells), 1 + max(cell.head for cell in grid.cells)
+    by_place = {(cell.layer, cell.head): cell.difference for cell in grid.cells}
+    in_a, in_b = set(map(tuple, grid.circuit_a)), set(map(tuple, grid.circuit_b))
+    width = max([3, len(str(n_heads - 1)), *(len(signed(value)) for value in by_place.values())])
+    margin = max(5, len(str(n_layers - 1))) + 1
+    cell_width = width + 3
+    compact = margin + n_heads * cell_width > paper.width
+    if compact:
+        cell_width = max(3, len(str(n_heads - 1)) + 1)
+    per_block = max(1, min(n_heads, (paper.width - margin) // cell_width))
+    ground = shades(dark=True)
+    for start in range(0, n_heads, per_block):
+        heads = range(start, min(n_heads, start + per_block))
+        if start:
+            lines.append(Text())
+        header = "".join(str(head).rjust(cell_width - 1) + " " for head in heads)
+        lines.append(Text(("layer".rjust(margin - 1) + " " + header).rstrip()))
+        for layer in range(n_layers):
+            line = Text(str(layer).rjust(margin - 1) + " ")
+            for head in heads:
+                value = by_place[layer, head]
+                mark = membership_mark((layer, head) in in_a, (layer, head) in in_b)
+                level = signed_level(value, grid.largest)
+                if compact:
+                    text = _digit(value, grid.largest).rjust(cell_width - 1) + (mark or " ")
+                else:
+                    text = _shade(level, paper) + signed(value).rjust(width) + (mark or " ") + " "
+                line.append(text, style=_style(level, bool(mark), paper, ground))
+            if paper.colours == "none":
+                line.rstrip()
+            lines.append(line)
+    lines.append(Text(_legend(grid, measure, compact, paper), style="dim" if paper.colours != "none" else ""))
+    return lines
+
+
+def circuit_lines(grid: Grid) -> list[str]:
+    """Which heads are on one side only, which on both."""
+    rows = (("in both", grid.both), ("only in A", grid.only_a), ("only in B", grid.only_b))
+    lines = [f"  {name:<10} {len(heads):>3}  {heads_words(heads)}" for name, heads in rows]
+    shares = (("Jaccard", grid.jaccard), ("share of A in B", grid.precision), ("share of B in A", grid.recall))
+    return [*lines, "  " + "   ".join(f"{name} {short(value)}" for name, value in shares)]
+
+
+def ranking_lines(grid: Grid) -> list[str]:
+    numbers = [("Spearman", grid.spearman), ("Kendall tau-b", grid.kendall)]
+    first = "  " + "   ".join(f"{name} {short(value)}" for name, value in numbers)
+    second = (
+        f"  AUC of A finding B's circuit {short(grid.auc_a_finds_b)}   of B finding A's {short(grid.auc_b_finds_a)}"
+    )
+    return [first, second]
+
+
+def field_lines(fields: Sequence[FieldDifference]) -> list[str]:
+    width = max(len(each.field) for each in fields)
+    return [f"  {each.field.ljust(width)}  {_value(each.a)}  ->  {_value(each.b)}" for each in fields]
+
+
+def examples_words(found: ExamplesDifference) -> str:
+    if found.none:
+        return f"the same {found.same}"
+    words = [f"{found.same} the same"]
+    counts = ((len(found.changed), "changed"), (len(found.only_a), "only in A"), (len(found.only_b), "only in B"))
+    words += [f"{count} {name}" for count, name in counts if count]
+    if found.order:
+        words.append("in another order")
+    return ", ".join(words)
+
+
+def example_lines(found: ExamplesDifference) -> list[str]:
+    """The first examples of every kind that differ."""
+    lines: list[str] = []
+    for change in found.changed[:_MOST_EXAMPLES]:
+        lines.append(f"  ~ {', '.join(change.fields)}")
+        lines.append(f"    A {example_words(change.a)}")
+        lines.append(f"    B {example_words(change.b)}")
+    for name, examples in (("A", found.only_a), ("B", found.only_b)):
+        lines += [f"  only {name} {example_words(example)}" for example in examples[:_MOST_EXAMPLES]]
+    most = max(len(found.changed), len(found.only_a), len(found.only_b))
+    if most > _MOST_EXAMPLES:
+        lines.append(f"  ... the first {_MOST_EXAMPLES} of each kind; --json has all")
+    return lines
+
+
+def example_words(example: Example) -> str:
+    """Sign, the end of the prompt, the answers."""
+    prompt = clean(example.prompt)
+    if len(prompt) > _PROMPT_WIDTH:
+        prompt = "..." + prompt[-(_PROMPT_WIDTH - 3) :]
+    answers = f" => {clean(', '.join(map(str.strip, example.expected)))}" if example.expected else ""
+    foils = f" | {clean(', '.join(map(str.strip, example.foils)))}" if example.foils else ""
+    off = "" if example.enabled else "  (off)"
+    return f"{'+' if example.positive else '-'} {prompt}{answers}{foils}{off}"
+
+
+def heads_words(heads: Sequence[tuple[int, int]]) -> str:
+    return " ".join(f"{layer}.{head}" for layer, head in heads) if heads else "none"
+
+
+def signed(value: float | None) -> str:
+    """The number with its sign; a point for no difference, a question mark where there is none."""
+    if value is None:
+        return "?"
+    text = short(value)
+    if text == "0":
+        return "."
+    if value == int(value):
+        text = text.removesuffix(".0")
+    return text if text.startswith("-") else f"+{text}"
+
+
+def membership_mark(in_a: bool, in_b: bool) -> str:
+    """= in both circuits, a only in A's, b only in B's."""
+    return "=" if in_a and in_b else "a" if in_a else "b" if in_b else ""
+
+
+def _digit(value: float | None, largest: float) -> str:
+    if value is None:
+        return "?"
+    if not value or not largest:
+        return "."
+    return f"{'+' if value > 0 else '-'}{min(9, int(10 * abs(value) / largest))}"
+
+
+def _shade(level: int, paper: Paper) -> str:
+    signs = SHADES if paper.unicode else ASCII_SHADES
+    step = level % LEVELS if level >= 0 else 0
+    return signs[0] if not step else signs[min(len(signs) - 1, 1 + step * (len(signs) - 1) // LEVELS)]
+
+
+def _style(level: int, marked: bool, paper: Paper, ground: Sequence[tuple[int, int, int]]) -> str:
+    weight = "bold " if marked else ""
+    if paper.colours == "none" or level < 0:
+        return ""
+    if level % LEVELS == 0:
+        return "bold" if marked else "dim"
+    if paper.colours == "16":
+        return weight + ("bright_cyan" if level < LEVELS else "bright_yellow")
+    red, green, blue = ground[level]
+    ink = "rgb(0,0,0)" if reads_dark_on((red, green, blue)) else "rgb(255,255,255)"
+    return f"{weight}{ink} on rgb({red},{green},{blue})"
+
+
+def _legend(grid: Grid, measure: Measure, compact: bool, paper: Paper) -> str:
+    words = "+ in A and not in B, - in B and not in A" if grid.measure == MEMBERSHIP else "+ more in A, - more in B"
+    if grid.measure not in (MEMBERSHIP, SHARE) and not measure.high_speaks:
+        words += " (low values speak for a head)"
+    scale = f"digits: tenths of {short(grid.largest)}" if compact else f"largest {short(grid.largest)}"
+    if not compact and paper.unicode and paper.colours in ("16", "none"):
+        scale = f"{SHADES[1]} to {SHADES[-1]} up to {short(grid.largest)}"
+    return f"{words}; {scale}; . none; circuits: = both, a only A, b only B"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return clean(str(value))
+
+
+def _side_json(side: Side) -> dict[str, object]:
+    import msgspec
+
+    return {
+        "reference": side.reference,
+        "title": side.title,
+        "kind": side.kind,
+        "session_id": side.session_id or None,
+        "run_id": side.run_id,
+        "seed": side.seed,
+        "n_layers": side.n_layers or None,
+        "n_heads": side.n_heads or None,
+        "final": side.final,
+        "model": msgspec.to_builtins(side.model),
+        "versions": msgspec.to_builtins(side.versions),
+        "config": msgspec.to_builtins(side.config),
+        "examples": None if side.examples is None else len(side.examples),
+        "source": side.source or None,
+    }

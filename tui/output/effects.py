@@ -1,0 +1,177 @@
+"""What heads do to the model's answer, in lines of text: for the command line and for the screen."""
+
+from collections.abc import Sequence
+
+from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, primary, ranked_effects, share
+from engine.analysis.run_state import RunPicture
+from engine.events import CauseScored, CircuitChecked
+from engine.results import EdgeEffect, HeadEffect
+from tui.output.card import cut_list
+from tui.output.grid import short
+from tui.terminal.times import moment
+
+MOST = 10
+_BARS = "_▁▂▃▄▅▆▇█"
+"""A share from none to all."""
+_REPLACED = {
+    "pair": "by their value on the paired negative",
+    "mean": "by their mean over the negatives",
+    "resample": "by their value on a negative drawn at random",
+    "zero": "by zero",
+}
+_METHODS = {
+    "attribution": "attribution",
+    "exact": "exact patching",
+    "combined": "combined",
+    "backup": "backups",
+}
+
+
+def base_words(cause: CauseScored, why: str = "") -> str:
+    """What the effects are measured in and on: logit difference, base 5.03, 10 pairs. `why` follows the metric."""
+    sides = "pairs" if cause.replacement == "pair" else "positives"
+    base = "" if cause.metric == "kl" else f", base {cause.base:.3g}"
+    return f"{METRIC_WORDS[cause.metric]}{why}{base}, {cause.n_examples} {sides}"
+
+
+def replaced_words(cause: CauseScored | CircuitChecked) -> str:
+    """How the heads were replaced."""
+    return _REPLACED[cause.replacement]
+
+
+def signed(value: float) -> str:
+    """The number with its sign; none where it rounds to nothing."""
+    told = short(value)
+    return f"+{told}" if value > 0 and told != "0" else told
+
+
+def effect_words(effect: HeadEffect, cause: CauseScored) -> str:
+    """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %). Of a backup: alone, then without the
+    circuit; of attribution the share is of the mean size, pair by pair, which heads are ranked by."""
+    if cause.method == "backup":
+        alone, after = (
+            signed(value) if cause.metric == "kl" else f"{share(value, cause):.0%}"
+            for value in (effect.alone or 0.0, effect.effect)
+        )
+        return f"{alone} -> {after}"
+    error = f" ±{short(effect.error)}" if effect.error is not None else ""
+    told = f"{signed(effect.effect)}{error}"
+    if cause.method == "attribution" and effect.size is not None:
+        size = short(effect.size) if cause.metric == "kl" else f"{share(effect.size, cause):.0%}"
+        return f"{told} ({size})"
+    return told if cause.metric == "kl" else f"{told} ({share(effect.effect, cause):.0%})"
+
+
+def best_cause(causes: Sequence[CauseScored]) -> CauseScored | None:
+    """The one that says most: combined, then exact, then attribution."""
+    order = ("combined", "exact", "attribution", "backup")
+    return min(primary(causes).values(), key=lambda cause: order.index(cause.method), default=None)
+
+
+def cause_lines(picture: RunPicture) -> list[str]:
+    """Every method's strongest heads and every circuit's check."""
+    lines: list[str] = []
+    shown = primary(picture.causes)
+    for cause in picture.causes:
+        lines += _cause_lines(cause, other=shown[cause.method] is not cause)
+    if picture.edge_effects is not None:
+        found = picture.edge_effects
+        lines.append(
+            f"attribution on edges: the largest of {found.n_pairs} pairs of heads; {found.passes:.3g} forward passes"
+        )
+        told = [_edge_words(edge) for edge in found.edges[:MOST]]
+        lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+    for check in picture.checks:
+        lines += check_lines(check)
+    return lines
+
+
+def _cause_lines(cause: CauseScored, *, other: bool) -> list[str]:
+    """One setting: how it was measured, and its strongest heads in the order of the measure of that name. `other`: the
+    measure shows another setting."""
+    at = "" if cause.position == "mean" else f" at {cause.position}"
+    partial = "" if cause.final else f", stopped after {len(cause.effects)} heads"
+    title = _METHODS[cause.method]
+    if cause.method == "backup":
+        left = "" if cause.left is None else f", which leaves {cause.left:.3g}"
+        title = f"backups with {circuit_words(cause)} replaced{left}"
+    why = f" ({cause.why})" if cause.why else ""
+    sizes = cause.method == "attribution" and any(one.size is not None for one in cause.effects)
+    brackets = "; in brackets the mean size, pair by pair" if sizes else ""
+    lines = [
+        f"{title}: {base_words(cause, why)}; heads replaced{at} {replaced_words(cause)}; "
+        f"{_passes_words(cause)}{partial}{_measured_words(cause)}{brackets}"
+    ]
+    if other:
+        lines.append(f"  of {len(cause.effects)} heads, beside a setting in which more were measured")
+    told = [f"{each.layer}.{each.head} {effect_words(each, cause)}" for each in ranked_effects(cause)[:MOST]]
+    lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+    dormant = dormant_heads([cause])
+    if dormant is not None:
+        names = cut_list(list(map(str, dormant[1])), " ") or "no head"
+        lines.append(f"  dormant (nothing alone, {MOVES:.0%} of the answer or more without the circuit): {names}")
+    return lines
+
+
+def circuit_words(cause: CauseScored) -> str:
+    """What was replaced beside each head: the circuit of 4 heads."""
+    return f"{cause.after_name or 'a circuit'} ({len(cause.after)} heads)"
+
+
+def _passes_words(cause: CauseScored) -> str:
+    """What it cost; of effects from several measurements only the last one's is known."""
+    several = len({one.measured_us for one in cause.effects}) > 1
+    return f"{cause.passes:.3g} forward passes{' at last' if several else ''}"
+
+
+def _measured_words(cause: CauseScored) -> str:
+    """When, where its effects come from measurements more than a minute apart."""
+    times = [one.measured_us for one in cause.effects if one.measured_us is not None]
+    if not times or max(times) - min(times) < 60_000_000:
+        return ""
+    return f"; measured {moment(min(times))} to {moment(max(times))}"
+
+
+def _edge_words(edge: EdgeEffect) -> str:
+    (a, b), (c, d) = edge.source, edge.target
+    return f"{a}.{b} -> {c}.{d} {signed(edge.effect)}"
+
+
+def check_lines(check: CircuitChecked) -> list[str]:
+    """A circuit's check: what it keeps, against chance, along its ranking, and head by head."""
+    beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
+    middle = check.random_faithfulness[len(check.random_faithfulness) // 2] if check.random_faithfulness else None
+    idle = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
+    lines = [
+        f"circuit by {check.name} ({len(check.heads)} heads, all others replaced {replaced_words(check)})",
+        f"  keeps {check.faithfulness:.0%} of the answer; without it {1 - check.completeness:.0%} is left; "
+        f"area under the curve {short(check.area)}",
+        f"  more faithful than {beaten} of {len(check.random_faithfulness)} random circuits of its layers "
+        f"(their middle: {middle:.0%})"
+        if middle is not None
+        else "  no random circuits to compare with",
+    ]
+    lines += _curve_lines(check)
+    most = sorted(check.minimality, key=lambda one: (-abs(one.effect), one.layer, one.head))[:MOST]
+    if most:
+        told = [f"{one.layer}.{one.head} {signed(one.effect)}" for one in most]
+        lines.append(f"  taking one head out of it: {'   '.join(told)}")
+    if idle:
+        names = " ".join(f"{one.layer}.{one.head}" for one in idle)
+        lines.append(f"  heads that move it by less than 1 %: {names}")
+    return lines
+
+
+def _curve_lines(check: CircuitChecked) -> list[str]:
+    """How much of the answer circuits of growing size keep alone, and take with them; a bar for each size."""
+    if not check.curve:
+        return []
+    lines = []
+    for name, values in (
+        ("best heads keep", [point.faithfulness for point in check.curve]),
+        ("gone with them", [point.completeness for point in check.curve]),
+    ):
+        bars = "".join(_BARS[round(min(max(value, 0.0), 1.0) * (len(_BARS) - 1))] for value in values)
+        told = " ".join(f"{point.size}:{round(100 * value)}%" for point, value in zip(check.curve, values, strict=True))
+        lines.append(f"  {name:<15} {bars}  {told}")
+    return lines

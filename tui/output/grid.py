@@ -1,0 +1,113 @@
+"""The layer-by-head grid as lines of text: glyph and number always, colour where there is some."""
+
+import math
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from engine.measures import Measure, loudness, value_of
+from engine.results import HeadScores
+from tui.output.console import Paper
+from tui.themes.colour_maps import VIRIDIS, along
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+SHADES = " ░▒▓█"
+ASCII_SHADES = " .:+#"
+_LEVELS = 64
+_SIXTEEN = ("bright_black", "blue", "cyan", "green", "bright_yellow")
+
+
+def short(value: float | None) -> str:
+    """The number in at most four characters: 12, 2.3, .87, -.04; a dot where there is none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    sign, size = ("-" if value < 0 else ""), abs(value)
+    if size < 0.005:
+        return "0"
+    if size >= 9999.5:
+        return f"{sign}{size / 1000:.0f}k"
+    if size >= 9.95:
+        return f"{sign}{size:.0f}"
+    if size >= 0.995:
+        return f"{sign}{size:.1f}"
+    return f"{sign}{size:.2f}".replace("0.", ".", 1)
+
+
+def grid_lines(
+    nodes: Sequence[HeadScores], measure: Measure, circuit: Collection[tuple[int, int]], paper: Paper
+) -> "list[Text]":
+    """The grid with its header and legend. Where numbers do not fit the width, one digit a head, in blocks."""
+    from rich.text import Text
+
+    by_place = {(node.layer, node.head): node for node in nodes}
+    n_layers = 1 + max((node.layer for node in nodes), default=-1)
+    n_heads = 1 + max((node.head for node in nodes), default=-1)
+    values = {place: value_of(node, measure) for place, node in by_place.items()}
+    known = [value for value in values.values() if value is not None and math.isfinite(value)]
+    seen = (max(known) if measure.high_speaks else min(known)) if known else 0.0
+    loud = {place: loudness(value, measure, seen) for place, value in values.items()}
+    inside = set(map(tuple, circuit))
+    number_width = max([2, len(str(n_heads - 1)), *(len(short(value)) for value in known)])
+    margin = max(5, len(str(n_layers - 1))) + 1
+    cell_width = number_width + 3
+    compact = margin + n_heads * cell_width > paper.width
+    if compact:
+        cell_width = max(2, len(str(n_heads - 1)) + 1)
+    per_block = max(1, min(n_heads, (paper.width - margin) // cell_width))
+    lines = [Text(f"{measure.title}: {measure.meaning}", style="bold" if paper.colours != "none" else "")]
+    for start in range(0, n_heads, per_block):
+        heads = range(start, min(n_heads, start + per_block))
+        if start:
+            lines.append(Text())
+        header = "".join(str(head).rjust(cell_width - 1) + " " for head in heads)
+        lines.append(Text(("layer".rjust(margin - 1) + " " + header).rstrip()))
+        for layer in range(n_layers):
+            line = Text(str(layer).rjust(margin - 1) + " ")
+            for head in heads:
+                place = (layer, head)
+                marked = place in inside
+                value, level = values.get(place), loud.get(place)
+                if compact:
+                    digit = "-" if level is None else "." if level == 0 else str(min(9, int(level * 10)))
+                    text = digit.rjust(cell_width - 1) + ("*" if marked else " ")
+                else:
+                    number = "." if value == 0 or short(value) == "0" else short(value)
+                    text = _shade(level, paper) + number.rjust(number_width)
+                    text = f"[{text}]" if marked else f" {text} "
+                line.append(text, style=_style(level, marked, paper))
+            if paper.colours == "none":
+                line.rstrip()
+            lines.append(line)
+    lines.append(Text(_legend(measure, seen, compact, paper), style="dim" if paper.colours != "none" else ""))
+    return lines
+
+
+def _shade(level: float | None, paper: Paper) -> str:
+    shades = SHADES if paper.unicode else ASCII_SHADES
+    if level is None or level <= 0:
+        return shades[0]
+    return shades[min(len(shades) - 1, 1 + int(level * (len(shades) - 1)))]
+
+
+def _style(level: float | None, marked: bool, paper: Paper) -> str:
+    """The cell's style; on a coloured ground black or white ink, whichever reads."""
+    weight = "bold " if marked else ""
+    if paper.colours == "none" or level is None:
+        return ""
+    if paper.colours == "16":
+        return weight + _SIXTEEN[0 if level <= 0 else min(4, 1 + int(level * 4))]
+    if level <= 0:
+        return "dim"
+    red, green, blue = along(VIRIDIS.points, min(_LEVELS - 1, 1 + int(level * (_LEVELS - 2))) / (_LEVELS - 1))
+    ink = "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 110 else "white"
+    return f"{weight}{'rgb(0,0,0)' if ink == 'black' else 'rgb(255,255,255)'} on rgb({red},{green},{blue})"
+
+
+def _legend(measure: Measure, seen: float, compact: bool, paper: Paper) -> str:
+    top = measure.ceiling if measure.ceiling is not None else seen
+    floor, top_text = short(measure.floor), short(top)
+    if compact:
+        return f"digits: tenths of the way from {floor} to {top_text}; . none; * in the circuit"
+    shades = (SHADES if paper.unicode else ASCII_SHADES)[1:]
+    return f"{' '.join(shades)} from {floor} to {top_text}; . is 0; - does not apply; [ ] in the circuit"

@@ -1,0 +1,160 @@
+"""The grid as something to paste or to send: text, Markdown, terminal colours, SVG."""
+
+import io
+import math
+import re
+from collections.abc import Collection, Sequence
+from html import escape
+from typing import Literal
+
+import msgspec
+
+from engine.measures import Measure, loudness, value_of
+from engine.results import HeadScores
+from tui.output.console import Paper, make_console
+from tui.output.grid import grid_lines, short
+from tui.terminal.sanitize import clean
+from tui.themes.colour_maps import VIRIDIS, along
+
+PictureFormat = Literal["txt", "md", "ansi", "svg"]
+WIDTH = 120
+"""Columns of the text forms; a wider grid comes in blocks."""
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&])")
+_CELL_W, _CELL_H, _LEFT, _TOP = 50, 26, 56, 66
+_LETTER = 7.4
+"""Pixels a letter of the text takes at most."""
+
+
+class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """One grid as somebody looks at it."""
+
+    title: str
+    """Whose grid it is; foreign text."""
+    nodes: Sequence[HeadScores]
+    measure: Measure
+    circuit: Collection[tuple[int, int]]
+    """Heads inside the cut."""
+    known: Collection[tuple[int, int]] = ()
+    """Heads of the known circuit, where there is one."""
+
+    def draw(self, form: PictureFormat) -> str:
+        return {"txt": self.text, "md": self.markdown, "ansi": self.ansi, "svg": self.svg}[form]()
+
+    def text(self) -> str:
+        """Lines for any editor: shades and numbers."""
+        paper = Paper(colours="none", width=WIDTH)
+        lines = [line.plain.rstrip() for line in grid_lines(self.nodes, self.measure, self.circuit, paper)]
+        return "\n".join([clean(self.title), *lines, self._heads()]) + "\n"
+
+    def ansi(self) -> str:
+        """The same with 24-bit colours: cat shows it."""
+        paper = Paper(colours="truecolor", width=WIDTH)
+        out = io.StringIO()
+        console = make_console(paper, out)
+        for line in grid_lines(self.nodes, self.measure, self.circuit, paper):
+            console.print(line, soft_wrap=True)
+        return f"{clean(self.title)}\n{out.getvalue()}{self._heads()}\n"
+
+    def markdown(self) -> str:
+        """A table; heads inside the cut are bold, heads of the known circuit have a degree sign."""
+        values, n_layers, n_heads = self._values()
+        inside, known = set(map(tuple, self.circuit)), set(map(tuple, self.known))
+        title = _MARKDOWN.sub(r"\\\1", clean(self.title))
+        lines = [
+            f"**{title}**  ",
+            f"{self.measure.title}: {self.measure.meaning}",
+            "",
+            "| layer | " + " | ".join(map(str, range(n_heads))) + " |",
+            "| ---: |" + " ---: |" * n_heads,
+        ]
+        for layer in range(n_layers):
+            cells = []
+            for head in range(n_heads):
+                cell = short(values.get((layer, head))) + ("°" if (layer, head) in known else "")
+                cells.append(f"**{cell}**" if (layer, head) in inside else cell)
+            lines.append(f"| {layer} | " + " | ".join(cells) + " |")
+        marks = "**bold**: in the circuit" + ("; °: in the known circuit" if known else "")
+        return "\n".join([*lines, "", f"{marks}. {self._heads()}"]) + "\n"
+
+    def svg(self) -> str:
+        """A picture that needs nothing else: no fonts, no scripts, nothing from the network."""
+        values, n_layers, n_heads = self._values()
+        inside, known = set(map(tuple, self.circuit)), set(map(tuple, self.known))
+        top = self._top(values)
+        marks = "framed: in the circuit" + ("; ring: in the known circuit" if known else "")
+        about = f"{self.measure.title}: {self.measure.meaning}"
+        scale = f"light to dark: {short(self.measure.floor)} to {short(top)}; {marks}"
+        title = clean(self.title)
+        longest = max(map(len, (about, scale, self._heads()))), 1.2 * len(title)
+        width = round(max(_LEFT + n_heads * _CELL_W + 16, 32 + _LETTER * max(longest)))
+        height = _TOP + n_layers * _CELL_H + 58
+        out = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+            'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="12">',
+            f"<title>{escape(title)}</title>",
+            f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+            f'<text x="16" y="22" font-size="14" font-weight="bold" fill="#14181d">{escape(title)}</text>',
+            f'<text x="16" y="40" fill="#5d6875">{escape(about)}</text>',
+        ]
+        for head in range(n_heads):
+            x = _LEFT + head * _CELL_W + _CELL_W / 2
+            out.append(f'<text x="{x:g}" y="{_TOP - 7}" text-anchor="middle" fill="#5d6875">{head}</text>')
+        for layer in range(n_layers):
+            y = _TOP + layer * _CELL_H
+            out.append(f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end" fill="#5d6875">{layer}</text>')
+            for head in range(n_heads):
+                place = (layer, head)
+                value = values.get(place)
+                out += _cell(_LEFT + head * _CELL_W, y, value, loudness(value, self.measure, top), place in inside)
+                if place in known:
+                    x = _LEFT + (head + 1) * _CELL_W - 7
+                    out.append(
+                        f'<circle cx="{x}" cy="{y + 7}" r="2.5" fill="#ffffff" stroke="#b3362b" stroke-width="1.5"/>'
+                    )
+        foot = _TOP + n_layers * _CELL_H + 22
+        out.append(f'<text x="16" y="{foot}" fill="#5d6875">{escape(scale)}</text>')
+        out.append(f'<text x="16" y="{foot + 18}" fill="#5d6875">{escape(self._heads())}</text>')
+        return "\n".join([*out, "</svg>"]) + "\n"
+
+    def _heads(self) -> str:
+        listed = [f"{layer}.{head}" for layer, head in sorted(self.circuit)]
+        more = f" and {len(listed) - 40} more" if len(listed) > 40 else ""
+        return f"circuit: {' '.join(listed[:40]) or 'none'}{more}"
+
+    def _values(self) -> tuple[dict[tuple[int, int], float | None], int, int]:
+        values = {(node.layer, node.head): _finite(value_of(node, self.measure)) for node in self.nodes}
+        n_layers = 1 + max((layer for layer, _ in values), default=-1)
+        return values, n_layers, 1 + max((head for _, head in values), default=-1)
+
+    def _top(self, values: dict[tuple[int, int], float | None]) -> float:
+        """The value that is drawn loudest."""
+        if self.measure.ceiling is not None:
+            return self.measure.ceiling
+        present = [value for value in values.values() if value is not None]
+        return (max if self.measure.high_speaks else min)(present, default=0.0)
+
+
+def _cell(x: int, y: int, value: float | None, level: float | None, inside: bool) -> list[str]:
+    ground, ink = _colours(level)
+    frame = ' stroke="#14181d" stroke-width="2"' if inside else ""
+    inset = 2 if inside else 1
+    side = f'width="{_CELL_W - 2 * inset}" height="{_CELL_H - 2 * inset}"'
+    told = short(value) if value is not None else "–"
+    weight = ' font-weight="bold"' if inside else ""
+    return [
+        f'<rect x="{x + inset}" y="{y + inset}" {side} rx="3" fill="{ground}"{frame}/>',
+        f'<text x="{x + _CELL_W / 2:g}" y="{y + 17}" text-anchor="middle" fill="{ink}"{weight}>{told}</text>',
+    ]
+
+
+def _colours(level: float | None) -> tuple[str, str]:
+    """Ground and ink: on white, loud is dark, and what is silent is nearly the paper."""
+    if level is None or level <= 0:
+        return "#f2f4f7", "#97a1ad"
+    red, green, blue = along(VIRIDIS.points, 1 - level)
+    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 110
+    return f"#{red:02x}{green:02x}{blue:02x}", "#14181d" if light else "#ffffff"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,292 @@
+"""A finished run as text: what was compared, the grid, the heads behind it and how far to believe them."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.analysis.ground_truth import agreement_with
+from engine.analysis.ranking import ranked
+from engine.analysis.run_state import RunPicture
+from engine.authoring.distinct_pairs import distinct_prompts, text_keys
+from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
+from engine.results import Card, HeadScores, Reference
+from sessions.rows import RunRow, SessionRow
+from tui.output.card import card_lines
+from tui.output.console import Paper, make_console
+from tui.output.effects import cause_lines
+from tui.output.grid import grid_lines, short
+from tui.output.reported_effects import told_once
+from tui.terminal.sanitize import clean
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+BEST_HEADS = 10
+BEST_EDGES = 10
+_COMPARED = tuple(
+    measure for measure in MEASURES if measure.id not in ("unique_negative", "stability", "p_value", "backup")
+)
+"""The measures held against a known circuit: codes first, then what needs no SAE."""
+
+
+class Labels(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is called."""
+
+    session: str
+    session_id: str
+    run_id: str
+    number: int
+    state: str = "done"
+    seconds: float | None = None
+    """From the run's start to its end, the engine's own start included: what the screen shows, too."""
+
+
+def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = DEFAULT_MEASURE, paper: Paper) -> None:
+    """Writes the run to stdout."""
+    from rich.text import Text
+
+    console = make_console(paper)
+    strong = "bold" if paper.colours != "none" else ""
+
+    def line(text: str = "", style: str = "") -> None:
+        console.print(Text(text, style=style), soft_wrap=True)
+
+    for text in header_lines(picture):
+        line(text)
+    if not picture.nodes:
+        line("No scores yet: the run ended before its first ones.")
+    else:
+        circuit = picture.finished.circuit if picture.finished else ()
+        line()
+        for row in grid_lines(picture.nodes, measure, circuit, paper):
+            console.print(row, soft_wrap=True)
+        if not picture.nodes_final:
+            line("Partial: the run ended before its last scores; these are its provisional ones.")
+        if picture.finished:
+            line()
+            line(f"circuit by rank  {_heads(picture.finished.circuit)}")
+            line(f"        softmax  {_heads(picture.finished.circuit_softmax)}")
+        line()
+        line("best heads ([ ] in the circuit; right of the bar: baselines without an SAE)", strong)
+        console.print(_head_table(picture), soft_wrap=True)
+        if picture.causes:
+            line()
+            line("what heads do to the answer (below 0: the head helps)", strong)
+            for text in cause_lines(told_once(picture)):
+                line("  " + text)
+        if picture.reference is not None:
+            line()
+            _print_agreement(picture, picture.reference, line, strong)
+        if picture.edges and picture.edges[0].score > 0:
+            line()
+            line("best edges (code pairs only positives carry)", strong)
+            best = [f"{_place(e.source)} -> {_place(e.target)} {short(e.score)}" for e in picture.edges[:BEST_EDGES]]
+            for start in range(0, len(best), 5):
+                line("  " + "   ".join(best[start : start + 5]))
+    if picture.card is not None:
+        line()
+        line("how far to believe it", strong)
+        for text in card_lines(picture.card):
+            line("  " + clean(text))
+    line()
+    for text in footer_lines(picture, labels):
+        line(text)
+
+
+def print_cause(found: RunPicture, card: Card | None, title: str, paper: Paper) -> None:
+    """Writes what one measurement of causes found, and what the run's card says with it, to stdout."""
+    from rich.text import Text
+
+    console = make_console(paper)
+    strong = "bold" if paper.colours != "none" else ""
+
+    def line(text: str = "", style: str = "") -> None:
+        console.print(Text(text, style=style), soft_wrap=True)
+
+    line(f"what the heads of {clean(title)} do to the answer (below 0: the head helps)", strong)
+    lines = cause_lines(found)
+    for text in lines:
+        line("  " + text)
+    if not lines:
+        line("  Nothing was measured.")
+    for notice in found.notices:
+        line(f"  note: {clean(notice.message)} {clean(notice.hint)}".rstrip())
+    if card is not None and lines:
+        line()
+        line("how far to believe the run", strong)
+        for text in card_lines(card):
+            line("  " + clean(text))
+
+
+def header_lines(picture: RunPicture) -> list[str]:
+    """What was compared, on what, and what the person should know about it."""
+    lines: list[str] = []
+    if picture.model is not None:
+        model = picture.model
+        device = picture.versions.device if picture.versions else "?"
+        warm = ", warm" if picture.warm else ""
+        lines.append(
+            f"model     {clean(model.name)}  {model.n_layers} layers x {model.n_heads} heads, width {model.d_model}"
+            f"  on {device}{warm}"
+        )
+    if picture.examples:
+        positive = sum(example.positive for example in picture.examples)
+        task = f"  ({clean(picture.task)})" if picture.task else ""
+        distinct = sum(distinct_prompts(picture.examples, text_keys(picture.examples)))
+        copies = f", {distinct} distinct" if distinct < len(picture.examples) else ""
+        lines.append(f"examples  {positive} positive + {len(picture.examples) - positive} negative{copies}{task}")
+    lines += broken_lines(picture)
+    for notice in picture.notices:
+        hint = f" {clean(notice.hint)}" if notice.hint else ""
+        lines.append(f"note      {clean(notice.message)}{hint}")
+    return lines
+
+
+def broken_lines(picture: RunPicture) -> list[str]:
+    """How many examples the model cannot do, and why, the commonest reason first."""
+    lines: list[str] = []
+    for verdict in ("broken", "weak"):
+        graded = [grade for grade in picture.grades if grade.verdict == verdict]
+        if graded:
+            reasons: dict[str, int] = {}
+            for grade in graded:
+                reasons[grade.reason] = reasons.get(grade.reason, 0) + 1
+            common = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
+            why = "; ".join(f"{clean(reason)} ({count})" if count > 1 else clean(reason) for reason, count in common)
+            more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
+            lines.append(f"{verdict:<9} {len(graded)} of {len(picture.examples)}: {why}{more}")
+    return lines
+
+
+def footer_lines(picture: RunPicture, labels: Labels | None) -> list[str]:
+    """Where the time went, and how to find the run again."""
+    lines: list[str] = []
+    if picture.finished is not None:
+        timings = msgspec.structs.asdict(picture.finished.timings)
+        timings["total"] = timings.pop("total")  # the sum goes last
+        parts = "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in timings.items() if seconds or stage != "cause")
+        if labels is not None and labels.seconds is not None:
+            parts += f"  start to end {labels.seconds:.2f}"
+        cached = "  (activations from the cache)" if picture.finished.cached else ""
+        lines.append(f"seconds   {parts}{cached}")
+    if labels is not None:
+        lines.append(f"session   {clean(labels.session)}  {labels.session_id}")
+        state = "" if labels.state == "done" else f"  {labels.state}"
+        lines.append(f"run       {labels.number}  {labels.run_id}{state}")
+        lines.append(f"open it   headcode --session {clean(_quoted(labels.session))}")
+    return lines
+
+
+def _head_table(picture: RunPicture) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    columns = [
+        "  head",
+        "tv",
+        "unique",
+        "share",
+        "overlap",
+        "bits",
+        "q",
+        "stable",
+        "flips",
+        "| mean",
+        "pair",
+        "probe",
+    ]
+    known = set(picture.reference.heads) if picture.reference else None
+    if known is not None:
+        columns.append("moves" if picture.reference and picture.reference.kind == "effects" else "known")
+    for name in columns:
+        table.add_column(name, justify="left" if name == "  head" else "right", no_wrap=True, header_style="")
+    circuit = set(picture.finished.circuit) if picture.finished else set()
+    for node in ranked(picture.nodes)[: max(BEST_HEADS, 0)]:
+        head = f"[{node.id}]" if tuple(node.id) in circuit else f" {node.id}"
+        cells = [
+            " " + head,
+            short(node.total_variation),
+            short(node.unique_positive),
+            short(node.unique_share),
+            short(node.overlap),
+            short(node.mutual_information),
+            _small(node.q_value),
+            short(node.stability),
+            short(node.paired_flips),
+            short(node.baseline_mean_difference),
+            short(node.baseline_paired_difference),
+            short(node.baseline_linear_probe),
+        ]
+        if known is not None:
+            cells.append("yes" if tuple(node.id) in known else "no")
+        table.add_row(*cells)
+    return table
+
+
+def _print_agreement(picture: RunPicture, reference: Reference, line: Callable[..., None], strong: str) -> None:
+    line(f"{_against_words(reference)}{clean(reference.name)}", strong)
+    line(f"  {len(reference.heads)} of {len(picture.nodes)} heads; {clean(reference.source)}")
+    if picture.finished is not None:
+        found = agreement_with(reference, picture.nodes, picture.finished.circuit, DEFAULT_MEASURE)
+        line(f"  circuit by rank: precision {short(found.precision)}, recall {short(found.recall)}")
+    rows = compared(picture.nodes, reference)
+    width = max(len(measure.title) for measure, _ in rows)
+    line(f"  AUC against {clean(reference.name)} of")
+    for measure, area in rows:
+        line(f"  {measure.title.ljust(width)}  {short(area)}")
+    codes = next(area for measure, area in rows if measure.id == DEFAULT_MEASURE.id)
+    better = [
+        measure.title
+        for measure, area in rows
+        if measure.baseline and area is not None and codes is not None and area > codes
+    ]
+    if better:
+        line(f"  better than the codes here: {', '.join(better)}.")
+
+
+def _against_words(reference: Reference) -> str:
+    """What kind of truth it is."""
+    return "against " if reference.kind == "effects" else "against the known circuit: "
+
+
+def compared(nodes: Sequence[HeadScores], reference: Reference) -> list[tuple[Measure, float | None]]:
+    """Each measure that applies with its AUC against the reference's heads."""
+    return [
+        (measure, agreement_with(reference, nodes, (), measure).auc)
+        for measure in _COMPARED
+        if any(getattr(node, measure.id) is not None for node in nodes)
+    ]
+
+
+def _heads(heads: Sequence[tuple[int, int]]) -> str:
+    return " ".join(_place(head) for head in heads) if heads else "none"
+
+
+def _place(head: tuple[int, int]) -> str:
+    return f"{head[0]}.{head[1]}"
+
+
+def _small(value: float | None) -> str:
+    """p and q need their third place: .002."""
+    if value is None:
+        return "-"
+    return "1.0" if value >= 0.9995 else f"{value:.3f}"[1:]
+
+
+def _quoted(name: str) -> str:
+    import shlex
+
+    return shlex.quote(name)
+
+
+def labels_of(session: SessionRow, run: RunRow) -> Labels:
+    """What the run is called in its session."""
+    return Labels(
+        session=session.name,
+        session_id=session.session_id,
+        run_id=run.run_id,
+        number=run.number,
+        state=run.state,
+        seconds=None if run.started_us is None or run.ended_us is None else (run.ended_us - run.started_us) / 1e6,
+    )

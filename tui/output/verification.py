@@ -1,0 +1,67 @@
+"""What came out of doing a run again, as text and as JSON."""
+
+from typing import TYPE_CHECKING
+
+from sessions.verification.checks import STAGES
+from sessions.verification.report import VerifyReport, check_words
+from tui.output.console import Paper, make_console
+from tui.terminal.sanitize import clean
+
+if TYPE_CHECKING:
+    from sessions.events import RunVerified
+
+SCHEMA = "headcode.verify/1"
+VERDICTS = {
+    "same": ("✓", "the same, bit for bit"),
+    "rounding": ("≈", "the same to rounding"),
+    "differs": ("✗", "differs"),
+    "impossible": ("✗", "cannot be done again"),
+}
+
+
+def report_json(report: VerifyReport) -> dict[str, object]:
+    """The report for a script; docs/verify.md names every field. An infinite difference (a missing number) is null."""
+    import msgspec
+
+    return {"schema": SCHEMA, **msgspec.to_builtins(report)}
+
+
+def print_report(report: VerifyReport, paper: Paper) -> None:
+    """Writes it to stdout: a line for the verdict, a line for every stage."""
+    from rich.text import Text
+
+    console = make_console(paper)
+    colour = {"same": "green", "rounding": "green", "differs": "red", "impossible": "red"}[report.verdict]
+
+    def line(text: str, style: str = "") -> None:
+        console.print(Text(text, style=style if paper.colours != "none" else ""), soft_wrap=True)
+
+    sign, _ = VERDICTS[report.verdict]
+    mark = f"{sign} " if paper.unicode else ""
+    line(f"{mark}{clean(report.title)}: {clean(report.words)}", f"bold {colour}")
+    for stage in STAGES:
+        checks = [each for each in report.checks if each.stage == stage]
+        off = [each for each in checks if each.differing]
+        total = sum(each.compared for each in checks)
+        if not total:
+            continue  # no such stage: most runs have no cause
+        words = "; ".join(clean(check_words(each)) for each in off) if off else "the same"
+        line(f"  {stage:<9} {words}  ({total} compared)" if not off else f"  {stage:<9} {words}", "" if off else "dim")
+    for each in report.environment:
+        line(f"  {each.field:<9} {clean(str(each.a))} then, {clean(str(each.b))} now")
+    if report.hint:
+        line(f"  hint: {clean(report.hint)}")
+    if report.seconds:
+        line(f"  {report.seconds:.1f} s", "dim")
+
+
+def verified_words(verified: "RunVerified | None") -> str:
+    """A run's last verdict in few words; nothing where it was never verified."""
+    return (
+        ""
+        if verified is None
+        else {"same": "bit for bit", "rounding": "to rounding"}.get(
+            verified.verdict,
+            f"differs ({clean(verified.stage)})" if verified.verdict == "differs" else verified.verdict,
+        )
+    )

@@ -1,0 +1,318 @@
+"""Verbs that change the examples; every change is recorded at once, and undo takes it back."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.authoring.drafts import draft, slotted
+from engine.authoring.negatives import Edit, as_negative, best, propose
+from engine.errors import HeadcodeError
+from engine.machine.paths import path_of
+from engine.results import Grade
+from sessions.protocol import Grades, Made
+from tui.connection.session_link import Link
+from tui.editor.graded_examples import Desk
+from tui.plain import wording
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+
+
+class Writing:
+    """Examples are named by their number, as the list gives it."""
+
+    bench: Bench
+    link: Link
+    say: Callable[[str], None]
+    refuse: Callable[[str], None]
+
+    def begin_writing(self) -> None:
+        self.desk = Desk(self.bench, self.link, uuid.uuid4().hex)
+        self._proposed: tuple[int, tuple[tuple[Edit, Grade], ...]] = (0, ())
+
+    async def do_examples(self, rest: str) -> None:
+        if not self.bench.kept.examples.version and self.bench.examples:
+            # Those of a task, which nobody has changed yet.
+            shown, grades = self.bench.examples, {grade.index: grade for grade in self.bench.grades}
+        else:
+            await self._graded()
+            shown, grades = self.desk.examples, self.desk.grades
+        if not rest:
+            for line in wording.examples(shown, grades, self._templates()):
+                self.say(line)
+            return
+        if not rest.isdecimal() or not 0 < int(rest) <= len(shown):
+            self.refuse(f"there is no example {rest}: they are 1 to {len(shown)}.")
+            return
+        place = int(rest) - 1
+        example = shown[place]
+        self.say(wording.examples(shown, grades, self._templates())[place])
+        self.say(f"prompt: {clean(example.prompt, lines=True)}")
+        if example.foils:
+            self.say(f"foils: {', '.join(clean(each).strip() for each in example.foils)}")
+        tokens = self.desk.tokens(example)
+        if tokens is not None:
+            read = [clean(text) for text, on in zip(tokens.texts, tokens.read, strict=True) if on]
+            self.say(f"{len(tokens.texts)} tokens; read at: {' | '.join(read)}")
+
+    async def do_add(self, rest: str) -> None:
+        if not rest:
+            self.refuse("add: write the example behind it, for example + The cat sat on the => mat | dog")
+            return
+        self.desk.at = max(len(self.desk.examples) - 1, 0)
+        try:
+            self._foresee(rest)
+            n = self.desk.paste(rest)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        await self._done(f"{n} added", n)
+
+    async def do_edit(self, rest: str) -> None:
+        number, _, line = rest.partition(" ")
+        place = self._place(number)
+        if place is None:
+            return
+        if not line.strip():
+            self.refuse("edit: write the number and the new line.")
+            return
+        self.desk.replace(place, draft(line.strip(), like=self.desk.examples[place]))
+        self.desk.at = place
+        await self._done("written anew", 1)
+
+    async def do_remove(self, rest: str) -> None:
+        place = self._place(rest)
+        if place is not None:
+            self.desk.remove(place)
+            await self._done("removed")
+
+    async def do_include(self, rest: str) -> None:
+        place = self._place(rest)
+        if place is not None and self._is_example(place, self.desk.toggle(place)):
+            await self._done("taken in" if self.desk.examples[place].enabled else "left out of runs")
+
+    async def do_flip(self, rest: str) -> None:
+        place = self._place(rest)
+        if place is not None and self._is_example(place, self.desk.flip(place)):
+            await self._done(f"example {place + 1} is {self.desk.examples[place].polarity} now")
+
+    async def do_pair(self, rest: str) -> None:
+        place = self._place(rest)
+        if place is not None:
+            await self._done(self.desk.pair(place).rstrip("."))
+
+    async def do_duplicate(self, rest: str) -> None:
+        place = self._place(rest)
+        if place is not None:
+            self.desk.copy(place)
+            await self._done("duplicated")
+
+    async def do_unfold(self, rest: str) -> None:
+        place = self._place(rest)
+        if place is None:
+            return
+        try:
+            n = self.desk.unfold(place)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        if n:
+            await self._done(f"{n} examples of it")
+        else:
+            self.refuse(f"example {place + 1} has no slots such as {{name=Mary,John}}.")
+
+    async def do_trim(self, _: str) -> None:
+        n = self.desk.trim()
+        if n:
+            await self._done(f"{n} {'prompt ends' if n == 1 else 'prompts end'} without the space now")
+        else:
+            self.refuse("no graded prompt ends in a space that belongs to the answer.")
+
+    async def do_move(self, rest: str) -> None:
+        number, _, way = rest.partition(" ")
+        place = self._place(number)
+        if place is None:
+            return
+        if way.strip() not in ("up", "down"):
+            self.refuse("move: write the number, then up or down.")
+        elif self.desk.move(place, -1 if way.strip() == "up" else 1):
+            await self._done("moved")
+        else:
+            self.refuse(f"example {number} is at the end already.")
+
+    async def do_undo(self, _: str) -> None:
+        await self._step(-1, "undone")
+
+    async def do_redo(self, _: str) -> None:
+        await self._step(1, "made again")
+
+    async def _step(self, by: int, told: str) -> None:
+        if await self.desk.step(by):
+            await self._done(told)
+        else:
+            failure = self.desk.failure
+            self.refuse(
+                f"{failure.message} {failure.hint}" if failure is not None else "there is nothing to take back."
+            )
+
+    async def do_mend(self, _: str) -> None:
+        await self._graded()
+        found = self.desk.worth()
+        self._say_worth()
+        if found.mend is not None:
+            self.say(f"first: {found.mend + 1}. {self._one(found.mend)}")
+
+    async def do_negatives(self, rest: str) -> None:
+        place = self._place(rest)
+        if place is None:
+            return
+        example = self.desk.examples[place]
+        if not example.positive or place in self.desk.flaws:
+            self.refuse(f"example {place + 1} is no positive; negatives are made of one.")
+            return
+        edits = propose(example)
+        if not edits:
+            self.refuse("nothing in this prompt can be exchanged: no name, no number, no pair of words.")
+            return
+        wanted = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
+        try:
+            grades = (await self.link.ask(self.desk.question(wanted), Grades)).grades
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        found = best(edits, grades[1:], n_tokens=grades[0].n_tokens)
+        self._proposed = (place, found)
+        for number, (edit, grade) in enumerate(found, start=1):
+            chance = f", probability {grade.probability:.3f}" if grade.probability is not None else ""
+            self.say(f"{number}. {clean(edit.kind)}: {clean(edit.prompt)}. {grade.verdict}{chance}")
+        self.say(f"accept 1 to {len(found)} adds one." if found else "none of the edits keeps the number of tokens.")
+
+    async def do_accept(self, rest: str) -> None:
+        place, found = self._proposed
+        if not rest.isdecimal() or not 0 < int(rest) <= len(found):
+            self.refuse(f"there is no proposal {rest}: negatives N makes some.")
+            return
+        edit = found[int(rest) - 1][0]
+        self._proposed = (0, ())
+        self.desk.accept(place, as_negative(self.desk.examples[place], edit.prompt, pair=self.desk.pair_for(place)))
+        await self._done("added", 1)
+
+    async def do_more(self, rest: str) -> None:
+        if rest and (not rest.isdecimal() or not int(rest)):
+            self.refuse(f"more: how many pairs is a number from 1, not {clean(rest)}; alone: as many as are missing.")
+            return
+        try:
+            found = await self.desk.more(int(rest) if rest else None)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        if found.n:
+            await self._done(f"{found.words}{found.rest}", len(found.new))
+        else:
+            self.refuse(f"{found.words}{found.rest}.")
+
+    async def do_take(self, rest: str) -> None:
+        from engine.tasks.registry import TASKS, find_task
+
+        name, _, pairs = rest.partition(" ")
+        if not name:
+            for task in TASKS.values():
+                self.say(f"{task.name}: {task.title}")
+            return
+        try:
+            task = find_task(name)
+            count = int(pairs) if pairs.strip().isdecimal() else 10
+            made = await self.link.ask(self.desk.order(task.name, count), Made)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        await self._done(f"{self.desk.add(made.examples)} added")
+
+    async def do_read(self, rest: str) -> None:
+        from tui.headless.read_examples import read_text
+
+        try:
+            text = read_text(rest, plain=True)
+            self._foresee(text)
+            n = self.desk.paste(text)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        await self._done(f"{n} added from {clean(rest)}")
+
+    async def do_store(self, rest: str) -> None:
+        if not rest:
+            self.refuse("store: write the name of a file behind it.")
+            return
+        self._write(Path(rest))
+
+    # ---- inside
+
+    def _foresee(self, text: str) -> None:
+        """What slots will make is said before they are filled."""
+        found = slotted(text, after=self.desk.examples)
+        if found is not None:
+            self.say(f"{found.words}.")
+
+    def _write(self, path: Path) -> None:
+        from tui.headless.write_examples import write_file, written
+
+        path = path_of(str(path))
+        if path.exists():
+            self.refuse(f"{path} exists already; another name, or remove it first.")
+            return
+        kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
+        try:
+            write_file(path, written(self.desk.examples, kind))
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+        else:
+            self.say(f"{len(self.desk.examples)} examples are in {clean(str(path))}.")
+
+    def _place(self, text: str) -> int | None:
+        """Where the example of that number stands; says so where there is none."""
+        count = len(self.desk.examples)
+        if text.strip().isdecimal() and 0 < int(text) <= count:
+            return int(text) - 1
+        self.refuse(
+            f"there is no example {text or 'without a number'}: "
+            + (f"they are 1 to {count}." if count else "none yet.")
+        )
+        return None
+
+    def _is_example(self, place: int, done: bool) -> bool:
+        if not done:
+            self.refuse(f"line {place + 1} is no example yet: {self.desk.flaws.get(place, '')}")
+        return done
+
+    def _one(self, place: int) -> str:
+        example = self.desk.examples[place]
+        wrong = self.desk.flaws.get(place)
+        if wrong:
+            return f"not understood: {clean(wrong)}"
+        told = wording.example_words(example, self.desk.grades.get(place))
+        return f"{told}. {template}" if (template := self._templates().get(place)) else told
+
+    def _templates(self) -> dict[int, str]:
+        return {place: self.desk.template_words(n) for place, n in self.desk.templates.items()}
+
+    async def _done(self, told: str, fresh: int = 0) -> None:
+        """Records the change, says it, and what the model makes of the newest lines."""
+        await self.desk.push()
+        if self.desk.failure is not None:
+            self.refuse(f"{self.desk.failure.message} {self.desk.failure.hint}")
+            return
+        await self._graded()
+        self.say(f"{told}; {len(self.desk.examples)} examples. undo takes it back.")
+        for place in range(max(self.desk.at - fresh + 1, 0), self.desk.at + 1) if 0 < fresh <= 5 else ():
+            self.say(f"{place + 1}. {self._one(place)}")
+        self._say_worth()
+
+    def _say_worth(self) -> None:
+        found = self.desk.worth()
+        self.say(clean(found.words))
+        if found.missing:
+            self.say(f"{found.missing}: more makes them.")
+
+    async def _graded(self) -> None:
+        while await self.desk.grade():
+            pass

@@ -1,0 +1,351 @@
+"""Verbs that run, look and keep; one method each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from engine.errors import HeadcodeError
+from engine.machine.folders import find_places
+from engine.planning.option_table import OPTIONS
+from engine.planning.option_text import read_value as read_option
+from engine.planning.option_text import say as say_option
+from engine.planning.run_options import value_of as option_value
+from engine.planning.run_options import with_value
+from engine.results import Card
+from sessions.protocol import (
+    Circuit,
+    Detail,
+    Found,
+    KeepCircuit,
+    ListSessions,
+    SearchSessions,
+    Sessions,
+    ShowSession,
+)
+from tui.connection.session_link import Link
+from tui.output.card import card_lines
+from tui.plain import wording
+from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
+from tui.state import notes
+from tui.state.disabled_reasons import reason_for
+from tui.state.parsing import guess_measure, read_head
+from tui.state.run import Run
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.terminal.times import moment
+
+_HEADS, _EDGES = 10, 10
+_TOLD_S = 10.0
+"""How long the log may take to tell what the host has recorded."""
+
+
+class Doing:
+    """Each method says what came of it."""
+
+    bench: Bench
+    link: Link
+    say: Callable[[str], None]
+    refuse: Callable[[str], None]
+    until: Callable[[Callable[[], object]], Awaitable[None]]
+    catch_up: Callable[[], Awaitable[None]]
+
+    def tell(self, lines: list[str]) -> None:
+        for line in lines:
+            self.say(line)
+
+    async def told(self, holds: Callable[[], object]) -> None:
+        """Waits until the log has told what the host recorded, some seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_S):
+                await self.until(holds)
+
+    def because(self, action: str) -> None:
+        """Says why that cannot be done now."""
+        self.refuse(f"{reason_for(self.bench, action)}.")
+
+    # ---- run
+
+    async def do_status(self, _: str) -> None:
+        self.tell(wording.status(self.bench))
+
+    async def do_run(self, _: str) -> None:
+        before = len(self.bench.runs)
+        await self.link.queue_run()
+        if self.bench.failure is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TOLD_S):
+                    await self.until(lambda: len(self.bench.runs) > before or self.bench.failure is not None)
+
+    async def do_wait(self, _: str) -> None:
+        bench = self.bench
+        await self.until(
+            lambda: (
+                bench.link == "failed"
+                or (not bench.active and not bench.waiting and bench.measured is None and not bench.verifying)
+            )
+        )
+        self.say("nothing goes on.")
+
+    async def do_stop(self, _: str) -> None:
+        if self.bench.active is None and self.bench.measured is None and not self.bench.verifying:
+            self.because("stop")
+        else:
+            await self.link.stop_run()
+            self.say("asked to stop; stop again ends the engine itself.")
+
+    async def do_cause(self, _: str) -> None:
+        run = self._run()
+        if run is None or run.state != "done" or run.cause is not None:
+            self.because("cause")
+        elif run.picture.causes and not self.bench.marked:
+            self.tell(wording.causes(run))
+        else:
+            await self.link.ask_cause()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TOLD_S):
+                    await self.until(lambda: run.cause is not None or self.bench.failure is not None)
+
+    async def do_backups(self, _: str) -> None:
+        run = self._run()
+        if run is None or run.state != "done" or run.cause is not None or self.bench.view() is None:
+            self.because("backups")
+        else:
+            await self.link.ask_backups()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TOLD_S):
+                    await self.until(lambda: run.cause is not None or self.bench.failure is not None)
+
+    async def do_verify(self, _: str) -> None:
+        run = self._run()
+        if run is None or run.state != "done":
+            self.because("verify")
+        else:
+            await self.link.verify_run()
+
+    async def do_options(self, rest: str) -> None:
+        name, text = _named_option(rest)
+        if not rest:
+            for option in OPTIONS:
+                now = say_option(option, option_value(self.bench.options, option.path))
+                self.say(f"{option.title} ({option.path}): {now}. {option.meaning}")
+            self.say("options NAME VALUE changes one, by the name in brackets.")
+            return
+        wanted = next((each for each in OPTIONS if name in (each.path, each.title.casefold())), None)
+        if wanted is None or not text:
+            self.refuse(f"options {rest}: write an option's name and its value; options lists them.")
+            return
+        try:
+            value = read_option(wanted, text, find_places().models)
+            changed = with_value(self.bench.options, wanted.path, value)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        self.link.choose_options(changed)
+        await self.link.tell_all()
+        self.say(f"the next run: {wanted.title} {say_option(wanted, option_value(changed, wanted.path))}.")
+
+    # ---- look
+
+    async def do_heads(self, rest: str) -> None:
+        view = self.bench.view()
+        if view is None:
+            self.because("table")
+        elif rest and rest != "all" and not rest.isdecimal():
+            self.refuse(f"heads {rest}: write how many, or all.")
+        else:
+            most = None if rest == "all" else int(rest or _HEADS)
+            self.tell(wording.heads(view, most))
+
+    async def do_head(self, rest: str) -> None:
+        shape, view = self.bench.shape(), self.bench.view()
+        if shape is None or view is None:
+            self.because("jump")
+            return
+        if rest:
+            try:
+                self.bench.put_cursor(*read_head(rest, shape))
+            except HeadcodeError as error:
+                self.refuse(f"{error.message} {error.hint}")
+                return
+        await self.link.fetch_codes()
+        self.tell(wording.head(self.bench, view, self.bench.head_codes()))
+
+    async def do_measure(self, rest: str) -> None:
+        try:
+            if rest:
+                self.bench.pick_measure(guess_measure(rest))
+            else:
+                self.bench.cycle_measure(1)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        measure = self.bench.measure
+        self.say(f"{measure.title}: {measure.meaning}")
+        self.link.keep_look()
+
+    async def do_cut(self, rest: str) -> None:
+        view = self.bench.view()
+        if view is None:
+            self.because("cut.more")
+            return
+        by = {"more": 1, "fewer": -1, "+": 1, "-": -1}.get(rest)
+        if by is None:
+            if not rest.isdecimal():
+                self.refuse(f"cut {rest}: write how many heads, more or fewer.")
+                return
+            by = int(rest) - len(view.circuit)
+        if by:
+            self.bench.move_cut(by)
+            self.link.keep_look()
+        view = self.bench.view()
+        if view is not None:
+            inside = [str(head) for head in view.order if head in view.circuit]
+            self.say(f"{len(inside)} heads inside the cut: {', '.join(inside)}.")
+
+    async def do_edges(self, rest: str) -> None:
+        run = self._run()
+        if run is None or not run.picture.edges:
+            self.because("edges")
+        else:
+            self.tell(wording.edges(run, int(rest) if rest.isdecimal() else _EDGES))
+
+    async def do_card(self, _: str) -> None:
+        run = self._run()
+        card: Card | None = run.picture.card if run is not None else None
+        if card is None:
+            self.because("card")
+        else:
+            self.tell([clean(line).replace("  ", ": ", 1) for line in card_lines(card)])
+
+    async def do_runs(self, rest: str) -> None:
+        if not rest:
+            self.tell(wording.runs(self.bench))
+            return
+        run = next((each for each in self.bench.runs if str(each.number) == rest), None)
+        if run is None:
+            self.refuse(f"there is no run {rest}: they are {', '.join(str(each.number) for each in self.bench.runs)}.")
+        else:
+            self.bench.show_run(run.run_id)
+            self.tell(wording.status(self.bench)[2:])
+
+    # ---- keep
+
+    async def do_keep(self, name: str) -> None:
+        run, view = self.bench.shown, self.bench.view()
+        if run is None or view is None or self.bench.session_id is None:
+            self.because("keep")
+            return
+        if not name:
+            self.refuse("keep: write a name behind it.")
+            return
+        marked = self.bench.marked
+        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
+        source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
+        if marked:
+            source = f"{len(heads)} marked by hand in run {run.number}"
+        asked = KeepCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        before = self.bench.kept.circuits.get(name)
+        if await self.link.try_ask(asked, Circuit) is not None:
+            # The next line may name it: it is kept when the log has told so.
+            await self.told(lambda: self.bench.kept.circuits.get(name) is not before)
+            self.say(f"kept {len(heads)} heads as {clean(name)}.")
+
+    async def do_circuits(self, _: str) -> None:
+        self.tell(wording.circuits(self.bench))
+
+    async def do_note(self, rest: str) -> None:
+        first, _, text = rest.partition(" ")
+        places: dict[str, notes.Place] = {"head": "head", "run": "run"}
+        wanted = places.get(first, "session")
+        rest = text if first in places else rest
+        place = notes.place_at_hand(self.bench, wanted)
+        if not rest.strip():
+            self.tell(
+                [f"note: {clean(note.text, lines=True)}" for note in self.bench.kept.notes.values()] or ["no notes."]
+            )
+            return
+        await self.link.note_writer(place, None)(rest.strip())
+        if self.bench.failure is None:
+            self.say(f"kept as a note on {notes.place_words(self.bench, place)}.")
+
+    async def do_sessions(self, rest: str) -> None:
+        try:
+            if rest:
+                rows = [hit.session for hit in (await self.link.request(SearchSessions(text=rest), Found)).hits]
+            else:
+                rows = list((await self.link.request(ListSessions(), Sessions)).sessions)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        for row in rows:
+            here = ", this one" if row.session_id == self.bench.session_id else ""
+            counts = f"{row.n_positive} positive, {row.n_negative} negative, {row.n_runs} runs"
+            self.say(f"{clean(row.name)}: model {clean(row.model)}, {counts}, changed {moment(row.updated_us)}{here}")
+        if not rows:
+            self.say("no session has these words." if rest else "no sessions.")
+
+    async def do_open(self, rest: str) -> None:
+        try:
+            found = (await self.link.request(ShowSession(session=rest), Detail)).detail.session
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+            return
+        if found.session_id != self.bench.session_id:
+            self.link.open(found.session_id)
+            await self.until(lambda: self.bench.session_id == found.session_id or self.bench.link == "failed")
+            await self.catch_up()
+
+    # ---- the program
+
+    async def do_settings(self, rest: str) -> None:
+        from tui.settings.settings import change, load
+        from tui.settings.table import SETTINGS
+
+        path = find_places().settings
+        name, _, text = rest.partition(" ")
+        if not name:
+            found = load(path)
+            for each in found.found.values():
+                setting = each.setting
+                self.say(f"{setting.name}: {setting.shown(each.value)}, {each.source}. {setting.meaning}")
+            self.tell([f"error: {clean(problem.message)} {clean(problem.hint)}" for problem in found.problems])
+            self.say(f"they stand in {clean(str(path))}.")
+            return
+        wanted = next((each for each in SETTINGS if name in (each.name, each.key)), None)
+        if wanted is None:
+            self.refuse(f"there is no setting {name!r}: settings lists them.")
+            return
+        value = wanted.read(text)
+        if value is None:
+            self.refuse(f"{wanted.name} = {text!r} is not {wanted.wanted}.")
+            return
+        try:
+            change(path, wanted, value)
+        except HeadcodeError as error:
+            self.refuse(f"{error.message} {error.hint}")
+        else:
+            self.say(f"kept: {wanted.name} is {wanted.shown(value)}; it takes effect {wanted.when}.")
+
+    async def do_help(self, rest: str) -> None:
+        if not rest:
+            self.tell([f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}" for verb in VERBS])
+            return
+        try:
+            verb = find_verb(rest)
+        except NoSuchVerb as error:
+            self.refuse(str(error))
+            return
+        self.say(f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}")
+
+    def _run(self) -> Run | None:
+        return self.bench.shown
+
+
+def _named_option(rest: str) -> tuple[str, str]:
+    """An option's name, which may be several wording, and what stands behind it."""
+    plain = rest.casefold()
+    for option in OPTIONS:
+        for name in (option.path, option.title.casefold()):
+            if plain == name or plain.startswith(f"{name} "):
+                return name, rest[len(name) :].strip()
+    return "", ""

@@ -1,0 +1,225 @@
+"""What the bench holds, in plain lines: no signs that need to be seen, the number of a thing before its meaning."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from engine.analysis.effects import FIELD
+from engine.errors import Failure
+from engine.examples import Example
+from engine.measures import MEASURES, Measure, value_of
+from engine.results import NO_CODE, Grade, HeadId, HeadScores
+from sessions.rows import HeadCodes
+from tui.output.effects import cause_lines
+from tui.state.engine_status import awaited, silence_words, silent_work, work_words
+from tui.state.grid_view import GridView, places_of
+from tui.state.notes import notes_at
+from tui.state.run import Run
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+
+_MOST_PROMPT = 200
+_MOST_CODES = 12
+
+
+def status(bench: Bench) -> list[str]:
+    """Session, model, what goes on, what is looked at."""
+    model = bench.model_info
+    shape = f", {model.n_layers} layers of {model.n_heads} heads" if model is not None else ""
+    lines = [f"session {clean(bench.session_name)}. model {clean(bench.model)}{shape}. host {bench.link}."]
+    positives = sum(1 for each in bench.examples if each.positive)
+    lines.append(f"examples: {positives} positive, {len(bench.examples) - positives} negative.")
+    run = bench.shown
+    if run is None:
+        return [*lines, "no run yet; run begins one."]
+    lines.append(f"run {run.number}: {state_of(bench, run)}.")
+    work = bench.worker.at_work if bench.worker is not None and bench.link == "live" else None
+    if work is not None and work.run_id != run.run_id:
+        lines.append(f"the engine is at {work_words(work, _now_us())}.")
+    if (silent := silent_work(bench)) is not None:
+        lines.append(silence_words(bench, silent, _now_us()))
+    view = bench.view()
+    if view is not None:
+        lines.append(
+            f"looking at {view.measure.title}, {len(view.circuit)} heads inside the cut, at head {bench.cursor}."
+        )
+    return lines
+
+
+def _now_us() -> int:
+    return int(time.time() * 1e6)
+
+
+def state_of(bench: Bench, run: Run) -> str:
+    if (work := awaited(bench, run)) is not None:
+        return f"waits for {work_words(work, _now_us())}"
+    if run.state == "running" and run.picture.stage is not None:
+        picture = run.picture
+        count = (
+            f", {picture.stage_done} of {picture.stage_total} {clean(picture.stage_unit)}"
+            if picture.stage_total
+            else ""
+        )
+        return f"running, {picture.stage}{count}"
+    return run.state
+
+
+def examples(
+    examples_: tuple[Example, ...], grades: dict[int, Grade], templates: dict[int, str] | None = None
+) -> list[str]:
+    """One line each: number, side, pair, prompt, what is expected, verdict."""
+    if not examples_:
+        return ["no examples yet; add PROMPT => EXPECTED writes one."]
+    told = templates or {}
+    return [
+        f"{place + 1}. {example_words(each, grades.get(place))}" + (f". {told[place]}" if place in told else "")
+        for place, each in enumerate(examples_)
+    ]
+
+
+def example_words(example: Example, grade: Grade | None) -> str:
+    prompt = clean(example.prompt)
+    shown = prompt if len(prompt) <= _MOST_PROMPT else f"… {prompt[-_MOST_PROMPT:]}"
+    parts = ["positive" if example.positive else "negative"]
+    parts += [f"pair {example.pair}"] if example.pair is not None else []
+    parts += ["left out"] if not example.enabled else []
+    words = f"{', '.join(parts)}: {shown}"
+    if example.expected:
+        words += f" => {', '.join(clean(each).strip() for each in example.expected)}"
+    if grade is not None:
+        chance = f", probability {grade.probability:.3f}" if grade.probability is not None else ""
+        words += f". {grade.verdict}{chance}, {clean(grade.reason)}"
+    return words
+
+
+def heads(view: GridView, most: int | None) -> list[str]:
+    """The ranking: rank, head, value, in or out of the circuit."""
+    final = "" if view.final else " These scores will change: the run goes on."
+    known = f" Held against {clean(view.reference.name)}:" if view.reference is not None else ""
+    auc = view.agreement
+    agreed = ""
+    if auc is not None:
+        shown = [("AUC", auc.auc), ("precision", auc.precision), ("recall", auc.recall)]
+        agreed = " " + (", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None) or "–") + "."
+    lines = [
+        f"{view.measure.title}, {len(view.order)} heads, {len(view.circuit)} inside the cut.{final}{known}{agreed}"
+    ]
+    for head in view.order[:most]:
+        marks = [word for word, on in (("circuit", head in view.circuit), (view.held_name(), head in view.known)) if on]
+        tail = f", {', '.join(marks)}" if marks else ""
+        lines.append(f"{view.placed(head) or '–'}. head {head}: {value(view.values[head], view.measure)}{tail}")
+    if most is not None and len(view.order) > most:
+        lines.append(f"{len(view.order) - most} more; heads all lists them.")
+    return lines
+
+
+def overlay(bench: Bench) -> list[str]:
+    """Which circuit lies over the heads, and how far the ranking agrees with it."""
+    view = bench.view()
+    if view is None or view.reference is None:
+        return ["no circuit lies over the heads."]
+    held = view.agreement
+    shown = (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)) if held is not None else ()
+    told = ", ".join(f"{name} {value:.2f}" for name, value in shown if value is not None)
+    heads = ", ".join(map(str, sorted(view.known)))
+    name = f"{clean(view.reference.name)} lies over the heads: {heads}."
+    return [name, *([f"the ranking finds them with {told}."] if told else [])]
+
+
+def difference(bench: Bench, most: int) -> list[str]:
+    """What is subtracted, what both have in common, and where they differ most."""
+    against = bench.against()
+    if against is None:
+        return ["nothing is subtracted; difference lists what can be."]
+    grid, title = against.grid, clean(against.side.title)
+    what = "in the circuit or not" if against.member else bench.measure.title
+    shared = f"{len(grid.both)} heads in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
+    words = [("Jaccard", grid.jaccard), ("AUC", grid.auc_a_finds_b)]
+    words += (
+        [("precision", grid.precision), ("recall", grid.recall)]
+        if against.member
+        else [("Spearman", grid.spearman), ("Kendall", grid.kendall)]
+    )
+    told = ", ".join(f"{name} {value:.2f}" for name, value in words if value is not None)
+    lines = [f"{what}: this run less {title}.", shared, *([f"{told}."] if told else [])]
+    differing = [head for head in against.order if against.differences[head]]
+    for place, head in enumerate(differing[:most], start=1):
+        here, there = (value(each[head], bench.measure) for each in (against.here, against.there))
+        lines.append(f"{place}. head {head}: {against.differences[head]:+.2f}, {here} here, {there} there")
+    rest = len(differing) - most
+    lines += [f"{rest} more differ."] if rest > 0 else []
+    return [*lines, "difference end ends it."]
+
+
+def value(number: float | None, measure: Measure) -> str:
+    return "does not apply" if number is None else f"{number:.{places_of(measure)}f}"
+
+
+def head(bench: Bench, view: GridView, found: HeadCodes | Failure | None) -> list[str]:
+    """A head's page: every measure, its effect, its codes with the counts on both sides, its notes."""
+    where = bench.cursor
+    node = view.by_head[where]
+    place = view.placed(where)
+    rank = view.no_place() if place is None else f"rank {place} of {view.told}"
+    lines = [f"head {where} of run {bench.shown.number if bench.shown else 0}, {rank}."]
+    lines += [f"{measure.title}: {value(value_of(node, measure), measure)}" for measure in measures_of(node)]
+    if isinstance(found, Failure):
+        lines.append(f"codes: {clean(found.message)} {clean(found.hint)}".rstrip())
+    elif found is not None:
+        lines += _codes(found, bench.examples)
+    lines += [f"note: {clean(note.text, lines=True)}" for note in notes_at(bench, "head")]
+    return lines
+
+
+def measures_of(node: HeadScores) -> Iterable[Measure]:
+    """Those that have a value for this head."""
+    return [measure for measure in MEASURES if measure.id not in FIELD.values() and value_of(node, measure) is not None]
+
+
+def _codes(found: HeadCodes, examples_: tuple[Example, ...]) -> list[str]:
+    sides = {True: Counter[int](), False: Counter[int]()}
+    for code, example in zip(found.codes, examples_, strict=False):
+        sides[example.positive][code] += 1
+    lines = [f"codes under seed {found.seed}, the ones only positives have first:"]
+    codes = sorted(
+        {*sides[True], *sides[False]} - {NO_CODE}, key=lambda code: (sides[False][code], -sides[True][code], code)
+    )
+    for code in codes[:_MOST_CODES]:
+        on, off = sides[True][code], sides[False][code]
+        told = ", only positives" if not off else ", only negatives" if not on else ""
+        lines.append(f"code {code}: {on} positive, {off} negative{told}")
+    if len(codes) > _MOST_CODES:
+        lines.append(f"{len(codes) - _MOST_CODES} more codes.")
+    silent = sides[True][NO_CODE] + sides[False][NO_CODE]
+    return [*lines, f"silent on {silent} of {len(found.codes)} examples."]
+
+
+def edges(run: Run, most: int) -> list[str]:
+    found = run.picture.edges
+    lines = [
+        f"{place}. head {HeadId(*edge.source)} to head {HeadId(*edge.target)}: {edge.score:.2f}"
+        for place, edge in enumerate(found[:most], start=1)
+    ]
+    more = [f"{len(found) - most} more; edges {len(found)} lists them."] if len(found) > most else []
+    return [f"{len(found)} edges of run {run.number}, the strongest first.", *lines, *more]
+
+
+def runs(bench: Bench) -> list[str]:
+    shown = bench.shown
+    return [
+        f"run {run.number}: {state_of(bench, run)}, model {clean(run.model)}, "
+        f"seeds {', '.join(map(str, run.config.seeds))}"
+        + (", shown" if shown is not None and run.run_id == shown.run_id else "")
+        for run in bench.runs
+    ] or ["no run yet; run begins one."]
+
+
+def circuits(bench: Bench) -> list[str]:
+    return [
+        f"{clean(circuit.name)}: {', '.join(str(HeadId(*each)) for each in circuit.heads)}. {clean(circuit.source)}"
+        for circuit in bench.kept.circuits.values()
+    ] or ["no circuit is kept; keep NAME keeps the heads inside the cut."]
+
+
+def causes(run: Run) -> list[str]:
+    return [clean(line) for line in cause_lines(run.picture)]

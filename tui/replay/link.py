@@ -1,0 +1,160 @@
+"""The screen's side of a replay: reads what the store holds of a session, and can do nothing else."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from engine.errors import HeadcodeError
+from sessions.errors import HostError, HostGone
+from sessions.events import LogEntry
+from sessions.protocol import (
+    AnyRequest,
+    GetCodes,
+    GetSides,
+    GetStatus,
+    ListCircuits,
+    ListComparable,
+    ListSessions,
+    LogPiece,
+    ReadLog,
+    ReadTimeline,
+    ShowSession,
+    Times,
+    Welcome,
+)
+from sessions.rows import Timeline
+from tui.connection.requests import Connect, Host
+from tui.connection.session_link import Link
+from tui.replay.pages import PAGE_BYTES
+from tui.replay.player import Player
+from tui.state.workbench_state import ALL_PARTS, Bench, Part
+
+READS: frozenset[type] = frozenset(
+    {GetCodes, GetSides, GetStatus, ListCircuits, ListComparable, ListSessions, ReadLog, ReadTimeline, ShowSession}
+)
+"""What a replay may ask the host; a request that is not among them could change the session."""
+
+T = TypeVar("T")
+
+
+class OnlyAReplay(HeadcodeError):
+    """Something of a replay was to be changed."""
+
+    family = "input"
+
+
+class Reader:
+    """A connection that only reads, made when it is first needed and again when it was lost."""
+
+    welcome = Welcome(version="", pid=0, store="")
+
+    def __init__(self, connect: Connect, session: str) -> None:
+        self.session = session
+        self._connect = connect
+        self._host: Host | None = None
+        self._connecting = asyncio.Lock()
+
+    async def ask(self, request: AnyRequest, want: type[T], /) -> T:
+        """The answer. Raises OnlyAReplay for what is no reading, HostError where no host can be had."""
+        if type(request) not in READS:
+            raise OnlyAReplay("This is a replay: nothing of it can be changed.", hint="Leave the replay for that.")
+        for attempt in (1, 2):
+            host = await self._held()
+            try:
+                return await host.ask(request, want)
+            except (HostGone, OSError, EOFError) as error:
+                await self.close()
+                if attempt == 2:
+                    raise error if isinstance(error, HostGone) else HostError(f"The host broke off: {error}.") from None
+        raise AssertionError
+
+    def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:  # noqa: ARG002
+        raise OnlyAReplay("A replay follows nothing that happens now.", hint="Leave the replay for that.")
+
+    async def times(self) -> Timeline:
+        times = (await self.ask(ReadTimeline(session=self.session), Times)).times
+        self.session = times.session.session_id
+        return times
+
+    async def piece(
+        self,
+        *,
+        after_seq: int,
+        up_to: int | None = None,
+        up_to_us: int | None = None,
+        condensed: bool = False,
+        most_bytes: int = PAGE_BYTES,
+    ) -> LogPiece:
+        request = ReadLog(
+            session=self.session,
+            after_seq=after_seq,
+            up_to=up_to,
+            up_to_us=up_to_us,
+            condensed=condensed,
+            most_bytes=most_bytes,
+        )
+        return await self.ask(request, LogPiece)
+
+    async def close(self) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            with contextlib.suppress(HeadcodeError, OSError):
+                await host.close()
+
+    async def _held(self) -> Host:
+        async with self._connecting:
+            if self._host is None:
+                self._host = await self._connect()
+            return self._host
+
+
+class ReplayLink(Link):
+    """In the place of the link to a live session; what it inherits reads through a connection that only reads."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        connect: Connect,
+        changed: Callable[[frozenset[Part]], None],
+        *,
+        session: str,
+        run: str | None = None,
+        speed: float = 1.0,
+        driven: bool = False,
+    ) -> None:
+        super().__init__(bench, connect, changed, session=session)
+        self.reader = Reader(connect, session)
+        self.player = Player(bench, self.reader, self._moved, speed=speed, driven=driven)
+        self.opened = asyncio.Event()
+        self._run = run
+        bench.link = "replay"
+
+    async def run(self) -> None:
+        """Opens the recording and plays it, until it is cancelled or cannot be opened; the bench then says why."""
+        try:
+            await self.player.open(run=self._run)
+        except HeadcodeError as error:
+            self._fail(error)
+            return
+        self._host = self.reader
+        self.opened.set()
+        self._changed(ALL_PARTS | {"time"})
+        self.player.prepare()
+        await self.player.play()
+
+    async def close(self) -> None:
+        if self.opened.is_set():
+            await self.player.close()
+        await self.reader.close()
+
+    def keep_look(self) -> None:
+        """How somebody looks at a replay is nobody else's business."""
+
+    def _moved(self, parts: frozenset[Part]) -> None:
+        failure = self.player.failure
+        if failure is not None:
+            self.bench.failure = failure.as_failure()
+        elif "time" in parts:
+            self.bench.failure = None
+        self._changed(parts)

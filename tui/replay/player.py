@@ -1,0 +1,361 @@
+"""Plays a recorded session into a bench: recorded entries go down the way that live ones take. No widget in here."""
+
+import asyncio
+import contextlib
+import math
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from itertools import takewhile
+from typing import NamedTuple
+
+from engine.errors import HeadcodeError
+from sessions.condense import condensed
+from sessions.errors import NoSuchRecord
+from sessions.events import LogEntry
+from sessions.rows import Marker, Timeline
+from tui.replay.clock import PlayTime
+from tui.replay.pages import Archive, Pages
+from tui.state.workbench_state import Bench, Frame, Part
+
+SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, math.inf)
+"""inf: as fast as it can be shown."""
+_TICK_S = 0.1
+_MOST_S = 1.0
+"""A process that was held up does not leap further than this."""
+_AT_ONCE = 64
+"""Entries folded before the screen may draw, where speed knows no bound."""
+_FRAMES = 100
+_FRAME_ENTRIES = 64
+"""Entries between two frames at least."""
+_NEAR = 4 * _FRAME_ENTRIES
+_PIECE_BYTES = 4 << 20
+_MOST_PIECES = 16
+"""Of the condensed log that frames are made from; what lies beyond is reached more slowly."""
+
+Changed = Callable[[frozenset[Part]], None]
+
+
+class Span(NamedTuple):
+    """A stretch of a session: from the state after entry `begin` to the one after `end`."""
+
+    begin: int
+    end: int
+    begin_us: int
+    end_us: int
+
+
+def span_of(times: Timeline, run: str | None = None) -> Span:
+    """The whole session, or one run of it by id or number. Raises NoSuchRecord."""
+    if run is None:
+        return Span(min(1, times.last_seq), times.last_seq, times.first_us, times.last_us)
+    of_run = [marker for marker in times.markers if marker.kind == "run" and run in (marker.run_id, str(marker.number))]
+    if not of_run:
+        raise NoSuchRecord(
+            f"Session {times.session.name!r} has no run {run}.",
+            hint=f"It has {times.session.n_runs}: headcode sessions show {times.session.session_id}",
+        )
+    begin = of_run[0]
+    end = next((marker for marker in of_run if marker.ends), None)
+    if end is None:
+        return Span(begin.seq, times.last_seq, begin.at_us, times.last_us)
+    return Span(begin.seq, end.seq, begin.at_us, end.at_us)
+
+
+class Player:
+    """Where a replay stands, and what moves it. `open` comes first; `play` does all moving, the rest asks for it."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        archive: Archive,
+        changed: Changed = lambda _parts: None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        speed: float = 1.0,
+        driven: bool = False,
+    ) -> None:
+        self.bench = bench
+        self.driven = driven
+        """Whether somebody else says what time it is, with `roll`: a film is not made in the time it plays."""
+        self.playing = False
+        self.speed = speed
+        self.failure: HeadcodeError | None = None
+        """Why it does not go on; the next wish is tried all the same."""
+        self.times: Timeline
+        self.clock: PlayTime
+        self.span: Span
+        self.markers: list[Marker] = []
+        """Those within what is played."""
+        self.at = 0.0
+        """Microseconds of replay since the session's first entry."""
+        self._archive = archive
+        self._changed = changed
+        self._now = clock
+        self._then = 0.0
+        self._pages: Pages
+        self._frames: list[Frame] = []
+        self._frames_made: asyncio.Task[None] | None = None
+        self._goal: int | None = None
+        self._goal_moment: float | None = None
+        self._stepping = False
+        self._wake = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._marks: list[int] = []
+
+    async def open(self, *, run: str | None = None) -> None:
+        """Reads what must be known beforehand and stands at the beginning: of the session, or of that run.
+
+        `run`: its id or number. Raises HeadcodeError.
+        """
+        times = self.times = await self._archive.times()
+        self.clock, self.span = PlayTime(times), span_of(times, run or times.run_id)
+        self._pages = Pages(self._archive, times.last_seq)
+        bench = self.bench
+        bench.session_id, bench.session_name = times.session.session_id, times.session.name
+        bench.model, bench.task = times.session.model, times.session.task
+        self._frames = [bench.freeze()]
+        self.markers = [marker for marker in times.markers if self.span.begin <= marker.seq <= self.span.end]
+        self._marks = [marker.seq for marker in self.markers]
+        await self._go(self.span.begin, near=self.span.begin == 1)
+
+    def prepare(self) -> None:
+        """Begins to make what jumps need; the first jump would wait for it."""
+        made = self._frames_made
+        if made is None or (made.done() and (made.cancelled() or made.exception() is not None)):
+            self._frames_made = asyncio.create_task(self._make_frames())
+
+    async def close(self) -> None:
+        if self._frames_made is not None:
+            self._frames_made.cancel()
+            await asyncio.gather(self._frames_made, return_exceptions=True)
+        self._pages.close()
+
+    @property
+    def seq(self) -> int:
+        return self.bench.last_seq
+
+    @property
+    def over(self) -> bool:
+        return self.seq >= self.span.end
+
+    @property
+    def recorded_us(self) -> int:
+        """What the clock on the wall said."""
+        return self.clock.recorded(self.at)
+
+    @property
+    def first(self) -> float:
+        """The moment of replay at which it begins."""
+        return self.clock.played(self.span.begin, self.span.begin_us)
+
+    @property
+    def last(self) -> float:
+        return self.clock.played(self.span.end, self.span.end_us)
+
+    # ---- wishes
+
+    def toggle(self) -> None:
+        """Plays or pauses; at the end, plays from the beginning."""
+        if not self.playing and self.over:
+            self.seek(self.span.begin)
+        self.playing, self._then = not self.playing, self._now()
+        self._asked()
+
+    def pause(self) -> None:
+        self.playing = False
+        self._asked()
+
+    def faster(self, by: int) -> None:
+        """The next speed up (1) or down (-1)."""
+        place = bisect_left(SPEEDS, self.speed) + by
+        self.speed = SPEEDS[min(max(place, 0), len(SPEEDS) - 1)]
+        self._asked()
+
+    def step(self, by: int) -> None:
+        """One entry on, or back; it stands still afterwards."""
+        self.playing = False
+        self.seek(self._here + by)
+        self._stepping = True
+
+    def jump(self, by: int) -> None:
+        """To the next marker (1), or the one before (-1)."""
+        place = bisect_right(self._marks, self._here) if by > 0 else bisect_left(self._marks, self._here) - 1
+        if 0 <= place < len(self._marks):
+            self.seek(self._marks[place])
+        else:
+            self.seek(self.span.end if by > 0 else self.span.begin)
+
+    def seek(self, seq: int) -> None:
+        """To the state after that entry."""
+        self._goal, self._goal_moment = min(max(seq, self.span.begin), self.span.end), None
+        self._stepping = False
+        self._asked()
+
+    def seek_moment(self, played: float) -> None:
+        """To a moment of the replay, in its own microseconds."""
+        self._goal, self._goal_moment = None, min(max(played, self.first), self.last)
+        self._asked()
+
+    async def roll(self, played: float) -> bool:
+        """Folds all that comes until that moment of the replay; False where nothing did. Only where it is driven."""
+        before = self.seq
+        while not self.over:
+            entries = await self._pages.after(self.seq)
+            due = list(takewhile(lambda each: each.seq <= self.span.end and self._moment(each) <= played, entries))
+            self._changed(self.bench.fold(due) | {"time"})
+            if len(due) < len(entries) or not entries:
+                break
+        self.at = min(max(played, self.at), self.last)
+        return self.seq != before
+
+    async def arrived(self) -> None:
+        """Returns when no jump is under way any more, however it ended."""
+        await self._arrived.wait()
+
+    @property
+    def _here(self) -> int:
+        """Where the next wish counts from: a jump that is under way counts as done."""
+        return self.seq if self._goal is None else self._goal
+
+    def _asked(self) -> None:
+        if self._goal is not None or self._goal_moment is not None:
+            self._arrived.clear()
+        self._wake.set()
+        self._changed(frozenset({"time"}))
+
+    # ---- moving
+
+    async def play(self) -> None:
+        """Plays and jumps as it is asked to, until it is cancelled. What fails is kept in `failure` and stops it."""
+        self._then = self._now()
+        while True:
+            self._wake.clear()
+            wait: float | None = None
+            try:
+                await self._jump_as_asked()
+                wait = await self._advance()
+            except HeadcodeError as error:
+                self.failure, self.playing, self._goal, self._goal_moment = error, False, None, None
+                self._changed(frozenset({"time", "progress"}))
+            if self._goal is None and self._goal_moment is None:
+                self._arrived.set()
+            if wait == 0:
+                await asyncio.sleep(0)
+            else:
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the wish.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+
+    async def _jump_as_asked(self) -> None:
+        while self._goal is not None or self._goal_moment is not None:
+            goal, moment, near = self._goal, self._goal_moment, self._stepping
+            if goal is None:
+                assert moment is not None
+                goal = await self._seq_at(moment)
+            await self._go(goal, near=near)
+            if (self._goal, self._goal_moment) == (None, moment) and goal < self.span.end:
+                self.at = max(self.at, moment or 0.0)
+            if (self._goal, self._goal_moment) in ((goal, None), (None, moment)):
+                self._goal = self._goal_moment = None
+
+    async def _advance(self) -> float | None:
+        """Folds what is due. Seconds until there is more to do; None: until somebody asks."""
+        if self.over and self.playing:
+            self.playing = False
+            self._changed(frozenset({"time"}))
+        if not self.playing or self.driven:
+            return None
+        waits = not self._pages.at_hand(self.seq)
+        entries = await self._pages.after(self.seq)
+        now = self._now()
+        # What took its time to be read is not skipped.
+        passed = 0.0 if waits else min(now - self._then, _MOST_S)
+        self._then = now
+        entries = [entry for entry in entries if entry.seq <= self.span.end]
+        if not entries:
+            self.playing = False
+            return None
+        if self.speed == math.inf:
+            due = entries[:_AT_ONCE]
+        else:
+            self.at += passed * 1e6 * self.speed
+            due = list(takewhile(lambda entry: self._moment(entry) <= self.at, entries))
+        parts = self.bench.fold(due)
+        rest = len(due) < len(entries)
+        if due and (self.speed == math.inf or not rest):
+            # The clock does not run past what has not been read.
+            self.at = self._moment(due[-1]) if self.speed == math.inf else min(self.at, self._moment(due[-1]))
+        self._changed(parts | {"time"})
+        if not rest or self.speed == math.inf:
+            return 0.0
+        wait = (self._moment(entries[len(due)]) - self.at) / 1e6 / self.speed
+        return min(max(wait, 0.005), _TICK_S)
+
+    async def _go(self, seq: int, *, near: bool) -> None:
+        """The bench as it was after that entry. `near`: the next wish will probably be for a neighbour of it."""
+        frame = self._frame(seq)
+        entries = self._pages.span(frame.last_seq, seq)
+        if entries is None and seq - frame.last_seq > _NEAR:
+            self.prepare()
+            assert self._frames_made is not None
+            await asyncio.shield(self._frames_made)
+            frame = self._frame(seq)
+            entries = self._pages.span(frame.last_seq, seq)
+        if entries is None and near and seq - frame.last_seq <= _NEAR:
+            await self._pages.fetch(frame.last_seq, seq)
+            entries = self._pages.span(frame.last_seq, seq)
+        if entries is None:
+            entries = await self._read_condensed(frame.last_seq, seq)
+        # Nothing is awaited from here on: a jump happens whole or not at all.
+        parts = self.bench.rewind(frame, condensed(entries))
+        self.failure = None
+        self.at = self.clock.played(seq, self.bench.saved_us) if self.bench.saved_us is not None else 0.0
+        self._then = self._now()
+        self._changed(parts)
+
+    async def _read_condensed(self, after_seq: int, up_to: int) -> list[LogEntry]:
+        found: list[LogEntry] = []
+        while after_seq < up_to:
+            piece = await self._archive.piece(
+                after_seq=after_seq, up_to=up_to, condensed=True, most_bytes=4 * _PIECE_BYTES
+            )
+            found += piece.entries
+            after_seq = piece.up_to
+        return found
+
+    async def _seq_at(self, played: float) -> int:
+        """The last entry that had come by that moment."""
+        recorded = self.clock.recorded(played)
+        piece = await self._archive.piece(after_seq=self.span.begin, up_to_us=recorded, most_bytes=0)
+        return min(max(piece.goal, self.span.begin), self.span.end)
+
+    def _frame(self, seq: int) -> Frame:
+        return self._frames[bisect_right([frame.last_seq for frame in self._frames], seq) - 1]
+
+    async def _make_frames(self) -> None:
+        """States between runs, made from the condensed log in one pass: from the nearest, no jump is far.
+
+        Only between runs: what the condensed log leaves out within a run is missing from its middle.
+        """
+        bench = Bench(model=self.bench.model, task="")
+        bench.session_id = self.bench.session_id
+        bench.rewind(self._frames[0])
+        last = self.times.last_seq
+        least = max(_FRAME_ENTRIES, last // _FRAMES)
+        frames, after_seq = [self._frames[0]], 0
+        for _ in range(_MOST_PIECES):
+            if after_seq >= last:
+                break
+            piece = await self._archive.piece(after_seq=after_seq, up_to=last, condensed=True, most_bytes=_PIECE_BYTES)
+            after_seq = piece.up_to
+            for entry in piece.entries:
+                bench.fold((entry,))
+                if bench.last_seq - frames[-1].last_seq >= least and not any(each.under_way for each in bench.runs):
+                    frames.append(bench.freeze())
+            await asyncio.sleep(0)
+        self._frames = frames
+
+    def _moment(self, entry: LogEntry) -> float:
+        return self.clock.played(entry.seq, entry.at_us)

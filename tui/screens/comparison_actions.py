@@ -1,0 +1,170 @@
+"""What the workbench does with other runs and with circuits: subtract, lay over, keep, combine, verify."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sessions.comparison.comparison import CannotCompare, check_shapes
+from sessions.protocol import (
+    Circuit,
+    CombineCircuits,
+    Comparable,
+    Done,
+    DropCircuit,
+    GetSides,
+    KeepCircuit,
+    ListComparable,
+    SetOperation,
+    Sides,
+)
+from tui.state.subtraction import side_of
+from tui.state.workbench_state import Bench, Part
+from tui.widgets.latest_worker import newest
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from tui.connection.session_link import Link
+
+    Base = Screen[None]
+else:
+    Base = object
+
+_GRID: frozenset[Part] = frozenset({"grid", "head", "progress"})
+
+
+class Holding(Base):
+    """Actions of the workbench, one for each id of the table in tui.actions."""
+
+    bench: Bench
+    link: "Link"
+    draw_now: Callable[..., None]
+
+    def holds(self, action: str) -> bool:
+        """Whether an action of this subject would do something now."""
+        bench = self.bench
+        run = bench.shown
+        scored = run is not None and bool(run.picture.nodes)
+        if action == "end_difference":
+            return bench.subtraction.side is not None or bool(bench.marked)
+        if action == "difference":
+            return scored and bench.link == "live"
+        if action == "overlay":
+            there = run is not None and bench.overlay.there(run.picture, bench.kept.circuits)
+            return scored and bench.subtraction.side is None and bool(there)
+        if action == "keep":
+            return scored and bench.link == "live"
+        if action == "circuits":
+            return bench.link == "live"
+        return run is not None and run.state == "done" and bench.link == "live" and not bench.verifying
+
+    # ---- subtract
+
+    def action_difference(self) -> None:
+        """Begins with a choice; where something is subtracted already, ends that."""
+        if self.bench.subtraction.end():
+            self.draw_now(_GRID)
+        elif self.holds("difference"):
+            newest(self, "difference", self._choose_difference)
+
+    def action_end_difference(self) -> None:
+        """First the difference, then the marks."""
+        if self.bench.subtraction.end() or self.bench.marks.clear():
+            self.draw_now(_GRID)
+
+    async def _choose_difference(self) -> None:
+        from tui.screens.choice import Choose, Entry
+
+        run = self.bench.shown
+        if run is None:
+            return
+        found = await self.link.try_ask(ListComparable(run=run.run_id), Comparable)
+        if found is None:
+            return
+        entries = [
+            Entry(id=each.reference, group=each.group, title=each.title, detail=each.detail) for each in found.choices
+        ]
+        empty = "There is nothing to subtract yet: no other run of this shape, no circuit, one seed."
+        self.app.push_screen(Choose(f"Subtract from run {run.number}", entries, empty=empty), self._difference_chosen)
+
+    def _difference_chosen(self, reference: str | None) -> None:
+        if reference is not None:
+            self.subtract(reference)
+
+    def subtract(self, reference: str) -> None:
+        newest(self, "difference", partial(self._subtract, reference))
+
+    async def _subtract(self, reference: str) -> None:
+        run, view = self.bench.shown, self.bench.view()
+        if run is None or view is None:
+            return
+        found = await self.link.try_ask(GetSides(a=run.run_id, b=reference), Sides)
+        if found is None:
+            return
+        try:
+            check_shapes(side_of(view), found.b)
+        except CannotCompare as error:
+            self.bench.failure = error.as_failure()
+        else:
+            self.bench.subtraction.begin(found.b)
+        self.draw_now()
+
+    # ---- lay over
+
+    def action_overlay(self) -> None:
+        run = self.bench.shown
+        if run is not None and self.holds("overlay"):
+            self.bench.overlay.cycle(run.picture, self.bench.kept.circuits)
+            self.draw_now(_GRID)
+
+    # ---- keep and combine
+
+    def action_keep(self) -> None:
+        from tui.screens.text_prompt import Ask
+
+        run, view = self.bench.shown, self.bench.view()
+        if run is None or view is None or not self.holds("keep"):
+            return
+        names = ", ".join(self.bench.kept.circuits) or "none yet"
+        suggestion = f"run {run.number} {view.measure.title}"
+        marked = self.bench.marked
+        title = f"Keep these {len(marked or view.circuit)} heads as a circuit"
+        if marked:
+            suggestion = f"run {run.number} marked"
+        ask = Ask(title, f"A name; a taken one is replaced. Kept: {names}", text=suggestion)
+        self.app.push_screen(ask, self._keep)
+
+    def _keep(self, name: str | None) -> None:
+        run, view = self.bench.shown, self.bench.view()
+        if not name or run is None or view is None or self.bench.session_id is None:
+            return
+        marked = self.bench.marked
+        heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
+        source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
+        if marked:
+            source = f"{len(heads)} marked by hand in run {run.number}"
+        request = KeepCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        self.run_worker(self.link.try_ask(request, Circuit), group="ask", exit_on_error=True)
+
+    def action_circuits(self) -> None:
+        from tui.screens.circuits import Circuits
+
+        if self.holds("circuits"):
+            self.app.push_screen(Circuits(self.bench, self), lambda _: self.draw_now())
+
+    def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None:
+        """Keeps what the set operation makes of kept circuits."""
+        if self.bench.session_id is not None:
+            request = CombineCircuits(session=self.bench.session_id, operation=operation, of=names, name=name)
+            self.run_worker(self.link.try_ask(request, Circuit), group="ask", exit_on_error=True)
+
+    def drop(self, name: str) -> None:
+        if self.bench.session_id is not None:
+            request = DropCircuit(session=self.bench.session_id, name=name)
+            self.run_worker(self.link.try_ask(request, Done), group="ask", exit_on_error=True)
+
+    # ---- verify
+
+    def action_verify(self) -> None:
+        if self.holds("verify"):
+            newest(self, "verify", self.link.verify_run)

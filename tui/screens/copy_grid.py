@@ -1,0 +1,179 @@
+"""The grid to the clipboard or into a file: as text, Markdown, SVG, or with terminal colours."""
+
+import os
+import re
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from engine.machine.folders import find_places
+from sessions.errors import CannotWrite
+from sessions.files.atomic_write import write_beside
+from tui.actions import sheet_actions
+from tui.output.console import bytes_in_words
+from tui.output.grid_pictures import GridPicture, PictureFormat
+from tui.state.marked_heads import in_order
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.keyed import Keyed, bindings_of
+
+FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
+    ("txt", "t", "Text"),
+    ("md", "m", "Markdown"),
+    ("svg", "s", "SVG picture"),
+    ("ansi", "a", "Text with terminal colours"),
+)
+HEADS = ("heads", "h", "The marked heads")
+MOST_BYTES = 74_000
+"""What every terminal takes by OSC 52: some stop at 100,000 characters, and base64 makes four of three."""
+ACTIONS = sheet_actions(
+    "Copy the grid",
+    *((f"copy.{form}", f"'{form}'", key, f"Copy as {title}", "To the clipboard", "") for form, key, title in FORMS),
+    ("copy.heads", "'heads'", "h", "Copy the marked heads", "Their names, best first, to the clipboard", ""),
+    ("step.down", "1", "down,j", "Next form", "One line down", ""),
+    ("step.up", "-1", "up,k", "Form before", "One line up", ""),
+    ("copy.chosen", "''", "enter,y", "Copy", "To the clipboard of your terminal, by OSC 52", "copy"),
+    ("write", "", "w", "Write a file", "Into the folder Headcode was started in", "write a file"),
+    ("close", "", "escape,q", "Back", "Back to the workbench", "back"),
+)
+
+
+class Copy(Keyed, ModalScreen[None]):
+    """Stays until it is put away: whether a terminal took what it was sent, nobody can ask it."""
+
+    CSS_PATH = "copy_grid.tcss"
+    actions = ACTIONS
+    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self._bench = bench
+        self._picture = picture_of(bench)
+        self._forms: list[tuple[str, str, str]] = list(FORMS)
+        self._drawn: dict[str, str] = {form: self._picture.draw(form) for form, _, _ in FORMS}
+        if bench.marked:
+            self._forms.insert(0, HEADS)
+            self._drawn[HEADS[0]] = " ".join(map(str, in_order(bench.marked, bench.view()))) + "\n"
+        self._chosen = 0
+        self._words = "Which form?"
+        self._wrong = False
+        self._folder = Path.cwd()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="copy") as box:
+            box.border_title = Content("Copy the grid")
+            copies, writes, back = (
+                self._bench.key(f"copy-the-grid:{name}") for name in ("copy.chosen", "write", "close")
+            )
+            box.border_subtitle = Content(f"{copies} copies · {writes} writes a file · {back} back")
+            yield Static(id="forms")
+            yield Static(id="words")
+
+    def on_mount(self) -> None:
+        self._paint()
+
+    def action_step(self, by: int) -> None:
+        self._chosen = (self._chosen + by) % len(self._forms)
+        self._paint()
+
+    def action_copy(self, form: str) -> None:
+        """Sends the form to the terminal; one that is too long for a clipboard becomes a file."""
+        if form:
+            found = [place for place, (name, _, _) in enumerate(self._forms) if name == form]
+            if not found:
+                self._say(f"No head is marked: {self._bench.key('mark')} marks them in the grid.", wrong=True)
+                return
+            self._chosen = found[0]
+        name, _, title = self._forms[self._chosen]
+        text = self._drawn[name]
+        n_bytes = len(text.encode())
+        if n_bytes > MOST_BYTES:
+            self.action_write(f"{bytes_in_words(n_bytes)} are too much for a terminal's clipboard. ")
+            return
+        self.app.copy_to_clipboard(text)
+        tmux = " In tmux it takes: set -g set-clipboard on." if os.environ.get("TMUX") else ""
+        self._say(
+            f"{title}, {bytes_in_words(n_bytes)}, was sent to your terminal (OSC 52). Terminals do not say whether "
+            f"they took it: if yours did not, {self._bench.key('copy-the-grid:write')} writes a file.{tmux}"
+        )
+
+    def action_write(self, why: str = "") -> None:
+        """Writes the form into a new file beside where the person started."""
+        name = self._forms[self._chosen][0]
+        try:
+            path = write_new(
+                self._folder,
+                file_name(self._bench, self._picture),
+                f".{'heads.txt' if name == HEADS[0] else name}",
+                self._drawn[name],
+            )
+        except CannotWrite as error:
+            self._say(f"{why}{error.message} Start headcode in another folder.", wrong=True)
+        else:
+            self._say(f"{why}Written: {path}")
+
+    def action_close(self) -> None:
+        self.dismiss()
+
+    def _say(self, words: str, *, wrong: bool = False) -> None:
+        self._words, self._wrong = words, wrong
+        self._paint()
+
+    def _paint(self) -> None:
+        lines = []
+        for place, (form, _, title) in enumerate(self._forms):
+            key = self._bench.key(f"copy-the-grid:copy.{form}")
+            chosen = place == self._chosen
+            size = bytes_in_words(len(self._drawn[form].encode()))
+            lines.append(
+                Content.assemble(
+                    ("▸ " if chosen else "  ", "$ink-accent"),
+                    (f"{key}  ", "bold $ink-accent"),
+                    (f"{title:<30}", "bold $ink-strong" if chosen else "$ink"),
+                    (f"{size:>8}", "$ink-dim"),
+                )
+            )
+        self.query_one("#forms", Static).update(Content("\n").join(lines))
+        words = self.query_one("#words", Static)
+        words.update(Content(clean(self._words)))
+        words.set_class(self._wrong, "-wrong")
+
+
+def picture_of(bench: Bench) -> GridPicture:
+    """The grid as the bench shows it: its measure, its cut. There must be one."""
+    view, run = bench.view(), bench.shown
+    if view is None or run is None:
+        raise ValueError("there is no grid to copy")
+    provisional = "" if view.final else ", provisional"
+    return GridPicture(
+        title=f"{bench.session_name}, run {run.number}, {run.model}{provisional}",
+        nodes=view.nodes,
+        measure=view.measure,
+        circuit=sorted(view.circuit),
+        known=sorted(view.known),
+    )
+
+
+def file_name(bench: Bench, picture: GridPicture) -> str:
+    """A name without its ending that every file system takes."""
+    session = re.sub(r"[^A-Za-z0-9.-]+", "-", bench.session_name).strip("-.")[:60] or "grid"
+    run = f"-run{bench.shown.number}" if bench.shown is not None else ""
+    return f"{session}{run}-{picture.measure.id.replace('_', '-')}"
+
+
+def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
+    """Writes a file that was not there; a taken name gets a number. Raises CannotWrite."""
+    path, number = folder / f"{name}{suffix}", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}{suffix}"
+    write_beside(path, lambda part: _fill(part, text), force=False, marks=find_places().parts)
+    return path
+
+
+def _fill(part: Path, text: str) -> None:
+    part.write_text(text, encoding="utf-8", errors="replace")

@@ -1,0 +1,49 @@
+"""Something only the person can mend, whole and in words, with the way out."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from engine.errors import Failure
+from tui.actions import sheet_actions
+from tui.actions.key_labels import key_of
+from tui.terminal.sanitize import clean
+from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.sheet_scroll import SheetScroll
+
+ACTIONS = sheet_actions(
+    "Trouble",
+    ("answer.again", "True", "r,enter", "Try again", "Try to reach the host once more", "try again"),
+    ("answer.leave", "False", "q,ctrl+q,escape", "Leave", "Close the screen", "leave"),
+)
+
+
+class Trouble(Keyed, ModalScreen[bool]):
+    """Answers True to try again, False to leave."""
+
+    CSS_PATH = "error.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__()
+        self.failure = failure
+
+    def compose(self) -> ComposeResult:
+        again, leave = (key_of(self.app, f"trouble:answer.{name}") for name in ("again", "leave"))
+        with SheetScroll(f"{again} tries again · {leave} leaves", id="notice") as notice:
+            notice.border_title = "The workbench cannot start"
+            yield Static(
+                Content.assemble(
+                    (clean(self.failure.message, lines=True), "$ink-strong"),
+                    (f"\n\n{clean(self.failure.hint, lines=True)}" if self.failure.hint else "", "$ink-second"),
+                ),
+                id="text",
+            )
+
+    def action_answer(self, again: bool) -> None:
+        self.dismiss(again)

@@ -1,0 +1,111 @@
+"""What the write screen does to the examples that are there: one action for each id of its table."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from engine.errors import HeadcodeError
+from engine.examples import Example
+from tui.editor.graded_examples import Desk
+from tui.widgets.example_rows import Rows
+
+if TYPE_CHECKING:
+    from tui.screens.sheet import Sheet
+
+    Base = Sheet
+else:
+    Base = object
+
+
+class Changing(Base):
+    """Every change stands at once, is recorded meanwhile, and can be taken back."""
+
+    desk: Desk
+    rows: Rows
+    say: Callable[[str], None]
+    changed: Callable[..., None]
+    grade: Callable[[], None]
+    work: Callable[..., None]
+
+    def action_step(self, by: int) -> None:
+        self.work("step", partial(self._step, by))
+
+    async def _step(self, by: int) -> None:
+        before = self.desk.examples
+        done = await self.desk.step(by)
+        word = "undone" if by < 0 else "made again"
+        if done:
+            self.desk.at = _first_difference(before, self.desk.examples)
+            self.rows.show_lines(self.desk.at, self.desk.at)
+        failure, self.desk.failure = self.desk.failure, None
+        self.say(f"The change is {word}." if done or failure is None else failure.message)
+        self.grade()
+
+    def _key(self, name: str) -> str:
+        return self.desk.bench.key(f"write:{name}")
+
+    def action_include(self) -> None:
+        if self.desk.chosen is not None:
+            done = self.desk.toggle(self.desk.at)
+            self.changed("" if done else f"Mend the line first: {self._key('edit')} changes it.")
+
+    def action_remove(self) -> None:
+        if self.desk.chosen is not None:
+            self.desk.remove(self.desk.at)
+            self.changed(f"Deleted; {self._key('step.undo')} brings it back.")
+
+    def action_copy(self) -> None:
+        if self.desk.chosen is not None:
+            self.desk.copy(self.desk.at)
+            self.changed()
+
+    def action_pair(self) -> None:
+        if self.desk.chosen is not None:
+            self.changed(self.desk.pair(self.desk.at))
+
+    def action_flip(self) -> None:
+        if self.desk.chosen is not None:
+            done = self.desk.flip(self.desk.at)
+            self.changed("" if done else f"Mend the line first: {self._key('edit')} changes it.")
+
+    def action_unfold(self) -> None:
+        if self.desk.chosen is None:
+            return
+        try:
+            n = self.desk.unfold(self.desk.at)
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+            return
+        self.changed(
+            f"{n} examples; {self._key('step.undo')} takes them back."
+            if n
+            else "No slots here: write {name=Mary,John} in a line."
+        )
+
+    def action_trim(self) -> None:
+        n = self.desk.trim()
+        if n:
+            self.changed(f"{n} {'prompt ends' if n == 1 else 'prompts end'} without the space now.")
+        else:
+            self.say("No graded prompt ends in a space that belongs to the answer.")
+
+    def action_mend(self) -> None:
+        found = self.desk.worth()
+        if found.mend is not None:
+            self.rows.choose(found.mend)
+        else:
+            self.say("Nothing to mend.")
+
+    def action_choose(self, by: int) -> None:
+        self.rows.choose(self.desk.at + by)
+
+    def action_move(self, by: int) -> None:
+        if self.desk.chosen is not None and self.desk.move(self.desk.at, by):
+            self.changed()
+
+
+def _first_difference(before: tuple[Example, ...], after: tuple[Example, ...]) -> int:
+    for place, (one, other) in enumerate(zip(before, after, strict=False)):
+        if one != other:
+            return place
+    return max(min(len(before), len(after)) - (len(after) <= len(before)), 0)

@@ -1,0 +1,197 @@
+"""Examples from elsewhere, and to elsewhere: proposals, tasks, files, what was pasted."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.authoring.csv_format import read_csv
+from engine.authoring.drafts import Slotted, slotted, text_of
+from engine.authoring.text_format import format_of
+from engine.errors import ExampleError, HeadcodeError
+from engine.examples import Example
+from sessions.protocol import Made
+from tui.connection.session_link import Link
+from tui.editor.graded_examples import Desk
+from tui.screens.choice import Choose, Entry
+from tui.terminal.sanitize import clean
+from tui.widgets.latest_worker import newest
+
+if TYPE_CHECKING:
+    from tui.screens.sheet import Sheet
+
+    Base = Sheet
+else:
+    Base = object
+
+
+class Gathering(Base):
+    """What comes in is added below the line at hand, in one step of undo."""
+
+    desk: Desk
+    link: Link
+    say: Callable[[str], None]
+    changed: Callable[..., None]
+    begin: Callable[..., None]
+    work: Callable[..., None]
+
+    def add_text(self, text: str) -> None:
+        """Adds the examples a text holds; what cannot be read stands as text. Slots are filled after a question."""
+        slots = slotted(text, after=self.desk.examples)
+        if slots is None:
+            self._add_text(text)
+            return
+
+        def answered(chosen: str | None) -> None:
+            if chosen is None:
+                self.say("Nothing is added.")
+            else:
+                self._add_text(text, fill=chosen == "fill")
+
+        self.app.push_screen(Choose(f"{slots.words}: fill them?", self._ways(slots), empty=""), answered)
+
+    def _ways(self, slots: Slotted) -> list[Entry]:
+        lines = "the line as it is" if slots.lines == 1 else f"the {slots.lines:,} lines as they are"
+        one = f"{self.desk.bench.key('write:unfold')} on a line fills it later"
+        return [
+            Entry(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="each prompt once"),
+            Entry(id="keep", group="Slots", title=f"keep {lines}", detail=one),
+        ]
+
+    def _add_text(self, text: str, *, fill: bool = True) -> None:
+        before = len(self.desk.flaws)
+        try:
+            n = self.desk.paste(text, fill=fill)
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+        else:
+            self._added(n, unread=len(self.desk.flaws) - before, doubt=_doubt(text))
+
+    def _added(self, n: int, *, unread: int = 0, doubt: str = "") -> None:
+        """Says what came in, and what of it wants a look."""
+        if not n:
+            self.say("There is no example in it, only comments, lists of words or nothing: prompt => expected | foil.")
+            return
+        words = "1 example is here" if n == 1 else f"{n:,} examples are here"
+        if unread > 0:
+            words += f", {unread:,} of them cannot be read yet"
+        self.changed(f"{words}; {self._undo} takes {'it' if n == 1 else 'them'} back.{doubt}")
+
+    @property
+    def _undo(self) -> str:
+        return self.desk.bench.key("write:step.undo")
+
+    def action_negatives(self) -> None:
+        from tui.screens.negatives import Negatives
+
+        example, place = self.desk.chosen, self.desk.at
+        if example is None or place in self.desk.flaws:
+            self.say("Choose a positive first.")
+            return
+        if not example.positive:
+            # The positive of the pair is what such edits are made of.
+            place = next((i for i, each in enumerate(self.desk.examples) if _pairs_with(each, example)), place)
+            example = self.desk.examples[place]
+        if not example.positive:
+            self.say("Negatives are made of a positive: choose one.")
+            return
+        self.app.push_screen(Negatives(self.desk, example, self.desk.pair_for(place), partial(self._accept, place)))
+
+    def _accept(self, place: int, negative: Example, edit: bool) -> None:
+        """A proposal was taken: it stands below its positive, and is its pair where that had none."""
+        self.desk.accept(place, negative)
+        self.changed(f"A negative is added; {self._undo} takes it back.")
+        if edit:
+            self.begin(text_of(negative), self.desk.at, fresh=False)
+
+    def action_more(self) -> None:
+        newest(self, "more", self._more)
+
+    async def _more(self) -> None:
+        """Adds pairs made of those there are; only those the model can do."""
+        self.say("The model grades pairs made of those there are …")
+        try:
+            found = await self.desk.more()
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+            return
+        if found.n:
+            self.changed(f"{found.words}; {self._undo} takes {'it' if found.n == 1 else 'them'} back{found.rest}.")
+        else:
+            self.say(f"{found.words}{found.rest}.")
+
+    def action_take(self) -> None:
+        from tui.screens.task_picker import Starts
+
+        self.app.push_screen(
+            Starts(self.bench, lambda task, pairs: self.work("task", partial(self._make, task, pairs)))
+        )
+
+    async def _make(self, task: str, pairs: int) -> None:
+        self.say(f"The engine makes {pairs} pairs of {task} …")
+        try:
+            made = await self.link.ask(self.desk.order(task, pairs), Made)
+            self._added(self.desk.add(made.examples))
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+
+    def action_read(self) -> None:
+        from tui.screens.file_picker import Files
+
+        title = "Examples from which file? Lines, JSONL or CSV."
+        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._read))
+
+    def _read(self, path: Path) -> None:
+        self.work("read", partial(self._read_file, path))
+
+    async def _read_file(self, path: Path) -> None:
+        """In a thread: a file on a network that hangs, or a pipe nobody writes to, must not hold the keys."""
+        self.say(f"Reading {clean(path.name)} …")
+        try:
+            text = await asyncio.to_thread(_text_in, path)
+            if path.suffix.lower() == ".csv":
+                # By its name a table: taken as lines, its cells would become prompts.
+                self._added(self.desk.add(read_csv(text, source=path.name)))
+            else:
+                self.add_text(text)
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+
+    def action_store(self) -> None:
+        from tui.screens.file_picker import Files
+
+        title = "Write the examples where? The ending says how: .jsonl, .csv, or .txt for lines."
+        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._store, write="examples.jsonl"))
+
+    def _store(self, path: Path) -> None:
+        from tui.headless.write_examples import write_file, written
+
+        kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
+        try:
+            write_file(path, written(self.desk.examples, kind))
+        except HeadcodeError as error:
+            self.say(f"{error.message} {error.hint}")
+        else:
+            self.say(f"{len(self.desk.examples)} examples are in {path}.")
+
+
+def _pairs_with(each: Example, negative: Example) -> bool:
+    return each.positive and each.pair is not None and each.pair == negative.pair
+
+
+def _text_in(path: Path) -> str:
+    """Raises ExampleError, also for what may never end."""
+    from tui.headless.read_examples import read_text
+
+    return read_text(str(path), plain=True)
+
+
+def _doubt(text: str) -> str:
+    """Why a table was taken as lines; empty where it was not."""
+    if format_of(text) == "csv":
+        try:
+            read_csv(text, source="the table")
+        except ExampleError as error:
+            return f" Taken as lines: {error.message}"
+    return ""

@@ -1,0 +1,243 @@
+"""Choosing a file: a folder's contents and a line for the path; names of strangers' files are shown disarmed."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.strip import Strip
+
+from tui.actions import sheet_actions
+from tui.output.console import bytes_in_words
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.line_edit import LineEdit
+from tui.widgets.painted import Painted, VirtualScroll
+from tui.widgets.styled_line import fit, fit_end
+
+_MOST = 20_000
+"""Entries of a folder that are looked at."""
+ACTIONS = sheet_actions(
+    "Files",
+    ("open", "", "enter,l,right", "Choose", "Take the file, or go into the folder", "choose"),
+    ("parent", "", "backspace,h,left", "Folder above", "Go to the folder above", "up"),
+    ("type", "", "slash,tab", "Type a path", "Write the path by hand", "path"),
+    ("hidden", "", "full_stop", "Hidden files", "Show names that begin with a dot, or not", "hidden"),
+    ("choose.down", "1", "down,j", "Next name", "Choose the next name", ""),
+    ("choose.up", "-1", "up,k", "Previous name", "Choose the name before", ""),
+    ("choose.page_down", "10", "pagedown", "Ten names down", "Choose a name further down", ""),
+    ("choose.page_up", "-10", "pageup", "Ten names up", "Choose a name further up", ""),
+    ("close", "", "escape,q", "Back", "Back, no file is chosen", "back"),
+)
+_WIDEST = 100
+"""Columns between a name and its size at most: an eye has to cross them."""
+Chosen = Callable[[Path], None]
+
+
+class Entry:
+    """One name in a folder."""
+
+    def __init__(self, path: Path, *, folder: bool, size: int) -> None:
+        self.path = path
+        self.folder = folder
+        self.size = size
+
+
+class Names(VirtualScroll):
+    """The folder's contents, folders first."""
+
+    can_focus = True
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self.entries: list[Entry] = []
+        self.at = 0
+        self.said = ""
+
+    def count(self) -> int:
+        return max(len(self.entries), 1)
+
+    def row(self, y: int, size: Size, /) -> Strip:
+        if not self.entries:
+            return self.line().add(f"  {fit(clean(self.said), size.width - 3)}", "dim").strip()
+        entry, chosen = self.entries[y], y == self.at
+        line = self.line().add("▸ " if chosen else "  ", "accent")
+        name = clean(entry.path.name) + ("/" if entry.folder else "")
+        line.add(
+            fit(name, min(size.width, _WIDEST) - 14), "strong" if chosen else ("accent" if entry.folder else "text")
+        )
+        if not entry.folder:
+            size_words = bytes_in_words(entry.size)
+            line.to(min(size.width, _WIDEST) - 2 - len(size_words), " ").add(size_words, "dim")
+        return line.strip()
+
+    def choose(self, place: int) -> None:
+        self.at = min(max(place, 0), max(len(self.entries) - 1, 0))
+        self.show_lines(self.at, self.at)
+        self.paint()
+
+    async def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        if place is not None and place.y + self.scroll_offset.y < len(self.entries):
+            again = place.y + self.scroll_offset.y == self.at
+            self.choose(place.y + self.scroll_offset.y)
+            if again:
+                await self.screen.run_action("open")
+
+
+class Words(Painted):
+    """What is asked, or what is wrong."""
+
+    def __init__(self, bench: Bench, text: str) -> None:
+        super().__init__(bench)
+        self.text, self.ink_name = text, "dim"
+
+    def say(self, text: str, ink: str = "bad") -> None:
+        self.text, self.ink_name = text, ink
+        self.paint()
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        return [self.line().add(f" {fit(clean(self.text), size.width - 2)}", self.ink_name).strip()]
+
+
+class Files(Sheet):
+    """`chosen` is told the path. With `write`, a name that is not there is one to write to, and one that is, is asked
+    for twice."""
+
+    CSS_PATH = "file_picker.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    AUTO_FOCUS = "#names"
+
+    def __init__(self, bench: Bench, title: str, folder: Path, chosen: Chosen, *, write: str = "") -> None:
+        super().__init__(bench)
+        self.folder = folder
+        self.chosen = chosen
+        self.write = write
+        """The name that is proposed to write to; empty: a file is read."""
+        self.question = title
+        self.words = Words(bench, title)
+        self.names = Names(bench, id="names")
+        self.path = LineEdit(bench, id="path")
+        self._hidden = False
+        self._asked: Path | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self.words
+        yield self.names
+        yield self.path
+        yield SheetKeys(self.bench, ACTIONS)
+
+    async def on_mount(self) -> None:
+        await self._go(self.folder)
+        if self.write:
+            self.path.put(str(self.folder / self.write))
+            self.path.focus()
+
+    def paint(self) -> None:
+        self.names.paint()
+
+    async def _go(self, folder: Path) -> None:
+        try:
+            entries = await asyncio.to_thread(look_into, folder, hidden=self._hidden)
+        except OSError as error:
+            up = self.bench.key("files:parent")
+            self.words.say(f"{folder} cannot be read: {error.strerror}. {up} goes to the folder above it.")
+            return
+        self.words.say(self.question, "dim")
+        self.folder, self.names.entries = folder, entries
+        self.names.said = "Nothing here."
+        self.names.border_title = Content(fit_end(clean(str(folder)), max(self.size.width - 8, 8)))
+        self.names.choose(0)
+        if not self.path.has_focus:
+            self.path.put(os.path.join(folder, ""))  # noqa: PTH118  # with the separator at its end
+
+    async def _take(self, path: Path) -> None:
+        there = await asyncio.to_thread(what_is, path)
+        if there == "folder":
+            await self._go(path)
+            self.names.focus()
+        elif there != "file" and not self.write:
+            self.words.say(f"There is no file {path}: correct the path, or choose a name of the list.")
+        elif there == "file" and self.write and self._asked != path:
+            self._asked = path
+            self.words.say(f"{path.name} is there already: enter again writes over it.", "second")
+        elif there == "nowhere":
+            self.words.say(f"There is no folder {path.parent}: name one that is there.")
+        else:
+            self.dismiss()
+            self.chosen(path)
+
+    @on(LineEdit.Done)
+    async def _typed(self, message: LineEdit.Done) -> None:
+        text = self.path.text.strip()
+        if message.again and text:
+            try:
+                await self._take(path_of(self.folder, text))
+            except (OSError, ValueError) as error:
+                self.words.say(f"That is no path: {error}.")
+        else:
+            self.names.focus()
+
+    @on(LineEdit.Left)
+    def _left(self) -> None:
+        self.names.focus()
+
+    async def action_open(self) -> None:
+        if self.names.entries:
+            await self._take(self.names.entries[self.names.at].path)
+
+    async def action_parent(self) -> None:
+        came_from = self.folder
+        await self._go(self.folder.parent)
+        places = [place for place, entry in enumerate(self.names.entries) if entry.path == came_from]
+        self.names.choose(places[0] if places else 0)
+
+    def action_type(self) -> None:
+        self.path.focus()
+
+    async def action_hidden(self) -> None:
+        self._hidden = not self._hidden
+        await self._go(self.folder)
+
+    def action_choose(self, by: int) -> None:
+        self.names.choose(self.names.at + by)
+
+
+def path_of(folder: Path, text: str) -> Path:
+    """What a person means by a path: ~ is home, and what does not begin at the root begins at the folder."""
+    return Path(os.path.normpath(folder / os.path.expanduser(text)))  # noqa: PTH111  # no RuntimeError without a home
+
+
+def what_is(path: Path) -> str:
+    """folder, file, free (a name in a folder that is there) or nowhere."""
+    if path.is_dir():
+        return "folder"
+    if path.exists():
+        return "file"
+    return "free" if path.parent.is_dir() else "nowhere"
+
+
+def look_into(folder: Path, *, hidden: bool) -> list[Entry]:
+    """The folder's entries by name, folders first. Raises OSError."""
+    found = []
+    with os.scandir(folder) as entries:
+        for each in entries:
+            if each.name.startswith(".") and not hidden:
+                continue
+            try:
+                is_folder, size = each.is_dir(), 0 if each.is_dir() else each.stat().st_size
+            except OSError:
+                continue  # a link that leads nowhere
+            found.append(Entry(Path(each.path), folder=is_folder, size=size))
+            if len(found) >= _MOST:
+                break
+    key: Callable[[Entry], Any] = lambda entry: (not entry.folder, entry.path.name.lower())  # noqa: E731
+    return sorted(found, key=key)

@@ -1,0 +1,318 @@
+"""A close look at one head: its prompts, where it fires and attends on one of them, and what its codes write."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.style import Style
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.timer import Timer
+
+from engine.errors import Failure
+from engine.results import NO_CODE, HeadId
+from sessions.protocol import HeadLook, LookAtHead
+from tui.actions import sheet_actions
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.state.head_inspection import COLOURINGS, WORDS, CloseLook, Key
+from tui.state.number_text import fixed
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.themes.themes import Depth
+from tui.widgets.heat_cell import SHADES
+from tui.widgets.latest_worker import newest
+from tui.widgets.painted import Painted
+from tui.widgets.prompts_by_code import Prompts, Shaded
+from tui.widgets.styled_line import Line, fit, rail, take, wrapped
+
+ACTIONS = sheet_actions(
+    "Close look",
+    ("close", "", "escape,enter,q", "Back", "Back to the workbench", "back"),
+    ("step.down", "1", "down,j", "Next prompt", "The next prompt of the run", "prompt"),
+    ("step.up", "-1", "up,k", "Previous prompt", "The prompt before", ""),
+    ("walk.right", "1", "right,l", "Next token", "Where the next token looks", "token"),
+    ("walk.left", "-1", "left,h", "Previous token", "Where the token before looks", ""),
+    (
+        "colour",
+        "",
+        "c",
+        "What colours the tokens",
+        "How much it writes, where it looks, how far along its code",
+        "colour",
+    ),
+    (
+        "order",
+        "",
+        "g",
+        "By code or as written",
+        "The prompts under the code they carry, or in the order they were written in",
+        "order",
+    ),
+    ("seed", "", "s", "Codes of the next seed", "What the codes of the next seed write", "seed"),
+    ("rank.next", "1", "right_square_bracket", "Next head of the ranking", "The next weaker head", "head"),
+    ("rank.previous", "-1", "left_square_bracket", "Previous head of the ranking", "The next stronger head", ""),
+)
+_REST_S = 0.12
+_NAMED = 3
+"""Tokens a marked token is said to look at."""
+_OTHERS_AFTER_S = 0.5
+"""How long the head at hand must be looked at before its other prompts are read too."""
+_WIDEST = 12
+"""Columns of a token over the attention at most."""
+_KEPT = 160
+"""Looks that stay at hand: those of a screenful of prompts, for a few heads."""
+Fetch = Callable[[LookAtHead], Awaitable[HeadLook | Failure]]
+
+
+class TokenView(Shaded):
+    """The prompt's tokens, coloured; and the attention of all of them where there is room."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        look = self.desk.look
+        if look is None:
+            return [self.line().add(" asking the model …" if self.desk.key else " No run to look at.", "dim").strip()]
+        if isinstance(look, Failure):
+            words = wrapped(f"{look.message} {look.hint}", size.width - 2, 6)
+            return [self.line().add(f" {row}", "bad").strip() for row in words]
+        lines = [*self._tokens(look, size.width), self.line().add(f" {self._colouring()}", "faint").strip()]
+        room = size.height - len(lines) - 1
+        pattern = self._pattern(look, size.width, room)
+        return [*lines, Strip.blank(0), *pattern]
+
+    def _colouring(self) -> str:
+        words = WORDS[self.desk.colouring]
+        return words.replace("coloured by", "bold, then reversed:") if self.desk.depth in ("16", "none") else words
+
+    def _tokens(self, look: HeadLook, width: int) -> list[Strip]:
+        shares, chosen = self.desk.shares(look), self.desk.chosen_token(look)
+        lines: list[Line] = [self.line().add(" ")]
+        if look.skipped:
+            lines[0].add(f"… {look.skipped} tokens before … ", "faint")
+        for place, token in enumerate(look.tokens):
+            text = clean(token) or "␣"
+            if lines[-1].width + cell_len(text) > width - 1:
+                lines.append(self.line().add(" "))
+            style = self.shade(shares[place])
+            marked = style + Style(underline=True, bold=True) if place == chosen else style
+            lines[-1].add_styled(fit(text, width - 2), marked)
+        return [line.strip() for line in lines]
+
+    def _pattern(self, look: HeadLook, width: int, room: int) -> list[Strip]:
+        """The triangle of attention where it fits; else where the marked token looks most."""
+        n, chosen = len(look.tokens), self.desk.chosen_token(look)
+        label = 12
+        longest = max((cell_len(clean(token).strip()) for token in look.tokens), default=0)
+        widest = min(max(longest + 1, 4), _WIDEST)
+        cell = max(1, min(widest, (width - 1 - label) // max(n, 1)))
+        if n <= room - 2 and label + cell * n <= width - 1:
+            lines = [self._looks_at(look, chosen, width), *self._columns(look, label, cell)]
+            for row, values in enumerate(look.attention):
+                on = row == chosen
+                line = self.line().add("▸" if on else " ", "accent")
+                line.add(fit(clean(look.tokens[row]).strip(), label - 3), "strong" if on else "dim").to(label)
+                for value in values:
+                    if self.desk.depth in ("16", "none"):
+                        line.add(SHADES[_shade(value)] * cell, "text")
+                    else:
+                        line.add_styled(" " * cell, self.shade(value))
+                lines.append(line.strip())
+            return lines
+        weights = look.attention[chosen] if chosen < len(look.attention) else ()
+        best = _strongest(weights)[: max(room - 1, 0)]
+        head = self.line().add(" ").add(fit(clean(look.tokens[chosen]).strip(), 16), "strong")
+        lines = [head.add(" looks at", "dim").strip()]
+        for place in best:
+            line = self.line().add(f" {fixed(weights[place]):>5} ", "text")
+            done, rest = rail(weights[place], 16)
+            line.add(done, "accent").add(" " * len(rest)).add(f"  {fit(clean(look.tokens[place]).strip(), 24)}", "text")
+            lines.append(line.add(f"  token {place + look.skipped + 1}", "faint").strip())
+        return lines if n else []
+
+    def _looks_at(self, look: HeadLook, chosen: int, width: int) -> Strip:
+        """In words what the marked row of the triangle shows."""
+        weights = look.attention[chosen] if chosen < len(look.attention) else ()
+        line = self.line().add(" attention, a row looks at its columns: ", "faint")
+        line.add(fit(clean(look.tokens[chosen]).strip(), 16), "strong").add(" looks at ", "faint")
+        for place in _strongest(weights)[:_NAMED]:
+            token = fit(clean(look.tokens[place]).strip(), 16)
+            if weights[place] >= 0.1 and line.width + cell_len(token) + 6 < width:
+                line.add(token, "accent").add(f" {fixed(weights[place])}  ", "dim")
+        return line.strip()
+
+    def _columns(self, look: HeadLook, label: int, cell: int) -> list[Strip]:
+        """The beginnings of the tokens over their columns."""
+        line = self.line().to(label)
+        for place, token in enumerate(look.tokens, start=1):
+            if cell > 2:
+                line.add(take(clean(token).strip(), cell - 1), "faint")
+            line.to(label + cell * place)
+        return [line.strip()]
+
+
+class Writes(Painted):
+    """What the head's codes write: tokens their decoder directions raise and lower."""
+
+    def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        look = self.desk.look
+        if not isinstance(look, HeadLook):
+            return []
+        if not look.writes:
+            words = "This run kept no codes to show." if look.code is None else "The head is silent everywhere."
+            return [self.line().add(f" {words}", "dim").strip()]
+        lines = [self.line().add(" code   raises", "faint").to(size.width // 2 + 4).add("lowers", "faint").strip()]
+        for each in look.writes[: size.height - 1]:
+            on = each.code == look.code
+            line = self.line().add("▸" if on else " ", "accent").add(f"{each.code:>4}  ", "strong" if on else "dim")
+            half = size.width // 2 + 3
+            self._add(line, each.raises, half - 1, "positive" if on else "dim")
+            self._add(line.to(half).add(" "), each.lowers, size.width - 1, "negative" if on else "faint")
+            lines.append(line.strip())
+        return lines
+
+    def _add(self, line: Line, tokens: Sequence[tuple[str, float]], end: int, ink: str) -> None:
+        for token, _ in tokens:
+            text = clean(token).strip() or "␣"
+            if line.width + cell_len(text) + 1 > end:
+                return
+            line.add(f"{text} ", ink)
+
+
+class CloseUp(Sheet):
+    """Prompts on the left, the chosen one's tokens and attention on the right, what the codes write below."""
+
+    CSS_PATH = "head_inspector.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
+
+    def __init__(self, bench: Bench, depth: Depth, fetch: Fetch, want_codes: Callable[[], object]) -> None:
+        super().__init__(bench)
+        self.desk = CloseLook(bench, depth)
+        self._fetch, self._want_codes = fetch, want_codes
+        self._timer: Timer | None = None
+        self._others: Timer | None = None
+        self._asked: Key | None = None
+        self.prompts = Prompts(self.desk, id="prompts")
+        self.tokens = TokenView(self.desk, id="tokens")
+        self.writes = Writes(self.desk, id="writes")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="close"):
+            yield self.prompts
+            with Vertical():
+                yield self.tokens
+                yield self.writes
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self.prompts.border_title = "Codes and who carries them"
+        self.writes.border_title = "What its codes write"
+        self._asked = self.desk.key
+        self._want()
+        self.paint()
+
+    def paint(self) -> None:
+        head = self.bench.cursor
+        if self.desk.key != self._asked:
+            # The cursor was moved elsewhere, or another run is shown.
+            self._want_soon()
+        view = self.bench.view()
+        look = self.desk.look
+        code = look.code if isinstance(look, HeadLook) else None
+        said = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
+        place = None if view is None else view.placed(HeadId(*head))
+        rank = "" if place is None else f" · rank {place} by {self.bench.measure.title}"
+        title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{said} seed {self.bench.seed}{rank}"
+        self.tokens.border_title = Content(title)
+        for part in (self.prompts, self.tokens, self.writes):
+            part.paint()
+
+    def action_step(self, by: int) -> None:
+        self.desk.step(by)
+        self._moved()
+
+    def action_order(self) -> None:
+        self.desk.by_code = not self.desk.by_code
+        self.paint()
+
+    def action_walk(self, by: int) -> None:
+        look = self.desk.look
+        if isinstance(look, HeadLook):
+            self.desk.token = min(max(self.desk.chosen_token(look) + by, 0), len(look.tokens) - 1)
+            self.paint()
+
+    def action_colour(self) -> None:
+        self.desk.colouring = COLOURINGS[(COLOURINGS.index(self.desk.colouring) + 1) % len(COLOURINGS)]
+        self.paint()
+
+    def action_seed(self) -> None:
+        self.bench.seed_index += 1
+        self._moved()
+
+    def action_rank(self, by: int) -> None:
+        if self.bench.walk_ranking(by):
+            self._moved()
+
+    def on_prompts_picked(self, message: Prompts.Picked) -> None:
+        self.desk.example, self.desk.token = message.example, None
+        self._moved()
+
+    # ---- fetching
+
+    def _moved(self) -> None:
+        """Drawn at once; asked when the cursor rests."""
+        self._want_soon()
+        self.paint()
+
+    def _want_soon(self) -> None:
+        self._asked = self.desk.key
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(_REST_S, self._want)
+
+    def _want(self) -> None:
+        if self.desk.key is not None and self.desk.look is None:
+            newest(self, "look", partial(self._ask, self.desk.key))
+        self._want_codes()
+        if self._others is not None:
+            self._others.stop()
+        self._others = self.set_timer(_OTHERS_AFTER_S, self._want_others)
+
+    def _want_others(self) -> None:
+        newest(self, "others", self._ask_others)
+
+    async def _ask_others(self) -> None:
+        """The prompts in sight, one after another, until something else is looked at."""
+        while self.is_current and isinstance(self.desk.look, HeadLook):
+            keys = (self.desk.key_of(example) for example in self.prompts.in_sight)
+            key = next((key for key in keys if key is not None and key not in self.desk.looks), None)
+            if key is None:
+                return
+            await self._ask(key)
+
+    async def _ask(self, key: Key) -> None:
+        run, layer, head, example, seed = key
+        found = await self._fetch(LookAtHead(run=run, layer=layer, head=head, example=example, seed=seed))
+        while len(self.desk.looks) >= _KEPT:
+            del self.desk.looks[next(iter(self.desk.looks))]
+        self.desk.looks[key] = found
+        self.paint()
+
+
+def _strongest(weights: Sequence[float]) -> list[int]:
+    """Places, the largest weight first."""
+    return sorted(range(len(weights)), key=lambda place: (-weights[place], place))
+
+
+def _shade(value: float) -> int:
+    return 0 if value < 0.02 else min(len(SHADES) - 1, 1 + int(value * (len(SHADES) - 1)))

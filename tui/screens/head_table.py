@@ -1,0 +1,352 @@
+"""All heads with all measures: sorted by any of them, filtered, kept as a file."""
+
+import csv
+import io
+import math
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.message import Message
+from textual.strip import Strip
+
+from engine.analysis.ranking import strength
+from engine.errors import ConfigError
+from engine.measures import MEASURES, Measure, value_of
+from engine.results import HeadId, HeadScores
+from tui.actions import sheet_actions
+from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.text_prompt import Ask
+from tui.state.grid_view import places_of
+from tui.state.head_filter import HINT, read_filter
+from tui.state.number_text import fixed
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.heat_cell import KNOWN
+from tui.widgets.painted import Painted
+from tui.widgets.styled_line import fit, wrapped
+from tui.widgets.tooltips import head_tip, measure_tip
+
+ACTIONS = sheet_actions(
+    "Table of heads",
+    ("close", "", "escape,L,shift+l,q", "Back", "Back to the workbench", "back"),
+    ("step.down", "1", "down,j", "Next head", "One line down", "head"),
+    ("step.up", "-1", "up,k", "Previous head", "One line up", ""),
+    ("step.page_down", "20", "pagedown", "Twenty lines down", "Twenty lines down", ""),
+    ("step.page_up", "-20", "pageup", "Twenty lines up", "Twenty lines up", ""),
+    ("step.first", "-1000000", "home", "First line", "To the first line", ""),
+    ("step.last", "1000000", "end", "Last line", "To the last line", ""),
+    ("sort.right", "1", "right,l", "Sort by the next measure", "Sort by the measure to the right", "sort"),
+    ("sort.left", "-1", "left,h", "Sort by the measure before", "Sort by the measure to the left", ""),
+    ("turn", "", "r", "Turn the order round", "The weakest first, or the strongest again", "turn"),
+    ("filter", "", "slash,f", "Filter", "Only heads that meet conditions, such as q < .05, layer > 5", "filter"),
+    ("mark", "", "space", "Mark the head", "Marked heads are what cause, keep and copy take on the workbench", "mark"),
+    ("mark_listed", "", "a", "Mark all that are listed", "Or takes their marks away, where all of them have one", ""),
+    ("show", "", "enter", "Go to this head", "The head on the workbench, coloured by this measure", "go to it"),
+    (
+        "keep",
+        "",
+        "w",
+        "Write as CSV",
+        "What is listed, as a CSV file in the folder Headcode was started in",
+        "write CSV",
+    ),
+)
+_NAMES = 11
+"""Columns of the heads' names."""
+_WIDTH = 8
+"""Columns of one measure."""
+_SHORT = {
+    "unique_positive": "unique",
+    "unique_negative": "uniq -",
+    "unique_normalised": "normal.",
+    "mutual_information": "mutual",
+    "total_variation": "tot.var",
+    "unique_share": "share",
+    "paired_flips": "flips",
+    "from_edges": "edges",
+    "p_value": "p",
+    "q_value": "q",
+    "stability": "stable",
+    "baseline_mean_difference": "mean°",
+    "baseline_paired_difference": "paired°",
+    "baseline_linear_probe": "probe°",
+    "baseline_random": "random°",
+    "attribution": "attrib.",
+    "exact_effect": "exact",
+    "combined": "combin.",
+}
+
+
+class HeadTable(Painted):
+    """Lines for the heads in sight alone: eighty layers of sixty-four heads are no slower than four of eight."""
+
+    can_focus = False
+
+    class Picked(Message):
+        def __init__(self, place: int) -> None:
+            super().__init__()
+            self.place = place
+
+    class Sorted(Message):
+        def __init__(self, measure: Measure) -> None:
+            super().__init__()
+            self.measure = measure
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.sort: Measure = bench.measure
+        self.turned = False
+        self.wanted = ""
+        self.chosen = 0
+        self.first = 0
+        self._rows: tuple[object, list[HeadScores]] = ((), [])
+
+    @property
+    def rows(self) -> list[HeadScores]:
+        """The heads that are listed, in their order."""
+        view = self.bench.view()
+        if view is None:
+            return []
+        marked = self.bench.marked
+        key = (id(view.nodes), view.circuit, marked, self.sort.id, self.turned, self.wanted)
+        if key != self._rows[0]:
+            wanted = read_filter(self.wanted, circuit=view.circuit, known=view.known, marked=marked)
+            found = [node for node in view.nodes if wanted(node)]
+            sign = -1 if self.turned else 1
+            found.sort(key=lambda node: (sign * _order(node, self.sort), node.layer, node.head))
+            self._rows = (key, found)
+        return self._rows[1]
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """What a column's measure says, and what is known of a head."""
+        if place.y == 0:
+            columns, at = self._columns(self.size.width), (place.x - _NAMES) // _wide(self.size.width)
+            return measure_tip(self.bench, columns[at]) if 0 <= at < len(columns) else None
+        row = self.first + place.y - 1
+        in_list = row < min(len(self.rows), self.first + self._room(self.size))
+        return head_tip(self.bench, self.rows[row].id) if in_list else None
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        rows, view = self.rows, self.bench.view()
+        if view is None:
+            return [self.line().add(" Nothing to list before the first scores.", "dim").strip()]
+        self.chosen = min(max(self.chosen, 0), max(len(rows) - 1, 0))
+        room = self._room(size)
+        if not self.first <= self.chosen < self.first + room:
+            self.first = self.chosen if self.chosen < self.first else self.chosen - room + 1
+        self.first = min(self.first, max(0, len(rows) - room))
+        wide, columns = _wide(size.width), self._columns(size.width)
+        head = self.line().add("   head    ", "faint")
+        for measure in columns:
+            on = measure is self.sort
+            name = _SHORT.get(measure.id, measure.title)
+            mark = ("▴" if self.turned else "▾") if on else ""
+            shown = mark + fit(name, wide - 1)
+            head.to(head.width + wide - cell_len(shown)).add(shown, "accent" if on else "faint")
+        lines = [head.strip()]
+        for place in range(self.first, min(len(rows), self.first + room)):
+            node, on = rows[place], place == self.chosen
+            inside, known, marked = node.id in view.circuit, node.id in view.known, node.id in self.bench.marked
+            line = self.line().add(" ▸ " if on else "   ", "accent")
+            line.add(f"{node.id!s:<5}", "strong" if on else ("text" if inside else "dim"))
+            frame = ("«»" if inside else "‹›") if marked else "[]" if inside else "  "
+            line.add(frame, "second").add(KNOWN if known else " ", "accent")
+            for measure in columns:
+                value = value_of(node, measure)
+                shown = fixed(value if value is None or math.isfinite(value) else None, places_of(measure))
+                ink = "strong" if on else ("text" if measure is self.sort else "dim")
+                line.add(shown.strip().rjust(wide), ink)
+            lines.append(line.strip())
+        if not rows:
+            lines.append(
+                self.line()
+                .add(
+                    f"   no head meets these conditions: {self.bench.key('table-of-heads:filter')} changes them", "dim"
+                )
+                .strip()
+            )
+        while len(lines) < 1 + room:
+            lines.append(self.line().strip())
+        return [*lines, *(self.line().add(f" {row}", "faint").strip() for row in self._foot(size.width))]
+
+    def _foot(self, width: int) -> list[str]:
+        """What the measure that sorts means."""
+        words = f"{self.sort.title}: {self.sort.meaning}" + ("   ° needs no SAE" if width > 100 else "")
+        return wrapped(words, max(width - 2, 1), 2)
+
+    def _room(self, size: Size) -> int:
+        """Lines for heads."""
+        return max(size.height - 1 - len(self._foot(size.width)), 1)
+
+    def step_sort(self, by: int) -> None:
+        self.sort = MEASURES[(MEASURES.index(self.sort) + by) % len(MEASURES)]
+
+    def _columns(self, width: int) -> list[Measure]:
+        """As many measures as there is room for, the one that sorts among them."""
+        room = max(1, (width - 11) // _wide(width))
+        first = min(max(0, MEASURES.index(self.sort) - room + 1), max(0, len(MEASURES) - room))
+        return list(MEASURES[first : first + room])
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y == 0:
+            columns = self._columns(self.size.width)
+            column = (event.x - 11) // _wide(self.size.width)
+            if 0 <= column < len(columns):
+                self.post_message(self.Sorted(columns[column]))
+        elif self.first + event.y - 1 < len(self.rows):
+            self.post_message(self.Picked(self.first + event.y - 1))
+
+
+def _wide(width: int) -> int:
+    """Columns of a measure: more where all of them have a place."""
+    return min(max(_WIDTH, (width - 11) // len(MEASURES)), _WIDTH + 2)
+
+
+class Table(Sheet):
+    """The table with its filter and its keys."""
+
+    CSS_PATH = "head_table.tcss"
+    actions = ACTIONS
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+
+    def __init__(self, bench: Bench, folder: Path | None = None) -> None:
+        super().__init__(bench)
+        self.table = HeadTable(bench, id="table")
+        self._folder = folder or Path.cwd()
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+        yield SheetKeys(self.bench, ACTIONS)
+
+    def on_mount(self) -> None:
+        self._title()
+
+    def paint(self) -> None:
+        self._title()
+        self.table.paint()
+
+    def action_step(self, by: int) -> None:
+        self.table.chosen += by
+        self.table.paint()
+
+    def action_sort(self, by: int) -> None:
+        self.table.step_sort(by)
+        self.paint()
+
+    def action_turn(self) -> None:
+        self.table.turned = not self.table.turned
+        self.paint()
+
+    def action_filter(self) -> None:
+        def wrong(text: str) -> str:
+            try:
+                read_filter(text, circuit=(), known=())
+            except ConfigError as error:
+                return f"{error.message} {error.hint}"
+            return ""
+
+        self.app.push_screen(Ask("Only heads with", HINT, text=self.table.wanted, judge=wrong), self._filtered)
+
+    def action_mark(self) -> None:
+        rows = self.table.rows
+        if self.table.chosen < len(rows):
+            self._mark([rows[self.table.chosen].id])
+
+    def action_mark_listed(self) -> None:
+        self._mark([node.id for node in self.table.rows])
+
+    def _mark(self, heads: list[HeadId]) -> None:
+        self.bench.marks.toggle(heads)
+        self.paint()
+
+    def action_show(self) -> None:
+        rows = self.table.rows
+        if self.table.chosen < len(rows):
+            self.bench.put_cursor(*rows[self.table.chosen].id)
+            self.bench.pick_measure(self.table.sort)
+        self.dismiss()
+
+    def action_keep(self) -> None:
+        """Beside where the person started; a name that is taken gets a number."""
+        run = self.bench.shown
+        if run is None or not self.table.rows:
+            return
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", self.bench.session_name).strip("-.")[:60] or "heads"
+        try:
+            text = table_csv(self.table.rows, self.bench)
+            path = _write_new(self._folder, f"{name}-run{run.number}-heads", ".csv", text)
+        except OSError as error:
+            self.notify(
+                clean(f"{self._folder} cannot be written: {error.strerror}. Start headcode in another folder."),
+                title="Nothing was written",
+                severity="error",
+                markup=False,
+            )
+            return
+        self.notify(clean(str(path)), title=f"{len(self.table.rows)} heads written", markup=False)
+
+    def on_head_table_picked(self, message: HeadTable.Picked) -> None:
+        if message.place == self.table.chosen:
+            self.action_show()
+            return
+        self.table.chosen = message.place
+        self.table.paint()
+
+    def on_head_table_sorted(self, message: HeadTable.Sorted) -> None:
+        self.table.turned = message.measure is self.table.sort and not self.table.turned
+        self.table.sort = message.measure
+        self.paint()
+
+    def _filtered(self, text: str | None) -> None:
+        if text is not None:
+            self.table.wanted, self.table.chosen = text, 0
+        self.paint()
+
+    def _title(self) -> None:
+        view = self.bench.view()
+        count = len(self.table.rows)
+        whole = len(view.nodes) if view is not None else 0
+        words = f"{count} heads" if count == whole else f"{count} of {whole} heads: {self.table.wanted}"
+        if self.bench.marked:
+            words += f" · {len(self.bench.marked)} marked"
+        self.table.border_title = Content(clean(words))
+
+
+def table_csv(rows: list[HeadScores], bench: Bench) -> str:
+    """The heads as CSV: whether each is in the circuit, known, marked (1 or 0), then every measure by its id; a measure
+    that does not apply is left empty."""
+    out, view = io.StringIO(), bench.view()
+    sets = (view.circuit if view else (), view.known if view else (), bench.marked)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["layer", "head", "circuit", "known", "marked", *(measure.id for measure in MEASURES)])
+    for node in rows:
+        values = (value_of(node, measure) for measure in MEASURES)
+        told = (int(node.id in heads) for heads in sets)
+        writer.writerow([node.layer, node.head, *told, *("" if value is None else value for value in values)])
+    return out.getvalue()
+
+
+def _write_new(folder: Path, stem: str, suffix: str, text: str) -> Path:
+    number = 1
+    while True:
+        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _order(node: HeadScores, measure: Measure) -> float:
+    """Small for what speaks for the head; heads the measure says nothing about come last either way."""
+    value = strength(node, measure)
+    return math.inf if value == -math.inf else -value

@@ -1,0 +1,112 @@
+"""How the panes' run is looked at: by which measure, where it is cut, and the sheets that show more of it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.measures import MEASURES
+from tui.state.workbench_state import Bench
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from tui.widgets.grid_pane import GridPane
+
+    Base = Screen[None]
+else:
+    Base = object
+
+
+class Looking(Base):
+    """Actions that change nothing of the session, one for each id of the table in tui.actions."""
+
+    bench: Bench
+    grid: "GridPane"
+    draw_now: Callable[..., None]
+    _looked: Callable[[], None]
+    _cursor_moved: Callable[[], None]
+    _back: Callable[[None], None]
+
+    def looks_do(self, action: str) -> bool:
+        """Whether an action of this subject would do something now."""
+        run = self.bench.shown
+        if action == "card":
+            return run is not None and run.picture.card is not None
+        if action == "seed":
+            return run is not None and len(run.config.seeds) > 1
+        if action == "edges":
+            return run is not None and bool(run.picture.edges)
+        if action.startswith(("cut", "ranking")):
+            return run is not None and bool(run.picture.nodes)
+        return True
+
+    def action_card(self) -> None:
+        from tui.screens.card import CardSheet
+
+        run = self.bench.shown
+        if run is not None and run.picture.card is not None:
+            self.app.push_screen(CardSheet(run.picture, run.picture.card))
+
+    def action_measure(self, by: int) -> None:
+        self.bench.cycle_measure(by)
+        self._looked()
+
+    def action_cut(self, by: int) -> None:
+        if self.bench.move_cut(by):
+            self._looked()
+
+    def action_pick_measure(self) -> None:
+        from tui.screens.text_prompt import Ask
+        from tui.state.parsing import measure_trouble
+
+        names = ", ".join(measure.title for measure in MEASURES)
+        self.app.push_screen(Ask("Measure", names, judge=measure_trouble), self._measure_picked)
+
+    def _measure_picked(self, text: str | None) -> None:
+        from tui.state.parsing import guess_measure
+
+        if text:
+            self.bench.pick_measure(guess_measure(text))
+            self.draw_now(frozenset({"grid", "head"}))
+
+    def action_seed(self) -> None:
+        self.bench.seed_index += 1
+        self.draw_now(frozenset({"head", "examples"}))
+
+    def action_edges(self) -> None:
+        from tui.screens.edges import Edges
+
+        run = self.bench.shown
+        if run is not None and run.picture.edges:
+            self.app.push_screen(Edges(self.bench), self._back)
+
+    def action_runs(self) -> None:
+        from tui.screens.runs import Runs
+
+        if self.bench.runs:
+            self.app.push_screen(Runs(self.bench, self.grid.heatmap.depth), self._back)
+
+    def action_table(self) -> None:
+        from tui.screens.head_table import Table
+
+        if self.bench.view() is not None:
+            self.app.push_screen(Table(self.bench), self._back)
+
+    def action_jump(self) -> None:
+        from tui.screens.text_prompt import Ask
+        from tui.state.parsing import head_trouble
+
+        shape = self.bench.shape()
+        if shape is not None:
+            ask = Ask("Jump to head", "Layer and head, for example 1.3", judge=lambda text: head_trouble(text, shape))
+            self.app.push_screen(ask, self._jumped)
+
+    def _jumped(self, text: str | None) -> None:
+        from tui.state.parsing import read_head
+
+        shape = self.bench.shape()
+        if text and shape is not None and self.bench.put_cursor(*read_head(text, shape)):
+            self._cursor_moved()
+
+    def action_ranking(self, by: int) -> None:
+        if self.bench.walk_ranking(by):
+            self._cursor_moved()

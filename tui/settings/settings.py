@@ -1,0 +1,131 @@
+"""What a person can set in config.toml: what it means, what it is now, where that stands; changed one at a time."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import HeadcodeError
+from sessions.errors import SettingsError
+from sessions.files.host_settings import load_settings, read_toml
+from sessions.files.toml_edit import line_of, with_value, write_over
+from tui.settings.table import SETTINGS, Setting, Value
+
+TABLES = tuple(dict.fromkeys(setting.table for setting in SETTINGS))
+
+
+class Found(msgspec.Struct, frozen=True):
+    """One setting as it is in force."""
+
+    setting: Setting
+    value: Value
+    source: str
+    """Where it comes from: default, a line of the file, the environment."""
+    own: bool = False
+    """Whether the person set it."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All of them, and what in the file makes no sense: there the usual value holds."""
+
+    path: Path
+    found: dict[str, Found]
+    """By full name: screen.theme."""
+    problems: tuple[HeadcodeError, ...] = ()
+
+    def __getitem__(self, name: str) -> Value:
+        return self.found[name].value
+
+    def text(self, name: str) -> str:
+        return str(self[name])
+
+    def number(self, name: str) -> float:
+        value = self[name]
+        return float(value) if isinstance(value, int | float) else 0.0
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the file and the environment. Nothing that stands there is raised: it is told."""
+    env = os.environ if environ is None else environ
+    problems: list[HeadcodeError] = []
+    text = ""
+    whole: dict[str, object] = {}
+    try:
+        text, whole = read_toml(path)
+    except SettingsError as error:
+        problems.append(SettingsError(error.message, hint=f"{error.hint} Until then every setting is the usual one."))
+    found = {setting.name: _one(path, text, whole, env, setting, problems) for setting in SETTINGS}
+    problems += _strangers(path, text, whole)
+    # The host's own words for its own table.
+    problems += [] if not whole else load_settings(path, env).problems
+    return Settings(path, found, tuple(problems))
+
+
+def change(path: Path, setting: Setting, value: Value | None) -> None:
+    """Writes the value into the file, all else as it is; None takes the entry away. Raises SettingsError."""
+    text, _ = read_toml(path)
+    new = with_value(text, setting.table, setting.key, None if value is None else setting.written(value))
+    try:
+        write_over(path, new)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror}.", hint="It holds until you leave; mend the folder's rights."
+        ) from error
+
+
+def _one(
+    path: Path,
+    text: str,
+    whole: Mapping[str, object],
+    env: Mapping[str, str],
+    setting: Setting,
+    problems: list[HeadcodeError],
+) -> Found:
+    if setting.variable and env.get(setting.variable):
+        value = setting.read(env[setting.variable])
+        if value is not None:
+            return Found(setting, value, f"{setting.variable} in the environment", own=True)
+        if setting.table != "host":
+            words = f"{setting.variable}={env[setting.variable]!r} in the environment is not {setting.wanted}."
+            problems.append(SettingsError(words, hint="Unset it, or correct it."))
+    table = whole.get(setting.table)
+    if not isinstance(table, dict) or setting.key not in table:
+        return Found(setting, setting.default, "the usual value")
+    line = line_of(text, setting.table, setting.key)
+    value = setting.checked(table[setting.key])
+    if value is not None:
+        return Found(setting, value, "config.toml" + (f", line {line}" if line else ""), own=True)
+    if setting.table != "host":
+        where = f"{path}, line {line}" if line else f"{path}"
+        words = f"{where}: {setting.key} = {table[setting.key]!r} is not {setting.wanted}."
+        problems.append(SettingsError(words, hint=f"Until then it is {setting.shown(setting.default)}."))
+    return Found(
+        setting, setting.default, f"the usual value: line {line} makes no sense" if line else "the usual value"
+    )
+
+
+def _strangers(path: Path, text: str, whole: Mapping[str, object]) -> list[HeadcodeError]:
+    """Entries nobody reads: mostly a slip of the pen. A table of another name is somebody else's affair."""
+    found: list[HeadcodeError] = []
+    for name, table in whole.items():
+        close = difflib.get_close_matches(name, TABLES, n=1)
+        if name not in TABLES and close:
+            line = line_of(text, name)
+            found.append(
+                SettingsError(f"{path}, line {line}: nobody reads [{name}].", hint=f"Did you mean [{close[0]}]?")
+            )
+        elif name == "screen" and not isinstance(table, dict):
+            line = line_of(text, "", name)
+            words = f"{path}, line {line}: {name}={table!r} is not a table."
+            found.append(SettingsError(words, hint=f"Write [{name}] on a line of its own."))
+        elif name == "screen" and isinstance(table, dict):
+            known = [setting.key for setting in SETTINGS if setting.table == name]
+            for key in table:
+                if key not in known:
+                    near = difflib.get_close_matches(key, known, n=1)
+                    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
+                    line = line_of(text, name, key)
+                    found.append(SettingsError(f"{path}, line {line}: [{name}] has no setting {key!r}.", hint=hint))
+    return found

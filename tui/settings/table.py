@@ -1,0 +1,232 @@
+"""The one table of settings: the settings screen, config.toml and `headcode settings` are made from it."""
+
+import math
+import re
+from typing import Literal
+
+import msgspec
+
+from tui.themes.colour_maps import DEFAULT_MAP, MAPS
+
+Value = str | int | float | bool
+When = Literal["at once", "when the screen starts next", "when the host starts next: headcode host stop"]
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that can be set."""
+
+    table: Literal["screen", "host"]
+    key: str
+    title: str
+    meaning: str
+    default: Value
+    choices: tuple[Value, ...] = ()
+    """What it can be; for a number, those that are offered. Of others, any number within `low` and `high`."""
+    words: tuple[str, ...] = ()
+    """What each choice is called, where its value does not say it."""
+    low: float = 0
+    high: float = math.inf
+    unit: str = ""
+    pattern: str = ""
+    """Of a text that is none of the choices."""
+    variable: str = ""
+    """The environment's word for it, which wins."""
+    when: When = "at once"
+
+    @property
+    def name(self) -> str:
+        return f"{self.table}.{self.key}"
+
+    @property
+    def wanted(self) -> str:
+        """What it must be, in words."""
+        if isinstance(self.default, bool):
+            return "true or false"
+        if isinstance(self.default, int | float):
+            high = "" if self.high == math.inf else f" to {self.high:g}"
+            kind = "a whole number" if isinstance(self.default, int) and self.table == "screen" else "a number"
+            return f"{kind} from {self.low:g}{high}"
+        more = " or another size like 512MB or 2GB" if self.pattern else ""
+        return "one of " + ", ".join(str(choice) for choice in self.choices) + more
+
+    def checked(self, value: object) -> Value | None:
+        """The value where it is one of this setting's; else None."""
+        if isinstance(self.default, bool):
+            return value if isinstance(value, bool) else None
+        if isinstance(self.default, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+                return None
+            whole = isinstance(self.default, int) and self.table == "screen"
+            return value if math.isfinite(value) and (not whole or value == int(value)) else None
+        if not isinstance(value, str):
+            return None
+        return value if value in self.choices or (self.pattern and re.fullmatch(self.pattern, value)) else None
+
+    def read(self, text: str) -> Value | None:
+        """The value a person typed, or the environment holds."""
+        text = text.strip()
+        if isinstance(self.default, bool):
+            return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}.get(
+                text.lower()
+            )
+        if isinstance(self.default, int | float):
+            try:
+                number = float(text)
+            except ValueError:
+                return None
+            return self.checked(int(number) if math.isfinite(number) and number == int(number) else number)
+        return self.checked(text)
+
+    def shown(self, value: Value) -> str:
+        """The value in words."""
+        if value in self.choices and self.words:
+            return self.words[self.choices.index(value)]
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        number = f"{value:g}" if isinstance(value, int | float) else str(value)
+        return f"{number} {self.unit}".rstrip()
+
+    def written(self, value: Value) -> str:
+        """The value as TOML."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return f"{value:g}" if isinstance(value, int | float) else f'"{value}"'
+
+
+_HOST: When = "when the host starts next: headcode host stop"
+_NEXT: When = "when the screen starts next"
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        table="screen",
+        key="theme",
+        title="Theme",
+        meaning="The colours of the screen. sixteen takes your terminal's own sixteen, dark or light as they are.",
+        default="night",
+        choices=("night", "dusk", "day", "contrast", "sixteen"),
+        words=("night, dark and cool", "dusk, dark and warm", "day, light", "contrast, black and white", "sixteen"),
+    ),
+    Setting(
+        table="screen",
+        key="map",
+        title="Colours of the grid",
+        meaning="From silent to loud. Every map grows evenly in lightness, so that it reads in grey and to colour-blind"
+        " eyes; digits and signs say the same.",
+        default=DEFAULT_MAP,
+        choices=tuple(each.id for each in MAPS),
+        words=tuple(each.title for each in MAPS),
+    ),
+    Setting(
+        table="screen",
+        key="signs",
+        title="Chance and seeds",
+        meaning="Signs in the cells of the grid when the screen starts: * and ' say how likely chance alone is, ● and ○"
+        " how many seeds agree.",
+        default=False,
+        choices=(False, True),
+        words=("no signs", "signs in the cells"),
+    ),
+    Setting(
+        table="screen",
+        key="colours",
+        title="Terminal colours",
+        meaning="How many colours are sent. auto asks TERM, COLORTERM and NO_COLOR; none draws shades and digits.",
+        default="auto",
+        choices=("auto", "truecolor", "256", "16", "none"),
+        when=_NEXT,
+    ),
+    Setting(
+        table="screen",
+        key="redraws",
+        title="Redraws a second",
+        meaning="At most so many while a run goes on. Fewer send less over a thin line.",
+        default=10,
+        choices=(1, 2, 4, 10, 20),
+        low=1,
+        high=30,
+    ),
+    Setting(
+        table="screen",
+        key="motion",
+        title="Motion",
+        meaning="Bars that move and seconds that count while nothing new is known. Without it the screen changes only"
+        " when something is.",
+        default=True,
+        choices=(True, False),
+    ),
+    Setting(
+        table="screen",
+        key="mouse",
+        title="Mouse",
+        meaning="Clicks and tooltips. Without it the terminal marks and copies text by itself, as elsewhere.",
+        default=True,
+        choices=(True, False),
+        when=_NEXT,
+    ),
+    Setting(
+        table="screen",
+        key="plain",
+        title="Plain mode",
+        meaning="Lines and a prompt instead of a screen, for screen readers and logs: as headcode --plain does.",
+        default=False,
+        choices=(False, True),
+        variable="HEADCODE_PLAIN",
+        when=_NEXT,
+    ),
+    Setting(
+        table="host",
+        key="trash_days",
+        title="Days in the trash",
+        meaning="After so long a deleted session is removed for good; 0: never.",
+        default=30,
+        choices=(0, 7, 30, 90, 365),
+        high=36_500,
+        unit="days",
+        when=_HOST,
+    ),
+    Setting(
+        table="host",
+        key="idle_minutes",
+        title="The host waits",
+        meaning="Minutes without a screen and without a run after which the host ends; 0: never.",
+        default=30,
+        choices=(0, 5, 30, 120, 480),
+        unit="minutes",
+        when=_HOST,
+    ),
+    Setting(
+        table="host",
+        key="worker_idle_minutes",
+        title="The engine waits",
+        meaning="Minutes without work after which the engine lets go of its model and of the GPU; 0: never.",
+        default=10,
+        choices=(0, 1, 10, 60),
+        unit="minutes",
+        when=_HOST,
+    ),
+    Setting(
+        table="host",
+        key="store_memory",
+        title="Memory of the store",
+        meaning="At most so much for the database of the sessions.",
+        default="512MB",
+        choices=("256MB", "512MB", "1GB", "4GB"),
+        pattern=r"[1-9]\d{0,6} ?(MB|GB)",
+        when=_HOST,
+    ),
+    Setting(
+        table="host",
+        key="store_threads",
+        title="Threads of the store",
+        meaning="Processor cores the database may use at once.",
+        default=2,
+        choices=(1, 2, 4, 8),
+        low=1,
+        high=64,
+        when=_HOST,
+    ),
+)
+
+
+def setting(name: str) -> Setting:
+    """The one of that full name. Raises KeyError."""
+    return {each.name: each for each in SETTINGS}[name]

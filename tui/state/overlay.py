@@ -1,0 +1,68 @@
+"""Which circuit lies over the grid: the run's truth, its task's known circuit, a kept one, or none. No widget here."""
+
+from collections.abc import Mapping
+
+from engine.analysis.ground_truth import chosen
+from engine.analysis.run_state import RunPicture
+from engine.results import Reference
+from tui.state.session_state import Circuit
+
+KNOWN = "known"
+"""What the run is held against everywhere: effects measured in it, else the known circuit as far as it counts. A kept
+circuit of that name is `kept:known`."""
+TASK = "task"
+"""The known circuit of the run's task where the run is held against something else, or against nothing."""
+NONE = "none"
+
+
+class Overlay:
+    """What `o` cycles through. Keeps what it makes, so that a view can see that nothing has changed."""
+
+    def __init__(self) -> None:
+        self.chosen = KNOWN
+        self._made: dict[str, tuple[object, Reference]] = {}
+
+    def choose(self, name: str) -> None:
+        """A kept circuit by its name."""
+        self.chosen = f"kept:{name}"
+
+    def there(self, picture: RunPicture, circuits: Mapping[str, Circuit]) -> list[str]:
+        """What can lie over the run's grid, in the order of the key."""
+        own = [KNOWN] if picture.reference is not None else []
+        task = [TASK] if picture.offered is not None and picture.offered is not picture.reference else []
+        return [*own, *task, *(f"kept:{name}" for name in circuits)]
+
+    def cycle(self, picture: RunPicture, circuits: Mapping[str, Circuit]) -> None:
+        """The next of what can lie over it, then none."""
+        there = [*self.there(picture, circuits), NONE]
+        now = self.chosen if self.chosen in there else NONE
+        self.chosen = there[(there.index(now) + 1) % len(there)]
+
+    def reference(
+        self, picture: RunPicture, circuits: Mapping[str, Circuit], shape: tuple[int, int] | None
+    ) -> Reference | None:
+        """The circuit that lies over a grid of that shape; None where none does. One that was dropped lies nowhere."""
+        if self.chosen == KNOWN:
+            return picture.reference
+        if self.chosen == TASK:
+            return self._of_task(picture)
+        circuit = circuits.get(self.chosen.removeprefix("kept:")) if self.chosen != NONE else None
+        if circuit is None or shape is None:
+            return None
+        if any(layer >= shape[0] or head >= shape[1] for layer, head in circuit.heads):
+            return None  # a circuit of another model
+        made = self._made.get(circuit.name)
+        if made is None or made[0] is not circuit:
+            made = (circuit, Reference(name=circuit.name, source=circuit.source, heads=circuit.heads, kind="chosen"))
+            self._made[circuit.name] = made
+        return made[1]
+
+    def _of_task(self, picture: RunPicture) -> Reference | None:
+        """The task's known circuit; for examples that are not the task's it says that a person chose it."""
+        offered = picture.offered
+        if offered is None or picture.known is not None:
+            return offered
+        made = self._made.get("task:")
+        if made is None or made[0] is not offered:
+            made = self._made["task:"] = (offered, chosen(offered))
+        return made[1]

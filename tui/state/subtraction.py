@@ -1,0 +1,99 @@
+"""A grid with something else subtracted from it: what the screen shows while `d` is on. No widget in here."""
+
+import msgspec
+
+from engine.measures import Measure
+from engine.results import HeadId
+from sessions.comparison.comparison import CannotCompare, Grid, Side, check_shapes, compare_grids
+from tui.state.grid_view import GridView
+
+
+class Against(msgspec.Struct, frozen=True, kw_only=True):
+    """The shown run less another run, seed or circuit."""
+
+    side: Side
+    """What is subtracted."""
+    grid: Grid
+    differences: dict[HeadId, float | None]
+    here: dict[HeadId, float | None]
+    there: dict[HeadId, float | None]
+    """The value on either side."""
+    order: list[HeadId]
+    """The largest difference first, whichever its sign; heads without one last."""
+    rank: dict[HeadId, int]
+    circuit: frozenset[HeadId]
+    """Of what is subtracted."""
+
+    @property
+    def member(self) -> bool:
+        """Whether membership is subtracted, because the other side is a circuit."""
+        return self.side.heads is not None
+
+
+class Subtraction:
+    """What is subtracted on this screen, if anything, and the last difference that was worked out."""
+
+    def __init__(self) -> None:
+        self.side: Side | None = None
+        self._made: tuple[GridView, Side, Against] | None = None
+
+    def begin(self, side: Side) -> None:
+        self.side, self._made = side, None
+
+    def end(self) -> bool:
+        """Says whether there was something to end."""
+        was, self.side, self._made = self.side is not None, None, None
+        return was
+
+    def of(self, view: GridView | None) -> Against | None:
+        """The difference as the view has it now; None where nothing is subtracted, or nothing that fits."""
+        if view is None or self.side is None:
+            return None
+        if self._made is not None and self._made[0] is view and self._made[1] is self.side:
+            return self._made[2]
+        shown = side_of(view)
+        try:
+            check_shapes(shown, self.side)
+        except CannotCompare:
+            return None
+        found = _against(shown, self.side, view.measure)
+        self._made = (view, self.side, found)
+        return found
+
+
+def side_of(view: GridView) -> Side:
+    """What is on the screen, as one side of a comparison."""
+    last = view.nodes[-1]
+    return Side(
+        reference="",
+        title="this run",
+        kind="run",
+        n_layers=last.layer + 1,
+        n_heads=1 + max(node.head for node in view.nodes),
+        nodes=tuple(view.nodes),
+        final=view.final,
+        measure=view.measure.id,
+        cut=view.cut,
+    )
+
+
+def _against(shown: Side, side: Side, measure: Measure) -> Against:
+    grid = compare_grids(shown, side, measure=measure)
+    places = [HeadId(cell.layer, cell.head) for cell in grid.cells]
+    differences = dict(zip(places, (cell.difference for cell in grid.cells), strict=True))
+
+    def size(place: HeadId) -> float:
+        found = differences[place]
+        return -1.0 if found is None else abs(found)
+
+    order = sorted(places, key=lambda place: (-size(place), place))
+    return Against(
+        side=side,
+        grid=grid,
+        differences=differences,
+        here=dict(zip(places, (cell.a for cell in grid.cells), strict=True)),
+        there=dict(zip(places, (cell.b for cell in grid.cells), strict=True)),
+        order=order,
+        rank={place: number for number, place in enumerate(order, start=1)},
+        circuit=frozenset(HeadId(*head) for head in grid.circuit_b),
+    )

@@ -1,0 +1,209 @@
+"""How a grid is looked at: measure, cut, cursor, what lies over it and what is taken from it. No widget in here."""
+
+from collections.abc import Sequence
+
+from engine.analysis.effects import FIELD
+from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
+from engine.results import HeadId, HeadScores, ModelInfo
+from sessions.events import LookChanged
+from tui.actions.key_labels import Key, named
+from tui.state.grid_view import GridView, look
+from tui.state.marked_heads import Marks
+from tui.state.overlay import Overlay
+from tui.state.run import Run
+from tui.state.session_state import Kept
+from tui.state.subtraction import Against, Subtraction
+
+_VIEWS = 4
+"""Measures whose views stay at hand: of a large grid each is a megabyte."""
+
+
+class Looking:
+    """The viewer's share of the bench: what the keys change and no log decides."""
+
+    kept: Kept
+
+    def __init__(self) -> None:
+        self.key: Key = named
+        """What the key of an action is called here: the screen knows which keys its person chose."""
+        self.measure: Measure = DEFAULT_MEASURE
+        self.cursor = HeadId(0, 0)
+        self.cursor_moved = False
+        """Until the person moves it, the cursor stays on the best head of the run."""
+        self.overlay = Overlay()
+        self.subtraction = Subtraction()
+        self.marks = Marks()
+        self.signs = False
+        """Whether cells say how likely chance is and how many seeds agree."""
+        self.looks_made = 0
+        """How often the person changed measure or cut on this screen."""
+        self._cause_due: tuple[str, Measure] | None = None
+        """The run a cause was asked for on this screen, and the measure it was looked at by."""
+        self._cuts: dict[str, int] = {}
+        self._own_looks: dict[str, Measure] = {}
+        """Runs whose measure or cut the person changed on this screen: there, no other screen's word counts."""
+        self._view: GridView | None = None
+        self._views: dict[str, GridView] = {}
+        """Of the same scores, one under each measure that was looked at."""
+        self._offered: tuple[Sequence[HeadScores], tuple[Measure, ...]] = ((), ())
+        self._shape: tuple[Sequence[HeadScores], tuple[int, int]] = ((), (0, 0))
+
+    @property
+    def shown(self) -> Run | None:
+        """The run that is looked at."""
+        raise NotImplementedError
+
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """The model as far as it is known before the first scores."""
+        raise NotImplementedError
+
+    def view(self) -> GridView | None:
+        """The grid under the chosen measure and cut; None while nothing is scored."""
+        run = self.shown
+        if run is None or not run.picture.nodes:
+            return None
+        self._view = self._look(run, self.measure)
+        return self._view
+
+    def _look(self, run: Run, measure: Measure) -> GridView:
+        nodes = run.picture.nodes
+        if self._views and next(iter(self._views.values())).nodes is not nodes:
+            self._views.clear()
+        made = look(
+            nodes,
+            measure=measure,
+            cut=self.cut_of(run),
+            reference=self.overlay.reference(run.picture, self.kept.circuits, self.shape()),
+            final=run.picture.nodes_final,
+            before=self._views.get(measure.id, self._view),
+        )
+        if len(self._views) >= _VIEWS:
+            self._views.pop(next(iter(self._views)))
+        self._views[measure.id] = made
+        return made
+
+    def look_ahead(self) -> GridView | None:
+        """Makes the view under the next measure, so that the key that asks for it finds it made."""
+        run = self.shown
+        final = run is not None and run.picture.nodes_final
+        return self._look(run, self._measure_after(1)) if run is not None and final else None
+
+    def against(self) -> Against | None:
+        """The shown grid less what is subtracted from it; None where nothing is."""
+        return self.subtraction.of(self.view()) if self.subtraction.side is not None else None
+
+    def cut_of(self, run: Run) -> int | None:
+        """How many heads the run's circuit has on this screen; None: as many as the run's shape suggests."""
+        return self._cuts.get(run.run_id, run.config.circuit_size)
+
+    def shape(self) -> tuple[int, int] | None:
+        """Layers and heads of the grid; None until the model is known."""
+        run = self.shown
+        if run is not None and run.picture.nodes:
+            nodes = run.picture.nodes
+            if self._shape[0] is not nodes:
+                # Asked for with every key; a large grid has five thousand nodes.
+                self._shape = (nodes, (nodes[-1].layer + 1, max(node.head for node in nodes) + 1))
+            return self._shape[1]
+        info = self.model_info
+        return (info.n_layers, info.n_heads) if info is not None else None
+
+    # ---- what the keys change
+
+    def move_cursor(self, layers: int, heads: int) -> bool:
+        """Moves the cursor and stops at the edges; says whether it moved."""
+        return self.put_cursor(self.cursor.layer + layers, self.cursor.head + heads)
+
+    def put_cursor(self, layer: int, head: int) -> bool:
+        shape = self.shape()
+        if shape is None:
+            return False
+        place = HeadId(min(max(layer, 0), shape[0] - 1), min(max(head, 0), shape[1] - 1))
+        self.cursor_moved = True
+        moved = place != self.cursor
+        self.cursor = place
+        return moved
+
+    @property
+    def marked(self) -> frozenset[HeadId]:
+        """The heads chosen by hand, as far as the grid has them."""
+        self.marks.fit(self.shape())
+        return self.marks.heads
+
+    def mark_box(self, layers: int, heads: int) -> bool:
+        """Moves the cursor and marks the box it comes to; the first such step begins it."""
+        begin = self.cursor
+        moved = self.move_cursor(layers, heads)
+        self.marks.box_to(self.cursor, begin=begin)
+        return moved
+
+    def walk_ranking(self, by: int) -> bool:
+        """Puts the cursor on the head that stands `by` places further down the ranking."""
+        view = self.view()
+        if view is None:
+            return False
+        listed = self.against() or view
+        rank = listed.rank.get(self.cursor, 0)
+        return self.put_cursor(*listed.order[min(max(rank - 1 + by, 0), len(listed.order) - 1)])
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Those the shown run can have: a cause only where one was asked for."""
+        nodes = self.shown.picture.nodes if self.shown is not None else ()
+        if not self._offered[1] or self._offered[0] is not nodes:
+            there = (
+                each for each in MEASURES if not each.cause or any(value_of(node, each) is not None for node in nodes)
+            )
+            self._offered = (nodes, tuple(there))
+        return self._offered[1]
+
+    def cycle_measure(self, by: int) -> None:
+        self.pick_measure(self._measure_after(by))
+
+    def _measure_after(self, by: int) -> Measure:
+        offered = self.measures()
+        place = offered.index(self.measure) if self.measure in offered else 0
+        return offered[(place + by) % len(offered)]
+
+    def pick_measure(self, measure: Measure) -> None:
+        self.measure = measure
+        self._look_is_own()
+
+    def await_cause(self) -> None:
+        """Whoever asks what the heads do wants to see it: the grid turns to it when it is there."""
+        if self.shown is not None:
+            self._cause_due = (self.shown.run_id, self.measure)
+
+    def _turn_to_cause(self, run: Run) -> None:
+        """Unless the person has turned to something else meanwhile."""
+        due, self._cause_due = self._cause_due, None
+        causes = [cause for cause in run.picture.causes if cause.final and cause.method in FIELD]
+        if due == (run.run_id, self.measure) and run is self.shown and causes:
+            self.pick_measure(find_measure(FIELD[causes[-1].method]))
+
+    def move_cut(self, by: int) -> bool:
+        """Takes more or fewer heads into the circuit; a hundredth of a large grid at a time."""
+        run, view = self.shown, self.view()
+        if run is None or view is None:
+            return False
+        return self.put_cut(view.cut + by * max(1, len(view.order) // 100))
+
+    def put_cut(self, size: int) -> bool:
+        """Takes so many heads into the circuit."""
+        run, view = self.shown, self.view()
+        if run is None or view is None:
+            return False
+        size = min(max(size, 1), len(view.order))
+        self._cuts[run.run_id] = size
+        self._look_is_own()
+        return size != view.cut
+
+    def look_now(self) -> LookChanged | None:
+        """How the shown run is looked at, as an event; None while nothing is scored."""
+        view = self.view()
+        return LookChanged(measure=self.measure.id, cut=view.cut) if view is not None else None
+
+    def _look_is_own(self) -> None:
+        self.looks_made += 1
+        if self.shown is not None:
+            self._own_looks[self.shown.run_id] = self.measure

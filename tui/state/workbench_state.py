@@ -1,0 +1,330 @@
+"""What the screen knows: a session's log folded into runs, and what the person is looking at. No widget in here."""
+
+import contextlib
+import copy
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from engine.analysis.ranking import best_head
+from engine.errors import ConfigError, Failure
+from engine.events import (
+    Scored,
+)
+from engine.examples import Example
+from engine.measures import DEFAULT_MEASURE, Measure, find_measure
+from engine.planning.preflight import Preflight
+from engine.planning.run_options import RunOptions
+from engine.results import Grade, HeadId, ModelInfo
+from sessions.events import (
+    CauseEnded,
+    LogEntry,
+    LookChanged,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    SessionCreated,
+)
+from sessions.rows import HeadCodes, HostStatus
+from tui.state.redraw_regions import ALL_PARTS, Part, parts_of
+from tui.state.run import Run
+from tui.state.session_state import Kept
+from tui.state.view_state import Looking
+
+__all__ = ["ALL_PARTS", "Bench", "Frame", "LinkState", "Part", "Run"]
+
+LinkState = Literal["connecting", "live", "lost", "failed", "replay"]
+"""failed: nothing but the person can mend it. replay: what is shown was, and nothing of it can be changed."""
+
+_CODES_KEPT = 512
+"""Heads whose codes stay at hand."""
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log made of a bench at one moment; what it shares with the bench nobody changes."""
+
+    last_seq: int
+    saved_us: int | None
+    name: str
+    model: str
+    task: str | None
+    kept: Kept
+    runs: tuple[Run, ...]
+    cuts: dict[str, int]
+    measure: Measure
+    cursor: HeadId
+
+
+class Bench(Looking):
+    """The state of the workbench. Widgets read it, the link and the keys change it."""
+
+    def __init__(self, *, model: str, task: str) -> None:
+        super().__init__()
+        self.model = model
+        self.task: str | None = task
+        self.session_id: str | None = None
+        self.session_name = ""
+        self.kept = Kept()
+        self.runs: list[Run] = []
+        self.last_seq = 0
+        self.saved_us: int | None = None
+        self.link: LinkState = "connecting"
+        self.failure: Failure | None = None
+        """Why the link failed, or why the newest request was refused."""
+        self.link_words = ""
+        self.worker: HostStatus | None = None
+        """The host's last word on itself and its engine."""
+        self.stopping: str | None = None
+        """The run that was asked to stop."""
+        self.seed_index = 0
+        self.selected: int | None = None
+        """The example that is shown whole."""
+        self.codes: dict[tuple[str, int, int, int], HeadCodes | Failure] = {}
+        self._chosen_run: str | None = None
+        self.own_options: RunOptions | None = None
+        """Chosen on this screen and not recorded yet."""
+        self.preflight: Preflight | None = None
+        """What the next run would take, as far as it was asked about."""
+        self.warned: Preflight | None = None
+        """Told of a run that will not fit: asked for once more, it is begun."""
+        self.watched_from: int | None = None
+        """What comes later in the log happens under the eyes of this screen; None: nothing does."""
+        self.just_ended: list[Run] = []
+        """Runs that ended so, until the screen has dealt with them."""
+        self.verifying = ""
+        """How far a run is being done again, in words; empty: none is."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the host records nothing more, in words; empty while it does."""
+        return self.worker.trouble if self.worker is not None else ""
+
+    # ---- the log
+
+    def fold(self, entries: Iterable[LogEntry]) -> frozenset[Part]:
+        """Takes in entries not seen before; says which parts of the screen they change."""
+        parts: frozenset[Part] = frozenset()
+        for entry in entries:
+            if entry.seq <= self.last_seq and entry.session_id == self.session_id:
+                continue
+            self.last_seq, self.saved_us = entry.seq, entry.at_us
+            self._fold_one(entry)
+            parts |= parts_of(entry.event)
+        return parts | {"header"} if parts else parts
+
+    def forget(self) -> None:
+        """Before another session, or the same one from its start, is folded."""
+        self.runs.clear()
+        self._chosen_run = None
+        self.codes.clear()
+        self._cuts.clear()
+        self._own_looks.clear()
+        self.subtraction.end()
+        self.marks.clear()
+        self.own_options, self.preflight = None, None
+        self.kept = Kept()
+        self.last_seq, self.saved_us, self._view = 0, None, None
+
+    def freeze(self) -> Frame:
+        """The log's share of the state, to come back to. Costs as little as the runs are few."""
+        return Frame(
+            last_seq=self.last_seq,
+            saved_us=self.saved_us,
+            name=self.session_name,
+            model=self.model,
+            task=self.task,
+            kept=self.kept.copy(),
+            runs=tuple(map(copy.copy, self.runs)),
+            cuts=self._cuts.copy(),
+            measure=self.measure,
+            cursor=self.cursor,
+        )
+
+    def rewind(self, frame: Frame, entries: Iterable[LogEntry] = ()) -> frozenset[Part]:
+        """The bench as the log had it at the frame and after these entries.
+
+        What the viewer chose stays as long as there is something it is about: run, cursor, seed, measure and cut.
+        """
+        run, chosen = self.shown.run_id if self.shown is not None else None, self._chosen_run
+        cursor = self.cursor if self.cursor_moved else None
+        seed, own_looks, cuts = self.seed_index, self._own_looks, self._cuts
+        self._own_looks, self._chosen_run = {}, None
+        self.last_seq, self.saved_us, self._view = frame.last_seq, frame.saved_us, None
+        self.session_name, self.model, self.task = frame.name, frame.model, frame.task
+        self.kept, self.runs = frame.kept.copy(), [copy.copy(each) for each in frame.runs]
+        self._cuts = frame.cuts.copy()
+        self.measure, self.cursor, self.cursor_moved, self.seed_index = frame.measure, frame.cursor, False, 0
+        self.fold(entries)
+        self._own_looks, self._chosen_run = own_looks, chosen if self._run(chosen) is not None else None
+        self._cuts |= {name: cuts[name] for name in own_looks if name in cuts}
+        if self.shown is not None and self.shown.run_id == run:
+            self.seed_index = seed
+            if cursor is not None:
+                self.cursor, self.cursor_moved = cursor, True
+        if self.shown is not None:
+            self.measure = self._own_looks.get(self.shown.run_id, self.measure)
+        return ALL_PARTS | {"time"}
+
+    def _fold_one(self, entry: LogEntry) -> None:
+        event = entry.event
+        if self.kept.fold(entry):
+            if self.kept.options == self.own_options:
+                self.own_options = None
+            self.session_name = self.kept.name or self.session_name
+            if isinstance(event, SessionCreated):
+                self.model, self.task = event.model, event.task
+            return
+        match event:
+            case RunQueued() if entry.run_id is not None:
+                self.runs.append(
+                    Run(
+                        run_id=entry.run_id,
+                        number=len(self.runs) + 1,
+                        config=event.config,
+                        model=event.model,
+                        queued_us=entry.at_us,
+                        device=event.device,
+                        again=event.again,
+                    )
+                )
+                self.own_options = None
+                if self.active is self.runs[-1]:
+                    # What waits behind another run is not looked at before its turn.
+                    self._look_anew()
+            case _:
+                run = self._run(entry.run_id)
+                if run is not None:
+                    self._fold_run(run, entry)
+
+    def _fold_run(self, run: Run, entry: LogEntry) -> None:
+        run.fold(entry)
+        if isinstance(entry.event, RunEnded) and self.watched_from is not None and entry.seq > self.watched_from:
+            self.just_ended.append(run)
+        if isinstance(entry.event, RunStarted) and run is self.shown:
+            self._look_anew()
+        if isinstance(entry.event, LookChanged):
+            self._fold_look(run, entry.event)
+        elif isinstance(entry.event, Scored | RunEnded):
+            self._settle_cursor(run)
+        elif isinstance(entry.event, CauseEnded) and entry.event.failure is None:
+            self._turn_to_cause(run)
+            self._settle_cursor(run)
+
+    def _look_anew(self) -> None:
+        """The screen turns to another run: what was chosen on the one before is of no use there."""
+        self.cursor_moved, self.seed_index, self._chosen_run = False, 0, None
+        if self.measure.cause:
+            # Of a run that has begun nobody knows causes: a grid without a number would be all there is.
+            self.measure = DEFAULT_MEASURE
+
+    def _fold_look(self, run: Run, look: LookChanged) -> None:
+        """How a run is looked at on another screen, or was in an earlier hour: followed until the person acts here."""
+        if run.run_id in self._own_looks:
+            return
+        self._cuts[run.run_id] = look.cut
+        if run is self.shown:
+            # A measure of a later version, or of a stranger's bundle, is no reason to stop.
+            with contextlib.suppress(ConfigError):
+                self.measure = find_measure(look.measure)
+        self._settle_cursor(run)
+
+    def _run(self, run_id: str | None) -> Run | None:
+        return next((run for run in reversed(self.runs) if run.run_id == run_id), None)
+
+    def _settle_cursor(self, run: Run) -> None:
+        if self.cursor_moved or run is not self.shown:
+            return
+        # The best head alone: a whole view ranks all of them, and a replay passes a hundred scores in a moment.
+        self.cursor = best_head(run.picture.nodes, self.measure) or self.cursor
+
+    # ---- what is shown
+
+    @property
+    def shown(self) -> Run | None:
+        """The run that was chosen, else the one under way or next in turn, else the newest that began."""
+        chosen = None if self._chosen_run is None else self._run(self._chosen_run)
+        return chosen or self.active or self._newest
+
+    @property
+    def active(self) -> Run | None:
+        """The oldest run that is queued or under way, shown or not."""
+        return next((run for run in self.runs if run.active), None)
+
+    @property
+    def _newest(self) -> Run | None:
+        begun = (run for run in reversed(self.runs) if run.started_us is not None)
+        return next(begun, self.runs[-1] if self.runs else None)
+
+    @property
+    def waiting(self) -> tuple[Run, ...]:
+        """Runs that are queued behind the one under way, the next in turn first."""
+        return tuple(run for run in self.runs if run.state == "queued")
+
+    @property
+    def options(self) -> RunOptions:
+        """How the next run is done: what was chosen last, here or elsewhere, else as the last one was."""
+        return self.own_options or self.kept.options or RunOptions(model=self.model)
+
+    @property
+    def measured(self) -> Run | None:
+        """The oldest run whose heads are being measured after it was done."""
+        return next((run for run in self.runs if run.cause is not None), None)
+
+    def show_run(self, run_id: str | None) -> None:
+        """Chooses a run to look at; None: the newest, and those that come."""
+        if run_id != (None if self.shown is None else self.shown.run_id):
+            self._chosen_run, self.cursor_moved, self.seed_index, self.selected = run_id, False, 0, None
+            if self.measure not in self.measures():
+                self.measure = DEFAULT_MEASURE
+            if self.shown is not None:
+                self._settle_cursor(self.shown)
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether the newest run came to no good end and could come to one: on the same examples as before."""
+        run = self.shown
+        if run is None or run is not self._newest or run.state not in ("failed", "interrupted"):
+            return False
+        if self.own_options is not None or self.kept.options_are_new:
+            return False
+        now = tuple(example for example in self.kept.examples.current if example.enabled)
+        return not now or not run.picture.examples or now == run.picture.examples
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        run = self.shown
+        return run.picture.examples if run is not None and run.picture.examples else self.kept.examples.current
+
+    @property
+    def grades(self) -> tuple[Grade, ...]:
+        run = self.shown
+        return run.picture.grades if run is not None and run.picture.examples else ()
+
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """Of the shown run, else of the newest that got as far as loading one."""
+        return next((run.picture.model for run in reversed(self.runs) if run.picture.model is not None), None)
+
+    def head_codes(self) -> HeadCodes | Failure | None:
+        """The codes of the head under the cursor, once they were fetched."""
+        key = self.codes_key()
+        return self.codes.get(key) if key is not None else None
+
+    def keep_codes(self, key: tuple[str, int, int, int], found: HeadCodes | Failure) -> None:
+        """Keeps what was fetched; the oldest make room."""
+        while len(self.codes) >= _CODES_KEPT:
+            del self.codes[next(iter(self.codes))]
+        self.codes[key] = found
+
+    def codes_key(self) -> tuple[str, int, int, int] | None:
+        """Which codes the screen wants: run, layer, head, seed. None while the run has none."""
+        run = self.shown
+        if run is None or not run.has_codes:
+            return None
+        return run.run_id, *self.cursor, self.seed
+
+    @property
+    def seed(self) -> int:
+        run = self.shown
+        return run.config.seeds[self.seed_index % len(run.config.seeds)] if run is not None else 0

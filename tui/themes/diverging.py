@@ -1,0 +1,35 @@
+"""Colours for signed differences: one for more in A, one for more in B (blue and orange unless another map is chosen),
+the ground where they are equal. Every kind of colour vision tells the two apart, and both grow equally in lightness.
+"""
+
+from tui.themes.colour_maps import DEFAULT_MAP, Rgb, map_named, mix
+from tui.themes.themes import LEVELS
+
+_QUIET_DARK: Rgb = (0x1C, 0x22, 0x29)
+_QUIET_LIGHT: Rgb = (0xEC, 0xEF, 0xF3)
+_LEAST = 0.18
+"""How far from the ground the smallest difference stands, so that it can be told from none."""
+
+
+def shades(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
+    """2 x LEVELS colours: more in A from level 0 (none) on, then more in B. Faded: half-way to the ground."""
+    quiet = _QUIET_DARK if dark else _QUIET_LIGHT
+    found: list[Rgb] = []
+    chosen = map_named(name)
+    for side in (chosen.more, chosen.less):
+        found.append(quiet)
+        end = side[0 if dark else 1]
+        for level in range(1, LEVELS):
+            colour = mix(quiet, end, _LEAST + (1 - _LEAST) * level / (LEVELS - 1))
+            found.append(mix(colour, quiet, 0.5) if faded else colour)
+    return tuple(found)
+
+
+def signed_level(difference: float | None, largest: float) -> int:
+    """The step in `shades`; -1 where there is no difference to speak of because a side has no value."""
+    if difference is None:
+        return -1
+    if not difference or not largest:
+        return 0
+    step = max(1, round(min(1.0, abs(difference) / largest) * (LEVELS - 1)))
+    return step if difference > 0 else LEVELS + step

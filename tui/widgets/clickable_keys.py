@@ -1,0 +1,44 @@
+"""A line of keys that answers the mouse: a click does it, a rest tells what it would do."""
+
+from textual import events
+from textual.content import Content
+from textual.geometry import Offset
+
+from tui.actions import Action, key_names
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.painted import Painted
+
+
+class Hints(Painted):
+    """Whoever draws the line says in `spots` where each action ends."""
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self.spots: list[tuple[int, Action]] = []
+
+    def action_at(self, x: int) -> Action | None:
+        return next((action for end, action in self.spots if x < end), None)
+
+    async def on_click(self, event: events.Click) -> None:
+        action = self.action_at(event.x)
+        if action is not None:
+            await self.app.run_action(action.call, self.screen)
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        action = self.action_at(place.x)
+        return tip_of(action, self.reason(action)) if action is not None else None
+
+    def reason(self, action: Action) -> str:
+        """Why it cannot be done now; empty where it can."""
+        why: str = getattr(self.screen, "why_not", lambda _: "")(action)
+        return why
+
+
+def tip_of(action: Action, reason: str = "") -> Content:
+    """Title, keys and meaning of an action, for the place where the mouse rests."""
+    keys = " ".join(key_names(action.keys))
+    parts = [Content.assemble((action.title, "bold"), f"  {keys}"), Content(action.tooltip)]
+    if reason:
+        parts.append(Content(f"Not now: {clean(reason)}"))
+    return Content("\n").join(parts)

@@ -1,0 +1,129 @@
+"""The words around a grid while something is subtracted: what, by how much, and what both sides agree on."""
+
+from collections.abc import Callable
+
+from rich.style import Style
+
+from engine.measures import MEASURES, Measure, value_of
+from engine.results import HeadId, HeadScores
+from tui.actions.key_labels import Key
+from tui.state.grid_view import GridView, places_of
+from tui.state.number_text import fixed, number
+from tui.state.subtraction import Against
+from tui.terminal.sanitize import clean
+from tui.themes.themes import LEVELS
+from tui.widgets.heat_cell import KNOWN, SHADES, Palette
+from tui.widgets.styled_line import Line, fit
+
+_NAME_WIDTH = 22
+
+
+def title(against: Against) -> str:
+    """Behind the pane's title."""
+    return f" less {clean(against.side.title)}"
+
+
+def meaning(first: Line, second: Line, against: Against, measure: Measure, width: int, key: Key) -> None:
+    """What the colours mean: which sign is which, and what is subtracted."""
+    what = "in the circuit or not" if against.member else measure.title
+    first.add(fit(f"{what}: this run less {clean(against.side.title)}", width - 2), "strong")
+    if against.member:
+        words = "+ only here, - only there"
+    elif measure.high_speaks:
+        words = "+ more here, - more there"
+    else:
+        words = "+ more here, - more there (low values speak for a head)"
+    if not against.side.final:
+        words += "; what is subtracted is partial"
+    second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
+
+
+def under_cursor(line: Line, against: Against, view: GridView, head: HeadId) -> None:
+    """The values of one head on both sides."""
+    here, there = against.here.get(head), against.there.get(head)
+    name = "in the circuit" if against.member else view.measure.title
+    line.add(f" {head} ", "strong").add(f"{name} ", "dim").add(number(here), "text").add(" - ", "dim")
+    line.add(number(there), "text").add(" = ", "dim").add(signed(against.differences.get(head)), "strong")
+    if head in view.circuit:
+        line.add("  [ ] circuit", "second")
+    if head in against.circuit:
+        line.add(f"  {KNOWN} there", "accent")
+
+
+def scale(line: Line, against: Against, colours: Palette, width: int) -> None:
+    """From more there, over no difference, to more here."""
+    largest = against.grid.largest
+    room = max(min(24, width - 44), 8) // 2
+    line.add(f" -{number(largest, 4)} ", "dim")
+    steps = [step * (LEVELS - 1) // max(room - 1, 1) for step in range(room)]
+    for step in reversed(steps):
+        _swatch(line, colours, LEVELS + step if step else 0)
+    for step in steps:
+        _swatch(line, colours, step)
+    line.add(f" +{number(largest, 4)}", "dim")
+    if line.width + 14 <= width:
+        line.add("   [ ] ", "strong").add("here", "dim")
+    if line.width + 10 <= width:
+        line.add(f"  {KNOWN} ", "strong").add("there", "dim")
+
+
+def _swatch(line: Line, colours: Palette, level: int) -> None:
+    style: Style = colours.cells[level]
+    if colours.shaded:
+        step = level % LEVELS
+        line.add_styled(SHADES[0 if not step else min(len(SHADES) - 1, 1 + step * (len(SHADES) - 1) // LEVELS)], style)
+    else:
+        line.add_styled(" ", style)
+
+
+def agreement(line: Line, second: Line, against: Against, width: int) -> None:
+    """What the circuits share, and how far the rankings agree."""
+    grid = against.grid
+    line.add(f"  {len(grid.both)} in both, {len(grid.only_a)} only here, {len(grid.only_b)} only there", "text")
+    words = [("Jaccard", grid.jaccard)]
+    if against.member:
+        words += [("AUC", grid.auc_a_finds_b), ("precision", grid.precision), ("recall", grid.recall)]
+    else:
+        words += [("Spearman", grid.spearman), ("Kendall", grid.kendall), ("AUC", grid.auc_a_finds_b)]
+    for name, value in words:
+        if second.width + len(name) + 8 <= width:
+            second.add(f" {name} ", "dim").add(fixed(value), "strong").add(" ")
+
+
+def page_rows(make: Callable[[], Line], against: Against, node: HeadScores, shown: Measure, width: int) -> list[Line]:
+    """The head on both sides: every measure here, there, and the difference."""
+    side = against.side
+    if side.heads is not None:
+        inside = "in" if node.id in against.circuit else "not in"
+        return [make().add(fit(f" {inside} {clean(side.title)}", width - 1), "second")]
+    lines = [make().add(fit(f" less {clean(side.title)}", width - 1), "second")]
+    other = next((each for each in side.nodes if each.id == node.id), None)
+    if other is None:
+        return lines
+    header = make().add(" " * _NAME_WIDTH).add("  here   there  differs", "faint")
+    lines.append(header)
+    for measure in MEASURES:
+        here, there = value_of(node, measure), value_of(other, measure)
+        if here is None and there is None:
+            continue
+        on = measure is shown
+        places = places_of(measure)
+        line = make().add(" ▸ " if on else "   ", "accent")
+        name = fit(measure.title.removesuffix(" (no SAE)"), _NAME_WIDTH - 4)
+        line.add(name, "strong" if on else "dim").to(_NAME_WIDTH)
+        line.add(f"{fixed(here, places):>6} {fixed(there, places):>7} ", "text")
+        difference = None if here is None or there is None else round(here - there, 6)
+        ink = "dim" if not difference else ("positive" if difference > 0 else "negative")
+        line.add(f"{signed(difference, places):>8}", ink)
+        lines.append(line)
+    return lines
+
+
+def signed(difference: float | None, places: int | None = None) -> str:
+    """A difference with its sign; 0 for none."""
+    if difference is None:
+        return "–"
+    if not difference:
+        return "0"
+    text = number(abs(difference)) if places is None else fixed(abs(difference), places)
+    return ("+" if difference > 0 else "-") + text

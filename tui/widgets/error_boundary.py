@@ -1,0 +1,144 @@
+"""A pane that fails is a panel that says so; the other panes, the session and the run live on."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.terminal.sanitize import clean
+
+if TYPE_CHECKING:
+    from textual.message_pump import MessagePump as Pump
+
+    Pane = Widget
+else:
+    Pump = Pane = object
+
+
+class Shielded(Pump):
+    """Of what a message makes it do, an error is told and logged; the next message is dealt with as ever.
+
+    Textual would end the program. Where the program does not forgive, as in tests, that is so here too.
+    """
+
+    async def _dispatch_message(self, message: Message) -> None:
+        try:
+            await super()._dispatch_message(message)
+        except Exception as error:
+            if not forgives(self):
+                raise
+            self.broke(error)
+
+    def broke(self, error: Exception) -> None:
+        """What is done about an error of this part."""
+        report(self, error, type(self).__name__)
+
+
+class Guarded(Shielded, Pane):
+    """Mixed into panes: one that fails while it draws or answers shows a panel until it is opened again."""
+
+    failed: str = ""
+    """What went wrong, in words; empty while all is well."""
+    _ground: Style | None = None
+    _hidden: tuple[Widget, ...] = ()
+    _SHIELDED: ClassVar[dict[str, Callable[[], Any]]] = {
+        "paint": lambda: None,
+        "paint_cursor": lambda: None,
+        "move_cursor": lambda: None,
+        "lines": list,
+        "count": lambda: 0,
+    }
+    """Methods that draw, and what they come to where they fail."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        for name, otherwise in cls._SHIELDED.items():
+            method = cls.__dict__.get(name)
+            if method is not None:
+                setattr(cls, name, _shield(method, otherwise))
+        super().__init_subclass__(**more)
+
+    @property
+    def ground(self: Any) -> Style:
+        """The widget's own style, on which its lines are drawn. Walking up to the screen once a frame will do."""
+        made: Style = self._ground or self.rich_style
+        self._ground = made
+        return made
+
+    def render_lines(self: Any, crop: Region) -> list[Strip]:
+        self._ground = None
+        if not self.failed:
+            try:
+                found: list[Strip] = super().render_lines(crop)
+                return found
+            except Exception as error:
+                if not forgives(self):
+                    raise
+                self.broke(error)
+        return self._panel(crop)
+
+    def broke(self: Any, error: Exception) -> None:
+        if not self.failed:
+            self.failed = report(self, error, f"the pane {self.id or type(self).__name__}", aloud=False)
+            self._hidden = tuple(child for child in self.children if child.display)
+            for child in self._hidden:
+                child.display = False
+            self.refresh(layout=bool(self._hidden))
+
+    def reopen(self: Any) -> None:
+        """Draws again as if nothing had been."""
+        self.failed = ""
+        for child in self._hidden:
+            child.display = True
+        self._hidden = ()
+        if self.size and hasattr(self, "paint"):
+            self.paint()
+        self.refresh(layout=True)
+
+    def _panel(self: Any, crop: Region) -> list[Strip]:
+        from tui.widgets.styled_line import wrapped
+
+        key = next((each.key for each in getattr(self.screen, "at_hand", ()) if each.id == "reopen"), "ctrl+l")
+        words = f"✗ {self.failed}\n{key} opens this pane again. The others, the session and a run go on."
+        width = self.size.width + self.gutter.width
+        lines = [f" {line}" for line in wrapped(words, max(width - 2, 1), max(self.size.height, 1))]
+        style = self.rich_style
+        found = []
+        for y in range(crop.y, crop.bottom):
+            text = lines[y] if y < len(lines) else ""
+            strip = Strip([Segment(text, style)]).adjust_cell_length(width, style)
+            found.append(strip.crop(crop.x, crop.right))
+        return found
+
+
+def forgives(node: Any) -> bool:
+    """Whether the program goes on after an error of one of its parts."""
+    return bool(getattr(node.app, "forgiving", False))
+
+
+def report(node: Any, error: Exception, what: str, *, aloud: bool = True) -> str:
+    """Has the program log the trace, and say it where the part cannot; what went wrong, in words."""
+    words: str = node.app.part_broke(error, what, aloud=aloud)
+    return clean(words)
+
+
+def _shield(method: Callable[..., Any], otherwise: Callable[[], Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def shielded(self: Any, *given: Any, **named: Any) -> Any:
+        # The last word of the host may come when a screen is taken down already.
+        if self.failed or (method.__name__ == "paint" and not self.is_attached):
+            return otherwise()
+        try:
+            return method(self, *given, **named)
+        except Exception as error:
+            if not forgives(self):
+                raise
+            self.broke(error)
+            return otherwise()
+
+    return shielded

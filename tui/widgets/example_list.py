@@ -1,0 +1,301 @@
+"""The examples: two lines each, the end of the prompt, what is expected, and what the model makes of it."""
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.strip import Strip
+
+from engine.authoring.readiness import n_distinct
+from engine.errors import Failure
+from engine.examples import Example
+from engine.results import NO_CODE, Grade
+from tui.actions import sheet_actions
+from tui.state.number_text import number
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.painted import VirtualScroll
+from tui.widgets.styled_line import Line, fit, fit_end, one_line, wrapped
+from tui.widgets.titled_pane import Titled
+from tui.widgets.tooltips import tip
+
+VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
+TEMPLATE = "{…}"
+"""In the place of a verdict: a line whose slots are still to be filled."""
+_MOST_LINES = 8
+"""Of a prompt that is shown whole."""
+
+
+ACTIONS = sheet_actions(
+    "Examples",
+    ("choose.up", "-1", "up", "Example above", "Open the example above", ""),
+    ("choose.down", "1", "down", "Example below", "Open the example below", ""),
+    ("choose.page_up", "-8", "pageup", "Eight examples up", "Open an example further up", ""),
+    ("choose.page_down", "8", "pagedown", "Eight examples down", "Open an example further down", ""),
+    ("choose.first", "-1000000", "home", "First example", "Open the first example", ""),
+    ("choose.last", "1000000", "end", "Last example", "Open the last example", ""),
+    ("choose.same", "0", "enter", "Open or close", "Open the example at hand, or close it", ""),
+    ("close", "", "escape", "Close the example", "Show the list alone", ""),
+)
+
+
+class Examples(Titled, Keyed, VirtualScroll):
+    """A list; the chosen example opens to its whole prompt and everything the model says about it.
+
+    They are those of the run that is shown. Where the session's were edited since, the first line says so.
+    """
+
+    actions = ACTIONS
+    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self._grades: dict[int, Grade] = {}
+        self._numbers: tuple[int, ...] = ()
+        self._only: frozenset[int] = frozenset()
+        self._open: list[Strip] = []
+        """The lines of the example that is shown whole."""
+        self._banner = ""
+        self._distinct: tuple[tuple[Example, ...], int] = ((), 0)
+        self._source: tuple[object, ...] = ()
+
+    def distinct(self) -> int:
+        """Return how many of the shown examples are no copies of others; counted when they change."""
+        if self._distinct[0] is not self.bench.examples:
+            self._distinct = (self.bench.examples, n_distinct(self.bench.examples))
+        return self._distinct[1]
+
+    def count(self) -> int:
+        self._prepare()
+        n = len(self.bench.examples)
+        return self._above + (2 * n - 2 * bool(self._open) + len(self._open) if n else 2)
+
+    def row(self, y: int, size: Size, /) -> Strip:
+        if y < self._above:
+            return self.line().add(f" ✎ {fit(self._banner, size.width - 4)}", "second").strip()
+        if not self.bench.examples:
+            return (self.line().add(f"  {waiting_words(self.bench)}", "dim") if y else self.line()).strip()
+        index, line = self.at_line(y)
+        if self._open and index == self.bench.selected:
+            return self._open[line] if line < len(self._open) else self.line().strip()
+        return self._lines_of(index, size.width)[line].strip()
+
+    def at_line(self, y: int) -> tuple[int, int]:
+        """Which example stands in a line, and which line of it that is."""
+        y -= self._above
+        chosen = self.bench.selected
+        if not self._open or chosen is None or y < 2 * chosen:
+            return divmod(y, 2)
+        y -= 2 * chosen
+        if y < len(self._open):
+            return chosen, y
+        index, line = divmod(y - len(self._open), 2)
+        return chosen + 1 + index, line
+
+    def first_line(self, index: int) -> int:
+        chosen = self.bench.selected
+        extra = len(self._open) - 2 if self._open and chosen is not None and index > chosen else 0
+        return self._above + 2 * index + extra
+
+    @property
+    def _above(self) -> int:
+        return int(bool(self._banner))
+
+    def _prepare(self) -> None:
+        """What all lines need; made anew only when something of it has changed."""
+        bench = self.bench
+        codes = bench.head_codes()
+        source = (
+            bench.examples,
+            bench.grades,
+            codes,
+            bench.selected,
+            bench.kept.examples.content_hash,
+            self.room.width,
+        )
+        if len(source) == len(self._source) and all(
+            a is b or a == b for a, b in zip(source, self._source, strict=True)
+        ):
+            return
+        self._source = source
+        self._banner = edited_words(bench)
+        self._grades = {grade.index: grade for grade in bench.grades}
+        self._numbers = codes.codes if codes is not None and not isinstance(codes, Failure) else ()
+        self._only = only_positive(self._numbers, bench.examples)
+        chosen = bench.selected
+        shown = chosen is not None and 0 <= chosen < len(bench.examples)
+        self._open = [line.strip() for line in self._lines_of(chosen or 0, self.room.width)] if shown else []
+
+    def _lines_of(self, index: int, width: int) -> list[Line]:
+        code = self._numbers[index] if index < len(self._numbers) else None
+        example, grade = self.bench.examples[index], self._grades.get(index)
+        return self._entry(index, example, grade, width, code, code in self._only)
+
+    def _fresh(self) -> None:
+        self._source = ()
+        super()._fresh()
+
+    def _entry(
+        self, index: int, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool
+    ) -> list[Line]:
+        chosen = index == self.bench.selected
+        sign, ink = ("+", "positive") if example.positive else ("-", "negative")
+        expected = fit(answer_words(example), max(width // 3, 6))
+        lines = []
+        tail = cell_len(expected) + 3 if expected else 0
+        if chosen:
+            for row, text in enumerate(wrapped(example.prompt, width - 4, _MOST_LINES)):
+                lines.append(self.line().add(f" {sign} " if row == 0 else "   ", ink).add(text, "strong"))
+            if expected:
+                foils = " | ".join(clean(foil) for foil in example.foils[:8])
+                line = self.line().add("   → ", "faint").add(expected, "accent")
+                if foils:
+                    line.add(fit(f"  not {foils}", max(width - line.width - 1, 0)), "dim")
+                lines.append(line)
+        else:
+            prompt = fit_end(one_line(example.prompt), width - 4 - tail)
+            line = self.line().add(f" {sign} ", ink).add(prompt, "text" if example.enabled else "faint")
+            if expected:
+                line.add(" → ", "faint").add(expected, "accent")
+            lines.append(line)
+        verdict = self._verdict(example, grade, width, code, alone)
+        lines.append(verdict)
+        if chosen and grade is not None:
+            told = bool(grade.reason) and f": {clean(grade.reason)}" in verdict.text
+            lines.extend(self._details(grade, width, told=told))
+        return lines
+
+    def _verdict(self, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool) -> Line:
+        line = self.line().add("   ")
+        right = (
+            "" if code is None else ("silent" if code == NO_CODE else f"code {code}") + (", only +" if alone else "")
+        )
+        if not example.enabled:
+            line.add("left out", "faint")
+        elif grade is None:
+            line.add("not graded yet", "faint")
+        else:
+            glyph, ink = VERDICTS[grade.verdict]
+            if grade.probability is not None:
+                line.add("p ", "faint").add(f"{number(grade.probability, 4):<4} ", "dim")
+            line.add(f"{glyph} {grade.verdict}", ink)
+            room = width - line.width - len(right) - 3
+            if grade.verdict != "ok" and room > 6 and grade.reason:
+                line.add(fit(f": {clean(grade.reason)}", room), "dim")
+        if right and line.width + len(right) + 2 <= width:
+            line.to(width - len(right) - 1).add(right, "accent" if alone else "faint")
+        return line
+
+    def _details(self, grade: Grade, width: int, *, told: bool) -> list[Line]:
+        """What else the grade says, its reason where the line above had no room for it."""
+        texts = [clean(grade.reason)] if grade.reason and not told else []
+        if grade.rank is not None:
+            says = f"rank {grade.rank}"
+            if grade.says:
+                token = clean(grade.says).strip() or repr(grade.says)
+                says += f", the model says {token} p {number(grade.says_probability, 4)}"
+            texts.append(says)
+        lengths = {True: ", as many as its pair", False: ", not as many as its pair", None: ""}[grade.equal_length]
+        texts.append(f"{grade.n_tokens} tokens{lengths}")
+        return [self.line().add("   ").add(row, "dim") for text in texts for row in wrapped(text, width - 4, 3)]
+
+    # ---- choosing
+
+    def action_choose(self, by: int) -> None:
+        """Opens the example `by` further on; 0 opens or closes the one at hand."""
+        count = len(self.bench.examples)
+        if not count:
+            return
+        now = self.bench.selected
+        if by == 0 and now is not None:
+            self.action_close()
+            return
+        start = (-1 if by > 0 else 0) if now is None else now
+        self.open_example(min(max(start + by, 0), count - 1))
+
+    def action_close(self) -> None:
+        self.bench.selected = None
+        self.paint()
+
+    def open_example(self, index: int) -> None:
+        self.bench.selected = index
+        self.paint()
+        first = self.first_line(index)
+        self.show_lines(first, first + max(len(self._open), 1) - 1)
+        self.paint()
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """The whole prompt, and what the model makes of it."""
+        row = place.y + self.scroll_offset.y
+        if not self.bench.examples or row < self._above:
+            return None
+        index, _ = self.at_line(row)
+        if index >= len(self.bench.examples) or index == self.bench.selected:
+            return None
+        example, grade = self.bench.examples[index], self._grades.get(index)
+        expected = f"→ {answer_words(example)}" if example.expected else ""
+        return tip(example.prompt, expected, f"{grade.verdict}: {grade.reason}" if grade is not None else "")
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        if place is None or not self.bench.examples:
+            return
+        row = place.y + self.scroll_offset.y
+        if self._above <= row < self.count():
+            index, _ = self.at_line(row)
+            if index == self.bench.selected:
+                self.action_close()
+            else:
+                self.open_example(index)
+
+
+def answer_words(example: Example) -> str:
+    """The expected tokens as one cleaned text; a long set by its first and its size."""
+    if not example.expected:
+        return ""
+    words = [clean(text).strip() or repr(text) for text in example.expected[:3]]
+    return ", ".join(words) if len(example.expected) <= 3 else f"{words[0]}, {words[1]} … ({len(example.expected)})"
+
+
+def edited_words(bench: Bench) -> str:
+    """Whether the session's examples are others than those of the run that is shown."""
+    now, run = bench.kept.examples.current, bench.shown
+    if not now or run is None or not run.picture.examples:
+        return ""
+    use = tuple(each for each in now if each.enabled)
+    if use == run.picture.examples:
+        return ""
+    positive = sum(each.positive for each in use)
+    shows, runs = bench.key("write"), bench.key("run")
+    return f"Edited since: {positive} + {len(use) - positive} now. {shows} shows them, {runs} runs them."
+
+
+def waiting_words(bench: Bench) -> str:
+    """Why there are no examples yet."""
+    run = bench.shown
+    if bench.link == "connecting":
+        return "Looking for the host …"
+    if run is not None and run.active:
+        return "They are made when the model is there …"
+    if bench.task is not None:
+        return f"None yet. {bench.key('run')} makes them and runs."
+    return f"None yet. {bench.key('write')} writes them."
+
+
+def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:
+    """The codes that positives carry and no negative does."""
+    sides: dict[bool, set[int]] = {True: set(), False: set()}
+    for code, example in zip(codes, examples, strict=False):
+        if code != NO_CODE:
+            sides[example.positive].add(code)
+    return frozenset(sides[True] - sides[False])
+
+
+def title_words(bench: Bench, distinct: int) -> str:
+    """The pane's title: how many on both sides, how many of all are no copies, and how they stand."""
+    positive = sum(example.positive for example in bench.examples)
+    words = f"Examples {positive} + {len(bench.examples) - positive}" if bench.examples else "Examples"
+    words += f", {distinct} distinct" if distinct < len(bench.examples) else ""
+    counts = {name: sum(grade.verdict == name for grade in bench.grades) for name in ("weak", "broken")}
+    return words + "".join(f"  {VERDICTS[name][0]} {count} {name}" for name, count in counts.items() if count)

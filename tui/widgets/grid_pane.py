@@ -1,0 +1,381 @@
+"""The middle of the screen: what is measured, the grid, its scale, the cut, and the ranking where there is room."""
+
+from rich.cells import cell_len
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.message import Message
+from textual.strip import Strip
+
+from engine.results import HeadId
+from tui.actions.key_labels import filled
+from tui.state.grid_view import GridView, places_of
+from tui.state.marked_heads import summary
+from tui.state.number_text import fixed, number
+from tui.state.subtraction import Against
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.themes.colour_maps import map_of
+from tui.themes.themes import LEVELS, Depth
+from tui.widgets import difference_text, mini_map
+from tui.widgets.error_boundary import Guarded
+from tui.widgets.heat_cell import KNOWN, SHADES, SIGNS, palette, signed_palette
+from tui.widgets.heat_map import HeatMap
+from tui.widgets.painted import Painted, PaintedScroll
+from tui.widgets.styled_line import Line, fit, rail, wrapped
+from tui.widgets.titled_pane import Titled
+from tui.widgets.tooltips import head_tip, measure_tip, tip
+
+_CUT_LINE = 2
+"""Of the lines below the grid."""
+_RANKING_LEAST = 5
+"""Lines below which the ranking is not worth its room."""
+
+
+class Meaning(Painted):
+    """What the colours mean, in words."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        measure, view, against = self.bench.measure, self.bench.view(), self.bench.against()
+        first, second = self.line().add(" "), self.line().add(" ")
+        if against is not None:
+            difference_text.meaning(first, second, against, measure, width, self.bench.key)
+            return [first.strip(), second.strip()]
+        both = self.bench.signs and bool(self.bench.marked)
+        first.add(fit(SIGNS if both else measure.meaning, width - 2), "second" if both else "dim")
+        if view is None:
+            second.add(empty_words(self.bench), "second" if self.bench.shown is not None else "dim")
+        elif not view.final:
+            running = self.bench.shown is not None and self.bench.shown.active
+            words = "provisional ~ training goes on" if running else "partial ~ the run ended before its last scores"
+            second.add(fit(words, width - 2), "second")
+        elif self.bench.marked:
+            self._marked(second, self.bench.marked, view, width)
+        elif self.bench.signs:
+            second.add(fit(SIGNS, width - 2), "second")
+        else:
+            loud = f"{'high' if measure.high_speaks else 'low'} values speak for a head"
+            if cell_len(measure.meaning) > width - 2:
+                rows = wrapped(f"{measure.meaning}; {loud}", width - 2, 2)
+                return [self.line().add(" ").add(row, "dim").strip() for row in rows]
+            second.add(fit(loud, width - 2), "faint")
+        return [first.strip(), second.strip()]
+
+    def tip_at(self, _place: Offset, /) -> Content | None:
+        return measure_tip(self.bench, self.bench.measure)
+
+    def _marked(self, line: Line, heads: frozenset[HeadId], view: GridView, width: int) -> None:
+        """What the marked heads come to, and what can be done with them, as far as there is room."""
+        line.add("‹ › ", "accent")
+        for place, words in enumerate(summary(heads, view)):
+            if line.width + len(words) + 5 > width:
+                return
+            line.add(" · " if place else "", "faint").add(words, "strong" if place == 0 else "dim")
+
+
+class Scale(Painted):
+    """Under the grid: the value under the cursor, the colour scale, the cut and the known circuit."""
+
+    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.depth = depth
+        self._slider = range(0)
+        """The columns of the cut's line that move it."""
+
+    class CutMoved(Message):
+        """The mouse put the cut elsewhere: as a share of all heads."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.get_content_offset(self)
+        if place is not None and place.y == _CUT_LINE and place.x in self._slider:
+            share = (place.x - self._slider.start + 1) / len(self._slider)
+            self.post_message(self.CutMoved(share))
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """What each line is for: the value at the cursor, the colours, the cut, what is laid over the grid."""
+        view = self.bench.view()
+        if view is None or self.bench.against() is not None:
+            return None
+        if place.y == 0:
+            return head_tip(self.bench, self.bench.cursor)
+        if place.y == 1:
+            ends = f"{number(view.measure.floor)} to {number(view.top)}"
+            return tip(
+                "The colours", f"{view.measure.title} from {ends}: what says nothing is dark, what speaks is bright."
+            )
+        if place.y == _CUT_LINE and place.x < self._slider.stop + 12:
+            words = "A click moves it; {cut.fewer} takes the weakest head out, {cut.more} the next one in."
+            return tip(f"The cut: {len(view.circuit)} heads are the circuit", filled(words, self.bench.key))
+        if view.reference is not None and view.agreement is not None:
+            held = view.agreement
+            meaning = (
+                f"AUC {fixed(held.auc)}: how well the whole ranking tells its heads from the others.",
+                f"Precision {fixed(held.precision)}: of the heads in the circuit, how many are in it.",
+                f"Recall {fixed(held.recall)}: of its heads, how many are in the circuit.",
+            )
+            return tip(f"{KNOWN} {view.reference.name}", view.reference.source, *meaning)
+        return None
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        view = self.bench.view()
+        if view is None:
+            return []
+        against = self.bench.against()
+        if against is not None:
+            return self._difference(view, against, width)
+        return [self._under_cursor(view, width), self._scale(view, width), *self._cut(view, width)]
+
+    def _difference(self, view: GridView, against: Against, width: int) -> list[Strip]:
+        first, second, third, fourth = (self.line() for _ in range(4))
+        difference_text.under_cursor(first, against, view, self.bench.cursor)
+        dark, name = self.app.current_theme.dark, map_of(self.app)
+        colours = signed_palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
+        difference_text.scale(second, against, colours, width)
+        third.add(" cut ", "dim").add(str(len(view.circuit)), "strong")
+        difference_text.agreement(third, fourth, against, width)
+        return [line.strip() for line in (first, second, third, fourth)]
+
+    def _under_cursor(self, view: GridView, width: int) -> Strip:
+        head = self.bench.cursor
+        # Every number in a place of its own: with the next head only digits change, and only they are sent.
+        last, heads = view.nodes[-1], str(view.told)
+        wide = len(f"{last.layer}.{max(last.head, head.head)}")
+        line = self.line().add(f" {head!s:<{wide}} ", "strong")
+        value = view.values.get(head)
+        line.add(f"{view.measure.title} ", "dim").add(f"{number(value):<5}", "strong")
+        if head in view.rank:
+            place = view.placed(head)
+            line.add(f" {view.no_place()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim")
+        inside, known = head in view.circuit, head in view.known
+        name = f"  {KNOWN} {view.held_name()}" if known else ""
+        if inside:
+            # The brackets of the grid say it too, where words have no room.
+            words = "  in the circuit"
+            line.add(words if line.width + len(words) + cell_len(name) <= width else "  [ ]", "second")
+        return line.add(fit(name, width - line.width), "accent").strip()
+
+    def _scale(self, view: GridView, width: int) -> Strip:
+        line = self.line().add(f" {number(view.measure.floor, 4)} ", "dim")
+        room = max(min(24, width - 44), 8)
+        dark, name = self.app.current_theme.dark, map_of(self.app)
+        colours = palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
+        for column in range(room):
+            level = column * (LEVELS - 1) // (room - 1)
+            if colours.shaded:
+                line.add_styled(SHADES[column * (len(SHADES) - 1) // (room - 1)], colours.cells[level])
+            else:
+                line.add_styled(" ", colours.cells[level])
+        line.add(f" {number(view.top, 6)}", "dim")
+        if line.width + 22 <= width:
+            line.add("   [ ] ", "strong").add("circuit", "dim")
+        if view.known and line.width + 10 <= width:
+            line.add(f"  {KNOWN} ", "strong").add(fit(view.held_name(), width - line.width - 1), "dim")
+        return line.strip()
+
+    def _cut(self, view: GridView, width: int) -> list[Strip]:
+        room = max(min(24, width - 50), 8)
+        self._slider = range(6, 6 + room)
+        done = min(room, max(1, round(view.cut / len(view.order) * room)))
+        heads = "1 head" if len(view.circuit) == 1 else f"{len(view.circuit)} heads"
+        line = self.line().add(" cut ", "dim").add("[", "faint").add("=" * done, "second").add("|", "strong")
+        line.add("-" * (room - done), "faint").add("]", "faint").add(f" {heads}", "text")
+        if view.tied and line.width + 9 <= width:
+            line.add(f", {view.tied} tie", "dim")
+        held = view.agreement
+        if held is None:
+            return [line.strip(), self.line().add(fit(f" {self._no_overlay()}", width - 1), "faint").strip()]
+        assert view.reference is not None
+        second = self.line()
+        out = line if width - line.width > 42 else second
+        for name, value in (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)):
+            if value is not None:
+                out.add(f"  {name} " if out.width else f" {name} ", "dim").add(fixed(value), "strong")
+        against = f" {KNOWN} {clean(view.reference.name)}"
+        if out is line:
+            against += f": {clean(view.reference.source)}"
+        second.add(fit(against, width - second.width - 1), "faint")
+        return [line.strip(), second.strip()]
+
+    def _no_overlay(self) -> str:
+        run = self.bench.shown
+        if run is None or not self.bench.overlay.there(run.picture, self.bench.kept.circuits):
+            return f"nothing to hold it against yet: {self.bench.key('cause')} measures what the heads do"
+        return f"no circuit laid over the grid: {self.bench.key('overlay')} lays one"
+
+
+class Ranking(PaintedScroll):
+    """The heads by the measure, best first; where the circuit ends there is a line."""
+
+    can_focus = False
+    first = 0
+    """The place, counted from 0, of the line at the top."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width, height = size
+        view = self.bench.view()
+        if view is None or height < _RANKING_LEAST - 1:
+            return []
+        against = self.bench.against()
+        first = self._first(view if against is None else against, height)
+        places = range(first, min(len(view.order), first + height))
+        if against is not None:
+            return [self._difference(view, against, place, width).strip() for place in places]
+        return [self._row(view, place, width).strip() for place in places]
+
+    def _first(self, view: GridView | Against, height: int) -> int:
+        """The place of the first line: as before, unless the cursor is out of sight."""
+        rank = view.rank.get(self.bench.cursor, 1) - 1
+        last = max(0, len(view.order) - height)
+        if rank < height - 1:
+            self.first = 0
+        elif not self.first <= rank < self.first + height:
+            self.first = rank - height // 2
+        self.first = min(max(self.first, 0), last)
+        return self.first
+
+    def _row(self, view: GridView, place: int, width: int) -> Line:
+        head = view.order[place]
+        chosen = head == self.bench.cursor
+        inside = head in view.circuit
+        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
+        line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
+        line.add(f"{fixed(view.values[head], places_of(view.measure)):>7} ", "text" if inside else "dim")
+        room = max(min(width - 49, 40), 4)
+        filled, rest = rail(view.loud(head) or 0.0, room)
+        line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
+        frame = "‹›" if head in self.bench.marked else "[]"
+        frame = "«»" if inside and frame == "‹›" else frame
+        shown = inside or head in self.bench.marked
+        line.add(f" {frame[0]} {frame[1]} " if shown else "     ", "second").add(
+            KNOWN if head in view.known else " ", "accent"
+        )
+        node = view.by_head[head]
+        tail = f"  q {fixed(node.q_value, 3):>5}  stable {node.stability:>4.0%}"
+        return line.add(tail if line.width + len(tail) <= width else "", "dim")
+
+    def _difference(self, view: GridView, against: Against, place: int, width: int) -> Line:
+        head = against.order[place]
+        chosen, found = head == self.bench.cursor, against.differences[head]
+        line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
+        line.add(f"{head!s:<6}", "strong" if chosen else "text")
+        places = places_of(view.measure)
+        ink = "dim" if not found else ("positive" if found > 0 else "negative")
+        line.add(f"{difference_text.signed(found, places):>8} ", ink)
+        room = max(min(width - 53, 40), 4)
+        filled, rest = rail(abs(found or 0.0) / (against.grid.largest or 1.0), room)
+        line.add(filled, ink).add(" " * len(rest))
+        line.add(" [ ] " if head in view.circuit else "     ", "second")
+        line.add(KNOWN if head in against.circuit else " ", "accent")
+        tail = f"  {fixed(against.here[head], places):>6} here {fixed(against.there[head], places):>6} there"
+        return line.add(tail if line.width + len(tail) <= width else "", "dim")
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        view = self.bench.against() or self.bench.view()
+        if view is None or self.first + place.y >= len(view.order):
+            return None
+        return head_tip(self.bench, view.order[self.first + place.y])
+
+    def on_click(self, event: events.Click) -> None:
+        view, place = self.bench.against() or self.bench.view(), event.get_content_offset(self)
+        if view is not None and place is not None and self.first + place.y < len(view.order):
+            self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
+
+
+class GridPane(Titled, Guarded, Vertical):
+    """Shares its height between the grid, which comes first, and the ranking."""
+
+    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.bench = bench
+        self.meaning = Meaning(bench, id="meaning")
+        self.heatmap = HeatMap(bench, depth, id="heatmap")
+        self.scale = Scale(bench, depth, id="scale")
+        self.ranking = Ranking(bench, id="ranking")
+        self.minimap = mini_map.MiniMap(bench, self.heatmap, id="minimap")
+        self.sidemap = mini_map.MiniMap(bench, self.heatmap, id="sidemap")
+        """The same beside the grid, where there is no room below it."""
+
+    def compose(self) -> ComposeResult:
+        yield self.meaning
+        with Horizontal(id="above"):
+            yield self.heatmap
+            yield self.sidemap
+        yield self.scale
+        with Horizontal(id="below"):
+            yield self.ranking
+            yield self.minimap
+
+    def paint(self) -> None:
+        """Everything that hangs on the scores, the measure or the cut."""
+        self.paint_first()
+        self.paint_rest()
+
+    def paint_first(self) -> None:
+        """What a key has to show at once; the ranking follows when the keys rest."""
+        self._share()
+        self.meaning.paint()
+        self.heatmap.paint()
+        self.scale.paint()
+
+    def paint_rest(self) -> None:
+        """What may wait until the keys rest."""
+        self.ranking.paint()
+        self._paint_maps()
+
+    def _paint_maps(self) -> None:
+        for each in (self.minimap, self.sidemap):
+            if each.display:
+                each.paint()
+
+    def on_mount(self) -> None:
+        for name in ("scroll_x", "scroll_y"):
+            self.watch(self.heatmap, name, self._paint_maps, init=False)
+
+    def paint_cursor(self) -> None:
+        """What hangs on the cursor alone and is drawn at once; the ranking follows when it rests."""
+        self.heatmap.move_cursor()
+        self.scale.paint()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._share()
+
+    def _share(self) -> None:
+        room = self.size.height - 6
+        if room <= 0 or not self.size.width:
+            return
+        rows = self.heatmap.rows_wanted(room, _RANKING_LEAST, mini_map.HEIGHT)
+        self.query_one("#above").styles.height = rows
+        below = room - rows >= _RANKING_LEAST
+        beyond = not self.heatmap.fits(rows, self.size.width - 1)
+        self.minimap.display = below and beyond
+        self.sidemap.display = beyond and not below
+
+
+def title_words(bench: Bench) -> str:
+    """The pane's title."""
+    run = bench.shown
+    words = f"Heads: {bench.measure.title}"
+    if run is not None and run.number > 1:
+        words += f" · run {run.number}"
+    against = bench.against()
+    return words if against is None else words + difference_text.title(against)
+
+
+def empty_words(bench: Bench) -> str:
+    """Why there is no grid yet."""
+    run = bench.shown
+    if run is None:
+        return f"No run yet: {bench.key('run')} runs the probe." if bench.link == "live" else ""
+    if run.active:
+        return "The first scores come while the SAE trains."
+    return {"stopped": "Stopped before the first scores.", "failed": "No scores: the run failed."}.get(
+        run.state, "This run has no scores."
+    )

@@ -1,0 +1,292 @@
+"""The page of the head under the cursor: every measure, and its codes with the prompts that carry them."""
+
+from itertools import zip_longest
+
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.strip import Strip
+
+from engine.analysis.effects import FIELD, primary
+from engine.errors import Failure
+from engine.examples import Example
+from engine.measures import MEASURES, Measure, loudness, value_of
+from engine.results import NO_CODE, HeadScores
+from sessions.rows import HeadCodes
+from tui.actions import sheet_actions
+from tui.output.effects import base_words, effect_words
+from tui.state.grid_view import GridView, loudest, places_of
+from tui.state.head_details import Past, Pasts, carried, edges_of, leave_one_out
+from tui.state.notes import elsewhere, notes_at
+from tui.state.number_text import fixed
+from tui.state.workbench_state import Bench, Run
+from tui.widgets import difference_text
+from tui.widgets.example_list import answer_words
+from tui.widgets.heat_cell import KNOWN
+from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.painted import PaintedScroll
+from tui.widgets.styled_line import Line, fit, fit_end, one_line, rail, wrapped
+from tui.widgets.titled_pane import Titled
+from tui.widgets.tooltips import measure_tip
+
+_TWO_COLUMNS = 76
+_PROMPTS_OF_UNIQUE = 6
+_PROMPTS_OF_SHARED = 2
+_NAME_WIDTH = 24
+_LEFT_OUT = 4
+"""Examples of each kind that are named under "leave one out"."""
+_NOTES, _NOTE_LINES = 4, 5
+"""Notes on a head that are shown, and lines of each."""
+_PAST = 8
+"""Runs of the session in which a head is followed back."""
+
+
+ACTIONS = sheet_actions(
+    "Head page",
+    ("scroll_up", "", "up", "Up", "One line up", ""),
+    ("scroll_down", "", "down", "Down", "One line down", ""),
+    ("page_up", "", "pageup", "Page up", "One page up", ""),
+    ("page_down", "", "pagedown", "Page down", "One page down", ""),
+    ("scroll_home", "", "home", "To the top", "To the first line", ""),
+    ("scroll_end", "", "end", "To the end", "To the last line", ""),
+)
+
+
+class HeadPage(Titled, Keyed, PaintedScroll):
+    """Read only; scrolls with the arrows while it has the focus."""
+
+    actions = ACTIONS
+    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self._pasts = Pasts()
+        self._largest: tuple[object, dict[str, float]] = (None, {})
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        bench = self.bench
+        view, run = bench.view(), bench.shown
+        node = view.by_head.get(bench.cursor) if view is not None else None
+        if view is None or node is None or run is None:
+            words = "Nothing to tell before the first scores." if bench.link == "live" else ""
+            return [self.line().strip(), self.line().add(f" {words}", "dim").strip()]
+        if width >= _TWO_COLUMNS:
+            left_width = 42
+            left = [*self._measures(view, node, run, left_width), *self._beyond(view, node, run, left_width)]
+            right = self._codes(run, width - left_width - 2)
+            return [self._beside(a, b, left_width) for a, b in zip_longest(left, right)]
+        parts = (self._measures(view, node, run, width), [self.line()], self._codes(run, width))
+        return [line.strip() for part in (*parts, self._beyond(view, node, run, width)) for line in part]
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """What a measure says, where its name stands."""
+        row = place.y + self.scroll_offset.y
+        if row >= len(self._strips) or place.x >= 42:
+            return None
+        text = self._strips[row].text[:42].lstrip(" ▸·")
+        named = [each for each in MEASURES if text.startswith(_name_of(each))]
+        return measure_tip(self.bench, max(named, key=lambda each: len(_name_of(each)))) if named else None
+
+    def _beside(self, left: Line | None, right: Line | None, width: int) -> Strip:
+        first = (left or self.line()).to(width).add("│ ", "groove").strip()
+        return Strip.join([first, right.strip()]) if right is not None else first
+
+    # ---- measures
+
+    def _measures(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+        lines = [self._standing(view, node)]
+        against = self.bench.against()
+        if against is not None:
+            rows = difference_text.page_rows(self.line, against, node, view.measure, width)
+            if not against.member:
+                return [*lines, *rows]
+            lines += rows
+        lines.extend(
+            self._measure(view, node, measure, run, width)
+            for measure in MEASURES
+            if not (measure.baseline or measure.cause)
+        )
+        lines.append(
+            self.line().add("   silent on ", "dim").add(f"{node.silent:.0%}", "text").add(" of examples", "dim")
+        )
+        lines.extend(self._notes(width))
+        lines.append(self.line().add(" without an SAE ", "faint").to(width - 1, "┄", "groove"))
+        lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
+        return lines + self._cause(view, node, run, width)
+
+    def _cause(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+        """What replacing the head does to the answer, by each method, and what it was measured on."""
+        lines: list[Line] = []
+        shown, base = primary(run.picture.causes), ""
+        for cause in sorted(run.picture.causes, key=lambda each: shown[each.method] is not each):
+            effect = next((one for one in cause.effects if (one.layer, one.head) == node.id), None)
+            other = shown[cause.method] is not cause
+            if effect is None and other:
+                continue  # measured another way for other heads alone
+            measure = next(each for each in MEASURES if each.id == FIELD[cause.method])
+            if not lines:
+                lines.append(self.line().add(" cause ", "faint").to(width - 1, "┄", "groove"))
+            if base != (base := base_words(cause)):
+                lines.append(self.line().add(f"   {fit(base, width - 4)}", "dim"))
+            on = measure is view.measure and not other
+            line = self.line().add(" ▸ " if on else "   ", "accent").add(measure.title, "strong" if on else "dim")
+            line.to(min(_NAME_WIDTH, width - 16))
+            words = "not measured" if effect is None else effect_words(effect, cause)
+            lines.append(line.add(fit(words, width - line.width - 1), "text" if effect is not None else "faint"))
+        return lines
+
+    def _standing(self, view: GridView, node: HeadScores) -> Line:
+        line, place = self.line().add(f" {node.id}", "strong"), view.placed(node.id)
+        if place is None:
+            line.add(f"  {view.no_place()}", "dim")
+        else:
+            line.add("  rank ", "dim").add(str(place), "strong").add(f" of {view.told}", "dim")
+        if node.id in view.circuit:
+            line.add("  in the circuit", "second")
+        if node.id in view.known:
+            line.add(f"  {KNOWN} {view.held_name()}", "accent")
+        return line
+
+    def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: Run, width: int) -> Line:
+        on = measure is view.measure
+        value = value_of(node, measure)
+        line = self.line().add(" ▸ " if on else "   ", "accent").add(_name_of(measure), "strong" if on else "dim")
+        line.to(min(_NAME_WIDTH, width - 16))
+        if measure.id == "stability":
+            seeds = len(run.config.seeds)
+            return line.add(f"{round((value or 0) * seeds)} of {seeds}".rjust(6), "strong" if on else "text").add(
+                " seeds", "dim"
+            )
+        line.add(f"{fixed(value, places_of(measure)):>6} ", "strong" if on else "text")
+        room = min(width - line.width - 2, 12)
+        if value is not None and room >= 4:
+            loud = loudness(value, measure, view.top if on else self._loudest(view, measure)) or 0.0
+            done, rest = rail(loud, room)
+            line.add(done, "accent" if on else "faint").add(" " * len(rest))
+        return line
+
+    def _loudest(self, view: GridView, measure: Measure) -> float:
+        """Over all heads, counted once: there may be five thousand, and sixteen measures."""
+        if self._largest[0] is not view.nodes:
+            self._largest = (view.nodes, {})
+        made = self._largest[1]
+        if measure.id not in made:
+            values = [value for node in view.nodes if (value := value_of(node, measure)) is not None]
+            made[measure.id] = loudest(values, measure)
+        return made[measure.id]
+
+    def _notes(self, width: int) -> list[Line]:
+        """What was written on this head: in this run, and in others."""
+        lines: list[Line] = []
+        numbers = {run.run_id: run.number for run in self.bench.runs}
+        for note in [*notes_at(self.bench, "head"), *elsewhere(self.bench)][:_NOTES]:
+            run = self.bench.shown
+            there = "" if run is None or note.run_id == run.run_id else f"run {numbers.get(note.run_id or '', '?')}: "
+            for row, text in enumerate(wrapped(f"{there}{note.text}", width - 6, _NOTE_LINES)):
+                lines.append(self.line().add("   ✎ " if row == 0 else "     ", "accent").add(text, "second"))
+        return lines
+
+    # ---- edges and past
+
+    def _beyond(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+        lines: list[Line] = []
+        if run.picture.edges:
+            edges = edges_of(node.id, run.picture.edges)
+            lines.append(self.line().add(" edges ", "faint").to(width - 1, "┄", "groove"))
+            for name, ends in (("from", edges.into), ("to", edges.out)):
+                row = self.line().add(f"   {name:<5}", "dim")
+                if not ends:
+                    row.add(f"none of the best {len(run.picture.edges)}", "faint")
+                for other, score in ends:
+                    words = f" {other}"
+                    if row.width + len(words) + 6 > width:
+                        row.add(" …", "faint")
+                        break
+                    row.add(words, "text").add(f" {fixed(score, 0)} ", "dim")
+                lines.append(row)
+        past = self._past(view, node, run)
+        if len(past) > 1:
+            lines.append(self.line().add(" in this session ", "faint").to(width - 1, "┄", "groove"))
+            for each in past:
+                on = each.number == run.number
+                row = self.line().add(f"   run {each.number:<3}", "strong" if on else "dim")
+                row.add(f"{fixed(each.value, places_of(view.measure)):>6}", "strong" if on else "text")
+                place = f"  rank {each.rank:<4}" if each.value is not None else " " * 11
+                row.add(place, "dim").add("in the circuit" if each.inside else "", "second")
+                lines.append(row)
+        return lines
+
+    def _past(self, view: GridView, node: HeadScores, run: Run) -> list[Past]:
+        """The head in the newest runs with heads of the same shape, newest first, as far as they were scored."""
+        found: list[Past] = []
+        for each in reversed(self.bench.runs):
+            if len(each.picture.nodes) == len(run.picture.nodes) and len(found) < _PAST:
+                past: Past | None = Past(each.number, view.values[node.id], view.rank[node.id], node.id in view.circuit)
+                if each is not run:
+                    cut = self.bench.cut_of(each)
+                    past = self._pasts.of(node.id, each.number, each.picture.nodes, view.measure, cut)
+                found += [past] if past is not None else []
+        return found
+
+    # ---- codes
+
+    def _codes(self, run: Run, width: int) -> list[Line]:
+        bench = self.bench
+        codes = bench.head_codes()
+        title = self.line().add(" codes", "strong").add(f"  seed {bench.seed}", "dim")
+        if len(run.config.seeds) > 1:
+            title.add(f" · {bench.key('seed')} next", "faint")
+        if isinstance(codes, HeadCodes):
+            examples = bench.examples
+            return [title, *self._table(codes, examples, width), *self._left_out(codes, examples, width)]
+        if isinstance(codes, Failure):
+            return [title, *(self.line().add(" ").add(row, "dim") for row in wrapped(codes.message, width - 2, 4))]
+        words = "…" if run.has_codes else ("They come when training is over." if run.active else "This run kept none.")
+        return [title, self.line().add(f" {words}", "dim")]
+
+    def _table(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
+        lines = [self.line().add("   code    +    -", "dim")]
+        for row in carried(codes.codes, [example.positive for example in examples]):
+            name = "silent" if row.code == NO_CODE else str(row.code)
+            line = self.line().add(f" {name:>6}", "strong" if row.kind < 2 else "text")
+            line.add(f"{row.positive:>5}", "positive" if row.positive else "faint")
+            line.add(f"{row.negative:>5}", "negative" if row.negative else "faint")
+            line.add(("  only +", "  only -", "")[row.kind], ("positive", "negative", "dim")[row.kind])
+            lines.append(line)
+            most = _PROMPTS_OF_UNIQUE if row.kind < 2 else _PROMPTS_OF_SHARED
+            lines.extend(self._prompt(examples[index], width) for index in row.examples[:most])
+            if len(row.examples) > most:
+                lines.append(self.line().add(f"        and {len(row.examples) - most} more", "faint"))
+        return lines
+
+    def _left_out(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
+        """What the score of this seed rests on: single examples it would be another without."""
+        kept = min(len(codes.codes), len(examples))
+        score, changed = leave_one_out(codes.codes[:kept], [example.positive for example in examples[:kept]])
+        title = self.line().add(" leave one out ", "faint").to(width - 1, "┄", "groove")
+        if not changed:
+            return [title, self.line().add(f"   unique {score}, whichever example is left out", "dim")]
+        lines = [title]
+        for positive in (True, False):
+            these = [each for each in changed if examples[each.example].positive is positive]
+            if not these:
+                continue
+            any_of = "" if len(these) == 1 else f"any of {len(these)}"
+            row = self.line().add(f"   unique {score} → {these[0].score}", "text").add(f" without {any_of}", "dim")
+            lines.append(row)
+            lines.extend(self._prompt(examples[each.example], width) for each in these[:_LEFT_OUT])
+            if len(these) > _LEFT_OUT:
+                lines.append(self.line().add(f"        and {len(these) - _LEFT_OUT} more", "faint"))
+        return lines
+
+    def _prompt(self, example: Example, width: int) -> Line:
+        sign, ink = ("+", "positive") if example.positive else ("-", "negative")
+        expected = fit(answer_words(example), max(width // 4, 5))
+        room = width - 10 - (len(expected) + 3 if expected else 0)
+        line = self.line().add(f"      {sign} ", ink).add(fit_end(one_line(example.prompt), room), "dim")
+        return line.add(" → ", "faint").add(expected, "dim") if expected else line
+
+
+def _name_of(measure: Measure) -> str:
+    """As it stands on the page."""
+    return fit(measure.title.removesuffix(" (no SAE)"), _NAME_WIDTH)

@@ -1,0 +1,416 @@
+"""The grid: layers down, heads across, every value a colour or a shade. Scrolls where it does not fit."""
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.content import Content
+from textual.geometry import Offset, Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from engine.results import HeadId
+from tui.state.grid_view import GridView
+from tui.state.subtraction import Against
+from tui.state.workbench_state import Bench
+from tui.themes.colour_maps import map_of
+from tui.themes.themes import Depth
+from tui.widgets.error_boundary import Guarded
+from tui.widgets.heat_cell import (
+    PLAIN,
+    CellSize,
+    Mark,
+    Palette,
+    cell_size,
+    chance_sign,
+    palette,
+    seeds_sign,
+    signed_palette,
+)
+from tui.widgets.heat_row import Face, Looks, faces_of
+from tui.widgets.hover_text import Telling
+from tui.widgets.tooltips import column_tip, head_tip, layer_tip
+
+
+class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
+    """Draws the bench's view. The first row and the first columns stay in sight when the rest scrolls."""
+
+    ALLOW_SELECT = False
+
+    class Pointed(Message):
+        """The mouse picked a head."""
+
+        def __init__(self, head: HeadId) -> None:
+            super().__init__()
+            self.head = head
+
+    class Boxed(Message):
+        """The mouse was dragged from one head to another."""
+
+        def __init__(self, corner: HeadId, head: HeadId, *, begins: bool = False, ends: bool = False) -> None:
+            super().__init__()
+            self.corner, self.head, self.begins, self.ends = corner, head, begins, ends
+
+    class Marked(Message):
+        """The mouse marked heads: those of a layer or column whose number was clicked, or one with ctrl."""
+
+        def __init__(self, heads: tuple[HeadId, ...]) -> None:
+            super().__init__()
+            self.heads = heads
+
+    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.bench = bench
+        self.depth = depth
+        self.cell = CellSize(2, 1)
+        self._view: GridView | None = None
+        self._against: Against | None = None
+        self._shape = (0, 0)
+        self._drawn_cursor = HeadId(0, 0)
+        self._faces: dict[int, list[Face]] = {}
+        """By layer; made when it comes into sight, or before."""
+        self._ready: tuple[GridView, CellSize, dict[int, list[Face]]] | None = None
+        self._looks = Looks()
+        self._marked: frozenset[HeadId] = frozenset()
+        self._signs = False
+        self._pressed: HeadId | None = None
+        """Where the mouse's button went down."""
+        self._dragged: HeadId | None = None
+        """The head the drag came to last."""
+
+    # ---- what to draw
+
+    def rows_wanted(self, room: int, beside: int, map_rows: int) -> int:
+        """Rows for the whole grid with the tallest cells that leave `beside` rows free; else all there are."""
+        shape = self.bench.shape()
+        if shape is None:
+            return min(room, 12)
+        size = cell_size(self.size.width - self._label_width(shape), room - 1, *shape)
+        for height in range(size.height, 0, -1):
+            rows = 1 + shape[0] * height
+            if room - rows >= beside:
+                return rows
+        # What does not fit scrolls; a map of the whole is worth a third of the room, not half of it.
+        return room - map_rows if room >= 3 * map_rows and shape[0] >= room else room
+
+    def fits(self, rows: int, width: int) -> bool:
+        """Whether all heads are in sight in so many rows and columns."""
+        n_layers, n_heads = self.bench.shape() or (0, 0)
+        return n_layers < rows and self._label_width((n_layers, n_heads)) + 2 * n_heads <= width
+
+    def in_sight(self) -> tuple[range, range]:
+        """The layers and the heads that are not scrolled away, in whole or in part."""
+        room = self.scrollable_content_region.size
+        n_layers, n_heads = self._shape
+        wide = max(room.width - self._label_width(self._shape), 1)
+        x, y = self.scroll_offset
+        heads = range(x // self.cell.width, min(-(-(x + wide) // self.cell.width), n_heads))
+        layers = range(y // self.cell.height, min(-(-(y + max(room.height - 1, 1)) // self.cell.height), n_layers))
+        return layers, heads
+
+    def paint(self) -> None:
+        """Takes in a new view, measure or cut."""
+        view, shape = self.bench.view(), self.bench.shape() or (0, 0)
+        against = self.bench.against()
+        self._take_marks()
+        self.tell_again()
+        if view is not None and view is self._view and shape == self._shape and against is self._against:
+            self.move_cursor()
+            return
+        before, self._view = self._view, view
+        plain, self._against = against is None and self._against is None, against
+        if (
+            plain
+            and before is not None
+            and view is not None
+            and before.nodes is view.nodes
+            and before.measure is view.measure
+            and before.final is view.final
+            and before.reference is view.reference
+        ):
+            # Only the cut moved: the heads that went in or out are drawn, the rest is not sent.
+            for head in before.circuit ^ view.circuit:
+                for region in self._regions(head)[:1]:
+                    self.refresh(region)
+            self.move_cursor()
+            return
+        self._shape = shape
+        self._fit()
+        self._drawn_cursor = self.bench.cursor
+        self._show_cursor()
+        self.refresh()
+
+    def _take_marks(self) -> None:
+        """Draws the heads that were marked or are no more; all of them where the signs come or go."""
+        before, self._marked = self._marked, self.bench.marked
+        if self._signs != self.bench.signs:
+            self._signs = self.bench.signs
+            self.refresh()
+            return
+        for head in before ^ self._marked:
+            for region in self._regions(head)[:1]:
+                self.refresh(region)
+
+    def move_cursor(self) -> None:
+        """Draws the cell the cursor left and the one it came to, with their labels."""
+        old, new = self._drawn_cursor, self.bench.cursor
+        if old == new:
+            return
+        self._drawn_cursor = new
+        before = self.scroll_offset
+        self._show_cursor()
+        if self.scroll_offset != before:
+            self.refresh()
+            return
+        for head in (old, new):
+            for region in self._regions(head):
+                self.refresh(region)
+
+    def _fit(self) -> None:
+        n_layers, n_heads = self._shape
+        room = self.size.width - self._label_width(self._shape)
+        self.cell = cell_size(room, self.size.height - 1, n_layers, n_heads)
+        if n_layers * self.cell.height > self.size.height - 1:
+            # The scroll bar takes a column.
+            self.cell = cell_size(room - 1, self.size.height - 1, n_layers, n_heads)
+        self.virtual_size = Size(
+            self._label_width(self._shape) + n_heads * self.cell.width, 1 + n_layers * self.cell.height
+        )
+        ready, self._ready = self._ready, None
+        known = ready is not None and ready[0] is self._view and ready[1] == self.cell and self._against is None
+        self._faces = ready[2] if ready is not None and known else {}
+
+    def make_ready(self, view: GridView) -> None:
+        """What the layers in sight need to be drawn under another view, while nobody presses a key."""
+        layers, _ = self.in_sight()
+        made = {layer: faces_of(view, None, layer, self._shape[1], self.cell.width) for layer in layers}
+        self._ready = (view, self.cell, made)
+
+    def _faces_of(self, layer: int) -> list[Face]:
+        made = self._faces.get(layer)
+        if made is None:
+            view, n_heads = self._view, self._shape[1]
+            if view is None:
+                return [(-1, "")] * n_heads
+            made = self._faces[layer] = faces_of(view, self._against, layer, n_heads, self.cell.width)
+        return made
+
+    def _palette(self) -> Palette:
+        faded = self._view is not None and not self._view.final
+        make = palette if self._against is None else signed_palette
+        return make(dark=self.app.current_theme.dark, depth=self.depth, faded=faded, name=map_of(self.app))
+
+    # ---- lines
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        n_layers = self._shape[0]
+        if not n_layers:
+            return Strip.blank(width, self.ground)
+        if y == 0:
+            return self._column_labels().adjust_cell_length(width).apply_style(self.ground)
+        row = y - 1 + self.scroll_offset.y
+        layer, within = divmod(row, self.cell.height)
+        if layer >= n_layers:
+            return Strip.blank(width, self.ground)
+        return self._cells(layer, within).adjust_cell_length(width, self.ground)
+
+    def _cells(self, layer: int, within: int) -> Strip:
+        label_width = self._label_width(self._shape)
+        middle = (self.cell.height - 1) // 2
+        label = f"{layer:>{label_width - 1}} " if within == middle else " " * label_width
+        ink = self._ink("accent" if layer == self.bench.cursor.layer else "dim")
+        first, last, skip = self._visible_heads()
+        self._looks.use(self.cell, self._palette(), self._ink("cursor"), self.ground)
+        special = self._special()
+        cells = []
+        for head, face in zip(range(first, last), self._faces_of(layer)[first:last], strict=True):
+            place = HeadId(layer, head)
+            cells.append((face, self._mark(place) if special is None or place in special else PLAIN))
+        pieces = self._looks.line(within, cells)
+        width = self.cell.width * len(cells)
+        room = max(self.size.width - label_width, 0)
+        if skip or width > room:
+            cut = Strip(pieces, width).crop(skip, skip + room)
+            pieces, width = list(cut), cut.cell_length
+        return Strip([Segment(label, self.ground + ink), *pieces], label_width + width)
+
+    def _special(self) -> frozenset[HeadId] | None:
+        """The heads something is to be said about besides their values; None: it may be any."""
+        view = self._view
+        if self._signs and self._against is None:
+            return None
+        mine = self._marked | {self.bench.cursor}
+        if view is None:
+            return mine
+        return mine.union(view.circuit, view.known if self._against is None else self._against.circuit)
+
+    def _column_labels(self) -> Strip:
+        label_width = self._label_width(self._shape)
+        first, last, skip = self._visible_heads()
+        width = self.cell.width
+        digits = len(str(max(self._shape[1] - 1, 0)))
+        stride = 1 if digits < width else (2 if digits < width * 2 else 4)
+        segments = []
+        cursor = self.bench.cursor.head
+        for head in range(first, last):
+            shown = head == cursor or (head % stride == 0 and not (0 < abs(head - cursor) < stride))
+            text = str(head) if shown else ""
+            if width >= 4:
+                text = text.center(width) if len(text) % 2 == width % 2 else (" " + text).center(width)
+            else:
+                text = text.rjust(min(width, max(digits, width))) if stride == 1 else text.ljust(width)
+            segments.append(Segment(text[: max(width, len(text.rstrip()))], self._label_style(head == cursor)))
+        strip = Strip(_squeeze(segments, width))
+        room = max(self.size.width - label_width, 0)
+        corner = Segment(" " * label_width, self._ink("dim"))
+        return Strip.join([Strip([corner]), strip.crop(skip, skip + room)])
+
+    def _label_style(self, on: bool) -> Style:
+        return self._ink("accent" if on else "dim")
+
+    def _mark(self, place: HeadId) -> Mark:
+        view = self._view
+        cursor = place == self.bench.cursor
+        chosen = place in self._marked
+        if view is None:
+            return Mark(cursor=cursor, chosen=chosen) if cursor or chosen else PLAIN
+        other = view.known if self._against is None else self._against.circuit
+        circuit, known, signs = place in view.circuit, place in other, ""
+        if self._signs and self._against is None and (node := view.by_head.get(place)) is not None:
+            signs = chance_sign(node.q_value) + seeds_sign(node.stability)
+        if not (circuit or known or cursor or chosen or signs.strip()):
+            return PLAIN
+        return Mark(circuit, known, cursor, chosen, signs)
+
+    # ---- geometry
+
+    @staticmethod
+    def _label_width(shape: tuple[int, int]) -> int:
+        return len(str(max(shape[0] - 1, 0))) + 2
+
+    def _visible_heads(self) -> tuple[int, int, int]:
+        """First and last head in sight, and how many cells of the first are scrolled away."""
+        room = max(self.size.width - self._label_width(self._shape), 0)
+        first, skip = divmod(self.scroll_offset.x, self.cell.width)
+        return first, min(self._shape[1], first - (-(room + skip) // self.cell.width)), skip
+
+    def _regions(self, head: HeadId) -> list[Region]:
+        """Where a head, its row label and its column label stand now."""
+        label_width = self._label_width(self._shape)
+        x = label_width + head.head * self.cell.width - self.scroll_offset.x
+        y = 1 + head.layer * self.cell.height - self.scroll_offset.y
+        middle = (self.cell.height - 1) // 2
+        wide = max(self.cell.width * 4 if self.cell.width < 4 else self.cell.width, 1)
+        found = (
+            Region(x, y, self.cell.width, self.cell.height),
+            Region(0, y + middle, label_width, 1),
+            Region(x - wide + self.cell.width, 0, wide * 2, 1) if wide > self.cell.width else Region(x, 0, wide, 1),
+        )
+        room = self.size.region
+        return [part for part in (region.intersection(room) for region in found) if part]
+
+    def _show_cursor(self) -> None:
+        """Scrolls so that the cursor's cell is in sight, beside the labels."""
+        label_width = self._label_width(self._shape)
+        room = self.scrollable_content_region.size
+        room_x, room_y = max(room.width - label_width, 1), max(room.height - 1, 1)
+        x, y = self.bench.cursor.head * self.cell.width, self.bench.cursor.layer * self.cell.height
+        offset = self.scroll_offset
+        to_x = min(max(offset.x, x + self.cell.width - room_x), x)
+        to_y = min(max(offset.y, y + self.cell.height - room_y), y)
+        if (to_x, to_y) != (offset.x, offset.y):
+            self.scroll_to(to_x, to_y, animate=False, force=True, immediate=True)
+
+    def head_at(self, x: int, y: int) -> HeadId | None:
+        """The head drawn at a place of this widget."""
+        label_width = self._label_width(self._shape)
+        if y < 1 or x < label_width:
+            return None
+        head = (x - label_width + self.scroll_offset.x) // self.cell.width
+        layer = (y - 1 + self.scroll_offset.y) // self.cell.height
+        return HeadId(layer, head) if layer < self._shape[0] and head < self._shape[1] else None
+
+    # ---- happenings
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        place = event.get_content_offset(self)
+        if place is None or event.button != 1 or not self._shape[0]:
+            return
+        head = self.head_at(place.x, place.y)
+        if head is None:
+            self.post_message(self.Marked(self._labelled(place.x, place.y)))
+        elif event.ctrl:
+            self.post_message(self.Marked((head,)))
+        else:
+            self._pressed, self._dragged = head, None
+            self.capture_mouse()
+            self.post_message(self.Pointed(head))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._pressed is None:
+            return
+        head = self.head_at(*self._inside(event.x, event.y))
+        if head is not None and head != (self._dragged or self._pressed):
+            self.post_message(self.Boxed(self._pressed, head, begins=self._dragged is None))
+            self._dragged = head
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        """Of the head, of the layer or of the column whose number stands there; none while a box is drawn."""
+        if self._pressed is not None or not self._shape[0]:
+            return None
+        head = self.head_at(place.x, place.y)
+        if head is not None:
+            return head_tip(self.bench, head)
+        named = self._labelled(place.x, place.y)
+        if not named:
+            return None
+        return column_tip(named[0].head) if place.y == 0 else layer_tip(self.bench, named[0].layer)
+
+    def on_mouse_up(self, _event: events.MouseUp) -> None:
+        if self._pressed is not None:
+            self.release_mouse()
+            if self._dragged is not None:
+                self.post_message(self.Boxed(self._pressed, self._dragged, ends=True))
+            self._pressed = self._dragged = None
+
+    def _inside(self, x: int, y: int) -> tuple[int, int]:
+        """The nearest place of a head: a drag may leave the grid."""
+        label_width = self._label_width(self._shape)
+        last_x = label_width + self._shape[1] * self.cell.width - self.scroll_offset.x - 1
+        last_y = self._shape[0] * self.cell.height - self.scroll_offset.y
+        return min(max(x, label_width), self.size.width - 1, last_x), min(max(y, 1), self.size.height - 1, last_y)
+
+    def _labelled(self, x: int, y: int) -> tuple[HeadId, ...]:
+        """The heads of the layer or the column whose number stands there."""
+        label_width, (n_layers, n_heads) = self._label_width(self._shape), self._shape
+        if y >= 1 and x < label_width and (layer := (y - 1 + self.scroll_offset.y) // self.cell.height) < n_layers:
+            return tuple(HeadId(layer, head) for head in range(n_heads))
+        if y == 0 and x >= label_width:
+            head = (x - label_width + self.scroll_offset.x) // self.cell.width
+            return tuple(HeadId(layer, head) for layer in range(n_layers)) if head < n_heads else ()
+        return ()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._fit()
+        self._show_cursor()
+        self.refresh()
+
+    def _ink(self, name: str) -> Style:
+        return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
+
+
+def _squeeze(labels: list[Segment], width: int) -> list[Segment]:
+    """Column labels side by side; one that is wider than its cell takes the room of the empty ones after it."""
+    out: list[Segment] = []
+    over = 0
+    for label in labels:
+        text = label.text
+        if over > 0 and not text.strip():
+            text = " " * max(width - over, 0)
+            over = max(over - width, 0)
+        else:
+            over = max(len(text) - width, 0)
+            text = text.ljust(width)
+        out.append(Segment(text, label.style))
+    return out

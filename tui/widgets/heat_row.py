@@ -1,0 +1,94 @@
+"""The lines of the grid's cells. A cell that looks like one drawn before is not made again: on a large grid most do."""
+
+from collections.abc import Iterable
+
+from rich.segment import Segment
+from rich.style import Style
+
+from engine.measures import loudness
+from engine.results import HeadId
+from tui.state.grid_view import GridView, places_of
+from tui.state.subtraction import Against
+from tui.themes.diverging import signed_level
+from tui.widgets.heat_cell import (
+    PLAIN,
+    CellSize,
+    Mark,
+    Palette,
+    cell_rows,
+    difference_text,
+    level_of,
+    value_text,
+)
+
+Face = tuple[int, str]
+"""The step of the palette and the number of a cell."""
+
+_UNDERLINED = Style(underline=True)
+
+
+def faces_of(view: GridView, against: Against | None, layer: int, n_heads: int, width: int) -> list[Face]:
+    """The faces of a layer's heads, in cells of that width."""
+    digits = places_of(view.measure) + 1
+    places = [HeadId(layer, head) for head in range(n_heads)]
+    found: list[Face] = []
+    if against is not None:
+        for difference in map(against.differences.get, places):
+            level = signed_level(difference, against.grid.largest)
+            found.append((level, difference_text(difference, level, width, digits=digits)))
+        return found
+    measure, top = view.measure, view.top
+    for value in map(view.values.get, places):
+        level = level_of(loudness(value, measure, top))
+        found.append((level, value_text(value, level, width, digits=digits)))
+    return found
+
+
+class Looks:
+    """Cells as they were drawn, row by row, for as long as size, colours and ground are the same."""
+
+    def __init__(self) -> None:
+        self._of: tuple[CellSize, Palette, Style, Style] | None = None
+        self._plain: dict[Face, tuple[Segment, ...]] = {}
+        self._marked: dict[tuple[Face, Mark], tuple[Segment, ...]] = {}
+
+    def use(self, size: CellSize, colours: Palette, cursor: Style, ground: Style) -> None:
+        """Draws so from now on."""
+        of = self._of
+        if of is None or of[0] != size or of[1] is not colours or of[2] != cursor or of[3] != ground:
+            self._of = (size, colours, cursor, ground)
+            self._plain.clear()
+            self._marked.clear()
+
+    def line(self, within: int, cells: Iterable[tuple[Face, Mark]]) -> list[Segment]:
+        """Neighbours of one style are one piece."""
+        pieces: list[tuple[list[str], Style | None]] = []
+        plain, marked, last = self._plain, self._marked, None
+        for face, mark in cells:
+            if mark is PLAIN:
+                rows = plain.get(face)
+                if rows is None:
+                    rows = plain[face] = self._make(face, mark)
+            else:
+                rows = marked.get((face, mark))
+                if rows is None:
+                    rows = marked[face, mark] = self._make(face, mark)
+            text, style, _ = rows[within]
+            if pieces and style is last:
+                pieces[-1][0].append(text)
+            else:
+                pieces.append(([text], style))
+                last = style
+        return [Segment("".join(texts), style) for texts, style in pieces]
+
+    def _make(self, face: Face, mark: Mark) -> tuple[Segment, ...]:
+        assert self._of is not None
+        size, colours, cursor, ground = self._of
+        level, value = face
+        style = colours.marked[level] if mark is not PLAIN else colours.cells[level]
+        if mark.circuit and mark.signs and size.width < 4:
+            style += _UNDERLINED
+        if mark.cursor and (colours.shaded or size.height == 1):
+            style = colours.cursor if colours.shaded else cursor
+        style = ground + style
+        return tuple(Segment("".join(row), style) for row in cell_rows(value, level, size, mark, colours.shaded))

@@ -1,0 +1,45 @@
+"""Small charts of lines in braille, one beside the other: told apart by their place and name, not by colour."""
+
+import math
+from collections.abc import Sequence
+
+from tui.widgets.braille import Canvas
+from tui.widgets.styled_line import Line
+
+
+def scale(curves: Sequence[Sequence[float | None]]) -> tuple[float, float, bool]:
+    """Lowest and highest finite value of all curves, and whether they are told apart better by their logarithm."""
+    finite = [value for curve in curves for value in curve if value is not None and math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0, False
+    low, high = min(finite), max(finite)
+    return low, high, low > 0 and high > 20 * low
+
+
+def draw(
+    values: Sequence[float | None], width: int, height: int, *, span: tuple[float, float, bool], share: float = 1.0
+) -> Canvas:
+    """The curve over that share of the width; a value that is not finite leaves a gap."""
+    canvas = Canvas(width, height)
+    low, high, logarithmic = span
+    if logarithmic:
+        low, high = math.log(low), math.log(high)
+    columns = max(1, round((2 * width - 1) * min(max(share, 0.0), 1.0)))
+    before: tuple[int, int] | None = None
+    for place, value in enumerate(values):
+        if value is None or not math.isfinite(value) or (logarithmic and value <= 0):
+            before = None
+            continue
+        told = math.log(value) if logarithmic else value
+        level = (told - low) / (high - low) if high > low else 0.5
+        x = round(place / max(len(values) - 1, 1) * columns)
+        y = round((1 - level) * (4 * height - 1))
+        canvas.stroke(before or (x, y), (x, y), "accent")
+        before = (x, y)
+    return canvas
+
+
+def add_row(line: Line, canvas: Canvas, row: int) -> None:
+    """One line of the canvas."""
+    for x in range(canvas.width):
+        line.add(*canvas.cell(x, row))

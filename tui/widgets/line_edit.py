@@ -1,0 +1,243 @@
+"""One line of text to edit, folded over a few rows; what is typed or pasted reaches the terminal only cleaned."""
+
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len, get_character_cell_size
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from tui.actions import Action
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.keyed import usual_key
+from tui.widgets.painted import Painted
+
+MOST = 200_000
+"""Characters in a line; more is a file given by mistake."""
+_BREAK = "⏎"
+
+
+class LineEdit(Painted):
+    """Says what happens to it in messages; `text` is as it was typed, whatever is drawn."""
+
+    can_focus = True
+
+    class Changed(Message):
+        """The text is another one."""
+
+    class Done(Message):
+        """Enter, or escape (`kept` is True either way: nothing typed is thrown away)."""
+
+        def __init__(self, *, again: bool) -> None:
+            super().__init__()
+            self.again = again
+            """Enter rather than escape."""
+
+    class Left(Message):
+        """The cursor went out above or below."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    class Pasted(Message):
+        """Several lines were pasted."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(bench, id=id)
+        self.text = ""
+        self.at = 0
+        self.hint = ""
+        """Shown where there is no text."""
+        self.table: Sequence[Action] = ()
+        """The line's keys by id, where a person can change them."""
+        self._first = 0
+
+    def put(self, text: str, at: int | None = None) -> None:
+        """Another text; the cursor at its end unless said otherwise."""
+        self.text = text[:MOST]
+        self.at = len(self.text) if at is None else min(at, len(self.text))
+        self._first = 0
+        self.paint()
+
+    # ---- drawing
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = max(size.width - 2, 1)
+        starts = fold(self.text, width)
+        row = row_of(starts, self.at)
+        if self.has_focus:
+            self._first = min(max(self._first, row - size.height + 1), row)
+        if not self.text and not self.has_focus:
+            return [self.line().add(" ").add(self.hint, "faint").strip()]
+        found = []
+        for number in range(self._first, min(self._first + size.height, len(starts))):
+            begin = starts[number]
+            end = starts[number + 1] if number + 1 < len(starts) else len(self.text)
+            line = self.line().add("▸" if number == 0 and self.has_focus else " ", "accent")
+            if self.has_focus and number == row:
+                under = clean(self.text[self.at : self.at + 1]) if self.at < end else ""
+                line.add(clean(self.text[begin : self.at]), "strong").add(under or " ", "cursor")
+                line.add(clean(self.text[self.at + 1 : end]), "strong")
+            else:
+                line.add(clean(self.text[begin:end]), "strong" if self.has_focus else "text")
+            found.append(line.strip())
+        return found
+
+    def on_focus(self) -> None:
+        self.paint()
+
+    def on_blur(self) -> None:
+        self.paint()
+
+    # ---- keys
+
+    def on_key(self, event: events.Key) -> None:
+        before = self.text
+        key = usual_key(self.app, self.table, event.key)
+        if not self._handle(event, key):
+            return
+        event.stop()
+        event.prevent_default()
+        if self.text != before:
+            self.post_message(self.Changed())
+        self.paint()
+
+    def _handle(self, event: events.Key, key: str) -> bool:
+        """Whether the key was for this line. `key`: by which it goes where nobody has changed any."""
+        move = _MOVES.get(key)
+        if move is not None:
+            self.at = move(self)
+        elif key in ("up", "down"):
+            self._row(-1 if key == "up" else 1)
+        elif key in _CUTS:
+            begin, end = _CUTS[key](self)
+            self.text, self.at = self.text[:begin] + self.text[end:], begin
+        elif key in ("enter", "escape", "tab", "shift+tab"):
+            self.post_message(self.Done(again=key == "enter"))
+        elif key in ("ctrl+j", "alt+enter", "shift+enter"):
+            self.type(_BREAK)
+        elif event.is_printable and event.character:
+            self.type(event.character)
+        else:
+            # A key that was given away does nothing, here or on the screen around: nobody leaves by an old habit.
+            return not key
+        return True
+
+    def takes(self, key: str) -> bool:
+        """Whether a key with Alt means something here."""
+        return usual_key(self.app, self.table, key) in ("alt+enter", *_MOVES, *_CUTS)
+
+    def type(self, text: str) -> None:
+        """Puts text in at the cursor."""
+        text = text[: max(MOST - len(self.text), 0)]
+        self.text = self.text[: self.at] + text + self.text[self.at :]
+        self.at += len(text)
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+        if "\n" in text:
+            self.post_message(self.Pasted(text))
+            return
+        self.type(text)
+        self.post_message(self.Changed())
+        self.paint()
+
+    def on_click(self, event: events.Click) -> None:
+        starts = fold(self.text, max(self.size.width - 2, 1))
+        row = min(self._first + event.y, len(starts) - 1)
+        end = starts[row + 1] - 1 if row + 1 < len(starts) else len(self.text)
+        self.at = _cell_at(self.text, starts[row], end, event.x - 1)
+        self.paint()
+
+    def _row(self, by: int) -> None:
+        starts = fold(self.text, max(self.size.width - 2, 1))
+        row = row_of(starts, self.at)
+        if not 0 <= row + by < len(starts):
+            self.post_message(self.Left(by))
+            return
+        column = cell_len(clean(self.text[starts[row] : self.at]))
+        end = starts[row + by + 1] - 1 if row + by + 1 < len(starts) else len(self.text)
+        self.at = _cell_at(self.text, starts[row + by], end, column)
+
+
+def fold(text: str, width: int) -> list[int]:
+    """Where each row begins; the cursor after the last character has room as well."""
+    if text.isascii():
+        return list(range(0, len(text) + 1, width))
+    starts, used = [0], 0
+    for place, character in enumerate(clean(text)):  # a sign for a sign, so places stay
+        cells = get_character_cell_size(character)
+        if used + cells > width:
+            starts.append(place)
+            used = 0
+        used += cells
+    if used >= width:
+        starts.append(len(text))
+    return starts
+
+
+def row_of(starts: list[int], at: int) -> int:
+    low, high = 0, len(starts)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if starts[middle] <= at else (low, middle)
+    return low
+
+
+def _cell_at(text: str, begin: int, end: int, column: int) -> int:
+    used = 0
+    for place, character in enumerate(clean(text[begin:end]), begin):
+        used += get_character_cell_size(character)
+        if used > column:
+            return place
+    return end
+
+
+def _word_left(edit: LineEdit) -> int:
+    at = edit.at
+    while at and not edit.text[at - 1].isalnum():
+        at -= 1
+    while at and edit.text[at - 1].isalnum():
+        at -= 1
+    return at
+
+
+def _word_right(edit: LineEdit) -> int:
+    at, n = edit.at, len(edit.text)
+    while at < n and not edit.text[at].isalnum():
+        at += 1
+    while at < n and edit.text[at].isalnum():
+        at += 1
+    return at
+
+
+_MOVES: dict[str, Callable[[LineEdit], int]] = {
+    "left": lambda edit: max(edit.at - 1, 0),
+    "right": lambda edit: min(edit.at + 1, len(edit.text)),
+    "home": lambda _: 0,
+    "ctrl+a": lambda _: 0,
+    "end": lambda edit: len(edit.text),
+    "ctrl+e": lambda edit: len(edit.text),
+    "ctrl+left": _word_left,
+    "alt+b": _word_left,
+    "ctrl+right": _word_right,
+    "alt+f": _word_right,
+}
+_CUTS: dict[str, Callable[[LineEdit], tuple[int, int]]] = {
+    "backspace": lambda edit: (max(edit.at - 1, 0), edit.at),
+    "delete": lambda edit: (edit.at, min(edit.at + 1, len(edit.text))),
+    "ctrl+d": lambda edit: (edit.at, min(edit.at + 1, len(edit.text))),
+    "ctrl+w": lambda edit: (_word_left(edit), edit.at),
+    "ctrl+backspace": lambda edit: (_word_left(edit), edit.at),
+    "ctrl+u": lambda edit: (0, edit.at),
+    "ctrl+k": lambda edit: (edit.at, len(edit.text)),
+}

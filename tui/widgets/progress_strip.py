@@ -1,0 +1,244 @@
+"""The strip below: how far the run is, how the loss falls, and whatever has to be said in words."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.strip import Strip
+
+from engine.events import Stage, TrainStep
+from tui.actions.key_labels import filled
+from tui.state.engine_status import awaited, silence_words, silent_work, work_words
+from tui.state.messages import in_words
+from tui.state.notes import notes_at
+from tui.state.number_text import number
+from tui.state.time_left import left_words, stage_left, stages_of
+from tui.state.workbench_state import Bench, Run
+from tui.terminal.sanitize import clean
+from tui.widgets.painted import Painted
+from tui.widgets.styled_line import Line, fit, rail, spark, wrapped
+from tui.widgets.tooltips import tip
+
+Clock = Callable[[], float]
+ENDED = {
+    "done": ("✓", "done", "good"),
+    "stopped": ("■", "stopped, what was done is kept", "second"),
+    "failed": ("✗", "failed", "bad"),
+    "interrupted": ("✗", "interrupted", "bad"),
+}
+_WIDE = 100
+_VERIFIED = {
+    "same": "verified, bit for bit",
+    "rounding": "verified, to rounding",
+    "differs": "done again, it differs",
+    "impossible": "cannot be done again",
+}
+
+
+class Progress(Painted):
+    """Three lines: stages, losses, words."""
+
+    def __init__(self, bench: Bench, *, clock: Clock = time.time, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.clock = clock
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        run = self.bench.shown
+        first = self.line().add(" ")
+        second = self.line().add(" ")
+        if run is not None:
+            self._stages(first, run, size.width)
+            self._losses(second, run, size.width)
+        elif self.bench.link == "live":
+            first.add(f"No run yet: {self.bench.key('run')} runs the probe.", "dim")
+        text, ink = message(self.bench, int(self.clock() * 1e6))
+        rows = wrapped(text, size.width - 2, 2 if ink == "bad" else 1)
+        words = [self.line().add(" ").add(row, ink) for row in rows]
+        # What went wrong is worth more than the losses.
+        lines = [first, *words] if len(words) > 1 else [first, second, *words]
+        return [line.strip() for line in lines]
+
+    def tip_at(self, _place: Offset, /) -> Content | None:
+        words = "{progress} shows it whole: time left, losses, what waits. {stop} stops it, {run} runs again."
+        return tip("How the run goes", filled(words, self.bench.key)) if self.bench.shown is not None else None
+
+    # ---- stages
+
+    def _stages(self, line: Line, run: Run, width: int) -> None:
+        waiting = [each for each in self.bench.waiting if each is not run]
+        behind = f"{len(waiting)} {'run waits' if len(waiting) == 1 else 'runs wait'}   " if waiting else ""
+        seconds = self._seconds(run)
+        right = behind + (f"{seconds} in all" if seconds and not run.active and width >= _WIDE else seconds)
+        room = width - len(right) - 3
+        line.add(f"run {run.number}", "strong").add(" ✎" if notes_at(self.bench, "run") else "", "accent").add("  ")
+        if run.state == "queued":
+            work = awaited(self.bench, run)
+            words = f"waits for {work_words(work, int(self.clock() * 1e6))}" if work is not None else ""
+            line.add(fit(words or "waiting for the engine", max(room - line.width, 0)), "dim")
+            line.to(width - len(right) - 1).add(right, "dim")
+            return
+        over = dict(run.picture.seconds)
+        ending, ink = self._ending(run)
+        short = room < 96
+        # Seconds give way to how it ended: "progress" shows them all.
+        whole = sum(len(_over(stage, over[stage])) for stage in stages_of(run) if stage in over)
+        told = f"  {_VERIFIED[run.verified.verdict]}" if run.verified is not None and not run.active else ""
+        timed = run.active or line.width + whole + 2 + len(ending + told) <= room
+        if run.active and run.picture.stage is None and not over:
+            # The engine's process starts and imports what it needs; it says nothing before that.
+            line.add("▸ the engine starts ", "second")
+            self._travel(line, max(min(30, room - line.width - 2), 8))
+            line.to(width - len(right) - 1).add(right, "dim")
+            return
+        for stage in stages_of(run):
+            asked = stage == "cause" and run.cause is not None and run.picture.stage is None
+            if stage == run.picture.stage or asked:
+                stages = stages_of(run)
+                later = 0 if short else sum(len(_ahead(each)) for each in stages[stages.index(stage) + 1 :])
+                self._under_way(line, run, stage, room - later)
+            elif stage in over:
+                words = "✓ " if short else _over(stage, over[stage]) if timed else f"✓ {stage}  "
+                line.add(words, "good" if short else "dim")
+            elif not short and line.width + len(_ahead(stage)) <= room:
+                line.add(_ahead(stage), "faint")
+        if not run.active:
+            line.add(fit(f" {ending}" if short else ending, room - line.width), ink)
+            if run.verified is not None:
+                line.add(fit(told, room - line.width), "good" if run.verified.verdict == "same" else "second")
+        line.to(width - len(right) - 1).add(right, "dim")
+
+    def _ending(self, run: Run) -> tuple[str, str]:
+        """How the run ended, and its ink; empty while it goes on."""
+        if run.active:
+            return "", "dim"
+        sign, words, ink = ENDED[run.state]
+        if ink == "bad":
+            does = "does it once more" if self.bench.broke_off else "runs the examples as they are now"
+            words += f": {self.bench.key('run')} {does}"
+        return f"{sign} {words}", ink
+
+    def _under_way(self, line: Line, run: Run, stage: Stage, room: int) -> None:
+        """A bar as long as the room allows that how far it is, the time left and the later stages leave."""
+        picture = run.picture
+        line.add(f"▸ {stage} ", "second")
+        left = left_words(stage_left(run, self.bench.runs, int(self.clock() * 1e6)))
+        left = f"{left}  " if left else ""
+        counted = picture.stage == stage and picture.stage_total > 1
+        count = f" {picture.stage_done}/{picture.stage_total} " if counted else "  "
+        unit = f"{clean(picture.stage_unit)}  " if counted else ""
+        free = room - line.width - len(count)
+        if free < 8 + len(unit) + len(left):
+            unit, left = "", left if free >= 8 + len(left) else ""
+        length = max(min(30, free - len(unit) - len(left)), 8)
+        if counted:
+            done, rest = rail(picture.stage_done / picture.stage_total, length)
+            line.add(done, "accent").add(rest, "groove").add(count, "text").add(unit, "dim")
+        else:
+            self._travel(line, length)
+        line.add(left, "second")
+
+    def _travel(self, line: Line, length: int) -> None:
+        """Nobody knows how long it takes: a short stretch travels along the line."""
+        at = int(self.clock() * 4) % (length - 2)
+        line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove").add("  ")
+
+    def _seconds(self, run: Run) -> str:
+        return "" if run.started_us is None else f"{run.seconds(int(self.clock() * 1e6)):.1f} s"
+
+    # ---- losses
+
+    def _losses(self, line: Line, run: Run, width: int) -> None:
+        steps = run.picture.steps
+        if not steps:
+            return
+        last = steps[-1]
+        line.add("loss ", "dim")
+        losses = [loss_of(last, seed) for seed in range(len(last.reconstruction))]
+        for loss in losses[: max((width - 40) // 8, 1)]:
+            if loss is None:
+                line.add("not finite ", "bad")
+            else:
+                line.add(f"{number(loss, 5)} ", "text")
+        line.add(f"{len(losses)} seeds  " if len(losses) > 1 else " ", "faint")
+        length = min(max(width - line.width - 44, 0), 40)
+        line.add(spark(mean_losses(steps), length), "accent").add("  ")
+        moving = max(last.moving, default=0)
+        if run.active and run.picture.stage == "train":
+            heads = "1 head" if moving == 1 else f"{moving} heads"
+            words = f"codes still moving in {heads}" if moving else "codes are still"
+            line.add(fit(words, width - line.width - 1), "second" if moving else "good")
+        else:
+            line.add(fit(f"{last.step} of {last.total} steps", width - line.width - 1), "dim")
+
+
+def loss_of(step: TrainStep, seed: int) -> float | None:
+    """Both parts of the loss together; None where one is not finite."""
+    error, sparsity = step.reconstruction[seed], step.sparsity[seed]
+    if error is None or sparsity is None or not math.isfinite(error + sparsity):
+        return None
+    return error + sparsity
+
+
+def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
+    """The mean over seeds at every report, without the reports that have no finite one."""
+    means = []
+    for step in steps:
+        losses = [loss for seed in range(len(step.reconstruction)) if (loss := loss_of(step, seed)) is not None]
+        if losses:
+            means.append(sum(losses) / len(losses))
+    return means
+
+
+def seconds_words(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s".removeprefix("0")
+
+
+def _ahead(stage: Stage) -> str:
+    return f"· {stage}  "
+
+
+def _over(stage: Stage, seconds: float) -> str:
+    return f"✓ {stage} {seconds_words(seconds)}  "
+
+
+def message(bench: Bench, now_us: int) -> tuple[str, str]:
+    """The one thing that has to be said now, and its ink. The gravest comes first."""
+    run = bench.shown
+    if bench.link in ("lost", "failed") and bench.link_words:
+        return bench.link_words, "bad" if bench.link == "failed" else "second"
+    if bench.trouble:
+        return bench.trouble, "bad"
+    if bench.failure is not None:
+        return in_words(bench.failure), "bad"
+    if run is not None and run.failure is not None and run.state != "stopped":
+        return in_words(run.failure), "bad"
+    if run is not None and run.cause_failure is not None:
+        return in_words(run.cause_failure), "bad"
+    if bench.verifying:
+        return bench.verifying, "second"
+    if run is not None and bench.stopping == run.run_id and (run.active or run.cause is not None):
+        return f"Stopping … {bench.key('stop')} again ends the engine itself.", "second"
+    if (silent := silent_work(bench)) is not None:
+        return silence_words(bench, silent, now_us), "bad"
+    if run is not None and not run.active:
+        for note in notes_at(bench, "run")[:1]:
+            return f"✎ {note.text}", "second"
+    if run is not None and run.verified is not None and run.verified.verdict in ("differs", "impossible"):
+        return run.verified.words, "bad"
+    if run is not None and run.picture.notices:
+        notice = run.picture.notices[-1]
+        return in_words(notice), "second"
+    for note in notes_at(bench, "session")[:1]:
+        return f"✎ {note.text}", "dim"
+    if bench.preflight is not None and bench.link == "live" and (run is None or not run.active):
+        ahead = bench.preflight
+        if ahead.fits and ahead.time_words:
+            # How long it takes comes first: a narrow line cuts off its end.
+            told = f"fits, {ahead.time_words}; {ahead.memory_words.removeprefix('fits: ')}"
+            if ahead.missing_words:
+                return f"The next run {ahead.missing_words}; {told}", "second"
+            return f"The next run {told}", "dim"
+        return f"The next run {ahead.words}", "bad" if ahead.fits is False else "dim"
+    return bench.link_words, "dim"

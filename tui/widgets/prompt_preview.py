@@ -1,0 +1,104 @@
+"""What the model makes of the line at hand: its verdict in words, and the prompt token by token."""
+
+from rich.cells import cell_len
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.authoring.drafts import flaw
+from engine.authoring.templates import is_open
+from engine.examples import Example
+from engine.results import Grade, PromptTokens
+from tui.editor.graded_examples import Desk
+from tui.state.number_text import number
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.example_list import TEMPLATE, VERDICTS
+from tui.widgets.painted import Painted
+from tui.widgets.styled_line import Line, fit, fit_end, wrapped
+
+
+class Proof(Painted):
+    """Draws `example`, which the screen puts here: the chosen one, or the line as it stands in the editor."""
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+        self.example: Example | None = None
+        self.line_text = ""
+        self.key = "P"
+        """By which the person changes what is read."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        example = self.example
+        if example is None:
+            words = "A line is: + prompt => expected | foil, foil   (or - for a negative; +3 and -3 are one pair)"
+            return [self.line().add(f" {fit(words, size.width - 2)}", "faint").strip()]
+        wrong = flaw(example)
+        if wrong:
+            rows = wrapped(f"✗ This is no example yet: {wrong} It is kept as it is typed.", size.width - 2, size.height)
+            return [self.line().add(" ").add(row, "bad").strip() for row in rows]
+        found: list[Line] = []
+        n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
+        if n_slots or is_open(self.desk.typed):
+            words = self.desk.template_words(n_slots)
+            words += f"; {self.bench.key('write:unfold')} fills it." if n_slots else "."
+            return [self.line().add(f" {TEMPLATE} ", "second").add(fit(words, size.width - 6), "text").strip()]
+        grade, tokens = self.desk.grade_of(example), self.desk.tokens(example)
+        if grade is None:
+            why = self.desk.failure.message if self.desk.failure is not None else self._waiting()
+            ink = "bad" if self.desk.failure is not None else "dim"
+            found += [self.line().add(" ").add(row, ink) for row in wrapped(why, size.width - 2, 2)]
+        else:
+            found += self._verdict(example, grade, size.width)
+        if tokens is not None:
+            found += self._tokens(tokens, size.width, size.height - len(found))
+        return [line.strip() for line in found[: size.height]]
+
+    def _waiting(self) -> str:
+        worker = self.bench.worker
+        if worker is not None and worker.worker_state not in ("warm", "busy"):
+            return "The engine starts; the first grades take some seconds …"
+        model = grader_words(self.bench)
+        return f"{model} reads it …" if self.desk.model is not None else f"{model} is loaded and reads it …"
+
+    def _verdict(self, example: Example, grade: Grade, width: int) -> list[Line]:
+        glyph, ink = VERDICTS[grade.verdict]
+        first = self.line().add(f" {glyph} {grade.verdict}", ink)
+        first.add(": ", "faint").add(fit(clean(grade.reason), width - first.width - 3), "text")
+        second = self.line().add("   ")
+        if grade.rank:
+            second.add(f"rank {grade.rank}  ", "dim")
+        if grade.says:
+            token = fit(clean(grade.says).strip() or repr(grade.says), 24)
+            second.add(f"{grader_words(self.bench, 24)} says ", "faint").add(token, "accent")
+            second.add(f" p {number(grade.says_probability, 4)}  ")
+        if grade.better_prompt:
+            second.add(self.bench.key("write:trim"), "key").add(" takes the space off  ", "dim")
+        if not example.enabled:
+            second.add("left out of runs  ", "second")
+        return [first, second]
+
+    def _tokens(self, tokens: PromptTokens, width: int, most: int) -> list[Line]:
+        """What is read is bright; a bar stands between tokens, so that a space is seen to belong to its word."""
+        n, n_read = len(tokens.texts), sum(tokens.read)
+        read = "all of them are read" if n_read == n else (f"{n_read} of them read" if n_read else "none is read")
+        if self.desk.parts:
+            read = "read where the pair parts most"
+        lines = [self.line().add(f"   {n} tokens, {read} ({clean(self.desk.position)}, ", "dim")]
+        lines[0].add(self.key, "key").add(" changes it): ", "dim")
+        for text, is_read in zip(tokens.texts, tokens.read, strict=True):
+            shown = fit(clean(text), max(width - 6, 1))
+            if lines[-1].width + cell_len(shown) + 2 > width:
+                if len(lines) == most:
+                    lines[-1].add("…", "faint")
+                    return lines
+                lines.append(self.line().add("   "))
+            lines[-1].add(shown, "strong" if is_read else "faint").add("│", "groove")
+        return lines if most > 0 else []
+
+
+def grader_words(bench: Bench, room: int = 40) -> str:
+    """The model that grades; where the next run takes another than the session's, that is said."""
+    model = bench.options.model
+    name = fit_end(clean(model), room)
+    return name if model == bench.model else f"{name}, the model of the next run,"

@@ -1,0 +1,124 @@
+"""The run's prompts by the code the head has on each, their tokens coloured by what the head does there."""
+
+from rich.cells import cell_len
+from rich.color import Color
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from engine.results import NO_CODE
+from sessions.protocol import HeadLook
+from sessions.rows import HeadCodes
+from tui.state.head_details import Carried
+from tui.state.head_inspection import CloseLook
+from tui.terminal.sanitize import clean
+from tui.themes.colour_maps import map_of
+from tui.themes.themes import LEVELS, heat, reads_dark_on
+from tui.widgets.painted import Painted
+from tui.widgets.styled_line import Line, fit_end, one_line
+
+
+class Shaded(Painted):
+    """A widget that colours tokens."""
+
+    def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+
+    def shade(self, share: float) -> Style:
+        """How a share from 0 to 1 looks; without colours by weight of the letters."""
+        level = 0 if share <= 0.01 else max(1, round(min(share, 1.0) * (LEVELS - 1)))
+        if self.desk.depth in ("16", "none"):
+            return Style(reverse=share > 0.66, bold=share > 0.33, dim=share < 0.1)
+        colour = heat(dark=self.app.current_theme.dark, name=map_of(self.app))[level]
+        if level == 0:
+            return self.ink("text")
+        ink = (0x0A, 0x0D, 0x12) if reads_dark_on(colour) else (0xFF, 0xFF, 0xFF)
+        return Style.from_color(Color.from_rgb(*ink), Color.from_rgb(*colour))
+
+
+class Prompts(Shaded):
+    """Each code with its counts on both sides, then the prompts that carry it; or the prompts as they were written."""
+
+    class Picked(Message):
+        def __init__(self, example: int) -> None:
+            super().__init__()
+            self.example = example
+
+    def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(desk, id=id)
+        self.first = 0
+
+    @property
+    def in_sight(self) -> list[int]:
+        """The examples that are to be seen, the one at hand left out."""
+        rows = self.desk.rows[self.first : self.first + self.size.height]
+        return [row for row in rows if isinstance(row, int) and row != self.desk.example]
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        rows, room = self.desk.rows, size.height
+        at = rows.index(self.desk.example) if self.desk.example in rows else 0
+        if not self.first <= at < self.first + room:
+            self.first = max(0, at - room // 2)
+        self.first = min(self.first, max(len(rows) - room, 0))
+        if self.first and at == self.first and isinstance(rows[at - 1], Carried):
+            self.first -= 1  # the code above its first prompt
+        looks = [self.desk.look_at(example) for example in range(len(self.desk.examples))]
+        top = max((max(look.strength, default=0.0) for look in looks if look is not None), default=0.0)
+        found = []
+        for row in rows[self.first : self.first + room]:
+            line = self._code(row) if isinstance(row, Carried) else self._prompt(row, looks[row], top, size.width)
+            found.append(line.strip())
+        return found
+
+    def _code(self, row: Carried) -> Line:
+        line = self.line().add(
+            f" {'silent' if row.code == NO_CODE else row.code}", "strong" if row.kind < 2 else "text"
+        )
+        line.to(8).add(f"+ {row.positive:<4}", "positive" if row.positive else "faint")
+        line.add(f"- {row.negative:<4}", "negative" if row.negative else "faint")
+        return line.add(("only +", "only -", "")[row.kind], ("positive", "negative", "dim")[row.kind])
+
+    def _prompt(self, place: int, look: HeadLook | None, top: float, width: int) -> Line:
+        example, on = self.desk.examples[place], place == self.desk.example
+        sign, ink = ("+", "positive") if example.positive else ("-", "negative")
+        words = self._own_code(place)
+        line = self.line().add("▸" if on else " ", "accent").add(f"{sign} ", ink)
+        room = width - 4 - len(words)
+        if look is None:
+            line.add(fit_end(one_line(example.prompt), room), "strong" if on else "dim")
+        else:
+            shares = self.desk.shares_beside(look, top)
+            for text, share in _end(look.tokens, shares, room):
+                style = self.shade(share)
+                line.add_styled(text, style + Style(bold=True) if on else style)
+        return line.to(width - len(words)).add(words, "text" if on else "faint")
+
+    def _own_code(self, place: int) -> str:
+        codes = self.bench.head_codes()
+        if self.desk.by_code or not isinstance(codes, HeadCodes) or place >= len(codes.codes):
+            return ""
+        return " silent" if codes.codes[place] == NO_CODE else f" {codes.codes[place]}"
+
+    def on_click(self, event: events.Click) -> None:
+        rows = self.desk.rows
+        row = rows[self.first + event.y] if self.first + event.y < len(rows) else None
+        if isinstance(row, Carried):
+            row = row.examples[0]
+        if row is not None:
+            self.post_message(self.Picked(row))
+
+
+def _end(tokens: tuple[str, ...], shares: list[float], width: int) -> list[tuple[str, float]]:
+    """The last tokens with their shares, as far as they fit; an ellipsis where some do not."""
+    found: list[tuple[str, float]] = []
+    used = 0
+    for token, share in zip(reversed(tokens), reversed(shares), strict=True):
+        text = clean(token) or "␣"
+        if used + cell_len(text) > width - 1:
+            return [("…", 0.0), *reversed(found)]
+        used += cell_len(text)
+        found.append((text, share))
+    return found[::-1]

@@ -1,0 +1,205 @@
+"""A run as it goes: stages with the time they took and still take, losses seed by seed, moving codes, the queue."""
+
+import math
+from collections.abc import Callable
+
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.events import Stage
+from engine.planning.option_text import config_words
+from tui.state.engine_status import awaited, work_words
+from tui.state.number_text import number
+from tui.state.time_left import left_words, run_left, stage_left, stages_of, usual_seconds
+from tui.state.workbench_state import Bench, Run
+from tui.terminal.sanitize import clean
+from tui.widgets.line_chart import add_row, draw, scale
+from tui.widgets.painted import PaintedScroll
+from tui.widgets.progress_strip import ENDED, loss_of, seconds_words
+from tui.widgets.styled_line import Line, fit, rail, spark
+
+_CHART = 22
+"""Columns of one seed's chart at least."""
+_GAP = 3
+_CONFIG = 38
+"""Where a run of the list tells its settings."""
+_STATES = {"queued": ("·", "waits", "dim"), "running": ("▸", "under way", "second")} | {
+    state: (sign, "stopped" if state == "stopped" else words, ink) for state, (sign, words, ink) in ENDED.items()
+}
+
+
+class RunPane(PaintedScroll):
+    """All of it from top to bottom; it scrolls where there is no room."""
+
+    def __init__(self, bench: Bench, clock: Callable[[], float], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(bench, id=id)
+        self.clock = clock
+        self.chosen = 0
+
+    @property
+    def listed(self) -> list[Run]:
+        """The queue: the run under way, those that wait, and the last that ended."""
+        open_ = [run for run in self.bench.runs if run.active]
+        ended = [run for run in reversed(self.bench.runs) if not run.active][:3]
+        return [*open_, *ended]
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        run = self.bench.shown
+        if run is None:
+            return [self.line().add(f" No run yet: {self.bench.key('run')} runs the probe.", "dim").strip()]
+        lines = [*self._stages(run, size.width), self.line()]
+        lines += self._chart(run, size)
+        lines += self._moving(run, size.width)
+        lines += [self.line(), *self._queue(size.width)]
+        return [line.strip().crop(0, size.width) for line in lines]
+
+    # ---- stages
+
+    def _stages(self, run: Run, width: int) -> list[Line]:
+        now_us = int(self.clock() * 1e6)
+        over, picture = dict(run.picture.seconds), run.picture
+        lines = []
+        for stage in stages_of(run):
+            line = self.line()
+            if stage == picture.stage:
+                line.add(" ▸ ", "second").add(f"{stage:<9}", "strong")
+                self._bar(line, run, width)
+                left = left_words(stage_left(run, self.bench.runs, now_us))
+                line.add(f"  {left}" if left else "", "second")
+            elif stage in over:
+                line.add(" ✓ ", "good").add(f"{stage:<9}", "text").add(f"{seconds_words(over[stage]):>8}", "dim")
+                line.add(f"  {self._amount(run, stage)}", "faint")
+            else:
+                usual = usual_seconds(run, self.bench.runs, stage) if run.active else None
+                line.add(" · ", "faint").add(f"{stage:<9}", "faint")
+                line.add(f"{'about ' + seconds_words(usual):>14}" if usual is not None else "", "faint")
+            lines.append(line)
+        return [*lines, self._whole(run, now_us)]
+
+    def _bar(self, line: Line, run: Run, width: int) -> None:
+        picture = run.picture
+        length = max(min(48, width - line.width - 46), 10)
+        if picture.stage_total > 1:
+            done, rest = rail(picture.stage_done / picture.stage_total, length)
+            line.add(done, "accent").add(rest, "groove")
+            line.add(f" {picture.stage_done}/{picture.stage_total} ", "text").add(clean(picture.stage_unit), "dim")
+        else:
+            at = int(self.clock() * 4) % (length - 2)
+            line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove")
+
+    def _amount(self, run: Run, stage: Stage) -> str:
+        picture = run.picture
+        if stage == "load":
+            return "warm already" if picture.warm else ""
+        if stage in ("capture", "grade", "codes"):
+            cached = picture.finished is not None and picture.finished.cached and stage == "capture"
+            return f"{len(picture.examples)} prompts" + (", kept from before" if cached else "")
+        if stage == "train" and picture.steps:
+            return f"{picture.steps[-1].step} steps, {len(run.config.seeds)} seeds"
+        shuffles = run.config.shuffles
+        return f"{shuffles} shuffles" if stage == "scores" and shuffles is not None else ""
+
+    def _whole(self, run: Run, now_us: int) -> Line:
+        line = self.line()
+        if run.started_us is None:
+            work = awaited(self.bench, run)
+            return line.add(f"   waits for {work_words(work, now_us) if work is not None else 'the engine'}", "dim")
+        if run.active:
+            left = left_words(run_left(run, self.bench.runs, now_us))
+            line.add("   so far  ", "faint").add(seconds_words(run.seconds(now_us)), "text")
+            return line.add(f"   in all {left}" if left else "", "second")
+        sign, words, ink = ENDED[run.state]
+        return line.add(f" {sign} {words}", ink).add(f"  in {seconds_words(run.seconds(now_us))}", "dim")
+
+    # ---- losses
+
+    def _chart(self, run: Run, size: Size) -> list[Line]:
+        steps = run.picture.steps
+        if not steps:
+            return [self.line().add("   no loss yet: it is drawn as soon as the SAEs train", "faint")]
+        n = len(steps[-1].reconstruction)
+        curves = [
+            [loss_of(step, seed) if seed < len(step.reconstruction) else None for step in steps] for seed in range(n)
+        ]
+        span = scale(curves)
+        room = size.width - 2
+        across = max(1, min(n, (room + _GAP) // (_CHART + _GAP)))
+        width = min((room + _GAP) // across - _GAP, 60)
+        spare = size.height - len(stages_of(run)) - len(self.listed) - 8
+        height = min(max(spare // math.ceil(n / across) - 2, 3), 9)
+        share = steps[-1].step / max(steps[-1].total, 1) if run.active else 1.0
+        kind = "on a logarithmic scale" if span[2] else ""
+        head = self.line().add(" loss", "strong").add(f"  {number(span[1], 5)} to {number(span[0], 5)} ", "dim")
+        lines = [head.add(kind, "faint")]
+        for first in range(0, n, across):
+            seeds = range(first, min(first + across, n))
+            title = self.line().add(" ")
+            for place, seed in enumerate(seeds):
+                title.to(1 + place * (width + _GAP))
+                name = run.config.seeds[seed] if seed < len(run.config.seeds) else seed
+                last = curves[seed][-1]
+                told = "not finite" if last is None else number(last, 5)
+                title.add(f"seed {name} ", "dim").add(told, "bad" if last is None else "text")
+            rows = [self.line().add(" ") for _ in range(height)]
+            for place, seed in enumerate(seeds):
+                canvas = draw(curves[seed], width, height, span=span, share=share)
+                for y, row in enumerate(rows):
+                    row.to(1 + place * (width + _GAP))
+                    add_row(row, canvas, y)
+            base = self.line().add(" ")
+            for place, _ in enumerate(seeds):
+                base.to(1 + place * (width + _GAP)).add("─" * width, "groove")
+            lines += [title, *rows, base]
+        return lines
+
+    def _moving(self, run: Run, width: int) -> list[Line]:
+        """How many heads' codes still change between two reports: a training has settled when none does."""
+        steps = run.picture.steps
+        if len(steps) < 2:
+            return []
+        told = steps[1:]  # at the first report all of them are new
+        line = self.line().add(" codes ", "strong")
+        line.add(spark([max(step.moving, default=0) for step in told], min(40, max(width - 48, 8))), "accent")
+        last = told[-1].moving
+        most = max(last, default=0)
+        if not most:
+            return [line.add("  are still in every head", "good")]
+        heads = "head" if most == 1 else "heads"
+        line.add(f"  still move in {most} {heads}", "second")
+        each = f"  seed by seed {', '.join(str(count) for count in last)}" if len(last) > 1 else ""
+        return [line.add(fit(each, max(width - line.width - 1, 0)), "faint")]
+
+    # ---- queue
+
+    def _queue(self, width: int) -> list[Line]:
+        runs = self.listed
+        waiting = len(self.bench.waiting)
+        words = (
+            f"{waiting} {'waits' if waiting == 1 else 'wait'}"
+            if waiting
+            else f"nothing waits: {self.bench.key('progress:run')} queues another run"
+        )
+        lines = [self.line().add(" runs", "strong").add(f"  {words}", "dim")]
+        self.chosen = min(max(self.chosen, 0), max(len(runs) - 1, 0))
+        for place, run in enumerate(runs):
+            on = place == self.chosen
+            sign, state, ink = _STATES[run.state]
+            line = self.line().add("▸" if on else " ", "accent")
+            line.add(f" {sign} run {run.number:<3}", "strong" if on else "text")
+            line.add(f" {state:<10} ", ink)
+            line.add(fit(clean(run.model), 14), "dim").to(_CONFIG)
+            lines.append(line.add(fit(config_words(run.config), max(width - line.width - 1, 0)), "faint"))
+        others = (self.bench.worker.queued if self.bench.worker is not None else 0) - waiting
+        work = self.bench.worker.at_work if self.bench.worker is not None else None
+        if work is not None and all(run.run_id != work.run_id for run in self.bench.runs):
+            told = fit(f"   the engine is at {work_words(work, int(self.clock() * 1e6))}", width - 1)
+            lines.append(self.line().add(told, "bad" if work.silent else "dim"))
+        if others > 0:
+            lines.append(self.line().add(f"   {others} of other sessions wait as well", "faint"))
+        return lines
+
+    def choose(self, by: int) -> None:
+        """Another run of the list; it is scrolled into sight."""
+        self.chosen = min(max(self.chosen + by, 0), max(len(self.listed) - 1, 0))
+        self.paint()
+        self.scroll_to(0, self.virtual_size.height, animate=False, force=True, immediate=True)

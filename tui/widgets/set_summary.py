@@ -1,0 +1,49 @@
+"""Whether what is written is worth running, said in two lines; in a third, how many pairs are missing."""
+
+from textual.geometry import Size
+from textual.strip import Strip
+
+from engine.authoring.readiness import Worth
+from tui.actions.key_labels import Key
+from tui.editor.graded_examples import Desk
+from tui.terminal.sanitize import clean
+from tui.widgets.painted import Painted
+from tui.widgets.styled_line import fit
+
+_WITH_MISSING = 3
+"""Rows that hold a line more: how many pairs are missing, and the key that makes them."""
+
+
+class Summary(Painted):
+    """Whether the set is worth running, and what to mend first; or something that has just to be said."""
+
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.bench, id=id)
+        self.desk = desk
+        self.said = ""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        found = self.desk.worth()
+        right = "recorded " if self.desk.saved else "recording … "
+        first = (
+            self.line().add(" ").add(fit(found.words, size.width - len(right) - 3), "good" if found.ready else "second")
+        )
+        first.to(size.width - len(right), " ").add(right, "faint")
+        failure = self.desk.failure or self.bench.failure
+        if self.bench.link == "lost":
+            words, ink = self.bench.link_words, "second"
+        elif failure is not None:
+            words, ink = f"{failure.message} {failure.hint}", "bad"
+        else:
+            words, ink = self.said or todo_words(found, self.bench.key), "dim"
+        second = self.line().add(" ").add(fit(clean(words), size.width - 2), ink)
+        if not found.missing or size.height < _WITH_MISSING:
+            return [first.strip(), second.strip()]
+        more = self.bench.key("write:more")
+        missing = self.line().add(" ").add(fit(found.missing, size.width - len(more) - 5), "second")
+        return [first.strip(), missing.add(" (", "dim").add(more, "key").add(")", "dim").strip(), second.strip()]
+
+
+def todo_words(found: Worth, key: Key) -> str:
+    """What to do next, with the key that does it."""
+    return f"{key(f'write:{found.action}')} {found.todo}" if found.action else found.todo

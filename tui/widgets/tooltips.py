@@ -1,0 +1,70 @@
+"""The words of tooltips. Foreign text comes out clean, and all of it as text, never as markup."""
+
+from textual.content import Content
+
+from engine.measures import Measure, value_of
+from engine.results import HeadId
+from tui.actions.key_labels import filled
+from tui.state.number_text import number
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.widgets.heat_cell import chance_sign, seeds_sign
+from tui.widgets.styled_line import fit
+
+_MOST = 400
+"""Characters of a text that may be a page long."""
+
+
+def tip(title: str, *lines: str) -> Content:
+    """A title and what there is to say about it."""
+    told = [Content(clean(line)) for line in lines if line]
+    return Content("\n").join([Content.assemble((fit(clean(title), _MOST), "bold")), *told])
+
+
+def measure_tip(bench: Bench, measure: Measure) -> Content:
+    """What a measure says and which way it points."""
+    loud = "High" if measure.high_speaks else "Low"
+    kind = "It needs no SAE: what the codes have to beat. " if measure.baseline else ""
+    kind = kind or ("It comes from changing the model, not from codes. " if measure.cause else "")
+    change = filled("{measure.next} shows the next measure, {pick_measure} asks for one by name.", bench.key)
+    meaning = measure.meaning[:1].upper() + measure.meaning[1:]
+    return tip(measure.title, f"{meaning}.", f"{kind}{loud} values speak for a head.", change)
+
+
+def head_tip(bench: Bench, head: HeadId) -> Content | None:
+    """A head's number by the measure, where it stands, and how far to believe it."""
+    view = bench.view()
+    if view is None:
+        return None
+    node = view.by_head.get(head)
+    if node is None:
+        return None
+    against = bench.against()
+    places = []
+    if head in view.rank:
+        places.append(f"rank {view.rank[head]} of {len(view.order)}")
+    places += ["in the circuit"] if head in view.circuit else []
+    known = view.reference.name if view.reference is not None else "known"
+    places += [f"◆ in {known}"] if head in view.known else []
+    places += ["marked"] if head in bench.marked else []
+    sure = [f"q {number(node.q_value)}"] if node.q_value is not None else []
+    sure += [f"in {node.stability:.0%} of the seeds' circuits"] if value_of(node, view.measure) is not None else []
+    signs = (chance_sign(node.q_value) + seeds_sign(node.stability)).strip()
+    less = ""
+    if against is not None and head in against.differences:
+        less = f"less {against.side.title}: {number(against.differences[head])}"
+    return tip(
+        f"{head}  {view.measure.title} {number(view.values.get(head))}",
+        less,
+        " · ".join(places),
+        " · ".join(sure) + (f"  {signs}" if signs else ""),
+        "" if view.final else "Provisional: the run is not over, or did not come to its end.",
+    )
+
+
+def layer_tip(bench: Bench, layer: int) -> Content:
+    return tip(f"Layer {layer}", f"A click marks its heads, or takes their marks away; {bench.key('mark_layer')} too.")
+
+
+def column_tip(head: int) -> Content:
+    return tip(f"Head {head} of every layer", "A click marks them, or takes their marks away.")

@@ -1,0 +1,166 @@
+"""The line at the top: program, session, model, engine, when it was last saved; and the tabs of a small terminal."""
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.message import Message
+from textual.strip import Strip
+
+from tui.actions.key_labels import filled
+from tui.state.engine_status import silent_work
+from tui.state.workbench_state import Bench
+from tui.terminal.sanitize import clean
+from tui.terminal.times import clock
+from tui.widgets.clickable_keys import tip_of
+from tui.widgets.painted import Painted
+from tui.widgets.styled_line import Line, fit
+from tui.widgets.tooltips import tip
+
+PANES = ("examples", "grid", "head")
+
+
+class TopLine(Painted):
+    """One line; the right end is when the newest thing was saved."""
+
+    _ends: list[tuple[int, Content | None]] = []  # noqa: RUF012  # made anew with the line
+    """Where each field ends, and what it means."""
+
+    def lines(self, size: Size, /) -> list[Strip]:
+        width = size.width
+        bench = self.bench
+        right = saved_words(bench)
+        line = self.line().add(" headcode ", "title")
+        self._ends = [(line.width, tip("Headcode", filled("{keys} lists every key, {log} shows the log.", bench.key)))]
+        room = width - line.width - cell_len(right) - 2
+        name = fit(clean(bench.session_name), max(room // 2, 8))
+        if name:
+            line.add(" ").add(name, "accent")
+        if bench.kept.trashed:
+            line.add(" in the trash", "bad")
+        self._ends.append((line.width, self._session_tip()))
+        model = fit(clean(model_words(bench)), max(room - cell_len(name) - 14, 0))
+        if model:
+            line.add("  ").add(model, "text")
+            self._ends.append((line.width, self._model_tip()))
+            line.add(" · ", "faint").add(*engine_words(bench))
+            self._ends.append((line.width, tip("The engine", ENGINE.get(engine_words(bench)[0], ""))))
+        if line.width + cell_len(right) + 2 <= width:
+            line.to(width - cell_len(right) - 1).add(right, "bad" if bench.trouble else "dim")
+            words = "When the newest change was stored. Everything is, as it happens: nothing needs saving."
+            words = bench.trouble or words
+            self._ends += [(line.width - cell_len(right) - 1, None), (width, tip(right or "Saved", words))]
+        return [line.strip()]
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        return next((told for end, told in self._ends if place.x < end), None)
+
+    def _session_tip(self) -> Content:
+        bench = self.bench
+        opens = filled("{sessions} lists all sessions.", bench.key)
+        runs = f"{len(bench.runs)} {'run' if len(bench.runs) == 1 else 'runs'}"
+        made = f"task {bench.task}" if bench.task is not None else "examples of your own"
+        return tip(bench.session_name or "No session yet", f"{made} · {runs}", opens)
+
+    def _model_tip(self) -> Content:
+        info, another = self.bench.model_info, filled("{options} chooses another for the next run.", self.bench.key)
+        if info is None:
+            return tip(self.bench.model, "The model; its shape is known once it was loaded.", another)
+        shape = f"{info.n_layers} layers of {info.n_heads} heads, {info.context} tokens of context"
+        return tip(info.name, shape, another)
+
+
+ENGINE = {
+    "replay": "What is shown was recorded: no model is asked.",
+    "connecting": "The host is looked for, or started.",
+    "host lost": "The connection broke; the host is looked for again. Nothing that was saved is lost.",
+    "no host": "No host can be had; what keeps it away was said.",
+    "loading": "The engine starts, or the model is loaded.",
+    "running": "A run is under way.",
+    "queued": "The run waits its turn.",
+    "warm": "The model is loaded: the next run and the next grade begin at once.",
+    "silent": "The job under way has reported nothing for a while; it may hang.",
+    "busy": "The engine works, for this session or another.",
+    "idle": "No model is loaded; the next run loads it first.",
+}
+"""What each word for the engine means."""
+
+
+def model_words(bench: Bench) -> str:
+    """Name and shape of the model, and what it runs on: toy 6x8 · cpu."""
+    info = bench.model_info
+    if info is None:
+        return bench.model
+    versions = next((run.picture.versions for run in reversed(bench.runs) if run.picture.versions is not None), None)
+    shape = f"{info.name} {info.n_layers}x{info.n_heads}"
+    return f"{shape} · {versions.device}" if versions is not None else shape
+
+
+def engine_words(bench: Bench) -> tuple[str, str]:
+    """What the engine is at, in a word, and its ink."""
+    run = bench.shown
+    if bench.link == "replay":
+        return "replay", "second"
+    if bench.link == "connecting":
+        return "connecting", "dim"
+    if bench.link in ("lost", "failed"):
+        return ("host lost", "bad") if bench.link == "lost" else ("no host", "bad")
+    if silent_work(bench) is not None:
+        return "silent", "bad"
+    if run is not None and run.state == "running":
+        return ("loading", "second") if run.picture.stage == "load" else ("running", "second")
+    if run is not None and run.state == "queued":
+        return "queued", "second"
+    state = bench.worker.worker_state if bench.worker is not None else ""
+    words = {"warm": ("warm", "good"), "busy": ("busy", "second"), "starting": ("loading", "second")}
+    return words.get(state, ("idle", "dim"))
+
+
+def saved_words(bench: Bench) -> str:
+    """When the newest entry of the log was stored, by the local clock."""
+    if bench.trouble:
+        return "not recording"
+    if bench.saved_us is None:
+        return ""
+    return f"saved {clock(bench.saved_us)}"
+
+
+class Tabs(Painted):
+    """Names the panes where only one of them has room."""
+
+    class Picked(Message):
+        """The mouse chose a pane."""
+
+        def __init__(self, pane: str) -> None:
+            super().__init__()
+            self.pane = pane
+
+    current = "grid"
+
+    def titles(self) -> list[tuple[str, str]]:
+        head = f"Head {self.bench.cursor}" if self.bench.shape() else "Head"
+        titles = ("Examples", f"Heads: {self.bench.measure.title}", head)
+        return [
+            (pane, f"{self.bench.key(f'show_pane.{pane}')} {title}") for pane, title in zip(PANES, titles, strict=True)
+        ]
+
+    def lines(self, _size: Size, /) -> list[Strip]:
+        line: Line = self.line().add(" ")
+        self._ends: list[tuple[int, str]] = []
+        for pane, title in self.titles():
+            on = pane == self.current
+            line.add(" ▌" if on else "  ", "accent").add(title, "strong" if on else "dim").add(" ")
+            self._ends.append((line.width, pane))
+        return [line.strip()]
+
+    def tip_at(self, place: Offset, /) -> Content | None:
+        pane = next((pane for end, pane in self._ends if place.x < end), None)
+        actions = getattr(self.screen, "at_hand", ())
+        action = next((each for each in actions if each.id == f"show_pane.{pane}"), None)
+        return tip_of(action) if action is not None else None
+
+    def on_click(self, event: events.Click) -> None:
+        for end, pane in self._ends:
+            if event.x < end:
+                self.post_message(self.Picked(pane))
+                return
