@@ -1,1 +1,4 @@
-"""."""
+"""Activations of heads: the forward pass, the disk cache, the position where pairs differ most.
+
+May import: root, models, tensors.
+"""

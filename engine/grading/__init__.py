@@ -1,1 +1,4 @@
-"""."""
+"""Whether the model can do an example: rules, grader, drawing usable pairs.
+
+May import: root, capture, models, tasks.
+"""

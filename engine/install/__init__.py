@@ -1,1 +1,4 @@
-"""."""
+"""Getting model files into place: convert, stage, PyPI, hub.
+
+May import: root, catalog.
+"""

@@ -1,1 +1,5 @@
-"""."""
+"""What this machine is: folders, paths, memory, CPU.
+
+Torch-free.
+May import: nothing of ours.
+"""

@@ -1,1 +1,4 @@
-"""What the heads do to the model's answer: attribution, exact patching, circuit checks (METHOD 6)."""
+"""Causal effects: head and edge patching, attribution, metrics, circuit checks.
+
+May import: root, analysis, capture, models, tasks, tensors.
+"""

@@ -1,4 +1,7 @@
-"""Models whose circuits are true by construction: PLANTED lists them, engine.planted.build writes them."""
+"""Building the hand-written models on demand.
+
+May import: catalog, install, tasks.
+"""
 
 from engine.catalog.planted_models import PLANTED, Planted, PlantedCircuit
 

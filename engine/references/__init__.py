@@ -1,1 +1,5 @@
-"""What is known of models' circuits: effects measured head by head, and circuits that were published."""
+"""Known circuits and known edges, read from files.
+
+Torch-free. (The JSON folders published/ and smollm2-135m/ stay here.)
+May import: root, catalog, tasks.
+"""

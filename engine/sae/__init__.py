@@ -1,1 +1,4 @@
-"""."""
+"""The autoencoder: module, codes, contrast recipe, training.
+
+May import: root, tensors.
+"""

@@ -1,1 +1,4 @@
-"""."""
+"""Tensor measures of codes: node scores, edge scores, significance, stability, baselines, the score table.
+
+May import: root, analysis, tensors.
+"""

@@ -1,1 +1,4 @@
-"""Ready-made tasks, one file each: generator, positives, hard negatives, answers, published circuit."""
+"""Ready-made tasks, one generator per file, and the registry.
+
+May import: root.
+"""

@@ -1,1 +1,4 @@
-"""."""
+"""Plain algebra over two stored results; no database.
+
+May import: root.
+"""

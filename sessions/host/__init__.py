@@ -1,1 +1,5 @@
-"""."""
+"""The host process: socket server, lifetime.
+
+`python -m sessions.host` stays.
+May import: everything in sessions but client and recovery.
+"""

@@ -1,6 +1,6 @@
-"""The protocol between a face and the host: JSON lines over a Unix-domain socket.
+"""Every request and answer between a face and the host, one file per subject, and the bundle manifest.
 
-One module a subject, each request beside its answer; here are the unions and the envelopes.
+May import: root, comparison, verification.
 """
 
 import msgspec

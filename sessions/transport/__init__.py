@@ -1,1 +1,4 @@
-"""."""
+"""Bytes on the socket: line framing, socket folder, locks.
+
+May import: root.
+"""

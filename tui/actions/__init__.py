@@ -1,4 +1,7 @@
-"""What a person can do, one table a screen: they feed keys, help, palette and the lines at the bottom."""
+"""The action tables, the key map, key names.
+
+May import: nothing of tui.
+"""
 
 from collections.abc import Callable, Sequence
 

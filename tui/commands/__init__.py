@@ -1,1 +1,4 @@
-"""The commands, one file a group. Each imports what is heavy inside the function that needs it."""
+"""One file per `headcode WORD`: parse options, call headless, print through output.
+
+May import: app, headless, output, settings, actions, terminal.
+"""

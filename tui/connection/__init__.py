@@ -1,1 +1,4 @@
-"""."""
+"""Keeping the state in step with the host.
+
+May import: state.
+"""

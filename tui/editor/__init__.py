@@ -1,1 +1,4 @@
-"""."""
+"""The example editor without a widget: buffer, edits, grades.
+
+May import: state.
+"""

@@ -1,1 +1,4 @@
-"""."""
+"""Text renderers: run, grid, comparison, card, effects, bench, JSON, tables, pictures, progress.
+
+May import: actions, terminal, themes.
+"""

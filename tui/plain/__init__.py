@@ -1,1 +1,4 @@
-"""The workbench in lines of text, for screen readers, logs and pipes: the same verbs, no drawing."""
+"""The workbench in lines of text.
+
+May import: headless, editor, connection, output, state and below; no widget.
+"""

@@ -1,1 +1,4 @@
-"""."""
+"""Playing a recorded session into the state.
+
+May import: connection, state.
+"""

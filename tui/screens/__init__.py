@@ -1,1 +1,4 @@
-"""Whole screens, one a file, its looks beside it."""
+"""Screens, one per file, NAME.tcss beside NAME.py.
+
+May import: widgets, headless and all below.
+"""

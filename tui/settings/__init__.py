@@ -1,1 +1,4 @@
-"""."""
+"""config.toml: table, values, what is remembered.
+
+May import: themes.
+"""

@@ -1,1 +1,4 @@
-"""."""
+"""Themes, colour maps, diverging colours.
+
+May import: textual only.
+"""

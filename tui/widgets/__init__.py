@@ -1,1 +1,4 @@
-"""The parts of the screen, one a file."""
+"""Widgets, one per file, looks beside it.
+
+May import: actions, editor, output, replay, settings, state, terminal, themes.
+"""
