@@ -42,7 +42,8 @@ def silent_work(bench: Bench) -> AtWork | None:
 def silence_words(bench: Bench, work: AtWork, now_us: int) -> str:
     """That it is silent, since when, and what ends it."""
     since = f"since {work.stage} began" if work.stage and not work.done else "since its last report"
-    told = f"{clean(work.title)} has reported nothing for {silence(work, now_us)}, {since if work.stage else 'yet'}"
+    since = f", {since}" if work.stage else ""
+    told = f"{clean(work.title)} has reported nothing for {silence(work, now_us)}{since}"
     run = bench.active or bench.measured
     own = run is not None and run.run_id == work.run_id
     key = bench.key("stop") if own else ELSEWHERE
