@@ -39,10 +39,10 @@ def test_a_narrow_column_has_the_hour_of_today_else_the_day() -> None:
 
 
 def test_no_face_has_a_rule_of_its_own() -> None:
-    """`start` reads an hour that a person typed; it writes none."""
+    """`start_point` reads an hour that a person typed; it writes none."""
     found = {
         path.relative_to(Path(tui.__path__[0])).as_posix()
         for path in Path(tui.__path__[0]).rglob("*.py")
         if "fromtimestamp" in path.read_text()
     }
-    assert found == {"times.py", "start.py"}
+    assert found == {"terminal/times.py", "replay/start_point.py"}

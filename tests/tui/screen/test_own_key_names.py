@@ -42,7 +42,7 @@ NO_KEYS = {
     "enter chooses",  # of a list of Textual's, whose enter no table has
     "enter again writes",  # of a line that is typed
 }
-NO_SCREEN = ("tui/commands", "tui/plain", "tui/cli.py", "tui/output")
+NO_SCREEN = ("tui/commands", "tui/headless", "tui/plain", "tui/cli.py", "tui/output")
 WAYS: dict[str, tuple[str, ...]] = {
     "keys": (),
     "examples": ("show_pane.examples",),
