@@ -1,6 +1,6 @@
 """A repaired store takes the place of a damaged one: begun in writing, so that whoever comes after a kill finishes it.
 
-What is to be done lies in `sessions.files.store_exchange.json` before anything is renamed, and goes when it is done:
+What is to be done lies in `sessions.exchange.json` before anything is renamed, and goes when it is done:
 
     1. sessions.duckdb            becomes  sessions.damaged-DATE.duckdb
     2. its journals (.wal ...)    become   sessions.damaged-DATE.duckdb.wal ...

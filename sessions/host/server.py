@@ -224,7 +224,7 @@ class _Conversation:
             return False
         if not isinstance(ask.request, Hello):
             bad = BadRequest(
-                "The first thing said to a host is hello.", hint="Connect with sessions.client.connection."
+                "The first thing said to a host is hello.", hint="Connect with sessions.client.connection.HostClient."
             )
             self._say(ask.id, Refused(failure=bad.as_failure()))
             return False

@@ -242,7 +242,7 @@ def test_what_the_hint_says_after_a_kill_between_renames_works(home: Home) -> No
 def test_an_exchange_that_was_killed_is_finished_by_the_next_command(home: Home, next_command: tuple[str, ...]) -> None:
     killed_between_renames(home)
     (aside,) = home.store.parent.glob("sessions.damaged-*.duckdb")
-    record = home.store.with_name("sessions.files.store_exchange.json")
+    record = home.store.with_name("sessions.exchange.json")
     record.write_text(f'{{"repaired": "sessions.repaired.duckdb", "aside": "{aside.name}"}}')
     done = home.headcode(*next_command)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -40,7 +40,7 @@ _LOG = """2026-11-21 10:53:41,386 10849 INFO headcode.host: the store is open, s
 2026-11-21 10:53:49,120 10849 WARNING headcode.runs: 1 of 20 examples is broken
 2026-11-21 10:53:52,402 10849 ERROR headcode.worker: the worker ended by itself, exit code -9
 Traceback (most recent call last):
-  File "engine/worker/__main__.py", line 212, in serve
+  File "engine/worker.py", line 212, in serve
     report = probe(order, monitor)
 MemoryError: 12.0 GB were asked for, 4.1 GB of 16.0 GB are free
 2026-11-21 10:53:52,611 10849 INFO headcode.worker: started, process 10922
