@@ -45,7 +45,7 @@ def test_without_a_table_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.
 HOST = """
 import sys
 from pathlib import Path
-from sessions import mounts
+from sessions.files import mounts
 from sessions.host.__main__ import main
 
 mounts.MOUNTS = Path(sys.argv.pop(1))

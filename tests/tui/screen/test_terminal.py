@@ -24,7 +24,7 @@ from sessions.protocol import CancelRun, Detail, Done, ListSessions, Sessions, S
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 SCREEN = """
 import sys
-from sessions import launch
+from sessions.client import launch
 launch.HOST = (sys.executable, "-P", sys.argv[1])
 from tui.app.launch import run_workbench
 sys.exit(run_workbench(session=None, model="wait", task="ioi", colours="256"))
