@@ -29,7 +29,7 @@ from sessions.store.database import Store
 from sessions.store.recorder import Draft, Recorder
 from sessions.store.views import VIEWS
 
-DOC = Path(__file__).parents[2] / "docs" / "sql_console.md"
+DOC = Path(__file__).parents[2] / "docs" / "sql.md"
 
 
 LATER = (
