@@ -14,7 +14,7 @@ from sessions.files.journal import holds_commits, journals_of
 from sessions.files.placing import copy_private, sync
 from sessions.files.store_exchange import settle
 from sessions.store.connection import connect
-from sessions.store.file_check import Header, examine, explain, is_fatal
+from sessions.store.file_check import Header, examine, explain, is_fatal, is_full
 from sessions.store.file_identity import Change, Identity
 from sessions.store.memory_wear import Wear, give_back_memory
 from sessions.store.migrations import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
@@ -121,6 +121,8 @@ class Store:
             self.commits += 1
         except duckdb.Error as error:
             self._undo(con)
+            if is_full(error) and self._identity is not None:
+                self._identity.settle()
             if is_fatal(error):
                 self._reopen()
                 meant = explain(self.path, error)
@@ -139,6 +141,8 @@ class Store:
         try:
             return con.execute(sql, parameters or {}).fetchall()
         except duckdb.Error as error:
+            if is_full(error) and self._identity is not None:
+                self._identity.settle()
             if is_fatal(error):
                 self._reopen()
             raise explain(self.path, error) from error

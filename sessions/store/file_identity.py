@@ -84,6 +84,12 @@ class Identity:
         elif _at(self._wal) == self._journal.file:  # else `change` says so
             self._journal.note()
 
+    def settle(self) -> None:
+        """A write of ours found the disk full, and DuckDB undid what it could: the files are taken as they are."""
+        if self._broken is None and _at(self._path) == self._file:
+            self._header = self._read_header()
+            self._journal.adopt(self._wal)
+
     def change(self, *, writing: bool = False) -> Change | None:
         """What somebody else did to the files since; None where they are ours still.
 
