@@ -219,7 +219,7 @@ def test_notes_written_together_are_those_written_alone(tmp_path: Path, monkeypa
     for way in ("alone", "together"):
         chance = random.Random(1)
         count = iter(range(10_000))
-        for module in ("keep", "edit"):
+        for module in ("edits.metadata", "edits.examples"):
             monkeypatch.setattr(f"sessions.{module}.new_id", lambda letter, count=count: f"{letter}{next(count):012}")
         store = Store.open(tmp_path / way / "sessions.duckdb")
         recorder = Recorder(store)
