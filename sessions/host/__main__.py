@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import faulthandler
+import itertools
 import logging
 import os
 import signal
@@ -51,6 +52,8 @@ _LOCK_WAIT_S = 8.0
 _STORE_WAIT_S = 1.0
 _LOOK_S = 1.0
 """Between looks at what others may have taken away: the store's file, the socket, the address beside the store."""
+_TRIM_EVERY = 30
+"""Looks after which free memory goes back to the system: DuckDB's answers leave some megabytes a minute."""
 
 
 class HeadcodeHost:
@@ -207,10 +210,14 @@ class HeadcodeHost:
 
     async def _look_after(self) -> None:
         """Every second: whether the store's file is there, and the way to this host."""
-        while True:
+        from sessions.store.memory_wear import give_back_memory
+
+        for second in itertools.count(1):
             await asyncio.sleep(_LOOK_S)
             try:
                 await self.ledger.read(lambda store: store.check_place())
+                if second % _TRIM_EVERY == 0:
+                    await self.ledger.read(lambda _: give_back_memory())
             except StoreLost as error:
                 if not self._trouble:
                     log.error("%s %s", error.message, error.hint)
@@ -311,7 +318,9 @@ async def _open_store(places: Places, settings: HostSettings) -> "Store":
     """The store, opened. A host that was just killed may keep DuckDB's lock a moment longer than ours."""
     from sessions.recovery.rescue import keep_beside
     from sessions.store.database import Store
+    from sessions.store.memory_wear import keep_heap_small
 
+    keep_heap_small()
     deadline = time.monotonic() + _STORE_WAIT_S
     while True:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -144,7 +144,7 @@ class Supervisor:
         try:
             worker = await self._ensure()
             if worker is None:
-                return Cancelled().as_failure() if self._closed else self._not_started()
+                return self._not_started()
             if worker.ready.is_set():
                 self._send_grading(worker, grading)
             return await grading.ended
@@ -184,38 +184,36 @@ class Supervisor:
 
     def _end_worker_of(self, job: Job) -> None:
         job.killed = True
-        if self._worker is not None:
-            kill(self._worker.process)
-        else:
+        if self._worker is None:
             job.end(Cancelled().as_failure())
+        else:
+            kill(self._worker.process)
 
     def end_work(self, job: str) -> bool:
-        """Ends the worker that is at this job, whatever it is; False where it is at another."""
+        """Ends this job, whatever it is, and the worker that is at it; False where the worker is at another."""
         found = self.at_work
-        if found is None or found.order.job != job or self._worker is None:
+        if found is None or found.order.job != job:
             return False
         if isinstance(found, Job):
-            found.killed = True
-        else:
+            self._end_worker_of(found)
+        elif self._worker is not None:
             self._worker.distrusted = ended_by_hand()
-        kill(self._worker.process)
+            kill(self._worker.process)
         return True
 
     async def close(self) -> None:
         """Ends the worker, gently first; no other is started."""
         self._closed = True
         self._stir()
-        worker = self._worker
-        if worker is not None:
-            await self._dismiss(worker)
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._worker is not None:
+            await self._dismiss(self._worker)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _attempt(self, job: Job) -> Failure | None:
         try:
             worker = await self._ensure()
-            if worker is None and self._closed:
-                return Cancelled().as_failure()
+            if job.ended.done():
+                return await job.ended  # ended by hand while the worker was being started
             if worker is None:
                 return self._not_started()
             if worker.ready.is_set():
@@ -227,6 +225,8 @@ class Supervisor:
             self._rest()
 
     def _not_started(self) -> Failure:
+        if self._closed:
+            return Cancelled().as_failure()
         return Failure(
             family="engine",
             name="WorkerDied",
@@ -259,8 +259,8 @@ class Supervisor:
     def _leashed(self) -> list[str]:
         return [child_processes.PYTHON, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command]
 
-    def _spawn(self, work: "asyncio.Future[None] | Awaitable[None]") -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
         assert isinstance(task, asyncio.Task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

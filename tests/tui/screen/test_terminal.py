@@ -140,7 +140,7 @@ async def test_the_screen_ends_and_the_run_goes_on_and_is_there_again(
     await until(screen.gone, within_s=600)
     if how in (signal.SIGHUP, signal.SIGTERM):
         assert screen.code == 128 + how
-        assert LEAVES in screen.seen
+        await until(lambda: LEAVES in screen.seen, within_s=600)  # what it wrote last may not be read yet
     assert await state_of(client, run) == "running"
 
     again = open_terminal()
@@ -173,7 +173,7 @@ async def test_ctrl_z_stops_the_screen_only_and_fg_shows_what_happened_meanwhile
     await until(lambda: b"train" in screen.seen, within_s=600)
     os.write(screen.fd, b"\x1a")
     await until(lambda: screen.state() == "T", within_s=600)
-    assert LEAVES in screen.seen
+    await until(lambda: LEAVES in screen.seen, within_s=600)  # written, and perhaps not read yet
     await client.ask(CancelRun(run=run), Done)
     before = len(screen.seen)
     os.kill(screen.pid, signal.SIGCONT)
@@ -205,6 +205,6 @@ async def test_the_program_goes_on_after_bytes_that_are_no_text(places: Places, 
     os.write(screen.fd, b"q")
     await until(screen.gone, within_s=600)
     assert screen.code == 0
-    assert LEAVES in screen.seen
+    await until(lambda: LEAVES in screen.seen, within_s=600)  # written, and perhaps not read yet
     assert b"Traceback" not in screen.seen
     await client.close()
