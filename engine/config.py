@@ -8,8 +8,8 @@ import msgspec
 
 from engine.errors import ConfigError
 
-CauseMethod = Literal["none", "attribution", "exact", "circuit", "combined"]
-CauseMetric = Literal["auto", "logit_difference", "log_probability", "probability_mass", "kl"]
+PatchingMethod = Literal["none", "attribution", "exact", "circuit", "combined"]
+PatchingMetric = Literal["auto", "logit_difference", "log_probability", "probability_mass", "kl"]
 Replacement = Literal["auto", "pair", "mean", "resample", "zero"]
 
 MAX_SEEDS = 64
@@ -73,13 +73,13 @@ def find_recipe(name: str | None) -> SAEConfig:
     raise ConfigError(f"There is no recipe {name!r}.", hint="Recipes: " + ", ".join(RECIPES) + ".")
 
 
-class CauseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EffectsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether and how the heads' effect on the model's answer is measured (METHOD 6)."""
 
-    method: CauseMethod = "none"
+    method: PatchingMethod = "none"
     """attribution: every head from one gradient. exact: every head replaced, one at a time. combined: attribution and
     codes propose, exact patching decides within the budget. circuit: combined, then the circuit is checked whole."""
-    metric: CauseMetric = "auto"
+    metric: PatchingMetric = "auto"
     """auto: what the task is measured by, else the best the examples allow (engine.patching.metrics)."""
     replacement: Replacement = "auto"
     """What a head's output is replaced by: its value on the paired negative, its mean over the negatives, its value on
@@ -95,7 +95,7 @@ class CauseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Positives the effects are measured on, at most; of more, this many are drawn."""
 
     def __post_init__(self) -> None:
-        for name, kind in (("method", CauseMethod), ("metric", CauseMetric), ("replacement", Replacement)):
+        for name, kind in (("method", PatchingMethod), ("metric", PatchingMetric), ("replacement", Replacement)):
             value = getattr(self, name)
             if value not in get_args(kind):
                 raise ConfigError(
@@ -130,7 +130,7 @@ class ProbeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Softmax threshold of the second circuit; None: twice the uniform share, 2 / heads."""
     grade: bool = True
     """Grade the examples before the run."""
-    cause: CauseConfig = CauseConfig()
+    cause: EffectsConfig = EffectsConfig()
     """Measured after the scores; the codes do not depend on it."""
 
     def __post_init__(self) -> None:

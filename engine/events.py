@@ -4,7 +4,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from engine.config import CauseMetric, Replacement
+from engine.config import PatchingMetric, Replacement
 from engine.examples import Example
 from engine.results import (
     Card,
@@ -117,12 +117,12 @@ class ArrayReady(Event, tag="array_ready", frozen=True, kw_only=True):
 EffectMethod = Literal["attribution", "exact", "combined", "backup"]
 
 
-class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True, omit_defaults=True):
+class EffectsMeasured(Event, tag="cause_scored", frozen=True, kw_only=True, omit_defaults=True):
     """What heads do to the model's answer, by one method. Later ones of the same setting add to it (cause_fold)."""
 
     method: EffectMethod
     """backup: exactly, with a circuit replaced."""
-    metric: CauseMetric
+    metric: PatchingMetric
     replacement: Replacement
     """What the heads were replaced by."""
     base: float
@@ -154,7 +154,7 @@ class CauseScored(Event, tag="cause_scored", frozen=True, kw_only=True, omit_def
 class EdgesAttributed(Event, tag="edges_attributed", frozen=True, kw_only=True, omit_defaults=True):
     """What heads do to the answer through single later heads, estimated from one gradient."""
 
-    metric: CauseMetric
+    metric: PatchingMetric
     replacement: Replacement
     base: float
     n_examples: int
@@ -173,7 +173,7 @@ class CircuitChecked(Event, tag="circuit_checked", frozen=True, kw_only=True):
     name: str
     """codes: the circuit by the run's cut; combined: as many heads by effect."""
     heads: tuple[tuple[int, int], ...]
-    metric: CauseMetric
+    metric: PatchingMetric
     replacement: Replacement
     base: float
     """With all heads: faithfulness 1."""
@@ -234,7 +234,7 @@ EngineEvent = (
     | Scored
     | EdgesScored
     | ArrayReady
-    | CauseScored
+    | EffectsMeasured
     | EdgesAttributed
     | CircuitChecked
     | CardWritten

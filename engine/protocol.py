@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
 from engine.examples import Example
@@ -12,11 +12,11 @@ MAX_LINE_BYTES = 64 << 20
 """A longer line is a fault: large arrays travel as files."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
+class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
     """The root of what a host may ask."""
 
 
-class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
+class RunProbe(WorkerRequest, tag="probe", frozen=True, kw_only=True):
     """Capture, train, code and score. Answered by JobEvents and one JobDone or JobFailed."""
 
     job: str
@@ -48,7 +48,7 @@ class RunProbe(Order, tag="probe", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
-class RunCause(Order, tag="cause", frozen=True, kw_only=True):
+class MeasureEffects(WorkerRequest, tag="cause", frozen=True, kw_only=True):
     """Measure what the heads of a run that is over do to the model's answer. Answered by JobEvents and one JobDone or
     JobFailed."""
 
@@ -56,7 +56,7 @@ class RunCause(Order, tag="cause", frozen=True, kw_only=True):
     model: str
     identity: str
     """Of the model the run used: effects in other weights would be another run's."""
-    config: CauseConfig
+    config: EffectsConfig
     examples: tuple[Example, ...]
     """The run's, in its order."""
     position: str
@@ -76,7 +76,7 @@ class RunCause(Order, tag="cause", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
-class GradePrompts(Order, tag="grade", frozen=True, kw_only=True):
+class GradePrompts(WorkerRequest, tag="grade", frozen=True, kw_only=True):
     """Grade examples as they are written. Answered by one GradesMade or JobFailed, between the reports of a run where
     that uses the same model, else when it is over."""
 
@@ -90,7 +90,7 @@ class GradePrompts(Order, tag="grade", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
-class InspectHead(Order, tag="inspect", frozen=True, kw_only=True):
+class InspectHead(WorkerRequest, tag="inspect", frozen=True, kw_only=True):
     """Look at one head on one prompt. Answered like GradePrompts, by one HeadInspected or JobFailed."""
 
     job: str
@@ -108,7 +108,7 @@ class InspectHead(Order, tag="inspect", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
-class MakeExamples(Order, tag="make_examples", frozen=True, kw_only=True):
+class MakeExamples(WorkerRequest, tag="make_examples", frozen=True, kw_only=True):
     """The examples of a ready-made task for a model's tokenizer. Answered like GradePrompts, by ExamplesOf."""
 
     job: str
@@ -124,43 +124,43 @@ class MakeExamples(Order, tag="make_examples", frozen=True, kw_only=True):
     trust_remote_code: bool = False
 
 
-SideOrder = GradePrompts | MakeExamples | InspectHead
+SideRequest = GradePrompts | MakeExamples | InspectHead
 """What is answered between the reports of a run."""
 
 
-class CancelJob(Order, tag="cancel", frozen=True, kw_only=True):
+class CancelJob(WorkerRequest, tag="cancel", frozen=True, kw_only=True):
     job: str
 
 
-class Quit(Order, tag="quit", frozen=True, kw_only=True):
+class Quit(WorkerRequest, tag="quit", frozen=True, kw_only=True):
     """End when the present job is over; end of input means the same, at once."""
 
 
-AnyOrder = RunProbe | RunCause | GradePrompts | MakeExamples | InspectHead | CancelJob | Quit
+AnyWorkerRequest = RunProbe | MeasureEffects | GradePrompts | MakeExamples | InspectHead | CancelJob | Quit
 
 
-class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
+class WorkerMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="word"):
     """The root of what a worker says."""
 
 
-class WorkerReady(Word, tag="ready", frozen=True, kw_only=True):
+class WorkerReady(WorkerMessage, tag="ready", frozen=True, kw_only=True):
     """Said once, when torch is in memory and orders are taken (orders sent earlier wait in the pipe)."""
 
     pid: int
     device: str
 
 
-class JobEvent(Word, tag="event", frozen=True, kw_only=True):
+class JobEvent(WorkerMessage, tag="event", frozen=True, kw_only=True):
     job: str
     event: EngineEvent
 
 
-class ExamplesOf(Word, tag="examples_of", frozen=True, kw_only=True):
+class ExamplesOf(WorkerMessage, tag="examples_of", frozen=True, kw_only=True):
     job: str
     examples: tuple[Example, ...]
 
 
-class GradesMade(Word, tag="grades", frozen=True, kw_only=True):
+class GradesMade(WorkerMessage, tag="grades", frozen=True, kw_only=True):
     """What the model makes of the examples of GradePrompts, in their order."""
 
     job: str
@@ -169,7 +169,7 @@ class GradesMade(Word, tag="grades", frozen=True, kw_only=True):
     tokens: tuple[PromptTokens, ...]
 
 
-class HeadInspected(Word, tag="inspected", frozen=True, kw_only=True):
+class HeadInspected(WorkerMessage, tag="inspected", frozen=True, kw_only=True):
     """One head on one prompt."""
 
     job: str
@@ -187,15 +187,15 @@ class HeadInspected(Word, tag="inspected", frozen=True, kw_only=True):
 SideAnswer = GradesMade | ExamplesOf | HeadInspected
 
 
-class JobDone(Word, tag="done", frozen=True, kw_only=True):
+class JobDone(WorkerMessage, tag="done", frozen=True, kw_only=True):
     job: str
 
 
-class JobFailed(Word, tag="failed", frozen=True, kw_only=True):
+class JobFailed(WorkerMessage, tag="failed", frozen=True, kw_only=True):
     """The job ended with an error; family 'cancelled' where the person stopped it."""
 
     job: str
     failure: Failure
 
 
-AnyWord = WorkerReady | JobEvent | GradesMade | ExamplesOf | HeadInspected | JobDone | JobFailed
+AnyWorkerMessage = WorkerReady | JobEvent | GradesMade | ExamplesOf | HeadInspected | JobDone | JobFailed

@@ -143,7 +143,7 @@ class EdgeScore(msgspec.Struct, frozen=True, kw_only=True):
     """Product of both heads' contrast lengths, which orders edges of equal score; None in older runs."""
 
 
-CAUSE_FIELDS = ("attribution", "exact_effect", "combined", "backup")
+EFFECT_FIELDS = ("attribution", "exact_effect", "combined", "backup")
 """Fields of HeadScores that come from a model's answers, not from codes: filled in when a cause is known."""
 
 
@@ -192,7 +192,7 @@ class Resampled(msgspec.Struct, frozen=True, kw_only=True):
     """A byte a head, layer by layer, draw after draw: 255 for the best head of a draw, 0 for the worst."""
 
 
-class Steadiness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CircuitStability(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How much of the circuit would come out again."""
 
     seeds: float | None
@@ -258,7 +258,7 @@ class CardHead(msgspec.Struct, frozen=True, kw_only=True):
     """Size of its effect as a share of the answer, where it was measured or estimated."""
 
 
-class Chance(msgspec.Struct, frozen=True, kw_only=True):
+class Significance(msgspec.Struct, frozen=True, kw_only=True):
     """What p and q of a run are about."""
 
     statistic: str
@@ -281,7 +281,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many of them are expected to be there by chance; None where chance was not measured."""
     heads: tuple[CardHead, ...]
     """The circuit, best first."""
-    steadiness: Steadiness
+    steadiness: CircuitStability
     truth: str | None
     """What the AUCs are against: effects measured in this run, or a known circuit; None: neither."""
     codes_auc: float | None
@@ -298,7 +298,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rival: Difference | None = None
     """The best baseline against the codes, where it finds the heads better; None where none does, or no truth is
     known."""
-    chance: Chance | None = None
+    chance: Significance | None = None
     """None: not measured, or a run from before this was written down, whose p was that of the node score."""
     dormant: tuple[tuple[int, int], ...] | None = None
     """Heads that do nothing alone and move the answer once the circuit is replaced, the largest first; None: nobody

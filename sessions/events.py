@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, Event
 from engine.examples import Example
@@ -99,7 +99,7 @@ class CircuitDropped(Event, tag="circuit_dropped", frozen=True, kw_only=True):
 class CauseAsked(Event, tag="cause_asked", frozen=True, kw_only=True):
     """What the heads of the entry's run do to the answer is to be measured; the run itself is over."""
 
-    config: CauseConfig
+    config: EffectsConfig
     heads: tuple[tuple[int, int], ...] = ()
     """Only these, for exact patching; none: all."""
     after: tuple[tuple[int, int], ...] = ()

@@ -7,11 +7,11 @@ from statistics import fmean, pstdev
 import msgspec
 
 from engine.analysis.ranking import strengths
-from engine.analysis.ranking_metrics import QUALITIES, Quality, quality
-from engine.config import CauseConfig, ProbeConfig, Recipe, find_recipe
+from engine.analysis.ranking_metrics import QUALITIES, RankingQuality, quality
+from engine.config import EffectsConfig, ProbeConfig, Recipe, find_recipe
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES, Measure, value_of
-from engine.references.ground_truth import Edge, Level, Truth
+from engine.references.ground_truth import Edge, GroundTruth, Level
 from engine.results import MOST_EDGES, EdgeScore, HeadScores, ModelInfo
 
 SAES = 3
@@ -28,7 +28,7 @@ NO_RECIPE = "none"
 """The recipe of measures that know no SAE."""
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+class BenchmarkRun(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
     """One run of a bench."""
 
     model: str
@@ -48,14 +48,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=
 
     def config(self, *, cause: bool, edges: bool) -> ProbeConfig:
         """How it is run."""
-        method = CauseConfig(method="combined", edges=edges) if cause else CauseConfig()
+        method = EffectsConfig(method="combined", edges=edges) if cause else EffectsConfig()
         return ProbeConfig(sae=find_recipe(self.recipe), seeds=self.seeds, cause=method)
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a finished run gave, as far as it is judged."""
 
-    cell: Cell
+    cell: BenchmarkRun
     model: ModelInfo
     nodes: tuple[HeadScores, ...]
     edges: tuple[EdgeScore, ...]
@@ -66,7 +66,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """capture, codes (training and scoring included) and, where they were measured, attribution, edges, combined."""
 
 
-class BenchRow(msgspec.Struct, frozen=True, kw_only=True):
+class BenchmarkRow(msgspec.Struct, frozen=True, kw_only=True):
     """One measure on one task, over all draws."""
 
     model: str
@@ -104,10 +104,10 @@ def plan_cells(
     draws: Sequence[int],
     *,
     usable: bool = False,
-) -> list[Cell]:
+) -> list[BenchmarkRun]:
     """Every run of the bench, a model after the other; the small ones of a model first."""
     return [
-        Cell(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable)
+        BenchmarkRun(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable)
         for model, names in tasks.items()
         for n in examples
         for draw in draws
@@ -122,12 +122,14 @@ def measure_names() -> tuple[str, ...]:
 
 
 def rows_of(
-    taken: Iterable[Taken], truths: Mapping[tuple[str, str], Sequence[Truth]], only: Collection[str] = ()
-) -> list[BenchRow]:
+    taken: Iterable[BenchmarkResult],
+    truths: Mapping[tuple[str, str], Sequence[GroundTruth]],
+    only: Collection[str] = (),
+) -> list[BenchmarkRow]:
     """A row for every measure, truth, recipe and number of examples. `truths`: by model and task. `only`: these
     measures; none: all that have a number for every head.
     """
-    found: dict[tuple[object, ...], list[tuple[Quality, float]]] = {}
+    found: dict[tuple[object, ...], list[tuple[RankingQuality, float]]] = {}
     about: dict[tuple[object, ...], dict[str, object]] = {}
     runs = list(taken)
     capture: dict[tuple[str, str, int, int], float] = {}
@@ -152,7 +154,7 @@ def rows_of(
     return [_row(key, about[key], values) for key, values in found.items()]
 
 
-def _row(key: tuple[object, ...], about: dict[str, object], values: list[tuple[Quality, float]]) -> BenchRow:
+def _row(key: tuple[object, ...], about: dict[str, object], values: list[tuple[RankingQuality, float]]) -> BenchmarkRow:
     model, task, level, cut, name, recipe, examples, usable = key
     means = {each: round(fmean(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
     spreads = {each: round(pstdev(getattr(judged, each) for judged, _ in values), 4) for each in QUALITIES}
@@ -163,18 +165,18 @@ def _row(key: tuple[object, ...], about: dict[str, object], values: list[tuple[Q
         **{"spread": spreads["auc"] if several else None, "spreads": spreads if several else {}},
         **{"seconds": round(fmean(seconds for _, seconds in values), 3)},
     }
-    return msgspec.convert({**row, **means, **about}, type=BenchRow)
+    return msgspec.convert({**row, **means, **about}, type=BenchmarkRow)
 
 
 _Ranking = tuple[str, str, list[float], list[bool], float]
 """(measure, recipe, strengths, truth, seconds)."""
 
 
-def _rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
+def _rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
     return _head_rankings(run, truth, capture) if truth.level == "heads" else _edge_rankings(run, truth, capture)
 
 
-def _head_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
+def _head_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
     true = [(node.layer, node.head) in truth.heads for node in run.nodes]
     found: list[_Ranking] = []
     for measure in MEASURED:
@@ -186,7 +188,7 @@ def _head_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
     return found
 
 
-def _edge_rankings(run: Taken, truth: Truth, capture: float) -> list[_Ranking]:
+def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
     """By the codes, by one gradient, by what both ends have of a baseline, by nothing.
 
     Only where all pairs of heads have a number: a list of the best alone would be judged by its gaps.
@@ -229,7 +231,7 @@ def _whole(told: int, n_pairs: int) -> bool:
     return told in range(1, n_pairs + 1) and (told != MOST_EDGES or n_pairs == MOST_EDGES)
 
 
-def _seconds(run: Taken, measure: Measure, capture: float) -> float:
+def _seconds(run: BenchmarkResult, measure: Measure, capture: float) -> float:
     if _name(measure) == RANDOM:
         return 0.0
     if measure.baseline:

@@ -8,20 +8,20 @@ from engine.analysis.baseline_comparison import BASELINES, RANDOM, compare_basel
 from engine.analysis.effects import FIELD, dormant_heads, primary, share
 from engine.analysis.ground_truth import truth_of
 from engine.analysis.ranking import auc, default_circuit_size, ranked, speaks, strengths, ties_at_cut
-from engine.events import CauseScored, CircuitChecked
+from engine.events import CircuitChecked, EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, Measure
 from engine.results import (
     Card,
     CardBaseline,
     CardHead,
     CardVerdict,
-    Chance,
+    CircuitStability,
     Difference,
     ExampleCount,
     HeadId,
     HeadScores,
     Reference,
-    Steadiness,
+    Significance,
     Template,
 )
 from engine.sample_size import LEVEL, labellings_needed, pairs_needed, shuffles_for
@@ -48,12 +48,12 @@ _AREA = 0.75
 def write_card(
     nodes: Sequence[HeadScores],
     circuit: Sequence[tuple[int, int]],
-    steadiness: Steadiness,
+    steadiness: CircuitStability,
     examples: ExampleCount,
     *,
-    chance: Chance | None = None,
+    chance: Significance | None = None,
     reference: Reference | None = None,
-    causes: Sequence[CauseScored] = (),
+    causes: Sequence[EffectsMeasured] = (),
     checks: Sequence[CircuitChecked] = (),
     diverged: bool = False,
     template: Template | None = None,
@@ -176,7 +176,7 @@ def _uncoded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str],
     return [why], [], [change if 2 * silent < len(nodes) else f"lower lambda, or {change}"]
 
 
-def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
+def _nobody(nodes: Sequence[HeadScores], chance: Significance | None) -> str:
     """That no head stands above chance; and where none could, that too."""
     if chance is not None and chance.labellings * LEVEL <= 1:
         ways = "one way" if chance.labellings == 1 else f"{chance.labellings} ways"
@@ -184,7 +184,7 @@ def _nobody(nodes: Sequence[HeadScores], chance: Chance | None) -> str:
     return f"no head stands above chance: not one of {len(nodes)} has q below .05"
 
 
-def _finer(nodes: Sequence[HeadScores], chance: Chance | None, examples: ExampleCount) -> str | None:
+def _finer(nodes: Sequence[HeadScores], chance: Significance | None, examples: ExampleCount) -> str | None:
     """What to change where the labellings are too few for one head alone to stand above chance among all."""
     needed = labellings_needed(len(nodes))
     if chance is None or chance.labellings >= needed:
@@ -200,7 +200,7 @@ def _finer(nodes: Sequence[HeadScores], chance: Chance | None, examples: Example
 
 
 def _truth(
-    nodes: Sequence[HeadScores], reference: Reference | None, causes: Sequence[CauseScored]
+    nodes: Sequence[HeadScores], reference: Reference | None, causes: Sequence[EffectsMeasured]
 ) -> tuple[list[bool] | None, str | None]:
     """Which heads move the answer, as far as anybody measured: in this run first, else as it is known."""
     truth = truth_of(causes, len(nodes), reference)
@@ -271,7 +271,7 @@ def _shortened(text: str) -> str:
 def _doubts(
     inside: Sequence[HeadScores],
     above: Sequence[HeadScores],
-    steadiness: Steadiness,
+    steadiness: CircuitStability,
     examples: ExampleCount,
     *,
     finer: str | None,
@@ -342,7 +342,7 @@ def _doubts(
 def _for(
     inside: Sequence[HeadScores],
     above: Sequence[HeadScores],
-    steadiness: Steadiness,
+    steadiness: CircuitStability,
     codes_auc: float | None,
     truth: str | None,
     movers: float | None,
@@ -378,7 +378,7 @@ def _effect(node: HeadScores) -> float | None:
     return next((each for each in (node.exact_effect, node.attribution, node.combined) if each is not None), None)
 
 
-def _shares(nodes: Sequence[HeadScores], causes: Sequence[CauseScored]) -> list[HeadScores]:
+def _shares(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> list[HeadScores]:
     """The scores with those effects alone that are shares of an answer (KL divergences are nats, of none), and of the
     mean over examples: attribution ranks by the sizes pair by pair, which are no effect on the answer as a whole."""
     there = primary(causes)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.events import CauseScored, EffectMethod
-from engine.results import CAUSE_FIELDS, HeadEffect, HeadId, HeadScores
+from engine.events import EffectMethod, EffectsMeasured
+from engine.results import EFFECT_FIELDS, HeadEffect, HeadId, HeadScores
 
 FIELD: dict[EffectMethod, str] = {
     "attribution": "attribution",
@@ -30,7 +30,7 @@ MOVES = 0.05
 """The share of the answer from which a head moves it."""
 
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class EffectSetting(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """How an effect was measured. Numbers of unlike settings are not to be mixed."""
 
     method: EffectMethod
@@ -43,9 +43,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True, order=True):
     after: tuple[tuple[int, int], ...] = ()
 
 
-def setting_of(cause: CauseScored) -> Setting:
+def setting_of(cause: EffectsMeasured) -> EffectSetting:
     """How these effects were measured."""
-    return Setting(
+    return EffectSetting(
         method=cause.method,
         metric=cause.metric,
         replacement=cause.replacement,
@@ -56,7 +56,9 @@ def setting_of(cause: CauseScored) -> Setting:
     )
 
 
-def merge(causes: Sequence[CauseScored], new: CauseScored, measured_us: int | None = None) -> tuple[CauseScored, ...]:
+def merge(
+    causes: Sequence[EffectsMeasured], new: EffectsMeasured, measured_us: int | None = None
+) -> tuple[EffectsMeasured, ...]:
     """The causes with the new one taken in, the setting touched last at the end.
 
     Effects of its setting that it measured again are replaced, the others stay, each with when it was measured. What
@@ -78,12 +80,12 @@ def merge(causes: Sequence[CauseScored], new: CauseScored, measured_us: int | No
     return (*(cause for cause in causes if cause is not known), together)
 
 
-def primary(causes: Sequence[CauseScored]) -> dict[EffectMethod, CauseScored]:
+def primary(causes: Sequence[EffectsMeasured]) -> dict[EffectMethod, EffectsMeasured]:
     """For each method the setting that its measure shows: the one with most heads, of equal ones the newest.
 
     Two heads measured by another metric do not turn a whole grid into blanks; all heads measured so do.
     """
-    found: dict[EffectMethod, CauseScored] = {}
+    found: dict[EffectMethod, EffectsMeasured] = {}
     for cause in causes:  # the newest last
         other = found.get(cause.method)
         if other is None or len(cause.effects) >= len(other.effects):
@@ -91,7 +93,7 @@ def primary(causes: Sequence[CauseScored]) -> dict[EffectMethod, CauseScored]:
     return found
 
 
-def with_causes(nodes: tuple[HeadScores, ...], causes: Sequence[CauseScored]) -> tuple[HeadScores, ...]:
+def with_causes(nodes: tuple[HeadScores, ...], causes: Sequence[EffectsMeasured]) -> tuple[HeadScores, ...]:
     """The scores with each method's effects as shares of its base. Heads a method says nothing about get None."""
     if not nodes or not causes:
         return nodes
@@ -99,13 +101,13 @@ def with_causes(nodes: tuple[HeadScores, ...], causes: Sequence[CauseScored]) ->
     for cause in primary(causes).values():
         for effect in cause.effects:
             by_head.setdefault((effect.layer, effect.head), {})[FIELD[cause.method]] = value_of_effect(effect, cause)
-    nothing: dict[str, float | None] = dict.fromkeys(CAUSE_FIELDS)
+    nothing: dict[str, float | None] = dict.fromkeys(EFFECT_FIELDS)
     return tuple(
         msgspec.structs.replace(node, **{**nothing, **by_head.get((node.layer, node.head), {})}) for node in nodes
     )
 
 
-def value_of_effect(effect: HeadEffect, cause: CauseScored) -> float:
+def value_of_effect(effect: HeadEffect, cause: EffectsMeasured) -> float:
     """What the measure of the method says about the head, as a share of the base.
 
     attribution: the mean of sizes pair by pair, which ranks heads better than the size of their mean (docs/lab.md):
@@ -119,18 +121,18 @@ def value_of_effect(effect: HeadEffect, cause: CauseScored) -> float:
     return share(likely_size(effect) if cause.method == "combined" else effect.effect, cause)
 
 
-def ranked_effects(cause: CauseScored) -> list[HeadEffect]:
+def ranked_effects(cause: EffectsMeasured) -> list[HeadEffect]:
     """The effects in the order of the measure of that method, the largest first."""
     return sorted(cause.effects, key=lambda each: (-value_of_effect(each, cause), each.layer, each.head))
 
 
-def share(effect: float, cause: CauseScored) -> float:
+def share(effect: float, cause: EffectsMeasured) -> float:
     """The size of an effect as a share of the metric's base; KL and a base of nothing stay in their own unit."""
     unit = 1.0 if cause.metric == "kl" or abs(cause.base) < 1e-9 else abs(cause.base)
     return abs(effect) / unit
 
 
-def dormant_heads(causes: Sequence[CauseScored]) -> tuple[CauseScored, list[HeadId]] | None:
+def dormant_heads(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, list[HeadId]] | None:
     """The heads that do nothing alone and move the answer once a circuit is replaced, the largest first, and the
     measurement that says so; None where nobody measured that.
 

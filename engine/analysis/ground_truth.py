@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine.analysis.effects import FIELD, MOVES, primary, share
 from engine.analysis.ranking import agreement
-from engine.events import CauseScored, EffectMethod
+from engine.events import EffectMethod, EffectsMeasured
 from engine.measures import Measure
 from engine.results import Agreement, HeadScores, Reference
 
@@ -19,12 +19,12 @@ _WITNESSES: tuple[EffectMethod, ...] = ("exact", "combined")
 EFFECTS = "effects measured in this run"
 
 
-def truth_of(causes: Sequence[CauseScored], n_heads_in_all: int, known: Reference | None) -> Reference | None:
+def truth_of(causes: Sequence[EffectsMeasured], n_heads_in_all: int, known: Reference | None) -> Reference | None:
     """What to hold rankings against; None where nothing is known. `known`: the task's circuit, as far as it counts."""
     return measured_here(causes, n_heads_in_all) or known
 
 
-def measured_here(causes: Sequence[CauseScored], n_heads_in_all: int) -> Reference | None:
+def measured_here(causes: Sequence[EffectsMeasured], n_heads_in_all: int) -> Reference | None:
     """The heads that move the answer by a twentieth in this run, the largest first; None where not all were measured.
 
     KL divergences are no share of an answer and judge nothing.

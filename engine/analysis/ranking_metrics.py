@@ -7,7 +7,7 @@ import msgspec
 from engine.analysis.ranking import auc
 
 
-class Quality(msgspec.Struct, frozen=True, kw_only=True):
+class RankingQuality(msgspec.Struct, frozen=True, kw_only=True):
     """One ranking of heads or edges against those that truly belong to the circuit."""
 
     auc: float
@@ -20,10 +20,10 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     """The largest F1 that any cut of the ranking reaches: the best cut is picked with the truth at hand."""
 
 
-QUALITIES: tuple[str, ...] = Quality.__struct_fields__
+QUALITIES: tuple[str, ...] = RankingQuality.__struct_fields__
 
 
-def quality(strengths: Sequence[float], truth: Sequence[bool]) -> Quality | None:
+def quality(strengths: Sequence[float], truth: Sequence[bool]) -> RankingQuality | None:
     """All four; None where all are true, or none is.
 
     Equal strengths stand in no order: AUC counts their pairs half, a cut takes all of them or none, and at the
@@ -41,7 +41,7 @@ def quality(strengths: Sequence[float], truth: Sequence[bool]) -> Quality | None
         hits, taken = hits + true, taken + n
         average += true / size * hits / taken
         best = max(best, 2 * hits / (taken + size))
-    return Quality(auc=area, average_precision=average, precision_at_size=at_size, f1=best)
+    return RankingQuality(auc=area, average_precision=average, precision_at_size=at_size, f1=best)
 
 
 def _steps(strengths: Sequence[float], truth: Sequence[bool]) -> list[tuple[int, int]]:

@@ -7,10 +7,10 @@ from engine.analysis.effects import merge, with_causes
 from engine.analysis.ground_truth import truth_of
 from engine.events import (
     CardWritten,
-    CauseScored,
     CircuitChecked,
     EdgesAttributed,
     EdgesScored,
+    EffectsMeasured,
     EngineEvent,
     ExamplesMade,
     Graded,
@@ -30,7 +30,7 @@ from engine.results import Card, EdgeScore, Grade, HeadScores, ModelInfo, Refere
 from engine.tasks.registry import made_by
 
 
-class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
+class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything there is to show of a run at one moment."""
 
     model: ModelInfo | None = None
@@ -58,7 +58,7 @@ class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
     nodes_final: bool = False
     edges: tuple[EdgeScore, ...] = ()
     notices: tuple[Notice, ...] = ()
-    causes: tuple[CauseScored, ...] = ()
+    causes: tuple[EffectsMeasured, ...] = ()
     """One of each setting, effects put together newest per head (cause_fold); the one touched last at the end."""
     checks: tuple[CircuitChecked, ...] = ()
     """The newest of each circuit."""
@@ -67,7 +67,7 @@ class RunPicture(msgspec.Struct, frozen=True, kw_only=True):
     finished: ProbeFinished | None = None
 
 
-def apply(picture: RunPicture, event: EngineEvent, at_us: int | None = None) -> RunPicture:
+def apply(picture: RunSnapshot, event: EngineEvent, at_us: int | None = None) -> RunSnapshot:
     """The picture after one more event. Events it has nothing to show for leave it as it is.
 
     `at_us`: when it was recorded, as the log knows it.
@@ -97,7 +97,7 @@ def apply(picture: RunPicture, event: EngineEvent, at_us: int | None = None) -> 
             return _with(picture, nodes=nodes, nodes_final=event.final)
         case EdgesScored():
             return _with(picture, edges=event.edges)
-        case CauseScored():
+        case EffectsMeasured():
             causes = merge(picture.causes, event, at_us)
             return _judged_anew(_held(_with(picture, causes=causes, nodes=with_causes(picture.nodes, causes))))
         case CircuitChecked():
@@ -116,19 +116,19 @@ def apply(picture: RunPicture, event: EngineEvent, at_us: int | None = None) -> 
             return picture
 
 
-def _held(picture: RunPicture) -> RunPicture:
+def _held(picture: RunSnapshot) -> RunSnapshot:
     """The picture with what its rankings are held against now."""
     n_heads = len(picture.nodes) or (picture.model.n_layers * picture.model.n_heads if picture.model else 0)
     return _with(picture, reference=truth_of(picture.causes, n_heads, picture.known))
 
 
-def _judged_wrongly(picture: RunPicture) -> bool:
+def _judged_wrongly(picture: RunSnapshot) -> bool:
     """Whether the card is one of an earlier version that held a person's examples against another task's circuit."""
     card, offered = picture.card, picture.offered
     return card is not None and offered is not None and picture.known is None and card.truth == offered.name
 
 
-def _judged_anew(picture: RunPicture) -> RunPicture:
+def _judged_anew(picture: RunSnapshot) -> RunSnapshot:
     """The card with what is known of causes since it was written."""
     if picture.card is None or picture.finished is None:
         return picture
@@ -147,5 +147,5 @@ def _judged_anew(picture: RunPicture) -> RunPicture:
     return _with(picture, card=card)
 
 
-def _with(picture: RunPicture, **changes: object) -> RunPicture:
+def _with(picture: RunSnapshot, **changes: object) -> RunSnapshot:
     return msgspec.structs.replace(picture, **changes)

@@ -16,17 +16,17 @@ import msgspec
 import torch
 
 from engine.capture.head_outputs import read_examples
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import TaskError
 from engine.events import Event
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import usable_pairs
 from engine.machine.folders import find_places
 from engine.models.loading import Model, load_model
-from engine.patching.forward import Passes
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import prepare
-from engine.references.measured import FOLDER, Drawn, MeasuredReference
+from engine.references.measured import FOLDER, MeasuredReference, PromptSelection
 from engine.results import HeadId
 from engine.tasks.registry import TASKS, find_task
 
@@ -60,8 +60,8 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
     usable = usable_pairs(examples, grades)
     chosen = usable[:pairs] if 2 * len(usable) >= pairs else list(range(pairs))
     used = [example for example in examples if example.pair in set(chosen)]
-    info, passes = model.info, Passes(model, monitor)
-    config = CauseConfig(method="exact", replacement="pair", metric=task.metric, examples=len(chosen))
+    info, passes = model.info, ForwardPasses(model, monitor)
+    config = EffectsConfig(method="exact", replacement="pair", metric=task.metric, examples=len(chosen))
     material = prepare(model, passes, used, config, position="mean", task=task.metric, monitor=monitor)
     heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
     metric = measure_replaced(passes, material, one_head_each(heads, info.n_layers, info.n_heads))
@@ -77,7 +77,7 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
         task=name,
         metric=task.metric,
         measured=MEASURED,
-        prompts=Drawn(task_seed=seed, drawn=2 * pairs, usable=len(usable), used=len(material)),
+        prompts=PromptSelection(task_seed=seed, drawn=2 * pairs, usable=len(usable), used=len(material)),
         grades=dict(sorted(counts.items())),
         base=round(material.base, 4),
         effects=_rounded(changed.mean(dim=1), info.n_heads),

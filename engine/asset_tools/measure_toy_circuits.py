@@ -14,14 +14,14 @@ import msgspec
 import torch
 
 from engine.catalog.local_models import bundled_folder
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.errors import TaskError
 from engine.events import Event
 from engine.models.loading import Model, load_model
 from engine.patching.edge_patching import all_edges, measure_edges
-from engine.patching.forward import Passes
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
-from engine.patching.inputs import Material, prepare
+from engine.patching.inputs import PatchingInputs, prepare
 from engine.references.known_edges import MeasuredEdges, MeasuredEdgesFile
 from engine.results import HeadId
 from engine.tasks.base import Metric
@@ -71,12 +71,12 @@ class _Silent:
         return False
 
 
-def material_of(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> tuple[Passes, Material]:
+def material_of(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> tuple[ForwardPasses, PatchingInputs]:
     """What a task is measured on. Raises TaskError where the model's tokenizer cannot express the task."""
     task, monitor = TASKS[name], _Silent()
     examples = task.make(model, pairs=pairs, seed=seed)
-    passes = Passes(model, monitor)
-    config = CauseConfig(method="exact", replacement="pair", metric=task.metric, examples=pairs)
+    passes = ForwardPasses(model, monitor)
+    config = EffectsConfig(method="exact", replacement="pair", metric=task.metric, examples=pairs)
     return passes, prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=monitor)
 
 

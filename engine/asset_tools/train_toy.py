@@ -23,7 +23,7 @@ from engine.planted import tokenizer
 FOLDER = Path(__file__).parent.parent / "assets" / "toy"
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides the weights."""
 
     seed: int = 0
@@ -79,10 +79,10 @@ def main() -> None:
     # One thread: sums in a fixed order, so that the same machine and versions give the same weights bit for bit.
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    train(Recipe(), folder)
+    train(TrainingConfig(), folder)
 
 
-def train(recipe: Recipe, folder: Path) -> None:
+def train(recipe: TrainingConfig, folder: Path) -> None:
     """Train by the recipe and write model and tokenizer into the folder; progress goes to stdout."""
     tokens = tokenizer.build(toy_corpus.vocabulary_text(), context=recipe.context)
     end = tokens.eos_token_id
@@ -129,7 +129,7 @@ def train(recipe: Recipe, folder: Path) -> None:
     write(model, tokens, folder)
 
 
-def optimisers(model: ToyModel, recipe: Recipe) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
+def optimisers(model: ToyModel, recipe: TrainingConfig) -> tuple[torch.optim.Muon, torch.optim.AdamW]:
     """Muon for the layers' matrices, AdamW for everything else."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
@@ -139,7 +139,7 @@ def optimisers(model: ToyModel, recipe: Recipe) -> tuple[torch.optim.Muon, torch
     return muon, torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.95), weight_decay=recipe.decay)
 
 
-def rate(step: int, recipe: Recipe) -> float:
+def rate(step: int, recipe: TrainingConfig) -> float:
     """Share of the peak learning rates: up in a line, level, slowly down; in cooling up again and down to 0."""
     cooled = step - recipe.steps
     if cooled >= 0:
@@ -148,7 +148,7 @@ def rate(step: int, recipe: Recipe) -> float:
     return min(1.0, (step + 1) / recipe.warmup, max(left, 0.02))
 
 
-def batch_loss(model: ToyModel, batch: Batch, dropping: Recipe | None, generator: torch.Generator) -> Tensor:
+def batch_loss(model: ToyModel, batch: Batch, dropping: TrainingConfig | None, generator: torch.Generator) -> Tensor:
     """The weighted sum of the batch's cross entropies, and with a recipe, its heads dropped and their noise charged."""
     keep = None
     if dropping is not None:
@@ -165,7 +165,7 @@ def batch_loss(model: ToyModel, batch: Batch, dropping: Recipe | None, generator
     return loss
 
 
-def documents(recipe: Recipe, tokens: PreTrainedTokenizerFast) -> Iterator[list[Batch]]:
+def documents(recipe: TrainingConfig, tokens: PreTrainedTokenizerFast) -> Iterator[list[Batch]]:
     """Batches without end, each as one of short and one of long documents, so that little padding is computed."""
     rng = random.Random(f"text/{recipe.seed}")
     known: dict[str, list[int]] = {}
@@ -189,7 +189,7 @@ def documents(recipe: Recipe, tokens: PreTrainedTokenizerFast) -> Iterator[list[
         yield [_padded(some, recipe, tokens.eos_token_id, rng) for some in rows.values() if some]
 
 
-def _padded(rows: list[tuple[list[int], list[float]]], recipe: Recipe, pad: int, rng: random.Random) -> Batch:
+def _padded(rows: list[tuple[list[int], list[float]]], recipe: TrainingConfig, pad: int, rng: random.Random) -> Batch:
     length = max(len(ids) for ids, _ in rows)
     starts = [rng.randrange(recipe.context - length) if rng.random() < recipe.shift else 0 for _ in rows]
     return Batch(

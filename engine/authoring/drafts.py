@@ -47,7 +47,7 @@ def text_of(example: Example) -> str:
     return example.prompt if flaw(example) else write_line(example)
 
 
-class Slotted(msgspec.Struct, frozen=True, kw_only=True):
+class SlotPreview(msgspec.Struct, frozen=True, kw_only=True):
     """What filling the slots of a text would come to."""
 
     lines: int
@@ -64,7 +64,7 @@ class Slotted(msgspec.Struct, frozen=True, kw_only=True):
         return found if self.ways <= self.examples else f"{found} ({self.ways:,} with repeats)"
 
 
-def slotted(text: str, *, after: Sequence[Example] = ()) -> Slotted | None:
+def slotted(text: str, *, after: Sequence[Example] = ()) -> SlotPreview | None:
     """How many examples the slots of a pasted text would make, before any is made; None where it has none.
 
     `after` are the examples that are there already, of which no copy is made.
@@ -82,7 +82,7 @@ def slotted(text: str, *, after: Sequence[Example] = ()) -> Slotted | None:
     filled = [row for group in groups_of(rows) if any(is_template(each, lists) for each in group) for row in group]
     plain = len(rows) - len(filled)
     total = count(rows, lists, taken=taken)
-    return Slotted(lines=len(more), examples=total - plain, ways=ways(rows, lists) - plain)
+    return SlotPreview(lines=len(more), examples=total - plain, ways=ways(rows, lists) - plain)
 
 
 def drafts(text: str, *, after: Sequence[Example] = (), fill: bool = True) -> tuple[Example, ...]:

@@ -49,14 +49,14 @@ _Span = tuple[int, int, str]
 """Beginning, end and text of a word."""
 
 
-class Edit(msgspec.Struct, frozen=True, kw_only=True):
+class PromptEdit(msgspec.Struct, frozen=True, kw_only=True):
     """A changed prompt and what was changed, in words."""
 
     prompt: str
     kind: str
 
 
-def propose(example: Example) -> tuple[Edit, ...]:
+def propose(example: Example) -> tuple[PromptEdit, ...]:
     """Edits of the example's prompt, at most MOST, the likeliest kinds in turn; the same for the same example."""
     if len(example.prompt) > _LONGEST:
         return ()
@@ -81,7 +81,7 @@ def propose(example: Example) -> tuple[Edit, ...]:
                 kinds.remove(kind)
             elif edit[0] != example.prompt and edit[0] not in found and edit[0].strip() and len(found) < MOST:
                 found[edit[0]] = edit[1]
-    return tuple(Edit(prompt=prompt, kind=kind) for prompt, kind in found.items())
+    return tuple(PromptEdit(prompt=prompt, kind=kind) for prompt, kind in found.items())
 
 
 def as_negative(example: Example, prompt: str, *, pair: int | None) -> Example:
@@ -89,12 +89,14 @@ def as_negative(example: Example, prompt: str, *, pair: int | None) -> Example:
     return Example(prompt=prompt, polarity="negative", expected=example.expected, foils=example.foils, pair=pair)
 
 
-def best(edits: Sequence[Edit], grades: Sequence[Grade], *, n_tokens: int) -> tuple[tuple[Edit, Grade], ...]:
+def best(
+    edits: Sequence[PromptEdit], grades: Sequence[Grade], *, n_tokens: int
+) -> tuple[tuple[PromptEdit, Grade], ...]:
     """At most SHOWN edits that keep the number of tokens: those whose answer is known least, kinds mixed."""
     order = {"ok": 0, "ungraded": 1, "weak": 2, "broken": 3}
     fitting = [(edit, grade) for edit, grade in zip(edits, grades, strict=True) if grade.n_tokens == n_tokens]
     fitting.sort(key=lambda each: (order[each[1].verdict], _rank(each[0]), each[1].probability or 0.0))
-    chosen: list[tuple[Edit, Grade]] = []
+    chosen: list[tuple[PromptEdit, Grade]] = []
     taken: Counter[str] = Counter()
     for kind in _NAMED:
         # What people write by hand comes first, though it leave the answer half known: the grade beside it says so.
@@ -112,13 +114,13 @@ def best(edits: Sequence[Edit], grades: Sequence[Grade], *, n_tokens: int) -> tu
     return tuple(sorted(chosen, key=fitting.index))
 
 
-def _rank(edit: Edit) -> int:
+def _rank(edit: PromptEdit) -> int:
     """Edits that leave a sentence before those that only leave words."""
     kind = _kind(edit)
     return _NATURAL.index(kind) if kind in _NATURAL else len(_NATURAL)
 
 
-def _kind(edit: Edit) -> str:
+def _kind(edit: PromptEdit) -> str:
     return edit.kind.partition(":")[0]
 
 

@@ -16,7 +16,7 @@ _FEW = 5
 _TOO_MANY_BROKEN = 1 / 3
 
 
-class Worth(msgspec.Struct, frozen=True, kw_only=True):
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """What to think of a set."""
 
     ready: bool
@@ -38,7 +38,7 @@ def worth(
     flaws: Mapping[int, str] | None = None,
     templates: Container[int] | None = None,
     n_heads: int | None = None,
-) -> Worth:
+) -> Readiness:
     """`grades` by the place of their example; those that are missing are still being graded.
 
     `flaws` by place and the places of `templates`, where the caller knows them already; `n_heads` of the model that
@@ -49,7 +49,7 @@ def worth(
     use = [index for index, each in enumerate(examples) if each.enabled]
     sides = {positive: [i for i in use if examples[i].positive is positive] for positive in (True, False)}
     if not use:
-        return _first_flaw(flaws) or Worth(
+        return _first_flaw(flaws) or Readiness(
             ready=False, words="No examples yet.", action="add", todo="adds a line; paste adds many."
         )
     counts = f"{len(sides[True])} + {len(sides[False])}"
@@ -59,11 +59,11 @@ def worth(
     ):
         if not sides[positive]:
             words = f"{counts}: not yet, no {word} is among them."
-            return _first_flaw(flaws) or Worth(ready=False, words=words, action=action, todo=todo)
+            return _first_flaw(flaws) or Readiness(ready=False, words=words, action=action, todo=todo)
     crooked = _crooked(examples, use)
     if crooked is not None:
         pair = examples[crooked].pair
-        return Worth(
+        return Readiness(
             ready=False,
             words=f"{counts}: not yet, pair {pair} is no pair of one positive and one negative.",
             mend=crooked,
@@ -100,7 +100,7 @@ def _graded(
     use: list[int],
     sides: dict[bool, list[int]],
     counts: str,
-) -> Worth:
+) -> Readiness:
     slots = [index for index in use if index in templates]
     verdicts = {index: grades[index].verdict for index in use if index in grades and index not in templates}
     broken = [index for index, verdict in verdicts.items() if verdict == "broken"]
@@ -130,21 +130,21 @@ def _graded(
         state += f" {_FEW} of each make steadier scores."
     found = _first_flaw(flaws)
     if slots:
-        return Worth(
+        return Readiness(
             ready=True, words=state, mend=slots[0], action="unfold", todo=f"fills the slots of line {slots[0] + 1}"
         )
     if broken:
         # A positive the model cannot do says nothing at all; a negative it knows only blurs.
         first = min(broken, key=lambda index: (not examples[index].positive, index))
-        return Worth(ready=not hopeless, words=state, mend=first, todo=_about(first, grades[first].reason))
+        return Readiness(ready=not hopeless, words=state, mend=first, todo=_about(first, grades[first].reason))
     if found is not None:
-        return Worth(ready=True, words=state, mend=found.mend, todo=found.todo)
+        return Readiness(ready=True, words=state, mend=found.mend, todo=found.todo)
     if unequal:
         todo = _about(unequal[0], "its pair has another number of tokens")
-        return Worth(ready=True, words=state, mend=unequal[0], todo=todo)
+        return Readiness(ready=True, words=state, mend=unequal[0], todo=todo)
     if weak:
-        return Worth(ready=True, words=state, mend=weak[0], todo=_about(weak[0], grades[weak[0]].reason))
-    return Worth(ready=True, words=state, action="run", todo="runs it")
+        return Readiness(ready=True, words=state, mend=weak[0], todo=_about(weak[0], grades[weak[0]].reason))
+    return Readiness(ready=True, words=state, action="run", todo="runs it")
 
 
 def _may_have_slots(example: Example) -> bool:
@@ -155,12 +155,12 @@ def _about(index: int, reason: str) -> str:
     return f"mend {index + 1} first: {reason}"
 
 
-def _first_flaw(flaws: Mapping[int, str]) -> Worth | None:
+def _first_flaw(flaws: Mapping[int, str]) -> Readiness | None:
     if not flaws:
         return None
     first = min(flaws)
     words = "1 line cannot be read." if len(flaws) == 1 else f"{len(flaws)} lines cannot be read."
-    return Worth(ready=False, words=words, mend=first, todo=_about(first, flaws[first]))
+    return Readiness(ready=False, words=words, mend=first, todo=_about(first, flaws[first]))
 
 
 def _crooked(examples: Sequence[Example], use: Sequence[int]) -> int | None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engine.capture import activation_cache
-from engine.capture.pair_position import Apart
+from engine.capture.pair_position import PairDifferences
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
 from engine.events import Monitor, StageProgress
@@ -27,7 +27,7 @@ _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
 _OTHER_TOKENIZER = "Leave it out, or give the model the tokenizer it was trained with: this one knows more tokens."
 
 
-class Answers(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerIds(msgspec.Struct, frozen=True, kw_only=True):
     """The ids of an example's expected and foil tokens, and the texts that are no single token."""
 
     expected: tuple[int, ...]
@@ -40,14 +40,14 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     (engine.models.tokens)."""
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class HeadOutputs(msgspec.Struct, frozen=True, kw_only=True):
     """What one pass found. Rows are examples, in their order."""
 
     z: Tensor
     """Float [example, layer, head, d_head]: each head's z, pooled by the position policy."""
     n_tokens: list[int]
     """The prompt's own tokens."""
-    answers: list[Answers]
+    answers: list[AnswerIds]
     expected: list[float]
     """Probability of the expected set after the prompt; 0 where there is none."""
     foils: list[float]
@@ -71,7 +71,7 @@ def read_examples(
     monitor: Monitor,
     activations: Path | None,
     pairs: Int[Tensor, "pair side"] | None = None,
-) -> Reading:
+) -> HeadOutputs:
     """Every head's pooled z and what the model makes of every prompt; from the cache where it was read before.
     `pairs` (rows, the positive first) are held against each other place by place as well.
 
@@ -88,7 +88,7 @@ def read_examples(
         # A block is waited for at a time: its share of the work on all prompts is what threads would divide.
         tokens = sum(len(ids) for ids, _ in encoded)
         with threads_for(2.0 * model.n_parameters * tokens / model.info.n_layers):
-            part = _Part(activations, key)
+            part = _PartialCapture(activations, key)
             stored = _run(model, [ids for ids, _ in encoded], weights, answers, together, monitor, part)
         if activations:
             activation_cache.save(activations, key, stored)
@@ -96,7 +96,7 @@ def read_examples(
         cached = False
     else:
         cached = True
-    return Reading(
+    return HeadOutputs(
         z=stored["z"].to(model.device),
         n_tokens=[sum(own) for _, own in encoded],
         answers=answers,
@@ -134,7 +134,7 @@ def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int]
     return ids, own
 
 
-def answers_of(model: Model, example: Example) -> Answers:
+def answers_of(model: Model, example: Example) -> AnswerIds:
     """The example's answers in tokens. Raises ExampleError for a token that the model has no embedding for."""
     not_single: list[str] = []
     joined: list[str] = []
@@ -157,7 +157,7 @@ def answers_of(model: Model, example: Example) -> Answers:
         return found
 
     expected, foils = ids(example.expected), ids(example.foils)
-    return Answers(
+    return AnswerIds(
         expected=tuple(expected),
         foils=tuple(token for token in foils if token not in expected),
         not_single=tuple(not_single),
@@ -197,7 +197,7 @@ def position_weights(model: Model, index: int, ids: list[int], own: list[bool], 
 def _key(
     model: Model,
     encoded: list[tuple[list[int], list[bool]]],
-    answers: list[Answers],
+    answers: list[AnswerIds],
     position: str,
     pairs: list[tuple[int, int]],
 ) -> str:
@@ -218,7 +218,7 @@ def _key(
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
-class _Part:
+class _PartialCapture:
     """What a reading that breaks off has read so far, so that the next one goes on from there."""
 
     def __init__(self, folder: Path | None, key: str) -> None:
@@ -243,10 +243,10 @@ def _run(
     model: Model,
     prompts: list[list[int]],
     weights: list[list[float]],
-    answers: list[Answers],
+    answers: list[AnswerIds],
     pairs: list[tuple[int, int]],
     monitor: Monitor,
-    part: _Part,
+    part: _PartialCapture,
 ) -> dict[str, Tensor]:
     info = model.info
     n = len(prompts)
@@ -276,7 +276,7 @@ def _run(
         apart = None
         if inside:
             local = torch.tensor([[place[row] for row in pairs[number]] for number in inside])
-            apart = Apart(local, [len(prompts[row]) for row in rows], model.output_weights)
+            apart = PairDifferences(local, [len(prompts[row]) for row in rows], model.output_weights)
         pooled, logits = _forward(model, tokens, weight.to(model.device), last, apart, monitor)
         found["z"][rows] = pooled.cpu()
         if apart is not None:
@@ -295,7 +295,7 @@ def _forward(
     tokens: Int[Tensor, "row position"],
     weight: Float[Tensor, "row position"],
     last: Tensor,
-    apart: Apart | None,
+    apart: PairDifferences | None,
     monitor: Monitor,
 ) -> tuple[Float[Tensor, "row layer head d_head"], Float[Tensor, "row vocabulary"]]:
     n_rows, info = len(tokens), model.info
@@ -336,7 +336,7 @@ def _forward(
     return pooled, logits[:, -1]
 
 
-def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answers: Answers) -> None:
+def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answers: AnswerIds) -> None:
     best, token = probabilities.max(dim=-1)
     found["says"][row], found["says_probability"][row] = token, best
     found["foils"][row] = probabilities[list(answers.foils)].sum()

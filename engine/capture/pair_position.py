@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-class Apart:
+class PairDifferences:
     """Differences of the pairs of one batch, taken layer by layer while the batch runs.
 
     Places are counted from the prompts' ends, so pairs of unequal length are held against each other there, too.

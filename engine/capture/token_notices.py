@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from engine.capture.head_outputs import Answers
+from engine.capture.head_outputs import AnswerIds
 from engine.events import Notice
 from engine.examples import Example
 from engine.models.loading import Model
 
 
-def tokenizer_notices(model: Model, examples: Sequence[Example], answers: Sequence[Answers]) -> Iterator[Notice]:
+def tokenizer_notices(model: Model, examples: Sequence[Example], answers: Sequence[AnswerIds]) -> Iterator[Notice]:
     """Tokens put behind every prompt, a first token typed once more, answers that the prompt's end swallows."""
     tokens = model.tokens
     if tokens.behind:

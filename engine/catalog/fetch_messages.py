@@ -9,11 +9,11 @@ from engine.errors import Failure
 FetchStage = Literal["look", "download", "check", "unpack", "convert", "copy"]
 
 
-class FetchWord(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
+class FetchMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
     """The root of what is said."""
 
 
-class FetchStarted(FetchWord, frozen=True, tag="stage", kw_only=True):
+class FetchStarted(FetchMessage, frozen=True, tag="stage", kw_only=True):
     stage: FetchStage
     total: int
     """Units of work; 0 where nobody can know."""
@@ -21,15 +21,15 @@ class FetchStarted(FetchWord, frozen=True, tag="stage", kw_only=True):
     """bytes | tensors"""
 
 
-class FetchProgress(FetchWord, frozen=True, tag="progress", kw_only=True):
+class FetchProgress(FetchMessage, frozen=True, tag="progress", kw_only=True):
     done: int
 
 
-class FetchNote(FetchWord, frozen=True, tag="note", kw_only=True):
+class FetchNote(FetchMessage, frozen=True, tag="note", kw_only=True):
     message: str
 
 
-class FetchDone(FetchWord, frozen=True, tag="done", kw_only=True):
+class FetchDone(FetchMessage, frozen=True, tag="done", kw_only=True):
     name: str
     """What --model takes from now on."""
     path: str
@@ -37,7 +37,7 @@ class FetchDone(FetchWord, frozen=True, tag="done", kw_only=True):
     """Whether it lay there before."""
 
 
-class FetchFailed(FetchWord, frozen=True, tag="failed", kw_only=True):
+class FetchFailed(FetchMessage, frozen=True, tag="failed", kw_only=True):
     failure: Failure
 
 

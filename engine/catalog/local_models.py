@@ -37,7 +37,7 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     """None: a hub name, not yet looked for there; or a planted model that nobody has used yet: loading it builds it."""
 
 
-class ModelSheet(msgspec.Struct, frozen=True, kw_only=True):
+class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a model folder says about itself."""
 
     name: str
@@ -176,7 +176,7 @@ def model_identity(folder: Path) -> str:
     return total.hexdigest()
 
 
-def read_sheet(source: ModelSource) -> ModelSheet:
+def read_sheet(source: ModelSource) -> ModelSummary:
     """What the folder's config.json and files say. Raises ModelError where it cannot be read."""
     folder = source.folder
     if folder is None and source.name in PLANTED:
@@ -190,7 +190,7 @@ def read_sheet(source: ModelSource) -> ModelSheet:
     raw = read_settings(folder / "config.json")
     architectures = raw.get("architectures")
     first = architectures[0] if isinstance(architectures, list) and architectures else raw.get("model_type", "unknown")
-    return ModelSheet(
+    return ModelSummary(
         name=source.name,
         origin=source.origin,
         path=str(folder),
@@ -204,9 +204,9 @@ def read_sheet(source: ModelSource) -> ModelSheet:
     )
 
 
-def _planted_sheet(name: str) -> ModelSheet:
+def _planted_sheet(name: str) -> ModelSummary:
     model = PLANTED[name]
-    return ModelSheet(
+    return ModelSummary(
         name=name,
         origin="planted",
         path="",

@@ -13,7 +13,7 @@ from engine.errors import ModelError
 from engine.results import ModelInfo
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
+class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     """As much of a model as decides what it takes."""
 
     n_layers: int
@@ -30,7 +30,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_layers * self.n_heads
 
 
-def shape_of(model: str, models: Path) -> Shape:
+def shape_of(model: str, models: Path) -> ModelShape:
     """Read from the model's folder, without loading it; of a planted model that is built on first use, from its plan.
 
     Raises ModelError where it is not on this machine.
@@ -38,7 +38,7 @@ def shape_of(model: str, models: Path) -> Shape:
     source = find_model(model, models)
     sheet = read_sheet(source)
     if source.folder is None and source.origin == "planted":
-        return Shape(
+        return ModelShape(
             n_layers=sheet.n_layers,
             n_heads=sheet.n_heads,
             d_model=sheet.d_model,
@@ -59,7 +59,7 @@ def shape_of(model: str, models: Path) -> Shape:
     layers = raw.get("per_layer_config")
     sheets = [raw, *(each for each in (layers.values() if isinstance(layers, dict) else ()) if isinstance(each, dict))]
     known = [size for each in sheets for name in names if isinstance(size := each.get(name), int)]
-    return Shape(
+    return ModelShape(
         n_layers=sheet.n_layers,
         n_heads=sheet.n_heads,
         d_model=sheet.d_model,
@@ -70,10 +70,10 @@ def shape_of(model: str, models: Path) -> Shape:
     )
 
 
-def shape_of_info(info: ModelInfo) -> Shape:
+def shape_of_info(info: ModelInfo) -> ModelShape:
     """Of a model that was loaded once; its parameters are estimated."""
     parameters = 12 * info.n_layers * info.d_model**2 + info.vocabulary * info.d_model
-    return Shape(
+    return ModelShape(
         n_layers=info.n_layers,
         n_heads=info.n_heads,
         d_model=info.d_model,

@@ -49,7 +49,7 @@ READS: dict[Part, tuple[Part, ...]] = {
 """Whose output each kind of head reads: all edges there are."""
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
+class PlantedHead(msgspec.Struct, frozen=True, kw_only=True):
     """One head of a circuit."""
 
     part: Part
@@ -63,7 +63,7 @@ class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
 
     task: str
     """A ready-made task (headcode tasks)."""
-    placed: tuple[Placed, ...]
+    placed: tuple[PlantedHead, ...]
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -80,7 +80,7 @@ class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Planted(msgspec.Struct, frozen=True, kw_only=True):
+class PlantedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model whose circuits are known because its weights were written by hand."""
 
     name: str
@@ -123,7 +123,7 @@ def is_built(folder: Path) -> bool:
         return False
 
 
-def n_parameters(model: Planted) -> int:
+def n_parameters(model: PlantedModel) -> int:
     """Of all its tensors."""
     layer = 4 * D_MODEL**2 + 4 * D_MODEL + 2 * D_MODEL * INNER + INNER + D_MODEL + 4 * D_MODEL
     return model.n_layers * layer + (2 * VOCABULARY + CONTEXT + 2) * D_MODEL
@@ -131,14 +131,14 @@ def n_parameters(model: Planted) -> int:
 
 def _circuit(task: str, *placed: tuple[Part, Head, float]) -> PlantedCircuit:
     return PlantedCircuit(
-        task=task, placed=tuple(Placed(part=part, head=head, gain=gain) for part, head, gain in placed)
+        task=task, placed=tuple(PlantedHead(part=part, head=head, gain=gain) for part, head, gain in placed)
     )
 
 
-PLANTED: dict[str, Planted] = {
+PLANTED: dict[str, PlantedModel] = {
     model.name: model
     for model in (
-        Planted(
+        PlantedModel(
             name="planted-induction",
             title="previous-token and induction heads",
             n_layers=4,
@@ -154,7 +154,7 @@ PLANTED: dict[str, Planted] = {
             ),
             noisy=0.5,
         ),
-        Planted(
+        PlantedModel(
             name="planted-ioi",
             title="duplicate-token, inhibition and mover heads",
             n_layers=4,
@@ -172,7 +172,7 @@ PLANTED: dict[str, Planted] = {
             ),
             noisy=0.5,
         ),
-        Planted(
+        PlantedModel(
             name="planted-distractors",
             title="both circuits among heads that write noise",
             n_layers=8,

@@ -17,7 +17,7 @@ CONTRAST_SPARSITY = 0.5
 """Contrast recipe: below half of the mean contrast a head is silent, in every model (docs/lab.md)."""
 
 
-class Recommended(msgspec.Struct, frozen=True, kw_only=True):
+class RecommendedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a model's folder recommends for the published recipe; whoever gives a value of their own overrides it."""
 
     sparsity: float = SPARSITY
@@ -34,14 +34,14 @@ def settle(config: ProbeConfig, model: str, models: Path) -> ProbeConfig:
     return msgspec.structs.replace(config, sae=msgspec.structs.replace(config.sae, sparsity=own))
 
 
-def _recommended(model: str, models: Path) -> Recommended:
+def _recommended(model: str, models: Path) -> RecommendedConfig:
     try:
         folder = find_model(model, models).folder
     except ModelError:
-        return Recommended()  # the run itself will say what is wrong with that name
+        return RecommendedConfig()  # the run itself will say what is wrong with that name
     if folder is None:
-        return Recommended()
+        return RecommendedConfig()
     try:
-        return msgspec.json.decode(bytes_of(folder / FILE), type=Recommended)
+        return msgspec.json.decode(bytes_of(folder / FILE), type=RecommendedConfig)
     except (ModelError, msgspec.MsgspecError, RecursionError):
-        return Recommended()
+        return RecommendedConfig()

@@ -13,7 +13,7 @@ from engine.examples import Example
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import make_examples
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Key, Shelf
+from engine.models.warm_model import Key, WarmModel
 from engine.protocol import ExamplesOf, GradePrompts, GradesMade, MakeExamples
 from engine.results import Grade, PromptTokens
 from engine.tasks.registry import find_task
@@ -28,7 +28,7 @@ _Known = tuple[Grade, PromptTokens]
 class Grader:
     """Answers GradePrompts; what was graded before is looked up by content."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: WarmModel) -> None:
         self.shelf = shelf
         self._known: OrderedDict[tuple[str, str, Example], _Known] = OrderedDict()
 

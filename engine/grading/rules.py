@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.capture.head_outputs import Reading
+from engine.capture.head_outputs import HeadOutputs
 from engine.examples import Example
 from engine.models.loading import Model
 from engine.results import Grade, Verdict
@@ -17,7 +17,7 @@ _SHOWN = 48
 """Characters of a prompt's end in a reason."""
 
 
-def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
+def grade_examples(model: Model, examples: Sequence[Example], reading: HeadOutputs) -> tuple[Grade, ...]:
     """One grade an example, in their order."""
     lengths: dict[int, list[int]] = {}
     for example, n_tokens in zip(examples, reading.n_tokens, strict=True):
@@ -49,7 +49,7 @@ def grade_examples(model: Model, examples: Sequence[Example], reading: Reading) 
     return tuple(grades)
 
 
-def _judge(model: Model, example: Example, reading: Reading, index: int, says: str) -> tuple[Verdict, str]:
+def _judge(model: Model, example: Example, reading: HeadOutputs, index: int, says: str) -> tuple[Verdict, str]:
     answers = reading.answers[index]
     if answers.not_single:
         return "broken", _not_one_token(model, example, answers.not_single[0])
@@ -85,7 +85,7 @@ def _not_one_token(model: Model, example: Example, text: str) -> str:
     return f"{kind} {text!r} is not one token but {said}: {way}"
 
 
-def _without_space(model: Model, example: Example, reading: Reading, index: int) -> str:
+def _without_space(model: Model, example: Example, reading: HeadOutputs, index: int) -> str:
     """The prompt without the space at its end, where the model's own next word would have begun with that space;
     else nothing."""
     trimmed = example.prompt.rstrip(" ")

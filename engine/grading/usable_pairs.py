@@ -32,14 +32,14 @@ def usable_pairs(examples: Sequence[Example], grades: Sequence[Grade]) -> list[i
     return [pair for pair, found in sides.items() if found.get(True) == "ok" and found.get(False) in ("ok", "weak")]
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
+class DrawnExamples(msgspec.Struct, frozen=True, kw_only=True):
     """Examples of a ready-made task, and what a person should know of how they were drawn."""
 
     examples: tuple[Example, ...]
     notice: Notice | None = None
 
 
-def make_examples(task: Task, model: Model, *, pairs: int, seed: int, usable: bool, monitor: Monitor) -> Made:
+def make_examples(task: Task, model: Model, *, pairs: int, seed: int, usable: bool, monitor: Monitor) -> DrawnExamples:
     """The task's examples for this model.
 
     `pairs`: how many; 0: as many as one head among the model's heads needs to stand above chance, of those the model
@@ -48,8 +48,8 @@ def make_examples(task: Task, model: Model, *, pairs: int, seed: int, usable: bo
     if pairs == 0:
         return _as_many_as_needed(task, model, pairs_needed(model.n_heads_in_all), seed, only=usable, monitor=monitor)
     if usable:
-        return Made(examples=make_usable(task, model, pairs=pairs, seed=seed, monitor=monitor))
-    return Made(examples=task.make(model, pairs=pairs, seed=seed))
+        return DrawnExamples(examples=make_usable(task, model, pairs=pairs, seed=seed, monitor=monitor))
+    return DrawnExamples(examples=task.make(model, pairs=pairs, seed=seed))
 
 
 def make_usable(task: Task, model: Model, *, pairs: int, seed: int, monitor: Monitor) -> tuple[Example, ...]:
@@ -68,15 +68,17 @@ def make_usable(task: Task, model: Model, *, pairs: int, seed: int, monitor: Mon
     return _numbered(drawn.examples, drawn.best(pairs))
 
 
-def _as_many_as_needed(task: Task, model: Model, pairs: int, seed: int, *, only: bool, monitor: Monitor) -> Made:
+def _as_many_as_needed(
+    task: Task, model: Model, pairs: int, seed: int, *, only: bool, monitor: Monitor
+) -> DrawnExamples:
     if only:
-        return Made(examples=make_usable(task, model, pairs=pairs, seed=seed, monitor=monitor))
+        return DrawnExamples(examples=make_usable(task, model, pairs=pairs, seed=seed, monitor=monitor))
     drawn = _draw(task, model, pairs, seed, monitor, independent=True)
     found = drawn.best(pairs)
     if len(found) == pairs:
-        return Made(examples=_numbered(drawn.examples, found))
+        return DrawnExamples(examples=_numbered(drawn.examples, found))
     others = [pair for pair in range(drawn.pairs) if pair not in set(drawn.usable)][: pairs - len(found)]
-    return Made(
+    return DrawnExamples(
         examples=_numbered(drawn.examples, sorted((*found, *others))),
         notice=Notice(
             message=f"{model.info.name} can do {len(drawn.usable)} of {drawn.pairs} pairs of {task.name}: "

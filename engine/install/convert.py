@@ -16,7 +16,7 @@ from engine.install.gguf_import import from_gguf
 from engine.install.load_report import some_of
 
 if TYPE_CHECKING:
-    from engine.install.progress import Mouth
+    from engine.install.progress import ProgressWriter
 
 _BLOCK = 4 << 20
 KEPT = (
@@ -46,7 +46,7 @@ def default_name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._").lower()[:100] or "model"
 
 
-def make_from_path(path: Path, work: Path, mouth: "Mouth") -> Path:
+def make_from_path(path: Path, work: Path, mouth: "ProgressWriter") -> Path:
     """A loadable folder in `work`, made from what lies at the path. Raises ModelError for what is no model."""
     made = work / "model"
     if path.is_file():
@@ -69,7 +69,7 @@ def make_from_path(path: Path, work: Path, mouth: "Mouth") -> Path:
     return copy_folder(path, made, mouth)
 
 
-def copy_folder(folder: Path, made: Path, mouth: "Mouth") -> Path:
+def copy_folder(folder: Path, made: Path, mouth: "ProgressWriter") -> Path:
     """A copy of the files a model needs, links followed. Of two sets of weights, the one that would be read."""
     wanted = [*weight_files(folder), *index_files(folder), *_kept(folder)]
     if spare := spare_weights(folder):
@@ -89,7 +89,7 @@ def copy_folder(folder: Path, made: Path, mouth: "Mouth") -> Path:
     return made
 
 
-def from_pickle(folder: Path, made: Path, mouth: "Mouth", *, only: Path | None = None) -> Path:
+def from_pickle(folder: Path, made: Path, mouth: "ProgressWriter", *, only: Path | None = None) -> Path:
     """The folder with its pickled weights as safetensors: tensors are read, nothing in the file is run.
 
     Raises PickledWeights for a file that holds more than tensors.

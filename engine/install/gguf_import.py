@@ -13,7 +13,7 @@ from engine.install.gguf_tokenizer import make_tokenizer
 from engine.install.load_report import load_report, some_of
 
 if TYPE_CHECKING:
-    from engine.install.progress import Mouth
+    from engine.install.progress import ProgressWriter
 
 _FOLDER_HINT = "Get the model as a Hugging Face folder with safetensors."
 _OF_POSITIONS = (FACTORS, LONG, SHORT)
@@ -21,7 +21,7 @@ _IN_FILES = {"gpt_oss": "gpt-oss", "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3m
 """Architectures that transformers' older loader calls otherwise than files do."""
 
 
-def from_gguf(path: Path, made: Path, mouth: "Mouth") -> Path:
+def from_gguf(path: Path, made: Path, mouth: "ProgressWriter") -> Path:
     """The GGUF file as float32 safetensors with its tokenizer. Takes some 30 s and 2 GB for 135 M parameters.
 
     Raises ModelError for a damaged file, a part of one, an architecture or a quantisation that transformers cannot
@@ -116,7 +116,7 @@ def _configure(file: GgufFile) -> tuple[Any, list[str]]:
         raise _not_converted(file, error) from error
 
 
-def _load(file: GgufFile, config: Any, mouth: "Mouth") -> Any:
+def _load(file: GgufFile, config: Any, mouth: "ProgressWriter") -> Any:
     """The model of that configuration with the file's weights, all of them."""
     import torch
     from transformers import AutoModelForCausalLM, modeling_gguf_pytorch_utils
@@ -183,7 +183,7 @@ def _unused(file: GgufFile, model: Any, unexpected: set[str]) -> list[str]:
     ]
 
 
-def _tensor_bar(mouth: "Mouth") -> Any:
+def _tensor_bar(mouth: "ProgressWriter") -> Any:
     """A stand-in for tqdm that says how many tensors are done."""
 
     def bar(tensors: Any, **_: object) -> Any:

@@ -9,13 +9,13 @@ from engine.errors import HubUnreachable, ModelError, PickledWeights
 from engine.install.convert import KEPT
 
 if TYPE_CHECKING:
-    from engine.install.progress import Mouth
+    from engine.install.progress import ProgressWriter
 
 REACH_S = 3.0
 """The hub answers its first question within this time, or counts as not reachable."""
 
 
-def fetch(name: str, work: Path, models: Path, mouth: "Mouth") -> Path:
+def fetch(name: str, work: Path, models: Path, mouth: "ProgressWriter") -> Path:
     """The model's files in a folder of `work`.
 
     Raises HubUnreachable at once where the hub does not answer, ModelError for a name it does not have, and

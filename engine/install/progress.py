@@ -8,18 +8,18 @@ from typing import IO
 
 import msgspec
 
-from engine.catalog.fetch_messages import FetchNote, FetchProgress, FetchStage, FetchStarted, FetchWord
+from engine.catalog.fetch_messages import FetchMessage, FetchNote, FetchProgress, FetchStage, FetchStarted
 from engine.errors import Cancelled
 
 
-class Mouth:
+class ProgressWriter:
     """Says words, one JSON line each; a caller that has gone counts as a stop."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self.out = out
         self.lock = threading.Lock()
 
-    def say(self, word: FetchWord) -> None:
+    def say(self, word: FetchMessage) -> None:
         with self.lock:
             try:
                 self.out.write(msgspec.json.encode(word) + b"\n")
@@ -38,7 +38,7 @@ class Mouth:
 
 
 @contextmanager
-def watched(mouth: Mouth, folder: Path, every_s: float = 0.2) -> Iterator[None]:
+def watched(mouth: ProgressWriter, folder: Path, every_s: float = 0.2) -> Iterator[None]:
     """Reports how many bytes lie in the folder while somebody else fills it."""
     over = threading.Event()
 

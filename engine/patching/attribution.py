@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.patching.forward import Passes
-from engine.patching.inputs import Material
+from engine.patching.forward import ForwardPasses
+from engine.patching.inputs import PatchingInputs
 
 KL_STEPS = 5
 
 
-def attribute(passes: Passes, material: Material, *, steps: int = 0) -> Float[Tensor, "row layer head"]:
+def attribute(passes: ForwardPasses, material: PatchingInputs, *, steps: int = 0) -> Float[Tensor, "row layer head"]:
     """The estimated change of the metric when a head is replaced: (other - clean) . gradient, summed over positions.
 
     With steps, the gradient is the mean over that many points between the two sides' embedded prompts (integrated
@@ -27,7 +27,7 @@ def attribute(passes: Passes, material: Material, *, steps: int = 0) -> Float[Te
     return torch.cat([_times(material, part, _gradients(passes, material, part, steps)) for part in parts])
 
 
-def _times(material: Material, part: slice, gradients: list[Tensor]) -> Float[Tensor, "row layer head"]:
+def _times(material: PatchingInputs, part: slice, gradients: list[Tensor]) -> Float[Tensor, "row layer head"]:
     where = material.where[part][:, :, None, None]
     effects = [
         ((material.other[layer][part] - material.clean.z[layer][part]) * where * gradient).sum(dim=(1, 3))
@@ -36,7 +36,7 @@ def _times(material: Material, part: slice, gradients: list[Tensor]) -> Float[Te
     return torch.stack(effects, dim=1)
 
 
-def _gradients(passes: Passes, material: Material, part: slice, steps: int) -> list[Tensor]:
+def _gradients(passes: ForwardPasses, material: PatchingInputs, part: slice, steps: int) -> list[Tensor]:
     """d metric / d z of every layer; with steps, the mean over points between the embedded positives (0) and what
     stands in for them (1)."""
     points = points_between(steps)
@@ -58,7 +58,7 @@ def points_between(steps: int) -> list[float]:
     return [(step + 0.5) / steps for step in range(steps)] or [0.0]
 
 
-def begin_between(material: Material, part: slice, point: float) -> Callable[[Tensor], Tensor] | None:
+def begin_between(material: PatchingInputs, part: slice, point: float) -> Callable[[Tensor], Tensor] | None:
     """What makes the embedded prompts those of that point; None at the positives."""
     if not point:
         return None

@@ -9,9 +9,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from engine.events import CircuitChecked
-from engine.patching.forward import Passes
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import mask_of, measure_replaced, one_head_each
-from engine.patching.inputs import Material
+from engine.patching.inputs import PatchingInputs
 from engine.results import CurvePoint, HeadEffect, HeadId
 from engine.tensors.generators import generator
 
@@ -19,8 +19,8 @@ RANDOM_CIRCUITS = 100
 
 
 def check_circuit(
-    passes: Passes,
-    material: Material,
+    passes: ForwardPasses,
+    material: PatchingInputs,
     name: str,
     circuit: Sequence[HeadId],
     order: Sequence[HeadId],

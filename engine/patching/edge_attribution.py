@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.patching.attribution import KL_STEPS, begin_between, points_between
-from engine.patching.edge_patching import Seen
-from engine.patching.forward import Clean, Passes
-from engine.patching.inputs import Material
+from engine.patching.edge_patching import StopForward
+from engine.patching.forward import CleanPass, ForwardPasses
+from engine.patching.inputs import PatchingInputs
 from engine.results import EdgeEffect
 
 EDGE_POINTS = (0.0, 0.25)
@@ -18,7 +18,7 @@ shut at the positives have opened. In the bundled model half way ranks best, in 
 
 
 def attribute_edges(
-    passes: Passes, material: Material, *, points: Sequence[float] = EDGE_POINTS
+    passes: ForwardPasses, material: PatchingInputs, *, points: Sequence[float] = EDGE_POINTS
 ) -> Float[Tensor, "source target"]:
     """The estimated change of the metric when a target head reads the other side's output of a source head.
 
@@ -57,7 +57,7 @@ def attribute_edges(
     return found
 
 
-def _at(passes: Passes, material: Material, part: slice, point: float) -> Clean:
+def _at(passes: ForwardPasses, material: PatchingInputs, part: slice, point: float) -> CleanPass:
     """A pass with gradients at that point; the positives' is there already, as a rule."""
     if not point and material.clean.gradients is not None:
         return material.clean.rows(part)
@@ -86,8 +86,8 @@ def best_edges(found: Float[Tensor, "source target"], n_heads: int, most: int) -
 
 
 def _read_by(
-    passes: Passes,
-    material: Material,
+    passes: ForwardPasses,
+    material: PatchingInputs,
     layer: int,
     part: slice,
     entering: Float[Tensor, "row position d_model"],
@@ -104,12 +104,12 @@ def _read_by(
 
     def see(_layer: int, z: Tensor) -> Tensor:
         seen.append(z)
-        raise Seen
+        raise StopForward
 
     with torch.enable_grad():
         try:
             passes.run(tokens, last, edit=see, edited={layer}, first=layer, residual=entering)
-        except Seen:
+        except StopForward:
             passes.work -= tokens.numel() * (passes.n_layers - layer - 1)
         alone = torch.eye(n_heads, device=tokens.device)[:, None, None, :, None] * gradient
         (read,) = torch.autograd.grad(seen[0], entering, grad_outputs=alone.flatten(0, 1))

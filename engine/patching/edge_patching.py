@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.patching.forward import Passes
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import at_once
-from engine.patching.inputs import Material
-from engine.patching.partial_forward import Tail
+from engine.patching.inputs import PatchingInputs
+from engine.patching.partial_forward import PartialPass
 from engine.results import HeadId
 
 Edge = tuple[HeadId, HeadId]
@@ -23,7 +23,7 @@ Found = Callable[[int, Float[Tensor, " row"]], None]
 """(which of the asked, its metric on every row)."""
 
 
-class Seen(Exception):
+class StopForward(Exception):
     """The layer that was wanted has been computed; the rest of the pass is not needed."""
 
 
@@ -37,7 +37,7 @@ def all_edges(n_layers: int, n_heads: int) -> list[Edge]:
 
 
 def measure_edges(
-    passes: Passes, material: Material, edges: Sequence[Edge], found: Found | None = None
+    passes: ForwardPasses, material: PatchingInputs, edges: Sequence[Edge], found: Found | None = None
 ) -> Float[Tensor, "edge row"]:
     """The metric on every row with each edge alone replaced.
 
@@ -73,12 +73,12 @@ def measure_edges(
 
 
 def _changed(
-    passes: Passes,
-    material: Material,
+    passes: ForwardPasses,
+    material: PatchingInputs,
     layer: int,
     sources: Sequence[HeadId],
     weights: Sequence[Float[Tensor, "head _ d_model"]],
-    tail: Tail,
+    tail: PartialPass,
 ) -> Float[Tensor, "source some position head d_head"]:
     """The layer's z when it reads one of the sources' output of the other side; the rest of the pass is left out."""
     many, span = len(sources), slice(tail.begin, tail.end)
@@ -92,22 +92,22 @@ def _changed(
 
     def see(_layer: int, z: Tensor) -> Tensor:
         seen.append(z.clone())
-        raise Seen
+        raise StopForward
 
     try:
         tail.run(passes, material, many, first=layer, residual=torch.cat(streams), edit=see, edited={layer})
-    except Seen:
+    except StopForward:
         passes.work -= many * tail.tokens.numel() * (passes.n_layers - layer - 1)
     return seen[0].view(many, len(tail.rows), *seen[0].shape[1:])
 
 
 def _follow(
-    passes: Passes,
-    material: Material,
+    passes: ForwardPasses,
+    material: PatchingInputs,
     layer: int,
     which: Sequence[tuple[int, int]],
     changed: Float[Tensor, "source some position head d_head"],
-    tail: Tail,
+    tail: PartialPass,
 ) -> Float[Tensor, "edge some"]:
     """The metric when, of the layer's heads, only the named one has changed: (place of its source, head) each."""
     many = len(which)

@@ -10,18 +10,18 @@ from torch import Tensor
 
 from engine.analysis.effects import likely_size
 from engine.authoring.distinct_pairs import repeats
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.errors import Cancelled, ExampleError, NoSuchHead
-from engine.events import CauseScored, CircuitChecked, EdgesAttributed, Monitor, StageProgress
+from engine.events import CircuitChecked, EdgesAttributed, EffectsMeasured, Monitor, StageProgress
 from engine.examples import Example
 from engine.models.loading import Model
 from engine.patching.attribution import attribute, points_between
 from engine.patching.candidates import affordable, proposals
 from engine.patching.circuit_checks import check_circuit, n_measurements
 from engine.patching.edge_attribution import EDGE_POINTS, attribute_edges, best_edges
-from engine.patching.forward import Passes
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import mask_of, measure_replaced, one_head_each
-from engine.patching.inputs import Material, prepare
+from engine.patching.inputs import PatchingInputs, prepare
 from engine.results import HeadEffect, HeadId, edges_told
 from engine.tasks.base import Metric
 
@@ -29,14 +29,14 @@ _PARTIAL_EVERY_S = 1.0
 """How often heads that are done are told while others are still measured."""
 
 
-class Cause:
+class EffectsStage:
     """Measures effects and reports them. Whatever was reported stays when it is stopped."""
 
     def __init__(
         self,
         model: Model,
         examples: Sequence[Example],
-        config: CauseConfig,
+        config: EffectsConfig,
         monitor: Monitor,
         *,
         position: str,
@@ -50,17 +50,17 @@ class Cause:
         self.seed = seed
         self._begun, self._aside = time.perf_counter(), 0.0
         """When this began, and how many seconds of it went into edges."""
-        self.passes = Passes(model, monitor)
+        self.passes = ForwardPasses(model, monitor)
         # Copies would make means no surer, but their errors look smaller.
         keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
         copies = set(repeats(examples, keys))
         examples = [example for row, example in enumerate(examples) if row not in copies]
-        self.material: Material = prepare(
+        self.material: PatchingInputs = prepare(
             model, self.passes, examples, config, position=position, task=task, monitor=monitor
         )
         info = model.info
         self.heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
-        self.causes: list[CauseScored] = []
+        self.causes: list[EffectsMeasured] = []
         """What was told to its end, in the order it was told."""
         self.checks: list[CircuitChecked] = []
         self._done = self._total = 0
@@ -266,7 +266,7 @@ class Cause:
         errors = (effects.std(dim=0) / n**0.5).tolist() if n > 1 else [None] * len(heads)
         sizes = effects.abs().mean(dim=0).tolist()
         before = [None] * len(heads) if alone is None else alone.mean(dim=0).tolist()
-        scored = CauseScored(
+        scored = EffectsMeasured(
             method=method,  # type: ignore[arg-type]  # one of ours
             metric=material.yardstick.metric,
             replacement=material.replacement,
@@ -296,7 +296,7 @@ class Cause:
         self.monitor.report(scored)
 
 
-def _by_likely_size(cause: CauseScored) -> list[HeadId]:
+def _by_likely_size(cause: EffectsMeasured) -> list[HeadId]:
     """The heads in the order of what each is to be expected to do on other prompts."""
     best = sorted(cause.effects, key=lambda each: (-likely_size(each), each.layer, each.head))
     return [HeadId(each.layer, each.head) for each in best]

@@ -22,7 +22,7 @@ Slope = Callable[[Float[Tensor, "row vocabulary"]], Float[Tensor, " row"]]
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65_536}
 
 
-class Clean(msgspec.Struct, frozen=True, kw_only=True):
+class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
     """What one undisturbed pass left behind."""
 
     logits: Tensor
@@ -34,9 +34,9 @@ class Clean(msgspec.Struct, frozen=True, kw_only=True):
     gradients: list[Tensor] | None = None
     """d slope / d z, one a layer; None where no slope was asked for."""
 
-    def rows(self, part: slice) -> "Clean":
+    def rows(self, part: slice) -> "CleanPass":
         """The same for some of the rows."""
-        return Clean(
+        return CleanPass(
             logits=self.logits[part],
             z=[each[part] for each in self.z],
             residual=[each[part] for each in self.residual],
@@ -44,12 +44,12 @@ class Clean(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @staticmethod
-    def joined(parts: "Sequence[Clean]") -> "Clean":
+    def joined(parts: "Sequence[CleanPass]") -> "CleanPass":
         """The parts' rows one after another."""
         if len(parts) == 1:
             return parts[0]
         slopes = [part.gradients for part in parts if part.gradients is not None]
-        return Clean(
+        return CleanPass(
             logits=torch.cat([part.logits for part in parts]),
             z=_by_layer([part.z for part in parts]),
             residual=_by_layer([part.residual for part in parts]),
@@ -57,7 +57,7 @@ class Clean(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Prefix(msgspec.Struct, frozen=True, kw_only=True):
+class PrefixCache(msgspec.Struct, frozen=True, kw_only=True):
     """Keys and values of positions that no replacement changes, so that passes begin behind them."""
 
     length: int
@@ -65,9 +65,9 @@ class Prefix(msgspec.Struct, frozen=True, kw_only=True):
     """Float [row, key head, position, d_head], one a layer."""
     values: list[Tensor]
 
-    def part(self, rows: slice) -> "Prefix":
+    def part(self, rows: slice) -> "PrefixCache":
         """The same for some of the rows."""
-        return Prefix(
+        return PrefixCache(
             length=self.length, keys=[each[rows] for each in self.keys], values=[each[rows] for each in self.values]
         )
 
@@ -81,11 +81,11 @@ class Prefix(msgspec.Struct, frozen=True, kw_only=True):
         return cache
 
 
-class _Read(Exception):
+class _StopAtReadout(Exception):
     """What the logits are read from is here; the vocabulary need not be gone through."""
 
 
-class Passes:
+class ForwardPasses:
     """Runs a model's forward pass, whole or from a layer on, and counts what that cost."""
 
     def __init__(self, model: Model, monitor: Monitor) -> None:
@@ -115,7 +115,7 @@ class Passes:
         residuals: int = 0,
         slope: Slope | None = None,
         begin: Callable[[Tensor], Tensor] | None = None,
-    ) -> Clean:
+    ) -> CleanPass:
         """An undisturbed pass over these rows; keeps what enters the first `residuals` layers.
 
         With `slope`, the gradients of its sum come from the same pass. `begin` changes what enters the first layer.
@@ -141,9 +141,11 @@ class Passes:
             if slope is not None:
                 gradients = list(torch.autograd.grad(slope(logits).sum(), z))
                 self.work += tokens.numel() * self.n_layers  # the way back, without parameters, costs as much as forth
-        return Clean(logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients)
+        return CleanPass(
+            logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients
+        )
 
-    def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> Prefix | None:
+    def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> PrefixCache | None:
         """What these positions leave to those behind them; None where the model's attention does not tell.
 
         `lengths`: of the whole prompts.
@@ -157,7 +159,7 @@ class Passes:
         found = [layer for layer in cache.layers if getattr(layer, "keys", None) is not None]
         if len(found) != self.n_layers or any(layer.keys.shape[2] != tokens.shape[1] for layer in found):
             return None
-        return Prefix(
+        return PrefixCache(
             length=tokens.shape[1],
             keys=[layer.keys for layer in found],
             values=[layer.values for layer in found],
@@ -188,7 +190,7 @@ class Passes:
         def only_last(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
             if readout:
                 read.append(stream[rows, last])
-                raise _Read
+                raise _StopAtReadout
             return stream[rows, last].unsqueeze(1)
 
         def last_for_all(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001
@@ -208,7 +210,7 @@ class Passes:
         self.work += tokens.numel() * (self.n_layers - skipped)
         given = {} if prefix is None else {self.model.cache_argument: prefix}
         lengths = last + 1 if prefix is None else last + 1 + prefix.get_seq_length()
-        with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_Read):
+        with self._skipping(skipped, residual), self.model.lengths.of(lengths), suppress(_StopAtReadout):
             logits: Tensor = self.model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type="logits", **given)
             return logits[:, -1].float()
         return read[0].float()

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from engine.patching.forward import Passes
-from engine.patching.inputs import Material
-from engine.patching.partial_forward import Tail
+from engine.patching.forward import ForwardPasses
+from engine.patching.inputs import PatchingInputs
+from engine.patching.partial_forward import PartialPass
 from engine.results import HeadId
 
 _SMALL = 8
@@ -19,8 +19,8 @@ Found = Callable[[int, Float[Tensor, " row"]], None]
 
 
 def measure_replaced(
-    passes: Passes,
-    material: Material,
+    passes: ForwardPasses,
+    material: PatchingInputs,
     masks: Bool[Tensor, "many layer head"],
     found: Found | None = None,
 ) -> Float[Tensor, "many row"]:
@@ -73,7 +73,7 @@ def mask_of(heads: Sequence[HeadId], n_layers: int, n_heads: int) -> Bool[Tensor
     return mask
 
 
-def at_once(passes: Passes, material: Material) -> int:
+def at_once(passes: ForwardPasses, material: PatchingInputs) -> int:
     """How many copies of all rows go into one pass; at least one."""
     widest = max(tail.tokens.shape[1] for tail in material.tails(passes))
     most = max(len(tail.rows) for tail in material.tails(passes))
@@ -81,7 +81,7 @@ def at_once(passes: Passes, material: Material) -> int:
 
 
 def _measure(
-    passes: Passes, material: Material, masks: Bool[Tensor, "many layer head"], first: int
+    passes: ForwardPasses, material: PatchingInputs, masks: Bool[Tensor, "many layer head"], first: int
 ) -> Float[Tensor, "many row"]:
     """The masks together, on all rows."""
     found = torch.empty(len(masks), len(material), device=material.tokens.device)
@@ -91,7 +91,11 @@ def _measure(
 
 
 def _pass(
-    passes: Passes, material: Material, masks: Bool[Tensor, "many layer head"], first: int, tail: Tail
+    passes: ForwardPasses,
+    material: PatchingInputs,
+    masks: Bool[Tensor, "many layer head"],
+    first: int,
+    tail: PartialPass,
 ) -> Float[Tensor, "many some"]:
     masks = masks.to(tail.tokens.device)
     many, span = len(masks), slice(tail.begin, tail.end)

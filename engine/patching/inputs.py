@@ -8,15 +8,15 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from engine.analysis.effects import METRIC_WORDS
-from engine.capture.head_outputs import Answers, answers_of, encode_prompt, position_weights
-from engine.config import CauseConfig, CauseMetric, Replacement
+from engine.capture.head_outputs import AnswerIds, answers_of, encode_prompt, position_weights
+from engine.config import EffectsConfig, PatchingMetric, Replacement
 from engine.errors import ExampleError
 from engine.events import Monitor, Notice
 from engine.examples import Example
 from engine.models.loading import Model
-from engine.patching.forward import Clean, Passes, Slope
-from engine.patching.metrics import Yardstick, can_measure, settle_metric
-from engine.patching.partial_forward import Readout, Tail, readout_of, tails_of
+from engine.patching.forward import CleanPass, ForwardPasses, Slope
+from engine.patching.metrics import AnswerMetric, can_measure, settle_metric
+from engine.patching.partial_forward import LinearReadout, PartialPass, readout_of, tails_of
 from engine.tasks.base import Metric
 from engine.tensors.generators import generator
 
@@ -26,16 +26,16 @@ _NEGATIVES = 256
 """Negatives a mean is taken over, at most."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class PatchingPrompt(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt as the model reads it."""
 
     ids: list[int]
     places: list[int]
     """Positions at which heads are replaced, by the run's position policy."""
-    answers: Answers
+    answers: AnswerIds
 
 
-class Other(msgspec.Struct, frozen=True, kw_only=True):
+class ReplacementActivations(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in for every head's z, and for what enters the first layer, at the positives' positions."""
 
     z: list[Tensor]
@@ -44,16 +44,16 @@ class Other(msgspec.Struct, frozen=True, kw_only=True):
     """Of each row, how many positions at its begin are as they were."""
 
 
-class Material:
+class PatchingInputs:
     """The positives' clean pass, and every head's replacement, in the positives' positions."""
 
     def __init__(
         self,
-        passes: Passes,
-        positives: Sequence[Row],
-        other: "Other",
+        passes: ForwardPasses,
+        positives: Sequence[PatchingPrompt],
+        other: "ReplacementActivations",
         replacement: Replacement,
-        metric: CauseMetric,
+        metric: PatchingMetric,
         *,
         gradients: bool = False,
     ) -> None:
@@ -70,31 +70,31 @@ class Material:
         answers = [row.answers for row in positives]
 
         def slope(part: slice) -> Slope:
-            return lambda logits: Yardstick(metric, answers[part], logits)(logits)
+            return lambda logits: AnswerMetric(metric, answers[part], logits)(logits)
 
-        self.clean: Clean = clean_in_parts(
+        self.clean: CleanPass = clean_in_parts(
             passes,
             self.tokens,
             self.last,
             residuals=passes.n_layers,
             slope=slope if gradients and metric != "kl" else None,
         )
-        self.yardstick = Yardstick(metric, answers, self.clean.logits)
+        self.yardstick = AnswerMetric(metric, answers, self.clean.logits)
         self.base_by_row = self.yardstick(self.clean.logits)
         self.base = float(self.base_by_row.mean())
         first = torch.where(self.where, torch.arange(self.where.shape[1], device=device), self.where.shape[1])
         begins = zip(other.unchanged, first.min(dim=1).values.tolist(), self.last.tolist(), strict=True)
         self._unchanged = [min(max(same, replaced), last) for same, replaced, last in begins]
-        self.readout: Readout | None = readout_of(passes, self)
-        self._tails: list[Tail] | None = None
+        self.readout: LinearReadout | None = readout_of(passes, self)
+        self._tails: list[PartialPass] | None = None
 
-    def tails(self, passes: Passes) -> list[Tail]:
+    def tails(self, passes: ForwardPasses) -> list[PartialPass]:
         """All rows, from where something can change on: what is computed when heads are replaced."""
         if self._tails is None:
             self._tails = tails_of(passes, self, self._unchanged)
         return self._tails
 
-    def share(self, passes: Passes) -> float:
+    def share(self, passes: ForwardPasses) -> float:
         """Of all positions, those that are in tails."""
         return sum(tail.tokens.numel() for tail in self.tails(passes)) / self.tokens.numel()
 
@@ -104,14 +104,14 @@ class Material:
 
 def prepare(
     model: Model,
-    passes: Passes,
+    passes: ForwardPasses,
     examples: Sequence[Example],
-    config: CauseConfig,
+    config: EffectsConfig,
     *,
     position: str,
     task: Metric | None,
     monitor: Monitor,
-) -> Material:
+) -> PatchingInputs:
     """What effects are measured on. Says in notices what was left out.
 
     Raises ExampleError where nothing is left, Cancelled within a block.
@@ -147,7 +147,7 @@ def prepare(
     chosen = [rows[index] for index in usable]
     width = max(len(row.ids) for row in chosen)
     if replacement == "pair":
-        sources: list[Row] = [rows[partner[index]] for index in usable]
+        sources: list[PatchingPrompt] = [rows[partner[index]] for index in usable]
         other = _from_partners(passes, chosen, sources, width)
     elif replacement == "resample":
         picks = torch.randint(len(negative), (len(usable),), generator=generator(0, "resample")).tolist()
@@ -157,29 +157,29 @@ def prepare(
     else:
         zero, info = torch.zeros(1, device=model.device), model.info
         sizes = [each.shape[1] for each in model.head_weights]
-        other = Other(
+        other = ReplacementActivations(
             z=[zero.expand(len(chosen), width, info.n_heads, size) for size in sizes],
             entering=zero.expand(len(chosen), width, info.d_model),
             unchanged=(0,) * len(chosen),
         )
     slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
-    material = Material(passes, chosen, other, replacement, metric, gradients=slopes)
+    material = PatchingInputs(passes, chosen, other, replacement, metric, gradients=slopes)
     material.why = chosen_metric.why
     return material
 
 
 def clean_in_parts(
-    passes: Passes,
+    passes: ForwardPasses,
     tokens: Int[Tensor, "row position"],
     last: Int[Tensor, " row"],
     *,
     residuals: int = 0,
     slope: Callable[[slice], Slope] | None = None,
-) -> Clean:
+) -> CleanPass:
     """A clean pass over any number of rows, a part of them at a time. `slope` tells each part's."""
     size = passes.rows_at_once(tokens.shape[1])
     parts = [slice(start, start + size) for start in range(0, len(tokens), size)]
-    return Clean.joined(
+    return CleanPass.joined(
         [
             passes.clean(tokens[part], last[part], residuals=residuals, slope=None if slope is None else slope(part))
             for part in parts
@@ -187,15 +187,17 @@ def clean_in_parts(
     )
 
 
-def _row(model: Model, index: int, example: Example, position: str) -> Row:
+def _row(model: Model, index: int, example: Example, position: str) -> PatchingPrompt:
     ids, own = encode_prompt(model, index, example)
     weights = position_weights(model, index, ids, own, position)
-    return Row(
+    return PatchingPrompt(
         ids=ids, places=[place for place, weight in enumerate(weights) if weight], answers=answers_of(model, example)
     )
 
 
-def _partners(examples: Sequence[Example], rows: Sequence[Row], usable: Sequence[int], position: str) -> dict[int, int]:
+def _partners(
+    examples: Sequence[Example], rows: Sequence[PatchingPrompt], usable: Sequence[int], position: str
+) -> dict[int, int]:
     """positive -> its pair's negative, where the two can be laid over each other: as many tokens on both sides, or
     one named position on each."""
     negatives = {each.pair: index for index, each in enumerate(examples) if not each.positive and each.pair is not None}
@@ -242,7 +244,7 @@ def _choose(
     return "pair"
 
 
-def _affordable(model: Model, rows: Sequence[Row], usable: Sequence[int]) -> int:
+def _affordable(model: Model, rows: Sequence[PatchingPrompt], usable: Sequence[int]) -> int:
     if not usable:
         raise ExampleError("No positive is left to measure effects on.", hint="Add positives with expected tokens.")
     info = model.info
@@ -259,7 +261,9 @@ def _drawn(usable: list[int], most: int, monitor: Monitor) -> list[int]:
     return [usable[place] for place in sorted(order.tolist())]
 
 
-def _from_partners(passes: Passes, rows: Sequence[Row], sources: Sequence[Row], width: int) -> Other:
+def _from_partners(
+    passes: ForwardPasses, rows: Sequence[PatchingPrompt], sources: Sequence[PatchingPrompt], width: int
+) -> ReplacementActivations:
     """Each row's z on another prompt: at the same position where both are as long or one position is named, else at
     the same distance from the end, and at the prompt's first token before its begin."""
     device = passes.model.device
@@ -271,14 +275,14 @@ def _from_partners(passes: Passes, rows: Sequence[Row], sources: Sequence[Row], 
         for place, taken in back:
             take[number, place] = taken
     rows_there, take = torch.arange(len(rows), device=device)[:, None], take.to(device)
-    return Other(
+    return ReplacementActivations(
         z=[z[rows_there, take] for z in there.z],
         entering=there.residual[0][rows_there, take],
         unchanged=tuple(_same(row, source) for row, source in zip(rows, sources, strict=True)),
     )
 
 
-def _same(row: Row, source: Row) -> int:
+def _same(row: PatchingPrompt, source: PatchingPrompt) -> int:
     """How many tokens both begin with, where replaced positions are laid over the same ones."""
     if row.places != source.places:
         return 0
@@ -293,7 +297,7 @@ def _backwards(places: Sequence[int], n: int) -> list[int]:
     return [places[max(len(places) - 1 - step, 0)] for step in range(n)]
 
 
-def _from_mean(passes: Passes, rows: Sequence[Row], n: int, width: int) -> Other:
+def _from_mean(passes: ForwardPasses, rows: Sequence[PatchingPrompt], n: int, width: int) -> ReplacementActivations:
     """Every head's mean over the negatives' positions, the same for every row and position."""
     tokens, last = _padded(rows, passes.model.device)
     where = _where(rows, tokens.shape[1]).to(tokens.device).float()
@@ -305,17 +309,19 @@ def _from_mean(passes: Passes, rows: Sequence[Row], n: int, width: int) -> Other
         here = [torch.einsum("rp...,rp->...", each, where[part]) for each in (*found.z, *found.residual)]
         sums = here if not sums else [before + more for before, more in zip(sums, here, strict=True)]
     means = [(total / where.sum()).expand(n, width, *total.shape) for total in sums]
-    return Other(z=means[:-1], entering=means[-1], unchanged=(0,) * n)
+    return ReplacementActivations(z=means[:-1], entering=means[-1], unchanged=(0,) * n)
 
 
-def _padded(rows: Sequence[Row], device: torch.device) -> tuple[Int[Tensor, "row position"], Int[Tensor, " row"]]:
+def _padded(
+    rows: Sequence[PatchingPrompt], device: torch.device
+) -> tuple[Int[Tensor, "row position"], Int[Tensor, " row"]]:
     # On the right, where a causal model does not see it.
     width = max(len(row.ids) for row in rows)
     tokens = torch.tensor([row.ids + [0] * (width - len(row.ids)) for row in rows], device=device)
     return tokens, torch.tensor([len(row.ids) - 1 for row in rows], device=device)
 
 
-def _where(rows: Sequence[Row], width: int) -> Bool[Tensor, "row position"]:
+def _where(rows: Sequence[PatchingPrompt], width: int) -> Bool[Tensor, "row position"]:
     where = torch.zeros(len(rows), width, dtype=torch.bool)
     for number, row in enumerate(rows):
         where[number, row.places] = True

@@ -7,22 +7,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.capture.head_outputs import Answers
-from engine.config import CauseMetric
+from engine.capture.head_outputs import AnswerIds
+from engine.config import PatchingMetric
 from engine.errors import ExampleError
 from engine.tasks.base import Metric
 
 
-class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+class ChosenMetric(msgspec.Struct, frozen=True, kw_only=True):
     """The metric for a set of positives, and what spoke for it."""
 
-    metric: CauseMetric
+    metric: PatchingMetric
     why: str
     fell_back: bool = False
     """Whether `auto` had to take a weaker one than the task or the examples asked for."""
 
 
-def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric | None) -> Chosen:
+def settle_metric(asked: PatchingMetric, answers: Sequence[AnswerIds], task: Metric | None) -> ChosenMetric:
     """The metric that is meant by `auto` for these positives, or the asked one where they allow it.
 
     Several expected tokens are a set: any of them is right, so their probabilities count together, as in the task that
@@ -34,20 +34,22 @@ def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric |
     sets = sum(len(each.expected) > 1 and bool(each.foils) for each in answers)
     if asked == "auto":
         if task is not None and foils == len(answers):
-            return Chosen(metric=task, why="as the task is measured")
+            return ChosenMetric(metric=task, why="as the task is measured")
         if foils and 2 * sets >= foils:
-            return Chosen(
+            return ChosenMetric(
                 metric="probability_mass", why=f"{_of(sets, len(answers))} expect one of several tokens, against foils"
             )
         if foils:
-            return Chosen(metric="logit_difference", why=f"{_of(foils, len(answers))} expect a token against foils")
+            return ChosenMetric(
+                metric="logit_difference", why=f"{_of(foils, len(answers))} expect a token against foils"
+            )
         if expected:
-            return Chosen(
+            return ChosenMetric(
                 metric="log_probability",
                 why=f"{_of(expected, len(answers))} expect a token, and none has a foil of one token",
                 fell_back=True,
             )
-        return Chosen(metric="kl", why="no positive has an expected answer of one token", fell_back=True)
+        return ChosenMetric(metric="kl", why="no positive has an expected answer of one token", fell_back=True)
     if asked == "logit_difference" and not foils:
         raise ExampleError(
             "No positive has both an expected token and a foil: there is no logit difference.",
@@ -58,25 +60,25 @@ def settle_metric(asked: CauseMetric, answers: Sequence[Answers], task: Metric |
             f"No positive has an expected token of one token: there is no {asked.replace('_', ' ')}.",
             hint="Write what is expected (prompt => expected), or measure by kl, which needs none.",
         )
-    return Chosen(metric=asked, why="as asked for")
+    return ChosenMetric(metric=asked, why="as asked for")
 
 
 def _of(some: int, n_all: int) -> str:
     return "all positives" if some == n_all else f"{some} of {n_all} positives"
 
 
-def can_measure(metric: CauseMetric, answers: Answers) -> bool:
+def can_measure(metric: PatchingMetric, answers: AnswerIds) -> bool:
     """Whether the metric is defined for an example with these answers."""
     if metric == "kl":
         return True
     return bool(answers.expected) and (metric != "logit_difference" or bool(answers.foils))
 
 
-class Yardstick:
+class AnswerMetric:
     """The metric for a fixed series of examples."""
 
     def __init__(
-        self, metric: CauseMetric, answers: Sequence[Answers], clean_logits: Float[Tensor, "example token"]
+        self, metric: PatchingMetric, answers: Sequence[AnswerIds], clean_logits: Float[Tensor, "example token"]
     ) -> None:
         self.metric = metric
         width = clean_logits.shape[-1]

@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engine.patching.forward import Edit, Passes, Prefix
+from engine.patching.forward import Edit, ForwardPasses, PrefixCache
 
 if TYPE_CHECKING:
-    from engine.patching.inputs import Material
+    from engine.patching.inputs import PatchingInputs
 
 _PASS = 3e7
 """What one more pass costs beside its tokens, in weights: a token costs a layer's. Rows are not split for less."""
 
 
-class Tail(msgspec.Struct, frozen=True, kw_only=True):
+class PartialPass(msgspec.Struct, frozen=True, kw_only=True):
     """Some rows, from a position on that nothing before them can change."""
 
     rows: Int[Tensor, " some"]
@@ -28,15 +28,15 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     begin: int
     end: int
     """Behind the last token of the longest of them."""
-    prefix: Prefix | None
+    prefix: PrefixCache | None
     """Keys and values of the positions before; None where it begins at the prompts' begin."""
     short: bool
     """Whether only the readout is computed of the answer (Passes.run, `readout`)."""
 
     def run(
         self,
-        passes: Passes,
-        material: "Material",
+        passes: ForwardPasses,
+        material: "PatchingInputs",
         many: int,
         *,
         first: int = 0,
@@ -63,19 +63,19 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
             return (answer * material.readout.directions[self.rows]).sum(dim=-1) + material.readout.constants[self.rows]
         return material.yardstick(answer, self.rows)
 
-    def entering(self, material: "Material", layer: int) -> Float[Tensor, "some position d_model"]:
+    def entering(self, material: "PatchingInputs", layer: int) -> Float[Tensor, "some position d_model"]:
         """What enters the layer where nothing is replaced."""
         return material.clean.residual[layer][self.rows, self.begin : self.end]
 
 
-class Readout(msgspec.Struct, frozen=True, kw_only=True):
+class LinearReadout(msgspec.Struct, frozen=True, kw_only=True):
     """A metric that is linear in the logits, as a direction of the normalised stream: no vocabulary to go through."""
 
     directions: Float[Tensor, "row d_model"]
     constants: Float[Tensor, " row"]
 
 
-def readout_of(passes: Passes, material: "Material") -> Readout | None:
+def readout_of(passes: ForwardPasses, material: "PatchingInputs") -> LinearReadout | None:
     """The logit difference's; None for other metrics, and for models whose unembedding is not plain to see."""
     weights = material.yardstick.logit_weights
     unembedding = getattr(passes.model.bridge, "W_U", None)
@@ -85,10 +85,10 @@ def readout_of(passes: Passes, material: "Material") -> Readout | None:
     constants = torch.zeros(len(weights), device=weights.device)
     if isinstance(bias, Tensor) and bias.shape == weights.shape[-1:]:
         constants = weights @ bias.float()
-    return Readout(directions=weights @ unembedding.float().T, constants=constants)
+    return LinearReadout(directions=weights @ unembedding.float().T, constants=constants)
 
 
-def tails_of(passes: Passes, material: "Material", unchanged: Sequence[int]) -> list[Tail]:
+def tails_of(passes: ForwardPasses, material: "PatchingInputs", unchanged: Sequence[int]) -> list[PartialPass]:
     """The material's rows in tails. `unchanged`: how many positions of each nothing can change.
 
     A shortened way is believed only when it gives the clean answers; else the rows are computed whole.
@@ -100,11 +100,11 @@ def tails_of(passes: Passes, material: "Material", unchanged: Sequence[int]) -> 
     return tails
 
 
-def _trusted(passes: Passes, material: "Material", rows: list[int], begin: int, end: int) -> Tail:
+def _trusted(passes: ForwardPasses, material: "PatchingInputs", rows: list[int], begin: int, end: int) -> PartialPass:
     chosen = torch.tensor(rows, device=material.tokens.device)
     tokens, last = material.tokens[chosen], material.last[chosen]
     prefix = passes.prefix(tokens[:, :begin], last + 1) if begin else None
-    ways: list[tuple[Prefix | None, bool]] = []
+    ways: list[tuple[PrefixCache | None, bool]] = []
     if prefix is not None:
         ways += [(prefix, True), (prefix, False)]
     ways += [(None, True)]
@@ -112,7 +112,7 @@ def _trusted(passes: Passes, material: "Material", rows: list[int], begin: int, 
         if short and material.readout is None:
             continue
         start = begin if kept is not None else 0
-        tail = Tail(
+        tail = PartialPass(
             rows=chosen,
             tokens=tokens[:, start:end],
             last=last - start,
@@ -123,10 +123,10 @@ def _trusted(passes: Passes, material: "Material", rows: list[int], begin: int, 
         )
         if _holds(passes, material, tail):
             return tail
-    return Tail(rows=chosen, tokens=tokens[:, :end], last=last, begin=0, end=end, prefix=None, short=False)
+    return PartialPass(rows=chosen, tokens=tokens[:, :end], last=last, begin=0, end=end, prefix=None, short=False)
 
 
-def _holds(passes: Passes, material: "Material", tail: Tail) -> bool:
+def _holds(passes: ForwardPasses, material: "PatchingInputs", tail: PartialPass) -> bool:
     try:
         with torch.no_grad():
             again = tail.run(passes, material, 1)[0]
@@ -135,7 +135,9 @@ def _holds(passes: Passes, material: "Material", tail: Tail) -> bool:
     return bool(torch.allclose(again, material.base_by_row[tail.rows], rtol=1e-3, atol=1e-3))
 
 
-def _grouped(passes: Passes, lengths: Sequence[int], unchanged: Sequence[int]) -> list[tuple[list[int], int, int]]:
+def _grouped(
+    passes: ForwardPasses, lengths: Sequence[int], unchanged: Sequence[int]
+) -> list[tuple[list[int], int, int]]:
     """(rows, begin, end) each: rows of like begin together, as it costs least."""
     one_more = _PASS / (12 * passes.model.info.d_model**2)
     order = sorted(range(len(lengths)), key=lambda row: (unchanged[row], lengths[row]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.catalog.model_shape import Shape
+from engine.catalog.model_shape import ModelShape
 from engine.config import ProbeConfig
 from engine.sample_size import shuffles_for
 
@@ -32,7 +32,7 @@ _SLACK = 0.95
 _HEADS_AT_ONCE = 64
 
 
-class Amount(msgspec.Struct, frozen=True, kw_only=True):
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """How much there is to work on."""
 
     n_examples: int
@@ -40,7 +40,7 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
     """Of one prompt, on average."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that takes memory."""
 
     name: str
@@ -49,8 +49,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """At its largest; the parts do not all stand in memory together."""
 
 
-class Footprint(msgspec.Struct, frozen=True, kw_only=True):
-    parts: tuple[Part, ...]
+class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    parts: tuple[MemoryPart, ...]
     peak: int
     """Bytes of the worker in its fullest moment."""
     cache_bytes: int
@@ -71,7 +71,7 @@ def program_bytes() -> int:
     return _PROGRAM_BYTES + (_CUDA_BYTES if cuda else 0)
 
 
-def footprint(shape: Shape, amount: Amount, config: ProbeConfig) -> Footprint:
+def footprint(shape: ModelShape, amount: Workload, config: ProbeConfig) -> MemoryEstimate:
     """What the run's largest tensors come to, stage by stage."""
     n, nodes, width = amount.n_examples, shape.n_nodes, shape.d_model
     sae, seeds = config.sae, len(config.seeds)
@@ -106,15 +106,15 @@ def footprint(shape: Shape, amount: Amount, config: ProbeConfig) -> Footprint:
         base + held + weights + causes,
     ]
     parts = (
-        Part(name="program", n_bytes=program),
-        Part(name="model", n_bytes=model + shape.file_bytes),
-        Part(name="activations", n_bytes=held + reading),
-        Part(name="SAE", n_bytes=weights + max(rows + latents, coding)),
-        Part(name="scores", n_bytes=max(scores, probes)),
-        Part(name="causes", n_bytes=causes),
+        MemoryPart(name="program", n_bytes=program),
+        MemoryPart(name="model", n_bytes=model + shape.file_bytes),
+        MemoryPart(name="activations", n_bytes=held + reading),
+        MemoryPart(name="SAE", n_bytes=weights + max(rows + latents, coding)),
+        MemoryPart(name="scores", n_bytes=max(scores, probes)),
+        MemoryPart(name="causes", n_bytes=causes),
     )
     kept = tuple(part for part in parts if part.n_bytes)
-    return Footprint(parts=kept, peak=max(stages), cache_bytes=n * nodes * shape.d_head * _FLOAT)
+    return MemoryEstimate(parts=kept, peak=max(stages), cache_bytes=n * nodes * shape.d_head * _FLOAT)
 
 
 def fits(peak: int, held: int, free: int | None) -> bool | None:
@@ -122,10 +122,10 @@ def fits(peak: int, held: int, free: int | None) -> bool | None:
     return None if free is None else max(0, peak - held) <= _SLACK * free
 
 
-def what_to_lower(shape: Shape, amount: Amount, config: ProbeConfig, *, held: int, free: int) -> tuple[str, ...]:
+def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, held: int, free: int) -> tuple[str, ...]:
     """Settings that would make it fit, each by itself, with the largest value that does."""
 
-    def enough(amount: Amount, config: ProbeConfig) -> bool:
+    def enough(amount: Workload, config: ProbeConfig) -> bool:
         return fits(footprint(shape, amount, config).peak, held, free) is True
 
     def with_sae(**changes: int) -> ProbeConfig:
@@ -165,7 +165,7 @@ def what_to_lower(shape: Shape, amount: Amount, config: ProbeConfig, *, held: in
     return tuple(found)
 
 
-def _causes(shape: Shape, amount: Amount, config: ProbeConfig) -> int:
+def _causes(shape: ModelShape, amount: Workload, config: ProbeConfig) -> int:
     """Activations that are kept for one gradient, or for batches of patched passes."""
     if config.cause.method == "none":
         return 0

@@ -3,7 +3,7 @@
 import msgspec
 
 from engine.machine.memory import size
-from engine.planning.memory_estimate import Part, fits
+from engine.planning.memory_estimate import MemoryPart, fits
 from engine.planning.time_estimate import Duration, seconds_words
 
 
@@ -12,7 +12,7 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     n_examples: int
-    parts: tuple[Part, ...]
+    parts: tuple[MemoryPart, ...]
     peak_bytes: int | None
     """None: nothing is known of the model."""
     held_bytes: int

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from engine.config import PUBLISHED, CauseConfig, ProbeConfig, SAEConfig
+from engine.config import PUBLISHED, EffectsConfig, ProbeConfig, SAEConfig
 from engine.errors import ConfigError
 from engine.planning.run_options import RunOptions
 
@@ -35,7 +35,7 @@ PRESETS: tuple[Preset, ...] = (
         name="thorough",
         about="something to write down: ten seeds, more shuffles and bootstraps, causes of the best heads",
         config=ProbeConfig(
-            seeds=tuple(range(10)), shuffles=10_000, bootstraps=500, cause=CauseConfig(method="combined")
+            seeds=tuple(range(10)), shuffles=10_000, bootstraps=500, cause=EffectsConfig(method="combined")
         ),
     ),
 )

@@ -6,9 +6,9 @@ from statistics import median
 
 import msgspec
 
-from engine.catalog.model_shape import Shape
+from engine.catalog.model_shape import ModelShape
 from engine.config import ProbeConfig
-from engine.planning.memory_estimate import Amount
+from engine.planning.memory_estimate import Workload
 from engine.results import Timings
 from engine.sample_size import shuffles_for
 
@@ -27,10 +27,10 @@ ended within that; between the shortest and the longest alone 50 %. The middle a
 times as long as told (5 to 95 %); the middle alone .56 to 2.6."""
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
+class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier run, as far as it tells how long the next one takes."""
 
-    shape: Shape
+    shape: ModelShape
     same_model: bool
     n_examples: int
     config: ProbeConfig
@@ -65,7 +65,7 @@ def seconds_words(seconds: float) -> str:
 
 
 def expected(
-    shape: Shape, amount: Amount, config: ProbeConfig, pasts: Sequence[Past], *, warm: bool, started: bool
+    shape: ModelShape, amount: Workload, config: ProbeConfig, pasts: Sequence[PastRun], *, warm: bool, started: bool
 ) -> Duration:
     """How long it will take, by earlier runs of the same model; by others, or by hearsay, it says so."""
     own = [past for past in pasts if past.same_model]
@@ -96,7 +96,7 @@ def expected(
     )
 
 
-def stage_work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> dict[str, float]:
+def stage_work(shape: ModelShape, n: int, n_tokens: float, config: ProbeConfig) -> dict[str, float]:
     """Operations of each stage, up to a factor that is the same for all runs on a machine."""
     sae, seeds, nodes = config.sae, len(config.seeds), shape.n_nodes
     parameters = 12 * shape.n_layers * shape.d_model**2 + shape.vocabulary * shape.d_model
@@ -114,7 +114,7 @@ def stage_work(shape: Shape, n: int, n_tokens: float, config: ProbeConfig) -> di
     }
 
 
-def _beginning(pasts: Sequence[Past], shape: Shape, *, started: bool) -> float:
+def _beginning(pasts: Sequence[PastRun], shape: ModelShape, *, started: bool) -> float:
     """Seconds until the model is loaded: by the newest runs that began as this one will, with a worker or without."""
     alike = [past for past in pasts if not past.warm and (past.overhead < _STARTING_S) == started]
     own = [past.timings.load for past in alike if past.same_model]
@@ -126,7 +126,7 @@ def _beginning(pasts: Sequence[Past], shape: Shape, *, started: bool) -> float:
     return load + (median(min(past.overhead, 30.0) for past in alike[:_BEGAN]) if alike else _START_S)
 
 
-def _guess(past: Past, new: dict[str, float], amount: Amount) -> float:
+def _guess(past: PastRun, new: dict[str, float], amount: Workload) -> float:
     """What this earlier run says of the new one, from when its model is loaded."""
     old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     seconds = 0.0
@@ -139,7 +139,7 @@ def _guess(past: Past, new: dict[str, float], amount: Amount) -> float:
     return seconds
 
 
-def _distance(past: Past, new: dict[str, float], amount: Amount) -> float:
+def _distance(past: PastRun, new: dict[str, float], amount: Workload) -> float:
     """How unlike the sizes are: 1 for twice as much work, in its largest stage."""
     old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     return abs(log2((sum(new.values()) + 1e9) / (sum(old.values()) + 1e9)))

@@ -3,6 +3,6 @@
 May import: catalog, install, tasks.
 """
 
-from engine.catalog.planted_models import PLANTED, Planted, PlantedCircuit
+from engine.catalog.planted_models import PLANTED, PlantedCircuit, PlantedModel
 
-__all__ = ["PLANTED", "Planted", "PlantedCircuit"]
+__all__ = ["PLANTED", "PlantedCircuit", "PlantedModel"]

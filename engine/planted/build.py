@@ -21,7 +21,7 @@ from engine.catalog.planted_models import (
     STAMP,
     THINGS,
     VERSION,
-    Planted,
+    PlantedModel,
     is_built,
 )
 from engine.install.staging import put_in_place, workshop
@@ -30,7 +30,7 @@ from engine.planted.weights import EPSILON, GAIN, heads_of, position_table, toke
 from engine.tasks import induction, ioi
 
 
-def planted_folder(model: Planted, models: Path) -> Path:
+def planted_folder(model: PlantedModel, models: Path) -> Path:
     """The model's folder in `models`, built where it is not there yet or another version's.
 
     Raises ModelError where another process builds it at this moment.
@@ -45,7 +45,7 @@ def planted_folder(model: Planted, models: Path) -> Path:
         return put_in_place(work, models, model.name)
 
 
-def write_planted(model: Planted, folder: Path) -> None:
+def write_planted(model: PlantedModel, folder: Path) -> None:
     """Everything the folder of a model holds, the same bytes every time."""
     tokenizer = words.build(texts(), context=CONTEXT)
     words.save(tokenizer, folder)
@@ -68,7 +68,7 @@ def texts() -> list[str]:
     return [*filled, induction.OPENING, *spaced]
 
 
-def weights(model: Planted, pieces: list[str]) -> dict[str, Tensor]:
+def weights(model: PlantedModel, pieces: list[str]) -> dict[str, Tensor]:
     """All tensors by the names GPT-2 has for them, in double precision."""
     written, said = token_tables(pieces)
     state = {
@@ -101,7 +101,7 @@ def _norm(name: str) -> dict[str, Tensor]:
     return {f"{name}.weight": torch.full((D_MODEL,), GAIN), f"{name}.bias": torch.zeros(D_MODEL)}
 
 
-def _config(model: Planted, vocabulary: int) -> dict[str, object]:
+def _config(model: PlantedModel, vocabulary: int) -> dict[str, object]:
     return {
         "activation_function": "gelu_new",
         "architectures": ["GPT2LMHeadModel"],
@@ -125,7 +125,7 @@ def _config(model: Planted, vocabulary: int) -> dict[str, object]:
     }
 
 
-def _circuits(model: Planted, identity: str) -> dict[str, object]:
+def _circuits(model: PlantedModel, identity: str) -> dict[str, object]:
     return {
         "schema": "headcode.circuits/1",
         "model": model.name,

@@ -19,7 +19,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engine.catalog.planted_models import CONTEXT, D_HEAD, D_MODEL, N_HEADS, NAMES, THINGS, Part, Placed, Planted
+from engine.catalog.planted_models import (
+    CONTEXT,
+    D_HEAD,
+    D_MODEL,
+    N_HEADS,
+    NAMES,
+    THINGS,
+    Part,
+    PlantedHead,
+    PlantedModel,
+)
 
 EPSILON = 1e8
 GAIN = 1e4
@@ -99,7 +109,7 @@ class HeadWeights:
         self.o[:n] = FEATURES[write].T * (_UNIT * gain)
 
 
-def head_weights(placed: Placed) -> HeadWeights:
+def head_weights(placed: PlantedHead) -> HeadWeights:
     """The weights of a circuit's head."""
     head = HeadWeights()
     _MAKERS[placed.part](head, placed.gain)
@@ -182,7 +192,7 @@ _MAKERS = {
 assert set(_MAKERS) == set(Part.__args__)  # type: ignore[attr-defined]
 
 
-def noise_weights(model: Planted, layer: int, head: int) -> HeadWeights:
+def noise_weights(model: PlantedModel, layer: int, head: int) -> HeadWeights:
     """A head that attends by everything in the stream, reads everything, and writes where no circuit reads."""
     rng = random.Random(f"{model.name}/{layer}.{head}/{model.seed}")
     before = sum(place < layer for place, _ in model.noise())
@@ -243,7 +253,7 @@ def _rows_times(a: Tensor, b: Tensor) -> Tensor:
     return total
 
 
-def heads_of(model: Planted) -> dict[tuple[int, int], HeadWeights]:
+def heads_of(model: PlantedModel) -> dict[tuple[int, int], HeadWeights]:
     """All heads by (layer, head)."""
     found = {(layer, head): HeadWeights() for layer in range(model.n_layers) for head in range(N_HEADS)}
     found.update({place: noise_weights(model, *place) for place in model.noise()})

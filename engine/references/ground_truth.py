@@ -26,7 +26,7 @@ CIRCUITS = "circuits.json"
 PUBLISHED = FOLDER / "published"
 
 
-class Truth(msgspec.Struct, frozen=True, kw_only=True):
+class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
     """The heads, or the edges, that are held to be right."""
 
     level: Level
@@ -37,7 +37,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     edges: frozenset[Edge] = frozenset()
 
 
-class _Beside(msgspec.Struct):
+class _MeasuredTask(msgspec.Struct):
     """A task of a circuits.json, as far as it is needed here."""
 
     base: float = 0.0
@@ -48,7 +48,7 @@ class _Beside(msgspec.Struct):
 
 class _Circuits(msgspec.Struct):
     identity: str
-    tasks: dict[str, _Beside]
+    tasks: dict[str, _MeasuredTask]
 
 
 class _Published(msgspec.Struct):
@@ -78,20 +78,20 @@ def check_model(name: str) -> str:
     return name
 
 
-class KnownTruths(msgspec.Struct, frozen=True, kw_only=True):
+class KnownGroundTruths(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one model: truths by task, and in words what cannot be used."""
 
-    truths: dict[str, tuple[Truth, ...]]
+    truths: dict[str, tuple[GroundTruth, ...]]
     left_out: dict[str, str]
 
 
-def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None = None) -> KnownTruths:
+def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None = None) -> KnownGroundTruths:
     """Everything known of that model. `folder`: where its weights lie; None: not here yet (published and planted
     circuits need none). `cuts`: other shares of the base than the usual ones.
     """
     if model in PLANTED:
-        return KnownTruths(truths=_planted(model), left_out={})
-    truths: dict[str, tuple[Truth, ...]] = {}
+        return KnownGroundTruths(truths=_planted(model), left_out={})
+    truths: dict[str, tuple[GroundTruth, ...]] = {}
     left_out: dict[str, str] = {}
     identity = model_identity(folder) if folder is not None else ""
     for reference in _all_measured(model):
@@ -110,14 +110,14 @@ def known_truths(model: str, folder: Path | None, cuts: Sequence[float] | None =
             truths[task] = _cut(found.effects, found.base, cuts or BUNDLED_CUTS, source)
             if found.edges:
                 by = f"exact patching of every edge on {found.pairs} pairs"
-                truths[task] += (Truth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
+                truths[task] += (GroundTruth(level="edges", cut=None, source=by, edges=frozenset(found.edges)),)
     for published in _all_published():
         if model in published.models and published.task not in truths:
             truths[published.task] = (
-                Truth(level="heads", cut=None, source=published.source, heads=frozenset(published.heads)),
-                Truth(level="edges", cut=None, source=published.source, edges=frozenset(published.edges)),
+                GroundTruth(level="heads", cut=None, source=published.source, heads=frozenset(published.heads)),
+                GroundTruth(level="edges", cut=None, source=published.source, edges=frozenset(published.edges)),
             )
-    return KnownTruths(truths=truths, left_out=left_out)
+    return KnownGroundTruths(truths=truths, left_out=left_out)
 
 
 def measured_reference(model: str, task: str) -> MeasuredReference | None:
@@ -139,12 +139,12 @@ def _all_published() -> list[_Published]:
     return [msgspec.json.decode(path.read_bytes(), type=_Published) for path in sorted(PUBLISHED.glob("*.json"))]
 
 
-def _planted(model: str) -> dict[str, tuple[Truth, ...]]:
+def _planted(model: str) -> dict[str, tuple[GroundTruth, ...]]:
     source = "true by construction"
     return {
         circuit.task: (
-            Truth(level="heads", cut=None, source=source, heads=frozenset(circuit.heads)),
-            Truth(level="edges", cut=None, source=source, edges=frozenset(circuit.edges)),
+            GroundTruth(level="heads", cut=None, source=source, heads=frozenset(circuit.heads)),
+            GroundTruth(level="edges", cut=None, source=source, edges=frozenset(circuit.edges)),
         )
         for circuit in PLANTED[model].circuits
     }
@@ -159,7 +159,7 @@ def _beside(folder: Path | None) -> _Circuits | None:
         return None  # none, or somebody else's file of that name
 
 
-def _cut(effects: list[list[float]], base: float, cuts: Sequence[float], source: str) -> tuple[Truth, ...]:
+def _cut(effects: list[list[float]], base: float, cuts: Sequence[float], source: str) -> tuple[GroundTruth, ...]:
     found = []
     for cut in cuts:
         heads = frozenset(
@@ -168,5 +168,5 @@ def _cut(effects: list[list[float]], base: float, cuts: Sequence[float], source:
             for head, effect in enumerate(row)
             if abs(effect) >= cut * abs(base)
         )
-        found.append(Truth(level="heads", cut=cut, source=f"{source}; {cut:.0%} of the base", heads=heads))
+        found.append(GroundTruth(level="heads", cut=cut, source=f"{source}; {cut:.0%} of the base", heads=heads))
     return tuple(found)

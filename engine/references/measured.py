@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent
 SCHEMA = "headcode.reference/1"
 
 
-class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+class PromptSelection(msgspec.Struct, frozen=True, kw_only=True):
     """How the prompts were chosen."""
 
     task_seed: int
@@ -33,7 +33,7 @@ class MeasuredReference(msgspec.Struct, frozen=True, kw_only=True):
     metric: Literal["logit_difference", "probability_mass"]
     measured: str
     """What was done, in words."""
-    prompts: Drawn
+    prompts: PromptSelection
     grades: dict[str, int]
     """How many prompts got which grade, as "positive ok": 40."""
     base: float

@@ -13,7 +13,7 @@ _WORD = 63
 _BLOCK_CELLS = 1 << 22
 
 
-class Edges:
+class RankedEdges:
     """Every pair of heads from an earlier layer to a later one, with its score averaged over seeds.
 
     Edges of equal score are ordered by the product of their heads' contrast lengths, then by source and target.
@@ -70,7 +70,7 @@ def score_edges(
     n_heads: int,
     monitor: Monitor,
     length: Float[Tensor, " node"] | None = None,
-) -> Edges:
+) -> RankedEdges:
     """For every pair, how many code pairs occur together on a positive and on no negative.
 
     On each positive, a head's code is a bit mask of the examples where it says the same, negatives and earlier
@@ -86,7 +86,7 @@ def score_edges(
     ]
     if not pairs:
         nothing = torch.zeros(0, dtype=torch.int64)
-        return Edges(nothing, nothing, torch.zeros(0), n_heads, length)
+        return RankedEdges(nothing, nothing, torch.zeros(0), n_heads, length)
     total = torch.zeros(n_nodes, n_nodes)
     for seed in range(n_seeds):
         masks, speaks = _masks(codes[seed], positive)
@@ -103,7 +103,7 @@ def score_edges(
                 new = ~heard & speaks[block, None] & speaks[None, later:]
                 total[block, later:] += new.sum(dim=-1)
     source, target = torch.tensor(pairs).T
-    return Edges(source, target, total[source, target] / n_seeds, n_heads, length)
+    return RankedEdges(source, target, total[source, target] / n_seeds, n_heads, length)
 
 
 def _masks(

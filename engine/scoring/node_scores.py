@@ -9,7 +9,7 @@ from torch import Tensor
 from engine.results import NO_CODE
 
 
-class Symbols:
+class CodeOccurrences:
     """Who says what: every (seed, head, code) that occurs, and on which examples.
 
     All measures and the label shuffles are sums over this one table, so none of them loops over heads.
@@ -46,12 +46,14 @@ class Symbols:
         return total.index_add_(0, self.owner, values).view(self.n_seeds, self.n_nodes)
 
 
-def unique_codes(symbols: Symbols, positive: Bool[Tensor, " example"]) -> Float[Tensor, "seed node"]:
+def unique_codes(symbols: CodeOccurrences, positive: Bool[Tensor, " example"]) -> Float[Tensor, "seed node"]:
     """Node score: how many codes each head says on positives and on no negative."""
     return symbols.per_head((_unique(symbols, positive)).float())
 
 
-def code_measures(symbols: Symbols, positive: Bool[Tensor, " example"]) -> dict[str, Float[Tensor, "seed node"]]:
+def code_measures(
+    symbols: CodeOccurrences, positive: Bool[Tensor, " example"]
+) -> dict[str, Float[Tensor, "seed node"]]:
     """Every measure that needs only codes and polarity, per seed and head."""
     on_positive, on_negative = symbols.counts(positive), symbols.counts(~positive)
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
@@ -99,11 +101,13 @@ def best(
     return inside & (rounded > 0)
 
 
-def _unique(symbols: Symbols, rows: Bool[Tensor, " example"]) -> Bool[Tensor, " symbol"]:
+def _unique(symbols: CodeOccurrences, rows: Bool[Tensor, " example"]) -> Bool[Tensor, " symbol"]:
     return symbols.speaks & (symbols.counts(rows) > 0) & (symbols.counts(~rows) == 0)
 
 
-def _mutual_information(symbols: Symbols, on_positive: Tensor, on_negative: Tensor) -> Float[Tensor, "seed node"]:
+def _mutual_information(
+    symbols: CodeOccurrences, on_positive: Tensor, on_negative: Tensor
+) -> Float[Tensor, "seed node"]:
     """I(code; polarity) in bits, less the Miller-Madow bias (Kc - 1)(2 - 1) / (2 N ln 2)."""
     n = symbols.n_examples
     information = torch.zeros(symbols.n_seeds, symbols.n_nodes)
@@ -116,6 +120,6 @@ def _mutual_information(symbols: Symbols, on_positive: Tensor, on_negative: Tens
     return information - (n_symbols - 1) / (2 * n * math.log(2))
 
 
-def counts_total(symbols: Symbols, counts: Float[Tensor, " symbol"]) -> float:
+def counts_total(symbols: CodeOccurrences, counts: Float[Tensor, " symbol"]) -> float:
     """How many examples a count was taken over: every example says one symbol per seed and head."""
     return float(counts.sum()) / (symbols.n_seeds * symbols.n_nodes)

@@ -12,18 +12,18 @@ from engine.authoring.distinct_pairs import clusters, distinct_prompts, repeats,
 from engine.config import ProbeConfig
 from engine.events import Monitor
 from engine.examples import Example
-from engine.results import Chance, HeadScores, Steadiness
+from engine.results import CircuitStability, HeadScores, Significance
 from engine.sample_size import shuffles_for
 from engine.scoring.baselines import linear_probe, mean_difference, paired_difference, random_score
-from engine.scoring.edge_scores import Edges, score_edges
-from engine.scoring.node_scores import Symbols, best, code_measures, paired_flips
+from engine.scoring.edge_scores import RankedEdges, score_edges
+from engine.scoring.node_scores import CodeOccurrences, best, code_measures, paired_flips
 from engine.scoring.resampling import N_DRAWS, resampled_ranks
 from engine.scoring.significance import STATISTIC, labellings, p_values, q_values
 from engine.scoring.stability import resample, scores_of_draws, steadiness
 from engine.tensors.threads import threads_for
 
 
-class Tally:
+class ScoreTable:
     """What stays the same while training goes on: labels, pairs, contrast lengths and baselines of one run.
 
     Copies of an example are left out of everything (engine.authoring.distinct_pairs): `rows` are the examples that
@@ -66,21 +66,23 @@ class Tally:
         with threads_for(2.0 * n**3 * min(64, x.shape[1])):
             self.linear_probe = linear_probe(x, on_device)
         self.random = random_score(x.shape[1], config.seeds[0])
-        self.chance: Chance | None = None
+        self.chance: Significance | None = None
         """What the p-values are about; None until there are any."""
         self.circuit_size = config.circuit_size or default_circuit_size(x.shape[1])
 
     def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
         """Scores while training goes on: neither chance nor edges yet. `codes`: of `rows` alone, as in training."""
-        return self._nodes(codes, Symbols(codes), None, None)
+        return self._nodes(codes, CodeOccurrences(codes), None, None)
 
-    def final(self, codes: Int[Tensor, "seed example node"], monitor: Monitor) -> tuple[tuple[HeadScores, ...], Edges]:
+    def final(
+        self, codes: Int[Tensor, "seed example node"], monitor: Monitor
+    ) -> tuple[tuple[HeadScores, ...], RankedEdges]:
         """All scores, and the edges they came with. `codes`: of all examples. Raises Cancelled."""
         codes = codes[:, self.rows]
         with threads_for(2.0 * codes.numel() * len(self.positive)):
-            return self._final(codes, Symbols(codes), monitor)
+            return self._final(codes, CodeOccurrences(codes), monitor)
 
-    def steadiness(self, codes: Int[Tensor, "seed example node"], size: int) -> Steadiness:
+    def steadiness(self, codes: Int[Tensor, "seed example node"], size: int) -> CircuitStability:
         """How much of a circuit of `size` heads would come out again. `codes`: of all examples."""
         codes, seed = codes[:, self.rows], self.config.seeds[0]
         found = steadiness(
@@ -94,7 +96,7 @@ class Tally:
             n_bootstraps=self.config.bootstraps,
         )
         weights = resample(self.positive, self.pairs, N_DRAWS, seed, self.clusters)
-        variation, lengths = scores_of_draws(Symbols(codes), self.positive, self.length, weights)
+        variation, lengths = scores_of_draws(CodeOccurrences(codes), self.positive, self.length, weights)
         ranks = resampled_ranks(variation.mean(dim=1), lengths, self._x, self.positive, self.pairs, weights)
         return msgspec.structs.replace(found, resampled=ranks)
 
@@ -105,19 +107,19 @@ class Tally:
         return mean / mean.mean().clamp(min=1e-12)
 
     def _final(
-        self, codes: Int[Tensor, "seed example node"], symbols: Symbols, monitor: Monitor
-    ) -> tuple[tuple[HeadScores, ...], Edges]:
+        self, codes: Int[Tensor, "seed example node"], symbols: CodeOccurrences, monitor: Monitor
+    ) -> tuple[tuple[HeadScores, ...], RankedEdges]:
         chance = None
         shuffles = shuffles_for(self.config.shuffles, codes.shape[2])
         if shuffles:
             labels = labellings(self.positive, self.pairs, shuffles, self.config.seeds[0], self.clusters)
-            self.chance = Chance(statistic=STATISTIC, labellings=len(labels))
+            self.chance = Significance(statistic=STATISTIC, labellings=len(labels))
             chance = p_values(symbols, self.loudness, labels, monitor)
         edges = score_edges(codes, self.positive, self.n_heads, monitor, self.mean_length)
         return self._nodes(codes, symbols, chance, edges), edges
 
     def _nodes(
-        self, codes: Tensor, symbols: Symbols, chance: Tensor | None, edges: Edges | None
+        self, codes: Tensor, symbols: CodeOccurrences, chance: Tensor | None, edges: RankedEdges | None
     ) -> tuple[HeadScores, ...]:
         by_seed = code_measures(symbols, self.positive)
         columns = {name: values.mean(dim=0).tolist() for name, values in by_seed.items()}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.errors import Cancelled
 from engine.events import Monitor, StageProgress
-from engine.scoring.node_scores import Symbols
+from engine.scoring.node_scores import CodeOccurrences
 from engine.tensors.generators import generator
 
 STATISTIC = "total variation of codes, and loudness"
@@ -84,7 +84,7 @@ def labellings(
 
 
 def p_values(
-    symbols: Symbols,
+    symbols: CodeOccurrences,
     loudness: Float[Tensor, "example node"],
     labels: Bool[Tensor, "labelling example"],
     monitor: Monitor,

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from engine.results import Steadiness
-from engine.scoring.node_scores import Symbols, best
+from engine.results import CircuitStability
+from engine.scoring.node_scores import CodeOccurrences, best
 from engine.tensors.generators import generator
 
 N_BOOTSTRAPS = 100
@@ -24,10 +24,10 @@ def steadiness(
     seed: int,
     clusters: Sequence[int] | None = None,
     n_bootstraps: int = N_BOOTSTRAPS,
-) -> Steadiness:
+) -> CircuitStability:
     """Circuits of `size` heads by total variation, ties by `length` (of each head's contrast): compared between seeds,
     and between the run and bootstraps over examples. `clusters`: of the pairs (engine.authoring.distinct_pairs)."""
-    symbols = Symbols(codes)
+    symbols = CodeOccurrences(codes)
     once = torch.ones(1, symbols.n_examples)
     variation, lengths = scores_of_draws(symbols, positive, length, once)
     by_seed = best(variation, lengths[:, None], size)[0]
@@ -40,7 +40,7 @@ def steadiness(
         for one in range(symbols.n_seeds)
         for other in range(one + 1, symbols.n_seeds)
     ]
-    return Steadiness(
+    return CircuitStability(
         seeds=round(sum(between) / len(between), 4) if between else None,
         bootstraps=round(float(_jaccard(drawn, run).mean()), 4),
         n_bootstraps=n_bootstraps,
@@ -79,7 +79,7 @@ def _counts(size: int, n: int, source: torch.Generator) -> Float[Tensor, "draw u
 
 
 def scores_of_draws(
-    symbols: Symbols,
+    symbols: CodeOccurrences,
     positive: Bool[Tensor, " example"],
     length: Float[Tensor, "example node"],
     weights: Float[Tensor, "draw example"],

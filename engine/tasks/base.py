@@ -59,7 +59,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return self.recogniser(example)
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class PairDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A pair before it is checked against the tokenizer: both prompts, one answer, one set of foils."""
 
     positive: str
@@ -92,7 +92,7 @@ def need(words: Sequence[str], least: int, what: str, task: str) -> Sequence[str
     return words
 
 
-def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], Draft]) -> list[Example]:
+def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], PairDraft]) -> list[Example]:
     """Examples of `pairs` drafts that hold for this tokenizer, positive and negative in turn.
 
     A draft holds when both prompts have as many tokens and an answer is one token after either prompt (a tokenizer
@@ -128,7 +128,7 @@ def collect(task: str, splitter: Splitter, pairs: int, draw: Callable[[], Draft]
     return examples
 
 
-def holds(splitter: Splitter, draft: Draft) -> bool:
+def holds(splitter: Splitter, draft: PairDraft) -> bool:
     """Whether the pair has equal token counts and its answers are one token each after either prompt.
 
     Of a set of answers its ends are looked at: a task with large sets has chosen them for this tokenizer already.

@@ -5,7 +5,7 @@ import re
 
 from engine.examples import Example
 from engine.results import Reference
-from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.base import PairDraft, Splitter, Task, collect, need, spaced_words
 from engine.tasks.recognise import distinct, spaced
 from engine.tasks.words import ARGUMENTS, FUNCTIONS, NOUNS
 
@@ -26,14 +26,14 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
     arguments = need(spaced_words(splitter, dict.fromkeys(ARGUMENTS)), 16, "argument names", "docstring")
     nouns = need(spaced_words(splitter, NOUNS), 8, "nouns", "docstring")
 
-    def draw() -> Draft:
+    def draw() -> PairDraft:
         before, after = rng.randint(0, MAX_BEFORE), rng.randint(1, MAX_AFTER)
         n = before + 3 + after
         drawn = rng.sample(list(arguments), 2 * n)
         names, others = drawn[:n], drawn[n:]
         first, second, answer = names[before : before + 3]
         function, words = rng.choice(FUNCTIONS), rng.sample(list(nouns), 6)
-        return Draft(
+        return PairDraft(
             positive=source_text(function, names, (first, second), words),
             negative=source_text(function, others, (first, second), words),
             expected=(f" {answer}",),

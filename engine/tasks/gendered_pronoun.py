@@ -3,7 +3,7 @@
 import random
 
 from engine.examples import Example
-from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.base import PairDraft, Splitter, Task, collect, need, spaced_words
 from engine.tasks.recognise import filled_in, one_answer
 from engine.tasks.words import FEMALE, MALE, NEUTRAL, ROLES
 
@@ -21,10 +21,10 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
     neutral = need(spaced_words(splitter, NEUTRAL), 1, "neutral words (someone, everyone)", "gendered_pronoun")
     roles = need(spaced_words(splitter, ROLES), 3, "roles", "gendered_pronoun")
 
-    def draw() -> Draft:
+    def draw() -> PairDraft:
         template, role = rng.choice(TEMPLATES), rng.choice(roles)
         names, expected, foil = (she, " she", " he") if rng.random() < 0.5 else (he, " he", " she")
-        return Draft(
+        return PairDraft(
             positive=template.format(name=rng.choice(names), role=role),
             negative=template.format(name=rng.choice(neutral), role=role),
             expected=(expected,),

@@ -7,7 +7,7 @@ import msgspec
 from engine.errors import TaskError
 from engine.examples import Example
 from engine.results import Reference
-from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.base import PairDraft, Splitter, Task, collect, need, spaced_words
 from engine.tasks.recognise import filled_in
 from engine.tasks.words import EVENTS
 
@@ -50,9 +50,9 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
             hint="Choose another task (headcode tasks) or another model (headcode models list).",
         )
 
-    def draw() -> Draft:
+    def draw() -> PairDraft:
         template, event, year = rng.choice(TEMPLATES), rng.choice(events), rng.choice(years)
-        return Draft(
+        return PairDraft(
             positive=template.format(event=event, start=year.start, end=year.end),
             negative=template.format(event=event, start=year.control, end=year.end),
             expected=year.expected,

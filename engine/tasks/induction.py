@@ -3,7 +3,7 @@
 import random
 
 from engine.examples import Example
-from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.base import PairDraft, Splitter, Task, collect, need, spaced_words
 from engine.tasks.recognise import distinct, spaced
 from engine.tasks.words import NOUNS
 
@@ -15,14 +15,14 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
     """Pairs in which the negative's list has another word where the repeated one stood first."""
     nouns = need(spaced_words(splitter, NOUNS), 24, "nouns", "induction")
 
-    def draw() -> Draft:
+    def draw() -> PairDraft:
         n = rng.choice(LENGTHS)
         *words, other = rng.sample(list(nouns), n + 1)
         # The last two words are no cue: after them the answer would be the text just read.
         at = rng.randrange(n - 2)
         cue, answer = words[at], words[at + 1]
         replaced = [*words[:at], other, *words[at + 1 :]]
-        return Draft(
+        return PairDraft(
             positive=f"{OPENING} {' '.join(words)} {cue}",
             negative=f"{OPENING} {' '.join(replaced)} {cue}",
             expected=(f" {answer}",),

@@ -4,7 +4,7 @@ import random
 
 from engine.examples import Example
 from engine.results import Reference
-from engine.tasks.base import Draft, Splitter, Task, collect, need, spaced_words
+from engine.tasks.base import PairDraft, Splitter, Task, collect, need, spaced_words
 from engine.tasks.recognise import filled_in, one_answer
 from engine.tasks.words import FEMALE, MALE, OBJECTS, PLACES
 
@@ -36,12 +36,12 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
     objects = need(spaced_words(splitter, OBJECTS), 4, "objects", "ioi")
     places = need(spaced_words(splitter, PLACES), 4, "places", "ioi")
 
-    def draw() -> Draft:
+    def draw() -> PairDraft:
         template = rng.choice(TEMPLATES)
         first, second, third = rng.sample(list(names), 3)
         giver, receiver = (first, second) if rng.random() < 0.5 else (second, first)
         rest = {"first": first, "second": second, "object": rng.choice(objects), "place": rng.choice(places)}
-        return Draft(
+        return PairDraft(
             positive=template.format(giver=giver, **rest),
             negative=template.format(giver=third, **rest),
             expected=(f" {receiver}",),

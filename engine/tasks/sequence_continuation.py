@@ -7,7 +7,7 @@ import random
 
 from engine.errors import TaskError
 from engine.examples import Example
-from engine.tasks.base import Draft, Splitter, Task, collect, spaced_words
+from engine.tasks.base import PairDraft, Splitter, Task, collect, spaced_words
 
 DIGITS = tuple(str(n) for n in range(1, 10))
 NUMBERS = tuple("one two three four five six seven eight nine ten eleven twelve".split())
@@ -33,14 +33,14 @@ def make(splitter: Splitter, rng: random.Random, pairs: int) -> list[Example]:
             hint="Choose another task (headcode tasks) or another model (headcode models list).",
         )
 
-    def draw() -> Draft:
+    def draw() -> PairDraft:
         name = rng.choice(list(usable))
         items, n = usable[name], rng.choice(LENGTHS)
         start = rng.randrange(len(items) - n)
         answer = items[start + n]
         shuffled = _aimless(rng, items, n, answer)
         space, lead = (" ", "") if bare and name == "Digits" else ("", " ")
-        return Draft(
+        return PairDraft(
             positive=f"{name}: {' '.join(items[start : start + n])}{space}",
             negative=f"{name}: {' '.join(shuffled)}{space}",
             expected=(lead + answer,),

@@ -19,27 +19,27 @@ import msgspec
 from engine.errors import Cancelled, EngineError, Failure, HeadcodeError
 from engine.events import Event, StageProgress
 from engine.protocol import (
-    AnyOrder,
+    AnyWorkerRequest,
     CancelJob,
     JobDone,
     JobEvent,
     JobFailed,
+    MeasureEffects,
     Quit,
-    RunCause,
     RunProbe,
-    SideOrder,
-    Word,
+    SideRequest,
+    WorkerMessage,
     WorkerReady,
 )
 
 if TYPE_CHECKING:
-    from engine.worker.side_requests import Beside
+    from engine.worker.side_requests import SideRequestHandler
 
 _PROGRESS_EVERY_S = 0.1
 """Progress may be coalesced; measurements never."""
 
 
-class Mouth:
+class ProtocolWriter:
     """The one way out: whole lines, from any thread."""
 
     def __init__(self, out: BinaryIO) -> None:
@@ -47,7 +47,7 @@ class Mouth:
         self._lock = threading.Lock()
         self._encoder = msgspec.json.Encoder()
 
-    def say(self, word: Word) -> None:
+    def say(self, word: WorkerMessage) -> None:
         line = self._encoder.encode(word) + b"\n"
         with self._lock:
             self._out.write(line)
@@ -57,7 +57,7 @@ class Mouth:
 class JobMonitor:
     """The Monitor of one job: its events go out under its name."""
 
-    def __init__(self, job: str, mouth: Mouth, between: Callable[[], None]) -> None:
+    def __init__(self, job: str, mouth: ProtocolWriter, between: Callable[[], None]) -> None:
         self.job = job
         self._mouth = mouth
         self._between = between
@@ -81,7 +81,7 @@ class JobMonitor:
         self._stop.set()
 
 
-class Quiet:
+class SilentMonitor:
     """The Monitor of a grading: tells nobody, and knows whether the grades are still wanted."""
 
     def __init__(self) -> None:
@@ -97,22 +97,22 @@ class Quiet:
         self._stopped = True
 
 
-class Orders:
+class RequestQueue:
     """Orders as they come in, on a thread of their own, so that a cancel is heard in the middle of a job."""
 
-    def __init__(self, source: BinaryIO, mouth: Mouth) -> None:
+    def __init__(self, source: BinaryIO, mouth: ProtocolWriter) -> None:
         self._source = source
         self._mouth = mouth
         self._news = threading.Condition()
-        self._runs: deque[tuple[RunProbe | RunCause, JobMonitor]] = deque()
-        self._gradings: deque[tuple[SideOrder, Quiet]] = deque()
-        self._monitors: dict[str, JobMonitor | Quiet] = {}
+        self._runs: deque[tuple[RunProbe | MeasureEffects, JobMonitor]] = deque()
+        self._gradings: deque[tuple[SideRequest, SilentMonitor]] = deque()
+        self._monitors: dict[str, JobMonitor | SilentMonitor] = {}
         self._over = False
         self.between: Callable[[], None] = lambda: None
         """Called at every report of a run."""
         threading.Thread(target=self._listen, daemon=True, name="orders").start()
 
-    def next(self) -> tuple[RunProbe | RunCause, JobMonitor] | tuple[SideOrder, Quiet] | None:
+    def next(self) -> tuple[RunProbe | MeasureEffects, JobMonitor] | tuple[SideRequest, SilentMonitor] | None:
         """The next job and its monitor, gradings first; None when it is time to go."""
         with self._news:
             self._news.wait_for(lambda: self._gradings or self._runs or self._over)
@@ -120,7 +120,7 @@ class Orders:
                 return self._gradings.popleft()
             return self._runs.popleft() if self._runs else None
 
-    def grading(self) -> tuple[SideOrder, Quiet] | None:
+    def grading(self) -> tuple[SideRequest, SilentMonitor] | None:
         """The next grading, left where it is; None where none waits."""
         with self._news:
             return self._gradings[0] if self._gradings else None
@@ -133,7 +133,7 @@ class Orders:
         self._monitors.pop(job, None)
 
     def _listen(self) -> None:
-        decoder = msgspec.json.Decoder(AnyOrder)
+        decoder = msgspec.json.Decoder(AnyWorkerRequest)
         for line in self._source:
             try:
                 order = decoder.decode(line)
@@ -141,12 +141,12 @@ class Orders:
                 sys.stderr.write(f"An order could not be read: {error}\n")
                 continue
             with self._news:
-                if isinstance(order, RunProbe | RunCause):
+                if isinstance(order, RunProbe | MeasureEffects):
                     monitor = JobMonitor(order.job, self._mouth, lambda: self.between())
                     self._monitors[order.job] = monitor
                     self._runs.append((order, monitor))
-                elif isinstance(order, SideOrder):
-                    quiet = self._monitors[order.job] = Quiet()
+                elif isinstance(order, SideRequest):
+                    quiet = self._monitors[order.job] = SilentMonitor()
                     self._gradings.append((order, quiet))
                 elif isinstance(order, CancelJob):
                     if order.job in self._monitors:
@@ -162,28 +162,30 @@ def main() -> None:
     """Takes orders until told to quit, or until the host's end of the pipe closes."""
     out, source = _own_pipes()
     faulthandler.enable()
-    mouth = Mouth(out)
-    orders = Orders(source, mouth)
+    mouth = ProtocolWriter(out)
+    orders = RequestQueue(source, mouth)
 
     import torch
 
-    from engine.models.warm_model import Shelf
-    from engine.worker.effects_job import CauseJob
-    from engine.worker.pipeline import Probe
-    from engine.worker.side_requests import Beside
+    from engine.models.warm_model import WarmModel
+    from engine.worker.effects_job import EffectsJob
+    from engine.worker.pipeline import ProbeJob
+    from engine.worker.side_requests import SideRequestHandler
 
     torch.set_flush_denormal(True)  # vanishing latents and Adam's second moments cost hundreds of cycles each
-    shelf = Shelf()
-    beside = Beside(shelf)
+    shelf = WarmModel()
+    beside = SideRequestHandler(shelf)
     orders.between = lambda: _answer_beside(orders, beside, mouth)
     mouth.say(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
     while (job := orders.next()) is not None:
-        if isinstance(job[0], SideOrder):
+        if isinstance(job[0], SideRequest):
             _answer(*job, orders, beside, mouth)
             continue
         order, monitor = job
         try:
-            job_of = Probe(order, shelf, monitor) if isinstance(order, RunProbe) else CauseJob(order, shelf, monitor)
+            job_of = (
+                ProbeJob(order, shelf, monitor) if isinstance(order, RunProbe) else EffectsJob(order, shelf, monitor)
+            )
             job_of.run()
         except HeadcodeError as error:
             mouth.say(JobFailed(job=order.job, failure=error.as_failure()))
@@ -196,7 +198,13 @@ def main() -> None:
             orders.forget(order.job)
 
 
-def _answer(order: SideOrder, monitor: Quiet, orders: Orders, beside: "Beside", mouth: Mouth) -> None:
+def _answer(
+    order: SideRequest,
+    monitor: SilentMonitor,
+    orders: RequestQueue,
+    beside: "SideRequestHandler",
+    mouth: ProtocolWriter,
+) -> None:
     try:
         if monitor.cancelled():
             raise Cancelled
@@ -210,7 +218,7 @@ def _answer(order: SideOrder, monitor: Quiet, orders: Orders, beside: "Beside", 
         orders.forget(order.job)
 
 
-def _answer_beside(orders: Orders, beside: "Beside", mouth: Mouth) -> None:
+def _answer_beside(orders: RequestQueue, beside: "SideRequestHandler", mouth: ProtocolWriter) -> None:
     """One side order, where one waits and the model of the run will do: another model would push that one out."""
     waiting = orders.grading()
     if waiting is None:

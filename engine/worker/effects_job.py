@@ -6,18 +6,18 @@ from pathlib import Path
 from engine.errors import ModelError, OutOfMemory
 from engine.events import Monitor, StageFinished, StageStarted
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Shelf
-from engine.patching.effects_stage import Cause
-from engine.protocol import RunCause
+from engine.models.warm_model import WarmModel
+from engine.patching.effects_stage import EffectsStage
+from engine.protocol import MeasureEffects
 from engine.results import HeadId
 from engine.tasks.registry import find_task
 from engine.tensors.out_of_memory import is_out_of_memory
 
 
-class CauseJob:
+class EffectsJob:
     """One order: reports through its monitor, returns nothing."""
 
-    def __init__(self, order: RunCause, shelf: Shelf, monitor: Monitor) -> None:
+    def __init__(self, order: MeasureEffects, shelf: WarmModel, monitor: Monitor) -> None:
         self.order = order
         self.shelf = shelf
         self.monitor = monitor
@@ -42,7 +42,7 @@ class CauseJob:
             raise ModelError(
                 f"{model.info.name} has other weights now than when the run was made.", hint="Run the probe again."
             )
-        found = Cause(
+        found = EffectsStage(
             model,
             order.examples,
             order.config,

@@ -13,7 +13,7 @@ from engine.capture.head_outputs import encode_prompt
 from engine.errors import EngineError, NoSuchHead
 from engine.examples import Example
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Key, Shelf
+from engine.models.warm_model import Key, WarmModel
 from engine.protocol import HeadInspected, InspectHead
 from engine.results import CodeWrites
 from engine.tensors.threads import threads_for
@@ -30,7 +30,7 @@ _NORM_SCALE = "ln_final.hook_scale"
 class Inspector:
     """Answers InspectHead with the model on the shelf."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: WarmModel) -> None:
         self.shelf = shelf
 
     def answer(self, order: InspectHead) -> HeadInspected:

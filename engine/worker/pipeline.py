@@ -16,16 +16,16 @@ from engine.analysis.effects import with_causes
 from engine.analysis.ground_truth import chosen
 from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.authoring.distinct_pairs import missing_words, repeats, template
-from engine.capture.head_outputs import Reading, head_outputs, read_examples
+from engine.capture.head_outputs import HeadOutputs, head_outputs, read_examples
 from engine.capture.token_notices import tokenizer_notices
 from engine.catalog.recommended_config import settle
 from engine.errors import Cancelled, ConfigError, EngineError, OutOfMemory, TaskError
 from engine.events import (
     ArrayReady,
     CardWritten,
-    CauseScored,
     CircuitChecked,
     EdgesScored,
+    EffectsMeasured,
     ExamplesMade,
     Graded,
     ModelReady,
@@ -44,24 +44,24 @@ from engine.grading.usable_pairs import make_examples
 from engine.machine.cpu import processor_name
 from engine.machine.memory import asked_words, memory, memory_words
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Shelf
-from engine.patching.effects_stage import Cause
+from engine.models.warm_model import WarmModel
+from engine.patching.effects_stage import EffectsStage
 from engine.planning.option_checks import option_warnings
 from engine.protocol import RunProbe
 from engine.references.known_circuits import known_circuit
 from engine.results import ExampleCount, Grade, HeadId, HeadScores, Reference, Timings, Versions
 from engine.sae.autoencoder import SAEs
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
-from engine.scoring.score_table import Tally, pair_rows
+from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.tasks.base import Task
 from engine.tasks.registry import find_task, made_by
 from engine.tensors.out_of_memory import is_out_of_memory
 
 
-class Probe:
+class ProbeJob:
     """One run: reports every stage through its monitor, returns nothing, leaves arrays in the spool folder."""
 
-    def __init__(self, order: RunProbe, shelf: Shelf, monitor: Monitor) -> None:
+    def __init__(self, order: RunProbe, shelf: WarmModel, monitor: Monitor) -> None:
         self.order = order
         self.config = settle(order.config, order.model, Path(order.models))
         self.shelf = shelf
@@ -116,7 +116,7 @@ class Probe:
                 grades = self._grade(model, examples, reading)
         with self._stage("train", self.config.sae.steps, "steps"):
             # Baselines first, within this stage: of thousands of prompts they take longer than the training.
-            tally = Tally(
+            tally = ScoreTable(
                 outputs,
                 examples,
                 self.config,
@@ -252,7 +252,7 @@ class Probe:
             self.monitor.report(made.notice)
         return made.examples
 
-    def _grade(self, model: Model, examples: Sequence[Example], reading: Reading) -> tuple[Grade, ...]:
+    def _grade(self, model: Model, examples: Sequence[Example], reading: HeadOutputs) -> tuple[Grade, ...]:
         grades = grade_examples(model, examples, reading)
         self.monitor.report(Graded(grades=grades))
         broken = [grade for grade in grades if grade.verdict == "broken"]
@@ -269,12 +269,12 @@ class Probe:
 
     def _cause(
         self, model: Model, examples: Sequence[Example], nodes: tuple[HeadScores, ...], circuit: Sequence[HeadId]
-    ) -> tuple[list[CauseScored], list[CircuitChecked]]:
+    ) -> tuple[list[EffectsMeasured], list[CircuitChecked]]:
         """What the heads do to the answer, where that was asked for; else nothing."""
         if self.config.cause.method == "none":
             return [], []
         with self._stage("cause", 0, "measurements"):
-            found = Cause(
+            found = EffectsStage(
                 model,
                 examples,
                 self.config.cause,

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from engine.config import ProbeConfig
 from engine.events import (
     ArrayReady,
-    CauseScored,
     CircuitChecked,
     EdgesScored,
+    EffectsMeasured,
     EngineEvent,
     ExamplesMade,
     Graded,
@@ -204,7 +204,7 @@ def _of_run(event: AnyEvent, run: RunFacts) -> None:
                 raise Wrong("scores a head twice")
         case EdgesScored():
             _places((place for edge in event.edges for place in (edge.source, edge.target)), run)
-        case CauseScored():
+        case EffectsMeasured():
             _places((*event.after, *((effect.layer, effect.head) for effect in event.effects)), run)
             _whole("number of examples", event.n_examples, 0, 1 << 31)
             _whole("length of a circuit's name", len(event.after_name), 0, MAX_NAME)

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 import msgspec
 
 from engine.errors import Failure
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from sessions.client.launch import StartLock, end_foreground, start_detached, start_foreground
 from sessions.errors import HostError, HostGone, NoHost, Refusal, WrongProtocol, error_from
 from sessions.events import LogEntry
@@ -65,7 +65,7 @@ class HostClient:
 
     @classmethod
     async def connect(
-        cls, places: Places, *, start: bool = True, timeout_s: float = 10, command: Sequence[str] | None = None
+        cls, places: AppFolders, *, start: bool = True, timeout_s: float = 10, command: Sequence[str] | None = None
     ) -> Self:
         """A connection to the host of this store, which is started where there is none.
 
@@ -87,7 +87,9 @@ class HostClient:
                     raise
 
     @classmethod
-    async def foreground(cls, places: Places, *, timeout_s: float = 30, command: Sequence[str] | None = None) -> Self:
+    async def foreground(
+        cls, places: AppFolders, *, timeout_s: float = 30, command: Sequence[str] | None = None
+    ) -> Self:
         """A connection to a host of our own, which ends with this process however that ends: for batch jobs.
 
         Raises HostRunning where a host serves this store already, or what kept the host from starting.
@@ -256,7 +258,7 @@ class _Feed:
         return taken
 
 
-async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
+async def stop_host(places: AppFolders, *, timeout_s: float = 10) -> int | None:
     """Ends the host of this store, also one of another version or one that hangs.
 
     Returns its process id; None where there was none. Raises HostError where even that does not help.
@@ -279,7 +281,7 @@ async def stop_host(places: Places, *, timeout_s: float = 10) -> int | None:
     return pid
 
 
-async def _serving(places: Places) -> int | None:
+async def _serving(places: AppFolders) -> int | None:
     """The host that holds the store, or the one that still listens though another folder lies there now."""
     pid = holder(places)
     if pid is None:
@@ -291,7 +293,7 @@ async def _serving(places: Places) -> int | None:
     return pid or None
 
 
-async def _released(places: Places, pid: int, deadline: float) -> bool:
+async def _released(places: AppFolders, pid: int, deadline: float) -> bool:
     while await _serving(places) == pid:
         if time.monotonic() > deadline:
             return False
@@ -313,7 +315,7 @@ def _wanted(answer: object, want: type[T]) -> T:
     return answer
 
 
-async def _open(places: Places, *, knocks: int = _KNOCKS) -> _Stream | None:
+async def _open(places: AppFolders, *, knocks: int = _KNOCKS) -> _Stream | None:
     """A connection to the host of this store; None where none listens. Raises HostError for another user's socket."""
     for place in sockets(places):
         check_private(place.parent)
@@ -342,7 +344,7 @@ async def _open(places: Places, *, knocks: int = _KNOCKS) -> _Stream | None:
     return None
 
 
-async def _open_or_start(places: Places, command: Sequence[str] | None, deadline: float) -> _Stream:
+async def _open_or_start(places: AppFolders, command: Sequence[str] | None, deadline: float) -> _Stream:
     lock = StartLock(places)
     await lock.take(deadline)
     try:

@@ -11,7 +11,7 @@ from typing import IO
 import msgspec
 
 from engine.machine import child_processes
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from engine.machine.plain_file import append_plain
 from sessions.errors import HostError, error_from
 from sessions.transport.socket_folder import FileLock, Started, private_folder
@@ -22,7 +22,7 @@ HOST = tuple(child_processes.python_command("-m", "sessions.host"))
 class StartLock:
     """Held while a host is started, so that two who start at once start one."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: AppFolders) -> None:
         self._lock = FileLock(private_folder(places) / places.socket.with_suffix(".start").name)
 
     async def take(self, deadline: float) -> None:
@@ -36,7 +36,7 @@ class StartLock:
         self._lock.release()
 
 
-async def start_detached(places: Places, command: Sequence[str] | None, deadline: float) -> None:
+async def start_detached(places: AppFolders, command: Sequence[str] | None, deadline: float) -> None:
     """Returns when a host answers that outlives this process. Raises its own reason where it cannot."""
     process, pipe = _spawn(places, command, ["--detach"], stdin=subprocess.DEVNULL)
     try:
@@ -49,7 +49,9 @@ async def start_detached(places: Places, command: Sequence[str] | None, deadline
         raise error_from(started.failure)
 
 
-async def start_foreground(places: Places, command: Sequence[str] | None, deadline: float) -> "subprocess.Popen[bytes]":
+async def start_foreground(
+    places: AppFolders, command: Sequence[str] | None, deadline: float
+) -> "subprocess.Popen[bytes]":
     """A host that ends when this process closes its stdin, however it ends. Raises HostRunning where one is there."""
     process, pipe = _spawn(places, command, ["--foreground"], stdin=subprocess.PIPE)
     try:
@@ -76,9 +78,9 @@ def end_foreground(process: "subprocess.Popen[bytes]", timeout_s: float = 10.0) 
 
 
 def _spawn(
-    places: Places, command: Sequence[str] | None, extra: Sequence[str], stdin: int
+    places: AppFolders, command: Sequence[str] | None, extra: Sequence[str], stdin: int
 ) -> "tuple[subprocess.Popen[bytes], IO[bytes]]":
-    folders = [f"--{name}={getattr(places, name)}" for name in Places.__struct_fields__]
+    folders = [f"--{name}={getattr(places, name)}" for name in AppFolders.__struct_fields__]
     read_end, write_end = os.pipe()
     try:
         with _log(places) as log:
@@ -98,7 +100,7 @@ def _spawn(
     return process, os.fdopen(read_end, "rb", buffering=0)
 
 
-def _log(places: Places) -> IO[bytes]:
+def _log(places: AppFolders) -> IO[bytes]:
     """Where the host writes what it cannot say otherwise; on a disk that takes no log it says nothing."""
     try:
         places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -107,7 +109,7 @@ def _log(places: Places) -> IO[bytes]:
         return Path(os.devnull).open("ab")
 
 
-async def _hear(places: Places, pipe: IO[bytes], deadline: float) -> Started:
+async def _hear(places: AppFolders, pipe: IO[bytes], deadline: float) -> Started:
     """What the host says about its start. Raises HostError when it dies without a word or says none in time."""
     loop = asyncio.get_running_loop()
     readable: asyncio.Future[None] = loop.create_future()

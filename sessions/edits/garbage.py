@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from sessions.edits.trash import SETTLED_S, remove_files
 from sessions.files.atomic_write import noted
 from sessions.rows import Pile
@@ -45,7 +45,7 @@ class _Item(msgspec.Struct, frozen=True):
 
 
 def survey(
-    places: Places, unowned: Collection[Path], limits: Limits, *, running: str | None, now_s: float | None = None
+    places: AppFolders, unowned: Collection[Path], limits: Limits, *, running: str | None, now_s: float | None = None
 ) -> list[Found]:
     """Every kind of thing that collects, with what of it may go. `unowned`: SAE weights that no run names.
 

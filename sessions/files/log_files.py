@@ -5,22 +5,22 @@ import logging.handlers
 from contextlib import suppress
 from pathlib import Path
 
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from engine.machine.plain_file import append_plain
 
 _MAX_BYTES = 1 << 20
 _KEEP = 3
 
 
-def host_log(places: Places) -> Path:
+def host_log(places: AppFolders) -> Path:
     return places.logs / "host.log"
 
 
-def worker_log(places: Places) -> Path:
+def worker_log(places: AppFolders) -> Path:
     return places.logs / "worker.log"
 
 
-def start_logging(places: Places) -> None:
+def start_logging(places: AppFolders) -> None:
     """Everything the host has to say goes to its log; a log that cannot be written stops nothing."""
     logging.raiseExceptions = False
     root = logging.getLogger()

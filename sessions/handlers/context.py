@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from sessions.files.disk_space import Reserve
 from sessions.files.host_settings import HostSettings
 from sessions.protocol import AnyAnswer
@@ -18,7 +18,7 @@ Kept = TypeVar("Kept")
 class Means(Protocol):
     """The host, as the answers see it."""
 
-    places: Places
+    places: AppFolders
     settings: HostSettings
     ledger: Ledger
     runs: Runs

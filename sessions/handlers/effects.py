@@ -5,11 +5,11 @@ import logging
 
 import msgspec
 
-from engine.analysis.effects import Setting, setting_of
-from engine.config import CauseMetric
+from engine.analysis.effects import EffectSetting, setting_of
+from engine.config import PatchingMetric
 from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
-from engine.events import CauseScored, EngineEvent
-from engine.protocol import RunCause
+from engine.events import EffectsMeasured, EngineEvent
+from engine.protocol import MeasureEffects
 from sessions.errors import NoSuchRecord
 from sessions.events import CauseAsked, CauseEnded, RunState
 from sessions.handlers.context import Answer, Means
@@ -65,7 +65,7 @@ class Causes:
             host.runs.cancel_aside(self._jobs[run_id][0], force=force)
 
     async def _carry_out(
-        self, host: Means, session_id: str, run_id: str, order: RunCause, asked: CauseAsked, title: str
+        self, host: Means, session_id: str, run_id: str, order: MeasureEffects, asked: CauseAsked, title: str
     ) -> None:
         failure: Failure | None = None
 
@@ -100,7 +100,7 @@ def close_open_causes(recorder: Recorder) -> int:
     return len(left)
 
 
-def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[RunCause]:
+def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[MeasureEffects]:
     """The orders by which everything can be measured once more that stands for the run and came after it, as they were
     asked for and in that order: those of which at least one effect has not been measured again since."""
     rows = store.rows(
@@ -109,12 +109,12 @@ def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[Ru
     )
     asked: CauseAsked | None = None
     number, requests = 0, dict[int, AskCause]()
-    stands, whole = dict[tuple[Setting, int, int], int](), set[Setting]()
+    stands, whole = dict[tuple[EffectSetting, int, int], int](), set[EffectSetting]()
     for (payload,) in rows:
         event = event_decoder.decode(payload)
         if isinstance(event, CauseAsked):
             asked, number = event, number + 1
-        elif isinstance(event, CauseScored):
+        elif isinstance(event, EffectsMeasured):
             setting = setting_of(event)
             stands |= {(setting, one.layer, one.head): number for one in event.effects}
             whole |= {setting} if event.final else set()
@@ -133,7 +133,7 @@ def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[Ru
     return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(again)]
 
 
-def metric_in_run(store: Store, run_id: str) -> CauseMetric | None:
+def metric_in_run(store: Store, run_id: str) -> PatchingMetric | None:
     """What the run itself measured effects in; None where it measured none."""
     row = store.one(
         "SELECT min_by(kind, seq), min_by(payload, seq) FROM event WHERE run_id = $run "
@@ -143,10 +143,10 @@ def metric_in_run(store: Store, run_id: str) -> CauseMetric | None:
     if row is None or row[0] != "cause_scored":
         return None
     event = event_decoder.decode(row[1])
-    return event.metric if isinstance(event, CauseScored) else None
+    return event.metric if isinstance(event, EffectsMeasured) else None
 
 
-def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[str, RunCause]:
+def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[str, MeasureEffects]:
     run = run_row(store, find_run(store, request.run))
     living_session(store, run.session_id)
     if run.state != "done" or run.model_info is None:
@@ -172,7 +172,7 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
         {"run": run.run_id},
     )
     circuit = store.rows("SELECT circuit FROM run WHERE run_id = $run", {"run": run.run_id})[0][0]
-    order = RunCause(
+    order = MeasureEffects(
         job=job,
         model=again.asked.model,
         identity=info.identity,

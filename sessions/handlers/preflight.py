@@ -7,15 +7,15 @@ from pathlib import Path
 import msgspec
 
 from engine.authoring.distinct_pairs import missing_pairs, text_keys
-from engine.catalog.model_shape import Shape, shape_of, shape_of_info
+from engine.catalog.model_shape import ModelShape, shape_of, shape_of_info
 from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.machine import child_processes
 from engine.machine.memory import memory, weight
-from engine.planning.memory_estimate import Amount, fits, footprint, tokens_of, what_to_lower
+from engine.planning.memory_estimate import Workload, fits, footprint, tokens_of, what_to_lower
 from engine.planning.preflight import Preflight
-from engine.planning.time_estimate import Past, expected
+from engine.planning.time_estimate import PastRun, expected
 from engine.results import ModelInfo, Timings
 from engine.sample_size import pairs_needed
 from sessions.handlers.context import Means
@@ -35,7 +35,7 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     n_examples: int
     n_characters: int
-    pasts: tuple[tuple[str, Past, ModelInfo], ...]
+    pasts: tuple[tuple[str, PastRun, ModelInfo], ...]
     left_open: bool = False
     """How many pairs the task makes is decided by the model's heads."""
     examples: tuple[Example, ...] = ()
@@ -53,7 +53,7 @@ async def preflight(host: Means, request: AskPreflight) -> Preflight:
     if facts.left_open and shape is not None:
         n = 2 * pairs_needed(shape.n_nodes)
         facts = msgspec.structs.replace(facts, n_examples=n, n_characters=n * _TASK_CHARACTERS)
-    amount = Amount(n_examples=facts.n_examples, n_tokens=tokens_of(facts.n_characters, facts.n_examples))
+    amount = Workload(n_examples=facts.n_examples, n_tokens=tokens_of(facts.n_characters, facts.n_examples))
     supervisor = host.supervisor
     started = supervisor.state in ("warm", "busy")
     warm = started and supervisor.model == name
@@ -137,7 +137,7 @@ def _facts(store: Store, request: AskPreflight, *, on_gpu: bool) -> _Facts:
     )
 
 
-def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, Past, ModelInfo]]:
+def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]]:
     """Newest runs that went through, with the name and shape of their model."""
     rows = store.rows(
         "SELECT model_name, n_layers, n_heads, d_model, d_head, context, vocabulary, model_identity, config, "
@@ -161,7 +161,7 @@ def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, Past, ModelInfo]]:
             )
             timings = msgspec.json.decode(row[10], type=Timings)
             whole = (row[14] - row[13]) / 1e6 if row[13] is not None and row[14] is not None else timings.total
-            past = Past(
+            past = PastRun(
                 shape=shape_of_info(info),
                 same_model=False,
                 n_examples=row[9],
@@ -175,7 +175,7 @@ def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, Past, ModelInfo]]:
     return found
 
 
-def _shape(models: Path, model: str, facts: _Facts) -> tuple[Shape | None, str, str]:
+def _shape(models: Path, model: str, facts: _Facts) -> tuple[ModelShape | None, str, str]:
     """The model's shape and name; of one that is not here, what a run of it left. Else why it is not known."""
     try:
         shape = shape_of(model, models)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from engine.errors import Failure, HeadcodeError
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.errors import HostError, HostRunning, StoreBusy, StoreError, StoreLost
 from sessions.files.disk_space import Reserve, refused
 from sessions.files.host_settings import HostSettings, load_settings
@@ -61,7 +61,7 @@ class HeadcodeHost:
 
     def __init__(
         self,
-        places: Places,
+        places: AppFolders,
         settings: HostSettings,
         store: "Store",
         worker_command: Sequence[str] | None = None,
@@ -281,7 +281,7 @@ def main(argv: Sequence[str] | None = None, *, worker_command: Sequence[str] | N
 
 
 class _Options(msgspec.Struct, frozen=True):
-    places: Places
+    places: AppFolders
     foreground: bool
     detach: bool
     ready_fd: int | None
@@ -314,7 +314,7 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
         lock.release()
 
 
-async def _open_store(places: Places, settings: HostSettings) -> "Store":
+async def _open_store(places: AppFolders, settings: HostSettings) -> "Store":
     """The store, opened. A host that was just killed may keep DuckDB's lock a moment longer than ours."""
     from sessions.recovery.rescue import keep_beside
     from sessions.store.database import Store
@@ -340,7 +340,7 @@ def _parent_spoke(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:
         host.stop()
 
 
-async def _take_lock(places: Places) -> Lock:
+async def _take_lock(places: AppFolders) -> Lock:
     """The lock of this store's host. Raises HostRunning where a living host has it."""
     lock = store_lock(places)
     deadline = time.monotonic() + _LOCK_WAIT_S
@@ -375,10 +375,10 @@ def _parse(argv: Sequence[str] | None) -> _Options:
     parser.add_argument("--foreground", action="store_true", help="end when stdin ends")
     parser.add_argument("--detach", action="store_true", help="leave the process that started this")
     parser.add_argument("--ready-fd", type=int, help="a pipe that is told when the host answers, or why it cannot")
-    for name in Places.__struct_fields__:
+    for name in AppFolders.__struct_fields__:
         parser.add_argument(f"--{name}", type=Path, help=f"the {name} folder")
     found = parser.parse_args(argv)
-    given = {name: getattr(found, name) for name in Places.__struct_fields__ if getattr(found, name) is not None}
+    given = {name: getattr(found, name) for name in AppFolders.__struct_fields__ if getattr(found, name) is not None}
     places = msgspec.structs.replace(find_places(), **given)
     if found.ready_fd is not None:
         os.set_inheritable(found.ready_fd, False)

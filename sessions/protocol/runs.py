@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
 from engine.events import Stage
 from engine.examples import Example
@@ -82,7 +82,7 @@ class AskCause(Request, tag="ask_cause", frozen=True, kw_only=True):
     is found comes as entries of the run's log, CauseEnded last. CancelRun stops it."""
 
     run: str
-    config: CauseConfig
+    config: EffectsConfig
     heads: tuple[tuple[int, int], ...] = ()
     """Only these, for exact patching; none: all."""
     position: str | None = None

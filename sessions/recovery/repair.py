@@ -18,7 +18,7 @@ import duckdb
 import msgspec
 
 from engine.errors import Failure, HeadcodeError
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
 from sessions.files.journal import holds_commits
 from sessions.files.mounts import network_file_system
@@ -268,7 +268,7 @@ def _work(mode: str, path: Path, name: str | None) -> StoreReport:
     return repair(path)
 
 
-def main(mode: str, places: Places, name: str | None = None) -> int:
+def main(mode: str, places: AppFolders, name: str | None = None) -> int:
     """Does it, with no host beside it, and says what came of it on stdout."""
     answer: StoreReport | Failure
     os.umask(0o077)  # nothing that is made here is for others

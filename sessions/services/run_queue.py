@@ -12,9 +12,9 @@ from engine.catalog.recommended_config import settle
 from engine.errors import Cancelled, ExampleError, Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ExamplesMade
 from engine.examples import check_set
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from engine.planning.option_checks import check_options
-from engine.protocol import RunCause, RunProbe
+from engine.protocol import MeasureEffects, RunProbe
 from engine.tasks.registry import find_task
 from sessions.errors import StoreError
 from sessions.events import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
@@ -69,7 +69,7 @@ class _Aside(msgspec.Struct, kw_only=True, eq=False):
     title: str
     run_id: str
     """The run it is about."""
-    order: RunProbe | RunCause
+    order: RunProbe | MeasureEffects
     report: Report
     ended: "asyncio.Future[Failure | None]"
 
@@ -81,7 +81,7 @@ class _Aside(msgspec.Struct, kw_only=True, eq=False):
 class Runs:
     """The queue of runs and the one in progress."""
 
-    def __init__(self, places: Places, ledger: Ledger, supervisor: Supervisor) -> None:
+    def __init__(self, places: AppFolders, ledger: Ledger, supervisor: Supervisor) -> None:
         self._places = places
         self._ledger = ledger
         self._supervisor = supervisor
@@ -174,7 +174,9 @@ class Runs:
                 self.changed()
                 return
 
-    async def aside(self, order: RunProbe | RunCause, report: Report, *, title: str, run_id: str) -> Failure | None:
+    async def aside(
+        self, order: RunProbe | MeasureEffects, report: Report, *, title: str, run_id: str
+    ) -> Failure | None:
         """Has an order carried out in its turn without recording it; returns why not, where it was not."""
         job = _Aside(
             title=title, run_id=run_id, order=order, report=report, ended=asyncio.get_running_loop().create_future()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from engine.errors import Failure
 from engine.events import EngineEvent, StageFinished, StageProgress, StageStarted, TrainStep
-from engine.protocol import GradePrompts, InspectHead, RunCause, RunProbe, SideAnswer, SideOrder
+from engine.protocol import GradePrompts, InspectHead, MeasureEffects, RunProbe, SideAnswer, SideRequest
 
 SILENT_S = 60.0
 """A job that has reported nothing for so long is told as silent. Reports come several times a second; the longest
@@ -63,7 +63,7 @@ class Heard:
 class Job:
     """A run or a measurement: one at a time."""
 
-    def __init__(self, order: RunProbe | RunCause, report: Report) -> None:
+    def __init__(self, order: RunProbe | MeasureEffects, report: Report) -> None:
         self.order = order
         self.report = report
         self.sent = False
@@ -89,7 +89,7 @@ class Job:
 class SideJob:
     """A side order: prompts to grade or a head to look at, beside whatever job there is."""
 
-    def __init__(self, order: SideOrder) -> None:
+    def __init__(self, order: SideRequest) -> None:
         self.order = order
         self.sent = False
         self.last = Heard()

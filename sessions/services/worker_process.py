@@ -9,7 +9,7 @@ import msgspec
 
 from engine.errors import Failure
 from engine.machine.memory import kills
-from engine.protocol import AnyOrder
+from engine.protocol import AnyWorkerRequest
 
 
 class WorkerProcess:
@@ -27,7 +27,7 @@ class WorkerProcess:
         """Bytes of memory it was last seen with."""
 
 
-def send(worker: WorkerProcess, order: AnyOrder) -> None:
+def send(worker: WorkerProcess, order: AnyWorkerRequest) -> None:
     """Hands it an order, as long as it listens."""
     stdin = worker.process.stdin
     if stdin is not None and not stdin.is_closing():

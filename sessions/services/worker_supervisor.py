@@ -15,15 +15,15 @@ from engine.machine import child_processes
 from engine.machine.memory import kills, weight
 from engine.protocol import (
     MAX_LINE_BYTES,
-    AnyWord,
+    AnyWorkerMessage,
     CancelJob,
     JobDone,
     JobEvent,
     JobFailed,
-    RunCause,
+    MeasureEffects,
     RunProbe,
     SideAnswer,
-    SideOrder,
+    SideRequest,
     WorkerReady,
 )
 from sessions.files.log_files import SizedLog
@@ -121,7 +121,7 @@ class Supervisor:
         if self._job is None:
             self._rest()
 
-    async def perform(self, order: RunProbe | RunCause, report: Report) -> Failure | None:
+    async def perform(self, order: RunProbe | MeasureEffects, report: Report) -> Failure | None:
         """Has the order carried out; returns None when it was, or why not. Never raises for what a worker does."""
         assert self._job is None
         self._stir()
@@ -137,7 +137,7 @@ class Supervisor:
             failure = await self._attempt(self._job)
         return failure
 
-    async def beside(self, order: SideOrder) -> SideAnswer | Failure:
+    async def beside(self, order: SideRequest) -> SideAnswer | Failure:
         """The answer, or why there is none. Cancelled, it tells the worker that nobody waits for them any more."""
         self._stir()
         grading = self._gradings[order.job] = SideJob(order)
@@ -305,7 +305,7 @@ class Supervisor:
     async def _listen(self, worker: WorkerProcess) -> None:
         assert worker.process.stdout is not None
         reader = LineReader(worker.process.stdout)
-        decoder = msgspec.json.Decoder(AnyWord)
+        decoder = msgspec.json.Decoder(AnyWorkerMessage)
         while True:
             try:
                 line = await reader.line(MAX_LINE_BYTES)
@@ -325,7 +325,7 @@ class Supervisor:
                 continue
             await self._heard(worker, word)
 
-    async def _heard(self, worker: WorkerProcess, word: AnyWord) -> None:
+    async def _heard(self, worker: WorkerProcess, word: AnyWorkerMessage) -> None:
         job = self._job
         if self._worker is not worker:
             return  # dismissed while it spoke

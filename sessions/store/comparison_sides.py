@@ -16,7 +16,7 @@ from engine.analysis.effects import merge, with_causes
 from engine.catalog.local_models import find_model
 from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
-from engine.events import CauseScored
+from engine.events import EffectsMeasured
 from engine.examples import Example
 from engine.references.known_circuits import known_circuit
 from engine.results import HeadScores, ModelInfo, Reference, Versions
@@ -295,14 +295,14 @@ def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
     return nodes, all(row[0] for row in rows)
 
 
-def _causes(store: Store, run_id: str) -> tuple[CauseScored, ...]:
+def _causes(store: Store, run_id: str) -> tuple[EffectsMeasured, ...]:
     """What was measured of the run's heads by replacing them, put together as the screen does."""
     rows = store.rows(
         "SELECT payload, at_us FROM event WHERE run_id = $run AND kind = 'cause_scored' ORDER BY seq", {"run": run_id}
     )
-    found: tuple[CauseScored, ...] = ()
+    found: tuple[EffectsMeasured, ...] = ()
     for payload, at_us in rows:
-        found = merge(found, msgspec.json.decode(payload, type=CauseScored), at_us)
+        found = merge(found, msgspec.json.decode(payload, type=EffectsMeasured), at_us)
     return found
 
 

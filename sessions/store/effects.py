@@ -8,7 +8,7 @@ import msgspec
 
 from engine.analysis.effects import merge, setting_of
 from engine.analysis.ground_truth import truth_of
-from engine.events import CauseScored
+from engine.events import EffectsMeasured
 from engine.results import HeadEffect, Reference
 
 _ABOUT = (
@@ -34,12 +34,12 @@ _READ = (
 )
 
 
-def stored_effects(con: duckdb.DuckDBPyConnection, run: str) -> tuple[CauseScored, ...]:
+def stored_effects(con: duckdb.DuckDBPyConnection, run: str) -> tuple[EffectsMeasured, ...]:
     """What the table holds of the run: one of each setting, the one touched last at the end."""
     return effects_of_rows(con.execute(_READ, {"run": run}).fetchall())
 
 
-def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[CauseScored, ...]:
+def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[EffectsMeasured, ...]:
     """Rows of the table, as `_READ` asks for them, put together again. How much they cost is not among them."""
     found: dict[tuple[Any, ...], list[HeadEffect]] = {}
     for row in rows:
@@ -49,7 +49,7 @@ def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[CauseScored, ...]:
 
 
 def take_effects(
-    con: duckdb.DuckDBPyConnection, run: str, event: CauseScored, *, seq: int, at_us: int
+    con: duckdb.DuckDBPyConnection, run: str, event: EffectsMeasured, *, seq: int, at_us: int
 ) -> list[tuple[object, ...]]:
     """Takes the setting's rows out of the table and returns those to put in their place
     (engine.analysis.effects.merge)."""
@@ -95,8 +95,8 @@ def held_against(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
     return truth_of(stored_effects(con, run), (n_layers or 0) * (n_heads or 0), offered if counts else None)
 
 
-def _cause(about: tuple[Any, ...], effects: tuple[HeadEffect, ...]) -> CauseScored:
+def _cause(about: tuple[Any, ...], effects: tuple[HeadEffect, ...]) -> EffectsMeasured:
     own = dict(zip(_ABOUT, about, strict=True))
     own["after"] = msgspec.json.decode(own["after"] or "[]", type=tuple[tuple[int, int], ...])
     own |= {name: own[name] or empty for name, empty in (("gradient_steps", 0), ("after_name", ""), ("why", ""))}
-    return CauseScored(**own, effects=effects, passes=0.0)
+    return EffectsMeasured(**own, effects=effects, passes=0.0)

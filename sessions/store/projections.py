@@ -7,9 +7,9 @@ import msgspec
 
 from engine.config import ProbeConfig, SAEConfig
 from engine.events import (
-    CauseScored,
     CircuitChecked,
     EdgesScored,
+    EffectsMeasured,
     ExamplesMade,
     Graded,
     ModelReady,
@@ -19,7 +19,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example
-from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, Timings
+from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, Timings
 from engine.tasks.registry import made_by
 from sessions.events import (
     AnyEvent,
@@ -47,7 +47,7 @@ from sessions.store.database import append_rows
 from sessions.store.effects import held_against, take_effects
 from sessions.store.migrations import PROJECTIONS
 
-MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *CAUSE_FIELDS))
+MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *EFFECT_FIELDS))
 GRADE_COLUMNS = tuple(name for name in Grade.__struct_fields__ if name not in ("index", "better_prompt"))
 """Fields of a grade that have a column; the prompt that is proposed is in the events alone."""
 _INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
@@ -158,7 +158,7 @@ class Projector:
                 self._replace(con, "edge_score", run)
                 for place, edge in enumerate(event.edges):
                     self._add("edge_score", _edge(run, place, edge))
-            case CauseScored():
+            case EffectsMeasured():
                 self._cause(con, entry, event)
             case CircuitChecked():
                 self._flush(con)
@@ -296,7 +296,7 @@ class Projector:
             values = (getattr(node, name) for name in MEASURES)
             self._add("node_score", (run, event.final, node.layer, node.head, *values))
 
-    def _cause(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: CauseScored) -> None:
+    def _cause(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: EffectsMeasured) -> None:
         self._flush(con)
         run = entry.run_id or ""
         for row in take_effects(con, run, event, seq=entry.seq, at_us=entry.at_us):

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from engine.analysis.effects import setting_of
-from engine.analysis.run_state import RunPicture, apply
-from engine.events import ArrayReady, CauseScored, EngineEvent, TrainStep
+from engine.analysis.run_state import RunSnapshot, apply
+from engine.events import ArrayReady, EffectsMeasured, EngineEvent, TrainStep
 from engine.results import EdgeScore, Grade
 from sessions.events import ArrayKept, RunQueued
 from sessions.files.array_files import hash_file, read_codes, spool_file
@@ -25,7 +25,7 @@ def from_log(store: Store, run_id: str) -> tuple[Evidence, RunQueued]:
         "ORDER BY seq",
         {"run": run_id},
     )
-    picture, sae, asked = RunPicture(), None, None
+    picture, sae, asked = RunSnapshot(), None, None
     for (payload,) in rows:
         event = event_decoder.decode(payload)
         match event:
@@ -80,7 +80,7 @@ class Gathering:
 
     def __init__(self, spool: Path) -> None:
         self._spool = spool
-        self.picture = RunPicture()
+        self.picture = RunSnapshot()
         self.codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
         self.sae: str | None = None
 
@@ -99,7 +99,7 @@ class Gathering:
         return of_picture(self.picture, self.sae, self.codes)
 
 
-def of_picture(picture: RunPicture, sae: str | None, codes: tuple[tuple[tuple[int, ...], ...], ...]) -> Evidence:
+def of_picture(picture: RunSnapshot, sae: str | None, codes: tuple[tuple[tuple[int, ...], ...], ...]) -> Evidence:
     """A run's events as evidence."""
     finished = picture.finished
     return Evidence(
@@ -131,7 +131,7 @@ def only_methods_of(stored: Evidence, now: Evidence) -> Evidence:
     return msgspec.structs.replace(now, causes=tuple(kept))
 
 
-def _whole(causes: Sequence[CauseScored]) -> tuple[CauseScored, ...]:
+def _whole(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, ...]:
     """Those that were measured to their end, in the order of their settings; what they took, and when, left out."""
     whole = sorted((cause for cause in causes if cause.final), key=setting_of)
     return tuple(

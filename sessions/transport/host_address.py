@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.machine.folders import Places, private_temporary
+from engine.machine.folders import AppFolders, private_temporary
 from sessions.transport.socket_folder import FolderLock, peer
 
 _STAT_BEGUN = 19
@@ -29,11 +29,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-def address_file(places: Places) -> Path:
+def address_file(places: AppFolders) -> Path:
     return places.data / "host.json"
 
 
-def write_address(places: Places, address: Address) -> None:
+def write_address(places: AppFolders, address: Address) -> None:
     """Best effort: a full disk takes none, and then the socket's usual place has to do."""
     goal = address_file(places)
     part = goal.with_name(f".{goal.name}.{secrets.token_hex(4)}.part")
@@ -45,7 +45,7 @@ def write_address(places: Places, address: Address) -> None:
             part.unlink(missing_ok=True)
 
 
-def read_address(places: Places) -> Address | None:
+def read_address(places: AppFolders) -> Address | None:
     """What the last host left; None where there is nothing, or nothing that can be read."""
     path = address_file(places)
     try:
@@ -60,12 +60,12 @@ def own_address(place: Path, version: str) -> Address:
     return Address(pid=os.getpid(), begun=begun(os.getpid()), socket=str(place), version=version)
 
 
-def store_lock(places: Places) -> FolderLock:
+def store_lock(places: AppFolders) -> FolderLock:
     """Held by whoever has the store open, for as long as it lives."""
     return FolderLock(places.data)
 
 
-def sockets(places: Places) -> list[Path]:
+def sockets(places: AppFolders) -> list[Path]:
     """Where a host of this store may listen: the usual place, where it said, and where there is always room."""
     address = read_address(places)
     spare = private_temporary() / places.socket.name
@@ -73,7 +73,7 @@ def sockets(places: Places) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def serves(places: Places, place: Path, connection: socket.socket) -> bool:
+def serves(places: AppFolders, place: Path, connection: socket.socket) -> bool:
     """Whether whoever listens at `place` is the host of this store: elsewhere than usual, it has to be who left the
     address. After a folder was moved its old socket may belong to another store's host."""
     if place.name == places.socket.name:
@@ -83,7 +83,7 @@ def serves(places: Places, place: Path, connection: socket.socket) -> bool:
     return address is not None and pid in (0, address.pid) and _is_it(address)
 
 
-def holder(places: Places) -> int | None:
+def holder(places: AppFolders) -> int | None:
     """The process id of the host that serves this store; None where none does.
 
     Found by the lock on the store's folder, then by DuckDB's on the file, which a host of an older version has.

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import Failure
-from engine.machine.folders import Places, private_temporary
+from engine.machine.folders import AppFolders, private_temporary
 from sessions.errors import NO_ROOM, HostError
 
 
@@ -59,7 +59,7 @@ def check_private(folder: Path) -> None:
         )
 
 
-def private_folder(places: Places) -> Path:
+def private_folder(places: AppFolders) -> Path:
     """The socket's folder, made; where it cannot be, as on a full disk, the spare one. Raises HostError."""
     try:
         make_private(places.runtime)
@@ -144,7 +144,7 @@ class FolderLock(Lock):
 class Listening:
     """The host's socket: bound, looked after, bound anew where somebody removed it."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: AppFolders) -> None:
         self._places = places
         self._bound: tuple[int, int] | None = None
         self.place = places.socket

@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 
 from engine.analysis.effects import share
-from engine.events import CauseScored, TrainStep
-from engine.results import CAUSE_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
+from engine.events import EffectsMeasured, TrainStep
+from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
 
 CheckedStage = Literal["load", "examples", "capture", "train", "codes", "scores", "cause"]
 STAGES: tuple[CheckedStage, ...] = ("load", "examples", "capture", "train", "codes", "scores", "cause")
@@ -17,7 +17,7 @@ _BASELINES = tuple(name for name in HeadScores.__struct_fields__ if name.startsw
 _MEASURES = tuple(
     name
     for name in HeadScores.__struct_fields__
-    if name not in ("layer", "head", *CAUSE_FIELDS) and name not in _BASELINES
+    if name not in ("layer", "head", *EFFECT_FIELDS) and name not in _BASELINES
 )
 _SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _GRADE_NUMBERS = ("probability", "says_probability")
@@ -38,7 +38,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     sae_sha256: str | None = None
     codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
     """[seed][example][head]"""
-    causes: tuple[CauseScored, ...] = ()
+    causes: tuple[EffectsMeasured, ...] = ()
     """What heads do to the answer: the last of each method that was measured to its end, methods by name."""
 
 

@@ -25,7 +25,7 @@ from engine.models.loading import load_model
 from engine.references.known_circuits import known_circuit
 from engine.results import Card, ExampleCount
 from engine.sae.training import codes_of, prepare, train_saes
-from engine.scoring.score_table import Tally, pair_rows
+from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.scoring.significance import shuffle_labels
 from engine.scoring.stability import steadiness
 from engine.tasks.registry import TASKS
@@ -56,7 +56,7 @@ class Ground:
     def card(self, labels: list[bool]) -> tuple[Card, float]:
         """What a run with these labels ends with, and the seconds that chance, steadiness and card took."""
         examples = [_labelled(one, label) for one, label in zip(self.examples, labels, strict=True)]
-        tally = Tally(self.outputs, examples, self.config, self.model.info.n_heads)
+        tally = ScoreTable(self.outputs, examples, self.config, self.model.info.n_heads)
         turned = (tally.pairs[:, 0] != self.pairs[:, 0]).float()[:, None, None]
         shown = prepare(
             self.outputs, tally.pairs, self.model.info.n_heads, self.config.sae, self.apart * (1 - 2 * turned)

@@ -14,14 +14,14 @@ import msgspec
 import torch
 
 from engine.analysis.ranking import auc
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.errors import HeadcodeError
-from engine.events import CauseScored, Event
+from engine.events import EffectsMeasured, Event
 from engine.machine.folders import find_places
 from engine.models.loading import Model, load_model
 from engine.patching.attribution import attribute
-from engine.patching.effects_stage import Cause
-from engine.patching.forward import Passes
+from engine.patching.effects_stage import EffectsStage
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import prepare
 from engine.results import HeadId
@@ -32,10 +32,10 @@ CUT = 0.05
 
 class Listener:
     def __init__(self) -> None:
-        self.scored: dict[str, CauseScored] = {}
+        self.scored: dict[str, EffectsMeasured] = {}
 
     def report(self, event: Event, /) -> None:
-        if isinstance(event, CauseScored):
+        if isinstance(event, EffectsMeasured):
             self.scored[event.method] = event
 
     def cancelled(self) -> bool:
@@ -50,10 +50,10 @@ def exact(model: Model, name: str, pairs: int, seed: int) -> tuple[list[float], 
     """Every head's effect, the base, seconds, and the cost in forward passes of the same pairs."""
     task = TASKS[name]
     listener = Listener()
-    passes = Passes(model, listener)
+    passes = ForwardPasses(model, listener)
     examples = task.make(model, pairs=pairs, seed=seed)
     begun = time.perf_counter()
-    config = CauseConfig(method="exact", examples=pairs)
+    config = EffectsConfig(method="exact", examples=pairs)
     material = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
     before = passes.work
     masks = one_head_each(every_head(model), model.info.n_layers, model.info.n_heads)
@@ -69,9 +69,9 @@ def attribution_cost(model: Model, name: str, pairs: int) -> float:
     best, plain = [], []
     for _ in range(3):
         listener = Listener()
-        passes = Passes(model, listener)
+        passes = ForwardPasses(model, listener)
         begun = time.perf_counter()
-        config = CauseConfig(method="attribution")
+        config = EffectsConfig(method="attribution")
         material = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
         attribute(passes, material)
         best.append(time.perf_counter() - begun)
@@ -100,9 +100,9 @@ def main() -> None:
         listener = Listener()
         try:
             begun = time.perf_counter()
-            config = CauseConfig(method="combined", budget=given.budget)
+            config = EffectsConfig(method="combined", budget=given.budget)
             examples = task.make(model, pairs=given.pairs, seed=0)
-            found = Cause(model, examples, config, listener, position="mean", task=task.metric)
+            found = EffectsStage(model, examples, config, listener, position="mean", task=task.metric)
             found.find(ranking=[], circuit=[])
             seconds = time.perf_counter() - begun
             own, base, own_seconds, own_passes = exact(model, name, given.pairs, 0)

@@ -10,7 +10,7 @@ import asyncio
 import statistics
 import time
 
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.events import StageProgress
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient
@@ -21,7 +21,7 @@ from sessions.protocol import AskCause, CancelRun, Detail, Done, FindRun, Run, S
 async def once(client: HostClient, reference: str, pause: float) -> tuple[float, str]:
     run = (await client.ask(FindRun(run=reference), Run)).run
     seq = (await client.ask(ShowSession(session=run.session_id), Detail)).detail.last_seq
-    await client.ask(AskCause(run=run.run_id, config=CauseConfig(method="exact", metric="kl")), Done)
+    await client.ask(AskCause(run=run.run_id, config=EffectsConfig(method="exact", metric="kl")), Done)
     begun = 0.0
     async for entries in client.follow(run.session_id, after_seq=seq, run=run.run_id):
         for entry in entries:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from engine.analysis.ranking import auc
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.events import Event
 from engine.machine.folders import find_places
 from engine.models.loading import Model, load_model
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import Edge, all_edges, measure_edges
-from engine.patching.forward import Passes
-from engine.patching.inputs import Material, prepare
+from engine.patching.forward import ForwardPasses
+from engine.patching.inputs import PatchingInputs, prepare
 from engine.references.known_edges import known_edges
 from engine.tasks.registry import TASKS
 
@@ -37,11 +37,11 @@ class Silent:
         return False
 
 
-def prepared(model: Model, name: str, method: str, pairs: int, seed: int) -> tuple[Passes, Material]:
+def prepared(model: Model, name: str, method: str, pairs: int, seed: int) -> tuple[ForwardPasses, PatchingInputs]:
     task, monitor = TASKS[name], Silent()
-    passes = Passes(model, monitor)
+    passes = ForwardPasses(model, monitor)
     examples = task.make(model, pairs=pairs, seed=seed)
-    config = CauseConfig(method=method)
+    config = EffectsConfig(method=method)
     return passes, prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=monitor)
 
 

@@ -21,7 +21,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.machine.folders import find_places
 from engine.planning.presets import find_preset
 from engine.planning.run_options import RunOptions
@@ -36,7 +36,7 @@ _WORTH_S = 1.0
 """Less than this left, and nobody reads it."""
 KINDS: dict[str, tuple[ProbeConfig, int]] = {
     "as it is": (ProbeConfig(), 10),
-    "with causes": (ProbeConfig(cause=CauseConfig(method="combined")), 10),
+    "with causes": (ProbeConfig(cause=EffectsConfig(method="combined")), 10),
     "50 pairs": (ProbeConfig(), 50),
     "thorough": (find_preset("thorough").config, 10),
     "published": (find_preset("published").config, 10),

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import (
     ChangeTags,
@@ -52,7 +52,7 @@ def ways(against: Path | None) -> dict[str, list[str]]:
     return ({"the other checkout": host(against)} if against else {}) | found
 
 
-async def write_all(places: Places, command: list[str], n_clients: int, n_notes: int) -> dict[str, float]:
+async def write_all(places: AppFolders, command: list[str], n_clients: int, n_notes: int) -> dict[str, float]:
     """All clients at once, each writing one note after another on a session of its own."""
     begun = time.perf_counter()
     clients = [await HostClient.connect(places, timeout_s=120, command=command)]
@@ -93,7 +93,7 @@ async def write_all(places: Places, command: list[str], n_clients: int, n_notes:
     }
 
 
-async def beside_busy(places: Places, command: list[str]) -> dict[str, float]:
+async def beside_busy(places: AppFolders, command: list[str]) -> dict[str, float]:
     """One client that writes a note and lists sessions every second, beside fifty that never stop; half write notes."""
     quiet = await HostClient.connect(places, timeout_s=120, command=command)
     busy = await asyncio.gather(*(HostClient.connect(places, timeout_s=120) for _ in range(BUSY)))

@@ -41,7 +41,7 @@ from engine.references.ground_truth import known_truths
 from engine.results import Card, ExampleCount, HeadScores, Reference
 from engine.sae.training import codes_of, contrast_lengths, prepare, train_saes
 from engine.sample_size import pairs_needed
-from engine.scoring.score_table import Tally, pair_rows
+from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.scoring.significance import shuffle_labels
 from engine.tasks.registry import TASKS
 from engine.tensors.generators import generator
@@ -102,7 +102,7 @@ class Pool:
         pairs = pair_rows(examples)
         shown = prepare(outputs, pairs, n_heads, config.sae, apart)
         lengths = contrast_lengths(shown, outputs, pairs, n_heads, config.sae, apart)
-        tally = Tally(outputs, examples, config, n_heads, length=lengths)
+        tally = ScoreTable(outputs, examples, config, n_heads, length=lengths)
         saes = train_saes(shown[tally.rows], tally.positive, config, Quiet(), lambda _: None)
         codes = codes_of(saes, shown)
         nodes, _ = tally.final(codes, Quiet())

@@ -6,22 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.examples import Example
 from engine.models.loading import Model
-from engine.patching.forward import Passes
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
-from engine.patching.inputs import Material, prepare
+from engine.patching.inputs import PatchingInputs, prepare
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
 
 
 def prepared(
     model: Model, examples: Sequence[Example], recorder: Any, position: str = "mean", **config: Any
-) -> tuple[Passes, Material]:
-    passes = Passes(model, recorder)
+) -> tuple[ForwardPasses, PatchingInputs]:
+    passes = ForwardPasses(model, recorder)
     material = prepare(
-        model, passes, examples, CauseConfig(**config), position=position, task=None, monitor=passes.monitor
+        model, passes, examples, EffectsConfig(**config), position=position, task=None, monitor=passes.monitor
     )
     return passes, material
 
@@ -56,12 +56,12 @@ def all_heads(model: Model) -> list[HeadId]:
     return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
 
 
-def exact(model: Model, passes: Passes, material: Material, heads: Sequence[HeadId]) -> Tensor:
+def exact(model: Model, passes: ForwardPasses, material: PatchingInputs, heads: Sequence[HeadId]) -> Tensor:
     masks = one_head_each(heads, model.info.n_layers, model.info.n_heads)
     return measure_replaced(passes, material, masks) - material.base_by_row
 
 
-def with_edge(model: Model, material: Material, source: HeadId, target: HeadId, share: float = 1.0) -> Tensor:
+def with_edge(model: Model, material: PatchingInputs, source: HeadId, target: HeadId, share: float = 1.0) -> Tensor:
     """The logits at the last tokens where one head reads of another what that one writes on the other side, or a
     share of the way there, and everybody else reads what was: plain hooks, whole passes."""
     moved = material.other[source.layer][:, :, source.head] - material.clean.z[source.layer][:, :, source.head]

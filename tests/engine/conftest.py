@@ -9,7 +9,7 @@ import torch
 from engine.catalog.local_models import bundled_folder
 from engine.events import Event
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 
 
 class Recorder:
@@ -37,12 +37,12 @@ def recorder() -> type[Recorder]:
 
 
 @pytest.fixture(scope="session")
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> WarmModel:
+    return WarmModel()
 
 
 @pytest.fixture
-def model(shelf: Shelf, tmp_path: Path) -> Model:
+def model(shelf: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
     return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 

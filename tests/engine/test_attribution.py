@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from engine.analysis.ranking import auc
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.catalog.local_models import bundled_folder
-from engine.config import CauseConfig
-from engine.events import CauseScored, EdgesAttributed
+from engine.config import EffectsConfig
+from engine.events import EdgesAttributed, EffectsMeasured
 from engine.models.loading import Model
 from engine.patching.attribution import attribute
 from engine.patching.edge_attribution import attribute_edges, best_edges
-from engine.patching.effects_stage import Cause
+from engine.patching.effects_stage import EffectsStage
 from engine.references.known_edges import known_edges
 from engine.results import HeadId
 from engine.tasks.registry import TASKS
@@ -69,9 +69,9 @@ def test_integrated_gradients_come_closer_where_the_answer_saturates(model: Mode
 
 def test_attribution_costs_three_and_a_half_forward_passes_at_most(model: Model, recorder: Any) -> None:
     monitor = recorder()
-    found = Cause(model, ioi(model), CauseConfig(method="attribution"), monitor, position="mean", task=None)
+    found = EffectsStage(model, ioi(model), EffectsConfig(method="attribution"), monitor, position="mean", task=None)
     found.find(ranking=[], circuit=[])
-    scored = monitor.last(CauseScored)
+    scored = monitor.last(EffectsMeasured)
     assert scored.final
     assert len(scored.effects) == model.n_heads_in_all
     assert scored.passes <= 3.5  # of the positives: one over the negatives, one over the positives, and one back
@@ -79,17 +79,17 @@ def test_attribution_costs_three_and_a_half_forward_passes_at_most(model: Model,
 
 def test_edges_come_with_the_cause_where_they_are_asked_for(model: Model, recorder: Any) -> None:
     monitor = recorder()
-    config = CauseConfig(method="attribution", edges=True)
-    Cause(model, ioi(model), config, monitor, position="mean", task=None).find(ranking=[], circuit=[])
+    config = EffectsConfig(method="attribution", edges=True)
+    EffectsStage(model, ioi(model), config, monitor, position="mean", task=None).find(ranking=[], circuit=[])
     told = monitor.last(EdgesAttributed)
     info = model.info
     assert told.n_pairs == info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
     assert 200 < len(told.edges) <= told.n_pairs  # all that have an effect
-    assert apply(RunPicture(), told).edge_effects == told
+    assert apply(RunSnapshot(), told).edge_effects == told
     for more in ({"metric": "kl"}, {"gradient_steps": 2}, {"method": "exact"}):
         monitor = recorder()
         asked = msgspec.structs.replace(config, **more)
-        Cause(model, ioi(model), asked, monitor, position="mean", task=None).find(ranking=[], circuit=[])
+        EffectsStage(model, ioi(model), asked, monitor, position="mean", task=None).find(ranking=[], circuit=[])
         assert monitor.last(EdgesAttributed).edges
 
 

@@ -9,23 +9,23 @@ from torch import Tensor
 
 from engine.analysis.effects import MOVES, dormant_heads, merge, with_causes
 from engine.catalog.local_models import bundled_folder
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.errors import ExampleError, NoSuchHead
-from engine.events import CauseScored
+from engine.events import EffectsMeasured
 from engine.examples import Example
 from engine.models.loading import Model, load_model, pick_device
-from engine.patching.effects_stage import Cause
-from engine.results import CAUSE_FIELDS, HeadEffect, HeadId, HeadScores
+from engine.patching.effects_stage import EffectsStage
+from engine.results import EFFECT_FIELDS, HeadEffect, HeadId, HeadScores
 
 from .by_hand import ioi
 
-NOTHING: dict[str, Any] = dict.fromkeys(set(HeadScores.__struct_fields__) - {"layer", "head", *CAUSE_FIELDS}, 0.0)
+NOTHING: dict[str, Any] = dict.fromkeys(set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}, 0.0)
 CIRCUIT = (HeadId(0, 5), HeadId(1, 1), HeadId(1, 3))
 
 
-def backups(model: Model, examples: Any, circuit: Any, monitor: Any, **more: Any) -> dict[str, CauseScored]:
+def backups(model: Model, examples: Any, circuit: Any, monitor: Any, **more: Any) -> dict[str, EffectsMeasured]:
     only = more.pop("only", ())
-    found = Cause(model, examples, CauseConfig(method="exact", **more), monitor, position="mean", task=None)
+    found = EffectsStage(model, examples, EffectsConfig(method="exact", **more), monitor, position="mean", task=None)
     found.find_backups(circuit, name="some heads", only=only)
     return {cause.method: cause for cause in found.causes}
 
@@ -187,8 +187,8 @@ def test_some_heads_alone_can_be_asked_for_and_nonsense_is_refused(model: Model,
 
 
 def test_an_effect_no_larger_than_its_error_makes_no_head_dormant() -> None:
-    def cause(error: float, *, final: bool = True) -> CauseScored:
-        return CauseScored(
+    def cause(error: float, *, final: bool = True) -> EffectsMeasured:
+        return EffectsMeasured(
             method="backup",
             metric="logit_difference",
             replacement="pair",

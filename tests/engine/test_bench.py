@@ -5,10 +5,10 @@ import random
 import msgspec
 import pytest
 
-from engine.analysis.benchmark import NO_RECIPE, BenchRow, Cell, Taken, plan_cells, rows_of
+from engine.analysis.benchmark import NO_RECIPE, BenchmarkResult, BenchmarkRow, BenchmarkRun, plan_cells, rows_of
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES
-from engine.references.ground_truth import Truth
+from engine.references.ground_truth import GroundTruth
 from engine.results import MOST_EDGES, EdgeEffect, EdgeScore, HeadScores, ModelInfo
 
 LAYERS, HEADS = 2, 20
@@ -17,8 +17,10 @@ INFO = ModelInfo(
 )
 PLACES = [(layer, head) for layer in range(LAYERS) for head in range(HEADS)]
 TRUE = frozenset({(0, 3), (1, 7), (1, 8)})
-HEADS_TRUTH = Truth(level="heads", cut=0.05, source="by hand", heads=TRUE)
-EDGES_TRUTH = Truth(level="edges", cut=None, source="by hand", edges=frozenset({((0, 3), (1, 7)), ((0, 3), (1, 8))}))
+HEADS_TRUTH = GroundTruth(level="heads", cut=0.05, source="by hand", heads=TRUE)
+EDGES_TRUTH = GroundTruth(
+    level="edges", cut=None, source="by hand", edges=frozenset({((0, 3), (1, 7)), ((0, 3), (1, 8))})
+)
 KEY = ("toy", "ioi")
 
 
@@ -37,13 +39,15 @@ def taken(
     n_edges: int | None = None,
     seconds: dict[str, float] | None = None,
     **values: dict[tuple[int, int], float | None],
-) -> Taken:
+) -> BenchmarkResult:
     """A run; `values`: by measure, numbers of some heads. `n_edges`: of all, how many it told."""
-    cell = msgspec.convert({"model": "toy", "task": "ioi", "examples": 10, "draw": draw, "recipe": recipe}, type=Cell)
+    cell = msgspec.convert(
+        {"model": "toy", "task": "ioi", "examples": 10, "draw": draw, "recipe": recipe}, type=BenchmarkRun
+    )
     pairs = [((0, a), (1, b)) for a in range(HEADS) for b in range(HEADS)]
     ordered = sorted(pairs, key=lambda pair: pair not in EDGES_TRUTH.edges)[:n_edges]
     nodes = [node(p, **{name: known.get(p, 0.0) for name, known in values.items()}) for p in PLACES]
-    return Taken(
+    return BenchmarkResult(
         cell=cell,
         model=INFO,
         nodes=tuple(nodes),
@@ -54,7 +58,7 @@ def taken(
     )
 
 
-def by_name(rows: list[BenchRow], level: str = "heads") -> dict[tuple[str, str], BenchRow]:
+def by_name(rows: list[BenchmarkRow], level: str = "heads") -> dict[tuple[str, str], BenchmarkRow]:
     return {(row.measure, row.recipe): row for row in rows if row.level == level}
 
 

@@ -13,17 +13,26 @@ from safetensors.torch import load_file
 from engine.analysis.card import write_card
 from engine.analysis.effects import with_causes
 from engine.analysis.ranking import circuit_by_rank
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.config import ProbeConfig, SAEConfig
-from engine.events import CardWritten, CauseScored, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
-from engine.models.warm_model import Shelf
+from engine.events import CardWritten, EffectsMeasured, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
+from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
-from engine.results import Card, Chance, ExampleCount, HeadEffect, HeadScores, Reference, Steadiness, Template
-from engine.scoring.node_scores import Symbols, code_measures
-from engine.scoring.score_table import Tally, pair_rows
+from engine.results import (
+    Card,
+    CircuitStability,
+    ExampleCount,
+    HeadEffect,
+    HeadScores,
+    Reference,
+    Significance,
+    Template,
+)
+from engine.scoring.node_scores import CodeOccurrences, code_measures
+from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
 from engine.scoring.stability import resample, steadiness
-from engine.worker.pipeline import Probe
+from engine.worker.pipeline import ProbeJob
 
 ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
 
@@ -42,15 +51,15 @@ def grid(*, q: float | None = 0.01, differences: tuple[float, ...] = (0, 1, 0, 1
     return tuple(head(n, unique[n], q if n < 3 else (None if q is None else 0.9), differences[n]) for n in range(6))
 
 
-def steady(bootstraps: float = 0.9, seeds: float | None = 0.9) -> Steadiness:
-    return Steadiness(seeds=seeds, bootstraps=bootstraps, n_bootstraps=100, heads=(0.9, 0.9, 0.8, 0.1, 0.0, 0.0))
+def steady(bootstraps: float = 0.9, seeds: float | None = 0.9) -> CircuitStability:
+    return CircuitStability(seeds=seeds, bootstraps=bootstraps, n_bootstraps=100, heads=(0.9, 0.9, 0.8, 0.1, 0.0, 0.0))
 
 
 CIRCUIT = ((0, 0), (0, 1), (0, 2))
 
 
-def effects(*sizes: float) -> CauseScored:
-    return CauseScored(
+def effects(*sizes: float) -> EffectsMeasured:
+    return EffectsMeasured(
         method="combined",
         metric="logit_difference",
         replacement="pair",
@@ -80,7 +89,7 @@ def test_heads_above_chance_that_stay_make_it_believable() -> None:
     ],
 )
 def test_each_doubt_makes_it_weak_and_says_what_to_change(
-    count: ExampleCount, steadiness: Steadiness, why: str
+    count: ExampleCount, steadiness: CircuitStability, why: str
 ) -> None:
     card = write_card(grid(), CIRCUIT, steadiness, count)
     assert card.verdict == "weak"
@@ -202,7 +211,7 @@ def test_a_few_measured_heads_say_nothing_of_the_circuit() -> None:
 
 def test_pairs_that_share_a_prompt_are_told_so_and_not_to_write_as_many_as_there_are() -> None:
     shared = ExampleCount(positive=14, negative=14, broken=0, distinct_positive=14, distinct_negative=1, clusters=1)
-    card = write_card(grid(q=0.5), CIRCUIT, steady(), shared, chance=Chance(statistic="codes", labellings=1))
+    card = write_card(grid(q=0.5), CIRCUIT, steady(), shared, chance=Significance(statistic="codes", labellings=1))
     assert card.advice[0].startswith("write pairs of prompts of their own, 8 or more: those there are share prompts")
 
 
@@ -307,23 +316,23 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         models="",
         activations="",
     )
-    tallies: list[Tally] = []
+    tallies: list[ScoreTable] = []
 
-    class Kept(Tally):
+    class Kept(ScoreTable):
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
             tallies.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.worker.pipeline.Tally", Kept)
-        Probe(order, Shelf(), Monitor()).run()
+        patch.setattr("engine.worker.pipeline.ScoreTable", Kept)
+        ProbeJob(order, WarmModel(), Monitor()).run()
     return events, load_file(Path(spool) / "codes.safetensors")["codes"], tallies[0].loudness
 
 
 def test_every_run_ends_with_its_card(run: Run) -> None:
     events, _, _ = run
     assert [type(event) for event in events[-2:]] == [CardWritten, ProbeFinished]
-    picture = RunPicture()
+    picture = RunSnapshot()
     for event in events:
         picture = apply(picture, event)
     assert picture.card == events[-2].card
@@ -343,7 +352,7 @@ def test_the_card_costs_little_beside_the_run(run: Run) -> None:
 
     def write() -> float:
         begun = time.process_time()
-        p_values(Symbols(codes), loudness, labellings(positive, pairs, 1000, 0), Quiet())
+        p_values(CodeOccurrences(codes), loudness, labellings(positive, pairs, 1000, 0), Quiet())
         steady = steadiness(codes, positive, pairs, loudness, len(finished.circuit), seed=0)
         write_card(nodes, finished.circuit, steady, finished.examples)
         return time.process_time() - begun
@@ -353,7 +362,7 @@ def test_the_card_costs_little_beside_the_run(run: Run) -> None:
 
 def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(run: Run) -> None:
     events, codes, loudness = run
-    (truth, pairs), symbols, scored = _labels(events), Symbols(codes), _scored(events)
+    (truth, pairs), symbols, scored = _labels(events), CodeOccurrences(codes), _scored(events)
     reported = 0
     for draw, labels in enumerate(shuffle_labels(truth, pairs, 200, seed=99)):
         p = p_values(symbols, loudness, labellings(labels, pairs, 1000, draw), Quiet())
@@ -388,15 +397,15 @@ def test_labels_as_they_are_are_above_chance_and_their_heads_are_the_circuits(ru
 
 
 def test_it_says_where_no_head_could_stand_above_chance() -> None:
-    few = Chance(statistic="codes", labellings=8)
+    few = Significance(statistic="codes", labellings=8)
     card = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=few)
     assert card.verdict == "no better than chance"
     assert "only 8 ways" in card.reasons[0]
     assert card.advice[0].startswith("use 8 pairs or more and --shuffles 1000")
-    one = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Chance(statistic="codes", labellings=1))
+    one = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Significance(statistic="codes", labellings=1))
     assert "in only one way:" in one.reasons[0]
     assert one.advice[0].endswith("one labelling cannot single out one head")
-    enough = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Chance(statistic="codes", labellings=1001))
+    enough = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Significance(statistic="codes", labellings=1001))
     assert enough.advice[0] == "use more examples: chance is told apart by numbers"
 
 

@@ -9,16 +9,16 @@ import torch
 
 from engine.analysis.effects import likely_size
 from engine.analysis.ranking import auc
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.catalog.local_models import bundled_folder
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError
-from engine.events import CauseScored, CircuitChecked, StageProgress
+from engine.events import CircuitChecked, EffectsMeasured, StageProgress
 from engine.models.loading import Model
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.patching.candidates import affordable, proposals
 from engine.patching.circuit_checks import area_under, curve_sizes, random_circuits
-from engine.patching.effects_stage import Cause
+from engine.patching.effects_stage import EffectsStage
 from engine.patching.head_patching import mask_of
 from engine.results import CurvePoint, HeadId
 from engine.tasks.registry import TASKS
@@ -40,10 +40,10 @@ def test_combined_finds_the_heads_that_matter_on_other_prompts(name: str, model:
     stored = msgspec.json.decode((bundled_folder() / "circuits.json").read_bytes())["tasks"][name]
     monitor = recorder()
     examples = TASKS[name].make(model, pairs=10, seed=0)
-    config = CauseConfig(method="combined")
-    found = Cause(model, examples, config, monitor, position="mean", task=TASKS[name].metric)
+    config = EffectsConfig(method="combined")
+    found = EffectsStage(model, examples, config, monitor, position="mean", task=TASKS[name].metric)
     found.find(ranking=all_heads(model), circuit=[])
-    scored = monitor.last(CauseScored)
+    scored = monitor.last(EffectsMeasured)
     assert scored.method == "combined"
     assert scored.passes <= config.budget + 1
     truth = [abs(effect) >= stored["cut"] * abs(stored["base"]) for row in stored["effects"] for effect in row]
@@ -55,10 +55,10 @@ def test_combined_finds_the_heads_that_matter_on_other_prompts(name: str, model:
 def test_stopped_in_the_middle_it_keeps_what_is_done(model: Model, recorder: Any) -> None:
     monitor = recorder(lambda event: isinstance(event, StageProgress) and event.done >= 3)
     examples = TASKS["ioi"].make(model, pairs=60, seed=0)
-    found = Cause(model, examples, CauseConfig(method="exact"), monitor, position="mean", task=None)
+    found = EffectsStage(model, examples, EffectsConfig(method="exact"), monitor, position="mean", task=None)
     with pytest.raises(Cancelled):
         found.find(ranking=[], circuit=[])
-    partial = monitor.last(CauseScored)
+    partial = monitor.last(EffectsMeasured)
     assert not partial.final
     assert 3 <= len(partial.effects) < model.n_heads_in_all
     assert "forward" not in vars(model.bridge.blocks[0])  # no block is left skipped
@@ -68,11 +68,11 @@ def test_copies_change_neither_effects_nor_their_errors(model: Model, recorder: 
     examples = list(TASKS["ioi"].make(model, pairs=4, seed=0))
     copies = [msgspec.structs.replace(one, pair=one.pair + 4) for one in examples]  # type: ignore[operator]  # has one
 
-    def measured(given: list[Any]) -> CauseScored:
+    def measured(given: list[Any]) -> EffectsMeasured:
         monitor = recorder()
-        found = Cause(model, given, CauseConfig(method="attribution"), monitor, position="mean", task=None)
+        found = EffectsStage(model, given, EffectsConfig(method="attribution"), monitor, position="mean", task=None)
         found.find(ranking=[], circuit=[])
-        return monitor.last(CauseScored)
+        return monitor.last(EffectsMeasured)
 
     alone, twice = measured(examples), measured(examples + copies)
     assert (twice.n_examples, twice.effects) == (alone.n_examples, alone.effects) == (4, alone.effects)
@@ -80,14 +80,14 @@ def test_copies_change_neither_effects_nor_their_errors(model: Model, recorder: 
 
 def test_a_shortlist_is_all_that_is_patched(model: Model, recorder: Any) -> None:
     monitor = recorder()
-    found = Cause(model, ioi(model), CauseConfig(method="exact"), monitor, position="mean", task=None)
+    found = EffectsStage(model, ioi(model), EffectsConfig(method="exact"), monitor, position="mean", task=None)
     found.find(ranking=[], circuit=[], only=[HeadId(1, 2), HeadId(0, 4)])
-    assert [(one.layer, one.head) for one in monitor.last(CauseScored).effects] == [(0, 4), (1, 2)]
+    assert [(one.layer, one.head) for one in monitor.last(EffectsMeasured).effects] == [(0, 4), (1, 2)]
 
 
 def test_a_circuit_of_all_that_matters_is_faithful_and_a_random_one_is_not(model: Model, recorder: Any) -> None:
     monitor = recorder()
-    found = Cause(model, ioi(model, 6), CauseConfig(method="circuit"), monitor, position="mean", task=None)
+    found = EffectsStage(model, ioi(model, 6), EffectsConfig(method="circuit"), monitor, position="mean", task=None)
     found.find(ranking=all_heads(model), circuit=all_heads(model)[:8])
     checks = [event for event in monitor.events if isinstance(event, CircuitChecked)]
     assert [check.name for check in checks] == ["codes", "combined"]
@@ -126,20 +126,20 @@ def test_codes_have_their_say_and_the_budget_ends_it() -> None:
     assert affordable([*heads[:1], HeadId(3, 0)], 4, 1.0, 0.5) == [HeadId(3, 0)]
 
 
-def test_causes_become_measures_of_the_grid(shelf: Shelf, tmp_path: Path, recorder: Any) -> None:
+def test_causes_become_measures_of_the_grid(shelf: WarmModel, tmp_path: Path, recorder: Any) -> None:
     from engine.config import SAEConfig
     from engine.protocol import RunProbe
-    from engine.worker.pipeline import Probe
+    from engine.worker.pipeline import ProbeJob
 
     config = ProbeConfig(
-        sae=SAEConfig(steps=40, sparsity=0.2), seeds=(0,), shuffles=0, cause=CauseConfig(method="combined", budget=8)
+        sae=SAEConfig(steps=40, sparsity=0.2), seeds=(0,), shuffles=0, cause=EffectsConfig(method="combined", budget=8)
     )
     monitor = recorder()
     order = RunProbe(
         job="r", model="toy", config=config, task="ioi", pairs=4, spool=str(tmp_path), models="", activations=""
     )
-    Probe(order, shelf, monitor).run()
-    picture = RunPicture()
+    ProbeJob(order, shelf, monitor).run()
+    picture = RunSnapshot()
     for event in monitor.events:
         picture = apply(picture, event)
     assert all(node.attribution is not None and node.combined is not None for node in picture.nodes)
@@ -153,4 +153,4 @@ def test_causes_become_measures_of_the_grid(shelf: Shelf, tmp_path: Path, record
 )
 def test_nonsense_is_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=str(next(iter(wrong.values())))):
-        CauseConfig(**wrong)
+        EffectsConfig(**wrong)

@@ -15,7 +15,7 @@ from engine.authoring.distinct_pairs import (
     text_keys,
 )
 from engine.examples import Example
-from engine.scoring.node_scores import Symbols
+from engine.scoring.node_scores import CodeOccurrences
 from engine.scoring.score_table import pair_rows
 from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
 from engine.scoring.stability import resample
@@ -92,7 +92,7 @@ def test_one_pair_twelve_times_tells_nothing() -> None:
     positive = torch.tensor([one.positive for one in kept])
     labels = labellings(positive, pairs, 1000, 0, clusters([(0, 1)], [keys[row] for row in left]))
     codes = torch.tensor([[[5, 1], [7, 1]]])
-    p = p_values(Symbols(codes), torch.tensor([[3.0, 1.0], [1.0, 1.0]]), labels, Quiet())
+    p = p_values(CodeOccurrences(codes), torch.tensor([[3.0, 1.0], [1.0, 1.0]]), labels, Quiet())
     assert len(labels) == 1
     assert p.tolist() == [1.0, 1.0]
 
@@ -125,7 +125,7 @@ def test_of_runs_without_anything_to_find_at_most_a_twentieth_names_a_head(
         # Few codes, so that many heads tie; of every prompt one code, whatever its label.
         codes = torch.randint(0, 4, (1, len(kept), 32), generator=source)
         loudness = torch.rand(len(kept), 32, generator=source)
-        named += bool((q_values(p_values(Symbols(codes), loudness, labels, Quiet())) < 0.05).any())
+        named += bool((q_values(p_values(CodeOccurrences(codes), loudness, labels, Quiet())) < 0.05).any())
     assert named <= 13  # of a twentieth, 7.5 are to be expected; 14 or more come up once in fifty times
 
 

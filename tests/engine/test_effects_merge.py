@@ -6,24 +6,24 @@ import msgspec
 
 from engine.analysis.effects import merge, primary, with_causes
 from engine.analysis.ground_truth import agreement_with, measured_here
-from engine.analysis.run_state import RunPicture, apply
-from engine.events import CardWritten, CauseScored, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
+from engine.analysis.run_state import RunSnapshot, apply
+from engine.events import CardWritten, EffectsMeasured, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
 from engine.examples import Example
 from engine.results import (
-    CAUSE_FIELDS,
+    EFFECT_FIELDS,
     Card,
+    CircuitStability,
     ExampleCount,
     HeadEffect,
     HeadScores,
     Reference,
-    Steadiness,
     Timings,
 )
 from engine.tasks.registry import TASKS
 
 from .test_tasks import DIGITS
 
-NOTHING: dict[str, Any] = dict.fromkeys(set(HeadScores.__struct_fields__) - {"layer", "head", *CAUSE_FIELDS}, 0.0)
+NOTHING: dict[str, Any] = dict.fromkeys(set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}, 0.0)
 NODES = tuple(HeadScores(layer=0, head=head, **{**NOTHING, "total_variation": head / 4}) for head in range(4))
 KNOWN = Reference(name="ioi, measured", source="somewhere", heads=((0, 0),))
 OWN = (
@@ -32,10 +32,10 @@ OWN = (
 )
 
 
-def scored(effects: dict[int, float], **about: Any) -> CauseScored:
+def scored(effects: dict[int, float], **about: Any) -> EffectsMeasured:
     given = {"method": "exact", "metric": "logit_difference", "replacement": "pair", "position": "mean", "base": 4.0}
     given |= {"n_examples": 8, "passes": 1.0, "final": True} | about
-    return CauseScored(
+    return EffectsMeasured(
         **given, effects=tuple(HeadEffect(layer=0, head=head, effect=value) for head, value in effects.items())
     )
 
@@ -43,7 +43,7 @@ def scored(effects: dict[int, float], **about: Any) -> CauseScored:
 ALL = scored({0: -0.1, 1: -1.0, 2: 0.4, 3: -2.0})
 
 
-def told(causes: tuple[CauseScored, ...]) -> list[dict[int, float]]:
+def told(causes: tuple[EffectsMeasured, ...]) -> list[dict[int, float]]:
     return [{one.head: one.effect for one in cause.effects} for cause in causes]
 
 
@@ -108,8 +108,8 @@ def test_a_run_whose_heads_are_all_measured_is_held_against_that() -> None:
     assert agreement_with(found, nodes, (), find_measure("total_variation")).auc == 1.0
 
 
-def folded(*events: Any) -> RunPicture:
-    picture = RunPicture()
+def folded(*events: Any) -> RunSnapshot:
+    picture = RunSnapshot()
     for place, event in enumerate(events):
         picture = apply(picture, event, place)
     return picture
@@ -122,7 +122,7 @@ CARD = Card(
     above_chance=(),
     expected_false=None,
     heads=(),
-    steadiness=Steadiness(seeds=None, bootstraps=1.0, n_bootstraps=5, heads=(1.0,) * 4),
+    steadiness=CircuitStability(seeds=None, bootstraps=1.0, n_bootstraps=5, heads=(1.0,) * 4),
     truth="ioi, measured",
     codes_auc=0.54,
     baselines=(),
@@ -137,7 +137,7 @@ DONE = ProbeFinished(
 )
 
 
-def stored(examples: tuple[Example, ...], **made: Any) -> RunPicture:
+def stored(examples: tuple[Example, ...], **made: Any) -> RunSnapshot:
     """A run as earlier versions told it: the name of the session's task decided."""
     return folded(
         ExamplesMade(examples=examples, content_hash="c", task="ioi", **made),

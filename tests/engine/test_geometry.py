@@ -15,7 +15,7 @@ from engine.examples import Example
 from engine.grading.rules import grade_examples
 from engine.models.head_layout import check_heads
 from engine.models.loading import Model, load_model
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.patching.attribution import attribute
 from engine.patching.edge_patching import all_edges, measure_edges
 from engine.protocol import InspectHead
@@ -190,7 +190,7 @@ def test_ablations_of_such_heads(replacement: str, family: Made, recorder: Any) 
 def test_such_heads_are_looked_at(family: Made) -> None:
     plain, folder = family.plain, str(family.folder)
     order = InspectHead(job="i1", model=folder, prompt=PROMPTS[0], layer=1, head=2, models=folder, device="cpu")
-    found = Inspector(Shelf()).answer(order)
+    found = Inspector(WarmModel()).answer(order)
     ids = family.model.encode(PROMPTS[0])[0]
     _, z = plain.run(ids)
     assert found.strength == pytest.approx(plain.written(z[1][:, 2], (1, 2)).norm(dim=-1).tolist(), abs=1e-3)

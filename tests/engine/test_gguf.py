@@ -18,7 +18,7 @@ from engine.install.gguf_config import settle_config
 from engine.install.gguf_file import GgufFile, read_gguf_file
 from engine.install.gguf_import import from_gguf
 from engine.install.gguf_rope import FACTORS, LONG, SHORT, llama3_factors
-from engine.install.progress import Mouth
+from engine.install.progress import ProgressWriter
 
 from .gguf_cases import CASES, RMS, Case, of, rope
 from .gguf_files import permuted, random_model, shape_keys, write_gguf
@@ -27,7 +27,7 @@ from .gguf_files import permuted, random_model, shape_keys, write_gguf
 def imported(path: Path, made: Path) -> tuple[Any, list[str]]:
     """The model that an import makes of the file, and what it says meanwhile."""
     out = BytesIO()
-    folder = from_gguf(path, made, Mouth(out))
+    folder = from_gguf(path, made, ProgressWriter(out))
     words = [msgspec.json.decode(line, type=AnyFetchWord) for line in out.getvalue().splitlines()]  # type: ignore[arg-type]
     model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
     return model, [word.message for word in words if isinstance(word, FetchNote)]

@@ -16,7 +16,7 @@ from engine.catalog.model_shape import shape_of
 from engine.catalog.safetensors_headers import read_headers
 from engine.errors import ModelError
 from engine.install.gguf_import import from_gguf
-from engine.install.progress import Mouth
+from engine.install.progress import ProgressWriter
 from engine.install.weights_check import bounded, check_agreement
 from engine.models.fetch import bring
 from engine.models.loading import load_model, pick_device
@@ -77,7 +77,7 @@ def refused(folder: Path, words: str) -> None:
     """By import and by loading alike, with nothing left of it."""
     models = folder.parent / "models"
     with pytest.raises(ModelError, match=words) as caught:
-        bring(folder, models, Mouth(BytesIO()))
+        bring(folder, models, ProgressWriter(BytesIO()))
     assert caught.value.hint
     assert not models.exists() or list(models.iterdir()) == []
     with pytest.raises(ModelError, match=words):
@@ -172,4 +172,4 @@ def test_a_gguf_key_that_is_not_of_its_tensors_is_named(key: str, value: Any, wo
     path = write_gguf(tmp_path / "m.gguf", model, "llama", {**keys, key: value})
     assert gguf.GGUFReader(path).tensors
     with pytest.raises(ModelError, match=words):
-        from_gguf(path, tmp_path / "made", Mouth(BytesIO()))
+        from_gguf(path, tmp_path / "made", ProgressWriter(BytesIO()))

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from engine.errors import EngineError, ExampleError, NoSuchHead
 from engine.models.loading import load_model
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.protocol import InspectHead
 from engine.worker import head_inspection
 from engine.worker.head_inspection import Inspector
@@ -18,7 +18,7 @@ PROMPT = "When Mary and John went to the shop, John gave a book to"
 
 @pytest.fixture(scope="module")
 def inspector() -> Inspector:
-    return Inspector(Shelf())
+    return Inspector(WarmModel())
 
 
 def order(**changes: object) -> InspectHead:

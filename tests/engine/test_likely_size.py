@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.analysis.effects import likely_size, with_causes
-from engine.events import CauseScored
-from engine.results import CAUSE_FIELDS, HeadEffect, HeadScores
+from engine.events import EffectsMeasured
+from engine.results import EFFECT_FIELDS, HeadEffect, HeadScores
 
 QUANTILES = [NormalDist().inv_cdf((place + 0.5) / 4000) for place in range(4000)]
 
@@ -37,7 +37,7 @@ def test_without_an_error_it_is_the_effects_size() -> None:
 
 def test_a_head_that_moves_every_pair_either_way_ranks_above_one_that_moves_none() -> None:
     found = (effect(0.02, 0.001, 0), effect(0.01, 0.2, 1), effect(-1.0, 0.2, 2))
-    combined = CauseScored(
+    combined = EffectsMeasured(
         method="combined",
         metric="logit_difference",
         replacement="pair",
@@ -49,7 +49,7 @@ def test_a_head_that_moves_every_pair_either_way_ranks_above_one_that_moves_none
         final=True,
         seconds=0.0,
     )
-    names = set(HeadScores.__struct_fields__) - {"layer", "head", *CAUSE_FIELDS}
+    names = set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}
     nothing: dict[str, Any] = dict.fromkeys(names, 0.0)
     nodes = tuple(HeadScores(layer=0, head=head, **nothing) for head in range(3))
     folded = with_causes(nodes, [combined, msgspec.structs.replace(combined, method="exact")])

@@ -5,21 +5,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.capture.head_outputs import Answers
-from engine.config import CauseConfig
-from engine.events import CauseScored, Notice
+from engine.capture.head_outputs import AnswerIds
+from engine.config import EffectsConfig
+from engine.events import EffectsMeasured, Notice
 from engine.examples import Example
 from engine.models.loading import Model
-from engine.patching.effects_stage import Cause
+from engine.patching.effects_stage import EffectsStage
 from engine.patching.metrics import settle_metric
 from engine.tasks.registry import TASKS
 
 from .by_hand import ioi
 
-ONE = Answers(expected=(1,), foils=(2,), not_single=())
-SET = Answers(expected=(1, 3, 4), foils=(2, 5), not_single=())
-NO_FOIL = Answers(expected=(1,), foils=(), not_single=())
-NONE = Answers(expected=(), foils=(), not_single=(" long answer",))
+ONE = AnswerIds(expected=(1,), foils=(2,), not_single=())
+SET = AnswerIds(expected=(1, 3, 4), foils=(2, 5), not_single=())
+NO_FOIL = AnswerIds(expected=(1,), foils=(), not_single=())
+NONE = AnswerIds(expected=(), foils=(), not_single=(" long answer",))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ NONE = Answers(expected=(), foils=(), not_single=(" long answer",))
         ([NONE] * 2, "kl", "no positive has an expected answer of one token"),
     ],
 )
-def test_it_follows_from_the_examples(answers: list[Answers], metric: str, why: str) -> None:
+def test_it_follows_from_the_examples(answers: list[AnswerIds], metric: str, why: str) -> None:
     found = settle_metric("auto", answers, None)
     assert found.metric == metric
     assert why in found.why
@@ -42,11 +42,11 @@ def test_it_follows_from_the_examples(answers: list[Answers], metric: str, why: 
 
 def measured(model: Model, examples: tuple[Example, ...], recorder: Any, task: Any = None) -> Any:
     monitor = recorder()
-    config = CauseConfig(method="exact", examples=6)
-    found = Cause(model, examples, config, monitor, position="mean", task=task)
+    config = EffectsConfig(method="exact", examples=6)
+    found = EffectsStage(model, examples, config, monitor, position="mean", task=task)
     heads = [found.heads[5], found.heads[20]]
     found.find(ranking=[], circuit=[], only=heads)
-    return monitor.last(CauseScored), [event.message for event in monitor.events if isinstance(event, Notice)]
+    return monitor.last(EffectsMeasured), [event.message for event in monitor.events if isinstance(event, Notice)]
 
 
 def test_greater_than_written_by_hand_is_measured_like_the_ready_made_task(model: Model, recorder: Any) -> None:

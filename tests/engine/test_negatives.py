@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.authoring.drafts import draft
-from engine.authoring.negatives import MOST, SHOWN, Edit, as_negative, best, propose
+from engine.authoring.negatives import MOST, SHOWN, PromptEdit, as_negative, best, propose
 from engine.authoring.readiness import worth
 from engine.examples import Example
 from engine.grading.grader import Grader
 from engine.models.loading import load_model, pick_device
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.protocol import GradePrompts
 from engine.results import Grade, Verdict
 from engine.tasks.registry import TASKS
-from engine.worker.__main__ import Quiet
+from engine.worker.__main__ import SilentMonitor
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_any_prompt_gives_edits_that_are_examples(prompt: str, answer: str) -> N
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_the_bundled_model_finds_negatives_for_every_task(shelf: Shelf, task: str) -> None:
+def test_the_bundled_model_finds_negatives_for_every_task(shelf: WarmModel, task: str) -> None:
     toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
     grader = Grader(shelf)
     found = 0
@@ -59,7 +59,7 @@ def test_the_bundled_model_finds_negatives_for_every_task(shelf: Shelf, task: st
         edits = propose(example)
         asked = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
         order = GradePrompts(job="g", model="toy", examples=asked, models=str(Path()), device="cpu")
-        own, *grades = grader.answer(order, Quiet()).grades
+        own, *grades = grader.answer(order, SilentMonitor()).grades
         chosen = best(edits, grades, n_tokens=own.n_tokens)
         assert len(chosen) <= SHOWN
         assert all(grade.n_tokens == own.n_tokens for _, grade in chosen)
@@ -88,7 +88,7 @@ def test_what_people_write_by_hand_is_among_the_proposals_though_another_kind_do
         "not repeated",
         "another name",
     )
-    edits = [Edit(prompt=f"p {place}", kind=f"{kind}: x") for place, kind in enumerate(kinds)]
+    edits = [PromptEdit(prompt=f"p {place}", kind=f"{kind}: x") for place, kind in enumerate(kinds)]
     verdicts: tuple[Verdict, ...] = ("weak", "ok", "ok", "ok", "broken", "ok", "ok")
     grades = [graded(place, verdict) for place, verdict in enumerate(verdicts)]
     shown = [edit.kind.partition(":")[0] for edit, _ in best(edits, grades, n_tokens=5)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import CauseConfig, CauseMethod, CauseMetric, ProbeConfig, Recipe, Replacement, SAEConfig
+from engine.config import EffectsConfig, PatchingMethod, PatchingMetric, ProbeConfig, Recipe, Replacement, SAEConfig
 from engine.errors import ConfigError, HeadcodeError, ModelError
 from engine.planning.option_table import OPTIONS, find_option, help_of
 from engine.planning.option_text import read_value, say, written
@@ -19,7 +19,7 @@ NOWHERE = Path("/nonexistent")
 
 
 def leaves(config: type[msgspec.Struct]) -> set[str]:
-    inner = {"sae": SAEConfig, "cause": CauseConfig}
+    inner = {"sae": SAEConfig, "cause": EffectsConfig}
     found = set()
     for name in config.__struct_fields__:
         found |= {f"{name}.{leaf}" for leaf in leaves(inner[name])} if name in inner else {name}
@@ -42,8 +42,8 @@ def test_every_field_of_a_config_has_its_meaning() -> None:
     ("path", "kind"),
     [
         ("sae.recipe", Recipe),
-        ("cause.method", CauseMethod),
-        ("cause.metric", CauseMetric),
+        ("cause.method", PatchingMethod),
+        ("cause.metric", PatchingMetric),
         ("cause.replacement", Replacement),
     ],
 )

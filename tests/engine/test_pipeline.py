@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from engine.analysis.ranking import agreement
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
@@ -31,27 +31,27 @@ from engine.events import (
 )
 from engine.examples import Example
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
 from engine.tasks.registry import find_task
-from engine.worker.pipeline import Probe
+from engine.worker.pipeline import ProbeJob
 
 QUICK = ProbeConfig(sae=SAEConfig(steps=60, sparsity=0.2), seeds=(0, 1), shuffles=100)
 
 
 @pytest.fixture
-def model(shelf: Shelf, tmp_path: Path) -> Model:
+def model(shelf: WarmModel, tmp_path: Path) -> Model:
     return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 
 
 @pytest.fixture
-def probe(shelf: Shelf, tmp_path: Path, recorder: Any) -> Callable[..., Any]:
+def probe(shelf: WarmModel, tmp_path: Path, recorder: Any) -> Callable[..., Any]:
     def run(config: ProbeConfig = QUICK, **order: Any) -> Any:
         stop = order.pop("stop", lambda _: False)
         monitor = order.pop("monitor", None) or recorder(stop)
         given: dict[str, Any] = {"task": "ioi", "pairs": 4, "device": "cpu", **order}
         spool = tmp_path / "spool"
-        Probe(
+        ProbeJob(
             RunProbe(
                 job="r1",
                 model="toy",
@@ -98,7 +98,7 @@ def test_a_run_tells_its_story_in_order(probe: Callable[..., Any]) -> None:
     # On a slow machine the grid fills more often than every fifty steps.
     assert [*dict.fromkeys(event.final for event in scored)] == [False, True]
     assert scored[-2].final is False
-    picture = RunPicture()
+    picture = RunSnapshot()
     for event in heard:
         picture = apply(picture, event)
     assert picture.nodes_final

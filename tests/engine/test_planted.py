@@ -12,16 +12,16 @@ from engine.analysis.ranking import auc
 from engine.capture.head_outputs import read_examples
 from engine.catalog.local_models import find_model, local_models, model_identity, read_sheet
 from engine.catalog.planted_models import N_HEADS, STAMP, VOCABULARY, is_built, n_parameters
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import ModelError
 from engine.grading.rules import grade_examples
 from engine.install.staging import check_name
 from engine.models.loading import Model, load_model, pick_device
 from engine.patching.edge_attribution import attribute_edges
 from engine.patching.edge_patching import all_edges, measure_edges
-from engine.patching.forward import Passes
+from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
-from engine.patching.inputs import Material, prepare
+from engine.patching.inputs import PatchingInputs, prepare
 from engine.planted import PLANTED, Planted
 from engine.planted.build import planted_folder, write_planted
 from engine.references.known_circuits import known_circuit
@@ -52,10 +52,10 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     return of
 
 
-def prepared(model: Model, task: str, recorder: Any, **config: Any) -> tuple[Passes, Material]:
-    passes = Passes(model, recorder())
+def prepared(model: Model, task: str, recorder: Any, **config: Any) -> tuple[ForwardPasses, PatchingInputs]:
+    passes = ForwardPasses(model, recorder())
     examples = TASKS[task].make(model, pairs=6, seed=7)
-    settings = CauseConfig(method="attribution", **config)
+    settings = EffectsConfig(method="attribution", **config)
     metric = TASKS[task].metric
     return passes, prepare(model, passes, examples, settings, position="mean", task=metric, monitor=passes.monitor)
 

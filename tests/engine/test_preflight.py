@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.catalog.local_models import bundled_folder
-from engine.catalog.model_shape import Shape, shape_of
-from engine.config import CauseConfig, ProbeConfig, SAEConfig
+from engine.catalog.model_shape import ModelShape, shape_of
+from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.errors import ModelError
-from engine.planning.memory_estimate import Amount, fits, footprint, what_to_lower
+from engine.planning.memory_estimate import Workload, fits, footprint, what_to_lower
 from engine.planning.preflight import Preflight
-from engine.planning.time_estimate import Duration, Past, expected, seconds_words
+from engine.planning.time_estimate import Duration, PastRun, expected, seconds_words
 from engine.planted import PLANTED
 from engine.planted.build import planted_folder
 from engine.results import Timings
@@ -24,7 +24,7 @@ from engine.results import Timings
 WITHIN = 1.5
 """The factor that docs/running.md states."""
 NOWHERE = Path("/nonexistent")
-LARGE = Shape(n_layers=30, n_heads=9, d_model=576, d_head=64, vocabulary=49_152, parameters=134_515_008)
+LARGE = ModelShape(n_layers=30, n_heads=9, d_model=576, d_head=64, vocabulary=49_152, parameters=134_515_008)
 
 PLAIN = Preflight(
     model="toy",
@@ -80,7 +80,7 @@ def test_the_peak_is_within_the_factor(config: ProbeConfig, pairs: int) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     peak = int(done.stdout.split()[-1])
-    said = footprint(shape_of("toy", NOWHERE), Amount(n_examples=2 * pairs, n_tokens=16), config).peak
+    said = footprint(shape_of("toy", NOWHERE), Workload(n_examples=2 * pairs, n_tokens=16), config).peak
     assert peak / WITHIN < said < peak * WITHIN, (said, peak)
 
 
@@ -120,9 +120,9 @@ def test_what_to_lower_is_enough_and_no_less_than_needed(
     config = ProbeConfig(
         sae=SAEConfig(recipe=recipe, n_codes=codes, training_examples=trained),  # type: ignore[arg-type]
         seeds=tuple(range(seeds)),
-        cause=CauseConfig(method=cause),  # type: ignore[arg-type]
+        cause=EffectsConfig(method=cause),  # type: ignore[arg-type]
     )
-    amount = Amount(n_examples=n, n_tokens=16)
+    amount = Workload(n_examples=n, n_tokens=16)
     whole = footprint(LARGE, amount, config)
     assert whole.peak >= footprint(LARGE, msgspec.structs.replace(amount, n_examples=2), config).peak
     assert all(part.n_bytes > 0 for part in whole.parts)
@@ -136,7 +136,7 @@ def test_what_to_lower_is_enough_and_no_less_than_needed(
         value = int(rest.split(" to ")[1])
         sae, fewer = config.sae, amount
         if name == "prompts":
-            fewer = Amount(n_examples=value, n_tokens=16)
+            fewer = Workload(n_examples=value, n_tokens=16)
         elif name != "seeds":
             field = {"training examples": "training_examples", "codes": "n_codes"}[name]
             sae = msgspec.structs.replace(sae, **{field: value})
@@ -145,15 +145,15 @@ def test_what_to_lower_is_enough_and_no_less_than_needed(
         assert fits(footprint(LARGE, fewer, now).peak, 0, free), words
 
 
-def past(n: int, config: ProbeConfig, seconds: float, **more: object) -> Past:
+def past(n: int, config: ProbeConfig, seconds: float, **more: object) -> PastRun:
     shape = shape_of("toy", NOWHERE)
     timings = Timings(load=1.0, grade=0.0, capture=0.1, train=seconds, codes=0.0, scores=0.1, total=seconds + 1.2)
     given: dict[str, object] = {"same_model": True, "warm": False, "cached": False, "overhead": 5.0, **more}
-    return Past(shape=shape, n_examples=n, config=config, timings=timings, **given)  # type: ignore[arg-type]
+    return PastRun(shape=shape, n_examples=n, config=config, timings=timings, **given)  # type: ignore[arg-type]
 
 
 def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
-    shape, amount, config = shape_of("toy", NOWHERE), Amount(n_examples=20, n_tokens=16), ProbeConfig()
+    shape, amount, config = shape_of("toy", NOWHERE), Workload(n_examples=20, n_tokens=16), ProbeConfig()
     same = expected(shape, amount, config, [past(20, config, 4.0)] * 3, warm=True, started=True)
     assert same.seconds == pytest.approx(4.2, rel=0.05)
     assert "3 earlier runs of this model" in same.basis
@@ -186,7 +186,7 @@ def test_most_recorded_runs_took_as_long_as_told() -> None:
     configs = [msgspec.convert(each, ProbeConfig) for each in recorded["configs"]]
     shapes = {"toy": shape_of("toy", NOWHERE), "smollm2-135m": LARGE}
     stages = recorded["columns"][6:]
-    before: dict[str, list[tuple[str, Past]]] = {}
+    before: dict[str, list[tuple[str, PastRun]]] = {}
     ratios, within = [], []
     for store, model, config, n, warm, cached, *seconds in recorded["runs"]:
         timings = Timings(**dict(zip(stages, seconds, strict=True)), total=sum(seconds))
@@ -195,7 +195,7 @@ def test_most_recorded_runs_took_as_long_as_told() -> None:
         earlier = before.setdefault(store, [])
         pasts = [msgspec.structs.replace(each, same_model=name == model) for name, each in reversed(earlier)]
         if any(each.same_model for each in pasts):
-            amount = Amount(n_examples=n, n_tokens=14)
+            amount = Workload(n_examples=n, n_tokens=14)
             told = expected(shapes[model], amount, configs[config], pasts, warm=warm, started=True)
             ratios.append(timings.total / told.seconds)
             within.append(told.low <= timings.total <= told.high)

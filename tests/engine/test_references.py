@@ -11,7 +11,7 @@ from engine.asset_tools.measure_toy_circuits import measure_task
 from engine.catalog.local_models import bundled_folder
 from engine.errors import ConfigError
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.references.ground_truth import check_model, known_truths, measured_reference, reference_models
 from engine.references.known_circuits import known_circuit
 from engine.references.measured import FOLDER, MeasuredReference
@@ -22,7 +22,7 @@ SMOLLM2 = sorted((FOLDER / "smollm2-135m").glob("*.json"))
 
 
 @pytest.fixture
-def toy(shelf: Shelf, tmp_path: Path) -> Model:
+def toy(shelf: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
     return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from engine.events import Event
 from engine.results import NO_CODE, edges_told
-from engine.scoring.edge_scores import Edges, score_edges
-from engine.scoring.node_scores import Symbols, code_measures, paired_flips, unique_codes
+from engine.scoring.edge_scores import RankedEdges, score_edges
+from engine.scoring.node_scores import CodeOccurrences, code_measures, paired_flips, unique_codes
 
 
 class Silent:
@@ -36,7 +36,7 @@ def sides(codes: torch.Tensor, positive: torch.Tensor, seed: int, node: int) -> 
 @settings(deadline=None, max_examples=60)
 def test_counts_are_those_of_the_definitions(case: tuple[torch.Tensor, torch.Tensor]) -> None:
     codes, positive = case
-    measures = code_measures(Symbols(codes), positive)
+    measures = code_measures(CodeOccurrences(codes), positive)
     for seed in range(codes.shape[0]):
         for node in range(codes.shape[2]):
             on_positive, on_negative = sides(codes, positive, seed, node)
@@ -96,8 +96,8 @@ def test_edges_of_more_examples_than_one_mask_word_holds() -> None:
 def test_labels_are_not_read_from_row_order() -> None:
     codes, positive = torch.tensor([[[7], [5], [7], [5]]]), torch.tensor([True, False, True, False])
     order = torch.tensor([1, 3, 0, 2])
-    shuffled = unique_codes(Symbols(codes[:, order]), positive[order])
-    assert unique_codes(Symbols(codes), positive).tolist() == shuffled.tolist() == [[1.0]]
+    shuffled = unique_codes(CodeOccurrences(codes[:, order]), positive[order])
+    assert unique_codes(CodeOccurrences(codes), positive).tolist() == shuffled.tolist() == [[1.0]]
 
 
 def test_tied_pairs_count_in_part_for_heads_from_edges() -> None:
@@ -116,7 +116,7 @@ def test_a_small_models_edges_are_all_told_and_of_a_large_ones_the_best() -> Non
     assert edges_told(8 * 8 * 28) == 1_792  # eight layers of eight heads
     assert edges_told(9 * 9 * 435) == 200
     score = torch.arange(500.0)
-    edges = Edges(torch.arange(500), torch.arange(500) + 500, score, 8, torch.ones(1000))
+    edges = RankedEdges(torch.arange(500), torch.arange(500) + 500, score, 8, torch.ones(1000))
     assert [each.score for each in edges.best()] == score.flip(0).tolist()
     assert len(edges.best(3)) == 3
 
@@ -124,7 +124,7 @@ def test_a_small_models_edges_are_all_told_and_of_a_large_ones_the_best() -> Non
 def test_edges_of_equal_score_are_ordered_by_what_their_heads_write() -> None:
     source, target = torch.tensor([0, 0, 1, 1]), torch.tensor([2, 3, 2, 3])
     lengths = torch.tensor([1.0, 3.0, 0.5, 2.0])
-    edges = Edges(source, target, torch.tensor([4.0, 4.0, 4.0, 5.0]), 2, lengths)
+    edges = RankedEdges(source, target, torch.tensor([4.0, 4.0, 4.0, 5.0]), 2, lengths)
     assert [(each.source, each.target) for each in edges.best()] == [
         ((0, 1), (1, 1)),  # the only 5
         ((0, 0), (1, 1)),  # 1 x 2
@@ -134,5 +134,5 @@ def test_edges_of_equal_score_are_ordered_by_what_their_heads_write() -> None:
     # The first half of four pairs: the two on top.
     assert edges.heads(4).tolist() == [1.0, 1.0, 0.0, 2.0]
     # Where scores and lengths tie at the half's end, each tied pair counts in part.
-    even = Edges(source, target, torch.tensor([4.0, 4.0, 4.0, 5.0]), 2, torch.ones(4))
+    even = RankedEdges(source, target, torch.tensor([4.0, 4.0, 4.0, 5.0]), 2, torch.ones(4))
     assert even.heads(4).tolist() == pytest.approx([2 / 3, 4 / 3, 2 / 3, 4 / 3])

@@ -9,7 +9,7 @@ import pytest
 from engine.catalog.local_models import bundled_folder
 from engine.errors import TaskError
 from engine.examples import Example, check_set
-from engine.tasks.base import Draft, Splitter, collect
+from engine.tasks.base import PairDraft, Splitter, collect
 from engine.tasks.greater_than import usable_years
 from engine.tasks.registry import TASKS, find_task
 
@@ -201,7 +201,7 @@ def test_no_pairs_is_refused() -> None:
 
 
 def test_drafts_that_never_hold_end_in_an_error_not_in_a_loop() -> None:
-    draft = Draft(positive="one", negative="one two", expected=(" three",), foils=())
+    draft = PairDraft(positive="one", negative="one two", expected=(" three",), foils=())
     with pytest.raises(TaskError, match="0 of 3 pairs"):
         collect("task", PAIRS, 3, lambda: draft)
 

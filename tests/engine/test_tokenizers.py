@@ -10,22 +10,22 @@ import torch
 from engine.authoring.csv_format import read_csv, write_csv
 from engine.authoring.text_format import read_line, write_line
 from engine.capture.head_outputs import answers_of, encode_prompt, head_outputs, read_examples
-from engine.config import CauseConfig, ProbeConfig, SAEConfig
+from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.errors import ExampleError
-from engine.events import CauseScored, Graded, Notice, Scored
+from engine.events import EffectsMeasured, Graded, Notice, Scored
 from engine.examples import Example, read_jsonl, write_jsonl
 from engine.grading.grader import tokens_of
 from engine.grading.rules import grade_examples
 from engine.models.loading import Model, load_model
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
 from engine.results import Grade
 from engine.tasks.base import spaced_words
-from engine.worker.pipeline import Probe
+from engine.worker.pipeline import ProbeJob
 
 from .plain import Plain, byte_level, llama, sentencepiece
 
-QUICK = ProbeConfig(sae=SAEConfig(steps=3), seeds=(0,), shuffles=0, bootstraps=1, cause=CauseConfig(method="exact"))
+QUICK = ProbeConfig(sae=SAEConfig(steps=3), seeds=(0,), shuffles=0, bootstraps=1, cause=EffectsConfig(method="exact"))
 POSITIVE, NEGATIVE = "When Mary and John left, John gave a ring to", "When Mary and John left, Paul gave a ring to"
 
 
@@ -54,12 +54,12 @@ def probed(folder: Path, examples: tuple[Example, ...], recorder: Any) -> Any:
         activations="",
         device="cpu",
     )
-    Probe(order, Shelf(), monitor).run()
+    ProbeJob(order, WarmModel(), monitor).run()
     return monitor
 
 
 def numbers(heard: Any) -> tuple[Any, ...]:
-    cause = heard.last(CauseScored)
+    cause = heard.last(EffectsMeasured)
     return heard.last(Graded).grades, heard.last(Scored).nodes, cause.metric, cause.base, cause.effects
 
 
@@ -93,7 +93,7 @@ def test_everything_is_read_at_the_prompts_own_last_token(behind: bool, tmp_path
     for side, grade in enumerate(heard.last(Graded).grades):
         assert grade.probability == pytest.approx(float(plain.run(ids[side])[0].softmax(-1)[mary]), rel=1e-4)
         assert grade.n_tokens == len(ids[side]) - 1
-    cause = heard.last(CauseScored)
+    cause = heard.last(EffectsMeasured)
     assert cause.metric == "logit_difference"
     for each in cause.effects:
         found = plain.effect(ids[0], ids[1], (each.layer, each.head), mary, john)

@@ -247,11 +247,11 @@ def test_training_text_is_the_same_each_time_and_keeps_held_out_names_out() -> N
 
 
 def test_a_short_training_writes_the_same_weights_twice(tmp_path: Path) -> None:
-    from engine.asset_tools.train_toy import Recipe, train
+    from engine.asset_tools.train_toy import TrainingConfig, train
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    recipe = Recipe(steps=4, cooling=1, opening=2, warmup=2, drop_from=3, width=32, inner=32, layers=2)
+    recipe = TrainingConfig(steps=4, cooling=1, opening=2, warmup=2, drop_from=3, width=32, inner=32, layers=2)
     for name in ("a", "b"):
         train(recipe, tmp_path / name)
     torch.set_num_threads(threads)

@@ -13,12 +13,12 @@ from engine.errors import TaskError
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import make_usable, usable_pairs
 from engine.models.loading import Model, load_model, pick_device
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.tasks.registry import TASKS
 
 
 @pytest.fixture
-def model(shelf: Shelf, tmp_path: Path) -> Model:
+def model(shelf: WarmModel, tmp_path: Path) -> Model:
     torch.set_num_threads(1)
     return shelf.take(("toy", "cpu", False), lambda: load_model("toy", tmp_path, pick_device("cpu")))[0]
 

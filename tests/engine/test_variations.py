@@ -20,12 +20,12 @@ from engine.errors import ExampleError
 from engine.examples import Example
 from engine.grading.grader import Grader
 from engine.models.loading import load_model, pick_device
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.protocol import GradePrompts, GradesMade
 from engine.results import Grade, Verdict
 from engine.tasks.registry import TASKS
 from engine.tasks.words import FEMALE, MALE
-from engine.worker.__main__ import Quiet
+from engine.worker.__main__ import SilentMonitor
 
 
 class First(random.Random):
@@ -221,19 +221,19 @@ def test_a_pair_is_kept_where_the_model_can_do_it(positive: Grade, negative: Gra
 
 
 @pytest.fixture
-def grade(shelf: Shelf) -> Callable[..., GradesMade]:
+def grade(shelf: WarmModel) -> Callable[..., GradesMade]:
     """Has the bundled model grade examples."""
     shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
     grader = Grader(shelf)
 
     def ask(examples: Sequence[Example]) -> GradesMade:
         order = GradePrompts(job="g", model="toy", examples=tuple(examples), models=str(Path()), device="cpu")
-        return grader.answer(order, Quiet())
+        return grader.answer(order, SilentMonitor())
 
     return ask
 
 
-def test_the_model_says_which_words_are_one_token(shelf: Shelf, grade: Any) -> None:
+def test_the_model_says_which_words_are_one_token(shelf: WarmModel, grade: Any) -> None:
     toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
     made_of = sources(drafts(SET))
     tokens = grade(trials(made_of)).tokens
@@ -245,7 +245,7 @@ def test_the_model_says_which_words_are_one_token(shelf: Shelf, grade: Any) -> N
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_the_bundled_model_can_do_many_variations_of_every_task(shelf: Shelf, grade: Any, task: str) -> None:
+def test_the_bundled_model_can_do_many_variations_of_every_task(shelf: WarmModel, grade: Any, task: str) -> None:
     toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
     examples = TASKS[task].make(toy, pairs=6)
     made_of = sources(examples)

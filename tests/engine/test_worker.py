@@ -14,7 +14,7 @@ from engine.events import ProbeFinished, TrainStep
 from engine.examples import Example
 from engine.models.loading import load_model, pick_device
 from engine.protocol import (
-    AnyWord,
+    AnyWorkerMessage,
     CancelJob,
     ExamplesOf,
     GradePrompts,
@@ -23,10 +23,10 @@ from engine.protocol import (
     JobEvent,
     JobFailed,
     MakeExamples,
-    Order,
     Quit,
     RunProbe,
     WorkerReady,
+    WorkerRequest,
 )
 
 
@@ -41,15 +41,15 @@ class Worker:
             stderr=self.log,
         )
 
-    def order(self, order: Order) -> None:
+    def order(self, order: WorkerRequest) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode(order) + b"\n")
         self.process.stdin.flush()
 
-    def words(self) -> Iterator[AnyWord]:
+    def words(self) -> Iterator[AnyWorkerMessage]:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            yield msgspec.json.decode(line, type=AnyWord)
+            yield msgspec.json.decode(line, type=AnyWorkerMessage)
 
     def probe(self, job: str, **changes: object) -> None:
         given = {"model": "toy", "task": "induction", "pairs": 3, "config": ProbeConfig(sae=SAEConfig(steps=20))}
@@ -101,7 +101,7 @@ def test_a_worker_runs_fails_stops_and_goes(worker: Worker) -> None:
     assert worker.process.wait(timeout=600) == 0
 
 
-def until_the_end(words: Iterator[AnyWord]) -> Iterator[AnyWord]:
+def until_the_end(words: Iterator[AnyWorkerMessage]) -> Iterator[AnyWorkerMessage]:
     for word in words:
         yield word
         if isinstance(word, JobDone | JobFailed):

@@ -14,8 +14,8 @@ from engine.config import ProbeConfig
 from engine.errors import Cancelled, Failure
 from engine.events import (
     ArrayReady,
-    CauseScored,
     EdgesScored,
+    EffectsMeasured,
     Event,
     ExamplesMade,
     Graded,
@@ -29,7 +29,7 @@ from engine.events import (
 )
 from engine.examples import Example, content_hash
 from engine.protocol import (
-    AnyOrder,
+    AnyWorkerRequest,
     CancelJob,
     ExamplesOf,
     GradePrompts,
@@ -40,10 +40,10 @@ from engine.protocol import (
     JobEvent,
     JobFailed,
     MakeExamples,
+    MeasureEffects,
     Quit,
-    RunCause,
     RunProbe,
-    Word,
+    WorkerMessage,
     WorkerReady,
 )
 from engine.results import (
@@ -62,7 +62,7 @@ from engine.results import (
 N_LAYERS, N_HEADS = 2, 3
 
 
-def say(word: Word) -> None:
+def say(word: WorkerMessage) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(word) + b"\n")
     sys.stdout.buffer.flush()
 
@@ -202,8 +202,8 @@ def look_for(order: InspectHead) -> HeadInspected:
     )
 
 
-def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> CauseScored:
-    return CauseScored(
+def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> EffectsMeasured:
+    return EffectsMeasured(
         method="exact",
         metric="logit_difference",
         replacement="pair",
@@ -220,15 +220,15 @@ def effects(heads: tuple[tuple[int, int], ...], *, final: bool) -> CauseScored:
 
 class Worker:
     def __init__(self) -> None:
-        self.orders: queue.Queue[RunProbe | RunCause | None] = queue.Queue()
+        self.orders: queue.Queue[RunProbe | MeasureEffects | None] = queue.Queue()
         self.cancelled: set[str] = set()
         self.word = threading.Event()
 
     def read(self) -> None:
         for line in sys.stdin.buffer:
-            order = msgspec.json.decode(line, type=AnyOrder)
+            order = msgspec.json.decode(line, type=AnyWorkerRequest)
             match order:
-                case RunProbe() | RunCause():
+                case RunProbe() | MeasureEffects():
                     self.orders.put(order)
                 case GradePrompts():
                     self.grade(order)
@@ -251,7 +251,7 @@ class Worker:
         if "wait" not in prompts:
             say(grades_for(order))
 
-    def measure(self, order: RunCause) -> None:
+    def measure(self, order: MeasureEffects) -> None:
         """Effects of all heads, or of the heads asked for; by `kl` it waits after the first until it is stopped."""
 
         def tell(event: Event) -> None:
@@ -333,7 +333,7 @@ def main() -> None:
     print("scripted worker begins", file=sys.stderr, flush=True)
     say(WorkerReady(pid=os.getpid(), device="cpu"))
     while (order := worker.orders.get()) is not None:
-        if isinstance(order, RunCause):
+        if isinstance(order, MeasureEffects):
             worker.measure(order)
         else:
             worker.run(order)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from engine.analysis.run_state import RunPicture, apply
-from engine.config import CauseConfig
-from engine.events import CauseScored
+from engine.analysis.run_state import RunSnapshot, apply
+from engine.config import EffectsConfig
+from engine.events import EffectsMeasured
 from sessions.errors import Refusal
 from sessions.events import CauseAsked, CauseEnded, LogEntry
 from sessions.handlers.effects import close_open_causes
@@ -15,7 +15,7 @@ from sessions.rows import RunRow
 from sessions.store.database import Store
 from sessions.store.recorder import Draft, Recorder, rebuild
 
-EXACT = CauseConfig(method="exact")
+EXACT = EffectsConfig(method="exact")
 
 
 async def measured(lab: Any, client: Any, run: RunRow) -> list[LogEntry]:
@@ -33,10 +33,10 @@ async def test_effects_come_into_the_log_of_the_run_and_into_its_picture(lab: An
     await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
     entries = await measured(lab, client, run)
     kinds = [type(entry.event) for entry in entries if entry.run_id == run.run_id]
-    places = [kinds.index(kind) for kind in (CauseAsked, CauseScored, CauseEnded)]
+    places = [kinds.index(kind) for kind in (CauseAsked, EffectsMeasured, CauseEnded)]
     assert places == sorted(places)
     assert entries[-1].event == CauseEnded(state="done")
-    picture = RunPicture()
+    picture = RunSnapshot()
     for entry in entries:
         picture = apply(picture, entry.event)  # type: ignore[arg-type]  # what it has nothing to show for it leaves
     assert [node.exact_effect for node in picture.nodes[:3]] == [0.0, 0.125, 0.25]
@@ -63,14 +63,14 @@ async def test_stopped_it_keeps_what_is_measured_and_can_be_asked_again(lab: Any
     client = await lab.connect()
     run = await lab.queue(client)
     await lab.finish(client, run)
-    await client.ask(AskCause(run=run.run_id, config=CauseConfig(method="exact", metric="kl")), Done)
-    await lab.entries(client, run.session_id, lambda have: any(isinstance(e.event, CauseScored) for e in have))
+    await client.ask(AskCause(run=run.run_id, config=EffectsConfig(method="exact", metric="kl")), Done)
+    await lab.entries(client, run.session_id, lambda have: any(isinstance(e.event, EffectsMeasured) for e in have))
     with pytest.raises(Refusal, match="already"):
         await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
     await client.ask(CancelRun(run=run.run_id), Done)
     entries = await measured(lab, client, run)
     assert entries[-1].event == CauseEnded(state="stopped")
-    partial = next(entry.event for entry in entries if isinstance(entry.event, CauseScored))
+    partial = next(entry.event for entry in entries if isinstance(entry.event, EffectsMeasured))
     assert not partial.final
     assert len(partial.effects) == 1
     await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
@@ -87,7 +87,7 @@ async def test_only_a_run_that_is_done_is_measured_and_only_heads_it_has(lab: An
     with pytest.raises(Refusal, match=r"9\.0"):
         await client.ask(AskCause(run=good.run_id, config=EXACT, heads=((9, 0),)), Done)
     with pytest.raises(Refusal, match="No method"):
-        await client.ask(AskCause(run=good.run_id, config=CauseConfig()), Done)
+        await client.ask(AskCause(run=good.run_id, config=EffectsConfig()), Done)
 
 
 async def test_a_measurement_its_host_left_behind_is_closed_by_the_next(lab: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.edits import garbage
 from sessions.protocol import CollectGarbage, Garbage, Session, TrashSession
 
@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def places(tmp_path: Path) -> AppFolders:
     return find_places({"HEADCODE_HOME": str(tmp_path)})
 
 
@@ -34,7 +34,7 @@ def old_folder(path: Path, n_bytes: int, *, days: float) -> Path:
     return path
 
 
-def fill(places: Places) -> tuple[set[Path], set[Path]]:
+def fill(places: AppFolders) -> tuple[set[Path], set[Path]]:
     """Everything that may lie there: what stays, what goes."""
     stays = {
         lay(places.activations / "new.safetensors", 10, days=29),
@@ -67,7 +67,7 @@ def fill(places: Places) -> tuple[set[Path], set[Path]]:
     return stays, goes
 
 
-def test_each_kind_is_counted_and_only_what_is_old_goes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     stays, goes = fill(places)
     unowned = [places.data / "sae" / "nobodys.safetensors"]
     found = garbage.survey(places, unowned, garbage.Limits(), running="r-running")
@@ -87,7 +87,7 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: Places, monkeypa
     assert garbage.remove(garbage.survey(places, [], garbage.Limits(), running="r-running")) == 0
 
 
-def test_the_activations_have_an_age_and_a_size(places: Places) -> None:
+def test_the_activations_have_an_age_and_a_size(places: AppFolders) -> None:
     files = [lay(places.activations / f"{days}.safetensors", 100, days=days) for days in (40, 20, 10, 1)]
     survey = lambda limits: garbage.survey(places, [], limits, running=None)[0].goes  # noqa: E731
     assert set(survey(garbage.Limits())) == {files[0]}
@@ -98,7 +98,7 @@ def test_the_activations_have_an_age_and_a_size(places: Places) -> None:
     assert set(survey(garbage.Limits(cache_bytes=0))) == set(files)
 
 
-def test_links_are_removed_and_never_followed(places: Places, tmp_path: Path) -> None:
+def test_links_are_removed_and_never_followed(places: AppFolders, tmp_path: Path) -> None:
     mine = lay(tmp_path / "mine" / "precious", 10)
     places.spool.mkdir(parents=True)
     link = places.spool / "r-link"
@@ -134,7 +134,7 @@ async def test_the_host_shows_first_and_removes_when_told(lab) -> None:
     assert len(list((lab.places.data / "sae").iterdir())) == 1
 
 
-def test_stores_that_were_set_aside_are_listed_and_never_removed(places: Places) -> None:
+def test_stores_that_were_set_aside_are_listed_and_never_removed(places: AppFolders) -> None:
     """They may be the only place that holds what was recorded."""
     store = places.store
     aside = [

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.machine.folders import Places, find_places
-from engine.machine.plain_file import NotPlain, append_plain, open_plain, read_json, read_plain
+from engine.machine.folders import AppFolders, find_places
+from engine.machine.plain_file import NotRegularFile, append_plain, open_plain, read_json, read_plain
 from sessions.bundle.parquet import write_parquet
 from sessions.edits import garbage
 from sessions.errors import CannotWrite, SettingsError
@@ -29,9 +29,9 @@ def pipe(tmp_path: Path) -> Path:
 
 def test_a_pipe_is_neither_read_nor_written(pipe: Path) -> None:
     for use in (open_plain, read_plain, append_plain, lambda path: read_json(path, dict)):
-        with pytest.raises(NotPlain, match="a pipe or a device"):
+        with pytest.raises(NotRegularFile, match="a pipe or a device"):
             use(pipe)
-    with pytest.raises(NotPlain):
+    with pytest.raises(NotRegularFile):
         read_plain(Path("/dev/zero"))
     with pytest.raises(IsADirectoryError):
         read_plain(pipe.parent)
@@ -39,7 +39,7 @@ def test_a_pipe_is_neither_read_nor_written(pipe: Path) -> None:
         read_plain(pipe.with_name("nothing"))
     link = pipe.with_name("link")
     link.symlink_to(pipe)
-    with pytest.raises(NotPlain):
+    with pytest.raises(NotRegularFile):
         read_plain(link)
 
 
@@ -109,7 +109,7 @@ write_beside(Path(sys.argv[1]), write, force=False, marks=Path(sys.argv[2]))
 """
 
 
-def killed(goal: Path, places: Places) -> Path:
+def killed(goal: Path, places: AppFolders) -> Path:
     done = subprocess.run([sys.executable, "-c", KILLED, str(goal), str(places.parts)], check=False)
     assert done.returncode == -signal.SIGKILL
     (part,) = [path for path in goal.parent.iterdir() if path.name.endswith(".part")]

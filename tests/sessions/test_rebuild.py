@@ -5,7 +5,7 @@ from typing import Any, get_args
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.config import CauseConfig, ProbeConfig
+from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
 from engine.planning.run_options import RunOptions
@@ -80,7 +80,7 @@ OF_RUN = st.one_of(
         stage=FEW,
         largest=st.floats(0, 1),
     ),
-    st.builds(CauseAsked, config=st.just(CauseConfig()), heads=HEADS),
+    st.builds(CauseAsked, config=st.just(EffectsConfig()), heads=HEADS),
     st.builds(CauseEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
     st.builds(ArrayKept, name=st.sampled_from(["sae", "codes"]), sha256=FEW, n_bytes=NUMBER),
     st.builds(NoteWritten, note_id=FEW, text=TEXT),

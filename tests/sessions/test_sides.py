@@ -13,7 +13,7 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import NO_CODE, HeadScores
 from engine.scoring.edge_scores import score_edges
-from engine.scoring.node_scores import Symbols, code_measures, paired_flips
+from engine.scoring.node_scores import CodeOccurrences, code_measures, paired_flips
 from sessions.comparison.comparison import compare
 from sessions.comparison.seed_scores import seed_nodes
 from sessions.errors import Refusal
@@ -66,7 +66,7 @@ def test_one_seed_from_its_codes_is_what_the_engine_makes_of_it(made: Any) -> No
     )
     found = seed_nodes(codes, positive, pairs, run, 2)
     tensor, side = torch.tensor(codes, dtype=torch.int32)[None], torch.tensor(positive)
-    expected = {name: values[0] for name, values in code_measures(Symbols(tensor), side).items()}
+    expected = {name: values[0] for name, values in code_measures(CodeOccurrences(tensor), side).items()}
     flips = paired_flips(tensor, torch.tensor(pairs, dtype=torch.int64).view(-1, 2))
     expected["from_edges"] = score_edges(tensor, side, n_heads, Deaf()).heads(n_nodes)
     if flips is not None:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from engine.machine.folders import find_places
-from engine.results import CAUSE_FIELDS, HeadScores
+from engine.results import EFFECT_FIELDS, HeadScores
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew
 from sessions.store.connection import connect
 from sessions.store.database import Store
@@ -320,7 +320,7 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
     columns = [row[0] for row in store.rows("SELECT column_name FROM duckdb_columns() WHERE table_name = 'node_score'")]
     assert tuple(columns) == ("run_id", "final", "layer", "head", *MEASURES)
     # Effects are not scores: they come by methods of their own, into `cause`.
-    assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", *CAUSE_FIELDS}
+    assert set(MEASURES) == set(HeadScores.__struct_fields__) - {"layer", "head", *EFFECT_FIELDS}
     tables = {row[0] for row in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT internal")}
     assert tables == {*PROJECTIONS, "event", "code", "meta"}
     store.close()

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from engine.catalog.recommended_config import settle
-from engine.config import CauseConfig, ProbeConfig, SAEConfig
+from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.events import ArrayReady, Event
-from engine.models.warm_model import Shelf
+from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
-from engine.worker.pipeline import Probe
+from engine.worker.pipeline import ProbeJob
 from sessions.events import ArrayKept, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.files.array_files import hash_file
 from sessions.store.database import Store
@@ -42,11 +42,11 @@ class Ears:
 class Bench:
     """A store that holds one finished run of the bundled model, and the means to do it again."""
 
-    def __init__(self, folder: Path, shelf: Shelf) -> None:
+    def __init__(self, folder: Path, shelf: WarmModel) -> None:
         self.folder, self.shelf = folder, shelf
         self.config = settle(
             ProbeConfig(
-                seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50, cause=CauseConfig(method="combined", budget=8)
+                seeds=(0, 3), sae=SAEConfig(steps=60), shuffles=50, cause=EffectsConfig(method="combined", budget=8)
             ),
             "toy",
             folder / "models",
@@ -72,7 +72,7 @@ class Bench:
             )
         )
         ears = Ears()
-        Probe(order, self.shelf, ears).run()
+        ProbeJob(order, self.shelf, ears).run()
         return ears.events, spool
 
     def record(self) -> None:
@@ -120,7 +120,7 @@ def threads() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, Evidence]]:  # noqa: ARG001
     """A recorded run, and the same done again once: what tampering is held against."""
-    bench = Bench(tmp_path_factory.mktemp("verify"), Shelf())
+    bench = Bench(tmp_path_factory.mktemp("verify"), WarmModel())
     bench.record()
     yield bench, bench.again()
     bench.store.close()

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from engine.machine.child_processes import python_command
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 
 SCRIPTED_HOST = Path(__file__).resolve().parents[1] / "sessions" / "scripted_host.py"
 
 
-def places_of(home: Path) -> Places:
+def places_of(home: Path) -> AppFolders:
     return find_places({"HEADCODE_HOME": str(home)})
 
 

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any, get_args
 
-from engine.config import CauseMetric, ProbeConfig, Replacement
+from engine.config import PatchingMetric, ProbeConfig, Replacement
 from engine.errors import Failure
-from engine.events import ArrayReady, CauseScored, CircuitChecked, Notice
+from engine.events import ArrayReady, CircuitChecked, EffectsMeasured, Notice
 from engine.examples import content_hash
 from engine.protocol import RunProbe
 from engine.results import CurvePoint, HeadEffect
@@ -33,7 +33,7 @@ from sessions.store.recorder import Draft, Recorder
 
 from ..sessions import scripted_worker as script
 
-METRIC, REPLACEMENT = get_args(CauseMetric)[0], get_args(Replacement)[0]
+METRIC, REPLACEMENT = get_args(PatchingMetric)[0], get_args(Replacement)[0]
 
 
 class Home:
@@ -87,7 +87,7 @@ class Home:
             job=run_id, model=model, task="ioi", pairs=2, config=config, spool=str(spool), models="", activations=""
         )
         caused = [
-            CauseScored(
+            EffectsMeasured(
                 method="attribution",
                 metric=METRIC,
                 replacement=REPLACEMENT,

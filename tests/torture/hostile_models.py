@@ -180,7 +180,7 @@ def attempt(folder: Path, models: Path) -> str:
     """What comes of the folder: refused at import, refused at loading, or loaded. Raises what must not happen."""
     from engine.catalog.local_models import ModelSource, read_sheet
     from engine.catalog.safetensors_headers import read_headers
-    from engine.install.progress import Mouth
+    from engine.install.progress import ProgressWriter
     from engine.models.fetch import bring
     from engine.models.loading import load_model, pick_device
 
@@ -188,7 +188,7 @@ def attempt(folder: Path, models: Path) -> str:
         with suppress(InputError):
             look()
     try:
-        done = bring(folder, models, Mouth(BytesIO()), called="hostile")
+        done = bring(folder, models, ProgressWriter(BytesIO()), called="hostile")
     except InputError as error:
         _check_words(error)
         return "refused at import"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from sessions.client.connection import HostClient
 from sessions.errors import Refusal
 from sessions.events import RunEnded
@@ -69,7 +69,7 @@ KEEP_ALIVE = 150
 class Soak:
     """What everybody shares: the sessions there are, what was acknowledged, how long it took, what went wrong."""
 
-    def __init__(self, places: Places, command: list[str], folder: Path, *, seed: int, pace: float) -> None:
+    def __init__(self, places: AppFolders, command: list[str], folder: Path, *, seed: int, pace: float) -> None:
         self.places, self.command, self.folder, self.pace = places, command, folder, pace
         self.chance = random.Random(seed)
         self.sessions: list[str] = []

@@ -10,7 +10,7 @@ from tui.output.cli_options import ColourOption, JsonOption
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.analysis.benchmark import Cell, Taken
+    from engine.analysis.benchmark import BenchmarkResult, BenchmarkRun
     from engine.errors import Failure
     from sessions.client.connection import HostClient
     from tui.headless.bench_inputs import Ground
@@ -176,9 +176,9 @@ class _Teller:
 
         self.order, self.ground, self.say, self.clock = order, ground, say, time.monotonic
         self.last = self.clock()
-        self.spent: dict[Cell, float] = {}
+        self.spent: dict[BenchmarkRun, float] = {}
 
-    def __call__(self, cell: "Cell", found: "Taken | Failure", bench: "Bench") -> None:
+    def __call__(self, cell: "BenchmarkRun", found: "BenchmarkResult | Failure", bench: "Bench") -> None:
         from engine.errors import Failure
         from tui.headless.bench_runner import seconds_left
         from tui.output.bench import duration, finding

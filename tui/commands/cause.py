@@ -8,7 +8,7 @@ from engine.planning.option_table import help_of
 from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
-    from engine.config import CauseConfig
+    from engine.config import EffectsConfig
     from engine.results import HeadId
     from tui.headless.measure_effects import Measured
 
@@ -86,11 +86,13 @@ def cause(
     refuse_unfinished(measured)
 
 
-def make_asked(method: str | None, *, heads: "tuple[HeadId, ...]", after: bool = False, **how: object) -> "CauseConfig":
+def make_asked(
+    method: str | None, *, heads: "tuple[HeadId, ...]", after: bool = False, **how: object
+) -> "EffectsConfig":
     """What is to be measured. Raises ConfigError where the words do not go together."""
     import msgspec
 
-    from engine.config import CauseConfig
+    from engine.config import EffectsConfig
     from engine.errors import ConfigError
 
     method = method or ("exact" if heads or after else "combined")
@@ -107,7 +109,7 @@ def make_asked(method: str | None, *, heads: "tuple[HeadId, ...]", after: bool =
             f"--heads names the heads to replace, and {method} chooses its own.", hint="Leave --method out, or exact."
         )
     given = {name: value for name, value in how.items() if value is not None}
-    return msgspec.structs.replace(CauseConfig(), method=method, **given)
+    return msgspec.structs.replace(EffectsConfig(), method=method, **given)
 
 
 def read_after(text: str | None) -> "tuple[tuple[HeadId, ...], str]":

@@ -15,7 +15,7 @@ from engine.machine import child_processes
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
-    from engine.machine.folders import Places
+    from engine.machine.folders import AppFolders
 
 Verdict = Literal["ok", "warn", "fail"]
 _PACKAGES = (
@@ -158,7 +158,7 @@ def free_memory() -> int | None:
         return None
 
 
-def folders(places: "Places") -> list[Check]:
+def folders(places: "AppFolders") -> list[Check]:
     """Data, cache, config and state: can they be made and written, and is there room?"""
     from tui.output.console import bytes_in_words
 
@@ -185,7 +185,7 @@ def folders(places: "Places") -> list[Check]:
     return checks
 
 
-def store(places: "Places", *, host_runs: bool) -> Check:
+def store(places: "AppFolders", *, host_runs: bool) -> Check:
     """The store: every value of every table is read, unless a host has it open; then its header."""
     from sessions.errors import StoreDamaged
     from sessions.files.store_exchange import record_of, refuse_beside
@@ -219,7 +219,7 @@ def store(places: "Places", *, host_runs: bool) -> Check:
     return _read_through(places, found)
 
 
-def _read_through(places: "Places", found: str) -> Check:
+def _read_through(places: "AppFolders", found: str) -> Check:
     from sessions.errors import HostError, SessionError, StoreDamaged, StoreTooNew
     from tui.headless.repair_store import ask
 
@@ -247,7 +247,7 @@ def _read_through(places: "Places", found: str) -> Check:
     return Check(name="store", verdict="ok", found=f"{found}, sound ({rows:,} events)")
 
 
-def socket_folder(places: "Places") -> Check:
+def socket_folder(places: "AppFolders") -> Check:
     folder = places.runtime
     if len(str(places.socket)) > 100:
         return _fail("socket", f"{places.socket}: longer than 100 characters", "Set a shorter HEADCODE_HOME.")
@@ -264,7 +264,7 @@ def socket_folder(places: "Places") -> Check:
     return Check(name="socket", verdict="ok", found=str(places.socket))
 
 
-def host(places: "Places") -> Check:
+def host(places: "AppFolders") -> Check:
     """Whether a host runs and says the store is well. Starts none."""
     import asyncio
 

@@ -16,12 +16,12 @@ def list_models(as_json: JsonOption = False) -> None:
     """List the models on this machine."""
     import msgspec
 
-    from engine.catalog.local_models import ModelSheet, local_models, read_sheet
+    from engine.catalog.local_models import ModelSummary, local_models, read_sheet
     from engine.errors import ModelError
     from engine.machine.folders import find_places
     from tui.output.console import bytes_in_words, narrate, print_columns, print_json
 
-    sheets: list[ModelSheet] = []
+    sheets: list[ModelSummary] = []
     for source in local_models(find_places().models):
         try:
             sheets.append(read_sheet(source))

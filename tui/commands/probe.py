@@ -10,7 +10,7 @@ from tui.output.cli_options import ColourOption, JsonOption
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.config import CauseConfig, ProbeConfig
+    from engine.config import EffectsConfig, ProbeConfig
     from tui.headless.run_probe import Outcome, ProbeOrder
 
 
@@ -211,7 +211,7 @@ def make_config(
     bootstraps: int | None = None,
     circuit_size: int | None = None,
     theta: float | None = None,
-    cause: "CauseConfig | None" = None,
+    cause: "EffectsConfig | None" = None,
     **sae: float | None,
 ) -> "ProbeConfig":
     """The config with the preset's, else the recipe's own defaults wherever nothing was given. Raises ConfigError."""
@@ -246,16 +246,16 @@ def make_config(
     return msgspec.structs.replace(base, **given)
 
 
-def make_cause(method: str | None, *, preset: str | None = None, **how: object) -> "CauseConfig | None":
+def make_cause(method: str | None, *, preset: str | None = None, **how: object) -> "EffectsConfig | None":
     """What was asked of the heads' effects; None: nothing, or what the preset says. Raises ConfigError."""
     import msgspec
 
-    from engine.config import CauseConfig
+    from engine.config import EffectsConfig
     from engine.errors import ConfigError
     from engine.planning.presets import find_preset
 
     given = {name: value for name, value in how.items() if value is not None}
-    base = CauseConfig() if preset is None else find_preset(preset).config.cause
+    base = EffectsConfig() if preset is None else find_preset(preset).config.cause
     if method is None and base.method != "none" and given:
         method = base.method
     if method is None or method == "none":
@@ -267,7 +267,7 @@ def make_cause(method: str | None, *, preset: str | None = None, **how: object) 
                 "for.",
                 hint="Add --cause attribution, exact, combined or circuit.",
             )
-        return None if method is None else CauseConfig()
+        return None if method is None else EffectsConfig()
     return msgspec.structs.replace(base, method=method, **given)
 
 

@@ -8,7 +8,7 @@ import typer
 from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
-    from engine.analysis.run_state import RunPicture
+    from engine.analysis.run_state import RunSnapshot
     from sessions.client.connection import HostClient
     from sessions.rows import RunRow, SessionDetail
 
@@ -171,9 +171,9 @@ def _say_what_is_awaited() -> None:
 
 async def look_up(
     client: "HostClient", name: str, number: int | None
-) -> "tuple[SessionDetail, RunRow | None, RunPicture]":
+) -> "tuple[SessionDetail, RunRow | None, RunSnapshot]":
     """The session, the run that is meant (the newest that has scores to show) and its picture."""
-    from engine.analysis.run_state import RunPicture
+    from engine.analysis.run_state import RunSnapshot
     from sessions.errors import NoSuchRecord
     from sessions.protocol import Detail, ShowSession
     from tui.headless.run_probe import read_run
@@ -188,7 +188,7 @@ async def look_up(
                 hint=f"It has {len(detail.runs)}: headcode sessions show {shlex.quote(detail.session.name)}",
             )
     if not runs:
-        return detail, None, RunPicture()
+        return detail, None, RunSnapshot()
     run = runs[0]
     return detail, run, await read_run(client, detail.session.session_id, run, detail.last_seq)
 

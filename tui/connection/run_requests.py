@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from engine.config import CauseConfig, CauseMethod
+from engine.config import EffectsConfig, PatchingMethod
 from sessions.protocol import (
     AskCause,
     CancelRun,
@@ -81,11 +81,11 @@ class Errands(Asking):
         if run is None:
             return
         asked = any(cause.method == "combined" and cause.final for cause in run.picture.causes)
-        method: CauseMethod = "circuit" if asked else "combined"
+        method: PatchingMethod = "circuit" if asked else "combined"
         chosen = self.bench.options.config.cause
         if chosen.method not in ("none", "combined"):
             method = chosen.method
-        how = run.config.cause if chosen == CauseConfig() else chosen
+        how = run.config.cause if chosen == EffectsConfig() else chosen
         marked = self.bench.marked
         if marked:
             method = "exact"
@@ -102,7 +102,7 @@ class Errands(Asking):
         gone = sorted(marked) if marked else [head for head in view.order if head in view.circuit]
         name = "the marked heads" if marked else f"the circuit by {view.measure.title}"
         chosen = self.bench.options.config.cause
-        how = run.config.cause if chosen == CauseConfig() else chosen
+        how = run.config.cause if chosen == EffectsConfig() else chosen
         await self.try_ask(
             AskCause(
                 run=run.run_id,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.authoring.drafts import draft, flaw, text_of
-from engine.authoring.readiness import Worth, templates_in, worth
+from engine.authoring.readiness import Readiness, templates_in, worth
 from engine.authoring.templates import count as count_slots
 from engine.authoring.templates import is_open, is_template, may_be_template, read_lists
 from engine.errors import HeadcodeError
@@ -54,7 +54,7 @@ class Desk(Editing):
         self._counted: tuple[tuple[str, int], Examples, int] | None = None
         self.typed = ""
         """The line at hand as it stands in the editor; empty while none is edited."""
-        self._worth: tuple[Examples, int, float, Worth] | None = None
+        self._worth: tuple[Examples, int, float, Readiness] | None = None
 
     @property
     def position(self) -> str:
@@ -149,7 +149,7 @@ class Desk(Editing):
         known = self._known.get(content_of(example))
         return known[0] if known is not None else None
 
-    def worth(self) -> Worth:
+    def worth(self) -> Readiness:
         """What to think of the set; of a large one that is being graded, what was thought half a second ago."""
         examples, grades = self.examples, self.grades
         before = self._worth

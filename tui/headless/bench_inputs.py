@@ -9,7 +9,7 @@ from engine.catalog.local_models import find_model
 from engine.catalog.planted_models import PLANTED
 from engine.errors import ConfigError, ModelError
 from engine.measures import MEASURES
-from engine.references.ground_truth import Truth, check_model, known_truths, reference_models
+from engine.references.ground_truth import GroundTruth, check_model, known_truths, reference_models
 from engine.tasks.registry import TASKS, find_task
 
 LeftOut = tuple[str, str, str]
@@ -19,7 +19,7 @@ LeftOut = tuple[str, str, str]
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be judged."""
 
-    truths: dict[tuple[str, str], tuple[Truth, ...]]
+    truths: dict[tuple[str, str], tuple[GroundTruth, ...]]
     """By model and task."""
     left_out: tuple[LeftOut, ...]
 
@@ -46,7 +46,7 @@ def lay_ground(
     """
     asked = tuple(dict.fromkeys(check_model(name) for name in models)) if models else reference_models()
     wanted = tuple(dict.fromkeys(find_task(name).name for name in tasks)) if tasks else tuple(TASKS)
-    truths: dict[tuple[str, str], tuple[Truth, ...]] = {}
+    truths: dict[tuple[str, str], tuple[GroundTruth, ...]] = {}
     left_out: list[LeftOut] = []
     for model in asked:
         where = _folder(model, folder)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.analysis.benchmark import Cell, Taken
-from engine.analysis.run_state import RunPicture
+from engine.analysis.benchmark import BenchmarkResult, BenchmarkRun
+from engine.analysis.run_state import RunSnapshot
 from engine.events import EdgesScored
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
@@ -23,7 +23,7 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
     queued: RunQueued
     usable: bool = False
     """Whether its session's runs have only pairs the model can do."""
-    picture: RunPicture = RunPicture()
+    picture: RunSnapshot = RunSnapshot()
     ended: RunEnded | None = None
     n_pairs: int = 0
     measuring: bool = False
@@ -43,14 +43,14 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
             case CauseEnded():
                 self.measuring, self.measured, self.n_measured = False, entry.event, self.n_measured + 1
 
-    def cell(self) -> Cell | None:
+    def cell(self) -> BenchmarkRun | None:
         """Which run of a bench this is; None before its examples are made."""
         n = sum(example.positive for example in self.picture.examples)
         queued, seeds = self.queued, self.queued.config.seeds
         if queued.task is None or not n:
             return None
         draw = seeds[0] // len(seeds)
-        return Cell(
+        return BenchmarkRun(
             model=queued.model,
             task=queued.task,
             examples=n,
@@ -59,17 +59,17 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
             usable=self.usable,
         )
 
-    def may_be(self, cell: Cell) -> bool:
+    def may_be(self, cell: BenchmarkRun) -> bool:
         """Whether it is the cell's run, as far as can be told."""
         queued, own = self.queued, self.cell()
         same = (queued.model, queued.task, queued.config.sae.recipe) == (cell.model, cell.task, cell.recipe)
         return own == cell if own is not None else same and queued.config.seeds == cell.seeds
 
-    def taken(self) -> Taken | None:
+    def taken(self) -> BenchmarkResult | None:
         cell, picture = self.cell(), self.picture
         if cell is None or picture.model is None or picture.finished is None or cell.seeds != self.queued.config.seeds:
             return None
-        return Taken(
+        return BenchmarkResult(
             cell=cell,
             model=picture.model,
             nodes=picture.nodes,
@@ -131,16 +131,16 @@ class BenchLog:
         if not true():
             raise self._error or HostError("The host's log ended.", hint="headcode host log")
 
-    def taken(self) -> dict[Cell, Taken]:
+    def taken(self) -> dict[BenchmarkRun, BenchmarkResult]:
         """Every run that went through, the newest of each cell."""
         found = (run.taken() for run in self.runs.values() if run.ended is not None and run.ended.state == "done")
         return {each.cell: each for each in found if each is not None}
 
-    def under_way(self, cell: Cell) -> str | None:
+    def under_way(self, cell: BenchmarkRun) -> str | None:
         """The run that somebody else, or a bench that was killed, has begun for this cell, or may have."""
         return next((name for name, run in self.runs.items() if run.ended is None and run.may_be(cell)), None)
 
-    def done(self, cell: Cell) -> str | None:
+    def done(self, cell: BenchmarkRun) -> str | None:
         """The newest run of this cell that went through."""
         found = [name for name, run in self.runs.items() if run.ended and run.ended.state == "done"]
         return next((name for name in reversed(found) if self.runs[name].cell() == cell), None)

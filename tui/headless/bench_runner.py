@@ -8,8 +8,8 @@ from typing import cast
 
 import msgspec
 
-from engine.analysis.benchmark import Cell, Taken
-from engine.config import CauseConfig, CauseMethod
+from engine.analysis.benchmark import BenchmarkResult, BenchmarkRun
+from engine.config import EffectsConfig, PatchingMethod
 from engine.errors import Cancelled, ConfigError, Failure
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
@@ -48,7 +48,7 @@ _MOST_NOTE = 15_000
 class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be there in the end."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[BenchmarkRun, ...]
     cause: bool
     """Effects are measured, too: on the run of the first recipe."""
     exact: bool = False
@@ -71,7 +71,7 @@ class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
         said = msgspec.json.encode([sorted(self.cells), self.cause, version()])
         return self.name or f"bench-{hashlib.sha256(said).hexdigest()[:6]}"
 
-    def with_cause(self, cell: Cell) -> bool:
+    def with_cause(self, cell: BenchmarkRun) -> bool:
         """Effects do not depend on the recipe but for the order in which heads are tried: one recipe has them."""
         return self.cause and cell.recipe == self.cells[0].recipe
 
@@ -80,8 +80,8 @@ class Bench(msgspec.Struct, kw_only=True, eq=False):
     """Where a bench stands."""
 
     session: SessionRow
-    taken: dict[Cell, Taken]
-    failed: dict[Cell, Failure] = msgspec.field(default_factory=dict)
+    taken: dict[BenchmarkRun, BenchmarkResult]
+    failed: dict[BenchmarkRun, Failure] = msgspec.field(default_factory=dict)
     stopped: bool = False
     kept: bool = True
     """False: all its runs were refused, and its session was removed again."""
@@ -89,7 +89,7 @@ class Bench(msgspec.Struct, kw_only=True, eq=False):
     """Runs that were there already."""
 
 
-Heard = Callable[[Cell, "Taken | Failure", "Bench"], None]
+Heard = Callable[[BenchmarkRun, "BenchmarkResult | Failure", "Bench"], None]
 """Called when a run is over."""
 
 
@@ -181,11 +181,11 @@ class Conductor:
                 hint=f"{'Leave --usable out' if self.order.usable else 'Give --usable'}, or another --name.",
             )
 
-    def _missing(self, taken: Taken) -> list[CauseMethod]:
+    def _missing(self, taken: BenchmarkResult) -> list[PatchingMethod]:
         """How effects have still to be measured on the run, for this order."""
         if not self.order.with_cause(taken.cell):
             return []
-        missing: list[CauseMethod] = []
+        missing: list[PatchingMethod] = []
         if "combined" not in taken.seconds:
             missing.append("combined")
         elif "edges" not in taken.seconds and (taken.cell.model, taken.cell.task) in self.order.edges:
@@ -194,7 +194,7 @@ class Conductor:
             missing.append("exact")
         return missing
 
-    def _hopeless(self, cell: Cell) -> bool:
+    def _hopeless(self, cell: BenchmarkRun) -> bool:
         """Whether the model or the task failed before in this bench, in a way that will not change."""
         return any(
             other.model == cell.model
@@ -202,7 +202,7 @@ class Conductor:
             for other, failure in self.bench.failed.items()
         )
 
-    async def _one(self, cell: Cell, log: BenchLog) -> None:
+    async def _one(self, cell: BenchmarkRun, log: BenchLog) -> None:
         while (run_id := log.under_way(cell)) is not None:
             # Of a run whose prompts are not made yet, nobody knows how many they will be: seen when it is over.
             await self._over(run_id, log)
@@ -226,7 +226,7 @@ class Conductor:
             if cell not in self.bench.failed:
                 self.heard(cell, taken, self.bench)
 
-    async def _queue(self, cell: Cell) -> str:
+    async def _queue(self, cell: BenchmarkRun) -> str:
         order = self.order
         config = cell.config(cause=order.with_cause(cell), edges=(cell.model, cell.task) in order.edges)
         asked = QueueRun(
@@ -238,13 +238,15 @@ class Conductor:
         )
         return (await self.client.ask(asked, Run)).run.run_id
 
-    async def _measure(self, run_id: str, method: CauseMethod, cell: Cell, log: BenchLog) -> CauseEnded | None:
+    async def _measure(
+        self, run_id: str, method: PatchingMethod, cell: BenchmarkRun, log: BenchLog
+    ) -> CauseEnded | None:
         """Has effects measured on a run that is done; returns how that ended where it gave nothing."""
         folding = log.runs[run_id]
         if not folding.measuring:  # else a bench that was killed has asked for it
             edges = method != "exact" and (cell.model, cell.task) in self.order.edges
             before = folding.n_measured
-            await self.client.ask(AskCause(run=run_id, config=CauseConfig(method=method, edges=edges)), Done)
+            await self.client.ask(AskCause(run=run_id, config=EffectsConfig(method=method, edges=edges)), Done)
             await self._until(run_id, log, lambda: folding.measuring or folding.n_measured > before)
         await self._until(run_id, log, lambda: not folding.measuring)
         ended = folding.measured
@@ -264,7 +266,7 @@ class Conductor:
         await log.until(true)
         self._current = None
 
-    def _failed(self, cell: Cell, ended: RunEnded | CauseEnded) -> None:
+    def _failed(self, cell: BenchmarkRun, ended: RunEnded | CauseEnded) -> None:
         if not self._stopping:
             told = Failure(family="engine", name="Ended", message=f"The run was {ended.state}.")
             self.bench.failed[cell] = ended.failure or told
@@ -306,7 +308,7 @@ def _check(detail: SessionDetail) -> None:
         )
 
 
-def seconds_left(cells: Sequence[Cell], spent: Mapping[Cell, float]) -> float | None:
+def seconds_left(cells: Sequence[BenchmarkRun], spent: Mapping[BenchmarkRun, float]) -> float | None:
     """What is still to come will take so long, going by runs of the same kind; None before there are such."""
     by_kind: dict[tuple[str, int, str], list[float]] = {}
     for cell, seconds in spent.items():

@@ -7,11 +7,11 @@ from typing import cast
 
 import msgspec
 
-from engine.analysis.run_state import RunPicture, apply
-from engine.config import CauseConfig
+from engine.analysis.run_state import RunSnapshot, apply
+from engine.config import EffectsConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from engine.results import HeadId
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
@@ -33,16 +33,16 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     """done, stopped or failed."""
     failure: Failure | None
-    found: RunPicture
+    found: RunSnapshot
     """This measurement alone."""
-    picture: RunPicture
+    picture: RunSnapshot
     """The run with it: its card is changed by what was found."""
 
 
 async def measure_again(
-    places: Places,
+    places: AppFolders,
     reference: str,
-    config: CauseConfig,
+    config: EffectsConfig,
     heads: Sequence[HeadId],
     narrator: Narrator,
     *,
@@ -91,9 +91,9 @@ def refuse_unfinished(measured: Measured) -> None:
 
 
 async def _follow(
-    client: HostClient, run: RunRow, after: int, picture: RunPicture, narrator: Narrator
-) -> tuple[RunPicture, RunPicture, CauseEnded]:
-    found = RunPicture(model=picture.model)
+    client: HostClient, run: RunRow, after: int, picture: RunSnapshot, narrator: Narrator
+) -> tuple[RunSnapshot, RunSnapshot, CauseEnded]:
+    found = RunSnapshot(model=picture.model)
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(run.session_id, after_seq=after, run=run.run_id))
     async with contextlib.aclosing(follow):
         async for entries in follow:

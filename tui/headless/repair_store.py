@@ -12,7 +12,7 @@ from sessions.errors import StoreDamaged, StoreError, error_from
 from sessions.rows import StoreReport, TableHealth
 
 if TYPE_CHECKING:
-    from engine.machine.folders import Places
+    from engine.machine.folders import AppFolders
 
 _LARGE = 200_000_000
 LOOK_LIMIT_S = 60
@@ -24,7 +24,7 @@ class _Answer(msgspec.Struct):
     failure: Failure | None = None
 
 
-def ask(mode: Literal["check", "repair", "place"], places: "Places", name: str = "") -> StoreReport:
+def ask(mode: Literal["check", "repair", "place"], places: "AppFolders", name: str = "") -> StoreReport:
     """What came of it; `name`: the repaired store that is to be put in place.
 
     Raises the store's own error, or StoreError where the process itself broke down.
@@ -56,7 +56,7 @@ def ask(mode: Literal["check", "repair", "place"], places: "Places", name: str =
     return answer.report
 
 
-def run_repair(places: "Places", *, in_place: bool, as_json: bool) -> bool:
+def run_repair(places: "AppFolders", *, in_place: bool, as_json: bool) -> bool:
     """Repairs, tells what came over, and puts it in place if that was asked; whether nothing was lost."""
     from tui.output.console import bytes_in_words, narrate, print_columns, print_json, print_line
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.errors import ConfigError
 from engine.events import EngineEvent
 from engine.machine.folders import find_places
@@ -159,13 +159,13 @@ class _Teller:
         self.found, self.narrator, self.measure, self.paper = found, narrator, measure, paper
         self.words = {marker.seq: marker for marker in found.times.markers if marker.kind != "run"}
         self.numbers = {marker.run_id: marker.number for marker in found.times.markers if marker.asked}
-        self.pictures: dict[str, RunPicture] = {}
+        self.pictures: dict[str, RunSnapshot] = {}
         self.started_us: dict[str, int] = {}
 
     def tell(self, entry: LogEntry) -> None:
         event, run = entry.event, entry.run_id
         if isinstance(event, RunQueued) and run is not None:
-            self.pictures[run] = RunPicture()
+            self.pictures[run] = RunSnapshot()
             self.narrator.say(f"session {self.found.times.session.name}, run {self.numbers[run]}")
         elif run in self.pictures and isinstance(event, EngineEvent):
             self.pictures[run] = apply(self.pictures[run], event, entry.at_us)

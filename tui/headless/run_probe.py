@@ -9,13 +9,13 @@ from typing import cast
 
 import msgspec
 
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.catalog.local_models import BUNDLED
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, Failure
 from engine.events import EngineEvent
 from engine.examples import Example
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.events import LogEntry, RunEnded
@@ -69,10 +69,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     session: SessionRow
     run: RunRow
-    picture: RunPicture
+    picture: RunSnapshot
 
 
-async def run_probe(places: Places, order: ProbeOrder, narrator: Narrator) -> Outcome:
+async def run_probe(places: AppFolders, order: ProbeOrder, narrator: Narrator) -> Outcome:
     """Runs the order to its end and returns what it found.
 
     The first Ctrl+C asks the run to stop and waits for it, the second ends its worker, the third leaves at once.
@@ -90,7 +90,7 @@ async def run_probe(places: Places, order: ProbeOrder, narrator: Narrator) -> Ou
         loop.remove_signal_handler(signal.SIGINT)
 
 
-def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tuple[RunPicture, RunEnded | None]:
+def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunSnapshot) -> tuple[RunSnapshot, RunEnded | None]:
     """The picture after these log entries, as far as they belong to the run, and how the run ended if it did."""
     ended: RunEnded | None = None
     for entry in entries:
@@ -102,9 +102,9 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunPicture) -> tup
     return picture, ended
 
 
-async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: int) -> RunPicture:
+async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: int) -> RunSnapshot:
     """A stored run, folded from its log up to the session's last entry: causes may have come long after its end."""
-    picture = RunPicture()
+    picture = RunSnapshot()
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session_id))
     async with contextlib.aclosing(follow):
         async for entries in follow:
@@ -115,7 +115,7 @@ async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: i
 
 
 class _Conductor:
-    def __init__(self, places: Places, order: ProbeOrder, narrator: Narrator) -> None:
+    def __init__(self, places: AppFolders, order: ProbeOrder, narrator: Narrator) -> None:
         self.places, self.order, self.narrator = places, order, narrator
         self.client: HostClient | None = None
         self.run: RunRow | None = None
@@ -231,8 +231,8 @@ class _Conductor:
         )
         return (await client.ask(request, Made)).examples
 
-    async def _follow(self, client: HostClient, session: SessionRow, run: RunRow) -> tuple[RunPicture, RunEnded]:
-        picture = RunPicture()
+    async def _follow(self, client: HostClient, session: SessionRow, run: RunRow) -> tuple[RunSnapshot, RunEnded]:
+        picture = RunSnapshot()
         waiting = asyncio.get_running_loop().call_later(
             2.0, self.narrator.say, "waiting for the engine (torch takes some seconds to load)"
         )
@@ -255,7 +255,7 @@ class _Conductor:
             hint=f"What was reported is kept: headcode sessions show {session.session_id}",
         )
 
-    def _bad_end(self, ended: RunEnded, session: SessionRow, run: RunRow, picture: RunPicture) -> Exception:
+    def _bad_end(self, ended: RunEnded, session: SessionRow, run: RunRow, picture: RunSnapshot) -> Exception:
         kept = f"headcode sessions show {shlex.quote(session.name)} shows what was reported"
         kept += ", provisional scores included." if picture.nodes else "."
         if ended.state == "stopped":

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.analysis.benchmark import NO_RECIPE, RANDOM, BenchRow, Taken, rows_of
+from engine.analysis.benchmark import NO_RECIPE, RANDOM, BenchmarkResult, BenchmarkRow, rows_of
 from engine.analysis.ranking_metrics import QUALITIES
 from engine.errors import ConfigError
 from engine.measures import DEFAULT_MEASURE, MEASURES
-from engine.references.ground_truth import Truth
+from engine.references.ground_truth import GroundTruth
 from tui.output.console import Paper, make_console
 from tui.output.grid import short
 from tui.terminal.sanitize import clean
@@ -62,7 +62,7 @@ def check_quality(name: str) -> str:
     return name
 
 
-def bench_tables(rows: Sequence[BenchRow], by: str = "auc", only: Collection[str] = ()) -> list[BenchTable]:
+def bench_tables(rows: Sequence[BenchmarkRow], by: str = "auc", only: Collection[str] = ()) -> list[BenchTable]:
     """The rows as tables of one quality: one for every model, level, cut and number of examples."""
     shown = [row for row in rows if only or row.measure not in _RARELY]
     found = []
@@ -192,7 +192,7 @@ def _against_baselines(table: BenchTable) -> list[str]:
 
 
 def bench_json(
-    rows: Sequence[BenchRow],
+    rows: Sequence[BenchmarkRow],
     *,
     session: str,
     session_id: str,
@@ -212,7 +212,7 @@ def bench_json(
     }
 
 
-def finding(taken: Taken, truths: Sequence[Truth]) -> str:
+def finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str:
     """What one run found, in few words: AUC total variation .97, combined 1.0;"""
     rows = rows_of([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
     told: dict[str, str] = {}
@@ -228,7 +228,7 @@ def duration(seconds: float) -> str:
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
-def _line(own: Sequence[BenchRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> Line:
+def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> Line:
     mine = {row.task: row for row in own if (row.measure, row.recipe) == (measure, recipe)}
     values = tuple(getattr(mine[task], by) if task in mine else None for task in tasks)
     known = [value for value in values if value is not None]
@@ -249,11 +249,11 @@ def _order(line: Line) -> tuple[int, str, int]:
     return kind, line.recipe if kind == 0 else "", place
 
 
-def _table_of(row: BenchRow) -> tuple[object, ...]:
+def _table_of(row: BenchmarkRow) -> tuple[object, ...]:
     return (row.model, row.level, row.cut, row.examples, row.usable)
 
 
-def _title(own: Sequence[BenchRow], by: str) -> str:
+def _title(own: Sequence[BenchmarkRow], by: str) -> str:
     row = own[0]
     draws = {each.draws for each in own}
     several = f"{min(draws)} to {max(draws)}" if len(draws) > 1 else str(row.draws)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, primary, ranked_effects, share
-from engine.analysis.run_state import RunPicture
-from engine.events import CauseScored, CircuitChecked
+from engine.analysis.run_state import RunSnapshot
+from engine.events import CircuitChecked, EffectsMeasured
 from engine.results import EdgeEffect, HeadEffect
 from tui.output.card import cut_list
 from tui.output.grid import short
@@ -27,14 +27,14 @@ _METHODS = {
 }
 
 
-def base_words(cause: CauseScored, why: str = "") -> str:
+def base_words(cause: EffectsMeasured, why: str = "") -> str:
     """What the effects are measured in and on: logit difference, base 5.03, 10 pairs. `why` follows the metric."""
     sides = "pairs" if cause.replacement == "pair" else "positives"
     base = "" if cause.metric == "kl" else f", base {cause.base:.3g}"
     return f"{METRIC_WORDS[cause.metric]}{why}{base}, {cause.n_examples} {sides}"
 
 
-def replaced_words(cause: CauseScored | CircuitChecked) -> str:
+def replaced_words(cause: EffectsMeasured | CircuitChecked) -> str:
     """How the heads were replaced."""
     return _REPLACED[cause.replacement]
 
@@ -45,7 +45,7 @@ def signed(value: float) -> str:
     return f"+{told}" if value > 0 and told != "0" else told
 
 
-def effect_words(effect: HeadEffect, cause: CauseScored) -> str:
+def effect_words(effect: HeadEffect, cause: EffectsMeasured) -> str:
     """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %). Of a backup: alone, then without the
     circuit; of attribution the share is of the mean size, pair by pair, which heads are ranked by."""
     if cause.method == "backup":
@@ -62,13 +62,13 @@ def effect_words(effect: HeadEffect, cause: CauseScored) -> str:
     return told if cause.metric == "kl" else f"{told} ({share(effect.effect, cause):.0%})"
 
 
-def best_cause(causes: Sequence[CauseScored]) -> CauseScored | None:
+def best_cause(causes: Sequence[EffectsMeasured]) -> EffectsMeasured | None:
     """The one that says most: combined, then exact, then attribution."""
     order = ("combined", "exact", "attribution", "backup")
     return min(primary(causes).values(), key=lambda cause: order.index(cause.method), default=None)
 
 
-def cause_lines(picture: RunPicture) -> list[str]:
+def cause_lines(picture: RunSnapshot) -> list[str]:
     """Every method's strongest heads and every circuit's check."""
     lines: list[str] = []
     shown = primary(picture.causes)
@@ -86,7 +86,7 @@ def cause_lines(picture: RunPicture) -> list[str]:
     return lines
 
 
-def _cause_lines(cause: CauseScored, *, other: bool) -> list[str]:
+def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
     """One setting: how it was measured, and its strongest heads in the order of the measure of that name. `other`: the
     measure shows another setting."""
     at = "" if cause.position == "mean" else f" at {cause.position}"
@@ -113,18 +113,18 @@ def _cause_lines(cause: CauseScored, *, other: bool) -> list[str]:
     return lines
 
 
-def circuit_words(cause: CauseScored) -> str:
+def circuit_words(cause: EffectsMeasured) -> str:
     """What was replaced beside each head: the circuit of 4 heads."""
     return f"{cause.after_name or 'a circuit'} ({len(cause.after)} heads)"
 
 
-def _passes_words(cause: CauseScored) -> str:
+def _passes_words(cause: EffectsMeasured) -> str:
     """What it cost; of effects from several measurements only the last one's is known."""
     several = len({one.measured_us for one in cause.effects}) > 1
     return f"{cause.passes:.3g} forward passes{' at last' if several else ''}"
 
 
-def _measured_words(cause: CauseScored) -> str:
+def _measured_words(cause: EffectsMeasured) -> str:
     """When, where its effects come from measurements more than a minute apart."""
     times = [one.measured_us for one in cause.effects if one.measured_us is not None]
     if not times or max(times) - min(times) < 60_000_000:

@@ -6,7 +6,7 @@ import msgspec
 
 from engine.analysis.effects import primary
 from engine.analysis.ground_truth import agreement_with
-from engine.analysis.run_state import RunPicture
+from engine.analysis.run_state import RunSnapshot
 from engine.measures import DEFAULT_MEASURE
 from engine.results import Card
 from sessions.rows import RunRow
@@ -32,7 +32,7 @@ _NODE_FIRST = (
 )
 
 
-def probe_json(picture: RunPicture, run: RunRow) -> dict[str, object]:
+def probe_json(picture: RunSnapshot, run: RunRow) -> dict[str, object]:
     """The finished run for a script. Where a number does not apply it is null; NaN never occurs."""
     finished, model = picture.finished, picture.model
     if finished is None or model is None:
@@ -104,7 +104,7 @@ def _card(card: Card) -> dict[str, object]:
     return found
 
 
-def causes_json(picture: RunPicture) -> list[dict[str, object]]:
+def causes_json(picture: RunSnapshot) -> list[dict[str, object]]:
     """Effects by setting; `shown`: whether the measure of that name is of this one."""
     shown = primary(picture.causes)
     return [
@@ -113,7 +113,7 @@ def causes_json(picture: RunPicture) -> list[dict[str, object]]:
     ]
 
 
-def _known_circuit(picture: RunPicture) -> dict[str, object] | None:
+def _known_circuit(picture: RunSnapshot) -> dict[str, object] | None:
     """The circuit of the task the run was asked for; `counts`: whether it says something about these examples."""
     offered = picture.offered
     if offered is None:
@@ -124,7 +124,7 @@ def _known_circuit(picture: RunPicture) -> dict[str, object] | None:
 
 
 def cause_json(
-    found: RunPicture, run: RunRow, state: str, card: Card | None, whole: RunPicture | None = None
+    found: RunSnapshot, run: RunRow, state: str, card: Card | None, whole: RunSnapshot | None = None
 ) -> dict[str, object]:
     """What one measurement of causes found, for a script; `state` says whether it came to its end. `whole`: the run
     with everything that was ever measured on it."""

@@ -2,14 +2,14 @@
 
 import msgspec
 
-from engine.analysis.run_state import RunPicture
-from engine.events import CauseScored
+from engine.analysis.run_state import RunSnapshot
+from engine.events import EffectsMeasured
 
 Setting = tuple[str, str, str, int]
 """Metric, replacement, position, number of examples."""
 
 
-def told_once(picture: RunPicture) -> RunPicture:
+def told_once(picture: RunSnapshot) -> RunSnapshot:
     """Return the picture with each head's effect under one method of a setting.
 
     Combined has the exact effect where a head was patched, else what attribution promises, so it stands for both.
@@ -36,5 +36,5 @@ def told_once(picture: RunPicture) -> RunPicture:
     return msgspec.structs.replace(picture, causes=tuple(kept))
 
 
-def _setting(cause: CauseScored) -> Setting:
+def _setting(cause: EffectsMeasured) -> Setting:
     return cause.metric, cause.replacement, cause.position, cause.n_examples

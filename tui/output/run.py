@@ -7,7 +7,7 @@ import msgspec
 
 from engine.analysis.ground_truth import agreement_with
 from engine.analysis.ranking import ranked
-from engine.analysis.run_state import RunPicture
+from engine.analysis.run_state import RunSnapshot
 from engine.authoring.distinct_pairs import distinct_prompts, text_keys
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
 from engine.results import Card, HeadScores, Reference
@@ -42,7 +42,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     """From the run's start to its end, the engine's own start included: what the screen shows, too."""
 
 
-def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = DEFAULT_MEASURE, paper: Paper) -> None:
+def print_run(picture: RunSnapshot, labels: Labels | None, *, measure: Measure = DEFAULT_MEASURE, paper: Paper) -> None:
     """Writes the run to stdout."""
     from rich.text import Text
 
@@ -94,7 +94,7 @@ def print_run(picture: RunPicture, labels: Labels | None, *, measure: Measure = 
         line(text)
 
 
-def print_cause(found: RunPicture, card: Card | None, title: str, paper: Paper) -> None:
+def print_cause(found: RunSnapshot, card: Card | None, title: str, paper: Paper) -> None:
     """Writes what one measurement of causes found, and what the run's card says with it, to stdout."""
     from rich.text import Text
 
@@ -119,7 +119,7 @@ def print_cause(found: RunPicture, card: Card | None, title: str, paper: Paper) 
             line("  " + clean(text))
 
 
-def header_lines(picture: RunPicture) -> list[str]:
+def header_lines(picture: RunSnapshot) -> list[str]:
     """What was compared, on what, and what the person should know about it."""
     lines: list[str] = []
     if picture.model is not None:
@@ -143,7 +143,7 @@ def header_lines(picture: RunPicture) -> list[str]:
     return lines
 
 
-def broken_lines(picture: RunPicture) -> list[str]:
+def broken_lines(picture: RunSnapshot) -> list[str]:
     """How many examples the model cannot do, and why, the commonest reason first."""
     lines: list[str] = []
     for verdict in ("broken", "weak"):
@@ -159,7 +159,7 @@ def broken_lines(picture: RunPicture) -> list[str]:
     return lines
 
 
-def footer_lines(picture: RunPicture, labels: Labels | None) -> list[str]:
+def footer_lines(picture: RunSnapshot, labels: Labels | None) -> list[str]:
     """Where the time went, and how to find the run again."""
     lines: list[str] = []
     if picture.finished is not None:
@@ -178,7 +178,7 @@ def footer_lines(picture: RunPicture, labels: Labels | None) -> list[str]:
     return lines
 
 
-def _head_table(picture: RunPicture) -> "Table":
+def _head_table(picture: RunSnapshot) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -224,7 +224,7 @@ def _head_table(picture: RunPicture) -> "Table":
     return table
 
 
-def _print_agreement(picture: RunPicture, reference: Reference, line: Callable[..., None], strong: str) -> None:
+def _print_agreement(picture: RunSnapshot, reference: Reference, line: Callable[..., None], strong: str) -> None:
     line(f"{_against_words(reference)}{clean(reference.name)}", strong)
     line(f"  {len(reference.heads)} of {len(picture.nodes)} heads; {clean(reference.source)}")
     if picture.finished is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.authoring.drafts import draft, slotted
-from engine.authoring.negatives import Edit, as_negative, best, propose
+from engine.authoring.negatives import PromptEdit, as_negative, best, propose
 from engine.errors import HeadcodeError
 from engine.machine.paths import path_of
 from engine.results import Grade
@@ -27,7 +27,7 @@ class Writing:
 
     def begin_writing(self) -> None:
         self.desk = Desk(self.bench, self.link, uuid.uuid4().hex)
-        self._proposed: tuple[int, tuple[tuple[Edit, Grade], ...]] = (0, ())
+        self._proposed: tuple[int, tuple[tuple[PromptEdit, Grade], ...]] = (0, ())
 
     async def do_examples(self, rest: str) -> None:
         if not self.bench.kept.examples.version and self.bench.examples:

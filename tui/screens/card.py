@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from engine.analysis.run_state import RunPicture
+from engine.analysis.run_state import RunSnapshot
 from engine.results import Card
 from tui.actions import sheet_actions
 from tui.actions.key_labels import Key, key_of, named
@@ -39,7 +39,7 @@ class CardSheet(Keyed, ModalScreen[None]):
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, picture: RunPicture, card: Card) -> None:
+    def __init__(self, picture: RunSnapshot, card: Card) -> None:
         super().__init__()
         self.picture = picture
         self.card = card
@@ -58,7 +58,7 @@ class CardSheet(Keyed, ModalScreen[None]):
         self.dismiss()
 
 
-def sheet_text(picture: RunPicture, card: Card, key: Key = named, *, width: int = 116) -> Content:
+def sheet_text(picture: RunSnapshot, card: Card, key: Key = named, *, width: int = 116) -> Content:
     """The verdict in its ink, the numbers behind it, and the effects where they were measured."""
     rest = card_lines(card, key)[1:]
     parts = [Content.assemble((clean(card.verdict), f"bold {_INKS.get(card.verdict, '$ink-bad')}"))]

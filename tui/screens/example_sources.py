@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.authoring.csv_format import read_csv
-from engine.authoring.drafts import Slotted, slotted, text_of
+from engine.authoring.drafts import SlotPreview, slotted, text_of
 from engine.authoring.text_format import format_of
 from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
@@ -51,7 +51,7 @@ class Gathering(Base):
 
         self.app.push_screen(Choose(f"{slots.words}: fill them?", self._ways(slots), empty=""), answered)
 
-    def _ways(self, slots: Slotted) -> list[Entry]:
+    def _ways(self, slots: SlotPreview) -> list[Entry]:
         lines = "the line as it is" if slots.lines == 1 else f"the {slots.lines:,} lines as they are"
         one = f"{self.desk.bench.key('write:unfold')} on a line fills it later"
         return [

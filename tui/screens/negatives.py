@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.authoring.negatives import Edit, as_negative, best, propose
+from engine.authoring.negatives import PromptEdit, as_negative, best, propose
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade
@@ -53,7 +53,7 @@ class Proposals(Painted):
     def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(desk.bench, id=id)
         self.example: Example | None = None
-        self.found: tuple[tuple[Edit, Grade], ...] = ()
+        self.found: tuple[tuple[PromptEdit, Grade], ...] = ()
         self.said = ""
         self.own: Grade | None = None
         """Of the positive itself, to compare with."""

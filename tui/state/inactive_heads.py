@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from engine.analysis.effects import FIELD
-from engine.events import CauseScored
+from engine.events import EffectsMeasured
 from engine.results import HeadId, HeadScores
 from engine.sample_size import LEVEL
 
 
-def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[CauseScored]) -> frozenset[HeadId]:
+def idle_heads(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> frozenset[HeadId]:
     """Return the heads with an effect below a twentieth of the answer, the exact one where it was measured.
 
     KL divergences are nats, of which there is no twentieth.

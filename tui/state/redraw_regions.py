@@ -3,9 +3,9 @@
 from typing import Literal
 
 from engine.events import (
-    CauseScored,
     CircuitChecked,
     EdgesScored,
+    EffectsMeasured,
     ExamplesMade,
     Graded,
     ModelReady,
@@ -62,7 +62,7 @@ _SHOWN_IN: dict[type, frozenset[Part]] = {
     RunVerified: frozenset({"progress"}),
     CauseAsked: frozenset({"header", "progress"}),
     CauseEnded: frozenset({"grid", "head", "progress"}),
-    CauseScored: frozenset({"grid", "head", "progress"}),
+    EffectsMeasured: frozenset({"grid", "head", "progress"}),
     CircuitChecked: frozenset({"head", "progress"}),
     RunQueued: ALL_PARTS,
     RunStarted: ALL_PARTS,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, ProbeFinished
@@ -35,7 +35,7 @@ class Run(msgspec.Struct, kw_only=True):
     state: RunState = "queued"
     pace: Pace = Pace()
     """Of the stage under way."""
-    picture: RunPicture = RunPicture()
+    picture: RunSnapshot = RunSnapshot()
     failure: Failure | None = None
     started_us: int | None = None
     ended_us: int | None = None

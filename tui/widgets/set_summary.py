@@ -3,7 +3,7 @@
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.authoring.readiness import Worth
+from engine.authoring.readiness import Readiness
 from tui.actions.key_labels import Key
 from tui.editor.graded_examples import Desk
 from tui.terminal.sanitize import clean
@@ -44,6 +44,6 @@ class Summary(Painted):
         return [first.strip(), missing.add(" (", "dim").add(more, "key").add(")", "dim").strip(), second.strip()]
 
 
-def todo_words(found: Worth, key: Key) -> str:
+def todo_words(found: Readiness, key: Key) -> str:
     """What to do next, with the key that does it."""
     return f"{key(f'write:{found.action}')} {found.todo}" if found.action else found.todo

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from engine.config import ProbeConfig, SAEConfig
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import RunEnded
 from sessions.protocol import Circuit, CreateSession, KeepCircuit, QueueRun, Run, Session
@@ -44,7 +44,7 @@ Or it is a function of the walk, whose answer becomes another one.
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[Places]:
+def home() -> Iterator[AppFolders]:
     """Sessions of two short runs and two kept circuits, one for each size, on a host of their own."""
     folder = tempfile.mkdtemp(prefix="hc-")  # short: a socket's path has about 100 characters
     places = find_places({"HEADCODE_HOME": folder})
@@ -85,7 +85,7 @@ def size(request: pytest.FixtureRequest) -> tuple[int, int]:
 
 
 @pytest.fixture(autouse=True)
-def _here(home: Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _here(home: AppFolders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The folder Headcode is started in, with files in it; nothing of the person who runs the tests."""
     monkeypatch.setenv("HEADCODE_HOME", str(home.data.parent))
     folder = tmp_path / "here"
@@ -220,7 +220,7 @@ def _is_so(kind: str, was: str, now: str) -> bool:
 
 
 @pytest.fixture
-def opened(home: Places, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def opened(home: AppFolders, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Opens the workbench on the real host and waits until the newest run is there.
 
     After a key the Pilot waits until the process does nothing, twenty milliseconds at least and two seconds at most:

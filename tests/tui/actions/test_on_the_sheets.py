@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.machine.folders import Places
+from engine.machine.folders import AppFolders
 from sessions.client.connection import HostClient
 from sessions.protocol import CreateSession, Session
 from tui.actions.registry import all_tables
@@ -214,7 +214,7 @@ async def test_every_key(size: tuple[int, int], opened: Any) -> None:
             await walk.on(scope, way, steps)
 
 
-async def test_a_screen_that_finds_no_session(size: tuple[int, int], home: Places, opened: Any) -> None:
+async def test_a_screen_that_finds_no_session(size: tuple[int, int], home: AppFolders, opened: Any) -> None:
     name = f"not there at {size[0]}"
     async with opened(size, name, ready=False) as (_app, walk):
         await walk.sees("There is no session")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.config import ProbeConfig
 from engine.events import (
     EdgesScored,
@@ -131,8 +131,8 @@ def events() -> Callable[..., list[EngineEvent]]:
 
 
 @pytest.fixture
-def picture() -> RunPicture:
-    folded = RunPicture()
+def picture() -> RunSnapshot:
+    folded = RunSnapshot()
     for event in make_events():
         folded = apply(folded, event)
     return folded

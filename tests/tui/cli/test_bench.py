@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.analysis.benchmark import MEASURED, BenchRow, measure_names
+from engine.analysis.benchmark import MEASURED, BenchmarkRow, measure_names
 from engine.analysis.ranking_metrics import QUALITIES
 from engine.measures import DEFAULT_MEASURE
 
@@ -30,7 +30,7 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     runs_done: int
     runs: int
     left_out: list[dict[str, str | None]]
-    rows: list[BenchRow]
+    rows: list[BenchmarkRow]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.analysis.run_state import RunPicture
+from engine.analysis.run_state import RunSnapshot
 from engine.errors import ConfigError
 from engine.measures import MEASURES, find_measure
 from engine.results import HeadId
@@ -62,7 +62,7 @@ def test_a_name_that_says_too_little_is_asked_about(name: str) -> None:
         find_format(name, "png")
 
 
-def test_tables_hold_every_measure_of_every_head(picture: RunPicture) -> None:
+def test_tables_hold_every_measure_of_every_head(picture: RunSnapshot) -> None:
     table = heads_table(picture.nodes[::-1], ((1, 3),))
     rows = list(csv.DictReader(io.StringIO(table.csv())))
     assert [(row["layer"], row["head"]) for row in rows] == [(str(n.layer), str(n.head)) for n in picture.nodes]
@@ -78,19 +78,19 @@ def test_tables_hold_every_measure_of_every_head(picture: RunPicture) -> None:
     assert edges[1:] == [["1", "0", "1", "1", "3", "4.5"]]
 
 
-def test_numbers_that_are_none_are_empty(picture: RunPicture) -> None:
+def test_numbers_that_are_none_are_empty(picture: RunSnapshot) -> None:
     node = msgspec.structs.replace(picture.nodes[0], p_value=None, stability=float("nan"))
     (row,) = csv.DictReader(io.StringIO(heads_table([node], ()).csv()))
     assert (row["p_value"], row["stability"]) == ("", "")
 
 
-def drawn(picture: RunPicture, **more: Any) -> GridPicture:
+def drawn(picture: RunSnapshot, **more: Any) -> GridPicture:
     return GridPicture(
         title=NASTY, nodes=picture.nodes, measure=UNIQUE, circuit=[(1, 3), (1, 2)], known=[(1, 3)], **more
     )
 
 
-def test_pictures_carry_no_commands_of_strangers(picture: RunPicture) -> None:
+def test_pictures_carry_no_commands_of_strangers(picture: RunSnapshot) -> None:
     for form in ("txt", "md", "svg"):
         assert "\x1b" not in drawn(picture).draw(form)  # type: ignore[arg-type]
     ansi = drawn(picture).ansi()
@@ -102,7 +102,7 @@ def test_pictures_carry_no_commands_of_strangers(picture: RunPicture) -> None:
     assert "\\`x\\` \\*y\\*" in drawn(picture).markdown()
 
 
-def test_an_svg_shows_every_head_and_frames_the_circuit(picture: RunPicture) -> None:
+def test_an_svg_shows_every_head_and_frames_the_circuit(picture: RunSnapshot) -> None:
     root = ElementTree.fromstring(drawn(picture).svg())  # our own
     space = "{http://www.w3.org/2000/svg}"
     cells = [rect for rect in root.iter(f"{space}rect") if rect.get("rx")]
@@ -115,7 +115,7 @@ def test_an_svg_shows_every_head_and_frames_the_circuit(picture: RunPicture) -> 
     assert all(7 * len(text or "") < width for text in texts)
 
 
-def test_markdown_is_a_table(picture: RunPicture) -> None:
+def test_markdown_is_a_table(picture: RunSnapshot) -> None:
     lines = drawn(picture).markdown().splitlines()
     assert lines[3:5] == ["| layer | 0 | 1 | 2 | 3 |", "| ---: | ---: | ---: | ---: | ---: |"]
     assert lines[6] == "| 1 | 4.0 | 5.0 | **6.0** | **7.0°** |"
@@ -153,7 +153,7 @@ def loader(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 @pytest.fixture
-def written(picture: RunPicture, tmp_path: Path) -> Path:
+def written(picture: RunSnapshot, tmp_path: Path) -> Path:
     assert picture.model is not None
     path = tmp_path / "importances.json"
     pieces = importance_json(picture.model, picture.nodes, UNIQUE, [(1, 3), (0, 1)], picture.edges)
@@ -174,7 +174,7 @@ def test_importances_are_what_the_loader_expects(written: Path) -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.id)
-def test_importance_grows_with_what_speaks_for_a_head(measure: Any, picture: RunPicture) -> None:
+def test_importance_grows_with_what_speaks_for_a_head(measure: Any, picture: RunSnapshot) -> None:
     from engine.analysis.ranking import strength
 
     found = [(strength(node, measure), importance(node, measure)) for node in picture.nodes]

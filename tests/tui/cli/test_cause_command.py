@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.config import CauseConfig
+from engine.config import EffectsConfig
 from engine.errors import ConfigError
 from engine.events import STAGES, CircuitChecked
 from engine.planted import PLANTED
@@ -143,9 +143,11 @@ def test_heads_are_read_once_each_and_in_their_order() -> None:
 
 
 def test_the_method_follows_what_else_is_asked() -> None:
-    assert make_asked(None, heads=()) == CauseConfig(method="combined")
-    assert make_asked(None, heads=(HeadId(0, 0),), budget=None) == CauseConfig(method="exact")
-    assert make_asked("attribution", heads=(), gradient_steps=5) == CauseConfig(method="attribution", gradient_steps=5)
+    assert make_asked(None, heads=()) == EffectsConfig(method="combined")
+    assert make_asked(None, heads=(HeadId(0, 0),), budget=None) == EffectsConfig(method="exact")
+    assert make_asked("attribution", heads=(), gradient_steps=5) == EffectsConfig(
+        method="attribution", gradient_steps=5
+    )
 
 
 def test_a_bar_has_words_for_every_stage() -> None:

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import CircuitKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
 from sessions.store.database import Store
@@ -105,7 +105,7 @@ def several(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
             recorder.append([Draft(session_id=session, run_id=run_id, event=event)])
     store.close()
 
-    async def begin(places: Places) -> None:
+    async def begin(places: AppFolders) -> None:
         async with await HostClient.connect(places, command=[sys.executable, "-P", str(SCRIPTED)]):
             pass
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.analysis.run_state import RunPicture
+from engine.analysis.run_state import RunSnapshot
 from engine.measures import find_measure
 from sessions.comparison.comparison import Side, compare
 from tui.commands.circuits import read_heads
@@ -20,7 +20,7 @@ UNIQUE = find_measure("unique_positive")
 
 
 @pytest.fixture
-def two(picture: RunPicture) -> tuple[Side, Side]:
+def two(picture: RunSnapshot) -> tuple[Side, Side]:
     a = Side(
         reference="r1",
         title="one/1",

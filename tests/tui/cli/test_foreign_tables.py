@@ -12,7 +12,7 @@ import pytest
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import (
     CircuitKept,
@@ -70,7 +70,7 @@ def hostile(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
         recorder.append([Draft(session_id="s000000000001", run_id=run_id, event=event)])
     store.close()
 
-    async def begin(places: Places) -> None:
+    async def begin(places: AppFolders) -> None:
         async with await HostClient.connect(places, command=[sys.executable, "-P", str(SCRIPTED)]):
             pass
 

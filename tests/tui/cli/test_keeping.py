@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from engine.examples import Example
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CreateSession, Session
 
@@ -31,7 +31,7 @@ def kept(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """The command line, with a host that has the sessions `ioi friday` and `greater`."""
     places = find_places()
 
-    async def fill(places: Places) -> None:
+    async def fill(places: AppFolders) -> None:
         async with await HostClient.connect(places, command=[sys.executable, "-P", str(SCRIPTED)]) as client:
             examples = (
                 Example(prompt="When Mary and John went to the store", polarity="positive"),

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from rich.style import Style
 
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.events import EngineEvent
 from engine.measures import MEASURES, find_measure
 from sessions.rows import RunRow, SessionRow
@@ -41,7 +41,7 @@ open it   headcode --session 'ioi friday'
 
 
 def printed(
-    picture: RunPicture, session: SessionRow, run: RunRow, capsys: pytest.CaptureFixture[str], paper: Paper = PLAIN
+    picture: RunSnapshot, session: SessionRow, run: RunRow, capsys: pytest.CaptureFixture[str], paper: Paper = PLAIN
 ) -> str:
     print_run(picture, labels_of(session, run), paper=paper)
     return capsys.readouterr().out
@@ -52,7 +52,7 @@ def without_colours(text: str) -> str:
 
 
 def test_the_whole_picture_in_plain_text(
-    picture: RunPicture, session_row: SessionRow, run_row: RunRow, capsys: pytest.CaptureFixture[str]
+    picture: RunSnapshot, session_row: SessionRow, run_row: RunRow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = printed(picture, session_row, run_row, capsys)
     assert text.startswith(HEAD + GRID + "\ncircuit by rank  1.3 1.2 1.1\n        softmax  1.3\n")
@@ -66,7 +66,7 @@ def test_the_whole_picture_in_plain_text(
 
 @pytest.mark.parametrize(("colours", "code"), [("truecolor", "48;2;"), ("256", "38;5;"), ("16", "36m")])
 def test_colours_add_to_the_signs_and_never_replace_them(
-    picture: RunPicture,
+    picture: RunSnapshot,
     session_row: SessionRow,
     run_row: RunRow,
     capsys: pytest.CaptureFixture[str],
@@ -82,14 +82,14 @@ def test_colours_add_to_the_signs_and_never_replace_them(
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.id)
-def test_every_measure_has_a_grid(picture: RunPicture, measure: object) -> None:
+def test_every_measure_has_a_grid(picture: RunSnapshot, measure: object) -> None:
     lines = [line.plain for line in grid_lines(picture.nodes, measure, (), PLAIN)]  # type: ignore[arg-type]
     assert len(lines) == 5
     assert len({line.count("[") for line in lines[2:4]}) == 1
 
 
 def test_many_heads_become_digits_in_blocks(events: Callable[..., list[EngineEvent]]) -> None:
-    picture = RunPicture()
+    picture = RunSnapshot()
     for event in events(n_layers=3, n_heads=64):
         picture = apply(picture, event)
     lines = [line.plain for line in grid_lines(picture.nodes, MEASURES[0], ((2, 63),), PLAIN)]
@@ -98,7 +98,7 @@ def test_many_heads_become_digits_in_blocks(events: Callable[..., list[EngineEve
     assert sum(line.startswith("layer") for line in lines) == 3
 
 
-def test_a_terminal_without_unicode_gets_ascii(picture: RunPicture) -> None:
+def test_a_terminal_without_unicode_gets_ascii(picture: RunSnapshot) -> None:
     paper = Paper(colours="none", width=80, unicode=False)
     assert all(line.plain.isascii() for line in grid_lines(picture.nodes, MEASURES[0], (), paper))
 
@@ -146,7 +146,7 @@ def test_markup_and_escapes_in_prompts_and_names_are_text(
 ) -> None:
     from engine.events import Notice
 
-    picture = RunPicture()
+    picture = RunSnapshot()
     for event in [*events(), Notice(message="[b]bold[/b] [/red] \x1b[2J \x07")]:
         picture = apply(picture, event)
     session = msgspec.structs.replace(session_row, name="[/b]\x1b]0;x\x07")
@@ -160,7 +160,7 @@ def test_a_run_without_scores_says_so(
     session_row: SessionRow, run_row: RunRow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped = msgspec.structs.replace(run_row, state="stopped")
-    text = printed(RunPicture(), session_row, stopped, capsys)
+    text = printed(RunSnapshot(), session_row, stopped, capsys)
     assert "No scores yet" in text
     assert "r0001  stopped" in text
 
@@ -215,7 +215,7 @@ def check_shape(value: object, shape: object, where: str) -> None:
         assert isinstance(value, shape), (where, value)  # type: ignore[arg-type]
 
 
-def test_the_json_has_its_fields_in_their_order_and_type(picture: RunPicture, run_row: RunRow) -> None:
+def test_the_json_has_its_fields_in_their_order_and_type(picture: RunSnapshot, run_row: RunRow) -> None:
     text = msgspec.json.encode(probe_json(picture, run_row)).decode()
     value = msgspec.json.decode(text)
     check_shape(value, TOP, "$")
@@ -226,18 +226,18 @@ def test_the_json_has_its_fields_in_their_order_and_type(picture: RunPicture, ru
     assert value["reference"]["precision"] == pytest.approx(1 / 3)
 
 
-def test_numbers_that_are_none_become_null(picture: RunPicture, run_row: RunRow) -> None:
+def test_numbers_that_are_none_become_null(picture: RunSnapshot, run_row: RunRow) -> None:
     nodes = (msgspec.structs.replace(picture.nodes[0], overlap=float("nan")), *picture.nodes[1:])
     value = probe_json(msgspec.structs.replace(picture, nodes=nodes, reference=None), run_row)
     assert value["nodes"][0]["overlap"] is None  # type: ignore[index]
     assert value["reference"] is None
 
 
-def test_half_a_result_has_no_json(picture: RunPicture, run_row: RunRow) -> None:
+def test_half_a_result_has_no_json(picture: RunSnapshot, run_row: RunRow) -> None:
     with pytest.raises(ValueError, match="not finished"):
         probe_json(msgspec.structs.replace(picture, finished=None), run_row)
 
 
-def test_the_measure_that_is_shown_can_be_chosen(picture: RunPicture, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_measure_that_is_shown_can_be_chosen(picture: RunSnapshot, capsys: pytest.CaptureFixture[str]) -> None:
     print_run(picture, None, measure=find_measure("overlap"), paper=PLAIN)
     assert "overlap: codes of both sides" in capsys.readouterr().out

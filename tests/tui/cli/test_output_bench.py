@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.analysis.benchmark import BenchRow
+from engine.analysis.benchmark import BenchmarkRow
 from engine.errors import ConfigError
 from tui.output.bench import bench_tables, check_quality, duration, markdown, print_tables
 from tui.output.console import Paper
@@ -17,9 +17,9 @@ VALUES = {  # measure, recipe -> AUC on ioi and on sequence_continuation
 }
 
 
-def row(measure: str, recipe: str, task: str, auc: float, *, cut: float | None = 0.05, draws: int = 3) -> BenchRow:
+def row(measure: str, recipe: str, task: str, auc: float, *, cut: float | None = 0.05, draws: int = 3) -> BenchmarkRow:
     several = draws > 1
-    return BenchRow(
+    return BenchmarkRow(
         model="toy", task=task, level="heads", measure=measure, recipe=recipe, examples=10, auc=auc,
         average_precision=auc / 2, precision_at_size=0.5, f1=0.25, spread=0.012 if several else None, seconds=1.5,
         cut=cut, n_true=6, n_all=32, draws=draws, spreads={"auc": 0.012, "average_precision": 0.1} if several else {},

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.analysis.run_state import RunPicture
+from engine.analysis.run_state import RunSnapshot
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient
 from sessions.events import LogEntry, LookChanged
@@ -32,7 +32,7 @@ class Live(msgspec.Struct):
     home: dict[str, str]
     entries: list[LogEntry]
     grids: dict[int, Any]
-    pictures: dict[str, RunPicture]
+    pictures: dict[str, RunSnapshot]
     said: list[tuple[str, str]]
     """Of each probe: stdout and stderr."""
 

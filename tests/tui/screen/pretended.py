@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from engine.examples import Example
-from engine.planning.memory_estimate import Part
+from engine.planning.memory_estimate import MemoryPart
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import Duration
 from engine.results import NO_CODE, CodeWrites, Grade, PromptTokens
@@ -20,7 +20,7 @@ def preflight_for(request: AskPreflight) -> Preflight:
     return Preflight(
         model=request.options.model,
         n_examples=20,
-        parts=(Part(name="model", n_bytes=1_500_000), Part(name="SAE", n_bytes=8_000_000)),
+        parts=(MemoryPart(name="model", n_bytes=1_500_000), MemoryPart(name="SAE", n_bytes=8_000_000)),
         peak_bytes=500_000_000 if enough else 90_000_000_000,
         held_bytes=400_000_000,
         free_bytes=20_000_000_000,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.events import CardWritten, EdgesScored
-from engine.results import Card, CardBaseline, CardHead, EdgeScore, Steadiness
+from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore
 from tui.actions import ACTIONS
 
 SIZES = [(160, 48), (80, 24)]
@@ -17,7 +17,7 @@ CARD = Card(
     above_chance=((3, 6),),
     expected_false=0.04,
     heads=(CardHead(layer=3, head=6, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12),),
-    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87,)),
+    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87,)),
     truth=None,
     codes_auc=None,
     baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=None),),

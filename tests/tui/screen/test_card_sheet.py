@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine.analysis.run_state import RunPicture
-from engine.events import CardWritten, CauseScored
+from engine.analysis.run_state import RunSnapshot
+from engine.events import CardWritten, EffectsMeasured
 from engine.results import CardHead, HeadEffect
 from tui.output.card import MOST_NAMED, card_lines, cut_list
 from tui.output.effects import cause_lines
@@ -25,8 +25,8 @@ LONG = replace(
 )
 
 
-def cause(method: Any, effects: dict[tuple[int, int], float], **other: Any) -> CauseScored:
-    made = CauseScored(
+def cause(method: Any, effects: dict[tuple[int, int], float], **other: Any) -> EffectsMeasured:
+    made = EffectsMeasured(
         method=method,
         metric="logit_difference",
         replacement="pair",
@@ -106,14 +106,14 @@ def test_no_effect_is_broken_in_two() -> None:
 
 
 def test_an_effect_is_told_once() -> None:
-    picture = told_once(RunPicture(causes=CAUSES))
+    picture = told_once(RunSnapshot(causes=CAUSES))
     text = "\n".join(cause_lines(picture))
     assert len(re.findall(r"(?m)(?:^|  )0\.1 ", text)) == 1
     assert [each.method for each in picture.causes] == ["combined"]
-    two = told_once(RunPicture(causes=CAUSES[:2]))
+    two = told_once(RunSnapshot(causes=CAUSES[:2]))
     assert [(each.method, len(each.effects)) for each in two.causes] == [
         ("attribution", len(HEADS) - 12),
         ("exact", 12),
     ]
     other = replace(CAUSES[0], metric="log_probability")
-    assert told_once(RunPicture(causes=(other, CAUSES[2]))).causes == (other, CAUSES[2]), "unlike settings stay"
+    assert told_once(RunSnapshot(causes=(other, CAUSES[2]))).causes == (other, CAUSES[2]), "unlike settings stay"

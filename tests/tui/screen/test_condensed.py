@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analysis.run_state import RunPicture, apply
+from engine.analysis.run_state import RunSnapshot, apply
 from engine.config import ProbeConfig
 from engine.events import EdgesScored, EngineEvent, Scored, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.results import EdgeScore
@@ -57,11 +57,11 @@ def folded(entries: Sequence[LogEntry]) -> Bench:
     return bench
 
 
-def pictures(entries: Sequence[LogEntry]) -> dict[str | None, RunPicture]:
-    found: dict[str | None, RunPicture] = {}
+def pictures(entries: Sequence[LogEntry]) -> dict[str | None, RunSnapshot]:
+    found: dict[str | None, RunSnapshot] = {}
     for entry in entries:
         if isinstance(entry.event, EngineEvent):
-            found[entry.run_id] = apply(found.get(entry.run_id, RunPicture()), entry.event)
+            found[entry.run_id] = apply(found.get(entry.run_id, RunSnapshot()), entry.event)
     return found
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.events import CauseScored, EdgesScored, Scored
+from engine.events import EdgesScored, EffectsMeasured, Scored
 from engine.results import EdgeScore, HeadEffect, HeadId
 from tui.screens.edges import Edges
 from tui.state.circuit_layout import LABEL_WIDTH, Layout, lay_out
@@ -115,7 +115,7 @@ def test_idle_heads_are_those_measured_to_move_less_than_a_twentieth(recorded: A
     )
     assert idle_heads((one, two, three, four), ()) == {two.id, three.id}
     effects = tuple(HeadEffect(layer=node.layer, head=node.head, effect=0.01) for node in (two, three))
-    nats = CauseScored(
+    nats = EffectsMeasured(
         method="exact",
         metric="kl",
         replacement="pair",
@@ -203,7 +203,7 @@ async def test_edges_between_heads_that_do_nothing_say_so(
 ) -> None:
     events = recorded.events()
     small = tuple(HeadEffect(layer=a, head=b, effect=0.01) for a, b in ((0, 1), (2, 3)))
-    cause = CauseScored(
+    cause = EffectsMeasured(
         method="exact",
         metric="logit_difference",
         replacement="pair",

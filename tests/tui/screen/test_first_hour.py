@@ -21,9 +21,9 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from engine.events import CauseScored, ExamplesMade
+from engine.events import EffectsMeasured, ExamplesMade
 from engine.examples import Example
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import HeadLook, ListSessions, LookAtHead, Sessions
 
@@ -134,7 +134,7 @@ class Program:
 
 
 @pytest.fixture
-async def places() -> AsyncIterator[Places]:
+async def places() -> AsyncIterator[AppFolders]:
     home = tempfile.mkdtemp(prefix="hc-")  # a socket's path is short
     found = find_places({"HEADCODE_HOME": home})
     yield found
@@ -160,7 +160,7 @@ async def first_examples(client: HostClient, session: str) -> tuple[str, tuple[E
     raise AssertionError("there was no run")
 
 
-async def heads_that_look_at_the_name(places: Places) -> set[str]:
+async def heads_that_look_at_the_name(places: AppFolders) -> set[str]:
     """From the model itself: on five positives, the last token of the prompt looks at the expected name."""
     async with await HostClient.connect(places) as client:
         session = (await client.ask(ListSessions(), Sessions)).sessions[0].session_id
@@ -180,19 +180,19 @@ async def heads_that_look_at_the_name(places: Places) -> set[str]:
     return found
 
 
-async def exact_effects(places: Places) -> dict[str, float]:
+async def exact_effects(places: AppFolders) -> dict[str, float]:
     """How much patching each head did to the answer in the first run, as `v` measured it on the way."""
     async with await HostClient.connect(places) as client:
         session = (await client.ask(ListSessions(), Sessions)).sessions[0].session_id
         run, _ = await first_examples(client, session)
         async for entries in client.follow(session, run=run):
             for entry in entries:
-                if isinstance(entry.event, CauseScored) and entry.event.method == "exact" and entry.event.final:
+                if isinstance(entry.event, EffectsMeasured) and entry.event.method == "exact" and entry.event.final:
                     return {f"{each.layer}.{each.head}": abs(each.effect) for each in entry.event.effects}
     raise AssertionError("no effect was measured")
 
 
-async def test_the_walks_of_the_page_lead_where_it_says(places: Places) -> None:
+async def test_the_walks_of_the_page_lead_where_it_says(places: AppFolders) -> None:
     assert len(WALKS) == 2
     program = Program(places.data.parent)
     try:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 
-from engine.events import CauseScored
+from engine.events import EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
 from engine.results import HeadEffect
 from sessions.events import CauseEnded, LogEntry, RunStarted
@@ -151,10 +151,10 @@ def test_only_what_changed_is_drawn_again() -> None:
     assert changed_regions(new, new, Size(20, 5)) == []
 
 
-def caused() -> tuple[CauseScored, CauseEnded]:
+def caused() -> tuple[EffectsMeasured, CauseEnded]:
     """What a measurement of two heads reports."""
     effects = tuple(HeadEffect(layer=layer, head=0, effect=-1.0 - layer, error=0.1) for layer in (0, 1))
-    scored = CauseScored(
+    scored = EffectsMeasured(
         method="combined",
         metric="logit_difference",
         replacement="pair",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import CauseConfig, ProbeConfig, SAEConfig
+from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.planning.option_table import OPTIONS
 from engine.planning.run_options import RunOptions, value_of
 from sessions.events import OptionsChosen, RunEnded, RunQueued
@@ -123,7 +123,7 @@ async def test_v_measures_by_what_was_chosen_about_causes(recorded: Any, open_sc
         await until(lambda: app.bench.shown is not None and app.bench.shown.state == "done")
         await pilot.press("v")
         await until(lambda: len(host.of_kind("AskCause")) == 1)
-        assert host.of_kind("AskCause")[0].config == CauseConfig(method="combined")
+        assert host.of_kind("AskCause")[0].config == EffectsConfig(method="combined")
         await pilot.press("O")
         await until(lambda: isinstance(app.screen, OptionsSheet))
         for path, value in (("cause.gradient_steps", "5"), ("cause.metric", None), ("cause.method", None)):

@@ -12,7 +12,7 @@ import pytest
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
 from engine.examples import content_hash
-from engine.results import Card, EdgeScore, Steadiness
+from engine.results import Card, CircuitStability, EdgeScore
 from sessions.events import CircuitKept, ExamplesSet
 from sessions.rows import Choice
 from tui.actions.key_labels import filled, named
@@ -85,7 +85,7 @@ CARD = Card(
     above_chance=(),
     expected_false=0.04,
     heads=(),
-    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
+    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
     truth=None,
     codes_auc=None,
     baselines=(),

@@ -12,7 +12,7 @@ from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored, TrainStep
 from engine.machine.folders import find_places
-from engine.results import Card, EdgeScore, Steadiness
+from engine.results import Card, CircuitStability, EdgeScore
 from sessions.comparison.comparison import Side
 from sessions.events import RunEnded
 from sessions.rows import Choice, Marker
@@ -32,7 +32,7 @@ CARD = Card(
     above_chance=((3, 6),),
     expected_false=0.04,
     heads=(),
-    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
+    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
     truth=None,
     codes_auc=None,
     baselines=(),

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from textual.geometry import Size
 
-from engine.analysis.run_state import RunPicture
-from engine.config import CauseConfig, ProbeConfig
+from engine.analysis.run_state import RunSnapshot
+from engine.config import EffectsConfig, ProbeConfig
 from engine.events import StageProgress, StageStarted, TrainStep
 from engine.examples import Example
 from engine.results import ModelInfo
@@ -67,7 +67,7 @@ RECORDED = Path(__file__).parents[2] / "engine" / "recorded_timings.json"
 def run_of(number: int, seconds: dict[str, float], model: str, **more: Any) -> Run:
     """A run that went through with these seconds a stage; `more` takes that back."""
     named = tuple((stage, seconds[stage]) for stage in STAGES if stage in seconds)
-    picture = RunPicture(seconds=named, warm=not seconds.get("load"))
+    picture = RunSnapshot(seconds=named, warm=not seconds.get("load"))
     given = {"state": "done", "picture": picture, "config": ProbeConfig(), **more}
     return Run(run_id=str(number), number=number, model=model, queued_us=0, **given)
 
@@ -82,7 +82,7 @@ def test_a_run_on_a_busy_machine_is_told_as_slow_as_it_is() -> None:
     assert slow["train"] > 10
     # Its training is half done: what is left is told by its own pace, and what comes after it by the same.
     over = tuple((stage, slow[stage]) for stage in ("load", "grade", "capture"))
-    picture = RunPicture(stage="train", stage_total=500, stage_done=250, seconds=over)
+    picture = RunSnapshot(stage="train", stage_total=500, stage_done=250, seconds=over)
     half_us = int(slow["train"] * 1e6 / 2)
     pace = Pace("train", 0, tuple((half_us * tenth // 10, 25 * tenth) for tenth in range(11)))
     run = run_of(99, slow, "smollm2-135m", state="running", picture=picture, pace=pace)
@@ -108,7 +108,7 @@ def test_the_time_left_falls_although_the_reports_come_unevenly() -> None:
     for done, wait in enumerate(waits, 1):
         at_us += int(wait * 1e6)
         marks = (*marks, (at_us, done))[-12:]
-        picture = RunPicture(stage="train", stage_total=20, stage_done=done, seconds=over)
+        picture = RunSnapshot(stage="train", stage_total=20, stage_done=done, seconds=over)
         run = run_of(99, {}, "toy", state="running", picture=picture, pace=Pace("train", 0, marks))
         told.append(run_left(run, earlier, at_us))
         paced.append(stage_left(run, (), at_us))
@@ -124,8 +124,8 @@ def test_a_stage_is_told_by_runs_with_other_options_where_there_are_no_others() 
     one = run_of(1, {"train": 2.0, "codes": 0.1, "scores": 0.2}, "toy")
     examples = (Example(prompt="a", polarity="positive"),) * 20
     one.picture = msgspec.structs.replace(one.picture, model=info, examples=examples)
-    more = ProbeConfig(seeds=tuple(range(6)), cause=CauseConfig(method="exact"))
-    run = run_of(2, {}, "toy", state="running", config=more, picture=RunPicture(stage="train", model=info))
+    more = ProbeConfig(seeds=tuple(range(6)), cause=EffectsConfig(method="exact"))
+    run = run_of(2, {}, "toy", state="running", config=more, picture=RunSnapshot(stage="train", model=info))
     assert usual_seconds(run, [one, run], "train") == pytest.approx(4.0, rel=0.01)
     assert usual_seconds(run, [one, run], "cause") is None
     alike = run_of(3, {"train": 3.0}, "toy", config=more)
@@ -236,7 +236,7 @@ async def test_stop_takes_the_run_that_is_looked_at_out_of_the_queue(recorded: A
 async def test_the_line_of_a_run_ends_with_its_time(recorded: Any, open_screen: Any) -> None:
     bench = Bench(model="toy", task="ioi")
     seconds = (("load", 17.5), ("capture", 15.5), ("grade", 1.2))
-    picture = RunPicture(seconds=seconds, stage="train", stage_done=4330, stage_total=5000, stage_unit="steps")
+    picture = RunSnapshot(seconds=seconds, stage="train", stage_done=4330, stage_total=5000, stage_unit="steps")
     going = run_of(1, dict.fromkeys(STAGES, 1.0), "toy", state="running", picture=picture, started_us=0)
     async with open_screen(recorded.host()) as (app, _pilot, _until):
         shown = app.screen.query_one(Progress)

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 import engine
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from engine.results import HeadId
 from sessions.client.connection import HostClient, stop_host
 from tui.app.app import HeadcodeApp
@@ -22,7 +22,7 @@ PATIENCE = 30_000
 
 
 @pytest.fixture
-async def places() -> AsyncIterator[Places]:
+async def places() -> AsyncIterator[AppFolders]:
     # Short: a socket's path has about 100 characters.
     home = tempfile.mkdtemp(prefix="hc-")
     found = find_places({"HEADCODE_HOME": home})
@@ -40,7 +40,7 @@ async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
 
 
 async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
-    places: Places, text_of: Any, tmp_path: Path
+    places: AppFolders, text_of: Any, tmp_path: Path
 ) -> None:
     async def connect() -> HostClient:
         return await HostClient.connect(places)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import ListSessions, Sessions
 from tui.app.app import HeadcodeApp
@@ -22,7 +22,7 @@ Wait = Callable[[Pilot[None], Callable[[], object]], Awaitable[None]]
 
 
 @pytest.fixture
-async def places() -> AsyncIterator[Places]:
+async def places() -> AsyncIterator[AppFolders]:
     # Short: a socket's path has about 100 characters.
     home = tempfile.mkdtemp(prefix="hc-")
     found = find_places({"HEADCODE_HOME": home})
@@ -39,7 +39,7 @@ async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
     assert holds()
 
 
-async def test_a_model_that_nobody_has_leaves_no_session(places: Places, text_of: Any) -> None:
+async def test_a_model_that_nobody_has_leaves_no_session(places: AppFolders, text_of: Any) -> None:
     async def connect() -> HostClient:
         return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
 
@@ -53,7 +53,7 @@ async def test_a_model_that_nobody_has_leaves_no_session(places: Places, text_of
     await client.close()
 
 
-async def test_first_run_codes_stop_and_a_killed_host(places: Places, text_of: Any) -> None:
+async def test_first_run_codes_stop_and_a_killed_host(places: AppFolders, text_of: Any) -> None:
     clients: list[HostClient] = []
 
     async def connect() -> HostClient:
@@ -82,7 +82,7 @@ async def test_first_run_codes_stop_and_a_killed_host(places: Places, text_of: A
         assert [run.number for run in app.bench.runs] == [1, 2, 3]
 
 
-async def test_x_stops_a_run_of_the_real_host(places: Places, text_of: Any) -> None:
+async def test_x_stops_a_run_of_the_real_host(places: AppFolders, text_of: Any) -> None:
     async def connect() -> HostClient:
         return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
 

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.examples import Example
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from engine.results import HeadId
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import ChangeTags, CreateSession, Detail, Note, Session, Sessions, ShowSession, WriteNote
@@ -25,7 +25,7 @@ HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 
 
 @pytest.fixture
-async def places() -> AsyncIterator[Places]:
+async def places() -> AsyncIterator[AppFolders]:
     home = tempfile.mkdtemp(prefix="hc-")
     found = find_places({"HEADCODE_HOME": home})
     yield found
@@ -33,7 +33,7 @@ async def places() -> AsyncIterator[Places]:
     shutil.rmtree(home)
 
 
-async def connect(places: Places) -> HostClient:
+async def connect(places: AppFolders) -> HostClient:
     return await HostClient.connect(places, command=[sys.executable, "-P", str(HOST)])
 
 
@@ -46,7 +46,7 @@ async def wait(pilot: Pilot[None], holds: Callable[[], object]) -> None:
     assert holds()
 
 
-async def fill(places: Places) -> None:
+async def fill(places: AppFolders) -> None:
     """Three sessions; the last one made has a name that would like to be markup."""
     async with await connect(places) as client:
         yes, no = (Example(prompt=f"Then Paris {side}", polarity=side) for side in ("positive", "negative"))
@@ -72,7 +72,7 @@ Text = Callable[[Any], str]
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
-async def test_a_way_through_the_list(places: Places, text_of: Text, size: tuple[int, int]) -> None:
+async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: tuple[int, int]) -> None:
     await fill(places)
     app = HeadcodeApp(lambda: connect(places), session="greater", model="toy", task="ioi", depth="full")
     async with app.run_test(size=size) as pilot:
@@ -168,7 +168,7 @@ async def test_a_new_session_does_not_give_own_examples_another_tasks_name(recor
         assert len(asked.examples) == 20
 
 
-async def test_notes_on_a_head_a_run_and_the_session(places: Places, text_of: Text) -> None:
+async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of: Text) -> None:
     app = HeadcodeApp(lambda: connect(places), model="toy", task="ioi", depth="full")
     async with app.run_test(size=(160, 48)) as pilot:
         await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.state == "done")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from engine.machine.folders import Places, find_places
+from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CancelRun, Detail, Done, ListSessions, Sessions, ShowSession
 
@@ -80,7 +80,7 @@ class Terminal:
 
 
 @pytest.fixture
-async def places() -> AsyncIterator[Places]:
+async def places() -> AsyncIterator[AppFolders]:
     home = tempfile.mkdtemp(prefix="hc-")  # a socket's path is short
     found = find_places({"HEADCODE_HOME": home})
     yield found
@@ -89,7 +89,7 @@ async def places() -> AsyncIterator[Places]:
 
 
 @pytest.fixture
-def open_terminal(places: Places) -> Any:
+def open_terminal(places: AppFolders) -> Any:
     opened: list[Terminal] = []
 
     def open_one(**more: Any) -> Terminal:
@@ -108,7 +108,7 @@ async def until(holds: Callable[[], object], *, within_s: float) -> None:
         await asyncio.sleep(0.02)
 
 
-async def run_of(places: Places) -> tuple[HostClient, str]:
+async def run_of(places: AppFolders) -> tuple[HostClient, str]:
     """A client beside the screen, and the run the screen began, which is under way."""
     client = await HostClient.connect(places, timeout_s=600, command=[sys.executable, "-P", str(HOST)])
     deadline = time.monotonic() + 600
@@ -128,7 +128,7 @@ async def state_of(client: HostClient, run: str) -> str:
 
 @pytest.mark.parametrize("how", ["closed", signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
 async def test_the_screen_ends_and_the_run_goes_on_and_is_there_again(
-    places: Places, open_terminal: Any, how: Any
+    places: AppFolders, open_terminal: Any, how: Any
 ) -> None:
     screen = open_terminal()
     client, run = await run_of(places)
@@ -150,7 +150,7 @@ async def test_the_screen_ends_and_the_run_goes_on_and_is_there_again(
     await client.close()
 
 
-async def test_a_terminal_nobody_reads_cannot_hold_the_program(places: Places, open_terminal: Any) -> None:
+async def test_a_terminal_nobody_reads_cannot_hold_the_program(places: AppFolders, open_terminal: Any) -> None:
     screen = open_terminal(stalled_after=2_000)
     client, run = await run_of(places)
     await until(lambda: len(screen.seen) >= 2_000, within_s=600)
@@ -166,7 +166,7 @@ async def test_a_terminal_nobody_reads_cannot_hold_the_program(places: Places, o
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc whether it is stopped")
 async def test_ctrl_z_stops_the_screen_only_and_fg_shows_what_happened_meanwhile(
-    places: Places, open_terminal: Any
+    places: AppFolders, open_terminal: Any
 ) -> None:
     screen = open_terminal()
     client, run = await run_of(places)
@@ -184,7 +184,7 @@ async def test_ctrl_z_stops_the_screen_only_and_fg_shows_what_happened_meanwhile
     await client.close()
 
 
-async def test_two_screens_and_a_client_see_the_same(places: Places, open_terminal: Any) -> None:
+async def test_two_screens_and_a_client_see_the_same(places: AppFolders, open_terminal: Any) -> None:
     one = open_terminal()
     client, run = await run_of(places)
     other = open_terminal()
@@ -197,7 +197,7 @@ async def test_two_screens_and_a_client_see_the_same(places: Places, open_termin
     await client.close()
 
 
-async def test_the_program_goes_on_after_bytes_that_are_no_text(places: Places, open_terminal: Any) -> None:
+async def test_the_program_goes_on_after_bytes_that_are_no_text(places: AppFolders, open_terminal: Any) -> None:
     screen = open_terminal()
     client, _ = await run_of(places)
     await until(lambda: b"train" in screen.seen, within_s=600)

@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
-from engine.results import Card, EdgeScore, Steadiness
+from engine.results import Card, CircuitStability, EdgeScore
 from tui.screens.error import Trouble
 
 WAYS: dict[str, tuple[str, ...]] = {
@@ -44,7 +44,7 @@ CARD = Card(
     above_chance=(),
     expected_false=0.04,
     heads=(),
-    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
+    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=()),
     truth=None,
     codes_auc=None,
     baselines=(),

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from engine.config import CauseConfig, ProbeConfig, SAEConfig
-from engine.events import CardWritten, CauseScored, EdgesScored, StageFinished, StageStarted
+from engine.config import EffectsConfig, ProbeConfig, SAEConfig
+from engine.events import CardWritten, EdgesScored, EffectsMeasured, StageFinished, StageStarted
 from engine.machine.folders import find_places
-from engine.results import Card, CardBaseline, CardHead, EdgeScore, HeadEffect, Steadiness
+from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore, HeadEffect
 from sessions.comparison.comparison import Side
 from sessions.errors import StoreTooNew
 from sessions.events import CauseAsked, CauseEnded, CircuitKept, NoteWritten, RunQueued
@@ -28,7 +28,7 @@ CARD = Card(
         CardHead(layer=layer, head=head, q_value=0.04, seeds=1.0, bootstraps=0.87, effect=0.12)
         for layer, head in ((2, 3), (3, 6), (5, 7))
     ),
-    steadiness=Steadiness(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87, 0.9, 0.5)),
+    steadiness=CircuitStability(seeds=0.6, bootstraps=0.7, n_bootstraps=100, heads=(0.87, 0.9, 0.5)),
     truth="ioi, measured",
     codes_auc=0.95,
     baselines=(CardBaseline(measure="baseline_mean_difference", shared=0.4, auc=0.9),),
@@ -115,7 +115,7 @@ def _caused(recorded: Any) -> Any:
         for layer in range(6)
         for head in range(8)
     )
-    scored = CauseScored(
+    scored = EffectsMeasured(
         method="exact",
         metric="logit_difference",
         replacement="pair",
@@ -127,7 +127,7 @@ def _caused(recorded: Any) -> Any:
         final=True,
     )
     host.add(
-        CauseAsked(config=CauseConfig(method="exact")),
+        CauseAsked(config=EffectsConfig(method="exact")),
         StageStarted(stage="cause", total=48, unit="heads"),
         scored,
         StageFinished(stage="cause", seconds=1.37),
