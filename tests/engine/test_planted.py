@@ -1,4 +1,4 @@
-"""Planted models: what is written into their weights is what is there, and nothing else does anything."""
+"""PlantedModel models: what is written into their weights is what is there, and nothing else does anything."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ from engine.patching.edge_patching import all_edges, measure_edges
 from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
-from engine.planted import PLANTED, Planted
+from engine.planted import PLANTED, PlantedModel
 from engine.planted.build import planted_folder, write_planted
 from engine.references.known_circuits import known_circuit
 from engine.references.known_edges import known_edges
@@ -153,7 +153,7 @@ def test_noise_is_as_loud_as_the_circuit(name: str, load: Load, recorder: Any) -
 
 
 @pytest.mark.parametrize("model", PLANTED.values(), ids=PLANTED)
-def test_a_folder_is_the_same_bytes_every_time(model: Planted, tmp_path: Path) -> None:
+def test_a_folder_is_the_same_bytes_every_time(model: PlantedModel, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         write_planted(model, tmp_path / name)
