@@ -26,7 +26,7 @@ from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CreateSession, GradeExamples, Grades, Made, MakeExamples, Session, SetExamples
 from tui.app.app import HeadcodeApp
-from tui.screens.write import Write
+from tui.screens.write import WriteScreen
 
 ROUNDS = 15
 
@@ -66,9 +66,9 @@ async def measure(model: str, home: str) -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: app.bench.link == "live" and app.bench.kept.examples.current)
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(app.screen, Write) and len(app.screen.desk.grades) == 20)
+        await until(pilot, lambda: isinstance(app.screen, WriteScreen) and len(app.screen.desk.grades) == 20)
         screen = app.screen
-        assert isinstance(screen, Write)
+        assert isinstance(screen, WriteScreen)
         await typing(pilot, screen)
         await pasting(pilot, screen)
     async with await HostClient.connect(places) as client:
@@ -78,7 +78,7 @@ async def measure(model: str, home: str) -> None:
     await stop_host(places)
 
 
-async def typing(pilot: Pilot[None], screen: Write) -> None:
+async def typing(pilot: Pilot[None], screen: WriteScreen) -> None:
     """From the last key to the grade of what was typed; the rest after typing is in it."""
     took = []
     await pilot.press("a")
@@ -96,7 +96,7 @@ async def typing(pilot: Pilot[None], screen: Write) -> None:
     say("grade after the last key", took, "1,000 ms (SmolLM2: 3,000)")
 
 
-async def pasting(pilot: Pilot[None], screen: Write) -> None:
+async def pasting(pilot: Pilot[None], screen: WriteScreen) -> None:
     drawn, recorded = [], []
     for number in range(5):
         before = len(screen.desk.examples)

@@ -49,7 +49,7 @@ def load_keys(path: Path, tables: Tables | None = None) -> KeyFile:
         return KeyFile(
             {}, (ConfigError(f"{path} cannot be read: {error.strerror}.", hint="Correct it, or move it away."),)
         )
-    return _Reading(path, text, all_tables() if tables is None else tables).read(whole)
+    return _KeyFileReader(path, text, all_tables() if tables is None else tables).read(whole)
 
 
 def read_keys(path: Path, tables: Tables | None = None) -> Keys:
@@ -87,7 +87,7 @@ def keys_text(tables: Tables) -> str:
     return "\n".join(parts)
 
 
-class _Reading:
+class _KeyFileReader:
     """One file on its way to keys."""
 
     def __init__(self, path: Path, text: str, tables: Tables) -> None:

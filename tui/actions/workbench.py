@@ -2,11 +2,11 @@
 
 from tui.actions.action import Action
 from tui.actions.comparing import COMPARING
-from tui.actions.keeping import KEEPING
-from tui.actions.looking import LOOKING
 from tui.actions.marking import MARKING
 from tui.actions.moving import MOVING
 from tui.actions.program import PROGRAM
 from tui.actions.running import RUNNING
+from tui.actions.saving import SAVING
+from tui.actions.viewing import VIEWING
 
-ACTIONS: tuple[Action, ...] = (*RUNNING, *LOOKING, *COMPARING, *MARKING, *MOVING, *KEEPING, *PROGRAM)
+ACTIONS: tuple[Action, ...] = (*RUNNING, *VIEWING, *COMPARING, *MARKING, *MOVING, *SAVING, *PROGRAM)

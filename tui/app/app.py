@@ -24,26 +24,26 @@ from engine.machine.folders import find_places
 from tui.actions import ACTIONS, Action
 from tui.actions.key_labels import named
 from tui.actions.keymap import load_keys, with_keys
-from tui.app.crash_guard import Surviving
-from tui.app.escape_key import Escaped
+from tui.app.crash_guard import CrashGuard
+from tui.app.escape_key import SplitEscape
 from tui.connection.requests import Connect
 from tui.connection.session_link import Link
-from tui.screens.error import Trouble
-from tui.screens.panes import Panes
-from tui.screens.workbench import Workbench
+from tui.screens.error import ErrorSheet
+from tui.screens.panes import PanesScreen
+from tui.screens.workbench import WorkbenchScreen
 from tui.settings.remembered import keep_toured
 from tui.settings.settings import Found, Settings, change, load
 from tui.settings.table import Setting, Value, setting
 from tui.state import screen_log
 from tui.state.workbench_state import Bench, Part
-from tui.terminal.diff_renderer import ThinApp
-from tui.terminal.idle_gc import Sweeper
+from tui.terminal.diff_renderer import DiffApp
+from tui.terminal.idle_gc import IdleCollector
 from tui.terminal.sanitize import clean
 from tui.themes.themes import CHOICES, DEFAULT_INKS, SIXTEEN, THEMES, Depth, depth_of
-from tui.widgets.error_boundary import Guarded, Shielded
-from tui.widgets.keyed import Keyed
+from tui.widgets.action_keys import ActionKeys
+from tui.widgets.error_boundary import ErrorBoundary, MessageErrorBoundary
 from tui.widgets.latest_worker import newest
-from tui.widgets.painted import Painted, PaintedScroll
+from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
 from tui.widgets.progress_strip import Clock
 from tui.widgets.styled_line import wrapped
 
@@ -57,7 +57,7 @@ _QUIET = frozenset({"end_difference"})
 _SAID_S = 4.0
 
 
-class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
+class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     """One screen, one link to the host."""
 
     TITLE = "headcode"
@@ -98,8 +98,8 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         self.link = Link(self.bench, connect, self._changed, session=session, asked=asked)
         self._clock = clock
         self._tour_due = tour
-        self._workbench: Panes | None = None
-        self._sweeper: Sweeper | None = None
+        self._workbench: PanesScreen | None = None
+        self._sweeper: IdleCollector | None = None
 
     def keyed(self, actions: Sequence[Action]) -> Sequence[Action]:
         """A table of actions under the keys its person chose."""
@@ -119,7 +119,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         self._keys = keys
         for screen in self.screen_stack:
             for node in (screen, *screen.query("*")):
-                if isinstance(node, Keyed):
+                if isinstance(node, ActionKeys):
                     node.rekey()
             screen.refresh()
 
@@ -161,7 +161,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         before = self.signs
         self._use_settings()
         for screen in self.screen_stack if self.signs != before else ():
-            if isinstance(screen, Panes):
+            if isinstance(screen, PanesScreen):
                 screen.bench.signs = self.signs
                 screen.marked_anew()
         self._draw_all()
@@ -172,7 +172,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
             self._workbench.show_depth(self.shown_depth)
         for screen in self.screen_stack:
             for node in screen.query("*"):
-                if isinstance(node, Painted | PaintedScroll) and node.size:
+                if isinstance(node, LineWidget | ScrollingLineWidget) and node.size:
                     node.paint()
 
     @property
@@ -184,7 +184,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         return DEFAULT_INKS
 
     def get_default_screen(self) -> Screen[None]:
-        self._workbench = Workbench(self.bench, self.link, self.shown_depth, clock=self._clock, size=self.size)
+        self._workbench = WorkbenchScreen(self.bench, self.link, self.shown_depth, clock=self._clock, size=self.size)
         return self._workbench
 
     def on_mount(self) -> None:
@@ -209,7 +209,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
 
     def _start_link(self) -> None:
         if self._sweeper is None and not self.is_headless:
-            self._sweeper = Sweeper(self.set_interval)
+            self._sweeper = IdleCollector(self.set_interval)
         newest(self, "link", self._follow)
 
     async def _follow(self) -> None:
@@ -226,7 +226,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         failure = self.bench.failure
         if failure is not None and self.is_running and self._workbench is not None:
             self._workbench.draw_now()
-            self.push_screen(Trouble(failure), self._after_trouble)
+            self.push_screen(ErrorSheet(failure), self._after_trouble)
 
     def _after_trouble(self, again: bool | None) -> None:
         if again:
@@ -255,7 +255,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
     ) -> bool:
         """Does it, or says why it would do nothing."""
         screen = self.screen
-        if isinstance(action, str) and isinstance(screen, Panes):
+        if isinstance(action, str) and isinstance(screen, PanesScreen):
             known = next((each for each in screen.at_hand if each.call == action), None)
             reason = screen.why_not(known) if known is not None else ""
             if known is not None and reason and known.id not in _QUIET:
@@ -286,15 +286,15 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         self.action_leave()
 
     def action_keys(self) -> None:
-        from tui.screens.help import Keys
+        from tui.screens.help import HelpSheet
 
-        self.push_screen(Keys(self.screen.at_hand if isinstance(self.screen, Keyed) else self.keyed(ACTIONS)))
+        self.push_screen(HelpSheet(self.screen.at_hand if isinstance(self.screen, ActionKeys) else self.keyed(ACTIONS)))
 
     def action_settings(self) -> None:
-        from tui.screens.settings import SettingsSheet
+        from tui.screens.settings import SettingsScreen
 
-        if not any(isinstance(screen, SettingsSheet) for screen in self.screen_stack):
-            self.push_screen(SettingsSheet(self.bench))
+        if not any(isinstance(screen, SettingsScreen) for screen in self.screen_stack):
+            self.push_screen(SettingsScreen(self.bench))
 
     def notify(
         self,
@@ -311,18 +311,18 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def action_log(self) -> None:
-        from tui.screens.log import LogSheet
+        from tui.screens.log import LogScreen
 
-        self.push_screen(LogSheet(self.bench))
+        self.push_screen(LogScreen(self.bench))
 
     def action_tour(self) -> None:
-        from tui.screens.tour import Stage, Tour
+        from tui.screens.tour import TourSheet, TourTarget
 
         bench = self._workbench
         if bench is not None and self.screen is bench:
             by_id = {action.id: action.call for action in ACTIONS}
             press = lambda name: self.run_worker(bench.run_action(by_id[name]), exit_on_error=True)  # noqa: E731
-            self.push_screen(Tour(Stage(show_pane=bench.action_show_pane, press=press)))
+            self.push_screen(TourSheet(TourTarget(show_pane=bench.action_show_pane, press=press)))
 
     def _offer_tour(self) -> None:
         """To somebody who is here for the first time, once there is something to see."""
@@ -344,7 +344,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
     def action_reopen(self) -> None:
         """Panes that failed are opened again; the screen is drawn anew, as after a stray line of another program."""
         for node in self.screen.query("*"):
-            if isinstance(node, Guarded) and node.failed:
+            if isinstance(node, ErrorBoundary) and node.failed:
                 node.reopen()
         self.draw_anew()
 
@@ -356,7 +356,7 @@ class HeadcodeApp(Escaped, Shielded, Surviving, ThinApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The actions of the screen: first what would do something now, then the rest, each with what it waits for."""
-        actions = screen.at_hand if isinstance(screen, Keyed) else self.keyed(ACTIONS)
+        actions = screen.at_hand if isinstance(screen, ActionKeys) else self.keyed(ACTIONS)
         why = getattr(screen, "why_not", lambda _: "")
         reasons = {action.full_id: why(action) for action in actions}
         for action in sorted(actions, key=lambda action: bool(reasons[action.full_id])):

@@ -24,7 +24,7 @@ _MOST, _WITHIN_S = 12, 10.0
 _LOG_BYTES = 2_000_000
 
 
-class Surviving(Base):
+class CrashGuard(Base):
     """Mixed into the application."""
 
     forgiving: bool = False

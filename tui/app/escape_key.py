@@ -17,7 +17,7 @@ else:
 _ALT = "alt+"
 
 
-class Escaped(Base):
+class SplitEscape(Base):
     """Mixed into the application: Alt and a key that means nothing are escape and that key, as they were pressed."""
 
     async def on_event(self, event: events.Event) -> None:

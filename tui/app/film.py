@@ -12,7 +12,7 @@ from tui.app.replay_app import ReplayApp
 from tui.connection.requests import Connect
 from tui.headless.replay import Recording, connect
 from tui.terminal.sanitize import clean
-from tui.widgets.painted import changed_regions
+from tui.widgets.line_widget import changed_regions
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -26,7 +26,7 @@ _TOP_SPEED = 100.0
 _PATIENCE = 400
 
 
-class Frames:
+class FrameEncoder:
     """Pictures of a screen as what must be sent to a terminal that shows the one before."""
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -59,7 +59,7 @@ async def make_film(found: Recording, *, size: tuple[int, int], speed: float, co
     """The replay as an asciicast v2. The same recording gives the same film."""
     speed = min(speed, _TOP_SPEED)
     app = _app(found, connect, speed=speed)
-    frames, lines = Frames(size), [json.dumps(_header(found, size))]
+    frames, lines = FrameEncoder(size), [json.dumps(_header(found, size))]
     async with app.run_test(size=size) as pilot:
         player = app.replay.player
         await _ready(app, pilot)

@@ -7,7 +7,7 @@ from textual.screen import Screen
 from engine.errors import HeadcodeError
 from tui.app.app import HeadcodeApp
 from tui.connection.requests import Connect
-from tui.screens.replay import Replay
+from tui.screens.replay import ReplayScreen
 from tui.settings.settings import Settings
 from tui.themes.themes import Depth
 
@@ -43,11 +43,11 @@ class ReplayApp(HeadcodeApp):
             problems=problems,
         )
         self._order = (session, run, speed, playing, start, driven)
-        self.replay: Replay
+        self.replay: ReplayScreen
 
     def get_default_screen(self) -> Screen[None]:
         session, run, speed, playing, start, driven = self._order
-        self.replay = self._workbench = Replay(
+        self.replay = self._workbench = ReplayScreen(
             self.link.connect,
             self.shown_depth,
             session=session,

@@ -19,7 +19,7 @@ from tui.output.card import card_lines
 from tui.output.effects import cause_lines
 from tui.output.reported_effects import told_once
 from tui.terminal.sanitize import clean
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.sheet_scroll import SheetScroll
 
 _INKS = {"believable": "$ink-good", "weak": "$ink-second"}
@@ -32,7 +32,7 @@ _BETWEEN = "   "
 ACTIONS = sheet_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Put the card away", "close"))
 
 
-class CardSheet(Keyed, ModalScreen[None]):
+class CardSheet(ActionKeys, ModalScreen[None]):
     """A sheet over the workbench; the same key, or escape, puts it away."""
 
     CSS_PATH = "card.tcss"

@@ -17,14 +17,14 @@ from textual.widgets.option_list import Option
 from tui.actions import sheet_actions
 from tui.actions.key_labels import key_of
 from tui.terminal.sanitize import clean
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.styled_line import fit
 
 _WIDTH = 120
 """Columns of the box, as choose.tcss says."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class ChoiceItem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that can be chosen."""
 
     id: str
@@ -36,14 +36,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 ACTIONS = sheet_actions("Choice", ("back", "", "escape", "Back", "Back, nothing is chosen", "back"))
 
 
-class Choose(Keyed, ModalScreen[str | None]):
+class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
     """Answers with the id of what was chosen, or None when the person went back."""
 
     CSS_PATH = "choice.tcss"
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, title: str, entries: Sequence[Entry], *, empty: str) -> None:
+    def __init__(self, title: str, entries: Sequence[ChoiceItem], *, empty: str) -> None:
         super().__init__()
         self._title, self._entries, self._empty = title, entries, empty
 
@@ -115,5 +115,5 @@ class Choose(Keyed, ModalScreen[str | None]):
         self.dismiss(None)
 
 
-def _text(entry: Entry) -> str:
+def _text(entry: ChoiceItem) -> str:
     return f"{entry.group} {entry.title} {entry.detail}".casefold()

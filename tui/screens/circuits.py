@@ -12,14 +12,14 @@ from textual.strip import Strip
 
 from sessions.protocol import SetOperation
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.screens.text_prompt import Ask
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.text_prompt import TextPromptSheet
 from tui.state.session_state import Circuit
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
-from tui.widgets.painted import PaintedScroll
-from tui.widgets.styled_line import Line, fit, wrapped
+from tui.widgets.line_widget import ScrollingLineWidget
+from tui.widgets.styled_line import StyledLine, fit, wrapped
 
 ACTIONS = sheet_actions(
     "Circuits",
@@ -51,7 +51,7 @@ ACTIONS = sheet_actions(
 _SIGNS: dict[SetOperation, str] = {"union": " + ", "intersection": " & ", "subtract": " - "}
 
 
-class Owner(Protocol):
+class CircuitActions(Protocol):
     """What the workbench does for this sheet."""
 
     def subtract(self, reference: str) -> None: ...
@@ -59,7 +59,7 @@ class Owner(Protocol):
     def drop(self, name: str) -> None: ...
 
 
-class Rows(PaintedScroll):
+class CircuitList(ScrollingLineWidget):
     """Two lines a circuit: its name and where it comes from, its heads."""
 
     class Picked(Message):
@@ -106,7 +106,7 @@ class Rows(PaintedScroll):
         if place < len(self.circuits):
             self.post_message(self.Picked(place))
 
-    def _about(self, circuit: Circuit, place: int, width: int) -> Line:
+    def _about(self, circuit: Circuit, place: int, width: int) -> StyledLine:
         on = place == self.chosen
         line = self.line().add("▌" if on else " ", "accent")
         mark = str(self.marked.index(circuit.name) + 1) if circuit.name in self.marked else " "
@@ -116,29 +116,29 @@ class Rows(PaintedScroll):
             line.add(f"  {KNOWN} laid over", "accent")
         return line.add(fit(f"  {clean(circuit.source)}", width - line.width - 1), "faint")
 
-    def _heads(self, circuit: Circuit, place: int, width: int) -> Line:
+    def _heads(self, circuit: Circuit, place: int, width: int) -> StyledLine:
         heads = " ".join(f"{layer}.{head}" for layer, head in circuit.heads) or "none"
         return (
             self.line().add("▌" if place == self.chosen else " ", "accent").add(f"     {fit(heads, width - 7)}", "dim")
         )
 
 
-class Circuits(Sheet):
+class CircuitsScreen(SubScreen):
     """Arrows walk, space marks; what is made of marked circuits is kept in its turn."""
 
     CSS_PATH = "circuits.tcss"
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, bench: Bench, owner: Owner) -> None:
+    def __init__(self, bench: Bench, owner: CircuitActions) -> None:
         super().__init__(bench)
         self.owner = owner
-        self.rows = Rows(bench, id="rows")
+        self.rows = CircuitList(bench, id="rows")
         self.rows.can_focus = False
 
     def compose(self) -> ComposeResult:
         yield self.rows
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -183,7 +183,9 @@ class Circuits(Sheet):
             words = f"{_word(operation).capitalize()} takes two circuits or more: {mark} marks the one at hand."
             self.notify(words, markup=False, timeout=4)
             return
-        ask = Ask(f"Keep the {_word(operation)}", "A name; a taken one is replaced", text=_SIGNS[operation].join(names))
+        ask = TextPromptSheet(
+            f"Keep the {_word(operation)}", "A name; a taken one is replaced", text=_SIGNS[operation].join(names)
+        )
         self.app.push_screen(ask, lambda name: self.owner.combine(operation, names, name) if name else None)
 
     def action_drop(self) -> None:
@@ -191,7 +193,7 @@ class Circuits(Sheet):
         if circuit is not None:
             self.owner.drop(circuit.name)
 
-    def on_rows_picked(self, message: Rows.Picked) -> None:
+    def on_circuit_list_picked(self, message: CircuitList.Picked) -> None:
         self.rows.chosen = message.place
         self.rows.paint()
 

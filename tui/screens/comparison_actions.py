@@ -33,7 +33,7 @@ else:
 _GRID: frozenset[Part] = frozenset({"grid", "head", "progress"})
 
 
-class Holding(Base):
+class ComparisonActions(Base):
     """Actions of the workbench, one for each id of the table in tui.actions."""
 
     bench: Bench
@@ -73,7 +73,7 @@ class Holding(Base):
             self.draw_now(_GRID)
 
     async def _choose_difference(self) -> None:
-        from tui.screens.choice import Choose, Entry
+        from tui.screens.choice import ChoiceItem, ChoiceSheet
 
         run = self.bench.shown
         if run is None:
@@ -82,10 +82,13 @@ class Holding(Base):
         if found is None:
             return
         entries = [
-            Entry(id=each.reference, group=each.group, title=each.title, detail=each.detail) for each in found.choices
+            ChoiceItem(id=each.reference, group=each.group, title=each.title, detail=each.detail)
+            for each in found.choices
         ]
         empty = "There is nothing to subtract yet: no other run of this shape, no circuit, one seed."
-        self.app.push_screen(Choose(f"Subtract from run {run.number}", entries, empty=empty), self._difference_chosen)
+        self.app.push_screen(
+            ChoiceSheet(f"Subtract from run {run.number}", entries, empty=empty), self._difference_chosen
+        )
 
     def _difference_chosen(self, reference: str | None) -> None:
         if reference is not None:
@@ -120,7 +123,7 @@ class Holding(Base):
     # ---- keep and combine
 
     def action_keep(self) -> None:
-        from tui.screens.text_prompt import Ask
+        from tui.screens.text_prompt import TextPromptSheet
 
         run, view = self.bench.shown, self.bench.view()
         if run is None or view is None or not self.holds("keep"):
@@ -131,7 +134,7 @@ class Holding(Base):
         title = f"Keep these {len(marked or view.circuit)} heads as a circuit"
         if marked:
             suggestion = f"run {run.number} marked"
-        ask = Ask(title, f"A name; a taken one is replaced. Kept: {names}", text=suggestion)
+        ask = TextPromptSheet(title, f"A name; a taken one is replaced. Kept: {names}", text=suggestion)
         self.app.push_screen(ask, self._keep)
 
     def _keep(self, name: str | None) -> None:
@@ -147,10 +150,10 @@ class Holding(Base):
         self.run_worker(self.link.try_ask(request, Circuit), group="ask", exit_on_error=True)
 
     def action_circuits(self) -> None:
-        from tui.screens.circuits import Circuits
+        from tui.screens.circuits import CircuitsScreen
 
         if self.holds("circuits"):
-            self.app.push_screen(Circuits(self.bench, self), lambda _: self.draw_now())
+            self.app.push_screen(CircuitsScreen(self.bench, self), lambda _: self.draw_now())
 
     def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None:
         """Keeps what the set operation makes of kept circuits."""

@@ -19,7 +19,7 @@ from tui.output.grid_pictures import GridPicture, PictureFormat
 from tui.state.marked_heads import in_order
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
 
 FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("txt", "t", "Text"),
@@ -42,7 +42,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class Copy(Keyed, ModalScreen[None]):
+class CopySheet(ActionKeys, ModalScreen[None]):
     """Stays until it is put away: whether a terminal took what it was sent, nobody can ask it."""
 
     CSS_PATH = "copy_grid.tcss"

@@ -12,15 +12,15 @@ from textual.strip import Strip
 
 from engine.results import EdgeScore, HeadId
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.circuit_layout import Layout, lay_out
 from tui.state.inactive_heads import idle_heads
 from tui.state.number_text import fixed
 from tui.state.workbench_state import Bench
-from tui.widgets.braille import Canvas
+from tui.widgets.braille import BrailleCanvas
 from tui.widgets.heat_cell import IDLE, KNOWN
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line, fit, rail
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine, fit, rail
 
 FIRST_SHOWN = 24
 """Edges drawn at first: more make a thicket."""
@@ -52,7 +52,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class Board:
+class EdgesState:
     """What the two halves of the screen show."""
 
     def __init__(self, bench: Bench) -> None:
@@ -116,7 +116,7 @@ class Board:
         self.shown = min(max(min(self.shown, len(self.all)) + by, 1), max(len(self.all), 1))
 
 
-class EdgeList(Painted):
+class EdgeList(LineWidget):
     """The edges, best first; where the drawing ends there is a line."""
 
     can_focus = False
@@ -126,7 +126,7 @@ class EdgeList(Painted):
             super().__init__()
             self.place = place
 
-    def __init__(self, board: Board, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(board.bench, id=id)
         self.board = board
         self.first = 0
@@ -163,10 +163,10 @@ class EdgeList(Painted):
             self.post_message(self.Picked(place))
 
 
-class Drawing(Painted):
+class CircuitDrawing(LineWidget):
     """The drawn edges: layers down, the chosen edge and its heads bright."""
 
-    def __init__(self, board: Board, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(board.bench, id=id)
         self.board = board
         self.corner = (0, 0)
@@ -197,8 +197,8 @@ class Drawing(Painted):
             rows.append(self.line().strip())
         return [*rows, self._legend(layout, size).strip()]
 
-    def _canvas(self, layout: Layout, chosen: EdgeScore | None) -> Canvas:
-        canvas = Canvas(layout.width, layout.height)
+    def _canvas(self, layout: Layout, chosen: EdgeScore | None) -> BrailleCanvas:
+        canvas = BrailleCanvas(layout.width, layout.height)
         routes = dict(zip(layout.edges, layout.routes, strict=True))
         ends = () if chosen is None else (tuple(chosen.source), tuple(chosen.target))
         # The weakest first: what matters is drawn over it.
@@ -234,7 +234,7 @@ class Drawing(Painted):
         top = min(max(y + self.board.pan[1], 0), max(layout.height - room_y, 0))
         return left, top
 
-    def _legend(self, layout: Layout, size: Size) -> Line:
+    def _legend(self, layout: Layout, size: Size) -> StyledLine:
         larger = layout.width > size.width - 4 or layout.height > size.height - 1
         words = f" {len(layout.edges)} of {len(self.board.all)} edges"
         words += "  larger than the room: HJKL pan" if larger else ""
@@ -244,7 +244,7 @@ class Drawing(Painted):
         return self.line().add(fit(words, size.width), "faint")
 
 
-class Edges(Sheet):
+class EdgesScreen(SubScreen):
     """The list and the drawing side by side; in a small terminal the drawing below the list."""
 
     CSS_PATH = "edges.tcss"
@@ -254,15 +254,15 @@ class Edges(Sheet):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
-        self.board = Board(bench)
+        self.board = EdgesState(bench)
         self.list = EdgeList(self.board, id="edges")
-        self.drawing = Drawing(self.board, id="drawing")
+        self.drawing = CircuitDrawing(self.board, id="drawing")
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="halves"):
             yield self.list
             yield self.drawing
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self.list.border_title = "Edges"
@@ -314,7 +314,7 @@ def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
     return tuple(edge.source) in ends or tuple(edge.target) in ends
 
 
-def _empty(board: Board) -> str:
+def _empty(board: EdgesState) -> str:
     every = board.bench.key("edges:inside")
     if board.of_marked and board.bench.marked:
         return f"None of the best edges has a marked head; {every} shows all."

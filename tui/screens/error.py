@@ -12,7 +12,7 @@ from engine.errors import Failure
 from tui.actions import sheet_actions
 from tui.actions.key_labels import key_of
 from tui.terminal.sanitize import clean
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.sheet_scroll import SheetScroll
 
 ACTIONS = sheet_actions(
@@ -22,7 +22,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class Trouble(Keyed, ModalScreen[bool]):
+class ErrorSheet(ActionKeys, ModalScreen[bool]):
     """Answers True to try again, False to leave."""
 
     CSS_PATH = "error.tcss"

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from tui.editor.graded_examples import Desk
-from tui.widgets.example_rows import Rows
+from tui.widgets.example_rows import ExampleRows
 
 if TYPE_CHECKING:
-    from tui.screens.sheet import Sheet
+    from tui.screens.sub_screen import SubScreen
 
-    Base = Sheet
+    Base = SubScreen
 else:
     Base = object
 
 
-class Changing(Base):
+class ExampleActions(Base):
     """Every change stands at once, is recorded meanwhile, and can be taken back."""
 
     desk: Desk
-    rows: Rows
+    rows: ExampleRows
     say: Callable[[str], None]
     changed: Callable[..., None]
     grade: Callable[[], None]

@@ -14,19 +14,19 @@ from engine.examples import Example
 from sessions.protocol import Made
 from tui.connection.session_link import Link
 from tui.editor.graded_examples import Desk
-from tui.screens.choice import Choose, Entry
+from tui.screens.choice import ChoiceItem, ChoiceSheet
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import newest
 
 if TYPE_CHECKING:
-    from tui.screens.sheet import Sheet
+    from tui.screens.sub_screen import SubScreen
 
-    Base = Sheet
+    Base = SubScreen
 else:
     Base = object
 
 
-class Gathering(Base):
+class ExampleSources(Base):
     """What comes in is added below the line at hand, in one step of undo."""
 
     desk: Desk
@@ -49,14 +49,14 @@ class Gathering(Base):
             else:
                 self._add_text(text, fill=chosen == "fill")
 
-        self.app.push_screen(Choose(f"{slots.words}: fill them?", self._ways(slots), empty=""), answered)
+        self.app.push_screen(ChoiceSheet(f"{slots.words}: fill them?", self._ways(slots), empty=""), answered)
 
-    def _ways(self, slots: SlotPreview) -> list[Entry]:
+    def _ways(self, slots: SlotPreview) -> list[ChoiceItem]:
         lines = "the line as it is" if slots.lines == 1 else f"the {slots.lines:,} lines as they are"
         one = f"{self.desk.bench.key('write:unfold')} on a line fills it later"
         return [
-            Entry(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="each prompt once"),
-            Entry(id="keep", group="Slots", title=f"keep {lines}", detail=one),
+            ChoiceItem(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="each prompt once"),
+            ChoiceItem(id="keep", group="Slots", title=f"keep {lines}", detail=one),
         ]
 
     def _add_text(self, text: str, *, fill: bool = True) -> None:
@@ -83,7 +83,7 @@ class Gathering(Base):
         return self.desk.bench.key("write:step.undo")
 
     def action_negatives(self) -> None:
-        from tui.screens.negatives import Negatives
+        from tui.screens.negatives import NegativesScreen
 
         example, place = self.desk.chosen, self.desk.at
         if example is None or place in self.desk.flaws:
@@ -96,7 +96,9 @@ class Gathering(Base):
         if not example.positive:
             self.say("Negatives are made of a positive: choose one.")
             return
-        self.app.push_screen(Negatives(self.desk, example, self.desk.pair_for(place), partial(self._accept, place)))
+        self.app.push_screen(
+            NegativesScreen(self.desk, example, self.desk.pair_for(place), partial(self._accept, place))
+        )
 
     def _accept(self, place: int, negative: Example, edit: bool) -> None:
         """A proposal was taken: it stands below its positive, and is its pair where that had none."""
@@ -122,10 +124,10 @@ class Gathering(Base):
             self.say(f"{found.words}{found.rest}.")
 
     def action_take(self) -> None:
-        from tui.screens.task_picker import Starts
+        from tui.screens.task_picker import TaskPickerScreen
 
         self.app.push_screen(
-            Starts(self.bench, lambda task, pairs: self.work("task", partial(self._make, task, pairs)))
+            TaskPickerScreen(self.bench, lambda task, pairs: self.work("task", partial(self._make, task, pairs)))
         )
 
     async def _make(self, task: str, pairs: int) -> None:
@@ -137,10 +139,10 @@ class Gathering(Base):
             self.say(f"{error.message} {error.hint}")
 
     def action_read(self) -> None:
-        from tui.screens.file_picker import Files
+        from tui.screens.file_picker import FilePickerScreen
 
         title = "Examples from which file? Lines, JSONL or CSV."
-        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._read))
+        self.app.push_screen(FilePickerScreen(self.bench, title, Path.cwd(), self._read))
 
     def _read(self, path: Path) -> None:
         self.work("read", partial(self._read_file, path))
@@ -159,10 +161,10 @@ class Gathering(Base):
             self.say(f"{error.message} {error.hint}")
 
     def action_store(self) -> None:
-        from tui.screens.file_picker import Files
+        from tui.screens.file_picker import FilePickerScreen
 
         title = "Write the examples where? The ending says how: .jsonl, .csv, or .txt for lines."
-        self.app.push_screen(Files(self.bench, title, Path.cwd(), self._store, write="examples.jsonl"))
+        self.app.push_screen(FilePickerScreen(self.bench, title, Path.cwd(), self._store, write="examples.jsonl"))
 
     def _store(self, path: Path) -> None:
         from tui.headless.write_examples import write_file, written

@@ -15,11 +15,11 @@ from textual.strip import Strip
 
 from tui.actions import sheet_actions
 from tui.output.console import bytes_in_words
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.widgets.line_edit import LineEdit
-from tui.widgets.painted import Painted, VirtualScroll
+from tui.widgets.line_widget import LineWidget, VirtualLineWidget
 from tui.widgets.styled_line import fit, fit_end
 
 _MOST = 20_000
@@ -41,7 +41,7 @@ _WIDEST = 100
 Chosen = Callable[[Path], None]
 
 
-class Entry:
+class FolderEntry:
     """One name in a folder."""
 
     def __init__(self, path: Path, *, folder: bool, size: int) -> None:
@@ -50,14 +50,14 @@ class Entry:
         self.size = size
 
 
-class Names(VirtualScroll):
+class FileList(VirtualLineWidget):
     """The folder's contents, folders first."""
 
     can_focus = True
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(bench, id=id)
-        self.entries: list[Entry] = []
+        self.entries: list[FolderEntry] = []
         self.at = 0
         self.said = ""
 
@@ -92,7 +92,7 @@ class Names(VirtualScroll):
                 await self.screen.run_action("open")
 
 
-class Words(Painted):
+class MessageLine(LineWidget):
     """What is asked, or what is wrong."""
 
     def __init__(self, bench: Bench, text: str) -> None:
@@ -107,7 +107,7 @@ class Words(Painted):
         return [self.line().add(f" {fit(clean(self.text), size.width - 2)}", self.ink_name).strip()]
 
 
-class Files(Sheet):
+class FilePickerScreen(SubScreen):
     """`chosen` is told the path. With `write`, a name that is not there is one to write to, and one that is, is asked
     for twice."""
 
@@ -123,8 +123,8 @@ class Files(Sheet):
         self.write = write
         """The name that is proposed to write to; empty: a file is read."""
         self.question = title
-        self.words = Words(bench, title)
-        self.names = Names(bench, id="names")
+        self.words = MessageLine(bench, title)
+        self.names = FileList(bench, id="names")
         self.path = LineEdit(bench, id="path")
         self._hidden = False
         self._asked: Path | None = None
@@ -133,7 +133,7 @@ class Files(Sheet):
         yield self.words
         yield self.names
         yield self.path
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     async def on_mount(self) -> None:
         await self._go(self.folder)
@@ -225,7 +225,7 @@ def what_is(path: Path) -> str:
     return "free" if path.parent.is_dir() else "nowhere"
 
 
-def look_into(folder: Path, *, hidden: bool) -> list[Entry]:
+def look_into(folder: Path, *, hidden: bool) -> list[FolderEntry]:
     """The folder's entries by name, folders first. Raises OSError."""
     found = []
     with os.scandir(folder) as entries:
@@ -236,8 +236,8 @@ def look_into(folder: Path, *, hidden: bool) -> list[Entry]:
                 is_folder, size = each.is_dir(), 0 if each.is_dir() else each.stat().st_size
             except OSError:
                 continue  # a link that leads nowhere
-            found.append(Entry(Path(each.path), folder=is_folder, size=size))
+            found.append(FolderEntry(Path(each.path), folder=is_folder, size=size))
             if len(found) >= _MOST:
                 break
-    key: Callable[[Entry], Any] = lambda entry: (not entry.folder, entry.path.name.lower())  # noqa: E731
+    key: Callable[[FolderEntry], Any] = lambda entry: (not entry.folder, entry.path.name.lower())  # noqa: E731
     return sorted(found, key=key)

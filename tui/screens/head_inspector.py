@@ -18,7 +18,7 @@ from engine.errors import Failure
 from engine.results import NO_CODE, HeadId
 from sessions.protocol import HeadLook, LookAtHead
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.head_inspection import COLOURINGS, WORDS, CloseLook, Key
 from tui.state.number_text import fixed
 from tui.state.workbench_state import Bench
@@ -26,9 +26,9 @@ from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
 from tui.widgets.heat_cell import SHADES
 from tui.widgets.latest_worker import newest
-from tui.widgets.painted import Painted
-from tui.widgets.prompts_by_code import Prompts, Shaded
-from tui.widgets.styled_line import Line, fit, rail, take, wrapped
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.prompts_by_code import PromptList, TokenWidget
+from tui.widgets.styled_line import StyledLine, fit, rail, take, wrapped
 
 ACTIONS = sheet_actions(
     "Close look",
@@ -69,7 +69,7 @@ _KEPT = 160
 Fetch = Callable[[LookAtHead], Awaitable[HeadLook | Failure]]
 
 
-class TokenView(Shaded):
+class TokenView(TokenWidget):
     """The prompt's tokens, coloured; and the attention of all of them where there is room."""
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -90,7 +90,7 @@ class TokenView(Shaded):
 
     def _tokens(self, look: HeadLook, width: int) -> list[Strip]:
         shares, chosen = self.desk.shares(look), self.desk.chosen_token(look)
-        lines: list[Line] = [self.line().add(" ")]
+        lines: list[StyledLine] = [self.line().add(" ")]
         if look.skipped:
             lines[0].add(f"… {look.skipped} tokens before … ", "faint")
         for place, token in enumerate(look.tokens):
@@ -154,7 +154,7 @@ class TokenView(Shaded):
         return [line.strip()]
 
 
-class Writes(Painted):
+class CodeTokenList(LineWidget):
     """What the head's codes write: tokens their decoder directions raise and lower."""
 
     def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002
@@ -178,7 +178,7 @@ class Writes(Painted):
             lines.append(line.strip())
         return lines
 
-    def _add(self, line: Line, tokens: Sequence[tuple[str, float]], end: int, ink: str) -> None:
+    def _add(self, line: StyledLine, tokens: Sequence[tuple[str, float]], end: int, ink: str) -> None:
         for token, _ in tokens:
             text = clean(token).strip() or "␣"
             if line.width + cell_len(text) + 1 > end:
@@ -186,7 +186,7 @@ class Writes(Painted):
             line.add(f"{text} ", ink)
 
 
-class CloseUp(Sheet):
+class HeadInspectorScreen(SubScreen):
     """Prompts on the left, the chosen one's tokens and attention on the right, what the codes write below."""
 
     CSS_PATH = "head_inspector.tcss"
@@ -202,9 +202,9 @@ class CloseUp(Sheet):
         self._timer: Timer | None = None
         self._others: Timer | None = None
         self._asked: Key | None = None
-        self.prompts = Prompts(self.desk, id="prompts")
+        self.prompts = PromptList(self.desk, id="prompts")
         self.tokens = TokenView(self.desk, id="tokens")
-        self.writes = Writes(self.desk, id="writes")
+        self.writes = CodeTokenList(self.desk, id="writes")
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="close"):
@@ -212,7 +212,7 @@ class CloseUp(Sheet):
             with Vertical():
                 yield self.tokens
                 yield self.writes
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self.prompts.border_title = "Codes and who carries them"
@@ -263,7 +263,7 @@ class CloseUp(Sheet):
         if self.bench.walk_ranking(by):
             self._moved()
 
-    def on_prompts_picked(self, message: Prompts.Picked) -> None:
+    def on_prompt_list_picked(self, message: PromptList.Picked) -> None:
         self.desk.example, self.desk.token = message.example, None
         self._moved()
 

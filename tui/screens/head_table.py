@@ -21,15 +21,15 @@ from engine.errors import ConfigError
 from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.screens.text_prompt import Ask
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_view import places_of
 from tui.state.head_filter import HINT, read_filter
 from tui.state.number_text import fixed
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
-from tui.widgets.painted import Painted
+from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit, wrapped
 from tui.widgets.tooltips import head_tip, measure_tip
 
@@ -84,7 +84,7 @@ _SHORT = {
 }
 
 
-class HeadTable(Painted):
+class HeadTable(LineWidget):
     """Lines for the heads in sight alone: eighty layers of sixty-four heads are no slower than four of eight."""
 
     can_focus = False
@@ -209,7 +209,7 @@ def _wide(width: int) -> int:
     return min(max(_WIDTH, (width - 11) // len(MEASURES)), _WIDTH + 2)
 
 
-class Table(Sheet):
+class HeadTableScreen(SubScreen):
     """The table with its filter and its keys."""
 
     CSS_PATH = "head_table.tcss"
@@ -223,7 +223,7 @@ class Table(Sheet):
 
     def compose(self) -> ComposeResult:
         yield self.table
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -252,7 +252,9 @@ class Table(Sheet):
                 return f"{error.message} {error.hint}"
             return ""
 
-        self.app.push_screen(Ask("Only heads with", HINT, text=self.table.wanted, judge=wrong), self._filtered)
+        self.app.push_screen(
+            TextPromptSheet("Only heads with", HINT, text=self.table.wanted, judge=wrong), self._filtered
+        )
 
     def action_mark(self) -> None:
         rows = self.table.rows

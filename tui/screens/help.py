@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from tui.actions import Action, key_names, sheet_actions
 from tui.actions.key_labels import key_of
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.sheet_scroll import SheetScroll
 
 _TITLE = 28
@@ -25,7 +25,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class Keys(Keyed, ModalScreen[None]):
+class HelpSheet(ActionKeys, ModalScreen[None]):
     """A sheet over the workbench; the same key, or escape, puts it away."""
 
     CSS_PATH = "help.tcss"

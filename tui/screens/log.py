@@ -11,13 +11,13 @@ from textual.strip import Strip
 
 from engine.machine.folders import find_places
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.screens.text_prompt import Ask
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.text_prompt import TextPromptSheet
 from tui.state.log_tail import LogLine, LogTail
 from tui.state.screen_log import screen_log
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
-from tui.widgets.painted import Painted, VirtualScroll
+from tui.widgets.line_widget import LineWidget, VirtualLineWidget
 from tui.widgets.styled_line import fit
 
 ACTIONS = sheet_actions(
@@ -38,7 +38,7 @@ _POLL_S = 0.5
 _LEVELS = {"ERROR": "bad", "CRITICAL": "bad", "WARNING": "second"}
 
 
-class LogList(VirtualScroll):
+class LogList(VirtualLineWidget):
     """Lines of one log, folded to the width; the newest is in sight while it follows."""
 
     can_focus = True
@@ -124,7 +124,7 @@ class LogList(VirtualScroll):
 _INDENT = 20
 
 
-class Sources(Painted):
+class LogSourceLine(LineWidget):
     """One line: the three logs, and what of them is shown."""
 
     log_list: LogList
@@ -144,7 +144,7 @@ class Sources(Painted):
         return [line.strip()]
 
 
-class LogSheet(Sheet):
+class LogScreen(SubScreen):
     """The files are read here: a host that is gone has left its log."""
 
     CSS_PATH = "log.tcss"
@@ -155,13 +155,13 @@ class LogSheet(Sheet):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.log_list = LogList(bench, id="log")
-        self.sources = Sources(bench, id="sources")
+        self.sources = LogSourceLine(bench, id="sources")
         self.sources.log_list = self.log_list
 
     def compose(self) -> ComposeResult:
         yield self.sources
         yield self.log_list
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self._poll()
@@ -194,7 +194,9 @@ class LogSheet(Sheet):
         self._from_the_end()
 
     def action_filter(self) -> None:
-        ask = Ask("Only lines with", "Words that a line has; an empty line shows all.", text=self.log_list.words)
+        ask = TextPromptSheet(
+            "Only lines with", "Words that a line has; an empty line shows all.", text=self.log_list.words
+        )
         self.app.push_screen(ask, self._filtered)
 
     def _filtered(self, text: str | None) -> None:

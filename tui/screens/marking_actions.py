@@ -14,7 +14,7 @@ else:
     Base = object
 
 
-class Marking(Base):
+class MarkingActions(Base):
     """Actions of the workbench, one for each id of the table in tui.actions."""
 
     bench: Bench

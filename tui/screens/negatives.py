@@ -20,12 +20,12 @@ from engine.results import Grade
 from sessions.protocol import Grades
 from tui.actions import sheet_actions
 from tui.editor.graded_examples import Desk
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.number_text import number
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import VERDICTS, answer_words
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line, fit, fit_end, one_line, wrapped
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrapped
 
 _LEAST = 50
 """Columns before a grade at least; no more than the prompts take, as an eye has to cross them."""
@@ -45,7 +45,7 @@ Accept = Callable[[Example, bool], None]
 """Told the negative, and whether its line is to be edited."""
 
 
-class Proposals(Painted):
+class NegativeList(LineWidget):
     """The list: a head line and the changed prompt for each."""
 
     can_focus = True
@@ -94,7 +94,7 @@ class Proposals(Painted):
             line.add(f"{glyph} {self.own.verdict:<6} ", ink).add(f"p {number(self.own.probability, 4)}", "dim")
         return [line.strip(), self.line().strip()]
 
-    def _difference(self, old: str, new: str, width: int, most: int) -> list[Line]:
+    def _difference(self, old: str, new: str, width: int, most: int) -> list[StyledLine]:
         """The new prompt; a word that went and the word that came stand beside each other: John→Rachel.
 
         Where the rows do not hold it all, what changed stays and words around it go.
@@ -106,7 +106,7 @@ class Proposals(Painted):
         lines[most - 1].add("…", "faint")
         return lines[:most]
 
-    def _laid(self, pieces: list[tuple[str, str]], width: int) -> list[Line]:
+    def _laid(self, pieces: list[tuple[str, str]], width: int) -> list[StyledLine]:
         """Pieces in as many rows as they take; the last column stays free for a sign of more."""
         lines = [self.line().add("    ")]
         for text, ink in pieces:
@@ -123,7 +123,7 @@ class Proposals(Painted):
             self.paint()
 
 
-class Negatives(Sheet):
+class NegativesScreen(SubScreen):
     """Looks for proposals when it opens; the example stays as it is whatever happens."""
 
     CSS_PATH = "negatives.tcss"
@@ -137,11 +137,11 @@ class Negatives(Sheet):
         self.example = example
         self.pair = pair
         self.accept = accept
-        self.list = Proposals(desk, id="proposals")
+        self.list = NegativeList(desk, id="proposals")
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self.list.border_title = "Negatives"

@@ -19,11 +19,11 @@ from engine.planning.run_options import opened, value_of
 from tui.actions import sheet_actions
 from tui.connection.session_link import Link
 from tui.screens.memory_guard import holds_back
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
-from tui.widgets.option_list import OptionList
-from tui.widgets.painted import Painted
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.option_list import RunOptionList
 from tui.widgets.styled_line import fit, wrapped
 
 ACTIONS = sheet_actions(
@@ -46,10 +46,10 @@ ACTIONS = sheet_actions(
 )
 
 
-class Presets(Painted):
+class PresetLine(LineWidget):
     """One line: the presets, and which of them these options are."""
 
-    sheet: "OptionsSheet"
+    sheet: "OptionsScreen"
 
     def lines(self, size: Size, /) -> list[Strip]:
         now = self.sheet.preset()
@@ -65,10 +65,10 @@ class Presets(Painted):
         return [line.strip()]
 
 
-class Meaning(Painted):
+class OptionDetails(LineWidget):
     """The option at hand in words, and what the next run will take."""
 
-    sheet: "OptionsSheet"
+    sheet: "OptionsScreen"
 
     def lines(self, size: Size, /) -> list[Strip]:
         listed = self.sheet.list
@@ -96,7 +96,7 @@ class Meaning(Painted):
         return [*lines, self.line().strip(), *words, self.line().strip(), *rows]
 
 
-class Takes(Painted):
+class PreflightLines(LineWidget):
     """Two lines: what the next run will take."""
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -116,7 +116,7 @@ class Takes(Painted):
         return [self.line().add(" ✗ " if not i else "   ", "bad").add(row, "bad").strip() for i, row in enumerate(rows)]
 
 
-class OptionsSheet(Sheet):
+class OptionsScreen(SubScreen):
     """The list at the left, the meaning beside it; one below the other on a small terminal."""
 
     CSS_PATH = "options.tcss"
@@ -129,12 +129,12 @@ class OptionsSheet(Sheet):
         super().__init__(bench)
         self.link = link
         models = find_places().models
-        self.list = OptionList(bench, link.choose_options, models, id="options")
+        self.list = RunOptionList(bench, link.choose_options, models, id="options")
         names = [source.name for source in local_models(models)]
         self.list.model_names = tuple(dict.fromkeys([*names, bench.model]))
-        self.presets = Presets(bench, id="presets")
-        self.meaning = Meaning(bench, id="meaning-of")
-        self.takes = Takes(bench, id="takes")
+        self.presets = PresetLine(bench, id="presets")
+        self.meaning = OptionDetails(bench, id="meaning-of")
+        self.takes = PreflightLines(bench, id="takes")
         self.presets.sheet = self.meaning.sheet = self
 
     def compose(self) -> ComposeResult:
@@ -143,7 +143,7 @@ class OptionsSheet(Sheet):
             yield self.list
             yield self.meaning
         yield self.takes
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -201,7 +201,7 @@ class OptionsSheet(Sheet):
             self.app.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
             self.dismiss()
 
-    @on(OptionList.Changed)
+    @on(RunOptionList.Changed)
     def _changed(self) -> None:
         if self.presets.is_attached:  # the last word may come when the sheet is gone
             self.presets.paint()

@@ -18,24 +18,24 @@ from textual.widget import Widget
 from tui.actions import ACTIONS, Action, actions_of
 from tui.actions.key_labels import key_of
 from tui.connection.session_link import Link
-from tui.screens.marking_actions import Marking
-from tui.screens.sheet import Sheet
-from tui.screens.view_actions import Looking
+from tui.screens.marking_actions import MarkingActions
+from tui.screens.sub_screen import SubScreen
+from tui.screens.view_actions import ViewActions
 from tui.state.disabled_reasons import reason_for
 from tui.state.workbench_state import ALL_PARTS, Bench, Part
 from tui.themes.themes import Depth
 from tui.widgets import example_list, grid_pane
-from tui.widgets.example_list import Examples
+from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.example_list import ExampleList
 from tui.widgets.grid_pane import GridPane
 from tui.widgets.head_page import HeadPage
 from tui.widgets.heat_map import HeatMap
 from tui.widgets.key_line import KeyLine
-from tui.widgets.keyed import Keyed, bindings_of
 from tui.widgets.latest_worker import newest
-from tui.widgets.progress_strip import Clock, Progress
+from tui.widgets.progress_strip import Clock, ProgressStrip
 from tui.widgets.styled_line import INKS, wrapped
-from tui.widgets.titled_pane import Titled
-from tui.widgets.top_line import Tabs, TopLine
+from tui.widgets.titled_pane import TitledPane
+from tui.widgets.top_line import PaneTabs, TopLine
 
 Pane = Literal["examples", "grid", "head"]
 PANES: tuple[Pane, ...] = get_args(Pane)
@@ -49,7 +49,7 @@ _REST_S = 0.08
 """How long the cursor must rest before a head's page is drawn and its codes are fetched."""
 
 
-class Panes(Keyed, Looking, Marking, Screen[None]):
+class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     """Draws a bench, live or recorded, and moves about in it; Workbench and Replay add what can be done."""
 
     # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
@@ -76,14 +76,14 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
         self._pulse: Timer | None = None
         self._drawn_at = 0.0
         self._narrow = size.width < _WIDE
-        self._shown_titles: dict[Titled, str] = {}
+        self._shown_titles: dict[TitledPane, str] = {}
         self._looks_kept = 0
         self.top = TopLine(bench)
-        self.tabs = Tabs(bench)
-        self.examples = Examples(bench, id="examples")
+        self.tabs = PaneTabs(bench)
+        self.examples = ExampleList(bench, id="examples")
         self.grid = GridPane(bench, depth, id="grid")
         self.head = HeadPage(bench, id="head")
-        self.progress = Progress(bench, clock=clock, id="progress")
+        self.progress = ProgressStrip(bench, clock=clock, id="progress")
         self.keyline = KeyLine(bench, self.possible, lambda: self.table)
 
     @property
@@ -140,7 +140,7 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
         self.progress.paint()
         self.keyline.paint()
         self._titles()
-        if isinstance(self.app.screen, Sheet):
+        if isinstance(self.app.screen, SubScreen):
             self.app.screen.paint()
         self._say_failure()
         run = self.bench.shown
@@ -186,7 +186,7 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
                 self.notify(words, title=title, severity="error", timeout=12, markup=False)
 
     def _titles(self) -> None:
-        panes: tuple[tuple[Pane, Titled, str], ...] = (
+        panes: tuple[tuple[Pane, TitledPane, str], ...] = (
             ("examples", self.examples, example_list.title_words(self.bench, self.examples.distinct())),
             ("grid", self.grid, grid_pane.title_words(self.bench)),
             ("head", self.head, "Head"),
@@ -311,8 +311,8 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
             self.bench.marks.end_box()
         self.marked_anew()
 
-    @on(grid_pane.Scale.CutMoved)
-    def _cut_to(self, message: grid_pane.Scale.CutMoved) -> None:
+    @on(grid_pane.GridScale.CutMoved)
+    def _cut_to(self, message: grid_pane.GridScale.CutMoved) -> None:
         view = self.bench.view()
         if view is not None and self.bench.put_cut(round(message.share * len(view.order))):
             self._looked()
@@ -321,8 +321,8 @@ class Panes(Keyed, Looking, Marking, Screen[None]):
     def _mark_these(self, message: HeatMap.Marked) -> None:
         self.mark(message.heads)
 
-    @on(Tabs.Picked)
-    def _pick(self, message: Tabs.Picked) -> None:
+    @on(PaneTabs.Picked)
+    def _pick(self, message: PaneTabs.Picked) -> None:
         for name in PANES:
             if name == message.pane:
                 self.action_show_pane(name)

@@ -10,7 +10,7 @@ from textual.content import Content
 from tui.actions import sheet_actions
 from tui.connection.session_link import Link
 from tui.screens.memory_guard import holds_back
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.run import Run
 from tui.state.workbench_state import Bench
 from tui.widgets.run_pane import RunPane
@@ -27,7 +27,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class ProgressSheet(Sheet):
+class ProgressScreen(SubScreen):
     """Follows the run that is shown, as the workbench does."""
 
     CSS_PATH = "progress.tcss"
@@ -42,7 +42,7 @@ class ProgressSheet(Sheet):
 
     def compose(self) -> ComposeResult:
         yield self.pane
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -90,10 +90,10 @@ class ProgressSheet(Sheet):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:
-        from tui.screens.options import OptionsSheet
+        from tui.screens.options import OptionsScreen
 
         if self.bench.link == "live":
-            self.app.push_screen(OptionsSheet(self.bench, self.link), lambda _: self.paint())
+            self.app.push_screen(OptionsScreen(self.bench, self.link), lambda _: self.paint())
 
     def _title(self) -> None:
         run = self.bench.shown

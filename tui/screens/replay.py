@@ -14,13 +14,13 @@ from tui.actions import ACTIONS, Action, actions_of, keyed, sheet_actions
 from tui.connection.requests import Connect
 from tui.replay.link import ReplayLink
 from tui.replay.start_point import start_of
-from tui.screens.panes import Panes
+from tui.screens.panes import PanesScreen
 from tui.state.workbench_state import Bench, Part
 from tui.themes.themes import Depth
+from tui.widgets.action_keys import bindings_of
 from tui.widgets.key_line import KeyLine
-from tui.widgets.keyed import bindings_of
 from tui.widgets.latest_worker import newest
-from tui.widgets.timeline import TimeLine
+from tui.widgets.timeline import ReplayTimeline
 
 OPEN_GROUPS = ("Look", "Mark", "Move", "Panes", "Program")
 """Actions that change nothing of the session."""
@@ -54,7 +54,7 @@ def open_actions(actions: Sequence[Action], own: Sequence[Action] = REPLAY_ACTIO
     ]
 
 
-class Replay(Panes, inherit_bindings=False):
+class ReplayScreen(PanesScreen, inherit_bindings=False):
     """The panes whose entries come from a player."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(open_actions(ACTIONS))
@@ -77,7 +77,7 @@ class Replay(Panes, inherit_bindings=False):
         link = ReplayLink(bench, connect, self.changed, session=session, run=run, speed=speed, driven=driven)
         super().__init__(bench, link, depth, clock=self._recorded_s, size=size)
         self.player = link.player
-        self.timeline = TimeLine(bench, self.player, id="timeline")
+        self.timeline = ReplayTimeline(bench, self.player, id="timeline")
         self.keyline = KeyLine(bench, self.possible, lambda: self.table)
         self._replay_link = link
         self._plays_at_once, self._start = playing, start
@@ -177,6 +177,6 @@ class Replay(Panes, inherit_bindings=False):
         else:
             self.dismiss()
 
-    @on(TimeLine.Pointed)
-    def _go_there(self, message: TimeLine.Pointed) -> None:
+    @on(ReplayTimeline.Pointed)
+    def _go_there(self, message: ReplayTimeline.Pointed) -> None:
         self.player.seek_moment(message.moment)

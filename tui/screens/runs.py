@@ -17,7 +17,7 @@ from engine.machine.folders import find_places
 from engine.planning.option_text import changed_words
 from engine.results import HeadId
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.engine_status import awaited, work_words
 from tui.state.grid_view import GridView, look
 from tui.state.number_text import fixed
@@ -27,9 +27,9 @@ from tui.terminal.times import clock
 from tui.themes.colour_maps import map_of
 from tui.themes.themes import Depth, heat
 from tui.widgets.heat_cell import SHADES, level_of
-from tui.widgets.painted import PaintedScroll
+from tui.widgets.line_widget import ScrollingLineWidget
 from tui.widgets.progress_strip import seconds_words
-from tui.widgets.styled_line import Line, fit
+from tui.widgets.styled_line import StyledLine, fit
 
 ACTIONS = sheet_actions(
     "Runs",
@@ -51,7 +51,7 @@ _WORDS = 5
 """Lines of words above each grid."""
 
 
-class Cards(PaintedScroll):
+class RunCards(ScrollingLineWidget):
     """The runs as cards; all are as large as the largest grid asks for."""
 
     class Picked(Message):
@@ -129,7 +129,7 @@ class Cards(PaintedScroll):
             lines.append(Strip.join([edge, body]).adjust_cell_length(width, self.rich_style))
         return lines
 
-    def _state(self, run: Run, on: bool) -> Line:
+    def _state(self, run: Run, on: bool) -> StyledLine:
         line = self.line().add("▌ " if on else "  ", "accent")
         ink = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(run.state, "second")
         line.add(run.state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
@@ -141,13 +141,13 @@ class Cards(PaintedScroll):
             line.add(f"  verified: {run.verified.verdict}", "good" if run.verified.verdict == "same" else "second")
         return line
 
-    def _settings(self, run: Run, on: bool, width: int) -> Line:
+    def _settings(self, run: Run, on: bool, width: int) -> StyledLine:
         sae = run.config.sae
         sparsity = "own" if sae.sparsity is None else f"{sae.sparsity:g}"
         words = f"{sae.recipe}  lambda {sparsity}  {sae.n_codes} codes  {len(run.config.seeds)} seeds"
         return self.line().add("▌ " if on else "  ", "accent").add(fit(words, width - 3), "dim")
 
-    def _own(self, run: Run, on: bool, width: int) -> Line:
+    def _own(self, run: Run, on: bool, width: int) -> StyledLine:
         """What was not left at the recipe's defaults."""
         words = changed_words(run.options, model=self.bench.model, models=self.models)
         line = self.line().add("▌ " if on else "  ", "accent")
@@ -155,7 +155,7 @@ class Cards(PaintedScroll):
             return line.add("all else by default", "faint")
         return line.add(fit(clean(words), width - 3), "second")
 
-    def _found(self, view: GridView | None, on: bool) -> Line:
+    def _found(self, view: GridView | None, on: bool) -> StyledLine:
         line = self.line().add("▌ " if on else "  ", "accent")
         if view is None:
             return line.add("no scores", "faint")
@@ -216,7 +216,7 @@ class Cards(PaintedScroll):
         return view
 
 
-class Runs(Sheet):
+class RunsScreen(SubScreen):
     """Arrows walk over the cards, enter shows a run on the workbench."""
 
     CSS_PATH = "runs.tcss"
@@ -225,14 +225,14 @@ class Runs(Sheet):
 
     def __init__(self, bench: Bench, depth: Depth) -> None:
         super().__init__(bench)
-        self.cards = Cards(bench, depth, id="cards")
+        self.cards = RunCards(bench, depth, id="cards")
         self.cards.can_focus = False
         shown = bench.shown
         self.cards.chosen = next((place for place, run in enumerate(self.cards.runs) if run is shown), 0)
 
     def compose(self) -> ComposeResult:
         yield self.cards
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -261,7 +261,7 @@ class Runs(Sheet):
         self.bench.show_run(None)
         self.dismiss()
 
-    def on_cards_picked(self, message: Cards.Picked) -> None:
+    def on_run_cards_picked(self, message: RunCards.Picked) -> None:
         if message.place == self.cards.chosen:
             self.action_show()
             return

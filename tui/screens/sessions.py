@@ -32,14 +32,14 @@ from sessions.protocol import (
 from sessions.rows import Hit, SessionRow
 from tui.actions import sheet_actions
 from tui.connection.session_link import Link
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
-from tui.screens.text_prompt import Ask
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.text_prompt import TextPromptSheet
 from tui.state.messages import in_words
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.terminal.times import day_or_clock, zone
 from tui.widgets.latest_worker import newest
-from tui.widgets.painted import Painted
+from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit, fit_end, one_line
 
 ACTIONS = sheet_actions(
@@ -65,7 +65,7 @@ _MOST = 1_000
 """Sessions that are listed; search finds the others."""
 
 
-class SessionList(Painted):
+class SessionList(LineWidget):
     """One line a session, the one at hand marked; below, what else is known of it."""
 
     class Picked(Message):
@@ -154,7 +154,7 @@ class SessionList(Painted):
             self.post_message(self.Picked(place))
 
 
-class SessionsSheet(Sheet):
+class SessionsScreen(SubScreen):
     """The list with its keys. Whatever changes goes through the host, as from the command line."""
 
     CSS_PATH = "sessions.tcss"
@@ -170,7 +170,7 @@ class SessionsSheet(Sheet):
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -223,7 +223,7 @@ class SessionsSheet(Sheet):
 
         hint = "Words in names, tags, notes, prompts, models, tasks; all must be there. An empty line shows all."
         self.list.trash = False
-        self.app.push_screen(Ask("Search", hint, text=self.wanted, judge=look), answered)
+        self.app.push_screen(TextPromptSheet("Search", hint, text=self.wanted, judge=look), answered)
 
     def _look(self, text: str) -> None:
         self.wanted = text.strip()[:200]
@@ -354,7 +354,9 @@ class SessionsSheet(Sheet):
             if line is not None:
                 self._do(lambda: send(make(line.strip())))
 
-        self.app.push_screen(Ask(fit_end(clean(title), 60), hint, text=clean(text), judge=lambda _: ""), answered)
+        self.app.push_screen(
+            TextPromptSheet(fit_end(clean(title), 60), hint, text=clean(text), judge=lambda _: ""), answered
+        )
 
     def _made(self, row: SessionRow) -> None:
         self.link.open(row.session_id)

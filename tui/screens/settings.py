@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.settings.table import Setting, Value
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
@@ -33,7 +33,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class SettingsSheet(Sheet):
+class SettingsScreen(SubScreen):
     """The list and, below it, what the setting at hand is about."""
 
     CSS_PATH = "settings.tcss"
@@ -47,7 +47,7 @@ class SettingsSheet(Sheet):
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def paint(self) -> None:
         self.list.paint()
@@ -91,11 +91,11 @@ class SettingsSheet(Sheet):
         self.list.say(told, "bad" if problems else "good")
 
     def _pick(self, setting: Setting) -> None:
-        from tui.screens.choice import Choose, Entry
+        from tui.screens.choice import ChoiceItem, ChoiceSheet
 
         now = self.list.value_of(setting)
         entries = [
-            Entry(
+            ChoiceItem(
                 id=str(choice),
                 group=setting.meaning.partition(".")[0],
                 title=setting.shown(choice),
@@ -110,10 +110,10 @@ class SettingsSheet(Sheet):
             if name is not None:
                 self._change(setting, name)
 
-        self.app.push_screen(Choose(setting.title, entries, empty=""), chosen)
+        self.app.push_screen(ChoiceSheet(setting.title, entries, empty=""), chosen)
 
     def _type(self, setting: Setting) -> None:
-        from tui.screens.text_prompt import Ask
+        from tui.screens.text_prompt import TextPromptSheet
 
         def wrong(text: str) -> str:
             return "" if setting.read(text) is not None else f"{text} is not {setting.wanted}."
@@ -127,7 +127,7 @@ class SettingsSheet(Sheet):
         hint = f"{setting.unit or setting.wanted}; for example {offered}".strip()
         now = self.list.value_of(setting)
         shown = f"{now:g}" if isinstance(now, int | float) else str(now)
-        self.app.push_screen(Ask(setting.title, hint, text=shown, judge=wrong), typed)
+        self.app.push_screen(TextPromptSheet(setting.title, hint, text=shown, judge=wrong), typed)
 
     def _change(self, setting: Setting, value: Value | None) -> None:
         words = self.app.change(setting, value)  # type: ignore[attr-defined]

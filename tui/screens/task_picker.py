@@ -11,9 +11,9 @@ from textual.strip import Strip
 
 from engine.tasks.registry import TASKS
 from tui.actions import sheet_actions
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.workbench_state import Bench
-from tui.widgets.painted import Painted
+from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit, wrapped
 
 _PAIRS = (5, 10, 25, 50, 100, 250)
@@ -30,7 +30,7 @@ Taken = Callable[[str, int], None]
 """Told the task's name and how many pairs."""
 
 
-class TaskList(Painted):
+class TaskList(LineWidget):
     can_focus = True
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
@@ -64,7 +64,7 @@ class TaskList(Painted):
             self.paint()
 
 
-class Starts(Sheet):
+class TaskPickerScreen(SubScreen):
     CSS_PATH = "task_picker.tcss"
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
@@ -77,7 +77,7 @@ class Starts(Sheet):
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SheetKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.bench, ACTIONS)
 
     def on_mount(self) -> None:
         self.list.border_title = "Ready-made tasks"

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from tui.actions import sheet_actions
 from tui.terminal.sanitize import clean
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
 
 Judge = Callable[[str], str]
 """What is wrong with the text, in words; empty when nothing is."""
@@ -22,7 +22,7 @@ Judge = Callable[[str], str]
 ACTIONS = sheet_actions("Question", ("back", "", "escape", "Back", "Back, nothing is changed", "back"))
 
 
-class Ask(Keyed, ModalScreen[str | None]):
+class TextPromptSheet(ActionKeys, ModalScreen[str | None]):
     """Answers with the text, or None when the person went back."""
 
     CSS_PATH = "text_prompt.tcss"

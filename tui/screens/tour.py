@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from tui.actions import sheet_actions
 from tui.actions.key_labels import filled, key_of
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
 
 ACTIONS = sheet_actions(
     "Tour",
@@ -26,7 +26,7 @@ ACTIONS = sheet_actions(
 Pane = Literal["examples", "grid", "head"]
 
 
-class Step(msgspec.Struct, frozen=True):
+class TourStep(msgspec.Struct, frozen=True):
     """One thing to see. In title and words, the id of an action in braces stands for its key."""
 
     title: str
@@ -36,47 +36,47 @@ class Step(msgspec.Struct, frozen=True):
     """What is done on the real screen, as if the person had pressed it: ids of actions."""
 
 
-STEPS: tuple[Step, ...] = (
-    Step(
+STEPS: tuple[TourStep, ...] = (
+    TourStep(
         "Which heads speak a code of their own?",
         "A minute around the screen, on a model that comes with Headcode. Everything behind this sheet is real: the "
         "prompts were run, the grid was computed just now.",
         "grid",
     ),
-    Step(
+    TourStep(
         "{show_pane.examples} Examples",
         "+ are prompts on which the model does the thing, - are the same prompts changed so that it cannot. Below each:"
         " how probable the expected word is, and a verdict. Weak negatives make weak results. {write} writes your own.",
         "examples",
     ),
-    Step(
+    TourStep(
         "{show_pane.grid} The grid: layers down, heads across",
         "A small autoencoder turns each head's output into one code per prompt. A bright head says other codes on "
         "the positives than on the negatives. The frame is the cursor: move it with "
         "{move.left} {move.down} {move.up} {move.right} or the mouse.",
         "grid",
     ),
-    Step(
+    TourStep(
         "[ ] the circuit, ◆ what is known",
         "[ ] marks the best heads, as many as the cut takes in: {cut.fewer} and {cut.more} move it. ◆ marks heads that "
         "move the answer when patched, where that was measured. AUC says how well the ranking finds them.",
         "grid",
         "cut.more",
     ),
-    Step(
+    TourStep(
         "{measure.next}: other measures",
         "Overlap, mutual information, paired flips, p- and q-values against shuffled labels, and baselines that need "
         "no autoencoder. If a baseline does as well as the codes, believe the baseline.",
         "grid",
         "measure.next",
     ),
-    Step(
+    TourStep(
         "{show_pane.head} A head's page",
         "Its measures, its codes with the prompts that carry each, which single prompt the score rests on. {close_up} "
         "looks closer: where it fires and attends, and which words its codes write. {close-look:close} comes back.",
         "head",
     ),
-    Step(
+    TourStep(
         "Now find the heads that move the name",
         "Press {tour:forward}, then {close_up}: the best head, closely. Where the last token looks at the name that "
         "comes next, the head moves names; {ranking.next} goes to the next best. {cause} measures what every head does "
@@ -87,7 +87,7 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-class Stage(msgspec.Struct, frozen=True):
+class TourTarget(msgspec.Struct, frozen=True):
     """What the tour does to the screen behind it."""
 
     show_pane: Callable[[Pane], object]
@@ -95,14 +95,14 @@ class Stage(msgspec.Struct, frozen=True):
     """Does the action of that id."""
 
 
-class Tour(Keyed, ModalScreen[None]):
+class TourSheet(ActionKeys, ModalScreen[None]):
     """Leaves the measure and the cut as they were."""
 
     CSS_PATH = "tour.tcss"
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: TourTarget) -> None:
         super().__init__()
         self._stage = stage
         self.place = 0

@@ -16,7 +16,7 @@ else:
     Base = object
 
 
-class Looking(Base):
+class ViewActions(Base):
     """Actions that change nothing of the session, one for each id of the table in tui.actions."""
 
     bench: Bench
@@ -55,11 +55,11 @@ class Looking(Base):
             self._looked()
 
     def action_pick_measure(self) -> None:
-        from tui.screens.text_prompt import Ask
+        from tui.screens.text_prompt import TextPromptSheet
         from tui.state.parsing import measure_trouble
 
         names = ", ".join(measure.title for measure in MEASURES)
-        self.app.push_screen(Ask("Measure", names, judge=measure_trouble), self._measure_picked)
+        self.app.push_screen(TextPromptSheet("Measure", names, judge=measure_trouble), self._measure_picked)
 
     def _measure_picked(self, text: str | None) -> None:
         from tui.state.parsing import guess_measure
@@ -73,31 +73,33 @@ class Looking(Base):
         self.draw_now(frozenset({"head", "examples"}))
 
     def action_edges(self) -> None:
-        from tui.screens.edges import Edges
+        from tui.screens.edges import EdgesScreen
 
         run = self.bench.shown
         if run is not None and run.picture.edges:
-            self.app.push_screen(Edges(self.bench), self._back)
+            self.app.push_screen(EdgesScreen(self.bench), self._back)
 
     def action_runs(self) -> None:
-        from tui.screens.runs import Runs
+        from tui.screens.runs import RunsScreen
 
         if self.bench.runs:
-            self.app.push_screen(Runs(self.bench, self.grid.heatmap.depth), self._back)
+            self.app.push_screen(RunsScreen(self.bench, self.grid.heatmap.depth), self._back)
 
     def action_table(self) -> None:
-        from tui.screens.head_table import Table
+        from tui.screens.head_table import HeadTableScreen
 
         if self.bench.view() is not None:
-            self.app.push_screen(Table(self.bench), self._back)
+            self.app.push_screen(HeadTableScreen(self.bench), self._back)
 
     def action_jump(self) -> None:
-        from tui.screens.text_prompt import Ask
+        from tui.screens.text_prompt import TextPromptSheet
         from tui.state.parsing import head_trouble
 
         shape = self.bench.shape()
         if shape is not None:
-            ask = Ask("Jump to head", "Layer and head, for example 1.3", judge=lambda text: head_trouble(text, shape))
+            ask = TextPromptSheet(
+                "Jump to head", "Layer and head, for example 1.3", judge=lambda text: head_trouble(text, shape)
+            )
             self.app.push_screen(ask, self._jumped)
 
     def _jumped(self, text: str | None) -> None:

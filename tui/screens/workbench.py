@@ -1,14 +1,14 @@
 """The one screen: what a session's panes show, and everything that can be done with it."""
 
 from tui.actions import Action
-from tui.screens.comparison_actions import Holding
+from tui.screens.comparison_actions import ComparisonActions
 from tui.screens.memory_guard import holds_back
-from tui.screens.panes import Panes
+from tui.screens.panes import PanesScreen
 from tui.state import notes
 from tui.terminal.sanitize import clean
 
 
-class Workbench(Holding, Panes):
+class WorkbenchScreen(ComparisonActions, PanesScreen):
     """The panes of a live session: runs are begun from here, and what is found is kept."""
 
     def possible(self, action: Action) -> bool:
@@ -45,27 +45,27 @@ class Workbench(Holding, Panes):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:
-        from tui.screens.options import OptionsSheet
+        from tui.screens.options import OptionsScreen
 
         if self.bench.link == "live":
-            self.app.push_screen(OptionsSheet(self.bench, self.link), self._back)
+            self.app.push_screen(OptionsScreen(self.bench, self.link), self._back)
 
     def action_progress(self) -> None:
-        from tui.screens.progress import ProgressSheet
+        from tui.screens.progress import ProgressScreen
 
         if self.bench.shown is not None:
-            self.app.push_screen(ProgressSheet(self.bench, self.link, self.progress.clock), self._back)
+            self.app.push_screen(ProgressScreen(self.bench, self.link, self.progress.clock), self._back)
 
     def action_stop(self) -> None:
         self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
 
     def action_replay(self) -> None:
-        from tui.screens.replay import Replay
+        from tui.screens.replay import ReplayScreen
 
         bench = self.bench
         if bench.session_id is not None and bench.last_seq:
             depth = self.grid.heatmap.depth
-            replay = Replay(self.link.connect, depth, session=bench.session_id, size=self.app.size)
+            replay = ReplayScreen(self.link.connect, depth, session=bench.session_id, size=self.app.size)
             self.app.push_screen(replay, self._back)
 
     def action_cause(self) -> None:
@@ -81,27 +81,29 @@ class Workbench(Holding, Panes):
             self.run_worker(self.link.ask_backups(), group="ask", exit_on_error=True)
 
     def action_write(self) -> None:
-        from tui.screens.write import Write
+        from tui.screens.write import WriteScreen
 
         if self.bench.session_id is not None:
-            self.app.push_screen(Write(self.bench, self.link), self._back)
+            self.app.push_screen(WriteScreen(self.bench, self.link), self._back)
 
     def action_close_up(self) -> None:
-        from tui.screens.head_inspector import CloseUp
+        from tui.screens.head_inspector import HeadInspectorScreen
 
         if self.bench.view() is not None and self.bench.examples:
             depth = self.grid.heatmap.depth
             self.bench.cursor_moved = True  # this head was chosen: provisional scores do not move the cursor any more
-            self.app.push_screen(CloseUp(self.bench, depth, self.link.look_at_head, self._want_codes), self._back)
+            self.app.push_screen(
+                HeadInspectorScreen(self.bench, depth, self.link.look_at_head, self._want_codes), self._back
+            )
 
     def action_sessions(self) -> None:
-        from tui.screens.sessions import SessionsSheet
+        from tui.screens.sessions import SessionsScreen
 
         if self.bench.link == "live":
-            self.app.push_screen(SessionsSheet(self.bench, self.link), self._back)
+            self.app.push_screen(SessionsScreen(self.bench, self.link), self._back)
 
     def action_note(self, wanted: notes.Place) -> None:
-        from tui.screens.text_prompt import Ask
+        from tui.screens.text_prompt import TextPromptSheet
 
         if self.bench.link != "live":
             return
@@ -110,7 +112,7 @@ class Workbench(Holding, Panes):
         old = next((note for note in notes.notes_at(self.bench, place) if "\n" not in note.text), None)
         write = self.link.note_writer(place, old)
         found = f"{self.bench.key('sessions')} {self.bench.key('sessions:find')}"
-        ask = Ask(
+        ask = TextPromptSheet(
             f"Note on {notes.place_words(self.bench, place)}",
             "An empty line removes it." if old is not None else f"It is kept at once and searched with {found}.",
             text=clean(old.text) if old is not None else "",
@@ -123,7 +125,7 @@ class Workbench(Holding, Panes):
         self.app.push_screen(ask, answered)
 
     def action_copy(self) -> None:
-        from tui.screens.copy_grid import Copy
+        from tui.screens.copy_grid import CopySheet
 
         if self.bench.view() is not None:
-            self.app.push_screen(Copy(self.bench))
+            self.app.push_screen(CopySheet(self.bench))

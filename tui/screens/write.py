@@ -17,17 +17,17 @@ from engine.planning.run_options import with_value
 from tui.actions import keyed
 from tui.connection.session_link import Link
 from tui.editor.graded_examples import Desk
-from tui.screens.example_actions import Changing
-from tui.screens.example_sources import Gathering
+from tui.screens.example_actions import ExampleActions
+from tui.screens.example_sources import ExampleSources
 from tui.screens.memory_guard import holds_back
-from tui.screens.sheet import Sheet, SheetKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.screens.write_keys import ACTIONS, EDITING
 from tui.state.workbench_state import Bench
-from tui.widgets.example_rows import Rows
+from tui.widgets.example_rows import ExampleRows
 from tui.widgets.latest_worker import newest
 from tui.widgets.line_edit import LineEdit
-from tui.widgets.prompt_preview import Proof, grader_words
-from tui.widgets.set_summary import Summary
+from tui.widgets.prompt_preview import PromptPreview, grader_words
+from tui.widgets.set_summary import SetSummary
 from tui.widgets.top_line import TopLine
 
 _GRADE_AFTER_S = 0.2
@@ -38,7 +38,7 @@ _RECORD_AFTER_S = 0.8
 """And before it is recorded: what is typed in one go is one step of undo."""
 
 
-class Write(Gathering, Changing, Sheet):
+class WriteScreen(ExampleSources, ExampleActions, SubScreen):
     """The list has the keys until a line is edited; then the line has them."""
 
     CSS_PATH = "write.tcss"
@@ -52,12 +52,12 @@ class Write(Gathering, Changing, Sheet):
         self.link = link
         self.desk = Desk(bench, link, uuid.uuid4().hex)
         self.top = TopLine(bench)
-        self.rows = Rows(self.desk, id="rows")
+        self.rows = ExampleRows(self.desk, id="rows")
         self.edit = LineEdit(bench, id="edit")
         self.edit.table = EDITING
-        self.proof = Proof(self.desk, id="proof")
-        self.summary = Summary(self.desk, id="summary")
-        self.keys = SheetKeys(bench, ACTIONS)
+        self.proof = PromptPreview(self.desk, id="proof")
+        self.summary = SetSummary(self.desk, id="summary")
+        self.keys = SubScreenKeys(bench, ACTIONS)
         self._open: int | None = None
         """The place of the line that is being edited."""
         self._fresh = False
@@ -245,8 +245,8 @@ class Write(Gathering, Changing, Sheet):
             self.begin(text_of(self.desk.examples[place]), place, fresh=False)
 
     @on(LineEdit.Pasted)
-    @on(Rows.Pasted)
-    def _pasted(self, message: LineEdit.Pasted | Rows.Pasted) -> None:
+    @on(ExampleRows.Pasted)
+    def _pasted(self, message: LineEdit.Pasted | ExampleRows.Pasted) -> None:
         if self._open is not None:
             self._end_line()
         self.add_text(message.text)
@@ -277,18 +277,18 @@ class Write(Gathering, Changing, Sheet):
         self.app.action_command_palette()
 
     def action_help(self) -> None:
-        from tui.screens.help import Keys
+        from tui.screens.help import HelpSheet
 
-        self.app.push_screen(Keys((*self.at_hand, *keyed(self.app, EDITING))))
+        self.app.push_screen(HelpSheet((*self.at_hand, *keyed(self.app, EDITING))))
 
     def action_position(self) -> None:
-        from tui.screens.text_prompt import Ask
+        from tui.screens.text_prompt import TextPromptSheet
         from tui.state.parsing import position_trouble
 
         hint = (
             "mean: all tokens together · last · at:N, the first is 0, at:-1 the last · token:TEXT, its last occurrence"
         )
-        ask = Ask("Which tokens the next run reads", hint, text=self.desk.position, judge=position_trouble)
+        ask = TextPromptSheet("Which tokens the next run reads", hint, text=self.desk.position, judge=position_trouble)
         self.app.push_screen(ask, self._read_at)
 
     def _read_at(self, policy: str | None) -> None:
@@ -298,9 +298,9 @@ class Write(Gathering, Changing, Sheet):
             self.paint()
 
     def action_options(self) -> None:
-        from tui.screens.options import OptionsSheet
+        from tui.screens.options import OptionsScreen
 
-        self.app.push_screen(OptionsSheet(self.bench, self.link))
+        self.app.push_screen(OptionsScreen(self.bench, self.link))
 
     def action_run(self) -> None:
         self.work("run", self._run)
@@ -337,12 +337,12 @@ class Write(Gathering, Changing, Sheet):
 
     # ---- happenings
 
-    @on(Rows.Chosen)
+    @on(ExampleRows.Chosen)
     def _chosen(self) -> None:
         self.paint()
         self._after("grade", _GRADE_AFTER_S, self.grade)
 
-    @on(Rows.Opened)
+    @on(ExampleRows.Opened)
     def _opened(self) -> None:
         self.action_edit()
 

@@ -20,7 +20,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 from textual.strip import Strip
 
-from tui.terminal.input_driver import PatientDriver
+from tui.terminal.input_driver import TolerantDriver
 from tui.terminal.sgr import on_ground, turn, without_ink
 
 Cell = tuple[str, str]
@@ -36,7 +36,7 @@ _LARGE = 2_000
 """Bytes from which a frame may be seen half drawn, and is worth the signs that keep a terminal from that."""
 
 
-class Shown:
+class TerminalCells:
     """What the terminal shows."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Shown:
 
     def update(self, pieces: Iterable[tuple[int, int, Strip]], colours: ColorSystem) -> str:
         """What to send so that these strips stand at their columns and lines (x, y); nothing where they stand there."""
-        strokes: list[_Stroke] = []
+        strokes: list[_TextRun] = []
         for x, y, strip in pieces:
             cells = _cells(strip, colours)
             line = self._line(y, x + len(cells))
@@ -66,7 +66,7 @@ class Shown:
         return line
 
 
-class _Stroke:
+class _TextRun:
     """Neighbours that can be written without a turn of colour."""
 
     __slots__ = ("before", "blank", "codes", "end", "plain", "text", "x", "y")
@@ -98,7 +98,7 @@ class _Stroke:
         return all(map(self.takes, between))
 
 
-def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[_Stroke]) -> None:
+def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[_TextRun]) -> None:
     """Adds the strokes that make these cells of those in the line, where they take their place."""
     last, count = strokes[-1] if strokes and strokes[-1].y == y else None, len(cells)
     for place, cell in enumerate(cells):
@@ -119,11 +119,11 @@ def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[
                 last.text += "".join(each[0] for each in between) + sign if between else sign
                 last.end = at + width
                 continue
-        last = _Stroke(at, y, cell, width, between)
+        last = _TextRun(at, y, cell, width, between)
         strokes.append(last)
 
 
-def _cheapest(strokes: list[_Stroke]) -> str:
+def _cheapest(strokes: list[_TextRun]) -> str:
     """They in an order that costs little: a turn of true colours is four times a step to another place."""
     if len(strokes) > _FEW or not all(stroke.plain for stroke in strokes):
         return _drawn(strokes)  # terminals do not agree what of two neighbours a wide sign covers
@@ -131,14 +131,14 @@ def _cheapest(strokes: list[_Stroke]) -> str:
     return min((_drawn(_nearest_first(strokes, begin)) for begin in begins), key=len, default="")
 
 
-def _drawn(strokes: Iterable[_Stroke]) -> str:
+def _drawn(strokes: Iterable[_TextRun]) -> str:
     pen = _Pen()
     for stroke in strokes:
         pen.draw(stroke)
     return pen.rest()
 
 
-def _nearest_first(strokes: list[_Stroke], begin: _Stroke) -> Iterator[_Stroke]:
+def _nearest_first(strokes: list[_TextRun], begin: _TextRun) -> Iterator[_TextRun]:
     left, pen, nearest = list(strokes), _Pen(), begin
     while True:
         pen.draw(nearest)
@@ -157,7 +157,7 @@ class _Pen:
         self._x = self._y = -1
         self._on = ""
 
-    def draw(self, stroke: _Stroke) -> None:
+    def draw(self, stroke: _TextRun) -> None:
         gap = len(stroke.before)
         there = gap and (self._x, self._y) == (stroke.x - gap, stroke.y)
         if there and all(_fits(each, self._on) and _plain(each[0]) for each in stroke.before):
@@ -173,7 +173,7 @@ class _Pen:
         self._out.append(stroke.text)
         self._x, self._y = (stroke.end, stroke.y) if stroke.plain else (-1, -1)
 
-    def cost(self, stroke: _Stroke) -> int:
+    def cost(self, stroke: _TextRun) -> int:
         """Bytes for the way to a stroke."""
         here = (self._x, self._y) == (stroke.x, stroke.y)
         return (0 if here else len(self._move(stroke))) + len(turn(self._on, self._look(stroke)))
@@ -181,12 +181,12 @@ class _Pen:
     def rest(self) -> str:
         return "".join((*self._out, "\x1b[m" if self._on else ""))
 
-    def _look(self, stroke: _Stroke) -> str:
+    def _look(self, stroke: _TextRun) -> str:
         if stroke.codes == self._on:
             return self._on
         return stroke.codes if stroke.text.strip(" ") else on_ground(self._on, stroke.codes)
 
-    def _move(self, stroke: _Stroke) -> str:
+    def _move(self, stroke: _TextRun) -> str:
         if stroke.y == self._y and stroke.x > self._x:
             return "\x1b[C" if stroke.x == self._x + 1 else f"\x1b[{stroke.x - self._x}C"
         return f"\x1b[{stroke.y + 1};{stroke.x + 1}H"
@@ -241,17 +241,17 @@ def _pieces(update: LayoutUpdate | ChopsUpdate) -> Iterator[tuple[int, int, Stri
                 yield x, y, strip
 
 
-class ThinApp(App[None]):
+class DiffApp(App[None]):
     """A program whose frames are thin. Whatever else writes to the terminal has to call `draw_anew`."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._on_terminal = Shown()
+        self._on_terminal = TerminalCells()
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice; where that is the usual one, one that survives whatever is typed or pasted."""
         usual = super().get_driver_class()
-        return PatientDriver if usual is LinuxDriver else usual
+        return TolerantDriver if usual is LinuxDriver else usual
 
     def on_resize(self, _event: events.Resize) -> None:
         self._on_terminal.forget()

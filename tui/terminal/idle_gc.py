@@ -18,7 +18,7 @@ _LATEST = 400
 """As many of them bring a full one by themselves: Python's own number is 10."""
 
 
-class Sweeper:
+class IdleCollector:
     """Ask `touched` at every key, `sweep` now and then."""
 
     def __init__(

@@ -26,7 +26,7 @@ _UNUSABLE = (ParseError, ValueError, OverflowError)
 """What the parser raises over a sequence that makes no sense: int("2:"), chr() of a number that is no sign."""
 
 
-class PatientKeys:
+class InputDecoder:
     """Turns what a terminal sends into events; what makes no sense is left out, or becomes the sign for it (�)."""
 
     def __init__(self, debug: bool = False) -> None:
@@ -78,12 +78,12 @@ class PatientKeys:
             self._parser = XTermParser(self._debug)  # what was begun is given up; the next sign begins anew
 
 
-class PatientDriver(LinuxDriver):
+class TolerantDriver(LinuxDriver):
     """Textual's driver for Linux and macOS, except for how it reads."""
 
     def run_input_thread(self) -> None:
         """Until the program ends; a thread of its own."""
-        keys = PatientKeys(self._debug)
+        keys = InputDecoder(self._debug)
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():

@@ -7,7 +7,7 @@ _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """By column and row of the dot, as Unicode numbers them."""
 
 
-class Canvas:
+class BrailleCanvas:
     """Cells of dots. A cell has the ink of the last line drawn through it: draw what matters last."""
 
     def __init__(self, width: int, height: int) -> None:

@@ -7,10 +7,10 @@ from textual.geometry import Offset
 from tui.actions import Action, key_names
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
-from tui.widgets.painted import Painted
+from tui.widgets.line_widget import LineWidget
 
 
-class Hints(Painted):
+class ClickableKeys(LineWidget):
     """Whoever draws the line says in `spots` where each action ends."""
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it

@@ -12,8 +12,8 @@ from tui.state.number_text import fixed, number
 from tui.state.subtraction import Against
 from tui.terminal.sanitize import clean
 from tui.themes.themes import LEVELS
-from tui.widgets.heat_cell import KNOWN, SHADES, Palette
-from tui.widgets.styled_line import Line, fit
+from tui.widgets.heat_cell import KNOWN, SHADES, CellPalette
+from tui.widgets.styled_line import StyledLine, fit
 
 _NAME_WIDTH = 22
 
@@ -23,7 +23,7 @@ def title(against: Against) -> str:
     return f" less {clean(against.side.title)}"
 
 
-def meaning(first: Line, second: Line, against: Against, measure: Measure, width: int, key: Key) -> None:
+def meaning(first: StyledLine, second: StyledLine, against: Against, measure: Measure, width: int, key: Key) -> None:
     """What the colours mean: which sign is which, and what is subtracted."""
     what = "in the circuit or not" if against.member else measure.title
     first.add(fit(f"{what}: this run less {clean(against.side.title)}", width - 2), "strong")
@@ -38,7 +38,7 @@ def meaning(first: Line, second: Line, against: Against, measure: Measure, width
     second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
-def under_cursor(line: Line, against: Against, view: GridView, head: HeadId) -> None:
+def under_cursor(line: StyledLine, against: Against, view: GridView, head: HeadId) -> None:
     """The values of one head on both sides."""
     here, there = against.here.get(head), against.there.get(head)
     name = "in the circuit" if against.member else view.measure.title
@@ -50,7 +50,7 @@ def under_cursor(line: Line, against: Against, view: GridView, head: HeadId) -> 
         line.add(f"  {KNOWN} there", "accent")
 
 
-def scale(line: Line, against: Against, colours: Palette, width: int) -> None:
+def scale(line: StyledLine, against: Against, colours: CellPalette, width: int) -> None:
     """From more there, over no difference, to more here."""
     largest = against.grid.largest
     room = max(min(24, width - 44), 8) // 2
@@ -67,7 +67,7 @@ def scale(line: Line, against: Against, colours: Palette, width: int) -> None:
         line.add(f"  {KNOWN} ", "strong").add("there", "dim")
 
 
-def _swatch(line: Line, colours: Palette, level: int) -> None:
+def _swatch(line: StyledLine, colours: CellPalette, level: int) -> None:
     style: Style = colours.cells[level]
     if colours.shaded:
         step = level % LEVELS
@@ -76,7 +76,7 @@ def _swatch(line: Line, colours: Palette, level: int) -> None:
         line.add_styled(" ", style)
 
 
-def agreement(line: Line, second: Line, against: Against, width: int) -> None:
+def agreement(line: StyledLine, second: StyledLine, against: Against, width: int) -> None:
     """What the circuits share, and how far the rankings agree."""
     grid = against.grid
     line.add(f"  {len(grid.both)} in both, {len(grid.only_a)} only here, {len(grid.only_b)} only there", "text")
@@ -90,7 +90,9 @@ def agreement(line: Line, second: Line, against: Against, width: int) -> None:
             second.add(f" {name} ", "dim").add(fixed(value), "strong").add(" ")
 
 
-def page_rows(make: Callable[[], Line], against: Against, node: HeadScores, shown: Measure, width: int) -> list[Line]:
+def page_rows(
+    make: Callable[[], StyledLine], against: Against, node: HeadScores, shown: Measure, width: int
+) -> list[StyledLine]:
     """The head on both sides: every measure here, there, and the difference."""
     side = against.side
     if side.heads is not None:

@@ -21,7 +21,7 @@ else:
     Pump = Pane = object
 
 
-class Shielded(Pump):
+class MessageErrorBoundary(Pump):
     """Of what a message makes it do, an error is told and logged; the next message is dealt with as ever.
 
     Textual would end the program. Where the program does not forgive, as in tests, that is so here too.
@@ -40,7 +40,7 @@ class Shielded(Pump):
         report(self, error, type(self).__name__)
 
 
-class Guarded(Shielded, Pane):
+class ErrorBoundary(MessageErrorBoundary, Pane):
     """Mixed into panes: one that fails while it draws or answers shows a panel until it is opened again."""
 
     failed: str = ""

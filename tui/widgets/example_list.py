@@ -14,10 +14,10 @@ from tui.actions import sheet_actions
 from tui.state.number_text import number
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
-from tui.widgets.keyed import Keyed, bindings_of
-from tui.widgets.painted import VirtualScroll
-from tui.widgets.styled_line import Line, fit, fit_end, one_line, wrapped
-from tui.widgets.titled_pane import Titled
+from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.line_widget import VirtualLineWidget
+from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrapped
+from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import tip
 
 VERDICTS = {"ok": ("✓", "good"), "weak": ("~", "second"), "broken": ("✗", "bad"), "ungraded": ("·", "faint")}
@@ -40,7 +40,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class Examples(Titled, Keyed, VirtualScroll):
+class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
     """A list; the chosen example opens to its whole prompt and everything the model says about it.
 
     They are those of the run that is shown. Where the session's were edited since, the first line says so.
@@ -127,7 +127,7 @@ class Examples(Titled, Keyed, VirtualScroll):
         shown = chosen is not None and 0 <= chosen < len(bench.examples)
         self._open = [line.strip() for line in self._lines_of(chosen or 0, self.room.width)] if shown else []
 
-    def _lines_of(self, index: int, width: int) -> list[Line]:
+    def _lines_of(self, index: int, width: int) -> list[StyledLine]:
         code = self._numbers[index] if index < len(self._numbers) else None
         example, grade = self.bench.examples[index], self._grades.get(index)
         return self._entry(index, example, grade, width, code, code in self._only)
@@ -138,7 +138,7 @@ class Examples(Titled, Keyed, VirtualScroll):
 
     def _entry(
         self, index: int, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool
-    ) -> list[Line]:
+    ) -> list[StyledLine]:
         chosen = index == self.bench.selected
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
         expected = fit(answer_words(example), max(width // 3, 6))
@@ -166,7 +166,7 @@ class Examples(Titled, Keyed, VirtualScroll):
             lines.extend(self._details(grade, width, told=told))
         return lines
 
-    def _verdict(self, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool) -> Line:
+    def _verdict(self, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool) -> StyledLine:
         line = self.line().add("   ")
         right = (
             "" if code is None else ("silent" if code == NO_CODE else f"code {code}") + (", only +" if alone else "")
@@ -187,7 +187,7 @@ class Examples(Titled, Keyed, VirtualScroll):
             line.to(width - len(right) - 1).add(right, "accent" if alone else "faint")
         return line
 
-    def _details(self, grade: Grade, width: int, *, told: bool) -> list[Line]:
+    def _details(self, grade: Grade, width: int, *, told: bool) -> list[StyledLine]:
         """What else the grade says, its reason where the line above had no room for it."""
         texts = [clean(grade.reason)] if grade.reason and not told else []
         if grade.rank is not None:

@@ -12,7 +12,7 @@ from tui.editor.graded_examples import Desk
 from tui.state.number_text import number
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import TEMPLATE, VERDICTS, answer_words
-from tui.widgets.painted import VirtualScroll
+from tui.widgets.line_widget import VirtualLineWidget
 from tui.widgets.styled_line import fit, fit_end, one_line
 
 _VERDICT = 15
@@ -23,7 +23,7 @@ _REASON = 24
 _PAIR = 4
 
 
-class Rows(VirtualScroll):
+class ExampleRows(VirtualLineWidget):
     """The list. The screen's keys change it; a click or the arrows choose."""
 
     can_focus = True
@@ -98,9 +98,9 @@ class Rows(VirtualScroll):
         return f"{example.pair}"[: _PAIR - 1]
 
     def _verdict(self, line: "object", example: Example, grade: Grade | None) -> None:
-        from tui.widgets.styled_line import Line
+        from tui.widgets.styled_line import StyledLine
 
-        assert isinstance(line, Line)
+        assert isinstance(line, StyledLine)
         if not example.enabled:
             line.add("left out", "faint")
         elif grade is None:

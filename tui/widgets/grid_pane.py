@@ -20,12 +20,12 @@ from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import map_of
 from tui.themes.themes import LEVELS, Depth
 from tui.widgets import difference_text, mini_map
-from tui.widgets.error_boundary import Guarded
+from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.heat_cell import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heat_map import HeatMap
-from tui.widgets.painted import Painted, PaintedScroll
-from tui.widgets.styled_line import Line, fit, rail, wrapped
-from tui.widgets.titled_pane import Titled
+from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
+from tui.widgets.styled_line import StyledLine, fit, rail, wrapped
+from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import head_tip, measure_tip, tip
 
 _CUT_LINE = 2
@@ -34,7 +34,7 @@ _RANKING_LEAST = 5
 """Lines below which the ranking is not worth its room."""
 
 
-class Meaning(Painted):
+class MeasureMeaning(LineWidget):
     """What the colours mean, in words."""
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -67,7 +67,7 @@ class Meaning(Painted):
     def tip_at(self, _place: Offset, /) -> Content | None:
         return measure_tip(self.bench, self.bench.measure)
 
-    def _marked(self, line: Line, heads: frozenset[HeadId], view: GridView, width: int) -> None:
+    def _marked(self, line: StyledLine, heads: frozenset[HeadId], view: GridView, width: int) -> None:
         """What the marked heads come to, and what can be done with them, as far as there is room."""
         line.add("‹ › ", "accent")
         for place, words in enumerate(summary(heads, view)):
@@ -76,7 +76,7 @@ class Meaning(Painted):
             line.add(" · " if place else "", "faint").add(words, "strong" if place == 0 else "dim")
 
 
-class Scale(Painted):
+class GridScale(LineWidget):
     """Under the grid: the value under the cursor, the colour scale, the cut and the known circuit."""
 
     def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
@@ -211,7 +211,7 @@ class Scale(Painted):
         return f"no circuit laid over the grid: {self.bench.key('overlay')} lays one"
 
 
-class Ranking(PaintedScroll):
+class RankingList(ScrollingLineWidget):
     """The heads by the measure, best first; where the circuit ends there is a line."""
 
     can_focus = False
@@ -241,7 +241,7 @@ class Ranking(PaintedScroll):
         self.first = min(max(self.first, 0), last)
         return self.first
 
-    def _row(self, view: GridView, place: int, width: int) -> Line:
+    def _row(self, view: GridView, place: int, width: int) -> StyledLine:
         head = view.order[place]
         chosen = head == self.bench.cursor
         inside = head in view.circuit
@@ -261,7 +261,7 @@ class Ranking(PaintedScroll):
         tail = f"  q {fixed(node.q_value, 3):>5}  stable {node.stability:>4.0%}"
         return line.add(tail if line.width + len(tail) <= width else "", "dim")
 
-    def _difference(self, view: GridView, against: Against, place: int, width: int) -> Line:
+    def _difference(self, view: GridView, against: Against, place: int, width: int) -> StyledLine:
         head = against.order[place]
         chosen, found = head == self.bench.cursor, against.differences[head]
         line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
@@ -289,16 +289,16 @@ class Ranking(PaintedScroll):
             self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
 
 
-class GridPane(Titled, Guarded, Vertical):
+class GridPane(TitledPane, ErrorBoundary, Vertical):
     """Shares its height between the grid, which comes first, and the ranking."""
 
     def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.bench = bench
-        self.meaning = Meaning(bench, id="meaning")
+        self.meaning = MeasureMeaning(bench, id="meaning")
         self.heatmap = HeatMap(bench, depth, id="heatmap")
-        self.scale = Scale(bench, depth, id="scale")
-        self.ranking = Ranking(bench, id="ranking")
+        self.scale = GridScale(bench, depth, id="scale")
+        self.ranking = RankingList(bench, id="ranking")
         self.minimap = mini_map.MiniMap(bench, self.heatmap, id="minimap")
         self.sidemap = mini_map.MiniMap(bench, self.heatmap, id="sidemap")
         """The same beside the grid, where there is no room below it."""

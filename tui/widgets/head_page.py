@@ -20,12 +20,12 @@ from tui.state.notes import elsewhere, notes_at
 from tui.state.number_text import fixed
 from tui.state.workbench_state import Bench, Run
 from tui.widgets import difference_text
+from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.example_list import answer_words
 from tui.widgets.heat_cell import KNOWN
-from tui.widgets.keyed import Keyed, bindings_of
-from tui.widgets.painted import PaintedScroll
-from tui.widgets.styled_line import Line, fit, fit_end, one_line, rail, wrapped
-from tui.widgets.titled_pane import Titled
+from tui.widgets.line_widget import ScrollingLineWidget
+from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, rail, wrapped
+from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import measure_tip
 
 _TWO_COLUMNS = 76
@@ -51,7 +51,7 @@ ACTIONS = sheet_actions(
 )
 
 
-class HeadPage(Titled, Keyed, PaintedScroll):
+class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
     """Read only; scrolls with the arrows while it has the focus."""
 
     actions = ACTIONS
@@ -87,13 +87,13 @@ class HeadPage(Titled, Keyed, PaintedScroll):
         named = [each for each in MEASURES if text.startswith(_name_of(each))]
         return measure_tip(self.bench, max(named, key=lambda each: len(_name_of(each)))) if named else None
 
-    def _beside(self, left: Line | None, right: Line | None, width: int) -> Strip:
+    def _beside(self, left: StyledLine | None, right: StyledLine | None, width: int) -> Strip:
         first = (left or self.line()).to(width).add("│ ", "groove").strip()
         return Strip.join([first, right.strip()]) if right is not None else first
 
     # ---- measures
 
-    def _measures(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+    def _measures(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[StyledLine]:
         lines = [self._standing(view, node)]
         against = self.bench.against()
         if against is not None:
@@ -114,9 +114,9 @@ class HeadPage(Titled, Keyed, PaintedScroll):
         lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
         return lines + self._cause(view, node, run, width)
 
-    def _cause(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
+    def _cause(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[StyledLine]:
         """What replacing the head does to the answer, by each method, and what it was measured on."""
-        lines: list[Line] = []
+        lines: list[StyledLine] = []
         shown, base = primary(run.picture.causes), ""
         for cause in sorted(run.picture.causes, key=lambda each: shown[each.method] is not each):
             effect = next((one for one in cause.effects if (one.layer, one.head) == node.id), None)
@@ -135,7 +135,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
             lines.append(line.add(fit(words, width - line.width - 1), "text" if effect is not None else "faint"))
         return lines
 
-    def _standing(self, view: GridView, node: HeadScores) -> Line:
+    def _standing(self, view: GridView, node: HeadScores) -> StyledLine:
         line, place = self.line().add(f" {node.id}", "strong"), view.placed(node.id)
         if place is None:
             line.add(f"  {view.no_place()}", "dim")
@@ -147,7 +147,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
             line.add(f"  {KNOWN} {view.held_name()}", "accent")
         return line
 
-    def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: Run, width: int) -> Line:
+    def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: Run, width: int) -> StyledLine:
         on = measure is view.measure
         value = value_of(node, measure)
         line = self.line().add(" ▸ " if on else "   ", "accent").add(_name_of(measure), "strong" if on else "dim")
@@ -175,9 +175,9 @@ class HeadPage(Titled, Keyed, PaintedScroll):
             made[measure.id] = loudest(values, measure)
         return made[measure.id]
 
-    def _notes(self, width: int) -> list[Line]:
+    def _notes(self, width: int) -> list[StyledLine]:
         """What was written on this head: in this run, and in others."""
-        lines: list[Line] = []
+        lines: list[StyledLine] = []
         numbers = {run.run_id: run.number for run in self.bench.runs}
         for note in [*notes_at(self.bench, "head"), *elsewhere(self.bench)][:_NOTES]:
             run = self.bench.shown
@@ -188,8 +188,8 @@ class HeadPage(Titled, Keyed, PaintedScroll):
 
     # ---- edges and past
 
-    def _beyond(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[Line]:
-        lines: list[Line] = []
+    def _beyond(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[StyledLine]:
+        lines: list[StyledLine] = []
         if run.picture.edges:
             edges = edges_of(node.id, run.picture.edges)
             lines.append(self.line().add(" edges ", "faint").to(width - 1, "┄", "groove"))
@@ -230,7 +230,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
 
     # ---- codes
 
-    def _codes(self, run: Run, width: int) -> list[Line]:
+    def _codes(self, run: Run, width: int) -> list[StyledLine]:
         bench = self.bench
         codes = bench.head_codes()
         title = self.line().add(" codes", "strong").add(f"  seed {bench.seed}", "dim")
@@ -244,7 +244,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
         words = "…" if run.has_codes else ("They come when training is over." if run.active else "This run kept none.")
         return [title, self.line().add(f" {words}", "dim")]
 
-    def _table(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
+    def _table(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[StyledLine]:
         lines = [self.line().add("   code    +    -", "dim")]
         for row in carried(codes.codes, [example.positive for example in examples]):
             name = "silent" if row.code == NO_CODE else str(row.code)
@@ -259,7 +259,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
                 lines.append(self.line().add(f"        and {len(row.examples) - most} more", "faint"))
         return lines
 
-    def _left_out(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[Line]:
+    def _left_out(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[StyledLine]:
         """What the score of this seed rests on: single examples it would be another without."""
         kept = min(len(codes.codes), len(examples))
         score, changed = leave_one_out(codes.codes[:kept], [example.positive for example in examples[:kept]])
@@ -279,7 +279,7 @@ class HeadPage(Titled, Keyed, PaintedScroll):
                 lines.append(self.line().add(f"        and {len(these) - _LEFT_OUT} more", "faint"))
         return lines
 
-    def _prompt(self, example: Example, width: int) -> Line:
+    def _prompt(self, example: Example, width: int) -> StyledLine:
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
         expected = fit(answer_words(example), max(width // 4, 5))
         room = width - 10 - (len(expected) + 3 if expected else 0)

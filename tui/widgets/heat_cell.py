@@ -46,7 +46,7 @@ def level_of(loud: float | None) -> int:
     return 0 if loud <= 0 else max(1, round(loud * (LEVELS - 1)))
 
 
-class Mark(msgspec.Struct, frozen=True):
+class CellMark(msgspec.Struct, frozen=True):
     """What is to be said about a cell besides its value."""
 
     circuit: bool = False
@@ -65,13 +65,13 @@ class Mark(msgspec.Struct, frozen=True):
         return ("[", "]") if self.circuit else None
 
 
-PLAIN = Mark()
+PLAIN = CellMark()
 _POINTED = ("▸", "◂")
 """The edges of the cursor's cell where it has no others and no colour of its own."""
 
 
 @lru_cache(maxsize=16_384)
-def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) -> tuple[tuple[str, str, str], ...]:
+def cell_rows(value: str, level: int, size: CellSize, mark: CellMark, shaded: bool) -> tuple[tuple[str, str, str], ...]:
     """The signs of a cell, row by row, as (left edge, middle, right edge).
 
     `value` is the number where it should stand; `shaded` fills the cell with a shade, for terminals without colours.
@@ -105,13 +105,13 @@ def cell_rows(value: str, level: int, size: CellSize, mark: Mark, shaded: bool) 
     return tuple(rows)
 
 
-def fill_of(level: int, mark: Mark = PLAIN) -> str:
+def fill_of(level: int, mark: CellMark = PLAIN) -> str:
     """The shade of a step of the colour map. The cursor's cell is drawn reversed, so it gets the shade's opposite."""
     shade = shade_of(level)
     return SHADES[-1 - shade] if mark.cursor else SHADES[shade]
 
 
-def _with_shade(row: tuple[str, str, str], fill: str, mark: Mark) -> tuple[str, str, str]:
+def _with_shade(row: tuple[str, str, str], fill: str, mark: CellMark) -> tuple[str, str, str]:
     """The row of a cell, its closing edge given up where nothing else would show the shade."""
     left, body, right = row
     if fill in left + body + right:
@@ -119,7 +119,9 @@ def _with_shade(row: tuple[str, str, str], fill: str, mark: Mark) -> tuple[str, 
     return (KNOWN_INSIDE if right == KNOWN and not mark.chosen else left, body, fill)
 
 
-def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str, *, shaded: bool) -> tuple[str, str, str]:
+def _single_row(
+    value: str, size: CellSize, mark: CellMark, fill: str, sign: str, *, shaded: bool
+) -> tuple[str, str, str]:
     """`sign` is that of a difference: where there is no room for its number, it still has to be told."""
     left, right = mark.edges or (_POINTED if shaded and mark.cursor else (fill, fill))
     if mark.signs:
@@ -142,7 +144,7 @@ def _single_row(value: str, size: CellSize, mark: Mark, fill: str, sign: str, *,
     return (left, _centred(value, inner, fill, blanks=left == fill), right)
 
 
-def _with_signs(body: str, mark: Mark) -> str:
+def _with_signs(body: str, mark: CellMark) -> str:
     """In the last row of a cell, chance to the left and seeds to the right; a known head keeps its sign."""
     chance, seeds = mark.signs[0], mark.signs[1]
     body = (chance if chance != " " else body[0]) + body[1:]
@@ -168,7 +170,7 @@ SIGNS = "* q ≤ .05  ' q ≤ .2  ● every seed  ○ half"
 """What the signs mean, for a legend."""
 
 
-def _signed_row(value: str, size: CellSize, mark: Mark, fill: str, left: str, right: str) -> tuple[str, str, str]:
+def _signed_row(value: str, size: CellSize, mark: CellMark, fill: str, left: str, right: str) -> tuple[str, str, str]:
     """With the signs of chance and seeds, which go before the number; the circuit is underlined where they take all."""
     chance, seeds = (sign if sign != " " else fill for sign in mark.signs)
     if size.width < 4:
@@ -177,7 +179,7 @@ def _signed_row(value: str, size: CellSize, mark: Mark, fill: str, left: str, ri
     return (left, chance + (_centred(value, room, fill) if room else "") + seeds, right)
 
 
-def _frame(row: int, height: int, mark: Mark) -> tuple[str, str, str]:
+def _frame(row: int, height: int, mark: CellMark) -> tuple[str, str, str]:
     """Heavy for the cursor, light and closed for the circuit; the cursor on a head outside it has corners alone."""
     if not (mark.cursor or mark.circuit or mark.chosen):
         return " ", " ", " "
@@ -234,7 +236,7 @@ def shade_of(level: int) -> int:
     return 0 if level <= 0 else min(len(SHADES) - 1, 1 + level * (len(SHADES) - 1) // LEVELS)
 
 
-class Palette(msgspec.Struct, frozen=True):
+class CellPalette(msgspec.Struct, frozen=True):
     """The styles of all cells for one theme and one kind of terminal."""
 
     cells: tuple[Style, ...]
@@ -246,13 +248,13 @@ class Palette(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=32)
-def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> Palette:
+def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> CellPalette:
     """Colours on the ground where the terminal has enough of them, else shades of signs."""
     plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
         colour = "cyan" if depth == "16" else None
         shades = tuple(Style(color=colour if level > 0 else None, dim=faded) for level in (*range(LEVELS), -1))
-        return Palette(shades, tuple(Style(color=each.color, bold=True) for each in shades), plain, shaded=True)
+        return CellPalette(shades, tuple(Style(color=each.color, bold=True) for each in shades), plain, shaded=True)
     colours = heat(dark=dark, faded=faded, name=name)
     bright: Rgb = (0xFF, 0xFF, 0xFF)
     black: Rgb = (0x0A, 0x0D, 0x12)
@@ -264,18 +266,18 @@ def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -
         ink = quiet_ink if level < 1 else readable
         cells_.append(_style(ink, ground))
         marked.append(_style(readable, ground, bold=True))
-    return Palette(tuple(cells_), tuple(marked), plain, shaded=False)
+    return CellPalette(tuple(cells_), tuple(marked), plain, shaded=False)
 
 
 @lru_cache(maxsize=32)
-def signed_palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> Palette:
+def signed_palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -> CellPalette:
     """The same for differences: LEVELS steps of more here, LEVELS of more there (tui.themes.diverging)."""
     plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
         colours = ("cyan", "yellow") if depth == "16" else (None, None)
         steps = [Style(color=colour if level else None, dim=faded) for colour in colours for level in range(LEVELS)]
         marked = [Style(color=step.color, bold=True) for step in (*steps, Style())]
-        return Palette((*steps, Style(dim=True)), tuple(marked), plain, shaded=True)
+        return CellPalette((*steps, Style(dim=True)), tuple(marked), plain, shaded=True)
     quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
     cells: list[Style] = []
     marked = []
@@ -283,7 +285,7 @@ def signed_palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT
         readable: Rgb = (0x0A, 0x0D, 0x12) if reads_dark_on(ground) else (0xFF, 0xFF, 0xFF)
         cells.append(_style(quiet_ink if level % LEVELS == 0 else readable, ground))
         marked.append(_style(readable, ground, bold=True))
-    return Palette(tuple(cells), tuple(marked), plain, shaded=False)
+    return CellPalette(tuple(cells), tuple(marked), plain, shaded=False)
 
 
 def _style(ink: Rgb, ground: Rgb, *, bold: bool = False) -> Style:

@@ -15,24 +15,24 @@ from tui.state.subtraction import Against
 from tui.state.workbench_state import Bench
 from tui.themes.colour_maps import map_of
 from tui.themes.themes import Depth
-from tui.widgets.error_boundary import Guarded
+from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.heat_cell import (
     PLAIN,
+    CellMark,
+    CellPalette,
     CellSize,
-    Mark,
-    Palette,
     cell_size,
     chance_sign,
     palette,
     seeds_sign,
     signed_palette,
 )
-from tui.widgets.heat_row import Face, Looks, faces_of
-from tui.widgets.hover_text import Telling
+from tui.widgets.heat_row import CellCache, CellFace, faces_of
+from tui.widgets.hover_text import HoverText
 from tui.widgets.tooltips import column_tip, head_tip, layer_tip
 
 
-class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
+class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
     """Draws the bench's view. The first row and the first columns stay in sight when the rest scrolls."""
 
     ALLOW_SELECT = False
@@ -67,10 +67,10 @@ class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
         self._against: Against | None = None
         self._shape = (0, 0)
         self._drawn_cursor = HeadId(0, 0)
-        self._faces: dict[int, list[Face]] = {}
+        self._faces: dict[int, list[CellFace]] = {}
         """By layer; made when it comes into sight, or before."""
-        self._ready: tuple[GridView, CellSize, dict[int, list[Face]]] | None = None
-        self._looks = Looks()
+        self._ready: tuple[GridView, CellSize, dict[int, list[CellFace]]] | None = None
+        self._looks = CellCache()
         self._marked: frozenset[HeadId] = frozenset()
         self._signs = False
         self._pressed: HeadId | None = None
@@ -186,7 +186,7 @@ class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
         made = {layer: faces_of(view, None, layer, self._shape[1], self.cell.width) for layer in layers}
         self._ready = (view, self.cell, made)
 
-    def _faces_of(self, layer: int) -> list[Face]:
+    def _faces_of(self, layer: int) -> list[CellFace]:
         made = self._faces.get(layer)
         if made is None:
             view, n_heads = self._view, self._shape[1]
@@ -195,7 +195,7 @@ class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
             made = self._faces[layer] = faces_of(view, self._against, layer, n_heads, self.cell.width)
         return made
 
-    def _palette(self) -> Palette:
+    def _palette(self) -> CellPalette:
         faded = self._view is not None and not self._view.final
         make = palette if self._against is None else signed_palette
         return make(dark=self.app.current_theme.dark, depth=self.depth, faded=faded, name=map_of(self.app))
@@ -269,19 +269,19 @@ class HeatMap(Telling, Guarded, ScrollView, inherit_bindings=False):
     def _label_style(self, on: bool) -> Style:
         return self._ink("accent" if on else "dim")
 
-    def _mark(self, place: HeadId) -> Mark:
+    def _mark(self, place: HeadId) -> CellMark:
         view = self._view
         cursor = place == self.bench.cursor
         chosen = place in self._marked
         if view is None:
-            return Mark(cursor=cursor, chosen=chosen) if cursor or chosen else PLAIN
+            return CellMark(cursor=cursor, chosen=chosen) if cursor or chosen else PLAIN
         other = view.known if self._against is None else self._against.circuit
         circuit, known, signs = place in view.circuit, place in other, ""
         if self._signs and self._against is None and (node := view.by_head.get(place)) is not None:
             signs = chance_sign(node.q_value) + seeds_sign(node.stability)
         if not (circuit or known or cursor or chosen or signs.strip()):
             return PLAIN
-        return Mark(circuit, known, cursor, chosen, signs)
+        return CellMark(circuit, known, cursor, chosen, signs)
 
     # ---- geometry
 

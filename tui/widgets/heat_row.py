@@ -12,26 +12,26 @@ from tui.state.subtraction import Against
 from tui.themes.diverging import signed_level
 from tui.widgets.heat_cell import (
     PLAIN,
+    CellMark,
+    CellPalette,
     CellSize,
-    Mark,
-    Palette,
     cell_rows,
     difference_text,
     level_of,
     value_text,
 )
 
-Face = tuple[int, str]
+CellFace = tuple[int, str]
 """The step of the palette and the number of a cell."""
 
 _UNDERLINED = Style(underline=True)
 
 
-def faces_of(view: GridView, against: Against | None, layer: int, n_heads: int, width: int) -> list[Face]:
+def faces_of(view: GridView, against: Against | None, layer: int, n_heads: int, width: int) -> list[CellFace]:
     """The faces of a layer's heads, in cells of that width."""
     digits = places_of(view.measure) + 1
     places = [HeadId(layer, head) for head in range(n_heads)]
-    found: list[Face] = []
+    found: list[CellFace] = []
     if against is not None:
         for difference in map(against.differences.get, places):
             level = signed_level(difference, against.grid.largest)
@@ -44,15 +44,15 @@ def faces_of(view: GridView, against: Against | None, layer: int, n_heads: int, 
     return found
 
 
-class Looks:
+class CellCache:
     """Cells as they were drawn, row by row, for as long as size, colours and ground are the same."""
 
     def __init__(self) -> None:
-        self._of: tuple[CellSize, Palette, Style, Style] | None = None
-        self._plain: dict[Face, tuple[Segment, ...]] = {}
-        self._marked: dict[tuple[Face, Mark], tuple[Segment, ...]] = {}
+        self._of: tuple[CellSize, CellPalette, Style, Style] | None = None
+        self._plain: dict[CellFace, tuple[Segment, ...]] = {}
+        self._marked: dict[tuple[CellFace, CellMark], tuple[Segment, ...]] = {}
 
-    def use(self, size: CellSize, colours: Palette, cursor: Style, ground: Style) -> None:
+    def use(self, size: CellSize, colours: CellPalette, cursor: Style, ground: Style) -> None:
         """Draws so from now on."""
         of = self._of
         if of is None or of[0] != size or of[1] is not colours or of[2] != cursor or of[3] != ground:
@@ -60,7 +60,7 @@ class Looks:
             self._plain.clear()
             self._marked.clear()
 
-    def line(self, within: int, cells: Iterable[tuple[Face, Mark]]) -> list[Segment]:
+    def line(self, within: int, cells: Iterable[tuple[CellFace, CellMark]]) -> list[Segment]:
         """Neighbours of one style are one piece."""
         pieces: list[tuple[list[str], Style | None]] = []
         plain, marked, last = self._plain, self._marked, None
@@ -81,7 +81,7 @@ class Looks:
                 last = style
         return [Segment("".join(texts), style) for texts, style in pieces]
 
-    def _make(self, face: Face, mark: Mark) -> tuple[Segment, ...]:
+    def _make(self, face: CellFace, mark: CellMark) -> tuple[Segment, ...]:
         assert self._of is not None
         size, colours, cursor, ground = self._of
         level, value = face

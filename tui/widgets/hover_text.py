@@ -12,7 +12,7 @@ else:
     Base = object
 
 
-class Telling(Base):
+class HoverText(Base):
     """Mixed into widgets that say in `tip_at` what stands at a place."""
 
     _rests_at: Offset | None = None

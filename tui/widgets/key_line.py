@@ -7,14 +7,14 @@ from textual.strip import Strip
 
 from tui.actions import Action
 from tui.state.workbench_state import Bench
-from tui.widgets.clickable_keys import Hints
+from tui.widgets.clickable_keys import ClickableKeys
 
 _FIRST = ("close_up", "cause", "options", "card")
 _LAST = ("runs", "jump", "note.head", "difference", "overlay", "ranking.next", "next_pane", "seed")
 _STAY = frozenset({"write", "run", "stop", "measure.next", "cut.fewer", "keys", "leave"})
 
 
-class KeyLine(Hints):
+class KeyLine(ClickableKeys):
     """Also answers the mouse. What cannot be done now is faint."""
 
     def __init__(

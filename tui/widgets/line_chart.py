@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from tui.widgets.braille import Canvas
-from tui.widgets.styled_line import Line
+from tui.widgets.braille import BrailleCanvas
+from tui.widgets.styled_line import StyledLine
 
 
 def scale(curves: Sequence[Sequence[float | None]]) -> tuple[float, float, bool]:
@@ -18,9 +18,9 @@ def scale(curves: Sequence[Sequence[float | None]]) -> tuple[float, float, bool]
 
 def draw(
     values: Sequence[float | None], width: int, height: int, *, span: tuple[float, float, bool], share: float = 1.0
-) -> Canvas:
+) -> BrailleCanvas:
     """The curve over that share of the width; a value that is not finite leaves a gap."""
-    canvas = Canvas(width, height)
+    canvas = BrailleCanvas(width, height)
     low, high, logarithmic = span
     if logarithmic:
         low, high = math.log(low), math.log(high)
@@ -39,7 +39,7 @@ def draw(
     return canvas
 
 
-def add_row(line: Line, canvas: Canvas, row: int) -> None:
+def add_row(line: StyledLine, canvas: BrailleCanvas, row: int) -> None:
     """One line of the canvas."""
     for x in range(canvas.width):
         line.add(*canvas.cell(x, row))

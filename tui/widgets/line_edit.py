@@ -11,15 +11,15 @@ from textual.strip import Strip
 from tui.actions import Action
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
-from tui.widgets.keyed import usual_key
-from tui.widgets.painted import Painted
+from tui.widgets.action_keys import usual_key
+from tui.widgets.line_widget import LineWidget
 
 MOST = 200_000
 """Characters in a line; more is a file given by mistake."""
 _BREAK = "⏎"
 
 
-class LineEdit(Painted):
+class LineEdit(LineWidget):
     """Says what happens to it in messages; `text` is as it was typed, whatever is drawn."""
 
     can_focus = True

@@ -17,8 +17,8 @@ from tui.themes.colour_maps import Rgb, map_of
 from tui.themes.themes import Depth, heat
 from tui.widgets.heat_cell import SHADES, level_of, shade_of
 from tui.widgets.heat_map import HeatMap
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine
 from tui.widgets.tooltips import tip
 
 WIDTH, HEIGHT = 26, 11
@@ -27,7 +27,7 @@ _LEAST = 6
 """Rows below which it is not worth its room."""
 
 
-class MiniMap(Painted):
+class MiniMap(LineWidget):
     """A point stands for the loudest of the heads it covers. The frame is heavy beside the part that is in sight."""
 
     def __init__(self, bench: Bench, heatmap: HeatMap, *, id: str | None = None) -> None:  # noqa: A002
@@ -57,14 +57,16 @@ class MiniMap(Painted):
         lines.append(self._edge("└┘", in_columns, columns))
         return [line.strip() for line in lines]
 
-    def _edge(self, corners: str, inside: range, columns: int) -> Line:
+    def _edge(self, corners: str, inside: range, columns: int) -> StyledLine:
         line = self.line().add(corners[0], "groove")
         for column in range(columns):
             on = column in inside
             line.add("━" if on else "─", "accent" if on else "groove")
         return line.add(corners[1], "groove")
 
-    def _points_of(self, line: Line, levels: list[list[int]], y: int, columns: int, rows: int, *, shaded: bool) -> None:
+    def _points_of(
+        self, line: StyledLine, levels: list[list[int]], y: int, columns: int, rows: int, *, shaded: bool
+    ) -> None:
         if shaded:
             for column in range(columns):
                 line.add(SHADES[shade_of(levels[y][column])], "accent" if self.depth == "16" else "text")

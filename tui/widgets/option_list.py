@@ -15,8 +15,8 @@ from engine.planning.option_text import say, written
 from engine.planning.run_options import RunOptions, changed, defaults, opened, reset, value_of, with_value
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
-from tui.widgets.painted import VirtualScroll
-from tui.widgets.styled_line import Line, fit
+from tui.widgets.line_widget import VirtualLineWidget
+from tui.widgets.styled_line import StyledLine, fit
 
 _TITLE = 24
 _VALUE = 26
@@ -33,7 +33,7 @@ def _columns(width: int) -> tuple[int, int]:
     return _VALUE + more, _DEFAULT + more
 
 
-class OptionList(VirtualScroll):
+class RunOptionList(VirtualLineWidget):
     """The list. The screen's keys walk and change it; while a value is typed, keys are for that."""
 
     can_focus = True
@@ -125,7 +125,7 @@ class OptionList(VirtualScroll):
         self._shown, self._differing = self.options, self.differing()
         return super().lines(size)
 
-    def _typing(self, line: Line, width: int) -> None:
+    def _typing(self, line: StyledLine, width: int) -> None:
         """The value as it is typed, with a cursor, and beside it what is wrong with it."""
         value_width, _ = _columns(width)
         text = clean(self.typed or "")

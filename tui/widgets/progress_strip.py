@@ -17,8 +17,8 @@ from tui.state.number_text import number
 from tui.state.time_left import left_words, stage_left, stages_of
 from tui.state.workbench_state import Bench, Run
 from tui.terminal.sanitize import clean
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line, fit, rail, spark, wrapped
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine, fit, rail, spark, wrapped
 from tui.widgets.tooltips import tip
 
 Clock = Callable[[], float]
@@ -37,7 +37,7 @@ _VERIFIED = {
 }
 
 
-class Progress(Painted):
+class ProgressStrip(LineWidget):
     """Three lines: stages, losses, words."""
 
     def __init__(self, bench: Bench, *, clock: Clock = time.time, id: str | None = None) -> None:  # noqa: A002
@@ -66,7 +66,7 @@ class Progress(Painted):
 
     # ---- stages
 
-    def _stages(self, line: Line, run: Run, width: int) -> None:
+    def _stages(self, line: StyledLine, run: Run, width: int) -> None:
         waiting = [each for each in self.bench.waiting if each is not run]
         behind = f"{len(waiting)} {'run waits' if len(waiting) == 1 else 'runs wait'}   " if waiting else ""
         seconds = self._seconds(run)
@@ -119,7 +119,7 @@ class Progress(Painted):
             words += f": {self.bench.key('run')} {does}"
         return f"{sign} {words}", ink
 
-    def _under_way(self, line: Line, run: Run, stage: Stage, room: int) -> None:
+    def _under_way(self, line: StyledLine, run: Run, stage: Stage, room: int) -> None:
         """A bar as long as the room allows that how far it is, the time left and the later stages leave."""
         picture = run.picture
         line.add(f"▸ {stage} ", "second")
@@ -139,7 +139,7 @@ class Progress(Painted):
             self._travel(line, length)
         line.add(left, "second")
 
-    def _travel(self, line: Line, length: int) -> None:
+    def _travel(self, line: StyledLine, length: int) -> None:
         """Nobody knows how long it takes: a short stretch travels along the line."""
         at = int(self.clock() * 4) % (length - 2)
         line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove").add("  ")
@@ -149,7 +149,7 @@ class Progress(Painted):
 
     # ---- losses
 
-    def _losses(self, line: Line, run: Run, width: int) -> None:
+    def _losses(self, line: StyledLine, run: Run, width: int) -> None:
         steps = run.picture.steps
         if not steps:
             return

@@ -13,11 +13,11 @@ from tui.state.number_text import number
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import TEMPLATE, VERDICTS
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line, fit, fit_end, wrapped
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine, fit, fit_end, wrapped
 
 
-class Proof(Painted):
+class PromptPreview(LineWidget):
     """Draws `example`, which the screen puts here: the chosen one, or the line as it stands in the editor."""
 
     def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
@@ -37,7 +37,7 @@ class Proof(Painted):
         if wrong:
             rows = wrapped(f"✗ This is no example yet: {wrong} It is kept as it is typed.", size.width - 2, size.height)
             return [self.line().add(" ").add(row, "bad").strip() for row in rows]
-        found: list[Line] = []
+        found: list[StyledLine] = []
         n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
         if n_slots or is_open(self.desk.typed):
             words = self.desk.template_words(n_slots)
@@ -61,7 +61,7 @@ class Proof(Painted):
         model = grader_words(self.bench)
         return f"{model} reads it …" if self.desk.model is not None else f"{model} is loaded and reads it …"
 
-    def _verdict(self, example: Example, grade: Grade, width: int) -> list[Line]:
+    def _verdict(self, example: Example, grade: Grade, width: int) -> list[StyledLine]:
         glyph, ink = VERDICTS[grade.verdict]
         first = self.line().add(f" {glyph} {grade.verdict}", ink)
         first.add(": ", "faint").add(fit(clean(grade.reason), width - first.width - 3), "text")
@@ -78,7 +78,7 @@ class Proof(Painted):
             second.add("left out of runs  ", "second")
         return [first, second]
 
-    def _tokens(self, tokens: PromptTokens, width: int, most: int) -> list[Line]:
+    def _tokens(self, tokens: PromptTokens, width: int, most: int) -> list[StyledLine]:
         """What is read is bright; a bar stands between tokens, so that a space is seen to belong to its word."""
         n, n_read = len(tokens.texts), sum(tokens.read)
         read = "all of them are read" if n_read == n else (f"{n_read} of them read" if n_read else "none is read")

@@ -16,11 +16,11 @@ from tui.state.head_inspection import CloseLook
 from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import map_of
 from tui.themes.themes import LEVELS, heat, reads_dark_on
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line, fit_end, one_line
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine, fit_end, one_line
 
 
-class Shaded(Painted):
+class TokenWidget(LineWidget):
     """A widget that colours tokens."""
 
     def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
@@ -39,7 +39,7 @@ class Shaded(Painted):
         return Style.from_color(Color.from_rgb(*ink), Color.from_rgb(*colour))
 
 
-class Prompts(Shaded):
+class PromptList(TokenWidget):
     """Each code with its counts on both sides, then the prompts that carry it; or the prompts as they were written."""
 
     class Picked(Message):
@@ -73,7 +73,7 @@ class Prompts(Shaded):
             found.append(line.strip())
         return found
 
-    def _code(self, row: Carried) -> Line:
+    def _code(self, row: Carried) -> StyledLine:
         line = self.line().add(
             f" {'silent' if row.code == NO_CODE else row.code}", "strong" if row.kind < 2 else "text"
         )
@@ -81,7 +81,7 @@ class Prompts(Shaded):
         line.add(f"- {row.negative:<4}", "negative" if row.negative else "faint")
         return line.add(("only +", "only -", "")[row.kind], ("positive", "negative", "dim")[row.kind])
 
-    def _prompt(self, place: int, look: HeadLook | None, top: float, width: int) -> Line:
+    def _prompt(self, place: int, look: HeadLook | None, top: float, width: int) -> StyledLine:
         example, on = self.desk.examples[place], place == self.desk.example
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
         words = self._own_code(place)

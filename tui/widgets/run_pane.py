@@ -14,9 +14,9 @@ from tui.state.time_left import left_words, run_left, stage_left, stages_of, usu
 from tui.state.workbench_state import Bench, Run
 from tui.terminal.sanitize import clean
 from tui.widgets.line_chart import add_row, draw, scale
-from tui.widgets.painted import PaintedScroll
+from tui.widgets.line_widget import ScrollingLineWidget
 from tui.widgets.progress_strip import ENDED, loss_of, seconds_words
-from tui.widgets.styled_line import Line, fit, rail, spark
+from tui.widgets.styled_line import StyledLine, fit, rail, spark
 
 _CHART = 22
 """Columns of one seed's chart at least."""
@@ -28,7 +28,7 @@ _STATES = {"queued": ("·", "waits", "dim"), "running": ("▸", "under way", "se
 }
 
 
-class RunPane(PaintedScroll):
+class RunPane(ScrollingLineWidget):
     """All of it from top to bottom; it scrolls where there is no room."""
 
     def __init__(self, bench: Bench, clock: Callable[[], float], *, id: str | None = None) -> None:  # noqa: A002
@@ -55,7 +55,7 @@ class RunPane(PaintedScroll):
 
     # ---- stages
 
-    def _stages(self, run: Run, width: int) -> list[Line]:
+    def _stages(self, run: Run, width: int) -> list[StyledLine]:
         now_us = int(self.clock() * 1e6)
         over, picture = dict(run.picture.seconds), run.picture
         lines = []
@@ -76,7 +76,7 @@ class RunPane(PaintedScroll):
             lines.append(line)
         return [*lines, self._whole(run, now_us)]
 
-    def _bar(self, line: Line, run: Run, width: int) -> None:
+    def _bar(self, line: StyledLine, run: Run, width: int) -> None:
         picture = run.picture
         length = max(min(48, width - line.width - 46), 10)
         if picture.stage_total > 1:
@@ -99,7 +99,7 @@ class RunPane(PaintedScroll):
         shuffles = run.config.shuffles
         return f"{shuffles} shuffles" if stage == "scores" and shuffles is not None else ""
 
-    def _whole(self, run: Run, now_us: int) -> Line:
+    def _whole(self, run: Run, now_us: int) -> StyledLine:
         line = self.line()
         if run.started_us is None:
             work = awaited(self.bench, run)
@@ -113,7 +113,7 @@ class RunPane(PaintedScroll):
 
     # ---- losses
 
-    def _chart(self, run: Run, size: Size) -> list[Line]:
+    def _chart(self, run: Run, size: Size) -> list[StyledLine]:
         steps = run.picture.steps
         if not steps:
             return [self.line().add("   no loss yet: it is drawn as soon as the SAEs train", "faint")]
@@ -152,7 +152,7 @@ class RunPane(PaintedScroll):
             lines += [title, *rows, base]
         return lines
 
-    def _moving(self, run: Run, width: int) -> list[Line]:
+    def _moving(self, run: Run, width: int) -> list[StyledLine]:
         """How many heads' codes still change between two reports: a training has settled when none does."""
         steps = run.picture.steps
         if len(steps) < 2:
@@ -171,7 +171,7 @@ class RunPane(PaintedScroll):
 
     # ---- queue
 
-    def _queue(self, width: int) -> list[Line]:
+    def _queue(self, width: int) -> list[StyledLine]:
         runs = self.listed
         waiting = len(self.bench.waiting)
         words = (

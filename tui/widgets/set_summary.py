@@ -7,14 +7,14 @@ from engine.authoring.readiness import Readiness
 from tui.actions.key_labels import Key
 from tui.editor.graded_examples import Desk
 from tui.terminal.sanitize import clean
-from tui.widgets.painted import Painted
+from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit
 
 _WITH_MISSING = 3
 """Rows that hold a line more: how many pairs are missing, and the key that makes them."""
 
 
-class Summary(Painted):
+class SetSummary(LineWidget):
     """Whether the set is worth running, and what to mend first; or something that has just to be said."""
 
     def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it

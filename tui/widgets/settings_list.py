@@ -21,15 +21,15 @@ from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.themes.themes import LEVELS, Depth, heat
 from tui.widgets.heat_cell import SHADES
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line, fit, fit_end, wrapped
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine, fit, fit_end, wrapped
 
 _ABOUT = 7
 """Lines below the list."""
 _GROUPS = {"screen": "The screen", "host": "The host and the engine"}
 
 
-class Program(Protocol):
+class SettingsApp(Protocol):
     """Of the application, what stands in the list."""
 
     @property
@@ -42,7 +42,7 @@ class Program(Protocol):
     def shown_depth(self) -> Depth: ...
 
 
-class Row(msgspec.Struct, frozen=True):
+class SettingsRow(msgspec.Struct, frozen=True):
     """A line of the list. One of a setting, of what is remembered, or of a file."""
 
     kind: str
@@ -55,7 +55,7 @@ class Row(msgspec.Struct, frozen=True):
     wrong: bool = False
 
 
-class SettingsList(Painted):
+class SettingsList(LineWidget):
     """The chosen line is marked; the arrows pass over heads."""
 
     class Picked(Message):
@@ -70,21 +70,21 @@ class SettingsList(Painted):
         self._first = 0
 
     @property
-    def _program(self) -> Program:
-        return cast("Program", self.app)
+    def _program(self) -> SettingsApp:
+        return cast("SettingsApp", self.app)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[SettingsRow]:
         found = self._program.settings.found
-        rows: list[Row] = []
-        gap = [Row("head", "")] if self.size.height - _ABOUT > len(SETTINGS) + 13 else []
+        rows: list[SettingsRow] = []
+        gap = [SettingsRow("head", "")] if self.size.height - _ABOUT > len(SETTINGS) + 13 else []
         for table, title in _GROUPS.items():
-            rows += [*(gap if rows else []), Row("head", title)]
+            rows += [*(gap if rows else []), SettingsRow("head", title)]
             for each in SETTINGS:
                 if each.table == table:
                     now = found[each.name]
                     rows.append(
-                        Row(
+                        SettingsRow(
                             "setting",
                             each.title,
                             each.shown(now.value),
@@ -98,10 +98,12 @@ class SettingsList(Painted):
         about = "Whether the tour for newcomers was offered; change it to be offered it when the screen starts next."
         rows += [
             *gap,
-            Row("head", "Remembered"),
-            Row("memory", "Tour", "offered" if toured else "comes when the screen starts next", "screen.json", about),
+            SettingsRow("head", "Remembered"),
+            SettingsRow(
+                "memory", "Tour", "offered" if toured else "comes when the screen starts next", "screen.json", about
+            ),
         ]
-        return [*rows, *gap, Row("head", "Files"), *self._files()]
+        return [*rows, *gap, SettingsRow("head", "Files"), *self._files()]
 
     @property
     def setting(self) -> Setting | None:
@@ -139,7 +141,7 @@ class SettingsList(Painted):
         found += [self.line().strip()] * (room - len(found))
         return [*found, *self._about(rows[self.at], size)][: size.height]
 
-    def _one(self, place: int, row: Row, width: int) -> Strip:
+    def _one(self, place: int, row: SettingsRow, width: int) -> Strip:
         if row.kind == "head":
             return self.line().add(f" {row.title}", "second").strip()
         on = place == self.at
@@ -162,7 +164,7 @@ class SettingsList(Painted):
             line.to(min(width - source - 1, 92), " ").add(fit(told, source), "bad" if row.wrong else "faint")
         return line.strip()
 
-    def _swatch(self, line: Line, name: str) -> None:
+    def _swatch(self, line: StyledLine, name: str) -> None:
         """The map from silent to loud."""
         depth = self._program.shown_depth
         colours = heat(dark=self.app.current_theme.dark, name=name)
@@ -174,7 +176,7 @@ class SettingsList(Painted):
                 line.add_styled(" ", Style(bgcolor=Color.from_rgb(*colours[level])))
         line.add("  ")
 
-    def _about(self, row: Row, size: Size) -> list[Strip]:
+    def _about(self, row: SettingsRow, size: Size) -> list[Strip]:
         """What it means, what it can be, where it stands, when it takes effect."""
         width = size.width - 3
         rule = self.line().add("─" * size.width, "groove")
@@ -194,14 +196,14 @@ class SettingsList(Painted):
         said = self.line().add(" ").add(fit(self.words, width), self.ink_of_words)
         return [rule.strip(), *lines, said.strip()]
 
-    def _files(self) -> list[Row]:
+    def _files(self) -> list[SettingsRow]:
         places, problems = find_places(), [clean(problem.message) for problem in self._program.problems]
 
-        def row(title: str, path: Path, about: str) -> Row:
+        def row(title: str, path: Path, about: str) -> SettingsRow:
             wrong = [words for words in problems if words.startswith(str(path))]
             there = "" if path.exists() else "  (not there yet)"
             told = f"{wrong[0]} " + (f"{len(wrong) - 1} more. " if len(wrong) > 1 else "") if wrong else ""
-            return Row("file", title, f"{clean(str(path))}{there}", "", told + about, wrong=bool(wrong))
+            return SettingsRow("file", title, f"{clean(str(path))}{there}", "", told + about, wrong=bool(wrong))
 
         changed, again = len(self._program.own_keys), self.bench.key("settings:again")
         keys = f"{changed} key{'s' if changed != 1 else ''} of your own. headcode keys prints all, to begin with."

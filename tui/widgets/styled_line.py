@@ -40,7 +40,7 @@ _SIGNS_A_CELL = 8
 """With more accents than that nobody can read a letter: the rest is cut off."""
 
 
-class Line:
+class StyledLine:
     """One line of the screen in the making."""
 
     def __init__(self, inks: Inks) -> None:
@@ -48,19 +48,19 @@ class Line:
         self._segments: list[Segment] = []
         self.width = 0
 
-    def add(self, text: str, ink: str = "text") -> "Line":
+    def add(self, text: str, ink: str = "text") -> "StyledLine":
         """Text of our own, or foreign text that was cleaned."""
         if text:
             self._segments.append(Segment(text, self._inks(ink)))
             self.width += cell_len(text)
         return self
 
-    def add_styled(self, text: str, style: Style) -> "Line":
+    def add_styled(self, text: str, style: Style) -> "StyledLine":
         self._segments.append(Segment(text, style))
         self.width += cell_len(text)
         return self
 
-    def to(self, column: int, sign: str = " ", ink: str = "faint") -> "Line":
+    def to(self, column: int, sign: str = " ", ink: str = "faint") -> "StyledLine":
         """Fills up to the column."""
         if column > self.width:
             self.add(sign * (column - self.width), ink)

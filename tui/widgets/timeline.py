@@ -16,7 +16,7 @@ from tui.replay.player import Player
 from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock, day_clock
-from tui.widgets.painted import Painted
+from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit
 from tui.widgets.tooltips import tip
 
@@ -32,7 +32,7 @@ _RANK = {kind: place for place, kind in enumerate(_SIGNS)}
 _DAY_US = 86_400_000_000
 
 
-class TimeLine(Painted):
+class ReplayTimeline(LineWidget):
     """Two lines: words, and the rail. A click on the rail goes there."""
 
     class Pointed(Message):

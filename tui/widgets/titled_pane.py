@@ -12,7 +12,7 @@ else:
     Pane = object
 
 
-class Titled(Pane):
+class TitledPane(Pane):
     """Mixed into a pane with a border. Textual draws all of a pane, with everything in it, for another title."""
 
     _titling = False

@@ -13,14 +13,14 @@ from tui.state.workbench_state import Bench
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock
 from tui.widgets.clickable_keys import tip_of
-from tui.widgets.painted import Painted
-from tui.widgets.styled_line import Line, fit
+from tui.widgets.line_widget import LineWidget
+from tui.widgets.styled_line import StyledLine, fit
 from tui.widgets.tooltips import tip
 
 PANES = ("examples", "grid", "head")
 
 
-class TopLine(Painted):
+class TopLine(LineWidget):
     """One line; the right end is when the newest thing was saved."""
 
     _ends: list[tuple[int, Content | None]] = []  # noqa: RUF012  # made anew with the line
@@ -125,7 +125,7 @@ def saved_words(bench: Bench) -> str:
     return f"saved {clock(bench.saved_us)}"
 
 
-class Tabs(Painted):
+class PaneTabs(LineWidget):
     """Names the panes where only one of them has room."""
 
     class Picked(Message):
@@ -145,7 +145,7 @@ class Tabs(Painted):
         ]
 
     def lines(self, _size: Size, /) -> list[Strip]:
-        line: Line = self.line().add(" ")
+        line: StyledLine = self.line().add(" ")
         self._ends: list[tuple[int, str]] = []
         for pane, title in self.titles():
             on = pane == self.current

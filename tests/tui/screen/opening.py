@@ -8,7 +8,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from tui.app.app import HeadcodeApp
-from tui.screens.workbench import Workbench
+from tui.screens.workbench import WorkbenchScreen
 
 from ..waiting import under_way
 from .recorded import START_US
@@ -52,7 +52,7 @@ async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
     idle = 0
     for _ in range(12_000):
         screen = app.screen_stack[0]
-        assert isinstance(screen, Workbench)
+        assert isinstance(screen, WorkbenchScreen)
         key = app.bench.codes_key()
         if app.bench.preflight is None and app.bench.link == "live" and idle < 200:
             idle += not under_way(app)  # of a log that cannot be taken in nothing is ever asked

@@ -6,7 +6,7 @@ import pytest
 
 from sessions.errors import Refusal
 from sessions.protocol import LookAtHead
-from tui.screens.head_inspector import CloseUp
+from tui.screens.head_inspector import HeadInspectorScreen
 from tui.state.head_details import Carried
 
 
@@ -20,7 +20,7 @@ async def test_the_close_look_and_its_keys(
     async with open_screen(host, size=size, depth=depth) as (app, pilot, until):
         head = app.bench.cursor
         await pilot.press("enter")
-        await until(lambda: isinstance(app.screen, CloseUp) and "What its codes write" in text_of(app))
+        await until(lambda: isinstance(app.screen, HeadInspectorScreen) and "What its codes write" in text_of(app))
         desk = app.screen.desk
         await until(lambda: desk.look is not None and " up" in text_of(app))
         assert f"Head {head} on prompt 1" in text_of(app)
@@ -56,7 +56,7 @@ async def test_prompts_stand_under_the_codes_they_carry_and_all_in_sight_are_col
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("enter")
-        await until(lambda: isinstance(app.screen, CloseUp) and app.bench.head_codes() is not None)
+        await until(lambda: isinstance(app.screen, HeadInspectorScreen) and app.bench.head_codes() is not None)
         screen, desk = app.screen, app.screen.desk
         codes = app.bench.head_codes().codes
         positive = [example.positive for example in app.bench.examples]
@@ -102,7 +102,7 @@ async def test_it_follows_a_cursor_that_is_moved_elsewhere(recorded: Any, open_s
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("enter")
-        await until(lambda: isinstance(app.screen, CloseUp) and app.screen.desk.look is not None)
+        await until(lambda: isinstance(app.screen, HeadInspectorScreen) and app.screen.desk.look is not None)
         app.bench.put_cursor(0, 0 if app.bench.cursor != (0, 0) else 1)
         app.screen.paint()
         await until(lambda: app.screen.desk.look is not None and f"Head {app.bench.cursor} on prompt 1" in text_of(app))

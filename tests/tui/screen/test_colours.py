@@ -14,7 +14,7 @@ from tui.settings.settings import load
 from tui.themes.colour_maps import MAPS, ColourMap, along, map_named, mix
 from tui.themes.diverging import shades
 from tui.themes.themes import CHOICES, LEVELS, depth_of, heat, reads_dark_on
-from tui.widgets.heat_cell import PLAIN, CellSize, Mark, cell_rows, cell_size, level_of, palette, value_text
+from tui.widgets.heat_cell import PLAIN, CellMark, CellSize, cell_rows, cell_size, level_of, palette, value_text
 
 _GROUNDS = ("ink-ground", "ink-raised", "ink-chosen", "ink-line")
 
@@ -97,7 +97,7 @@ def test_without_colours_shades_and_digits_carry_the_value() -> None:
     size = CellSize(7, 1)
     quiet, middle, loud = ("".join(cell_rows("", level, size, PLAIN, True)[0]) for level in (0, 30, 63))
     assert (quiet, middle, loud) == ("       ", "▒▒▒▒▒▒▒", "███████")
-    assert "".join(cell_rows("7", 63, size, Mark(circuit=True), True)[0]) == "[█ 7 █]"
+    assert "".join(cell_rows("7", 63, size, CellMark(circuit=True), True)[0]) == "[█ 7 █]"
     styles = palette(dark=True, depth="none", faded=False)
     assert all(style.color is None and style.bgcolor is None for style in styles.cells)
 
@@ -106,7 +106,7 @@ def test_without_colours_shades_and_digits_carry_the_value() -> None:
 def test_marks_leave_a_cell_its_shade(level: int) -> None:
     shade = "░▒▓█"[level * 4 // LEVELS]
     kinds = [
-        Mark(circuit, known, cursor, chosen) for circuit, known, cursor, chosen in product((False, True), repeat=4)
+        CellMark(circuit, known, cursor, chosen) for circuit, known, cursor, chosen in product((False, True), repeat=4)
     ]
     for (width, height), mark in product(((7, 3), (7, 2), (5, 2), (4, 2), *((n, 1) for n in range(2, 8))), kinds):
         text = value_text(0.5, level, width)
@@ -117,13 +117,13 @@ def test_marks_leave_a_cell_its_shade(level: int) -> None:
 
 
 def test_a_loud_circuit_is_no_empty_box_in_two_columns() -> None:
-    def drawn(mark: Mark, level: int = LEVELS - 1) -> str:
+    def drawn(mark: CellMark, level: int = LEVELS - 1) -> str:
         return "".join(cell_rows("", level, CellSize(2, 1), mark, True)[0])
 
-    assert drawn(Mark(circuit=True)) == "[█"
-    assert drawn(Mark(circuit=True, known=True)) == "◈█"
-    assert drawn(Mark(circuit=True), 0) == "[]"
-    assert drawn(Mark(cursor=True), 0) == "▸◂"
+    assert drawn(CellMark(circuit=True)) == "[█"
+    assert drawn(CellMark(circuit=True, known=True)) == "◈█"
+    assert drawn(CellMark(circuit=True), 0) == "[]"
+    assert drawn(CellMark(cursor=True), 0) == "▸◂"
 
 
 def test_sixteen_colours_colour_the_circuit_as_the_rest() -> None:
@@ -132,11 +132,11 @@ def test_sixteen_colours_colour_the_circuit_as_the_rest() -> None:
 
 
 def test_marks_are_signs() -> None:
-    frame = ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), Mark(circuit=True, known=True), False)]
+    frame = ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), CellMark(circuit=True, known=True), False)]
     assert frame == ["╭────◆╮", "│  7  │", "╰─────╯"]
-    cursor = ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), Mark(cursor=True), False)]
+    cursor = ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), CellMark(cursor=True), False)]
     assert cursor == ["┏     ┓", "   7   ", "┗     ┛"]
-    assert "".join(cell_rows("", 40, CellSize(2, 1), Mark(circuit=True, known=True), False)[0]) == "[◆"
+    assert "".join(cell_rows("", 40, CellSize(2, 1), CellMark(circuit=True, known=True), False)[0]) == "[◆"
 
 
 @pytest.mark.parametrize(("room", "shape", "size"), [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tui.screens import copy_grid
-from tui.screens.copy_grid import Copy, file_name, picture_of, write_new
+from tui.screens.copy_grid import CopySheet, file_name, picture_of, write_new
 from tui.terminal.sanitize import clean
 
 
@@ -38,7 +38,7 @@ async def test_y_sends_the_grid_to_the_terminal_and_writes_files(
         sent: list[str] = []
         monkeypatch.setattr(app._driver, "write", sent.append)
         await pilot.press("y")
-        await until(lambda: isinstance(app.screen, Copy) and "SVG picture" in text_of(app))
+        await until(lambda: isinstance(app.screen, CopySheet) and "SVG picture" in text_of(app))
         await pilot.press("m")
         await until(lambda: "was sent to your terminal" in spoken(text_of(app)))
         (told,) = [text for text in sent if text.startswith("\x1b]52;c;")]
@@ -83,7 +83,7 @@ async def test_a_folder_that_takes_no_file_is_said(
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("y")
-        await until(lambda: isinstance(app.screen, Copy))
+        await until(lambda: isinstance(app.screen, CopySheet))
         gone.rmdir()
         await pilot.press("w")
         await until(lambda: "There is no folder" in spoken(text_of(app)))

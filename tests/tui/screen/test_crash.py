@@ -10,8 +10,8 @@ from engine.machine.folders import find_places
 from sessions.events import RunEnded
 from tui.actions.registry import all_tables
 from tui.app.app import HeadcodeApp
-from tui.screens.sheet import Sheet
-from tui.widgets.error_boundary import Guarded
+from tui.screens.sub_screen import SubScreen
+from tui.widgets.error_boundary import ErrorBoundary
 
 PANES = ("top", "examples", "heatmap", "meaning", "scale", "ranking", "head", "progress", "keyline")
 
@@ -121,7 +121,7 @@ async def test_a_sheet_whose_parts_all_fail_can_be_left(key: str, recorded: Any,
             return
         app.forgiving = True
         for node in app.screen.query("*"):
-            if isinstance(node, Guarded):
+            if isinstance(node, ErrorBoundary):
                 node.broke(Boom("all of it"))
                 app._broken_at.clear()
         await pilot.pause(0.05)
@@ -133,7 +133,7 @@ async def test_a_sheet_whose_parts_all_fail_can_be_left(key: str, recorded: Any,
 
 
 async def test_a_log_that_cannot_be_taken_in_is_told(recorded: Any, open_screen: Any, monkeypatch: Any) -> None:
-    from tui.screens.error import Trouble
+    from tui.screens.error import ErrorSheet
 
     host = recorded.host()
     host.add(*recorded.events())
@@ -142,7 +142,7 @@ async def test_a_log_that_cannot_be_taken_in_is_told(recorded: Any, open_screen:
         with monkeypatch.context() as patch:
             patch.setattr(type(app.bench), "fold", boom)
             await host.tell(*recorded.events(until="train"))
-            await until(lambda: isinstance(app.screen, Trouble))
+            await until(lambda: isinstance(app.screen, ErrorSheet))
             assert "Boom" in app.screen.failure.message
         await pilot.press("r")
         await until(lambda: len(app.bench.runs) == 2)
@@ -167,7 +167,7 @@ async def test_a_screen_that_only_fails_ends(recorded: Any) -> None:
 def test_every_screen_is_shielded() -> None:
     from textual.screen import Screen
 
-    from tui.widgets.error_boundary import Shielded
+    from tui.widgets.error_boundary import MessageErrorBoundary
 
     all_tables()
     kinds: list[Any] = [Screen]
@@ -175,5 +175,5 @@ def test_every_screen_is_shielded() -> None:
         kinds += [each for each in kind.__subclasses__() if each.__module__.startswith("tui.")]
     own = [kind for kind in kinds if kind.__module__.startswith("tui.")]
     assert len(own) > 12
-    assert all(issubclass(kind, Shielded) for kind in own)
-    assert issubclass(Sheet, Shielded)
+    assert all(issubclass(kind, MessageErrorBoundary) for kind in own)
+    assert issubclass(SubScreen, MessageErrorBoundary)

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from engine.events import EdgesScored, EffectsMeasured, Scored
 from engine.results import EdgeScore, HeadEffect, HeadId
-from tui.screens.edges import Edges
+from tui.screens.edges import EdgesScreen
 from tui.state.circuit_layout import LABEL_WIDTH, Layout, lay_out
 from tui.state.inactive_heads import idle_heads
-from tui.widgets.braille import Canvas
+from tui.widgets.braille import BrailleCanvas
 
 ENDS = st.tuples(st.integers(0, 7), st.integers(0, 11))
 EDGES = st.lists(st.tuples(ENDS, ENDS).filter(lambda pair: pair[0][0] < pair[1][0]), unique=True, max_size=30).map(
@@ -45,7 +45,7 @@ def test_neighbours_are_put_below_each_other() -> None:
 
 def cells_of(layout: Layout, number: int) -> set[tuple[int, int]]:
     """The cells that an edge's line is drawn in."""
-    canvas = Canvas(layout.width, layout.height)
+    canvas = BrailleCanvas(layout.width, layout.height)
     canvas.route(layout.routes[number], "accent")
     places = itertools.product(range(layout.width), range(layout.height))
     return {place for place in places if canvas.cell(*place)[0] != " "}
@@ -130,7 +130,7 @@ def test_idle_heads_are_those_measured_to_move_less_than_a_twentieth(recorded: A
 
 
 def test_a_line_joins_its_ends() -> None:
-    canvas = Canvas(10, 6)
+    canvas = BrailleCanvas(10, 6)
     canvas.line((1, 0), (8, 5), "accent")
     assert canvas.cell(1, 0)[1] == canvas.cell(8, 5)[1] == "accent"
     assert sum(canvas.cell(x, y)[0] != " " for x in range(10) for y in range(6)) >= 8
@@ -158,7 +158,7 @@ def with_edges(recorded: Any) -> Any:
 async def test_the_keys_of_the_edges(size: tuple[int, int], recorded: Any, open_screen: Any, text_of: Any) -> None:
     async with open_screen(with_edges(recorded), size=size) as (app, pilot, until):
         await pilot.press("e")
-        await until(lambda: isinstance(app.screen, Edges) and "6.3" in text_of(app))
+        await until(lambda: isinstance(app.screen, EdgesScreen) and "6.3" in text_of(app))
         screen = app.screen
         assert all(head in text_of(app) for head in ("0.1", "2.3", "4.0", "5.7"))
         assert "3 of 3 edges" in text_of(app)
@@ -218,7 +218,7 @@ async def test_edges_between_heads_that_do_nothing_say_so(
     host.add(*events[:-2], SCORED, cause, *events[-2:])
     async with open_screen(host, size=size) as (app, pilot, until):
         await pilot.press("e")
-        await until(lambda: isinstance(app.screen, Edges) and "6.3" in text_of(app))
+        await until(lambda: isinstance(app.screen, EdgesScreen) and "6.3" in text_of(app))
         board = app.screen.board
         known = app.bench.view().known
         assert board.idle == {HeadId(0, 1), HeadId(2, 3)} - known

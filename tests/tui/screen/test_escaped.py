@@ -5,7 +5,7 @@ from typing import Any
 from textual import events
 from textual._xterm_parser import XTermParser
 
-from tui.screens.write import Write
+from tui.screens.write import WriteScreen
 from tui.widgets.line_edit import LineEdit
 
 
@@ -24,7 +24,7 @@ async def test_a_sheet_is_left_and_the_key_goes_to_what_is_below(recorded: Any, 
         await pilot.press("question_mark")
         await until(lambda: len(app.screen_stack) == 2)
         arrive(pilot, "\x1bw")
-        await until(lambda: isinstance(app.screen, Write))
+        await until(lambda: isinstance(app.screen, WriteScreen))
         assert len(app.screen_stack) == 2
 
 

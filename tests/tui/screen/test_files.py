@@ -10,9 +10,9 @@ from engine.authoring.csv_format import read_csv
 from engine.examples import Example, content_hash, read_jsonl
 from sessions.events import ExamplesSet
 from tui.screens import file_picker, task_picker
-from tui.screens.file_picker import Files
-from tui.screens.task_picker import Starts
-from tui.screens.write import Write
+from tui.screens.file_picker import FilePickerScreen
+from tui.screens.task_picker import TaskPickerScreen
+from tui.screens.write import WriteScreen
 
 SIZES = [(160, 48), (80, 24)]
 sizes = pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
@@ -36,14 +36,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-async def open_write(host: Any, app: Any, pilot: Any, until: Any) -> Write:
+async def open_write(host: Any, app: Any, pilot: Any, until: Any) -> WriteScreen:
     examples = (Example(prompt="there", polarity="positive", expected=("x",)),)
     await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
     await until(lambda: app.bench.kept.examples.current == examples)
     await pilot.press("w")
-    await until(lambda: isinstance(app.screen, Write) and app.screen.rows.size.height > 2)
+    await until(lambda: isinstance(app.screen, WriteScreen) and app.screen.rows.size.height > 2)
     screen = app.screen
-    assert isinstance(screen, Write)
+    assert isinstance(screen, WriteScreen)
     return screen
 
 
@@ -56,9 +56,9 @@ async def test_each_key_of_the_file_list_does_it(
         screen = await open_write(host, app, pilot, until)
         for action in file_picker.ACTIONS:
             for key in action.keys:
-                if not isinstance(app.screen, Files):
+                if not isinstance(app.screen, FilePickerScreen):
                     await pilot.press("i")
-                await until(lambda: isinstance(app.screen, Files) and len(app.screen.names.entries) > 20)
+                await until(lambda: isinstance(app.screen, FilePickerScreen) and len(app.screen.names.entries) > 20)
                 picker = app.screen
                 picker.names.choose(0 if action.id == "open" else 12)
 
@@ -86,7 +86,7 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = await open_write(host, app, pilot, until)
         await pilot.press("i")
-        await until(lambda: isinstance(app.screen, Files) and len(app.screen.names.entries) == 31)
+        await until(lambda: isinstance(app.screen, FilePickerScreen) and len(app.screen.names.entries) == 31)
         await pilot.press("down", "down", "enter")
         await until(lambda: app.screen is screen and len(app.bench.kept.examples.current) == 3)
         assert [each.prompt for each in screen.desk.examples] == ["there", "from file 1", "other 1"]
@@ -94,7 +94,7 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
         (folder / "mine.csv").write_text("precious")
         for name in ("mine.csv", "new.jsonl"):
             await pilot.press("o")
-            await until(lambda: isinstance(app.screen, Files) and app.focused is app.screen.path)
+            await until(lambda: isinstance(app.screen, FilePickerScreen) and app.focused is app.screen.path)
             assert app.screen.path.text.endswith("examples.jsonl")
             await pilot.press("ctrl+u", *typed(name), "enter")
             if name == "mine.csv":
@@ -166,7 +166,7 @@ async def test_strangers_names_are_shown_disarmed(folder: Path, recorded: Any, o
     async with open_screen(host) as (app, pilot, until):
         await open_write(host, app, pilot, until)
         await pilot.press("i")
-        await until(lambda: isinstance(app.screen, Files) and len(app.screen.names.entries) > 31)
+        await until(lambda: isinstance(app.screen, FilePickerScreen) and len(app.screen.names.entries) > 31)
         picker = app.screen
         for place in range(len(picker.names.entries)):
             picker.names.choose(place)
@@ -187,11 +187,11 @@ async def test_a_task_is_a_starting_point(size: tuple[int, int], recorded: Any, 
         for action in task_picker.ACTIONS:
             for key in action.keys:
                 await pilot.press("t")
-                await until(lambda: isinstance(app.screen, Starts))
+                await until(lambda: isinstance(app.screen, TaskPickerScreen))
                 sheet = app.screen
                 sheet.list.at, sheet.list.pairs = 2, 2
                 sheet.paint()
-                was = (2, 2, Starts)
+                was = (2, 2, TaskPickerScreen)
                 await pilot.press(key)
                 await until(lambda: (sheet.list.at, sheet.list.pairs, type(app.screen)) != was)  # noqa: B023
                 while app.screen is not screen:

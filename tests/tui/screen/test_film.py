@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tui.app.film import Frames, make_film, make_still, strips_of
+from tui.app.film import FrameEncoder, make_film, make_still, strips_of
 from tui.app.replay_app import ReplayApp
 from tui.headless.replay import Recording
 from tui.replay.clock import PlayTime
@@ -101,7 +101,7 @@ def test_nothing_is_sent_for_a_picture_that_did_not_change() -> None:
     from rich.segment import Segment
     from textual.strip import Strip
 
-    frames = Frames((10, 2))
+    frames = FrameEncoder((10, 2))
     first = [Strip([Segment("abc")]), Strip([Segment("def")])]
     assert frames.next(first).startswith("\x1b[?25l")
     assert frames.next(list(first)) == ""

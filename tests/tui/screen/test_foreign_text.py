@@ -11,7 +11,7 @@ from engine.examples import Example
 from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.errors import HostError
 from sessions.events import RunEnded
-from tui.screens.error import Trouble
+from tui.screens.error import ErrorSheet
 
 WORST = [
     "[/b] [/] [@click=app.quit]go[/] [bold red]x[/bold red] [$accent]v [ not ] [[dbl]]",
@@ -76,7 +76,7 @@ async def test_trouble_at_the_start_shows_it_harmless(text: str, recorded: Any, 
     host.entries.clear()
     host.refuse_connect = HostError(text, hint=text)
     async with open_screen(host) as (app, _pilot, until):
-        await until(lambda: isinstance(app.screen, Trouble))
+        await until(lambda: isinstance(app.screen, ErrorSheet))
         assert not RAW.findall(text_of(app))
 
 
@@ -87,12 +87,12 @@ async def test_it_can_be_pasted_edited_and_graded_harmless(
 ) -> None:
     from textual import events
 
-    from tui.screens.write import Write
+    from tui.screens.write import WriteScreen
 
     host = recorded.host()
     async with open_screen(host, size=size, notifications=True) as (app, pilot, until):
         await pilot.press("w")
-        await until(lambda: isinstance(app.screen, Write) and app.screen.rows.size.height > 2)
+        await until(lambda: isinstance(app.screen, WriteScreen) and app.screen.rows.size.height > 2)
         screen = app.screen
         screen.rows.post_message(events.Paste(text))
         await until(lambda: screen.desk.examples and screen.desk.saved)

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Tooltip
 
 from tui.actions import ACTIONS
-from tui.screens.workbench import Workbench
+from tui.screens.workbench import WorkbenchScreen
 from tui.state.disabled_reasons import reason_for
 
 
@@ -35,7 +35,7 @@ async def test_a_sheet_answers_the_mouse_too(recorded: Any, open_screen: Any) ->
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("R")
         await until(lambda: len(app.screen_stack) == 2)
-        keys = app.screen.query_one("SheetKeys")
+        keys = app.screen.query_one("SubScreenKeys")
         await until(lambda: keys.spots)
         back = next(end for end, action in keys.spots if action.id == "close")
         await pilot.click(keys, offset=(back - 1, 0))
@@ -57,7 +57,7 @@ async def test_every_action_that_can_be_impossible_has_words(recorded: Any, open
     host = recorded.host()
     async with open_screen(host) as (app, _pilot, _until):
         screen = app.screen
-        assert isinstance(screen, Workbench)
+        assert isinstance(screen, WorkbenchScreen)
         closed = [action for action in ACTIONS if screen.why_not(action)]
         assert len(closed) > 5
         assert all(reason_for(app.bench, action.id) != "there is nothing it could do now" for action in closed)

@@ -11,10 +11,10 @@ from engine.results import HeadId
 from sessions.comparison.comparison import Side
 from sessions.events import CircuitKept, RunVerified
 from sessions.rows import Choice
-from tui.screens.choice import Choose
-from tui.screens.circuits import Circuits
+from tui.screens.choice import ChoiceSheet
+from tui.screens.circuits import CircuitsScreen
 from tui.themes.themes import LEVELS
-from tui.widgets.heat_cell import CellSize, Mark, cell_rows, difference_text, signed_palette
+from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, difference_text, signed_palette
 
 SIZES = [(160, 48), (80, 24)]
 SIZE_IDS = ["160x48", "80x24"]
@@ -61,7 +61,7 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
     async with open_screen(host, size=size) as (app, pilot, until):
         plain = text_of(app)
         await pilot.press("d")
-        await until(lambda: isinstance(app.screen, Choose))
+        await until(lambda: isinstance(app.screen, ChoiceSheet))
         await pilot.press(*"OTHER")
         await pilot.pause()
         listed = text_of(app)
@@ -187,10 +187,10 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
         await until(lambda: len(app.bench.kept.circuits) == 2)
 
         await pilot.press("C")
-        await until(lambda: isinstance(app.screen, Circuits))
+        await until(lambda: isinstance(app.screen, CircuitsScreen))
         assert "2 kept circuits" in text_of(app)
         await pilot.press("u")  # nothing is marked yet
-        assert isinstance(app.screen, Circuits)
+        assert isinstance(app.screen, CircuitsScreen)
         await pilot.press("space", "down", "space", "minus")
         await pilot.pause()
         await pilot.press("enter")
@@ -234,7 +234,7 @@ def test_a_sign_fits_in_every_cell(width: int, value: float | None) -> None:
     level = 0 if value == 0 else -1 if value is None else 5 if value > 0 else LEVELS + 5
     text = difference_text(value, level, width)
     assert len(text) <= max(width - 2, 1)
-    for mark in (Mark(), Mark(circuit=True), Mark(cursor=True), Mark(known=True)):
+    for mark in (CellMark(), CellMark(circuit=True), CellMark(cursor=True), CellMark(known=True)):
         for height in range(1, 4):
             if height > 1 and width < 4:
                 continue

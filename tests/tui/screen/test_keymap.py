@@ -72,17 +72,17 @@ def test_a_bad_line_leaves_the_others_in_force(tmp_path: Path) -> None:
 
 
 def test_every_screen_has_its_table_and_no_key_twice() -> None:
-    from tui.screens.sheet import Sheet
+    from tui.screens.sub_screen import SubScreen
 
     tables = all_tables()
     for name, actions in tables.items():
         keys = [key for action in actions for key in action.keys]
         assert len(keys) == len(set(keys)), name
         assert all(action.title and action.tooltip for action in actions), name
-    kinds = [Sheet]
+    kinds = [SubScreen]
     for kind in kinds:
         kinds += kind.__subclasses__()
-        if kind is not Sheet:
+        if kind is not SubScreen:
             assert kind.actions in list(tables.values()), kind
 
 

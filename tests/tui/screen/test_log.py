@@ -8,7 +8,7 @@ import pytest
 from engine.errors import Failure
 from engine.machine.folders import find_places
 from sessions.errors import Refusal
-from tui.screens.log import LogSheet
+from tui.screens.log import LogScreen
 from tui.state.log_tail import LogTail
 
 LINE = "2026-11-21 10:53:41,386 10849 {level} headcode.{who}: {words}\n"
@@ -66,7 +66,7 @@ async def test_it_follows_and_what_is_foreign_is_disarmed(
     host.add(*recorded.events())
     async with open_screen(host, size=size) as (app, pilot, until):
         await pilot.press("G")
-        await until(lambda: isinstance(app.screen, LogSheet) and "run 99 begins" in text_of(app))
+        await until(lambda: isinstance(app.screen, LogScreen) and "run 99 begins" in text_of(app))
         with logs("host").open("a") as file:
             file.write(line("out of everything", "ERROR", "worker"))
         await until(lambda: "out of everything" in text_of(app))

@@ -4,9 +4,9 @@ from typing import Any
 
 from engine.events import EdgesScored
 from engine.results import EdgeScore, HeadId
-from tui.screens.workbench import Workbench
+from tui.screens.workbench import WorkbenchScreen
 from tui.state.marked_heads import Marks, in_order
-from tui.widgets.heat_cell import CellSize, Mark, cell_rows, chance_sign, seeds_sign
+from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, chance_sign, seeds_sign
 
 
 async def test_keys_mark_heads_boxes_layers_and_the_circuit(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -41,7 +41,7 @@ async def test_the_mouse_marks_by_drag_by_number_and_with_ctrl(recorded: Any, op
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         screen = app.screen
-        assert isinstance(screen, Workbench)
+        assert isinstance(screen, WorkbenchScreen)
         heatmap, bench = screen.grid.heatmap, app.bench
 
         def at(layer: int, head: int) -> tuple[int, int]:
@@ -136,17 +136,17 @@ def test_signs_are_shapes_and_leave_what_is_there() -> None:
         " ",
     ]
     assert [seeds_sign(value) for value in (1.0, 2 / 3, 1 / 3)] == ["●", "○", " "]
-    both = Mark(circuit=True, known=True, chosen=True, signs="*●")
+    both = CellMark(circuit=True, known=True, chosen=True, signs="*●")
     assert ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), both, False)] == [
         "╔════◆╗",
         "║  7  ║",
         "╚*═══●╝",
     ]
-    assert "".join(cell_rows("7", 40, CellSize(2, 1), Mark(signs="*○"), False)[0]) == "*○"
-    assert "".join(cell_rows("", 40, CellSize(2, 1), Mark(circuit=True, chosen=True), False)[0]) == "«»"
-    assert "".join(cell_rows("7", 40, CellSize(6, 1), Mark(chosen=True, signs="*●"), False)[0]) == "‹* 7●›"
+    assert "".join(cell_rows("7", 40, CellSize(2, 1), CellMark(signs="*○"), False)[0]) == "*○"
+    assert "".join(cell_rows("", 40, CellSize(2, 1), CellMark(circuit=True, chosen=True), False)[0]) == "«»"
+    assert "".join(cell_rows("7", 40, CellSize(6, 1), CellMark(chosen=True, signs="*●"), False)[0]) == "‹* 7●›"
     for size in (CellSize(2, 1), CellSize(3, 1), CellSize(5, 2), CellSize(6, 1), CellSize(7, 3)):
-        for mark in (both, Mark(signs="' "), Mark(cursor=True, chosen=True)):
+        for mark in (both, CellMark(signs="' "), CellMark(cursor=True, chosen=True)):
             assert all(len("".join(row)) == size.width for row in cell_rows("7", 40, size, mark, False))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tui.screens.workbench import Workbench
+from tui.screens.workbench import WorkbenchScreen
 
 
 def frame(lines: list[str]) -> tuple[list[int], list[int]]:
@@ -22,7 +22,7 @@ async def test_the_map_shows_what_is_in_sight_and_a_click_goes_there(
     host.add(*recorded.events(n_layers=80, n_heads=64))
     async with open_screen(host, depth=depth) as (app, pilot, until):
         screen = app.screen
-        assert isinstance(screen, Workbench)
+        assert isinstance(screen, WorkbenchScreen)
         minimap, heatmap = screen.grid.minimap, screen.grid.heatmap
 
         def drawn() -> list[str]:

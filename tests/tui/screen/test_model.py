@@ -16,7 +16,7 @@ from sessions.events import CauseEnded, LogEntry, RunStarted
 from tui.state.grid_view import look
 from tui.state.number_text import fixed, number
 from tui.state.workbench_state import ALL_PARTS, Bench
-from tui.widgets.painted import changed_regions
+from tui.widgets.line_widget import changed_regions
 from tui.widgets.progress_strip import mean_losses, seconds_words
 from tui.widgets.styled_line import fit, fit_end, rail, spark, wrapped
 

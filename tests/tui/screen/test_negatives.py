@@ -6,8 +6,8 @@ import pytest
 
 from engine.examples import Example, content_hash
 from sessions.events import ExamplesSet
-from tui.screens.negatives import Negatives, difference
-from tui.screens.write import Write
+from tui.screens.negatives import NegativesScreen, difference
+from tui.screens.write import WriteScreen
 
 SENTENCE = "The friends Charles and Edward found a snack near the old kitchen of the school. Charles passed it to"
 LONG = "Nobody had seen them since the morning of that day, and it was late. " * 12 + SENTENCE
@@ -22,9 +22,11 @@ async def test_every_change_is_seen(size: tuple[int, int], prompt: str, recorded
         await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
         await until(lambda: app.bench.kept.examples.current == examples)
         await pilot.press("w")
-        await until(lambda: isinstance(app.screen, Write))
+        await until(lambda: isinstance(app.screen, WriteScreen))
         await pilot.press("n")
-        await until(lambda: isinstance(app.screen, Negatives) and app.screen.list.found and app.screen.list.size.height)
+        await until(
+            lambda: isinstance(app.screen, NegativesScreen) and app.screen.list.found and app.screen.list.size.height
+        )
         shown = app.screen.list
         rows = ["".join(segment.text for segment in strip) for strip in shown.lines(shown.size)]
         starts = [*shown._starts, len(rows)]

@@ -8,10 +8,10 @@ from rich.color import ColorSystem
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.screen import Screen
 
-from tui.screens.workbench import Workbench
-from tui.terminal.diff_renderer import Cell, ThinApp, _cells, _pieces
-from tui.widgets.heat_row import Looks
-from tui.widgets.painted import Painted, PaintedScroll
+from tui.screens.workbench import WorkbenchScreen
+from tui.terminal.diff_renderer import Cell, DiffApp, _cells, _pieces
+from tui.widgets.heat_row import CellCache
+from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
 
 Glass = dict[tuple[int, int], Cell]
 
@@ -20,28 +20,30 @@ Glass = dict[tuple[int, int], Cell]
 def glass(monkeypatch: pytest.MonkeyPatch) -> Glass:
     """What a terminal shows that got every frame, cell by cell."""
     shows: Glass = {}
-    really = ThinApp._display
+    really = DiffApp._display
 
-    def display(app: ThinApp, screen: Screen[object], frame: Any) -> None:
+    def display(app: DiffApp, screen: Screen[object], frame: Any) -> None:
         if isinstance(frame, LayoutUpdate | ChopsUpdate) and app._running and not app._batch_count:
             for x, y, strip in _pieces(frame):
                 for place, cell in enumerate(_cells(strip, ColorSystem.TRUECOLOR), x):
                     shows[place, y] = cell
         really(app, screen, frame)
 
-    monkeypatch.setattr(ThinApp, "_display", display)
+    monkeypatch.setattr(DiffApp, "_display", display)
     return shows
 
 
-def from_nothing(screen: Workbench) -> Glass:
+def from_nothing(screen: WorkbenchScreen) -> Glass:
     """What there is to see, with nothing taken from earlier frames; the screen is left as it was."""
     heatmap = screen.grid.heatmap
-    painted = [node for node in screen.query("*") if isinstance(node, Painted | PaintedScroll) and node.display]
+    painted = [
+        node for node in screen.query("*") if isinstance(node, LineWidget | ScrollingLineWidget) and node.display
+    ]
     kept = [node._strips for node in painted]
     kept_faces, kept_view = heatmap._faces, heatmap._view
-    heatmap._faces, heatmap._view, heatmap._looks = {}, screen.bench.view(), Looks()
+    heatmap._faces, heatmap._view, heatmap._looks = {}, screen.bench.view(), CellCache()
     for node in painted:
-        node._strips = node.lines(node.room if isinstance(node, PaintedScroll) else node.size)
+        node._strips = node.lines(node.room if isinstance(node, ScrollingLineWidget) else node.size)
     for node in screen.query("*"):
         node._styles_cache.clear()
     shows: Glass = {}
@@ -67,7 +69,7 @@ async def test_what_a_key_leaves_on_the_terminal_is_what_there_is_to_see(
     host.add(*recorded.events(n_layers=layers, n_heads=heads))
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = app.screen
-        assert isinstance(screen, Workbench)
+        assert isinstance(screen, WorkbenchScreen)
         await until(lambda: app.bench.view() is not None and glass == from_nothing(screen))
         for key in KEYS:
             await pilot.press(key)
@@ -80,7 +82,7 @@ async def test_a_title_that_changes_draws_its_line_alone(recorded: Any, open_scr
     host.add(*recorded.events())
     async with open_screen(host) as (app, _pilot, until):
         screen = app.screen
-        assert isinstance(screen, Workbench)
+        assert isinstance(screen, WorkbenchScreen)
         pane = screen.head
         pane._exchange_repaint_regions()
         pane.put_title("[red]another")

@@ -8,14 +8,14 @@ from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.planning.option_table import OPTIONS
 from engine.planning.run_options import RunOptions, value_of
 from sessions.events import OptionsChosen, RunEnded, RunQueued
-from tui.screens.options import OptionsSheet
+from tui.screens.options import OptionsScreen
 
 SIZES = [(160, 48), (80, 24)]
 
 
-async def to(pilot: Any, app: Any, path: str) -> OptionsSheet:
+async def to(pilot: Any, app: Any, path: str) -> OptionsScreen:
     sheet = app.screen
-    assert isinstance(sheet, OptionsSheet)
+    assert isinstance(sheet, OptionsScreen)
     sheet.list.put(next(place for place, option in enumerate(OPTIONS) if option.path == path))
     await pilot.pause()
     return sheet
@@ -27,7 +27,7 @@ async def test_every_option_is_seen_with_its_meaning(recorded: Any, open_screen:
     host.add(*recorded.events())
     async with open_screen(host, size=size) as (app, pilot, until):
         await pilot.press("O")
-        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await until(lambda: isinstance(app.screen, OptionsScreen))
         for place, option in enumerate(OPTIONS):
             await until(lambda: app.screen.list.at == place)  # noqa: B023
             shown = text_of(app)
@@ -44,7 +44,7 @@ async def test_values_are_picked_typed_refused_and_put_back(recorded: Any, open_
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("O")
-        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await until(lambda: isinstance(app.screen, OptionsScreen))
         sheet = await to(pilot, app, "sae.n_codes")
         await pilot.press("right")
         assert app.bench.options.config.sae.n_codes == 400
@@ -59,7 +59,7 @@ async def test_values_are_picked_typed_refused_and_put_back(recorded: Any, open_
         assert sheet.list.typed == "1"
         assert app.bench.options.config.sae.n_codes == 100
         await pilot.press("escape")
-        assert isinstance(app.screen, OptionsSheet)
+        assert isinstance(app.screen, OptionsScreen)
         await pilot.press("enter", "ctrl+u", "7", "q", "backspace", "7", "enter")
         assert app.bench.options.config.sae.n_codes == 77
         await pilot.press("d")
@@ -83,7 +83,7 @@ async def test_a_recipe_takes_its_own_steps_along_and_presets_are_known(
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("O")
-        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await until(lambda: isinstance(app.screen, OptionsScreen))
         await to(pilot, app, "sae.recipe")
         await pilot.press("right")
         assert (app.bench.options.config.sae.recipe, app.bench.options.config.sae.steps) == ("published", 500)
@@ -101,7 +101,7 @@ async def test_the_next_run_is_done_so_and_a_screen_opened_later_knows(recorded:
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("O")
-        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await until(lambda: isinstance(app.screen, OptionsScreen))
         await to(pilot, app, "sae.steps")
         await pilot.press("enter", "ctrl+u", *"123", "enter")
         await pilot.press("escape")
@@ -125,7 +125,7 @@ async def test_v_measures_by_what_was_chosen_about_causes(recorded: Any, open_sc
         await until(lambda: len(host.of_kind("AskCause")) == 1)
         assert host.of_kind("AskCause")[0].config == EffectsConfig(method="combined")
         await pilot.press("O")
-        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await until(lambda: isinstance(app.screen, OptionsScreen))
         for path, value in (("cause.gradient_steps", "5"), ("cause.metric", None), ("cause.method", None)):
             await to(pilot, app, path)
             await pilot.press(*(("enter", "ctrl+u", *value, "enter") if value else ("right",)))
@@ -141,7 +141,7 @@ async def test_trust_is_given_anew_each_time(recorded: Any, open_screen: Any) ->
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("O")
-        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await until(lambda: isinstance(app.screen, OptionsScreen))
         await to(pilot, app, "trust_remote_code")
         await pilot.press("enter")
         assert app.bench.options.trust_remote_code is True
@@ -209,7 +209,7 @@ async def test_what_the_run_will_take_is_said_before_it_is_begun(recorded: Any, 
         await until(lambda: host.of_kind("QueueRun"))
 
 
-@pytest.mark.parametrize(("way", "sheet"), [("O", "OptionsSheet"), ("i", "ProgressSheet"), ("w", "Write")])
+@pytest.mark.parametrize(("way", "sheet"), [("O", "OptionsScreen"), ("i", "ProgressScreen"), ("w", "WriteScreen")])
 async def test_from_every_sheet_what_does_not_fit_is_asked_for_twice(
     way: str, sheet: str, recorded: Any, open_screen: Any
 ) -> None:

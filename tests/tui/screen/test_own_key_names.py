@@ -20,7 +20,7 @@ from tui.actions.keymap import keys_text, load_keys, with_keys
 from tui.actions.registry import all_tables
 from tui.output.card import advice_words, card_lines
 from tui.plain.verb_table import verb_for
-from tui.screens.error import Trouble
+from tui.screens.error import ErrorSheet
 from tui.screens.tour import STEPS
 from tui.state.workbench_state import Bench
 
@@ -224,7 +224,7 @@ async def test_no_screen_names_a_key_that_was_given_away(
                 if place + 1 < len(way) and place == 0:
                     await until(lambda: len(app.screen_stack) > depth)  # noqa: B023
             if name == "trouble":
-                app.push_screen(Trouble(Failure(family="host", name="X", message="gone", hint="look")))
+                app.push_screen(ErrorSheet(Failure(family="host", name="X", message="gone", hint="look")))
             scope = "" if name == "keys" else name
             await until(lambda: scope in scopes(app))  # noqa: B023
             await pilot.pause()
@@ -235,7 +235,7 @@ async def test_no_screen_names_a_key_that_was_given_away(
                 for title in titles(app):
                     assert not by_hand(title), (name, title)
                     assert not re.match(r"[123] [A-Z]", title), (name, title)
-                for keys in app.screen.query("KeyLine, SheetKeys"):
+                for keys in app.screen.query("KeyLine, SubScreenKeys"):
                     assert all(action.key in ODD.values() for _, action in keys.spots), name
                 if name == "tour":
                     await pilot.press(ODD["tour:forward"])

@@ -6,10 +6,10 @@ from typing import Any
 from engine.authoring.drafts import drafts
 from engine.examples import content_hash
 from sessions.events import ExamplesSet
-from tui.screens.file_picker import Files
-from tui.screens.negatives import Negatives
-from tui.screens.task_picker import Starts
-from tui.screens.write import Write
+from tui.screens.file_picker import FilePickerScreen
+from tui.screens.negatives import NegativesScreen
+from tui.screens.task_picker import TaskPickerScreen
+from tui.screens.write import WriteScreen
 
 TEXT = """+1 When Mary and John went to the shop, John gave a drink to => Mary | John
 -1 When Mary and John went to the shop, Adam gave a drink to => Mary | John
@@ -21,14 +21,14 @@ TEXT = """+1 When Mary and John went to the shop, John gave a drink to => Mary |
 """
 
 
-async def opened(recorded: Any, app: Any, pilot: Any, until: Any, host: Any) -> Write:
+async def opened(recorded: Any, app: Any, pilot: Any, until: Any, host: Any) -> WriteScreen:
     examples = drafts(TEXT)
     await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
     await until(lambda: app.bench.kept.examples.current == examples)
     await pilot.press("w")
-    await until(lambda: isinstance(app.screen, Write) and len(app.screen.desk.grades) == 6)
+    await until(lambda: isinstance(app.screen, WriteScreen) and len(app.screen.desk.grades) == 6)
     screen = app.screen
-    assert isinstance(screen, Write)
+    assert isinstance(screen, WriteScreen)
     assert recorded
     return screen
 
@@ -68,7 +68,7 @@ async def test_negatives_wide(recorded: Any, open_screen: Any, screenshot: Any) 
     async with open_screen(host) as (app, pilot, until):
         await opened(recorded, app, pilot, until, host)
         await pilot.press("n")
-        await until(lambda: isinstance(app.screen, Negatives) and app.screen.list.found)
+        await until(lambda: isinstance(app.screen, NegativesScreen) and app.screen.list.found)
         screenshot(app)
 
 
@@ -78,7 +78,7 @@ async def test_tasks_small(recorded: Any, open_screen: Any, screenshot: Any) -> 
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await opened(recorded, app, pilot, until, host)
         await pilot.press("t", "down")
-        await until(lambda: isinstance(app.screen, Starts) and app.screen.list.at == 1)
+        await until(lambda: isinstance(app.screen, TaskPickerScreen) and app.screen.list.at == 1)
         screenshot(app)
 
 
@@ -91,7 +91,7 @@ async def test_files_small(recorded: Any, open_screen: Any, screenshot: Any, tmp
     host = recorded.host()
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await opened(recorded, app, pilot, until, host)
-        picker = Files(app.bench, "Examples from which file?", here, lambda _: None)
+        picker = FilePickerScreen(app.bench, "Examples from which file?", here, lambda _: None)
         app.push_screen(picker)
         await until(lambda: len(picker.names.entries) == 4)
         picker.names.border_title = "a folder"

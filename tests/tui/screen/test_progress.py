@@ -16,14 +16,14 @@ from engine.events import StageProgress, StageStarted, TrainStep
 from engine.examples import Example
 from engine.results import ModelInfo
 from sessions.events import RunEnded, RunQueued, RunStarted
-from tui.screens.options import OptionsSheet
-from tui.screens.progress import ProgressSheet
+from tui.screens.options import OptionsScreen
+from tui.screens.progress import ProgressScreen
 from tui.state.run import Run
 from tui.state.stage_pace import Pace
 from tui.state.time_left import left_words, run_left, slowness, stage_left, stages_of, usual_seconds
 from tui.state.workbench_state import Bench
 from tui.widgets.line_chart import draw, scale
-from tui.widgets.progress_strip import Progress
+from tui.widgets.progress_strip import ProgressStrip
 
 SIZES = [(160, 48), (80, 24)]
 
@@ -176,7 +176,7 @@ async def test_a_run_under_way_is_seen_whole(recorded: Any, open_screen: Any, te
     now = host.entries[-1].at_us / 1e6
     async with open_screen(host, size=size, clock=lambda: now) as (app, pilot, until):
         await pilot.press("i")
-        await until(lambda: isinstance(app.screen, ProgressSheet))
+        await until(lambda: isinstance(app.screen, ProgressScreen))
         shown = text_of(app)
         assert "✓ capture" in shown
         assert "220/500" in shown
@@ -200,7 +200,7 @@ async def test_a_run_that_waits_is_taken_out_of_the_queue(recorded: Any, open_sc
     host.add(*recorded.events(until="train"))
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("i")
-        await until(lambda: isinstance(app.screen, ProgressSheet))
+        await until(lambda: isinstance(app.screen, ProgressScreen))
         await pilot.press("r")
         await until(lambda: len(host.of_kind("QueueRun")) == 1)
         await host.tell(RunQueued(config=ProbeConfig(seeds=(5,)), model="toy", task="ioi"))
@@ -212,7 +212,7 @@ async def test_a_run_that_waits_is_taken_out_of_the_queue(recorded: Any, open_sc
         await until(lambda: "nothing waits" in text_of(app))
         assert app.bench.shown is app.bench.runs[0]
         await pilot.press("O")
-        await until(lambda: isinstance(app.screen, OptionsSheet))
+        await until(lambda: isinstance(app.screen, OptionsScreen))
         await pilot.press("escape", "escape")
         await until(lambda: len(app.screen_stack) == 1)
 
@@ -239,7 +239,7 @@ async def test_the_line_of_a_run_ends_with_its_time(recorded: Any, open_screen: 
     picture = RunSnapshot(seconds=seconds, stage="train", stage_done=4330, stage_total=5000, stage_unit="steps")
     going = run_of(1, dict.fromkeys(STAGES, 1.0), "toy", state="running", picture=picture, started_us=0)
     async with open_screen(recorded.host()) as (app, _pilot, _until):
-        shown = app.screen.query_one(Progress)
+        shown = app.screen.query_one(ProgressStrip)
         shown.bench, shown.clock = bench, lambda: 123.4
         for waiting in (0, 2, 11):
             bench.runs = [going, *(msgspec.structs.replace(going, state="queued") for _ in range(waiting))]
@@ -254,7 +254,7 @@ async def test_what_cannot_be_stopped_is_told_with_its_run(recorded: Any, open_s
     host.add(*recorded.events())
     async with open_screen(host, notifications=True) as (app, pilot, until):
         await pilot.press("i")
-        await until(lambda: isinstance(app.screen, ProgressSheet))
+        await until(lambda: isinstance(app.screen, ProgressScreen))
         await pilot.press("x")
         await until(lambda: "Run 1 is done" in text_of(app))
 
@@ -280,7 +280,7 @@ async def test_of_many_seeds_all_are_drawn(recorded: Any, open_screen: Any) -> N
     host.add(*recorded.events(until="train", config=config))
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await pilot.press("i")
-        await until(lambda: isinstance(app.screen, ProgressSheet))
+        await until(lambda: isinstance(app.screen, ProgressScreen))
         pane = app.screen.pane
         told = "\n".join("".join(part.text for part in strip) for strip in pane.lines(pane.room))
         assert all(f"seed {seed} " in told for seed in range(20))

@@ -15,7 +15,7 @@ from engine.machine.folders import AppFolders, find_places
 from engine.results import HeadId
 from sessions.client.connection import HostClient, stop_host
 from tui.app.app import HeadcodeApp
-from tui.screens.write import Write
+from tui.screens.write import WriteScreen
 
 PATIENCE = 30_000
 """Hundredths of a second: torch alone takes a busy machine half a minute to import."""
@@ -70,9 +70,9 @@ async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
         twin = tmp_path / "twin"
         shutil.copytree(Path(engine.__file__).parent / "assets" / "toy", twin)
         await pilot.press("w")
-        await wait(pilot, lambda: isinstance(app.screen, Write) and app.screen.desk.grades)
+        await wait(pilot, lambda: isinstance(app.screen, WriteScreen) and app.screen.desk.grades)
         screen = app.screen
-        assert isinstance(screen, Write)
+        assert isinstance(screen, WriteScreen)
         assert screen.desk.model is not None
         assert screen.desk.model.name == "toy"
         app.link.choose_options(msgspec.structs.replace(bench.options, model=str(twin)))

@@ -21,7 +21,7 @@ from tui.replay.clock import PAUSE_US, PlayTime
 from tui.replay.link import OnlyAReplay, Reader
 from tui.replay.pages import Pages
 from tui.replay.player import SPEEDS, Player
-from tui.screens.replay import REPLAY_ACTIONS, Replay
+from tui.screens.replay import REPLAY_ACTIONS, ReplayScreen
 from tui.state.workbench_state import Bench
 
 SESSION = "s1"
@@ -301,7 +301,7 @@ async def screen(host: Any, *, size: tuple[int, int] = (160, 48), **more: Any) -
         yield app, pilot, settled
 
 
-EFFECTS: dict[str, tuple[int, Callable[[Replay], Any]]] = {
+EFFECTS: dict[str, tuple[int, Callable[[ReplayScreen], Any]]] = {
     "play": (30, lambda screen: screen.player.playing),
     "step.back": (30, lambda screen: screen.player.seq),
     "step.on": (30, lambda screen: screen.player.seq),
@@ -400,10 +400,10 @@ async def test_p_replays_the_session_at_hand_and_escape_returns(recorded: Any, o
     async with open_screen(live_host) as (app, pilot, until):
         await pilot.press("m")
         await pilot.press("p")
-        await until(lambda: isinstance(app.screen, Replay) and app.screen.player.bench.runs)
+        await until(lambda: isinstance(app.screen, ReplayScreen) and app.screen.player.bench.runs)
         assert app.screen.bench is not app.bench
         # What happens meanwhile is there when the person comes back.
         await live_host.tell(*recorded.events(until="load"))
         await pilot.press("escape")
-        await until(lambda: not isinstance(app.screen, Replay) and len(app.bench.runs) == 2)
+        await until(lambda: not isinstance(app.screen, ReplayScreen) and len(app.bench.runs) == 2)
         assert app.bench.link == "live"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.config import ProbeConfig, SAEConfig
-from tui.screens.runs import Runs
+from tui.screens.runs import RunsScreen
 
 
 def two_runs(recorded: Any) -> Any:
@@ -24,7 +24,7 @@ async def test_the_runs_and_their_keys(
         newest = app.bench.shown
         assert newest.number == 2
         await pilot.press("R")
-        await until(lambda: isinstance(app.screen, Runs) and "run 2" in text_of(app))
+        await until(lambda: isinstance(app.screen, RunsScreen) and "run 2" in text_of(app))
         assert "50 codes" in text_of(app)
         assert ("▀" if depth == "full" else "█") in text_of(app)
         await pilot.press("right", "right", "left", "right")
@@ -82,6 +82,6 @@ async def test_the_runs_and_the_workbench_show_the_same_seconds(recorded: Any, o
         assert abs(seconds - run.picture.finished.timings.total) > 0.1, "the engine's own sum is another number"
         await until(lambda: f"{seconds:.1f} s in all" in text_of(app))
         await pilot.press("R")
-        await until(lambda: isinstance(app.screen, Runs) and f"  {seconds:.1f} s" in text_of(app))
+        await until(lambda: isinstance(app.screen, RunsScreen) and f"  {seconds:.1f} s" in text_of(app))
         await pilot.press("escape", "i")
         await until(lambda: f"in {seconds:.1f} s" in text_of(app))

@@ -18,8 +18,8 @@ from sessions.protocol import ChangeTags, CreateSession, Detail, Note, Session, 
 from sessions.protocol import ListSessions as List
 from tui.actions import ACTIONS as WORKBENCH
 from tui.app.app import HeadcodeApp
-from tui.screens.sessions import ACTIONS, SessionsSheet
-from tui.screens.text_prompt import Ask
+from tui.screens.sessions import ACTIONS, SessionsScreen
+from tui.screens.text_prompt import TextPromptSheet
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 
@@ -58,13 +58,13 @@ async def fill(places: AppFolders) -> None:
 
 
 async def typed(pilot: Pilot[None], text: str) -> None:
-    await wait(pilot, lambda: isinstance(pilot.app.screen, Ask))
+    await wait(pilot, lambda: isinstance(pilot.app.screen, TextPromptSheet))
     pilot.app.screen.query_one("#line").value = text  # type: ignore[attr-defined]
     await pilot.press("enter")
 
 
 def names(app: HeadcodeApp) -> list[str]:
-    sheet = next(screen for screen in app.screen_stack if isinstance(screen, SessionsSheet))
+    sheet = next(screen for screen in app.screen_stack if isinstance(screen, SessionsScreen))
     return [row.name for row in sheet.list.rows]
 
 
@@ -91,7 +91,7 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         assert text.index("[red]ioi") < text.index("greater") < text.index("own words")
 
         await pilot.press("slash")
-        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        await wait(pilot, lambda: isinstance(app.screen, TextPromptSheet))
         await pilot.press(*"paris")
         await wait(pilot, lambda: names(app) == ["greater", "own words"])  # while it is typed
         await pilot.press("enter")
@@ -143,7 +143,7 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         await typed(pilot, "the copy")
         await wait(pilot, lambda: app.bench.session_name == "the copy" and app.bench.link == "live")
         await wait(pilot, lambda: len(app.bench.examples) == 2)
-        assert not isinstance(app.screen, SessionsSheet)
+        assert not isinstance(app.screen, SessionsScreen)
     async with await connect(places) as client:
         rows = (await client.ask(List(), Sessions)).sessions
         assert [row.name for row in rows][:2] == ["the copy", "own words 2"]
@@ -157,9 +157,9 @@ async def test_a_new_session_does_not_give_own_examples_another_tasks_name(recor
     async with open_screen(host) as (app, pilot, until):
         assert app.bench.task == "ioi"
         await pilot.press("S")
-        await until(lambda: isinstance(app.screen, SessionsSheet))
+        await until(lambda: isinstance(app.screen, SessionsScreen))
         await pilot.press("n")
-        await until(lambda: isinstance(app.screen, Ask))
+        await until(lambda: isinstance(app.screen, TextPromptSheet))
         await pilot.press(*"mine", "enter")
         await until(lambda: host.of_kind("CreateSession"))
         asked = host.of_kind("CreateSession")[0]
@@ -174,7 +174,7 @@ async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of
         await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.state == "done")
         app.bench.put_cursor(1, 2)
         await pilot.press("N")
-        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        await wait(pilot, lambda: isinstance(app.screen, TextPromptSheet))
         await wait(pilot, lambda: "Note on head 1.2 of run 1" in text_of(app))
         await typed(pilot, "says [b]names[/b]")
         await wait(pilot, lambda: "✎ says [b]names[/b]" in text_of(app))
@@ -183,7 +183,7 @@ async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of
         await wait(pilot, lambda: "run 1 ✎" in text_of(app) and "✎ the good one" in text_of(app))
 
         await pilot.press("N")
-        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        await wait(pilot, lambda: isinstance(app.screen, TextPromptSheet))
         assert app.screen.query_one("#line").value == "says [b]names[/b]"  # type: ignore[attr-defined]
         await pilot.press(*" too", "enter")  # what stands there is gone on with
         await wait(pilot, lambda: "✎ says [b]names[/b] too" in text_of(app))
@@ -204,7 +204,7 @@ async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of
         assert [(note.run_number, note.layer, note.head) for note in notes] == [(1, None, None), (1, 1, 2)]
         await wait(pilot, lambda: "✎ from" in text_of(app))
         await pilot.press("N")  # a note of two lines is left alone: another stands beside it
-        await wait(pilot, lambda: isinstance(app.screen, Ask))
+        await wait(pilot, lambda: isinstance(app.screen, TextPromptSheet))
         assert app.screen.query_one("#line").value == ""  # type: ignore[attr-defined]
         await typed(pilot, "short")
         await wait(pilot, lambda: len(app.bench.kept.notes) == 4)
@@ -219,5 +219,5 @@ def test_every_action_of_the_list_is_said_and_none_is_doubled() -> None:
     for action in ACTIONS:
         assert action.title
         assert action.tooltip
-        assert hasattr(SessionsSheet, f"action_{action.call.split('(')[0]}")
+        assert hasattr(SessionsScreen, f"action_{action.call.split('(')[0]}")
     assert {"sessions", "note.head", "note.run"} <= {action.id for action in WORKBENCH}

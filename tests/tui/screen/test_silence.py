@@ -15,7 +15,7 @@ from sessions.rows import AtWork
 from tui.headless import watch_engine
 from tui.plain.announcements import News
 from tui.plain.wording import runs, status
-from tui.screens.progress import ProgressSheet
+from tui.screens.progress import ProgressScreen
 from tui.state.engine_status import work_words
 
 SIZES = [(160, 48), (80, 24)]
@@ -72,7 +72,7 @@ async def test_a_run_that_waits_says_for_whom(recorded: Any, open_screen: Any, t
         await until(lambda: "run theirs/4 has reported nothing for 3 min" in text_of(app))
         assert "headcode host cancel" in " ".join(text_of(app).split())
         await pilot.press("i")
-        await until(lambda: isinstance(app.screen, ProgressSheet))
+        await until(lambda: isinstance(app.screen, ProgressScreen))
         await until(lambda: "the engine is at run theirs/4" in text_of(app))
         assert "waits for run theirs/4" in text_of(app)
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from textual import events
 
-from tui.screens.choice import Choose
-from tui.screens.write import Write
+from tui.screens.choice import ChoiceSheet
+from tui.screens.write import WriteScreen
 
 TEXT = """{who} = Mary, John, Ann
 +1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}
@@ -17,15 +17,17 @@ TEXT = """{who} = Mary, John, Ann
 SIZES = pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
 
 
-async def opened(app: Any, pilot: Any, until: Any) -> Write:
+async def opened(app: Any, pilot: Any, until: Any) -> WriteScreen:
     await pilot.press("w")
-    await until(lambda: isinstance(app.screen, Write))
-    screen: Write = app.screen
+    await until(lambda: isinstance(app.screen, WriteScreen))
+    screen: WriteScreen = app.screen
     return screen
 
 
 async def asked(app: Any, until: Any, text_of: Any) -> None:
-    await until(lambda: isinstance(app.screen, Choose) and "2 lines with slots stand for 12 examples" in text_of(app))
+    await until(
+        lambda: isinstance(app.screen, ChoiceSheet) and "2 lines with slots stand for 12 examples" in text_of(app)
+    )
     await until(lambda: "fill: 12 examples" in text_of(app) and "keep the 2 lines as they are" in text_of(app))
 
 

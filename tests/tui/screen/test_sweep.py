@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tui.terminal import idle_gc
-from tui.terminal.idle_gc import Sweeper
+from tui.terminal.idle_gc import IdleCollector
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def busy() -> None:
 def test_nothing_is_swept_while_keys_come_and_all_of_it_in_a_pause(collections: list[int]) -> None:
     now = [100.0]
     asked: list[tuple[float, Callable[[], None]]] = []
-    sweeper = Sweeper(lambda seconds, what: asked.append((seconds, what)), clock=lambda: now[0])
+    sweeper = IdleCollector(lambda seconds, what: asked.append((seconds, what)), clock=lambda: now[0])
     assert [seconds for seconds, _ in asked] == [idle_gc._EVERY_S]
     gc.collect()
     busy()
@@ -52,6 +52,6 @@ def test_nothing_is_swept_while_keys_come_and_all_of_it_in_a_pause(collections: 
 def test_what_the_start_made_is_not_looked_at_again(collections: list[int]) -> None:
     assert collections == []
     before = gc.get_freeze_count()
-    Sweeper(lambda *_: None)
+    IdleCollector(lambda *_: None)
     assert gc.get_freeze_count() > before + 10_000
     assert gc.get_threshold()[2] == idle_gc._LATEST

@@ -9,8 +9,8 @@ import pytest
 from engine.errors import ConfigError, NoSuchHead
 from engine.measures import MEASURES, value_of
 from engine.results import HeadId
-from tui.screens.head_table import _SHORT, Table
-from tui.screens.text_prompt import Ask
+from tui.screens.head_table import _SHORT, HeadTableScreen
+from tui.screens.text_prompt import TextPromptSheet
 from tui.state.head_filter import read_filter
 from tui.state.number_text import fixed
 from tui.state.parsing import guess_measure, read_head
@@ -97,7 +97,7 @@ async def test_the_table_and_its_keys(
     host.add(*recorded.events())
     async with open_screen(host, size=size, notifications=True) as (app, pilot, until):
         await pilot.press("L")
-        await until(lambda: isinstance(app.screen, Table) and "48 heads" in text_of(app))
+        await until(lambda: isinstance(app.screen, HeadTableScreen) and "48 heads" in text_of(app))
         table = app.screen.table
         values = [node.total_variation for node in table.rows]
         assert values == sorted(values, reverse=True)
@@ -108,7 +108,7 @@ async def test_the_table_and_its_keys(
         await pilot.press("right", "right", "left", "left", "left")
         assert table.sort is MEASURES[-1]
         await pilot.press("right", "slash")
-        await until(lambda: isinstance(app.screen, Ask))
+        await until(lambda: isinstance(app.screen, TextPromptSheet))
         await pilot.press(*"layer > x")
         await until(lambda: "is no condition" in text_of(app))
         await pilot.press("backspace", "4", "enter")
@@ -171,8 +171,8 @@ async def test_a_folder_that_cannot_be_written_is_said(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, notifications=True) as (app, pilot, until):
-        app.push_screen(Table(app.bench, tmp_path / "gone"))
-        await until(lambda: isinstance(app.screen, Table))
+        app.push_screen(HeadTableScreen(app.bench, tmp_path / "gone"))
+        await until(lambda: isinstance(app.screen, HeadTableScreen))
         await pilot.press("w")
         await until(lambda: "Nothing was written" in text_of(app))
 

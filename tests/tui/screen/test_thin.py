@@ -13,7 +13,7 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
-from tui.terminal.diff_renderer import Shown, _pieces
+from tui.terminal.diff_renderer import TerminalCells, _pieces
 
 from .opening import at_rest
 
@@ -98,7 +98,7 @@ BLANK = Strip([Segment(" " * 40, Style())])
 @given(st.lists(st.dictionaries(st.integers(0, 3), LINES, min_size=1), min_size=1, max_size=6))
 def test_the_terminal_shows_what_was_drawn(frames: list[dict[int, tuple[Strip, list[int]]]]) -> None:
     """Against the same lines drawn whole; they come in the pieces that widgets side by side make of them."""
-    shown, thin, whole = Shown(), Glass(40, 4), Glass(40, 4)
+    shown, thin, whole = TerminalCells(), Glass(40, 4), Glass(40, 4)
     for frame in [dict.fromkeys(range(4), (BLANK, [])), *frames]:
         pieces = []
         for y, (strip, cuts) in sorted(frame.items()):
@@ -117,7 +117,7 @@ def _sent(segment: Segment) -> str:
 
 @given(STRIPS)
 def test_what_stands_there_is_not_sent_again(strip: Strip) -> None:
-    shown = Shown()
+    shown = TerminalCells()
     shown.update([(0, 0, strip)], ColorSystem.TRUECOLOR)
     assert shown.update([(0, 0, strip)], ColorSystem.TRUECOLOR) == ""
     shown.forget()
@@ -127,7 +127,7 @@ def test_what_stands_there_is_not_sent_again(strip: Strip) -> None:
 
 def test_a_change_costs_its_cells_its_colours_and_a_step() -> None:
     bold = Style(color="#a0b0c0", bold=True)
-    shown = Shown()
+    shown = TerminalCells()
     shown.update([(10, 4, Strip([Segment("rank ", Style(dim=True)), Segment("12", bold)]))], ColorSystem.TRUECOLOR)
     sent = shown.update(
         [(10, 4, Strip([Segment("rank ", Style(dim=True)), Segment("17", bold)]))], ColorSystem.TRUECOLOR
@@ -138,7 +138,7 @@ def test_a_change_costs_its_cells_its_colours_and_a_step() -> None:
 def test_what_is_of_one_colour_is_written_at_one_time() -> None:
     """Two places of one look with another between them: its turn is paid once, and a blank needs no ink."""
     dim, red, ground = Style(color="#a0b0c0"), Style(color="#ff0000"), Style(bgcolor="#102030")
-    shown = Shown()
+    shown = TerminalCells()
     shown.update([(0, 0, Strip([Segment("a" * 30, Style())]))], ColorSystem.TRUECOLOR)
     line = [Segment("x", dim), Segment("a" * 9), Segment("y", red), Segment("a" * 9), Segment("z", dim)]
     sent = shown.update([(0, 0, Strip([*line, Segment("  ", ground)]))], ColorSystem.TRUECOLOR)
@@ -158,7 +158,7 @@ class Watched:
     """Every frame of a program, on a glass."""
 
     def __init__(self, app: Any) -> None:
-        self.app, self.shown, self.sent = app, Shown(), 0
+        self.app, self.shown, self.sent = app, TerminalCells(), 0
         self.size = app.size
         self.glass = Glass(*app.size)
         inner = app._display
@@ -167,7 +167,7 @@ class Watched:
             inner(screen, update)
             if isinstance(update, LayoutUpdate | ChopsUpdate) and not app._batch_count:
                 if app.size != self.size:
-                    self.size, self.shown, self.glass = app.size, Shown(), Glass(*app.size)
+                    self.size, self.shown, self.glass = app.size, TerminalCells(), Glass(*app.size)
                 text = self.shown.update(_pieces(update), ColorSystem.TRUECOLOR)
                 self.sent += len(text)
                 self.glass.take(text)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tui.screens.tour import STEPS, Tour
+from tui.screens.tour import STEPS, TourSheet
 from tui.settings.remembered import remembered
 
 
@@ -15,7 +15,7 @@ async def test_it_is_offered_once_and_goes_through(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, size=size, tour=True) as (app, pilot, until):
-        await until(lambda: isinstance(app.screen, Tour))
+        await until(lambda: isinstance(app.screen, TourSheet))
         assert remembered().toured
         measure, cut = app.bench.measure, app.bench.view().cut
         for place, step in enumerate(STEPS):
@@ -25,7 +25,7 @@ async def test_it_is_offered_once_and_goes_through(
         await until(lambda: len(app.screen_stack) == 1)
         await until(lambda: (app.bench.measure, app.bench.view().cut) == (measure, cut))
         await pilot.press("f1")
-        await until(lambda: isinstance(app.screen, Tour))
+        await until(lambda: isinstance(app.screen, TourSheet))
         await pilot.press("enter", "enter", "backspace")
         assert app.screen.place == 1
 
@@ -37,7 +37,7 @@ async def test_it_can_be_left_at_any_step(steps: int, recorded: Any, open_screen
     async with open_screen(host) as (app, pilot, until):
         measure, cut = app.bench.measure, app.bench.view().cut
         await pilot.press("f1")
-        await until(lambda: isinstance(app.screen, Tour))
+        await until(lambda: isinstance(app.screen, TourSheet))
         await pilot.press(*["enter"] * steps, "escape")
         await until(lambda: len(app.screen_stack) == 1)
         await until(lambda: (app.bench.measure, app.bench.view().cut) == (measure, cut))
@@ -47,7 +47,7 @@ async def test_a_key_of_the_workbench_leaves_it_and_does_its_work(recorded: Any,
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, tour=True) as (app, pilot, until):
-        await until(lambda: isinstance(app.screen, Tour))
+        await until(lambda: isinstance(app.screen, TourSheet))
         cursor = app.bench.cursor
         await pilot.press("right" if cursor.head < 7 else "left")
         await until(lambda: len(app.screen_stack) == 1 and app.bench.cursor != cursor)
@@ -68,7 +68,7 @@ async def test_what_comes_under_a_sheet_is_drawn(recorded: Any, open_screen: Any
     host.add(*begun)
     async with open_screen(host, tour=True) as (app, _pilot, until):
         await host.tell(*recorded.events()[len(begun) :])
-        await until(lambda: isinstance(app.screen, Tour))
+        await until(lambda: isinstance(app.screen, TourSheet))
         app.screen.dismiss()
         await until(lambda: len(app.screen_stack) == 1)
         text = text_of(app)

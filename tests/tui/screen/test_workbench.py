@@ -8,8 +8,8 @@ import pytest
 from engine.errors import Failure
 from sessions.errors import HostError, NoSuchRecord, Refusal, StoreTooNew
 from sessions.events import RunEnded
-from tui.screens.error import Trouble
-from tui.screens.workbench import Workbench
+from tui.screens.error import ErrorSheet
+from tui.screens.workbench import WorkbenchScreen
 
 WIDE, SMALL = (160, 48), (80, 24)
 
@@ -200,12 +200,12 @@ async def test_a_store_that_cannot_be_opened_is_told_whole_and_leaves_with_4(
     host.refuse_connect = StoreTooNew(words, hint="Update Headcode.")
     host.entries.clear()
     async with open_screen(host, size=SMALL) as (app, pilot, until):
-        await until(lambda: isinstance(app.screen, Trouble))
+        await until(lambda: isinstance(app.screen, ErrorSheet))
         seen = " ".join(line.strip(" │╭╮╰╯─").strip() for line in text_of(app).splitlines())
         assert "sessions.duckdb was written" in seen
         assert "Update Headcode." in seen
         await pilot.press("r")
-        await until(lambda: host.connections == 2 and isinstance(app.screen, Trouble))
+        await until(lambda: host.connections == 2 and isinstance(app.screen, ErrorSheet))
         await pilot.press("q")
         await pilot.pause()
         assert app.return_code == 4
@@ -218,7 +218,7 @@ async def test_a_folder_that_cannot_be_written_says_which_and_what_to_do(
     host.refuse_connect = OSError(30, "Read-only file system", "/home/ada/run/host.start")
     host.entries.clear()
     async with open_screen(host, size=SMALL) as (app, _, until):
-        await until(lambda: isinstance(app.screen, Trouble))
+        await until(lambda: isinstance(app.screen, ErrorSheet))
         seen = " ".join(line.strip(" │╭╮╰╯─").strip() for line in text_of(app).splitlines())
         assert "The system refused: Read-only file system (/home/ada/run/host.start)." in seen
         assert "headcode doctor" in seen
@@ -228,7 +228,7 @@ async def test_a_folder_that_cannot_be_written_says_which_and_what_to_do(
 async def test_a_session_that_is_not_there_leaves_with_2(recorded: Any, open_screen: Any) -> None:
     host = recorded.host(session=None)
     async with open_screen(host, session="nope") as (app, pilot, until):
-        await until(lambda: isinstance(app.screen, Trouble))
+        await until(lambda: isinstance(app.screen, ErrorSheet))
         assert app.screen.failure.name == NoSuchRecord.__name__
         await pilot.press("q")
         await pilot.pause()
@@ -240,7 +240,7 @@ async def test_the_mouse_picks_heads_examples_panes_and_keys(recorded: Any, open
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         screen = app.screen
-        assert isinstance(screen, Workbench)
+        assert isinstance(screen, WorkbenchScreen)
         heatmap = screen.grid.heatmap
         place = (3 + 5 * heatmap.cell.width + 1, 1 + 4 * heatmap.cell.height + 1)
         await pilot.click(heatmap, offset=place)

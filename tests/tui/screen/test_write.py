@@ -8,7 +8,7 @@ import pytest
 
 from engine.examples import Example, content_hash
 from sessions.events import ExamplesSet, OptionsChosen
-from tui.screens.write import Write
+from tui.screens.write import WriteScreen
 from tui.screens.write_keys import ACTIONS
 
 SIZES = [(160, 48), (80, 24)]
@@ -38,22 +38,22 @@ def typed(text: str) -> list[str]:
     return [_character_to_key(character) for character in text]
 
 
-async def open_write(app: Any, pilot: Any, until: Any) -> Write:
+async def open_write(app: Any, pilot: Any, until: Any) -> WriteScreen:
     await pilot.press("w")
-    await until(lambda: isinstance(app.screen, Write) and app.screen.rows.size.height > 2)
+    await until(lambda: isinstance(app.screen, WriteScreen) and app.screen.rows.size.height > 2)
     screen = app.screen
-    assert isinstance(screen, Write)
+    assert isinstance(screen, WriteScreen)
     return screen
 
 
 # ---- every action
 
 
-def at_hand(screen: Write) -> int:
+def at_hand(screen: WriteScreen) -> int:
     return screen.desk.at
 
 
-EFFECTS: dict[str, Callable[[Any, Write], Any]] = {
+EFFECTS: dict[str, Callable[[Any, WriteScreen], Any]] = {
     "edit": lambda app, _: app.focused.id,
     "add": lambda app, _: app.focused.id,
     "negatives": lambda app, _: type(app.screen).__name__,
@@ -104,7 +104,7 @@ async def test_each_key_does_it(size: tuple[int, int], recorded: Any, open_scree
     async with open_screen(host, size=size) as (app, pilot, until):
         for action in ACTIONS:
             for key in action.keys:
-                if not isinstance(app.screen, Write):
+                if not isinstance(app.screen, WriteScreen):
                     await open_write(app, pilot, until)
                 screen = app.screen
                 screen.rows.choose({"pair": 0, "move.down": 4, "move.up": 4}.get(action.id, 12))

@@ -5,7 +5,7 @@ from typing import Any
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
 from engine.results import Card, CircuitStability, EdgeScore
-from tui.screens.error import Trouble
+from tui.screens.error import ErrorSheet
 
 WAYS: dict[str, tuple[str, ...]] = {
     "keys": (),
@@ -78,7 +78,7 @@ async def go(app: Any, pilot: Any, name: str, text: str = "gone") -> None:
         await pilot.press(key)
         await pilot.pause(0.02)
     if name == "trouble":
-        app.push_screen(Trouble(Failure(family="host", name="X", message=text, hint=text)))
+        app.push_screen(ErrorSheet(Failure(family="host", name="X", message=text, hint=text)))
     scope = "" if name == "keys" else name
     for _ in range(12_000):
         if scope in scopes(app):

@@ -10,12 +10,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.state.workbench_state import Bench
-from tui.widgets.error_boundary import Guarded
-from tui.widgets.hover_text import Telling
-from tui.widgets.styled_line import Line
+from tui.widgets.error_boundary import ErrorBoundary
+from tui.widgets.hover_text import HoverText
+from tui.widgets.styled_line import StyledLine
 
 
-class Painted(Telling, Guarded, Widget):
+class LineWidget(HoverText, ErrorBoundary, Widget):
     """Draws the lines that `lines` gives. Call `paint` when what they show has changed."""
 
     ALLOW_SELECT = False
@@ -32,8 +32,8 @@ class Painted(Telling, Guarded, Widget):
     def ink(self, name: str) -> Style:
         return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
 
-    def line(self) -> Line:
-        return Line(self.ink)
+    def line(self) -> StyledLine:
+        return StyledLine(self.ink)
 
     def paint(self) -> None:
         """Draws again; unchanged lines are not sent."""
@@ -59,7 +59,7 @@ class Painted(Telling, Guarded, Widget):
             self.paint()
 
 
-class PaintedScroll(Telling, Guarded, ScrollView, inherit_bindings=False):
+class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
     """The same, for more lines than there is room for."""
 
     ALLOW_SELECT = False
@@ -81,8 +81,8 @@ class PaintedScroll(Telling, Guarded, ScrollView, inherit_bindings=False):
     def ink(self, name: str) -> Style:
         return self.screen.get_component_rich_style(f"ink--{name}", partial=True)
 
-    def line(self) -> Line:
-        return Line(self.ink)
+    def line(self) -> StyledLine:
+        return StyledLine(self.ink)
 
     def paint(self) -> None:
         """Draws again; lines that are out of sight or unchanged are not sent."""
@@ -127,7 +127,7 @@ class PaintedScroll(Telling, Guarded, ScrollView, inherit_bindings=False):
         return len(self._strips)
 
 
-class VirtualScroll(PaintedScroll):
+class VirtualLineWidget(ScrollingLineWidget):
     """The same, for any number of lines: only those in sight are made."""
 
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it

@@ -2,7 +2,7 @@
 
 from tui.actions.action import Action
 
-LOOKING: tuple[Action, ...] = (
+VIEWING: tuple[Action, ...] = (
     Action(
         id="card",
         keys=("b",),

@@ -8,17 +8,17 @@ from textual.strip import Strip
 
 from tui.actions import Action, actions_of, keyed, with_everywhere
 from tui.state.workbench_state import Bench
-from tui.widgets.clickable_keys import Hints
-from tui.widgets.keyed import Keyed, bindings_of
+from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.clickable_keys import ClickableKeys
 from tui.widgets.styled_line import INKS
 
-__all__ = ["Sheet", "SheetKeys", "bindings_of"]
+__all__ = ["SubScreen", "SubScreenKeys", "bindings_of"]
 
 
 _STAY = frozenset({"close", "keys", "dismiss_sheet"})
 
 
-class Sheet(Keyed, Screen[None]):
+class SubScreen(ActionKeys, Screen[None]):
     """The root of such screens. A sheet has a table of actions like the workbench's: `actions = ACTIONS`."""
 
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012  # Textual declares it so
@@ -39,7 +39,7 @@ class Sheet(Keyed, Screen[None]):
         self.dismiss()
 
 
-class SheetKeys(Hints):
+class SubScreenKeys(ClickableKeys):
     """The line at the bottom of a sheet: its keys, as many as there is room for."""
 
     def __init__(self, bench: Bench, actions: Sequence[Action]) -> None:
@@ -54,7 +54,7 @@ class SheetKeys(Hints):
 
     def lines(self, size: Size, /) -> list[Strip]:
         shown = keyed(self.app, self.actions)
-        if isinstance(self.screen, Sheet) and self.actions is self.screen.actions:
+        if isinstance(self.screen, SubScreen) and self.actions is self.screen.actions:
             shown = self.screen.at_hand
         kept, gap = _kept([action for action in shown if action.short], size.width)
         line = self.line().add(" ")

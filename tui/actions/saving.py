@@ -2,7 +2,7 @@
 
 from tui.actions.action import Action
 
-KEEPING: tuple[Action, ...] = (
+SAVING: tuple[Action, ...] = (
     Action(
         id="sessions",
         keys=("S", "shift+s"),

@@ -7,7 +7,7 @@ from textual import events
 from textual.binding import Binding, BindingsMap, BindingType
 
 from tui.actions import Action, keyed
-from tui.widgets.error_boundary import Shielded
+from tui.widgets.error_boundary import MessageErrorBoundary
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode as Base
@@ -15,7 +15,7 @@ else:
     Base = object
 
 
-class Keyed(Shielded, Base):
+class ActionKeys(MessageErrorBoundary, Base):
     """Mixed into screens and widgets that have a table of actions; BINDINGS holds the same under its first keys."""
 
     actions: ClassVar[Sequence[Action]] = ()
