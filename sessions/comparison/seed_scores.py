@@ -1,7 +1,7 @@
 """Scores of one seed of a run, made again from its stored codes (METHOD 5). numpy, so that no torch is needed.
 
-Codes are integers and the measures are counts, so these are the engine's own numbers; `tests/sessions/test_sides.py`
-holds them against it.
+Codes are integers and the measures are counts, so these are the engine's own numbers;
+`tests/sessions/store/test_comparison_sides.py` holds them against it.
 """
 
 from collections.abc import Sequence

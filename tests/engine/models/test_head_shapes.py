@@ -1,0 +1,280 @@
+"""Heads of other shapes, and blocks that return other things: held against plain transformers, family by family."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from engine.capture.head_outputs import head_outputs, read_examples
+from engine.catalog.model_shape import shape_of
+from engine.config import ProbeConfig
+from engine.errors import ModelError
+from engine.examples import Example
+from engine.grading.rules import grade_examples
+from engine.models.head_layout import check_heads
+from engine.models.loading import Model, load_model
+from engine.models.warm_model import WarmModel
+from engine.patching.attribution import attribute
+from engine.patching.edge_patching import all_edges, measure_edges
+from engine.protocol import InspectHead
+from engine.results import HeadId
+from engine.worker.head_inspection import Inspector
+
+from ..by_hand import all_heads, exact, prepared, with_edge
+from ..plain import Plain, byte_level, llama, save
+
+PROMPTS = ("When Mary and John left, John gave a ring to", "When Mary and John left, Paul gave a ring to")
+EXAMPLES = tuple(
+    Example(prompt=prompt, polarity=side, expected=("Mary",), foils=("John",), pair=1)  # type: ignore[arg-type]
+    for prompt, side in zip(PROMPTS, ("positive", "negative"), strict=True)
+)
+
+
+def gemma4(**config: Any) -> Any:
+    """Heads of 8 in windows of six, of 16 elsewhere; the last two layers read keys and values of earlier ones."""
+    from transformers import Gemma4ForCausalLM, Gemma4TextConfig
+
+    layers = ["sliding_attention", "full_attention"] * 2
+    return Gemma4ForCausalLM(
+        Gemma4TextConfig(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            global_head_dim=16,
+            sliding_window=6,
+            hidden_size_per_layer_input=8,
+            vocab_size_per_layer_input=config["vocab_size"],
+            num_kv_shared_layers=2,
+            layer_types=layers,
+            pad_token_id=0,
+            **config,
+        )
+    )
+
+
+def deepseek(**config: Any) -> Any:
+    """Latent attention: queries and keys of 24 a head, values of 12."""
+    from transformers import DeepseekV2Config, DeepseekV2ForCausalLM
+
+    return DeepseekV2ForCausalLM(
+        DeepseekV2Config(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            kv_lora_rank=16,
+            q_lora_rank=None,
+            qk_rope_head_dim=8,
+            qk_nope_head_dim=16,
+            v_head_dim=12,
+            n_routed_experts=4,
+            first_k_dense_replace=3,
+            moe_intermediate_size=16,
+            **config,
+        )
+    )
+
+
+def gpt1(**config: Any) -> Any:
+    """Its blocks return lists, and norms come after."""
+    from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
+
+    return OpenAIGPTLMHeadModel(OpenAIGPTConfig(n_embd=32, n_layer=3, n_head=4, n_positions=64, **config))
+
+
+def falcon(**config: Any) -> Any:
+    """The newer decoder: queries of a group, its key and its value lie together."""
+    from transformers import FalconConfig, FalconForCausalLM
+
+    given = {"num_kv_heads": 2, "alibi": False, "bias": True, **config}
+    return FalconForCausalLM(
+        FalconConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, new_decoder_architecture=True, **given)
+    )
+
+
+def falcon_ungrouped(**config: Any) -> Any:
+    """As many keys as queries, which TransformerLens divides without a complaint, and wrongly."""
+    return falcon(num_kv_heads=4, multi_query=False, **config)
+
+
+FAMILIES = {each.__name__: each for each in (gemma4, deepseek, gpt1, falcon, falcon_ungrouped)}
+
+
+class Made(NamedTuple):
+    """A family's model on the disk, as Headcode has it and as transformers has."""
+
+    name: str
+    folder: Path
+    model: Model
+    plain: Plain
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp(request.param)
+    return Made(request.param, folder, *made(FAMILIES[request.param], folder))
+
+
+def made(family: Any, folder: Path) -> tuple[Model, Plain]:
+    torch.set_num_threads(1)
+    tokenizer = byte_level(folder)
+    save(family(vocab_size=len(tokenizer)), folder)
+    return load_model(str(folder), folder.parent, torch.device("cpu")), Plain(folder)
+
+
+def test_heads_write_and_do_what_plain_hooks_say(family: Made, recorder: Any) -> None:
+    model, plain = family.model, family.plain
+    ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
+    mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
+    logits, z = plain.run(ids[0])
+
+    reading = read_examples(model, EXAMPLES, ProbeConfig(), recorder(), None, torch.tensor([[0, 1]]))
+    (grade, _) = grade_examples(model, EXAMPLES, reading)
+    assert grade.probability == pytest.approx(float(logits.softmax(-1)[mary]), rel=1e-3)
+    outputs = head_outputs(model, reading.z)
+    for layer, head in all_heads(model):
+        written = plain.written(z[layer][:, head].mean(0), (layer, head))
+        assert torch.allclose(outputs[0, layer * 4 + head], written, atol=1e-4)
+
+    passes, material = prepared(model, EXAMPLES, recorder(), method="exact", replacement="pair")
+    effects = exact(model, passes, material, all_heads(model))[:, 0]
+    wanted = torch.tensor([plain.effect(ids[0], ids[1], head, mary, john) for head in all_heads(model)])
+    assert float(wanted.abs().max()) > 0.01
+    assert torch.allclose(effects, wanted, atol=2e-3)
+
+
+def test_edges_and_estimates_of_such_heads(family: Made, recorder: Any) -> None:
+    model, plain = family.model, family.plain
+    passes, material = prepared(model, EXAMPLES, recorder(), method="attribution", replacement="pair")
+    edges = [edge for edge in all_edges(model.info.n_layers, 4) if edge[0].head == 1 and edge[1].head == 2]
+    found = measure_edges(passes, material, edges)
+    for edge, metric in zip(edges, found, strict=True):
+        by_hooks = material.yardstick(with_edge(model, material, *edge))
+        assert torch.allclose(metric, by_hooks, atol=2e-3)
+    # The estimate: the slope along the way to the other side, here by a small step of it in plain transformers.
+    ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
+    mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
+    _, z = plain.run(ids[0])
+    _, there = plain.run(ids[1])
+    estimates = attribute(passes, material)[0]
+    for layer, head in (HeadId(0, 1), HeadId(model.info.n_layers - 1, 2)):
+        step = 1e-2 * (there[layer][:, head] - z[layer][:, head])
+        moved = [plain.run(ids[0], (layer, head), z[layer][:, head] + sign * step)[0] for sign in (1, -1)]
+        slope = (moved[0][mary] - moved[0][john] - moved[1][mary] + moved[1][john]) / 2e-2
+        assert float(estimates[layer, head]) == pytest.approx(float(slope), abs=5e-3, rel=2e-2)
+
+
+@pytest.mark.parametrize("replacement", ["mean", "zero"])
+def test_ablations_of_such_heads(replacement: str, family: Made, recorder: Any) -> None:
+    model, plain = family.model, family.plain
+    ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
+    mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
+    passes, material = prepared(model, EXAMPLES, recorder(), method="exact", replacement=replacement)
+    clean, _ = plain.run(ids[0])
+    _, there = plain.run(ids[1])
+    heads = [HeadId(0, 1), HeadId(1, 3), HeadId(model.info.n_layers - 1, 0)]
+    for head, found in zip(heads, exact(model, passes, material, heads)[:, 0].tolist(), strict=True):
+        other = there[head.layer][:, head.head]
+        instead = other.mean(0).expand_as(other) if replacement == "mean" else torch.zeros_like(other)
+        patched, _ = plain.run(ids[0], head, instead)
+        wanted = float((patched[mary] - patched[john]) - (clean[mary] - clean[john]))
+        assert found == pytest.approx(wanted, abs=2e-3)
+
+
+def test_such_heads_are_looked_at(family: Made) -> None:
+    plain, folder = family.plain, str(family.folder)
+    order = InspectHead(job="i1", model=folder, prompt=PROMPTS[0], layer=1, head=2, models=folder, device="cpu")
+    found = Inspector(WarmModel()).answer(order)
+    ids = family.model.encode(PROMPTS[0])[0]
+    _, z = plain.run(ids)
+    assert found.strength == pytest.approx(plain.written(z[1][:, 2], (1, 2)).norm(dim=-1).tolist(), abs=1e-3)
+    assert all(sum(row) == pytest.approx(1.0, abs=0.01) for row in found.attention)
+
+
+def test_the_largest_head_is_known_before_the_model_is_loaded(family: Made) -> None:
+    shape, info = shape_of(str(family.folder), family.folder), family.model.info
+    assert (shape.n_layers, shape.n_heads, shape.d_head) == (info.n_layers, 4, info.d_head)
+    assert info.d_head == {"gemma4": 16, "deepseek": 12}.get(family.name, 8)
+
+
+def hybrid(**config: Any) -> Any:
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    kinds = ["full_attention", "conv", "full_attention"]
+    return Lfm2ForCausalLM(
+        Lfm2Config(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            layer_types=kinds,
+            **config,
+        )
+    )
+
+
+def recurrent(**config: Any) -> Any:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    return MambaForCausalLM(MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=4, **config))
+
+
+def falcon_alibi(**config: Any) -> Any:
+    return falcon(alibi=True, **config)
+
+
+def falcon_one_norm(**config: Any) -> Any:
+    return falcon(num_ln_in_parallel_attn=1, **config)
+
+
+@pytest.mark.parametrize(
+    ("family", "words", "hint"),
+    [
+        (hybrid, r"\(Lfm2ForCausalLM\) shows attention heads in 2 of 3 layers \(0, 2\)", "attention in every layer"),
+        (recurrent, r"\(MambaForCausalLM\) shows attention heads in none of its layers", "attention in every layer"),
+        (falcon_alibi, r"FalconForCausalLM, new decoder with ALiBi", "older decoder"),
+        (falcon_one_norm, r"\(FalconForCausalLM\) cannot be loaded: ", "does not fit this architecture"),
+    ],
+)
+def test_what_is_no_grid_of_heads_is_refused_by_its_architecture(
+    family: Any, words: str, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=words) as refused:
+        made(family, tmp_path)
+    assert hint in refused.value.hint
+    assert "files" not in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        {"num_query_heads": [2, 4]},
+        {"num_attention_heads": 4, "per_layer_config": {"1": {"num_attention_heads": 2}}},
+    ],
+)
+def test_a_number_of_heads_that_differs_by_layer_is_refused(sheet: dict[str, Any], tmp_path: Path) -> None:
+    byte_level(tmp_path)
+    llama(tmp_path)
+    bridge = load_model(str(tmp_path), tmp_path, torch.device("cpu")).bridge
+    bridge.original_model.config = SimpleNamespace(to_dict=lambda: {"num_attention_heads": [4, 4]})
+    check_heads(bridge, "tiny")
+    bridge.original_model.config = SimpleNamespace(to_dict=lambda: sheet)
+    with pytest.raises(ModelError, match=r"tiny \(LlamaForCausalLM\) has 2 to 4 heads by layer"):
+        check_heads(bridge, "tiny")
+
+
+def test_a_damaged_file_is_still_told_as_one(tmp_path: Path) -> None:
+    byte_level(tmp_path)
+    llama(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0nothing of worth")
+    with pytest.raises(ModelError) as refused:
+        load_model(str(tmp_path), tmp_path, torch.device("cpu"))
+    assert "model.safetensors is damaged" in refused.value.message
+    assert "Download the model again" in refused.value.hint
