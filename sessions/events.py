@@ -76,14 +76,14 @@ class SessionRestored(Event, tag="session_restored", frozen=True, kw_only=True):
     pass
 
 
-class LookChanged(Event, tag="look_changed", frozen=True, kw_only=True):
+class ViewChanged(Event, tag="look_changed", frozen=True, kw_only=True):
     """How the entry's run is looked at from now on: by which measure, with how many heads in the circuit."""
 
     measure: str
     cut: int
 
 
-class CircuitKept(Event, tag="circuit_kept", frozen=True, kw_only=True):
+class CircuitSaved(Event, tag="circuit_kept", frozen=True, kw_only=True):
     """Heads kept under a name; the same name again replaces them."""
 
     name: str
@@ -92,11 +92,11 @@ class CircuitKept(Event, tag="circuit_kept", frozen=True, kw_only=True):
     """How it was made, in words: a run's cut, a union, an import."""
 
 
-class CircuitDropped(Event, tag="circuit_dropped", frozen=True, kw_only=True):
+class CircuitDeleted(Event, tag="circuit_dropped", frozen=True, kw_only=True):
     name: str
 
 
-class CauseAsked(Event, tag="cause_asked", frozen=True, kw_only=True):
+class EffectsRequested(Event, tag="cause_asked", frozen=True, kw_only=True):
     """What the heads of the entry's run do to the answer is to be measured; the run itself is over."""
 
     config: EffectsConfig
@@ -107,7 +107,7 @@ class CauseAsked(Event, tag="cause_asked", frozen=True, kw_only=True):
     after_name: str = ""
 
 
-class CauseEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
+class EffectsEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
     """The measurement last asked for on the entry's run is over. What it reported stays."""
 
     state: RunState
@@ -163,7 +163,7 @@ class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
     pass
 
 
-class ArrayKept(Event, tag="array_kept", frozen=True, kw_only=True):
+class ArrayStored(Event, tag="array_kept", frozen=True, kw_only=True):
     """An array of the run was put beside the store for good, named by its content."""
 
     name: str
@@ -186,17 +186,17 @@ SessionEvent = (
     | NoteRemoved
     | SessionTrashed
     | SessionRestored
-    | LookChanged
-    | CircuitKept
-    | CircuitDropped
-    | CauseAsked
-    | CauseEnded
+    | ViewChanged
+    | CircuitSaved
+    | CircuitDeleted
+    | EffectsRequested
+    | EffectsEnded
     | RunVerified
     | SessionImported
     | OptionsChosen
     | RunQueued
     | RunStarted
-    | ArrayKept
+    | ArrayStored
     | RunEnded
 )
 AnyEvent = EngineEvent | SessionEvent

@@ -39,7 +39,7 @@ class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
     """When it was last changed."""
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
+class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     """Where a search found its words in a session, and the piece of text around them."""
 
     where: str
@@ -49,11 +49,11 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     """How many other texts of that kind match, too."""
 
 
-class Hit(msgspec.Struct, frozen=True, kw_only=True):
+class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
     """A session that has every word that was searched for."""
 
     session: SessionRow
-    matches: tuple[Match, ...]
+    matches: tuple[SearchMatch, ...]
     """The best kind first."""
 
 
@@ -85,7 +85,7 @@ class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest first."""
 
 
-class Pile(msgspec.Struct, frozen=True, kw_only=True):
+class FileGroup(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of thing that collects on the disk."""
 
     kind: str
@@ -139,7 +139,7 @@ class CircuitRow(msgspec.Struct, frozen=True, kw_only=True):
     kept_us: int
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class ComparisonChoice(msgspec.Struct, frozen=True, kw_only=True):
     """Something a run can be held against."""
 
     reference: str
@@ -149,7 +149,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-class AtWork(msgspec.Struct, frozen=True, kw_only=True):
+class CurrentJob(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine is at, and when that last reported."""
 
     job: str
@@ -190,7 +190,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Where it listens."""
     trouble: str = ""
     """Why nothing more is recorded, and what to do; empty while all is well."""
-    at_work: AtWork | None = None
+    at_work: CurrentJob | None = None
     """What everything else waits for; None while the engine has nothing to do."""
 
 
@@ -215,7 +215,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the run is over with it."""
 
 
-class Pause(msgspec.Struct, frozen=True, kw_only=True):
+class LogPause(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of time in which nothing was recorded; or, where to_us is the smaller, a clock that was set back."""
 
     seq: int
@@ -232,7 +232,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     last_us: int
     last_seq: int
     markers: tuple[Marker, ...]
-    pauses: tuple[Pause, ...]
+    pauses: tuple[LogPause, ...]
     run_id: str | None = None
     """The run, where one was asked for."""
 

@@ -119,7 +119,7 @@ class ZipReader:
                 if left and not packed:
                     raise BadBundle(f"{member.name} is cut short.", hint=_MORE)
                 left -= len(packed)
-                for chunk in _unpacked(member.name, inflate, packed, more=left > 0):
+                for chunk in _decompress(member.name, inflate, packed, more=left > 0):
                     given += len(chunk)
                     if given > member.n_bytes:
                         raise BadBundle(
@@ -223,7 +223,7 @@ class ZipReader:
         return BadBundle(f"{self.path} is no Headcode bundle: {what}.", hint=_MORE)
 
 
-def _unpacked(name: str, inflate: "zlib._Decompress | None", packed: bytes, *, more: bool) -> Iterator[bytes]:
+def _decompress(name: str, inflate: "zlib._Decompress | None", packed: bytes, *, more: bool) -> Iterator[bytes]:
     """What a stretch of a member holds, in pieces of at most _CHUNK bytes."""
     if inflate is None:
         yield packed

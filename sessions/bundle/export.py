@@ -12,19 +12,19 @@ import msgspec
 
 from engine.events import ArrayReady
 from sessions.bundle.archive import ZipWriter
-from sessions.bundle.parquet import Scratch
-from sessions.bundle.portable_log import Row, is_origin, line_of, portable_event
+from sessions.bundle.parquet import ScratchDatabase
+from sessions.bundle.portable_log import EventRow, is_origin, make_line, portable_event
 from sessions.errors import BadBundle, NoSuchRecord
-from sessions.events import FINAL_STATES, ArrayKept, LogEntry, RunQueued, SessionCreated
-from sessions.files.atomic_write import write_beside
+from sessions.events import FINAL_STATES, ArrayStored, LogEntry, RunQueued, SessionCreated
+from sessions.files.atomic_write import write_atomically
 from sessions.protocol.bundle_manifest import (
     EVENTS,
     MANIFEST,
-    About,
-    Counts,
-    Exported,
+    BundleCounts,
+    BundledSession,
+    BundleMember,
+    ExportResult,
     Manifest,
-    Member,
     write_manifest,
 )
 from sessions.store.database import Store
@@ -35,7 +35,7 @@ BATCH = 2_000
 """Entries read at a time: between two batches everyone else gets their turn at the store."""
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class ExportRange(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be exported, fixed before the first line of it is read."""
 
     session_id: str
@@ -43,7 +43,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Of the entries that travel."""
 
 
-def head_of(store: Store, reference: str) -> Head:
+def find_range(store: Store, reference: str) -> ExportRange:
     """Raises NoSuchRecord, or BadBundle for a session with a run under way."""
     session_id = find_session(store, reference)
     going = store.rows(
@@ -55,10 +55,10 @@ def head_of(store: Store, reference: str) -> Head:
                 f"Run {number} of the session is {state}: the file would hold half of it.",
                 hint="Wait for its end, or stop it: x in the workbench.",
             )
-    return Head(session_id=session_id, last_seq=last_of_its_own(store, session_id))
+    return ExportRange(session_id=session_id, last_seq=last_own_seq(store, session_id))
 
 
-def last_of_its_own(store: Store, session_id: str) -> int:
+def last_own_seq(store: Store, session_id: str) -> int:
     """The number of the last entry that travels: a log that ends with "imported" is exported without that.
 
     So a session exported where it was imported gives the bytes it came from; once something else has happened in it,
@@ -70,17 +70,17 @@ def last_of_its_own(store: Store, session_id: str) -> int:
     return next((int(seq) for seq, kind in rows if not is_origin(kind)), 0)
 
 
-def rows_of(store: Store, session_id: str, *, after_seq: int, up_to: int) -> list[Row]:
+def read_log_rows(store: Store, session_id: str, *, after_seq: int, up_to: int) -> list[EventRow]:
     """The next entries of a log, at most BATCH."""
     rows = store.rows(
         "SELECT seq, at_us, run_id, payload FROM event WHERE session_id = $session AND seq > $after AND seq <= $to "
         "ORDER BY seq",
         {"session": session_id, "after": after_seq, "to": min(after_seq + BATCH, up_to)},
     )
-    return [Row(*row) for row in rows]
+    return [EventRow(*row) for row in rows]
 
 
-def codes_of(store: Store, run_id: str) -> list[tuple[int, int, list[int]]]:
+def read_run_codes(store: Store, run_id: str) -> list[tuple[int, int, list[int]]]:
     """The run's codes: seed, example, codes; empty where it left none."""
     rows = store.rows(
         "SELECT seed, example, codes FROM code WHERE run_id = $run ORDER BY seed, example", {"run": run_id}
@@ -91,15 +91,15 @@ def codes_of(store: Store, run_id: str) -> list[tuple[int, int, list[int]]]:
 class BundleWriter:
     """Collects a session in a folder of its own, then writes the one file. Not for the loop's thread."""
 
-    def __init__(self, staging: Path, head: Head) -> None:
+    def __init__(self, staging: Path, head: ExportRange) -> None:
         self.head = head
         self.codes_wanted: list[str] = []
         """Runs that left codes, in the order of the log."""
         self._staging = Path(tempfile.mkdtemp(prefix=".headcode-export-", dir=staging))
         self._events = (self._staging / EVENTS).open("wb")
-        self._scratch = Scratch(self._staging, writes=True)
+        self._scratch = ScratchDatabase(self._staging, writes=True)
         self._members: list[tuple[str, Path, bool]] = [(EVENTS, self._staging / EVENTS, True)]
-        self._about: About | None = None
+        self._about: BundledSession | None = None
         self._n_events = self._n_runs = self._n_codes = 0
         self._sae: dict[str, None] = {}
 
@@ -111,12 +111,12 @@ class BundleWriter:
         self._events.close()
         shutil.rmtree(self._staging, ignore_errors=True)
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[EventRow]) -> None:
         """The next entries of the log."""
         entries = []
         for row in rows:
             event, payload = portable_event(row.payload)
-            self._events.write(line_of(row.seq, row.at_us, row.run_id, payload))
+            self._events.write(make_line(row.seq, row.at_us, row.run_id, payload))
             entry = LogEntry(
                 session_id=self.head.session_id, seq=row.seq, at_us=row.at_us, run_id=row.run_id, event=event
             )
@@ -124,12 +124,14 @@ class BundleWriter:
             entries.append((entry, payload))
             match entry.event:
                 case SessionCreated() as made:
-                    self._about = About(id=self.head.session_id, name=made.name, model=made.model, task=made.task)
+                    self._about = BundledSession(
+                        id=self.head.session_id, name=made.name, model=made.model, task=made.task
+                    )
                 case RunQueued():
                     self._n_runs += 1
                 case ArrayReady(name="codes") if entry.run_id is not None and entry.run_id not in self.codes_wanted:
                     self.codes_wanted.append(entry.run_id)
-                case ArrayKept(name="sae"):
+                case ArrayStored(name="sae"):
                     self._sae[entry.event.sha256] = None
                 case _:
                     pass
@@ -151,7 +153,7 @@ class BundleWriter:
         self._scratch.add_codes(run_id, rows)
         self._n_codes += 1
 
-    def finish(self, goal: Path, *, sae: Path | None, force: bool, marks: Path | None = None) -> Exported:
+    def finish(self, goal: Path, *, sae: Path | None, force: bool, marks: Path | None = None) -> ExportResult:
         """Writes the file beside its goal and renames it. `sae`: the folder of SAE weights, where they are wanted."""
         self._events.close()
         if self._about is None or self._n_events != self.head.last_seq:
@@ -168,11 +170,11 @@ class BundleWriter:
         manifest = Manifest(
             headcode=version(),
             session=self._about,
-            counts=Counts(events=self._n_events, runs=self._n_runs, codes=self._n_codes, sae=found),
+            counts=BundleCounts(events=self._n_events, runs=self._n_runs, codes=self._n_codes, sae=found),
             members=tuple(_member(name, path) for name, path, _ in self._members),
         )
-        digest, n_bytes = write_beside(goal, lambda part: self._zip(part, manifest), force=force, marks=marks)
-        return Exported(
+        digest, n_bytes = write_atomically(goal, lambda part: self._zip(part, manifest), force=force, marks=marks)
+        return ExportResult(
             path=str(goal),
             session_id=self.head.session_id,
             n_bytes=n_bytes,
@@ -207,7 +209,7 @@ def write_tensor(path: Path, name: str, shape: tuple[int, ...], rows: Iterable[l
             file.write(numpy.asarray(row, dtype="<i4").tobytes())
 
 
-def _member(name: str, path: Path) -> Member:
+def _member(name: str, path: Path) -> BundleMember:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Member(name=name, bytes=path.stat().st_size, sha256=digest)
+    return BundleMember(name=name, bytes=path.stat().st_size, sha256=digest)

@@ -17,8 +17,8 @@ import msgspec
 
 from sessions.errors import BadBundle
 from sessions.events import EVENT_VERSION, LogEntry
-from sessions.files.atomic_write import write_beside
-from sessions.protocol import Column
+from sessions.files.atomic_write import write_atomically
+from sessions.protocol import TableColumn
 from sessions.store.connection import connect
 from sessions.store.database import append_rows
 from sessions.store.migrations import MIGRATIONS
@@ -60,7 +60,7 @@ _CONFIG = {
 }
 
 
-class Scratch:
+class ScratchDatabase:
     """The tables of one session, in memory. `folder` is where it may spill, and the only place it writes to."""
 
     def __init__(self, folder: Path, *, writes: bool) -> None:
@@ -120,7 +120,7 @@ class Scratch:
                 continue
             path = folder / f"{name}.parquet"
             self._con.execute(
-                f"COPY ({question}) TO '{quoted(path)}' "  # ours
+                f"COPY ({question}) TO '{quote_path(path)}' "  # ours
                 "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100000)"
             ).fetchall()
             written.append((f"tables/{name}.parquet", path))
@@ -128,7 +128,7 @@ class Scratch:
 
 
 def write_parquet(
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     rows: Sequence[Sequence[object]],
     goal: Path,
     staging: Path,
@@ -154,14 +154,14 @@ def write_parquet(
                 con.execute(f"CREATE TABLE told ({shape})")
                 append_rows(con, "told", rows)
                 # Not where it is to lie: DuckDB takes no path with ?, \\ or bytes that are no UTF-8.
-                con.execute(f"COPY told TO '{quoted(made)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
+                con.execute(f"COPY told TO '{quote_path(made)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
                 shutil.copyfile(made, part)
             except duckdb.Error as error:
                 raise BadBundle(f"The table cannot be written: {str(error).splitlines()[0][:200]}") from error
             finally:
                 made.unlink(missing_ok=True)
 
-    write_beside(goal, write, force=force, marks=marks)
+    write_atomically(goal, write, force=force, marks=marks)
 
 
 def event_row(entry: LogEntry, payload: bytes) -> tuple[object, ...]:
@@ -169,6 +169,6 @@ def event_row(entry: LogEntry, payload: bytes) -> tuple[object, ...]:
     return (entry.session_id, entry.seq, entry.at_us, entry.run_id, kind, EVENT_VERSION, payload.decode())
 
 
-def quoted(path: Path) -> str:
+def quote_path(path: Path) -> str:
     """A path inside single quotes of SQL."""
     return str(path).replace("'", "''")

@@ -16,7 +16,7 @@ _PATH = re.compile(r"(?<![\w./~…-])~?(?:/[^/\s'\"]+)+/([^/\s'\"]*)")
 _PID = re.compile(r" ?\(PID \d+\)|\bPID \d+")
 
 
-class Row(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True):
     """A row of the event table."""
 
     seq: int
@@ -25,7 +25,7 @@ class Row(msgspec.Struct, frozen=True):
     payload: str
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _PortableLine(msgspec.Struct, frozen=True):
     """bundle_format.Line with its event already written."""
 
     seq: int
@@ -36,15 +36,15 @@ class _Line(msgspec.Struct, frozen=True):
 
 def portable_event(payload: str) -> tuple[AnyEvent, bytes]:
     """A stored event as it travels, and the bytes in which it does."""
-    event = portable(event_decoder.decode(payload))
+    event = make_portable(event_decoder.decode(payload))
     return event, msgspec.json.encode(event)
 
 
-def line_of(seq: int, at_us: int, run_id: str | None, event: bytes) -> bytes:
-    return msgspec.json.encode(_Line(seq, at_us, run_id, msgspec.Raw(event))) + b"\n"
+def make_line(seq: int, at_us: int, run_id: str | None, event: bytes) -> bytes:
+    return msgspec.json.encode(_PortableLine(seq, at_us, run_id, msgspec.Raw(event))) + b"\n"
 
 
-def portable(event: AnyEvent) -> AnyEvent:
+def make_portable(event: AnyEvent) -> AnyEvent:
     """The event without what only this machine knows: a model folder becomes its name, paths in messages their ends.
 
     What a person wrote (prompts, names, notes) stays as it is. Applied twice it changes nothing more.
@@ -56,14 +56,14 @@ def portable(event: AnyEvent) -> AnyEvent:
             # Whoever does a stranger's run again must not execute what the stranger trusted.
             return msgspec.structs.replace(event, model=model_name(event.model), trust_remote_code=False)
         case Notice():
-            return Notice(message=without_paths(event.message), hint=without_paths(event.hint))
+            return Notice(message=strip_paths(event.message), hint=strip_paths(event.hint))
         case RunEnded(failure=Failure() as failure):
             told = msgspec.structs.replace(
-                failure, message=without_paths(failure.message), hint=without_paths(failure.hint)
+                failure, message=strip_paths(failure.message), hint=strip_paths(failure.hint)
             )
             return msgspec.structs.replace(event, failure=told)
         case RunVerified():
-            return msgspec.structs.replace(event, words=without_paths(event.words))
+            return msgspec.structs.replace(event, words=strip_paths(event.words))
         case _:
             return event
 
@@ -75,7 +75,7 @@ def model_name(model: str) -> str:
     return model
 
 
-def without_paths(text: str) -> str:
+def strip_paths(text: str) -> str:
     """The text with every absolute path cut to its last part, homes and process ids taken out."""
     while (shorter := _PID.sub("", _PATH.sub(r"…/\1", _HOME.sub("~", text)))) != text and len(shorter) < len(text):
         text = shorter
@@ -87,7 +87,7 @@ def is_origin(kind: str) -> bool:
     return kind == SessionImported.__struct_config__.tag
 
 
-def renamed(event: AnyEvent, ids: dict[str, str]) -> AnyEvent:
+def rename_runs(event: AnyEvent, ids: dict[str, str]) -> AnyEvent:
     """The event with the runs it names under other ids."""
     if isinstance(event, RunQueued) and event.again is not None and is_id(event.again):
         return msgspec.structs.replace(event, again=ids.get(event.again, event.again))

@@ -13,14 +13,14 @@ import msgspec
 from engine.errors import HeadcodeError
 from engine.events import ArrayReady
 from sessions.bundle.archive import ZipMember, ZipReader
-from sessions.bundle.export import last_of_its_own, rows_of
-from sessions.bundle.log_checks import LogCheck, Wrong
-from sessions.bundle.parquet import Scratch
-from sessions.bundle.portable_log import line_of, portable_event, renamed
+from sessions.bundle.export import last_own_seq, read_log_rows
+from sessions.bundle.log_checks import InvalidLog, LogCheck
+from sessions.bundle.parquet import ScratchDatabase
+from sessions.bundle.portable_log import make_line, portable_event, rename_runs
 from sessions.edits.examples import clean_name
 from sessions.errors import BadArray, BadBundle
 from sessions.events import FINAL_STATES, LogEntry, SessionImported
-from sessions.files.array_files import each_code
+from sessions.files.array_files import iterate_codes
 from sessions.ids import new_id
 from sessions.protocol.bundle_manifest import (
     EVENTS,
@@ -30,22 +30,22 @@ from sessions.protocol.bundle_manifest import (
     MAX_EVENTS_BYTES,
     MAX_MANIFEST,
     Arrival,
-    Imported,
-    Line,
+    BundleLine,
+    BundleMember,
+    ImportResult,
     Manifest,
-    Member,
     read_manifest,
 )
 from sessions.store.database import Store
 from sessions.store.queries import name_taken, session_row
-from sessions.store.recorder import Draft, Recorded, Recorder
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 MAX_LINE = 32 << 20
 _BATCH = 500
 _AGAIN = "Ask for the file again: it was damaged on the way, or made by another program."
 
 
-class Bundle:
+class CheckedBundle:
     """A bundle that was read to its end and found good; its parts lie in a folder of ours until it is closed.
 
     Raises BadBundle, naming the member and what is wrong with it. Not for the loop's thread.
@@ -89,7 +89,7 @@ class Bundle:
         batch: list[tuple[LogEntry, bytes]] = []
         for raw in self.lines():
             line = _LINE.decode(raw)
-            event = renamed(line.event, runs)
+            event = rename_runs(line.event, runs)
             run_id = None if line.run_id is None else runs.get(line.run_id, line.run_id)
             entry = LogEntry(session_id=session_id, seq=line.seq, at_us=line.at_us, run_id=run_id, event=event)
             batch.append((entry, msgspec.json.encode(event)))
@@ -107,7 +107,9 @@ class Bundle:
             raise BadBundle(f"{member} is not announced by the log.", hint=_AGAIN)
         path = self.codes[run_id]
         try:
-            for seed, example, codes in each_code(path.parent, ArrayReady(name="codes", file=path.name, shape=shape)):
+            for seed, example, codes in iterate_codes(
+                path.parent, ArrayReady(name="codes", file=path.name, shape=shape)
+            ):
                 if min(codes) < -1 or max(codes) >= 1 << 24:
                     raise BadBundle(f"{member} holds codes that cannot be (example {example}).", hint=_AGAIN)
                 yield run.seeds[seed], example, codes
@@ -136,7 +138,7 @@ class Bundle:
             raise BadBundle(f"{zipped.path} is no Headcode bundle: it holds no {EVENTS}.", hint=_AGAIN)
         return manifest
 
-    def _take(self, zipped: ZipReader, member: ZipMember, announced: Member) -> None:
+    def _take(self, zipped: ZipReader, member: ZipMember, announced: BundleMember) -> None:
         """Unpacks one member where it is of use, and checks it against the manifest in any case."""
         kind, _, rest = member.name.rpartition("/")
         if member.n_bytes != announced.bytes:
@@ -175,13 +177,13 @@ class Bundle:
         with (
             told.open("rb") as file,
             (self._folder / EVENTS).open("xb") as out,
-            Scratch(self._folder, writes=False) as scratch,
+            ScratchDatabase(self._folder, writes=False) as scratch,
         ):
             while raw := file.readline(MAX_LINE + 1):
                 n_read += 1
                 line = self._line(raw, n_read)
                 event, payload = portable_event(msgspec.json.encode(line.event).decode())
-                out.write(line_of(line.seq, line.at_us, line.run_id, payload))
+                out.write(make_line(line.seq, line.at_us, line.run_id, payload))
                 entry = LogEntry(session_id=session_id, seq=line.seq, at_us=line.at_us, run_id=line.run_id, event=event)
                 batch.append((entry, payload))
                 if len(batch) == _BATCH:
@@ -189,7 +191,7 @@ class Bundle:
                     batch = []
             try:
                 self.check.end()
-            except Wrong as wrong:
+            except InvalidLog as wrong:
                 raise BadBundle(f"{EVENTS}, line {n_read}, {wrong}.", hint=_AGAIN) from None
             if batch:
                 scratch.add(batch)
@@ -203,14 +205,14 @@ class Bundle:
     def manifest_id(self) -> str:
         return self.manifest.session.id
 
-    def _line(self, raw: bytes, number: int) -> Line:
+    def _line(self, raw: bytes, number: int) -> BundleLine:
         if len(raw) > MAX_LINE or not raw.endswith(b"\n"):
             what = f"has more than {MAX_LINE} bytes" if len(raw) > MAX_LINE else "is cut short"
             raise BadBundle(f"{EVENTS}, line {number}, {what}.", hint=_AGAIN)
         try:
             line = _LINE.decode(raw)
             self.check.line(line)
-        except Wrong as wrong:
+        except InvalidLog as wrong:
             raise BadBundle(f"{EVENTS}, line {number}, {wrong}.", hint=_AGAIN) from None
         except HeadcodeError as error:  # values refuse nonsense at birth
             raise BadBundle(f"{EVENTS}, line {number}: {error.message}", hint=_AGAIN) from error
@@ -243,12 +245,12 @@ class Bundle:
                     raise BadBundle(f"{member} is not what its name says.", hint=_AGAIN)
 
 
-_LINE = msgspec.json.Decoder(Line)
+_LINE = msgspec.json.Decoder(BundleLine)
 
 
-def take_in(
-    recorder: Recorder, bundle: Bundle, *, name: str | None, as_copy: bool, sae: Path
-) -> tuple[Imported, list[Recorded]]:
+def import_into_store(
+    recorder: Recorder, bundle: CheckedBundle, *, name: str | None, as_copy: bool, sae: Path
+) -> tuple[ImportResult, list[RecordedEntry]]:
     """The session, in the store whole, or as it is there already. Raises BadBundle or StoreError; then nothing is.
 
     `sae`: the folder weights are kept in.
@@ -259,48 +261,48 @@ def take_in(
         session_id = new_id("s")
         runs = {run_id: new_id("r") for run_id in runs}
     elif store.one("SELECT 1 FROM event WHERE session_id = $session LIMIT 1", {"session": session_id}):
-        arrival = _known(store, bundle)
-        return _told(store, bundle, session_id, arrival, 0), []
+        arrival = _find_arrival(store, bundle)
+        return _make_result(store, bundle, session_id, arrival, 0), []
     _check_runs(store, runs.values())
-    placed = _place(bundle.sae, sae)
+    placed = _store_weights(bundle.sae, sae)
     event = SessionImported(
         bundle_sha256=bundle.sha256,
         from_session=bundle.manifest_id,
         headcode=bundle.manifest.headcode[:100],
-        name=_name_here(store, bundle.name, name),
+        name=_choose_name(store, bundle.name, name),
     )
     try:
         recorded = recorder.adopt(
             bundle.batches(session_id, runs),
             ((runs[run_id], bundle.code_rows(run_id)) for run_id in bundle.codes),
-            Draft(session_id=session_id, event=event),
+            EventDraft(session_id=session_id, event=event),
         )
     except BaseException:
         for path in placed:
             with suppress(OSError):
                 path.unlink()
         raise
-    return _told(store, bundle, session_id, "new", len(bundle.sae)), recorded
+    return _make_result(store, bundle, session_id, "new", len(bundle.sae)), recorded
 
 
-def _known(store: Store, bundle: Bundle) -> Arrival:
+def _find_arrival(store: Store, bundle: CheckedBundle) -> Arrival:
     """How a bundle stands to the session of its name that is here. Raises BadBundle where they have parted."""
-    session_id, own = bundle.manifest_id, last_of_its_own(store, bundle.manifest_id)
+    session_id, own = bundle.manifest_id, last_own_seq(store, bundle.manifest_id)
     theirs = bundle.lines()
     after = 0
     while after < min(own, bundle.check.n_lines):
-        rows = rows_of(store, session_id, after_seq=after, up_to=min(own, bundle.check.n_lines))
+        rows = read_log_rows(store, session_id, after_seq=after, up_to=min(own, bundle.check.n_lines))
         for row in rows:
-            line = line_of(row.seq, row.at_us, row.run_id, portable_event(row.payload)[1])
+            line = make_line(row.seq, row.at_us, row.run_id, portable_event(row.payload)[1])
             if next(theirs) != line:
-                raise _parted(store, session_id, f"They differ from entry {row.seq} on")
+                raise _diverged(store, session_id, f"They differ from entry {row.seq} on")
         after = rows[-1].seq
     if bundle.check.n_lines > own:
-        raise _parted(store, session_id, f"The file goes on where the one here ends ({own} entries)")
+        raise _diverged(store, session_id, f"The file goes on where the one here ends ({own} entries)")
     return "same" if bundle.check.n_lines == own else "older"
 
 
-def _parted(store: Store, session_id: str, how: str) -> BadBundle:
+def _diverged(store: Store, session_id: str, how: str) -> BadBundle:
     name = session_row(store, session_id).name
     return BadBundle(
         f"The session {session_id} is here already as {name!r}, with other content. {how}.",
@@ -317,7 +319,7 @@ def _check_runs(store: Store, run_ids: Iterable[str]) -> None:
             )
 
 
-def _place(weights: dict[str, Path], folder: Path) -> list[Path]:
+def _store_weights(weights: dict[str, Path], folder: Path) -> list[Path]:
     """Puts the weights where they are kept; returns the files that were not there before."""
     placed = []
     if weights:
@@ -330,7 +332,7 @@ def _place(weights: dict[str, Path], folder: Path) -> list[Path]:
     return placed
 
 
-def _name_here(store: Store, own: str, wanted: str | None) -> str | None:
+def _choose_name(store: Store, own: str, wanted: str | None) -> str | None:
     """The name the session gets here, where that is not its own."""
     name = own if wanted is None else clean_name(wanted)
     number, free = 1, name
@@ -340,8 +342,8 @@ def _name_here(store: Store, own: str, wanted: str | None) -> str | None:
     return None if free == own else free
 
 
-def _told(store: Store, bundle: Bundle, session_id: str, arrival: Arrival, n_sae: int) -> Imported:
-    return Imported(
+def _make_result(store: Store, bundle: CheckedBundle, session_id: str, arrival: Arrival, n_sae: int) -> ImportResult:
+    return ImportResult(
         session=session_row(store, session_id),
         arrival=arrival,
         bundle_sha256=bundle.sha256,

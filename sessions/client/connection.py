@@ -22,10 +22,10 @@ from sessions.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL,
     AnyRequest,
-    Ask,
     Done,
     FromHost,
     Hello,
+    NumberedRequest,
     Pushed,
     Refused,
     Reply,
@@ -35,9 +35,9 @@ from sessions.protocol import (
     Unsubscribe,
     Welcome,
 )
-from sessions.transport.host_address import holder, serves, sockets
+from sessions.transport.host_address import find_holder, serves, sockets
 from sessions.transport.lines import NONSENSE, LineReader
-from sessions.transport.socket_folder import check_private, peer
+from sessions.transport.socket_folder import check_private, peer_process
 from sessions.version import version
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class HostClient:
         self._child = child
         self._next = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._feeds: dict[int, _Feed] = {}
+        self._feeds: dict[int, _EntryFeed] = {}
         self._gone: HostError | None = None
         self._listening: asyncio.Task[None] | None = None
 
@@ -108,7 +108,7 @@ class HostClient:
     async def ask(self, request: AnyRequest, want: type[T]) -> T:
         """The answer to one request. Raises Refusal (with the host's own family, message and hint) or HostGone."""
         _, answer = self._send(request)
-        return _wanted(await answer, want)
+        return _expect(await answer, want)
 
     async def follow(
         self, session: str, *, after_seq: int = 0, run: str | None = None
@@ -117,10 +117,10 @@ class HostClient:
 
         Never ends by itself. What arrived while the caller was busy comes as one batch. Raises Refusal, HostGone.
         """
-        feed = _Feed()
+        feed = _EntryFeed()
         number, answer = self._send(Subscribe(session=session, after_seq=after_seq, run=run), feed)
         try:
-            _wanted(await answer, Subscribed)
+            _expect(await answer, Subscribed)
             while True:
                 yield await feed.take()
         finally:
@@ -175,7 +175,7 @@ class HostClient:
             raise
         return client
 
-    def _send(self, request: AnyRequest, feed: "_Feed | None" = None) -> tuple[int, "asyncio.Future[Any]"]:
+    def _send(self, request: AnyRequest, feed: "_EntryFeed | None" = None) -> tuple[int, "asyncio.Future[Any]"]:
         if self._gone is not None:
             raise self._gone
         self._next += 1
@@ -183,7 +183,7 @@ class HostClient:
         self._answers[self._next] = answer
         if feed is not None:
             self._feeds[self._next] = feed
-        self._writer.write(msgspec.json.encode(Ask(id=self._next, request=request)) + b"\n")
+        self._writer.write(msgspec.json.encode(NumberedRequest(id=self._next, request=request)) + b"\n")
         return self._next, answer
 
     async def _listen(self) -> None:
@@ -231,7 +231,7 @@ class HostClient:
         self._feeds.clear()
 
 
-class _Feed:
+class _EntryFeed:
     """Entries of one subscription that nobody has taken yet."""
 
     def __init__(self) -> None:
@@ -263,7 +263,7 @@ async def stop_host(places: AppFolders, *, timeout_s: float = 10) -> int | None:
 
     Returns its process id; None where there was none. Raises HostError where even that does not help.
     """
-    pid = await _serving(places)
+    pid = await _find_host(places)
     if pid is None:
         return None
     deadline = time.monotonic() + timeout_s
@@ -273,35 +273,35 @@ async def stop_host(places: AppFolders, *, timeout_s: float = 10) -> int | None:
     except (HostError, Refusal):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-    if not await _released(places, pid, deadline):
+    if not await _wait_for_exit(places, pid, deadline):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        if not await _released(places, pid, time.monotonic() + 5):
+        if not await _wait_for_exit(places, pid, time.monotonic() + 5):
             raise HostError(f"The host (PID {pid}) cannot be ended.", hint="It may hang in the disk: see dmesg.")
     return pid
 
 
-async def _serving(places: AppFolders) -> int | None:
+async def _find_host(places: AppFolders) -> int | None:
     """The host that holds the store, or the one that still listens though another folder lies there now."""
-    pid = holder(places)
+    pid = find_holder(places)
     if pid is None:
         with suppress(HostError):
             stream = await _open(places)
             if stream is not None:
-                _, pid = peer(cast(socket.socket, stream[1].get_extra_info("socket")))
+                _, pid = peer_process(cast(socket.socket, stream[1].get_extra_info("socket")))
                 stream[1].transport.abort()
     return pid or None
 
 
-async def _released(places: AppFolders, pid: int, deadline: float) -> bool:
-    while await _serving(places) == pid:
+async def _wait_for_exit(places: AppFolders, pid: int, deadline: float) -> bool:
+    while await _find_host(places) == pid:
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(0.02)
     return True
 
 
-def _wanted(answer: object, want: type[T]) -> T:
+def _expect(answer: object, want: type[T]) -> T:
     if isinstance(answer, Refused):
         raise Refusal(answer.failure)
     if not isinstance(answer, want):
@@ -328,7 +328,7 @@ async def _open(places: AppFolders, *, knocks: int = _KNOCKS) -> _Stream | None:
                 f"The socket {place} cannot be used: {error.strerror or error}.", hint="headcode doctor checks it."
             ) from error
         connection = cast(socket.socket, writer.get_extra_info("socket"))
-        uid, pid = peer(connection)
+        uid, pid = peer_process(connection)
         if (uid, pid) == (-1, 0):
             # More wait at the door than the system lets wait: it turned us away, and asyncio has not noticed.
             writer.transport.abort()

@@ -14,7 +14,7 @@ from engine.machine import child_processes
 from engine.machine.folders import AppFolders
 from engine.machine.plain_file import append_plain
 from sessions.errors import HostError, error_from
-from sessions.transport.socket_folder import FileLock, Started, private_folder
+from sessions.transport.socket_folder import FileLock, StartReport, private_folder
 
 HOST = tuple(child_processes.python_command("-m", "sessions.host"))
 
@@ -42,7 +42,7 @@ async def start_detached(places: AppFolders, command: Sequence[str] | None, dead
     try:
         # The process we started only forks the host and leaves: nothing of it stays behind with us.
         await asyncio.to_thread(process.wait)
-        started = await _hear(places, pipe, deadline)
+        started = await _read_start_report(places, pipe, deadline)
     finally:
         pipe.close()
     if started.failure is not None and not started.already:
@@ -55,7 +55,7 @@ async def start_foreground(
     """A host that ends when this process closes its stdin, however it ends. Raises HostRunning where one is there."""
     process, pipe = _spawn(places, command, ["--foreground"], stdin=subprocess.PIPE)
     try:
-        started = await _hear(places, pipe, deadline)
+        started = await _read_start_report(places, pipe, deadline)
         if started.failure is not None:
             raise error_from(started.failure)
     except BaseException:
@@ -83,7 +83,7 @@ def _spawn(
     folders = [f"--{name}={getattr(places, name)}" for name in AppFolders.__struct_fields__]
     read_end, write_end = os.pipe()
     try:
-        with _log(places) as log:
+        with _open_log(places) as log:
             process = child_processes.start(
                 [*(command or HOST), *extra, f"--ready-fd={write_end}", *folders],
                 stdin=stdin,
@@ -100,7 +100,7 @@ def _spawn(
     return process, os.fdopen(read_end, "rb", buffering=0)
 
 
-def _log(places: AppFolders) -> IO[bytes]:
+def _open_log(places: AppFolders) -> IO[bytes]:
     """Where the host writes what it cannot say otherwise; on a disk that takes no log it says nothing."""
     try:
         places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -109,7 +109,7 @@ def _log(places: AppFolders) -> IO[bytes]:
         return Path(os.devnull).open("ab")
 
 
-async def _hear(places: AppFolders, pipe: IO[bytes], deadline: float) -> Started:
+async def _read_start_report(places: AppFolders, pipe: IO[bytes], deadline: float) -> StartReport:
     """What the host says about its start. Raises HostError when it dies without a word or says none in time."""
     loop = asyncio.get_running_loop()
     readable: asyncio.Future[None] = loop.create_future()
@@ -135,6 +135,6 @@ async def _hear(places: AppFolders, pipe: IO[bytes], deadline: float) -> Started
     finally:
         loop.remove_reader(pipe.fileno())
     try:
-        return msgspec.json.decode(text, type=Started)
+        return msgspec.json.decode(text, type=StartReport)
     except msgspec.MsgspecError as error:
         raise HostError("The host died while it started.", hint=f"What it said stands in {log}") from error

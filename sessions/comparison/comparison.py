@@ -14,7 +14,7 @@ from engine.config import ProbeConfig
 from engine.examples import Example
 from engine.measures import DEFAULT_MEASURE, Measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo, Reference, Versions
-from sessions.comparison.example_diff import ExamplesDifference, examples_difference
+from sessions.comparison.example_diff import ExamplesDifference, compare_examples
 from sessions.comparison.rank_correlation import kendall, spearman
 from sessions.errors import SessionError
 
@@ -27,7 +27,7 @@ class CannotCompare(SessionError):
     family = "input"
 
 
-class Side(msgspec.Struct, frozen=True, kw_only=True):
+class ComparisonSide(msgspec.Struct, frozen=True, kw_only=True):
     """One of two things that are compared, with everything that is known of it."""
 
     reference: str
@@ -68,7 +68,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         return (self.n_layers, self.n_heads) if self.n_layers and self.n_heads else None
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class HeadDifference(msgspec.Struct, frozen=True, kw_only=True):
     """One head on both sides. None where the measure does not apply."""
 
     layer: int
@@ -87,13 +87,13 @@ class FieldDifference(msgspec.Struct, frozen=True, kw_only=True):
     b: object
 
 
-class Grid(msgspec.Struct, frozen=True, kw_only=True):
+class GridComparison(msgspec.Struct, frozen=True, kw_only=True):
     """What two sets of heads have in common, and the signed difference of their grids."""
 
     measure: str
     """Id of the measure; "membership" where one side is a circuit: 1 in it, 0 not; "share" where one is a file of
     another tool: both as shares of the largest value of their side."""
-    cells: tuple[Cell, ...]
+    cells: tuple[HeadDifference, ...]
     """Layer by layer; empty where neither side knows its shape."""
     largest: float
     """The largest difference, signs aside."""
@@ -119,7 +119,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in which two sides differ."""
 
-    grid: Grid | None
+    grid: GridComparison | None
     """None where a side is only a set of examples."""
     config: tuple[FieldDifference, ...] | None
     """None where a side has no settings (a circuit, a set of examples)."""
@@ -132,7 +132,9 @@ MEMBERSHIP = "membership"
 SHARE = "share"
 
 
-def compare(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None) -> Comparison:
+def compare(
+    a: ComparisonSide, b: ComparisonSide, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None
+) -> Comparison:
     """In what two sides differ. `cut`: heads in both circuits; None: each side's own.
 
     Raises CannotCompare where their grids have different shapes, or where there is nothing to hold against each other.
@@ -150,16 +152,18 @@ def compare(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: int | 
         config=_settings_difference(a, b),
         model=struct_difference(a.model, b.model),
         versions=struct_difference(a.versions, b.versions),
-        examples=examples_difference(a.examples, b.examples)
+        examples=compare_examples(a.examples, b.examples)
         if a.examples is not None and b.examples is not None
         else None,
     )
 
 
-def compare_grids(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None) -> Grid:
+def compare_grids(
+    a: ComparisonSide, b: ComparisonSide, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None
+) -> GridComparison:
     """The difference of two grids and of the circuits cut from them. Raises CannotCompare."""
     check_shapes(a, b)
-    circuit_a, circuit_b = circuit_of(a, measure, cut), circuit_of(b, measure, cut)
+    circuit_a, circuit_b = select_circuit(a, measure, cut), select_circuit(b, measure, cut)
     in_a, in_b = set(circuit_a), set(circuit_b)
     member = a.heads is not None or b.heads is not None
     shape = a.shape or b.shape
@@ -176,7 +180,7 @@ def compare_grids(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: 
     shared = [place for place in places if min(strengths_a[place], strengths_b[place]) > -math.inf]
     ranking_a, ranking_b = [strengths_a[place] for place in shared], [strengths_b[place] for place in shared]
     both = in_a & in_b
-    return Grid(
+    return GridComparison(
         measure=MEMBERSHIP if member else SHARE if foreign else measure.id,
         cells=cells,
         largest=max((abs(cell.difference) for cell in cells if cell.difference is not None), default=0.0),
@@ -190,12 +194,12 @@ def compare_grids(a: Side, b: Side, *, measure: Measure = DEFAULT_MEASURE, cut: 
         recall=len(both) / len(in_b) if in_b else None,
         spearman=spearman(ranking_a, ranking_b),
         kendall=kendall(ranking_a, ranking_b),
-        auc_a_finds_b=_finds(a, strengths_a, in_b, places),
-        auc_b_finds_a=_finds(b, strengths_b, in_a, places),
+        auc_a_finds_b=_auc(a, strengths_a, in_b, places),
+        auc_b_finds_a=_auc(b, strengths_b, in_a, places),
     )
 
 
-def check_shapes(a: Side, b: Side) -> None:
+def check_shapes(a: ComparisonSide, b: ComparisonSide) -> None:
     """Returns where the heads of both sides have the same places. Raises CannotCompare, naming both shapes."""
     for side in (a, b):
         if side.kind == "examples":
@@ -204,7 +208,7 @@ def check_shapes(a: Side, b: Side) -> None:
             raise CannotCompare(f"{side.title} has no scores: nothing can be compared.", hint="Run it to the end.")
     if a.shape and b.shape and a.shape != b.shape:
         raise CannotCompare(
-            f"{a.title} has {_shape_words(a)}, {b.title} has {_shape_words(b)}: their heads do not correspond.",
+            f"{a.title} has {_format_shape(a)}, {b.title} has {_format_shape(b)}: their heads do not correspond.",
             hint="Compare runs of one model, or of models with equally many layers and heads.",
         )
     for circuit, other in ((a, b), (b, a)):
@@ -213,23 +217,25 @@ def check_shapes(a: Side, b: Side) -> None:
             outside = [head for head in circuit.heads if not (0 <= head[0] < shape[0] and 0 <= head[1] < shape[1])]
             if outside:
                 raise CannotCompare(
-                    f"{circuit.title} has the head {HeadId(*outside[0])}; {other.title} has {_shape_words(other)}.",
+                    f"{circuit.title} has the head {HeadId(*outside[0])}; {other.title} has {_format_shape(other)}.",
                     hint="It is a circuit of another model.",
                 )
 
 
-def circuit_of(side: Side, measure: Measure = DEFAULT_MEASURE, cut: int | None = None) -> tuple[HeadId, ...]:
+def select_circuit(
+    side: ComparisonSide, measure: Measure = DEFAULT_MEASURE, cut: int | None = None
+) -> tuple[HeadId, ...]:
     """The heads of the side's circuit: a circuit's own, else the best ones by the measure up to the cut."""
     if side.heads is not None:
         return tuple(dict.fromkeys(HeadId(*head) for head in side.heads))
     if side.scores is not None:
-        own = _foreign(side)
+        own = _external_sizes(side)
         size = default_circuit_size(side.n_layers * side.n_heads) if cut is None else max(cut, 1)
         return tuple(sorted(own, key=lambda head: (-own[head], head))[:size])
-    return tuple(circuit_by_rank(side.nodes, cut_of(side, measure, cut), measure))
+    return tuple(circuit_by_rank(side.nodes, resolve_cut(side, measure, cut), measure))
 
 
-def cut_of(side: Side, measure: Measure, cut: int | None = None) -> int:
+def resolve_cut(side: ComparisonSide, measure: Measure, cut: int | None = None) -> int:
     """How many heads: what is asked for, else as the run was last looked at by this measure, else as it was run."""
     asked = cut
     if asked is None and side.cut is not None and side.measure in (None, measure.id):
@@ -273,12 +279,12 @@ def jaccard(one: Collection[tuple[int, int]], other: Collection[tuple[int, int]]
 # ---- inside
 
 
-def _values(side: Side, measure: Measure) -> dict[HeadId, float | None]:
+def _values(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
     found = {node.id: value_of(node, measure) for node in side.nodes}
     return {head: value if value is not None and math.isfinite(value) else None for head, value in found.items()}
 
 
-def _foreign(side: Side) -> dict[HeadId, float]:
+def _external_sizes(side: ComparisonSide) -> dict[HeadId, float]:
     """The size of every head's score in another tool's file."""
     found = {}
     for name, value in (side.scores or {}).items():
@@ -287,10 +293,10 @@ def _foreign(side: Side) -> dict[HeadId, float]:
     return found
 
 
-def _shares(side: Side, measure: Measure) -> dict[HeadId, float | None]:
+def _shares(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
     """Every head's value as a share of the side's largest: scores of different tools have no common unit."""
     if side.scores is not None:
-        own = _foreign(side)
+        own = _external_sizes(side)
         top = max(own.values(), default=0.0) or 1.0
         return {head: value / top for head, value in own.items()}
     values = _values(side, measure)
@@ -304,35 +310,35 @@ def _membership(circuit: Collection[HeadId], places: Sequence[HeadId]) -> dict[H
 
 
 def _strengths(
-    side: Side, measure: Measure, circuit: Collection[HeadId], places: Sequence[HeadId]
+    side: ComparisonSide, measure: Measure, circuit: Collection[HeadId], places: Sequence[HeadId]
 ) -> dict[HeadId, float]:
     """More always speaks for the head; -inf where nothing is said about it."""
     if side.heads is not None:
         return {place: float(place in circuit) for place in places}
     if side.scores is not None:
-        own = _foreign(side)
+        own = _external_sizes(side)
         return {place: own.get(place, -math.inf) for place in places}
     found = {node.id: strength(node, measure) for node in side.nodes}
     return {place: found.get(place, -math.inf) for place in places}
 
 
-def _finds(
-    side: Side, strengths: dict[HeadId, float], truth: Collection[HeadId], places: Sequence[HeadId]
+def _auc(
+    side: ComparisonSide, strengths: dict[HeadId, float], truth: Collection[HeadId], places: Sequence[HeadId]
 ) -> float | None:
     if side.heads is not None or all(value == -math.inf for value in strengths.values()):
         return None  # a circuit ranks nothing, and neither does a measure that does not apply
     return auc([strengths[place] for place in places], [place in truth for place in places])
 
 
-def _cell(place: HeadId, a: float | None, b: float | None) -> Cell:
+def _cell(place: HeadId, a: float | None, b: float | None) -> HeadDifference:
     difference = None if a is None or b is None else round(a - b, 6) + 0.0  # no negative zero
-    return Cell(layer=place.layer, head=place.head, a=a, b=b, difference=difference)
+    return HeadDifference(layer=place.layer, head=place.head, a=a, b=b, difference=difference)
 
 
-def _settings_difference(a: Side, b: Side) -> tuple[FieldDifference, ...] | None:
+def _settings_difference(a: ComparisonSide, b: ComparisonSide) -> tuple[FieldDifference, ...] | None:
     if a.config is None or b.config is None:
         return None
-    one, other = _flat(a.config) | dict(a.asked), _flat(b.config) | dict(b.asked)
+    one, other = _flatten(a.config) | dict(a.asked), _flatten(b.config) | dict(b.asked)
     if a.seed is not None:
         one["seed"] = a.seed
     if b.seed is not None:
@@ -349,7 +355,7 @@ def _differences(one: dict[str, object], other: dict[str, object]) -> tuple[Fiel
     )
 
 
-def _flat(config: ProbeConfig) -> dict[str, object]:
+def _flatten(config: ProbeConfig) -> dict[str, object]:
     """The settings by name; those of the autoencoder as sae.NAME."""
     fields: dict[str, object] = {}
     for name, value in msgspec.to_builtins(config).items():
@@ -360,6 +366,6 @@ def _flat(config: ProbeConfig) -> dict[str, object]:
     return fields
 
 
-def _shape_words(side: Side) -> str:
+def _format_shape(side: ComparisonSide) -> str:
     model = f" ({side.model.name})" if side.model is not None else ""
     return f"{side.n_layers} layers x {side.n_heads} heads{model}"

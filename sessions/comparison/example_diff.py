@@ -36,7 +36,7 @@ class ExamplesDifference(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.only_a or self.only_b or self.changed or self.order)
 
 
-def examples_difference(a: Sequence[Example], b: Sequence[Example]) -> ExamplesDifference:
+def compare_examples(a: Sequence[Example], b: Sequence[Example]) -> ExamplesDifference:
     """Which examples are on one side only, and which were changed on the way from one to the other.
 
     Equal ones are paired off first; then those with the same prompt and polarity; then those of one polarity and pair,

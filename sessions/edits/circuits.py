@@ -6,13 +6,13 @@ from engine.results import HeadId
 from sessions.comparison.comparison import intersection, subtract, union
 from sessions.edits.examples import clean_name
 from sessions.errors import BadName, NoSuchRecord
-from sessions.events import CircuitDropped, CircuitKept
-from sessions.protocol import CombineCircuits, DropCircuit, KeepCircuit, SetOperation
+from sessions.events import CircuitDeleted, CircuitSaved
+from sessions.protocol import CombineCircuits, DeleteCircuit, SaveCircuit, SetOperation
 from sessions.rows import CircuitRow
 from sessions.store.circuits import circuits_of, find_circuit
 from sessions.store.database import Store
 from sessions.store.queries import find_run, find_session
-from sessions.store.recorder import Draft, Recorded, Recorder
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 MAX_HEADS = 100_000
 _MAX_SOURCE = 500
@@ -24,14 +24,14 @@ _DO: dict[SetOperation, Callable[..., tuple[HeadId, ...]]] = {
 }
 
 
-def keep_circuit(recorder: Recorder, request: KeepCircuit) -> tuple[CircuitRow, list[Recorded]]:
+def keep_circuit(recorder: Recorder, request: SaveCircuit) -> tuple[CircuitRow, list[RecordedEntry]]:
     """The circuit as it is kept. Raises NoSuchRecord, BadName, StoreError."""
     session_id = find_session(recorder.store, request.session)
     run_id = find_run(recorder.store, request.run) if request.run is not None else None
     return _keep(recorder, session_id, run_id, request.name, request.heads, request.source)
 
 
-def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[CircuitRow, list[Recorded]]:
+def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[CircuitRow, list[RecordedEntry]]:
     """A circuit made of others. Raises NoSuchRecord, BadName, StoreError."""
     store = recorder.store
     session_id = find_session(store, request.session)
@@ -48,7 +48,7 @@ def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[Circ
     return _keep(recorder, session_id, min(runs) if runs else None, request.name, made, source)
 
 
-def drop_circuit(recorder: Recorder, request: DropCircuit) -> tuple[None, list[Recorded]]:
+def drop_circuit(recorder: Recorder, request: DeleteCircuit) -> tuple[None, list[RecordedEntry]]:
     """Raises NoSuchRecord where there is none of that name in the session."""
     session_id = find_session(recorder.store, request.session)
     found = {row.name for row in circuits_of(recorder.store, session_id)}
@@ -57,7 +57,7 @@ def drop_circuit(recorder: Recorder, request: DropCircuit) -> tuple[None, list[R
         raise NoSuchRecord(
             f"The session keeps no circuit {request.name!r}.", hint=f"It keeps {there}." if there else "It keeps none."
         )
-    return None, recorder.append([Draft(session_id=session_id, event=CircuitDropped(name=request.name))])
+    return None, recorder.append([EventDraft(session_id=session_id, event=CircuitDeleted(name=request.name))])
 
 
 def _keep(
@@ -67,7 +67,7 @@ def _keep(
     name: str,
     heads: Sequence[tuple[int, int]],
     source: str,
-) -> tuple[CircuitRow, list[Recorded]]:
+) -> tuple[CircuitRow, list[RecordedEntry]]:
     kept = clean_name(name)
     if len(heads) > MAX_HEADS or any(layer < 0 or head < 0 for layer, head in heads):
         raise BadName(f"{len(heads)} heads are no circuit.", hint="Heads are written layer.head, for example 9.6.")
@@ -79,8 +79,8 @@ def _keep(
                 f"The run's model has no head {HeadId(*outside[0])}: it has {shape[0]} layers of {shape[1]} heads.",
                 hint="Layers and heads are counted from 0.",
             )
-    event = CircuitKept(name=kept, heads=tuple(union(heads)), source=clean_name(source)[:_MAX_SOURCE])
-    recorded = recorder.append([Draft(session_id=session_id, run_id=run_id, event=event)])
+    event = CircuitSaved(name=kept, heads=tuple(union(heads)), source=clean_name(source)[:_MAX_SOURCE])
+    recorded = recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=event)])
     return find_circuit(recorder.store, kept, session_id=session_id), recorded
 
 

@@ -11,8 +11,8 @@ from sessions.ids import new_id
 from sessions.protocol import CreateSession, SetExamples, StepExamples
 from sessions.rows import SessionRow
 from sessions.store.database import Store
-from sessions.store.queries import current_version, living_session, name_taken, neighbour_version, session_row
-from sessions.store.recorder import Draft, Recorded, Recorder
+from sessions.store.queries import active_session, current_version, name_taken, neighbour_version, session_row
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 MAX_NAME = 200
 _DROPPED = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -34,7 +34,7 @@ def clean_name(text: str) -> str:
     return name
 
 
-def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionRow, list[Recorded]]:
+def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionRow, list[RecordedEntry]]:
     """The new session's row. Raises BadName, ExampleError, StoreError."""
     if request.examples:
         check_set(request.examples)
@@ -48,19 +48,19 @@ def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionR
         pairs=request.pairs,
         task_seed=request.task_seed,
     )
-    drafts = [Draft(session_id=session_id, event=event)]
+    drafts = [EventDraft(session_id=session_id, event=event)]
     if request.examples:
         drafts.append(_examples(session_id, request.examples))
     recorded = recorder.append(drafts)
     return session_row(recorder.store, session_id), recorded
 
 
-def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, list[Recorded]]:
+def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, list[RecordedEntry]]:
     """The session's row with its new examples, drafts included: only a run insists on both sides and straight pairs.
 
     The set that is there already is not recorded again. Raises NoSuchRecord, StaleExamples, ExampleError, StoreError.
     """
-    session_id = living_session(recorder.store, request.session)
+    session_id = active_session(recorder.store, request.session)
     if len(request.examples) > MAX_EXAMPLES:
         raise ExampleError(
             f"{len(request.examples)} examples in one set; {MAX_EXAMPLES} is the most Headcode keeps.",
@@ -81,21 +81,21 @@ def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, 
     return session_row(recorder.store, session_id), recorded
 
 
-def step_examples(recorder: Recorder, request: StepExamples) -> tuple[SessionRow, list[Recorded]]:
+def step_examples(recorder: Recorder, request: StepExamples) -> tuple[SessionRow, list[RecordedEntry]]:
     """The session's row after an undo or redo. Raises NoSuchRecord, NothingToStep, StoreError."""
-    session_id = living_session(recorder.store, request.session)
+    session_id = active_session(recorder.store, request.session)
     found = neighbour_version(recorder.store, session_id, by=request.by)
     if found is None:
         word = "undo" if request.by < 0 else "redo"
         raise NothingToStep(f"There is nothing to {word} in the examples.", hint="They are as they were.")
     version, hashed = found
     event = ExamplesStepped(by=request.by, version=version, content_hash=hashed)
-    recorded = recorder.append([Draft(session_id=session_id, event=event)])
+    recorded = recorder.append([EventDraft(session_id=session_id, event=event)])
     return session_row(recorder.store, session_id), recorded
 
 
-def _examples(session_id: str, examples: tuple[Example, ...]) -> Draft:
-    return Draft(session_id=session_id, event=ExamplesSet(examples=examples, content_hash=content_hash(examples)))
+def _examples(session_id: str, examples: tuple[Example, ...]) -> EventDraft:
+    return EventDraft(session_id=session_id, event=ExamplesSet(examples=examples, content_hash=content_hash(examples)))
 
 
 def _made_up(request: CreateSession) -> str:

@@ -11,8 +11,8 @@ import msgspec
 
 from engine.machine.folders import AppFolders
 from sessions.edits.trash import SETTLED_S, remove_files
-from sessions.files.atomic_write import noted
-from sessions.rows import Pile
+from sessions.files.atomic_write import marked_partials
+from sessions.rows import FileGroup
 
 _DAY_S = 86_400.0
 _SPOOL_S = 3_600.0
@@ -21,7 +21,7 @@ _SET_ASIDE = re.compile(r"\.(kept|damaged|repaired)\b|.*\.other$")
 _PARTIAL_DAYS, _LOG_DAYS, _COPY_DAYS = 1, 30, 30
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class CacheLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What may stay of what can be computed again."""
 
     cache_days: float = 30
@@ -30,10 +30,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """And of the others, the longest unused, until no more than this is left."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class DeletableGroup(msgspec.Struct, frozen=True):
     """A pile and the files and folders of it that go."""
 
-    pile: Pile
+    pile: FileGroup
     goes: tuple[Path, ...]
 
 
@@ -44,9 +44,14 @@ class _Item(msgspec.Struct, frozen=True):
     """When it was last written or used."""
 
 
-def survey(
-    places: AppFolders, unowned: Collection[Path], limits: Limits, *, running: str | None, now_s: float | None = None
-) -> list[Found]:
+def find_garbage(
+    places: AppFolders,
+    unowned: Collection[Path],
+    limits: CacheLimits,
+    *,
+    running: str | None,
+    now_s: float | None = None,
+) -> list[DeletableGroup]:
     """Every kind of thing that collects, with what of it may go. `unowned`: SAE weights that no run names.
 
     Opens no file: reading the store's would drop DuckDB's lock on it.
@@ -108,7 +113,7 @@ def survey(
     return [each for each in found if each.pile.n]
 
 
-def remove(found: list[Found]) -> int:
+def remove(found: list[DeletableGroup]) -> int:
     """Removes what goes; says how many bytes did. What cannot be removed stays, and is found again next time."""
     n_bytes = 0
     for each in found:
@@ -126,7 +131,7 @@ def remove(found: list[Found]) -> int:
     return n_bytes
 
 
-def _activations(folder: Path, limits: Limits, now: float) -> Found:
+def _activations(folder: Path, limits: CacheLimits, now: float) -> DeletableGroup:
     """By age, then by size, the longest unused first; half-written ones of a worker that has gone."""
     items = list(_items(folder, lambda path: path.suffix == ".safetensors" or path.name.startswith(".")))
     whole = sorted((item for item in items if item.path.suffix == ".safetensors"), key=lambda item: item.used_s)
@@ -144,10 +149,10 @@ def _activations(folder: Path, limits: Limits, now: float) -> Found:
     return _found("activations", f"activations, {words}{size}: they are computed again", folder, items, goes)
 
 
-def _parts(marks: Path, now: float) -> Found:
+def _parts(marks: Path, now: float) -> DeletableGroup:
     """Files that a killed export left half written, wherever they lie."""
     items = list[_Item]()
-    for part, _ in noted(marks):
+    for part, _ in marked_partials(marks):
         with suppress(OSError):
             items.append(_Item(part, _size(part), part.lstat().st_mtime))
     return _found(
@@ -159,13 +164,15 @@ def _parts(marks: Path, now: float) -> Found:
     )
 
 
-def _pile(kind: str, about: str, folder: Path, belongs: Callable[[Path], bool], old: Callable[[_Item], bool]) -> Found:
+def _pile(
+    kind: str, about: str, folder: Path, belongs: Callable[[Path], bool], old: Callable[[_Item], bool]
+) -> DeletableGroup:
     items = list(_items(folder, belongs))
     return _found(kind, about, folder, items, [item for item in items if old(item)])
 
 
-def _found(kind: str, about: str, folder: Path, items: list[_Item], goes: list[_Item]) -> Found:
-    pile = Pile(
+def _found(kind: str, about: str, folder: Path, items: list[_Item], goes: list[_Item]) -> DeletableGroup:
+    pile = FileGroup(
         kind=kind,
         about=about,
         path=str(folder),
@@ -174,7 +181,7 @@ def _found(kind: str, about: str, folder: Path, items: list[_Item], goes: list[_
         goes=len(goes),
         goes_bytes=sum(item.n_bytes for item in goes),
     )
-    return Found(pile, tuple(item.path for item in goes))
+    return DeletableGroup(pile, tuple(item.path for item in goes))
 
 
 def _items(folder: Path, belongs: Callable[[Path], bool]) -> Iterator[_Item]:

@@ -21,11 +21,11 @@ from sessions.ids import new_id
 from sessions.protocol import ChangeTags, RemoveNote, RenameSession, RestoreSession, TrashSession, WriteNote
 from sessions.rows import NoteRow, RunRow, SessionRow
 from sessions.store.database import Store
-from sessions.store.group_commit import Kind, Outcome
+from sessions.store.group_commit import BatchKind, ChangeResult
 from sessions.store.queries import (
+    active_among,
+    active_session,
     find_run,
-    living_among,
-    living_session,
     name_taken,
     run_row,
     session_notes,
@@ -34,14 +34,14 @@ from sessions.store.queries import (
     session_tags,
     trashed_session,
 )
-from sessions.store.recorder import Draft, Recorded, Recorder
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 MAX_TAG = 40
 MAX_TAGS = 32
 MAX_NOTE = 20_000
 _IN_TAGS = frozenset("-_./:+")
 
-Changed = tuple[SessionRow, list[Recorded]]
+Changed = tuple[SessionRow, list[RecordedEntry]]
 Noted = tuple[NoteRow, SessionRow]
 
 
@@ -79,7 +79,7 @@ def clean_note(text: str) -> str:
 
 def rename_session(recorder: Recorder, request: RenameSession) -> Changed:
     """The session's row under its new name. Raises BadName for a name that another session has."""
-    session_id = living_session(recorder.store, request.session)
+    session_id = active_session(recorder.store, request.session)
     name = clean_name(request.name)
     if session_row(recorder.store, session_id).name == name:
         return _changed(recorder, session_id, [])
@@ -91,7 +91,7 @@ def rename_session(recorder: Recorder, request: RenameSession) -> Changed:
 
 def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
     """The session's row with its tags. Raises BadName, or NoSuchRecord for a tag to remove that it has not."""
-    session_id = living_session(recorder.store, request.session)
+    session_id = active_session(recorder.store, request.session)
     before = set(session_tags(recorder.store, session_id))
     add, remove = {clean_tag(tag) for tag in request.add}, {clean_tag(tag) for tag in request.remove}
     missing = sorted(remove - before)
@@ -104,10 +104,10 @@ def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
     return _changed(recorder, session_id, [] if after == before else [TagsSet(tags=tuple(sorted(after)))])
 
 
-def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[Recorded]]:
+def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[RecordedEntry]]:
     """The note, new or changed. Raises BadName, NoSuchRecord, NoSuchHead."""
     store = recorder.store
-    session_id = living_session(store, request.session)
+    session_id = active_session(store, request.session)
     text = clean_note(request.text)
     if request.note is not None:
         old = _find_note(store, session_id, request.note)
@@ -118,50 +118,50 @@ def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[Reco
         note_id, place = new_id("n"), request.head
         run_id, number = (None, None) if run is None else (run.run_id, run.number)
     event = NoteWritten(note_id=note_id, text=text, head=place)
-    recorded = recorder.append([Draft(session_id=session_id, run_id=run_id, event=event)])
+    recorded = recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=event)])
     return (_note_row(recorded[0].entry, event, number), session_row(store, session_id)), recorded
 
 
-def write_notes(recorder: Recorder, requests: Sequence[WriteNote]) -> list[Outcome | None]:
+def write_notes(recorder: Recorder, requests: Sequence[WriteNote]) -> list[ChangeResult | None]:
     """What write_note would answer each of them; None for those it is better asked one by one.
 
     A hundred notes of many people take three questions and a few inserts in all, where each alone takes as many.
     """
-    living = living_among(recorder.store, [request.session for request in requests])
-    found: list[Outcome | None] = [None] * len(requests)
-    written: list[tuple[int, Draft, NoteWritten]] = []
+    living = active_among(recorder.store, [request.session for request in requests])
+    found: list[ChangeResult | None] = [None] * len(requests)
+    written: list[tuple[int, EventDraft, NoteWritten]] = []
     for place, request in enumerate(requests):
         on_session = request.run is None and request.head is None and request.note is None
         if on_session and request.session in living:
             try:
                 event = NoteWritten(note_id=new_id("n"), text=clean_note(request.text), head=None)
             except BadName as error:
-                found[place] = Outcome(error=error)
+                found[place] = ChangeResult(error=error)
             else:
-                written.append((place, Draft(session_id=request.session, event=event), event))
+                written.append((place, EventDraft(session_id=request.session, event=event), event))
     recorded = recorder.append([draft for _, draft, _ in written])
     rows = session_rows(recorder.store, sorted({draft.session_id for _, draft, _ in written})) if written else {}
     for (place, draft, event), each in zip(written, recorded, strict=True):
-        found[place] = Outcome((_note_row(each.entry, event, None), rows[draft.session_id]), [each])
+        found[place] = ChangeResult((_note_row(each.entry, event, None), rows[draft.session_id]), [each])
     return found
 
 
-NOTES = Kind(write_notes, 200)
+NOTES = BatchKind(write_notes, 200)
 
 
-def remove_note(recorder: Recorder, request: RemoveNote) -> tuple[Noted, list[Recorded]]:
+def remove_note(recorder: Recorder, request: RemoveNote) -> tuple[Noted, list[RecordedEntry]]:
     """What the note said. Raises NoSuchRecord."""
-    session_id = living_session(recorder.store, request.session)
+    session_id = active_session(recorder.store, request.session)
     note = _find_note(recorder.store, session_id, request.note)
     event = NoteRemoved(note_id=note.note_id)
-    recorded = recorder.append([Draft(session_id=session_id, run_id=note.run_id, event=event)])
+    recorded = recorder.append([EventDraft(session_id=session_id, run_id=note.run_id, event=event)])
     return (note, session_row(recorder.store, session_id)), recorded
 
 
 def trash_session(recorder: Recorder, request: TrashSession) -> Changed:
     """The session's row, now in the trash. Raises NoSuchRecord; BadName's family for one with a run under way."""
     store = recorder.store
-    session_id = living_session(store, request.session)
+    session_id = active_session(store, request.session)
     busy = store.rows(
         "SELECT number, state FROM run WHERE session_id = $session AND state IN ('queued', 'running') ORDER BY number",
         {"session": session_id},
@@ -192,7 +192,7 @@ class SessionBusy(BadName):
 
 
 def _changed(recorder: Recorder, session_id: str, events: list[SessionEvent]) -> Changed:
-    drafts = [Draft(session_id=session_id, event=event) for event in events]
+    drafts = [EventDraft(session_id=session_id, event=event) for event in events]
     recorded = recorder.append(drafts) if drafts else []
     return session_row(recorder.store, session_id), recorded
 

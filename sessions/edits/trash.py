@@ -9,11 +9,11 @@ from typing import NamedTuple
 from sessions.rows import SessionRow
 from sessions.store.database import Store
 from sessions.store.queries import session_rows, trashed_session
-from sessions.store.recorder import Recorded, Recorder
+from sessions.store.recorder import RecordedEntry, Recorder
 
 _DAY_US = 86_400_000_000
 _RUNS_OF = "SELECT run_id, sae_sha256 FROM run WHERE session_id IN (SELECT unnest($ids))"
-_OF_NO_ACCOUNT = ("session_created", "tags_set", "examples_set", "options_chosen", "look_changed")
+_SETUP_KINDS = ("session_created", "tags_set", "examples_set", "options_chosen", "look_changed")
 """What a session's log may hold besides its runs while nothing came of it."""
 SETTLED_S = 600.0
 """A run names its SAE weights shortly after they came to lie there; so long they may be nobody's."""
@@ -31,7 +31,7 @@ def trash_bytes(store: Store, session_ids: Sequence[str], weights: Path) -> int:
     return total
 
 
-class Removed(NamedTuple):
+class RemovedSessions(NamedTuple):
     """What went for good, and the files that may follow."""
 
     sessions: list[SessionRow]
@@ -57,12 +57,12 @@ def whole_trash(store: Store, references: Sequence[str] = ()) -> list[str]:
     return [str(session_id) for (session_id,) in rows]
 
 
-def nothing_in(store: Store, session_id: str) -> bool:
+def is_unused(store: Store, session_id: str) -> bool:
     """Return whether nothing came of a session: all its runs were refused, and nobody did anything else in it.
 
     The examples it began with do not count; a person's first edit makes a second version of them.
     """
-    ids: dict[str, object] = {"id": session_id, "kinds": list(_OF_NO_ACCOUNT)}
+    ids: dict[str, object] = {"id": session_id, "kinds": list(_SETUP_KINDS)}
     done = store.rows(
         "SELECT 1 FROM event WHERE session_id = $id AND run_id IS NULL AND kind NOT IN (SELECT unnest($kinds)) "
         "UNION ALL SELECT 1 FROM (SELECT count(*) AS n FROM event WHERE session_id = $id AND kind = 'examples_set') "
@@ -74,7 +74,9 @@ def nothing_in(store: Store, session_id: str) -> bool:
     return not done
 
 
-def remove_for_good(recorder: Recorder, session_ids: Sequence[str], weights: Path) -> tuple[Removed, list[Recorded]]:
+def remove_for_good(
+    recorder: Recorder, session_ids: Sequence[str], weights: Path
+) -> tuple[RemovedSessions, list[RecordedEntry]]:
     """The sessions that are gone now: all of them or, where that fails, none; and their SAE weights nobody else names.
 
     The files go after the commit: a process that is killed in between leaves files without an owner, which gc finds.
@@ -96,8 +98,8 @@ def remove_for_good(recorder: Recorder, session_ids: Sequence[str], weights: Pat
                 "NOT IN (SELECT content_hash FROM run WHERE content_hash IS NOT NULL)"
             )
         recorder.forget()
-    lost = [path for path in orphans(store, weights, settled_s=0) if path.stem in saes]
-    return Removed([gone[session_id] for session_id in session_ids if session_id in gone], lost), []
+    lost = [path for path in find_orphans(store, weights, settled_s=0) if path.stem in saes]
+    return RemovedSessions([gone[session_id] for session_id in session_ids if session_id in gone], lost), []
 
 
 def tables_of(store: Store) -> tuple[list[str], list[str]]:
@@ -112,7 +114,7 @@ def tables_of(store: Store) -> tuple[list[str], list[str]]:
     return by_session, [table for table, names in columns.items() if "run_id" in names and "session_id" not in names]
 
 
-def orphans(store: Store, folder: Path, *, settled_s: float = SETTLED_S) -> list[Path]:
+def find_orphans(store: Store, folder: Path, *, settled_s: float = SETTLED_S) -> list[Path]:
     """SAE weights that no run names and that have lain there for a while: a run names its own only after they came."""
     wanted = {f"{sha256}.safetensors" for (sha256,) in store.rows("SELECT DISTINCT sae_sha256 FROM run")}
     before = time.time() - settled_s

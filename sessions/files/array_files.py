@@ -15,7 +15,7 @@ MAX_BYTES = 4 << 30
 _MAX_HEADER = 1 << 20
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _TensorEntry(msgspec.Struct, frozen=True):
     dtype: str
     shape: tuple[int, ...]
     data_offsets: tuple[int, int]
@@ -45,10 +45,10 @@ def read_codes(spool: Path, event: ArrayReady) -> CodeRows:
 
     Raises BadArray for a file that is not exactly that.
     """
-    return CodeRows(rows=list(each_code(spool, event)))
+    return CodeRows(rows=list(iterate_codes(spool, event)))
 
 
-def each_code(spool: Path, event: ArrayReady) -> Iterator[tuple[int, int, list[int]]]:
+def iterate_codes(spool: Path, event: ArrayReady) -> Iterator[tuple[int, int, list[int]]]:
     """The same one row at a time: whatever size a stranger's file has, one row of it is in memory.
 
     The format is a length, a JSON header and raw numbers; reading it takes no tensor library.
@@ -80,7 +80,7 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def keep_by_content(path: Path, folder: Path) -> tuple[str, int]:
+def store_by_content(path: Path, folder: Path) -> tuple[str, int]:
     """Moves the file into `folder` under the sha256 of its content; returns that and its bytes.
 
     The same content twice is one file.
@@ -103,7 +103,7 @@ def remove_spool(spool: Path) -> None:
 _AGAIN = "Run it again; if it stays so, see: headcode host log"
 
 
-def _find(path: Path, tensor: str) -> tuple[_Entry, int]:
+def _find(path: Path, tensor: str) -> tuple[_TensorEntry, int]:
     """Where the tensor lies in a safetensors file, and where its data begin."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -112,7 +112,7 @@ def _find(path: Path, tensor: str) -> tuple[_Entry, int]:
         header = file.read(length)
     try:
         entries = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
-        return msgspec.json.decode(entries[tensor], type=_Entry), 8 + length
+        return msgspec.json.decode(entries[tensor], type=_TensorEntry), 8 + length
     except KeyError as error:
         raise BadArray(f"{path} holds no tensor {tensor!r}.", hint=_AGAIN) from error
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -26,7 +26,7 @@ def check_goal(goal: Path, *, force: bool) -> None:
         raise CannotWrite(f"There is no folder {goal.parent}.", hint="Make it first, or give another place.")
 
 
-def write_beside(
+def write_atomically(
     goal: Path, write: Callable[[Path], None], *, force: bool, marks: Path | None = None
 ) -> tuple[str, int]:
     """Lets `write` fill a file beside the goal and gives it the goal's name; returns its sha256 and bytes.
@@ -38,7 +38,7 @@ def write_beside(
     check_goal(goal, force=force)
     part = mark = None
     try:
-        part = part_of(goal)
+        part = partial_path(goal)
         mark = _note(part, marks)
         _make(part)
         write(part)
@@ -70,7 +70,7 @@ def cannot_write(goal: Path, error: OSError) -> CannotWrite:
     return CannotWrite(f"{goal} cannot be written: {error.strerror}.", hint="Check free space and permissions.")
 
 
-def share(path: Path) -> None:
+def apply_umask(path: Path) -> None:
     """Gives a file that the host wrote the mode it would have had from this process: the host keeps its own private."""
     mask = os.umask(0)
     os.umask(mask)
@@ -78,12 +78,12 @@ def share(path: Path) -> None:
         path.chmod(0o666 & ~mask)
 
 
-def part_of(goal: Path) -> Path:
+def partial_path(goal: Path) -> Path:
     """Another name for a half file beside the goal at each call."""
     return goal.with_name(f".{goal.name[:80]}.{secrets.token_hex(4)}.part")
 
 
-def noted(marks: Path) -> list[tuple[Path, Path]]:
+def marked_partials(marks: Path) -> list[tuple[Path, Path]]:
     """Half files that somebody began and did not end, each with its mark; marks without a file are taken away."""
     found = []
     with suppress(OSError):

@@ -22,7 +22,7 @@ def full_disk(path: Path) -> StoreFull:
     )
 
 
-def refused(error: OSError, path: Path | None = None) -> StoreError:
+def describe_os_error(error: OSError, path: Path | None = None) -> StoreError:
     """What the system refused, in words. `path`: what was to be written, where the error does not name it."""
     named = Path(os.fsdecode(error.filename)) if error.filename is not None else path
     if error.errno in NO_ROOM[:2] and named is not None:
@@ -56,7 +56,7 @@ def staging_for(spool: Path, goal: Path) -> Path:
     return goal.parent
 
 
-class Reserve:
+class SpaceReserve:
     """A file that takes room while there is plenty, so that what frees room can be done when there is none."""
 
     def __init__(self, path: Path) -> None:

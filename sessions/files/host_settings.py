@@ -33,7 +33,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     """After so many days in the trash a session is removed for good; 0: never."""
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class LoadedSettings(msgspec.Struct, frozen=True):
     """What is in force, and what in the file or the environment makes no sense: there the usual value holds."""
 
     settings: HostSettings
@@ -51,13 +51,13 @@ def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> HostS
     return found.settings
 
 
-def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> Loaded:
+def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> LoadedSettings:
     """The same, for who must start whatever stands there: what makes no sense is told, not raised."""
     env = os.environ if environ is None else environ
     try:
         text, whole = read_toml(path)
     except SettingsError as error:
-        return Loaded(HostSettings(), (error,))
+        return LoadedSettings(HostSettings(), (error,))
     problems: list[SettingsError] = []
 
     def taken(key: str, read: Callable[[], T], default: T) -> T:
@@ -99,7 +99,7 @@ def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> Loade
             "trash_days", lambda: _days(path, table.get("trash_days", usual.trash_days)), usual.trash_days
         ),
     )
-    return Loaded(settings, tuple(problems))
+    return LoadedSettings(settings, tuple(problems))
 
 
 def _unknown(path: Path, key: str) -> None:

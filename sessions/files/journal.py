@@ -25,7 +25,7 @@ _MOST_HEADER = 128
 _FLUSH = b"\x64\x00\x64\xff\xff"
 
 
-class Journal(NamedTuple):
+class JournalState(NamedTuple):
     """How far a journal can be read."""
 
     verdict: Literal["whole", "torn", "damaged"]
@@ -73,7 +73,7 @@ def holds_commits(store: Path) -> bool:
     return any(read_journal(path).commits for path in journals_of(store))
 
 
-def read_journal(path: Path, *, sums: bool = False) -> Journal:
+def read_journal(path: Path, *, sums: bool = False) -> JournalState:
     """How far the journal can be read; with `sums`, every entry is held against its checksum, as DuckDB does itself.
 
     About a second for a million entries; DuckDB reads them back more slowly by a hundred times.
@@ -86,9 +86,9 @@ def read_journal(path: Path, *, sums: bool = False) -> Journal:
             file.seek(0)
             hidden = file.read().count(COMMIT)
             torn = header == 0 and not hidden
-            return Journal("torn" if torn else "damaged", size, 0, 0, 0, 0, hidden)
+            return JournalState("torn" if torn else "damaged", size, 0, 0, 0, 0, hidden)
         if _version(start) > VERSION:
-            return Journal("whole", size, header, size, size, 0)
+            return JournalState("whole", size, header, size, size, 0)
         at = end = header
         commits = 0
         while at < size:
@@ -106,12 +106,12 @@ def read_journal(path: Path, *, sums: bool = False) -> Journal:
             if entry[16:19] == _FLUSH[:3]:
                 end, commits = at, commits + 1
         if at == size:
-            return Journal("whole", size, header, end, at, commits)
+            return JournalState("whole", size, header, end, at, commits)
         file.seek(at)
         rest = file.read(size - at)  # no more than there was: a host that is just leaving may still write
     hidden = rest.count(COMMIT)
     torn = not hidden and _is_beginning(rest)
-    return Journal("torn" if torn else "damaged", size, header, end, at, commits, hidden)
+    return JournalState("torn" if torn else "damaged", size, header, end, at, commits, hidden)
 
 
 def header_for(store: Path) -> bytes | None:

@@ -70,7 +70,7 @@ def network_file_system(path: Path, table: str | None = None) -> str | None:
     return kind if kind in NETWORK else None
 
 
-def network_words(path: Path, kind: str) -> str:
+def format_network(path: Path, kind: str) -> str:
     """What a person should know about a store there."""
     return (
         f"The store {path} lies on a network file system ({kind}): what was recorded can be lost or locked there when "

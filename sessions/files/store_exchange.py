@@ -23,14 +23,14 @@ from sessions.files.placing import free_name, move, move_command, sync, write_pr
 _PLACE = "headcode doctor --repair --in-place"
 
 
-class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StoreExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to become of which file, by their names in the store's folder."""
 
     repaired: str
     aside: str
 
 
-def record_of(path: Path) -> Path:
+def exchange_record(path: Path) -> Path:
     return path.with_name(f"{path.stem}.exchange.json")
 
 
@@ -39,18 +39,18 @@ def exchange(path: Path, repaired: Path) -> Path:
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     aside = free_name(path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}"))
     sync(repaired)
-    record = msgspec.json.encode(Exchange(repaired=repaired.name, aside=aside.name))
-    write_private(record_of(path), record)
-    settle(path)
+    record = msgspec.json.encode(StoreExchange(repaired=repaired.name, aside=aside.name))
+    write_private(exchange_record(path), record)
+    finish_exchange(path)
     return aside
 
 
-def settle(path: Path) -> str:
+def finish_exchange(path: Path) -> str:
     """Finishes an exchange that was begun, or takes it back where it cannot be; says what was done, or nothing.
 
     Raises StoreDamaged where neither is possible.
     """
-    record = record_of(path)
+    record = exchange_record(path)
     if not record.exists():
         return ""
     found = _read(record)
@@ -98,7 +98,7 @@ def kept_stores(path: Path) -> list[Path]:
     return _by_age(path.parent.glob(f"{path.stem}.kept-*{path.suffix}"))
 
 
-def bring_journals(path: Path) -> None:
+def restore_journals(path: Path) -> None:
     """Gives journals without a store to the damaged one they belong to: earlier versions, killed, left them so."""
     lonely = journals_of(path)
     if path.exists() or not lonely:
@@ -110,7 +110,7 @@ def bring_journals(path: Path) -> None:
             return
 
 
-def refuse_beside(path: Path) -> None:
+def check_no_remains(path: Path) -> None:
     """Raises StoreDamaged where no store is at `path`, but what is left of one lies beside it: none is begun then."""
     lonely, repaired, damaged = journals_of(path), repaired_stores(path), damaged_stores(path)
     kept = kept_stores(path)
@@ -147,9 +147,9 @@ def _move_journals(path: Path, goal: Path) -> None:
             ) from None
 
 
-def _read(record: Path) -> Exchange:
+def _read(record: Path) -> StoreExchange:
     try:
-        found = msgspec.json.decode(record.read_bytes(), type=Exchange)
+        found = msgspec.json.decode(record.read_bytes(), type=StoreExchange)
         if all(Path(name).name == name for name in (found.repaired, found.aside)):
             return found
     except (OSError, msgspec.MsgspecError):

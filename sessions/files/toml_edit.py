@@ -27,7 +27,7 @@ def line_of(text: str, table: str, key: str | None = None) -> int | None:
     return None
 
 
-def with_value(text: str, table: str, key: str, value: str | None) -> str:
+def set_value(text: str, table: str, key: str, value: str | None) -> str:
     """The text with `key = value` in the table; None takes the entry away. `value` is TOML as it is to be written."""
     lines = text.splitlines()
     at = line_of(text, table, key)
@@ -43,7 +43,7 @@ def with_value(text: str, table: str, key: str, value: str | None) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def write_over(path: Path, text: str) -> None:
+def overwrite(path: Path, text: str) -> None:
     """The file whole or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A link is written through: some people keep their settings in a folder of their own.

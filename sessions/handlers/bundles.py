@@ -4,19 +4,19 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
-from sessions.files.disk_space import refused, staging_for
-from sessions.handlers.context import Answer, Means
+from sessions.files.disk_space import describe_os_error, staging_for
+from sessions.handlers.context import Answer, HandlerContext
 from sessions.protocol import BundleExported, BundleImported, Done, ExportSession, ImportBundle, WriteTable
 
 
-async def export_session(host: Means, request: ExportSession) -> BundleExported:
+async def export_session(host: HandlerContext, request: ExportSession) -> BundleExported:
     """Reads the session in batches, each a turn of its own at the store, and writes the file."""
-    from sessions.bundle.export import BATCH, BundleWriter, codes_of, head_of, rows_of
+    from sessions.bundle.export import BATCH, BundleWriter, find_range, read_log_rows, read_run_codes
     from sessions.files.atomic_write import cannot_write, check_goal
 
     goal = Path(request.path)
     await asyncio.to_thread(check_goal, goal, force=request.force)
-    head = await host.ledger.read(partial(head_of, reference=request.session))
+    head = await host.ledger.read(partial(find_range, reference=request.session))
     staging = await asyncio.to_thread(staging_for, host.places.spool, goal)
     try:
         writer = await asyncio.to_thread(BundleWriter, staging, head)
@@ -25,11 +25,11 @@ async def export_session(host: Means, request: ExportSession) -> BundleExported:
     try:
         for after in range(0, head.last_seq, BATCH):
             rows = await host.ledger.read(
-                partial(rows_of, session_id=head.session_id, after_seq=after, up_to=head.last_seq)
+                partial(read_log_rows, session_id=head.session_id, after_seq=after, up_to=head.last_seq)
             )
             await asyncio.to_thread(writer.add, rows)
         for run_id in writer.codes_wanted:
-            codes = await host.ledger.read(partial(codes_of, run_id=run_id))
+            codes = await host.ledger.read(partial(read_run_codes, run_id=run_id))
             await asyncio.to_thread(writer.add_codes, run_id, codes)
         sae = host.places.data / "sae" if request.sae else None
         return BundleExported(
@@ -43,23 +43,25 @@ async def export_session(host: Means, request: ExportSession) -> BundleExported:
         await asyncio.to_thread(writer.__exit__)
 
 
-async def import_bundle(host: Means, request: ImportBundle) -> BundleImported:
+async def import_bundle(host: HandlerContext, request: ImportBundle) -> BundleImported:
     """Reads the file to its end before the store sees anything of it."""
-    from sessions.bundle.take_in import Bundle, take_in
+    from sessions.bundle.take_in import CheckedBundle, import_into_store
 
     spool = host.places.spool
     try:
-        bundle = await asyncio.to_thread(Bundle, Path(request.path), spool)
+        bundle = await asyncio.to_thread(CheckedBundle, Path(request.path), spool)
     except OSError as error:
-        raise refused(error, spool) from error
+        raise describe_os_error(error, spool) from error
     try:
-        work = partial(take_in, bundle=bundle, name=request.name, as_copy=request.as_copy, sae=host.places.data / "sae")
+        work = partial(
+            import_into_store, bundle=bundle, name=request.name, as_copy=request.as_copy, sae=host.places.data / "sae"
+        )
         return BundleImported(imported=await host.ledger.change(work, alone=True))
     finally:
         await asyncio.to_thread(bundle.close)
 
 
-async def write_table(host: Means, request: WriteTable) -> Done:
+async def write_table(host: HandlerContext, request: WriteTable) -> Done:
     """A table of the client's own as Parquet: faces have no library for that."""
     from sessions.bundle.parquet import write_parquet
 

@@ -1,19 +1,19 @@
 """What the host answers to questions about two things, and about kept circuits."""
 
 from sessions.edits import circuits
-from sessions.handlers.context import Answer, Means
+from sessions.handlers.context import Answer, HandlerContext
 from sessions.protocol import (
-    Circuit,
-    Circuits,
+    CircuitAnswer,
+    CircuitsAnswer,
     CombineCircuits,
-    Comparable,
+    ComparisonChoices,
+    DeleteCircuit,
     Done,
-    DropCircuit,
     GetSides,
-    KeepCircuit,
     ListCircuits,
     ListComparable,
-    Sides,
+    SaveCircuit,
+    SidesAnswer,
 )
 from sessions.rows import CircuitRow
 from sessions.store.circuits import circuits_of
@@ -23,33 +23,35 @@ from sessions.store.database import Store
 from sessions.store.queries import find_run, find_session
 
 
-async def get_sides(host: Means, request: GetSides) -> Sides:
+async def get_sides(host: HandlerContext, request: GetSides) -> SidesAnswer:
     a, b = await host.ledger.read(lambda store: find_sides(store, request.a, request.b, host.places.models))
-    return Sides(a=a, b=b)
+    return SidesAnswer(a=a, b=b)
 
 
-async def list_comparable(host: Means, request: ListComparable) -> Comparable:
+async def list_comparable(host: HandlerContext, request: ListComparable) -> ComparisonChoices:
     found = await host.ledger.read(lambda store: comparable_with(store, find_run(store, request.run)))
-    return Comparable(choices=tuple(found))
+    return ComparisonChoices(choices=tuple(found))
 
 
-async def list_circuits(host: Means, request: ListCircuits) -> Circuits:
+async def list_circuits(host: HandlerContext, request: ListCircuits) -> CircuitsAnswer:
     def read(store: Store) -> list[CircuitRow]:
         session_id = find_session(store, request.session) if request.session is not None else None
         return circuits_of(store, session_id)
 
-    return Circuits(circuits=tuple(await host.ledger.read(read)))
+    return CircuitsAnswer(circuits=tuple(await host.ledger.read(read)))
 
 
-async def keep_circuit(host: Means, request: KeepCircuit) -> Circuit:
-    return Circuit(circuit=await host.ledger.change(lambda recorder: circuits.keep_circuit(recorder, request)))
+async def keep_circuit(host: HandlerContext, request: SaveCircuit) -> CircuitAnswer:
+    return CircuitAnswer(circuit=await host.ledger.change(lambda recorder: circuits.keep_circuit(recorder, request)))
 
 
-async def combine_circuits(host: Means, request: CombineCircuits) -> Circuit:
-    return Circuit(circuit=await host.ledger.change(lambda recorder: circuits.combine_circuits(recorder, request)))
+async def combine_circuits(host: HandlerContext, request: CombineCircuits) -> CircuitAnswer:
+    return CircuitAnswer(
+        circuit=await host.ledger.change(lambda recorder: circuits.combine_circuits(recorder, request))
+    )
 
 
-async def drop_circuit(host: Means, request: DropCircuit) -> Done:
+async def drop_circuit(host: HandlerContext, request: DeleteCircuit) -> Done:
     await host.ledger.change(lambda recorder: circuits.drop_circuit(recorder, request))
     return Done()
 
@@ -58,7 +60,7 @@ ANSWERS: dict[type, Answer] = {
     GetSides: get_sides,
     ListComparable: list_comparable,
     ListCircuits: list_circuits,
-    KeepCircuit: keep_circuit,
+    SaveCircuit: keep_circuit,
     CombineCircuits: combine_circuits,
-    DropCircuit: drop_circuit,
+    DeleteCircuit: drop_circuit,
 }

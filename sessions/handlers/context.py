@@ -4,26 +4,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from engine.machine.folders import AppFolders
-from sessions.files.disk_space import Reserve
+from sessions.files.disk_space import SpaceReserve
 from sessions.files.host_settings import HostSettings
 from sessions.protocol import AnyAnswer
 from sessions.rows import HostStatus
-from sessions.services.run_queue import Runs
-from sessions.services.worker_supervisor import Supervisor
-from sessions.services.writer import Ledger
+from sessions.services.run_queue import RunQueue
+from sessions.services.worker_supervisor import WorkerSupervisor
+from sessions.services.writer import StoreWriter
 
 Kept = TypeVar("Kept")
 
 
-class Means(Protocol):
+class HandlerContext(Protocol):
     """The host, as the answers see it."""
 
     places: AppFolders
     settings: HostSettings
-    ledger: Ledger
-    runs: Runs
-    supervisor: Supervisor
-    reserve: Reserve
+    ledger: StoreWriter
+    runs: RunQueue
+    supervisor: WorkerSupervisor
+    reserve: SpaceReserve
 
     def own(self, kind: Callable[[], Kept]) -> Kept:
         """What one subject keeps between requests: made at the first call, the same at every later one."""
@@ -34,5 +34,5 @@ class Means(Protocol):
     def stop(self) -> None: ...
 
 
-Answer = Callable[[Means, Any], Awaitable[AnyAnswer]]
+Answer = Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]
 """Raises HeadcodeError, which the client is told."""

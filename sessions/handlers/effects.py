@@ -11,18 +11,18 @@ from engine.errors import ConfigError, Failure, HeadcodeError, NoSuchHead
 from engine.events import EffectsMeasured, EngineEvent
 from engine.protocol import MeasureEffects
 from sessions.errors import NoSuchRecord
-from sessions.events import CauseAsked, CauseEnded, RunState
-from sessions.handlers.context import Answer, Means
+from sessions.events import EffectsEnded, EffectsRequested, RunState
+from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
-from sessions.protocol import AskCause, CancelRun, Done, FindRun, Run
+from sessions.protocol import CancelRun, Done, FindRun, MeasureRunEffects, RunAnswer
 from sessions.rows import RunRow
 from sessions.store.circuits import find_circuit
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
 from sessions.store.projections import event_decoder
-from sessions.store.queries import find_run, living_session, run_row
-from sessions.store.recorder import Draft, Recorder
-from sessions.store.rerun import ask_again
+from sessions.store.queries import active_session, find_run, run_row
+from sessions.store.recorder import EventDraft, Recorder
+from sessions.store.rerun import find_rerun
 
 OWN_CIRCUIT = "circuit"
 """What the run's own circuit is called where a circuit is asked for."""
@@ -37,13 +37,13 @@ _OPEN = """
 """
 
 
-class Causes:
+class EffectMeasurements:
     """The measurements under way, by run."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
-    async def begin(self, host: Means, request: AskCause) -> None:
+    async def begin(self, host: HandlerContext, request: MeasureRunEffects) -> None:
         """Raises NoSuchRecord, ConfigError, NoSuchHead."""
         if request.config.method == "none":
             raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
@@ -54,26 +54,34 @@ class Causes:
         title = await host.ledger.read(lambda store: run_side(store, run_id).title)
         if run_id in self._jobs:
             raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
-        asked = CauseAsked(config=request.config, heads=request.heads, after=order.after, after_name=order.after_name)
+        asked = EffectsRequested(
+            config=request.config, heads=request.heads, after=order.after, after_name=order.after_name
+        )
         work = self._carry_out(host, session_id, run_id, order, asked, f"effects of heads in {title}")
         task = asyncio.create_task(work, name=f"cause {run_id}")
         self._jobs[run_id] = order.job, task
 
-    def cancel(self, host: Means, run_id: str, *, force: bool) -> None:
+    def cancel(self, host: HandlerContext, run_id: str, *, force: bool) -> None:
         """Stops the measurement on that run, where there is one."""
         if run_id in self._jobs:
             host.runs.cancel_aside(self._jobs[run_id][0], force=force)
 
     async def _carry_out(
-        self, host: Means, session_id: str, run_id: str, order: MeasureEffects, asked: CauseAsked, title: str
+        self,
+        host: HandlerContext,
+        session_id: str,
+        run_id: str,
+        order: MeasureEffects,
+        asked: EffectsRequested,
+        title: str,
     ) -> None:
         failure: Failure | None = None
 
         async def report(event: EngineEvent) -> None:
-            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=event))
+            await host.ledger.append(EventDraft(session_id=session_id, run_id=run_id, event=event))
 
         try:
-            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=asked))
+            await host.ledger.append(EventDraft(session_id=session_id, run_id=run_id, event=asked))
             failure = await host.runs.aside(order, report, title=title, run_id=run_id)
         except HeadcodeError as error:
             failure = error.as_failure()
@@ -81,45 +89,45 @@ class Causes:
         finally:
             self._jobs.pop(run_id, None)
         state: RunState = "done" if failure is None else ("stopped" if failure.family == "cancelled" else "failed")
-        ended = CauseEnded(state=state, failure=None if state == "stopped" else failure)
+        ended = EffectsEnded(state=state, failure=None if state == "stopped" else failure)
         try:
-            await host.ledger.append(Draft(session_id=session_id, run_id=run_id, event=ended))
+            await host.ledger.append(EventDraft(session_id=session_id, run_id=run_id, event=ended))
         except HeadcodeError as error:
             log.error("the end of a cause of %s cannot be recorded: %s", run_id, error)
 
 
-def close_open_causes(recorder: Recorder) -> int:
+def end_open_measurements(recorder: Recorder) -> int:
     """At the start of a host: measurements its predecessor left open have no worker any more. Returns how many."""
     left = recorder.store.rows(_OPEN)
     failure = Failure(
         family="host", name="Interrupted", message="The host ended while heads were measured.", hint="v asks again."
     )
     if left:
-        ended = CauseEnded(state="interrupted", failure=failure)
-        recorder.append([Draft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
+        ended = EffectsEnded(state="interrupted", failure=failure)
+        recorder.append([EventDraft(session_id=str(session), run_id=str(run), event=ended) for session, run in left])
     return len(left)
 
 
-def causes_again(store: Store, run_id: str, *, models: str, job: str) -> list[MeasureEffects]:
+def repeat_orders(store: Store, run_id: str, *, models: str, job: str) -> list[MeasureEffects]:
     """The orders by which everything can be measured once more that stands for the run and came after it, as they were
     asked for and in that order: those of which at least one effect has not been measured again since."""
     rows = store.rows(
         "SELECT payload FROM event WHERE run_id = $run AND kind IN ('cause_asked', 'cause_scored') ORDER BY seq",
         {"run": run_id},
     )
-    asked: CauseAsked | None = None
-    number, requests = 0, dict[int, AskCause]()
+    asked: EffectsRequested | None = None
+    number, requests = 0, dict[int, MeasureRunEffects]()
     stands, whole = dict[tuple[EffectSetting, int, int], int](), set[EffectSetting]()
     for (payload,) in rows:
         event = event_decoder.decode(payload)
-        if isinstance(event, CauseAsked):
+        if isinstance(event, EffectsRequested):
             asked, number = event, number + 1
         elif isinstance(event, EffectsMeasured):
             setting = setting_of(event)
             stands |= {(setting, one.layer, one.head): number for one in event.effects}
             whole |= {setting} if event.final else set()
             if asked is not None:
-                requests[number] = AskCause(
+                requests[number] = MeasureRunEffects(
                     run=run_id,
                     config=msgspec.structs.replace(asked.config, metric=event.metric),
                     heads=asked.heads,
@@ -146,15 +154,15 @@ def metric_in_run(store: Store, run_id: str) -> PatchingMetric | None:
     return event.metric if isinstance(event, EffectsMeasured) else None
 
 
-def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[str, MeasureEffects]:
+def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -> tuple[str, MeasureEffects]:
     run = run_row(store, find_run(store, request.run))
-    living_session(store, run.session_id)
+    active_session(store, run.session_id)
     if run.state != "done" or run.model_info is None:
         raise NoSuchRecord(
             f"Run {run.number} is {run.state}: heads are measured on a run that is done.",
             hint="Run it to its end first.",
         )
-    info, again = run.model_info, ask_again(store, run.run_id)
+    info, again = run.model_info, find_rerun(store, run.run_id)
     # Refused where it is no position policy.
     position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
     for layer, head in (*request.heads, *request.after):
@@ -185,7 +193,9 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
         circuit=msgspec.json.decode(circuit, type=tuple[tuple[int, int], ...]) if circuit else (),
         heads=request.heads,
         after=after,
-        after_name="the run's circuit" if request.after_name == OWN_CIRCUIT else request.after_name or _named(after),
+        after_name="the run's circuit"
+        if request.after_name == OWN_CIRCUIT
+        else request.after_name or _name_heads(after),
         models=models,
         device=again.asked.device,
         trust_remote_code=again.asked.trust_remote_code,
@@ -193,7 +203,7 @@ def _order(store: Store, request: AskCause, *, models: str, job: str) -> tuple[s
     return run.session_id, order
 
 
-def _circuit_of(store: Store, run: RunRow, request: AskCause) -> tuple[tuple[int, int], ...]:
+def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[tuple[int, int], ...]:
     """The heads to replace beside each: those that were named, the run's circuit, or a kept one's.
 
     Raises NoSuchRecord, NoSuchHead.
@@ -214,7 +224,7 @@ def _circuit_of(store: Store, run: RunRow, request: AskCause) -> tuple[tuple[int
     return heads
 
 
-def _named(heads: tuple[tuple[int, int], ...]) -> str:
+def _name_heads(heads: tuple[tuple[int, int], ...]) -> str:
     told = [f"{layer}.{head}" for layer, head in heads[:_MOST_NAMED]]
     return " ".join(told) + (f" and {len(heads) - _MOST_NAMED} more" if len(heads) > _MOST_NAMED else "")
 
@@ -222,21 +232,21 @@ def _named(heads: tuple[tuple[int, int], ...]) -> str:
 # ---- answers
 
 
-async def ask_cause(host: Means, request: AskCause) -> Done:
-    await host.own(Causes).begin(host, request)
+async def ask_cause(host: HandlerContext, request: MeasureRunEffects) -> Done:
+    await host.own(EffectMeasurements).begin(host, request)
     return Done()
 
 
-async def cancel_run(host: Means, request: CancelRun) -> Done:
+async def cancel_run(host: HandlerContext, request: CancelRun) -> Done:
     """Stops the run, or what is measured on it."""
     run_id = await host.ledger.read(lambda store: find_run(store, request.run))
-    host.own(Causes).cancel(host, run_id, force=request.force)
+    host.own(EffectMeasurements).cancel(host, run_id, force=request.force)
     await host.runs.cancel(request)
     return Done()
 
 
-async def find_one_run(host: Means, request: FindRun) -> Run:
-    return Run(run=await host.ledger.read(lambda store: run_row(store, find_run(store, request.run))))
+async def find_run_row(host: HandlerContext, request: FindRun) -> RunAnswer:
+    return RunAnswer(run=await host.ledger.read(lambda store: run_row(store, find_run(store, request.run))))
 
 
-ANSWERS: dict[type, Answer] = {AskCause: ask_cause, CancelRun: cancel_run, FindRun: find_one_run}
+ANSWERS: dict[type, Answer] = {MeasureRunEffects: ask_cause, CancelRun: cancel_run, FindRun: find_run_row}

@@ -6,17 +6,17 @@ from contextlib import suppress
 from typing import Any
 
 from sessions.errors import StoreError, StoreFull, StoreUncertain
-from sessions.handlers.context import Means
+from sessions.handlers.context import HandlerContext
 from sessions.protocol import AnyAnswer
 from sessions.store.database import Store
 
-Answering = Callable[[Means, Any], Awaitable[AnyAnswer]]
+Answering = Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]
 
 
-def freeing(answer: Answering) -> Answering:
+def with_reserve(answer: Answering) -> Answering:
     """The answer; where the disk is full, once more in the room of the reserve, which is put aside again afterwards."""
 
-    async def answer_all_the_same(host: Means, request: object) -> AnyAnswer:
+    async def answer_all_the_same(host: HandlerContext, request: object) -> AnyAnswer:
         try:
             return await answer(host, request)
         except StoreError as error:

@@ -8,23 +8,23 @@ from engine.protocol import ExamplesOf, GradePrompts, GradesMade
 from engine.protocol import MakeExamples as Make
 from engine.tasks.registry import find_task
 from sessions.errors import error_from
-from sessions.handlers.context import Answer, Means
+from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
-from sessions.protocol import GradeExamples, Grades, Made, MakeExamples
-from sessions.store.queries import find_session, plan
+from sessions.protocol import GradeExamples, Grades, MakeTaskExamples, TaskExamplesMade
+from sessions.store.queries import find_session, plan_run
 
 MAX_PAIRS = 10_000
 MOST_AT_ONCE = 256
 """Examples in one request: a run waits for one request's prompts at most."""
 
 
-class Gradings:
+class GradingRequests:
     """Who waits for grades. A newer request of the same desk takes the place of the one before."""
 
     def __init__(self) -> None:
         self._desks: dict[str, asyncio.Task[Any]] = {}
 
-    async def grade(self, host: Means, request: GradeExamples) -> GradesMade:
+    async def grade(self, host: HandlerContext, request: GradeExamples) -> GradesMade:
         """Raises NoSuchRecord, ExampleError, Cancelled where a newer request came, or what the engine says."""
         if len(request.examples) > MOST_AT_ONCE:
             raise ExampleError(
@@ -65,11 +65,11 @@ class Gradings:
         raise error_from(answer)
 
 
-async def model_of(host: Means, session: str) -> str:
-    return await host.ledger.read(lambda store: plan(store, find_session(store, session)).model)
+async def model_of(host: HandlerContext, session: str) -> str:
+    return await host.ledger.read(lambda store: plan_run(store, find_session(store, session)).model)
 
 
-async def make_examples(host: Means, request: MakeExamples) -> Made:
+async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> TaskExamplesMade:
     """Raises NoSuchRecord, TaskError and what the engine says."""
     find_task(request.task)
     order = Make(
@@ -87,16 +87,16 @@ async def make_examples(host: Means, request: MakeExamples) -> Made:
         raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")
     answer = await host.supervisor.beside(order)
     if isinstance(answer, ExamplesOf):
-        return Made(examples=answer.examples)
+        return TaskExamplesMade(examples=answer.examples)
     assert isinstance(answer, Failure)
     raise error_from(answer)
 
 
-async def grade_examples(host: Means, request: GradeExamples) -> Grades:
-    made = await host.own(Gradings).grade(host, request)
+async def grade_examples(host: HandlerContext, request: GradeExamples) -> Grades:
+    made = await host.own(GradingRequests).grade(host, request)
     return Grades(model=made.model, grades=made.grades, tokens=made.tokens)
 
 
-ANSWERS: dict[type, Answer] = {GradeExamples: grade_examples, MakeExamples: make_examples}
+ANSWERS: dict[type, Answer] = {GradeExamples: grade_examples, MakeTaskExamples: make_examples}
 SLOW: frozenset[type] = frozenset(ANSWERS)
 """Answered beside what is asked after them on the same connection."""

@@ -6,9 +6,9 @@ from engine.errors import ExampleError, Failure
 from engine.protocol import HeadInspected, InspectHead
 from engine.results import NO_CODE
 from sessions.errors import NoSuchRecord, error_from
-from sessions.handlers.context import Answer, Means
+from sessions.handlers.context import Answer, HandlerContext
 from sessions.ids import new_id
-from sessions.protocol import HeadLook, LookAtHead
+from sessions.protocol import GetHeadInspection, HeadInspection
 from sessions.rows import HeadCodes, RunRow
 from sessions.store.database import Store
 from sessions.store.queries import find_run, head_codes, run_row
@@ -16,7 +16,7 @@ from sessions.store.queries import find_run, head_codes, run_row
 _MOST_CODES = 24
 
 
-async def look_at_head(host: Means, request: LookAtHead) -> HeadLook:
+async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> HeadInspection:
     """Raises NoSuchRecord, NoSuchHead, ExampleError, or what the engine says."""
     run, prompt, sae, codes = await host.ledger.read(lambda store: _gather(store, request))
     own = None if codes is None else codes.codes[request.example]
@@ -35,7 +35,7 @@ async def look_at_head(host: Means, request: LookAtHead) -> HeadLook:
     if isinstance(answer, Failure):
         raise error_from(answer)
     assert isinstance(answer, HeadInspected)
-    return HeadLook(
+    return HeadInspection(
         model=answer.model,
         tokens=answer.tokens,
         skipped=answer.skipped,
@@ -46,7 +46,7 @@ async def look_at_head(host: Means, request: LookAtHead) -> HeadLook:
     )
 
 
-def _gather(store: Store, request: LookAtHead) -> tuple[RunRow, str, str | None, HeadCodes | None]:
+def _gather(store: Store, request: GetHeadInspection) -> tuple[RunRow, str, str | None, HeadCodes | None]:
     """The run, the prompt, the name of its SAE weights, and the head's codes, as far as there are any."""
     run = run_row(store, find_run(store, request.run))
     rows = store.rows(
@@ -75,5 +75,5 @@ def _first_codes(codes: HeadCodes | None, own: int | None) -> tuple[int, ...]:
     return tuple([*mine, *ranked][:_MOST_CODES])
 
 
-ANSWERS: dict[type, Answer] = {LookAtHead: look_at_head}
-SLOW: frozenset[type] = frozenset({LookAtHead})
+ANSWERS: dict[type, Answer] = {GetHeadInspection: look_at_head}
+SLOW: frozenset[type] = frozenset({GetHeadInspection})

@@ -18,10 +18,10 @@ from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import PastRun, expected
 from engine.results import ModelInfo, Timings
 from engine.sample_size import pairs_needed
-from sessions.handlers.context import Means
-from sessions.protocol import AskPreflight
+from sessions.handlers.context import HandlerContext
+from sessions.protocol import GetPreflight
 from sessions.store.database import Store
-from sessions.store.queries import find_session, plan
+from sessions.store.queries import find_session, plan_run
 
 _LOOKED_AT = 200
 """Earlier runs that are looked at, the newest."""
@@ -30,7 +30,7 @@ _TASK_CHARACTERS = 75
 _GPU_S = 3.0
 
 
-class _Facts(msgspec.Struct, frozen=True, kw_only=True):
+class _RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of the run to come and of runs like it."""
 
     n_examples: int
@@ -44,7 +44,7 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Those a task is asked for by number."""
 
 
-async def preflight(host: Means, request: AskPreflight) -> Preflight:
+async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     """What the run would take. Raises NoSuchRecord; whatever else is not known is said in it."""
     options = request.options
     gpu = await _gpu(options.device)
@@ -101,12 +101,12 @@ async def preflight(host: Means, request: AskPreflight) -> Preflight:
         lower=lower,
         cache_bytes=found.cache_bytes,
         duration=expected(shape, amount, options.config, pasts, warm=warm, started=started),
-        missing_pairs=_missing(facts, shape.n_nodes),
+        missing_pairs=_missing_pairs(facts, shape.n_nodes),
         n_heads=shape.n_nodes,
     )
 
 
-def _missing(facts: _Facts, n_heads: int) -> int | None:
+def _missing_pairs(facts: _RunFacts, n_heads: int) -> int | None:
     """Pairs that the run lacks for one head alone to stand above chance; None for a set that has not both sides."""
     if len({example.positive for example in facts.examples}) == 2:
         return missing_pairs(facts.examples, text_keys(facts.examples), n_heads)
@@ -115,11 +115,11 @@ def _missing(facts: _Facts, n_heads: int) -> int | None:
     return max(0, pairs_needed(n_heads) - facts.pairs) if facts.pairs else 0
 
 
-def _facts(store: Store, request: AskPreflight, *, on_gpu: bool) -> _Facts:
+def _facts(store: Store, request: GetPreflight, *, on_gpu: bool) -> _RunFacts:
     own = [example for example in request.examples if example.enabled]
     task, pairs = request.task, request.pairs
     if request.session:
-        found = plan(store, find_session(store, request.session))
+        found = plan_run(store, find_session(store, request.session))
         if not own:
             own = [example for example in found.examples if example.enabled]
         if not own and task is None:
@@ -127,7 +127,7 @@ def _facts(store: Store, request: AskPreflight, *, on_gpu: bool) -> _Facts:
     n, characters = len(own), sum(len(example.prompt) for example in own)
     if not own and task is not None:
         n, characters = 2 * pairs, 2 * pairs * _TASK_CHARACTERS
-    return _Facts(
+    return _RunFacts(
         n_examples=n,
         n_characters=characters,
         pasts=tuple(_pasts(store, on_gpu=on_gpu)),
@@ -175,7 +175,7 @@ def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]
     return found
 
 
-def _shape(models: Path, model: str, facts: _Facts) -> tuple[ModelShape | None, str, str]:
+def _shape(models: Path, model: str, facts: _RunFacts) -> tuple[ModelShape | None, str, str]:
     """The model's shape and name; of one that is not here, what a run of it left. Else why it is not known."""
     try:
         shape = shape_of(model, models)

@@ -6,15 +6,15 @@ import msgspec
 
 from engine.measures import find_measure
 from sessions.errors import BadRequest, NoSuchRecord
-from sessions.events import LookChanged
-from sessions.handlers.context import Answer, Means
-from sessions.protocol import Done, LogPiece, Message, ReadLog, ReadTimeline, SetLook, Times
+from sessions.events import ViewChanged
+from sessions.handlers.context import Answer, HandlerContext
+from sessions.protocol import Done, LogPiece, Message, ReadLog, ReadTimeline, SetView, TimelineAnswer
 from sessions.store import log_reader, queries
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorded, Recorder
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 
-class _RawPiece(Message, tag="log_piece", frozen=True, kw_only=True):
+class _RawLogPiece(Message, tag="log_piece", frozen=True, kw_only=True):
     """A LogPiece whose entries are text already, as the store holds them."""
 
     session_id: str
@@ -24,15 +24,15 @@ class _RawPiece(Message, tag="log_piece", frozen=True, kw_only=True):
     last_seq: int
 
 
-async def read_log(host: Means, request: ReadLog) -> LogPiece:
-    def read(recorder: Recorder) -> tuple[_RawPiece, list[Recorded]]:
+async def read_log(host: HandlerContext, request: ReadLog) -> LogPiece:
+    def read(recorder: Recorder) -> tuple[_RawLogPiece, list[RecordedEntry]]:
         store = recorder.store
         session_id = queries.find_session(store, request.session)
         last = recorder.last_seq(session_id)
         up_to = last if request.up_to is None else min(request.up_to, last)
         if request.up_to_us is not None:
             up_to = min(up_to, log_reader.seq_at(store, session_id, request.up_to_us))
-        piece = log_reader.read_piece(
+        piece = log_reader.read_chunk(
             store,
             session_id,
             after_seq=max(0, request.after_seq),
@@ -41,19 +41,19 @@ async def read_log(host: Means, request: ReadLog) -> LogPiece:
             most_bytes=request.most_bytes,
         )
         entries = [msgspec.Raw(line) for line in piece.lines]
-        return _RawPiece(session_id=session_id, entries=entries, up_to=piece.up_to, goal=up_to, last_seq=last), []
+        return _RawLogPiece(session_id=session_id, entries=entries, up_to=piece.up_to, goal=up_to, last_seq=last), []
 
     return cast(LogPiece, await host.ledger.change(read))
 
 
-async def read_timeline(host: Means, request: ReadTimeline) -> Times:
-    def read(recorder: Recorder) -> tuple[Times, list[Recorded]]:
+async def read_timeline(host: HandlerContext, request: ReadTimeline) -> TimelineAnswer:
+    def read(recorder: Recorder) -> tuple[TimelineAnswer, list[RecordedEntry]]:
         session_id, run_id = _session_or_run(recorder.store, request.session)
         last = recorder.last_seq(session_id)
         times = log_reader.timeline(
             recorder.store, session_id, pause_us=max(0, request.pause_us), last_seq=last, run_id=run_id
         )
-        return Times(times=times), []
+        return TimelineAnswer(times=times), []
 
     return await host.ledger.change(read)
 
@@ -71,20 +71,20 @@ def _session_or_run(store: Store, reference: str) -> tuple[str, str | None]:
     return queries.run_row(store, run_id).session_id, run_id
 
 
-async def set_look(host: Means, request: SetLook) -> Done:
+async def set_look(host: HandlerContext, request: SetView) -> Done:
     measure = find_measure(request.look.measure)
     if request.look.cut < 1:
         raise BadRequest(f"A cut of {request.look.cut} heads: a circuit has at least one.", hint="")
 
-    def change(recorder: Recorder) -> tuple[None, list[Recorded]]:
+    def change(recorder: Recorder) -> tuple[None, list[RecordedEntry]]:
         run_id = queries.find_run(recorder.store, request.run)
         session_id, before, cut = recorder.store.rows(
             "SELECT session_id, measure, cut FROM run WHERE run_id = $run", {"run": run_id}
         )[0]
         if (before, cut) == (measure.id, request.look.cut):
             return None, []
-        look = LookChanged(measure=measure.id, cut=request.look.cut)
-        return None, recorder.append([Draft(session_id=session_id, run_id=run_id, event=look)])
+        look = ViewChanged(measure=measure.id, cut=request.look.cut)
+        return None, recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=look)])
 
     await host.ledger.change(change)
     return Done()
@@ -93,5 +93,5 @@ async def set_look(host: Means, request: SetLook) -> Done:
 ANSWERS: dict[type, Answer] = {
     ReadLog: read_log,
     ReadTimeline: read_timeline,
-    SetLook: set_look,
+    SetView: set_look,
 }

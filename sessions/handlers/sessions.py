@@ -10,42 +10,42 @@ from engine.errors import HeadcodeError
 from sessions.edits import garbage, metadata
 from sessions.edits.trash import (
     SETTLED_S,
-    nothing_in,
+    find_orphans,
+    is_unused,
     old_trash,
-    orphans,
     remove_files,
     remove_for_good,
     trash_bytes,
     whole_trash,
 )
-from sessions.handlers.context import Answer, Means
-from sessions.handlers.freeing import freeing
+from sessions.handlers.context import Answer, HandlerContext
+from sessions.handlers.freeing import with_reserve
 from sessions.protocol import (
     AnyAnswer,
-    AskSql,
     ChangeTags,
     CollectGarbage,
     DiscardSession,
-    Emptied,
     EmptyTrash,
-    Found,
-    Garbage,
-    Note,
+    GarbageReport,
+    NoteAnswer,
+    QuerySql,
     RemoveNote,
     RenameSession,
     RestoreSession,
+    SearchResults,
     SearchSessions,
-    Session,
-    Table,
+    SessionAnswer,
+    SessionsRemoved,
+    SqlAnswer,
     TrashSession,
     WriteNote,
 )
-from sessions.rows import Pile, SessionRow, SqlTable
+from sessions.rows import FileGroup, SessionRow, SqlTable
 from sessions.store import sql_console
 from sessions.store.database import Store
-from sessions.store.group_commit import Kind
-from sessions.store.queries import living_session
-from sessions.store.recorder import Recorded, Recorder
+from sessions.store.group_commit import BatchKind
+from sessions.store.queries import active_session
+from sessions.store.recorder import RecordedEntry, Recorder
 from sessions.store.search import search_sessions
 
 log = logging.getLogger("headcode.keep")
@@ -55,44 +55,46 @@ _SQL_THREADS = ThreadPoolExecutor(2, thread_name_prefix="sql")
 """Of their own: many long queries must not take the threads in which runs put their files away."""
 
 T = TypeVar("T")
-Work = Callable[[Recorder, Any], tuple[T, list[Recorded]]]
+Work = Callable[[Recorder, Any], tuple[T, list[RecordedEntry]]]
 
 
-def _session(work: Work[SessionRow]) -> Callable[[Means, Any], Awaitable[AnyAnswer]]:
-    async def answer(host: Means, request: object) -> Session:
-        return Session(session=await host.ledger.change(lambda recorder: work(recorder, request)))
+def _session(work: Work[SessionRow]) -> Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]:
+    async def answer(host: HandlerContext, request: object) -> SessionAnswer:
+        return SessionAnswer(session=await host.ledger.change(lambda recorder: work(recorder, request)))
 
     return answer
 
 
-def _note(work: Work[metadata.Noted], kind: Kind | None = None) -> Callable[[Means, Any], Awaitable[AnyAnswer]]:
-    async def answer(host: Means, request: object) -> Note:
+def _note(
+    work: Work[metadata.Noted], kind: BatchKind | None = None
+) -> Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]:
+    async def answer(host: HandlerContext, request: object) -> NoteAnswer:
         note, session = await host.ledger.change(lambda recorder: work(recorder, request), kind=kind, request=request)
-        return Note(note=note, session=session)
+        return NoteAnswer(note=note, session=session)
 
     return answer
 
 
-async def search(host: Means, request: SearchSessions) -> Found:
+async def search(host: HandlerContext, request: SearchSessions) -> SearchResults:
     found = await host.ledger.read(lambda store: search_sessions(store, request.text, limit=request.limit))
-    return Found(hits=tuple(found))
+    return SearchResults(hits=tuple(found))
 
 
-async def empty_trash(host: Means, request: EmptyTrash) -> Emptied:
-    return await empty(host, lambda store: whole_trash(store, request.sessions))
+async def empty_trash(host: HandlerContext, request: EmptyTrash) -> SessionsRemoved:
+    return await remove_trashed(host, lambda store: whole_trash(store, request.sessions))
 
 
-async def discard(host: Means, request: DiscardSession) -> Emptied:
+async def discard(host: HandlerContext, request: DiscardSession) -> SessionsRemoved:
     """Removes the session if nothing came of it. Raises NoSuchRecord."""
 
     def choose(store: Store) -> list[str]:
-        session_id = living_session(store, request.session)
-        return [session_id] if nothing_in(store, session_id) else []
+        session_id = active_session(store, request.session)
+        return [session_id] if is_unused(store, session_id) else []
 
-    return await empty(host, choose)
+    return await remove_trashed(host, choose)
 
 
-async def empty(host: Means, choose: Callable[[Store], list[str]]) -> Emptied:
+async def remove_trashed(host: HandlerContext, choose: Callable[[Store], list[str]]) -> SessionsRemoved:
     """Removes the chosen sessions of the trash for good, then the files that were theirs alone."""
     weights = host.places.data / "sae"
     removed = await host.ledger.change(
@@ -101,10 +103,10 @@ async def empty(host: Means, choose: Callable[[Store], list[str]]) -> Emptied:
     # A run that ends just now may have left the same weights again, and will name them in a moment.
     settled = SETTLED_S if host.runs.running is not None else 0
     n_bytes = await asyncio.to_thread(remove_files, removed.files, settled_s=settled)
-    return Emptied(sessions=tuple(removed.sessions), n_bytes=n_bytes)
+    return SessionsRemoved(sessions=tuple(removed.sessions), n_bytes=n_bytes)
 
 
-async def ask_sql(host: Means, request: AskSql) -> Table:
+async def ask_sql(host: HandlerContext, request: QuerySql) -> SqlAnswer:
     """Beside everything else: on a cursor of its own, in a thread of its own, so that runs go on being recorded."""
     cursor = await host.ledger.read(lambda store: store.cursor())
 
@@ -119,22 +121,22 @@ async def ask_sql(host: Means, request: AskSql) -> Table:
             cursor.close()
 
     try:
-        return Table(table=await asyncio.get_running_loop().run_in_executor(_SQL_THREADS, work))
+        return SqlAnswer(table=await asyncio.get_running_loop().run_in_executor(_SQL_THREADS, work))
     except asyncio.CancelledError:  # whoever asked has gone
         cursor.interrupt()
         raise
 
 
-async def collect_garbage(host: Means, request: CollectGarbage) -> Garbage:
+async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> GarbageReport:
     """What lies about, then the trash that is old enough, with the SAE weights that belong to nobody then."""
-    limits = garbage.Limits(cache_days=request.cache_days, cache_bytes=request.cache_bytes)
+    limits = garbage.CacheLimits(cache_days=request.cache_days, cache_bytes=request.cache_bytes)
     weights, days = host.places.data / "sae", host.settings.trash_days
 
-    def look(store: Store) -> tuple[list[Pile], list[str]]:
+    def look(store: Store) -> tuple[list[FileGroup], list[str]]:
         all_of_it, old = whole_trash(store), old_trash(store, days=days)
         if not all_of_it:
             return [], []
-        pile = Pile(
+        pile = FileGroup(
             kind="trash",
             about=f"deleted sessions, in the trash for {days:g} days" if days else "deleted sessions; trash_days is 0",
             path=str(host.places.store),
@@ -146,27 +148,27 @@ async def collect_garbage(host: Means, request: CollectGarbage) -> Garbage:
         return [pile], old
 
     piles, old = await host.ledger.read(look)
-    unowned = await host.ledger.read(lambda store: orphans(store, weights))
+    unowned = await host.ledger.read(lambda store: find_orphans(store, weights))
 
-    def sweep() -> tuple[list[garbage.Found], int]:
-        found = garbage.survey(host.places, unowned, limits, running=host.runs.running)
+    def sweep() -> tuple[list[garbage.DeletableGroup], int]:
+        found = garbage.find_garbage(host.places, unowned, limits, running=host.runs.running)
         return found, garbage.remove(found) if request.remove else 0
 
     found, n_bytes = await asyncio.to_thread(sweep)
     if request.remove and old:
         # After the files: on a full disk they make the room that the store needs to forget a session.
-        await empty(host, lambda store: old_trash(store, days=days))
+        await remove_trashed(host, lambda store: old_trash(store, days=days))
         n_bytes += sum(pile.goes_bytes for pile in piles)
     piles = [*(each.pile for each in found), *piles]
-    return Garbage(piles=tuple(piles), removed=request.remove, removed_bytes=n_bytes)
+    return GarbageReport(piles=tuple(piles), removed=request.remove, removed_bytes=n_bytes)
 
 
-async def keep_house(host: Means) -> None:
+async def empty_old_trash(host: HandlerContext) -> None:
     """Once a day, beginning now: what has been in the trash for long enough is removed for good."""
     days = host.settings.trash_days
     while True:
         try:
-            gone = await empty(host, lambda store: old_trash(store, days=days))
+            gone = await remove_trashed(host, lambda store: old_trash(store, days=days))
             if gone.sessions:
                 log.info("%d sessions were in the trash for %g days and are removed", len(gone.sessions), days)
         except HeadcodeError as error:  # a full disk: tomorrow is another day
@@ -178,14 +180,14 @@ ANSWERS: dict[type, Answer] = {
     SearchSessions: search,
     RenameSession: _session(metadata.rename_session),
     ChangeTags: _session(metadata.change_tags),
-    TrashSession: freeing(_session(metadata.trash_session)),
+    TrashSession: with_reserve(_session(metadata.trash_session)),
     RestoreSession: _session(metadata.restore_session),
     WriteNote: _note(metadata.write_note, metadata.NOTES),
     RemoveNote: _note(metadata.remove_note),
-    DiscardSession: freeing(discard),
-    EmptyTrash: freeing(empty_trash),
-    AskSql: ask_sql,
-    CollectGarbage: freeing(collect_garbage),
+    DiscardSession: with_reserve(discard),
+    EmptyTrash: with_reserve(empty_trash),
+    QuerySql: ask_sql,
+    CollectGarbage: with_reserve(collect_garbage),
 }
-SLOW: frozenset[type] = frozenset({AskSql, CollectGarbage})
+SLOW: frozenset[type] = frozenset({QuerySql, CollectGarbage})
 """Answered beside what is asked after them on the same connection."""

@@ -14,11 +14,10 @@ from sessions.handlers import (
     sessions,
     verification,
 )
-from sessions.handlers.context import Answer, Means
+from sessions.handlers.context import Answer, HandlerContext
 from sessions.protocol import (
-    Codes,
+    CodesAnswer,
     CreateSession,
-    Detail,
     Done,
     ExampleSet,
     GetCodes,
@@ -26,12 +25,13 @@ from sessions.protocol import (
     GetStatus,
     ListSessions,
     QueueRun,
-    Run,
-    Session,
-    Sessions,
+    RunAnswer,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
     SetExamples,
     ShowSession,
-    Status,
+    StatusAnswer,
     StepExamples,
     StopHost,
     WarmUp,
@@ -39,38 +39,38 @@ from sessions.protocol import (
 from sessions.rows import SessionDetail
 from sessions.store import queries
 from sessions.store.database import Store
-from sessions.store.recorder import Recorded, Recorder
+from sessions.store.recorder import RecordedEntry, Recorder
 
 
-async def status(host: Means, _: GetStatus) -> Status:
-    return Status(status=host.status())
+async def status(host: HandlerContext, _: GetStatus) -> StatusAnswer:
+    return StatusAnswer(status=host.status())
 
 
-async def list_sessions(host: Means, request: ListSessions) -> Sessions:
+async def list_sessions(host: HandlerContext, request: ListSessions) -> SessionsAnswer:
     found = await host.ledger.read(
         lambda store: queries.recent_sessions(store, limit=request.limit, tag=request.tag, trashed=request.trashed)
     )
-    return Sessions(sessions=tuple(found))
+    return SessionsAnswer(sessions=tuple(found))
 
 
-async def show_session(host: Means, request: ShowSession) -> Detail:
-    def show(recorder: Recorder) -> tuple[SessionDetail, list[Recorded]]:
+async def show_session(host: HandlerContext, request: ShowSession) -> SessionDetailAnswer:
+    def show(recorder: Recorder) -> tuple[SessionDetail, list[RecordedEntry]]:
         session_id = queries.find_session(recorder.store, request.session)
         last_seq = recorder.last_seq(session_id)
         return queries.session_detail(recorder.store, session_id, last_seq=last_seq), []
 
-    return Detail(detail=await host.ledger.change(show))
+    return SessionDetailAnswer(detail=await host.ledger.change(show))
 
 
-async def create_session(host: Means, request: CreateSession) -> Session:
-    return Session(session=await host.ledger.change(lambda recorder: examples.create_session(recorder, request)))
+async def create_session(host: HandlerContext, request: CreateSession) -> SessionAnswer:
+    return SessionAnswer(session=await host.ledger.change(lambda recorder: examples.create_session(recorder, request)))
 
 
-async def set_examples(host: Means, request: SetExamples) -> Session:
-    return Session(session=await host.ledger.change(lambda recorder: examples.set_examples(recorder, request)))
+async def set_examples(host: HandlerContext, request: SetExamples) -> SessionAnswer:
+    return SessionAnswer(session=await host.ledger.change(lambda recorder: examples.set_examples(recorder, request)))
 
 
-async def get_examples(host: Means, request: GetExamples) -> ExampleSet:
+async def get_examples(host: HandlerContext, request: GetExamples) -> ExampleSet:
     def look(store: Store) -> ExampleSet:
         session_id = queries.find_session(store, request.session)
         version, hashed = queries.current_version(store, session_id)
@@ -84,15 +84,15 @@ async def get_examples(host: Means, request: GetExamples) -> ExampleSet:
     return await host.ledger.read(look)
 
 
-async def step_examples(host: Means, request: StepExamples) -> Session:
-    return Session(session=await host.ledger.change(lambda recorder: examples.step_examples(recorder, request)))
+async def step_examples(host: HandlerContext, request: StepExamples) -> SessionAnswer:
+    return SessionAnswer(session=await host.ledger.change(lambda recorder: examples.step_examples(recorder, request)))
 
 
-async def queue_run(host: Means, request: QueueRun) -> Run:
-    return Run(run=await host.runs.queue(request))
+async def queue_run(host: HandlerContext, request: QueueRun) -> RunAnswer:
+    return RunAnswer(run=await host.runs.queue(request))
 
 
-async def get_codes(host: Means, request: GetCodes) -> Codes:
+async def get_codes(host: HandlerContext, request: GetCodes) -> CodesAnswer:
     codes = await host.ledger.read(
         lambda store: queries.head_codes(
             store,
@@ -102,15 +102,15 @@ async def get_codes(host: Means, request: GetCodes) -> Codes:
             seed=request.seed,
         )
     )
-    return Codes(codes=codes)
+    return CodesAnswer(codes=codes)
 
 
-async def warm_up(host: Means, _: WarmUp) -> Done:
+async def warm_up(host: HandlerContext, _: WarmUp) -> Done:
     await host.supervisor.warm_up()
     return Done()
 
 
-async def stop_host(host: Means, _: StopHost) -> Done:
+async def stop_host(host: HandlerContext, _: StopHost) -> Done:
     asyncio.get_running_loop().call_soon(host.stop)
     return Done()
 

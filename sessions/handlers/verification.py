@@ -14,18 +14,25 @@ from engine.protocol import RunProbe
 from sessions.errors import NoSuchRecord, error_from
 from sessions.events import RunVerified
 from sessions.files.array_files import remove_spool
-from sessions.handlers.context import Answer, Means
-from sessions.handlers.effects import causes_again, metric_in_run
+from sessions.handlers.context import Answer, HandlerContext
+from sessions.handlers.effects import metric_in_run, repeat_orders
 from sessions.ids import new_id
-from sessions.protocol import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
+from sessions.protocol import (
+    CancelVerification,
+    Done,
+    FollowVerification,
+    VerificationStarted,
+    VerificationState,
+    VerifyRun,
+)
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
-from sessions.store.queries import find_run, of_own_task, run_row
-from sessions.store.recorder import Draft
-from sessions.store.rerun import ask_again
-from sessions.store.verification_evidence import Gathering, from_log, from_tables, only_methods_of
-from sessions.verification.checks import Evidence
-from sessions.verification.report import VerifyReport, judge
+from sessions.store.queries import find_run, run_row, without_foreign_task
+from sessions.store.recorder import EventDraft
+from sessions.store.rerun import find_rerun
+from sessions.store.verification_evidence import ArtifactCollector, from_log, from_tables, only_methods_of
+from sessions.verification.checks import RunArtifacts
+from sessions.verification.report import VerificationReport, judge
 
 _NEWS_S = 1.0
 """How long a question about progress waits for something new."""
@@ -43,7 +50,7 @@ class Verification:
         self.news = 0
         self.stage: Stage | None = None
         self.done, self.total, self.unit = 0, 0, ""
-        self.report: VerifyReport | None = None
+        self.report: VerificationReport | None = None
         self.failure: Failure | None = None
         self.task: asyncio.Task[None] | None = None
         self.cancelled = False
@@ -71,12 +78,12 @@ class Verification:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def state(self, seen: int) -> VerifyState:
+    async def state(self, seen: int) -> VerificationState:
         """The state as soon as it is newer than `seen`, or as it is after a moment."""
         if self.news <= seen and not self.over:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _NEWS_S)
-        return VerifyState(
+        return VerificationState(
             news=self.news,
             stage=self.stage,
             done=self.done,
@@ -87,13 +94,13 @@ class Verification:
         )
 
 
-class Desk:
+class Verifications:
     """All verifications of a host."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Verification] = {}
 
-    async def begin(self, host: Means, request: VerifyRun) -> Verification:
+    async def begin(self, host: HandlerContext, request: VerifyRun) -> Verification:
         """Raises NoSuchRecord for a run that is not there, or that never got to its end."""
         run_id, title = await host.ledger.read(lambda store: _verifiable(store, request.run))
         found = Verification(new_id("v"), run_id, title)
@@ -109,13 +116,13 @@ class Desk:
         return self._jobs[job]
 
 
-async def _carry_out(host: Means, found: Verification) -> None:
+async def _carry_out(host: HandlerContext, found: Verification) -> None:
     try:
         report = await _verify(host, found)
         words = report.words if not report.hint else f"{report.words}. {report.hint}"
         event = RunVerified(verdict=report.verdict, words=words, stage=report.stage, largest=_finite(report.largest))
         session_id = (await host.ledger.read(lambda store: run_row(store, found.run_id))).session_id
-        await host.ledger.append(Draft(session_id=session_id, run_id=found.run_id, event=event))
+        await host.ledger.append(EventDraft(session_id=session_id, run_id=found.run_id, event=event))
         found.report = report
     except HeadcodeError as error:
         found.failure = error.as_failure()
@@ -131,7 +138,7 @@ async def _carry_out(host: Means, found: Verification) -> None:
         found.tell()
 
 
-async def _verify(host: Means, found: Verification) -> VerifyReport:
+async def _verify(host: HandlerContext, found: Verification) -> VerificationReport:
     begun = time.perf_counter()
     run_id = found.run_id
     models = str(host.places.models)
@@ -139,8 +146,8 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
         lambda store: (
             from_log(store, run_id),
             from_tables(store, run_id),
-            of_own_task(store, ask_again(store, run_id).work),
-            causes_again(store, run_id, models=models, job=found.job),
+            without_foreign_task(store, find_rerun(store, run_id).work),
+            repeat_orders(store, run_id, models=models, job=found.job),
             metric_in_run(store, run_id),
         )
     )
@@ -152,7 +159,7 @@ async def _verify(host: Means, found: Verification) -> VerifyReport:
     if missing is not None:
         return _impossible(found, stored, *missing)
     spool = host.places.spool / found.job
-    gathering = Gathering(spool)
+    gathering = ArtifactCollector(spool)
     order = RunProbe(
         job=found.job,
         model=asked.model,
@@ -222,7 +229,7 @@ def _verifiable(store: Store, run: str) -> tuple[str, str]:
     return run_id, title
 
 
-def _why_impossible(model: str, models: Path, stored: Evidence) -> tuple[str, str] | None:
+def _why_impossible(model: str, models: Path, stored: RunArtifacts) -> tuple[str, str] | None:
     """Why the run cannot be done again, as far as that is seen without loading a model, and the identity now.
 
     Files on disk are hashed here, because a worker that has the model warm looks at their times and sizes alone.
@@ -241,7 +248,7 @@ def _why_impossible(model: str, models: Path, stored: Evidence) -> tuple[str, st
     return None
 
 
-def _impossible(found: Verification, stored: Evidence, why: str, identity: str) -> VerifyReport:
+def _impossible(found: Verification, stored: RunArtifacts, why: str, identity: str) -> VerificationReport:
     then = stored.model.identity if stored.model is not None else ""
     name = stored.model.name if stored.model is not None else "the model"
     if why == "other":
@@ -253,7 +260,7 @@ def _impossible(found: Verification, stored: Evidence, why: str, identity: str) 
     else:
         words = f"impossible: {name} (identity {then}) is not here: {why.rstrip('.')}"
         hint = "headcode models list shows what is here; headcode models fetch gets what is not."
-    return VerifyReport(
+    return VerificationReport(
         run_id=found.run_id,
         title=found.title,
         verdict="impossible",
@@ -272,22 +279,26 @@ def _finite(value: float) -> float:
 # ---- answers
 
 
-async def verify_run(host: Means, request: VerifyRun) -> VerifyJob:
-    found = await host.own(Desk).begin(host, request)
-    return VerifyJob(job=found.job, run_id=found.run_id, title=found.title)
+async def verify_run(host: HandlerContext, request: VerifyRun) -> VerificationStarted:
+    found = await host.own(Verifications).begin(host, request)
+    return VerificationStarted(job=found.job, run_id=found.run_id, title=found.title)
 
 
-async def follow_verify(host: Means, request: FollowVerify) -> VerifyState:
-    return await host.own(Desk).find(request.job).state(request.seen)
+async def follow_verify(host: HandlerContext, request: FollowVerification) -> VerificationState:
+    return await host.own(Verifications).find(request.job).state(request.seen)
 
 
-async def cancel_verify(host: Means, request: CancelVerify) -> Done:
-    found = host.own(Desk).find(request.job)
+async def cancel_verify(host: HandlerContext, request: CancelVerification) -> Done:
+    found = host.own(Verifications).find(request.job)
     found.cancelled = True
     host.runs.cancel_aside(found.working, force=request.force)
     return Done()
 
 
-ANSWERS: dict[type, Answer] = {VerifyRun: verify_run, FollowVerify: follow_verify, CancelVerify: cancel_verify}
-SLOW: frozenset[type] = frozenset({FollowVerify})
+ANSWERS: dict[type, Answer] = {
+    VerifyRun: verify_run,
+    FollowVerification: follow_verify,
+    CancelVerification: cancel_verify,
+}
+SLOW: frozenset[type] = frozenset({FollowVerification})
 """Answered beside what is asked after them on the same connection."""

@@ -21,23 +21,23 @@ import msgspec
 from engine.errors import Failure, HeadcodeError
 from engine.machine.folders import AppFolders, find_places
 from sessions.errors import HostError, HostRunning, StoreBusy, StoreError, StoreLost
-from sessions.files.disk_space import Reserve, refused
+from sessions.files.disk_space import SpaceReserve, describe_os_error
 from sessions.files.host_settings import HostSettings, load_settings
 from sessions.files.log_files import SizedLog, start_logging, worker_log
-from sessions.files.mounts import network_file_system, network_words
+from sessions.files.mounts import format_network, network_file_system
 from sessions.protocol import PROTOCOL, AnyAnswer, AnyRequest, Hello, Welcome
 from sessions.rows import HostStatus
 from sessions.transport.host_address import (
-    Address,
+    HostAddress,
     address_file,
-    holder,
+    find_holder,
     own_address,
     read_address,
     sockets,
     store_lock,
     write_address,
 )
-from sessions.transport.socket_folder import Listening, Lock, Started, inode
+from sessions.transport.socket_folder import ExclusiveLock, HostSocket, StartReport, inode
 from sessions.version import version
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class HeadcodeHost:
         notices: Sequence[str] = (),
     ) -> None:
         from sessions.host.server import Server
-        from sessions.services.run_queue import Runs
-        from sessions.services.subscriptions import Hub
-        from sessions.services.worker_supervisor import WORKER, Supervisor
-        from sessions.services.writer import Ledger
+        from sessions.services.run_queue import RunQueue
+        from sessions.services.subscriptions import Subscriptions
+        from sessions.services.worker_supervisor import WORKER, WorkerSupervisor
+        from sessions.services.writer import StoreWriter
 
         self.places = places
         self.settings = settings
@@ -85,20 +85,20 @@ class HeadcodeHost:
         self._idle: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
         kind = network_file_system(places.store)
-        self._place = "" if kind is None else network_words(places.store, kind)
+        self._place = "" if kind is None else format_network(places.store, kind)
         self._house: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._listening = Listening(places)
+        self._listening = HostSocket(places)
         self._folder = inode(places.data)
-        self.reserve = Reserve(places.data / "sessions.reserve")
+        self.reserve = SpaceReserve(places.data / "sessions.reserve")
         self._trouble = ""
         self._kept: dict[Callable[[], object], object] = {}
-        self.hub = Hub()
-        self.ledger = Ledger(store, self._thread, self.hub.publish)
-        self.supervisor = Supervisor(
+        self.hub = Subscriptions()
+        self.ledger = StoreWriter(store, self._thread, self.hub.publish)
+        self.supervisor = WorkerSupervisor(
             worker_command or WORKER, SizedLog(worker_log(places)), idle_s=settings.worker_idle_s
         )
-        self.runs = Runs(places, self.ledger, self.supervisor)
+        self.runs = RunQueue(places, self.ledger, self.supervisor)
         self.runs.changed = self._rearm
         self.runs.cannot_record = self.hub.fail
         self.server = Server(self)
@@ -106,13 +106,13 @@ class HeadcodeHost:
     async def serve(self, ready: Callable[[], None]) -> None:
         """Answers until it is told to stop or nothing has happened for long enough."""
         from sessions.files.array_files import remove_spool
-        from sessions.handlers.effects import close_open_causes
-        from sessions.handlers.sessions import keep_house
+        from sessions.handlers.effects import end_open_measurements
+        from sessions.handlers.sessions import empty_old_trash
         from sessions.services.run_queue import interrupt_open_runs
 
         try:
             left = await self.ledger.change(lambda recorder: (interrupt_open_runs(recorder), []))
-            await self.ledger.change(lambda recorder: (close_open_causes(recorder), []))
+            await self.ledger.change(lambda recorder: (end_open_measurements(recorder), []))
             if left:
                 log.info("%d runs of the last host are recorded as interrupted", left)
         except StoreError as error:  # a full disk: reading still works
@@ -120,7 +120,7 @@ class HeadcodeHost:
         await asyncio.to_thread(remove_spool, self.places.spool)
         await asyncio.to_thread(self.reserve.keep)
         await self._offer()
-        self._house = asyncio.create_task(keep_house(self), name="housekeeping")
+        self._house = asyncio.create_task(empty_old_trash(self), name="housekeeping")
         self._watch = asyncio.create_task(self._look_after(), name="look after")
         self._rearm()
         ready()
@@ -205,7 +205,7 @@ class HeadcodeHost:
         await self.server.start(self._listening.open())
         write_address(self.places, self._address())
 
-    def _address(self) -> Address:
+    def _address(self) -> HostAddress:
         return own_address(self._listening.place, version())
 
     async def _look_after(self) -> None:
@@ -266,7 +266,7 @@ def main(argv: Sequence[str] | None = None, *, worker_command: Sequence[str] | N
     except HeadcodeError as error:
         log.error("%s %s", error.message, error.hint)
         already = isinstance(error, HostRunning) and not options.foreground
-        _tell(options.ready_fd, Started(pid=os.getpid(), already=already, failure=error.as_failure()))
+        _report_start(options.ready_fd, StartReport(pid=os.getpid(), already=already, failure=error.as_failure()))
         return 4
     except Exception as error:
         log.exception("the host ended")
@@ -274,8 +274,8 @@ def main(argv: Sequence[str] | None = None, *, worker_command: Sequence[str] | N
             family="host", name="HostError", message=f"The host cannot run: {error}", hint="headcode host log"
         )
         if isinstance(error, OSError):
-            failure = refused(error, options.places.store).as_failure()
-        _tell(options.ready_fd, Started(pid=os.getpid(), failure=failure))
+            failure = describe_os_error(error, options.places.store).as_failure()
+        _report_start(options.ready_fd, StartReport(pid=os.getpid(), failure=failure))
         return 4
     return 0
 
@@ -303,10 +303,10 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, host.stop)
         if options.foreground:
-            loop.add_reader(0, _parent_spoke, loop, host)
+            loop.add_reader(0, _on_parent_input, loop, host)
         log.info("host of %s begins (Headcode %s)", places.store, version())
         try:
-            await host.serve(lambda: _tell(options.ready_fd, Started(pid=os.getpid())))
+            await host.serve(lambda: _report_start(options.ready_fd, StartReport(pid=os.getpid())))
         finally:
             await host.close()
             log.info("host ends")
@@ -333,28 +333,28 @@ async def _open_store(places: AppFolders, settings: HostSettings) -> "Store":
         await asyncio.sleep(0.05)
 
 
-def _parent_spoke(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:
+def _on_parent_input(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:
     """In the foreground, the end of stdin is the end of the command this host belongs to."""
     if not os.read(0, 4096):
         loop.remove_reader(0)
         host.stop()
 
 
-async def _take_lock(places: AppFolders) -> Lock:
+async def _take_lock(places: AppFolders) -> ExclusiveLock:
     """The lock of this store's host. Raises HostRunning where a living host has it."""
     lock = store_lock(places)
     deadline = time.monotonic() + _LOCK_WAIT_S
     while not lock.take():
-        if any(map(_answers, sockets(places))) or time.monotonic() > deadline:
+        if any(map(_accepts_connections, sockets(places))) or time.monotonic() > deadline:
             raise HostRunning(
-                f"A host (PID {holder(places) or 'unknown'}) serves {places.store} already.",
+                f"A host (PID {find_holder(places) or 'unknown'}) serves {places.store} already.",
                 hint="Leave --foreground out to use it, or end it: headcode host stop",
             )
         await asyncio.sleep(0.02)
     return lock
 
 
-def _answers(path: Path) -> bool:
+def _accepts_connections(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
@@ -363,7 +363,7 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def _tell(fd: int | None, started: Started) -> None:
+def _report_start(fd: int | None, started: StartReport) -> None:
     if fd is not None:
         with suppress(OSError):  # it no longer listens, or was told before
             os.write(fd, msgspec.json.encode(started) + b"\n")

@@ -13,16 +13,16 @@ import msgspec
 
 from engine.errors import Failure, HeadcodeError
 from sessions.errors import BadRequest, WrongProtocol
-from sessions.files.disk_space import refused
+from sessions.files.disk_space import describe_os_error
 from sessions.handlers.table import SLOW
 from sessions.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL,
     AnyAnswer,
     AnyRequest,
-    Ask,
     Done,
     Hello,
+    NumberedRequest,
     Refused,
     Reply,
     Subscribe,
@@ -30,13 +30,13 @@ from sessions.protocol import (
     Unsubscribe,
     Welcome,
 )
-from sessions.services.fair_queue import WRITER, Writer
-from sessions.services.subscriptions import Hub, Subscription
-from sessions.services.writer import Ledger
+from sessions.services.fair_queue import WRITER, QueueClient
+from sessions.services.subscriptions import Subscription, Subscriptions
+from sessions.services.writer import StoreWriter
 from sessions.store.queries import find_run, find_session
 from sessions.store.recorder import Recorder
 from sessions.transport.lines import NONSENSE, LineReader, LineTooLong
-from sessions.transport.socket_folder import peer
+from sessions.transport.socket_folder import peer_process
 from sessions.version import version
 
 log = logging.getLogger("headcode.server")
@@ -53,11 +53,11 @@ _HELLO_BYTES = 1 << 16
 _HELLO_S = 10.0
 
 
-class Host(Protocol):
+class HostServices(Protocol):
     """What a conversation needs of the host."""
 
-    hub: Hub
-    ledger: Ledger
+    hub: Subscriptions
+    ledger: StoreWriter
 
     async def answer(self, request: AnyRequest) -> AnyAnswer: ...
 
@@ -68,7 +68,7 @@ class Host(Protocol):
     def went(self) -> None: ...
 
 
-class _Numbered(msgspec.Struct):
+class _RequestNumber(msgspec.Struct):
     id: int
 
 
@@ -87,7 +87,7 @@ class _Greeting(msgspec.Struct):
 class Server:
     """Accepts connections of this user on a listening socket."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: HostServices) -> None:
         self._host = host
         self._servers: list[asyncio.Server] = []
         self._open: set[_Conversation] = set()
@@ -113,7 +113,7 @@ class Server:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection: socket.socket = writer.get_extra_info("socket")
         try:
-            uid, pid = peer(connection)
+            uid, pid = peer_process(connection)
         except OSError:
             uid, pid = -1, 0
         if uid != os.getuid():
@@ -135,7 +135,7 @@ class Server:
 class _Conversation:
     """One client, from its Hello on."""
 
-    def __init__(self, host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, host: HostServices, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._host = host
         self._lines = LineReader(reader)
         self._reader = reader
@@ -146,7 +146,7 @@ class _Conversation:
     async def hold(self) -> None:
         """Answers until the client leaves, is cut off or talks nonsense. Raises nothing."""
         greeted = False
-        WRITER.set(Writer())
+        WRITER.set(QueueClient())
         try:
             greeted = await self._greet()
             if greeted:
@@ -218,7 +218,7 @@ class _Conversation:
             if greeting.request.ask == "hello" and greeting.request.protocol != PROTOCOL:
                 self._say(greeting.id, Refused(failure=_wrong_protocol(greeting.request)))
                 return False
-            ask = msgspec.json.decode(line, type=Ask)
+            ask = msgspec.json.decode(line, type=NumberedRequest)
         except NONSENSE as error:
             log.warning("cut off a client that began with %r: %s", line[:80], error)
             return False
@@ -233,7 +233,7 @@ class _Conversation:
 
     async def _one(self, line: bytes) -> None:
         try:
-            ask = msgspec.json.decode(line, type=Ask)
+            ask = msgspec.json.decode(line, type=NumberedRequest)
         except NONSENSE as error:
             # Values refuse nonsense at birth, in words of their own.
             own = error if isinstance(error, HeadcodeError) else None
@@ -246,11 +246,11 @@ class _Conversation:
         else:
             await self._reply(ask, line)
 
-    async def _reply_beside(self, ask: Ask, line: bytes) -> None:
+    async def _reply_beside(self, ask: NumberedRequest, line: bytes) -> None:
         with suppress(OSError, TimeoutError):  # it hung up, or was cut off
             await self._reply(ask, line)
 
-    async def _reply(self, ask: Ask, line: bytes) -> None:
+    async def _reply(self, ask: NumberedRequest, line: bytes) -> None:
         answer: AnyAnswer
         then: Callable[[], None] | None = None
         try:
@@ -270,7 +270,7 @@ class _Conversation:
             answer = Refused(failure=error.as_failure())
         except OSError as error:
             log.exception("request %r", line[:400])
-            answer = Refused(failure=refused(error).as_failure())
+            answer = Refused(failure=describe_os_error(error).as_failure())
         except Exception as error:  # one request must not end the host
             log.exception("request %r", line[:400])
             failure = Failure(
@@ -315,7 +315,7 @@ class _Conversation:
 def _number(line: bytes) -> int:
     """The request's own number, as far as it can be read; else -1."""
     try:
-        return msgspec.json.decode(line, type=_Numbered).id
+        return msgspec.json.decode(line, type=_RequestNumber).id
     except NONSENSE:
         return -1
 

@@ -8,89 +8,89 @@ import msgspec
 from sessions.events import LogEntry
 from sessions.protocol.base import MAX_LINE_BYTES, PROTOCOL, Done, Message, Refused, Request
 from sessions.protocol.comparison import (
-    Circuit,
-    Circuits,
+    CircuitAnswer,
+    CircuitsAnswer,
     CombineCircuits,
-    Comparable,
-    DropCircuit,
+    ComparisonChoices,
+    DeleteCircuit,
     GetSides,
-    KeepCircuit,
     ListCircuits,
     ListComparable,
+    SaveCircuit,
     SetOperation,
-    Sides,
+    SidesAnswer,
 )
 from sessions.protocol.examples import (
     ExampleSet,
     GetExamples,
     GradeExamples,
     Grades,
-    Made,
-    MakeExamples,
+    MakeTaskExamples,
     SetExamples,
     StepExamples,
+    TaskExamplesMade,
 )
-from sessions.protocol.files import BundleExported, BundleImported, Column, ExportSession, ImportBundle, WriteTable
+from sessions.protocol.files import BundleExported, BundleImported, ExportSession, ImportBundle, TableColumn, WriteTable
 from sessions.protocol.host import (
-    AskSql,
     CollectGarbage,
     EndWork,
     FollowEngine,
-    Garbage,
+    GarbageReport,
     GetStatus,
     Hello,
-    Status,
+    QuerySql,
+    SqlAnswer,
+    StatusAnswer,
     StopHost,
-    Table,
     WarmUp,
     Welcome,
 )
 from sessions.protocol.results import (
-    Codes,
+    CodesAnswer,
     GetCodes,
-    HeadLook,
+    GetHeadInspection,
+    HeadInspection,
     LogPiece,
-    LookAtHead,
     ReadLog,
     ReadTimeline,
-    SetLook,
+    SetView,
     Subscribe,
     Subscribed,
-    Times,
+    TimelineAnswer,
     Unsubscribe,
 )
 from sessions.protocol.runs import (
-    AskCause,
-    AskPreflight,
     CancelRun,
-    CancelVerify,
+    CancelVerification,
     ChooseOptions,
     FindRun,
-    FollowVerify,
-    MadeFrom,
-    Preflighted,
+    FollowVerification,
+    GetPreflight,
+    MeasureRunEffects,
+    PreflightAnswer,
     QueueRun,
-    Run,
-    VerifyJob,
+    RunAnswer,
+    TaskExamples,
+    VerificationStarted,
+    VerificationState,
     VerifyRun,
-    VerifyState,
 )
 from sessions.protocol.sessions import (
     ChangeTags,
     CreateSession,
-    Detail,
     DiscardSession,
-    Emptied,
     EmptyTrash,
-    Found,
     ListSessions,
-    Note,
+    NoteAnswer,
     RemoveNote,
     RenameSession,
     RestoreSession,
+    SearchResults,
     SearchSessions,
-    Session,
-    Sessions,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
+    SessionsRemoved,
     ShowSession,
     TrashSession,
     WriteNote,
@@ -101,61 +101,54 @@ __all__ = [
     "PROTOCOL",
     "AnyAnswer",
     "AnyRequest",
-    "Ask",
-    "AskCause",
-    "AskPreflight",
-    "AskSql",
     "BundleExported",
     "BundleImported",
     "CancelRun",
-    "CancelVerify",
+    "CancelVerification",
     "ChangeTags",
     "ChooseOptions",
-    "Circuit",
-    "Circuits",
-    "Codes",
+    "CircuitAnswer",
+    "CircuitsAnswer",
+    "CodesAnswer",
     "CollectGarbage",
-    "Column",
     "CombineCircuits",
-    "Comparable",
+    "ComparisonChoices",
     "CreateSession",
-    "Detail",
+    "DeleteCircuit",
     "DiscardSession",
     "Done",
-    "DropCircuit",
-    "Emptied",
     "EmptyTrash",
     "EndWork",
     "ExampleSet",
     "ExportSession",
     "FindRun",
     "FollowEngine",
-    "FollowVerify",
-    "Found",
+    "FollowVerification",
     "FromHost",
-    "Garbage",
+    "GarbageReport",
     "GetCodes",
     "GetExamples",
+    "GetHeadInspection",
+    "GetPreflight",
     "GetSides",
     "GetStatus",
     "GradeExamples",
     "Grades",
-    "HeadLook",
+    "HeadInspection",
     "Hello",
     "ImportBundle",
-    "KeepCircuit",
     "ListCircuits",
     "ListComparable",
     "ListSessions",
     "LogPiece",
-    "LookAtHead",
-    "Made",
-    "MadeFrom",
-    "MakeExamples",
+    "MakeTaskExamples",
+    "MeasureRunEffects",
     "Message",
-    "Note",
-    "Preflighted",
+    "NoteAnswer",
+    "NumberedRequest",
+    "PreflightAnswer",
     "Pushed",
+    "QuerySql",
     "QueueRun",
     "ReadLog",
     "ReadTimeline",
@@ -165,27 +158,34 @@ __all__ = [
     "Reply",
     "Request",
     "RestoreSession",
-    "Run",
+    "RunAnswer",
+    "SaveCircuit",
+    "SearchResults",
     "SearchSessions",
-    "Session",
-    "Sessions",
+    "SessionAnswer",
+    "SessionDetailAnswer",
+    "SessionsAnswer",
+    "SessionsRemoved",
     "SetExamples",
-    "SetLook",
     "SetOperation",
+    "SetView",
     "ShowSession",
-    "Sides",
-    "Status",
+    "SidesAnswer",
+    "SqlAnswer",
+    "StatusAnswer",
     "StepExamples",
     "StopHost",
     "Subscribe",
     "Subscribed",
-    "Table",
-    "Times",
+    "TableColumn",
+    "TaskExamples",
+    "TaskExamplesMade",
+    "TimelineAnswer",
     "TrashSession",
     "Unsubscribe",
-    "VerifyJob",
+    "VerificationStarted",
+    "VerificationState",
     "VerifyRun",
-    "VerifyState",
     "WarmUp",
     "Welcome",
     "WriteNote",
@@ -200,7 +200,7 @@ AnyRequest = (
     | CreateSession
     | QueueRun
     | ChooseOptions
-    | AskPreflight
+    | GetPreflight
     | EndWork
     | FollowEngine
     | SearchSessions
@@ -213,31 +213,31 @@ AnyRequest = (
     | DiscardSession
     | EmptyTrash
     | CollectGarbage
-    | AskSql
+    | QuerySql
     | CancelRun
     | SetExamples
     | StepExamples
     | GetExamples
-    | MakeExamples
+    | MakeTaskExamples
     | GradeExamples
-    | LookAtHead
+    | GetHeadInspection
     | Subscribe
     | Unsubscribe
     | GetCodes
     | GetSides
     | ListComparable
     | ListCircuits
-    | KeepCircuit
+    | SaveCircuit
     | CombineCircuits
-    | DropCircuit
+    | DeleteCircuit
     | ReadLog
     | ReadTimeline
-    | SetLook
+    | SetView
     | VerifyRun
-    | AskCause
+    | MeasureRunEffects
     | FindRun
-    | FollowVerify
-    | CancelVerify
+    | FollowVerification
+    | CancelVerification
     | WarmUp
     | ExportSession
     | ImportBundle
@@ -246,7 +246,7 @@ AnyRequest = (
 )
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class NumberedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request and the number its answer will carry."""
 
     id: int
@@ -256,30 +256,30 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 AnyAnswer = (
     Welcome
     | Done
-    | Status
-    | Sessions
-    | Session
-    | Found
-    | Note
-    | Emptied
-    | Table
-    | Garbage
-    | Detail
-    | Run
-    | Codes
+    | StatusAnswer
+    | SessionsAnswer
+    | SessionAnswer
+    | SearchResults
+    | NoteAnswer
+    | SessionsRemoved
+    | SqlAnswer
+    | GarbageReport
+    | SessionDetailAnswer
+    | RunAnswer
+    | CodesAnswer
     | ExampleSet
-    | Made
+    | TaskExamplesMade
     | Grades
-    | HeadLook
-    | Sides
-    | Comparable
-    | Circuits
-    | Circuit
+    | HeadInspection
+    | SidesAnswer
+    | ComparisonChoices
+    | CircuitsAnswer
+    | CircuitAnswer
     | LogPiece
-    | Times
-    | VerifyJob
-    | VerifyState
-    | Preflighted
+    | TimelineAnswer
+    | VerificationStarted
+    | VerificationState
+    | PreflightAnswer
     | BundleExported
     | BundleImported
     | Subscribed

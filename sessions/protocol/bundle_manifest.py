@@ -25,7 +25,7 @@ _MEMBER = re.compile(
 _ID = r"^[sr][0-9abcdefghjkmnpqrstvwxyz]{12}$"
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BundleMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One member besides the manifest."""
 
     name: str
@@ -34,7 +34,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sha256: str
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BundleCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     events: int
     runs: int
     codes: int
@@ -43,7 +43,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Files of SAE weights that are here."""
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BundledSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The session, for whoever only looks into the manifest."""
 
     id: str
@@ -57,13 +57,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     version: int = VERSION
     headcode: str
     """The version that wrote it."""
-    session: About
-    counts: Counts
-    members: tuple[Member, ...]
+    session: BundledSession
+    counts: BundleCounts
+    members: tuple[BundleMember, ...]
     """In the order they lie in the zip."""
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BundleLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of events.jsonl: a log entry without the session's id, which the manifest has."""
 
     seq: int
@@ -72,7 +72,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     event: AnyEvent
 
 
-class Exported(msgspec.Struct, frozen=True, kw_only=True):
+class ExportResult(msgspec.Struct, frozen=True, kw_only=True):
     """The file that was written."""
 
     path: str
@@ -88,7 +88,7 @@ Arrival = Literal["new", "same", "older"]
 """same: the session is here already, entry for entry; older: it is here, and has gone on since."""
 
 
-class Imported(msgspec.Struct, frozen=True, kw_only=True):
+class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionRow
     arrival: Arrival
     bundle_sha256: str
@@ -97,7 +97,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     n_sae: int
 
 
-class _Version(msgspec.Struct):
+class _ManifestVersion(msgspec.Struct):
     """What a manifest of any version says."""
 
     format: str
@@ -112,7 +112,7 @@ def write_manifest(manifest: Manifest) -> bytes:
 def read_manifest(raw: bytes) -> Manifest:
     """Raises BadBundle for one that is damaged, of a later version, or names what no bundle holds."""
     try:
-        head = msgspec.json.decode(raw, type=_Version)
+        head = msgspec.json.decode(raw, type=_ManifestVersion)
         if head.format != FORMAT:
             raise BadBundle(f"{MANIFEST} says its format is {head.format[:40]!r}, not {FORMAT!r}.", hint=_OTHER)
         if head.version > VERSION:

@@ -2,31 +2,31 @@
 
 from typing import Literal
 
-from sessions.comparison.comparison import Side
+from sessions.comparison.comparison import ComparisonSide
 from sessions.protocol.base import Message, Request
-from sessions.rows import Choice, CircuitRow
+from sessions.rows import CircuitRow, ComparisonChoice
 
 
 class GetSides(Request, tag="get_sides", frozen=True, kw_only=True):
-    """Two things to be compared, named as sessions.store.comparison_sides says. Answered by Sides."""
+    """Two things to be compared, named as sessions.store.comparison_sides says. Answered by SidesAnswer."""
 
     a: str
     b: str
 
 
-class Sides(Message, tag="sides", frozen=True, kw_only=True):
-    a: Side
-    b: Side
+class SidesAnswer(Message, tag="sides", frozen=True, kw_only=True):
+    a: ComparisonSide
+    b: ComparisonSide
 
 
 class ListComparable(Request, tag="list_comparable", frozen=True, kw_only=True):
-    """What a run can be held against. Answered by Comparable."""
+    """What a run can be held against. Answered by ComparisonChoices."""
 
     run: str
 
 
-class Comparable(Message, tag="comparable", frozen=True, kw_only=True):
-    choices: tuple[Choice, ...]
+class ComparisonChoices(Message, tag="comparable", frozen=True, kw_only=True):
+    choices: tuple[ComparisonChoice, ...]
 
 
 class ListCircuits(Request, tag="list_circuits", frozen=True, kw_only=True):
@@ -34,15 +34,15 @@ class ListCircuits(Request, tag="list_circuits", frozen=True, kw_only=True):
     """None: of all sessions."""
 
 
-class Circuits(Message, tag="circuits", frozen=True, kw_only=True):
+class CircuitsAnswer(Message, tag="circuits", frozen=True, kw_only=True):
     circuits: tuple[CircuitRow, ...]
 
 
 SetOperation = Literal["union", "intersection", "subtract"]
 
 
-class KeepCircuit(Request, tag="keep_circuit", frozen=True, kw_only=True):
-    """Heads under a name; the same name again replaces them. Answered by Circuit."""
+class SaveCircuit(Request, tag="keep_circuit", frozen=True, kw_only=True):
+    """Heads under a name; the same name again replaces them. Answered by CircuitAnswer."""
 
     session: str
     name: str
@@ -52,12 +52,12 @@ class KeepCircuit(Request, tag="keep_circuit", frozen=True, kw_only=True):
     """The run they were cut from."""
 
 
-class Circuit(Message, tag="circuit", frozen=True, kw_only=True):
+class CircuitAnswer(Message, tag="circuit", frozen=True, kw_only=True):
     circuit: CircuitRow
 
 
 class CombineCircuits(Request, tag="combine_circuits", frozen=True, kw_only=True):
-    """A circuit made of kept ones, kept in its turn. Answered by Circuit."""
+    """A circuit made of kept ones, kept in its turn. Answered by CircuitAnswer."""
 
     session: str
     operation: SetOperation
@@ -66,6 +66,6 @@ class CombineCircuits(Request, tag="combine_circuits", frozen=True, kw_only=True
     name: str
 
 
-class DropCircuit(Request, tag="drop_circuit", frozen=True, kw_only=True):
+class DeleteCircuit(Request, tag="drop_circuit", frozen=True, kw_only=True):
     session: str
     name: str

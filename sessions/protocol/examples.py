@@ -40,8 +40,9 @@ class ExampleSet(Message, tag="example_set", frozen=True, kw_only=True):
     examples: tuple[Example, ...]
 
 
-class MakeExamples(Request, tag="make_examples", frozen=True, kw_only=True):
-    """The examples of a ready-made task, for the session's model or another. Recorded nowhere. Answered by Made."""
+class MakeTaskExamples(Request, tag="make_examples", frozen=True, kw_only=True):
+    """The examples of a ready-made task, for the session's model or another. Recorded nowhere. Answered by
+    TaskExamplesMade."""
 
     session: str
     task: str
@@ -56,7 +57,7 @@ class MakeExamples(Request, tag="make_examples", frozen=True, kw_only=True):
     """Only pairs the model can do: it is asked."""
 
 
-class Made(Message, tag="made", frozen=True, kw_only=True):
+class TaskExamplesMade(Message, tag="made", frozen=True, kw_only=True):
     examples: tuple[Example, ...]
 
 

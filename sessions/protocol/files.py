@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from sessions.protocol.base import Message, Request
-from sessions.protocol.bundle_manifest import Exported, Imported
+from sessions.protocol.bundle_manifest import ExportResult, ImportResult
 
 
 class ExportSession(Request, tag="export_session", frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class ExportSession(Request, tag="export_session", frozen=True, kw_only=True):
 
 
 class BundleExported(Message, tag="bundle_exported", frozen=True, kw_only=True):
-    exported: Exported
+    exported: ExportResult
 
 
 class ImportBundle(Request, tag="import_bundle", frozen=True, kw_only=True):
@@ -35,10 +35,10 @@ class ImportBundle(Request, tag="import_bundle", frozen=True, kw_only=True):
 
 
 class BundleImported(Message, tag="bundle_imported", frozen=True, kw_only=True):
-    imported: Imported
+    imported: ImportResult
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
+class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: Literal["whole", "number", "yes"]
     """yes: true or false."""
@@ -47,7 +47,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 class WriteTable(Request, tag="write_table", frozen=True, kw_only=True):
     """Write these rows as a Parquet file. Answered by Done."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[bool | int | float | None, ...], ...]
     path: str
     force: bool = False

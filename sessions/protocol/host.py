@@ -1,7 +1,7 @@
 """Asking the host about itself, and what belongs to the whole store."""
 
 from sessions.protocol.base import PROTOCOL, Message, Request
-from sessions.rows import HostStatus, Pile, SqlTable
+from sessions.rows import FileGroup, HostStatus, SqlTable
 
 
 class Hello(Request, tag="hello", frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class FollowEngine(Request, tag="follow_engine", frozen=True, kw_only=True):
     """Whether that had reported nothing for long."""
 
 
-class Status(Message, tag="status", frozen=True, kw_only=True):
+class StatusAnswer(Message, tag="status", frozen=True, kw_only=True):
     status: HostStatus
 
 
@@ -56,19 +56,19 @@ class StopHost(Request, tag="stop_host", frozen=True, kw_only=True):
     """End the host; runs under way are recorded as interrupted."""
 
 
-class AskSql(Request, tag="ask_sql", frozen=True, kw_only=True):
-    """Answered by Table. An empty question is answered with the views and their columns."""
+class QuerySql(Request, tag="ask_sql", frozen=True, kw_only=True):
+    """Answered by SqlAnswer. An empty question is answered with the views and their columns."""
 
     sql: str
     limit: int = 1_000
 
 
-class Table(Message, tag="table", frozen=True, kw_only=True):
+class SqlAnswer(Message, tag="table", frozen=True, kw_only=True):
     table: SqlTable
 
 
 class CollectGarbage(Request, tag="collect_garbage", frozen=True, kw_only=True):
-    """Answered by Garbage: what no session needs."""
+    """Answered by GarbageReport: what no session needs."""
 
     remove: bool = False
     """Remove it, and say what was removed; else only say what is there."""
@@ -76,8 +76,8 @@ class CollectGarbage(Request, tag="collect_garbage", frozen=True, kw_only=True):
     cache_bytes: int | None = None
 
 
-class Garbage(Message, tag="garbage", frozen=True, kw_only=True):
-    piles: tuple[Pile, ...]
+class GarbageReport(Message, tag="garbage", frozen=True, kw_only=True):
+    piles: tuple[FileGroup, ...]
     """Kinds of which there is nothing are left out."""
     removed: bool
     removed_bytes: int

@@ -1,7 +1,7 @@
 """What a run found: its codes, one head, the log as it was and as it grows."""
 
 from engine.results import CodeWrites, ModelInfo
-from sessions.events import LogEntry, LookChanged
+from sessions.events import LogEntry, ViewChanged
 from sessions.protocol.base import Message, Request
 from sessions.rows import HeadCodes, Timeline
 
@@ -14,13 +14,15 @@ class GetCodes(Request, tag="get_codes", frozen=True, kw_only=True):
     """None: the run's first."""
 
 
-class Codes(Message, tag="codes", frozen=True, kw_only=True):
+class CodesAnswer(Message, tag="codes", frozen=True, kw_only=True):
     codes: HeadCodes
 
 
-class LookAtHead(Request, tag="look_at_head", frozen=True, kw_only=True):
-    """One head of a run on one of its prompts, by the run's model. Recorded nowhere. Answered by HeadLook, beside other
-    requests."""
+class GetHeadInspection(Request, tag="look_at_head", frozen=True, kw_only=True):
+    """Inspect one head of a run on one of its prompts with the run's model.
+
+    Nothing is recorded. Answered by HeadInspection, concurrently with other requests.
+    """
 
     run: str
     layer: int
@@ -31,7 +33,7 @@ class LookAtHead(Request, tag="look_at_head", frozen=True, kw_only=True):
     """Whose codes; None: the run's first."""
 
 
-class HeadLook(Message, tag="head_look", frozen=True, kw_only=True):
+class HeadInspection(Message, tag="head_look", frozen=True, kw_only=True):
     """The head on the prompt, and its codes with what they write; `code` is the prompt's own."""
 
     model: ModelInfo
@@ -45,11 +47,11 @@ class HeadLook(Message, tag="head_look", frozen=True, kw_only=True):
     writes: tuple[CodeWrites, ...]
 
 
-class SetLook(Request, tag="set_look", frozen=True, kw_only=True):
+class SetView(Request, tag="set_look", frozen=True, kw_only=True):
     """A person looks at this run by another measure, or with another cut, from now on. Answered by Done."""
 
     run: str
-    look: LookChanged
+    look: ViewChanged
 
 
 class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):
@@ -103,7 +105,7 @@ class LogPiece(Message, tag="log_piece", frozen=True, kw_only=True):
 
 
 class ReadTimeline(Request, tag="read_timeline", frozen=True, kw_only=True):
-    """Answered by Times."""
+    """Answered by TimelineAnswer."""
 
     session: str
     """Or a run; the answer then says which."""
@@ -111,5 +113,5 @@ class ReadTimeline(Request, tag="read_timeline", frozen=True, kw_only=True):
     """Stretches without an entry that are longer are listed."""
 
 
-class Times(Message, tag="times", frozen=True, kw_only=True):
+class TimelineAnswer(Message, tag="times", frozen=True, kw_only=True):
     times: Timeline

@@ -10,10 +10,10 @@ from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
 from sessions.protocol.base import Message, Request
 from sessions.rows import RunRow
-from sessions.verification.report import VerifyReport
+from sessions.verification.report import VerificationReport
 
 
-class MadeFrom(msgspec.Struct, frozen=True, kw_only=True):
+class TaskExamples(msgspec.Struct, frozen=True, kw_only=True):
     """The examples that a ready-made task makes for the run's model."""
 
     task: str
@@ -36,7 +36,7 @@ class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     again: str | None = None
     """That run once more, in its session: its examples, config, model and device; what else is said here is not
     looked at."""
-    made: MadeFrom | None = None
+    made: TaskExamples | None = None
     """These examples in place of the session's, which stay as they are."""
     usable: bool = False
     """Where the session has no examples yet: of its task's pairs only those the model can do."""
@@ -51,8 +51,8 @@ class ChooseOptions(Request, tag="choose_options", frozen=True, kw_only=True):
     options: RunOptions
 
 
-class AskPreflight(Request, tag="ask_preflight", frozen=True, kw_only=True):
-    """What a run would take. Recorded nowhere. Answered by Preflighted, beside other requests."""
+class GetPreflight(Request, tag="ask_preflight", frozen=True, kw_only=True):
+    """What a run would take. Recorded nowhere. Answered by PreflightAnswer, beside other requests."""
 
     options: RunOptions
     session: str = ""
@@ -63,7 +63,7 @@ class AskPreflight(Request, tag="ask_preflight", frozen=True, kw_only=True):
     """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
 
 
-class Preflighted(Message, tag="preflighted", frozen=True, kw_only=True):
+class PreflightAnswer(Message, tag="preflighted", frozen=True, kw_only=True):
     preflight: Preflight
 
 
@@ -73,13 +73,13 @@ class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):
     """End the worker itself: for one that hangs."""
 
 
-class Run(Message, tag="run", frozen=True, kw_only=True):
+class RunAnswer(Message, tag="run", frozen=True, kw_only=True):
     run: RunRow
 
 
-class AskCause(Request, tag="ask_cause", frozen=True, kw_only=True):
+class MeasureRunEffects(Request, tag="ask_cause", frozen=True, kw_only=True):
     """Measure what the heads of a run that is done do to the answer; nothing is trained again. Answered by Done; what
-    is found comes as entries of the run's log, CauseEnded last. CancelRun stops it."""
+    is found comes as entries of the run's log, EffectsEnded last. CancelRun stops it."""
 
     run: str
     config: EffectsConfig
@@ -95,32 +95,32 @@ class AskCause(Request, tag="ask_cause", frozen=True, kw_only=True):
 
 
 class FindRun(Request, tag="find_run", frozen=True, kw_only=True):
-    """Which run is meant by an id, its beginning, SESSION/2 or latest. Answered by Run."""
+    """Which run is meant by an id, its beginning, SESSION/2 or latest. Answered by RunAnswer."""
 
     run: str
 
 
 class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):
-    """Do a run again and see whether it comes out the same. Answered by VerifyJob at once."""
+    """Do a run again and see whether it comes out the same. Answered by VerificationStarted at once."""
 
     run: str
 
 
-class VerifyJob(Message, tag="verify_job", frozen=True, kw_only=True):
+class VerificationStarted(Message, tag="verify_job", frozen=True, kw_only=True):
     job: str
     run_id: str
     title: str
 
 
-class FollowVerify(Request, tag="follow_verify", frozen=True, kw_only=True):
-    """How far a verification is. Answered by VerifyState when there is something new, within about a second."""
+class FollowVerification(Request, tag="follow_verify", frozen=True, kw_only=True):
+    """How far a verification is. Answered by VerificationState when there is something new, within about a second."""
 
     job: str
     seen: int = 0
     """The `news` of the last answer."""
 
 
-class VerifyState(Message, tag="verify_state", frozen=True, kw_only=True):
+class VerificationState(Message, tag="verify_state", frozen=True, kw_only=True):
     """Over as soon as there is a report or a failure."""
 
     news: int
@@ -129,10 +129,10 @@ class VerifyState(Message, tag="verify_state", frozen=True, kw_only=True):
     done: int
     total: int
     unit: str
-    report: VerifyReport | None
+    report: VerificationReport | None
     failure: Failure | None
 
 
-class CancelVerify(Request, tag="cancel_verify", frozen=True, kw_only=True):
+class CancelVerification(Request, tag="cancel_verify", frozen=True, kw_only=True):
     job: str
     force: bool = False

@@ -2,7 +2,7 @@
 
 from engine.examples import Example
 from sessions.protocol.base import Message, Request
-from sessions.rows import Hit, NoteRow, SessionDetail, SessionRow
+from sessions.rows import NoteRow, SearchHit, SessionDetail, SessionRow
 
 
 class ListSessions(Request, tag="list_sessions", frozen=True, kw_only=True):
@@ -12,19 +12,19 @@ class ListSessions(Request, tag="list_sessions", frozen=True, kw_only=True):
     """Those in the trash, and no others."""
 
 
-class Sessions(Message, tag="sessions", frozen=True, kw_only=True):
+class SessionsAnswer(Message, tag="sessions", frozen=True, kw_only=True):
     sessions: tuple[SessionRow, ...]
 
 
 class SearchSessions(Request, tag="search_sessions", frozen=True, kw_only=True):
-    """Answered by Found: sessions that have every word in name, tags, notes, prompts, model or task."""
+    """Answered by SearchResults: sessions that have every word in name, tags, notes, prompts, model or task."""
 
     text: str
     limit: int = 50
 
 
-class Found(Message, tag="found", frozen=True, kw_only=True):
-    hits: tuple[Hit, ...]
+class SearchResults(Message, tag="found", frozen=True, kw_only=True):
+    hits: tuple[SearchHit, ...]
     """The best first."""
 
 
@@ -32,7 +32,7 @@ class ShowSession(Request, tag="show_session", frozen=True, kw_only=True):
     session: str
 
 
-class Detail(Message, tag="detail", frozen=True, kw_only=True):
+class SessionDetailAnswer(Message, tag="detail", frozen=True, kw_only=True):
     detail: SessionDetail
 
 
@@ -49,19 +49,19 @@ class CreateSession(Request, tag="create_session", frozen=True, kw_only=True):
     examples: tuple[Example, ...] = ()
 
 
-class Session(Message, tag="session", frozen=True, kw_only=True):
+class SessionAnswer(Message, tag="session", frozen=True, kw_only=True):
     session: SessionRow
 
 
 class RenameSession(Request, tag="rename_session", frozen=True, kw_only=True):
-    """Answered by Session; a taken name is refused."""
+    """Answered by SessionAnswer; a taken name is refused."""
 
     session: str
     name: str
 
 
 class ChangeTags(Request, tag="change_tags", frozen=True, kw_only=True):
-    """Answered by Session."""
+    """Answered by SessionAnswer."""
 
     session: str
     add: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class ChangeTags(Request, tag="change_tags", frozen=True, kw_only=True):
 
 
 class WriteNote(Request, tag="write_note", frozen=True, kw_only=True):
-    """Answered by Note. With `note`, that note's text is changed and its place stays."""
+    """Answered by NoteAnswer. With `note`, that note's text is changed and its place stays."""
 
     session: str
     text: str
@@ -81,25 +81,25 @@ class WriteNote(Request, tag="write_note", frozen=True, kw_only=True):
 
 
 class RemoveNote(Request, tag="remove_note", frozen=True, kw_only=True):
-    """Answered by Note: what it said."""
+    """Answered by NoteAnswer: what it said."""
 
     session: str
     note: str
 
 
-class Note(Message, tag="note", frozen=True, kw_only=True):
+class NoteAnswer(Message, tag="note", frozen=True, kw_only=True):
     note: NoteRow
     session: SessionRow
 
 
 class TrashSession(Request, tag="trash_session", frozen=True, kw_only=True):
-    """Answered by Session. One with a run under way is refused."""
+    """Answered by SessionAnswer. One with a run under way is refused."""
 
     session: str
 
 
 class RestoreSession(Request, tag="restore_session", frozen=True, kw_only=True):
-    """Answered by Session; where its name is taken meanwhile, it gets a number."""
+    """Answered by SessionAnswer; where its name is taken meanwhile, it gets a number."""
 
     session: str
 
@@ -114,13 +114,13 @@ class DiscardSession(Request, tag="discard_session", frozen=True, kw_only=True):
 
 
 class EmptyTrash(Request, tag="empty_trash", frozen=True, kw_only=True):
-    """Removes sessions in the trash for good. Answered by Emptied."""
+    """Removes sessions in the trash for good. Answered by SessionsRemoved."""
 
     sessions: tuple[str, ...] = ()
     """Empty: all that are there."""
 
 
-class Emptied(Message, tag="emptied", frozen=True, kw_only=True):
+class SessionsRemoved(Message, tag="emptied", frozen=True, kw_only=True):
     sessions: tuple[SessionRow, ...]
     n_bytes: int
     """Of files beside the store that went with them."""

@@ -24,17 +24,17 @@ from sessions.files.journal import holds_commits
 from sessions.files.mounts import network_file_system
 from sessions.files.placing import free_name, keep_mode, move, sync
 from sessions.files.store_exchange import (
-    bring_journals,
+    check_no_remains,
     damaged_stores,
     exchange,
-    refuse_beside,
+    finish_exchange,
     repaired_path,
     repaired_stores,
-    settle,
+    restore_journals,
 )
-from sessions.recovery.salvage import Row, Source, open_as_it_is, open_damaged
+from sessions.recovery.salvage import Row, SalvageSource, open_as_it_is, open_damaged
 from sessions.rows import StoreReport, TableHealth
-from sessions.store.database import Store, append_rows, rows_in
+from sessions.store.database import Store, append_rows, count_events
 from sessions.store.migrations import PROJECTIONS, SCHEMA_VERSION
 from sessions.store.recorder import rebuild
 from sessions.transport.host_address import store_lock
@@ -70,10 +70,10 @@ def repair(path: Path) -> StoreReport:
 
     Where there is no store any more, what an earlier repair saved is named, or else the last damaged store is read.
     """
-    bring_journals(path)
+    restore_journals(path)
     for left in path.parent.glob("repair-*"):  # of a repair that was killed; there is never a second one under way
         shutil.rmtree(left, ignore_errors=True)
-    earlier = {each: rows_in(each) or 0 for each in repaired_stores(path)}
+    earlier = {each: count_events(each) or 0 for each in repaired_stores(path)}
     if not path.exists() and earlier:
         return _of_earlier(path, max(earlier, key=lambda each: earlier[each]), "")
     old = path if path.exists() or not damaged_stores(path) else damaged_stores(path)[-1]
@@ -85,7 +85,7 @@ def repair(path: Path) -> StoreReport:
         finally:
             source.close()
         keep_mode(old, made)
-        events = rows_in(made) or 0
+        events = count_events(made) or 0
         fuller = [each for each, rows in earlier.items() if rows > events]
         if fuller and not events:
             return _of_earlier(path, max(fuller, key=lambda each: earlier[each]), f"{old.name} holds no events.")
@@ -99,7 +99,7 @@ def repair(path: Path) -> StoreReport:
     beside += [
         f"{each.name} holds more: {rows:,} events, this store {events:,}."
         for each in damaged_stores(path)
-        if each != old and (rows := rows_in(each) or 0) > events
+        if each != old and (rows := count_events(each) or 0) > events
     ]
     told = " ".join(source.harmless + source.words + words + beside)
     sound = not (lost or source.words or beside)
@@ -111,12 +111,12 @@ def place(path: Path, name: str | None = None) -> StoreReport:
 
     Raises StoreError where there is none, or where another repaired store holds more.
     """
-    bring_journals(path)
+    restore_journals(path)
     found = repaired_stores(path)
     wanted = [each for each in found if name in (None, each.name)]
     if not wanted:
         raise StoreError(f"There is no {repaired_path(path)}.", hint="headcode doctor --repair makes it.")
-    new, events = wanted[-1], {each: rows_in(each) or 0 for each in found}
+    new, events = wanted[-1], {each: count_events(each) or 0 for each in found}
     fuller = max(found, key=lambda each: events[each])
     if events[fuller] > events[new]:
         raise StoreError(
@@ -169,7 +169,7 @@ def _content(path: Path) -> list[tuple[object, ...]] | None:
         source.close()
 
 
-def save_rows(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
+def save_rows(source: SalvageSource, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
     """A new store with the readable rows, what became of each table, and what is to be said besides."""
     schema = _schema_of(source, old)
     store = Store.blank(path, schema)
@@ -195,7 +195,7 @@ def save_rows(source: Source, old: Path, path: Path) -> tuple[Path, tuple[TableH
     return path, tuple(kept.values()), words
 
 
-def _schema_of(source: Source, path: Path) -> int:
+def _schema_of(source: SalvageSource, path: Path) -> int:
     """Its schema; today's where that cannot be read. Raises StoreTooNew, or StoreDamaged for somebody else's file."""
     try:
         found = source.con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
@@ -212,7 +212,7 @@ def _schema_of(source: Source, path: Path) -> int:
     return schema
 
 
-def _copied(source: Source, store: Store, name: str) -> TableHealth:
+def _copied(source: SalvageSource, store: Store, name: str) -> TableHealth:
     rows = source.count(name)
     theirs = source.columns(name)
     columns = store.columns(name)
@@ -255,9 +255,9 @@ def _complete(table: TableHealth) -> bool:
 
 def _work(mode: str, path: Path, name: str | None) -> StoreReport:
     """Finishes an exchange that was interrupted, then does what was asked."""
-    done = settle(path)
+    done = finish_exchange(path)
     if not (path.exists() or repaired_stores(path) or damaged_stores(path)):
-        refuse_beside(path)
+        check_no_remains(path)
     if mode == "check":
         report = check(path)
         return msgspec.structs.replace(report, words=f"{done} {report.words}".strip())

@@ -13,8 +13,8 @@ from sessions.errors import StoreLost
 from sessions.files.journal import journals_of
 from sessions.files.placing import move_command
 from sessions.recovery.repair import save_rows
-from sessions.recovery.salvage import Source
-from sessions.store.file_identity import Change, Identity
+from sessions.recovery.salvage import SalvageSource
+from sessions.store.file_identity import FileChange, FileIdentity
 
 if TYPE_CHECKING:
     from sessions.store.database import Store
@@ -25,7 +25,7 @@ KEPT = "kept"
 """Stands in the name of such a file: sessions.kept-20261130-120000.duckdb."""
 
 
-def keep_beside(store: "Store", change: Change, identity: Identity) -> StoreLost:
+def keep_beside(store: "Store", change: FileChange, identity: FileIdentity) -> StoreLost:
     """Writes every row that the open store holds into a new one beside it; returns what to tell whoever wants to write.
 
     Files that were only moved hold everything already, and nothing is written. Whatever goes wrong is in the words.
@@ -42,7 +42,7 @@ def keep_beside(store: "Store", change: Change, identity: Identity) -> StoreLost
     try:
         goal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(prefix="keeping-", dir=goal.parent) as folder:
-            made, tables, _ = save_rows(Source(store.connection(), []), store.path, Path(folder) / goal.name)
+            made, tables, _ = save_rows(SalvageSource(store.connection(), []), store.path, Path(folder) / goal.name)
             made.chmod(0o600)
             made.rename(goal)
     except (HeadcodeError, OSError) as error:
@@ -80,7 +80,7 @@ def _free_name(path: Path) -> Path:
     return goal
 
 
-def _put_aside(identity: Identity, goal: Path) -> None:
+def _put_aside(identity: FileIdentity, goal: Path) -> None:
     """Our journal, all of which is kept now, would keep the file that lies at the store's path from being opened."""
     journal = identity.own_journal()
     if journal is not None:

@@ -29,7 +29,7 @@ _NAME_BYTES = 4
 """A journal whose name for its store differs in so many of 16 bytes is damaged; in more, it is of another store."""
 
 
-class Source:
+class SalvageSource:
     """A store opened for reading, by whatever way in there was."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, words: Sequence[str] = (), harmless: Sequence[str] = ()) -> None:
@@ -99,18 +99,18 @@ class Source:
         return len(rows)
 
 
-def open_as_it_is(path: Path) -> Source:
+def open_as_it_is(path: Path) -> SalvageSource:
     """The store, read-only, journal included. Raises StoreError in words."""
     header = examine(path)
     if header is None:
         raise StoreError(f"There is no store at {path} yet.", hint="The first run makes one.")
     try:
-        return Source(connect(path, SAFE, read_only=True))
+        return SalvageSource(connect(path, SAFE, read_only=True))
     except duckdb.Error as error:
         raise explain(path, error, header) from error
 
 
-def open_damaged(path: Path, work: Path) -> Source:
+def open_damaged(path: Path, work: Path) -> SalvageSource:
     """The store by the first way in that works: as it is, or a copy of it in `work` without what keeps it shut.
 
     Raises the error of the store as it is, where there is no way in.
@@ -130,7 +130,7 @@ def open_damaged(path: Path, work: Path) -> Source:
         harmless.clear()
         if mend(path, copy, words, harmless):
             try:
-                return Source(connect(copy, SAFE, read_only=True), words, harmless)
+                return SalvageSource(connect(copy, SAFE, read_only=True), words, harmless)
             except duckdb.Error:
                 continue
     raise shut

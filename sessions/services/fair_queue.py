@@ -12,7 +12,7 @@ _FORGET_S = 5.0
 """Seconds after which two thirds of what somebody took are forgotten."""
 
 
-class Writer:
+class QueueClient:
     """A client, or the host itself, and how much of the store's time it took of late."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Writer:
         return self._took_s * math.exp((self._at - time.monotonic()) / _FORGET_S)
 
 
-WRITER: ContextVar[Writer | None] = ContextVar("writer", default=None)
+WRITER: ContextVar[QueueClient | None] = ContextVar("writer", default=None)
 """Whose request is being answered; None: the host does something of its own accord."""
 
 
@@ -37,27 +37,27 @@ class FairQueue(Generic[T]):
     never stop. Nobody waits for ever: what others take counts against them."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Writer, deque[T]] = {}
+        self._waiting: dict[QueueClient, deque[T]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def put(self, writer: Writer, item: T) -> None:
+    def put(self, writer: QueueClient, item: T) -> None:
         self._waiting.setdefault(writer, deque()).append(item)
 
-    def put_back(self, writer: Writer, item: T) -> None:
+    def put_back(self, writer: QueueClient, item: T) -> None:
         """As if it had not been taken. Several of one writer are put back last first."""
         self._waiting.setdefault(writer, deque()).appendleft(item)
 
-    def turns(self) -> list[Writer]:
+    def turns(self) -> list[QueueClient]:
         """The writers for whom something waits, in the order in which they are to be served."""
-        return sorted(self._waiting, key=Writer.took)
+        return sorted(self._waiting, key=QueueClient.took)
 
-    def first(self, writer: Writer) -> T | None:
+    def first(self, writer: QueueClient) -> T | None:
         """The writer's next item, which stays where it is."""
         return self._waiting[writer][0] if writer in self._waiting else None
 
-    def take(self, writer: Writer) -> T:
+    def take(self, writer: QueueClient) -> T:
         items = self._waiting[writer]
         item = items.popleft()
         if not items:

@@ -17,28 +17,28 @@ from engine.planning.option_checks import check_options
 from engine.protocol import MeasureEffects, RunProbe
 from engine.tasks.registry import find_task
 from sessions.errors import StoreError
-from sessions.events import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
-from sessions.files.array_files import keep_by_content, remove_spool, spool_file
+from sessions.events import ArrayStored, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
+from sessions.files.array_files import remove_spool, spool_file, store_by_content
 from sessions.ids import new_id
 from sessions.protocol import CancelRun, QueueRun
-from sessions.rows import AtWork, RunRow
-from sessions.services.worker_jobs import Report, SideJob
-from sessions.services.worker_supervisor import Supervisor
-from sessions.services.writer import Ledger
+from sessions.rows import CurrentJob, RunRow
+from sessions.services.worker_jobs import PendingSideRequest, Report
+from sessions.services.worker_supervisor import WorkerSupervisor
+from sessions.services.writer import StoreWriter
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
 from sessions.store.queries import (
-    Plan,
+    RunPlan,
+    active_session,
     find_run,
-    living_session,
     newest_examples,
-    of_own_task,
     open_runs,
-    plan,
+    plan_run,
     run_row,
+    without_foreign_task,
 )
-from sessions.store.recorder import Draft, Recorded, Recorder
-from sessions.store.rerun import ask_again
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
+from sessions.store.rerun import find_rerun
 
 log = logging.getLogger("headcode.runs")
 
@@ -50,20 +50,20 @@ RETRY_S = 2.0
 """Seconds between attempts to record the end of a run that a full disk kept out of the log."""
 
 
-class _Run(msgspec.Struct, kw_only=True, eq=False):
+class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
     session_id: str
     title: str
     order: RunProbe
     spool: Path
     aside: bool = False
     """Its examples are its own alone: the session does not take them over."""
-    writing: "set[asyncio.Future[list[Recorded]]]" = msgspec.field(default_factory=set)
+    writing: "set[asyncio.Future[list[RecordedEntry]]]" = msgspec.field(default_factory=set)
     write_error: HeadcodeError | None = None
     interrupted: bool = False
     sae: str | None = None
 
 
-class _Aside(msgspec.Struct, kw_only=True, eq=False):
+class _UnrecordedJob(msgspec.Struct, kw_only=True, eq=False):
     """A job that takes its turn among the runs and leaves nothing in the log."""
 
     title: str
@@ -78,15 +78,15 @@ class _Aside(msgspec.Struct, kw_only=True, eq=False):
             self.ended.set_result(failure)
 
 
-class Runs:
+class RunQueue:
     """The queue of runs and the one in progress."""
 
-    def __init__(self, places: AppFolders, ledger: Ledger, supervisor: Supervisor) -> None:
+    def __init__(self, places: AppFolders, ledger: StoreWriter, supervisor: WorkerSupervisor) -> None:
         self._places = places
         self._ledger = ledger
         self._supervisor = supervisor
-        self._waiting: deque[_Run | _Aside] = deque()
-        self._current: _Run | _Aside | None = None
+        self._waiting: deque[_QueuedRun | _UnrecordedJob] = deque()
+        self._current: _QueuedRun | _UnrecordedJob | None = None
         self._wake = asyncio.Event()
         self._resting = asyncio.Event()
         """Set while no run is under way."""
@@ -108,16 +108,24 @@ class Runs:
         return None if self._current is None else self._current.order.job
 
     @property
-    def at_work(self) -> AtWork | None:
+    def at_work(self) -> CurrentJob | None:
         """What the engine is at: the run or measurement under way, or what was asked beside it."""
         found = self._supervisor.at_work
         if found is None:
             return None
-        current = None if isinstance(found, SideJob) else self._current
-        return AtWork(
+        current = None if isinstance(found, PendingSideRequest) else self._current
+        return CurrentJob(
             job=found.order.job,
-            title=found.title if isinstance(found, SideJob) else current.title if current is not None else "",
-            run_id="" if current is None else current.run_id if isinstance(current, _Aside) else current.order.job,
+            title=found.title
+            if isinstance(found, PendingSideRequest)
+            else current.title
+            if current is not None
+            else "",
+            run_id=""
+            if current is None
+            else current.run_id
+            if isinstance(current, _UnrecordedJob)
+            else current.order.job,
             stage=found.last.stage,
             done=found.last.done,
             total=found.last.total,
@@ -156,7 +164,7 @@ class Runs:
             trust_remote_code=asked.trust_remote_code,
         )
         made = request.made is not None and request.again is None
-        self._waiting.append(_Run(session_id=work.session_id, title=title, order=order, spool=spool, aside=made))
+        self._waiting.append(_QueuedRun(session_id=work.session_id, title=title, order=order, spool=spool, aside=made))
         self._wake.set()
         self.changed()
         return row
@@ -168,7 +176,7 @@ class Runs:
             self._supervisor.cancel(run_id, force=request.force)
             return
         for run in self._waiting:
-            if isinstance(run, _Run) and run.order.job == run_id:
+            if isinstance(run, _QueuedRun) and run.order.job == run_id:
                 self._waiting.remove(run)
                 await self._end(run, Cancelled().as_failure())
                 self.changed()
@@ -178,7 +186,7 @@ class Runs:
         self, order: RunProbe | MeasureEffects, report: Report, *, title: str, run_id: str
     ) -> Failure | None:
         """Has an order carried out in its turn without recording it; returns why not, where it was not."""
-        job = _Aside(
+        job = _UnrecordedJob(
             title=title, run_id=run_id, order=order, report=report, ended=asyncio.get_running_loop().create_future()
         )
         self._waiting.append(job)
@@ -191,7 +199,7 @@ class Runs:
         if self.running == job:
             self._supervisor.cancel(job, force=force)
         for item in self._waiting:
-            if isinstance(item, _Aside) and item.order.job == job:
+            if isinstance(item, _UnrecordedJob) and item.order.job == job:
                 self._waiting.remove(item)
                 item.end(Cancelled().as_failure())
                 self.changed()
@@ -200,7 +208,7 @@ class Runs:
     async def close(self) -> None:
         """Ends the worker and records what was queued or under way as interrupted."""
         self._closing = True
-        if isinstance(self._current, _Run):
+        if isinstance(self._current, _QueuedRun):
             self._current.interrupted = True
         await self._supervisor.close()
         await self._resting.wait()
@@ -209,7 +217,7 @@ class Runs:
             task.cancel()
         while self._waiting:
             run = self._waiting.popleft()
-            if isinstance(run, _Aside):
+            if isinstance(run, _UnrecordedJob):
                 run.end(Cancelled().as_failure())
                 continue
             run.interrupted = True
@@ -231,8 +239,8 @@ class Runs:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _perform(self, run: _Run | _Aside) -> None:
-        if isinstance(run, _Aside):
+    async def _perform(self, run: _QueuedRun | _UnrecordedJob) -> None:
+        if isinstance(run, _UnrecordedJob):
             run.end(await self._supervisor.perform(run.order, run.report))
             return
         log.info("run %s begins", run.order.job)
@@ -250,7 +258,7 @@ class Runs:
         await asyncio.to_thread(remove_spool, run.spool)
         await self._end(run, failure)
 
-    async def _heard(self, run: _Run, event: EngineEvent) -> None:
+    async def _heard(self, run: _QueuedRun, event: EngineEvent) -> None:
         """Hands an event to the ledger; the worker is read on without waiting for the commit."""
         if run.write_error is not None:
             return
@@ -269,13 +277,13 @@ class Runs:
         if self._ledger.backlog > _MOST_WAITING:
             await asyncio.wait([future])
 
-    def _written(self, run: _Run, done: "asyncio.Future[list[Recorded]]") -> None:
+    def _written(self, run: _QueuedRun, done: "asyncio.Future[list[RecordedEntry]]") -> None:
         run.writing.discard(done)
         error = None if done.cancelled() else done.exception()
         if error is not None:
             self._write_failed(run, error)
 
-    def _write_failed(self, run: _Run, error: BaseException) -> None:
+    def _write_failed(self, run: _QueuedRun, error: BaseException) -> None:
         if run.write_error is None:
             log.error("run %s cannot be recorded: %s", run.order.job, error)
             known = error if isinstance(error, HeadcodeError) else None
@@ -284,14 +292,14 @@ class Runs:
             later = asyncio.get_running_loop().call_later
             later(_PATIENCE_S, lambda: self._supervisor.cancel(run.order.job, force=True))
 
-    async def _keep_sae(self, run: _Run, name: str) -> None:
+    async def _keep_sae(self, run: _QueuedRun, name: str) -> None:
         def move() -> tuple[str, int]:
-            return keep_by_content(spool_file(run.spool, name), self._places.data / "sae")
+            return store_by_content(spool_file(run.spool, name), self._places.data / "sae")
 
         sha256, n_bytes = await asyncio.to_thread(move)
-        await self._ledger.append(self._draft(run, ArrayKept(name="sae", sha256=sha256, n_bytes=n_bytes)))
+        await self._ledger.append(self._draft(run, ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes)))
 
-    async def _end(self, run: _Run, failure: Failure | None) -> None:
+    async def _end(self, run: _QueuedRun, failure: Failure | None) -> None:
         """Records the end. Where the disk will not take it, tells the subscribers and keeps trying."""
         state: RunState
         if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
@@ -312,7 +320,7 @@ class Runs:
                 self._unwritten.add(task)
                 task.add_done_callback(self._unwritten.discard)
 
-    async def _end_later(self, ending: Draft) -> None:
+    async def _end_later(self, ending: EventDraft) -> None:
         while True:
             await asyncio.sleep(RETRY_S)
             try:
@@ -322,9 +330,9 @@ class Runs:
             self.changed()
             return
 
-    def _draft(self, run: _Run, event: EngineEvent | RunStarted | RunEnded | ArrayKept) -> Draft:
+    def _draft(self, run: _QueuedRun, event: EngineEvent | RunStarted | RunEnded | ArrayStored) -> EventDraft:
         spool = run.spool if isinstance(event, ArrayReady) else None
-        return Draft(session_id=run.session_id, run_id=run.order.job, event=event, spool=spool)
+        return EventDraft(session_id=run.session_id, run_id=run.order.job, event=event, spool=spool)
 
 
 def interrupt_open_runs(recorder: Recorder) -> int:
@@ -333,7 +341,7 @@ def interrupt_open_runs(recorder: Recorder) -> int:
     if left:
         recorder.append(
             [
-                Draft(
+                EventDraft(
                     session_id=run.session_id,
                     run_id=run.run_id,
                     event=RunEnded(state="interrupted", failure=_interrupted(run.run_id, "ended")),
@@ -346,16 +354,16 @@ def interrupt_open_runs(recorder: Recorder) -> int:
 
 def _record_queued(
     recorder: Recorder, request: QueueRun, run_id: str, models: Path
-) -> tuple[tuple[Plan, RunQueued, RunRow, str], list[Recorded]]:
+) -> tuple[tuple[RunPlan, RunQueued, RunRow, str], list[RecordedEntry]]:
     store: Store = recorder.store
     if request.again is not None:
         before = find_run(store, request.again)
-        once_more = ask_again(store, before)
-        work = of_own_task(store, once_more.work)
+        once_more = find_rerun(store, before)
+        work = without_foreign_task(store, once_more.work)
         event = msgspec.structs.replace(once_more.asked, again=before, task=work.task)
     else:
-        work = plan(store, living_session(store, request.session))
-        work = of_own_task(store, work)
+        work = plan_run(store, active_session(store, request.session))
+        work = without_foreign_task(store, work)
         if request.made is not None:
             own = msgspec.structs.asdict(request.made)
             work = msgspec.structs.replace(work, examples=(), **own)
@@ -371,23 +379,23 @@ def _record_queued(
             trust_remote_code=request.trust_remote_code,
             known=None if request.known is None else find_task(request.known).name,
         )
-    living_session(store, work.session_id)
+    active_session(store, work.session_id)
     if work.examples:
         check_set(work.examples)
     elif work.task is None:
         raise ExampleError(
             "The session has no examples yet.", hint="Add at least one positive and one negative prompt."
         )
-    recorded = recorder.append([Draft(session_id=work.session_id, run_id=run_id, event=event)])
+    recorded = recorder.append([EventDraft(session_id=work.session_id, run_id=run_id, event=event)])
     return (work, event, run_row(store, run_id), f"run {run_side(store, run_id).title}"), recorded
 
 
-def _record_examples(recorder: Recorder, run: _Run, event: ExamplesMade) -> tuple[None, list[Recorded]]:
+def _record_examples(recorder: Recorder, run: _QueuedRun, event: ExamplesMade) -> tuple[None, list[RecordedEntry]]:
     """The examples a run made from a task become the session's, unless it got others meanwhile."""
-    drafts = [Draft(session_id=run.session_id, run_id=run.order.job, event=event)]
+    drafts = [EventDraft(session_id=run.session_id, run_id=run.order.job, event=event)]
     if not run.order.examples and not run.aside and not newest_examples(recorder.store, run.session_id):
         made = ExamplesSet(examples=event.examples, content_hash=event.content_hash)
-        drafts.append(Draft(session_id=run.session_id, event=made))
+        drafts.append(EventDraft(session_id=run.session_id, event=made))
     return None, recorder.append(drafts)
 
 

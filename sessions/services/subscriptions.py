@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from engine.errors import Failure
-from sessions.services.writer import Ledger
-from sessions.store.recorder import Recorded, stored_lines
+from sessions.services.writer import StoreWriter
+from sessions.store.recorder import RecordedEntry, stored_lines
 
 _FIRST_CHUNK = 256
 _CHUNK_BYTES = 1 << 20
@@ -45,7 +45,7 @@ class Subscription:
         return self.run_id is None or run_id is None or run_id == self.run_id
 
 
-class Hub:
+class Subscriptions:
     """Tells committed entries to everyone who subscribed: old ones from the store, then new ones as they come."""
 
     def __init__(self) -> None:
@@ -61,9 +61,9 @@ class Hub:
         if not there:
             self._subscriptions.pop(subscription.session_id, None)
 
-    def publish(self, recorded: Sequence[Recorded]) -> None:
+    def publish(self, recorded: Sequence[RecordedEntry]) -> None:
         """Sends entries that are committed to those who have heard everything before them."""
-        by_session: dict[str, list[Recorded]] = {}
+        by_session: dict[str, list[RecordedEntry]] = {}
         for each in recorded:
             by_session.setdefault(each.entry.session_id, []).append(each)
         for session_id, entries in by_session.items():
@@ -85,7 +85,7 @@ class Hub:
         for subscription in self._subscriptions.pop(session_id, []):
             subscription.listener.end(subscription.number, failure)
 
-    async def catch_up(self, subscription: Subscription, ledger: Ledger, last_seq: int) -> None:
+    async def catch_up(self, subscription: Subscription, ledger: StoreWriter, last_seq: int) -> None:
         """Sends what the store holds, at the client's own pace, until the subscription is live."""
         session_id = subscription.session_id
         # Whatever was committed before the subscription was added is in the store by now; what comes later moves its

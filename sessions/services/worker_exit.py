@@ -7,7 +7,7 @@ from engine.machine.memory import memory, memory_words, size
 from engine.protocol import RunProbe
 
 
-def describe_end(
+def describe_exit(
     code: int, *, order: RunProbe | None = None, held: int | None = None, by_kernel: bool = False
 ) -> Failure:
     """A worker's end in the middle of a run, in words. `held`: bytes it was last seen with."""
@@ -43,7 +43,7 @@ def _lower(order: RunProbe | None) -> str:
     )
 
 
-def ended_by_hand() -> Failure:
+def describe_kill() -> Failure:
     return Failure(
         family="engine",
         name="EngineEnded",
@@ -52,7 +52,7 @@ def ended_by_hand() -> Failure:
     )
 
 
-def garbled(what: str) -> Failure:
+def describe_garbled(what: str) -> Failure:
     return Failure(
         family="engine",
         name="WorkerDied",

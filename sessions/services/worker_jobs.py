@@ -18,7 +18,7 @@ GRACE_S = 10.0
 Report = Callable[[EngineEvent], Awaitable[None]]
 
 
-class Heard:
+class JobActivity:
     """When a job last reported, and how far it was."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Job:
         self.report = report
         self.sent = False
         self.heard = False
-        self.last = Heard()
+        self.last = JobActivity()
         self.cancels = 0
         self.asked_at = self.last.at
         """When it was last asked to stop."""
@@ -86,13 +86,13 @@ class Job:
             self.ended.set_result(failure)
 
 
-class SideJob:
+class PendingSideRequest:
     """A side order: prompts to grade or a head to look at, beside whatever job there is."""
 
     def __init__(self, order: SideRequest) -> None:
         self.order = order
         self.sent = False
-        self.last = Heard()
+        self.last = JobActivity()
         self.ended: asyncio.Future[SideAnswer | Failure] = asyncio.get_running_loop().create_future()
 
     @property

@@ -27,8 +27,8 @@ from engine.protocol import (
     WorkerReady,
 )
 from sessions.files.log_files import SizedLog
-from sessions.services.worker_exit import describe_end, ended_by_hand, garbled
-from sessions.services.worker_jobs import Heard, Job, Report, SideJob
+from sessions.services.worker_exit import describe_exit, describe_garbled, describe_kill
+from sessions.services.worker_jobs import Job, JobActivity, PendingSideRequest, Report
 from sessions.services.worker_process import WorkerProcess, kill, send
 from sessions.transport.lines import NONSENSE, LineReader, LineTooLong
 
@@ -42,7 +42,7 @@ _REPORT_CHUNK = 1 << 16
 _WEIGH_S = 0.25
 
 
-class Supervisor:
+class WorkerSupervisor:
     """Runs one job at a time on a worker that outlives the jobs."""
 
     def __init__(self, command: Sequence[str], errors: SizedLog, *, idle_s: float) -> None:
@@ -51,8 +51,8 @@ class Supervisor:
         self._idle_s = idle_s
         self._worker: WorkerProcess | None = None
         self._job: Job | None = None
-        self._gradings: dict[str, SideJob] = {}
-        self._left: dict[str, SideJob] = {}
+        self._gradings: dict[str, PendingSideRequest] = {}
+        self._left: dict[str, PendingSideRequest] = {}
         """Side orders that the worker has and nobody waits for any more."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
@@ -80,7 +80,7 @@ class Supervisor:
         return "warm" if self._job is None else "busy"
 
     @property
-    def at_work(self) -> Job | SideJob | None:
+    def at_work(self) -> Job | PendingSideRequest | None:
         """What the worker is at. A job that it has said nothing about waits behind what it was asked before."""
         aside = [each for each in (*self._left.values(), *self._gradings.values()) if each.sent]
         if self._job is None or (self._job.sent and not self._job.heard and aside):
@@ -140,7 +140,7 @@ class Supervisor:
     async def beside(self, order: SideRequest) -> SideAnswer | Failure:
         """The answer, or why there is none. Cancelled, it tells the worker that nobody waits for them any more."""
         self._stir()
-        grading = self._gradings[order.job] = SideJob(order)
+        grading = self._gradings[order.job] = PendingSideRequest(order)
         try:
             worker = await self._ensure()
             if worker is None:
@@ -197,7 +197,7 @@ class Supervisor:
         if isinstance(found, Job):
             self._end_worker_of(found)
         elif self._worker is not None:
-            self._worker.distrusted = ended_by_hand()
+            self._worker.distrusted = describe_kill()
             kill(self._worker.process)
         return True
 
@@ -286,13 +286,13 @@ class Supervisor:
         self._turn()
         for grading in tuple(self._gradings.values()):
             if grading.sent or not worker.ready.is_set():
-                grading.end(worker.distrusted or describe_end(code))
+                grading.end(worker.distrusted or describe_exit(code))
         if self._job is not None and self._job.killed:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
             by_kernel = worker.kills is not None and (kills() or 0) > worker.kills
             probe = self._job.order if isinstance(self._job.order, RunProbe) else None
-            ended = describe_end(code, order=probe, held=worker.held, by_kernel=by_kernel)
+            ended = describe_exit(code, order=probe, held=worker.held, by_kernel=by_kernel)
             self._job.end(worker.distrusted or ended)
 
     async def _weigh(self, worker: WorkerProcess) -> None:
@@ -310,7 +310,7 @@ class Supervisor:
             try:
                 line = await reader.line(MAX_LINE_BYTES)
             except LineTooLong as error:
-                worker.distrusted = garbled(error.message)
+                worker.distrusted = describe_garbled(error.message)
                 return
             if line is None:
                 return
@@ -319,7 +319,7 @@ class Supervisor:
             except NONSENSE as error:
                 if line.lstrip().startswith(b'{"word"'):
                     log.error("worker %d: %s in %r", worker.process.pid, error, line[:400])
-                    worker.distrusted = garbled(str(error))
+                    worker.distrusted = describe_garbled(str(error))
                     return
                 log.warning("worker %d printed %r", worker.process.pid, line[:400])
                 continue
@@ -363,10 +363,10 @@ class Supervisor:
         job.sent = True
         send(worker, job.order)
 
-    def _send_grading(self, worker: WorkerProcess, grading: SideJob) -> None:
+    def _send_grading(self, worker: WorkerProcess, grading: PendingSideRequest) -> None:
         if not grading.sent:
             grading.sent = True
-            grading.last = Heard()
+            grading.last = JobActivity()
             send(worker, grading.order)
             self._turn()
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from engine.errors import HeadcodeError
-from sessions.services.fair_queue import WRITER, FairQueue, Writer
+from sessions.services.fair_queue import WRITER, FairQueue, QueueClient
 from sessions.store.database import Store
-from sessions.store.group_commit import Change, Kind, Outcome, commit_together
-from sessions.store.recorder import Draft, Recorded, Recorder
+from sessions.store.group_commit import BatchKind, ChangeResult, StoreChange, commit_together
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 T = TypeVar("T")
 log = logging.getLogger("headcode.ledger")
@@ -29,26 +29,28 @@ _TOO_WORN = 2.0
 """How worn the store may be (Wear.worn) where it is never quiet."""
 
 
-class _Item:
+class _PendingChange:
     """A change that somebody waits for."""
 
-    def __init__(self, change: Change, future: "asyncio.Future[Any]", writer: Writer, n_bytes: int) -> None:
+    def __init__(self, change: StoreChange, future: "asyncio.Future[Any]", writer: QueueClient, n_bytes: int) -> None:
         self.change = change
         self.writer = writer
         self.future = future
         self.n_bytes = n_bytes
 
 
-class Ledger:
+class StoreWriter:
     """Reads and writes of everyone, one after another, none of them on the event loop's thread."""
 
-    def __init__(self, store: Store, thread: ThreadPoolExecutor, publish: Callable[[Sequence[Recorded]], None]) -> None:
+    def __init__(
+        self, store: Store, thread: ThreadPoolExecutor, publish: Callable[[Sequence[RecordedEntry]], None]
+    ) -> None:
         self._recorder = Recorder(store)
         self._store = store
         self._thread = thread
         self._publish = publish
-        self._waiting: FairQueue[_Item] = FairQueue()
-        self._own = Writer()
+        self._waiting: FairQueue[_PendingChange] = FairQueue()
+        self._own = QueueClient()
         self._done = asyncio.Event()
         self._done.set()
         self._wake = asyncio.Event()
@@ -70,9 +72,9 @@ class Ledger:
 
     async def change(
         self,
-        work: Callable[[Recorder], tuple[T, list[Recorded]]],
+        work: Callable[[Recorder], tuple[T, list[RecordedEntry]]],
         *,
-        kind: Kind | None = None,
+        kind: BatchKind | None = None,
         request: object = None,
         alone: bool = False,
     ) -> T:
@@ -81,20 +83,20 @@ class Ledger:
         It is committed before this returns, together with what others change just now. What it raises is raised here,
         and then nothing of it is kept. See group_commit.Change for `kind`, `request` and `alone`.
         """
-        return await self._enter(Change(work, kind, request, alone), WRITER.get() or self._own)
+        return await self._enter(StoreChange(work, kind, request, alone), WRITER.get() or self._own)
 
-    async def append(self, *drafts: Draft) -> list[Recorded]:
+    async def append(self, *drafts: EventDraft) -> list[RecordedEntry]:
         """The drafts as committed entries. Raises StoreError."""
         return await self.append_soon(*drafts)
 
-    def append_soon(self, *drafts: Draft) -> "asyncio.Future[list[Recorded]]":
+    def append_soon(self, *drafts: EventDraft) -> "asyncio.Future[list[RecordedEntry]]":
         """The same, without waiting; drafts handed in while the last commit ran share the next one."""
 
-        def work(recorder: Recorder) -> tuple[list[Recorded], list[Recorded]]:
+        def work(recorder: Recorder) -> tuple[list[RecordedEntry], list[RecordedEntry]]:
             recorded = recorder.append(drafts)
             return recorded, recorded
 
-        return self._enter(Change(work, _APPENDS, drafts), self._own, sum(len(draft.payload) for draft in drafts))
+        return self._enter(StoreChange(work, _APPENDS, drafts), self._own, sum(len(draft.payload) for draft in drafts))
 
     async def close(self) -> None:
         """Ends when everything handed in is written."""
@@ -102,10 +104,10 @@ class Ledger:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    def _enter(self, change: Change, writer: Writer, n_bytes: int = 0) -> "asyncio.Future[Any]":
+    def _enter(self, change: StoreChange, writer: QueueClient, n_bytes: int = 0) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._backlog += n_bytes
-        self._waiting.put(writer, _Item(change, future, writer, n_bytes))
+        self._waiting.put(writer, _PendingChange(change, future, writer, n_bytes))
         self._done.clear()
         self._wake.set()
         return future
@@ -126,9 +128,9 @@ class Ledger:
             self._wake.clear()
             self._done.set()
 
-    def _gather(self) -> list[_Item]:
+    def _gather(self) -> list[_PendingChange]:
         """The items whose turn it is; one that is to be alone is alone."""
-        group: list[_Item] = []
+        group: list[_PendingChange] = []
         n_bytes = 0
         for writer in self._waiting.turns():
             while (item := self._waiting.first(writer)) is not None and (not group or not item.change.alone):
@@ -147,11 +149,11 @@ class Ledger:
         except HeadcodeError as error:
             log.warning("the journal stays beside the store: %s", error.message)
 
-    async def _commit(self, group: list[_Item]) -> None:
+    async def _commit(self, group: list[_PendingChange]) -> None:
         """Does what there is time for, tells it to the subscribers, then to those who asked; the rest waits on."""
         changes = [item.change for item in group]
 
-        def work() -> tuple[dict[int, Outcome], float]:
+        def work() -> tuple[dict[int, ChangeResult], float]:
             begun = time.monotonic()
             return commit_together(self._recorder, changes, within_s=_GROUP_S), time.monotonic() - begun
 
@@ -176,15 +178,15 @@ class Ledger:
                 item.future.exception()  # counts as seen: some writers look later, or never
 
 
-def _append_all(recorder: Recorder, requests: Sequence[tuple[Draft, ...]]) -> list[Outcome]:
+def _append_all(recorder: Recorder, requests: Sequence[tuple[EventDraft, ...]]) -> list[ChangeResult]:
     """The drafts of several writers as entries, written at once."""
     recorded = recorder.append([draft for drafts in requests for draft in drafts])
     outcomes, start = [], 0
     for drafts in requests:
         own = recorded[start : start + len(drafts)]
         start += len(drafts)
-        outcomes.append(Outcome(own, own))
+        outcomes.append(ChangeResult(own, own))
     return outcomes
 
 
-_APPENDS = Kind(_append_all, _BATCH)
+_APPENDS = BatchKind(_append_all, _BATCH)

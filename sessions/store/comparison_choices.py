@@ -3,7 +3,7 @@
 import msgspec
 
 from engine.results import Reference
-from sessions.rows import Choice
+from sessions.rows import ComparisonChoice
 from sessions.store.circuits import circuits_of
 from sessions.store.comparison_sides import run_side
 from sessions.store.database import Store
@@ -11,11 +11,11 @@ from sessions.store.database import Store
 _MOST_ELSEWHERE = 200
 
 
-def comparable_with(store: Store, run_id: str) -> list[Choice]:
+def comparable_with(store: Store, run_id: str) -> list[ComparisonChoice]:
     """The known circuit, the session's other runs, the run's own seeds, kept circuits, runs of other sessions with the
     same shape; in that order, the newest first."""
     run = run_side(store, run_id)
-    found: list[Choice] = []
+    found: list[ComparisonChoice] = []
     if run.known is not None:
         found.append(_known(run.known, run_id))
     if run.shape is not None:
@@ -24,12 +24,14 @@ def comparable_with(store: Store, run_id: str) -> list[Choice]:
         has_codes = store.one("SELECT 1 FROM code WHERE run_id = $run LIMIT 1", {"run": run_id}) is not None
         if has_codes:
             found += [
-                Choice(reference=f"{run_id}@{seed}", group="Seeds of this run", title=f"seed {seed}", detail="")
+                ComparisonChoice(
+                    reference=f"{run_id}@{seed}", group="Seeds of this run", title=f"seed {seed}", detail=""
+                )
                 for seed in run.config.seeds
             ]
     for row in circuits_of(store, run.session_id):
         found.append(
-            Choice(
+            ComparisonChoice(
                 reference=f"circuit:{row.session_id}/{row.name}",
                 group="Kept circuits",
                 title=row.name,
@@ -41,12 +43,12 @@ def comparable_with(store: Store, run_id: str) -> list[Choice]:
     return found
 
 
-def _known(known: Reference, run_id: str) -> Choice:
+def _known(known: Reference, run_id: str) -> ComparisonChoice:
     detail = f"{len(known.heads)} heads · {known.source}"
-    return Choice(reference=f"known:{run_id}", group="Known circuit", title=known.name, detail=detail)
+    return ComparisonChoice(reference=f"known:{run_id}", group="Known circuit", title=known.name, detail=detail)
 
 
-def _runs(store: Store, run_id: str, session_id: str, shape: tuple[int, int], *, here: bool) -> list[Choice]:
+def _runs(store: Store, run_id: str, session_id: str, shape: tuple[int, int], *, here: bool) -> list[ComparisonChoice]:
     rows = store.rows(
         "SELECT r.run_id, r.number, s.name, r.state, r.model_name, r.config->>'$.sae.n_codes', "
         "r.config->>'$.sae.sparsity', r.config->>'$.seeds', r.n_positive, r.n_negative "
@@ -72,7 +74,7 @@ def _runs(store: Store, run_id: str, session_id: str, shape: tuple[int, int], *,
         if row[3] != "done":
             words.append(row[3])
         found.append(
-            Choice(
+            ComparisonChoice(
                 reference=row[0],
                 group="Runs of this session" if here else "Runs of other sessions",
                 title=f"run {row[1]}" if here else f"{row[2]}/{row[1]}",

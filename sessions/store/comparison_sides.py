@@ -21,7 +21,7 @@ from engine.examples import Example
 from engine.references.known_circuits import known_circuit
 from engine.results import HeadScores, ModelInfo, Reference, Versions
 from engine.tasks.registry import find_task
-from sessions.comparison.comparison import Side
+from sessions.comparison.comparison import ComparisonSide
 from sessions.errors import NoSuchRecord
 from sessions.store.circuits import find_circuit
 from sessions.store.database import Row, Store
@@ -44,19 +44,19 @@ _SEED = re.compile(r"(?P<run>.+)@(?P<seed>\d+)")
 _VERSION = re.compile(r"(?P<session>.+)@v(?P<version>\d+)")
 
 
-def find_sides(store: Store, a: str, b: str, models: Path) -> tuple[Side, Side]:
+def find_sides(store: Store, a: str, b: str, models: Path) -> tuple[ComparisonSide, ComparisonSide]:
     """Both sides. Where one is named by what the other is (known, task:NAME, circuit:NAME), it is found second.
 
     Raises NoSuchRecord, or ModelError and its kin for a task's circuit.
     """
-    if _leans(a) and not _leans(b):
+    if _needs_other_side(a) and not _needs_other_side(b):
         second = find_side(store, b, models)
         return find_side(store, a, models, beside=second), second
     first = find_side(store, a, models)
     return first, find_side(store, b, models, beside=first)
 
 
-def find_side(store: Store, name: str, models: Path, *, beside: Side | None = None) -> Side:
+def find_side(store: Store, name: str, models: Path, *, beside: ComparisonSide | None = None) -> ComparisonSide:
     """What is meant by the name. Raises NoSuchRecord with the way to say it."""
     kind, colon, rest = name.partition(":")
     if name == "known" or (kind == "known" and colon):
@@ -74,13 +74,13 @@ def find_side(store: Store, name: str, models: Path, *, beside: Side | None = No
     return run_side(store, _run_of(store, name))
 
 
-def run_side(store: Store, run_id: str) -> Side:
+def run_side(store: Store, run_id: str) -> ComparisonSide:
     """A run with its scores, as far as it got."""
     row = store.rows(_RUN, {"run": run_id})[0]
     info = _struct(ModelInfo, row[13 : 13 + len(_INFO)])
     nodes, final = _nodes(store, run_id)
     nodes = with_causes(nodes, _causes(store, run_id))
-    return Side(
+    return ComparisonSide(
         reference=run_id,
         title=f"{row[3]}/{row[2]}",
         kind="run",
@@ -101,9 +101,9 @@ def run_side(store: Store, run_id: str) -> Side:
     )
 
 
-def seed_side(store: Store, run_id: str, seed: int) -> Side:
+def seed_side(store: Store, run_id: str, seed: int) -> ComparisonSide:
     """One seed of a run, scored anew from its codes. Raises NoSuchRecord where there are none."""
-    from sessions.comparison.comparison import cut_of
+    from sessions.comparison.comparison import resolve_cut
     from sessions.comparison.seed_scores import seed_nodes
 
     run = run_side(store, run_id)
@@ -123,7 +123,7 @@ def seed_side(store: Store, run_id: str, seed: int) -> Side:
         [example.positive for example in run.examples],
         whole_pairs(run.examples),
         run.nodes,
-        cut_of(run, DEFAULT_MEASURE),
+        resolve_cut(run, DEFAULT_MEASURE),
     )
     return msgspec.structs.replace(
         run, reference=f"{run_id}@{seed}", title=f"{run.title} seed {seed}", kind="seed", seed=seed, nodes=nodes
@@ -160,7 +160,7 @@ def whole_pairs(examples: Sequence[Example]) -> list[tuple[int, int]]:
 # ---- the other kinds
 
 
-def _examples(store: Store, session: str, version: int) -> Side:
+def _examples(store: Store, session: str, version: int) -> ComparisonSide:
     session_id = find_session(store, session)
     rows = store.rows(
         "SELECT version, content_hash FROM example_set WHERE session_id = $session ORDER BY version",
@@ -173,7 +173,7 @@ def _examples(store: Store, session: str, version: int) -> Side:
             f"Session {name!r} has no version {version} of its examples.",
             hint=f"It has 1 to {max(found)}." if found else "It has no examples yet.",
         )
-    return Side(
+    return ComparisonSide(
         reference=f"{session_id}@v{version}",
         title=f"{name} examples v{version}",
         kind="examples",
@@ -182,7 +182,7 @@ def _examples(store: Store, session: str, version: int) -> Side:
     )
 
 
-def _known(store: Store, run: str, beside: Side | None) -> Side:
+def _known(store: Store, run: str, beside: ComparisonSide | None) -> ComparisonSide:
     if run:
         other = run_side(store, _run_of(store, run))
     elif beside is not None and beside.run_id is not None:
@@ -197,7 +197,7 @@ def _known(store: Store, run: str, beside: Side | None) -> Side:
     return _reference_side(other.known, f"known:{other.run_id}", other)
 
 
-def _of_task(task: str, models: Path, beside: Side | None) -> Side:
+def _of_task(task: str, models: Path, beside: ComparisonSide | None) -> ComparisonSide:
     if beside is None or beside.model is None:
         raise NoSuchRecord(
             f"On which model is the circuit of {task!r} meant?", hint="Compare a run with it: its model is taken."
@@ -217,8 +217,8 @@ def _of_task(task: str, models: Path, beside: Side | None) -> Side:
     return _reference_side(found, f"task:{name}", beside)
 
 
-def _reference_side(found: Reference, reference: str, beside: Side) -> Side:
-    return Side(
+def _reference_side(found: Reference, reference: str, beside: ComparisonSide) -> ComparisonSide:
+    return ComparisonSide(
         reference=reference,
         title=found.name if found.kind == "effects" else f"known circuit ({found.name})",
         kind="circuit",
@@ -230,13 +230,13 @@ def _reference_side(found: Reference, reference: str, beside: Side) -> Side:
     )
 
 
-def _kept(store: Store, name: str, beside: Side | None) -> Side:
+def _kept(store: Store, name: str, beside: ComparisonSide | None) -> ComparisonSide:
     row = find_circuit(store, name, session_id=beside.session_id if beside is not None else None)
     shape = None
     if row.run_id is not None:
         shape = store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": row.run_id})
     n_layers, n_heads = shape if shape is not None and shape[0] is not None else (0, 0)
-    return Side(
+    return ComparisonSide(
         reference=f"circuit:{row.session_id}/{row.name}",
         title=f"circuit {row.name}",
         kind="circuit",
@@ -252,7 +252,7 @@ def _kept(store: Store, name: str, beside: Side | None) -> Side:
 # ---- inside
 
 
-def _leans(name: str) -> bool:
+def _needs_other_side(name: str) -> bool:
     """Whether a name says what is meant only together with the other side's."""
     return name == "known" or (name.startswith(("task:", "circuit:")) and "/" not in name)
 

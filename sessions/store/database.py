@@ -12,11 +12,11 @@ import duckdb
 from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, StoreTooNew, StoreUncertain
 from sessions.files.journal import holds_commits, journals_of
 from sessions.files.placing import copy_private, sync
-from sessions.files.store_exchange import settle
+from sessions.files.store_exchange import finish_exchange
 from sessions.store.connection import connect
-from sessions.store.file_check import Header, examine, explain, is_fatal, is_full
-from sessions.store.file_identity import Change, Identity
-from sessions.store.memory_wear import Wear, give_back_memory
+from sessions.store.file_check import FileHeader, examine, explain, is_fatal, is_full
+from sessions.store.file_identity import FileChange, FileIdentity
+from sessions.store.memory_wear import MemoryGrowth, give_back_memory
 from sessions.store.migrations import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
 from sessions.version import version
 
@@ -41,7 +41,7 @@ _COMMIT_BYTES = 500
 _VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
 
 Row = tuple[Any, ...]
-OnLost = Callable[["Store", Change, Identity], StoreLost]
+OnLost = Callable[["Store", FileChange, FileIdentity], StoreLost]
 
 
 class Store:
@@ -51,11 +51,11 @@ class Store:
         self.path = path
         self._config = SAFE | {"memory_limit": memory.replace(" ", ""), "threads": str(threads)}
         self._con: duckdb.DuckDBPyConnection | None = None
-        self.wear = Wear()
+        self.wear = MemoryGrowth()
         self.commits = 0
         """Since the journal was last written into the file: reading one back after a kill takes 0.5 ms each."""
-        self._identity: Identity | None = None
-        self.on_lost: OnLost = _only_said
+        self._identity: FileIdentity | None = None
+        self.on_lost: OnLost = _report_loss
         """Makes the error of it; a host's first saves what is still held."""
         self.lost: StoreLost | None = None
         """Set once another program has removed, replaced or moved the file: from then on it is only read."""
@@ -69,7 +69,7 @@ class Store:
         store = cls(path, memory=memory, threads=threads)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if done := settle(path):
+            if done := finish_exchange(path):
                 log.warning("an exchange of stores was interrupted: %s", done)
             header = examine(path)
             if header is None:
@@ -250,15 +250,15 @@ class Store:
     def _wal(self) -> Path:
         return self.path.with_name(self.path.name + ".wal")
 
-    def _connect(self, header: Header | None) -> None:
+    def _connect(self, header: FileHeader | None) -> None:
         if self._identity is not None and (change := self._identity.change(writing=True)) is not None:
-            self.lost = self.lost or _only_said(self, change, self._identity)
+            self.lost = self.lost or _report_loss(self, change, self._identity)
             raise self.lost
         try:
             # As it leaves, DuckDB would write into the file and remove the journal of that name, whosever they are by
             # then; `close` does it where they are ours.
             con = connect(self.path, self._config, checkpoint_on_close=False)
-            self._identity = Identity(self.path)
+            self._identity = FileIdentity(self.path)
         except duckdb.Error as error:
             raise explain(self.path, error, header) from error
         except OSError as error:
@@ -279,9 +279,9 @@ class Store:
     def _create(self) -> None:
         """A new store, made under another name first: killed half-way, it leaves nothing that will not open."""
         new = self.path.with_name(f"{self.path.name}.new")
-        if rows_in(new):
+        if count_events(new):
             raise StoreDamaged(
-                f"{self.path} is not there, but {new.name} is, and holds {rows_in(new):,} events.",
+                f"{self.path} is not there, but {new.name} is, and holds {count_events(new):,} events.",
                 hint=f"If that is your store, give it the name {self.path.name}; else move it to another folder.",
             )
         for leftover in (*journals_of(new), new):
@@ -297,7 +297,7 @@ class Store:
         new.replace(self.path)
         sync(self.path.parent)
 
-    def _prepare(self, header: Header | None) -> None:
+    def _prepare(self, header: FileHeader | None) -> None:
         self._audit()
         have = self._schema_version()
         if have > SCHEMA_VERSION:
@@ -381,7 +381,7 @@ class Store:
         return None if row is None else str(row[0])
 
 
-def rows_in(path: Path) -> int | None:
+def count_events(path: Path) -> int | None:
     """The events in a store, journal included; None where it is none, or cannot be opened."""
     try:
         if examine(path) is None:
@@ -392,7 +392,7 @@ def rows_in(path: Path) -> int | None:
         return None
 
 
-def _only_said(_: Store, change: Change, __: Identity) -> StoreLost:
+def _report_loss(_: Store, change: FileChange, __: FileIdentity) -> StoreLost:
     return StoreLost(change.words, hint="Put it back, then: headcode host stop")
 
 

@@ -48,7 +48,7 @@ def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[EffectsMeasured, .
     return tuple(_cause(about, tuple(effects)) for about, effects in found.items())
 
 
-def take_effects(
+def replace_effects(
     con: duckdb.DuckDBPyConnection, run: str, event: EffectsMeasured, *, seq: int, at_us: int
 ) -> list[tuple[object, ...]]:
     """Takes the setting's rows out of the table and returns those to put in their place
@@ -84,7 +84,7 @@ def take_effects(
     ]
 
 
-def held_against(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
+def find_truths(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
     """What the run's rankings are held against, as far as its rows say (engine.analysis.ground_truth)."""
     row = con.execute("SELECT made, offered, n_layers, n_heads FROM run WHERE run_id = $run", {"run": run}).fetchall()
     if not row:

@@ -11,7 +11,7 @@ from engine.machine.plain_file import open_plain
 from sessions.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 from sessions.files.disk_space import full_disk
 from sessions.files.journal import journals_of, read_journal
-from sessions.files.store_exchange import refuse_beside
+from sessions.files.store_exchange import check_no_remains
 
 READABLE_STORAGE = 69
 """The storage version of duckdb 2.0, the oldest this project runs on."""
@@ -21,7 +21,7 @@ _SAVE = "headcode doctor --repair saves table by table what can be read, into a 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
-class Header:
+class FileHeader:
     """The first 12 KB of a store. Read before the file is opened: afterwards, closing it would drop DuckDB's lock."""
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +49,7 @@ class Header:
         return self.head[52:84].split(b"\0")[0].decode("ascii", "replace")
 
 
-def examine(path: Path) -> Header | None:
+def examine(path: Path) -> FileHeader | None:
     """The header of a file that may be opened; None where there is no store yet.
 
     Raises StoreError or StoreDamaged for what can be told without opening it.
@@ -57,7 +57,7 @@ def examine(path: Path) -> Header | None:
     if path.is_dir():
         raise StoreError(f"{path} is a folder, not a store.", hint=_MOVE)
     if not path.exists():
-        refuse_beside(path)
+        check_no_remains(path)
         return None
     for each in (path, path.with_name(path.name + ".wal")):
         if each.exists() and not each.is_file():
@@ -65,7 +65,7 @@ def examine(path: Path) -> Header | None:
     if path.stat().st_size == 0:
         raise StoreDamaged(f"{path} is empty (0 bytes).", hint=_MOVE)
     _check_access(path)
-    header = Header(path)
+    header = FileHeader(path)
     if header.head.startswith(b"SQLite format 3\0"):
         raise StoreDamaged(f"{path} is an SQLite database, not a Headcode store.", hint=_MOVE)
     if not header.is_duckdb:
@@ -75,7 +75,7 @@ def examine(path: Path) -> Header | None:
     return header
 
 
-def explain(path: Path, error: duckdb.Error, header: Header | None = None) -> StoreError:
+def explain(path: Path, error: duckdb.Error, header: FileHeader | None = None) -> StoreError:
     """What DuckDB's error means to a person; to be raised from it."""
     text = str(error)
     wal = f"{path.name}.wal"

@@ -19,7 +19,7 @@ _FDS = Path("/dev/fd")
 Kind = Literal["removed", "replaced", "overwritten", "journal", "written journal", "moved"]
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """What somebody else did to the files of an open store."""
 
     kind: Kind
@@ -50,7 +50,7 @@ class _File(NamedTuple):
     ino: int
 
 
-class Identity:
+class FileIdentity:
     """Of a store that is open: compared before a write is acknowledged, and every second.
 
     What is written over in its place is told by what stays of it when we write ourselves: a checkpoint writes one
@@ -64,9 +64,9 @@ class Identity:
         found = path.stat()
         self._file = _File(found.st_dev, found.st_ino)
         self._fd: int | None = None
-        self._broken: Change | None = None
+        self._broken: FileChange | None = None
         self._header = self._read_header()
-        self._journal = _Journal()
+        self._journal = _JournalIdentity()
         self._journal.adopt(self._wal)
 
     def note(self) -> None:
@@ -75,12 +75,12 @@ class Identity:
             return
         header = self._read_header()
         if not _follows(header, self._header):
-            self._broken = Change("overwritten", self._path)
+            self._broken = FileChange("overwritten", self._path)
         elif header != self._header or self._journal.file is None:
             self._header = header
             self._journal.adopt(self._wal)
         elif not self._journal.grew():
-            self._broken = Change("written journal", self._wal)
+            self._broken = FileChange("written journal", self._wal)
         elif _at(self._wal) == self._journal.file:  # else `change` says so
             self._journal.note()
 
@@ -90,7 +90,7 @@ class Identity:
             self._header = self._read_header()
             self._journal.adopt(self._wal)
 
-    def change(self, *, writing: bool = False) -> Change | None:
+    def change(self, *, writing: bool = False) -> FileChange | None:
         """What somebody else did to the files since; None where they are ours still.
 
         writing: in the middle of a write of ours, DuckDB may have written into them.
@@ -105,12 +105,12 @@ class Identity:
             return self._broken
         header = self._read_header()
         if not (_follows(header, self._header) if writing else header == self._header):
-            return Change("overwritten", self._path)
+            return FileChange("overwritten", self._path)
         if self._journal.file is not None and not writing:
             if _at(self._wal) != self._journal.file:
-                return Change("journal", self._wal)
+                return FileChange("journal", self._wal)
             if not self._journal.same():
-                return Change("written journal", self._wal)
+                return FileChange("written journal", self._wal)
         return None
 
     def close(self) -> None:
@@ -120,12 +120,12 @@ class Identity:
         """The path of the journal where what lies there is ours."""
         return self._wal if self._journal.file is not None and _at(self._wal) == self._journal.file else None
 
-    def _gone(self, kind: Kind) -> Change:
+    def _gone(self, kind: Kind) -> FileChange:
         now = self._where()
         journal = now.with_name(now.name + ".wal") if now is not None else None
         own = self._journal.file
         whole = now is not None and (own is None or (journal is not None and _at(journal) == own))
-        return Change("moved", self._path, now) if whole else Change(kind, self._path)
+        return FileChange("moved", self._path, now) if whole else FileChange(kind, self._path)
 
     def _where(self) -> Path | None:
         """The path that the open file has now, as far as the system tells."""
@@ -148,7 +148,7 @@ class Identity:
         return None
 
 
-class _Journal:
+class _JournalIdentity:
     """The journal of an open store: which file it is, how long, and its end."""
 
     def __init__(self) -> None:

@@ -6,42 +6,42 @@ from typing import Any
 
 import msgspec
 
-from sessions.store.recorder import Recorded, Recorder
+from sessions.store.recorder import RecordedEntry, Recorder
 
-Work = Callable[[Recorder], tuple[Any, list[Recorded]]]
+Work = Callable[[Recorder], tuple[Any, list[RecordedEntry]]]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ChangeResult(msgspec.Struct, frozen=True):
     """What a change answered and recorded; or the error, which left nothing."""
 
     answer: Any = None
-    recorded: Sequence[Recorded] = ()
+    recorded: Sequence[RecordedEntry] = ()
     error: Exception | None = None
 
 
-class Kind(msgspec.Struct, frozen=True):
+class BatchKind(msgspec.Struct, frozen=True):
     """Changes that are cheaper together than one after another."""
 
-    do: Callable[[Recorder, Sequence[Any]], Sequence[Outcome | None]]
+    do: Callable[[Recorder, Sequence[Any]], Sequence[ChangeResult | None]]
     """The outcome for each request; None where it cannot be done together with others. What it raises, it raises for
     nobody in particular: then each is done by itself."""
     most: int
     """How many are done together: a reader waits as long as that takes."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class StoreChange(msgspec.Struct, frozen=True):
     """A function that reads, then appends what follows from it. Whatever it does it may have to do once more: an
     attempt that was rolled back has left nothing."""
 
     work: Work
-    kind: Kind | None = None
+    kind: BatchKind | None = None
     request: Any = None
     """What `kind` is given in place of `work`."""
     alone: bool = False
     """Never among others: it opens a transaction of its own, takes long, or does what is not to be repeated."""
 
 
-def commit_together(recorder: Recorder, changes: Sequence[Change], *, within_s: float) -> dict[int, Outcome]:
+def commit_together(recorder: Recorder, changes: Sequence[StoreChange], *, within_s: float) -> dict[int, ChangeResult]:
     """The outcomes of these changes by their places, all committed. Changes for which no time was left have none.
 
     Each sees what those before it did; those of a kind are done at the first one's turn. One that fails takes nothing
@@ -59,7 +59,7 @@ def commit_together(recorder: Recorder, changes: Sequence[Change], *, within_s: 
     return _one_by_one(recorder, changes, sorted(place for step in steps[: at + 1] for place in step))
 
 
-def _steps(changes: Sequence[Change]) -> list[list[int]]:
+def _steps(changes: Sequence[StoreChange]) -> list[list[int]]:
     """Places of changes that are done together, in the order in which they are done."""
     steps: list[list[int]] = []
     open_steps: dict[int, list[int]] = {}
@@ -75,11 +75,11 @@ def _steps(changes: Sequence[Change]) -> list[list[int]]:
 
 
 def _attempt(
-    recorder: Recorder, changes: Sequence[Change], steps: Sequence[Sequence[int]], deadline: float | None
-) -> tuple[dict[int, Outcome], int | None]:
+    recorder: Recorder, changes: Sequence[StoreChange], steps: Sequence[Sequence[int]], deadline: float | None
+) -> tuple[dict[int, ChangeResult], int | None]:
     """The outcomes of these steps, as far as there was time, in one transaction, and None. Or nothing, rolled back, and
     which step did not end well: len(steps) where it was the commit."""
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, ChangeResult] = {}
     at = 0
     try:
         with recorder.together() as together:
@@ -96,28 +96,28 @@ def _attempt(
                 for place in left:
                     before = together.writes
                     try:
-                        outcomes[place] = Outcome(*changes[place].work(recorder))
+                        outcomes[place] = ChangeResult(*changes[place].work(recorder))
                     except Exception as error:
                         if together.writes != before or not together.sound:
                             raise
-                        outcomes[place] = Outcome(error=error)
+                        outcomes[place] = ChangeResult(error=error)
                 at += 1
     except Exception:  # noqa: BLE001  # whose it is, whoever does each by itself finds out
         return {}, at
     return outcomes, None
 
 
-def _one_by_one(recorder: Recorder, changes: Sequence[Change], places: Sequence[int]) -> dict[int, Outcome]:
-    outcomes: dict[int, Outcome] = {}
+def _one_by_one(recorder: Recorder, changes: Sequence[StoreChange], places: Sequence[int]) -> dict[int, ChangeResult]:
+    outcomes: dict[int, ChangeResult] = {}
     for place in places:
         change = changes[place]
         try:
             if change.alone:
-                outcomes[place] = Outcome(*change.work(recorder))
+                outcomes[place] = ChangeResult(*change.work(recorder))
             else:
                 with recorder.together():
-                    outcome = Outcome(*change.work(recorder))
+                    outcome = ChangeResult(*change.work(recorder))
                 outcomes[place] = outcome
         except Exception as error:  # noqa: BLE001  # handed on to whoever asked
-            outcomes[place] = Outcome(error=error)
+            outcomes[place] = ChangeResult(error=error)
     return outcomes

@@ -7,17 +7,17 @@ import msgspec
 from engine.measures import MEASURES
 from sessions.condense import WEIGHED, superseded
 from sessions.events import (
-    CircuitDropped,
-    CircuitKept,
+    CircuitDeleted,
+    CircuitSaved,
     ExamplesStepped,
-    LookChanged,
     NoteWritten,
     RunEnded,
     RunVerified,
     SessionRenamed,
     TagsSet,
+    ViewChanged,
 )
-from sessions.rows import Marker, MarkerKind, Pause, Timeline
+from sessions.rows import LogPause, Marker, MarkerKind, Timeline
 from sessions.store.database import Row, Store
 from sessions.store.projections import event_decoder
 from sessions.store.queries import session_row
@@ -46,7 +46,7 @@ _MARKED: dict[str, MarkerKind] = {
 _WORDS = 200
 
 
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
+class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
     """Some of a log, each entry as the text it is told in."""
 
     lines: list[bytes]
@@ -54,16 +54,16 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """Every entry up to here is among the lines, or replaced by one that is."""
 
 
-def read_piece(
+def read_chunk(
     store: Store, session_id: str, *, after_seq: int, up_to: int, condensed: bool = False, most_bytes: int = MOST_BYTES
-) -> Piece:
+) -> LogChunk:
     """Entries with after_seq < seq <= up_to in their order, from the first on, as many as fit into `most_bytes`.
 
     Condensed leaves out what is superseded by an entry up to `up_to`, wherever the piece ends. Of no bytes nothing is
     read: whoever wants to know only where a log ends need not have 2,048 payloads unpacked.
     """
     if most_bytes <= 0:
-        return Piece(lines=[], up_to=after_seq)
+        return LogChunk(lines=[], up_to=after_seq)
     dropped = _dropped(store, session_id, after_seq, up_to) if condensed else []
     lines: list[bytes] = []
     left, last = min(most_bytes, MOST_BYTES), after_seq
@@ -74,11 +74,11 @@ def read_piece(
             line = log_line(session, seq, at_us, run, payload)
             left -= len(line)
             if left < 0 and lines:
-                return Piece(lines=lines, up_to=last)
+                return LogChunk(lines=lines, up_to=last)
             lines.append(line)
             last = seq
         if len(rows) < n_rows:
-            return Piece(lines=lines, up_to=max(up_to, after_seq))
+            return LogChunk(lines=lines, up_to=max(up_to, after_seq))
 
 
 def seq_at(store: Store, session_id: str, at_us: int) -> int:
@@ -107,7 +107,7 @@ def timeline(store: Store, session_id: str, *, pause_us: int, last_seq: int, run
         last_us=last_us,
         last_seq=last_seq,
         markers=tuple(_markers(store, session_id, last_seq)),
-        pauses=tuple(Pause(seq=seq, from_us=before, to_us=at) for seq, before, at in gaps),
+        pauses=tuple(LogPause(seq=seq, from_us=before, to_us=at) for seq, before, at in gaps),
         run_id=run_id,
     )
 
@@ -157,9 +157,9 @@ def _markers(store: Store, session_id: str, last_seq: int) -> Iterable[Marker]:
     for seq, at_us, kind, run_id, number, payload in rows:
         if kind == "examples_set":
             versions += 1
-            words = _examples_words(payload, versions)
+            words = _describe_examples(payload, versions)
         else:
-            words = _words(kind, payload, number)
+            words = _describe(kind, payload, number)
         yield Marker(
             seq=seq,
             at_us=at_us,
@@ -172,13 +172,13 @@ def _markers(store: Store, session_id: str, last_seq: int) -> Iterable[Marker]:
         )
 
 
-def _examples_words(payload: str, version: int) -> str:
+def _describe_examples(payload: str, version: int) -> str:
     sides = [one.polarity for one in _examples.decode(payload).examples if one.enabled]
     positive = sides.count("positive")
     return f"examples: {positive} + {len(sides) - positive}" + ("" if version == 1 else f", version {version}")
 
 
-def _words(kind: str, payload: str, number: int | None) -> str:
+def _describe(kind: str, payload: str, number: int | None) -> str:
     """What happened, in words; texts of people are in them as they wrote them."""
     if kind in ("run_queued", "run_started", "session_imported"):
         told = {"run_queued": f"run {number} asked for", "run_started": f"run {number} begins"}
@@ -190,7 +190,7 @@ def _words(kind: str, payload: str, number: int | None) -> str:
             return f"run {number} {event.state}" + (f": {event.failure.message}" if event.failure is not None else "")
         case RunVerified() as event:
             return f"run {number} verified: {event.verdict}"
-        case LookChanged() as event:
+        case ViewChanged() as event:
             title = next((each.title for each in MEASURES if each.id == event.measure), event.measure)
             return f"cut of run {number}: {event.cut} heads by {title}"
         case NoteWritten() as event:
@@ -200,8 +200,8 @@ def _words(kind: str, payload: str, number: int | None) -> str:
             return f"renamed: {event.name}"
         case TagsSet() as event:
             return f"tags: {', '.join(event.tags) or 'none'}"
-        case CircuitKept() as event:
+        case CircuitSaved() as event:
             return f"circuit {event.name}: {len(event.heads)} heads"
-        case CircuitDropped() as event:
+        case CircuitDeleted() as event:
             return f"circuit {event.name} dropped"
     return kind

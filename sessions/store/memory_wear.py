@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import duckdb
 
-_WORN = 1_000
+_RENEW_AT = 1_000
 """Questions after which it is worth opening the database anew. DuckDB remembers each block of memory that answering one
 took, in about 200 bytes: 4 to 70 KB for a question with joins, until there are 32,768 of each of its eight kinds of
 blocks, which makes 50 MB."""
@@ -16,7 +16,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """The numbers of these parameters in glibc's malloc.h."""
 
 
-class Wear:
+class MemoryGrowth:
     """How much an open database was asked, and who has a cursor of it."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Wear:
     @property
     def worn(self) -> float:
         """From 1 on it is worth opening the database anew."""
-        return self.asked / _WORN
+        return self.asked / _RENEW_AT
 
     def put_off(self) -> None:
         """It is being tried: where that fails, it is tried again after some more questions, not at once."""

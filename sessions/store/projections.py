@@ -23,13 +23,12 @@ from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, Timings
 from engine.tasks.registry import made_by
 from sessions.events import (
     AnyEvent,
-    ArrayKept,
-    CircuitDropped,
-    CircuitKept,
+    ArrayStored,
+    CircuitDeleted,
+    CircuitSaved,
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
-    LookChanged,
     NoteRemoved,
     NoteWritten,
     RunEnded,
@@ -42,9 +41,10 @@ from sessions.events import (
     SessionRestored,
     SessionTrashed,
     TagsSet,
+    ViewChanged,
 )
 from sessions.store.database import append_rows
-from sessions.store.effects import held_against, take_effects
+from sessions.store.effects import find_truths, replace_effects
 from sessions.store.migrations import PROJECTIONS
 
 MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *EFFECT_FIELDS))
@@ -116,12 +116,12 @@ class Projector:
                 | NoteRemoved()
                 | SessionTrashed()
                 | SessionRestored()
-                | CircuitKept()
-                | CircuitDropped()
+                | CircuitSaved()
+                | CircuitDeleted()
                 | SessionImported()
             ):
                 self._kept(con, entry)
-            case LookChanged():
+            case ViewChanged():
                 self._update(con, run, measure=event.measure, cut=event.cut)
             case RunVerified():
                 self._update(con, run, verified=text_of(event))
@@ -132,7 +132,7 @@ class Projector:
                 self._touched[entry.session_id] = entry.at_us
             case RunEnded():
                 self._ended(con, entry, event)
-            case ArrayKept(name="sae"):
+            case ArrayStored(name="sae"):
                 self._update(con, run, sae_sha256=event.sha256)
             case ModelReady():
                 info = {name: getattr(event.model, name) for name in _INFO}
@@ -217,11 +217,11 @@ class Projector:
                 self._session(con, session, trashed_us=entry.at_us)
             case SessionRestored():
                 self._session(con, session, trashed_us=None)
-            case CircuitKept():
+            case CircuitSaved():
                 self._drop(con, "circuit", session_id=session, name=event.name)
                 heads = text_of(event.heads)
                 self._add("circuit", (session, event.name, entry.run_id, heads, event.source, entry.at_us))
-            case CircuitDropped():
+            case CircuitDeleted():
                 self._drop(con, "circuit", session_id=session, name=event.name)
             case SessionImported():
                 # What somebody sends is there to be seen, whatever they did with it afterwards.
@@ -299,7 +299,7 @@ class Projector:
     def _cause(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: EffectsMeasured) -> None:
         self._flush(con)
         run = entry.run_id or ""
-        for row in take_effects(con, run, event, seq=entry.seq, at_us=entry.at_us):
+        for row in replace_effects(con, run, event, seq=entry.seq, at_us=entry.at_us):
             self._add("cause", row)
         if event.final:
             self._hold(con, run)
@@ -307,7 +307,7 @@ class Projector:
     def _hold(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
         """Writes down what the run's rankings are held against now."""
         self._flush(con)
-        held = held_against(con, run)
+        held = find_truths(con, run)
         self._update(con, run, reference=None if held is None else text_of(held))
 
     def _seeds_of(self, con: duckdb.DuckDBPyConnection, run: str) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ _RUN = """
 """
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a session's next run works on."""
 
     session_id: str
@@ -172,7 +172,7 @@ def _unknown_session(store: Store, reference: str) -> NoSuchRecord:
     return NoSuchRecord(message, hint=f"{there}headcode sessions list shows all.")
 
 
-def living_session(store: Store, reference: str) -> str:
+def active_session(store: Store, reference: str) -> str:
     """The id of a session that may be changed. Raises NoSuchRecord for one in the trash, too."""
     session_id, sql = reference, "SELECT name, trashed_us FROM session WHERE session_id = $it"
     row = store.one(sql, {"it": session_id})
@@ -186,7 +186,7 @@ def living_session(store: Store, reference: str) -> str:
     return session_id
 
 
-def living_among(store: Store, session_ids: Sequence[str]) -> set[str]:
+def active_among(store: Store, session_ids: Sequence[str]) -> set[str]:
     """Those of these ids that are sessions outside the trash."""
     sql = "SELECT session_id FROM session WHERE session_id IN (SELECT unnest($ids)) AND trashed_us IS NULL"
     return {str(session_id) for (session_id,) in store.rows(sql, {"ids": list(session_ids)})}
@@ -243,12 +243,12 @@ def find_run(store: Store, reference: str) -> str:
     )
 
 
-def plan(store: Store, session_id: str) -> Plan:
+def plan_run(store: Store, session_id: str) -> RunPlan:
     """What the session's next run works on: its newest example set, else its task."""
     row = store.rows(
         "SELECT model, task, pairs, task_seed FROM session WHERE session_id = $session", {"session": session_id}
     )[0]
-    return Plan(
+    return RunPlan(
         session_id=session_id,
         model=row[0],
         task=row[1],
@@ -258,7 +258,7 @@ def plan(store: Store, session_id: str) -> Plan:
     )
 
 
-def of_own_task(store: Store, work: Plan) -> Plan:
+def without_foreign_task(store: Store, work: RunPlan) -> RunPlan:
     """The plan without its task where the examples are not that task's: a session keeps the name it began with.
 
     They are where a run recorded that it made them, or where each of them is recognised.

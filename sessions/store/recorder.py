@@ -23,7 +23,7 @@ _REMEMBERED = 1_000
 """Sessions whose last number is kept at hand; that of any other is looked up."""
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be written into a session's log; the recorder gives it number and time."""
 
     session_id: str
@@ -38,7 +38,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "payload", msgspec.json.encode(self.event))
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedEntry(msgspec.Struct, frozen=True):
     """An entry that is in the store, and the bytes in which it is told to everyone."""
 
     entry: LogEntry
@@ -46,7 +46,7 @@ class Recorded(msgspec.Struct, frozen=True):
     line: bytes
 
 
-class _Wire(msgspec.Struct, frozen=True, kw_only=True):
+class _RawLogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A LogEntry whose event is still text, as the store holds it."""
 
     session_id: str
@@ -56,7 +56,7 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True):
     event: msgspec.Raw
 
 
-class Together:
+class SharedTransaction:
     """A transaction that several appends share. It begins with the first of them: who only reads needs none."""
 
     def __init__(self, store: Store, stack: ExitStack) -> None:
@@ -93,20 +93,20 @@ class Recorder:
         self._projector = Projector()
         self._last: dict[str, int] = {}
         self._clock_us = 0
-        self._together: Together | None = None
+        self._together: SharedTransaction | None = None
 
     @contextmanager
-    def together(self) -> Iterator[Together]:
+    def together(self) -> Iterator[SharedTransaction]:
         """Everything appended inside is committed at the end, or none of it is.
 
         Raises what Store.transaction raises; StoreUncertain only where the entries are not in the store.
         """
         assert self._together is None
-        together: Together | None = None
+        together: SharedTransaction | None = None
         complete = False
         try:
             with ExitStack() as stack:
-                together = self._together = Together(self.store, stack)
+                together = self._together = SharedTransaction(self.store, stack)
                 yield together
                 complete = True
         except StoreUncertain:
@@ -120,7 +120,7 @@ class Recorder:
         finally:
             self._together = None
 
-    def append(self, drafts: Sequence[Draft]) -> list[Recorded]:
+    def append(self, drafts: Sequence[EventDraft]) -> list[RecordedEntry]:
         """The drafts as entries: committed, or inside `together` written. Raises StoreError or BadArray; then none is,
         and inside `together` nothing can be committed any more."""
         if not drafts:
@@ -135,18 +135,18 @@ class Recorder:
         self,
         batches: Iterable[Sequence[tuple[LogEntry, bytes]]],
         codes: Iterable[tuple[str, Iterable[tuple[int, int, list[int]]]]],
-        last: Draft,
-    ) -> list[Recorded]:
+        last: EventDraft,
+    ) -> list[RecordedEntry]:
         """A log that was recorded elsewhere, with its numbers and times, and `last` after it; all of it or nothing.
 
         The entries come with their events as written, the codes as (run, (seed, example, codes)). Returns `last` alone:
         nobody can have subscribed to the rest. Raises StoreError.
         """
-        recorded: list[Recorded] = []
+        recorded: list[RecordedEntry] = []
         try:
             with self.store.transaction() as con:
                 for batch in batches:
-                    append_rows(con, "event", [_log_row(Recorded(*each, line=b"")) for each in batch])
+                    append_rows(con, "event", [_log_row(RecordedEntry(*each, line=b"")) for each in batch])
                     self._projector.apply(con, [entry for entry, _ in batch])
                     self._last[last.session_id] = batch[-1][0].seq
                 for run_id, rows in codes:
@@ -179,15 +179,17 @@ class Recorder:
         self._last.clear()
         self._projector.forget()
 
-    def _number(self, draft: Draft) -> Recorded:
+    def _number(self, draft: EventDraft) -> RecordedEntry:
         seq = self.last_seq(draft.session_id) + 1
         self._last[draft.session_id] = seq
         self._clock_us = max(self._clock_us, time.time_ns() // 1000)
         place: Any = {"session_id": draft.session_id, "seq": seq, "at_us": self._clock_us, "run_id": draft.run_id}
-        line = msgspec.json.encode(_Wire(event=msgspec.Raw(draft.payload), **place))
-        return Recorded(LogEntry(event=draft.event, **place), draft.payload, line)
+        line = msgspec.json.encode(_RawLogEntry(event=msgspec.Raw(draft.payload), **place))
+        return RecordedEntry(LogEntry(event=draft.event, **place), draft.payload, line)
 
-    def _append(self, together: Together, drafts: Sequence[Draft], codes: dict[int, CodeRows | None]) -> list[Recorded]:
+    def _append(
+        self, together: SharedTransaction, drafts: Sequence[EventDraft], codes: dict[int, CodeRows | None]
+    ) -> list[RecordedEntry]:
         recorded = [self._number(draft) for draft in drafts]
         together.writes += 1
         together.last = recorded[-1].entry
@@ -247,17 +249,17 @@ def stored_lines(
 def log_line(session_id: str, seq: int, at_us: int, run_id: str | None, payload: str) -> bytes:
     """A stored entry as it is told to a client."""
     place: Any = {"session_id": session_id, "seq": seq, "at_us": at_us, "run_id": run_id}
-    return msgspec.json.encode(_Wire(event=msgspec.Raw(payload.encode()), **place))
+    return msgspec.json.encode(_RawLogEntry(event=msgspec.Raw(payload.encode()), **place))
 
 
-def _codes(draft: Draft) -> CodeRows | None:
+def _codes(draft: EventDraft) -> CodeRows | None:
     event = draft.event
     if isinstance(event, ArrayReady) and event.name == "codes" and draft.spool is not None:
         return read_codes(draft.spool, event)
     return None
 
 
-def _log_row(each: Recorded) -> tuple[object, ...]:
+def _log_row(each: RecordedEntry) -> tuple[object, ...]:
     entry = each.entry
     kind = str(entry.event.__struct_config__.tag)
     return (entry.session_id, entry.seq, entry.at_us, entry.run_id, kind, EVENT_VERSION, each.payload.decode())

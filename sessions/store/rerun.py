@@ -6,17 +6,17 @@ from engine.examples import Example
 from sessions.events import RunQueued
 from sessions.store.database import Store
 from sessions.store.projections import event_decoder
-from sessions.store.queries import Plan, example_rows, plan
+from sessions.store.queries import RunPlan, example_rows, plan_run
 
 
-class Again(msgspec.Struct, frozen=True, kw_only=True):
+class RerunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run worked on and with, whatever became of its session since."""
 
-    work: Plan
+    work: RunPlan
     asked: RunQueued
 
 
-def ask_again(store: Store, run_id: str) -> Again:
+def find_rerun(store: Store, run_id: str) -> RerunRequest:
     """The examples, settings, model and device of a run the store holds."""
     session_id, seq, payload, used = store.rows(
         "SELECT e.session_id, e.seq, e.payload, r.content_hash FROM event e JOIN run r ON r.run_id = e.run_id "
@@ -26,8 +26,8 @@ def ask_again(store: Store, run_id: str) -> Again:
     asked = event_decoder.decode(payload)
     assert isinstance(asked, RunQueued)
     examples = _examples(store, session_id, seq, used)
-    work = msgspec.structs.replace(plan(store, session_id), model=asked.model, task=asked.task, examples=examples)
-    return Again(work=work, asked=asked)
+    work = msgspec.structs.replace(plan_run(store, session_id), model=asked.model, task=asked.task, examples=examples)
+    return RerunRequest(work=work, asked=asked)
 
 
 def _examples(store: Store, session_id: str, queued_seq: int, used: str | None) -> tuple[Example, ...]:

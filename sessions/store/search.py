@@ -1,7 +1,7 @@
 """Sessions found by words: in names, tags, notes, prompts, models and tasks."""
 
 from sessions.errors import BadName
-from sessions.rows import Hit, Match, SessionRow
+from sessions.rows import SearchHit, SearchMatch, SessionRow
 from sessions.store.database import Store
 from sessions.store.queries import session_rows
 
@@ -35,7 +35,7 @@ JOIN prompt AS p ON p.content_hash = e.content_hash
 """
 
 
-def search_sessions(store: Store, text: str, *, limit: int) -> list[Hit]:
+def search_sessions(store: Store, text: str, *, limit: int) -> list[SearchHit]:
     """The sessions that have every word somewhere, the best first. Raises BadName for no words, or too many."""
     words = text.split()
     if not words:
@@ -61,7 +61,7 @@ def search_sessions(store: Store, text: str, *, limit: int) -> list[Hit]:
         common, key=lambda one: (-_score(rows[one], text, [p[one] for p in found]), -rows[one].updated_us, one)
     )
     kept = order[: max(0, min(limit, 10_000))]
-    return [Hit(session=rows[one], matches=_matches(words, [places[one] for places in found])) for one in kept]
+    return [SearchHit(session=rows[one], matches=_matches(words, [places[one] for places in found])) for one in kept]
 
 
 def _score(row: SessionRow, text: str, places: list[dict[str, tuple[str, int]]]) -> float:
@@ -71,13 +71,13 @@ def _score(row: SessionRow, text: str, places: list[dict[str, tuple[str, int]]])
     return best + (100 if name == whole or whole in row.tags else 50 if name.startswith(whole) else 0)
 
 
-def _matches(words: list[str], places: list[dict[str, tuple[str, int]]]) -> tuple[Match, ...]:
+def _matches(words: list[str], places: list[dict[str, tuple[str, int]]]) -> tuple[SearchMatch, ...]:
     """Where the words stand, each kind of place once."""
-    seen: dict[str, Match] = {}
+    seen: dict[str, SearchMatch] = {}
     for word, of_word in zip(dict.fromkeys(words), places, strict=True):
         for where in sorted(of_word, key=lambda each: -_WEIGHTS[each]):
             text, n = of_word[where]
-            seen.setdefault(where, Match(where=where, text=excerpt(text, word), more=n - 1))
+            seen.setdefault(where, SearchMatch(where=where, text=excerpt(text, word), more=n - 1))
     return tuple(sorted(seen.values(), key=lambda match: -_WEIGHTS[match.where]))
 
 

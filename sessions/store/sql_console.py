@@ -93,7 +93,7 @@ def ask(cursor: duckdb.DuckDBPyConnection, sql: str, *, limit: int = 1_000, seco
             hint="Ask for fewer runs (WHERE run_id = ...), or for a sample (USING SAMPLE 1%).",
         ) from error
     except duckdb.Error as error:
-        raise _in_words(error) from error
+        raise _format_error(error) from error
     finally:
         late.cancel()
         with suppress(duckdb.Error):
@@ -115,7 +115,7 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
     try:
         statements = cursor.extract_statements(sql)
     except duckdb.Error as error:
-        raise _in_words(error) from error
+        raise _format_error(error) from error
     if not statements:
         raise BadQuery("There is no query.", hint="For example: headcode sql 'SELECT * FROM runs'")
     if len(statements) > 1:
@@ -255,7 +255,7 @@ def _unique(names: list[str]) -> tuple[str, ...]:
 _KIND = re.compile(r"^(?:[A-Z][A-Za-z-]* )+Error: ")
 
 
-def _in_words(error: duckdb.Error) -> BadQuery:
+def _format_error(error: duckdb.Error) -> BadQuery:
     """DuckDB's complaint without its family name, with the nearest names where it has some."""
     text = str(error).strip()
     message, _, rest = text.partition("\n")

@@ -9,16 +9,16 @@ from engine.analysis.effects import setting_of
 from engine.analysis.run_state import RunSnapshot, apply
 from engine.events import ArrayReady, EffectsMeasured, EngineEvent, TrainStep
 from engine.results import EdgeScore, Grade
-from sessions.events import ArrayKept, RunQueued
+from sessions.events import ArrayStored, RunQueued
 from sessions.files.array_files import hash_file, read_codes, spool_file
 from sessions.store.comparison_sides import run_side, stored_codes
 from sessions.store.database import Store
 from sessions.store.effects import stored_effects
 from sessions.store.projections import GRADE_COLUMNS, event_decoder
-from sessions.verification.checks import Evidence
+from sessions.verification.checks import RunArtifacts
 
 
-def from_log(store: Store, run_id: str) -> tuple[Evidence, RunQueued]:
+def from_log(store: Store, run_id: str) -> tuple[RunArtifacts, RunQueued]:
     """What the log tells, and how the run was asked for. Codes came as a file: they are the table's."""
     rows = store.rows(
         "SELECT payload FROM event WHERE run_id = $run AND (kind <> 'scored' OR payload->>'$.final' = 'true') "
@@ -31,7 +31,7 @@ def from_log(store: Store, run_id: str) -> tuple[Evidence, RunQueued]:
         match event:
             case RunQueued():
                 asked = event
-            case ArrayKept(name="sae"):
+            case ArrayStored(name="sae"):
                 sae = event.sha256
             case _ if isinstance(event, EngineEvent):
                 picture = apply(picture, event)
@@ -39,10 +39,10 @@ def from_log(store: Store, run_id: str) -> tuple[Evidence, RunQueued]:
                 pass
     assert asked is not None
     seeds = asked.config.seeds
-    return of_picture(picture, sae, _stored_codes(store, run_id, seeds)), asked
+    return artifacts_of_state(picture, sae, _stored_codes(store, run_id, seeds)), asked
 
 
-def from_tables(store: Store, run_id: str) -> Evidence:
+def from_tables(store: Store, run_id: str) -> RunArtifacts:
     """What the tables hold of the same."""
     side = run_side(store, run_id)
     assert side.config is not None
@@ -59,7 +59,7 @@ def from_tables(store: Store, run_id: str) -> Evidence:
     row = store.rows(
         "SELECT content_hash, circuit, circuit_softmax, sae_sha256 FROM run WHERE run_id = $run", {"run": run_id}
     )[0]
-    return Evidence(
+    return RunArtifacts(
         model=side.model,
         versions=side.versions,
         content_hash=row[0] or "",
@@ -75,7 +75,7 @@ def from_tables(store: Store, run_id: str) -> Evidence:
     )
 
 
-class Gathering:
+class ArtifactCollector:
     """What a run reports while it is done again; nothing of it is recorded."""
 
     def __init__(self, spool: Path) -> None:
@@ -95,14 +95,16 @@ class Gathering:
         elif isinstance(event, ArrayReady):
             self.sae = hash_file(spool_file(self._spool, event.file))
 
-    def evidence(self) -> Evidence:
-        return of_picture(self.picture, self.sae, self.codes)
+    def evidence(self) -> RunArtifacts:
+        return artifacts_of_state(self.picture, self.sae, self.codes)
 
 
-def of_picture(picture: RunSnapshot, sae: str | None, codes: tuple[tuple[tuple[int, ...], ...], ...]) -> Evidence:
+def artifacts_of_state(
+    picture: RunSnapshot, sae: str | None, codes: tuple[tuple[tuple[int, ...], ...], ...]
+) -> RunArtifacts:
     """A run's events as evidence."""
     finished = picture.finished
-    return Evidence(
+    return RunArtifacts(
         model=picture.model,
         versions=picture.versions,
         content_hash=picture.content_hash,
@@ -118,7 +120,7 @@ def of_picture(picture: RunSnapshot, sae: str | None, codes: tuple[tuple[tuple[i
     )
 
 
-def only_methods_of(stored: Evidence, now: Evidence) -> Evidence:
+def only_methods_of(stored: RunArtifacts, now: RunArtifacts) -> RunArtifacts:
     """The evidence without effects that the stored run has not, by setting and head: they had been stopped on the
     way."""
     heads = {setting_of(cause): {(one.layer, one.head) for one in cause.effects} for cause in stored.causes}

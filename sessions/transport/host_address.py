@@ -13,13 +13,13 @@ from pathlib import Path
 import msgspec
 
 from engine.machine.folders import AppFolders, private_temporary
-from sessions.transport.socket_folder import FolderLock, peer
+from sessions.transport.socket_folder import FolderLock, peer_process
 
 _STAT_BEGUN = 19
 """Which word after the program's name in /proc/PID/stat says when it began, in ticks since the machine did."""
 
 
-class Address(msgspec.Struct, frozen=True, kw_only=True):
+class HostAddress(msgspec.Struct, frozen=True, kw_only=True):
     """What a host leaves beside its store."""
 
     pid: int
@@ -33,7 +33,7 @@ def address_file(places: AppFolders) -> Path:
     return places.data / "host.json"
 
 
-def write_address(places: AppFolders, address: Address) -> None:
+def write_address(places: AppFolders, address: HostAddress) -> None:
     """Best effort: a full disk takes none, and then the socket's usual place has to do."""
     goal = address_file(places)
     part = goal.with_name(f".{goal.name}.{secrets.token_hex(4)}.part")
@@ -45,19 +45,19 @@ def write_address(places: AppFolders, address: Address) -> None:
             part.unlink(missing_ok=True)
 
 
-def read_address(places: AppFolders) -> Address | None:
+def read_address(places: AppFolders) -> HostAddress | None:
     """What the last host left; None where there is nothing, or nothing that can be read."""
     path = address_file(places)
     try:
         if not path.is_file() or path.stat().st_size > 10_000:
             return None
-        return msgspec.json.decode(path.read_bytes(), type=Address)
+        return msgspec.json.decode(path.read_bytes(), type=HostAddress)
     except (OSError, msgspec.MsgspecError):
         return None
 
 
-def own_address(place: Path, version: str) -> Address:
-    return Address(pid=os.getpid(), begun=begun(os.getpid()), socket=str(place), version=version)
+def own_address(place: Path, version: str) -> HostAddress:
+    return HostAddress(pid=os.getpid(), begun=start_time(os.getpid()), socket=str(place), version=version)
 
 
 def store_lock(places: AppFolders) -> FolderLock:
@@ -79,11 +79,11 @@ def serves(places: AppFolders, place: Path, connection: socket.socket) -> bool:
     if place.name == places.socket.name:
         return True
     address = read_address(places)
-    _, pid = peer(connection)
+    _, pid = peer_process(connection)
     return address is not None and pid in (0, address.pid) and _is_it(address)
 
 
-def holder(places: AppFolders) -> int | None:
+def find_holder(places: AppFolders) -> int | None:
     """The process id of the host that serves this store; None where none does.
 
     Found by the lock on the store's folder, then by DuckDB's on the file, which a host of an older version has.
@@ -117,7 +117,7 @@ def is_host(pid: int) -> bool:
     return program and any(word.startswith(b"--data=") for word in words)
 
 
-def begun(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """When that process began; None where it is gone, or the system does not tell."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -127,7 +127,7 @@ def begun(pid: int) -> int | None:
     return int(words[_STAT_BEGUN]) if len(words) > _STAT_BEGUN else None
 
 
-def _is_it(address: Address) -> bool:
+def _is_it(address: HostAddress) -> bool:
     """Whether the process that left the address is alive, and this user's."""
     try:
         if Path(f"/proc/{address.pid}").stat().st_uid != os.getuid():
@@ -135,7 +135,7 @@ def _is_it(address: Address) -> bool:
     except OSError:
         pass  # gone, or a system without /proc: the next question tells
     if address.begun is not None:
-        return begun(address.pid) == address.begun
+        return start_time(address.pid) == address.begun
     try:
         os.kill(address.pid, 0)
     except OSError:

@@ -16,7 +16,7 @@ from engine.machine.folders import AppFolders, private_temporary
 from sessions.errors import NO_ROOM, HostError
 
 
-class Started(msgspec.Struct, frozen=True, kw_only=True):
+class StartReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a host says to whoever started it, once, over the pipe it was given."""
 
     pid: int
@@ -71,7 +71,7 @@ def private_folder(places: AppFolders) -> Path:
     return places.runtime
 
 
-def peer(connection: socket.socket) -> tuple[int, int]:
+def peer_process(connection: socket.socket) -> tuple[int, int]:
     """(user id, process id) of the other end; the process id is 0 where the system does not tell."""
     if hasattr(socket, "SO_PEERCRED"):
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -81,7 +81,7 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     return struct.unpack_from("II", raw)[1], 0
 
 
-class Lock:
+class ExclusiveLock:
     """An exclusive lock, given back when the process ends however it ends."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Lock:
         return True
 
 
-class FileLock(Lock):
+class FileLock(ExclusiveLock):
     """On a file, made where it is not there; on its folder where there is no room to make one."""
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +126,7 @@ class FileLock(Lock):
         return self._lock(fd)
 
 
-class FolderLock(Lock):
+class FolderLock(ExclusiveLock):
     """On a folder, which needs no room, and no file that could be deleted while the lock is held."""
 
     def __init__(self, folder: Path) -> None:
@@ -141,7 +141,7 @@ class FolderLock(Lock):
             return self._lock(os.open(self._folder / "host.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-class Listening:
+class HostSocket:
     """The host's socket: bound, looked after, bound anew where somebody removed it."""
 
     def __init__(self, places: AppFolders) -> None:

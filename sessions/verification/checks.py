@@ -23,7 +23,7 @@ _SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _GRADE_NUMBERS = ("probability", "says_probability")
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class RunArtifacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a run leaves behind, as far as it decides anything."""
 
     model: ModelInfo | None = None
@@ -42,7 +42,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What heads do to the answer: the last of each method that was measured to its end, methods by name."""
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """One witness of one stage."""
 
     stage: CheckedStage
@@ -58,19 +58,19 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """The first place that differs."""
 
 
-class Witness(msgspec.Struct, frozen=True, kw_only=True):
+class StageCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Something a stage leaves behind, and how two of it are held against each other."""
 
     stage: CheckedStage
     name: str
-    read: Callable[[Evidence], Sequence[object]]
-    where: Callable[[Evidence, int], str] | None = None
+    read: Callable[[RunArtifacts], Sequence[object]]
+    where: Callable[[RunArtifacts, int], str] | None = None
     """A place of what was read, in words."""
     numbers: Literal["absolute", "relative"] | None = None
     """How the size of a difference is judged; None: they are names, equal or not."""
 
 
-def check(then: Evidence, now: Evidence) -> list[Check]:
+def run_checks(then: RunArtifacts, now: RunArtifacts) -> list[CheckResult]:
     """Every witness, in the order of the stages. Nothing is left out because something before it differs."""
     if then.nodes and all(node.contrast_length is None for node in then.nodes):
         # A run from before lengths were kept has none to compare with.
@@ -81,11 +81,11 @@ def check(then: Evidence, now: Evidence) -> list[Check]:
     return sorted(found, key=lambda each: STAGES.index(each.stage))
 
 
-def _names(witness: Witness, a: Evidence, b: Evidence) -> Check:
+def _names(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
     then, now = witness.read(a), witness.read(b)
     n, shared = max(len(then), len(now)), min(len(then), len(now))
     off = [place for place in range(n) if place >= shared or then[place] != now[place]]
-    return Check(
+    return CheckResult(
         stage=witness.stage,
         witness=witness.name,
         compared=n,
@@ -96,7 +96,7 @@ def _names(witness: Witness, a: Evidence, b: Evidence) -> Check:
     )
 
 
-def _numbers(witness: Witness, a: Evidence, b: Evidence) -> Check:
+def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
     """Numbers that are equal to the last bit or not. A missing one differs from any other by infinity."""
     then, now = witness.read(a), witness.read(b)
     shared = min(len(then), len(now))
@@ -112,7 +112,7 @@ def _numbers(witness: Witness, a: Evidence, b: Evidence) -> Check:
         # Numbers below a thousandth are judged as they are: relative to nothing, anything is large.
         scale = max(abs(one), abs(other), 1e-3) if known and witness.numbers == "relative" else 1.0  # type: ignore[arg-type]
         size = max(size, gap / scale)
-    return Check(
+    return CheckResult(
         stage=witness.stage,
         witness=witness.name,
         compared=max(len(then), len(now)),
@@ -123,7 +123,7 @@ def _numbers(witness: Witness, a: Evidence, b: Evidence) -> Check:
     )
 
 
-def _codes(then: Evidence, now: Evidence) -> Check:
+def _codes(then: RunArtifacts, now: RunArtifacts) -> CheckResult:
     compared, off, where = 0, 0, ""
     for seed, example, a, b in _rows(then.codes, now.codes):
         n = max(len(a), len(b))
@@ -133,8 +133,8 @@ def _codes(then: Evidence, now: Evidence) -> Check:
         places = [place for place in range(n) if place >= min(len(a), len(b)) or a[place] != b[place]]
         off += len(places)
         if not where:
-            where = f"seed {seed + 1}, example {example + 1}, {_place_words(then, places[0])}"
-    return Check(
+            where = f"seed {seed + 1}, example {example + 1}, {_format_place(then, places[0])}"
+    return CheckResult(
         stage="codes",
         witness="codes",
         compared=compared,
@@ -156,16 +156,16 @@ def _rows(
             yield seed, example, a, other[example] if example < len(other) else ()
 
 
-def _place_words(then: Evidence, place: int) -> str:
+def _format_place(then: RunArtifacts, place: int) -> str:
     return f"head {then.nodes[place].id}" if place < len(then.nodes) else f"place {place}"
 
 
-def _head_words(nodes: Sequence[HeadScores], place: int, names: Sequence[str]) -> str:
+def _format_heads(nodes: Sequence[HeadScores], place: int, names: Sequence[str]) -> str:
     head, name = divmod(place, len(names))
     return f"{names[name]} of head {nodes[head].id}" if head < len(nodes) else names[name]
 
 
-def _step_words(steps: Sequence[TrainStep], place: int) -> str:
+def _format_step(steps: Sequence[TrainStep], place: int) -> str:
     for step in steps:
         n = len(step.reconstruction) + len(step.sparsity)
         if place < n:
@@ -174,29 +174,29 @@ def _step_words(steps: Sequence[TrainStep], place: int) -> str:
     return "a later step"
 
 
-def _shape(side: Evidence) -> Sequence[object]:
+def _shape(side: RunArtifacts) -> Sequence[object]:
     return [getattr(side.model, name, None) for name in _SHAPE]
 
 
-def _probabilities(side: Evidence) -> Sequence[object]:
+def _probabilities(side: RunArtifacts) -> Sequence[object]:
     return [getattr(grade, name) for grade in side.grades for name in _GRADE_NUMBERS]
 
 
-def _grades(side: Evidence) -> Sequence[object]:
+def _grades(side: RunArtifacts) -> Sequence[object]:
     return [(each.verdict, each.rank, each.says, each.n_tokens) for each in side.grades]
 
 
-def _losses(side: Evidence) -> Sequence[object]:
+def _losses(side: RunArtifacts) -> Sequence[object]:
     return [value for step in side.steps for parts in (step.reconstruction, step.sparsity) for value in parts]
 
 
-def _circuits(side: Evidence) -> Sequence[object]:
+def _circuits(side: RunArtifacts) -> Sequence[object]:
     by_rank = [("rank", *head) for head in side.circuit]
     by_softmax = [("softmax", *head) for head in side.circuit_softmax]
     return [*by_rank, *by_softmax, *((*edge.source, *edge.target) for edge in side.edges)]
 
 
-def _measured(side: Evidence) -> Sequence[object]:
+def _measured(side: RunArtifacts) -> Sequence[object]:
     """Which heads by which method, and how."""
     return [
         (cause.method, effect.layer, effect.head, cause.metric, cause.replacement, cause.position, cause.n_examples)
@@ -205,12 +205,12 @@ def _measured(side: Evidence) -> Sequence[object]:
     ]
 
 
-def _measured_words(side: Evidence, place: int) -> str:
+def _format_measured(side: RunArtifacts, place: int) -> str:
     told = [f"{effect.layer}.{effect.head} by {cause.method}" for cause in side.causes for effect in cause.effects]
     return f"head {told[place]}" if place < len(told) else "one more"
 
 
-def _effects(side: Evidence) -> Sequence[object]:
+def _effects(side: RunArtifacts) -> Sequence[object]:
     """Of every cause its base, then each head's effect and error as shares of it."""
     found: list[object] = []
     for cause in side.causes:
@@ -221,7 +221,7 @@ def _effects(side: Evidence) -> Sequence[object]:
     return found
 
 
-def _effect_words(side: Evidence, place: int) -> str:
+def _format_effect(side: RunArtifacts, place: int) -> str:
     for cause in side.causes:
         if place == 0:
             return f"the base of {cause.method}"
@@ -232,49 +232,51 @@ def _effect_words(side: Evidence, place: int) -> str:
     return "a cause that is no longer there"
 
 
-WITNESSES: tuple[Witness, ...] = (
-    Witness(stage="load", name="identity", read=lambda side: [side.model.identity if side.model is not None else ""]),
-    Witness(stage="load", name="shape", read=_shape),
-    Witness(stage="examples", name="content", read=lambda side: [side.content_hash]),
-    Witness(
+WITNESSES: tuple[StageCheck, ...] = (
+    StageCheck(
+        stage="load", name="identity", read=lambda side: [side.model.identity if side.model is not None else ""]
+    ),
+    StageCheck(stage="load", name="shape", read=_shape),
+    StageCheck(stage="examples", name="content", read=lambda side: [side.content_hash]),
+    StageCheck(
         stage="capture",
         name="probabilities",
         read=_probabilities,
         where=lambda _, place: f"example {place // len(_GRADE_NUMBERS) + 1}",
         numbers="absolute",
     ),
-    Witness(stage="capture", name="grades", read=_grades, where=lambda _, place: f"example {place + 1}"),
-    Witness(
+    StageCheck(stage="capture", name="grades", read=_grades, where=lambda _, place: f"example {place + 1}"),
+    StageCheck(
         stage="capture",
         name="baselines",
         read=lambda side: [getattr(node, name) for node in side.nodes for name in _BASELINES],
-        where=lambda side, place: _head_words(side.nodes, place, _BASELINES),
+        where=lambda side, place: _format_heads(side.nodes, place, _BASELINES),
         numbers="relative",
     ),
-    Witness(
+    StageCheck(
         stage="train",
         name="losses",
         read=_losses,
-        where=lambda side, place: _step_words(side.steps, place),
+        where=lambda side, place: _format_step(side.steps, place),
         numbers="relative",
     ),
-    Witness(stage="train", name="SAE weights", read=lambda side: [side.sae_sha256]),
-    Witness(
+    StageCheck(stage="train", name="SAE weights", read=lambda side: [side.sae_sha256]),
+    StageCheck(
         stage="scores",
         name="node scores",
         read=lambda side: [getattr(node, name) for node in side.nodes for name in _MEASURES],
-        where=lambda side, place: _head_words(side.nodes, place, _MEASURES),
+        where=lambda side, place: _format_heads(side.nodes, place, _MEASURES),
         numbers="absolute",
     ),
-    Witness(
+    StageCheck(
         stage="scores",
         name="edges",
         read=lambda side: [edge.score for edge in side.edges],
         where=lambda _, place: f"edge {place + 1}",
         numbers="absolute",
     ),
-    Witness(stage="scores", name="circuits", read=_circuits),
-    Witness(stage="cause", name="measured heads", read=_measured, where=_measured_words),
-    Witness(stage="cause", name="effects", read=_effects, where=_effect_words, numbers="absolute"),
+    StageCheck(stage="scores", name="circuits", read=_circuits),
+    StageCheck(stage="cause", name="measured heads", read=_measured, where=_format_measured),
+    StageCheck(stage="cause", name="effects", read=_effects, where=_format_effect, numbers="absolute"),
 )
 """All but the codes, which stand between the SAE and the scores and are too many for a list."""

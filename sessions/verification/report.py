@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from sessions.comparison.comparison import FieldDifference, struct_difference
-from sessions.verification.checks import STAGES, Check, CheckedStage, Evidence, check
+from sessions.verification.checks import STAGES, CheckedStage, CheckResult, RunArtifacts, run_checks
 
 Verdict = Literal["same", "rounding", "differs", "impossible"]
 ROUNDING: dict[CheckedStage, float] = {"capture": 1e-3, "train": 2e-2, "codes": 0.05}
@@ -20,7 +20,7 @@ CAUSES = 0.01
 """The same for what heads do to the answer, as a share of it."""
 
 
-class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What came out of doing a run again."""
 
     run_id: str
@@ -31,7 +31,7 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """The first stage that differs."""
     largest: float = 0.0
     """By how much at most, in that stage's own unit."""
-    checks: tuple[Check, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
     environment: tuple[FieldDifference, ...] = ()
     """Versions and device, where they are not those of the run (a: then, b: now)."""
     identity_then: str = ""
@@ -41,10 +41,10 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(
-    run_id: str, title: str, stored: Evidence, tables: Evidence, now: Evidence, *, seconds: float = 0.0
-) -> VerifyReport:
+    run_id: str, title: str, stored: RunArtifacts, tables: RunArtifacts, now: RunArtifacts, *, seconds: float = 0.0
+) -> VerificationReport:
     """The verdict over a run done again. `stored` is what its log tells, `tables` what the store's tables hold."""
-    logged, tabled = check(stored, now), check(tables, now)
+    logged, tabled = run_checks(stored, now), run_checks(tables, now)
     checks = tuple(_worse(one, other) for one, other in zip(logged, tabled, strict=True))
     environment = struct_difference(stored.versions, now.versions) or ()
     off = [each for each in checks if each.differing]
@@ -57,21 +57,21 @@ def judge(
         "identity_now": now.model.identity if now.model is not None else "",
         "seconds": round(seconds, 3),
     }
-    changed = environment_words(environment)
+    changed = format_environment(environment)
     if not off:
-        words = f"the same, bit for bit: {_counted(checks)}"
-        return VerifyReport(verdict="same", words=words + (f"; though {changed}" if changed else ""), **about)  # type: ignore[arg-type]
+        words = f"the same, bit for bit: {_format_counts(checks)}"
+        return VerificationReport(verdict="same", words=words + (f"; though {changed}" if changed else ""), **about)  # type: ignore[arg-type]
     first = min(off, key=lambda each: STAGES.index(each.stage))
-    told = f"{first.stage}: {check_words(first)}"
+    told = f"{first.stage}: {format_check(first)}"
     about |= {"stage": first.stage, "largest": first.largest}
     if environment and all(_is_rounding(each, off) for each in off):
-        later = "; ".join(f"{each.stage}: {check_words(each)}" for each in _first_of_later(off, first.stage))
+        later = "; ".join(f"{each.stage}: {format_check(each)}" for each in _first_of_later(off, first.stage))
         words = f"the same to rounding: {changed}; first in {told}" + (f"; then {later}" if later else "")
-        return VerifyReport(verdict="rounding", words=words, **about)  # type: ignore[arg-type]
+        return VerificationReport(verdict="rounding", words=words, **about)  # type: ignore[arg-type]
     words = f"differs first in {told}" + (f"; {changed}" if changed else "")
     if tabled != logged:
         words += "; the store's tables and its log do not say the same"
-    return VerifyReport(
+    return VerificationReport(
         verdict="differs",
         words=words,
         hint=_HINTS.get(first.stage, ""),
@@ -85,7 +85,7 @@ _HINTS = {
 }
 
 
-def check_words(each: Check) -> str:
+def format_check(each: CheckResult) -> str:
     """How much of it differs, in words."""
     if each.witness in ("identity", "content", "SAE weights"):
         return f"other {each.witness}"
@@ -96,12 +96,12 @@ def check_words(each: Check) -> str:
     return f"{words} (first: {each.where})" if each.where else words
 
 
-def environment_words(environment: Sequence[FieldDifference]) -> str:
+def format_environment(environment: Sequence[FieldDifference]) -> str:
     """What is not as it was: threads 1 -> 2, torch 2.12.0 -> 2.13.0."""
-    return ", ".join(_environment_word(each) for each in environment)
+    return ", ".join(_format_change(each) for each in environment)
 
 
-def _environment_word(each: FieldDifference) -> str:
+def _format_change(each: FieldDifference) -> str:
     if each.field == "device":
         then, now = (_device_parts(str(value)) for value in (each.a, each.b))
         if then[0] == now[0]:
@@ -115,7 +115,7 @@ def _device_parts(device: str) -> tuple[str, str]:
     return (machine, threads) if comma and threads.endswith(("threads", "thread")) else (device, "")
 
 
-def _is_rounding(each: Check, off: Sequence[Check]) -> bool:
+def _is_rounding(each: CheckResult, off: Sequence[CheckResult]) -> bool:
     """Whether a witness differs by no more than another order of the same sums explains."""
     if each.stage in ("load", "examples") or each.witness == "measured heads":
         return False
@@ -133,20 +133,20 @@ def _is_rounding(each: Check, off: Sequence[Check]) -> bool:
     return each.size <= ROUNDING[each.stage]
 
 
-def _first_of_later(off: Sequence[Check], stage: str) -> list[Check]:
+def _first_of_later(off: Sequence[CheckResult], stage: str) -> list[CheckResult]:
     """The first witness of every later stage that differs, too."""
-    found: dict[str, Check] = {}
+    found: dict[str, CheckResult] = {}
     for each in off:
         if each.stage != stage:
             found.setdefault(each.stage, each)
     return list(found.values())
 
 
-def _worse(one: Check, other: Check) -> Check:
+def _worse(one: CheckResult, other: CheckResult) -> CheckResult:
     return other if (other.differing, other.size) > (one.differing, one.size) else one
 
 
-def _counted(checks: Sequence[Check]) -> str:
+def _format_counts(checks: Sequence[CheckResult]) -> str:
     """What was held against each other: 1920 codes, 416 node scores."""
     names = ("codes", "node scores", "losses", "probabilities", "edges", "measured heads")
     counts = {each.witness: each.compared for each in checks}

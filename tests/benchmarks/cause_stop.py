@@ -14,14 +14,14 @@ from engine.config import EffectsConfig
 from engine.events import StageProgress
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient
-from sessions.events import CauseEnded
-from sessions.protocol import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
+from sessions.events import EffectsEnded
+from sessions.protocol import CancelRun, Done, FindRun, MeasureRunEffects, RunAnswer, SessionDetailAnswer, ShowSession
 
 
 async def once(client: HostClient, reference: str, pause: float) -> tuple[float, str]:
-    run = (await client.ask(FindRun(run=reference), Run)).run
-    seq = (await client.ask(ShowSession(session=run.session_id), Detail)).detail.last_seq
-    await client.ask(AskCause(run=run.run_id, config=EffectsConfig(method="exact", metric="kl")), Done)
+    run = (await client.ask(FindRun(run=reference), RunAnswer)).run
+    seq = (await client.ask(ShowSession(session=run.session_id), SessionDetailAnswer)).detail.last_seq
+    await client.ask(MeasureRunEffects(run=run.run_id, config=EffectsConfig(method="exact", metric="kl")), Done)
     begun = 0.0
     async for entries in client.follow(run.session_id, after_seq=seq, run=run.run_id):
         for entry in entries:
@@ -29,7 +29,7 @@ async def once(client: HostClient, reference: str, pause: float) -> tuple[float,
                 await asyncio.sleep(pause)  # anywhere in a pass, not always at its end
                 begun = time.perf_counter()
                 await client.ask(CancelRun(run=run.run_id), Done)
-            if isinstance(entry.event, CauseEnded):
+            if isinstance(entry.event, EffectsEnded):
                 return time.perf_counter() - begun, entry.event.state
     raise AssertionError("a log does not end by itself")
 

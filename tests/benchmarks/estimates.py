@@ -26,7 +26,15 @@ from engine.machine.folders import find_places
 from engine.planning.presets import find_preset
 from engine.planning.run_options import RunOptions
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import AskPreflight, CreateSession, MadeFrom, Preflighted, QueueRun, Run, Session
+from sessions.protocol import (
+    CreateSession,
+    GetPreflight,
+    PreflightAnswer,
+    QueueRun,
+    RunAnswer,
+    SessionAnswer,
+    TaskExamples,
+)
 from tui.state.time_left import run_left
 from tui.state.workbench_state import Bench
 
@@ -47,11 +55,11 @@ async def told_and_took(client: HostClient, session: str, model: str, kind: str,
     """One run: what was said before and during, and what it took."""
     config, pairs = KINDS[kind]
     options = RunOptions(config=config, model=model)
-    asked = AskPreflight(options=options, task="ioi", pairs=pairs)
-    before = (await client.ask(asked, Preflighted)).preflight.duration
+    asked = GetPreflight(options=options, task="ioi", pairs=pairs)
+    before = (await client.ask(asked, PreflightAnswer)).preflight.duration
     assert before is not None
-    made = MadeFrom(task="ioi", pairs=pairs, task_seed=seed)
-    run = (await client.ask(QueueRun(session=session, config=config, model=model, made=made), Run)).run
+    made = TaskExamples(task="ioi", pairs=pairs, task_seed=seed)
+    run = (await client.ask(QueueRun(session=session, config=config, model=model, made=made), RunAnswer)).run
     bench = Bench(model=model, task="ioi")
     said: list[tuple[float, float | None]] = []
 
@@ -99,7 +107,7 @@ async def measure(home: Path, models: list[str], kinds: list[str], rounds: int) 
     try:
         async with await HostClient.connect(places) as client:
             for model in models:
-                session = (await client.ask(CreateSession(name=model, model=model), Session)).session.session_id
+                session = (await client.ask(CreateSession(name=model, model=model), SessionAnswer)).session.session_id
                 plan = [kind for kind in kinds for _ in range(rounds)]
                 random.Random(0).shuffle(plan)
                 for seed, kind in enumerate(plan):

@@ -38,9 +38,17 @@ from engine.machine.folders import find_places
 from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, Timings, Versions
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
-from sessions.protocol import CreateSession, Detail, ListSessions, Session, Sessions, SetExamples, ShowSession
+from sessions.protocol import (
+    CreateSession,
+    ListSessions,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
+    SetExamples,
+    ShowSession,
+)
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 
 LAYERS, HEADS = 30, 9
 EXAMPLES, SEEDS, REPORTS = 20, 3, 25
@@ -134,13 +142,13 @@ def fill(path: Path, *, sessions: int, runs: int) -> float:
         session = f"s{number:012d}"
         made = SessionCreated(name=f"study {number} of {chance.choice(NAMES)}", model="smollm2-135m", task="ioi")
         drafts = [
-            Draft(session_id=session, event=made),
-            Draft(session_id=session, event=ExamplesSet(examples=examples, content_hash=content_hash(examples))),
+            EventDraft(session_id=session, event=made),
+            EventDraft(session_id=session, event=ExamplesSet(examples=examples, content_hash=content_hash(examples))),
         ]
         for place in range(runs):
             run = f"r{number:06d}{place:06d}"
             events = run_events(chance, examples)
-            drafts += [Draft(session_id=session, run_id=run, event=event) for event in events]
+            drafts += [EventDraft(session_id=session, run_id=run, event=event) for event in events]
         recorder.append(drafts)
         if number % 50 == 49:
             print(f"{number + 1} sessions, {time.perf_counter() - begun:.0f} s", file=sys.stderr)
@@ -165,7 +173,7 @@ async def measure(home: Path) -> dict[str, Any]:
 
     async def start() -> None:
         async with await HostClient.connect(places, timeout_s=60) as client:
-            await client.ask(ListSessions(limit=1), Sessions)
+            await client.ask(ListSessions(limit=1), SessionsAnswer)
         await stop_host(places)
 
     async def open_store() -> None:
@@ -174,18 +182,18 @@ async def measure(home: Path) -> dict[str, Any]:
     found["open and close the store"] = await timed(open_store, 5)
     found["start the host, list, stop it"] = await timed(start, 5)
     async with await HostClient.connect(places, timeout_s=60) as client:
-        found["list 50"] = await timed(lambda: client.ask(ListSessions(), Sessions))
-        found["list 1000"] = await timed(lambda: client.ask(ListSessions(limit=1000), Sessions))
-        found["show one"] = await timed(lambda: client.ask(ShowSession(session="s000000000003"), Detail))
-        found["show by name"] = await timed(lambda: client.ask(ShowSession(session="latest"), Detail))
+        found["list 50"] = await timed(lambda: client.ask(ListSessions(), SessionsAnswer))
+        found["list 1000"] = await timed(lambda: client.ask(ListSessions(limit=1000), SessionsAnswer))
+        found["show one"] = await timed(lambda: client.ask(ShowSession(session="s000000000003"), SessionDetailAnswer))
+        found["show by name"] = await timed(lambda: client.ask(ShowSession(session="latest"), SessionDetailAnswer))
         found |= await searches(client)
-        row = (await client.ask(CreateSession(name="own", model="toy", task="ioi"), Session)).session
+        row = (await client.ask(CreateSession(name="own", model="toy", task="ioi"), SessionAnswer)).session
         numbers = iter(range(1000))
 
         async def change() -> None:
             words = f"this one is new, number {next(numbers)}"
             examples = tuple(Example(prompt=words + side, polarity=side) for side in ("positive", "negative"))
-            await client.ask(SetExamples(session=row.session_id, examples=examples), Session)
+            await client.ask(SetExamples(session=row.session_id, examples=examples), SessionAnswer)
 
         found["one acknowledged change"] = await timed(change, 50)
     await stop_host(places)
@@ -195,7 +203,7 @@ async def measure(home: Path) -> dict[str, Any]:
     session = row.session_id
 
     async def one() -> None:
-        recorder.append([Draft(session_id=session, event=Notice(message="a line of words"))])
+        recorder.append([EventDraft(session_id=session, event=Notice(message="a line of words"))])
 
     found["one event, committed"] = await timed(one, 200)
     step = TrainStep(step=1, total=2, reconstruction=(0.5,) * SEEDS, sparsity=(0.5,) * SEEDS, moving=(3,) * SEEDS)
@@ -203,7 +211,7 @@ async def measure(home: Path) -> dict[str, Any]:
 
     async def burst() -> None:
         for _ in range(5):
-            recorder.append([Draft(session_id="s000000000000", run_id=run, event=step) for _ in range(2_000)])
+            recorder.append([EventDraft(session_id="s000000000000", run_id=run, event=step) for _ in range(2_000)])
 
     found["burst of 10,000 steps"] = await timed(burst, 3)
     rows = {name: store.rows(f"SELECT count(*) FROM {name}")[0][0] for name in ("event", "run", "node_score", "step")}  # noqa: S608
@@ -214,13 +222,13 @@ async def measure(home: Path) -> dict[str, Any]:
 async def searches(client: HostClient) -> dict[str, Any]:
     """Searching, where this version can."""
     try:
-        from sessions.protocol import Found, SearchSessions
+        from sessions.protocol import SearchResults, SearchSessions
     except ImportError:
         return {}
     found = {}
     for words in ("Mary", "study 77", "day 500.3", "smollm2", "nothing like it"):
         request = SearchSessions(text=words)
-        found[f"search {words!r}"] = await timed(lambda request=request: client.ask(request, Found), 5)
+        found[f"search {words!r}"] = await timed(lambda request=request: client.ask(request, SearchResults), 5)
     return found
 
 

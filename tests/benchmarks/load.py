@@ -22,11 +22,11 @@ from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import (
     ChangeTags,
     CreateSession,
-    Detail,
     ListSessions,
-    Note,
-    Session,
-    Sessions,
+    NoteAnswer,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
     ShowSession,
     WriteNote,
 )
@@ -62,7 +62,7 @@ async def write_all(places: AppFolders, command: list[str], n_clients: int, n_no
     connected = time.perf_counter() - begun
     made = await asyncio.gather(
         *(
-            each.ask(CreateSession(name=f"client {k}", model="toy", task="ioi"), Session)
+            each.ask(CreateSession(name=f"client {k}", model="toy", task="ioi"), SessionAnswer)
             for k, each in enumerate(clients)
         )
     )
@@ -72,7 +72,7 @@ async def write_all(places: AppFolders, command: list[str], n_clients: int, n_no
     async def write(client: HostClient, session: str) -> None:
         for k in range(n_notes):
             since = time.perf_counter()
-            await client.ask(WriteNote(session=session, text=f"note {k}"), Note)
+            await client.ask(WriteNote(session=session, text=f"note {k}"), NoteAnswer)
             waits.append(time.perf_counter() - since)
 
     begun = time.perf_counter()
@@ -80,7 +80,7 @@ async def write_all(places: AppFolders, command: list[str], n_clients: int, n_no
     seconds = time.perf_counter() - begun
     kept = 0
     for session in sessions:
-        notes = (await clients[0].ask(ShowSession(session=session), Detail)).detail.notes
+        notes = (await clients[0].ask(ShowSession(session=session), SessionDetailAnswer)).detail.notes
         kept += [note.text for note in notes] == [f"note {k}" for k in range(n_notes)]
     for client in clients:
         await client.close()
@@ -102,26 +102,26 @@ async def beside_busy(places: AppFolders, command: list[str]) -> dict[str, float
     async def press(k: int, client: HostClient) -> None:
         nonlocal done
         session = (
-            await client.ask(CreateSession(name=f"busy {k}", model="toy", task="ioi"), Session)
+            await client.ask(CreateSession(name=f"busy {k}", model="toy", task="ioi"), SessionAnswer)
         ).session.session_id
         for turn in range(10**9):
             if k % 2:
-                await client.ask(WriteNote(session=session, text=f"busy {turn}"), Note)
+                await client.ask(WriteNote(session=session, text=f"busy {turn}"), NoteAnswer)
             else:
-                await client.ask(ChangeTags(session=session, add=(f"t{turn % 20}",), remove=()), Session)
-                await client.ask(ChangeTags(session=session, remove=(f"t{turn % 20}",)), Session)
+                await client.ask(ChangeTags(session=session, add=(f"t{turn % 20}",), remove=()), SessionAnswer)
+                await client.ask(ChangeTags(session=session, remove=(f"t{turn % 20}",)), SessionAnswer)
             done += 1
 
-    session = (await quiet.ask(CreateSession(name="quiet", model="toy", task="ioi"), Session)).session.session_id
+    session = (await quiet.ask(CreateSession(name="quiet", model="toy", task="ioi"), SessionAnswer)).session.session_id
     tasks = [asyncio.create_task(press(k, each)) for k, each in enumerate(busy)]
     await asyncio.sleep(1)
     note, listing, begun, before = [], [], time.perf_counter(), done
     for k in range(QUIET_ROUNDS):
         since = time.perf_counter()
-        await quiet.ask(WriteNote(session=session, text=f"quiet {k}"), Note)
+        await quiet.ask(WriteNote(session=session, text=f"quiet {k}"), NoteAnswer)
         note.append(time.perf_counter() - since)
         since = time.perf_counter()
-        await quiet.ask(ListSessions(), Sessions)
+        await quiet.ask(ListSessions(), SessionsAnswer)
         listing.append(time.perf_counter() - since)
         await asyncio.sleep(1)
     rate = (done - before) / (time.perf_counter() - begun)

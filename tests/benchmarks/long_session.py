@@ -44,18 +44,18 @@ from engine.results import (
     Versions,
 )
 from sessions.events import (
-    ArrayKept,
+    ArrayStored,
     ExamplesSet,
-    LookChanged,
     NoteWritten,
     RunEnded,
     RunQueued,
     RunStarted,
     SessionCreated,
+    ViewChanged,
 )
 from sessions.store import recorder as record
 from sessions.store.database import Store, append_rows
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 
 NAME = "an hour"
 SESSION = "s-hour"
@@ -90,7 +90,7 @@ class Made:
             for place in range(12):
                 measure = self.draw.choice(("unique_positive", "overlap", "q_value"))
                 cut = self.draw.randrange(5, 60)
-                yield at + left * 0.9 * (place + 1) / 14, run, LookChanged(measure=measure, cut=cut)
+                yield at + left * 0.9 * (place + 1) / 14, run, ViewChanged(measure=measure, cut=cut)
             head = (self.draw.randrange(self.layers), self.draw.randrange(self.heads))
             note = NoteWritten(note_id=f"n-{number}", text="copies names, see the second seed", head=head)
             yield at + left * 0.9, run, note
@@ -123,14 +123,14 @@ class Made:
         yield 0, StageFinished(stage="train", seconds=12.5)
         yield 0, StageStarted(stage="codes", total=3, unit="seeds")
         yield 0.2, StageFinished(stage="codes", seconds=0.2)
-        yield 0, ArrayKept(name="codes", sha256="d" * 64, n_bytes=129_600)
+        yield 0, ArrayStored(name="codes", sha256="d" * 64, n_bytes=129_600)
         yield 0, StageStarted(stage="scores", total=1000, unit="shuffles")
         for done in range(100, 1001, 100):
             yield 0.1, StageProgress(stage="scores", done=done, total=1000)
         yield 0, Scored(nodes=self.nodes(), final=True)
         yield 0, EdgesScored(edges=tuple(self.edge() for _ in range(200)), n_pairs=35_000)
         yield 0, StageFinished(stage="scores", seconds=1.0)
-        yield 0, ArrayKept(name="sae", sha256="e" * 64, n_bytes=2_000_000)
+        yield 0, ArrayStored(name="sae", sha256="e" * 64, n_bytes=2_000_000)
         yield (
             0,
             ProbeFinished(
@@ -210,7 +210,7 @@ def fill(store: Store, *, runs: int = 50, minutes: float = 60, layers: int = 30,
     with mock.patch.object(record, "time") as clock:
         for at, run_id, event in made.all():
             clock.time_ns.return_value = begun_ns + int(at * 1e9)
-            recorder.append([Draft(session_id=SESSION, run_id=run_id, event=event)])
+            recorder.append([EventDraft(session_id=SESSION, run_id=run_id, event=event)])
             total += 1
             if isinstance(event, ProbeFinished):
                 # As the engine's file of codes would be taken in.

@@ -19,7 +19,7 @@ import long_session
 
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import LogPiece, ReadLog, ReadTimeline, Times
+from sessions.protocol import LogPiece, ReadLog, ReadTimeline, TimelineAnswer
 from tui.replay.link import Reader
 from tui.replay.player import Player
 from tui.state.workbench_state import Bench
@@ -49,14 +49,14 @@ async def measure(home: Path) -> None:
     client = await HostClient.connect(places)
     answers = []
     for request, want in (
-        (ReadTimeline(session=long_session.SESSION), Times),
+        (ReadTimeline(session=long_session.SESSION), TimelineAnswer),
         (ReadLog(session=long_session.SESSION), LogPiece),
         (ReadLog(session=long_session.SESSION, condensed=True, most_bytes=32 << 20), LogPiece),
     ):
         begun = time.perf_counter()
         await client.ask(request, want)
         answers.append(time.perf_counter() - begun)
-    last = (await client.ask(ReadTimeline(session=long_session.SESSION), Times)).times.last_seq
+    last = (await client.ask(ReadTimeline(session=long_session.SESSION), TimelineAnswer)).times.last_seq
     await client.close()
     print(f"{'':56} {'median':>11} {'95th':>11} {'worst':>11} {'aim':>10}")
     row("host: time line", answers[:1], "")

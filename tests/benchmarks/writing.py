@@ -24,7 +24,15 @@ from textual.pilot import Pilot
 from engine.examples import Example
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import CreateSession, GradeExamples, Grades, Made, MakeExamples, Session, SetExamples
+from sessions.protocol import (
+    CreateSession,
+    GradeExamples,
+    Grades,
+    MakeTaskExamples,
+    SessionAnswer,
+    SetExamples,
+    TaskExamplesMade,
+)
 from tui.app.app import HeadcodeApp
 from tui.screens.write import WriteScreen
 
@@ -47,13 +55,15 @@ async def until(pilot: Pilot[None], holds: Callable[[], object], seconds: float 
 async def measure(model: str, home: str) -> None:
     places = find_places({"HEADCODE_HOME": home})
     async with await HostClient.connect(places) as client:
-        session = (await client.ask(CreateSession(name="writing", model=model), Session)).session.session_id
-        made = await client.ask(MakeExamples(session=session, task="ioi", pairs=10), Made)
-        await client.ask(SetExamples(session=session, examples=made.examples), Session)
+        session = (await client.ask(CreateSession(name="writing", model=model), SessionAnswer)).session.session_id
+        made = await client.ask(MakeTaskExamples(session=session, task="ioi", pairs=10), TaskExamplesMade)
+        await client.ask(SetExamples(session=session, examples=made.examples), SessionAnswer)
         await client.ask(GradeExamples(session=session, examples=made.examples), Grades)  # the model is here now
         took = []
         for seed in range(1, ROUNDS + 1):
-            made = await client.ask(MakeExamples(session=session, task="ioi", pairs=10, task_seed=seed), Made)
+            made = await client.ask(
+                MakeTaskExamples(session=session, task="ioi", pairs=10, task_seed=seed), TaskExamplesMade
+            )
             begun = time.perf_counter()
             await client.ask(GradeExamples(session=session, examples=made.examples), Grades)
             took.append(time.perf_counter() - begun)
@@ -73,7 +83,7 @@ async def measure(model: str, home: str) -> None:
         await pasting(pilot, screen)
     async with await HostClient.connect(places) as client:
         many = tuple(Example(prompt=f"prompt number {n} of many", polarity="positive") for n in range(10_000))
-        await client.ask(SetExamples(session=session, examples=many), Session)
+        await client.ask(SetExamples(session=session, examples=many), SessionAnswer)
     await asyncio.to_thread(scrolling, home)
     await stop_host(places)
 

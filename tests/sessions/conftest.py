@@ -19,7 +19,16 @@ from engine.config import ProbeConfig
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import LogEntry, RunEnded
-from sessions.protocol import CreateSession, Detail, GetStatus, QueueRun, Run, Session, ShowSession, Status
+from sessions.protocol import (
+    CreateSession,
+    GetStatus,
+    QueueRun,
+    RunAnswer,
+    SessionAnswer,
+    SessionDetailAnswer,
+    ShowSession,
+    StatusAnswer,
+)
 from sessions.rows import HostStatus, RunRow, SessionDetail, SessionRow
 
 HERE = Path(__file__).parent
@@ -45,7 +54,7 @@ class Lab:
 
     async def session(self, client: HostClient, model: str = "toy", **more: Any) -> SessionRow:
         request = CreateSession(**({"model": model, "task": "ioi", "pairs": 2} | more))
-        return (await client.ask(request, Session)).session
+        return (await client.ask(request, SessionAnswer)).session
 
     async def queue(self, client: HostClient, model: str = "toy", *, seeds: tuple[int, ...] = (0, 1, 2)) -> RunRow:
         """A run of that model, in a session of its own."""
@@ -56,7 +65,7 @@ class Lab:
         self, client: HostClient, session: str, *, model: str | None = None, seeds: tuple[int, ...] = (0, 1, 2)
     ) -> RunRow:
         request = QueueRun(session=session, model=model, config=ProbeConfig(seeds=seeds))
-        return (await client.ask(request, Run)).run
+        return (await client.ask(request, RunAnswer)).run
 
     async def entries(
         self,
@@ -84,10 +93,10 @@ class Lab:
         return found, end
 
     async def status(self, client: HostClient) -> HostStatus:
-        return (await client.ask(GetStatus(), Status)).status
+        return (await client.ask(GetStatus(), StatusAnswer)).status
 
     async def detail(self, client: HostClient, session: str) -> SessionDetail:
-        return (await client.ask(ShowSession(session=session), Detail)).detail
+        return (await client.ask(ShowSession(session=session), SessionDetailAnswer)).detail
 
     async def close(self) -> None:
         for client in self._clients:

@@ -20,13 +20,13 @@ from sessions.errors import Refusal  # noqa: E402
 from sessions.protocol import (  # noqa: E402
     BundleExported,
     CreateSession,
-    Emptied,
     EmptyTrash,
     ExportSession,
     ImportBundle,
     ListSessions,
-    Session,
-    Sessions,
+    SessionAnswer,
+    SessionsAnswer,
+    SessionsRemoved,
     TrashSession,
 )
 
@@ -49,8 +49,8 @@ async def scene(disk: Path, elsewhere: Path) -> dict[str, object]:
     seen: dict[str, object] = {}
     async with await connect() as client:
         for name in ("kept", "old", "older"):
-            await client.ask(CreateSession(name=name, model="toy", task="ioi"), Session)
-        await client.ask(TrashSession(session="old"), Session)
+            await client.ask(CreateSession(name=name, model="toy", task="ioi"), SessionAnswer)
+        await client.ask(TrashSession(session="old"), SessionAnswer)
     await stop_host(places)
     # Nothing of a host is left, and no room to make anything.
     shutil.rmtree(places.runtime)
@@ -63,22 +63,22 @@ async def scene(disk: Path, elsewhere: Path) -> dict[str, object]:
             pass
     seen["free"] = os.statvfs(disk).f_bavail
     async with await connect() as client:
-        seen["listed"] = sorted(row.name for row in (await client.ask(ListSessions(), Sessions)).sessions)
+        seen["listed"] = sorted(row.name for row in (await client.ask(ListSessions(), SessionsAnswer)).sessions)
         goal = elsewhere / "kept.headcode"
         await client.ask(ExportSession(session="kept", path=str(goal)), BundleExported)
         seen["exported"] = goal.stat().st_size
         seen["left beside it"] = sorted(set(os.listdir(elsewhere)) - {goal.name})  # noqa: PTH208
-        seen["write"] = await refusal(client, CreateSession(name="new", model="toy", task="ioi"), Session)
+        seen["write"] = await refusal(client, CreateSession(name="new", model="toy", task="ioi"), SessionAnswer)
         seen["import"] = await refusal(client, ImportBundle(path=str(goal), as_copy=True), object)
-        await client.ask(TrashSession(session="older"), Session)
-        emptied = await client.ask(EmptyTrash(), Emptied)
+        await client.ask(TrashSession(session="older"), SessionAnswer)
+        emptied = await client.ask(EmptyTrash(), SessionsRemoved)
         seen["emptied"] = sorted(row.name for row in emptied.sessions)
-        seen["left"] = sorted(row.name for row in (await client.ask(ListSessions(), Sessions)).sessions)
+        seen["left"] = sorted(row.name for row in (await client.ask(ListSessions(), SessionsAnswer)).sessions)
     await stop_host(places)
     (disk / "filling").unlink()
     async with await connect() as client:
-        seen["after"] = sorted(row.name for row in (await client.ask(ListSessions(), Sessions)).sessions)
-        made = await client.ask(CreateSession(name="new", model="toy", task="ioi"), Session)
+        seen["after"] = sorted(row.name for row in (await client.ask(ListSessions(), SessionsAnswer)).sessions)
+        made = await client.ask(CreateSession(name="new", model="toy", task="ioi"), SessionAnswer)
         seen["writes again"] = made.session.name
     await stop_host(places)
     return seen

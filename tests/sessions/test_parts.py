@@ -12,7 +12,7 @@ from sessions.errors import Refusal, SettingsError, StoreTooNew, error_from
 from sessions.files.host_settings import HostSettings, read_settings
 from sessions.files.log_files import SizedLog
 from sessions.ids import is_id, new_id
-from sessions.services.worker_exit import describe_end
+from sessions.services.worker_exit import describe_exit
 from sessions.transport.lines import LineReader, LineTooLong
 
 
@@ -99,7 +99,7 @@ def test_a_log_stays_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [-9, -11, -6, -64, 0, 1, 137])
 def test_every_end_of_a_worker_has_words_and_a_way_out(code: int) -> None:
-    failure = describe_end(code)
+    failure = describe_exit(code)
     assert failure.family == "engine"
     assert failure.message.endswith(".")
     assert failure.hint

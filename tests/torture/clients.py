@@ -11,7 +11,17 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.protocol import CancelRun, CreateSession, Done, GetStatus, QueueRun, Run, Session, SetExamples, Status
+from sessions.protocol import (
+    CancelRun,
+    CreateSession,
+    Done,
+    GetStatus,
+    QueueRun,
+    RunAnswer,
+    SessionAnswer,
+    SetExamples,
+    StatusAnswer,
+)
 
 from .commands import host_command, places_of
 from .journal import Journal, read_journal, sum_of
@@ -63,7 +73,7 @@ class Client:
     async def _work(self, client: HostClient) -> None:
         if not self.sessions:
             token = self.token()
-            made = await client.ask(CreateSession(name=token, model="toy", task="ioi", pairs=2), Session)
+            made = await client.ask(CreateSession(name=token, model="toy", task="ioi", pairs=2), SessionAnswer)
             self.journal.note("made", token, made.session.session_id)
             self.sessions.append(made.session.session_id)
         # Its own, and the first one's: several follow the same session.
@@ -85,24 +95,24 @@ class Client:
         session, token = self.chance.choice(self.sessions), self.token()
         draw = self.chance.random()
         if draw < 0.03:
-            made = await client.ask(CreateSession(name=token, model="toy", task="ioi", pairs=2), Session)
+            made = await client.ask(CreateSession(name=token, model="toy", task="ioi", pairs=2), SessionAnswer)
             self.journal.note("made", token, made.session.session_id)
             self.sessions.append(made.session.session_id)
         elif draw < 0.08 and self.runs:
             run_id = self.chance.choice(self.runs)
             await client.ask(CancelRun(run=run_id, force=self.chance.random() < 0.3), Done)
         elif draw < 0.25:
-            waiting = (await client.ask(GetStatus(), Status)).status.queued
+            waiting = (await client.ask(GetStatus(), StatusAnswer)).status.queued
             if waiting < 8:
                 config = ProbeConfig(seeds=(0,), sae=SAEConfig(steps=40), shuffles=0)
                 asked = QueueRun(session=session, model=self.chance.choice(self.models), config=config)
-                run = (await client.ask(asked, Run)).run
+                run = (await client.ask(asked, RunAnswer)).run
                 self.journal.note("queued", run.session_id, run.run_id)
                 self.runs = [*self.runs[-5:], run.run_id]
         else:
             sides = ("positive", "negative")
             examples = tuple(Example(prompt=f"{token} {side} end", polarity=side) for side in sides)
-            await client.ask(SetExamples(session=session, examples=examples), Session)
+            await client.ask(SetExamples(session=session, examples=examples), SessionAnswer)
             self.journal.note("set", session, token)
 
     async def _listen(self, client: HostClient, session: str) -> None:

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from sessions.edits.trash import remove_for_good
 from sessions.errors import SessionError, StoreDamaged
 from sessions.files.journal import journals_of, read_journal
-from sessions.files.store_exchange import exchange, record_of, repaired_path, settle
+from sessions.files.store_exchange import exchange, exchange_record, finish_exchange, repaired_path
 from sessions.recovery.repair import place, repair
 from sessions.store.database import Store
 
@@ -115,7 +115,7 @@ def as_it_comes(path: Path) -> tuple[str, Rows]:
     except StoreDamaged as error:
         hint = error.hint
     assert "headcode doctor --repair" in hint, hint
-    settle(path)
+    finish_exchange(path)
     report = repair(path)
     assert report.repaired
     place(path, Path(report.repaired).name)
@@ -159,7 +159,7 @@ def _prepare_begun(folder: Path) -> Any:
         begin()
         os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
-    assert record_of(path).exists()
+    assert exchange_record(path).exists()
     assert not path.exists()
     return told
 
@@ -169,7 +169,7 @@ def _judge_exchange(folder: Path, told: Any) -> str:
     before = "no store" if not path.exists() else "old store" if journals_of(path) else "new store"
     state, rows = as_it_comes(path)
     assert rows == told["rows"], "rows differ"
-    assert not record_of(path).exists()
+    assert not exchange_record(path).exists()
     gone = set(told["sums"][0]) - sums(folder)
     assert len(gone) <= 1, "a file of the damaged store is gone"  # the repaired one was opened, and is another now
     check_private(path)
@@ -345,7 +345,7 @@ def _path(work: Callable[[Path], object]) -> Callable[[Path], object]:
 
 CASES = {
     "exchange": Case(_prepare_repaired, _path(place), _judge_exchange),
-    "finish": Case(_prepare_begun, _path(settle), _judge_exchange),
+    "finish": Case(_prepare_begun, _path(finish_exchange), _judge_exchange),
     "repair": Case(_prepare_repair, _path(repair), _judge_repair),
     "create": Case(lambda _: {}, _path(lambda path: Store.open(path).close()), _judge_new),
     "upgrade": Case(_prepare_upgrade, _path(lambda path: Store.open(path).close()), _judge_upgrade),

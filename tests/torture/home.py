@@ -11,11 +11,11 @@ from engine.events import ArrayReady, CircuitChecked, EffectsMeasured, Notice
 from engine.examples import content_hash
 from engine.protocol import RunProbe
 from engine.results import CurvePoint, HeadEffect
-from sessions.bundle.export import BATCH, BundleWriter, codes_of, head_of, rows_of
-from sessions.bundle.take_in import Bundle, take_in
+from sessions.bundle.export import BATCH, BundleWriter, find_range, read_log_rows, read_run_codes
+from sessions.bundle.take_in import CheckedBundle, import_into_store
 from sessions.events import (
-    ArrayKept,
-    CircuitKept,
+    ArrayStored,
+    CircuitSaved,
     ExamplesSet,
     ExamplesStepped,
     NoteWritten,
@@ -25,11 +25,11 @@ from sessions.events import (
     SessionCreated,
     TagsSet,
 )
-from sessions.files.array_files import keep_by_content
+from sessions.files.array_files import store_by_content
 from sessions.ids import new_id
-from sessions.protocol.bundle_manifest import Exported
+from sessions.protocol.bundle_manifest import ExportResult
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 
 from ..sessions import scripted_worker as script
 
@@ -61,9 +61,9 @@ class Home:
             ExamplesSet(examples=fewer, content_hash=content_hash(fewer)),
             ExamplesStepped(by=-1, version=1, content_hash=content_hash(examples)),
             TagsSet(tags=("good", "näher")),
-            CircuitKept(name="mine", heads=((0, 1), (1, 2)), source="by hand"),
+            CircuitSaved(name="mine", heads=((0, 1), (1, 2)), source="by hand"),
         ]
-        self.recorder.append([Draft(session_id=session_id, event=event) for event in say])
+        self.recorder.append([EventDraft(session_id=session_id, event=event) for event in say])
         for _ in range(runs):
             self.run(session_id, model=model)
         failure = Failure(
@@ -76,8 +76,10 @@ class Home:
             RunEnded(state="failed", failure=failure),
         ]
         run_id = new_id("r")
-        self.recorder.append([Draft(session_id=session_id, run_id=run_id, event=event) for event in broken])
-        self.recorder.append([Draft(session_id=session_id, event=NoteWritten(note_id="n1", text="Ümlaut\n\x1b[31m"))])
+        self.recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=event) for event in broken])
+        self.recorder.append(
+            [EventDraft(session_id=session_id, event=NoteWritten(note_id="n1", text="Ümlaut\n\x1b[31m"))]
+        )
         return session_id
 
     def run(self, session_id: str, *, model: str = "toy", seeds: tuple[int, ...] = (4, 5)) -> str:
@@ -120,7 +122,7 @@ class Home:
         ]
         events = [RunQueued(config=config, model=model, task="ioi"), RunStarted(), *script.normal(order), *caused]
         drafts = [
-            Draft(
+            EventDraft(
                 session_id=session_id,
                 run_id=run_id,
                 event=event,
@@ -129,25 +131,25 @@ class Home:
             for event in events
         ]
         self.recorder.append(drafts)
-        sha256, n_bytes = keep_by_content(spool / "sae.safetensors", self.sae)
+        sha256, n_bytes = store_by_content(spool / "sae.safetensors", self.sae)
         shutil.rmtree(spool)
-        last = [ArrayKept(name="sae", sha256=sha256, n_bytes=n_bytes), RunEnded(state="done")]
-        self.recorder.append([Draft(session_id=session_id, run_id=run_id, event=event) for event in last])
+        last = [ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes), RunEnded(state="done")]
+        self.recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=event) for event in last])
         return run_id
 
-    def export(self, session: str, goal: Path, *, sae: bool = False) -> Exported:
-        head = head_of(self.store, session)
+    def export(self, session: str, goal: Path, *, sae: bool = False) -> ExportResult:
+        head = find_range(self.store, session)
         with BundleWriter(self.spool, head) as writer:
             for after in range(0, head.last_seq, BATCH):
-                writer.add(rows_of(self.store, head.session_id, after_seq=after, up_to=head.last_seq))
+                writer.add(read_log_rows(self.store, head.session_id, after_seq=after, up_to=head.last_seq))
             for run_id in writer.codes_wanted:
-                writer.add_codes(run_id, codes_of(self.store, run_id))
+                writer.add_codes(run_id, read_run_codes(self.store, run_id))
             return writer.finish(goal, sae=self.sae if sae else None, force=True)
 
     def take(self, path: Path, **how: Any) -> Any:
-        with Bundle(path, self.spool) as bundle:
+        with CheckedBundle(path, self.spool) as bundle:
             options = {"name": None, "as_copy": False} | how
-            imported, _ = take_in(self.recorder, bundle, sae=self.sae, **options)
+            imported, _ = import_into_store(self.recorder, bundle, sae=self.sae, **options)
         return imported
 
     def counts(self) -> list[tuple[Any, ...]]:

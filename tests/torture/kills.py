@@ -30,8 +30,8 @@ from typing import Any
 
 from sessions.client.connection import HostClient, stop_host
 from sessions.errors import HostError
-from sessions.protocol import GetStatus, Status
-from sessions.transport.host_address import holder
+from sessions.protocol import GetStatus, StatusAnswer
+from sessions.transport.host_address import find_holder
 
 from .clients import Client
 from .commands import host_command, places_of
@@ -100,7 +100,7 @@ class Torture:
         self._look_after()
         draw = self.chance.random()
         if draw < 0.35:
-            pid = holder(self.places)
+            pid = find_holder(self.places)
             if pid is not None and self._kill(pid):
                 self.killed["host"] += 1
                 if self.chance.random() < 0.2:
@@ -135,7 +135,7 @@ class Torture:
                 self.screens[number] = self._screen()
 
     def _worker(self) -> int | None:
-        host = holder(self.places)
+        host = find_holder(self.places)
         if host is None:
             return None
         with suppress(OSError, ValueError, IndexError):
@@ -151,14 +151,14 @@ class Torture:
         return True
 
     def _gone(self, pid: int) -> None:
-        while holder(self.places) == pid:
+        while find_holder(self.places) == pid:
             time.sleep(0.005)
 
     def _silence(self) -> None:
         """Ends the last host, and the one that a client may just have been starting."""
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < 3:
-            last = holder(self.places)
+            last = find_holder(self.places)
             if last is not None and self._kill(last):
                 self._gone(last)
                 quiet_since = time.monotonic()
@@ -170,7 +170,7 @@ class Torture:
         async def come() -> None:
             command = host_command(self.real_worker)
             async with await HostClient.connect(self.places, timeout_s=30, command=command) as client:
-                await client.ask(GetStatus(), Status)
+                await client.ask(GetStatus(), StatusAnswer)
 
         begun = time.monotonic()
         with suppress(HostError):

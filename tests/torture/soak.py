@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import AskSql, Detail, ShowSession, Table
+from sessions.protocol import QuerySql, SessionDetailAnswer, ShowSession, SqlAnswer
 
 from .commands import places_of
 from .soak_people import PEOPLE, Soak
@@ -79,7 +79,7 @@ async def sample(soak: Soak, client: HostClient, begun: float, report: Path) -> 
     line["clients"] = soak.clients
     line["store_bytes"] = soak.store_bytes
     line["weights_bytes"] = sum(each.stat().st_size for each in (soak.places.data / "sae").glob("*") if each.is_file())
-    row = (await client.ask(AskSql(sql=ROWS), Table)).table.rows[0]
+    row = (await client.ask(QuerySql(sql=ROWS), SqlAnswer)).table.rows[0]
     line |= {"sessions": row[0], "runs": row[1]}
     for name, seconds in soak.took.items():
         each = sorted(1000 * one for one in seconds)
@@ -179,7 +179,7 @@ async def soak_for(options: argparse.Namespace, home: Path) -> int:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for session, n in soak.notes.items():
-                have = len((await client.ask(ShowSession(session=session), Detail)).detail.notes)
+                have = len((await client.ask(ShowSession(session=session), SessionDetailAnswer)).detail.notes)
                 if have < n:
                     soak.fault(f"{n} notes were acknowledged in {session}, {have} are there")
     finally:

@@ -14,41 +14,41 @@ from sessions.client.connection import HostClient
 from sessions.errors import Refusal
 from sessions.events import RunEnded
 from sessions.protocol import (
-    AskSql,
     BundleExported,
     BundleImported,
     ChangeTags,
-    Circuit,
+    CircuitAnswer,
     CollectGarbage,
     CreateSession,
-    Detail,
-    Emptied,
     EmptyTrash,
     ExportSession,
-    Found,
-    Garbage,
+    GarbageReport,
     GetStatus,
     ImportBundle,
-    KeepCircuit,
     ListSessions,
     LogPiece,
-    Note,
+    NoteAnswer,
+    QuerySql,
     QueueRun,
     ReadLog,
     ReadTimeline,
     RemoveNote,
     RenameSession,
-    Run,
+    RunAnswer,
+    SaveCircuit,
+    SearchResults,
     SearchSessions,
-    Session,
-    Sessions,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
+    SessionsRemoved,
     SetExamples,
     ShowSession,
-    Status,
+    SqlAnswer,
+    StatusAnswer,
     StepExamples,
     Subscribe,
-    Table,
-    Times,
+    TimelineAnswer,
     TrashSession,
     WriteNote,
 )
@@ -110,16 +110,16 @@ class Soak:
 async def clock(soak: Soak) -> None:
     """Times a note, a list of sessions and a question that needs no store, over and over."""
     async with await soak.connect() as client:
-        made = await client.ask(CreateSession(name="clock", model="toy", task="ioi", pairs=2), Session)
+        made = await client.ask(CreateSession(name="clock", model="toy", task="ioi", pairs=2), SessionAnswer)
         session = made.session.session_id
         while True:
             begun = time.perf_counter()
-            status = (await client.ask(GetStatus(), Status)).status
+            status = (await client.ask(GetStatus(), StatusAnswer)).status
             asked = time.perf_counter()
-            await client.ask(WriteNote(session=session, text=f"note {soak.notes[session]}"), Note)
+            await client.ask(WriteNote(session=session, text=f"note {soak.notes[session]}"), NoteAnswer)
             soak.notes[session] += 1
             wrote = time.perf_counter()
-            await client.ask(ListSessions(), Sessions)
+            await client.ask(ListSessions(), SessionsAnswer)
             for name, since, until in (
                 ("status", begun, asked),
                 ("note", asked, wrote),
@@ -159,10 +159,10 @@ async def runner(soak: Soak) -> None:
     """Has a probe done about every 20 seconds, and follows it to its end."""
     async with await soak.connect() as client:
         for _ in range(20):
-            made = await client.ask(CreateSession(name="run", model="toy", task="ioi", pairs=4), Session)
+            made = await client.ask(CreateSession(name="run", model="toy", task="ioi", pairs=4), SessionAnswer)
             soak.sessions.append(made.session.session_id)
             for _ in range(soak.chance.randrange(1, 4)):
-                run = (await client.ask(QueueRun(session=made.session.session_id, config=CONFIG), Run)).run
+                run = (await client.ask(QueueRun(session=made.session.session_id, config=CONFIG), RunAnswer)).run
                 end = await _ending(client, run.session_id, run.run_id)
                 soak.done[f"run {end.state}"] += 1
                 if end.state != "done":
@@ -232,60 +232,62 @@ def _examples(soak: Soak) -> tuple[Example, ...]:
 
 
 async def make(soak: Soak, client: HostClient) -> None:
-    made = await client.ask(CreateSession(name="work", model="toy", examples=_examples(soak)), Session)
+    made = await client.ask(CreateSession(name="work", model="toy", examples=_examples(soak)), SessionAnswer)
     soak.sessions.append(made.session.session_id)
 
 
 async def note(soak: Soak, client: HostClient) -> None:
     text = f"a note of {soak.chance.random()}\nwith two lines"
-    await client.ask(WriteNote(session=await _session(soak, client), text=text), Note)
+    await client.ask(WriteNote(session=await _session(soak, client), text=text), NoteAnswer)
 
 
 async def unnote(soak: Soak, client: HostClient) -> None:
-    detail = (await client.ask(ShowSession(session=await _session(soak, client)), Detail)).detail
+    detail = (await client.ask(ShowSession(session=await _session(soak, client)), SessionDetailAnswer)).detail
     if detail.notes:
-        await client.ask(RemoveNote(session=detail.session.session_id, note=detail.notes[0].note_id), Note)
+        await client.ask(RemoveNote(session=detail.session.session_id, note=detail.notes[0].note_id), NoteAnswer)
 
 
 async def edit(soak: Soak, client: HostClient) -> None:
-    await client.ask(SetExamples(session=await _session(soak, client), examples=_examples(soak)), Session)
+    await client.ask(SetExamples(session=await _session(soak, client), examples=_examples(soak)), SessionAnswer)
 
 
 async def undo(soak: Soak, client: HostClient) -> None:
-    await client.ask(StepExamples(session=await _session(soak, client), by=-1), Session)
+    await client.ask(StepExamples(session=await _session(soak, client), by=-1), SessionAnswer)
 
 
 async def tag(soak: Soak, client: HostClient) -> None:
-    await client.ask(ChangeTags(session=await _session(soak, client), add=(f"t{soak.chance.randrange(9)}",)), Session)
+    await client.ask(
+        ChangeTags(session=await _session(soak, client), add=(f"t{soak.chance.randrange(9)}",)), SessionAnswer
+    )
 
 
 async def rename(soak: Soak, client: HostClient) -> None:
     name = f"name {soak.chance.random()}"
-    await client.ask(RenameSession(session=await _session(soak, client), name=name), Session)
+    await client.ask(RenameSession(session=await _session(soak, client), name=name), SessionAnswer)
 
 
 async def circuit(soak: Soak, client: HostClient) -> None:
     heads = ((0, soak.chance.randrange(2)), (1, 0))
-    request = KeepCircuit(session=await _session(soak, client), name="mine", heads=heads, source="by hand")
-    await client.ask(request, Circuit)
+    request = SaveCircuit(session=await _session(soak, client), name="mine", heads=heads, source="by hand")
+    await client.ask(request, CircuitAnswer)
 
 
 async def look(soak: Soak, client: HostClient) -> None:
-    await client.ask(ListSessions(), Sessions)
-    await client.ask(ShowSession(session=await _session(soak, client)), Detail)
+    await client.ask(ListSessions(), SessionsAnswer)
+    await client.ask(ShowSession(session=await _session(soak, client)), SessionDetailAnswer)
 
 
 async def find(soak: Soak, client: HostClient) -> None:
-    await client.ask(SearchSessions(text=soak.chance.choice(("work", "prompt 0.1", "two lines"))), Found)
+    await client.ask(SearchSessions(text=soak.chance.choice(("work", "prompt 0.1", "two lines"))), SearchResults)
 
 
 async def sql(soak: Soak, client: HostClient) -> None:
-    await client.ask(AskSql(sql=soak.chance.choice(QUESTIONS)), Table)
+    await client.ask(QuerySql(sql=soak.chance.choice(QUESTIONS)), SqlAnswer)
 
 
 async def replay(soak: Soak, client: HostClient) -> None:
     session = await _session(soak, client)
-    await client.ask(ReadTimeline(session=session), Times)
+    await client.ask(ReadTimeline(session=session), TimelineAnswer)
     after = 0
     while True:
         piece = await client.ask(ReadLog(session=session, after_seq=after), LogPiece)
@@ -308,17 +310,17 @@ async def carry(soak: Soak, client: HostClient) -> None:
 async def delete(soak: Soak, client: HostClient) -> None:
     for _ in range(max(1, (len(soak.sessions) - KEEP_ALIVE) // 4)):
         session = await _session(soak, client)
-        await client.ask(TrashSession(session=session), Session)
+        await client.ask(TrashSession(session=session), SessionAnswer)
         with suppress(ValueError):
             soak.sessions.remove(session)
 
 
 async def empty(_: Soak, client: HostClient) -> None:
-    await client.ask(EmptyTrash(), Emptied)
+    await client.ask(EmptyTrash(), SessionsRemoved)
 
 
 async def collect(_: Soak, client: HostClient) -> None:
-    await client.ask(CollectGarbage(remove=True), Garbage)
+    await client.ask(CollectGarbage(remove=True), GarbageReport)
 
 
 WEIGHTS = (

@@ -8,13 +8,13 @@ from engine.planning.memory_estimate import MemoryPart
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import Duration
 from engine.results import NO_CODE, CodeWrites, Grade, PromptTokens
-from sessions.protocol import AskPreflight, GradeExamples, Grades, HeadLook, LookAtHead
+from sessions.protocol import GetHeadInspection, GetPreflight, GradeExamples, Grades, HeadInspection
 from sessions.rows import HeadCodes
 
 from .recorded import model_info
 
 
-def preflight_for(request: AskPreflight) -> Preflight:
+def preflight_for(request: GetPreflight) -> Preflight:
     """By the number of codes: a million of them do not fit."""
     enough = request.options.config.sae.n_codes < 50_000
     return Preflight(
@@ -57,12 +57,12 @@ def grades_for(request: GradeExamples) -> Grades:
     return Grades(model=model_info(6, 8), grades=tuple(grades), tokens=tokens)
 
 
-def look_at(request: LookAtHead, examples: Sequence[Example], codes: HeadCodes) -> HeadLook:
+def look_at(request: GetHeadInspection, examples: Sequence[Example], codes: HeadCodes) -> HeadInspection:
     """A head that fires and attends in steps; each code writes words of its own."""
     tokens = tuple(f"{word} " for word in examples[request.example].prompt.split())
     code = codes.codes[request.example]
     others = sorted(set(codes.codes) - {code, NO_CODE})
-    return HeadLook(
+    return HeadInspection(
         model=model_info(6, 8),
         tokens=tokens,
         skipped=0,

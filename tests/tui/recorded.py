@@ -29,7 +29,7 @@ from engine.results import (
     Versions,
 )
 from sessions.events import (
-    ArrayKept,
+    ArrayStored,
     RunEnded,
     RunQueued,
     RunStarted,
@@ -216,7 +216,7 @@ def run_events(
         StageFinished(stage="train", seconds=0.74),
         StageStarted(stage="codes", total=3, unit="seeds"),
         StageFinished(stage="codes", seconds=0.01),
-        ArrayKept(name="codes", sha256="d" * 64, n_bytes=4096),
+        ArrayStored(name="codes", sha256="d" * 64, n_bytes=4096),
         StageStarted(stage="scores", total=1000, unit="shuffles"),
         Scored(nodes=make_nodes(n_layers, n_heads), final=True),
         StageFinished(stage="scores", seconds=0.31),

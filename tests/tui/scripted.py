@@ -7,11 +7,11 @@ from typing import Any
 from engine.errors import Failure
 from engine.events import ExamplesMade
 from engine.examples import content_hash
-from sessions.comparison.comparison import Side
+from sessions.comparison.comparison import ComparisonSide
 from sessions.errors import HostGone, NoSuchRecord, NothingToStep, Refusal, StaleExamples
 from sessions.events import (
-    CircuitDropped,
-    CircuitKept,
+    CircuitDeleted,
+    CircuitSaved,
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
@@ -21,57 +21,67 @@ from sessions.events import (
     SessionCreated,
 )
 from sessions.protocol import (
-    AskCause,
-    AskPreflight,
     CancelRun,
-    CancelVerify,
+    CancelVerification,
     ChooseOptions,
-    Circuit,
-    Codes,
+    CircuitAnswer,
+    CodesAnswer,
     CombineCircuits,
-    Comparable,
+    ComparisonChoices,
     CreateSession,
-    Detail,
+    DeleteCircuit,
     Done,
-    DropCircuit,
     FollowEngine,
-    FollowVerify,
+    FollowVerification,
     GetCodes,
+    GetHeadInspection,
+    GetPreflight,
     GetSides,
     GetStatus,
     GradeExamples,
     Grades,
-    HeadLook,
-    KeepCircuit,
+    HeadInspection,
     ListComparable,
     ListSessions,
     LogPiece,
-    LookAtHead,
-    Made,
-    MakeExamples,
-    Preflighted,
+    MakeTaskExamples,
+    MeasureRunEffects,
+    PreflightAnswer,
     QueueRun,
     ReadLog,
     ReadTimeline,
     Request,
-    Session,
-    Sessions,
+    RunAnswer,
+    SaveCircuit,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
     SetExamples,
-    SetLook,
+    SetView,
     ShowSession,
-    Sides,
-    Status,
+    SidesAnswer,
+    StatusAnswer,
     StepExamples,
-    Times,
-    VerifyJob,
+    TaskExamplesMade,
+    TimelineAnswer,
+    VerificationStarted,
+    VerificationState,
     VerifyRun,
-    VerifyState,
     WarmUp,
     Welcome,
 )
-from sessions.protocol import Run as RunAnswer
-from sessions.rows import AtWork, Choice, CircuitRow, HostStatus, Marker, RunRow, SessionDetail, SessionRow, Timeline
-from sessions.verification.report import VerifyReport
+from sessions.rows import (
+    CircuitRow,
+    ComparisonChoice,
+    CurrentJob,
+    HostStatus,
+    Marker,
+    RunRow,
+    SessionDetail,
+    SessionRow,
+    Timeline,
+)
+from sessions.verification.report import VerificationReport
 from tui.state.session_state import Kept
 
 from .pretended import grades_for, look_at, preflight_for
@@ -91,16 +101,16 @@ class ScriptedHost:
         self.script: list[Any] | None = None
         """What a queued run reports; None: nothing."""
         self.step_us = step_us
-        self.choices: tuple[Choice, ...] = ()
+        self.choices: tuple[ComparisonChoice, ...] = ()
         self.markers: tuple[Marker, ...] = ()
         """What the run can be compared with."""
-        self.sides: dict[str, Side] = {}
+        self.sides: dict[str, ComparisonSide] = {}
         """By reference."""
         self.verdict: RunVerified | Failure | None = RunVerified(verdict="same", words="the same")
         """What comes out when a run is done again; None: it goes on and on."""
         self.session: SessionRow | None = None
         self.worker_state = "warm"
-        self.at_work: AtWork | None = None
+        self.at_work: CurrentJob | None = None
         self._news = asyncio.Condition()
         self._telling: set[asyncio.Future[None]] = set()
         self._gone = False
@@ -156,7 +166,7 @@ class ScriptedHost:
             async with self._news:
                 seen = (request.seen, request.job, request.silent)
                 await self._news.wait_for(lambda: self._gone or seen != self._engine())
-        if isinstance(request, FollowVerify):
+        if isinstance(request, FollowVerification):
             await asyncio.sleep(0.01)  # as the host does, which answers when there is something new
         if self._gone:
             raise HostGone("The host went away.")
@@ -188,13 +198,15 @@ class ScriptedHost:
     def _answer(self, request: Request) -> Any:
         match request:
             case ListSessions():
-                return Sessions(sessions=() if self.session is None else (self.session,))
+                return SessionsAnswer(sessions=() if self.session is None else (self.session,))
             case ShowSession():
                 if self.session is None or request.session not in (self.session.session_id, self.session.name):
                     raise NoSuchRecord(f"There is no session {request.session!r}.", hint="headcode sessions list")
-                return Detail(detail=SessionDetail(session=self.session, runs=(), last_seq=len(self.entries)))
+                return SessionDetailAnswer(
+                    detail=SessionDetail(session=self.session, runs=(), last_seq=len(self.entries))
+                )
             case CreateSession():
-                return Session(session=self._create(request.name or "ioi", request.model, request.task))
+                return SessionAnswer(session=self._create(request.name or "ioi", request.model, request.task))
             case QueueRun():
                 if self.script is not None:
                     self.add(*self.script)
@@ -202,49 +214,49 @@ class ScriptedHost:
                 return RunAnswer(run=self._run_row(request))
             case GetCodes():
                 return self._codes(request)
-            case LookAtHead():
+            case GetHeadInspection():
                 codes = self._codes(
                     GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)
                 )
                 return look_at(request, self._made()[-1].examples, codes.codes)
             case FollowEngine() | GetStatus():
-                return Status(status=self._status())
+                return StatusAnswer(status=self._status())
             case SetExamples():
                 self._set(request)
-                return Session(session=self.session)
+                return SessionAnswer(session=self.session)
             case StepExamples():
                 self._step(request)
-                return Session(session=self.session)
+                return SessionAnswer(session=self.session)
             case GradeExamples():
                 return self.grade(request)
-            case MakeExamples():
-                return Made(examples=make_examples(request.pairs))
+            case MakeTaskExamples():
+                return TaskExamplesMade(examples=make_examples(request.pairs))
             case ReadTimeline():
                 assert self.session is not None
                 first, last = self.entries[0].at_us, self.entries[-1].at_us
                 line = Timeline(session=self.session, first_us=first, last_us=last, last_seq=len(self.entries),
                                 markers=self.markers, pauses=())  # fmt: skip
-                return Times(times=line)
+                return TimelineAnswer(times=line)
             case ReadLog():
                 up_to = len(self.entries) if request.up_to is None else request.up_to
                 found = tuple(self.entries[request.after_seq : up_to])
                 return LogPiece(session_id="s-1", entries=found, up_to=up_to, goal=up_to, last_seq=len(self.entries))
-            case AskPreflight():
-                return Preflighted(preflight=preflight_for(request))
+            case GetPreflight():
+                return PreflightAnswer(preflight=preflight_for(request))
             case ChooseOptions():
                 self.add_of_session(OptionsChosen(options=request.options))
                 return Done()
-            case WarmUp() | CancelRun() | SetLook() | AskCause():
+            case WarmUp() | CancelRun() | SetView() | MeasureRunEffects():
                 return Done()
             case ListComparable():
-                return Comparable(choices=self.choices)
+                return ComparisonChoices(choices=self.choices)
             case GetSides():
-                return Sides(a=self.sides[request.b], b=self.sides[request.b])
-            case KeepCircuit() | CombineCircuits() | DropCircuit():
+                return SidesAnswer(a=self.sides[request.b], b=self.sides[request.b])
+            case SaveCircuit() | CombineCircuits() | DeleteCircuit():
                 return self._circuit(request)
             case VerifyRun():
-                return VerifyJob(job="v-1", run_id=request.run, title="first light/1")
-            case FollowVerify() | CancelVerify():
+                return VerificationStarted(job="v-1", run_id=request.run, title="first light/1")
+            case FollowVerification() | CancelVerification():
                 return self._verify(request)
         raise AssertionError(request)
 
@@ -288,48 +300,48 @@ class ScriptedHost:
 
     def _circuit(self, request: Any) -> Any:
         """Recorded as the host records it, under the run that was named."""
-        kept = request.heads if isinstance(request, KeepCircuit) else ((0, 0),)
-        source = request.source if isinstance(request, KeepCircuit) else "of others"
-        event: Any = CircuitDropped(name=request.name)
-        if not isinstance(request, DropCircuit):
-            event = CircuitKept(name=request.name, heads=kept, source=source)
+        kept = request.heads if isinstance(request, SaveCircuit) else ((0, 0),)
+        source = request.source if isinstance(request, SaveCircuit) else "of others"
+        event: Any = CircuitDeleted(name=request.name)
+        if not isinstance(request, DeleteCircuit):
+            event = CircuitSaved(name=request.name, heads=kept, source=source)
         seq = len(self.entries) + 1
         at_us = START_US + seq * self.step_us
         self.entries.append(LogEntry(session_id="s-1", seq=seq, at_us=at_us, run_id=None, event=event))
         self._tell_soon()
-        if isinstance(request, DropCircuit):
+        if isinstance(request, DeleteCircuit):
             return Done()
         row = CircuitRow(
             name=request.name, session_id="s-1", session="one", run_id=None, heads=kept, source=source, kept_us=at_us
         )
-        return Circuit(circuit=row)
+        return CircuitAnswer(circuit=row)
 
     def _verify(self, request: Any) -> Any:
-        if isinstance(request, CancelVerify):
+        if isinstance(request, CancelVerification):
             self.verdict = Failure(family="cancelled", name="Cancelled", message="Stopped.")
             return Done()
         over = self.verdict
         failure = over if isinstance(over, Failure) else None
         report = None
         if isinstance(over, RunVerified) and failure is None:
-            report = VerifyReport(run_id="run-1", title="one/1", verdict=over.verdict, words=over.words)
+            report = VerificationReport(run_id="run-1", title="one/1", verdict=over.verdict, words=over.words)
             self.add(over)
             self._tell_soon()
-        return VerifyState(
+        return VerificationState(
             news=request.seen + 1, stage="train", done=25, total=500, unit="steps", report=report, failure=failure
         )
 
     def _made(self) -> list[ExamplesMade]:
         return [entry.event for entry in self.entries if isinstance(entry.event, ExamplesMade)]
 
-    def _codes(self, request: GetCodes) -> Codes:
+    def _codes(self, request: GetCodes) -> CodesAnswer:
         made = self._made()
         if not made:
             raise Refusal(Failure(family="input", name="NoSuchRecord", message="This run has no codes."))
         seed = request.seed or 0
-        return Codes(codes=make_codes(request.run, request.layer, request.head, seed, made[-1].examples))
+        return CodesAnswer(codes=make_codes(request.run, request.layer, request.head, seed, made[-1].examples))
 
-    def _look(self, request: LookAtHead) -> HeadLook:
+    def _look(self, request: GetHeadInspection) -> HeadInspection:
         codes = self._codes(GetCodes(run=request.run, layer=request.layer, head=request.head, seed=request.seed)).codes
         return look_at(request, self._made()[-1].examples, codes)
 
@@ -364,7 +376,7 @@ class ScriptedHost:
             failure=None,
         )
 
-    async def be_at(self, work: AtWork | None) -> None:
+    async def be_at(self, work: CurrentJob | None) -> None:
         """The engine is at something else, or it is silent now."""
         async with self._news:
             self.at_work = work

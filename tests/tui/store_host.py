@@ -11,13 +11,13 @@ import msgspec
 
 from engine.examples import content_hash
 from sessions.errors import HostGone
-from sessions.events import ExamplesSet, LogEntry, LookChanged, NoteWritten, SessionCreated
+from sessions.events import ExamplesSet, LogEntry, NoteWritten, SessionCreated, ViewChanged
 from sessions.handlers import replay
-from sessions.protocol import AnyAnswer, Codes, GetCodes, Welcome
+from sessions.protocol import AnyAnswer, CodesAnswer, GetCodes, Welcome
 from sessions.rows import HeadCodes
 from sessions.store import recorder as record
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 
 SESSION = "s1"
 
@@ -48,7 +48,7 @@ class StoreHost:
         self.asked.append(request)
         if isinstance(request, GetCodes):
             codes = HeadCodes(run_id=request.run, layer=request.layer, head=request.head, seed=0, codes=(1,) * 20)
-            return Codes(codes=codes)
+            return CodesAnswer(codes=codes)
         answer = await replay.ANSWERS[type(request)](self, request)  # type: ignore[arg-type]
         found = msgspec.json.decode(msgspec.json.encode(answer), type=AnyAnswer)
         assert isinstance(found, want)
@@ -67,7 +67,7 @@ def written(path: Path, events: list[tuple[float, str | None, Any]]) -> Iterator
         recorder = Recorder(store)
         for at, run_id, event in events:
             clock.time_ns.return_value = 1_790_000_000_000_000_000 + int(at * 1e9)
-            entries.append(recorder.append([Draft(session_id=SESSION, run_id=run_id, event=event)])[0].entry)
+            entries.append(recorder.append([EventDraft(session_id=SESSION, run_id=run_id, event=event)])[0].entry)
     yield StoreHost(store, entries)
     store.close()
 
@@ -84,8 +84,8 @@ def a_session(recorded: Any) -> list[tuple[float, str | None, Any]]:
         for event in recorded.events(examples=examples):
             found.append((at, run_id, event))
             at += 0.25
-        found.append((at + 2, run_id, LookChanged(measure="overlap", cut=7)))
-        found.append((at + 4, run_id, LookChanged(measure="q_value", cut=9)))
+        found.append((at + 2, run_id, ViewChanged(measure="overlap", cut=7)))
+        found.append((at + 4, run_id, ViewChanged(measure="q_value", cut=9)))
         found.append((at + 5, run_id, NoteWritten(note_id=run_id, text="speaks [b]loud[/b]\x1b[2J", head=(2, 3))))
         at += 300
         if run_id == "r1":

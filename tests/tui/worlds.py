@@ -11,11 +11,11 @@ from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.events import CardWritten, EdgesScored, EffectsMeasured, StageFinished, StageStarted
 from engine.machine.folders import find_places
 from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore, HeadEffect
-from sessions.comparison.comparison import Side
+from sessions.comparison.comparison import ComparisonSide
 from sessions.errors import StoreTooNew
-from sessions.events import CauseAsked, CauseEnded, CircuitKept, NoteWritten, RunQueued
-from sessions.protocol import ListSessions, Sessions
-from sessions.rows import Choice, SessionRow
+from sessions.events import CircuitSaved, EffectsEnded, EffectsRequested, NoteWritten, RunQueued
+from sessions.protocol import ListSessions, SessionsAnswer
+from sessions.rows import ComparisonChoice, SessionRow
 from tui.settings.settings import Settings, load
 
 CARD = Card(
@@ -127,11 +127,11 @@ def _caused(recorded: Any) -> Any:
         final=True,
     )
     host.add(
-        CauseAsked(config=EffectsConfig(method="exact")),
+        EffectsRequested(config=EffectsConfig(method="exact")),
         StageStarted(stage="cause", total=48, unit="heads"),
         scored,
         StageFinished(stage="cause", seconds=1.37),
-        CauseEnded(state="done"),
+        EffectsEnded(state="done"),
     )
     return host
 
@@ -145,11 +145,13 @@ def _other(recorded: Any) -> Any:
         for node in recorded.nodes(6, 8)
     )
     host.choices = (
-        Choice(reference="known:r", group="Known circuits", title="toy ioi", detail="5 heads, measured"),
-        Choice(reference="seed", group="Seeds of this run", title="seed 0", detail="its own codes"),
-        Choice(reference="r-9", group="Runs of other sessions", title="greater/3", detail="toy, 10 + 10, done"),
+        ComparisonChoice(reference="known:r", group="Known circuits", title="toy ioi", detail="5 heads, measured"),
+        ComparisonChoice(reference="seed", group="Seeds of this run", title="seed 0", detail="its own codes"),
+        ComparisonChoice(
+            reference="r-9", group="Runs of other sessions", title="greater/3", detail="toy, 10 + 10, done"
+        ),
     )
-    side = Side(
+    side = ComparisonSide(
         reference="r-9",
         title="greater/3",
         kind="run",
@@ -165,9 +167,9 @@ def _other(recorded: Any) -> Any:
 def _circuits(recorded: Any) -> Any:
     host = _done(recorded)
     host.add(
-        CircuitKept(name="name movers", heads=((5, 2), (5, 7)), source="2 marked by hand in run 1"),
-        CircuitKept(name="run 1, cut 5", heads=recorded.known, source="run 1 by total variation, 5 heads"),
-        CircuitKept(name="published", heads=((2, 3), (3, 6), (4, 4)), source="ioi.json, theirs"),
+        CircuitSaved(name="name movers", heads=((5, 2), (5, 7)), source="2 marked by hand in run 1"),
+        CircuitSaved(name="run 1, cut 5", heads=recorded.known, source="run 1 by total variation, 5 heads"),
+        CircuitSaved(name="published", heads=((2, 3), (3, 6), (4, 4)), source="ioi.json, theirs"),
     )
     return host
 
@@ -200,7 +202,7 @@ def _sessions(recorded: Any) -> Any:
 
     class Many(recorded.host):  # type: ignore[misc]
         def _answer(self, request: Any) -> Any:
-            return Sessions(sessions=rows) if isinstance(request, ListSessions) else super()._answer(request)
+            return SessionsAnswer(sessions=rows) if isinstance(request, ListSessions) else super()._answer(request)
 
     host = Many()
     host.add(*whole(recorded))

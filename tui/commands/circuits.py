@@ -77,32 +77,32 @@ def keep(
 ) -> None:
     """Keep the best heads of a run, or heads given by hand, as a circuit."""
     from engine.measures import find_measure
-    from sessions.comparison.comparison import check_shapes, circuit_of
-    from sessions.protocol import Circuit, GetSides, KeepCircuit, Sides
+    from sessions.comparison.comparison import check_shapes, select_circuit
+    from sessions.protocol import CircuitAnswer, GetSides, SaveCircuit, SidesAnswer
     from tui.headless.host_request import with_host
 
     by = find_measure(measure)
     given = read_heads(heads) if heads is not None else None
 
     async def question(client: "HostClient") -> "CircuitRow":
-        found = (await client.ask(GetSides(a=side, b=side), Sides)).a
+        found = (await client.ask(GetSides(a=side, b=side), SidesAnswer)).a
         if given is None:
             check_shapes(found, found)
-        chosen = given if given is not None else circuit_of(found, by, cut)
+        chosen = given if given is not None else select_circuit(found, by, cut)
         if given is not None:
             source = f"by hand, for {found.title}"
         elif found.heads is not None:
             source = found.title
         else:
             source = f"{len(chosen)} best by {by.title} of {found.title}"
-        request = KeepCircuit(
+        request = SaveCircuit(
             session=found.session_id,
             name=name,
             heads=tuple((layer, head) for layer, head in chosen),
             source=source,
             run=found.run_id,
         )
-        return (await client.ask(request, Circuit)).circuit
+        return (await client.ask(request, CircuitAnswer)).circuit
 
     _kept(with_host(question), as_json)
 
@@ -128,13 +128,13 @@ def subtract(name: _NewName, of: _Of, session: _SessionOption = None, as_json: J
 @app.command("drop")
 def drop(name: _Name, session: _SessionOption = None) -> None:
     """Forget a kept circuit; the log of the session still has it."""
-    from sessions.protocol import Done, DropCircuit
+    from sessions.protocol import DeleteCircuit, Done
     from tui.headless.host_request import with_host
     from tui.output.console import narrate
 
     async def question(client: "HostClient") -> "CircuitRow":
         row = await _one(client, name, session)
-        await client.ask(DropCircuit(session=row.session_id, name=row.name), Done)
+        await client.ask(DeleteCircuit(session=row.session_id, name=row.name), Done)
         return row
 
     row = with_host(question)
@@ -163,21 +163,21 @@ def _combine(
     session: str | None,
     as_json: bool,
 ) -> None:
-    from sessions.protocol import Circuit, CombineCircuits
+    from sessions.protocol import CircuitAnswer, CombineCircuits
     from tui.headless.host_request import with_host
 
     async def question(client: "HostClient") -> "CircuitRow":
         first = await _one(client, of[0], session)
         request = CombineCircuits(session=session or first.session_id, operation=operation, of=tuple(of), name=name)
-        return (await client.ask(request, Circuit)).circuit
+        return (await client.ask(request, CircuitAnswer)).circuit
 
     _kept(with_host(question), as_json)
 
 
 async def _all(client: "HostClient", session: str | None) -> "Sequence[CircuitRow]":
-    from sessions.protocol import Circuits, ListCircuits
+    from sessions.protocol import CircuitsAnswer, ListCircuits
 
-    return (await client.ask(ListCircuits(session=session), Circuits)).circuits
+    return (await client.ask(ListCircuits(session=session), CircuitsAnswer)).circuits
 
 
 async def _one(client: "HostClient", name: str, session: str | None) -> "CircuitRow":

@@ -9,8 +9,8 @@ from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
-    from sessions.comparison.comparison import Side
-    from sessions.protocol import Sides
+    from sessions.comparison.comparison import ComparisonSide
+    from sessions.protocol import SidesAnswer
 
 _SIDE = (
     "A run (SESSION/2, a run's id, a session: its newest run), one seed of it (SESSION/2@0), a version of a session's "
@@ -31,7 +31,7 @@ def compare(
     """Subtract one grid from another, and say what else differs."""
     from engine.measures import find_measure
     from sessions.comparison import comparison as algebra
-    from sessions.protocol import GetSides, Sides
+    from sessions.protocol import GetSides, SidesAnswer
     from tui.headless.host_request import with_host
     from tui.output.comparison import compare_json, print_comparison
     from tui.output.console import find_paper, print_json
@@ -40,16 +40,16 @@ def compare(
 
     files = {name: foreign_side(Path(name)) for name in (a, b) if name.endswith(".json") and Path(name).is_file()}
 
-    async def question(client: "HostClient") -> "Sides":
+    async def question(client: "HostClient") -> "SidesAnswer":
         # A file is this side's to read: the host is asked for what it has.
         theirs = [name for name in (a, b) if name not in files] or [a]
-        return await client.ask(GetSides(a=theirs[0], b=theirs[-1]), Sides)
+        return await client.ask(GetSides(a=theirs[0], b=theirs[-1]), SidesAnswer)
 
     if len({a, b} - set(files)) == 0:
-        sides = Sides(a=files[a], b=files[b])
+        sides = SidesAnswer(a=files[a], b=files[b])
     else:
         found_sides = with_host(question)
-        sides = Sides(a=files.get(a, found_sides.a), b=files.get(b, found_sides.b))
+        sides = SidesAnswer(a=files.get(a, found_sides.a), b=files.get(b, found_sides.b))
     found = algebra.compare(sides.a, sides.b, measure=shown, cut=cut)
     if as_json:
         print_json(compare_json(sides.a, sides.b, found))
@@ -57,9 +57,9 @@ def compare(
         print_comparison(sides.a, sides.b, found, measure=shown, paper=paper)
 
 
-def foreign_side(path: Path) -> "Side":
+def foreign_side(path: Path) -> "ComparisonSide":
     """The importance JSON of another tool as a grid to compare with. Raises BadImportance naming file and fault."""
-    from sessions.comparison.comparison import Side
+    from sessions.comparison.comparison import ComparisonSide
     from tui.output.importance_json import BadImportance, read_importance
 
     found = read_importance(path)
@@ -68,7 +68,7 @@ def foreign_side(path: Path) -> "Side":
             f"{path} scores neither heads nor edges: there is no grid in it.",
             hint=f"Its circuit: headcode import {path} --as-circuit NAME --session SESSION",
         )
-    return Side(
+    return ComparisonSide(
         reference=f"file:{path.name}",
         title=path.name,
         kind="file",

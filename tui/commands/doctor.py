@@ -188,15 +188,15 @@ def folders(places: "AppFolders") -> list[Check]:
 def store(places: "AppFolders", *, host_runs: bool) -> Check:
     """The store: every value of every table is read, unless a host has it open; then its header."""
     from sessions.errors import StoreDamaged
-    from sessions.files.store_exchange import record_of, refuse_beside
+    from sessions.files.store_exchange import check_no_remains, exchange_record
     from tui.output.console import bytes_in_words
 
     path = places.store
-    if record_of(path).exists() and not host_runs:
+    if exchange_record(path).exists() and not host_runs:
         return _read_through(places, str(path))
     if not path.exists():
         try:
-            refuse_beside(path)
+            check_no_remains(path)
         except StoreDamaged as error:
             return _fail("store", error.message, error.hint)
         return Check(name="store", verdict="ok", found=f"{path}  not made yet")

@@ -31,7 +31,7 @@ def new(
 ) -> None:
     """Begin a session of your own examples, empty or with those of a file."""
     from engine.authoring.drafts import drafts
-    from sessions.protocol import CreateSession, DiscardSession, Emptied, SetExamples
+    from sessions.protocol import CreateSession, DiscardSession, SessionsRemoved, SetExamples
     from tui.headless.host_request import with_host
     from tui.headless.read_examples import read_text
 
@@ -41,7 +41,7 @@ def new(
         try:
             row = _row(SetExamples(session=row.session_id, examples=examples))
         except HeadcodeError:
-            with_host(lambda client: client.ask(DiscardSession(session=row.session_id), Emptied))
+            with_host(lambda client: client.ask(DiscardSession(session=row.session_id), SessionsRemoved))
             raise
     _tell(row, as_json)
 
@@ -146,12 +146,12 @@ def make(
 ) -> None:
     """Add the examples of a ready-made task, made for the session's model."""
     from engine.authoring.drafts import fresh_pairs
-    from sessions.protocol import Made, MakeExamples
+    from sessions.protocol import MakeTaskExamples, TaskExamplesMade
     from tui.headless.host_request import with_host
 
     async def question(client: "HostClient") -> "tuple[Example, ...]":
-        request = MakeExamples(session=session, task=task, pairs=pairs, task_seed=seed, usable=usable)
-        return (await client.ask(request, Made)).examples
+        request = MakeTaskExamples(session=session, task=task, pairs=pairs, task_seed=seed, usable=usable)
+        return (await client.ask(request, TaskExamplesMade)).examples
 
     new = with_host(question)
     _change(session, lambda now: fresh_pairs(new, ()) if replace else (*now, *fresh_pairs(new, now)), as_json)
@@ -273,11 +273,11 @@ def _step(session: str, by: int, as_json: bool) -> None:
 
 
 def _row(request: "AnyRequest") -> "SessionRow":
-    from sessions.protocol import Session
+    from sessions.protocol import SessionAnswer
     from tui.headless.host_request import with_host
 
     async def question(client: "HostClient") -> "SessionRow":
-        return (await client.ask(request, Session)).session
+        return (await client.ask(request, SessionAnswer)).session
 
     return with_host(question)
 

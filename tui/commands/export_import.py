@@ -11,7 +11,7 @@ from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
-    from sessions.protocol.bundle_manifest import Exported, Imported
+    from sessions.protocol.bundle_manifest import ExportResult, ImportResult
     from sessions.rows import CircuitRow
 
 STDOUT = "-"
@@ -126,19 +126,19 @@ def find_format(file: str, form: str | None) -> str:
 
 
 def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> None:
-    from sessions.files.atomic_write import share
+    from sessions.files.atomic_write import apply_umask
     from sessions.protocol import BundleExported, ExportSession
     from tui.headless.host_request import with_host
     from tui.output.console import bytes_in_words, narrate, print_json, print_line
 
     path = str(Path.cwd() / path_of(file))
 
-    async def question(client: "HostClient") -> "Exported":
+    async def question(client: "HostClient") -> "ExportResult":
         request = ExportSession(session=what, path=path, sae=sae, force=force)
         return (await client.ask(request, BundleExported)).exported
 
     done = with_host(question)
-    share(Path(done.path))
+    apply_umask(Path(done.path))
     counts = done.manifest.counts
     if as_json:
         print_json(
@@ -173,7 +173,7 @@ def _take_in(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> N
     from tui.headless.host_request import with_host
     from tui.output.console import print_json, print_line
 
-    async def question(client: "HostClient") -> "Imported":
+    async def question(client: "HostClient") -> "ImportResult":
         request = ImportBundle(path=str(path), name=name, as_copy=as_copy)
         return (await client.ask(request, BundleImported)).imported
 
@@ -193,7 +193,7 @@ def _take_in(path: Path, *, name: str | None, as_copy: bool, as_json: bool) -> N
 def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool) -> None:
     import msgspec
 
-    from sessions.protocol import Circuit, KeepCircuit
+    from sessions.protocol import CircuitAnswer, SaveCircuit
     from tui.headless.host_request import with_host
     from tui.output.console import print_json, print_line
     from tui.output.importance_json import read_importance
@@ -204,7 +204,9 @@ def _keep(path: Path, name: str, session: str, top: int | None, *, as_json: bool
     source = f"imported from {path.name}: {how} ({found.n_layers} layers of {found.n_heads} heads)"
 
     async def question(client: "HostClient") -> "CircuitRow":
-        return (await client.ask(KeepCircuit(session=session, name=name, heads=told, source=source), Circuit)).circuit
+        return (
+            await client.ask(SaveCircuit(session=session, name=name, heads=told, source=source), CircuitAnswer)
+        ).circuit
 
     row = with_host(question)
     if as_json:

@@ -9,7 +9,7 @@ import typer
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
-    from sessions.protocol import Garbage
+    from sessions.protocol import GarbageReport
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(kB|MB|GB|TB)", re.IGNORECASE)
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -31,15 +31,15 @@ def gc(
     """
     import msgspec
 
-    from sessions.protocol import CollectGarbage, Garbage
+    from sessions.protocol import CollectGarbage, GarbageReport
     from tui.headless.host_request import sure, with_host
     from tui.output.console import bytes_in_words, narrate, print_json
 
     limit = read_size(cache_limit) if cache_limit is not None else None
 
-    def ask(*, remove: bool) -> "Garbage":
+    def ask(*, remove: bool) -> "GarbageReport":
         request = CollectGarbage(remove=remove, cache_days=cache_days, cache_bytes=limit)
-        return with_host(lambda client: client.ask(request, Garbage))
+        return with_host(lambda client: client.ask(request, GarbageReport))
 
     found = ask(remove=yes)
     if not as_json:
@@ -76,7 +76,7 @@ def read_size(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-def _print(found: "Garbage") -> None:
+def _print(found: "GarbageReport") -> None:
     from tui.output.console import bytes_in_words, print_columns
 
     def words(count: int, n_bytes: int) -> str:

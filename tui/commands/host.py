@@ -74,11 +74,11 @@ def cancel(as_json: JsonOption = False) -> None:
     import asyncio
     import time
 
-    from sessions.protocol import EndWork, Status
+    from sessions.protocol import EndWork, StatusAnswer
     from tui.output.console import print_json, print_line
     from tui.state.engine_status import work_words
 
-    before = asyncio.run(_ask(EndWork(), Status))
+    before = asyncio.run(_ask(EndWork(), StatusAnswer))
     work = before.status.at_work if before is not None else None
     if as_json:
         import msgspec
@@ -131,9 +131,9 @@ def log(
 
 async def ask_status() -> "HostStatus | None":
     """What the running host says of itself; None where none runs. Starts none."""
-    from sessions.protocol import GetStatus, Status
+    from sessions.protocol import GetStatus, StatusAnswer
 
-    answer = await _ask(GetStatus(), Status)
+    answer = await _ask(GetStatus(), StatusAnswer)
     return None if answer is None else answer.status
 
 

@@ -29,7 +29,7 @@ def list_sessions(
     import msgspec
 
     from engine.errors import ConfigError
-    from sessions.protocol import Found, ListSessions, SearchSessions, Sessions
+    from sessions.protocol import ListSessions, SearchResults, SearchSessions, SessionsAnswer
     from sessions.rows import SessionRow
     from tui.headless.host_request import with_host
     from tui.headless.wording import tag_words
@@ -42,9 +42,9 @@ def list_sessions(
 
     async def question(client: "HostClient") -> tuple[SessionRow, ...]:
         if search is not None:
-            hits = (await client.ask(SearchSessions(text=search, limit=10_000), Found)).hits
+            hits = (await client.ask(SearchSessions(text=search, limit=10_000), SearchResults)).hits
             return tuple(hit.session for hit in hits if wanted is None or wanted in hit.session.tags)[:limit]
-        return (await client.ask(ListSessions(limit=limit, tag=wanted, trashed=trash), Sessions)).sessions
+        return (await client.ask(ListSessions(limit=limit, tag=wanted, trashed=trash), SessionsAnswer)).sessions
 
     rows = with_host(question)
     if as_json:
@@ -175,10 +175,10 @@ async def look_up(
     """The session, the run that is meant (the newest that has scores to show) and its picture."""
     from engine.analysis.run_state import RunSnapshot
     from sessions.errors import NoSuchRecord
-    from sessions.protocol import Detail, ShowSession
+    from sessions.protocol import SessionDetailAnswer, ShowSession
     from tui.headless.run_probe import read_run
 
-    detail = (await client.ask(ShowSession(session=name), Detail)).detail
+    detail = (await client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
     runs = detail.runs
     if number is not None:
         runs = tuple(run for run in runs if run.number == number)

@@ -13,7 +13,7 @@ from tui.output.cli_options import JsonOption
 if TYPE_CHECKING:
     from engine.results import HeadId
     from sessions.protocol import AnyRequest
-    from sessions.rows import Hit, SessionRow
+    from sessions.rows import SearchHit, SessionRow
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Name, id or beginning of an id.")]
 _MOST_STDIN = 1 << 20
@@ -73,7 +73,7 @@ def note(
     import msgspec
 
     from engine.errors import ConfigError
-    from sessions.protocol import Detail, Note, RemoveNote, ShowSession, WriteNote
+    from sessions.protocol import NoteAnswer, RemoveNote, SessionDetailAnswer, ShowSession, WriteNote
     from tui.headless.host_request import with_host
     from tui.headless.wording import place_words, print_notes, split_run
     from tui.output.console import narrate, print_json, print_line
@@ -86,7 +86,7 @@ def note(
     if remove is not None:
         if text is not None or change is not None or run is not None or head is not None:
             raise ConfigError("--remove takes a note away and nothing else.", hint="Leave the text and the rest out.")
-        gone = with_host(lambda client: client.ask(RemoveNote(session=name, note=remove), Note))
+        gone = with_host(lambda client: client.ask(RemoveNote(session=name, note=remove), NoteAnswer))
         if as_json:
             print_json({"schema": "headcode.note/1", "removed": True, "note": msgspec.to_builtins(gone.note)})
         else:
@@ -95,7 +95,7 @@ def note(
     if text is None and (change is not None or head is not None):
         raise ConfigError("There is no text for the note.", hint="Give it in quotes, or - to read it from stdin.")
     if text is None:
-        detail = with_host(lambda client: client.ask(ShowSession(session=name), Detail)).detail
+        detail = with_host(lambda client: client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
         notes = [each for each in detail.notes if run is None or run in (str(each.run_number), each.run_id)]
         if as_json:
             print_json({"schema": "headcode.notes/1", "notes": msgspec.to_builtins(notes)})
@@ -109,7 +109,7 @@ def note(
     words = _stdin() if text == "-" else text
     spot = None if place is None else (place.layer, place.head)
     written = with_host(
-        lambda client: client.ask(WriteNote(session=name, text=words, run=run, head=spot, note=change), Note)
+        lambda client: client.ask(WriteNote(session=name, text=words, run=run, head=spot, note=change), NoteAnswer)
     )
     if as_json:
         print_json({"schema": "headcode.note/1", "removed": False, "note": msgspec.to_builtins(written.note)})
@@ -153,13 +153,13 @@ def empty(
     """Remove sessions in the trash for good: events, tables, SAE weights. There is no way back."""
     import msgspec
 
-    from sessions.protocol import Emptied, EmptyTrash, ListSessions, Sessions
+    from sessions.protocol import EmptyTrash, ListSessions, SessionsAnswer, SessionsRemoved
     from tui.headless.host_request import sure, with_host
     from tui.output.console import bytes_in_words, narrate, print_json, print_line
 
     chosen = tuple(sessions or ())
     if not chosen:
-        there = with_host(lambda client: client.ask(ListSessions(limit=100_000, trashed=True), Sessions)).sessions
+        there = with_host(lambda client: client.ask(ListSessions(limit=100_000, trashed=True), SessionsAnswer)).sessions
         if not there and not as_json:
             narrate("The trash is empty.")
             return
@@ -170,7 +170,7 @@ def empty(
     gone: tuple[SessionRow, ...] = ()
     n_bytes = 0
     if chosen:
-        answer = with_host(lambda client: client.ask(EmptyTrash(sessions=chosen), Emptied))
+        answer = with_host(lambda client: client.ask(EmptyTrash(sessions=chosen), SessionsRemoved))
         gone, n_bytes = answer.sessions, answer.n_bytes
     if as_json:
         print_json({"schema": "headcode.emptied/1", "sessions": msgspec.to_builtins(gone), "file_bytes": n_bytes})
@@ -183,14 +183,14 @@ def empty(
 # ---- shared with `sessions list` and `sessions show`
 
 
-def find_hits(text: str, limit: int) -> "tuple[Hit, ...]":
-    from sessions.protocol import Found, SearchSessions
+def find_hits(text: str, limit: int) -> "tuple[SearchHit, ...]":
+    from sessions.protocol import SearchResults, SearchSessions
     from tui.headless.host_request import with_host
 
-    return with_host(lambda client: client.ask(SearchSessions(text=text, limit=limit), Found)).hits
+    return with_host(lambda client: client.ask(SearchSessions(text=text, limit=limit), SearchResults)).hits
 
 
-def print_hits(text: str, hits: "Sequence[Hit]", *, as_json: bool) -> None:
+def print_hits(text: str, hits: "Sequence[SearchHit]", *, as_json: bool) -> None:
     """Sessions that were found, each with where the words stand."""
     import msgspec
 
@@ -224,10 +224,10 @@ def read_head(text: str) -> "HeadId":
 
 
 def _ask_session(request: "AnyRequest") -> "SessionRow":
-    from sessions.protocol import Session
+    from sessions.protocol import SessionAnswer
     from tui.headless.host_request import with_host
 
-    return with_host(lambda client: client.ask(request, Session)).session
+    return with_host(lambda client: client.ask(request, SessionAnswer)).session
 
 
 def _tell(row: "SessionRow", words: str, *, as_json: bool) -> None:

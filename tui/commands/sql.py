@@ -27,7 +27,7 @@ def sql(
     headcode sql "SELECT session, number FROM runs JOIN nodes USING (run_id) WHERE node = '2.3' AND place <= 10"
     """
     from engine.errors import ConfigError
-    from sessions.protocol import AskSql, Table
+    from sessions.protocol import QuerySql, SqlAnswer
     from tui.headless.host_request import with_host
     from tui.output.console import narrate, print_json
 
@@ -36,7 +36,7 @@ def sql(
     words = _stdin() if query == "-" else query
     if query and not words.strip():
         raise ConfigError("The query is empty.", hint='headcode sql "SELECT * FROM runs"')
-    found = with_host(lambda client: client.ask(AskSql(sql=words, limit=limit), Table)).table
+    found = with_host(lambda client: client.ask(QuerySql(sql=words, limit=limit), SqlAnswer)).table
     if as_json:
         print_json(
             {

@@ -9,8 +9,8 @@ from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from engine.events import Stage
-    from sessions.protocol import VerifyState
-    from sessions.verification.report import VerifyReport
+    from sessions.protocol import VerificationState
+    from sessions.verification.report import VerificationReport
     from tui.output.progress import Narrator
 
 
@@ -41,26 +41,33 @@ def verify(
         raise typer.Exit(1)
 
 
-async def _verify(run: str, narrator: "Narrator") -> "VerifyReport":
+async def _verify(run: str, narrator: "Narrator") -> "VerificationReport":
     """Raises Refusal, HostError, or Cancelled after Ctrl+C."""
     from engine.machine.folders import find_places
     from sessions.client.connection import HostClient
     from sessions.errors import error_from
-    from sessions.protocol import CancelVerify, Done, FollowVerify, VerifyJob, VerifyRun, VerifyState
+    from sessions.protocol import (
+        CancelVerification,
+        Done,
+        FollowVerification,
+        VerificationStarted,
+        VerificationState,
+        VerifyRun,
+    )
     from tui.headless.interrupt import brake
     from tui.headless.watch_engine import watched
 
     async with await HostClient.connect(find_places()) as client:
         if client.welcome.notice:
             narrator.say(f"note: {client.welcome.notice}")
-        job = await client.ask(VerifyRun(run=run), VerifyJob)
+        job = await client.ask(VerifyRun(run=run), VerificationStarted)
         narrator.say(f"{job.title} once more, nothing of it from the cache")
         told = _Told(narrator)
         seen = 0
-        with brake(lambda force: client.ask(CancelVerify(job=job.job, force=force), Done), narrator.say):
+        with brake(lambda force: client.ask(CancelVerification(job=job.job, force=force), Done), narrator.say):
             async with watched(client, job.run_id, narrator.say):
                 while True:
-                    state = await client.ask(FollowVerify(job=job.job, seen=seen), VerifyState)
+                    state = await client.ask(FollowVerification(job=job.job, seen=seen), VerificationState)
                     seen = state.news
                     told.tell(state)
                     if state.report is not None:
@@ -77,7 +84,7 @@ class _Told:
         self.stage: Stage | None = None
         self.begun = 0.0
 
-    def tell(self, state: "VerifyState") -> None:
+    def tell(self, state: "VerificationState") -> None:
         from engine.events import StageFinished, StageProgress, StageStarted
 
         if state.stage != self.stage or state.report is not None:

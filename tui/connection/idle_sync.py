@@ -7,8 +7,8 @@ import msgspec
 
 from engine.errors import HeadcodeError
 from engine.planning.run_options import RunOptions
-from sessions.events import LookChanged
-from sessions.protocol import AskPreflight, ChooseOptions, Done, Preflighted, SetLook
+from sessions.events import ViewChanged
+from sessions.protocol import ChooseOptions, Done, GetPreflight, PreflightAnswer, SetView
 from tui.connection.requests import Asking, Changed, Host
 from tui.state.workbench_state import Bench
 
@@ -24,7 +24,7 @@ class Resting(Asking):
 
     def __init__(self, bench: Bench, changed: Changed) -> None:
         super().__init__(bench, changed)
-        self._looks: dict[str, LookChanged] = {}
+        self._looks: dict[str, ViewChanged] = {}
         self._look_timer: asyncio.TimerHandle | None = None
         self._looked_ahead: object = None
         self._options_timer: asyncio.TimerHandle | None = None
@@ -75,8 +75,8 @@ class Resting(Asking):
         if about != self._looked_ahead or bench.session_id is None:
             return
         with contextlib.suppress(HeadcodeError, OSError, EOFError):
-            request = AskPreflight(session=bench.session_id, options=bench.options)
-            answer = await host.ask(request, Preflighted)
+            request = GetPreflight(session=bench.session_id, options=bench.options)
+            answer = await host.ask(request, PreflightAnswer)
             if about == self._looked_ahead:
                 bench.preflight = answer.preflight
                 self._changed(frozenset({"progress"}))
@@ -100,9 +100,9 @@ class Resting(Asking):
         host = self._host
         for run_id, look in looks.items():
             if host is not None:
-                self._spawn(self._tell_look(host, SetLook(run=run_id, look=look)))
+                self._spawn(self._tell_look(host, SetView(run=run_id, look=look)))
 
-    async def _tell_look(self, host: Host, request: SetLook | ChooseOptions) -> None:
+    async def _tell_look(self, host: Host, request: SetView | ChooseOptions) -> None:
         # A cut that is not recorded is no loss worth a word: the next one will be.
         with contextlib.suppress(HeadcodeError, OSError, EOFError):
             await host.ask(request, Done)

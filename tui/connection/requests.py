@@ -8,7 +8,7 @@ from engine.errors import Failure, HeadcodeError
 from engine.results import HeadId
 from sessions.errors import HostGone, Refusal, error_from
 from sessions.events import LogEntry
-from sessions.protocol import AnyRequest, Codes, GetCodes, HeadLook, LookAtHead, Welcome
+from sessions.protocol import AnyRequest, CodesAnswer, GetCodes, GetHeadInspection, HeadInspection, Welcome
 from tui.state import screen_log
 from tui.state.workbench_state import Bench, Part
 
@@ -90,7 +90,7 @@ class Asking:
             return
         run_id, layer, head, seed = key
         try:
-            answer = await self._host.ask(GetCodes(run=run_id, layer=layer, head=head, seed=seed), Codes)
+            answer = await self._host.ask(GetCodes(run=run_id, layer=layer, head=head, seed=seed), CodesAnswer)
         except HeadcodeError as error:
             self.bench.keep_codes(key, error.as_failure())
         except (OSError, EOFError):
@@ -100,12 +100,12 @@ class Asking:
         if HeadId(layer, head) == self.bench.cursor:
             self._changed(frozenset({"head", "examples"}))
 
-    async def look_at_head(self, request: LookAtHead) -> HeadLook | Failure:
+    async def look_at_head(self, request: GetHeadInspection) -> HeadInspection | Failure:
         """The head on the prompt, or why it cannot be looked at."""
         if self._host is None:
             return Failure(family="host", name="HostGone", message="There is no host to ask.", hint="Try again.")
         try:
-            return await self._host.ask(request, HeadLook)
+            return await self._host.ask(request, HeadInspection)
         except HeadcodeError as error:
             return error.as_failure()
         except (OSError, EOFError) as error:

@@ -6,20 +6,20 @@ import msgspec
 
 from engine.config import EffectsConfig, PatchingMethod
 from sessions.protocol import (
-    AskCause,
     CancelRun,
-    CancelVerify,
+    CancelVerification,
     Done,
-    FollowVerify,
+    FollowVerification,
+    MeasureRunEffects,
+    NoteAnswer,
     QueueRun,
     RemoveNote,
-    VerifyJob,
+    RunAnswer,
+    VerificationStarted,
+    VerificationState,
     VerifyRun,
-    VerifyState,
     WriteNote,
 )
-from sessions.protocol import Note as NoteAnswer
-from sessions.protocol import Run as RunAnswer
 from tui.connection.requests import Asking, Changed
 from tui.state.notes import Place
 from tui.state.session_state import Note
@@ -60,7 +60,7 @@ class Errands(Asking):
         run = self.bench.active or self.bench.measured
         if run is None:
             if self._verify_job is not None:
-                await self.try_ask(CancelVerify(job=self._verify_job), Done)
+                await self.try_ask(CancelVerification(job=self._verify_job), Done)
             return
         force = self.bench.stopping == run.run_id
         self.bench.stopping = run.run_id
@@ -91,7 +91,7 @@ class Errands(Asking):
             method = "exact"
         heads = tuple((head.layer, head.head) for head in sorted(marked))
         config = msgspec.structs.replace(how, method=method)
-        await self.try_ask(AskCause(run=run.run_id, config=config, heads=heads), Done)
+        await self.try_ask(MeasureRunEffects(run=run.run_id, config=config, heads=heads), Done)
 
     async def ask_backups(self) -> None:
         """What every other head does once the marked heads, else those inside the cut, are replaced."""
@@ -104,7 +104,7 @@ class Errands(Asking):
         chosen = self.bench.options.config.cause
         how = run.config.cause if chosen == EffectsConfig() else chosen
         await self.try_ask(
-            AskCause(
+            MeasureRunEffects(
                 run=run.run_id,
                 config=msgspec.structs.replace(how, method="exact"),
                 after=tuple((head.layer, head.head) for head in gone),
@@ -119,12 +119,12 @@ class Errands(Asking):
         if run is None:
             return
         self.bench.verifying = f"Run {run.number} is done again, to see whether it is the same{self._stops()}."
-        job = await self.try_ask(VerifyRun(run=run.run_id), VerifyJob)
+        job = await self.try_ask(VerifyRun(run=run.run_id), VerificationStarted)
         self._verify_job = job.job if job is not None else None
         seen = 0
         try:
             while job is not None:
-                state = await self.try_ask(FollowVerify(job=job.job, seen=seen), VerifyState)
+                state = await self.try_ask(FollowVerification(job=job.job, seen=seen), VerificationState)
                 if state is None:
                     return
                 seen = state.news
@@ -161,7 +161,7 @@ class Errands(Asking):
         return write
 
 
-def _verifying_words(number: int, state: VerifyState) -> str:
+def _verifying_words(number: int, state: VerificationState) -> str:
     """How far a run is being done again."""
     if state.stage is None:
         return f"Run {number} is done again: it waits its turn"

@@ -7,20 +7,20 @@ from engine.errors import HeadcodeError
 from sessions.errors import HostError, HostGone, NoSuchRecord, StoreDamaged, StoreTooNew, WrongProtocol
 from sessions.protocol import (
     CreateSession,
-    Detail,
     DiscardSession,
     Done,
-    Emptied,
     FollowEngine,
     ListSessions,
     QueueRun,
-    Session,
-    Sessions,
+    RunAnswer,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
+    SessionsRemoved,
     ShowSession,
-    Status,
+    StatusAnswer,
     WarmUp,
 )
-from sessions.protocol import Run as RunAnswer
 from sessions.rows import SessionRow
 from tui.connection.idle_sync import Resting
 from tui.connection.requests import Changed, Connect, Host
@@ -97,7 +97,7 @@ class Link(Errands, Resting):
             with contextlib.suppress(HeadcodeError, OSError, EOFError):
                 host = await self.connect()
                 try:
-                    await host.ask(DiscardSession(session=self._begun_here), Emptied)
+                    await host.ask(DiscardSession(session=self._begun_here), SessionsRemoved)
                 finally:
                     await host.close()
         await self._drop()
@@ -121,7 +121,7 @@ class Link(Errands, Resting):
         session = await self._find_session(host)
         if session.session_id != self.bench.session_id:
             self.bench.forget()
-            detail = (await host.ask(ShowSession(session=session.session_id), Detail)).detail
+            detail = (await host.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail
             self.bench.watched_from = 0 if self._begun_here == session.session_id else detail.last_seq
         bench = self.bench
         bench.session_id, bench.session_name = session.session_id, session.name
@@ -148,8 +148,8 @@ class Link(Errands, Resting):
     async def _find_session(self, host: Host) -> SessionRow:
         """The one that was asked for, else the newest, else a first one with a run of its own under way."""
         if self._session is not None:
-            return (await host.ask(ShowSession(session=self._session), Detail)).detail.session
-        sessions = (await host.ask(ListSessions(), Sessions)).sessions
+            return (await host.ask(ShowSession(session=self._session), SessionDetailAnswer)).detail.session
+        sessions = (await host.ask(ListSessions(), SessionsAnswer)).sessions
         wanted = (self._wanted_model, self._wanted_task)
         special = wanted != (DEFAULT_MODEL, DEFAULT_TASK)
         chosen = special or self._asked
@@ -159,7 +159,7 @@ class Link(Errands, Resting):
             return fitting[0]
         name = None if special else FIRST_SESSION
         create = CreateSession(name=name, model=self._wanted_model, task=self._wanted_task)
-        session = (await host.ask(create, Session)).session
+        session = (await host.ask(create, SessionAnswer)).session
         self._begun_here = session.session_id
         await host.ask(QueueRun(session=session.session_id), RunAnswer)
         return session
@@ -169,7 +169,7 @@ class Link(Errands, Resting):
         seen = FollowEngine()
         while True:
             try:
-                status = (await host.ask(seen, Status)).status
+                status = (await host.ask(seen, StatusAnswer)).status
             except (HeadcodeError, OSError, EOFError):
                 return
             work = status.at_work

@@ -8,7 +8,7 @@ from engine.authoring.drafts import flaw
 from engine.errors import Failure, HeadcodeError
 from engine.examples import Example, content_hash
 from sessions.errors import HostGone, StaleExamples
-from sessions.protocol import AnyRequest, Session, SetExamples, StepExamples
+from sessions.protocol import AnyRequest, SessionAnswer, SetExamples, StepExamples
 from tui.state.workbench_state import Bench
 
 Examples = tuple[Example, ...]
@@ -103,7 +103,7 @@ class Written:
         history = self.bench.kept.examples
         before = history.version
         try:
-            await self.link.ask(StepExamples(session=self.bench.session_id, by=-1 if by < 0 else 1), Session)
+            await self.link.ask(StepExamples(session=self.bench.session_id, by=-1 if by < 0 else 1), SessionAnswer)
         except HeadcodeError as error:
             self.failure = error.as_failure()
             return False
@@ -124,7 +124,7 @@ class Written:
         target = content_hash(examples)
         if target != base and (version or examples):
             try:
-                await self.link.ask(SetExamples(session=session, examples=examples, over=base), Session)
+                await self.link.ask(SetExamples(session=session, examples=examples, over=base), SessionAnswer)
             except StaleExamples:
                 # Somebody else was quicker: what is written here is laid on top of theirs.
                 return await _until(lambda: history.content_hash != base)

@@ -15,7 +15,7 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.errors import HostGone
-from sessions.protocol import GradeExamples, Grades, MakeExamples
+from sessions.protocol import GradeExamples, Grades, MakeTaskExamples
 from tui.editor.buffer import Asker, Examples
 from tui.editor.edits import Editing
 from tui.editor.grade_cache import Content, Gradebook, content_of
@@ -99,11 +99,11 @@ class Desk(Editing):
             trust_remote_code=trusted,
         )
 
-    def order(self, task: str, pairs: int) -> MakeExamples:
+    def order(self, task: str, pairs: int) -> MakeTaskExamples:
         """A request for examples of a ready-made task, in tokens of the model of the next run."""
         _, model, device, trusted = self.reading
         session = self.bench.session_id or ""
-        return MakeExamples(
+        return MakeTaskExamples(
             session=session, task=task, pairs=pairs, model=model, device=device, trust_remote_code=trusted
         )
 

@@ -10,7 +10,7 @@ from engine.analysis.run_state import RunSnapshot
 from engine.events import EdgesScored
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.events import CauseAsked, CauseEnded, LogEntry, RunEnded, RunQueued
+from sessions.events import EffectsEnded, EffectsRequested, LogEntry, RunEnded, RunQueued
 from sessions.rows import SessionDetail
 from tui.headless.run_probe import fold
 
@@ -28,7 +28,7 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
     n_pairs: int = 0
     measuring: bool = False
     """Whether effects are being measured, after the run."""
-    measured: CauseEnded | None = None
+    measured: EffectsEnded | None = None
     """How the last such measurement ended."""
     n_measured: int = 0
 
@@ -38,9 +38,9 @@ class Folding(msgspec.Struct, kw_only=True, eq=False):
         match entry.event:
             case EdgesScored(n_pairs=n_pairs):
                 self.n_pairs = n_pairs
-            case CauseAsked():
+            case EffectsRequested():
                 self.measuring = True
-            case CauseEnded():
+            case EffectsEnded():
                 self.measuring, self.measured, self.n_measured = False, entry.event, self.n_measured + 1
 
     def cell(self) -> BenchmarkRun | None:

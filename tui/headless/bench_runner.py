@@ -13,22 +13,22 @@ from engine.config import EffectsConfig, PatchingMethod
 from engine.errors import Cancelled, ConfigError, Failure
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.events import CauseEnded, RunEnded
+from sessions.events import EffectsEnded, RunEnded
 from sessions.protocol import (
-    AskCause,
     CancelRun,
     ChangeTags,
     CreateSession,
-    Detail,
     DiscardSession,
     Done,
-    Emptied,
-    MadeFrom,
-    Note,
+    MeasureRunEffects,
+    NoteAnswer,
     QueueRun,
-    Run,
-    Session,
+    RunAnswer,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsRemoved,
     ShowSession,
+    TaskExamples,
     WriteNote,
 )
 from sessions.rows import SessionDetail, SessionRow
@@ -95,7 +95,7 @@ Heard = Callable[[BenchmarkRun, "BenchmarkResult | Failure", "Bench"], None]
 
 async def read_bench(client: HostClient, name: str) -> Bench:
     """What lies in a bench's session. Raises Refusal where there is none, ConfigError where that is no bench."""
-    detail = (await client.ask(ShowSession(session=name), Detail)).detail
+    detail = (await client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
     _check(detail)
     log = _log(detail)
     await log.read(client, detail)
@@ -150,7 +150,7 @@ class Conductor:
         if bench.failed and not bench.taken:
             # The host keeps it where a run failed for another reason than a wrong name.
             bench.kept = not (
-                await self.client.ask(DiscardSession(session=detail.session.session_id), Emptied)
+                await self.client.ask(DiscardSession(session=detail.session.session_id), SessionsRemoved)
             ).sessions
         return bench
 
@@ -158,7 +158,7 @@ class Conductor:
         name = self.order.session_name()
         if not self.order.fresh:
             try:
-                detail = (await self.client.ask(ShowSession(session=name), Detail)).detail
+                detail = (await self.client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
             except Refusal as refusal:
                 if refusal.failure.name != "NoSuchRecord":
                     raise
@@ -168,10 +168,10 @@ class Conductor:
                     self._check_pairs(detail)
                     return detail
         first = self.order.cells[0]
-        made = (await self.client.ask(CreateSession(name=name, model=first.model), Session)).session
+        made = (await self.client.ask(CreateSession(name=name, model=first.model), SessionAnswer)).session
         tags = (TAG, USABLE) if self.order.usable else (TAG,)
-        await self.client.ask(ChangeTags(session=made.session_id, add=tags), Session)
-        return (await self.client.ask(ShowSession(session=made.session_id), Detail)).detail
+        await self.client.ask(ChangeTags(session=made.session_id, add=tags), SessionAnswer)
+        return (await self.client.ask(ShowSession(session=made.session_id), SessionDetailAnswer)).detail
 
     def _check_pairs(self, detail: SessionDetail) -> None:
         if (USABLE in detail.session.tags) != self.order.usable:
@@ -234,19 +234,19 @@ class Conductor:
             config=config,
             model=cell.model,
             device=order.device,
-            made=MadeFrom(task=cell.task, pairs=cell.examples, task_seed=cell.draw, usable=cell.usable),
+            made=TaskExamples(task=cell.task, pairs=cell.examples, task_seed=cell.draw, usable=cell.usable),
         )
-        return (await self.client.ask(asked, Run)).run.run_id
+        return (await self.client.ask(asked, RunAnswer)).run.run_id
 
     async def _measure(
         self, run_id: str, method: PatchingMethod, cell: BenchmarkRun, log: BenchLog
-    ) -> CauseEnded | None:
+    ) -> EffectsEnded | None:
         """Has effects measured on a run that is done; returns how that ended where it gave nothing."""
         folding = log.runs[run_id]
         if not folding.measuring:  # else a bench that was killed has asked for it
             edges = method != "exact" and (cell.model, cell.task) in self.order.edges
             before = folding.n_measured
-            await self.client.ask(AskCause(run=run_id, config=EffectsConfig(method=method, edges=edges)), Done)
+            await self.client.ask(MeasureRunEffects(run=run_id, config=EffectsConfig(method=method, edges=edges)), Done)
             await self._until(run_id, log, lambda: folding.measuring or folding.n_measured > before)
         await self._until(run_id, log, lambda: not folding.measuring)
         ended = folding.measured
@@ -266,7 +266,7 @@ class Conductor:
         await log.until(true)
         self._current = None
 
-    def _failed(self, cell: BenchmarkRun, ended: RunEnded | CauseEnded) -> None:
+    def _failed(self, cell: BenchmarkRun, ended: RunEnded | EffectsEnded) -> None:
         if not self._stopping:
             told = Failure(family="engine", name="Ended", message=f"The run was {ended.state}.")
             self.bench.failed[cell] = ended.failure or told
@@ -290,11 +290,11 @@ class Conductor:
 async def keep_summary(client: HostClient, session: SessionRow, text: str) -> None:
     """Leaves what came out in the session as a note, in the place of an older one."""
     text = text if len(text) <= _MOST_NOTE else text[:_MOST_NOTE].rpartition("\n")[0] + "\n..."
-    detail = (await client.ask(ShowSession(session=session.session_id), Detail)).detail
+    detail = (await client.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail
     before = next((note for note in detail.notes if note.text.startswith(HEADING)), None)
     if before is None or before.text.strip() != text.strip():
         note = None if before is None else before.note_id
-        await client.ask(WriteNote(session=session.session_id, text=text, note=note), Note)
+        await client.ask(WriteNote(session=session.session_id, text=text, note=note), NoteAnswer)
 
 
 def _log(detail: SessionDetail) -> BenchLog:

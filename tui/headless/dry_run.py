@@ -53,18 +53,18 @@ async def ask_preflight(order: "ProbeOrder") -> "Preflight":
     from engine.machine.folders import find_places
     from engine.planning.run_options import RunOptions
     from sessions.client.connection import HostClient
-    from sessions.protocol import AskPreflight, Detail, Preflighted, ShowSession
+    from sessions.protocol import GetPreflight, PreflightAnswer, SessionDetailAnswer, ShowSession
 
     async with await HostClient.connect(find_places()) as client:
         model = order.model
         if model is None and order.session is not None:
-            model = (await client.ask(ShowSession(session=order.session), Detail)).detail.session.model
+            model = (await client.ask(ShowSession(session=order.session), SessionDetailAnswer)).detail.session.model
         options = RunOptions(config=order.config, model=model or "toy", device=order.device)
-        request = AskPreflight(
+        request = GetPreflight(
             options=options,
             session=order.session or "",
             examples=order.examples,
             task=order.task,
             pairs=order.pairs,
         )
-        return (await client.ask(request, Preflighted)).preflight
+        return (await client.ask(request, PreflightAnswer)).preflight

@@ -12,8 +12,8 @@ from engine.machine.folders import find_places
 from engine.machine.paths import path_of
 from engine.measures import Measure, find_measure
 from engine.results import EdgeScore, HeadId
-from sessions.comparison.comparison import CannotCompare, Side, circuit_of
-from sessions.files.atomic_write import check_goal, share, write_beside
+from sessions.comparison.comparison import CannotCompare, ComparisonSide, select_circuit
+from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
 from tui.headless.host_request import with_host
 from tui.output.console import bytes_in_words, narrate, print_json, print_line, write_data
 
@@ -26,7 +26,7 @@ SCHEMA = "headcode.table/1"
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked to have exported, and how it is looked at."""
 
-    side: Side
+    side: ComparisonSide
     measure: Measure
     circuit: tuple[HeadId, ...]
     edges: tuple[EdgeScore, ...] = ()
@@ -87,26 +87,26 @@ def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
             for piece in pieces:
                 out.write(piece)
 
-    return write_beside(goal, write, force=force, marks=find_places().parts)[1]
+    return write_atomically(goal, write, force=force, marks=find_places().parts)[1]
 
 
 async def find_subject(
     client: "HostClient", what: str, measure: Measure | None, cut: int | None, *, edges: bool
 ) -> Subject:
     """What the words name, with scores. Raises NoSuchRecord, or CannotCompare where there are none."""
-    from sessions.protocol import Detail, GetSides, ShowSession, Sides
+    from sessions.protocol import GetSides, SessionDetailAnswer, ShowSession, SidesAnswer
     from tui.headless.run_probe import read_run
 
-    side = (await client.ask(GetSides(a=what, b=what), Sides)).a
+    side = (await client.ask(GetSides(a=what, b=what), SidesAnswer)).a
     if not side.nodes:
         raise CannotCompare(f"{side.title} has no scores to export.", hint="Give a run: NAME/2, or its id.")
     by = measure or find_measure(side.measure or "total_variation")
     found: tuple[EdgeScore, ...] = ()
     if edges and side.run_id is not None:
-        detail = (await client.ask(ShowSession(session=side.session_id), Detail)).detail
+        detail = (await client.ask(ShowSession(session=side.session_id), SessionDetailAnswer)).detail
         run = next(run for run in detail.runs if run.run_id == side.run_id)
         found = (await read_run(client, side.session_id, run, detail.last_seq)).edges
-    return Subject(side=side, measure=by, circuit=circuit_of(side, by, cut), edges=found)
+    return Subject(side=side, measure=by, circuit=select_circuit(side, by, cut), edges=found)
 
 
 def told(subject: Subject, form: str) -> Iterable[str]:
@@ -142,4 +142,4 @@ def _parquet(subject: Subject, form: str, goal: Path, *, force: bool) -> None:
     table = heads_table(subject.side.nodes, subject.circuit) if heads else edges_table(subject.edges)
     request = WriteTable(columns=table.wire_columns(), rows=table.rows, path=str(goal), force=force)
     with_host(lambda client: client.ask(request, Done))
-    share(goal)
+    apply_umask(goal)

@@ -15,8 +15,8 @@ from engine.machine.folders import AppFolders
 from engine.results import HeadId
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
-from sessions.events import CauseEnded, LogEntry, RunState
-from sessions.protocol import AskCause, CancelRun, Detail, Done, FindRun, Run, ShowSession
+from sessions.events import EffectsEnded, LogEntry, RunState
+from sessions.protocol import CancelRun, Done, FindRun, MeasureRunEffects, RunAnswer, SessionDetailAnswer, ShowSession
 from sessions.rows import RunRow
 from tui.headless.interrupt import brake
 from tui.headless.run_probe import read_run
@@ -57,12 +57,12 @@ async def measure_again(
     async with await HostClient.connect(places) as client:
         if client.welcome.notice:
             narrator.say(f"note: {client.welcome.notice}")
-        run = (await client.ask(FindRun(run=reference), Run)).run
-        detail = (await client.ask(ShowSession(session=run.session_id), Detail)).detail
+        run = (await client.ask(FindRun(run=reference), RunAnswer)).run
+        detail = (await client.ask(ShowSession(session=run.session_id), SessionDetailAnswer)).detail
         title = f"{detail.session.name}/{run.number}"
         picture = await read_run(client, run.session_id, run, detail.last_seq)
         await client.ask(
-            AskCause(
+            MeasureRunEffects(
                 run=run.run_id,
                 config=config,
                 heads=tuple((*head,) for head in heads),
@@ -92,7 +92,7 @@ def refuse_unfinished(measured: Measured) -> None:
 
 async def _follow(
     client: HostClient, run: RunRow, after: int, picture: RunSnapshot, narrator: Narrator
-) -> tuple[RunSnapshot, RunSnapshot, CauseEnded]:
+) -> tuple[RunSnapshot, RunSnapshot, EffectsEnded]:
     found = RunSnapshot(model=picture.model)
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(run.session_id, after_seq=after, run=run.run_id))
     async with contextlib.aclosing(follow):
@@ -100,7 +100,7 @@ async def _follow(
             for entry in entries:
                 if entry.run_id != run.run_id:
                     continue
-                if isinstance(entry.event, CauseEnded):
+                if isinstance(entry.event, EffectsEnded):
                     return found, picture, entry.event
                 if isinstance(entry.event, EngineEvent):
                     found = apply(found, entry.event, entry.at_us)

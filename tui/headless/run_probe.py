@@ -22,17 +22,17 @@ from sessions.events import LogEntry, RunEnded
 from sessions.protocol import (
     CancelRun,
     CreateSession,
-    Detail,
     DiscardSession,
     Done,
-    Emptied,
-    Made,
-    MakeExamples,
+    MakeTaskExamples,
     QueueRun,
-    Run,
-    Session,
+    RunAnswer,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsRemoved,
     SetExamples,
     ShowSession,
+    TaskExamplesMade,
 )
 from sessions.rows import RunRow, SessionRow
 from tui.headless.watch_engine import watched
@@ -134,7 +134,7 @@ class _Conductor:
             session, self.run = await self._queue(client)
             self.narrator.say(f"session {session.name}, run {self.run.number}")
             picture, ended = await self._follow(client, session, self.run)
-            detail = (await client.ask(ShowSession(session=session.session_id), Detail)).detail
+            detail = (await client.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail
         finally:
             await self._discard(client)
             await client.close()
@@ -147,7 +147,7 @@ class _Conductor:
         """Takes the new session away again where its run was refused; the host keeps it where anything came of it."""
         if self.made is not None:
             with contextlib.suppress(Refusal, HostError, OSError, EOFError):
-                gone = await client.ask(DiscardSession(session=self.made.session_id), Emptied)
+                gone = await client.ask(DiscardSession(session=self.made.session_id), SessionsRemoved)
                 if gone.sessions:
                     self.narrator.say(f"session {self.made.name} is not kept: nothing came of it")
 
@@ -170,8 +170,8 @@ class _Conductor:
     async def _queue(self, client: HostClient) -> tuple[SessionRow, RunRow]:
         order = self.order
         if order.again is not None:
-            run = (await client.ask(QueueRun(again=order.again), Run)).run
-            detail = (await client.ask(ShowSession(session=run.session_id), Detail)).detail
+            run = (await client.ask(QueueRun(again=order.again), RunAnswer)).run
+            detail = (await client.ask(ShowSession(session=run.session_id), SessionDetailAnswer)).detail
             return detail.session, run
         session = await self._session(client)
         queued = await client.ask(
@@ -183,7 +183,7 @@ class _Conductor:
                 trust_remote_code=order.trust_remote_code,
                 known=order.known,
             ),
-            Run,
+            RunAnswer,
         )
         return session, queued.run
 
@@ -199,11 +199,11 @@ class _Conductor:
                     task_seed=order.task_seed,
                     examples=await self._usable(client, order.task) if order.usable and order.task else order.examples,
                 ),
-                Session,
+                SessionAnswer,
             )
             self.made = created.session
             return created.session
-        session = (await client.ask(ShowSession(session=order.session), Detail)).detail.session
+        session = (await client.ask(ShowSession(session=order.session), SessionDetailAnswer)).detail.session
         if order.task is not None and order.task != session.task:
             holds = f"the task {session.task}" if session.task else "examples of its own"
             raise ConfigError(
@@ -211,7 +211,7 @@ class _Conductor:
                 hint="Leave --session out for a session of its own, or the task out to run what the session holds.",
             )
         if order.examples:
-            changed = await client.ask(SetExamples(session=session.session_id, examples=order.examples), Session)
+            changed = await client.ask(SetExamples(session=session.session_id, examples=order.examples), SessionAnswer)
             return changed.session
         return session
 
@@ -219,7 +219,7 @@ class _Conductor:
         order = self.order
         model = order.model or BUNDLED
         self.narrator.say(f"drawing {f'{order.pairs} ' if order.pairs else ''}pairs of {task} that {model} can do")
-        request = MakeExamples(
+        request = MakeTaskExamples(
             session="",
             task=task,
             pairs=order.pairs,
@@ -229,7 +229,7 @@ class _Conductor:
             trust_remote_code=order.trust_remote_code,
             usable=True,
         )
-        return (await client.ask(request, Made)).examples
+        return (await client.ask(request, TaskExamplesMade)).examples
 
     async def _follow(self, client: HostClient, session: SessionRow, run: RunRow) -> tuple[RunSnapshot, RunEnded]:
         picture = RunSnapshot()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from engine.errors import HeadcodeError
-from sessions.protocol import FollowEngine, Status
+from sessions.protocol import FollowEngine, StatusAnswer
 from tui.state.engine_status import silence, work_words
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def _watch(client: "HostClient", run_id: str, say: Callable[[str], None]) 
     asked, told = FollowEngine(), ("", False)
     while True:
         try:
-            status = (await client.ask(asked, Status)).status
+            status = (await client.ask(asked, StatusAnswer)).status
         except (HeadcodeError, OSError, EOFError):
             return  # whoever waits hears of it
         work, now_us = status.at_work, int(time.time() * 1e6)

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 from engine.examples import Example
 from engine.measures import Measure
-from sessions.comparison.comparison import MEMBERSHIP, SHARE, Comparison, FieldDifference, Grid, Side
+from sessions.comparison.comparison import (
+    MEMBERSHIP,
+    SHARE,
+    Comparison,
+    ComparisonSide,
+    FieldDifference,
+    GridComparison,
+)
 from sessions.comparison.example_diff import ExamplesDifference
 from tui.output.console import Paper, make_console
 from tui.output.grid import ASCII_SHADES, SHADES, short
@@ -21,7 +28,7 @@ _MOST_EXAMPLES = 8
 _PROMPT_WIDTH = 90
 
 
-def compare_json(a: Side, b: Side, found: Comparison) -> dict[str, object]:
+def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dict[str, object]:
     """The comparison for a script; docs/compare.md names every field."""
     import msgspec
 
@@ -37,7 +44,9 @@ def compare_json(a: Side, b: Side, found: Comparison) -> dict[str, object]:
     }
 
 
-def print_comparison(a: Side, b: Side, found: Comparison, *, measure: Measure, paper: Paper) -> None:
+def print_comparison(
+    a: ComparisonSide, b: ComparisonSide, found: Comparison, *, measure: Measure, paper: Paper
+) -> None:
     """Writes it to stdout."""
     from rich.text import Text
 
@@ -77,7 +86,7 @@ def print_comparison(a: Side, b: Side, found: Comparison, *, measure: Measure, p
             line(text)
 
 
-def side_words(side: Side) -> str:
+def side_words(side: ComparisonSide) -> str:
     """What a side is, on one line."""
     words = [clean(side.title)]
     if side.model is not None:
@@ -95,7 +104,7 @@ def side_words(side: Side) -> str:
     return "  ".join(words)
 
 
-def difference_lines(grid: Grid, measure: Measure, paper: Paper) -> "list[Text]":
+def difference_lines(grid: GridComparison, measure: Measure, paper: Paper) -> "list[Text]":
     """The signed grid with its header and legend: A less B. Narrow paper gets a sign and a digit a head, in blocks."""
     from rich.text import Text
 
@@ -141,7 +150,7 @@ def difference_lines(grid: Grid, measure: Measure, paper: Paper) -> "list[Text]"
     return lines
 
 
-def circuit_lines(grid: Grid) -> list[str]:
+def circuit_lines(grid: GridComparison) -> list[str]:
     """Which heads are on one side only, which on both."""
     rows = (("in both", grid.both), ("only in A", grid.only_a), ("only in B", grid.only_b))
     lines = [f"  {name:<10} {len(heads):>3}  {heads_words(heads)}" for name, heads in rows]
@@ -149,7 +158,7 @@ def circuit_lines(grid: Grid) -> list[str]:
     return [*lines, "  " + "   ".join(f"{name} {short(value)}" for name, value in shares)]
 
 
-def ranking_lines(grid: Grid) -> list[str]:
+def ranking_lines(grid: GridComparison) -> list[str]:
     numbers = [("Spearman", grid.spearman), ("Kendall tau-b", grid.kendall)]
     first = "  " + "   ".join(f"{name} {short(value)}" for name, value in numbers)
     second = (
@@ -248,7 +257,7 @@ def _style(level: int, marked: bool, paper: Paper, ground: Sequence[tuple[int, i
     return f"{weight}{ink} on rgb({red},{green},{blue})"
 
 
-def _legend(grid: Grid, measure: Measure, compact: bool, paper: Paper) -> str:
+def _legend(grid: GridComparison, measure: Measure, compact: bool, paper: Paper) -> str:
     words = "+ in A and not in B, - in B and not in A" if grid.measure == MEMBERSHIP else "+ more in A, - more in B"
     if grid.measure not in (MEMBERSHIP, SHARE) and not measure.high_speaks:
         words += " (low values speak for a head)"
@@ -266,7 +275,7 @@ def _value(value: object) -> str:
     return clean(str(value))
 
 
-def _side_json(side: Side) -> dict[str, object]:
+def _side_json(side: ComparisonSide) -> dict[str, object]:
     import msgspec
 
     return {

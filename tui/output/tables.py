@@ -11,7 +11,7 @@ import msgspec
 from engine.results import EdgeScore, HeadScores
 
 if TYPE_CHECKING:
-    from sessions.protocol import Column
+    from sessions.protocol import TableColumn
 
 Cell = bool | int | float | None
 _MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
@@ -38,10 +38,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         rows = [dict(zip(names, row, strict=True)) for row in self.rows]
         return msgspec.json.format(msgspec.json.encode({**about, self.name: rows}), indent=2).decode() + "\n"
 
-    def wire_columns(self) -> "tuple[Column, ...]":
-        from sessions.protocol import Column
+    def wire_columns(self) -> "tuple[TableColumn, ...]":
+        from sessions.protocol import TableColumn
 
-        return tuple(Column(name=name, kind=kind) for name, kind in self.columns)  # type: ignore[arg-type]
+        return tuple(TableColumn(name=name, kind=kind) for name, kind in self.columns)  # type: ignore[arg-type]
 
 
 def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> Table:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sessions.verification.checks import STAGES
-from sessions.verification.report import VerifyReport, check_words
+from sessions.verification.report import VerificationReport, format_check
 from tui.output.console import Paper, make_console
 from tui.terminal.sanitize import clean
 
@@ -19,14 +19,14 @@ VERDICTS = {
 }
 
 
-def report_json(report: VerifyReport) -> dict[str, object]:
+def report_json(report: VerificationReport) -> dict[str, object]:
     """The report for a script; docs/verify.md names every field. An infinite difference (a missing number) is null."""
     import msgspec
 
     return {"schema": SCHEMA, **msgspec.to_builtins(report)}
 
 
-def print_report(report: VerifyReport, paper: Paper) -> None:
+def print_report(report: VerificationReport, paper: Paper) -> None:
     """Writes it to stdout: a line for the verdict, a line for every stage."""
     from rich.text import Text
 
@@ -45,7 +45,7 @@ def print_report(report: VerifyReport, paper: Paper) -> None:
         total = sum(each.compared for each in checks)
         if not total:
             continue  # no such stage: most runs have no cause
-        words = "; ".join(clean(check_words(each)) for each in off) if off else "the same"
+        words = "; ".join(clean(format_check(each)) for each in off) if off else "the same"
         line(f"  {stage:<9} {words}  ({total} compared)" if not off else f"  {stage:<9} {words}", "" if off else "dim")
     for each in report.environment:
         line(f"  {each.field:<9} {clean(str(each.a))} then, {clean(str(each.b))} now")

@@ -7,19 +7,19 @@ from engine.errors import HeadcodeError
 from engine.results import HeadId
 from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
-    Circuit,
+    CircuitAnswer,
     CombineCircuits,
-    Comparable,
+    ComparisonChoices,
+    DeleteCircuit,
     Done,
-    DropCircuit,
     GetSides,
     ListComparable,
     LogPiece,
     ReadLog,
     ReadTimeline,
     SetOperation,
-    Sides,
-    Times,
+    SidesAnswer,
+    TimelineAnswer,
 )
 from tui.connection.session_link import Link
 from tui.plain import wording
@@ -59,7 +59,7 @@ class Comparing:
         if not rest and self.bench.against() is not None:
             self.tell(wording.difference(self.bench, _SHOWN))
             return
-        found = await self.link.try_ask(ListComparable(run=run.run_id), Comparable)
+        found = await self.link.try_ask(ListComparable(run=run.run_id), ComparisonChoices)
         if found is None:
             return
         choices = found.choices
@@ -80,7 +80,7 @@ class Comparing:
         if len(meant) != 1:
             self.refuse(f"{rest} is none of what can be subtracted, or several of it: difference lists all.")
             return
-        sides = await self.link.try_ask(GetSides(a=run.run_id, b=meant[0].reference), Sides)
+        sides = await self.link.try_ask(GetSides(a=run.run_id, b=meant[0].reference), SidesAnswer)
         if sides is None:
             return
         try:
@@ -127,7 +127,7 @@ class Comparing:
             session=self.bench.session_id, operation=operation, of=tuple(names), name=name.strip()
         )
         before = self.bench.kept.circuits.get(request.name)
-        made = await self.link.try_ask(request, Circuit)
+        made = await self.link.try_ask(request, CircuitAnswer)
         if made is not None:
             await self.told(lambda: self.bench.kept.circuits.get(request.name) is not before)
             heads = ", ".join(str(HeadId(*each)) for each in made.circuit.heads) or "no heads"
@@ -136,7 +136,7 @@ class Comparing:
     async def do_drop(self, rest: str) -> None:
         if rest not in self.bench.kept.circuits or self.bench.session_id is None:
             self.refuse(f"no circuit {rest or 'without a name'} is kept; circuits lists them.")
-        elif await self.link.try_ask(DropCircuit(session=self.bench.session_id, name=rest), Done) is not None:
+        elif await self.link.try_ask(DeleteCircuit(session=self.bench.session_id, name=rest), Done) is not None:
             await self.told(lambda: rest not in self.bench.kept.circuits)
             self.say(f"dropped {clean(rest)}; the log keeps it.")
 
@@ -180,7 +180,7 @@ class Comparing:
         if self.bench.session_id is None:
             self.because("replay")
             return
-        times = await self.link.try_ask(ReadTimeline(session=self.bench.session_id), Times)
+        times = await self.link.try_ask(ReadTimeline(session=self.bench.session_id), TimelineAnswer)
         if times is None:
             return
         moments = times.times.markers

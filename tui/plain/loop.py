@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from engine.errors import HeadcodeError
-from sessions.protocol import Detail, ShowSession
+from sessions.protocol import SessionDetailAnswer, ShowSession
 from tui.connection.requests import Connect
 from tui.connection.session_link import Link
 from tui.plain.announcements import News
@@ -69,7 +69,7 @@ class PlainWorkbench(Doing, Comparing, Writing):
         bench = self.bench
         if bench.link == "live" and bench.session_id is not None:
             with suppress(HeadcodeError):
-                detail = (await self.link.request(ShowSession(session=bench.session_id), Detail)).detail
+                detail = (await self.link.request(ShowSession(session=bench.session_id), SessionDetailAnswer)).detail
                 await self.until(lambda: bench.last_seq >= detail.last_seq or bench.link != "live")
         self.news.caught_up = True
 

@@ -9,7 +9,7 @@ from engine.authoring.negatives import PromptEdit, as_negative, best, propose
 from engine.errors import HeadcodeError
 from engine.machine.paths import path_of
 from engine.results import Grade
-from sessions.protocol import Grades, Made
+from sessions.protocol import Grades, TaskExamplesMade
 from tui.connection.session_link import Link
 from tui.editor.graded_examples import Desk
 from tui.plain import wording
@@ -221,7 +221,7 @@ class Writing:
         try:
             task = find_task(name)
             count = int(pairs) if pairs.strip().isdecimal() else 10
-            made = await self.link.ask(self.desk.order(task.name, count), Made)
+            made = await self.link.ask(self.desk.order(task.name, count), TaskExamplesMade)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return

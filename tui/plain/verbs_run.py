@@ -13,13 +13,13 @@ from engine.planning.run_options import value_of as option_value
 from engine.planning.run_options import with_value
 from engine.results import Card
 from sessions.protocol import (
-    Circuit,
-    Detail,
-    Found,
-    KeepCircuit,
+    CircuitAnswer,
     ListSessions,
+    SaveCircuit,
+    SearchResults,
     SearchSessions,
-    Sessions,
+    SessionDetailAnswer,
+    SessionsAnswer,
     ShowSession,
 )
 from tui.connection.session_link import Link
@@ -243,9 +243,9 @@ class Doing:
         source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
         if marked:
             source = f"{len(heads)} marked by hand in run {run.number}"
-        asked = KeepCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        asked = SaveCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
         before = self.bench.kept.circuits.get(name)
-        if await self.link.try_ask(asked, Circuit) is not None:
+        if await self.link.try_ask(asked, CircuitAnswer) is not None:
             # The next line may name it: it is kept when the log has told so.
             await self.told(lambda: self.bench.kept.circuits.get(name) is not before)
             self.say(f"kept {len(heads)} heads as {clean(name)}.")
@@ -271,9 +271,9 @@ class Doing:
     async def do_sessions(self, rest: str) -> None:
         try:
             if rest:
-                rows = [hit.session for hit in (await self.link.request(SearchSessions(text=rest), Found)).hits]
+                rows = [hit.session for hit in (await self.link.request(SearchSessions(text=rest), SearchResults)).hits]
             else:
-                rows = list((await self.link.request(ListSessions(), Sessions)).sessions)
+                rows = list((await self.link.request(ListSessions(), SessionsAnswer)).sessions)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
@@ -286,7 +286,7 @@ class Doing:
 
     async def do_open(self, rest: str) -> None:
         try:
-            found = (await self.link.request(ShowSession(session=rest), Detail)).detail.session
+            found = (await self.link.request(ShowSession(session=rest), SessionDetailAnswer)).detail.session
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return

@@ -20,7 +20,7 @@ from sessions.protocol import (
     ReadLog,
     ReadTimeline,
     ShowSession,
-    Times,
+    TimelineAnswer,
     Welcome,
 )
 from sessions.rows import Timeline
@@ -73,7 +73,7 @@ class Reader:
         raise OnlyAReplay("A replay follows nothing that happens now.", hint="Leave the replay for that.")
 
     async def times(self) -> Timeline:
-        times = (await self.ask(ReadTimeline(session=self.session), Times)).times
+        times = (await self.ask(ReadTimeline(session=self.session), TimelineAnswer)).times
         self.session = times.session.session_id
         return times
 

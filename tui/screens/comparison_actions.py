@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from sessions.comparison.comparison import CannotCompare, check_shapes
 from sessions.protocol import (
-    Circuit,
+    CircuitAnswer,
     CombineCircuits,
-    Comparable,
+    ComparisonChoices,
+    DeleteCircuit,
     Done,
-    DropCircuit,
     GetSides,
-    KeepCircuit,
     ListComparable,
+    SaveCircuit,
     SetOperation,
-    Sides,
+    SidesAnswer,
 )
 from tui.state.subtraction import side_of
 from tui.state.workbench_state import Bench, Part
@@ -78,7 +78,7 @@ class ComparisonActions(Base):
         run = self.bench.shown
         if run is None:
             return
-        found = await self.link.try_ask(ListComparable(run=run.run_id), Comparable)
+        found = await self.link.try_ask(ListComparable(run=run.run_id), ComparisonChoices)
         if found is None:
             return
         entries = [
@@ -101,7 +101,7 @@ class ComparisonActions(Base):
         run, view = self.bench.shown, self.bench.view()
         if run is None or view is None:
             return
-        found = await self.link.try_ask(GetSides(a=run.run_id, b=reference), Sides)
+        found = await self.link.try_ask(GetSides(a=run.run_id, b=reference), SidesAnswer)
         if found is None:
             return
         try:
@@ -146,8 +146,8 @@ class ComparisonActions(Base):
         source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
         if marked:
             source = f"{len(heads)} marked by hand in run {run.number}"
-        request = KeepCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
-        self.run_worker(self.link.try_ask(request, Circuit), group="ask", exit_on_error=True)
+        request = SaveCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        self.run_worker(self.link.try_ask(request, CircuitAnswer), group="ask", exit_on_error=True)
 
     def action_circuits(self) -> None:
         from tui.screens.circuits import CircuitsScreen
@@ -159,11 +159,11 @@ class ComparisonActions(Base):
         """Keeps what the set operation makes of kept circuits."""
         if self.bench.session_id is not None:
             request = CombineCircuits(session=self.bench.session_id, operation=operation, of=names, name=name)
-            self.run_worker(self.link.try_ask(request, Circuit), group="ask", exit_on_error=True)
+            self.run_worker(self.link.try_ask(request, CircuitAnswer), group="ask", exit_on_error=True)
 
     def drop(self, name: str) -> None:
         if self.bench.session_id is not None:
-            request = DropCircuit(session=self.bench.session_id, name=name)
+            request = DeleteCircuit(session=self.bench.session_id, name=name)
             self.run_worker(self.link.try_ask(request, Done), group="ask", exit_on_error=True)
 
     # ---- verify

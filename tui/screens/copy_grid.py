@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from engine.machine.folders import find_places
 from sessions.errors import CannotWrite
-from sessions.files.atomic_write import write_beside
+from sessions.files.atomic_write import write_atomically
 from tui.actions import sheet_actions
 from tui.output.console import bytes_in_words
 from tui.output.grid_pictures import GridPicture, PictureFormat
@@ -171,7 +171,7 @@ def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
     while path.exists():
         number += 1
         path = folder / f"{name}-{number}{suffix}"
-    write_beside(path, lambda part: _fill(part, text), force=False, marks=find_places().parts)
+    write_atomically(path, lambda part: _fill(part, text), force=False, marks=find_places().parts)
     return path
 
 

@@ -11,7 +11,7 @@ from engine.authoring.drafts import SlotPreview, slotted, text_of
 from engine.authoring.text_format import format_of
 from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
-from sessions.protocol import Made
+from sessions.protocol import TaskExamplesMade
 from tui.connection.session_link import Link
 from tui.editor.graded_examples import Desk
 from tui.screens.choice import ChoiceItem, ChoiceSheet
@@ -133,7 +133,7 @@ class ExampleSources(Base):
     async def _make(self, task: str, pairs: int) -> None:
         self.say(f"The engine makes {pairs} pairs of {task} …")
         try:
-            made = await self.link.ask(self.desk.order(task, pairs), Made)
+            made = await self.link.ask(self.desk.order(task, pairs), TaskExamplesMade)
             self._added(self.desk.add(made.examples))
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")

@@ -16,7 +16,7 @@ from textual.timer import Timer
 
 from engine.errors import Failure
 from engine.results import NO_CODE, HeadId
-from sessions.protocol import HeadLook, LookAtHead
+from sessions.protocol import GetHeadInspection, HeadInspection
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.state.head_inspection import COLOURINGS, WORDS, CloseLook, Key
@@ -66,7 +66,7 @@ _WIDEST = 12
 """Columns of a token over the attention at most."""
 _KEPT = 160
 """Looks that stay at hand: those of a screenful of prompts, for a few heads."""
-Fetch = Callable[[LookAtHead], Awaitable[HeadLook | Failure]]
+Fetch = Callable[[GetHeadInspection], Awaitable[HeadInspection | Failure]]
 
 
 class TokenView(TokenWidget):
@@ -88,7 +88,7 @@ class TokenView(TokenWidget):
         words = WORDS[self.desk.colouring]
         return words.replace("coloured by", "bold, then reversed:") if self.desk.depth in ("16", "none") else words
 
-    def _tokens(self, look: HeadLook, width: int) -> list[Strip]:
+    def _tokens(self, look: HeadInspection, width: int) -> list[Strip]:
         shares, chosen = self.desk.shares(look), self.desk.chosen_token(look)
         lines: list[StyledLine] = [self.line().add(" ")]
         if look.skipped:
@@ -102,7 +102,7 @@ class TokenView(TokenWidget):
             lines[-1].add_styled(fit(text, width - 2), marked)
         return [line.strip() for line in lines]
 
-    def _pattern(self, look: HeadLook, width: int, room: int) -> list[Strip]:
+    def _pattern(self, look: HeadInspection, width: int, room: int) -> list[Strip]:
         """The triangle of attention where it fits; else where the marked token looks most."""
         n, chosen = len(look.tokens), self.desk.chosen_token(look)
         label = 12
@@ -133,7 +133,7 @@ class TokenView(TokenWidget):
             lines.append(line.add(f"  token {place + look.skipped + 1}", "faint").strip())
         return lines if n else []
 
-    def _looks_at(self, look: HeadLook, chosen: int, width: int) -> Strip:
+    def _looks_at(self, look: HeadInspection, chosen: int, width: int) -> Strip:
         """In words what the marked row of the triangle shows."""
         weights = look.attention[chosen] if chosen < len(look.attention) else ()
         line = self.line().add(" attention, a row looks at its columns: ", "faint")
@@ -144,7 +144,7 @@ class TokenView(TokenWidget):
                 line.add(token, "accent").add(f" {fixed(weights[place])}  ", "dim")
         return line.strip()
 
-    def _columns(self, look: HeadLook, label: int, cell: int) -> list[Strip]:
+    def _columns(self, look: HeadInspection, label: int, cell: int) -> list[Strip]:
         """The beginnings of the tokens over their columns."""
         line = self.line().to(label)
         for place, token in enumerate(look.tokens, start=1):
@@ -163,7 +163,7 @@ class CodeTokenList(LineWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         look = self.desk.look
-        if not isinstance(look, HeadLook):
+        if not isinstance(look, HeadInspection):
             return []
         if not look.writes:
             words = "This run kept no codes to show." if look.code is None else "The head is silent everywhere."
@@ -228,7 +228,7 @@ class HeadInspectorScreen(SubScreen):
             self._want_soon()
         view = self.bench.view()
         look = self.desk.look
-        code = look.code if isinstance(look, HeadLook) else None
+        code = look.code if isinstance(look, HeadInspection) else None
         said = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
         place = None if view is None else view.placed(HeadId(*head))
         rank = "" if place is None else f" · rank {place} by {self.bench.measure.title}"
@@ -247,7 +247,7 @@ class HeadInspectorScreen(SubScreen):
 
     def action_walk(self, by: int) -> None:
         look = self.desk.look
-        if isinstance(look, HeadLook):
+        if isinstance(look, HeadInspection):
             self.desk.token = min(max(self.desk.chosen_token(look) + by, 0), len(look.tokens) - 1)
             self.paint()
 
@@ -293,7 +293,7 @@ class HeadInspectorScreen(SubScreen):
 
     async def _ask_others(self) -> None:
         """The prompts in sight, one after another, until something else is looked at."""
-        while self.is_current and isinstance(self.desk.look, HeadLook):
+        while self.is_current and isinstance(self.desk.look, HeadInspection):
             keys = (self.desk.key_of(example) for example in self.prompts.in_sight)
             key = next((key for key in keys if key is not None and key not in self.desk.looks), None)
             if key is None:
@@ -302,7 +302,7 @@ class HeadInspectorScreen(SubScreen):
 
     async def _ask(self, key: Key) -> None:
         run, layer, head, example, seed = key
-        found = await self._fetch(LookAtHead(run=run, layer=layer, head=head, example=example, seed=seed))
+        found = await self._fetch(GetHeadInspection(run=run, layer=layer, head=head, example=example, seed=seed))
         while len(self.desk.looks) >= _KEPT:
             del self.desk.looks[next(iter(self.desk.looks))]
         self.desk.looks[key] = found

@@ -18,18 +18,18 @@ from sessions.protocol import (
     AnyRequest,
     ChangeTags,
     CreateSession,
-    Found,
     ListSessions,
-    Note,
+    NoteAnswer,
     RenameSession,
     RestoreSession,
+    SearchResults,
     SearchSessions,
-    Session,
-    Sessions,
+    SessionAnswer,
+    SessionsAnswer,
     TrashSession,
     WriteNote,
 )
-from sessions.rows import Hit, SessionRow
+from sessions.rows import SearchHit, SessionRow
 from tui.actions import sheet_actions
 from tui.connection.session_link import Link
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
@@ -76,7 +76,7 @@ class SessionList(LineWidget):
     def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(bench, id=id)
         self.rows: tuple[SessionRow, ...] = ()
-        self.hits: dict[str, Hit] = {}
+        self.hits: dict[str, SearchHit] = {}
         """Where the words of a search stand, by session."""
         self.trash = False
         self.words = ""
@@ -190,12 +190,12 @@ class SessionsScreen(SubScreen):
     async def _fetch(self, keep: str | None) -> None:
         try:
             if self.wanted and not self.list.trash:
-                found = await self.link.request(SearchSessions(text=self.wanted, limit=_MOST), Found)
+                found = await self.link.request(SearchSessions(text=self.wanted, limit=_MOST), SearchResults)
                 self.list.rows = tuple(hit.session for hit in found.hits)
                 self.list.hits = {hit.session.session_id: hit for hit in found.hits}
             else:
                 request = ListSessions(limit=_MOST, trashed=self.list.trash)
-                self.list.rows, self.list.hits = (await self.link.request(request, Sessions)).sessions, {}
+                self.list.rows, self.list.hits = (await self.link.request(request, SessionsAnswer)).sessions, {}
         except HeadcodeError as error:
             self._say(in_words(error.as_failure()), "bad")
             return
@@ -306,7 +306,7 @@ class SessionsScreen(SubScreen):
             self._do(lambda: self._delete(row))
 
     async def _delete(self, row: SessionRow) -> None:
-        gone = (await self.link.request(TrashSession(session=row.session_id), Session)).session
+        gone = (await self.link.request(TrashSession(session=row.session_id), SessionAnswer)).session
         self._deleted.append(gone)
         self._say(f"{one_line(gone.name, 60)} is in the trash: {self._key('restore')} brings it back.", "second")
 
@@ -319,7 +319,7 @@ class SessionsScreen(SubScreen):
 
     async def _restore(self, row: SessionRow) -> None:
         self._deleted = [each for each in self._deleted if each.session_id != row.session_id]
-        back = (await self.link.request(RestoreSession(session=row.session_id), Session)).session
+        back = (await self.link.request(RestoreSession(session=row.session_id), SessionAnswer)).session
         self._say(f"{one_line(back.name, 60)} is back.", "good")
 
     # ---- inside
@@ -343,9 +343,9 @@ class SessionsScreen(SubScreen):
 
         async def send(request: AnyRequest) -> None:
             if isinstance(request, WriteNote):
-                row = (await self.link.request(request, Note)).session
+                row = (await self.link.request(request, NoteAnswer)).session
             else:
-                row = (await self.link.request(request, Session)).session
+                row = (await self.link.request(request, SessionAnswer)).session
             self._say("Kept.", "good")
             if then is not None:
                 then(row)

@@ -10,7 +10,7 @@ import msgspec
 from engine.errors import HeadcodeError
 from sessions.errors import SettingsError
 from sessions.files.host_settings import load_settings, read_toml
-from sessions.files.toml_edit import line_of, with_value, write_over
+from sessions.files.toml_edit import line_of, overwrite, set_value
 from tui.settings.table import SETTINGS, Setting, Value
 
 TABLES = tuple(dict.fromkeys(setting.table for setting in SETTINGS))
@@ -66,9 +66,9 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
 def change(path: Path, setting: Setting, value: Value | None) -> None:
     """Writes the value into the file, all else as it is; None takes the entry away. Raises SettingsError."""
     text, _ = read_toml(path)
-    new = with_value(text, setting.table, setting.key, None if value is None else setting.written(value))
+    new = set_value(text, setting.table, setting.key, None if value is None else setting.written(value))
     try:
-        write_over(path, new)
+        overwrite(path, new)
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be written: {error.strerror}.", hint="It holds until you leave; mend the folder's rights."

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from engine.errors import Failure
 from engine.examples import Example
-from sessions.protocol import HeadLook
+from sessions.protocol import HeadInspection
 from sessions.rows import HeadCodes
 from tui.state.head_details import Carried, carried
 from tui.state.workbench_state import Bench, Run
@@ -33,7 +33,7 @@ class CloseLook:
         self.colouring: Colouring = "fires"
         self.by_code = True
         """The prompts stand by the code they carry, else as they were written."""
-        self.looks: dict[Key, HeadLook | Failure] = {}
+        self.looks: dict[Key, HeadInspection | Failure] = {}
 
     @property
     def run(self) -> Run | None:
@@ -53,11 +53,11 @@ class CloseLook:
             return None
         return (run.run_id, head.layer, head.head, example, self.bench.seed)
 
-    def look_at(self, example: int) -> HeadLook | None:
+    def look_at(self, example: int) -> HeadInspection | None:
         """The head on that prompt, where it is known already."""
         key = self.key_of(example)
         found = self.looks.get(key) if key is not None else None
-        return found if isinstance(found, HeadLook) else None
+        return found if isinstance(found, HeadInspection) else None
 
     @property
     def rows(self) -> list[int | Carried]:
@@ -78,15 +78,15 @@ class CloseLook:
             self.example, self.token = order[min(max(place + by, 0), len(order) - 1)], None
 
     @property
-    def look(self) -> HeadLook | Failure | None:
+    def look(self) -> HeadInspection | Failure | None:
         """None while it is fetched."""
         return self.looks.get(self.key) if self.key is not None else None
 
-    def chosen_token(self, look: HeadLook) -> int:
+    def chosen_token(self, look: HeadInspection) -> int:
         last = len(look.tokens) - 1
         return last if self.token is None else min(max(self.token, 0), last)
 
-    def shares(self, look: HeadLook) -> list[float]:
+    def shares(self, look: HeadInspection) -> list[float]:
         """For each token a number from 0 to 1: what colours it."""
         token = self.chosen_token(look)
         if self.colouring == "looks":
@@ -98,7 +98,7 @@ class CloseLook:
         top = max(look.strength, default=0.0) or 1.0
         return [value / top for value in look.strength]
 
-    def shares_beside(self, look: HeadLook, top: float) -> list[float]:
+    def shares_beside(self, look: HeadInspection, top: float) -> list[float]:
         """The same for a prompt of the list: how much is written there is told against all of them."""
         if self.colouring == "looks":
             return list(look.attention[-1]) if look.attention else []

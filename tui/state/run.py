@@ -9,15 +9,15 @@ from engine.events import EngineEvent, ProbeFinished
 from engine.planning.run_options import RunOptions
 from sessions.events import (
     FINAL_STATES,
-    ArrayKept,
-    CauseAsked,
-    CauseEnded,
+    ArrayStored,
+    EffectsEnded,
+    EffectsRequested,
     LogEntry,
-    LookChanged,
     RunEnded,
     RunStarted,
     RunState,
     RunVerified,
+    ViewChanged,
 )
 from tui.state.stage_pace import Pace
 
@@ -40,13 +40,13 @@ class Run(msgspec.Struct, kw_only=True):
     started_us: int | None = None
     ended_us: int | None = None
     has_codes: bool = False
-    cause: CauseAsked | None = None
+    cause: EffectsRequested | None = None
     """What is being measured on it, after it was done."""
     cause_failure: Failure | None = None
     """Why the last such measurement came to nothing."""
     again: str | None = None
     """The run whose examples and settings these are."""
-    look: LookChanged | None = None
+    look: ViewChanged | None = None
     """How it was last looked at, on whatever screen."""
     verified: RunVerified | None = None
 
@@ -81,16 +81,16 @@ class Run(msgspec.Struct, kw_only=True):
                 self.state, self.failure, self.ended_us = event.state, event.failure, entry.at_us
                 # A stage that was under way is over, however it ended.
                 self.picture = msgspec.structs.replace(self.picture, stage=None)
-            case LookChanged():
+            case ViewChanged():
                 self.look = event
             case RunVerified():
                 self.verified = event
-            case CauseAsked():
+            case EffectsRequested():
                 self.cause, self.cause_failure = event, None
-            case CauseEnded():
+            case EffectsEnded():
                 self.cause, self.cause_failure = None, event.failure
                 self.picture = msgspec.structs.replace(self.picture, stage=None)
-            case ArrayKept():
+            case ArrayStored():
                 self.has_codes |= event.name == "codes"
             case _ if isinstance(event, EngineEvent):
                 self.picture = apply(self.picture, event, entry.at_us)

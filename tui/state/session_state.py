@@ -7,8 +7,8 @@ import msgspec
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
 from sessions.events import (
-    CircuitDropped,
-    CircuitKept,
+    CircuitDeleted,
+    CircuitSaved,
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
@@ -154,11 +154,11 @@ class Kept:
                 )
             case NoteRemoved():
                 self.notes.pop(event.note_id, None)
-            case CircuitKept():
+            case CircuitSaved():
                 self.circuits[event.name] = Circuit(
                     name=event.name, heads=event.heads, source=event.source, at_us=entry.at_us, run_id=entry.run_id
                 )
-            case CircuitDropped():
+            case CircuitDeleted():
                 self.circuits.pop(event.name, None)
             case OptionsChosen():
                 self.options, self.options_are_new = event.options, True

@@ -4,16 +4,16 @@ import msgspec
 
 from engine.measures import Measure
 from engine.results import HeadId
-from sessions.comparison.comparison import CannotCompare, Grid, Side, check_shapes, compare_grids
+from sessions.comparison.comparison import CannotCompare, ComparisonSide, GridComparison, check_shapes, compare_grids
 from tui.state.grid_view import GridView
 
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
     """The shown run less another run, seed or circuit."""
 
-    side: Side
+    side: ComparisonSide
     """What is subtracted."""
-    grid: Grid
+    grid: GridComparison
     differences: dict[HeadId, float | None]
     here: dict[HeadId, float | None]
     there: dict[HeadId, float | None]
@@ -34,10 +34,10 @@ class Subtraction:
     """What is subtracted on this screen, if anything, and the last difference that was worked out."""
 
     def __init__(self) -> None:
-        self.side: Side | None = None
-        self._made: tuple[GridView, Side, Against] | None = None
+        self.side: ComparisonSide | None = None
+        self._made: tuple[GridView, ComparisonSide, Against] | None = None
 
-    def begin(self, side: Side) -> None:
+    def begin(self, side: ComparisonSide) -> None:
         self.side, self._made = side, None
 
     def end(self) -> bool:
@@ -61,10 +61,10 @@ class Subtraction:
         return found
 
 
-def side_of(view: GridView) -> Side:
+def side_of(view: GridView) -> ComparisonSide:
     """What is on the screen, as one side of a comparison."""
     last = view.nodes[-1]
-    return Side(
+    return ComparisonSide(
         reference="",
         title="this run",
         kind="run",
@@ -77,7 +77,7 @@ def side_of(view: GridView) -> Side:
     )
 
 
-def _against(shown: Side, side: Side, measure: Measure) -> Against:
+def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> Against:
     grid = compare_grids(shown, side, measure=measure)
     places = [HeadId(cell.layer, cell.head) for cell in grid.cells]
     differences = dict(zip(places, (cell.difference for cell in grid.cells), strict=True))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.analysis.effects import FIELD
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
-from sessions.events import LookChanged
+from sessions.events import ViewChanged
 from tui.actions.key_labels import Key, named
 from tui.state.grid_view import GridView, look
 from tui.state.marked_heads import Marks
@@ -198,10 +198,10 @@ class Looking:
         self._look_is_own()
         return size != view.cut
 
-    def look_now(self) -> LookChanged | None:
+    def look_now(self) -> ViewChanged | None:
         """How the shown run is looked at, as an event; None while nothing is scored."""
         view = self.view()
-        return LookChanged(measure=self.measure.id, cut=view.cut) if view is not None else None
+        return ViewChanged(measure=self.measure.id, cut=view.cut) if view is not None else None
 
     def _look_is_own(self) -> None:
         self.looks_made += 1

@@ -18,13 +18,13 @@ from engine.planning.preflight import Preflight
 from engine.planning.run_options import RunOptions
 from engine.results import Grade, HeadId, ModelInfo
 from sessions.events import (
-    CauseEnded,
+    EffectsEnded,
     LogEntry,
-    LookChanged,
     RunEnded,
     RunQueued,
     RunStarted,
     SessionCreated,
+    ViewChanged,
 )
 from sessions.rows import HeadCodes, HostStatus
 from tui.state.redraw_regions import ALL_PARTS, Part, parts_of
@@ -203,11 +203,11 @@ class Bench(Looking):
             self.just_ended.append(run)
         if isinstance(entry.event, RunStarted) and run is self.shown:
             self._look_anew()
-        if isinstance(entry.event, LookChanged):
+        if isinstance(entry.event, ViewChanged):
             self._fold_look(run, entry.event)
         elif isinstance(entry.event, Scored | RunEnded):
             self._settle_cursor(run)
-        elif isinstance(entry.event, CauseEnded) and entry.event.failure is None:
+        elif isinstance(entry.event, EffectsEnded) and entry.event.failure is None:
             self._turn_to_cause(run)
             self._settle_cursor(run)
 
@@ -218,7 +218,7 @@ class Bench(Looking):
             # Of a run that has begun nobody knows causes: a grid without a number would be all there is.
             self.measure = DEFAULT_MEASURE
 
-    def _fold_look(self, run: Run, look: LookChanged) -> None:
+    def _fold_look(self, run: Run, look: ViewChanged) -> None:
         """How a run is looked at on another screen, or was in an earlier hour: followed until the person acts here."""
         if run.run_id in self._own_looks:
             return

@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import NO_CODE
-from sessions.protocol import HeadLook
+from sessions.protocol import HeadInspection
 from sessions.rows import HeadCodes
 from tui.state.head_details import Carried
 from tui.state.head_inspection import CloseLook
@@ -81,7 +81,7 @@ class PromptList(TokenWidget):
         line.add(f"- {row.negative:<4}", "negative" if row.negative else "faint")
         return line.add(("only +", "only -", "")[row.kind], ("positive", "negative", "dim")[row.kind])
 
-    def _prompt(self, place: int, look: HeadLook | None, top: float, width: int) -> StyledLine:
+    def _prompt(self, place: int, look: HeadInspection | None, top: float, width: int) -> StyledLine:
         example, on = self.desk.examples[place], place == self.desk.example
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
         words = self._own_code(place)

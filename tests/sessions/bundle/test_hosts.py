@@ -14,7 +14,7 @@ from sessions.events import SessionImported
 from sessions.protocol import (
     BundleExported,
     BundleImported,
-    Codes,
+    CodesAnswer,
     ExportSession,
     GetCodes,
     ImportBundle,
@@ -44,8 +44,8 @@ async def test_a_session_goes_from_host_to_host(lab: Any) -> None:
         assert told[:-1] == here
         assert isinstance(told[-1].event, SessionImported)
         assert any(isinstance(entry.event, Scored) for entry in told)
-        codes = (await there.ask(GetCodes(run=run.run_id, layer=1, head=2), Codes)).codes
-        assert codes == (await client.ask(GetCodes(run=run.run_id, layer=1, head=2), Codes)).codes
+        codes = (await there.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
+        assert codes == (await client.ask(GetCodes(run=run.run_id, layer=1, head=2), CodesAnswer)).codes
         # And it goes on: a run of its own, in the same session.
         again = await other.again(there, run.session_id)
         assert again.number == 2

@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import ProbeConfig
-from sessions.bundle.portable_log import without_paths
+from sessions.bundle.portable_log import strip_paths
 from sessions.errors import BadBundle, CannotWrite
 from sessions.events import RunQueued, SessionRenamed, SessionTrashed
 from sessions.ids import new_id
 from sessions.store.connection import connect
 from sessions.store.migrations import PROJECTIONS
 from sessions.store.queries import name_taken, session_detail
-from sessions.store.recorder import Draft, rebuild
+from sessions.store.recorder import EventDraft, rebuild
 
 from ...torture.home import Home, script
 from ...torture.sealing import open_up, seal
@@ -121,7 +121,7 @@ def test_a_taken_name_gets_a_number_and_the_file_keeps_its_own(away: Any, honest
     taken = Home(tmp_path / "three")
     with contextlib.closing(taken):
         other = taken.session()
-        taken.recorder.append([Draft(session_id=other, event=SessionRenamed(name=old))])
+        taken.recorder.append([EventDraft(session_id=other, event=SessionRenamed(name=old))])
         assert name_taken(taken.store, old)
         assert taken.take(file).session.name == f"{old} 2"
         again = tmp_path / "again.headcode"
@@ -133,7 +133,7 @@ def test_a_taken_name_gets_a_number_and_the_file_keeps_its_own(away: Any, honest
 
 def test_what_is_sent_is_there_to_be_seen_even_from_a_trash(home: Any, away: Any, tmp_path: Path) -> None:
     session, path = home.session(), tmp_path / "trash.headcode"
-    home.recorder.append([Draft(session_id=session, event=SessionTrashed())])
+    home.recorder.append([EventDraft(session_id=session, event=SessionTrashed())])
     home.export(session, path)
     away.take(path)
     assert away.store.rows("SELECT trashed_us FROM session") == [(None,)]
@@ -156,8 +156,8 @@ def test_nothing_of_this_machine_travels(home: Any, tmp_path: Path) -> None:
 
 @given(st.text(alphabet="/~. …:'(PID)019ahomeUsersroot-", max_size=60))
 def test_text_without_paths_stays_as_it_is(text: str) -> None:
-    once = without_paths(text)
-    assert without_paths(once) == once
+    once = strip_paths(text)
+    assert strip_paths(once) == once
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_text_without_paths_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_paths_lose_what_is_private(text: str, told: str) -> None:
-    assert without_paths(text) == told
+    assert strip_paths(text) == told
 
 
 def test_other_tools_can_read_the_tables(file: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_other_tools_can_read_the_tables(file: Path, tmp_path: Path) -> None:
 def test_a_run_under_way_does_not_travel(home: Any, tmp_path: Path) -> None:
     session = home.session(runs=0)
     home.recorder.append(
-        [Draft(session_id=session, run_id=new_id("r"), event=RunQueued(config=ProbeConfig(), model="toy"))]
+        [EventDraft(session_id=session, run_id=new_id("r"), event=RunQueued(config=ProbeConfig(), model="toy"))]
     )
     with pytest.raises(BadBundle, match="Run 2 of the session is queued"):
         home.export(session, tmp_path / "x.headcode")
@@ -197,7 +197,7 @@ def test_a_run_under_way_does_not_travel(home: Any, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
-    from sessions.files.atomic_write import write_beside
+    from sessions.files.atomic_write import write_atomically
 
     goal = tmp_path / "x.headcode"
     goal.write_bytes(b"mine")
@@ -207,14 +207,14 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(CannotWrite, match="is there already"):
-        write_beside(goal, fails, force=False)
+        write_atomically(goal, fails, force=False)
     with pytest.raises(CannotWrite, match=r"x\.headcode cannot be written. The disk that holds .* is full"):
-        write_beside(goal, fails, force=True)
+        write_atomically(goal, fails, force=True)
     assert goal.read_bytes() == b"mine"
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
     for odd in (tmp_path, tmp_path / "nowhere" / "x", Path("relative")):
         with pytest.raises(CannotWrite):
-            write_beside(odd, fails, force=False)
+            write_atomically(odd, fails, force=False)
 
 
 @pytest.mark.parametrize("year", [1970, 1980, 2019, 2150, 9998])

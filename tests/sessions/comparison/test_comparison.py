@@ -16,16 +16,16 @@ from engine.measures import MEASURES, find_measure
 from engine.results import HeadScores, ModelInfo
 from sessions.comparison.comparison import (
     CannotCompare,
-    Side,
-    circuit_of,
+    ComparisonSide,
     compare,
     compare_grids,
     intersection,
     jaccard,
+    select_circuit,
     subtract,
     union,
 )
-from sessions.comparison.example_diff import examples_difference
+from sessions.comparison.example_diff import compare_examples
 from sessions.comparison.rank_correlation import kendall, ranks, spearman
 
 NUMBERS = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
@@ -45,7 +45,7 @@ def nodes_of(values: list[float | None], n_heads: int) -> tuple[HeadScores, ...]
     )
 
 
-def side(values: list[float | None], *, n_heads: int = 5, **more: Any) -> Side:
+def side(values: list[float | None], *, n_heads: int = 5, **more: Any) -> ComparisonSide:
     given_ = {
         "reference": "r1",
         "title": "one/1",
@@ -55,7 +55,7 @@ def side(values: list[float | None], *, n_heads: int = 5, **more: Any) -> Side:
         "nodes": nodes_of(values, n_heads),
         "config": ProbeConfig(circuit_size=4),
     }
-    return Side(**(given_ | more))
+    return ComparisonSide(**(given_ | more))
 
 
 grids = st.lists(few, min_size=20, max_size=20).map(side)
@@ -63,7 +63,7 @@ measures = st.sampled_from(MEASURES)
 
 
 @given(grids, measures)
-def test_a_grid_less_itself_is_nothing(a: Side, measure: Any) -> None:
+def test_a_grid_less_itself_is_nothing(a: ComparisonSide, measure: Any) -> None:
     grid = compare_grids(a, a, measure=measure)
     assert [cell.difference for cell in grid.cells] == [0.0] * 20
     assert grid.largest == 0
@@ -76,7 +76,9 @@ def test_a_grid_less_itself_is_nothing(a: Side, measure: Any) -> None:
 
 
 @given(grids, grids, measures, st.integers(1, 20))
-def test_changing_sides_changes_the_sign_and_nothing_else(a: Side, b: Side, measure: Any, cut: int) -> None:
+def test_changing_sides_changes_the_sign_and_nothing_else(
+    a: ComparisonSide, b: ComparisonSide, measure: Any, cut: int
+) -> None:
     there, back = compare_grids(a, b, measure=measure, cut=cut), compare_grids(b, a, measure=measure, cut=cut)
     assert [cell.difference for cell in there.cells] == [-(cell.difference or 0.0) for cell in back.cells]
     assert (there.jaccard, there.spearman, there.kendall) == (
@@ -162,17 +164,17 @@ def test_a_head_without_a_value_has_no_difference() -> None:
 def test_each_side_is_cut_as_it_was_looked_at() -> None:
     values = [float(place) for place in range(20)]
     looked = side(values, measure="total_variation", cut=2)
-    assert len(circuit_of(looked)) == 2
+    assert len(select_circuit(looked)) == 2
     by_flips = find_measure("paired_flips")
-    assert len(circuit_of(looked, by_flips)) == 4  # looked at by another measure: as it was run
-    assert len(circuit_of(looked, cut=7)) == 7
-    assert len(circuit_of(side(values, config=ProbeConfig()))) == 3
-    assert len(circuit_of(looked, cut=99)) == 19  # the head of score 0 says nothing
+    assert len(select_circuit(looked, by_flips)) == 4  # looked at by another measure: as it was run
+    assert len(select_circuit(looked, cut=7)) == 7
+    assert len(select_circuit(side(values, config=ProbeConfig()))) == 3
+    assert len(select_circuit(looked, cut=99)) == 19  # the head of score 0 says nothing
 
 
 def test_a_run_against_a_circuit_compares_membership() -> None:
     run = side([float(place) for place in range(20)])
-    circuit = Side(reference="circuit:x", title="circuit x", kind="circuit", heads=((3, 4), (0, 0)))
+    circuit = ComparisonSide(reference="circuit:x", title="circuit x", kind="circuit", heads=((3, 4), (0, 0)))
     grid = compare_grids(run, circuit)
     assert grid.measure == "membership"
     assert grid.only_a == ((3, 3), (3, 2), (3, 1))
@@ -193,12 +195,12 @@ def test_what_cannot_be_compared_is_said_with_both_names() -> None:
     b = side([0.0] * 12, n_heads=3, title="two/1")
     with pytest.raises(CannotCompare, match=r"one/1 has 4 layers x 5 heads \(toy\), two/1 has 4 layers x 3 heads"):
         compare(a, b)
-    far = Side(reference="circuit:x", title="circuit x", kind="circuit", heads=((9, 6),))
+    far = ComparisonSide(reference="circuit:x", title="circuit x", kind="circuit", heads=((9, 6),))
     with pytest.raises(CannotCompare, match=r"circuit x has the head 9\.6; one/1 has 4 layers"):
         compare(a, far)
     with pytest.raises(CannotCompare, match="one/1 has no scores"):
         compare(side([]), a)
-    texts = Side(reference="s@v1", title="one examples v1", kind="examples", examples=())
+    texts = ComparisonSide(reference="s@v1", title="one examples v1", kind="examples", examples=())
     with pytest.raises(CannotCompare, match="circuit x has no examples"):
         compare(texts, far)
 
@@ -240,7 +242,7 @@ def test_examples_are_told_apart_by_content() -> None:
         example("When Mary met John, Ruth gave a book to", "negative", expected=("John", "Paul"), pair=1),
         example("Quite new", "negative"),
     ]
-    found = examples_difference(a, b)
+    found = compare_examples(a, b)
     assert found.same == 1
     assert [(change.a.prompt[-9:], change.b.prompt[-9:], change.fields) for change in found.changed] == [
         ("a book to", "a book to", ("expected",)),
@@ -259,11 +261,11 @@ prompts = st.lists(
 
 @given(prompts, prompts)
 def test_every_example_is_counted_once(a: list[Example], b: list[Example]) -> None:
-    found = examples_difference(a, b)
+    found = compare_examples(a, b)
     assert found.same + len(found.changed) + len(found.only_a) == len(a)
     assert found.same + len(found.changed) + len(found.only_b) == len(b)
-    assert examples_difference(a, a).none
-    back = examples_difference(b, a)
+    assert compare_examples(a, a).none
+    back = compare_examples(b, a)
     assert (back.same, back.order) == (found.same, found.order)
 
 
@@ -271,20 +273,20 @@ def test_every_example_is_counted_once(a: list[Example], b: list[Example]) -> No
 def test_another_order_is_only_that(a: list[Example], draw: random.Random) -> None:
     b = list(a)
     draw.shuffle(b)
-    found = examples_difference(a, b)
+    found = compare_examples(a, b)
     assert found.same == len(a)
     assert found.only_a == found.only_b == found.changed == ()
     assert found.order == (a != b)
 
 
-def foreign(values: dict[str, float], shape: tuple[int, int] = (2, 2)) -> Side:
-    return Side(
+def foreign(values: dict[str, float], shape: tuple[int, int] = (2, 2)) -> ComparisonSide:
+    return ComparisonSide(
         reference="file:x.json", title="x.json", kind="file", n_layers=shape[0], n_heads=shape[1], scores=values
     )
 
 
 def test_a_file_of_another_tool_is_compared_by_shares_of_the_largest() -> None:
-    ours = Side(
+    ours = ComparisonSide(
         reference="r", title="one/1", kind="run", n_layers=2, n_heads=2, nodes=nodes_of([4.0, 0.0, 1.0, 2.0], 2)
     )
     grid = compare_grids(ours, foreign({"0.0": -8.0, "0.1": 0.5, "1.1": 4.0}), cut=2)
@@ -300,7 +302,7 @@ def test_a_file_of_another_tool_is_compared_by_shares_of_the_largest() -> None:
 
 @given(st.lists(few, min_size=6, max_size=6), st.sampled_from([1e-6, 3.0, 1e9]))
 def test_the_unit_of_a_file_does_not_matter(values: list[float], unit: float) -> None:
-    ours = Side(reference="r", title="one/1", kind="run", n_layers=2, n_heads=3, nodes=nodes_of([*values], 3))
+    ours = ComparisonSide(reference="r", title="one/1", kind="run", n_layers=2, n_heads=3, nodes=nodes_of([*values], 3))
     names = [f"{place // 3}.{place % 3}" for place in range(6)]
     one, other = (
         compare_grids(ours, foreign({name: value * by for name, value in zip(names, values, strict=True)}, (2, 3)))
@@ -311,6 +313,6 @@ def test_the_unit_of_a_file_does_not_matter(values: list[float], unit: float) ->
 
 
 def test_a_file_for_another_shape_is_refused() -> None:
-    ours = Side(reference="r", title="one/1", kind="run", n_layers=2, n_heads=2, nodes=nodes_of([1.0] * 4, 2))
+    ours = ComparisonSide(reference="r", title="one/1", kind="run", n_layers=2, n_heads=2, nodes=nodes_of([1.0] * 4, 2))
     with pytest.raises(CannotCompare, match=r"3 layers x 2 heads"):
         compare_grids(ours, foreign({"2.1": 1.0}, (3, 2)))

@@ -7,14 +7,14 @@ from engine.examples import Example
 from sessions.edits.examples import clean_name
 from sessions.errors import BadName, Refusal
 from sessions.protocol import (
-    Codes,
+    CodesAnswer,
     CreateSession,
     GetCodes,
     ListSessions,
     QueueRun,
-    Run,
-    Session,
-    Sessions,
+    RunAnswer,
+    SessionAnswer,
+    SessionsAnswer,
     SetExamples,
 )
 
@@ -59,11 +59,11 @@ async def test_sessions_are_listed_by_what_happened_last(lab) -> None:
     client = await lab.connect()
     rows = [await lab.session(client, name=name, examples=(YES, NO)) for name in "abc"]
     assert [row.session_id for row in rows] == sorted(row.session_id for row in rows)
-    await client.ask(SetExamples(session="a", examples=(YES, NO, NO)), Session)
-    listed = (await client.ask(ListSessions(), Sessions)).sessions
+    await client.ask(SetExamples(session="a", examples=(YES, NO, NO)), SessionAnswer)
+    listed = (await client.ask(ListSessions(), SessionsAnswer)).sessions
     assert [(row.name, row.n_positive, row.n_negative) for row in listed] == [("a", 1, 2), ("c", 1, 1), ("b", 1, 1)]
-    assert len((await client.ask(ListSessions(limit=2), Sessions)).sessions) == 2
-    assert (await client.ask(ListSessions(limit=-5), Sessions)).sessions == ()
+    assert len((await client.ask(ListSessions(limit=2), SessionsAnswer)).sessions) == 2
+    assert (await client.ask(ListSessions(limit=-5), SessionsAnswer)).sessions == ()
 
 
 async def test_a_session_is_found_by_id_name_beginning_and_latest(lab) -> None:
@@ -94,14 +94,14 @@ async def test_a_run_is_found_by_id_beginning_and_number(lab) -> None:
         ("latest/latest", second),
         ("latest", second),
     ):
-        codes = (await client.ask(GetCodes(run=reference, layer=0, head=1), Codes)).codes
+        codes = (await client.ask(GetCodes(run=reference, layer=0, head=1), CodesAnswer)).codes
         assert codes.run_id == run.run_id
     for unknown in ("latest/3", "latest/99999999999999", "nobody", "nobody/1", ""):
         with pytest.raises(Refusal) as found:
-            await client.ask(GetCodes(run=unknown, layer=0, head=1), Codes)
+            await client.ask(GetCodes(run=unknown, layer=0, head=1), CodesAnswer)
         assert found.value.failure.name == "NoSuchRecord"
     with pytest.raises(Refusal, match="begins several run ids"):
-        await client.ask(GetCodes(run="r", layer=0, head=1), Codes)
+        await client.ask(GetCodes(run="r", layer=0, head=1), CodesAnswer)
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ async def test_examples_that_cannot_be_compared_are_drafts_and_no_run(
     client = await lab.connect()
     session = await lab.session(client)
     with pytest.raises(Refusal, match=words) as found:
-        await client.ask(CreateSession(model="toy", examples=examples), Session)
+        await client.ask(CreateSession(model="toy", examples=examples), SessionAnswer)
     assert (found.value.family, found.value.failure.name) == ("input", "ExampleError")
-    assert (await client.ask(ListSessions(), Sessions)).sessions == (session,)
-    await client.ask(SetExamples(session=session.name, examples=examples), Session)
+    assert (await client.ask(ListSessions(), SessionsAnswer)).sessions == (session,)
+    await client.ask(SetExamples(session=session.name, examples=examples), SessionAnswer)
     with pytest.raises(Refusal, match=words):
         await lab.again(client, session.session_id)
 
@@ -139,7 +139,7 @@ async def test_a_run_keeps_its_config(lab) -> None:
     config = ProbeConfig(
         sae=SAEConfig(n_codes=64, sparsity=0.1), seeds=(2**31 - 1, 5), position="token:é\n", theta=0.25
     )
-    run = (await client.ask(QueueRun(session=session.session_id, config=config, model="wait"), Run)).run
+    run = (await client.ask(QueueRun(session=session.session_id, config=config, model="wait"), RunAnswer)).run
     assert (run.config, run.model, run.state, run.model_info) == (config, "wait", "queued", None)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.machine.folders import AppFolders, find_places
 from sessions.edits import garbage
-from sessions.protocol import CollectGarbage, Garbage, Session, TrashSession
+from sessions.protocol import CollectGarbage, GarbageReport, SessionAnswer, TrashSession
 
 DAY = 86_400
 
@@ -70,7 +70,7 @@ def fill(places: AppFolders) -> tuple[set[Path], set[Path]]:
 def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     stays, goes = fill(places)
     unowned = [places.data / "sae" / "nobodys.safetensors"]
-    found = garbage.survey(places, unowned, garbage.Limits(), running="r-running")
+    found = garbage.find_garbage(places, unowned, garbage.CacheLimits(), running="r-running")
     assert {path for each in found for path in each.goes} == goes
     piles = {each.pile.kind: each.pile for each in found}
     assert list(piles) == ["activations", "weights", "spool", "fetches", "logs", "set aside", "copies", "repairs"]
@@ -81,21 +81,21 @@ def test_each_kind_is_counted_and_only_what_is_old_goes(places: AppFolders, monk
     assert garbage.remove(found) == sum(pile.goes_bytes for pile in piles.values()) - 1000
     assert unowned[0].exists()
     monkeypatch.setattr(garbage, "SETTLED_S", 0)
-    assert garbage.remove(garbage.survey(places, unowned, garbage.Limits(), running="r-running")) == 1000
+    assert garbage.remove(garbage.find_garbage(places, unowned, garbage.CacheLimits(), running="r-running")) == 1000
     assert not any(path.exists() for path in goes)
     assert all(path.exists() for path in stays)
-    assert garbage.remove(garbage.survey(places, [], garbage.Limits(), running="r-running")) == 0
+    assert garbage.remove(garbage.find_garbage(places, [], garbage.CacheLimits(), running="r-running")) == 0
 
 
 def test_the_activations_have_an_age_and_a_size(places: AppFolders) -> None:
     files = [lay(places.activations / f"{days}.safetensors", 100, days=days) for days in (40, 20, 10, 1)]
-    survey = lambda limits: garbage.survey(places, [], limits, running=None)[0].goes  # noqa: E731
-    assert set(survey(garbage.Limits())) == {files[0]}
-    assert set(survey(garbage.Limits(cache_days=15))) == set(files[:2])
-    assert set(survey(garbage.Limits(cache_days=0))) == set(files)
-    assert set(survey(garbage.Limits(cache_bytes=250))) == set(files[:2])
-    assert set(survey(garbage.Limits(cache_days=15, cache_bytes=1000))) == set(files[:2])
-    assert set(survey(garbage.Limits(cache_bytes=0))) == set(files)
+    survey = lambda limits: garbage.find_garbage(places, [], limits, running=None)[0].goes  # noqa: E731
+    assert set(survey(garbage.CacheLimits())) == {files[0]}
+    assert set(survey(garbage.CacheLimits(cache_days=15))) == set(files[:2])
+    assert set(survey(garbage.CacheLimits(cache_days=0))) == set(files)
+    assert set(survey(garbage.CacheLimits(cache_bytes=250))) == set(files[:2])
+    assert set(survey(garbage.CacheLimits(cache_days=15, cache_bytes=1000))) == set(files[:2])
+    assert set(survey(garbage.CacheLimits(cache_bytes=0))) == set(files)
 
 
 def test_links_are_removed_and_never_followed(places: AppFolders, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_links_are_removed_and_never_followed(places: AppFolders, tmp_path: Path
     partial = old_folder(places.models / ".partial-x", 10, days=9)
     (partial / "out").symlink_to(mine.parent)
     os.utime(partial, (0, 0))
-    garbage.remove(garbage.survey(places, [], garbage.Limits(), running=None))
+    garbage.remove(garbage.find_garbage(places, [], garbage.CacheLimits(), running=None))
     assert not link.is_symlink()
     assert not partial.exists()
     assert mine.exists()
@@ -119,15 +119,15 @@ async def test_the_host_shows_first_and_removes_when_told(lab) -> None:
     lay(lab.places.activations / "old.safetensors", 100, days=31)
     run = await lab.queue(client)
     await lab.finish(client, run)
-    await client.ask(TrashSession(session=run.session_id), Session)
-    found = await client.ask(CollectGarbage(), Garbage)
+    await client.ask(TrashSession(session=run.session_id), SessionAnswer)
+    found = await client.ask(CollectGarbage(), GarbageReport)
     piles = {pile.kind: pile for pile in found.piles}
     assert (found.removed, found.removed_bytes) == (False, 0)
     assert (piles["trash"].n, piles["trash"].goes) == (1, 0)  # it is not there for 30 days
     assert piles["trash"].n_bytes > 0
     assert (piles["weights"].n, piles["weights"].goes) == (1, 0)
     assert piles["activations"].goes == 1
-    found = await client.ask(CollectGarbage(remove=True), Garbage)
+    found = await client.ask(CollectGarbage(remove=True), GarbageReport)
     assert (found.removed, found.removed_bytes) == (True, 100)
     assert not (lab.places.activations / "old.safetensors").exists()
     assert (await lab.detail(client, run.session_id)).session.trashed_us is not None
@@ -151,7 +151,7 @@ def test_stores_that_were_set_aside_are_listed_and_never_removed(places: AppFold
     ]
     lay(store, 100, days=1000)
     lay(store.with_name("sessions.reserve"), 100, days=1000)
-    (found,) = garbage.survey(places, [], garbage.Limits(), running=None)
+    (found,) = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
     assert (found.pile.kind, found.pile.n, found.pile.n_bytes, found.pile.goes) == ("set aside", 7, 700, 0)
     assert garbage.remove([found]) == 0
     assert all(path.exists() for path in aside)

@@ -24,27 +24,27 @@ from sessions.edits.metadata import (
     trash_session,
     write_note,
 )
-from sessions.edits.trash import old_trash, orphans, remove_files, remove_for_good, tables_of, whole_trash
+from sessions.edits.trash import find_orphans, old_trash, remove_files, remove_for_good, tables_of, whole_trash
 from sessions.errors import BadName, NoSuchRecord, Refusal
-from sessions.events import ArrayKept, RunEnded, RunQueued, RunStarted
+from sessions.events import ArrayStored, RunEnded, RunQueued, RunStarted
 from sessions.protocol import (
     ChangeTags,
     CreateSession,
     DiscardSession,
     Done,
-    Emptied,
     EmptyTrash,
-    Found,
     ListSessions,
-    Note,
+    NoteAnswer,
     QueueRun,
     RemoveNote,
     RenameSession,
     RestoreSession,
-    Run,
+    RunAnswer,
+    SearchResults,
     SearchSessions,
-    Session,
-    Sessions,
+    SessionAnswer,
+    SessionsAnswer,
+    SessionsRemoved,
     SetExamples,
     StopHost,
     TrashSession,
@@ -54,7 +54,7 @@ from sessions.rows import SessionRow
 from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS
 from sessions.store.queries import find_run, find_session, recent_sessions, session_detail, session_notes
-from sessions.store.recorder import Draft, Recorder, rebuild
+from sessions.store.recorder import EventDraft, Recorder, rebuild
 from sessions.store.search import excerpt, search_sessions
 
 DAY_US = 86_400_000_000
@@ -82,10 +82,10 @@ def run_in(recorder: Recorder, script: Any, folder: Path, session: SessionRow, r
     )
     events = [RunQueued(config=config, model="toy"), RunStarted(), *script.normal(order)]
     if sae:
-        events.append(ArrayKept(name="sae", sha256=sae, n_bytes=4))
+        events.append(ArrayStored(name="sae", sha256=sae, n_bytes=4))
     recorder.append(
         [
-            Draft(
+            EventDraft(
                 session_id=session.session_id,
                 run_id=run_id,
                 event=event,
@@ -300,7 +300,7 @@ def test_the_trash_is_emptied_of_what_is_old_and_of_nothing_else(recorder: Recor
     assert [path.name for path in removed.files] == ["bb.safetensors"]  # "aa" belongs to "two" as well
     assert remove_files(removed.files, settled_s=600) == 0  # it has just come
     assert remove_files(removed.files, settled_s=0) == 4
-    assert [path.name for path in orphans(store, weights, settled_s=0)] == ["cc.safetensors"]
+    assert [path.name for path in find_orphans(store, weights, settled_s=0)] == ["cc.safetensors"]
     left = tables(store)
     for table, before in alone.items():
         kept = [row for row in before if not {rows[0].session_id, rows[2].session_id, "r1", "r3"} & set(map(str, row))]
@@ -342,7 +342,7 @@ async def test_a_session_with_a_run_under_way_is_not_deleted(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client, "wait")
     with pytest.raises(Refusal, match=r"cannot be deleted: its run 1") as found:
-        await client.ask(TrashSession(session=run.session_id), Session)
+        await client.ask(TrashSession(session=run.session_id), SessionAnswer)
     assert found.value.family == "input"
     assert "x in headcode --session" in found.value.hint
 
@@ -352,27 +352,27 @@ async def test_the_host_answers_all_of_it_and_tells_everyone(lab) -> None:
     run = await lab.queue(client)
     await lab.finish(client, run)
     session = run.session_id
-    await client.ask(RenameSession(session=session, name="kept"), Session)
-    await client.ask(ChangeTags(session="kept", add=("x",)), Session)
+    await client.ask(RenameSession(session=session, name="kept"), SessionAnswer)
+    await client.ask(ChangeTags(session="kept", add=("x",)), SessionAnswer)
     heard = await lab.entries(other, session, lambda have: any(type(e.event).__name__ == "TagsSet" for e in have))
     assert [e.seq for e in heard] == list(range(1, len(heard) + 1))
-    assert [hit.session.name for hit in (await client.ask(SearchSessions(text="kept"), Found)).hits] == ["kept"]
-    await client.ask(TrashSession(session="kept"), Session)
+    assert [hit.session.name for hit in (await client.ask(SearchSessions(text="kept"), SearchResults)).hits] == ["kept"]
+    await client.ask(TrashSession(session="kept"), SessionAnswer)
     for refused in (QueueRun(session=session), SetExamples(session=session, examples=())):
         with pytest.raises(Refusal, match="in the trash"):
-            await client.ask(refused, Run)
-    assert (await client.ask(ListSessions(), Sessions)).sessions == ()
+            await client.ask(refused, RunAnswer)
+    assert (await client.ask(ListSessions(), SessionsAnswer)).sessions == ()
     sae = lab.places.data / "sae"
     n_bytes = sum(path.stat().st_size for path in sae.iterdir())
     assert n_bytes > 0
-    emptied = await client.ask(EmptyTrash(), Emptied)
+    emptied = await client.ask(EmptyTrash(), SessionsRemoved)
     assert [row.name for row in emptied.sessions] == ["kept"]
     assert emptied.n_bytes == n_bytes
     assert list(sae.iterdir()) == []
-    assert (await client.ask(ListSessions(trashed=True), Sessions)).sessions == ()
+    assert (await client.ask(ListSessions(trashed=True), SessionsAnswer)).sessions == ()
     with pytest.raises(Refusal, match="There is no session"):
         await lab.detail(client, session)
-    assert (await client.ask(EmptyTrash(), Emptied)).sessions == ()
+    assert (await client.ask(EmptyTrash(), SessionsRemoved)).sessions == ()
 
 
 async def test_a_session_is_discarded_where_its_run_was_refused(lab) -> None:
@@ -380,10 +380,10 @@ async def test_a_session_is_discarded_where_its_run_was_refused(lab) -> None:
     run = await lab.queue(client, "broken")
     _, end = await lab.finish(client, run)
     assert (end.state, end.failure.family) == ("failed", "input")
-    gone = await client.ask(DiscardSession(session=run.session_id), Emptied)
+    gone = await client.ask(DiscardSession(session=run.session_id), SessionsRemoved)
     assert [row.session_id for row in gone.sessions] == [run.session_id]
-    assert (await client.ask(ListSessions(), Sessions)).sessions == ()
-    assert (await client.ask(ListSessions(trashed=True), Sessions)).sessions == ()
+    assert (await client.ask(ListSessions(), SessionsAnswer)).sessions == ()
+    assert (await client.ask(ListSessions(trashed=True), SessionsAnswer)).sessions == ()
 
 
 @pytest.mark.parametrize("of_account", ["a run that was done", "a crash", "a note", "an edit", "a name", "a wait"])
@@ -395,20 +395,20 @@ async def test_a_session_that_holds_anything_is_not_discarded(lab, of_account: s
         await lab.finish(client, run)
     session = run.session_id
     if of_account == "a note":
-        await client.ask(WriteNote(session=session, text="why?"), Note)
+        await client.ask(WriteNote(session=session, text="why?"), NoteAnswer)
     elif of_account == "an edit":
         own = (Example(prompt="a", polarity="positive"), Example(prompt="b", polarity="negative"))
-        await client.ask(SetExamples(session=session, examples=own), Session)
+        await client.ask(SetExamples(session=session, examples=own), SessionAnswer)
     elif of_account == "a name":
-        await client.ask(RenameSession(session=session, name="mine"), Session)
-    assert (await client.ask(DiscardSession(session=session), Emptied)).sessions == ()
-    assert [row.session_id for row in (await client.ask(ListSessions(), Sessions)).sessions] == [session]
+        await client.ask(RenameSession(session=session, name="mine"), SessionAnswer)
+    assert (await client.ask(DiscardSession(session=session), SessionsRemoved)).sessions == ()
+    assert [row.session_id for row in (await client.ask(ListSessions(), SessionsAnswer)).sessions] == [session]
 
 
 async def test_the_host_empties_old_trash_when_it_starts(lab) -> None:
     client = await lab.connect()
     row = await lab.session(client, name="old")
-    await client.ask(TrashSession(session="old"), Session)
+    await client.ask(TrashSession(session="old"), SessionAnswer)
     await client.ask(StopHost(), Done)
     await client.close()
     lab.places.settings.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from sessions.client.connection import stop_host
 from sessions.edits.examples import create_session, set_examples, step_examples
 from sessions.errors import NothingToStep, Refusal, StaleExamples
 from sessions.events import ExamplesSet, ExamplesStepped
-from sessions.protocol import CreateSession, Session, SetExamples, StepExamples
+from sessions.protocol import CreateSession, SessionAnswer, SetExamples, StepExamples
 from sessions.store.database import Store
 from sessions.store.queries import current_version, newest_examples
 from sessions.store.recorder import Recorder, rebuild
@@ -93,14 +93,14 @@ async def test_undo_survives_a_restart_and_every_client_sees_it(lab) -> None:
     one = await lab.connect()
     session = (await lab.session(one, task=None)).session_id
     for prompts in (("a",), ("a", "b"), ("a", "b", "c")):
-        await one.ask(SetExamples(session=session, examples=some(*prompts)), Session)
-    await one.ask(StepExamples(session=session, by=-1), Session)
+        await one.ask(SetExamples(session=session, examples=some(*prompts)), SessionAnswer)
+    await one.ask(StepExamples(session=session, by=-1), SessionAnswer)
     await stop_host(lab.places)
 
     two, three = await lab.connect(), await lab.connect()
-    row = (await two.ask(StepExamples(session=session, by=-1), Session)).session
+    row = (await two.ask(StepExamples(session=session, by=-1), SessionAnswer)).session
     assert (row.n_positive, row.n_negative) == (1, 0)
-    row = (await three.ask(StepExamples(session=session, by=1), Session)).session
+    row = (await three.ask(StepExamples(session=session, by=1), SessionAnswer)).session
     assert row.n_positive == 2
     for client in (two, three):
         entries = await lab.entries(
@@ -109,7 +109,7 @@ async def test_undo_survives_a_restart_and_every_client_sees_it(lab) -> None:
         stepped = [each.event for each in entries if isinstance(each.event, ExamplesStepped)]
         assert [(event.by, event.version) for event in stepped] == [(-1, 3), (-1, 2), (1, 3)]
         assert stepped[-1].content_hash == content_hash(some("a", "b"))
-    await two.ask(StepExamples(session=session, by=1), Session)
+    await two.ask(StepExamples(session=session, by=1), SessionAnswer)
     with pytest.raises(Refusal, match="nothing to redo") as found:
-        await three.ask(StepExamples(session=session, by=1), Session)
+        await three.ask(StepExamples(session=session, by=1), SessionAnswer)
     assert found.value.failure.name == "NothingToStep"

@@ -15,7 +15,7 @@ import pytest
 
 from sessions.errors import Refusal, StoreFull
 from sessions.events import LogEntry
-from sessions.files.disk_space import RESERVE_BYTES, Reserve, mount_of, refused
+from sessions.files.disk_space import RESERVE_BYTES, SpaceReserve, describe_os_error, mount_of
 from sessions.protocol import CancelRun, Done
 
 
@@ -106,7 +106,7 @@ def test_without_a_byte_free_it_reads_exports_and_frees_room(tmp_path: Path) -> 
 
 
 def test_the_reserve_is_kept_while_there_is_plenty_and_given_up_once(tmp_path: Path) -> None:
-    reserve = Reserve(tmp_path / "reserve")
+    reserve = SpaceReserve(tmp_path / "reserve")
     assert not reserve.give_up()
     reserve.keep()
     about = (tmp_path / "reserve").stat()
@@ -120,10 +120,10 @@ def test_the_reserve_is_kept_while_there_is_plenty_and_given_up_once(tmp_path: P
 
 
 def test_a_refusal_of_the_system_names_the_file_and_what_to_do(tmp_path: Path) -> None:
-    full = refused(OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x")))
+    full = describe_os_error(OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x")))
     assert isinstance(full, StoreFull)
     assert str(tmp_path / "x") in full.message
     assert str(mount_of(tmp_path)) in full.message
     assert (tmp_path / "x").absolute().is_relative_to(mount_of(tmp_path))
-    other = refused(OSError(errno.EACCES, "Permission denied"), tmp_path)
+    other = describe_os_error(OSError(errno.EACCES, "Permission denied"), tmp_path)
     assert other.message == f"The system refused: Permission denied ({tmp_path})."

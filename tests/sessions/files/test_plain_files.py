@@ -14,10 +14,10 @@ from engine.machine.plain_file import NotRegularFile, append_plain, open_plain, 
 from sessions.bundle.parquet import write_parquet
 from sessions.edits import garbage
 from sessions.errors import CannotWrite, SettingsError
-from sessions.files.atomic_write import noted, part_of, write_beside
+from sessions.files.atomic_write import marked_partials, partial_path, write_atomically
 from sessions.files.host_settings import load_settings, read_settings
 from sessions.files.log_files import SizedLog, start_logging
-from sessions.protocol import Column
+from sessions.protocol import TableColumn
 from sessions.store.connection import connect
 
 
@@ -99,13 +99,13 @@ import os, signal, sys
 from pathlib import Path
 from sessions.bundle.parquet import write_parquet
 from sessions.store.connection import connect
-from sessions.files.atomic_write import write_beside
+from sessions.files.atomic_write import write_atomically
 
 def write(part):
     part.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 
-write_beside(Path(sys.argv[1]), write, force=False, marks=Path(sys.argv[2]))
+write_atomically(Path(sys.argv[1]), write, force=False, marks=Path(sys.argv[2]))
 """
 
 
@@ -121,26 +121,26 @@ def test_what_a_killed_export_left_goes_wherever_it_is(tmp_path: Path) -> None:
     elsewhere = tmp_path / "thesis, 2nd draft"
     elsewhere.mkdir()
     part = killed(elsewhere / "heads.csv", places)
-    (pile,) = [found.pile for found in garbage.survey(places, [], garbage.Limits(), running=None)]
+    (pile,) = [found.pile for found in garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)]
     assert (pile.kind, pile.n, pile.n_bytes, pile.goes) == ("parts", 1, 4, 0)  # it may be under way
     os.utime(part, (0, 0))
-    found = garbage.survey(places, [], garbage.Limits(), running=None)
+    found = garbage.find_garbage(places, [], garbage.CacheLimits(), running=None)
     assert found[0].goes == (part,)
     assert garbage.remove(found) == 4
     assert list(elsewhere.iterdir()) == []
-    assert garbage.survey(places, [], garbage.Limits(), running=None) == []
+    assert garbage.find_garbage(places, [], garbage.CacheLimits(), running=None) == []
     assert list(places.parts.iterdir()) == []
 
 
 def test_an_export_that_ends_leaves_no_mark(tmp_path: Path) -> None:
     marks, goal = tmp_path / "parts", tmp_path / "goal"
-    write_beside(goal, lambda part: part.touch(), force=False, marks=marks)
+    write_atomically(goal, lambda part: part.touch(), force=False, marks=marks)
     with contextlib.suppress(CannotWrite):
-        write_beside(tmp_path / "other", lambda part: part.parent.unlink(), force=False, marks=marks)
+        write_atomically(tmp_path / "other", lambda part: part.parent.unlink(), force=False, marks=marks)
     assert list(marks.iterdir()) == []
     assert {path.name for path in tmp_path.iterdir()} == {"parts", "goal"}
     (tmp_path / "file").touch()  # where no mark can be made, the file is written all the same
-    write_beside(tmp_path / "third", lambda part: part.touch(), force=False, marks=tmp_path / "file" / "marks")
+    write_atomically(tmp_path / "third", lambda part: part.touch(), force=False, marks=tmp_path / "file" / "marks")
     assert (tmp_path / "third").exists()
 
 
@@ -148,24 +148,24 @@ def test_a_mark_leads_to_half_files_only(tmp_path: Path) -> None:
     marks, precious = tmp_path / "parts", tmp_path / "precious.txt"
     marks.mkdir()
     precious.write_text("mine")
-    part = part_of(tmp_path / "goal")
+    part = partial_path(tmp_path / "goal")
     token = part.name.split(".")[-2]
     for name, content in (("a", str(precious)), ("b", "relative"), (token, str(precious)), ("c", f"{precious}\0")):
         (marks / name).write_text(content)
     os.mkfifo(marks / "pipe")
     part.symlink_to(precious)
     (marks / "d").write_text(str(part))
-    assert noted(marks) == []
+    assert marked_partials(marks) == []
     assert precious.read_text() == "mine"
     away = tmp_path / "unplugged" / f".goal.{token}.part"
     (marks / token).write_text(str(away))
-    assert noted(marks) == []
+    assert marked_partials(marks) == []
     assert (marks / token).exists()  # its disk may come back
 
 
 @pytest.mark.parametrize("name", ["a?b.parquet", "a\\b.parquet", "caf\udce9.parquet", "it's.parquet", "a*[b].parquet"])
 def test_a_table_goes_to_a_file_of_any_name(name: str, tmp_path: Path) -> None:
-    write_parquet((Column(name="layer", kind="whole"),), [(3,)], tmp_path / name, tmp_path / "spool", force=False)
+    write_parquet((TableColumn(name="layer", kind="whole"),), [(3,)], tmp_path / name, tmp_path / "spool", force=False)
     (tmp_path / name).rename(tmp_path / "plain.parquet")
     con = connect(":memory:")
     assert con.execute(f"SELECT * FROM '{tmp_path}/plain.parquet'").fetchall() == [(3,)]  # noqa: S608

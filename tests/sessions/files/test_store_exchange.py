@@ -12,7 +12,7 @@ import pytest
 from sessions.errors import StoreDamaged, StoreError
 from sessions.files.journal import header_for, journals_of
 from sessions.files.placing import copy_private
-from sessions.files.store_exchange import exchange, record_of, repaired_path, settle
+from sessions.files.store_exchange import exchange, exchange_record, finish_exchange, repaired_path
 from sessions.recovery.repair import place, repair
 from sessions.store.database import Store
 
@@ -70,14 +70,14 @@ def test_killed_at_any_call_it_is_finished_or_was_not_begun(path: Path, laid: tu
         call = stopped_at(lambda: exchange(path, repaired_path(path)), number)
         assert damaged <= sums(path.parent)
         if path.exists() and journals_of(path):
-            states.add("not begun" if not record_of(path).exists() else "written")
-            if not record_of(path).exists():
+            states.add("not begun" if not exchange_record(path).exists() else "written")
+            if not exchange_record(path).exists():
                 assert repaired_path(path).exists()
                 continue
         else:
             states.add("no store" if not path.exists() else "placed")
         assert all_rows(path) == laid[1], number
-        assert not record_of(path).exists()
+        assert not exchange_record(path).exists()
         assert damaged <= sums(path.parent)
         if call is None:
             break
@@ -102,7 +102,7 @@ def test_finishing_may_be_killed_too(path: Path, laid: tuple[Path, Rows]) -> Non
         number += 1
         shutil.rmtree(path.parent)
         shutil.copytree(begun, path.parent)
-        call = stopped_at(lambda: settle(path), number)
+        call = stopped_at(lambda: finish_exchange(path), number)
         assert all_rows(path) == laid[1]
         if call is None:
             break
@@ -130,14 +130,14 @@ def exchange_until(path: Path, renames: int) -> None:
         work()
         os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
-    assert record_of(path).exists()
+    assert exchange_record(path).exists()
 
 
 def test_a_repaired_store_that_has_gone_takes_the_exchange_back(path: Path) -> None:
     before = {each: each.read_bytes() for each in (path, *journals_of(path))}
     exchange_until(path, 2)
     repaired_path(path).unlink()
-    assert "has gone" in settle(path)
+    assert "has gone" in finish_exchange(path)
     assert {each: each.read_bytes() for each in (path, *journals_of(path))} == before
     assert names(path) == {each.name for each in before}
 
@@ -155,9 +155,9 @@ def test_a_store_that_came_meanwhile_is_not_replaced(path: Path, laid: tuple[Pat
 
 def test_a_record_that_says_nothing_is_refused(path: Path) -> None:
     for content in (b"", b"{}", b'{"repaired": "../x", "aside": "y"}', b"\xff"):
-        record_of(path).write_bytes(content)
+        exchange_record(path).write_bytes(content)
         with pytest.raises(StoreDamaged, match=r"sessions\.exchange\.json says"):
-            settle(path)
+            finish_exchange(path)
 
 
 def old_exchange(path: Path, renames: int) -> None:

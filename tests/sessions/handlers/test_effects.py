@@ -8,19 +8,19 @@ from engine.analysis.run_state import RunSnapshot, apply
 from engine.config import EffectsConfig
 from engine.events import EffectsMeasured
 from sessions.errors import Refusal
-from sessions.events import CauseAsked, CauseEnded, LogEntry
-from sessions.handlers.effects import close_open_causes
-from sessions.protocol import AskCause, CancelRun, Done
+from sessions.events import EffectsEnded, EffectsRequested, LogEntry
+from sessions.handlers.effects import end_open_measurements
+from sessions.protocol import CancelRun, Done, MeasureRunEffects
 from sessions.rows import RunRow
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder, rebuild
+from sessions.store.recorder import EventDraft, Recorder, rebuild
 
 EXACT = EffectsConfig(method="exact")
 
 
 async def measured(lab: Any, client: Any, run: RunRow) -> list[LogEntry]:
     def over(have: list[LogEntry]) -> bool:
-        return any(isinstance(entry.event, CauseEnded) for entry in have)
+        return any(isinstance(entry.event, EffectsEnded) for entry in have)
 
     found: list[LogEntry] = await lab.entries(client, run.session_id, over)
     return found
@@ -30,12 +30,12 @@ async def test_effects_come_into_the_log_of_the_run_and_into_its_picture(lab: An
     client = await lab.connect()
     run = await lab.queue(client)
     await lab.finish(client, run)
-    await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+    await client.ask(MeasureRunEffects(run=run.run_id, config=EXACT), Done)
     entries = await measured(lab, client, run)
     kinds = [type(entry.event) for entry in entries if entry.run_id == run.run_id]
-    places = [kinds.index(kind) for kind in (CauseAsked, EffectsMeasured, CauseEnded)]
+    places = [kinds.index(kind) for kind in (EffectsRequested, EffectsMeasured, EffectsEnded)]
     assert places == sorted(places)
-    assert entries[-1].event == CauseEnded(state="done")
+    assert entries[-1].event == EffectsEnded(state="done")
     picture = RunSnapshot()
     for entry in entries:
         picture = apply(picture, entry.event)  # type: ignore[arg-type]  # what it has nothing to show for it leaves
@@ -47,7 +47,7 @@ async def test_a_shortlist_and_the_tables(lab: Any) -> None:
     client = await lab.connect()
     run = await lab.queue(client)
     await lab.finish(client, run)
-    await client.ask(AskCause(run=run.run_id, config=EXACT, heads=((1, 2), (0, 1))), Done)
+    await client.ask(MeasureRunEffects(run=run.run_id, config=EXACT, heads=((1, 2), (0, 1))), Done)
     await measured(lab, client, run)
     await lab.close()
     store = Store.open(lab.places.store)
@@ -63,17 +63,17 @@ async def test_stopped_it_keeps_what_is_measured_and_can_be_asked_again(lab: Any
     client = await lab.connect()
     run = await lab.queue(client)
     await lab.finish(client, run)
-    await client.ask(AskCause(run=run.run_id, config=EffectsConfig(method="exact", metric="kl")), Done)
+    await client.ask(MeasureRunEffects(run=run.run_id, config=EffectsConfig(method="exact", metric="kl")), Done)
     await lab.entries(client, run.session_id, lambda have: any(isinstance(e.event, EffectsMeasured) for e in have))
     with pytest.raises(Refusal, match="already"):
-        await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+        await client.ask(MeasureRunEffects(run=run.run_id, config=EXACT), Done)
     await client.ask(CancelRun(run=run.run_id), Done)
     entries = await measured(lab, client, run)
-    assert entries[-1].event == CauseEnded(state="stopped")
+    assert entries[-1].event == EffectsEnded(state="stopped")
     partial = next(entry.event for entry in entries if isinstance(entry.event, EffectsMeasured))
     assert not partial.final
     assert len(partial.effects) == 1
-    await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+    await client.ask(MeasureRunEffects(run=run.run_id, config=EXACT), Done)
 
 
 async def test_only_a_run_that_is_done_is_measured_and_only_heads_it_has(lab: Any) -> None:
@@ -81,13 +81,13 @@ async def test_only_a_run_that_is_done_is_measured_and_only_heads_it_has(lab: An
     run = await lab.queue(client, "broken")
     await lab.finish(client, run)
     with pytest.raises(Refusal, match="is failed"):
-        await client.ask(AskCause(run=run.run_id, config=EXACT), Done)
+        await client.ask(MeasureRunEffects(run=run.run_id, config=EXACT), Done)
     good = await lab.queue(client)
     await lab.finish(client, good)
     with pytest.raises(Refusal, match=r"9\.0"):
-        await client.ask(AskCause(run=good.run_id, config=EXACT, heads=((9, 0),)), Done)
+        await client.ask(MeasureRunEffects(run=good.run_id, config=EXACT, heads=((9, 0),)), Done)
     with pytest.raises(Refusal, match="No method"):
-        await client.ask(AskCause(run=good.run_id, config=EffectsConfig()), Done)
+        await client.ask(MeasureRunEffects(run=good.run_id, config=EffectsConfig()), Done)
 
 
 async def test_a_measurement_its_host_left_behind_is_closed_by_the_next(lab: Any) -> None:
@@ -97,7 +97,7 @@ async def test_a_measurement_its_host_left_behind_is_closed_by_the_next(lab: Any
     await lab.close()
     store = Store.open(lab.places.store)
     recorder = Recorder(store)
-    recorder.append([Draft(session_id=run.session_id, run_id=run.run_id, event=CauseAsked(config=EXACT))])
-    assert close_open_causes(recorder) == 1
-    assert close_open_causes(recorder) == 0
+    recorder.append([EventDraft(session_id=run.session_id, run_id=run.run_id, event=EffectsRequested(config=EXACT))])
+    assert end_open_measurements(recorder) == 1
+    assert end_open_measurements(recorder) == 0
     store.close()

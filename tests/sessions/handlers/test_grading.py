@@ -13,10 +13,10 @@ from sessions.protocol import (
     GetExamples,
     GradeExamples,
     Grades,
-    Made,
-    MakeExamples,
-    Session,
+    MakeTaskExamples,
+    SessionAnswer,
     SetExamples,
+    TaskExamplesMade,
 )
 
 
@@ -99,14 +99,14 @@ async def test_a_task_gives_examples_and_the_set_can_be_asked_for(lab) -> None:
     session = (await lab.session(client, task=None)).session_id
     empty = await client.ask(GetExamples(session=session), ExampleSet)
     assert (empty.version, empty.examples) == (0, ())
-    made = await client.ask(MakeExamples(session=session, task="ioi", pairs=3), Made)
+    made = await client.ask(MakeTaskExamples(session=session, task="ioi", pairs=3), TaskExamplesMade)
     assert len(made.examples) == 6
-    await client.ask(SetExamples(session=session, examples=made.examples), Session)
+    await client.ask(SetExamples(session=session, examples=made.examples), SessionAnswer)
     found = await client.ask(GetExamples(session=session), ExampleSet)
     assert (found.version, found.examples) == (2, made.examples)
     for request, words in (
-        (MakeExamples(session=session, task="nothing"), "no task"),
-        (MakeExamples(session=session, task="ioi", pairs=-1), "-1 pairs"),
+        (MakeTaskExamples(session=session, task="nothing"), "no task"),
+        (MakeTaskExamples(session=session, task="ioi", pairs=-1), "-1 pairs"),
     ):
         with pytest.raises(Refusal, match=words):
-            await client.ask(request, Made)
+            await client.ask(request, TaskExamplesMade)

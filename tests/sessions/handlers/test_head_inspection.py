@@ -3,7 +3,7 @@
 import pytest
 
 from sessions.errors import SessionError
-from sessions.protocol import Codes, GetCodes, HeadLook, LookAtHead
+from sessions.protocol import CodesAnswer, GetCodes, GetHeadInspection, HeadInspection
 
 
 async def test_the_runs_own_prompt_codes_and_weights_are_used(lab) -> None:
@@ -13,8 +13,8 @@ async def test_the_runs_own_prompt_codes_and_weights_are_used(lab) -> None:
     assert end.state == "done"
     before = (await lab.detail(client, run.session_id)).last_seq
     seed = run.config.seeds[1]
-    look = await client.ask(LookAtHead(run=run.run_id, layer=1, head=2, example=3, seed=seed), HeadLook)
-    codes = (await client.ask(GetCodes(run=run.run_id, layer=1, head=2, seed=seed), Codes)).codes.codes
+    look = await client.ask(GetHeadInspection(run=run.run_id, layer=1, head=2, example=3, seed=seed), HeadInspection)
+    codes = (await client.ask(GetCodes(run=run.run_id, layer=1, head=2, seed=seed), CodesAnswer)).codes.codes
     assert look.tokens[-3:-1] == ("1.2", "seed 1")
     assert look.tokens[-1].endswith(".safetensors")
     assert look.code == codes[3]
@@ -28,10 +28,10 @@ async def test_what_is_not_there_is_named(lab) -> None:
     run = await lab.queue(client)
     await lab.finish(client, run)
     for request, named in (
-        (LookAtHead(run="nobody", layer=0, head=0, example=0), "nobody"),
-        (LookAtHead(run=run.run_id, layer=0, head=0, example=999), "1000"),
-        (LookAtHead(run=run.run_id, layer=99, head=0, example=0), "99.0"),
+        (GetHeadInspection(run="nobody", layer=0, head=0, example=0), "nobody"),
+        (GetHeadInspection(run=run.run_id, layer=0, head=0, example=999), "1000"),
+        (GetHeadInspection(run=run.run_id, layer=99, head=0, example=0), "99.0"),
     ):
         with pytest.raises(SessionError, match=named) as found:
-            await client.ask(request, HeadLook)
+            await client.ask(request, HeadInspection)
         assert found.value.hint

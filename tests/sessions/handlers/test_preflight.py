@@ -7,16 +7,18 @@ import msgspec
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.planning.run_options import RunOptions
-from sessions.protocol import AskPreflight, CreateSession, Preflighted, Session, SetExamples
+from sessions.protocol import CreateSession, GetPreflight, PreflightAnswer, SessionAnswer, SetExamples
 
 
 async def ask(client: Any, **more: Any) -> Any:
-    return (await client.ask(AskPreflight(options=more.pop("options", RunOptions()), **more), Preflighted)).preflight
+    return (
+        await client.ask(GetPreflight(options=more.pop("options", RunOptions()), **more), PreflightAnswer)
+    ).preflight
 
 
 async def test_before_and_after_a_first_run(lab: Any) -> None:
     client = await lab.connect()
-    session = (await client.ask(CreateSession(model="toy", task="ioi", pairs=7), Session)).session
+    session = (await client.ask(CreateSession(model="toy", task="ioi", pairs=7), SessionAnswer)).session
     before = await ask(client, session=session.name)
     assert before.n_examples == 14
     assert before.fits is True
@@ -58,8 +60,8 @@ async def test_how_many_pairs_are_missing(lab: Any) -> None:
     ):
         found = await ask(client, **more)
         assert (found.missing_pairs, found.n_heads) == (missing, 32)
-    session = (await client.ask(CreateSession(model="toy"), Session)).session
-    await client.ask(SetExamples(session=session.session_id, examples=seven), Session)
+    session = (await client.ask(CreateSession(model="toy"), SessionAnswer)).session
+    await client.ask(SetExamples(session=session.session_id, examples=seven), SessionAnswer)
     assert (await ask(client, session=session.name)).missing_pairs == 4
 
 

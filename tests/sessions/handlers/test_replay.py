@@ -8,8 +8,8 @@ import pytest
 from engine.examples import Example
 from sessions.condense import condensed
 from sessions.errors import Refusal
-from sessions.events import LogEntry, LookChanged
-from sessions.protocol import Done, LogPiece, ReadLog, ReadTimeline, Session, SetExamples, SetLook, Times
+from sessions.events import LogEntry, ViewChanged
+from sessions.protocol import Done, LogPiece, ReadLog, ReadTimeline, SessionAnswer, SetExamples, SetView, TimelineAnswer
 from sessions.rows import Timeline
 
 EXAMPLES = tuple(
@@ -25,8 +25,8 @@ async def recorded(lab: Any) -> tuple[Any, str, list[LogEntry]]:
     session = await lab.session(client)
     first = await lab.again(client, session.session_id)
     await lab.finish(client, first)
-    await client.ask(SetLook(run=first.run_id, look=LookChanged(measure="overlap", cut=2)), Done)
-    await client.ask(SetExamples(session=session.session_id, examples=EXAMPLES), Session)
+    await client.ask(SetView(run=first.run_id, look=ViewChanged(measure="overlap", cut=2)), Done)
+    await client.ask(SetExamples(session=session.session_id, examples=EXAMPLES), SessionAnswer)
     second = await lab.again(client, session.session_id)
     entries, _ = await lab.finish(client, second)
     return client, session.session_id, entries
@@ -74,7 +74,7 @@ async def test_a_log_is_read_up_to_a_time(lab) -> None:
 
 
 async def times_of(client: Any, session: str, **more: Any) -> Timeline:
-    return (await client.ask(ReadTimeline(session=session, **more), Times)).times
+    return (await client.ask(ReadTimeline(session=session, **more), TimelineAnswer)).times
 
 
 async def test_a_time_line_names_what_happened(lab) -> None:
@@ -102,16 +102,16 @@ async def test_a_time_line_names_what_happened(lab) -> None:
 
 async def test_a_look_is_recorded_once_and_nonsense_is_refused(lab) -> None:
     client, session, entries = await recorded(lab)
-    look = LookChanged(measure="q_value", cut=3)
+    look = ViewChanged(measure="q_value", cut=3)
     for _ in range(2):
-        await client.ask(SetLook(run=f"{session}/2", look=look), Done)
+        await client.ask(SetView(run=f"{session}/2", look=look), Done)
     again = await pieces(client, session)
     assert [entry.event for entry in again[len(entries) :]] == [look]
     assert again[-1].run_id == entries[-1].run_id
     with pytest.raises(Refusal, match="no measure 'aura'"):
-        await client.ask(SetLook(run=f"{session}/2", look=LookChanged(measure="aura", cut=3)), Done)
+        await client.ask(SetView(run=f"{session}/2", look=ViewChanged(measure="aura", cut=3)), Done)
     with pytest.raises(Refusal, match="at least one"):
-        await client.ask(SetLook(run=f"{session}/2", look=LookChanged(measure="overlap", cut=0)), Done)
-    for request, answer in ((ReadLog(session="none"), LogPiece), (ReadTimeline(session="none"), Times)):
+        await client.ask(SetView(run=f"{session}/2", look=ViewChanged(measure="overlap", cut=0)), Done)
+    for request, answer in ((ReadLog(session="none"), LogPiece), (ReadTimeline(session="none"), TimelineAnswer)):
         with pytest.raises(Refusal, match="no session 'none'"):
             await client.ask(request, answer)

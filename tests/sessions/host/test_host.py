@@ -26,14 +26,14 @@ from sessions.protocol import (
     GetStatus,
     StopHost,
 )
-from sessions.transport.host_address import holder
+from sessions.transport.host_address import find_holder
 from sessions.transport.socket_folder import make_private
 
 
 async def test_the_first_command_starts_a_host_and_the_next_finds_it(lab) -> None:
     one = await lab.connect()
     other = await lab.connect(start=False)
-    assert one.welcome.pid == other.welcome.pid == holder(lab.places)
+    assert one.welcome.pid == other.welcome.pid == find_holder(lab.places)
     assert one.welcome.pid != os.getpid()
     status = await lab.status(one)
     assert (status.pid, status.clients, status.worker_state) == (one.welcome.pid, 2, "none")
@@ -230,7 +230,7 @@ async def test_a_foreground_host_does_its_work_and_is_gone(lab, alive) -> None:
     assert end == RunEnded(state="done")
     await client.close()
     assert not alive(pid)
-    assert holder(lab.places) is None
+    assert find_holder(lab.places) is None
 
 
 async def test_two_hosts_never_serve_one_store(lab) -> None:
@@ -251,8 +251,8 @@ async def test_a_host_that_hangs_can_be_stopped(lab, alive, until) -> None:
 
 
 def test_the_peer_check_reads_what_the_kernel_says() -> None:
-    from sessions.transport.socket_folder import peer
+    from sessions.transport.socket_folder import peer_process
 
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:
-        assert peer(one) == (os.getuid(), os.getpid())
+        assert peer_process(one) == (os.getuid(), os.getpid())

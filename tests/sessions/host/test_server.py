@@ -13,14 +13,14 @@ from sessions.client.connection import HostClient
 from sessions.errors import Refusal, WrongProtocol
 from sessions.protocol import (
     PROTOCOL,
-    Ask,
     Done,
     FromHost,
     Hello,
     ListSessions,
+    NumberedRequest,
     Refused,
     Reply,
-    Sessions,
+    SessionsAnswer,
     ShowSession,
     Subscribe,
 )
@@ -38,7 +38,7 @@ class Raw:
         await self.writer.drain()
 
     async def ask(self, number: int, request: object) -> None:
-        await self.say(msgspec.json.encode(Ask(id=number, request=request)))
+        await self.say(msgspec.json.encode(NumberedRequest(id=number, request=request)))
 
     async def hear(self) -> Reply:
         word = msgspec.json.decode(await self.reader.readline(), type=FromHost)
@@ -131,7 +131,7 @@ async def test_nonsense_after_hello_is_answered_and_the_conversation_goes_on(lab
         assert (answer.id, type(answer.answer)) == (number, Refused)
     assert (answer.answer.failure.family, answer.answer.failure.name) == ("input", "ConfigError")
     await raw.ask(10, ListSessions())
-    assert isinstance((await raw.hear()).answer, Sessions)
+    assert isinstance((await raw.hear()).answer, SessionsAnswer)
     raw.writer.write(b'{"id":11,"request":{"ask":"sta')  # half a message, then gone
     raw.writer.transport.abort()
     assert (await lab.status(client)).pid == client.welcome.pid

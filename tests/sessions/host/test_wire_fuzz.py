@@ -8,21 +8,21 @@ from typing import Any
 import msgspec
 
 from sessions.protocol import (
-    Ask,
     CancelRun,
     CreateSession,
     GetStatus,
     Hello,
     ListSessions,
+    NumberedRequest,
     QueueRun,
     SetExamples,
     ShowSession,
     Subscribe,
 )
 
-HELLO = msgspec.json.encode(Ask(id=1, request=Hello(version="0"))) + b"\n"
+HELLO = msgspec.json.encode(NumberedRequest(id=1, request=Hello(version="0"))) + b"\n"
 LINES = tuple(
-    msgspec.json.encode(Ask(id=number, request=request)) + b"\n"
+    msgspec.json.encode(NumberedRequest(id=number, request=request)) + b"\n"
     for number, request in enumerate(
         (
             GetStatus(),

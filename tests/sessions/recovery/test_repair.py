@@ -19,7 +19,7 @@ from sessions.recovery.repair import check, place, repair
 from sessions.store.connection import connect
 from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 
 RUNS = 12
 Tables = dict[str, list[tuple[Any, ...]]]
@@ -32,14 +32,16 @@ def kept(tmp_path_factory: pytest.TempPathFactory, script: Any) -> tuple[bytes, 
     store = Store.open(path)
     recorder, chance = Recorder(store), random.Random(3)
     for session in ("s1", "s2"):
-        recorder.append([Draft(session_id=session, event=SessionCreated(name=session, model="toy", task="ioi"))])
+        recorder.append([EventDraft(session_id=session, event=SessionCreated(name=session, model="toy", task="ioi"))])
         for number in range(RUNS):
             config = ProbeConfig(seeds=(4, 5))
             steps = script.steps(config, 200)
             noise = [Notice(message=chance.randbytes(3_000).hex()) for _ in range(40)]
             events = [RunQueued(config=config, model="toy"), RunStarted(), script.model_ready(), *steps, *noise]
             events += [script.scores(chance.random(), final=True, n_layers=12, n_heads=12), RunEnded(state="done")]
-            recorder.append([Draft(session_id=session, run_id=f"{session}-{number}", event=each) for each in events])
+            recorder.append(
+                [EventDraft(session_id=session, run_id=f"{session}-{number}", event=each) for each in events]
+            )
         store.checkpoint()
     found = all_of(store)
     store.close()
@@ -138,13 +140,13 @@ import os, sys
 from pathlib import Path
 from engine.events import Notice
 from sessions.events import SessionCreated
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.database import Store
 
 recorder = Recorder(Store.open(Path(sys.argv[1])))
-recorder.append([Draft(session_id="new", event=SessionCreated(name="new", model="toy"))])
+recorder.append([EventDraft(session_id="new", event=SessionCreated(name="new", model="toy"))])
 for number in range(60):
-    recorder.append([Draft(session_id="new", event=Notice(message=f"{number} " + "x" * 200))])
+    recorder.append([EventDraft(session_id="new", event=Notice(message=f"{number} " + "x" * 200))])
 os._exit(0)
 """
 

@@ -22,13 +22,13 @@ from sessions.client import connection
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
 from sessions.events import SessionCreated
-from sessions.protocol import CreateSession, Note, Session, WriteNote
-from sessions.services.fair_queue import WRITER, FairQueue, Writer
-from sessions.services.subscriptions import Hub, Subscription
-from sessions.services.writer import Ledger
+from sessions.protocol import CreateSession, NoteAnswer, SessionAnswer, WriteNote
+from sessions.services.fair_queue import WRITER, FairQueue, QueueClient
+from sessions.services.subscriptions import Subscription, Subscriptions
+from sessions.services.writer import StoreWriter
 from sessions.store.database import Store
 from sessions.store.queries import session_notes
-from sessions.store.recorder import Draft, Recorded, Recorder, rebuild
+from sessions.store.recorder import EventDraft, RecordedEntry, Recorder, rebuild
 from sessions.transport.socket_folder import make_private
 
 N_CLIENTS, N_NOTES = 200, 5
@@ -42,7 +42,7 @@ async def crowd(lab, n: int) -> tuple[list[HostClient], list[str]]:
     first = await lab.connect()
     clients = [first, *await asyncio.gather(*(lab.connect() for _ in range(n - 1)))]
     made = await asyncio.gather(
-        *(each.ask(CreateSession(name=f"s{k}", model="toy"), Session) for k, each in enumerate(clients))
+        *(each.ask(CreateSession(name=f"s{k}", model="toy"), SessionAnswer) for k, each in enumerate(clients))
     )
     return clients, [each.session.session_id for each in made]
 
@@ -57,7 +57,7 @@ async def test_everything_of_two_hundred_clients_is_kept(lab) -> None:
             bad = turn == N_NOTES // 2 and k % 10 == 0
             text = "" if bad else f"note {turn} of {k}"
             try:
-                answer = await clients[k].ask(WriteNote(session=sessions[k], text=text), Note)
+                answer = await clients[k].ask(WriteNote(session=sessions[k], text=text), NoteAnswer)
             except Refusal as refusal:
                 refused.append((k, turn, refusal.failure.name))
             else:
@@ -82,7 +82,7 @@ async def test_what_was_acknowledged_survives_a_kill(lab) -> None:
     async def write(k: int) -> None:
         with suppress(HostError):
             for turn in range(10_000):
-                await clients[k].ask(WriteNote(session=sessions[k], text=f"note {turn}"), Note)
+                await clients[k].ask(WriteNote(session=sessions[k], text=f"note {turn}"), NoteAnswer)
                 acknowledged[k] += 1
 
     tasks = [asyncio.create_task(write(k)) for k in range(len(clients))]
@@ -139,8 +139,8 @@ async def test_a_caller_who_is_turned_away_knocks_again() -> None:
 # ---- whose turn it is
 
 
-def took(seconds: float) -> Writer:
-    writer = Writer()
+def took(seconds: float) -> QueueClient:
+    writer = QueueClient()
     writer.charge(seconds)
     return writer
 
@@ -176,10 +176,10 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(folder / "sessions.duckdb")
         self.thread = ThreadPoolExecutor(1)
-        self.told: list[Recorded] = []
+        self.told: list[RecordedEntry] = []
         self.reader = self.store.cursor()
         self.seen: list[int] = []
-        self.ledger = Ledger(self.store, self.thread, self.publish)
+        self.ledger = StoreWriter(self.store, self.thread, self.publish)
 
     def publish(self, recorded: Any) -> None:
         self.told += recorded
@@ -196,7 +196,7 @@ class Desk:
 @pytest.fixture
 async def desk(tmp_path: Path):
     desk = Desk(tmp_path)
-    await desk.ledger.append(Draft(session_id="s", event=SessionCreated(name="s", model="toy")))
+    await desk.ledger.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
     yield desk
     await desk.close()
 
@@ -207,9 +207,9 @@ async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monk
     order: list[str] = []
 
     def work(name: str):
-        def change(recorder: Recorder) -> tuple[None, list[Recorded]]:
+        def change(recorder: Recorder) -> tuple[None, list[RecordedEntry]]:
             order.append(name)
-            return None, recorder.append([Draft(session_id="s", event=Notice(message=name))])
+            return None, recorder.append([EventDraft(session_id="s", event=Notice(message=name))])
 
         return change
 
@@ -218,12 +218,12 @@ async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monk
         await asyncio.gather(*(desk.ledger.change(work(f"busy {k}")) for _ in range(n)))
 
     async def quiet() -> int:
-        WRITER.set(Writer())
+        WRITER.set(QueueClient())
         before = len(order)
         await desk.ledger.change(work("quiet"))
         return order.index("quiet") - before
 
-    writers = [Writer() for _ in range(50)]
+    writers = [QueueClient() for _ in range(50)]
     await asyncio.gather(*(busy(k, 1) for k in range(50)))  # they took something of late
     waiting = [asyncio.create_task(busy(k, 4)) for k in range(50)]
     while len(order) < 55:  # noqa: ASYNC110
@@ -237,8 +237,8 @@ async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monk
 
 
 async def test_nothing_is_told_before_it_is_committed(desk: Desk) -> None:
-    def work(recorder: Recorder) -> tuple[int, list[Recorded]]:
-        recorded = recorder.append([Draft(session_id="s", event=Notice(message="x"))])
+    def work(recorder: Recorder) -> tuple[int, list[RecordedEntry]]:
+        recorded = recorder.append([EventDraft(session_id="s", event=Notice(message="x"))])
         return recorded[0].entry.seq, recorded
 
     seqs = await asyncio.gather(*(desk.ledger.change(work) for _ in range(40)))
@@ -252,7 +252,7 @@ async def test_nothing_is_told_before_it_is_committed(desk: Desk) -> None:
 
 
 async def test_closing_waits_for_everything_handed_in(desk: Desk) -> None:
-    late = [desk.ledger.append_soon(Draft(session_id="s", event=Notice(message=str(k)))) for k in range(20)]
+    late = [desk.ledger.append_soon(EventDraft(session_id="s", event=Notice(message=str(k)))) for k in range(20)]
     changes = [asyncio.create_task(desk.ledger.change(lambda r: (r.last_seq("s"), []))) for _ in range(5)]
     await asyncio.sleep(0)
     await desk.ledger.close()
@@ -282,13 +282,13 @@ class Ear:
 async def test_nothing_is_missed_between_asking_and_listening(desk: Desk) -> None:
     """What is committed after the subscriber was told the last number, and before it listens, comes too; and the hub
     remembers nothing of sessions that nobody listens to."""
-    hub, ear = Hub(), Ear()
+    hub, ear = Subscriptions(), Ear()
     usual, desk.publish = desk.publish, lambda recorded: (usual(recorded), hub.publish(recorded))  # type: ignore[method-assign]
     desk.ledger._publish = desk.publish
 
     async def say(n: int) -> None:
         for k in range(n):
-            await desk.ledger.append(Draft(session_id="s", event=Notice(message=str(k))))
+            await desk.ledger.append(EventDraft(session_id="s", event=Notice(message=str(k))))
 
     told = await desk.ledger.change(lambda recorder: (recorder.last_seq("s"), []))
     await say(3)

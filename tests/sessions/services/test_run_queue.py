@@ -12,10 +12,10 @@ from engine.events import ArrayReady, ExamplesMade, Scored, TrainStep
 from engine.examples import Example
 from engine.results import HeadId
 from sessions.errors import Refusal
-from sessions.events import ArrayKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.events import ArrayStored, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.protocol import (
     CancelRun,
-    Codes,
+    CodesAnswer,
     CreateSession,
     Done,
     EndWork,
@@ -25,12 +25,12 @@ from sessions.protocol import (
     GetExamples,
     GradeExamples,
     Grades,
-    MadeFrom,
     QueueRun,
-    Run,
-    Session,
+    RunAnswer,
+    SessionAnswer,
     SetExamples,
-    Status,
+    StatusAnswer,
+    TaskExamples,
     WarmUp,
 )
 from sessions.rows import HostStatus
@@ -44,7 +44,7 @@ async def test_a_run_is_told_from_its_first_event_to_its_end(lab) -> None:
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     kinds = [type(entry.event) for entry in entries]
     assert kinds[:3] == [SessionCreated, RunQueued, RunStarted]
-    assert kinds[-2:] == [ArrayKept, RunEnded]
+    assert kinds[-2:] == [ArrayStored, RunEnded]
     assert kinds.count(TrainStep) == 5
     assert [entry.run_id for entry in entries if isinstance(entry.event, SessionCreated | ExamplesSet)] == [None, None]
     times = [entry.at_us for entry in entries]
@@ -114,7 +114,7 @@ async def test_a_run_uses_the_newest_examples(lab) -> None:
     client = await lab.connect()
     session = await lab.session(client)
     mine = (Example(prompt="yes", polarity="positive"), Example(prompt="no", polarity="negative"))
-    changed = await client.ask(SetExamples(session=session.name, examples=mine), Session)
+    changed = await client.ask(SetExamples(session=session.name, examples=mine), SessionAnswer)
     assert (changed.session.n_positive, changed.session.n_negative) == (1, 1)
     run = await lab.again(client, session.session_id)
     entries, _ = await lab.finish(client, run)
@@ -127,21 +127,21 @@ async def test_codes_are_asked_by_head(lab, script) -> None:
     run = await lab.queue(client, seeds=(7, 3))
     await lab.finish(client, run)
     for seed, index in ((None, 0), (7, 0), (3, 1)):
-        codes = (await client.ask(GetCodes(run=run.run_id, layer=1, head=2, seed=seed), Codes)).codes
+        codes = (await client.ask(GetCodes(run=run.run_id, layer=1, head=2, seed=seed), CodesAnswer)).codes
         assert codes.seed == (seed or 7)
         assert codes.codes == tuple(script.code(index, example, 5) for example in range(4))
     with pytest.raises(Refusal, match=str(HeadId(2, 0))) as found:
-        await client.ask(GetCodes(run=run.run_id, layer=2, head=0), Codes)
+        await client.ask(GetCodes(run=run.run_id, layer=2, head=0), CodesAnswer)
     assert (found.value.failure.name, found.value.family) == ("NoSuchHead", "input")
     with pytest.raises(Refusal, match="no seed 5"):
-        await client.ask(GetCodes(run=run.run_id, layer=0, head=0, seed=5), Codes)
+        await client.ask(GetCodes(run=run.run_id, layer=0, head=0, seed=5), CodesAnswer)
 
 
 async def test_the_spool_is_emptied_and_the_sae_kept_by_content(lab) -> None:
     client = await lab.connect()
     run = await lab.queue(client)
     entries, _ = await lab.finish(client, run)
-    (kept,) = [entry.event for entry in entries if isinstance(entry.event, ArrayKept)]
+    (kept,) = [entry.event for entry in entries if isinstance(entry.event, ArrayStored)]
     (file,) = (lab.places.data / "sae").iterdir()
     assert file.name == f"{kept.sha256}.safetensors"
     assert file.stat().st_size == kept.n_bytes
@@ -291,8 +291,8 @@ async def test_the_worker_leaves_when_nothing_is_to_do(lab, monkeypatch: pytest.
 
 async def test_a_run_on_examples_of_its_own_leaves_the_sessions_examples_alone(lab) -> None:
     client = await lab.connect()
-    empty = (await client.ask(CreateSession(model="toy", name="of tasks"), Session)).session
-    run = (await client.ask(QueueRun(session=empty.session_id, made=MadeFrom(task="ioi", pairs=2)), Run)).run
+    empty = (await client.ask(CreateSession(model="toy", name="of tasks"), SessionAnswer)).session
+    run = (await client.ask(QueueRun(session=empty.session_id, made=TaskExamples(task="ioi", pairs=2)), RunAnswer)).run
     assert run.task == "ioi"
     entries, end = await lab.finish(client, run)
     assert end == RunEnded(state="done")
@@ -300,7 +300,7 @@ async def test_a_run_on_examples_of_its_own_leaves_the_sessions_examples_alone(l
     after = await client.ask(GetExamples(session=empty.session_id), ExampleSet)
     assert (after.version, after.examples) == (0, ())
     with pytest.raises(Refusal, match="no examples yet"):
-        await client.ask(QueueRun(session=empty.session_id), Run)
+        await client.ask(QueueRun(session=empty.session_id), RunAnswer)
 
 
 @pytest.fixture
@@ -315,7 +315,7 @@ async def seen(client, true) -> HostStatus:
     asked = FollowEngine()
     async with asyncio.timeout(600):
         while True:
-            status = (await client.ask(asked, Status)).status
+            status = (await client.ask(asked, StatusAnswer)).status
             if true(status):
                 return status
             work = status.at_work
@@ -365,15 +365,15 @@ async def test_whatever_the_engine_is_at_can_be_ended_by_anybody(lab) -> None:
     status = await seen(client, lambda status: status.at_work is not None and status.at_work.silent)
     assert status.at_work.title == "grades of examples (toy)"
     with pytest.raises(Refusal, match=r"The engine is at grades of examples \(toy\), not at other"):
-        await client.ask(EndWork(job="other"), Status)
-    ended = (await client.ask(EndWork(), Status)).status
+        await client.ask(EndWork(job="other"), StatusAnswer)
+    ended = (await client.ask(EndWork(), StatusAnswer)).status
     assert ended.at_work.job == status.at_work.job
     with pytest.raises(Refusal, match="had reported nothing for a while"):
         await grading
     run = await lab.queue(client, "hang")
     await seen(client, lambda status: status.at_work is not None and status.at_work.job == run.run_id)
-    await client.ask(EndWork(job=run.run_id), Status)
+    await client.ask(EndWork(job=run.run_id), StatusAnswer)
     _, end = await lab.finish(client, run)
     assert end.state == "stopped"
     with pytest.raises(Refusal, match="The engine is at nothing"):
-        await client.ask(EndWork(), Status)
+        await client.ask(EndWork(), StatusAnswer)

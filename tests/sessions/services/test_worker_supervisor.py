@@ -8,7 +8,7 @@ from engine.config import ProbeConfig
 from engine.machine import child_processes
 from engine.protocol import RunProbe
 from sessions.files.log_files import SizedLog
-from sessions.services.worker_supervisor import Supervisor
+from sessions.services.worker_supervisor import WorkerSupervisor
 
 
 async def test_a_run_whose_worker_is_only_being_started_can_be_ended(tmp_path: Path, monkeypatch: Any) -> None:
@@ -23,7 +23,7 @@ async def test_a_run_whose_worker_is_only_being_started_can_be_ended(tmp_path: P
         raise AssertionError("no worker, no reports")
 
     monkeypatch.setattr(child_processes, "start_async", start_slowly)
-    supervisor = Supervisor(["unused"], SizedLog(tmp_path / "worker.log"), idle_s=0)
+    supervisor = WorkerSupervisor(["unused"], SizedLog(tmp_path / "worker.log"), idle_s=0)
     here = str(tmp_path)
     order = RunProbe(job="r1", model="toy", config=ProbeConfig(), spool=here, models=here, activations=here)
     running = asyncio.create_task(supervisor.perform(order, report))

@@ -9,9 +9,9 @@ from engine.events import Notice
 from sessions.errors import StoreLost
 from sessions.events import SessionCreated
 from sessions.services import writer as ledger_module
-from sessions.services.writer import Ledger
+from sessions.services.writer import StoreWriter
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorded
+from sessions.store.recorder import EventDraft, RecordedEntry
 
 
 @pytest.mark.parametrize("quiet", [True, False])
@@ -23,19 +23,19 @@ async def test_a_long_journal_goes_into_the_file(
     monkeypatch.setattr(ledger_module, "_TOO_MANY", 1e6 if quiet else 60)
     store = Store.open(tmp_path / "sessions.duckdb")
     wal = tmp_path / "sessions.duckdb.wal"
-    told: list[Recorded] = []
+    told: list[RecordedEntry] = []
     thread = ThreadPoolExecutor(1)
-    ledger = Ledger(store, thread, told.extend)
+    ledger = StoreWriter(store, thread, told.extend)
     try:
-        await ledger.append(Draft(session_id="s", event=SessionCreated(name="s", model="toy")))
+        await ledger.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
         for number in range(25):
-            await ledger.append(Draft(session_id="s", event=Notice(message=str(number))))
+            await ledger.append(EventDraft(session_id="s", event=Notice(message=str(number))))
         size = wal.stat().st_size
         assert size > 2_000
         for number in range(50):
-            await ledger.append(Draft(session_id="s", event=Notice(message=str(number))))
+            await ledger.append(EventDraft(session_id="s", event=Notice(message=str(number))))
         await until(lambda: not wal.exists() or wal.stat().st_size < size)
-        await ledger.append(Draft(session_id="s", event=Notice(message="after")))
+        await ledger.append(EventDraft(session_id="s", event=Notice(message="after")))
     finally:
         await ledger.close()
         thread.shutdown()
@@ -50,21 +50,21 @@ async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until
 ) -> None:
     monkeypatch.setattr(ledger_module, "_QUIET_S", 0.02)
-    monkeypatch.setattr("sessions.store.memory_wear._WORN", 40)
+    monkeypatch.setattr("sessions.store.memory_wear._RENEW_AT", 40)
     monkeypatch.setattr(ledger_module, "_TOO_WORN", 1e6)
     store = Store.open(tmp_path / "sessions.duckdb")
     store.wear.asked = 0
     thread = ThreadPoolExecutor(1)
-    ledger = Ledger(store, thread, lambda _: None)
+    ledger = StoreWriter(store, thread, lambda _: None)
     before = store.connection()
     try:
-        await ledger.append(Draft(session_id="s", event=SessionCreated(name="s", model="toy")))
+        await ledger.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
         assert await ledger.read(lambda store: store.connection() is before)
         for _ in range(50):
             await ledger.read(lambda store: store.rows("SELECT 1"))
         await until(lambda: store.wear.asked < 10)
         assert await ledger.read(lambda store: store.connection() is not before)
-        await ledger.append(Draft(session_id="s", event=Notice(message="y")))
+        await ledger.append(EventDraft(session_id="s", event=Notice(message="y")))
         assert store.rows("SELECT count(*), max(seq) FROM event") == [(2, 2)]
     finally:
         await ledger.close()

@@ -18,19 +18,19 @@ from sessions.comparison.comparison import compare
 from sessions.comparison.seed_scores import seed_nodes
 from sessions.errors import Refusal
 from sessions.protocol import (
-    Circuit,
-    Circuits,
+    CircuitAnswer,
+    CircuitsAnswer,
     CombineCircuits,
-    Comparable,
+    ComparisonChoices,
+    DeleteCircuit,
     Done,
-    DropCircuit,
     GetSides,
-    KeepCircuit,
     ListCircuits,
     ListComparable,
-    Session,
+    SaveCircuit,
+    SessionAnswer,
     SetExamples,
-    Sides,
+    SidesAnswer,
 )
 from sessions.store.comparison_sides import whole_pairs
 
@@ -89,8 +89,8 @@ def test_whole_pairs_leave_out_halves() -> None:
     assert whole_pairs(examples) == [(2, 0)]
 
 
-async def sides(client: Any, a: str, b: str) -> Sides:
-    found: Sides = await client.ask(GetSides(a=a, b=b), Sides)
+async def sides(client: Any, a: str, b: str) -> SidesAnswer:
+    found: SidesAnswer = await client.ask(GetSides(a=a, b=b), SidesAnswer)
     return found
 
 
@@ -114,7 +114,7 @@ async def test_every_kind_of_side_is_found_by_its_name(lab: Any) -> None:
     assert [node.silent for node in seeds.a.nodes] == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
     changed = tuple(Example(prompt=word, polarity=side) for word, side in (("x", "positive"), ("y", "negative")))
-    await client.ask(SetExamples(session="one", examples=changed), Session)
+    await client.ask(SetExamples(session="one", examples=changed), SessionAnswer)
     texts = await sides(client, "one@v1", "one@v2")
     assert texts.a.nodes == ()
     difference = compare(texts.a, texts.b).examples
@@ -123,8 +123,8 @@ async def test_every_kind_of_side_is_found_by_its_name(lab: Any) -> None:
 
     kept = (
         await client.ask(
-            KeepCircuit(session="one", run="one/1", name="movers", heads=((0, 1), (1, 2)), source="cut of run 1"),
-            Circuit,
+            SaveCircuit(session="one", run="one/1", name="movers", heads=((0, 1), (1, 2)), source="cut of run 1"),
+            CircuitAnswer,
         )
     ).circuit
     assert (kept.session_id, kept.run_id) == (first.session_id, both.a.run_id)
@@ -133,7 +133,7 @@ async def test_every_kind_of_side_is_found_by_its_name(lab: Any) -> None:
         assert found.a.heads == ((0, 1), (1, 2))
         assert found.a.shape == (2, 3)
 
-    choices = (await client.ask(ListComparable(run="one/1"), Comparable)).choices
+    choices = (await client.ask(ListComparable(run="one/1"), ComparisonChoices)).choices
     assert [(choice.group, choice.title) for choice in choices] == [
         ("Runs of this session", "run 2"),
         ("Seeds of this run", "seed 0"),
@@ -186,11 +186,13 @@ async def test_circuits_are_kept_combined_and_dropped(lab: Any) -> None:
     run = await lab.again(client, "one", seeds=(0,))
     await lab.finish(client, run)
     for name, heads in (("p", ((0, 1), (1, 2))), ("q", ((1, 2), (1, 0)))):
-        await client.ask(KeepCircuit(session="one", run="one/1", name=name, heads=heads, source="by hand"), Circuit)
+        await client.ask(
+            SaveCircuit(session="one", run="one/1", name=name, heads=heads, source="by hand"), CircuitAnswer
+        )
     made = {
         operation: (
             await client.ask(
-                CombineCircuits(session="one", operation=operation, of=("p", "q"), name=operation), Circuit
+                CombineCircuits(session="one", operation=operation, of=("p", "q"), name=operation), CircuitAnswer
             )
         ).circuit
         for operation in ("union", "intersection", "subtract")
@@ -203,8 +205,8 @@ async def test_circuits_are_kept_combined_and_dropped(lab: Any) -> None:
     assert made["subtract"].source == "difference of p, q"
     assert made["union"].run_id == run.run_id
 
-    await client.ask(KeepCircuit(session="one", name="p", heads=((0, 0), (0, 0)), source="again"), Circuit)
-    rows = (await client.ask(ListCircuits(session="one"), Circuits)).circuits
+    await client.ask(SaveCircuit(session="one", name="p", heads=((0, 0), (0, 0)), source="again"), CircuitAnswer)
+    rows = (await client.ask(ListCircuits(session="one"), CircuitsAnswer)).circuits
     assert sorted((row.name, len(row.heads)) for row in rows) == [
         ("intersection", 1),
         ("p", 1),
@@ -212,25 +214,25 @@ async def test_circuits_are_kept_combined_and_dropped(lab: Any) -> None:
         ("subtract", 1),
         ("union", 3),
     ]
-    await client.ask(KeepCircuit(session="two", name="p", heads=((0, 2),), source="elsewhere"), Circuit)
+    await client.ask(SaveCircuit(session="two", name="p", heads=((0, 2),), source="elsewhere"), CircuitAnswer)
     with pytest.raises(Refusal, match="Several sessions keep a circuit 'p'"):
         await sides(client, "circuit:p", "circuit:q")
     assert (await sides(client, "circuit:p", "one/1")).a.heads == ((0, 0),)
 
-    await client.ask(DropCircuit(session="one", name="p"), Done)
+    await client.ask(DeleteCircuit(session="one", name="p"), Done)
     assert (await sides(client, "circuit:p", "one/1")).a.heads == ((0, 2),)
     with pytest.raises(Refusal, match="keeps no circuit 'p'"):
-        await client.ask(DropCircuit(session="one", name="p"), Done)
+        await client.ask(DeleteCircuit(session="one", name="p"), Done)
     with pytest.raises(Refusal, match=r"no head 5\.1"):
-        await client.ask(KeepCircuit(session="one", run="one/1", name="z", heads=((5, 1),), source="x"), Circuit)
+        await client.ask(SaveCircuit(session="one", run="one/1", name="z", heads=((5, 1),), source="x"), CircuitAnswer)
     with pytest.raises(Refusal, match="no name"):
-        await client.ask(KeepCircuit(session="one", name=" \x1b ", heads=(), source="x"), Circuit)
+        await client.ask(SaveCircuit(session="one", name=" \x1b ", heads=(), source="x"), CircuitAnswer)
 
     await client.close()
     detail = await lab.detail(await lab.connect(), session.session_id)
     assert detail.session.name == "one"
     again = await lab.connect()
-    rows = (await again.ask(ListCircuits(), Circuits)).circuits
+    rows = (await again.ask(ListCircuits(), CircuitsAnswer)).circuits
     assert {(row.session, row.name) for row in rows} == {
         ("one", "q"),
         ("one", "union"),
@@ -246,7 +248,7 @@ async def test_runs_of_other_sessions_are_offered_by_shape(lab: Any) -> None:
     for name, model in (("one", "toy"), ("two", "toy"), ("wide", "heads:2x4")):
         await lab.session(client, model, name=name)
         await lab.finish(client, await lab.again(client, name, seeds=(0,)))
-    choices = (await client.ask(ListComparable(run="one/1"), Comparable)).choices
+    choices = (await client.ask(ListComparable(run="one/1"), ComparisonChoices)).choices
     assert [choice.title for choice in choices if choice.group == "Runs of other sessions"] == ["two/1"]
     found = await sides(client, "one/1", "wide/1")
     with pytest.raises(HeadcodeError, match=r"2 layers x 3 heads .* wide/1 has 2 layers x 4 heads"):

@@ -18,7 +18,7 @@ EVERYBODY = """
 import json, sys
 from pathlib import Path
 import duckdb
-from sessions.bundle.parquet import Scratch
+from sessions.bundle.parquet import ScratchDatabase
 from sessions.store.connection import connect
 from sessions.recovery.salvage import open_as_it_is
 from sessions.store.database import SAFE, Store
@@ -28,8 +28,8 @@ found = {"plain": duckdb.connect()}
 store = Store.open(folder / "sessions.duckdb")
 found |= {"store": store.connection(), "cursor": store.cursor(), "cursor's": store.cursor().cursor()}
 found["a second one"] = connect(folder / "sessions.duckdb", store._config)
-found["scratch"] = Scratch(folder, writes=True)._con
-found["stranger's scratch"] = Scratch(folder, writes=False)._con
+found["scratch"] = ScratchDatabase(folder, writes=True)._con
+found["stranger's scratch"] = ScratchDatabase(folder, writes=False)._con
 blank = Store.blank(folder / "blank.duckdb", 1)
 found["blank"] = blank.connection()
 settings = {name: con.execute(sys.argv[2]).fetchall()[0][0] for name, con in found.items()}

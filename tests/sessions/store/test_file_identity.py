@@ -17,12 +17,12 @@ from sessions.files.journal import journals_of
 from sessions.ids import new_id
 from sessions.recovery import rescue
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 
 
 def add(store: Store, name: str) -> None:
     event = SessionCreated(name=name, model="toy", task="ioi", pairs=2)
-    Recorder(store).append([Draft(session_id=new_id("s"), event=event)])
+    Recorder(store).append([EventDraft(session_id=new_id("s"), event=event)])
 
 
 def names(path: Path) -> list[str]:

@@ -15,9 +15,9 @@ from sessions.errors import BadName, NoSuchRecord, StoreError, StoreUncertain
 from sessions.events import NoteWritten, SessionCreated, SessionRenamed
 from sessions.protocol import ChangeTags, CreateSession, RenameSession, WriteNote
 from sessions.store.database import Store
-from sessions.store.group_commit import Change, Kind, Outcome, commit_together
+from sessions.store.group_commit import BatchKind, ChangeResult, StoreChange, commit_together
 from sessions.store.migrations import PROJECTIONS
-from sessions.store.recorder import Draft, Recorder, rebuild
+from sessions.store.recorder import EventDraft, Recorder, rebuild
 
 
 @pytest.fixture
@@ -36,34 +36,34 @@ def sessions(recorder: Recorder, n: int) -> list[str]:
     return [create_session(recorder, CreateSession(name=f"s{k}", model="toy"))[0].session_id for k in range(n)]
 
 
-def note(session: str, text: str, **more: Any) -> Change:
+def note(session: str, text: str, **more: Any) -> StoreChange:
     request = WriteNote(session=session, text=text, **more)
-    return Change(lambda recorder: metadata.write_note(recorder, request), metadata.NOTES, request)
+    return StoreChange(lambda recorder: metadata.write_note(recorder, request), metadata.NOTES, request)
 
 
-def rename(session: str, name: str) -> Change:
+def rename(session: str, name: str) -> StoreChange:
     request = RenameSession(session=session, name=name)
-    return Change(lambda recorder: metadata.rename_session(recorder, request))
+    return StoreChange(lambda recorder: metadata.rename_session(recorder, request))
 
 
-def tags(session: str, *add: str) -> Change:
-    return Change(lambda recorder: metadata.change_tags(recorder, ChangeTags(session=session, add=add)))
+def tags(session: str, *add: str) -> StoreChange:
+    return StoreChange(lambda recorder: metadata.change_tags(recorder, ChangeTags(session=session, add=add)))
 
 
-def half(session: str) -> Change:
+def half(session: str) -> StoreChange:
     """Writes an entry, then fails in the middle of the next, as a fault of ours or of the disk would have it."""
 
     def work(recorder: Recorder) -> tuple[None, list[Any]]:
-        recorder.append([Draft(session_id=session, event=NoteWritten(note_id="half", text="half"))])
+        recorder.append([EventDraft(session_id=session, event=NoteWritten(note_id="half", text="half"))])
         created = SessionCreated(name="twice", model="toy")
-        return None, recorder.append([Draft(session_id=session, event=created)])
+        return None, recorder.append([EventDraft(session_id=session, event=created)])
 
-    return Change(work)
+    return StoreChange(work)
 
 
-def together(recorder: Recorder, *changes: Change) -> list[Outcome]:
+def together(recorder: Recorder, *changes: StoreChange) -> list[ChangeResult]:
     """All of them, in as many transactions as it takes: after one that was rolled back the rest waits."""
-    found: dict[int, Outcome] = {}
+    found: dict[int, ChangeResult] = {}
     while left := [place for place in range(len(changes)) if place not in found]:
         done = commit_together(recorder, [changes[place] for place in left], within_s=1e6)
         assert done
@@ -108,7 +108,7 @@ def test_each_sees_what_those_before_it_did(recorder: Recorder) -> None:
         recorder,
         rename(one, "mine"),
         rename(two, "mine"),
-        Change(lambda r: (metadata.session_row(r.store, one).name, [])),
+        StoreChange(lambda r: (metadata.session_row(r.store, one).name, [])),
     )
     assert first.answer.name == "mine"
     assert isinstance(second.error, BadName)
@@ -138,7 +138,7 @@ def test_one_that_fails_after_writing_leaves_nothing(recorder: Recorder) -> None
     assert (texts(store, one), texts(store, two)) == (["a", "b"], ["c"])
     assert [row[0] for row in store.rows("SELECT tag FROM tag ORDER BY tag")] == ["t", "u"]
     in_order(store)
-    (after,) = recorder.append([Draft(session_id=one, event=Notice(message="on"))])
+    (after,) = recorder.append([EventDraft(session_id=one, event=Notice(message="on"))])
     assert after.entry.seq == 5  # made, note, tags, note, and this
 
 
@@ -150,7 +150,7 @@ def test_a_question_that_breaks_the_transaction_is_found_out(recorder: Recorder)
         recorder.store.rows("SELECT error('broken') FROM event")
         return None, []
 
-    found = together(recorder, rename(one, "kept"), Change(ask), note(one, "kept, too"))
+    found = together(recorder, rename(one, "kept"), StoreChange(ask), note(one, "kept, too"))
     assert isinstance(found[1].error, StoreError)
     assert found[0].error is found[2].error is None
     assert metadata.session_row(recorder.store, one).name == "kept"
@@ -224,7 +224,9 @@ def test_notes_written_together_are_those_written_alone(tmp_path: Path, monkeypa
         store = Store.open(tmp_path / way / "sessions.duckdb")
         recorder = Recorder(store)
         ids = sessions(recorder, 3)
-        together(recorder, Change(lambda r, ids=ids: metadata.trash_session(r, metadata.TrashSession(session=ids[2]))))
+        together(
+            recorder, StoreChange(lambda r, ids=ids: metadata.trash_session(r, metadata.TrashSession(session=ids[2])))
+        )
         names = [ids[0], ids[1], "s1", ids[2], "nobody", ids[0][:4]]
         changes = [
             note(
@@ -249,9 +251,9 @@ def test_notes_written_together_are_those_written_alone(tmp_path: Path, monkeypa
 def test_kinds_are_done_at_the_first_ones_turn(recorder: Recorder) -> None:
     order: list[str] = []
 
-    def do(_: Recorder, requests: Sequence[str]) -> list[Outcome | None]:
+    def do(_: Recorder, requests: Sequence[str]) -> list[ChangeResult | None]:
         order.append("+".join(requests))
-        return [Outcome(each) if each != "odd" else None for each in requests]
+        return [ChangeResult(each) if each != "odd" else None for each in requests]
 
     def say(word: str) -> Callable[[Recorder], tuple[str, list[Any]]]:
         def work(_: Recorder) -> tuple[str, list[Any]]:
@@ -260,9 +262,9 @@ def test_kinds_are_done_at_the_first_ones_turn(recorder: Recorder) -> None:
 
         return work
 
-    kind = Kind(do, 2)
+    kind = BatchKind(do, 2)
     words = ["x", "a", "y", "b", "odd", "c"]
-    changes = [Change(say(word), None if word in "xy" else kind, word) for word in words]
+    changes = [StoreChange(say(word), None if word in "xy" else kind, word) for word in words]
     assert [each.answer for each in together(recorder, *changes)] == words
     assert order == ["x", "a+b", "y", "odd+c", "odd"]
 
@@ -272,11 +274,11 @@ def test_a_change_of_several_appends_is_kept_whole_or_not_at_all(recorder: Recor
     (one,) = sessions(recorder, 1)
 
     def work(recorder: Recorder) -> tuple[None, list[Any]]:
-        recorder.append([Draft(session_id=one, event=SessionRenamed(name="half"))])
+        recorder.append([EventDraft(session_id=one, event=SessionRenamed(name="half"))])
         raise BadName("no")
 
     others = [tags(one, "a"), tags(one, "b")] if among_others else []
-    found = together(recorder, *others[:1], Change(work), *others[1:])
+    found = together(recorder, *others[:1], StoreChange(work), *others[1:])
     assert [type(each.error) for each in found if each.error is not None] == [BadName]
     row = metadata.session_row(recorder.store, one)
     assert (row.name, row.tags) == ("s0", ("a", "b") if among_others else ())

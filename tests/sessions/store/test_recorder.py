@@ -19,7 +19,7 @@ from sessions.errors import BadArray, StoreError
 from sessions.events import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS
-from sessions.store.recorder import Draft, Recorder, rebuild, stored_lines
+from sessions.store.recorder import EventDraft, Recorder, rebuild, stored_lines
 
 HERE = Path(__file__).parents[1]
 
@@ -36,11 +36,13 @@ def tables(store: Store) -> dict[str, list[Any]]:
 
 
 def session(recorder: Recorder, name: str = "s1") -> str:
-    recorder.append([Draft(session_id=name, event=SessionCreated(name=name, model="toy", task="ioi"))])
+    recorder.append([EventDraft(session_id=name, event=SessionCreated(name=name, model="toy", task="ioi"))])
     return name
 
 
-def whole_run(script, tmp_path: Path, session_id: str, run_id: str, seeds: tuple[int, ...] = (4, 5)) -> list[Draft]:
+def whole_run(
+    script, tmp_path: Path, session_id: str, run_id: str, seeds: tuple[int, ...] = (4, 5)
+) -> list[EventDraft]:
     config = ProbeConfig(seeds=seeds)
     spool = tmp_path / "spool" / run_id
     order = RunProbe(
@@ -48,7 +50,7 @@ def whole_run(script, tmp_path: Path, session_id: str, run_id: str, seeds: tuple
     )
     events = [RunQueued(config=config, model="toy"), RunStarted(), *script.normal(order), RunEnded(state="done")]
     return [
-        Draft(
+        EventDraft(
             session_id=session_id,
             run_id=run_id,
             event=event,
@@ -96,7 +98,7 @@ def test_half_a_runs_scores_are_kept_as_provisional(store: Store, script, tmp_pa
     recorder.append(drafts[:last])
     assert store.rows("SELECT count(*) FROM node_score") == [(0,)]
     failure = Failure(family="engine", name="WorkerDied", message="killed")
-    Recorder(store).append([Draft(session_id="s1", run_id="r1", event=RunEnded(state="failed", failure=failure))])
+    Recorder(store).append([EventDraft(session_id="s1", run_id="r1", event=RunEnded(state="failed", failure=failure))])
     assert store.rows("SELECT count(*), bool_or(final), max(overlap) FROM node_score") == [(6, False, 1.0)]
     before = tables(store)
     rebuild(store)
@@ -106,7 +108,7 @@ def test_half_a_runs_scores_are_kept_as_provisional(store: Store, script, tmp_pa
 def test_numbers_go_on_after_a_restart(store: Store) -> None:
     session(Recorder(store))
     for number in (2, 3):
-        (each,) = Recorder(store).append([Draft(session_id="s1", event=Notice(message="again"))])
+        (each,) = Recorder(store).append([EventDraft(session_id="s1", event=Notice(message="again"))])
         assert each.entry.seq == number
 
 
@@ -115,17 +117,19 @@ def test_no_entry_can_be_there_twice(store: Store) -> None:
     session(recorder)
     stale = Recorder(store)
     assert stale.last_seq("s1") == 1
-    recorder.append([Draft(session_id="s1", event=Notice(message="first"))])
+    recorder.append([EventDraft(session_id="s1", event=Notice(message="first"))])
     with pytest.raises(StoreError):
-        stale.append([Draft(session_id="s1", event=Notice(message="second"))])
-    (each,) = stale.append([Draft(session_id="s1", event=Notice(message="second"))])  # it looked again
+        stale.append([EventDraft(session_id="s1", event=Notice(message="second"))])
+    (each,) = stale.append([EventDraft(session_id="s1", event=Notice(message="second"))])  # it looked again
     assert each.entry.seq == 3
 
 
 def test_all_of_a_batch_or_nothing(store: Store, script, tmp_path: Path) -> None:
     recorder = Recorder(store)
     drafts = whole_run(script, tmp_path, session(recorder), "r1")
-    broken = Draft(session_id="s1", run_id="r1", event=RunQueued(config=ProbeConfig(), model="toy"))  # r1 a second time
+    broken = EventDraft(
+        session_id="s1", run_id="r1", event=RunQueued(config=ProbeConfig(), model="toy")
+    )  # r1 a second time
     before = tables(store)
     with pytest.raises(StoreError):
         recorder.append([*drafts, broken])
@@ -142,7 +146,7 @@ def test_only_a_plain_file_in_the_spool_is_read(store: Store, script, tmp_path: 
     spool = tmp_path / "spool" / "r1"
     (tmp_path / "spool" / "codes.safetensors").write_bytes((spool / "codes.safetensors").read_bytes())
     (spool / "link").symlink_to(spool / "codes.safetensors")
-    announced = Draft(
+    announced = EventDraft(
         session_id="s1", run_id="r1", spool=spool, event=msgspec.structs.replace(array(drafts), file=name)
     )
     with pytest.raises(BadArray, match=r"plain file name|not there"):
@@ -155,7 +159,7 @@ def test_codes_must_be_as_announced(store: Store, script, tmp_path: Path, shape:
     drafts = whole_run(script, tmp_path, session(recorder), "r1")
     event = msgspec.structs.replace(array(drafts), shape=shape)
     with pytest.raises(BadArray):
-        recorder.append([Draft(session_id="s1", run_id="r1", spool=tmp_path / "spool" / "r1", event=event)])
+        recorder.append([EventDraft(session_id="s1", run_id="r1", spool=tmp_path / "spool" / "r1", event=event)])
 
 
 @pytest.mark.parametrize("damage", ["short", "empty", "long header", "no json", "other tensor", "other type"])
@@ -178,7 +182,7 @@ def test_a_damaged_file_of_codes_is_named(store: Store, script, tmp_path: Path, 
         recorder.append(drafts)
 
 
-def array(drafts: list[Draft]) -> ArrayReady:
+def array(drafts: list[EventDraft]) -> ArrayReady:
     return next(draft.event for draft in drafts if isinstance(draft.event, ArrayReady) and draft.spool is not None)
 
 
@@ -207,7 +211,7 @@ def test_the_tables_can_be_made_again_from_the_log(store: Store, script, plan: l
     for name in ("s0", "s1"):
         session(recorder, name)
     runs: dict[int, int] = {0: 0, 1: 0}
-    batch: list[Draft] = []
+    batch: list[EventDraft] = []
     for which, step, examples, commit in plan:
         runs[which] += step == "queue"
         run = f"r{which}-{runs[which]}" if runs[which] and step != "set" else None
@@ -224,7 +228,7 @@ def test_the_tables_can_be_made_again_from_the_log(store: Store, script, plan: l
             "progress": StageProgress(stage="train", done=1, total=2),
             "set": ExamplesSet(examples=examples, content_hash=content_hash(examples)),
         }[step]
-        batch.append(Draft(session_id=f"s{which}", run_id=run, event=event))
+        batch.append(EventDraft(session_id=f"s{which}", run_id=run, event=event))
         if commit:
             recorder.append(batch)
             batch = []
@@ -241,25 +245,26 @@ from pathlib import Path
 from engine.events import Notice
 from sessions.errors import StoreError
 from sessions.events import SessionCreated
-from sessions.store.recorder import Draft, Recorder, rebuild
+from sessions.store.recorder import EventDraft, Recorder, rebuild
 from sessions.store.database import Store
 
 chance = random.Random(0)
 store = Store.open(Path(sys.argv[1]))
 recorder = Recorder(store)
-recorder.append([Draft(session_id="s", event=SessionCreated(name="s", model="toy"))])
+recorder.append([EventDraft(session_id="s", event=SessionCreated(name="s", model="toy"))])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 acknowledged, words = 1, ""
 for number in range(4000):
     try:
-        recorder.append([Draft(session_id="s", event=Notice(message=chance.randbytes(int(sys.argv[3]) // 2).hex()))])
+        message = chance.randbytes(int(sys.argv[3]) // 2).hex()
+        recorder.append([EventDraft(session_id="s", event=Notice(message=message))])
         acknowledged += 1
     except StoreError as error:
         words = error.message
         break
 readable = store.rows("SELECT count(*) FROM event")[0][0]
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-(after,) = recorder.append([Draft(session_id="s", event=Notice(message="again"))])
+(after,) = recorder.append([EventDraft(session_id="s", event=Notice(message="again"))])
 store.close()
 Path(sys.argv[4]).write_text(f"{acknowledged} {readable} {after.entry.seq} {words}")
 """

@@ -10,14 +10,13 @@ from engine.errors import Failure
 from engine.examples import Example, content_hash
 from engine.planning.run_options import RunOptions
 from sessions.events import (
-    ArrayKept,
-    CauseAsked,
-    CauseEnded,
-    CircuitDropped,
-    CircuitKept,
+    ArrayStored,
+    CircuitDeleted,
+    CircuitSaved,
+    EffectsEnded,
+    EffectsRequested,
     ExamplesSet,
     ExamplesStepped,
-    LookChanged,
     NoteRemoved,
     NoteWritten,
     OptionsChosen,
@@ -32,10 +31,11 @@ from sessions.events import (
     SessionRestored,
     SessionTrashed,
     TagsSet,
+    ViewChanged,
 )
 from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS
-from sessions.store.recorder import Draft, Recorder, rebuild
+from sessions.store.recorder import EventDraft, Recorder, rebuild
 
 SEEDS = (9, 8)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -64,15 +64,15 @@ OF_SESSION = st.one_of(
     st.builds(NoteRemoved, note_id=FEW),
     st.just(SessionTrashed()),
     st.just(SessionRestored()),
-    st.builds(CircuitKept, name=FEW, heads=HEADS, source=TEXT),
-    st.builds(CircuitDropped, name=FEW),
+    st.builds(CircuitSaved, name=FEW, heads=HEADS, source=TEXT),
+    st.builds(CircuitDeleted, name=FEW),
     st.builds(OptionsChosen, options=st.builds(RunOptions, model=FEW, device=FEW)),
     st.builds(SessionImported, bundle_sha256=FEW, from_session=FEW, headcode=FEW),
 )
 OF_RUN = st.one_of(
     st.just(RunStarted()),
     st.builds(RunEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
-    st.builds(LookChanged, measure=FEW, cut=NUMBER),
+    st.builds(ViewChanged, measure=FEW, cut=NUMBER),
     st.builds(
         RunVerified,
         verdict=st.sampled_from(["same", "rounding", "differs", "impossible"]),
@@ -80,11 +80,11 @@ OF_RUN = st.one_of(
         stage=FEW,
         largest=st.floats(0, 1),
     ),
-    st.builds(CauseAsked, config=st.just(EffectsConfig()), heads=HEADS),
-    st.builds(CauseEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
-    st.builds(ArrayKept, name=st.sampled_from(["sae", "codes"]), sha256=FEW, n_bytes=NUMBER),
+    st.builds(EffectsRequested, config=st.just(EffectsConfig()), heads=HEADS),
+    st.builds(EffectsEnded, state=st.sampled_from(["done", "stopped", "failed", "interrupted"]), failure=FAILURES),
+    st.builds(ArrayStored, name=st.sampled_from(["sae", "codes"]), sha256=FEW, n_bytes=NUMBER),
     st.builds(NoteWritten, note_id=FEW, text=TEXT),
-    st.builds(CircuitKept, name=FEW, heads=HEADS, source=TEXT),
+    st.builds(CircuitSaved, name=FEW, heads=HEADS, source=TEXT),
     st.sampled_from(["step", "steps", "provisional", "final", "model"]),
 )
 QUEUED = st.builds(
@@ -96,14 +96,14 @@ QUEUED = st.builds(
     again=st.none() | FEW,
 )
 STEP = st.tuples(st.integers(0, 1), st.one_of(OF_SESSION, OF_RUN, OF_RUN, QUEUED), st.booleans())
-RUN_KINDS = (RunStarted, RunEnded, LookChanged, RunVerified, CauseAsked, CauseEnded, ArrayKept, str)
+RUN_KINDS = (RunStarted, RunEnded, ViewChanged, RunVerified, EffectsRequested, EffectsEnded, ArrayStored, str)
 
 
 def tables(store: Store) -> dict[str, list[Any]]:
     return {name: store.rows(f"SELECT * FROM {name} ORDER BY ALL") for name in PROJECTIONS}  # noqa: S608
 
 
-def drafts(plan: list[Any], script: Any) -> list[tuple[Draft, bool]]:
+def drafts(plan: list[Any], script: Any) -> list[tuple[EventDraft, bool]]:
     """The plan as what would be written, each with whether a commit follows."""
     found = []
     runs = [0, 0]
@@ -120,14 +120,14 @@ def drafts(plan: list[Any], script: Any) -> list[tuple[Draft, bool]]:
                 "final": script.scores(0.75, final=True),
                 "model": script.model_ready(),
             }[event]
-        found.append((Draft(session_id=f"s{which}", run_id=run, event=event), commit))
+        found.append((EventDraft(session_id=f"s{which}", run_id=run, event=event), commit))
     return found
 
 
 def test_every_kind_of_session_event_is_tried() -> None:
     tried = {SessionCreated, RunQueued, *RUN_KINDS[:-1]}
     tried |= {ExamplesSet, ExamplesStepped, SessionRenamed, TagsSet, NoteWritten, NoteRemoved, SessionTrashed}
-    tried |= {SessionRestored, CircuitKept, CircuitDropped, SessionImported, OptionsChosen}
+    tried |= {SessionRestored, CircuitSaved, CircuitDeleted, SessionImported, OptionsChosen}
     assert tried == set(get_args(SessionEvent))
 
 
@@ -137,8 +137,8 @@ def test_the_tables_are_a_reading_of_the_log(tmp_path_factory: Any, script: Any,
     store = _empty(tmp_path_factory)
     recorder = Recorder(store)
     for name in ("s0", "s1"):
-        recorder.append([Draft(session_id=name, event=SessionCreated(name=name, model="toy", task="ioi"))])
-    batch: list[Draft] = []
+        recorder.append([EventDraft(session_id=name, event=SessionCreated(name=name, model="toy", task="ioi"))])
+    batch: list[EventDraft] = []
     for draft, commit in drafts(plan, script):
         batch.append(draft)
         if commit:

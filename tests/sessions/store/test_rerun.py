@@ -10,7 +10,7 @@ from engine.events import ExamplesMade
 from engine.examples import Example
 from sessions.errors import Refusal
 from sessions.events import RunEnded, RunQueued
-from sessions.protocol import QueueRun, Run, Session, SetExamples
+from sessions.protocol import QueueRun, RunAnswer, SessionAnswer, SetExamples
 
 
 def some(*words: str) -> tuple[Example, ...]:
@@ -30,11 +30,11 @@ async def test_it_has_the_examples_and_settings_it_had(lab) -> None:
     session = await lab.session(client, "toy", task=None, examples=some("old"))
     config = ProbeConfig(seeds=(8, 9), circuit_size=3)
     asked = QueueRun(session=session.session_id, config=config, device="cpu", trust_remote_code=True)
-    first = (await client.ask(asked, Run)).run
+    first = (await client.ask(asked, RunAnswer)).run
     await lab.finish(client, first)
-    await client.ask(SetExamples(session=session.session_id, examples=some("new", "newer")), Session)
+    await client.ask(SetExamples(session=session.session_id, examples=some("new", "newer")), SessionAnswer)
 
-    second = (await client.ask(QueueRun(again=first.run_id), Run)).run
+    second = (await client.ask(QueueRun(again=first.run_id), RunAnswer)).run
     entries, end = await lab.finish(client, second)
     assert end == RunEnded(state="done")
     assert (second.session_id, second.number, second.config) == (session.session_id, 2, first.config)
@@ -52,7 +52,7 @@ async def test_one_that_never_began_has_the_examples_its_session_had_then(lab) -
     hanging = await lab.queue(client, "hang")
     session = await lab.session(client, "toy", task=None, examples=some("old"))
     waiting = await lab.again(client, session.session_id)
-    await client.ask(SetExamples(session=session.session_id, examples=some("new", "newer")), Session)
+    await client.ask(SetExamples(session=session.session_id, examples=some("new", "newer")), SessionAnswer)
     os.kill(client.welcome.pid, signal.SIGKILL)
 
     client = await lab.connect()
@@ -61,7 +61,7 @@ async def test_one_that_never_began_has_the_examples_its_session_had_then(lab) -
     failure = runs[0].failure
     assert failure is not None
     assert f"headcode probe --again {waiting.run_id}" in failure.hint
-    second = (await client.ask(QueueRun(again=waiting.run_id), Run)).run
+    second = (await client.ask(QueueRun(again=waiting.run_id), RunAnswer)).run
     entries, end = await lab.finish(client, second)
     assert end.state == "done"
     (made,) = of_run(entries, second, ExamplesMade)
@@ -74,7 +74,7 @@ async def test_one_that_made_its_examples_from_a_task_makes_no_others(lab) -> No
     first = await lab.queue(client, "killed")
     _, end = await lab.finish(client, first)
     assert end.state == "failed"
-    again = (await client.ask(QueueRun(again=f"{first.session_id}/1"), Run)).run
+    again = (await client.ask(QueueRun(again=f"{first.session_id}/1"), RunAnswer)).run
     entries, _ = await lab.finish(client, again)
     assert of_run(entries, again, ExamplesMade) == of_run(entries, first, ExamplesMade)
     assert again.task == "ioi"
@@ -83,4 +83,4 @@ async def test_one_that_made_its_examples_from_a_task_makes_no_others(lab) -> No
 async def test_a_run_that_is_not_there_cannot_be_done_again(lab) -> None:
     client = await lab.connect()
     with pytest.raises(Refusal, match="no run 'nowhere'"):
-        await client.ask(QueueRun(again="nowhere"), Run)
+        await client.ask(QueueRun(again="nowhere"), RunAnswer)

@@ -14,7 +14,7 @@ from engine.protocol import RunProbe
 from engine.results import EdgeEffect
 from sessions.errors import BadQuery, HostGone, Refusal
 from sessions.events import (
-    CircuitKept,
+    CircuitSaved,
     NoteWritten,
     RunEnded,
     RunQueued,
@@ -23,10 +23,10 @@ from sessions.events import (
     SessionTrashed,
     TagsSet,
 )
-from sessions.protocol import AskSql, Table
+from sessions.protocol import QuerySql, SqlAnswer
 from sessions.store import sql_console
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.views import VIEWS
 
 DOC = Path(__file__).parents[3] / "docs" / "sql.md"
@@ -56,7 +56,9 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
         order = RunProbe(
             job=run, model="toy", task=task, pairs=2, config=config, spool=str(spool), models="", activations=""
         )
-        recorder.append([Draft(session_id=session, event=SessionCreated(name=f"of {task}", model="toy", task=task))])
+        recorder.append(
+            [EventDraft(session_id=session, event=SessionCreated(name=f"of {task}", model="toy", task=task))]
+        )
         events = [
             RunQueued(config=config, model="toy", task=task),
             RunStarted(),
@@ -66,7 +68,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
         ]
         recorder.append(
             [
-                Draft(
+                EventDraft(
                     session_id=session,
                     run_id=run,
                     event=event,
@@ -77,11 +79,11 @@ def store(tmp_path_factory: pytest.TempPathFactory, script):
         )
         for event in (
             NoteWritten(note_id=f"n-{session}", text="look\nhere", head=(1, 2)),
-            CircuitKept(name="best", heads=((0, 1), (1, 2)), source="by hand"),
+            CircuitSaved(name="best", heads=((0, 1), (1, 2)), source="by hand"),
         ):
-            recorder.append([Draft(session_id=session, run_id=run, event=event)])
-        recorder.append([Draft(session_id=session, event=TagsSet(tags=("a", "b")))])
-    recorder.append([Draft(session_id="s3", event=SessionTrashed())])
+            recorder.append([EventDraft(session_id=session, run_id=run, event=event)])
+        recorder.append([EventDraft(session_id=session, event=TagsSet(tags=("a", "b")))])
+    recorder.append([EventDraft(session_id="s3", event=SessionTrashed())])
     yield store
     store.close()
 
@@ -403,7 +405,7 @@ def test_appends_go_on_while_a_query_works(store: Store) -> None:
     thread.start()
     appended = 0
     for _ in range(20):
-        recorder.append([Draft(session_id="s1", event=Notice(message="going on"))])
+        recorder.append([EventDraft(session_id="s1", event=Notice(message="going on"))])
         appended += not ended
     cursor.interrupt()
     thread.join(600)
@@ -417,13 +419,13 @@ def test_appends_go_on_while_a_query_works(store: Store) -> None:
 async def test_the_host_answers_others_while_it_computes(lab) -> None:
     client, other = await lab.connect(), await lab.connect()
     await lab.session(client, name="one")
-    assert (await client.ask(AskSql(sql="SELECT name FROM sessions"), Table)).table.rows == (["one"],)
-    assert len((await client.ask(AskSql(sql=""), Table)).table.rows) > 50
+    assert (await client.ask(QuerySql(sql="SELECT name FROM sessions"), SqlAnswer)).table.rows == (["one"],)
+    assert len((await client.ask(QuerySql(sql=""), SqlAnswer)).table.rows) > 50
     with pytest.raises(Refusal, match="There is no view") as found:
-        await client.ask(AskSql(sql="FROM event"), Table)
+        await client.ask(QuerySql(sql="FROM event"), SqlAnswer)
     assert found.value.family == "input"
     long = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range < b.range"
-    asking = asyncio.gather(*(client.ask(AskSql(sql=long), Table) for _ in range(8)), return_exceptions=True)
+    asking = asyncio.gather(*(client.ask(QuerySql(sql=long), SqlAnswer) for _ in range(8)), return_exceptions=True)
     for _ in range(5):
         assert (await lab.status(client)).clients == 2  # on the same connection, too
     # Eight queries without end take two threads: a run has all it needs, from its first event to its files.

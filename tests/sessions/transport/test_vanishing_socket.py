@@ -11,14 +11,14 @@ from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.errors import HostRunning, Refusal
 from sessions.events import RunEnded
-from sessions.protocol import ListSessions, Note, Sessions, WriteNote
-from sessions.transport.host_address import address_file, holder, is_host, read_address, store_lock
+from sessions.protocol import ListSessions, NoteAnswer, SessionsAnswer, WriteNote
+from sessions.transport.host_address import address_file, find_holder, is_host, read_address, store_lock
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who holds a lock, and where a file went")
 
 
 async def names(client: HostClient) -> list[str]:
-    return sorted(row.name for row in (await client.ask(ListSessions(), Sessions)).sessions)
+    return sorted(row.name for row in (await client.ask(ListSessions(), SessionsAnswer)).sessions)
 
 
 async def test_a_host_whose_folder_vanished_is_found_again_with_its_run(lab) -> None:
@@ -50,7 +50,7 @@ async def test_it_is_stopped_though_nothing_of_its_folder_is_left(lab, alive, un
     pid = client.welcome.pid
     os.kill(pid, signal.SIGSTOP)  # it cannot offer its socket anew
     shutil.rmtree(lab.places.runtime)
-    assert holder(lab.places) == pid
+    assert find_holder(lab.places) == pid
     assert await stop_host(lab.places, timeout_s=0.5) == pid
     await until(lambda: not alive(pid))
 
@@ -62,7 +62,7 @@ async def test_it_is_found_by_its_locks_when_even_the_address_is_gone(lab, alive
     os.kill(pid, signal.SIGSTOP)
     shutil.rmtree(lab.places.runtime)
     address_file(lab.places).unlink()
-    assert holder(lab.places) == pid
+    assert find_holder(lab.places) == pid
     assert await stop_host(lab.places, timeout_s=0.5) == pid
     await until(lambda: not alive(pid))
 
@@ -78,7 +78,7 @@ async def test_an_address_that_is_nonsense_or_stale_misleads_nobody(lab) -> None
     lab.places.data.mkdir(parents=True)
     for text in (b"", b"{", b'{"pid": 1, "begun": 5, "socket": "/nowhere", "version": "1"}', b"x" * 20_000):
         address_file(lab.places).write_bytes(text)
-        assert holder(lab.places) is None
+        assert find_holder(lab.places) is None
     client = await lab.connect()
     assert read_address(lab.places).pid == client.welcome.pid
     await stop_host(lab.places)
@@ -91,7 +91,7 @@ async def test_what_only_holds_the_lock_is_no_host_to_be_ended(lab) -> None:
     lock = store_lock(lab.places)
     assert lock.take()
     try:
-        assert holder(lab.places) is None
+        assert find_holder(lab.places) is None
         assert await stop_host(lab.places) is None
     finally:
         lock.release()
@@ -119,7 +119,7 @@ async def test_a_moved_home_goes_on_where_it_lies_now(lab, alive, until) -> None
         await until(lambda: not alive(pid))
         assert not home.exists(), "nothing is made where the home was"
         assert await names(other) == [session.name]
-        assert holder(lab.places) == other.welcome.pid
+        assert find_holder(lab.places) == other.welcome.pid
         await stop_host(lab.places)
     finally:
         now.rename(home)
@@ -150,13 +150,13 @@ async def test_a_host_that_nobody_can_find_any_more_leaves(lab, alive, until) ->
 async def test_a_note_is_refused_where_the_store_is_gone(lab, by: str) -> None:
     client = await lab.connect()
     session = await lab.session(client)
-    await client.ask(WriteNote(session=session.session_id, text="in time"), Note)
+    await client.ask(WriteNote(session=session.session_id, text="in time"), NoteAnswer)
     store = lab.places.store
     store.unlink()
     if by == "replaced":
         store.write_bytes(b"a stranger's")
     with pytest.raises(Refusal, match=rf"was {by} .* while it was open") as found:
-        await client.ask(WriteNote(session=session.session_id, text="too late"), Note)
+        await client.ask(WriteNote(session=session.session_id, text="too late"), NoteAnswer)
     assert found.value.family == "store"
     assert await names(client) == [session.name], "it is read on"
     trouble = (await lab.status(client)).trouble

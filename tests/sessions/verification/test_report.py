@@ -15,13 +15,13 @@ from engine.events import ArrayReady, Event
 from engine.models.warm_model import WarmModel
 from engine.protocol import RunProbe
 from engine.worker.pipeline import ProbeJob
-from sessions.events import ArrayKept, RunEnded, RunQueued, RunStarted, SessionCreated
+from sessions.events import ArrayStored, RunEnded, RunQueued, RunStarted, SessionCreated
 from sessions.files.array_files import hash_file
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
-from sessions.store.verification_evidence import Gathering, from_log, from_tables
-from sessions.verification.checks import Evidence, check
-from sessions.verification.report import CAUSES, ROUNDING, VerifyReport, judge
+from sessions.store.recorder import EventDraft, Recorder
+from sessions.store.verification_evidence import ArtifactCollector, from_log, from_tables
+from sessions.verification.checks import RunArtifacts, run_checks
+from sessions.verification.report import CAUSES, ROUNDING, VerificationReport, judge
 
 SESSION, RUN = "s1", "r1"
 
@@ -78,13 +78,13 @@ class Bench:
     def record(self) -> None:
         events, spool = self.perform("first")
         recorder = Recorder(self.store)
-        recorder.append([Draft(session_id=SESSION, event=SessionCreated(name="one", model="toy", task="ioi"))])
+        recorder.append([EventDraft(session_id=SESSION, event=SessionCreated(name="one", model="toy", task="ioi"))])
         told = [RunQueued(config=self.config, model="toy", task="ioi"), RunStarted(), *events]
         sae = hash_file(spool / "sae.safetensors")
-        told += [ArrayKept(name="sae", sha256=sae, n_bytes=1), RunEnded(state="done")]
+        told += [ArrayStored(name="sae", sha256=sae, n_bytes=1), RunEnded(state="done")]
         recorder.append(
             [
-                Draft(
+                EventDraft(
                     session_id=SESSION,
                     run_id=RUN,
                     event=event,
@@ -94,14 +94,14 @@ class Bench:
             ]
         )
 
-    def again(self, **more: Any) -> Evidence:
+    def again(self, **more: Any) -> RunArtifacts:
         events, spool = self.perform("again", **more)
-        gathering = Gathering(spool)
+        gathering = ArtifactCollector(spool)
         for event in events:
             gathering.take(event)
         return gathering.evidence()
 
-    def judged(self, now: Evidence) -> VerifyReport:
+    def judged(self, now: RunArtifacts) -> VerificationReport:
         return judge(RUN, "one/1", from_log(self.store, RUN)[0], from_tables(self.store, RUN), now)
 
     def change(self, sql: str, **values: object) -> None:
@@ -118,7 +118,7 @@ def threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, Evidence]]:  # noqa: ARG001
+def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, RunArtifacts]]:  # noqa: ARG001
     """A recorded run, and the same done again once: what tampering is held against."""
     bench = Bench(tmp_path_factory.mktemp("verify"), WarmModel())
     bench.record()
@@ -127,14 +127,14 @@ def done(threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 
 
 @pytest.fixture
-def tampered(done: tuple[Bench, Evidence], tmp_path: Path) -> Iterator[Callable[[str], VerifyReport]]:
+def tampered(done: tuple[Bench, RunArtifacts], tmp_path: Path) -> Iterator[Callable[[str], VerificationReport]]:
     """Judges a copy of the store after a change of it."""
     bench, now = done
     bench.store.checkpoint()
     shutil.copy(bench.store.path, tmp_path / "sessions.duckdb")
     copy = Bench(tmp_path, bench.shelf)
 
-    def change(sql: str) -> VerifyReport:
+    def change(sql: str) -> VerificationReport:
         copy.change(sql)
         return copy.judged(now)
 
@@ -142,7 +142,7 @@ def tampered(done: tuple[Bench, Evidence], tmp_path: Path) -> Iterator[Callable[
     copy.store.close()
 
 
-def test_the_same_run_is_the_same_bit_for_bit(done: tuple[Bench, Evidence]) -> None:
+def test_the_same_run_is_the_same_bit_for_bit(done: tuple[Bench, RunArtifacts]) -> None:
     bench, now = done
     report = bench.judged(now)
     assert (report.verdict, report.stage, report.largest) == ("same", "", 0.0)
@@ -207,7 +207,7 @@ TAMPERED = [
 
 @pytest.mark.parametrize(("sql", "stage", "words"), TAMPERED)
 def test_what_was_tampered_with_is_named(
-    tampered: Callable[[str], VerifyReport], sql: str, stage: str, words: str
+    tampered: Callable[[str], VerificationReport], sql: str, stage: str, words: str
 ) -> None:
     report = tampered(sql)
     assert (report.verdict, report.stage) == ("differs", stage), report.words
@@ -216,7 +216,7 @@ def test_what_was_tampered_with_is_named(
     assert report.environment == ()
 
 
-def test_the_earliest_stage_is_named_first(tampered: Callable[[str], VerifyReport]) -> None:
+def test_the_earliest_stage_is_named_first(tampered: Callable[[str], VerificationReport]) -> None:
     tampered("UPDATE node_score SET overlap = 9")
     tampered("UPDATE code SET codes = list_reverse(codes)")
     report = tampered("UPDATE step SET reconstruction = 0 WHERE step = 1")
@@ -225,7 +225,7 @@ def test_the_earliest_stage_is_named_first(tampered: Callable[[str], VerifyRepor
     assert "the store's tables and its log do not say the same" in report.words
 
 
-def test_other_threads_are_named_and_the_bundled_model_does_not_care(done: tuple[Bench, Evidence]) -> None:
+def test_other_threads_are_named_and_the_bundled_model_does_not_care(done: tuple[Bench, RunArtifacts]) -> None:
     bench, _ = done
     torch.set_num_threads(2)
     try:
@@ -237,12 +237,12 @@ def test_other_threads_are_named_and_the_bundled_model_does_not_care(done: tuple
     assert [each.field for each in report.environment] == ["device"]
 
 
-def test_rounding_needs_a_reason_and_a_measure(done: tuple[Bench, Evidence]) -> None:
+def test_rounding_needs_a_reason_and_a_measure(done: tuple[Bench, RunArtifacts]) -> None:
     bench, now = done
     stored = from_log(bench.store, RUN)[0]
     assert now.versions is not None
 
-    def nudged(by: float, *, device: str | None = None) -> VerifyReport:
+    def nudged(by: float, *, device: str | None = None) -> VerificationReport:
         grades = tuple(msgspec.structs.replace(each, probability=(each.probability or 0) + by) for each in now.grades)
         versions = msgspec.structs.replace(now.versions, device=device or now.versions.device)
         other = msgspec.structs.replace(now, grades=grades, versions=versions)
@@ -261,13 +261,13 @@ def test_rounding_needs_a_reason_and_a_measure(done: tuple[Bench, Evidence]) -> 
     assert "then, cuda (NVIDIA H200) now" in cuda.words
 
 
-def test_effects_may_differ_by_a_hundredth_of_the_answer_elsewhere(done: tuple[Bench, Evidence]) -> None:
+def test_effects_may_differ_by_a_hundredth_of_the_answer_elsewhere(done: tuple[Bench, RunArtifacts]) -> None:
     bench, now = done
     stored = from_log(bench.store, RUN)[0]
     assert now.versions is not None
     elsewhere = msgspec.structs.replace(now.versions, device="cuda (NVIDIA H200)")
 
-    def moved(share: float) -> VerifyReport:
+    def moved(share: float) -> VerificationReport:
         cause = now.causes[0]
         first = msgspec.structs.replace(cause.effects[0], effect=cause.effects[0].effect - share * cause.base)
         other = msgspec.structs.replace(cause, effects=(first, *cause.effects[1:]))
@@ -279,11 +279,11 @@ def test_effects_may_differ_by_a_hundredth_of_the_answer_elsewhere(done: tuple[B
     assert moved(2 * CAUSES).verdict == "differs"
 
 
-def test_other_examples_settings_or_weights_differ_where_they_must(done: tuple[Bench, Evidence]) -> None:
+def test_other_examples_settings_or_weights_differ_where_they_must(done: tuple[Bench, RunArtifacts]) -> None:
     bench, now = done
     stored = from_log(bench.store, RUN)[0]
 
-    def stage(other: Evidence) -> str:
+    def stage(other: RunArtifacts) -> str:
         return judge(RUN, "one/1", stored, stored, other).stage
 
     assert stage(bench.again(task_seed=1)) == "examples"
@@ -296,9 +296,9 @@ def test_other_examples_settings_or_weights_differ_where_they_must(done: tuple[B
     assert stage(msgspec.structs.replace(now, codes=now.codes[:1])) == "codes"
 
 
-def test_a_missing_number_is_infinitely_different(done: tuple[Bench, Evidence]) -> None:
+def test_a_missing_number_is_infinitely_different(done: tuple[Bench, RunArtifacts]) -> None:
     _, now = done
     grades = (msgspec.structs.replace(now.grades[0], probability=None), *now.grades[1:])
-    found = {each.witness: each for each in check(now, msgspec.structs.replace(now, grades=grades))}
+    found = {each.witness: each for each in run_checks(now, msgspec.structs.replace(now, grades=grades))}
     assert found["probabilities"].largest == float("inf")
     assert found["probabilities"].differing == 1

@@ -13,8 +13,8 @@ from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored
 from engine.examples import content_hash
 from engine.results import Card, CircuitStability, EdgeScore
-from sessions.events import CircuitKept, ExamplesSet
-from sessions.rows import Choice
+from sessions.events import CircuitSaved, ExamplesSet
+from sessions.rows import ComparisonChoice
 from tui.actions.key_labels import filled, named
 from tui.actions.keymap import keys_text, load_keys, with_keys
 from tui.actions.registry import all_tables
@@ -209,9 +209,9 @@ async def test_no_screen_names_a_key_that_was_given_away(
     host.add(
         ExamplesSet(examples=examples, content_hash=content_hash(examples)),
         *events[:-2], edges, CardWritten(card=CARD), *events[-2:],
-        CircuitKept(name="mine", heads=((0, 1),), source="by hand"),
+        CircuitSaved(name="mine", heads=((0, 1),), source="by hand"),
     )  # fmt: skip
-    host.choices = (Choice(reference="a", group="Runs", title="run 1", detail="other"),)
+    host.choices = (ComparisonChoice(reference="a", group="Runs", title="run 1", detail="other"),)
     async with open_screen(host, size=size, keys=read.keys, notifications=True) as (app, pilot, until):
         for name, way in WAYS.items():
             while len(app.screen_stack) > 1:

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import ListSessions, Sessions
+from sessions.protocol import ListSessions, SessionsAnswer
 from tui.app.app import HeadcodeApp
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
@@ -48,8 +48,8 @@ async def test_a_model_that_nobody_has_leaves_no_session(places: AppFolders, tex
         await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.state == "failed")
         await wait(pilot, lambda: "There is no model" in text_of(app))
         client = await connect()
-        assert len((await client.ask(ListSessions(), Sessions)).sessions) == 1
-    assert (await client.ask(ListSessions(), Sessions)).sessions == ()
+        assert len((await client.ask(ListSessions(), SessionsAnswer)).sessions) == 1
+    assert (await client.ask(ListSessions(), SessionsAnswer)).sessions == ()
     await client.close()
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import CancelRun, Detail, Done, ListSessions, Sessions, ShowSession
+from sessions.protocol import CancelRun, Done, ListSessions, SessionDetailAnswer, SessionsAnswer, ShowSession
 
 HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 SCREEN = """
@@ -113,16 +113,16 @@ async def run_of(places: AppFolders) -> tuple[HostClient, str]:
     client = await HostClient.connect(places, timeout_s=600, command=[sys.executable, "-P", str(HOST)])
     deadline = time.monotonic() + 600
     while True:
-        for session in (await client.ask(ListSessions(), Sessions)).sessions:
-            for run in (await client.ask(ShowSession(session=session.session_id), Detail)).detail.runs:
+        for session in (await client.ask(ListSessions(), SessionsAnswer)).sessions:
+            for run in (await client.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail.runs:
                 if run.state == "running":
                     return client, run.run_id
         assert time.monotonic() < deadline
 
 
 async def state_of(client: HostClient, run: str) -> str:
-    session = (await client.ask(ListSessions(), Sessions)).sessions[0]
-    runs = (await client.ask(ShowSession(session=session.session_id), Detail)).detail.runs
+    session = (await client.ask(ListSessions(), SessionsAnswer)).sessions[0]
+    runs = (await client.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail.runs
     return next(row.state for row in runs if row.run_id == run)
 
 

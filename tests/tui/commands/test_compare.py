@@ -9,7 +9,7 @@ import pytest
 
 from engine.analysis.run_state import RunSnapshot
 from engine.measures import find_measure
-from sessions.comparison.comparison import Side, compare
+from sessions.comparison.comparison import ComparisonSide, compare
 from tui.commands.circuits import read_heads
 from tui.output.comparison import compare_json, difference_lines, print_comparison
 from tui.output.console import Paper
@@ -20,8 +20,8 @@ UNIQUE = find_measure("unique_positive")
 
 
 @pytest.fixture
-def two(picture: RunSnapshot) -> tuple[Side, Side]:
-    a = Side(
+def two(picture: RunSnapshot) -> tuple[ComparisonSide, ComparisonSide]:
+    a = ComparisonSide(
         reference="r1",
         title="one/1",
         kind="run",
@@ -39,7 +39,7 @@ def two(picture: RunSnapshot) -> tuple[Side, Side]:
     return a, msgspec.structs.replace(a, title="two/1", nodes=nodes)
 
 
-def test_the_grid_says_the_sign_without_colours(two: tuple[Side, Side]) -> None:
+def test_the_grid_says_the_sign_without_colours(two: tuple[ComparisonSide, ComparisonSide]) -> None:
     grid = compare(*two, measure=UNIQUE).grid
     assert grid is not None
     lines = [line.plain for line in difference_lines(grid, UNIQUE, Paper(colours="none", width=100))]
@@ -80,7 +80,9 @@ def test_levels_follow_size_and_sign() -> None:
     assert signed_level(-1e-9, 2) == LEVELS + 1
 
 
-def test_foreign_text_is_disarmed(two: tuple[Side, Side], capsys: pytest.CaptureFixture[str]) -> None:
+def test_foreign_text_is_disarmed(
+    two: tuple[ComparisonSide, ComparisonSide], capsys: pytest.CaptureFixture[str]
+) -> None:
     a, b = two
     assert a.examples is not None
     wild = msgspec.structs.replace(a.examples[0], prompt="\x1b[31mred [bold]x[/bold]")
@@ -91,7 +93,7 @@ def test_foreign_text_is_disarmed(two: tuple[Side, Side], capsys: pytest.Capture
     assert "[bold]x[/bold]" in out
 
 
-def test_json_holds_everything(two: tuple[Side, Side]) -> None:
+def test_json_holds_everything(two: tuple[ComparisonSide, ComparisonSide]) -> None:
     told = json.loads(msgspec.json.encode(compare_json(*two, compare(*two, measure=UNIQUE))))
     assert told["schema"] == "headcode.compare/1"
     assert set(told) == {"schema", "a", "b", "grid", "config", "model", "versions", "examples"}

@@ -12,7 +12,7 @@ import pytest
 
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import CreateSession, ExampleSet, GetExamples, GradeExamples, Grades, Session
+from sessions.protocol import CreateSession, ExampleSet, GetExamples, GradeExamples, Grades, SessionAnswer
 
 LINES = """{who} = Mary, John, Ann
 +1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}
@@ -32,7 +32,7 @@ def session(headcode: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> It
 
     async def create() -> None:
         async with await HostClient.connect(find_places()) as client:
-            await client.ask(CreateSession(name="mine", model="toy"), Session)
+            await client.ask(CreateSession(name="mine", model="toy"), SessionAnswer)
 
     asyncio.run(create())
     yield "mine"

@@ -14,7 +14,7 @@ import pytest
 from engine.examples import Example
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import CreateSession, Session
+from sessions.protocol import CreateSession, SessionAnswer
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 _ID = re.compile(r"\b[snr][0-9a-hjkmnp-tv-z]{12}\b")
@@ -37,8 +37,10 @@ def kept(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
                 Example(prompt="When Mary and John went to the store", polarity="positive"),
                 Example(prompt="When Mary and Ruth went to the store", polarity="negative"),
             )
-            await client.ask(CreateSession(name="ioi friday", model="toy", task="ioi", examples=examples), Session)
-            await client.ask(CreateSession(name="greater", model="toy", task="greater_than"), Session)
+            await client.ask(
+                CreateSession(name="ioi friday", model="toy", task="ioi", examples=examples), SessionAnswer
+            )
+            await client.ask(CreateSession(name="greater", model="toy", task="greater_than"), SessionAnswer)
 
     asyncio.run(fill(places))
     yield headcode

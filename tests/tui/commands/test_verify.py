@@ -15,9 +15,18 @@ from engine.machine.folders import find_places
 from sessions.client.connection import HostClient
 from sessions.comparison.comparison import FieldDifference
 from sessions.events import RunVerified
-from sessions.protocol import CancelVerify, Detail, Done, FollowVerify, ShowSession, VerifyJob, VerifyRun, VerifyState
-from sessions.verification.checks import Check
-from sessions.verification.report import VerifyReport
+from sessions.protocol import (
+    CancelVerification,
+    Done,
+    FollowVerification,
+    SessionDetailAnswer,
+    ShowSession,
+    VerificationStarted,
+    VerificationState,
+    VerifyRun,
+)
+from sessions.verification.checks import CheckResult
+from sessions.verification.report import VerificationReport
 from tui.output.console import Paper
 from tui.output.verification import print_report, verified_words
 
@@ -88,18 +97,18 @@ def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home:
     assert at_home("probe", "ioi", "--name", "one", *QUICK).code == 0
     at_home("host", "stop")  # the next worker takes seconds to load torch: time to stop it
 
-    async def stop_two() -> tuple[list[VerifyState], RunVerified | None]:
+    async def stop_two() -> tuple[list[VerificationState], RunVerified | None]:
         async with await HostClient.connect(find_places()) as client:
-            jobs = [await client.ask(VerifyRun(run="one/1"), VerifyJob) for _ in range(2)]
+            jobs = [await client.ask(VerifyRun(run="one/1"), VerificationStarted) for _ in range(2)]
             found = []
             for job in reversed(jobs):
-                await client.ask(CancelVerify(job=job.job), Done)
-                state = VerifyState(news=0, stage=None, done=0, total=0, unit="", report=None, failure=None)
+                await client.ask(CancelVerification(job=job.job), Done)
+                state = VerificationState(news=0, stage=None, done=0, total=0, unit="", report=None, failure=None)
                 async with asyncio.timeout(600):
                     while state.failure is None and state.report is None:
-                        state = await client.ask(FollowVerify(job=job.job, seen=state.news), VerifyState)
+                        state = await client.ask(FollowVerification(job=job.job, seen=state.news), VerificationState)
                 found.append(state)
-            detail = (await client.ask(ShowSession(session="one"), Detail)).detail
+            detail = (await client.ask(ShowSession(session="one"), SessionDetailAnswer)).detail
             return found, detail.runs[0].verified
 
     states, verified = asyncio.run(stop_two())
@@ -108,14 +117,16 @@ def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home:
     assert at_home("verify", "one/1", "-q").code == 0
 
 
-def report(**more: Any) -> VerifyReport:
-    return VerifyReport(**({"run_id": "r1", "title": "one/1", "verdict": "same", "words": "the same"} | more))
+def report(**more: Any) -> VerificationReport:
+    return VerificationReport(**({"run_id": "r1", "title": "one/1", "verdict": "same", "words": "the same"} | more))
 
 
 def test_the_report_is_one_line_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
     checks = (
-        Check(stage="capture", witness="probabilities", compared=20, differing=3, largest=2e-7, where="example 4"),
-        Check(stage="codes", witness="codes", compared=100, differing=0),
+        CheckResult(
+            stage="capture", witness="probabilities", compared=20, differing=3, largest=2e-7, where="example 4"
+        ),
+        CheckResult(stage="codes", witness="codes", compared=100, differing=0),
     )
     found = report(
         verdict="rounding",

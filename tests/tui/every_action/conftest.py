@@ -22,7 +22,7 @@ from engine.config import ProbeConfig, SAEConfig
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import RunEnded
-from sessions.protocol import Circuit, CreateSession, KeepCircuit, QueueRun, Run, Session
+from sessions.protocol import CircuitAnswer, CreateSession, QueueRun, RunAnswer, SaveCircuit, SessionAnswer
 from tui.actions.registry import all_tables
 from tui.app.app import HeadcodeApp
 
@@ -64,12 +64,12 @@ def home() -> Iterator[AppFolders]:
 
 
 async def _measure(client: HostClient, name: str, width: int) -> None:
-    made = (await client.ask(CreateSession(name=name, model="toy", task="ioi", pairs=10), Session)).session
+    made = (await client.ask(CreateSession(name=name, model="toy", task="ioi", pairs=10), SessionAnswer)).session
     for _ in range(2):
-        run = (await client.ask(QueueRun(session=made.session_id, config=SHORT), Run)).run.run_id
+        run = (await client.ask(QueueRun(session=made.session_id, config=SHORT), RunAnswer)).run.run_id
     for word, heads in (("one", ((0, 1), (1, 3))), ("two", ((0, 1), (2, 3)))):
-        kept = KeepCircuit(session=made.session_id, name=f"{word}{width}", heads=heads, source="by hand", run=run)
-        await client.ask(kept, Circuit)
+        kept = SaveCircuit(session=made.session_id, name=f"{word}{width}", heads=heads, source="by hand", run=run)
+        await client.ask(kept, CircuitAnswer)
     async for batch in client.follow(made.session_id):
         ends = [entry.event for entry in batch if isinstance(entry.event, RunEnded) and entry.run_id == run]
         if ends:

@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.machine.folders import AppFolders
 from sessions.client.connection import HostClient
-from sessions.protocol import CreateSession, Session
+from sessions.protocol import CreateSession, SessionAnswer
 from tui.actions.registry import all_tables
 
 from .test_at_the_workbench import WALKS as AT_THE_WORKBENCH
@@ -219,7 +219,7 @@ async def test_a_screen_that_finds_no_session(size: tuple[int, int], home: AppFo
     async with opened(size, name, ready=False) as (_app, walk):
         await walk.sees("There is no session")
         client = await HostClient.connect(home)
-        await client.ask(CreateSession(name=name, model="toy", task="ioi", pairs=10), Session)
+        await client.ask(CreateSession(name=name, model="toy", task="ioi", pairs=10), SessionAnswer)
         await client.close()
         await walk.on("trouble", (), TROUBLE["trouble"][1][:1])
     async with opened(size, "nor this one", ready=False) as (app, walk):

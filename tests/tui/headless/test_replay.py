@@ -14,8 +14,8 @@ import pytest
 from engine.analysis.run_state import RunSnapshot
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient
-from sessions.events import LogEntry, LookChanged
-from sessions.protocol import Detail, Done, Session, SetExamples, SetLook, ShowSession
+from sessions.events import LogEntry, ViewChanged
+from sessions.protocol import Done, SessionAnswer, SessionDetailAnswer, SetExamples, SetView, ShowSession
 from tui.replay.link import Reader
 from tui.replay.player import Player
 from tui.state.workbench_state import Bench
@@ -55,7 +55,7 @@ async def watch(home: dict[str, str], live: Live, over: asyncio.Event) -> None:
     """Follows the session as a screen does, from before its second run on."""
     bench = Bench(model="toy", task="ioi")
     async with await connect(home) as client:
-        detail = (await client.ask(ShowSession(session="live"), Detail)).detail
+        detail = (await client.ask(ShowSession(session="live"), SessionDetailAnswer)).detail
         bench.session_id = detail.session.session_id
         async for batch in client.follow(bench.session_id):
             for entry in batch:
@@ -80,11 +80,11 @@ async def person(home: dict[str, str], live: Live) -> None:
     watching = asyncio.create_task(watch(home, live, over))
     async with await connect(home) as client:
         for cut in (3, 5):
-            await client.ask(SetLook(run="live/1", look=LookChanged(measure="overlap", cut=cut)), Done)
-        while not any(type(entry.event).__name__ == "LookChanged" for entry in live.entries):  # noqa: ASYNC110
+            await client.ask(SetView(run="live/1", look=ViewChanged(measure="overlap", cut=cut)), Done)
+        while not any(type(entry.event).__name__ == "ViewChanged" for entry in live.entries):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         examples = next(e.event.examples for e in live.entries if type(e.event).__name__ == "ExamplesSet")
-        await client.ask(SetExamples(session="live", examples=examples[:6]), Session)
+        await client.ask(SetExamples(session="live", examples=examples[:6]), SessionAnswer)
     await probe("--session", "live")
     await asyncio.wait_for(over.wait(), 600)
     watching.cancel()

@@ -15,9 +15,9 @@ from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.events import CircuitKept, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
+from sessions.events import CircuitSaved, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 from tui.output.console import pad, print_columns, shorten
 from tui.terminal.sanitize import clean
 from tui.widgets.styled_line import fit
@@ -100,9 +100,9 @@ def several(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
             (run, RunQueued(config=ProbeConfig(), model=name, task=name)),
             (run, RunStarted()),
             (run, RunEnded(state="stopped")),
-            (run, CircuitKept(name=name, heads=((0, 1),), source=f"from {name}")),
+            (run, CircuitSaved(name=name, heads=((0, 1),), source=f"from {name}")),
         ):
-            recorder.append([Draft(session_id=session, run_id=run_id, event=event)])
+            recorder.append([EventDraft(session_id=session, run_id=run_id, event=event)])
     store.close()
 
     async def begin(places: AppFolders) -> None:

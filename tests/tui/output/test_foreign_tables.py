@@ -15,7 +15,7 @@ from engine.examples import Example, content_hash
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import (
-    CircuitKept,
+    CircuitSaved,
     ExamplesSet,
     NoteWritten,
     RunEnded,
@@ -25,7 +25,7 @@ from sessions.events import (
     TagsSet,
 )
 from sessions.store.database import Store
-from sessions.store.recorder import Draft, Recorder
+from sessions.store.recorder import EventDraft, Recorder
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 WORST = " ".join(
@@ -65,9 +65,9 @@ def hostile(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
             "r000000000001",
             RunEnded(state="failed", failure=Failure(family="engine", name="X", message=WORST, hint=WORST)),
         ),
-        ("r000000000001", CircuitKept(name=WORST, heads=((0, 1),), source=WORST)),
+        ("r000000000001", CircuitSaved(name=WORST, heads=((0, 1),), source=WORST)),
     ):
-        recorder.append([Draft(session_id="s000000000001", run_id=run_id, event=event)])
+        recorder.append([EventDraft(session_id="s000000000001", run_id=run_id, event=event)])
     store.close()
 
     async def begin(places: AppFolders) -> None:

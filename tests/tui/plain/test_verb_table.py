@@ -13,9 +13,9 @@ from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored, TrainStep
 from engine.machine.folders import find_places
 from engine.results import Card, CircuitStability, EdgeScore
-from sessions.comparison.comparison import Side
+from sessions.comparison.comparison import ComparisonSide
 from sessions.events import RunEnded
-from sessions.rows import Choice, Marker
+from sessions.rows import ComparisonChoice, Marker
 from tui.actions import ACTIONS
 from tui.actions.registry import all_tables
 from tui.plain.announcements import News
@@ -225,12 +225,12 @@ async def test_another_run_and_a_circuit_are_subtracted(recorded: Any, spoken: A
     )
     about: dict[str, Any] = {"n_layers": 6, "n_heads": 8, "kind": "run"}
     host.sides = {
-        "r-9": Side(reference="r-9", title="other [bold]/3", nodes=nodes, config=ProbeConfig(), **about),
-        "r-8": Side(reference="r-8", title="smaller", n_layers=2, n_heads=2, kind="run", nodes=nodes[:4]),
+        "r-9": ComparisonSide(reference="r-9", title="other [bold]/3", nodes=nodes, config=ProbeConfig(), **about),
+        "r-8": ComparisonSide(reference="r-8", title="smaller", n_layers=2, n_heads=2, kind="run", nodes=nodes[:4]),
     }
     host.choices = (
-        Choice(reference="r-9", group="Runs", title="other [bold]/3", detail="toy · \x1b[31mred"),
-        Choice(reference="r-8", group="Runs", title="smaller", detail="toy"),
+        ComparisonChoice(reference="r-9", group="Runs", title="other [bold]/3", detail="toy · \x1b[31mred"),
+        ComparisonChoice(reference="r-8", group="Runs", title="smaller", detail="toy"),
     )
     lines = ("difference", "difference 1", "difference", "difference end", "difference end", "d smaller", "d nothing")
     said, code, _ = await spoken(*lines, host=host)
@@ -251,10 +251,10 @@ async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken:
         *("overlay by hand", "heads 1", "overlay none", "overlay", "combine by hand & the best as both", "drop both"),
     )
     assert "marked: 5.7, 0.1. " in "\n".join(said)
-    assert host.of_kind("KeepCircuit")[0].heads == ((5, 7), (0, 1))
-    assert len(host.of_kind("KeepCircuit")[1].heads) == 5
-    assert host.of_kind("AskCause")[0].heads == ((0, 1), (5, 7))
-    gone = host.of_kind("AskCause")[1]
+    assert host.of_kind("SaveCircuit")[0].heads == ((5, 7), (0, 1))
+    assert len(host.of_kind("SaveCircuit")[1].heads) == 5
+    assert host.of_kind("MeasureRunEffects")[0].heads == ((0, 1), (5, 7))
+    gone = host.of_kind("MeasureRunEffects")[1]
     assert (gone.after, gone.after_name, gone.config.method) == (((0, 1), (5, 7)), "the marked heads", "exact")
     assert "by hand lies over the heads: 0.1, 5.7." in said
     assert any(line.startswith("the ranking finds them with AUC ") for line in said)
@@ -262,7 +262,7 @@ async def test_marked_heads_are_measured_and_kept_and_circuits_laid_over(spoken:
     assert "no circuit lies over the heads." in said
     assert host.of_kind("CombineCircuits")[0].of == ("by hand", "the best")
     assert host.of_kind("CombineCircuits")[0].operation == "intersection"
-    assert host.of_kind("DropCircuit")[0].name == "both"
+    assert host.of_kind("DeleteCircuit")[0].name == "both"
     assert code == 0
 
 

@@ -17,10 +17,10 @@ from sessions.events import (
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
-    LookChanged,
     RunEnded,
     RunQueued,
     RunStarted,
+    ViewChanged,
 )
 from tui.state.workbench_state import Bench
 
@@ -90,7 +90,7 @@ def logs(draw: st.DrawFn, nodes: Any, examples: Any) -> list[LogEntry]:
             TrainStep, step=COUNTS, total=COUNTS, reconstruction=st.just((1.0,)), sparsity=st.just((0.0,)),
             moving=st.just((1,)),
         ),
-        st.builds(LookChanged, measure=st.sampled_from(["overlap", "q_value"]), cut=st.integers(1, 4)),
+        st.builds(ViewChanged, measure=st.sampled_from(["overlap", "q_value"]), cut=st.integers(1, 4)),
         st.builds(ExamplesSet, examples=st.sampled_from(sets), content_hash=st.just("h")),
         st.builds(ExamplesStepped, by=st.sampled_from([-1, 1]), version=st.integers(1, 4), content_hash=st.just("h")),
         st.just(RunStarted()),
@@ -166,9 +166,9 @@ def test_a_frame_stays_as_it_was(recorded: Any) -> None:
 
 def test_what_the_viewer_chose_survives_a_jump_within_the_run(recorded: Any) -> None:
     host = recorded.host()
-    host.add(*recorded.events(), LookChanged(measure="q_value", cut=9), *recorded.events())
+    host.add(*recorded.events(), ViewChanged(measure="q_value", cut=9), *recorded.events())
     entries = [msgspec.structs.replace(entry, session_id="s") for entry in host.entries]
-    end = next(entry.seq for entry in entries if isinstance(entry.event, LookChanged))
+    end = next(entry.seq for entry in entries if isinstance(entry.event, ViewChanged))
     bench = folded(entries[: end - 1])
     bench.put_cursor(0, 2)
     bench.cycle_measure(1)

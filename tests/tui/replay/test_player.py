@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.events import Scored
-from sessions.events import LogEntry, LookChanged, RunQueued
+from sessions.events import LogEntry, RunQueued, ViewChanged
 from sessions.protocol import SetExamples
 from sessions.store.log_reader import timeline
 from tui.app.replay_app import ReplayApp
@@ -258,13 +258,13 @@ async def test_a_replay_asks_nothing_that_could_change_the_session(host: Any) ->
 @given(st.lists(st.integers(-5_000_000, 400_000_000), max_size=12))
 def test_the_clock_of_a_replay_never_goes_back(steps: list[int]) -> None:
     """Whatever the clock on the wall did: entries come in order, no pause is long, and the hour is found again."""
-    from sessions.rows import Pause, SessionRow, Timeline
+    from sessions.rows import LogPause, SessionRow, Timeline
 
     at = [10**15]
     for step in steps:
         at.append(at[-1] + step)
     pauses = tuple(
-        Pause(seq=place + 2, from_us=at[place], to_us=at[place + 1])
+        LogPause(seq=place + 2, from_us=at[place], to_us=at[place + 1])
         for place, step in enumerate(steps)
         if step > PAUSE_US or step < 0
     )
@@ -357,7 +357,7 @@ async def test_the_rest_of_the_screen_works_and_nothing_is_changed(
 async def test_the_same_cuts_are_shown_at_the_same_moments(host: Any) -> None:
     async with screen(host) as (app, _pilot, settled):
         for entry in host.entries:
-            if isinstance(entry.event, LookChanged):
+            if isinstance(entry.event, ViewChanged):
                 app.replay.player.seek(entry.seq)
                 await settled()
                 assert app.replay.bench.look_now() == entry.event
@@ -381,17 +381,17 @@ async def test_what_a_person_cuts_is_recorded_once_it_rests(recorded: Any, open_
             await pilot.press(key)
         for _ in range(3_000):
             await pilot.pause(0.02)
-            if live_host.of_kind("SetLook"):
+            if live_host.of_kind("SetView"):
                 break
-        (asked,) = live_host.of_kind("SetLook")
-        assert (asked.run, asked.look) == ("run-1", LookChanged(measure="unique_positive", cut=8))
+        (asked,) = live_host.of_kind("SetView")
+        assert (asked.run, asked.look) == ("run-1", ViewChanged(measure="unique_positive", cut=8))
         # The echo of another screen's look moves nothing here, and is not answered with one of ours.
-        await live_host.tell(LookChanged(measure="overlap", cut=3))
+        await live_host.tell(ViewChanged(measure="overlap", cut=3))
         await until(lambda: app.bench.last_seq == len(live_host.entries))
         assert app.bench.look_now() == asked.look
         # What was not told yet when the screen closes is told then.
         await pilot.press("t")
-    assert live_host.of_kind("SetLook")[1:][0].look.cut == 7
+    assert live_host.of_kind("SetView")[1:][0].look.cut == 7
 
 
 async def test_p_replays_the_session_at_hand_and_escape_returns(recorded: Any, open_screen: Any) -> None:

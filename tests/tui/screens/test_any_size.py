@@ -6,7 +6,7 @@ import pytest
 
 from engine.examples import content_hash
 from sessions.events import ExamplesSet
-from sessions.rows import Choice
+from sessions.rows import ComparisonChoice
 from tui.actions.registry import all_tables
 
 from ..visits import WAYS, go, whole
@@ -26,7 +26,7 @@ async def test_any_size_at_any_time(names: tuple[str, ...], recorded: Any, open_
     host = recorded.host()
     run, examples = whole(recorded), recorded.examples(10)
     host.add(ExamplesSet(examples=examples, content_hash=content_hash(examples)), *run)
-    host.choices = (Choice(reference="a", group="Runs", title="run 1", detail="other"),)
+    host.choices = (ComparisonChoice(reference="a", group="Runs", title="run 1", detail="other"),)
     async with open_screen(host, size=SIZES[-1], notifications=True) as (app, pilot, until):
         for name in names:
             await until(lambda: app.bench.last_seq == len(host.entries))

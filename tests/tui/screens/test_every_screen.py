@@ -14,8 +14,8 @@ from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKno
 from engine.examples import Example, content_hash
 from engine.machine.folders import find_places
 from engine.results import Grade, ModelInfo, Reference, Versions
-from sessions.events import CircuitKept, ExamplesSet, NoteWritten, RunEnded, TagsSet
-from sessions.rows import Choice
+from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunEnded, TagsSet
+from sessions.rows import ComparisonChoice
 
 from ..visits import WAYS, go, whole
 
@@ -82,7 +82,7 @@ def hostile(recorded: Any, text: str) -> list[Any]:
         *events[:-1],
         Notice(message=text, hint=text),
         events[-1],
-        CircuitKept(name=text, heads=((0, 1),), source=text),
+        CircuitSaved(name=text, heads=((0, 1),), source=text),
         NoteWritten(note_id="n1", text=text, head=(3, 5)),
         NoteWritten(note_id="n2", text=text),
         TagsSet(tags=(text[:40],)),
@@ -110,7 +110,7 @@ def hostile_host(recorded: Any, text: str) -> Any:
         host.session, name=text, model=text, task=text, n_runs=1, n_positive=3, n_negative=3, tags=(text[:40],)
     )
     host.add(*hostile(recorded, text))
-    host.choices = tuple(Choice(reference=f"{n}", group=text, title=text, detail=text) for n in range(3))
+    host.choices = tuple(ComparisonChoice(reference=f"{n}", group=text, title=text, detail=text) for n in range(3))
     return host
 
 

@@ -198,7 +198,7 @@ async def test_a_task_is_a_starting_point(size: tuple[int, int], recorded: Any, 
                     await pilot.press("escape")
                     await pilot.pause()
         await until(lambda: len(app.bench.kept.examples.current) > 30)
-        made = host.of_kind("MakeExamples")
+        made = host.of_kind("MakeTaskExamples")
         assert made[-1].pairs == 25
         assert len(app.bench.kept.examples.current) == 1 + 2 * 25
         assert "50 examples are here" in text_of(app)

@@ -25,7 +25,7 @@ from engine.events import EffectsMeasured, ExamplesMade
 from engine.examples import Example
 from engine.machine.folders import AppFolders, find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import HeadLook, ListSessions, LookAtHead, Sessions
+from sessions.protocol import GetHeadInspection, HeadInspection, ListSessions, SessionsAnswer
 
 ROOT = Path(__file__).parents[3]
 COLUMNS, LINES = 160, 48
@@ -163,7 +163,7 @@ async def first_examples(client: HostClient, session: str) -> tuple[str, tuple[E
 async def heads_that_look_at_the_name(places: AppFolders) -> set[str]:
     """From the model itself: on five positives, the last token of the prompt looks at the expected name."""
     async with await HostClient.connect(places) as client:
-        session = (await client.ask(ListSessions(), Sessions)).sessions[0].session_id
+        session = (await client.ask(ListSessions(), SessionsAnswer)).sessions[0].session_id
         run, examples = await first_examples(client, session)
         found = set()
         positives = [place for place, example in enumerate(examples) if example.positive][:5]
@@ -171,8 +171,8 @@ async def heads_that_look_at_the_name(places: AppFolders) -> set[str]:
             for head in range(8):
                 weights = []
                 for place in positives:
-                    asked = LookAtHead(run=run, layer=layer, head=head, example=place)
-                    look = await client.ask(asked, HeadLook)
+                    asked = GetHeadInspection(run=run, layer=layer, head=head, example=place)
+                    look = await client.ask(asked, HeadInspection)
                     name = [token.strip() for token in look.tokens].index(examples[place].expected[0].strip())
                     weights.append(look.attention[-1][name])
                 if sum(weights) / len(weights) > 0.3:
@@ -183,7 +183,7 @@ async def heads_that_look_at_the_name(places: AppFolders) -> set[str]:
 async def exact_effects(places: AppFolders) -> dict[str, float]:
     """How much patching each head did to the answer in the first run, as `v` measured it on the way."""
     async with await HostClient.connect(places) as client:
-        session = (await client.ask(ListSessions(), Sessions)).sessions[0].session_id
+        session = (await client.ask(ListSessions(), SessionsAnswer)).sessions[0].session_id
         run, _ = await first_examples(client, session)
         async for entries in client.follow(session, run=run):
             for entry in entries:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sessions.errors import Refusal
-from sessions.protocol import LookAtHead
+from sessions.protocol import GetHeadInspection
 from tui.screens.head_inspector import HeadInspectorScreen
 from tui.state.head_details import Carried
 
@@ -45,7 +45,7 @@ async def test_the_close_look_and_its_keys(
         await until(lambda: desk.look is not None and app.bench.cursor != head)
         await pilot.press("left_square_bracket", "escape")
         await until(lambda: len(app.screen_stack) == 1)
-        asked = host.of_kind("LookAtHead")
+        asked = host.of_kind("GetHeadInspection")
         assert {request.example for request in asked} >= {0, 1}
 
 
@@ -68,7 +68,7 @@ async def test_prompts_stand_under_the_codes_they_carry_and_all_in_sight_are_col
         only = next(group for group in groups if group.kind == 0)
         assert f"{only.code}".ljust(7) + f"+ {only.positive:<4}- 0   only +" in text_of(app)
         await until(lambda: all(desk.look_at(example) for example in screen.prompts.in_sight))
-        assert {request.example for request in host.of_kind("LookAtHead")} >= set(screen.prompts.in_sight)
+        assert {request.example for request in host.of_kind("GetHeadInspection")} >= set(screen.prompts.in_sight)
         for step in (1, -1):
             await pilot.press(*["down" if step > 0 else "up"] * len(codes))
             order = [row for row in desk.rows if isinstance(row, int)]
@@ -83,7 +83,7 @@ async def test_a_refusal_is_shown_in_words(recorded: Any, open_screen: Any, text
     ask = host.ask
 
     async def refuse(request: Any, want: Any) -> Any:
-        if isinstance(request, LookAtHead):
+        if isinstance(request, GetHeadInspection):
             from engine.errors import Failure
 
             raise Refusal(Failure(family="engine", name="X", message="[b]The model\x1b[2J is gone.", hint="Fetch it."))

@@ -122,8 +122,8 @@ async def test_v_measures_by_what_was_chosen_about_causes(recorded: Any, open_sc
     async with open_screen(host) as (app, pilot, until):
         await until(lambda: app.bench.shown is not None and app.bench.shown.state == "done")
         await pilot.press("v")
-        await until(lambda: len(host.of_kind("AskCause")) == 1)
-        assert host.of_kind("AskCause")[0].config == EffectsConfig(method="combined")
+        await until(lambda: len(host.of_kind("MeasureRunEffects")) == 1)
+        assert host.of_kind("MeasureRunEffects")[0].config == EffectsConfig(method="combined")
         await pilot.press("O")
         await until(lambda: isinstance(app.screen, OptionsScreen))
         for path, value in (("cause.gradient_steps", "5"), ("cause.metric", None), ("cause.method", None)):
@@ -132,8 +132,8 @@ async def test_v_measures_by_what_was_chosen_about_causes(recorded: Any, open_sc
         chosen = app.bench.options.config.cause
         assert (chosen.gradient_steps, chosen.metric, chosen.method) == (5, "logit_difference", "attribution")
         await pilot.press("escape", "v")
-        await until(lambda: len(host.of_kind("AskCause")) == 2)
-        assert host.of_kind("AskCause")[1].config == chosen
+        await until(lambda: len(host.of_kind("MeasureRunEffects")) == 2)
+        assert host.of_kind("MeasureRunEffects")[1].config == chosen
 
 
 async def test_trust_is_given_anew_each_time(recorded: Any, open_screen: Any) -> None:

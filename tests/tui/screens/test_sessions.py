@@ -14,7 +14,16 @@ from engine.examples import Example
 from engine.machine.folders import AppFolders, find_places
 from engine.results import HeadId
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import ChangeTags, CreateSession, Detail, Note, Session, Sessions, ShowSession, WriteNote
+from sessions.protocol import (
+    ChangeTags,
+    CreateSession,
+    NoteAnswer,
+    SessionAnswer,
+    SessionDetailAnswer,
+    SessionsAnswer,
+    ShowSession,
+    WriteNote,
+)
 from sessions.protocol import ListSessions as List
 from tui.actions import ACTIONS as WORKBENCH
 from tui.app.app import HeadcodeApp
@@ -50,11 +59,11 @@ async def fill(places: AppFolders) -> None:
     """Three sessions; the last one made has a name that would like to be markup."""
     async with await connect(places) as client:
         yes, no = (Example(prompt=f"Then Paris {side}", polarity=side) for side in ("positive", "negative"))
-        await client.ask(CreateSession(name="greater", model="toy", task="greater_than"), Session)
-        await client.ask(CreateSession(name="own words", model="toy", examples=(yes, no)), Session)
-        await client.ask(ChangeTags(session="own words", add=("paper",)), Session)
-        await client.ask(WriteNote(session="greater", text="as in \x1b[2Jthe Paris run"), Note)
-        await client.ask(CreateSession(name="[red]ioi[/b] \u202efriday", model="toy", task="ioi"), Session)
+        await client.ask(CreateSession(name="greater", model="toy", task="greater_than"), SessionAnswer)
+        await client.ask(CreateSession(name="own words", model="toy", examples=(yes, no)), SessionAnswer)
+        await client.ask(ChangeTags(session="own words", add=("paper",)), SessionAnswer)
+        await client.ask(WriteNote(session="greater", text="as in \x1b[2Jthe Paris run"), NoteAnswer)
+        await client.ask(CreateSession(name="[red]ioi[/b] \u202efriday", model="toy", task="ioi"), SessionAnswer)
 
 
 async def typed(pilot: Pilot[None], text: str) -> None:
@@ -145,7 +154,7 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         await wait(pilot, lambda: len(app.bench.examples) == 2)
         assert not isinstance(app.screen, SessionsScreen)
     async with await connect(places) as client:
-        rows = (await client.ask(List(), Sessions)).sessions
+        rows = (await client.ask(List(), SessionsAnswer)).sessions
         assert [row.name for row in rows][:2] == ["the copy", "own words 2"]
         assert rows[1].tags == ("a/b", "new")
 
@@ -197,9 +206,9 @@ async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of
         session = app.bench.session_id
         assert session is not None
         async with await connect(places) as client:
-            notes = (await client.ask(ShowSession(session=session), Detail)).detail.notes
+            notes = (await client.ask(ShowSession(session=session), SessionDetailAnswer)).detail.notes
             await client.ask(
-                WriteNote(session=session, text="from\nelsewhere", run="2", head=tuple(HeadId(1, 2))), Note
+                WriteNote(session=session, text="from\nelsewhere", run="2", head=tuple(HeadId(1, 2))), NoteAnswer
             )
         assert [(note.run_number, note.layer, note.head) for note in notes] == [(1, None, None), (1, 1, 2)]
         await wait(pilot, lambda: "✎ from" in text_of(app))

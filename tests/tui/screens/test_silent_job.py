@@ -11,7 +11,7 @@ from engine.config import ProbeConfig
 from engine.events import StageStarted
 from sessions.events import RunQueued, RunStarted
 from sessions.protocol import FollowEngine
-from sessions.rows import AtWork
+from sessions.rows import CurrentJob
 from tui.headless import watch_engine
 from tui.plain.announcements import News
 from tui.plain.wording import runs, status
@@ -19,14 +19,14 @@ from tui.screens.progress import ProgressScreen
 from tui.state.engine_status import work_words
 
 SIZES = [(160, 48), (80, 24)]
-OTHER = AtWork(
+OTHER = CurrentJob(
     job="run-9", title="run theirs/4", stage="train", done=12, total=500, unit="steps", run_id="run-9", heard_us=0,
     silent=False,
 )  # fmt: skip
 """Another session's run."""
 
 
-def own(*, silent: bool, seconds: float = 75.0) -> AtWork:
+def own(*, silent: bool, seconds: float = 75.0) -> CurrentJob:
     """This session's first run, which loads and last reported so long ago."""
     work = msgspec.structs.replace(OTHER, job="run-1", run_id="run-1", title="run first light/1", stage="load")
     heard_us = int((time.time() - seconds) * 1e6)

@@ -8,9 +8,9 @@ import pytest
 
 from engine.config import ProbeConfig
 from engine.results import HeadId
-from sessions.comparison.comparison import Side
-from sessions.events import CircuitKept, RunVerified
-from sessions.rows import Choice
+from sessions.comparison.comparison import ComparisonSide
+from sessions.events import CircuitSaved, RunVerified
+from sessions.rows import ComparisonChoice
 from tui.screens.choice import ChoiceSheet
 from tui.screens.circuits import CircuitsScreen
 from tui.themes.themes import LEVELS
@@ -20,7 +20,7 @@ SIZES = [(160, 48), (80, 24)]
 SIZE_IDS = ["160x48", "80x24"]
 
 
-def other_run(recorded: Any, **more: Any) -> Side:
+def other_run(recorded: Any, **more: Any) -> ComparisonSide:
     """A run in which the known heads score eight less and 0.0 three more."""
     nodes = tuple(
         msgspec.structs.replace(
@@ -39,15 +39,17 @@ def other_run(recorded: Any, **more: Any) -> Side:
         "nodes": nodes,
         "config": ProbeConfig(),
     }
-    return Side(**(about | more))
+    return ComparisonSide(**(about | more))
 
 
-def host_with(recorded: Any, side: Side) -> Any:
+def host_with(recorded: Any, side: ComparisonSide) -> Any:
     host = recorded.host()
     host.add(*recorded.events())
     host.choices = (
-        Choice(reference="known:r", group="Known circuit", title="five known heads", detail="5 heads"),
-        Choice(reference="r-9", group="Runs of other sessions", title="other [bold]/3", detail="toy · \x1b[31mred"),
+        ComparisonChoice(reference="known:r", group="Known circuit", title="five known heads", detail="5 heads"),
+        ComparisonChoice(
+            reference="r-9", group="Runs of other sessions", title="other [bold]/3", detail="toy · \x1b[31mred"
+        ),
     )
     host.sides = {"r-9": side}
     return host
@@ -126,7 +128,9 @@ async def test_the_page_shows_both_values(recorded: Any, open_screen: Any, text_
 
 
 async def test_a_circuit_is_subtracted_as_membership(recorded: Any, open_screen: Any, text_of: Any) -> None:
-    circuit = Side(reference="c", title="circuit mine", kind="circuit", heads=((2, 3), (0, 0)), source="by hand")
+    circuit = ComparisonSide(
+        reference="c", title="circuit mine", kind="circuit", heads=((2, 3), (0, 0)), source="by hand"
+    )
     host = host_with(recorded, circuit)
     host.sides = {"r-9": circuit}
     async with open_screen(host) as (app, _, until):
@@ -152,8 +156,8 @@ async def test_o_cycles_known_kept_and_none(recorded: Any, open_screen: Any, tex
     host = recorded.host()
     host.add(
         *recorded.events(),
-        CircuitKept(name="mine", heads=((0, 0), (2, 3)), source="by hand"),
-        CircuitKept(name="elsewhere", heads=((9, 9),), source="another model"),
+        CircuitSaved(name="mine", heads=((0, 0), (2, 3)), source="by hand"),
+        CircuitSaved(name="elsewhere", heads=((9, 9),), source="another model"),
     )
     async with open_screen(host) as (app, pilot, until):
         assert app.bench.view().known == {HeadId(*head) for head in recorded.known}
@@ -181,7 +185,7 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
         await pilot.press("ctrl+u", *"movers", "enter")
         await until(lambda: "movers" in app.bench.kept.circuits)
         assert set(map(HeadId._make, app.bench.kept.circuits["movers"].heads)) == inside
-        asked = host.of_kind("KeepCircuit")[0]
+        asked = host.of_kind("SaveCircuit")[0]
         assert asked.source == f"{len(inside)} best by total variation of run 1"
         await pilot.press("K", "enter")
         await until(lambda: len(app.bench.kept.circuits) == 2)
@@ -218,7 +222,7 @@ async def test_v_verifies_and_the_run_line_says_so(recorded: Any, open_screen: A
         await until(lambda: "Run 1 is done again: train 25 of 500" in text_of(app))
         await pilot.press("x")
         await until(lambda: not app.bench.verifying)
-        assert host.of_kind("CancelVerify")
+        assert host.of_kind("CancelVerification")
         assert app.bench.failure is None
         host.verdict = RunVerified(verdict="same", words="the same")
         await pilot.press("V")

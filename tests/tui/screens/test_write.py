@@ -342,8 +342,8 @@ async def test_the_model_of_the_next_run_grades_and_is_named(
         await until(lambda: len(host.of_kind("GradeExamples")) > before + len(asked))
         assert host.of_kind("GradeExamples")[-1].model == "smollm2-135m"
         await pilot.press("escape", "t", "enter")
-        await until(lambda: host.of_kind("MakeExamples"))
-        assert host.of_kind("MakeExamples")[-1].model == "smollm2-135m"
+        await until(lambda: host.of_kind("MakeTaskExamples"))
+        assert host.of_kind("MakeTaskExamples")[-1].model == "smollm2-135m"
 
 
 @sizes

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.machine.folders import find_places
-from sessions.files.toml_edit import line_of, with_value
+from sessions.files.toml_edit import line_of, set_value
 from tui.settings.settings import change, load
 from tui.settings.table import SETTINGS, setting
 
@@ -81,9 +81,9 @@ def test_one_value_is_changed_and_the_rest_stays() -> None:
 
 
 def test_a_table_that_is_not_there_is_made() -> None:
-    assert with_value("", "screen", "motion", "true") == "[screen]\nmotion = true\n"
-    assert with_value("a = 1", "screen", "motion", "true") == "a = 1\n\n[screen]\nmotion = true\n"
-    assert with_value("", "screen", "motion", None) == ""
+    assert set_value("", "screen", "motion", "true") == "[screen]\nmotion = true\n"
+    assert set_value("a = 1", "screen", "motion", "true") == "a = 1\n\n[screen]\nmotion = true\n"
+    assert set_value("", "screen", "motion", None) == ""
     assert line_of('[a]\n"b.c" = 1\n[d]\ne.f = 2\n', "d", "e.f") == 4
 
 

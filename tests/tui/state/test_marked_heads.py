@@ -77,21 +77,21 @@ async def test_what_is_marked_is_what_is_measured_kept_copied_and_shown(
     async with open_screen(host) as (app, pilot, until):
         app.bench.marks.toggle([HeadId(1, 1), HeadId(4, 2)])
         await pilot.press("v")
-        await until(lambda: host.of_kind("AskCause"))
-        asked = host.of_kind("AskCause")[0]
+        await until(lambda: host.of_kind("MeasureRunEffects"))
+        asked = host.of_kind("MeasureRunEffects")[0]
         assert (asked.heads, asked.config.method) == (((1, 1), (4, 2)), "exact")
 
         await pilot.press("B")
-        await until(lambda: len(host.of_kind("AskCause")) == 2)
-        gone = host.of_kind("AskCause")[1]
+        await until(lambda: len(host.of_kind("MeasureRunEffects")) == 2)
+        gone = host.of_kind("MeasureRunEffects")[1]
         assert (gone.after, gone.after_name) == (((1, 1), (4, 2)), "the marked heads")
         assert (gone.heads, gone.config.method) == ((), "exact")
 
         await pilot.press("K")
         await until(lambda: "Keep these 2 heads" in text_of(app))
         await pilot.press("enter")
-        await until(lambda: host.of_kind("KeepCircuit"))
-        kept = host.of_kind("KeepCircuit")[0]
+        await until(lambda: host.of_kind("SaveCircuit"))
+        kept = host.of_kind("SaveCircuit")[0]
         assert set(kept.heads) == {(1, 1), (4, 2)}
         assert kept.source == "2 marked by hand in run 1"
 

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
 from sessions.events import (
-    CircuitDropped,
-    CircuitKept,
+    CircuitDeleted,
+    CircuitSaved,
     ExamplesSet,
     ExamplesStepped,
     LogEntry,
-    LookChanged,
     NoteRemoved,
     NoteWritten,
     RunQueued,
@@ -25,6 +24,7 @@ from sessions.events import (
     SessionRestored,
     SessionTrashed,
     TagsSet,
+    ViewChanged,
 )
 from tui.state.session_state import ExampleHistory, Kept
 from tui.state.workbench_state import Bench
@@ -93,10 +93,10 @@ def test_names_tags_notes_circuits_and_the_trash() -> None:
         NoteWritten(note_id="n2", text="second"),
         NoteWritten(note_id="n1", text="first, better", head=(2, 3)),
         NoteRemoved(note_id="n2"),
-        CircuitKept(name="c", heads=((0, 1),), source="cut"),
-        CircuitKept(name="d", heads=((1, 1),), source="cut"),
-        CircuitKept(name="c", heads=((0, 2),), source="union"),
-        CircuitDropped(name="d"),
+        CircuitSaved(name="c", heads=((0, 1),), source="cut"),
+        CircuitSaved(name="d", heads=((1, 1),), source="cut"),
+        CircuitSaved(name="c", heads=((0, 2),), source="union"),
+        CircuitDeleted(name="d"),
         SessionTrashed(),
     )
     assert (kept.name, kept.tags, kept.trashed) == ("two", ("a", "b"), True)
@@ -135,7 +135,7 @@ def test_the_bench_follows_names_examples_and_verdicts() -> None:
     assert (bench.runs[0].verified, bench.runs[0].again) == (verdict, "r0")
 
 
-def looked(recorded: Any, *looks: LookChanged) -> tuple[Bench, list[LogEntry]]:
+def looked(recorded: Any, *looks: ViewChanged) -> tuple[Bench, list[LogEntry]]:
     """A bench on a finished run, and those looks as further entries of its log."""
     host = recorded.host()
     host.add(*recorded.events())
@@ -148,24 +148,24 @@ def looked(recorded: Any, *looks: LookChanged) -> tuple[Bench, list[LogEntry]]:
 
 
 def test_a_screen_begins_with_the_last_look_that_was_recorded(recorded: Any) -> None:
-    bench, entries = looked(recorded, LookChanged(measure="q_value", cut=9), LookChanged(measure="overlap", cut=7))
+    bench, entries = looked(recorded, ViewChanged(measure="q_value", cut=9), ViewChanged(measure="overlap", cut=7))
     assert bench.fold(entries) >= {"grid", "head"}
     assert bench.view().cut == 7  # type: ignore[union-attr]
     assert bench.measure.id == "overlap"
-    assert bench.look_now() == LookChanged(measure="overlap", cut=7)
+    assert bench.look_now() == ViewChanged(measure="overlap", cut=7)
 
 
 def test_a_screen_whose_person_acts_keeps_its_own_look(recorded: Any) -> None:
-    bench, entries = looked(recorded, LookChanged(measure="q_value", cut=9))
+    bench, entries = looked(recorded, ViewChanged(measure="q_value", cut=9))
     bench.move_cut(1)
     bench.fold(entries)
     assert bench.view().cut == 6  # type: ignore[union-attr]
     assert bench.measure.id == "total_variation"
-    assert bench.shown.look == LookChanged(measure="q_value", cut=9)  # type: ignore[union-attr]
+    assert bench.shown.look == ViewChanged(measure="q_value", cut=9)  # type: ignore[union-attr]
 
 
 def test_a_look_this_version_does_not_know_is_no_reason_to_stop(recorded: Any) -> None:
-    bench, entries = looked(recorded, LookChanged(measure="aura", cut=-4))
+    bench, entries = looked(recorded, ViewChanged(measure="aura", cut=-4))
     bench.fold(entries)
     assert bench.measure.id == "total_variation"
     assert bench.view().cut == 1  # type: ignore[union-attr]

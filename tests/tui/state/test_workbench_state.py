@@ -12,7 +12,7 @@ from textual.strip import Strip
 from engine.events import EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
 from engine.results import HeadEffect
-from sessions.events import CauseEnded, LogEntry, RunStarted
+from sessions.events import EffectsEnded, LogEntry, RunStarted
 from tui.state.grid_view import look
 from tui.state.number_text import fixed, number
 from tui.state.workbench_state import ALL_PARTS, Bench
@@ -151,7 +151,7 @@ def test_only_what_changed_is_drawn_again() -> None:
     assert changed_regions(new, new, Size(20, 5)) == []
 
 
-def caused() -> tuple[EffectsMeasured, CauseEnded]:
+def caused() -> tuple[EffectsMeasured, EffectsEnded]:
     """What a measurement of two heads reports."""
     effects = tuple(HeadEffect(layer=layer, head=0, effect=-1.0 - layer, error=0.1) for layer in (0, 1))
     scored = EffectsMeasured(
@@ -165,7 +165,7 @@ def caused() -> tuple[EffectsMeasured, CauseEnded]:
         effects=effects,
         final=True,
     )
-    return scored, CauseEnded(state="done")
+    return scored, EffectsEnded(state="done")
 
 
 def tell(bench: Bench, *events: Any) -> None:

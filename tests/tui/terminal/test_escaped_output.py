@@ -13,7 +13,7 @@ import pytest
 from engine.examples import Example
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
-from sessions.protocol import CreateSession, Session
+from sessions.protocol import CreateSession, SessionAnswer
 from tui.terminal.sanitize import clean, escaped
 
 SCRIPTED = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
@@ -43,7 +43,7 @@ async def _start() -> None:
             Example(prompt=f"When {TEXT} and John", polarity="positive"),
             Example(prompt=f"When {TEXT} and Ruth", polarity="negative"),
         )
-        await client.ask(CreateSession(name="mine", model="toy", examples=examples), Session)
+        await client.ask(CreateSession(name="mine", model="toy", examples=examples), SessionAnswer)
 
 
 def test_data_is_raw_in_a_pipe_and_escaped_on_a_terminal(typed: Callable[..., Any]) -> None:
