@@ -136,7 +136,7 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 DEFAULT_MEASURE = MEASURES[0]
-"""What heads are ranked by, circuits cut by and chance is tested on (docs/lab.md says why). Ties: ranking.ranked."""
+"""What heads are ranked by, circuits cut by and chance is tested on (docs/lab says why). Ties: ranking.ranked."""
 
 NODE_SCORE = MEASURES[1]
 """The published node score, and what the published softmax cut is over."""

@@ -16,7 +16,7 @@ from engine.examples import MAX_EXAMPLES
 from engine.tasks.registry import TASKS
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")) if path.name != "lab.md")
+PAGES = sorted(path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
 """The laboratory's diary tells what was typed once, on versions of then."""
 _ENDS = re.compile(r"\s+(?:\||<|>>?|&&|;|2>)(?:\s|$)")
 _VARIABLES = re.compile(r"^(?:\w+=\S*\s+)*")

@@ -110,7 +110,7 @@ def with_causes(nodes: tuple[HeadScores, ...], causes: Sequence[EffectsMeasured]
 def value_of_effect(effect: HeadEffect, cause: EffectsMeasured) -> float:
     """What the measure of the method says about the head, as a share of the base.
 
-    attribution: the mean of sizes pair by pair, which ranks heads better than the size of their mean (docs/lab.md):
+    attribution: the mean of sizes pair by pair, which ranks heads better than the size of their mean (docs/lab):
     a head that moves every pair, now up, now down, is no idle one. Where that was not told, what the error makes of
     it. combined: what is to be expected on other prompts.
     """
@@ -156,7 +156,7 @@ def likely_size(effect: HeadEffect) -> float:
     standard error (a folded normal distribution).
 
     Ten pairs leave a mean near zero to many a head that moves every pair, now up, now down: on others its mean is not
-    likely to be zero again. Heads are ranked by this (docs/lab.md); where the error is small it is the effect's size.
+    likely to be zero again. Heads are ranked by this (docs/lab); where the error is small it is the effect's size.
     """
     size, error = abs(effect.effect), effect.error or 0.0
     if error <= 1e-3 * size:

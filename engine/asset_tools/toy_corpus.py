@@ -159,7 +159,7 @@ KINDS: Kinds = {
 
 
 OPENING: Kinds = {"repeats": (repeated_list, 64, True)}
-"""What the first steps learn from: mixed in with the rest, induction never formed (docs/lab.md)."""
+"""What the first steps learn from: mixed in with the rest, induction never formed (docs/lab, bundled-model)."""
 
 
 def vocabulary_text() -> list[str]:

@@ -36,7 +36,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 2000
     cooling: int = 120
     """Steps after those, at a rate falling to 0, with all heads in and no price on them. Longer, and the backups that
-    dropping made grow until no single head is missed (docs/lab.md)."""
+    dropping made grow until no single head is missed (docs/lab, bundled-model)."""
     cooling_rate: float = 0.3
     """Share of the peak rates that cooling begins with."""
     fade_from: int = 1680

@@ -1,7 +1,7 @@
 """Where the two sides of a pair part, head by head: the place at which a head's output differs most.
 
 A mean over the prompt dilutes what one token does. And a difference counts by its share of the stream it is written
-into: later layers read a normalised stream, so the same vector says less in a louder one (docs/lab.md).
+into: later layers read a normalised stream, so the same vector says less in a louder one (docs/lab, contrast-recipe).
 """
 
 from collections.abc import Sequence

@@ -12,9 +12,9 @@ from engine.errors import ModelError
 FILE = "probe_config.json"
 SPARSITY = 0.2
 """Published recipe: lambda for a model nobody measured. Published: .02; ten times that finds more heads in a real model
-(docs/lab.md)."""
+(docs/lab, contrast-recipe)."""
 CONTRAST_SPARSITY = 0.5
-"""Contrast recipe: below half of the mean contrast a head is silent, in every model (docs/lab.md)."""
+"""Contrast recipe: below half of the mean contrast a head is silent, in every model (docs/lab, contrast-recipe)."""
 
 
 class RecommendedConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from engine.results import EdgeEffect
 
 EDGE_POINTS = (0.0, 0.25)
 """Where gradients are taken: at the positives, and a quarter of the way to the other side, where softmaxes that are
-shut at the positives have opened. In the bundled model half way ranks best, in SmolLM2 much worse (docs/lab.md)."""
+shut at the positives have opened. In the bundled model half way ranks best, in SmolLM2 much worse (docs/lab)."""
 
 
 def attribute_edges(

@@ -1,6 +1,6 @@
 """The memory a run takes, part by part, and what to lower where there is less. No torch.
 
-It is what the stages' largest tensors come to (docs/lab.md: within a factor of 1.5 of the measured peak on the bundled
+It is what the stages' largest tensors come to (docs/lab: within a factor of 1.5 of the measured peak on the bundled
 model and on SmolLM2).
 """
 

@@ -36,7 +36,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     most: float | None = None
     """A number above it cannot work, and is refused; None: no such number."""
     measured: tuple[float, float] | None = None
-    """The least and the largest value that results were ever held against a truth with (docs/lab.md); a value outside
+    """The least and the largest value that results were ever held against a truth with (docs/lab); a value outside
     gets a warning. None: any value is as good as another."""
 
 

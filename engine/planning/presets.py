@@ -1,4 +1,4 @@
-"""Ready-made choices of options: quick, published, thorough (measured in docs/lab.md)."""
+"""Ready-made choices of options: quick, published, thorough (measured in docs/lab, time-and-memory-estimates)."""
 
 from typing import Literal, get_args
 

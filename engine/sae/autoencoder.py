@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta"
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 """Adam's published constants."""
 _SPARSE_BELOW = 0.06
-"""Share of active latents under which the sparse step is the quicker one on a CPU (docs/lab.md)."""
+"""Share of active latents under which the sparse step is the quicker one on a CPU (docs/lab, sae-training)."""
 
 
 class SAEs:

@@ -1,4 +1,4 @@
-"""The contrast recipe: codes for what sets a prompt apart from its pair, not for what it is about (docs/lab.md).
+"""The contrast recipe: codes for what sets a prompt apart from its pair, not for what it is about (docs/lab).
 
 Most of what a head writes is about the prompt's subject: names, years, words. Under a shared dictionary that is what
 codes go to, and a plain difference of means finds more. Here the subject is taken out first: from every example the
@@ -15,7 +15,7 @@ from engine.tensors.generators import generator
 
 _LEVEL = 0.5
 """Share (in the exponent) of a layer's loudness that is taken out. Late layers write louder, into a stream that is
-louder too; 0 leaves their idle heads in front, 1 makes an idle layer as loud as a busy one (docs/lab.md)."""
+louder too; 0 leaves their idle heads in front, 1 makes an idle layer as loud as a busy one (docs/lab)."""
 
 
 def contrast(

@@ -7,7 +7,7 @@ import torch
 
 _WORTH_SHARING = 4e8
 """Floating-point operations between two waits for each other. Below it one thread is quicker even on an idle machine;
-on a busy one, threads that wait for a descheduled sibling are tens of times slower (docs/lab.md: 27 s for 1 s)."""
+on a busy one, threads that wait for a descheduled sibling are tens of times slower (docs/lab: 27 s for 1 s)."""
 
 
 @contextmanager

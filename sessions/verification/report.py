@@ -11,7 +11,7 @@ from sessions.verification.checks import STAGES, CheckedStage, CheckResult, RunA
 Verdict = Literal["same", "rounding", "differs", "impossible"]
 ROUNDING: dict[CheckedStage, float] = {"capture": 1e-3, "train": 2e-2, "codes": 0.05}
 """What still counts as rounding where device, versions or threads differ: probabilities of the forward pass, losses as
-a share of their own size, share of all codes. An order above what other instructions do (docs/lab.md, 2026-11-21)."""
+a share of their own size, share of all codes. An order above what other instructions do (docs/lab, 2026-11-21)."""
 BASELINES = 0.05
 """The same for baselines, relative to their size: an AUC over 10 + 10 prompts moves by .01 when two swap ranks."""
 

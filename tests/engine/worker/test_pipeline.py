@@ -206,7 +206,7 @@ def test_unpaired_unequal_and_uneven_sets_work(probe: Callable[..., Any]) -> Non
 
 @pytest.mark.parametrize("task", ["ioi", "induction"])
 def test_the_default_recipe_ranks_the_measured_heads_first(probe: Callable[..., Any], task: str) -> None:
-    """Draws of ten pairs give .90 to 1.00 (docs/lab.md); the published recipe .63 and .85 on average."""
+    """Draws of ten pairs give .90 to 1.00 (docs/lab, contrast-recipe); the published recipe .63 and .85 on average."""
     settled = ProbeConfig(sae=SAEConfig(sparsity=0.5), shuffles=0)
     heard = probe(settled, task=task, pairs=10)
     found = agreement(heard.last(Scored).nodes, (), heard.last(ReferenceKnown).reference.heads)
