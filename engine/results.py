@@ -15,7 +15,7 @@ MOST_EDGES = 200
 _ALL_EDGES = 2_000
 
 
-def edges_told(n_pairs: int) -> int:
+def n_edges_reported(n_pairs: int) -> int:
     """How many edges a run tells, the best first: of a small model all, so that the whole ranking can be judged."""
     return n_pairs if n_pairs <= _ALL_EDGES else MOST_EDGES
 

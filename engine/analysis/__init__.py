@@ -1,5 +1,4 @@
-"""Pure-Python readings of results: ranking, ranking metrics, effects folded into scores, card, run state, benchmark.
+"""Pure-Python analysis of results: ranking, ranking metrics, effects as measures, card, run state, benchmark.
 
-Torch-free.
-May import: root, references.
+Torch-free. May import: root modules, references.
 """

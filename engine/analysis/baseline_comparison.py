@@ -1,4 +1,4 @@
-"""Codes against what needs no SAE: AUCs of both, and an interval of their difference."""
+"""Compare codes with baselines that need no SAE: AUCs of both and an interval of their difference."""
 
 import random
 from bisect import bisect_left, bisect_right
@@ -17,7 +17,7 @@ _TAIL = 0.025
 def compare_baselines(
     nodes: Sequence[HeadScores], inside: Sequence[HeadScores], areas: dict[str, float | None]
 ) -> tuple[CardBaseline, ...]:
-    """Every baseline the run has: how many heads it shares with the circuit, and its AUC. `areas`: by measure."""
+    """Return each baseline's overlap with the circuit and its AUC. `areas`: AUC by measure id."""
     circuit = {node.id for node in inside}
     found = []
     for measure in BASELINES:
@@ -29,17 +29,17 @@ def compare_baselines(
     return tuple(found)
 
 
-def strongest_rival(
+def strongest_baseline(
     nodes: Sequence[HeadScores],
     codes_auc: float | None,
     baselines: Sequence[CardBaseline],
     truth: Sequence[bool] | None,
     resampled: Sequence[Resampled],
 ) -> Difference | None:
-    """The baseline that finds the heads better than the codes do, with the interval of the difference.
+    """Return the baseline that finds the heads better than the codes do, with the interval of the difference.
 
-    The best one whose interval is above 0, else the best. None where no baseline is better, or no truth is known. A
-    number drawn at random is no rival, even where it is lucky.
+    The best baseline whose interval is above 0, else the best one. None where no baseline is better or no ground truth
+    is known. The random baseline is never a rival, even where it is lucky.
     """
     if codes_auc is None or truth is None:
         return None
@@ -51,10 +51,11 @@ def strongest_rival(
 def _difference(
     nodes: Sequence[HeadScores], measure: str, truth: Sequence[bool], resampled: Sequence[Resampled]
 ) -> Difference:
-    """AUC of a baseline less AUC of the codes, by the basic bootstrap (Davison and Hinkley 1997, 5.2).
+    """Return AUC of a baseline minus AUC of the codes, by the basic bootstrap (Davison and Hinkley 1997, 5.2).
 
-    Every resample draws true and false heads anew, with replacement, and one of the run's draws of the examples, the
-    same ones for both rankings. Without kept draws, and for baselines that have none, heads alone are drawn.
+    Every resample draws true heads, false heads and one of the run's bootstrap draws of the examples, with replacement;
+    both rankings use the same draw. Only heads are drawn for runs without stored draws and for baselines that have
+    none.
     """
     measures = {each.id: each for each in MEASURES}
     whole = [strengths(nodes, DEFAULT_MEASURE), strengths(nodes, measures[measure])]
@@ -67,7 +68,7 @@ def _difference(
     true = [row for row in range(n) if truth[row]]
     false = [row for row in range(n) if not truth[row]]
     found = _area_difference(whole, true, false)
-    source = random.Random(f"rivals/{measure}")  # a bootstrap, no secret
+    source = random.Random(f"rivals/{measure}")  # for a bootstrap, not for security
     samples = sorted(
         _area_difference(
             source.choice(draws) if draws else whole,
@@ -91,7 +92,7 @@ def _area_difference(rankings: Sequence[Sequence[float]], true: Sequence[int], f
 
 
 def _area(values: Sequence[float], true: Sequence[int], false: Sequence[int]) -> float:
-    """AUC of the rows drawn, ties counted half."""
+    """Return the AUC of the drawn rows; ties count half."""
     below = sorted(values[row] for row in false)
     hits = sum(bisect_left(below, values[row]) + bisect_right(below, values[row]) for row in true)
     return hits / (2 * len(true) * len(false))

@@ -1,4 +1,4 @@
-"""A bench of circuits: what to run, and how runs that are done are held against the truth. Torch-free."""
+"""The benchmark of circuits: which runs to do, and how finished runs are scored against ground truth. Torch-free."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,55 +15,55 @@ from engine.references.ground_truth import Edge, GroundTruth, Level
 from engine.results import MOST_EDGES, EdgeScore, HeadScores, ModelInfo
 
 SAES = 3
-"""SAEs of one run; what is judged is their mean, as in every probe."""
+"""SAEs per run; scores are averaged over them, as in every probe."""
 RANDOM = "random"
-"""What `baseline_random` is called here, as there is a random ranking of edges, too."""
+"""Name of `baseline_random` in a benchmark, which also has a random ranking of edges."""
 EDGE_CODES = "edge_score"
 EDGE_EFFECTS = "attribution"
 WITHOUT_CODES = ("attribution", "exact_effect")
-"""Effects that no codes had a hand in; for `combined` they choose some of the heads that are patched."""
+"""Effects that do not depend on codes; for `combined`, codes choose some of the heads that are patched."""
 MEASURED = tuple(measure for measure in MEASURES if measure.id != "backup")
-"""What a bench judges: it replaces no circuit, so nothing is a backup."""
+"""What a benchmark scores. It replaces no circuit, so `backup` is left out."""
 NO_RECIPE = "none"
-"""The recipe of measures that know no SAE."""
+"""The recipe of measures that need no SAE."""
 
 
 class BenchmarkRun(msgspec.Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
-    """One run of a bench."""
+    """One run of a benchmark."""
 
     model: str
     task: str
     examples: int
-    """Pairs."""
+    """Number of pairs."""
     draw: int
-    """Which prompts, and which SAEs."""
+    """Number of the draw: decides the prompts and the SAE seeds."""
     recipe: Recipe
     usable: bool = False
-    """Of the task's pairs only those the model can do, as references were measured on."""
+    """Use only pairs that the model can do, as the references were measured on."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of the SAEs: other ones for every draw, so that the spread over draws holds both."""
+        """Return the SAE seeds: different ones for every draw, so that the spread over draws covers both."""
         return tuple(range(SAES * self.draw, SAES * (self.draw + 1)))
 
     def config(self, *, cause: bool, edges: bool) -> ProbeConfig:
-        """How it is run."""
+        """Return the configuration of this run."""
         method = EffectsConfig(method="combined", edges=edges) if cause else EffectsConfig()
         return ProbeConfig(sae=find_recipe(self.recipe), seeds=self.seeds, cause=method)
 
 
 class BenchmarkResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished run gave, as far as it is judged."""
+    """What a finished run contributes to the benchmark."""
 
     cell: BenchmarkRun
     model: ModelInfo
     nodes: tuple[HeadScores, ...]
     edges: tuple[EdgeScore, ...]
     n_pairs: int
-    """Pairs of heads of which `edges` are the best."""
+    """Number of head pairs that `edges` are the best of."""
     edge_effects: EdgesAttributed | None
     seconds: dict[str, float]
-    """capture, codes (training and scoring included) and, where they were measured, attribution, edges, combined."""
+    """By stage: capture, codes (with training and scoring) and, where measured, attribution, edges, combined."""
 
 
 class BenchmarkRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class BenchmarkRow(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str
     """none: the measure needs no SAE."""
     examples: int
-    """Pairs a run had."""
+    """Pairs per run."""
     auc: float
     average_precision: float
     precision_at_size: float
@@ -84,20 +84,20 @@ class BenchmarkRow(msgspec.Struct, frozen=True, kw_only=True):
     spread: float | None
     """Standard deviation of the AUC over draws of prompts and SAEs; None for one draw."""
     seconds: float
-    """What the measure cost, a run: reading the prompts and what comes after, loading the model left out."""
+    """Cost per run: capturing the prompts and everything after it, without loading the model."""
     cut: float | None
-    """The share of the base from which on a head belongs to the circuit; None: somebody else drew the line."""
+    """Share of the base from which a head belongs to the circuit; None: the source of the ground truth decided."""
     n_true: int
     n_all: int
     draws: int
     spreads: dict[str, float]
-    """Of all four; empty for one draw."""
+    """Of all four metrics; empty for one draw."""
     truth: str
     usable: bool = False
-    """Whether runs had only pairs the model can do."""
+    """True where the runs had only pairs that the model can do."""
 
 
-def plan_cells(
+def plan_runs(
     tasks: Mapping[str, Sequence[str]],
     recipes: Sequence[Recipe],
     examples: Sequence[int],
@@ -105,7 +105,7 @@ def plan_cells(
     *,
     usable: bool = False,
 ) -> list[BenchmarkRun]:
-    """Every run of the bench, a model after the other; the small ones of a model first."""
+    """Return every run of the benchmark, model by model, the smaller runs of a model first."""
     return [
         BenchmarkRun(model=model, task=task, examples=n, draw=draw, recipe=recipe, usable=usable)
         for model, names in tasks.items()
@@ -117,23 +117,25 @@ def plan_cells(
 
 
 def measure_names() -> tuple[str, ...]:
-    """What --measures takes: every measure of the table, and those of edges."""
+    """Return the values of --measures: every measure of the table, and those of edges."""
     return tuple(dict.fromkeys([*(_name(measure) for measure in MEASURED), EDGE_CODES]))
 
 
-def rows_of(
+def benchmark_rows(
     taken: Iterable[BenchmarkResult],
     truths: Mapping[tuple[str, str], Sequence[GroundTruth]],
     only: Collection[str] = (),
 ) -> list[BenchmarkRow]:
-    """A row for every measure, truth, recipe and number of examples. `truths`: by model and task. `only`: these
-    measures; none: all that have a number for every head.
+    """Return one row per measure, ground truth, recipe and number of examples.
+
+    `truths`: ground truths by model and task. `only`: names of the measures to report; empty: all that have a value for
+    every head.
     """
     found: dict[tuple[object, ...], list[tuple[RankingQuality, float]]] = {}
     about: dict[tuple[object, ...], dict[str, object]] = {}
     runs = list(taken)
     capture: dict[tuple[str, str, int, int], float] = {}
-    for run in runs:  # of several runs on the same prompts the first reads them, the others find them in the cache
+    for run in runs:  # of several runs on the same prompts, the first captures them and the others hit the cache
         prompts = (run.cell.model, run.cell.task, run.cell.examples, run.cell.draw)
         capture[prompts] = max(capture.get(prompts, 0.0), run.seconds.get("capture", 0.0))
     said: set[tuple[object, ...]] = set()
@@ -145,7 +147,7 @@ def rows_of(
             for name, recipe, ranking, true, seconds in _rankings(run, truth, read):
                 key = (cell.model, cell.task, truth.level, truth.cut, name, recipe, cell.examples, cell.usable)
                 judged = quality(ranking, true)
-                # A measure without SAEs says the same in the runs of every recipe: it counts once a draw.
+                # A measure without SAEs has the same values in the runs of every recipe: it counts once per draw.
                 if judged is None or (only and name not in only) or (*key, cell.draw) in said:
                     continue
                 said.add((*key, cell.draw))
@@ -182,16 +184,16 @@ def _head_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
     for measure in MEASURED:
         values = [value_of(node, measure) for node in run.nodes]
         if any(value is None or math.isnan(value) for value in values):
-            continue  # it does not apply, or was measured for some heads alone
+            continue  # does not apply, or was measured for some heads only
         recipe = NO_RECIPE if measure.baseline or measure.id in WITHOUT_CODES else run.cell.recipe
         found.append((_name(measure), recipe, strengths(run.nodes, measure), true, _seconds(run, measure, capture)))
     return found
 
 
 def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> list[_Ranking]:
-    """By the codes, by one gradient, by what both ends have of a baseline, by nothing.
+    """Rank edges by codes, by one gradient, by the product of both heads' baselines, and at random.
 
-    Only where all pairs of heads have a number: a list of the best alone would be judged by its gaps.
+    Only where all pairs of heads have a value: gaps would distort the score of a list of the best.
     """
     n_heads = run.model.n_heads
     pairs = [
@@ -208,13 +210,13 @@ def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
         found.append((name, recipe, [strengths.get(pair, 0.0) for pair in pairs], true, seconds))
 
     codes = capture + run.seconds.get("codes", 0.0)
-    if _whole(len(run.edges), run.n_pairs):
-        # Ties are broken as in the list of edges, by what both heads write.
+    if _is_complete(len(run.edges), run.n_pairs):
+        # Ties are broken as in the list of edges, by contrast length.
         keys = {(e.source, e.target): (e.score, 0.0 if e.length is None else e.length) for e in run.edges}
         places = {key: float(place) for place, key in enumerate(sorted(set(keys.values())))}
         add(EDGE_CODES, run.cell.recipe, {edge: places[key] for edge, key in keys.items()}, codes)
     effects = run.edge_effects
-    if effects is not None and _whole(len(effects.edges), effects.n_pairs):
+    if effects is not None and _is_complete(len(effects.edges), effects.n_pairs):
         by_gradient = {(e.source, e.target): abs(e.effect) for e in effects.edges}
         add(EDGE_EFFECTS, NO_RECIPE, by_gradient, run.seconds.get("attribution", 0.0) + run.seconds.get("edges", 0.0))
     for measure in MEASURED:
@@ -226,8 +228,8 @@ def _edge_rankings(run: BenchmarkResult, truth: GroundTruth, capture: float) -> 
     return found
 
 
-def _whole(told: int, n_pairs: int) -> bool:
-    """Whether a list holds all edges but those of no effect, and not the best of many alone."""
+def _is_complete(told: int, n_pairs: int) -> bool:
+    """Return True if the list holds all edges (those without effect may be missing), not only the best of many."""
     return told in range(1, n_pairs + 1) and (told != MOST_EDGES or n_pairs == MOST_EDGES)
 
 

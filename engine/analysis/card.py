@@ -1,13 +1,13 @@
-"""The card every run ends with: what speaks for the result, what against it, and a verdict in words."""
+"""The card every run ends with: evidence for the result, doubts about it, and a verdict."""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from engine.analysis.baseline_comparison import BASELINES, RANDOM, compare_baselines, strongest_rival
-from engine.analysis.effects import FIELD, dormant_heads, primary, share
-from engine.analysis.ground_truth import truth_of
-from engine.analysis.ranking import auc, default_circuit_size, ranked, speaks, strengths, ties_at_cut
+from engine.analysis.baseline_comparison import BASELINES, RANDOM, compare_baselines, strongest_baseline
+from engine.analysis.effects import FIELD, dormant_heads, effect_share, primary
+from engine.analysis.ground_truth import reference_for
+from engine.analysis.ranking import auc, default_circuit_size, has_signal, ranked, strengths, ties_at_cut
 from engine.events import CircuitChecked, EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, Measure
 from engine.results import (
@@ -27,22 +27,24 @@ from engine.results import (
 from engine.sample_size import LEVEL, labellings_needed, pairs_needed, shuffles_for
 
 MARGIN = 0.01
-"""Of AUC by which a baseline must surely be better before it decides the verdict: a hundredth decides nothing."""
+"""Difference in AUC by which a baseline must be better, with confidence, before it decides the verdict."""
 STEADY = 0.4
-"""Jaccard index of the circuit and those of other draws of the examples, from which it counts as the same one: the one
-threshold of stability there is. A circuit of a tenth of the heads is often cut from among equals, so that .8, which the
-literature asks for, would refuse circuits of true heads alone (docs/lab/2026-11-29-verdicts.md)."""
+"""Jaccard index of the circuit and its bootstrap circuits from which it counts as stable (the only such threshold).
+
+A circuit of a tenth of the heads is often cut from among equals, so .8, as the literature asks, would refuse circuits
+that hold only true heads (docs/lab/2026-11-29-verdicts.md).
+"""
 CROWD = 0.5
-"""Share of all heads above chance beyond which the sides differ by more than what the task is about."""
+"""Share of significant heads beyond which the sides differ in more than the task."""
 FEW = 8
 """Distinct examples of a side below which there are too few."""
 _BROKEN = 0.25
 _ROUNDING = 1e-4
-"""Difference within pairs, as a share of a head's output, that is rounding: both sides are the same prompts."""
+"""Difference within pairs, as a share of a head's output, that is rounding error: both sides are the same prompts."""
 _SHARED = 0.8
-"""Jaccard index from which two circuits are called the same."""
+"""Jaccard index from which two circuits count as the same."""
 _AREA = 0.75
-"""AUC from which a ranking has found something."""
+"""AUC from which a ranking counts as informative."""
 
 
 def write_card(
@@ -58,23 +60,23 @@ def write_card(
     diverged: bool = False,
     template: Template | None = None,
 ) -> Card:
-    """The card of a run's final scores, with whatever cause is known by now.
+    """Return the card of a run's final scores, with the effects measured so far.
 
-    `chance`: what the p-values in `nodes` are about; None also for runs from before that was written down.
-    `diverged`: whether training went nowhere. `template`: what most positives are copies of.
+    `chance`: what the p-values in `nodes` test; None also for runs that did not record it. `diverged`: training
+    diverged. `template`: the template most positives share.
     """
     by_head = {node.id: node for node in nodes}
     inside = [by_head[HeadId(*place)] for place in circuit]
     shares = dict(zip(by_head, _shares(nodes, causes), strict=True))
-    above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL and speaks(node)]
+    above = [node for node in ranked(nodes) if node.q_value is not None and node.q_value < LEVEL and has_signal(node)]
     measured = any(node.p_value is not None for node in nodes)
-    truth, words = _truth(list(shares.values()), reference, causes)
+    truth, words = _true_heads(list(shares.values()), reference, causes)
     areas = {measure.id: _auc(nodes, measure, truth) for measure in (DEFAULT_MEASURE, *BASELINES)}
     codes_auc = areas[DEFAULT_MEASURE.id]
     baselines = compare_baselines(nodes, inside, areas)
-    rival = strongest_rival(nodes, codes_auc, baselines, truth, steadiness.resampled)
+    rival = strongest_baseline(nodes, codes_auc, baselines, truth, steadiness.resampled)
     effects = [effect for node in inside if (effect := _effect(shares[node.id])) is not None]
-    # A few of the circuit's heads say nothing of the circuit.
+    # Effects of less than half of the circuit's heads do not describe the circuit.
     known = 2 * len(effects) >= len(inside) and bool(effects)
     movers = sum(effect >= LEVEL for effect in effects) / len(effects) if known else None
     measured_of = "heads" if len(effects) == len(inside) else f"{len(effects)} measured heads"
@@ -84,28 +86,28 @@ def write_card(
         above,
         steadiness,
         examples,
-        finer=_finer(nodes, chance, examples),
+        finer=_advice_for_labellings(nodes, chance, examples),
         measured=measured,
         movers=movers,
         moving=moving,
         codes_auc=codes_auc,
         checks=checks,
         n_heads=len(nodes),
-        n_speaking=sum(speaks(node) for node in nodes),
+        n_speaking=sum(has_signal(node) for node in nodes),
     )
     dormant = dormant_heads(causes)
     verdict: CardVerdict
     if diverged or not inside:
         verdict = "nothing was coded"
-        reasons, against, advice = _uncoded(nodes, diverged=diverged)
-    elif measured and not above and not _finds(movers, codes_auc):
+        reasons, against, advice = _reasons_not_coded(nodes, diverged=diverged)
+    elif measured and not above and not _confirmed(movers, codes_auc):
         verdict = "no better than chance"
-        reasons = [_nobody(nodes, chance)]
-        advice = [_finer(nodes, chance, examples) or "use more examples: chance is told apart by numbers", *advice]
+        reasons = [_none_significant(nodes, chance)]
+        advice = [_advice_for_labellings(nodes, chance, examples) or "use more examples", *advice]
     elif rival is not None and rival.low > MARGIN:
-        verdict, reasons = "no better than a plain difference", [_beaten(rival, baselines, codes_auc, words)]
+        verdict, reasons = "no better than a plain difference", [_beaten_by(rival, baselines, codes_auc, words)]
         patched = any(cause.method != "attribution" and cause.final for cause in causes)
-        other = "look at the heads by effect" if patched else "measure the cause (--cause combined)"
+        other = "rank the heads by effect" if patched else "measure effects (--cause combined)"
         said = any(each.startswith(other) for each in advice)
         advice = ["rank by that baseline" if said else f"rank by that baseline, or {other}", *advice]
     elif against:
@@ -115,7 +117,7 @@ def write_card(
     spoken = (
         []
         if verdict == "nothing was coded"
-        else _for(inside, above, steadiness, codes_auc, words, movers, moving=moving)
+        else _support(inside, above, steadiness, codes_auc, words, movers, moving=moving)
     )
     return Card(
         verdict=verdict,
@@ -123,7 +125,7 @@ def write_card(
             *reasons,
             *against,
             *spoken,
-            *_besides(
+            *_remarks(
                 baselines, rival, codes_auc, template, verdict, labels_tell=bool(above) or not measured, truth=words
             ),
         ),
@@ -158,52 +160,54 @@ def write_card(
     )
 
 
-def _uncoded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str], list[str], list[str]]:
-    """Why nothing was coded, nothing further against it, and what to change."""
+def _reasons_not_coded(nodes: Sequence[HeadScores], *, diverged: bool) -> tuple[list[str], list[str], list[str]]:
+    """Return why nothing was coded, no doubts, and advice."""
     if diverged:
-        why = "training diverged: the error ended more than ten times above where it began, or is no number"
+        why = "training diverged: the error ended more than ten times above its first value, or is not finite"
         return [why], [], ["lower the learning rate (--learning-rate 0.001)"]
     if all(
         node.baseline_paired_difference is not None and node.baseline_paired_difference < _ROUNDING for node in nodes
     ):
-        why = "nothing differs between the two sides: no head's output does"
+        why = "nothing differs between the two sides: no head's output changes"
         return [why], [], ["give the negatives another prompt than the positives"]
     silent = sum(node.silent >= 1.0 for node in nodes)
     if silent == len(nodes):
         return ["every head is silent on every example: lambda is too large"], [], ["lower lambda"]
-    why = f"no head says different things on the two sides ({silent} of {len(nodes)} are silent throughout)"
+    why = f"no head has different codes on the two sides ({silent} of {len(nodes)} are silent throughout)"
     change = "change more of the negatives"
     return [why], [], [change if 2 * silent < len(nodes) else f"lower lambda, or {change}"]
 
 
-def _nobody(nodes: Sequence[HeadScores], chance: Significance | None) -> str:
-    """That no head stands above chance; and where none could, that too."""
+def _none_significant(nodes: Sequence[HeadScores], chance: Significance | None) -> str:
+    """State that no head is significant and, where none could be, why."""
     if chance is not None and chance.labellings * LEVEL <= 1:
         ways = "one way" if chance.labellings == 1 else f"{chance.labellings} ways"
-        return f"so few examples can be labelled in only {ways}: no head could stand above chance"
-    return f"no head stands above chance: not one of {len(nodes)} has q below .05"
+        return f"the few examples can be labelled in only {ways}: no head could be significant"
+    return f"no head is significant: none of {len(nodes)} has q < .05"
 
 
-def _finer(nodes: Sequence[HeadScores], chance: Significance | None, examples: ExampleCount) -> str | None:
-    """What to change where the labellings are too few for one head alone to stand above chance among all."""
+def _advice_for_labellings(
+    nodes: Sequence[HeadScores], chance: Significance | None, examples: ExampleCount
+) -> str | None:
+    """Return advice for runs with too few labellings for a single head to be significant; None for other runs."""
     needed = labellings_needed(len(nodes))
     if chance is None or chance.labellings >= needed:
         return None
     if examples.clusters is not None and examples.clusters < pairs_needed(len(nodes)) <= examples.positive:
         return (
-            f"write pairs of prompts of their own, {pairs_needed(len(nodes))} or more: "
-            f"those there are share prompts and count as {examples.clusters}"
+            f"write {pairs_needed(len(nodes))} or more pairs that share no prompts: "
+            f"the present ones share prompts and count as {examples.clusters}"
         )
     said = "one labelling" if chance.labellings == 1 else f"{chance.labellings} labellings"
     shuffles = shuffles_for(None, len(nodes))
     return f"use {pairs_needed(len(nodes))} pairs or more and --shuffles {shuffles}: {said} cannot single out one head"
 
 
-def _truth(
+def _true_heads(
     nodes: Sequence[HeadScores], reference: Reference | None, causes: Sequence[EffectsMeasured]
 ) -> tuple[list[bool] | None, str | None]:
-    """Which heads move the answer, as far as anybody measured: in this run first, else as it is known."""
-    truth = truth_of(causes, len(nodes), reference)
+    """Return which heads move the answer, and by what source: effects of this run, else the known circuit."""
+    truth = reference_for(causes, len(nodes), reference)
     if truth is not None:
         heads = set(map(tuple, truth.heads))
         return [tuple(node.id) in heads for node in nodes], truth.name
@@ -215,8 +219,8 @@ def _auc(nodes: Sequence[HeadScores], measure: Measure, truth: list[bool] | None
     return None if found is None else round(found, 4)
 
 
-def _beaten(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: float | None, truth: str | None) -> str:
-    """That a baseline finds the heads better, with both AUCs, what they are against, and the interval."""
+def _beaten_by(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: float | None, truth: str | None) -> str:
+    """State that a baseline finds the heads better, with both AUCs, the ground truth and the interval."""
     area = next(each.auc for each in baselines if each.measure == rival.measure)
     return (
         f"{_title(rival.measure)} finds the heads better without an SAE: AUC {area:.2f}, codes {codes_auc:.2f} "
@@ -224,7 +228,7 @@ def _beaten(rival: Difference, baselines: Sequence[CardBaseline], codes_auc: flo
     )
 
 
-def _besides(
+def _remarks(
     baselines: Sequence[CardBaseline],
     rival: Difference | None,
     codes_auc: float | None,
@@ -234,26 +238,26 @@ def _besides(
     labels_tell: bool,
     truth: str | None,
 ) -> list[str]:
-    """What speaks neither for nor against it, but a reader should know."""
-    told: list[str] = []
+    """Return remarks that are neither evidence nor doubts."""
+    remarks: list[str] = []
     if verdict == "nothing was coded":
-        return told
+        return remarks
     if not labels_tell and verdict != "no better than chance":
-        told.append("no head stands above chance: its heads differ between the sides, each pair in its own way")
+        remarks.append("no head is significant: heads differ between the sides, but in another way in each pair")
     if rival is not None and rival.low <= 0:
-        told.append(
+        remarks.append(
             f"{_title(rival.measure)} may find the heads as well without an SAE: against {truth} its AUC is "
             f"{rival.mean:.2f} higher (interval {rival.low:.2f} to {rival.high:.2f})"
         )
     same = [each for each in baselines if each.shared >= _SHARED and each.measure != RANDOM]
     if codes_auc is None and same:
-        told.append(f"{_title(same[0].measure)} names the same heads without an SAE")
+        remarks.append(f"{_title(same[0].measure)} names the same heads without an SAE")
     if template is not None:
-        told.append(
-            f"{template.prompts} of {template.of} positives are one template with one word changed: evidence about "
-            f"“{_shortened(template.text)}” alone"
+        remarks.append(
+            f"{template.prompts} of {template.of} positives are one template with one word changed: the result is "
+            f"evidence about “{_shortened(template.text)}” only"
         )
-    return told
+    return remarks
 
 
 def _title(measure: str) -> str:
@@ -261,11 +265,15 @@ def _title(measure: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """At most 60 characters around the open place."""
+    """Return at most 60 characters around the open slot."""
     if len(text) <= 60:
         return text
     at = max(0, min(text.index("___") - 28, len(text) - 58))
     return f"{'…' if at else ''}{text[at : at + 58]}{'…' if at + 58 < len(text) else ''}"
+
+
+def _significant(n_significant: int, n_heads: int) -> str:
+    return f"{n_significant} of {n_heads} circuit heads {'is' if n_significant == 1 else 'are'} significant (q < .05)"
 
 
 def _doubts(
@@ -283,7 +291,7 @@ def _doubts(
     n_heads: int,
     n_speaking: int,
 ) -> tuple[list[str], list[str]]:
-    """What speaks against believing it, and what to change."""
+    """Return the doubts about the result, and advice."""
     against: list[str] = []
     advice: list[str] = []
 
@@ -293,27 +301,27 @@ def _doubts(
 
     total = examples.positive + examples.negative
     if not measured:
-        doubt("chance was not measured", "let labels be shuffled (--shuffles 1000)")
+        doubt("significance was not tested", "test it (--shuffles 1000)")
     carried = {node.id for node in above} & {node.id for node in inside}
-    # Where effects or a known circuit vouch for its heads, labels that cannot tell them are no doubt: heads may differ
+    # Where effects or a known circuit confirm its heads, labels that cannot do so are no doubt: heads may differ
     # between the sides in every pair, each time in another way.
-    found = _finds(movers, codes_auc)
+    found = _confirmed(movers, codes_auc)
     if measured and above and not found and 2 * len(carried) < len(inside):
         doubt(
-            f"{len(carried)} of the circuit's {len(inside)} heads stand above chance",
+            _significant(len(carried), len(inside)),
             finer or "take fewer heads into the circuit",
         )
     positive, negative = _distinct(examples)
     if len(above) > CROWD * n_heads and not found:
         doubt(
-            f"{len(above)} of {n_heads} heads tell the sides apart: more differs between them than the task",
-            "change less between the sides, or measure the cause (--cause combined)",
+            f"{len(above)} of {n_heads} heads tell the sides apart: the sides differ in more than the task",
+            "change less between the sides, or measure effects (--cause combined)",
         )
     if n_speaking < default_circuit_size(n_heads):
-        doubt(f"only {n_speaking} of {n_heads} heads say anything: lambda is large", "lower lambda")
+        doubt(f"only {n_speaking} of {n_heads} heads are active: lambda is large", "lower lambda")
     if 2 * len(inside) > n_heads:
         doubt(
-            f"{len(inside)} of {n_heads} heads are in the circuit: one of most heads is always the same one",
+            f"{len(inside)} of {n_heads} heads are in the circuit: a circuit of most heads is always stable",
             "take fewer heads into the circuit",
         )
     if min(positive, negative) < FEW:
@@ -322,12 +330,12 @@ def _doubts(
     if examples.broken > _BROKEN * total:
         doubt(
             f"{examples.broken} of {total} examples are broken",
-            "mend them or leave them out: negatives decide accuracy",
+            "fix them or leave them out: negatives decide accuracy",
         )
     if steadiness.bootstraps < STEADY:
         doubt(f"the circuit changes under bootstrap ({_jaccard(steadiness.bootstraps)})", "use more examples")
     if movers is not None and movers < 0.5:
-        doubt(moving, "look at the heads by effect, or at another position")
+        doubt(moving, "rank the heads by effect, or try another position")
     for check in checks:
         if check.name == "codes" and check.random_faithfulness:
             beaten = sum(value < check.faithfulness for value in check.random_faithfulness)
@@ -339,7 +347,7 @@ def _doubts(
     return against, advice
 
 
-def _for(
+def _support(
     inside: Sequence[HeadScores],
     above: Sequence[HeadScores],
     steadiness: CircuitStability,
@@ -349,22 +357,22 @@ def _for(
     *,
     moving: str,
 ) -> list[str]:
-    """What speaks for it; and how many of its heads stand above chance, where that is no doubt."""
-    told = []
+    """Return the evidence for the result; with the number of significant heads, where that is no doubt."""
+    remarks = []
     carried = {node.id for node in above} & {node.id for node in inside}
-    if above and (2 * len(carried) >= len(inside) or _finds(movers, codes_auc)):
-        told.append(f"{len(carried)} of the circuit's {len(inside)} heads stand above chance")
+    if above and (2 * len(carried) >= len(inside) or _confirmed(movers, codes_auc)):
+        remarks.append(_significant(len(carried), len(inside)))
     if steadiness.bootstraps >= STEADY:
-        told.append(f"the circuit holds under bootstrap ({_jaccard(steadiness.bootstraps)})")
+        remarks.append(f"the circuit holds under bootstrap ({_jaccard(steadiness.bootstraps)})")
     if movers is not None and movers >= 0.5:
-        told.append(moving)
+        remarks.append(moving)
     if codes_auc is not None and truth is not None:
-        told.append(f"AUC {codes_auc:.2f} against {truth}")
-    return told
+        remarks.append(f"AUC {codes_auc:.2f} against {truth}")
+    return remarks
 
 
 def _distinct(examples: ExampleCount) -> tuple[int, int]:
-    """Different prompts of each side; runs from before they were counted have none but distinct ones."""
+    """Count distinct prompts of each side; runs that did not count them had only distinct ones."""
     positive, negative = examples.distinct_positive, examples.distinct_negative
     return examples.positive if positive is None else positive, examples.negative if negative is None else negative
 
@@ -374,13 +382,16 @@ def _jaccard(value: float) -> str:
 
 
 def _effect(node: HeadScores) -> float | None:
-    """The best that was found of a head's effect. `combined` last: it holds what is to be expected elsewhere."""
+    """Return the best estimate of a head's effect. `combined` comes last: it estimates the effect on other prompts."""
     return next((each for each in (node.exact_effect, node.attribution, node.combined) if each is not None), None)
 
 
 def _shares(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> list[HeadScores]:
-    """The scores with those effects alone that are shares of an answer (KL divergences are nats, of none), and of the
-    mean over examples: attribution ranks by the sizes pair by pair, which are no effect on the answer as a whole."""
+    """Return the scores with only those effects that are shares of an answer, means over examples.
+
+    KL divergences are in nats and are removed. Attribution ranks heads by the mean of sizes over pairs, which is no
+    effect on the answer as a whole; here it is the size of the mean effect.
+    """
     there = primary(causes)
     nats: dict[str, float | None] = {FIELD[method]: None for method, cause in there.items() if cause.metric == "kl"}
     promised = there.get("attribution")
@@ -389,11 +400,11 @@ def _shares(nodes: Sequence[HeadScores], causes: Sequence[EffectsMeasured]) -> l
     for node in nodes:
         own: dict[str, float | None] = {}
         if promised is not None and node.id in means:
-            own = {"attribution": share(means[node.id].effect, promised)}
+            own = {"attribution": effect_share(means[node.id].effect, promised)}
         found.append(msgspec.structs.replace(node, **{**own, **nats}))
     return found
 
 
-def _finds(movers: float | None, codes_auc: float | None) -> bool:
-    """Whether its heads are the right ones by another witness than the labels: effects, or a known circuit."""
+def _confirmed(movers: float | None, codes_auc: float | None) -> bool:
+    """Return True if effects or a known circuit, evidence other than the labels, confirm the heads."""
     return (movers is not None and movers >= 0.5) or (codes_auc is not None and codes_auc >= _AREA)

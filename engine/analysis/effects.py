@@ -1,7 +1,7 @@
-"""Effects put together over measurements, and laid into the heads' scores so that they are measures like any other.
+"""Merge effect measurements and write them into the heads' scores, as measures like any other.
 
-Nothing measured is lost: effects of one setting are merged, newest per head; unlike settings stand side by side. Of
-each method one setting fills the measure (`primary`).
+No measurement is lost: effects of one setting are merged, the newest per head; different settings are kept side by
+side. One setting per method fills the measure (`primary`).
 """
 
 import math
@@ -18,33 +18,33 @@ FIELD: dict[EffectMethod, str] = {
     "combined": "combined",
     "backup": "backup",
 }
-"""The field of HeadScores each method fills."""
+"""The field of HeadScores that each method fills."""
 METRIC_WORDS: dict[str, str] = {
     "logit_difference": "logit difference",
     "log_probability": "log-probability",
     "probability_mass": "probability mass",
     "kl": "KL divergence",
 }
-"""The metrics as a person reads them."""
+"""Display names of the metrics."""
 MOVES = 0.05
-"""The share of the answer from which a head moves it."""
+"""Share of the answer from which a head moves it."""
 
 
 class EffectSetting(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """How an effect was measured. Numbers of unlike settings are not to be mixed."""
+    """How an effect was measured. Values of different settings must not be mixed."""
 
     method: EffectMethod
     metric: str
     replacement: str
     position: str
     n_examples: int
-    """The run's examples are fixed, and so is which of them are drawn: their number says which."""
+    """The examples of a run are fixed, and so is the draw: the number identifies it."""
     gradient_steps: int = 0
     after: tuple[tuple[int, int], ...] = ()
 
 
 def setting_of(cause: EffectsMeasured) -> EffectSetting:
-    """How these effects were measured."""
+    """Return how these effects were measured."""
     return EffectSetting(
         method=cause.method,
         metric=cause.metric,
@@ -56,13 +56,13 @@ def setting_of(cause: EffectsMeasured) -> EffectSetting:
     )
 
 
-def merge(
+def merge_measurement(
     causes: Sequence[EffectsMeasured], new: EffectsMeasured, measured_us: int | None = None
 ) -> tuple[EffectsMeasured, ...]:
-    """The causes with the new one taken in, the setting touched last at the end.
+    """Return the measurements with the new one merged in; its setting comes last.
 
-    Effects of its setting that it measured again are replaced, the others stay, each with when it was measured. What
-    was measured to its end stays final, whatever was stopped on its way later.
+    Effects measured again replace the old ones, the others stay, each with its time. A setting that was once measured
+    completely stays final, even if a later measurement was stopped.
     """
     setting = setting_of(new)
     known = next((cause for cause in causes if setting_of(cause) == setting), None)
@@ -81,9 +81,9 @@ def merge(
 
 
 def primary(causes: Sequence[EffectsMeasured]) -> dict[EffectMethod, EffectsMeasured]:
-    """For each method the setting that its measure shows: the one with most heads, of equal ones the newest.
+    """Return per method the setting that fills its measure: the one with most heads, the newest of equals.
 
-    Two heads measured by another metric do not turn a whole grid into blanks; all heads measured so do.
+    So two heads measured with another metric do not blank a whole grid, while a complete measurement replaces it.
     """
     found: dict[EffectMethod, EffectsMeasured] = {}
     for cause in causes:  # the newest last
@@ -93,50 +93,50 @@ def primary(causes: Sequence[EffectsMeasured]) -> dict[EffectMethod, EffectsMeas
     return found
 
 
-def with_causes(nodes: tuple[HeadScores, ...], causes: Sequence[EffectsMeasured]) -> tuple[HeadScores, ...]:
-    """The scores with each method's effects as shares of its base. Heads a method says nothing about get None."""
+def with_effects(nodes: tuple[HeadScores, ...], causes: Sequence[EffectsMeasured]) -> tuple[HeadScores, ...]:
+    """Return the scores with each method's effects as shares of its base; None for heads without a measurement."""
     if not nodes or not causes:
         return nodes
     by_head: dict[tuple[int, int], dict[str, float]] = {}
     for cause in primary(causes).values():
         for effect in cause.effects:
-            by_head.setdefault((effect.layer, effect.head), {})[FIELD[cause.method]] = value_of_effect(effect, cause)
+            by_head.setdefault((effect.layer, effect.head), {})[FIELD[cause.method]] = effect_value(effect, cause)
     nothing: dict[str, float | None] = dict.fromkeys(EFFECT_FIELDS)
     return tuple(
         msgspec.structs.replace(node, **{**nothing, **by_head.get((node.layer, node.head), {})}) for node in nodes
     )
 
 
-def value_of_effect(effect: HeadEffect, cause: EffectsMeasured) -> float:
-    """What the measure of the method says about the head, as a share of the base.
+def effect_value(effect: HeadEffect, cause: EffectsMeasured) -> float:
+    """Return the value of the method's measure for the head, as a share of the base.
 
-    attribution: the mean of sizes pair by pair, which ranks heads better than the size of their mean (docs/lab):
-    a head that moves every pair, now up, now down, is no idle one. Where that was not told, what the error makes of
-    it. combined: what is to be expected on other prompts.
+    attribution: the mean of sizes over pairs, which ranks heads better than the size of the mean (docs/lab): a head
+    that moves every pair, up or down, is not idle. Where it was not recorded, the estimate from the standard error.
+    combined: the expected size on other prompts.
     """
     if cause.method == "backup":
-        return share(effect.effect, cause) - share(effect.alone or 0.0, cause)
+        return effect_share(effect.effect, cause) - effect_share(effect.alone or 0.0, cause)
     if cause.method == "attribution":
-        return share(likely_size(effect) if effect.size is None else effect.size, cause)
-    return share(likely_size(effect) if cause.method == "combined" else effect.effect, cause)
+        return effect_share(expected_size(effect) if effect.size is None else effect.size, cause)
+    return effect_share(expected_size(effect) if cause.method == "combined" else effect.effect, cause)
 
 
-def ranked_effects(cause: EffectsMeasured) -> list[HeadEffect]:
-    """The effects in the order of the measure of that method, the largest first."""
-    return sorted(cause.effects, key=lambda each: (-value_of_effect(each, cause), each.layer, each.head))
+def rank_effects(cause: EffectsMeasured) -> list[HeadEffect]:
+    """Return the effects ordered by the method's measure, the largest first."""
+    return sorted(cause.effects, key=lambda each: (-effect_value(each, cause), each.layer, each.head))
 
 
-def share(effect: float, cause: EffectsMeasured) -> float:
-    """The size of an effect as a share of the metric's base; KL and a base of nothing stay in their own unit."""
+def effect_share(effect: float, cause: EffectsMeasured) -> float:
+    """Return the size of an effect as a share of the metric's base; KL and a base of 0 keep their own unit."""
     unit = 1.0 if cause.metric == "kl" or abs(cause.base) < 1e-9 else abs(cause.base)
     return abs(effect) / unit
 
 
 def dormant_heads(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, list[HeadId]] | None:
-    """The heads that do nothing alone and move the answer once a circuit is replaced, the largest first, and the
-    measurement that says so; None where nobody measured that.
+    """Return the measurement and the heads that have no effect alone but move the answer once a circuit is replaced.
 
-    An effect must be twice its standard error: of a few pairs one may be moved by luck.
+    The largest first; None where that was not measured. An effect must be at least twice its standard error: with few
+    pairs, one may move by chance.
     """
     cause = primary(causes).get("backup")
     if cause is None or not cause.final or cause.metric == "kl":
@@ -144,19 +144,19 @@ def dormant_heads(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, l
     found = [
         one
         for one in cause.effects
-        if share(one.alone or 0.0, cause) < MOVES <= share(one.effect, cause)
+        if effect_share(one.alone or 0.0, cause) < MOVES <= effect_share(one.effect, cause)
         and abs(one.effect) >= 2 * (one.error or 0.0)
     ]
     found.sort(key=lambda one: (-abs(one.effect), one.layer, one.head))
     return cause, [HeadId(one.layer, one.head) for one in found]
 
 
-def likely_size(effect: HeadEffect) -> float:
-    """How large the effect is to be expected on other prompts: the mean of |x|, x normal around the effect with its
-    standard error (a folded normal distribution).
+def expected_size(effect: HeadEffect) -> float:
+    """Return the expected size of the effect on other prompts.
 
-    Ten pairs leave a mean near zero to many a head that moves every pair, now up, now down: on others its mean is not
-    likely to be zero again. Heads are ranked by this (docs/lab); where the error is small it is the effect's size.
+    The mean of |x| for x normal around the effect with its standard error (a folded normal distribution). With ten
+    pairs, many heads that move every pair up or down have a mean near zero; on other prompts the mean is unlikely to be
+    zero again. Heads are ranked by this value (docs/lab); where the error is small, it is the effect's size.
     """
     size, error = abs(effect.effect), effect.error or 0.0
     if error <= 1e-3 * size:

@@ -1,4 +1,4 @@
-"""Ranking heads, cutting circuits and holding them against a known one. Plain Python, so every face can."""
+"""Rank heads, cut circuits and compare them with a known one. Plain Python, so every package can use it."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -9,7 +9,7 @@ from engine.results import Agreement, HeadId, HeadScores
 
 
 def strength(node: HeadScores, measure: Measure) -> float:
-    """The measure turned so that more always speaks for the head; -inf where it does not apply."""
+    """Return the measure's value turned so that more is better; -inf where it does not apply."""
     value = value_of(node, measure)
     if value is None or math.isnan(value):
         return -math.inf
@@ -17,52 +17,54 @@ def strength(node: HeadScores, measure: Measure) -> float:
 
 
 def ranked(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> list[HeadScores]:
-    """The heads, best first. Ties go to the larger total variation, then to the longer contrast (what codes are made
-    of), then to the smaller p-value, then to the earlier head, so the order is total; ties of baselines to the earlier
-    head alone. Heads that say nothing come last.
+    """Return the heads, best first.
+
+    Ties go to the larger total variation, then to the longer contrast (which codes are made of), then to the smaller
+    p-value, then to the earlier head, so the order is total. Ties of baselines go to the earlier head directly. Heads
+    without signal come last.
     """
     return sorted(nodes, key=lambda node: _place(node, measure))
 
 
 def best_head(nodes: Sequence[HeadScores], measure: Measure = DEFAULT_MEASURE) -> HeadId | None:
-    """The first of `ranked`, without ranking the others."""
+    """Return the first head of `ranked` without sorting the others."""
     first = min(nodes, key=lambda node: _place(node, measure), default=None)
     return first.id if first is not None else None
 
 
 def strengths(nodes: Sequence[HeadScores], measure: Measure) -> list[float]:
-    """One number per head, in their order, that orders them as the ranking does: what an AUC is computed from.
+    """Return one number per head, in their order, that orders them as `ranked` does; input for an AUC.
 
-    Measures of codes have their ties broken as in `ranked`, but for the head's number; heads that tie in all of it stay
-    tied, and so do those of which the codes say nothing. Baselines and effects are what they are: breaking their ties
-    by what codes are made of would credit them with the codes' work.
+    Ties of measures of codes are broken as in `ranked`, except by the head's number; heads that tie in everything stay
+    tied, as do heads whose codes carry nothing. Baselines and effects are used as they are: breaking their ties by what
+    codes are made of would credit them with the codes' work.
     """
     if measure.baseline or measure.cause:
         return [strength(node, measure) for node in nodes]
     nothing = (math.inf, math.inf)
-    keys = [_key(node, measure) if speaks(node) else nothing for node in nodes]
+    keys = [_key(node, measure) if has_signal(node) else nothing for node in nodes]
     places = {key: float(-place) for place, key in enumerate(sorted(set(keys)))}
     return [
         places[key] if strength(node, measure) > -math.inf else -math.inf for node, key in zip(nodes, keys, strict=True)
     ]
 
 
-def speaks(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
-    """Whether the measure finds anything at all in the head: more than the value of a head that says nothing."""
+def has_signal(node: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
+    """Return True if the measure finds anything in the head: its value is better than that of a head without signal."""
     silent = node.silent >= 1.0 and not (measure.baseline or measure.cause)
     return not silent and strength(node, measure) > (measure.floor if measure.high_speaks else -measure.floor)
 
 
 def same_score(one: HeadScores, other: HeadScores, measure: Measure = DEFAULT_MEASURE) -> bool:
-    """Whether both have the same value of the measure, and say anything at all."""
-    both = speaks(one, measure) and speaks(other, measure)
+    """Return True if both heads have the same value of the measure and both have signal."""
+    both = has_signal(one, measure) and has_signal(other, measure)
     return both and _rounded(strength(one, measure)) == _rounded(strength(other, measure))
 
 
 def ties_at_cut(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> int:
-    """How many heads have the value of the last one in a circuit of `size`; 0 where all of them are inside.
+    """Return how many heads tie with the last one of a circuit of `size`; 0 if all of them are inside.
 
-    Which of them are inside is decided by the contrast's length, not by the measure.
+    The contrast's length, not the measure, decides which of them are inside.
     """
     circuit = circuit_by_rank(nodes, size, measure)
     if not circuit:
@@ -74,19 +76,19 @@ def ties_at_cut(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAU
 
 
 def default_circuit_size(n_heads_in_all: int) -> int:
-    """A tenth of all heads, at least 3: published circuits hold 6 of 32 to 26 of 144."""
+    """Return a tenth of all heads, at least 3: published circuits hold 6 of 32 to 26 of 144."""
     return min(n_heads_in_all, max(3, math.ceil(n_heads_in_all / 10)))
 
 
 def circuit_by_rank(nodes: Sequence[HeadScores], size: int, measure: Measure = DEFAULT_MEASURE) -> list[HeadId]:
-    """The `size` best heads, best first; heads that say nothing by the measure never enter."""
-    return [node.id for node in ranked(nodes, measure)[:size] if speaks(node, measure)]
+    """Return the `size` best heads, best first; heads without signal in the measure are left out."""
+    return [node.id for node in ranked(nodes, measure)[:size] if has_signal(node, measure)]
 
 
 def circuit_by_softmax(
     nodes: Sequence[HeadScores], theta: float | None = None, measure: Measure = NODE_SCORE
 ) -> list[HeadId]:
-    """The heads whose softmax over all heads passes theta (METHOD 5), best first. None: twice the uniform share."""
+    """Return the heads whose softmax reaches theta (METHOD 5), best first. None: twice the uniform share."""
     if not nodes:
         return []
     found = {node.id: strength(node, measure) for node in nodes}
@@ -97,12 +99,14 @@ def circuit_by_softmax(
     total = sum(weights.values())
     threshold = 2 / len(nodes) if theta is None else theta
     return [
-        node.id for node in ranked(nodes, measure) if weights[node.id] / total >= threshold and speaks(node, measure)
+        node.id
+        for node in ranked(nodes, measure)
+        if weights[node.id] / total >= threshold and has_signal(node, measure)
     ]
 
 
 def auc(strengths: Sequence[float], truth: Sequence[bool]) -> float | None:
-    """The chance that a true head outranks a false one, ties counted half. None without both kinds."""
+    """Return the probability that a true head outranks a false one; ties count half. None if either kind is missing."""
     n_true = sum(truth)
     n_false = len(truth) - n_true
     if not n_true or not n_false:
@@ -111,7 +115,7 @@ def auc(strengths: Sequence[float], truth: Sequence[bool]) -> float | None:
     rank_sum = 0.0
     for value, true in zip(strengths, truth, strict=True):
         if true:
-            # The mean rank of those that are tied with it, ranks counted from 1.
+            # The mean rank of all values tied with it, ranks counted from 1.
             rank_sum += (bisect_left(order, value) + 1 + bisect_right(order, value)) / 2
     return (rank_sum - n_true * (n_true + 1) / 2) / (n_true * n_false)
 
@@ -122,9 +126,9 @@ def agreement(
     known: Collection[tuple[int, int]],
     measure: Measure = DEFAULT_MEASURE,
 ) -> Agreement:
-    """AUC of the measure, and precision and recall of the circuit, against the known heads.
+    """Return AUC of the measure, and precision and recall of the circuit, against the known heads.
 
-    Heads it says nothing about (effects that were not measured) take no part in the AUC: they would count as last.
+    Heads without a value (effects that were not measured) are left out of the AUC: they would count as last.
     """
     truth = set(map(tuple, known))
     found = set(map(tuple, circuit))
@@ -139,7 +143,7 @@ def agreement(
 
 
 _DIGITS = 6
-"""Decimals of a score that count: what was summed in another order is the same number."""
+"""Decimals of a score that count: sums taken in another order are equal."""
 
 
 def _rounded(value: float) -> float:
@@ -147,10 +151,10 @@ def _rounded(value: float) -> float:
 
 
 def _key(node: HeadScores, measure: Measure) -> tuple[float, ...]:
-    if measure.baseline:  # codes have no say in what needs none
+    if measure.baseline:  # codes do not break ties of a baseline
         return -_rounded(strength(node, measure)), 0.0, 0.0, 1.0, 0.0, 0.0
-    first = -_rounded(strength(node, measure)) if speaks(node, measure) else math.inf
-    if node.contrast_length is None:  # a run from before lengths were kept: as it was ranked then
+    first = -_rounded(strength(node, measure)) if has_signal(node, measure) else math.inf
+    if node.contrast_length is None:  # an old run without lengths is ranked as it was then
         return first, 0.0, 0.0, 1.0, -node.unique_positive, -node.unique_share
     variation = -_rounded(strength(node, DEFAULT_MEASURE))
     return first, variation, -node.contrast_length, 1.0 if node.p_value is None else node.p_value, 0.0, 0.0

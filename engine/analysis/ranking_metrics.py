@@ -1,4 +1,4 @@
-"""How well numbers pick out the true ones: four measures of one ranking. Plain Python, so every face can."""
+"""Four metrics of how well a ranking picks out the true items. Plain Python, so every package can use it."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,26 @@ from engine.analysis.ranking import auc
 
 
 class RankingQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """One ranking of heads or edges against those that truly belong to the circuit."""
+    """How well one ranking of heads or edges finds the ones in the circuit."""
 
     auc: float
-    """The chance that a true one outranks a false one; .5 is chance."""
+    """Probability that a true item outranks a false one; .5 is chance."""
     average_precision: float
-    """Precision at every true one found, averaged; the share of true ones is chance."""
+    """Mean precision at every true item; the share of true items is chance."""
     precision_at_size: float
-    """Of as many of the best as there are true ones, the share that is true."""
+    """Precision among as many of the best as there are true items."""
     f1: float
-    """The largest F1 that any cut of the ranking reaches: the best cut is picked with the truth at hand."""
+    """The largest F1 of any cut of the ranking; the cut is chosen with the ground truth."""
 
 
 QUALITIES: tuple[str, ...] = RankingQuality.__struct_fields__
 
 
 def quality(strengths: Sequence[float], truth: Sequence[bool]) -> RankingQuality | None:
-    """All four; None where all are true, or none is.
+    """Return all four metrics; None if all items are true or none is.
 
-    Equal strengths stand in no order: AUC counts their pairs half, a cut takes all of them or none, and at the
-    circuit's size they count by the share of them that is true.
+    Equal strengths have no order: AUC counts their pairs half, a cut takes all of them or none, and at the circuit's
+    size they count by the share of them that is true.
     """
     area = auc(strengths, truth)
     if area is None:
@@ -45,7 +45,7 @@ def quality(strengths: Sequence[float], truth: Sequence[bool]) -> RankingQuality
 
 
 def _steps(strengths: Sequence[float], truth: Sequence[bool]) -> list[tuple[int, int]]:
-    """From the strongest on, for each strength: how many have it, and how many of those are true."""
+    """Return (number of items, number of true items) for each strength, the strongest first."""
     found: dict[float, tuple[int, int]] = {}
     for strength, true in zip(strengths, truth, strict=True):
         n, hits = found.get(strength, (0, 0))

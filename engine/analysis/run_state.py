@@ -1,10 +1,10 @@
-"""A run as its events have told it so far. Screen, command line and replay all fold with this one function."""
+"""Fold a run's events into its state. Screen, command line and replay all use this one function."""
 
 import msgspec
 
 from engine.analysis.card import write_card
-from engine.analysis.effects import merge, with_causes
-from engine.analysis.ground_truth import truth_of
+from engine.analysis.effects import merge_measurement, with_effects
+from engine.analysis.ground_truth import reference_for
 from engine.events import (
     CardWritten,
     CircuitChecked,
@@ -31,121 +31,121 @@ from engine.tasks.registry import made_by
 
 
 class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything there is to show of a run at one moment."""
+    """The state of a run at one moment: everything that can be shown of it."""
 
     model: ModelInfo | None = None
     versions: Versions | None = None
     warm: bool = False
     task: str | None = None
-    """The ready-made task that made the examples; None: they are a person's own."""
+    """The ready-made task that made the examples; None: they are the user's own."""
     examples: tuple[Example, ...] = ()
     content_hash: str = ""
     grades: tuple[Grade, ...] = ()
     offered: Reference | None = None
-    """The circuit of the task the run was asked for, whether it says something about these examples or not."""
+    """The circuit of the task the run was asked for, whether or not it applies to these examples."""
     known: Reference | None = None
-    """The same where it does: the task made them, or a person chose it for their own."""
+    """The same where it applies: the task made the examples, or the user chose it for their own."""
     reference: Reference | None = None
-    """What every ranking of this run is held against: effects measured in it, else the known circuit."""
+    """What every ranking of this run is compared with: effects measured in it, else the known circuit."""
     stage: Stage | None = None
     stage_done: int = 0
     stage_total: int = 0
     stage_unit: str = ""
     seconds: tuple[tuple[Stage, float], ...] = ()
-    """Of the stages that are over, in the order they ended."""
+    """Of finished stages, in order of completion."""
     steps: tuple[TrainStep, ...] = ()
     nodes: tuple[HeadScores, ...] = ()
     nodes_final: bool = False
     edges: tuple[EdgeScore, ...] = ()
     notices: tuple[Notice, ...] = ()
     causes: tuple[EffectsMeasured, ...] = ()
-    """One of each setting, effects put together newest per head (cause_fold); the one touched last at the end."""
+    """One per setting, merged by engine.analysis.effects; the setting measured last at the end."""
     checks: tuple[CircuitChecked, ...] = ()
-    """The newest of each circuit."""
+    """The newest per circuit."""
     edge_effects: EdgesAttributed | None = None
     card: Card | None = None
     finished: ProbeFinished | None = None
 
 
-def apply(picture: RunSnapshot, event: EngineEvent, at_us: int | None = None) -> RunSnapshot:
-    """The picture after one more event. Events it has nothing to show for leave it as it is.
+def fold_event(state: RunSnapshot, event: EngineEvent, at_us: int | None = None) -> RunSnapshot:
+    """Return the state after one more event. Events without visible content leave it unchanged.
 
-    `at_us`: when it was recorded, as the log knows it.
+    `at_us`: when the event was recorded, from the log.
     """
     match event:
         case ModelReady():
-            return _with(picture, model=event.model, versions=event.versions, warm=event.warm)
+            return _with(state, model=event.model, versions=event.versions, warm=event.warm)
         case ExamplesMade():
             made = made_by(event.task, event.examples) if event.made is None else event.made
             task = event.task if made else None
-            return _with(picture, examples=event.examples, content_hash=event.content_hash, task=task)
+            return _with(state, examples=event.examples, content_hash=event.content_hash, task=task)
         case ReferenceKnown():
-            counts = picture.task is not None or event.reference.kind == "chosen"
-            return _held(_with(picture, offered=event.reference, known=event.reference if counts else None))
+            counts = state.task is not None or event.reference.kind == "chosen"
+            return _with_reference(_with(state, offered=event.reference, known=event.reference if counts else None))
         case StageStarted():
-            return _with(picture, stage=event.stage, stage_done=0, stage_total=event.total, stage_unit=event.unit)
+            return _with(state, stage=event.stage, stage_done=0, stage_total=event.total, stage_unit=event.unit)
         case StageProgress():
-            return _with(picture, stage=event.stage, stage_done=event.done, stage_total=event.total)
+            return _with(state, stage=event.stage, stage_done=event.done, stage_total=event.total)
         case StageFinished():
-            return _with(picture, stage=None, seconds=(*picture.seconds, (event.stage, event.seconds)))
+            return _with(state, stage=None, seconds=(*state.seconds, (event.stage, event.seconds)))
         case Graded():
-            return _with(picture, grades=event.grades)
+            return _with(state, grades=event.grades)
         case TrainStep():
-            return _with(picture, steps=(*picture.steps, event), stage_done=event.step, stage_total=event.total)
+            return _with(state, steps=(*state.steps, event), stage_done=event.step, stage_total=event.total)
         case Scored():
-            nodes = with_causes(event.nodes, picture.causes)
-            return _with(picture, nodes=nodes, nodes_final=event.final)
+            nodes = with_effects(event.nodes, state.causes)
+            return _with(state, nodes=nodes, nodes_final=event.final)
         case EdgesScored():
-            return _with(picture, edges=event.edges)
+            return _with(state, edges=event.edges)
         case EffectsMeasured():
-            causes = merge(picture.causes, event, at_us)
-            return _judged_anew(_held(_with(picture, causes=causes, nodes=with_causes(picture.nodes, causes))))
+            causes = merge_measurement(state.causes, event, at_us)
+            return _with_new_card(_with_reference(_with(state, causes=causes, nodes=with_effects(state.nodes, causes))))
         case CircuitChecked():
-            others = tuple(check for check in picture.checks if check.name != event.name)
-            return _judged_anew(_with(picture, checks=(*others, event)))
+            others = tuple(check for check in state.checks if check.name != event.name)
+            return _with_new_card(_with(state, checks=(*others, event)))
         case EdgesAttributed():
-            return _with(picture, edge_effects=event)
+            return _with(state, edge_effects=event)
         case CardWritten():
-            return _with(picture, card=event.card)
+            return _with(state, card=event.card)
         case Notice():
-            return _with(picture, notices=(*picture.notices, event))
+            return _with(state, notices=(*state.notices, event))
         case ProbeFinished():
-            finished = _with(picture, finished=event, stage=None)
-            return _judged_anew(finished) if _judged_wrongly(finished) else finished
+            finished = _with(state, finished=event, stage=None)
+            return _with_new_card(finished) if _has_obsolete_card(finished) else finished
         case _:
-            return picture
+            return state
 
 
-def _held(picture: RunSnapshot) -> RunSnapshot:
-    """The picture with what its rankings are held against now."""
-    n_heads = len(picture.nodes) or (picture.model.n_layers * picture.model.n_heads if picture.model else 0)
-    return _with(picture, reference=truth_of(picture.causes, n_heads, picture.known))
+def _with_reference(state: RunSnapshot) -> RunSnapshot:
+    """Return the state with its current reference."""
+    n_heads = len(state.nodes) or (state.model.n_layers * state.model.n_heads if state.model else 0)
+    return _with(state, reference=reference_for(state.causes, n_heads, state.known))
 
 
-def _judged_wrongly(picture: RunSnapshot) -> bool:
-    """Whether the card is one of an earlier version that held a person's examples against another task's circuit."""
-    card, offered = picture.card, picture.offered
-    return card is not None and offered is not None and picture.known is None and card.truth == offered.name
+def _has_obsolete_card(state: RunSnapshot) -> bool:
+    """Return True if an earlier version wrote the card against a circuit that does not apply here."""
+    card, offered = state.card, state.offered
+    return card is not None and offered is not None and state.known is None and card.truth == offered.name
 
 
-def _judged_anew(picture: RunSnapshot) -> RunSnapshot:
-    """The card with what is known of causes since it was written."""
-    if picture.card is None or picture.finished is None:
-        return picture
+def _with_new_card(state: RunSnapshot) -> RunSnapshot:
+    """Return the state with its card rewritten from the effects measured since."""
+    if state.card is None or state.finished is None:
+        return state
     card = write_card(
-        picture.nodes,
-        picture.finished.circuit,
-        picture.card.steadiness,
-        picture.finished.examples,
-        chance=picture.card.chance,
-        reference=picture.known,
-        causes=picture.causes,
-        checks=picture.checks,
-        diverged=picture.card.diverged,
-        template=picture.card.template,
+        state.nodes,
+        state.finished.circuit,
+        state.card.steadiness,
+        state.finished.examples,
+        chance=state.card.chance,
+        reference=state.known,
+        causes=state.causes,
+        checks=state.checks,
+        diverged=state.card.diverged,
+        template=state.card.template,
     )
-    return _with(picture, card=card)
+    return _with(state, card=card)
 
 
-def _with(picture: RunSnapshot, **changes: object) -> RunSnapshot:
-    return msgspec.structs.replace(picture, **changes)
+def _with(state: RunSnapshot, **changes: object) -> RunSnapshot:
+    return msgspec.structs.replace(state, **changes)

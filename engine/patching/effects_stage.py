@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from engine.analysis.effects import likely_size
+from engine.analysis.effects import expected_size
 from engine.authoring.distinct_pairs import repeats
 from engine.config import EffectsConfig
 from engine.errors import Cancelled, ExampleError, NoSuchHead
@@ -22,7 +22,7 @@ from engine.patching.edge_attribution import EDGE_POINTS, attribute_edges, best_
 from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import mask_of, measure_replaced, one_head_each
 from engine.patching.inputs import PatchingInputs, prepare
-from engine.results import HeadEffect, HeadId, edges_told
+from engine.results import HeadEffect, HeadId, n_edges_reported
 from engine.tasks.base import Metric
 
 _PARTIAL_EVERY_S = 1.0
@@ -149,7 +149,7 @@ class EffectsStage:
                 replacement=material.replacement,
                 base=round(material.base, 6),
                 n_examples=len(material),
-                edges=best_edges(edges, info.n_heads, edges_told(n_pairs)),
+                edges=best_edges(edges, info.n_heads, n_edges_reported(n_pairs)),
                 n_pairs=n_pairs,
                 passes=round(self._cost(begun), 2),
                 seconds=round(self._aside, 4),
@@ -298,5 +298,5 @@ class EffectsStage:
 
 def _by_likely_size(cause: EffectsMeasured) -> list[HeadId]:
     """The heads in the order of what each is to be expected to do on other prompts."""
-    best = sorted(cause.effects, key=lambda each: (-likely_size(each), each.layer, each.head))
+    best = sorted(cause.effects, key=lambda each: (-expected_size(each), each.layer, each.head))
     return [HeadId(each.layer, each.head) for each in best]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from engine.errors import Cancelled
 from engine.events import Monitor, StageProgress
-from engine.results import NO_CODE, EdgeScore, edges_told
+from engine.results import NO_CODE, EdgeScore, n_edges_reported
 
 _WORD = 63
 """Examples a mask word holds; the sign bit stays clear."""
@@ -34,7 +34,7 @@ class RankedEdges:
 
     def best(self, n: int | None = None) -> tuple[EdgeScore, ...]:
         """The highest first, as many as a run tells."""
-        n = edges_told(len(self.score)) if n is None else n
+        n = n_edges_reported(len(self.score)) if n is None else n
         order = self._order[:n]
         columns = (self.source[order], self.target[order], self.score[order], self.length[order])
         return tuple(

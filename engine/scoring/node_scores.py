@@ -86,7 +86,7 @@ def paired_flips(
     return (codes[:, pairs[:, 0]] != codes[:, pairs[:, 1]]).float().mean(dim=1)
 
 
-def best(
+def top_heads(
     variation: Float[Tensor, "*many node"], length: Float[Tensor, "*#many node"], size: int
 ) -> Bool[Tensor, "*many node"]:
     """Which heads are the first `size` in the order of ranking.ranked: total variation, ties by the contrast's length.
@@ -113,13 +113,13 @@ def _mutual_information(
     information = torch.zeros(symbols.n_seeds, symbols.n_nodes)
     said = on_positive + on_negative
     for counts in (on_positive, on_negative):
-        expected = said * counts_total(symbols, counts) / n
+        expected = said * n_counted(symbols, counts) / n
         terms = torch.where(counts > 0, counts / n * torch.log2(counts.clamp(min=1) / expected.clamp(min=1e-9)), 0.0)
         information += symbols.per_head(terms)
     n_symbols = symbols.per_head(torch.ones_like(said))
     return information - (n_symbols - 1) / (2 * n * math.log(2))
 
 
-def counts_total(symbols: CodeOccurrences, counts: Float[Tensor, " symbol"]) -> float:
+def n_counted(symbols: CodeOccurrences, counts: Float[Tensor, " symbol"]) -> float:
     """How many examples a count was taken over: every example says one symbol per seed and head."""
     return float(counts.sum()) / (symbols.n_seeds * symbols.n_nodes)

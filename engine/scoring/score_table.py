@@ -16,10 +16,10 @@ from engine.results import CircuitStability, HeadScores, Significance
 from engine.sample_size import shuffles_for
 from engine.scoring.baselines import linear_probe, mean_difference, paired_difference, random_score
 from engine.scoring.edge_scores import RankedEdges, score_edges
-from engine.scoring.node_scores import CodeOccurrences, best, code_measures, paired_flips
+from engine.scoring.node_scores import CodeOccurrences, code_measures, paired_flips, top_heads
 from engine.scoring.resampling import N_DRAWS, resampled_ranks
-from engine.scoring.significance import STATISTIC, labellings, p_values, q_values
-from engine.scoring.stability import resample, scores_of_draws, steadiness
+from engine.scoring.significance import STATISTIC, label_permutations, p_values, q_values
+from engine.scoring.stability import bootstrap_scores, measure_stability, resample
 from engine.tensors.threads import threads_for
 
 
@@ -82,10 +82,10 @@ class ScoreTable:
         with threads_for(2.0 * codes.numel() * len(self.positive)):
             return self._final(codes, CodeOccurrences(codes), monitor)
 
-    def steadiness(self, codes: Int[Tensor, "seed example node"], size: int) -> CircuitStability:
+    def stability(self, codes: Int[Tensor, "seed example node"], size: int) -> CircuitStability:
         """How much of a circuit of `size` heads would come out again. `codes`: of all examples."""
         codes, seed = codes[:, self.rows], self.config.seeds[0]
-        found = steadiness(
+        found = measure_stability(
             codes,
             self.positive,
             self.pairs,
@@ -96,7 +96,7 @@ class ScoreTable:
             n_bootstraps=self.config.bootstraps,
         )
         weights = resample(self.positive, self.pairs, N_DRAWS, seed, self.clusters)
-        variation, lengths = scores_of_draws(CodeOccurrences(codes), self.positive, self.length, weights)
+        variation, lengths = bootstrap_scores(CodeOccurrences(codes), self.positive, self.length, weights)
         ranks = resampled_ranks(variation.mean(dim=1), lengths, self._x, self.positive, self.pairs, weights)
         return msgspec.structs.replace(found, resampled=ranks)
 
@@ -112,7 +112,7 @@ class ScoreTable:
         chance = None
         shuffles = shuffles_for(self.config.shuffles, codes.shape[2])
         if shuffles:
-            labels = labellings(self.positive, self.pairs, shuffles, self.config.seeds[0], self.clusters)
+            labels = label_permutations(self.positive, self.pairs, shuffles, self.config.seeds[0], self.clusters)
             self.chance = Significance(statistic=STATISTIC, labellings=len(labels))
             chance = p_values(symbols, self.loudness, labels, monitor)
         edges = score_edges(codes, self.positive, self.n_heads, monitor, self.mean_length)
@@ -152,7 +152,7 @@ class ScoreTable:
 
     def _stability(self, by_seed: dict[str, Float[Tensor, "seed node"]]) -> Float[Tensor, " node"]:
         """Share of seeds whose own ranking puts the head into the circuit."""
-        return best(by_seed["total_variation"], self.mean_length, self.circuit_size).float().mean(dim=0)
+        return top_heads(by_seed["total_variation"], self.mean_length, self.circuit_size).float().mean(dim=0)
 
 
 def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:

@@ -39,15 +39,15 @@ def shuffle_labels(
     source = generator(seed, "shuffle")
     cluster = _clusters(pairs, clusters)
     swapped = torch.rand(n_shuffles, _n_clusters(cluster), generator=source) < 0.5
-    labels = _exchanged(positive, pairs, swapped[:, cluster])
-    rows = _alone(positive, pairs)
+    labels = _swap_sides(positive, pairs, swapped[:, cluster])
+    rows = _unpaired(positive, pairs)
     if len(rows):
         order = torch.rand(n_shuffles, len(rows), generator=source).argsort(dim=1)
         labels[:, rows] = positive[rows][order]
     return labels
 
 
-def labellings(
+def label_permutations(
     positive: Bool[Tensor, " example"],
     pairs: Int[Tensor, "pair side"],
     n_shuffles: int,
@@ -61,7 +61,7 @@ def labellings(
     its sides.
     """
     cluster = _clusters(pairs, clusters)
-    rows = _alone(positive, pairs)
+    rows = _unpaired(positive, pairs)
     n_free = max(0, _n_clusters(cluster) - (1 if len(rows) == 0 else 0))
     n_chosen = int(positive[rows].sum())
     n_ways = (1 << n_free) * math.comb(len(rows), n_chosen)
@@ -70,7 +70,7 @@ def labellings(
     kept = () if n_free == _n_clusters(cluster) else (False,)
     swaps = [(*kept, *way) for way in itertools.product((False, True), repeat=n_free)]
     swapped = torch.tensor(swaps, dtype=torch.bool).view(len(swaps), _n_clusters(cluster))
-    labels = _exchanged(positive, pairs, swapped[:, cluster])
+    labels = _swap_sides(positive, pairs, swapped[:, cluster])
     if not len(rows):
         return labels
     choices = torch.zeros(math.comb(len(rows), n_chosen), len(rows), dtype=torch.bool)
@@ -126,7 +126,7 @@ def q_values(p: Float[Tensor, " node"]) -> Float[Tensor, " node"]:
     return q
 
 
-def _alone(positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"]) -> Int[Tensor, " alone"]:
+def _unpaired(positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"]) -> Int[Tensor, " alone"]:
     """The examples that are in no pair."""
     alone = torch.ones(len(positive), dtype=torch.bool)
     alone[pairs.reshape(-1)] = False
@@ -141,7 +141,7 @@ def _n_clusters(cluster: Int[Tensor, " pair"]) -> int:
     return int(cluster.max()) + 1 if len(cluster) else 0
 
 
-def _exchanged(
+def _swap_sides(
     positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"], swapped: Bool[Tensor, "labelling pair"]
 ) -> Bool[Tensor, "labelling example"]:
     labels = positive.repeat(len(swapped), 1)

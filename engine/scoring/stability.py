@@ -7,14 +7,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.results import CircuitStability
-from engine.scoring.node_scores import CodeOccurrences, best
+from engine.scoring.node_scores import CodeOccurrences, top_heads
 from engine.tensors.generators import generator
 
 N_BOOTSTRAPS = 100
 _BLOCK_CELLS = 1 << 24
 
 
-def steadiness(
+def measure_stability(
     codes: Int[Tensor, "seed example node"],
     positive: Bool[Tensor, " example"],
     pairs: Int[Tensor, "pair side"],
@@ -29,12 +29,12 @@ def steadiness(
     and between the run and bootstraps over examples. `clusters`: of the pairs (engine.authoring.distinct_pairs)."""
     symbols = CodeOccurrences(codes)
     once = torch.ones(1, symbols.n_examples)
-    variation, lengths = scores_of_draws(symbols, positive, length, once)
-    by_seed = best(variation, lengths[:, None], size)[0]
-    run = best(variation.mean(dim=1), lengths, size)[0]
+    variation, lengths = bootstrap_scores(symbols, positive, length, once)
+    by_seed = top_heads(variation, lengths[:, None], size)[0]
+    run = top_heads(variation.mean(dim=1), lengths, size)[0]
     weights = resample(positive, pairs, n_bootstraps, seed, clusters)
-    variation, lengths = scores_of_draws(symbols, positive, length, weights)
-    drawn = best(variation.mean(dim=1), lengths, size)
+    variation, lengths = bootstrap_scores(symbols, positive, length, weights)
+    drawn = top_heads(variation.mean(dim=1), lengths, size)
     between = [
         float(_jaccard(by_seed[one], by_seed[other]))
         for one in range(symbols.n_seeds)
@@ -78,7 +78,7 @@ def _counts(size: int, n: int, source: torch.Generator) -> Float[Tensor, "draw u
     return torch.zeros(n, size).scatter_add_(1, picks, torch.ones(n, size))
 
 
-def scores_of_draws(
+def bootstrap_scores(
     symbols: CodeOccurrences,
     positive: Bool[Tensor, " example"],
     length: Float[Tensor, "example node"],

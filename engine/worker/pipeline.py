@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.analysis.card import write_card
-from engine.analysis.effects import with_causes
-from engine.analysis.ground_truth import chosen
+from engine.analysis.effects import with_effects
+from engine.analysis.ground_truth import as_chosen
 from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax, ranked
 from engine.authoring.distinct_pairs import missing_words, repeats, template
 from engine.capture.head_outputs import HeadOutputs, head_outputs, read_examples
@@ -140,7 +140,7 @@ class ProbeJob:
             self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
             # Codes of an SAE that went nowhere are no codes, whatever they count.
             circuit = [] if saes.diverged else circuit_by_rank(nodes, tally.circuit_size)
-            steady = tally.steadiness(codes, len(circuit))
+            steady = tally.stability(codes, len(circuit))
         causes, checks = self._cause(model, examples, nodes, circuit)
         count = ExampleCount(
             positive=sum(example.positive for example in examples),
@@ -151,7 +151,7 @@ class ProbeJob:
             clusters=max(tally.clusters) + 1 if tally.clusters else None,
         )
         card = write_card(
-            with_causes(nodes, causes),
+            with_effects(nodes, causes),
             circuit,
             steady,
             count,
@@ -241,7 +241,7 @@ class ProbeJob:
                 f"No circuit is known for {wanted} on {model.info.name}: nothing can be held against it.",
                 hint="Leave --known out, or measure what the heads do: --cause exact.",
             )
-        return chosen(found)
+        return as_chosen(found)
 
     def _made(self, model: Model, task: Task) -> tuple[Example, ...]:
         order = self.order

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from engine.analysis.effects import merge, with_causes
+from engine.analysis.effects import merge_measurement, with_effects
 from engine.catalog.local_models import find_model
 from engine.config import ProbeConfig
 from engine.errors import HeadcodeError
@@ -79,7 +79,7 @@ def run_side(store: Store, run_id: str) -> ComparisonSide:
     row = store.rows(_RUN, {"run": run_id})[0]
     info = _struct(ModelInfo, row[13 : 13 + len(_INFO)])
     nodes, final = _nodes(store, run_id)
-    nodes = with_causes(nodes, _causes(store, run_id))
+    nodes = with_effects(nodes, _causes(store, run_id))
     return ComparisonSide(
         reference=run_id,
         title=f"{row[3]}/{row[2]}",
@@ -302,7 +302,7 @@ def _causes(store: Store, run_id: str) -> tuple[EffectsMeasured, ...]:
     )
     found: tuple[EffectsMeasured, ...] = ()
     for payload, at_us in rows:
-        found = merge(found, msgspec.json.decode(payload, type=EffectsMeasured), at_us)
+        found = merge_measurement(found, msgspec.json.decode(payload, type=EffectsMeasured), at_us)
     return found
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import duckdb
 import msgspec
 
-from engine.analysis.effects import merge, setting_of
-from engine.analysis.ground_truth import truth_of
+from engine.analysis.effects import merge_measurement, setting_of
+from engine.analysis.ground_truth import reference_for
 from engine.events import EffectsMeasured
 from engine.results import HeadEffect, Reference
 
@@ -52,10 +52,10 @@ def replace_effects(
     con: duckdb.DuckDBPyConnection, run: str, event: EffectsMeasured, *, seq: int, at_us: int
 ) -> list[tuple[object, ...]]:
     """Takes the setting's rows out of the table and returns those to put in their place
-    (engine.analysis.effects.merge)."""
+    (engine.analysis.effects.merge_measurement)."""
     setting = setting_of(event)
     before = stored_effects(con, run)
-    together = merge(before, event, at_us)[-1]
+    together = merge_measurement(before, event, at_us)[-1]
     after = msgspec.json.encode(together.after).decode()
     con.execute(
         "DELETE FROM cause WHERE run_id = $run AND method = $method AND metric = $metric AND position = $position "
@@ -92,7 +92,7 @@ def find_truths(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
     made, told, n_layers, n_heads = row[0]
     offered = None if told is None else msgspec.json.decode(told, type=Reference)
     counts = offered is not None and (made or offered.kind == "chosen")
-    return truth_of(stored_effects(con, run), (n_layers or 0) * (n_heads or 0), offered if counts else None)
+    return reference_for(stored_effects(con, run), (n_layers or 0) * (n_heads or 0), offered if counts else None)
 
 
 def _cause(about: tuple[Any, ...], effects: tuple[HeadEffect, ...]) -> EffectsMeasured:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from engine.analysis.effects import setting_of
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.events import ArrayReady, EffectsMeasured, EngineEvent, TrainStep
 from engine.results import EdgeScore, Grade
 from sessions.events import ArrayStored, RunQueued
@@ -34,7 +34,7 @@ def from_log(store: Store, run_id: str) -> tuple[RunArtifacts, RunQueued]:
             case ArrayStored(name="sae"):
                 sae = event.sha256
             case _ if isinstance(event, EngineEvent):
-                picture = apply(picture, event)
+                picture = fold_event(picture, event)
             case _:
                 pass
     assert asked is not None
@@ -86,7 +86,7 @@ class ArtifactCollector:
 
     def take(self, event: EngineEvent) -> None:
         """Raises BadArray for a file that is not what the engine said."""
-        self.picture = apply(self.picture, event)
+        self.picture = fold_event(self.picture, event)
         if isinstance(event, ArrayReady) and event.name == "codes":
             seeds: dict[int, list[tuple[int, ...]]] = {}
             for seed, _, codes in read_codes(self._spool, event).rows:

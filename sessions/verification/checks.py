@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.analysis.effects import share
+from engine.analysis.effects import effect_share
 from engine.events import EffectsMeasured, TrainStep
 from engine.results import EFFECT_FIELDS, EdgeScore, Grade, HeadScores, ModelInfo, Versions
 
@@ -216,8 +216,8 @@ def _effects(side: RunArtifacts) -> Sequence[object]:
     for cause in side.causes:
         found.append(cause.base)
         for effect in cause.effects:
-            found += [math.copysign(share(effect.effect, cause), effect.effect)]
-            found += [None if effect.error is None else share(effect.error, cause)]
+            found += [math.copysign(effect_share(effect.effect, cause), effect.effect)]
+            found += [None if effect.error is None else effect_share(effect.error, cause)]
     return found
 
 

@@ -27,7 +27,7 @@ from engine.results import Card, ExampleCount
 from engine.sae.training import codes_of, prepare, train_saes
 from engine.scoring.score_table import ScoreTable, pair_rows
 from engine.scoring.significance import shuffle_labels
-from engine.scoring.stability import steadiness
+from engine.scoring.stability import measure_stability
 from engine.tasks.registry import TASKS
 
 
@@ -66,7 +66,7 @@ class Ground:
         begun = time.process_time()
         tally.final(codes, Quiet())
         circuit = circuit_by_rank(nodes, tally.circuit_size)
-        steady = steadiness(codes, tally.positive, tally.pairs, len(circuit), seed=0)
+        steady = measure_stability(codes, tally.positive, tally.pairs, len(circuit), seed=0)
         half = len(examples) // 2
         count = ExampleCount(positive=half, negative=half, broken=0)
         card = write_card(nodes, circuit, steady, count, chance=tally.chance)

@@ -114,7 +114,7 @@ class Pool:
             distinct_positive=tally.distinct[0],
             distinct_negative=tally.distinct[1],
         )
-        steady = tally.steadiness(codes, len(circuit))
+        steady = tally.stability(codes, len(circuit))
         cards = [
             write_card(
                 nodes,

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import ProbeConfig
 from engine.events import (
     EdgesScored,
@@ -134,7 +134,7 @@ def events() -> Callable[..., list[EngineEvent]]:
 def picture() -> RunSnapshot:
     folded = RunSnapshot()
     for event in make_events():
-        folded = apply(folded, event)
+        folded = fold_event(folded, event)
     return folded
 
 

@@ -61,7 +61,7 @@ def circuits(
 
     The runs are kept in a session of their own. After a stop the same command goes on where it was.
     """
-    from engine.analysis.benchmark import plan_cells, rows_of
+    from engine.analysis.benchmark import benchmark_rows, plan_runs
     from engine.config import find_recipe
     from engine.errors import Cancelled, ConfigError
     from engine.machine.folders import find_places
@@ -88,7 +88,7 @@ def circuits(
     else:
         ground = lay_ground(asked, wanted, cut_at, folder)
         order = BenchOrder(
-            cells=tuple(plan_cells(ground.tasks, recipes, pairs, draws, usable=usable)),
+            cells=tuple(plan_runs(ground.tasks, recipes, pairs, draws, usable=usable)),
             cause=wants_causes(only),
             exact="exact_effect" in only,
             edges=ground.edges,
@@ -98,7 +98,7 @@ def circuits(
         )
         total = len(order.cells)
         told = _run(order, ground, quiet=quiet)
-    rows = rows_of(told.taken.values(), ground.truths, only)
+    rows = benchmark_rows(told.taken.values(), ground.truths, only)
     left_out = [*ground.left_out, *((cell.model, cell.task, each.message) for cell, each in told.failed.items())]
     tables = bench_tables(rows, by, only)
     if as_json:
@@ -135,7 +135,7 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
     """Carries the order out and leaves in the session what it came to."""
     import shlex
 
-    from engine.analysis.benchmark import rows_of
+    from engine.analysis.benchmark import benchmark_rows
     from tui.headless.bench_inputs import left_out_words
     from tui.headless.bench_runner import HEADING, Conductor, keep_summary
     from tui.headless.host_request import with_host
@@ -151,7 +151,7 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
 
     async def go(client: "HostClient") -> "Bench":
         told = await Conductor(client, order, _Teller(order, ground, say)).conduct()
-        tables = bench_tables(rows_of(told.taken.values(), ground.truths))
+        tables = bench_tables(benchmark_rows(told.taken.values(), ground.truths))
         if tables:
             told_of = (line for table in tables for line in (table.title, *(f"  {each}" for each in summary(table))))
             await keep_summary(client, told.session, "\n".join([f"{HEADING}, {len(told.taken)} runs", *told_of]))

@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import EffectsConfig
 from engine.errors import Failure
 from engine.events import EngineEvent
@@ -103,7 +103,7 @@ async def _follow(
                 if isinstance(entry.event, EffectsEnded):
                     return found, picture, entry.event
                 if isinstance(entry.event, EngineEvent):
-                    found = apply(found, entry.event, entry.at_us)
-                    picture = apply(picture, entry.event, entry.at_us)
+                    found = fold_event(found, entry.event, entry.at_us)
+                    picture = fold_event(picture, entry.event, entry.at_us)
                     narrator.event(entry.event)
     raise HostError("The host's log ended before the measurement did.", hint="headcode host log says why.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.errors import ConfigError
 from engine.events import EngineEvent
 from engine.machine.folders import find_places
@@ -168,7 +168,7 @@ class _Teller:
             self.pictures[run] = RunSnapshot()
             self.narrator.say(f"session {self.found.times.session.name}, run {self.numbers[run]}")
         elif run in self.pictures and isinstance(event, EngineEvent):
-            self.pictures[run] = apply(self.pictures[run], event, entry.at_us)
+            self.pictures[run] = fold_event(self.pictures[run], event, entry.at_us)
             self.narrator.event(event)
         elif run in self.pictures and isinstance(event, RunStarted):
             self.started_us[run] = entry.at_us

@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.catalog.local_models import BUNDLED
 from engine.config import ProbeConfig
 from engine.errors import Cancelled, ConfigError, Failure
@@ -98,7 +98,7 @@ def fold(entries: tuple[LogEntry, ...], run_id: str, picture: RunSnapshot) -> tu
             if isinstance(entry.event, RunEnded):
                 ended = entry.event
             elif isinstance(entry.event, EngineEvent):
-                picture = apply(picture, entry.event, entry.at_us)
+                picture = fold_event(picture, entry.event, entry.at_us)
     return picture, ended
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.analysis.benchmark import NO_RECIPE, RANDOM, BenchmarkResult, BenchmarkRow, rows_of
+from engine.analysis.benchmark import NO_RECIPE, RANDOM, BenchmarkResult, BenchmarkRow, benchmark_rows
 from engine.analysis.ranking_metrics import QUALITIES
 from engine.errors import ConfigError
 from engine.measures import DEFAULT_MEASURE, MEASURES
@@ -214,7 +214,7 @@ def bench_json(
 
 def finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str:
     """What one run found, in few words: AUC total variation .97, combined 1.0;"""
-    rows = rows_of([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
+    rows = benchmark_rows([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
     told: dict[str, str] = {}
     for row in rows:
         told.setdefault(DEFAULT_MEASURE.title if row.measure == DEFAULT_MEASURE.id else row.measure, _told(row.auc))

@@ -12,11 +12,13 @@ from tui.output.grid import short
 _DONE_BY = {
     "take fewer heads into the circuit": "cut.fewer",
     "take more heads into it": "cut.more",
+    "rank the heads by effect": "measure.next",
+    "measure effects": "cause",
+    "lower lambda": "options",
     "look at the heads by effect": "measure.next",
     "measure the cause": "cause",
-    "lower lambda": "options",
 }
-"""Advice that a key of the workbench follows, and its action."""
+"""Advice that a key of the workbench follows, and its action; the last two are in cards of earlier versions."""
 MOST_NAMED = 8
 """Heads a line of the card names; the table of heads has all of them."""
 _NAMED = re.compile(r" \((?:[tTm]|(?:v, or )?--cause combined)\)")
@@ -68,7 +70,8 @@ def advice_words(advice: str, key: Key | None = None) -> str:
     if key is not None and (option := _OPTION.search(plain)) is not None:
         told = f"({key('options')}, {option[1]})" if option[0].startswith("(") else f"{option[2]} ({key('options')})"
         return plain[: option.start()] + told + plain[option.end() :]
-    return plain.replace("measure the cause", "measure the cause (--cause combined)")
+    measure = next((words for words in _DONE_BY if _DONE_BY[words] == "cause" and words in plain), None)
+    return plain if measure is None else plain.replace(measure, f"{measure} (--cause combined)")
 
 
 def _chance_of(card: Card) -> str:

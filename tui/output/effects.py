@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, primary, ranked_effects, share
+from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, effect_share, primary, rank_effects
 from engine.analysis.run_state import RunSnapshot
 from engine.events import CircuitChecked, EffectsMeasured
 from engine.results import EdgeEffect, HeadEffect
@@ -50,16 +50,16 @@ def effect_words(effect: HeadEffect, cause: EffectsMeasured) -> str:
     circuit; of attribution the share is of the mean size, pair by pair, which heads are ranked by."""
     if cause.method == "backup":
         alone, after = (
-            signed(value) if cause.metric == "kl" else f"{share(value, cause):.0%}"
+            signed(value) if cause.metric == "kl" else f"{effect_share(value, cause):.0%}"
             for value in (effect.alone or 0.0, effect.effect)
         )
         return f"{alone} -> {after}"
     error = f" ±{short(effect.error)}" if effect.error is not None else ""
     told = f"{signed(effect.effect)}{error}"
     if cause.method == "attribution" and effect.size is not None:
-        size = short(effect.size) if cause.metric == "kl" else f"{share(effect.size, cause):.0%}"
+        size = short(effect.size) if cause.metric == "kl" else f"{effect_share(effect.size, cause):.0%}"
         return f"{told} ({size})"
-    return told if cause.metric == "kl" else f"{told} ({share(effect.effect, cause):.0%})"
+    return told if cause.metric == "kl" else f"{told} ({effect_share(effect.effect, cause):.0%})"
 
 
 def best_cause(causes: Sequence[EffectsMeasured]) -> EffectsMeasured | None:
@@ -104,7 +104,7 @@ def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
     ]
     if other:
         lines.append(f"  of {len(cause.effects)} heads, beside a setting in which more were measured")
-    told = [f"{each.layer}.{each.head} {effect_words(each, cause)}" for each in ranked_effects(cause)[:MOST]]
+    told = [f"{each.layer}.{each.head} {effect_words(each, cause)}" for each in rank_effects(cause)[:MOST]]
     lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
     dormant = dormant_heads([cause])
     if dormant is not None:

@@ -61,7 +61,7 @@ def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]
 
 
 def edges_table(edges: Sequence[EdgeScore]) -> Table:
-    """One row a pair of heads, the best first: as many as a run keeps (engine.results.edges_told)."""
+    """One row a pair of heads, the best first: as many as a run keeps (engine.results.n_edges_reported)."""
     names = ("source_layer", "source_head", "target_layer", "target_head")
     columns = (("place", "whole"), *((name, "whole") for name in names), ("score", "number"))
     rows = tuple((place, *edge.source, *edge.target, _number(edge.score)) for place, edge in enumerate(edges, start=1))

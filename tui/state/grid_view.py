@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.analysis.ground_truth import agreement_with
-from engine.analysis.ranking import agreement, default_circuit_size, ranked, same_score, speaks
+from engine.analysis.ranking import agreement, default_circuit_size, has_signal, ranked, same_score
 from engine.measures import Measure, loudness, value_of
 from engine.results import Agreement, HeadId, HeadScores, Reference
 from tui.terminal.sanitize import clean
@@ -118,7 +118,7 @@ def places_of(measure: Measure) -> int:
 
 
 def _cut(view: GridView, size: int) -> GridView:
-    taken = [head for head in view.order[:size] if speaks(view.by_head[head], view.measure)]
+    taken = [head for head in view.order[:size] if has_signal(view.by_head[head], view.measure)]
     circuit = frozenset(taken)
     held = view.agreement
     if held is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from engine.analysis.ground_truth import chosen
+from engine.analysis.ground_truth import as_chosen
 from engine.analysis.run_state import RunSnapshot
 from engine.results import Reference
 from tui.state.session_state import Circuit
@@ -64,5 +64,5 @@ class Overlay:
             return offered
         made = self._made.get("task:")
         if made is None or made[0] is not offered:
-            made = self._made["task:"] = (offered, chosen(offered))
+            made = self._made["task:"] = (offered, as_chosen(offered))
         return made[1]

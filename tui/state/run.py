@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import EngineEvent, ProbeFinished
@@ -93,5 +93,5 @@ class Run(msgspec.Struct, kw_only=True):
             case ArrayStored():
                 self.has_codes |= event.name == "codes"
             case _ if isinstance(event, EngineEvent):
-                self.picture = apply(self.picture, event, entry.at_us)
+                self.picture = fold_event(self.picture, event, entry.at_us)
                 self.has_codes |= isinstance(event, ProbeFinished)

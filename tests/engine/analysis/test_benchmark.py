@@ -5,7 +5,7 @@ import random
 import msgspec
 import pytest
 
-from engine.analysis.benchmark import NO_RECIPE, BenchmarkResult, BenchmarkRow, BenchmarkRun, plan_cells, rows_of
+from engine.analysis.benchmark import NO_RECIPE, BenchmarkResult, BenchmarkRow, BenchmarkRun, benchmark_rows, plan_runs
 from engine.events import EdgesAttributed
 from engine.measures import MEASURES
 from engine.references.ground_truth import GroundTruth
@@ -63,7 +63,7 @@ def by_name(rows: list[BenchmarkRow], level: str = "heads") -> dict[tuple[str, s
 
 
 def test_cells_come_a_model_after_the_other_and_small_sets_first() -> None:
-    cells = plan_cells({"a": ["ioi", "docstring"], "b": ["ioi"]}, ["contrast", "published"], [10, 250], [0, 1])
+    cells = plan_runs({"a": ["ioi", "docstring"], "b": ["ioi"]}, ["contrast", "published"], [10, 250], [0, 1])
     assert len(cells) == len(set(cells)) == (2 + 1) * 2 * 2 * 2
     assert [cell.model for cell in cells] == ["a"] * 16 + ["b"] * 8
     assert [cell.examples for cell in cells[:16]] == [10] * 8 + [250] * 8
@@ -75,7 +75,7 @@ def test_cells_come_a_model_after_the_other_and_small_sets_first() -> None:
 
 def test_a_measure_that_points_downwards_is_turned_round() -> None:
     low = {place: 0.1 if place in TRUE else 0.9 for place in PLACES}
-    rows = by_name(rows_of([taken(overlap=low)], {KEY: [HEADS_TRUTH]}))
+    rows = by_name(benchmark_rows([taken(overlap=low)], {KEY: [HEADS_TRUTH]}))
     assert rows["overlap", "contrast"].auc == 1
     assert rows["total_variation", "contrast"].auc == 0.5  # all heads level
     assert rows["overlap", "contrast"].n_true == 3
@@ -85,17 +85,17 @@ def test_a_measure_that_points_downwards_is_turned_round() -> None:
 def test_draws_are_averaged_and_spread() -> None:
     right = dict.fromkeys(TRUE, 1.0)
     wrong = {place: 1.0 for place in PLACES if place not in TRUE}
-    rows = rows_of([taken(0, paired_flips=right), taken(1, paired_flips=wrong)], {KEY: [HEADS_TRUTH]})
+    rows = benchmark_rows([taken(0, paired_flips=right), taken(1, paired_flips=wrong)], {KEY: [HEADS_TRUTH]})
     row = by_name(rows)["paired_flips", "contrast"]
     assert (row.auc, row.spread, row.draws) == (0.5, 0.5, 2)
     assert row.spreads["auc"] == row.spread
-    single = by_name(rows_of([taken(0, paired_flips=right)], {KEY: [HEADS_TRUTH]}))["paired_flips", "contrast"]
+    single = by_name(benchmark_rows([taken(0, paired_flips=right)], {KEY: [HEADS_TRUTH]}))["paired_flips", "contrast"]
     assert (single.auc, single.spread, single.spreads) == (1, None, {})
 
 
 def test_what_knows_no_sae_counts_once_a_draw_however_many_recipes_were_run() -> None:
     runs = [taken(draw, recipe) for draw in (0, 1) for recipe in ("contrast", "published")]
-    rows = by_name(rows_of(runs, {KEY: [HEADS_TRUTH]}))
+    rows = by_name(benchmark_rows(runs, {KEY: [HEADS_TRUTH]}))
     assert rows["baseline_mean_difference", NO_RECIPE].draws == 2
     assert rows["random", NO_RECIPE].draws == 2
     assert {rows["unique_positive", recipe].draws for recipe in ("contrast", "published")} == {2}
@@ -104,7 +104,7 @@ def test_what_knows_no_sae_counts_once_a_draw_however_many_recipes_were_run() ->
 def test_a_measure_of_some_heads_alone_is_not_judged() -> None:
     some = dict.fromkeys(PLACES[:-1], 1.0) | {PLACES[-1]: None}
     every = dict.fromkeys(PLACES, 1.0)
-    rows = by_name(rows_of([taken(exact_effect=some, combined=every)], {KEY: [HEADS_TRUTH]}))
+    rows = by_name(benchmark_rows([taken(exact_effect=some, combined=every)], {KEY: [HEADS_TRUTH]}))
     assert ("exact_effect", NO_RECIPE) not in rows
     assert ("attribution", NO_RECIPE) not in rows
     assert ("combined", "contrast") in rows
@@ -118,7 +118,7 @@ def test_seconds_are_those_of_all_a_measure_needs_and_reading_is_charged_to_ever
         taken(0, "contrast", seconds=causes, attribution=every, combined=every, exact_effect=every),
         taken(0, "published", seconds={"capture": 0.1, "codes": 20.0}),  # found its prompts in the cache
     ]
-    rows = by_name(rows_of(runs, {KEY: [HEADS_TRUTH]}))
+    rows = by_name(benchmark_rows(runs, {KEY: [HEADS_TRUTH]}))
     assert rows["unique_positive", "contrast"].seconds == 6
     assert rows["unique_positive", "published"].seconds == 24
     assert rows["combined", "contrast"].seconds == 13
@@ -129,10 +129,10 @@ def test_seconds_are_those_of_all_a_measure_needs_and_reading_is_charged_to_ever
 
 
 def test_edges_are_judged_over_all_pairs_or_not_at_all() -> None:
-    whole = by_name(rows_of([taken()], {KEY: [EDGES_TRUTH]}), "edges")
+    whole = by_name(benchmark_rows([taken()], {KEY: [EDGES_TRUTH]}), "edges")
     assert whole["edge_score", "contrast"].auc == 1
     assert (whole["edge_score", "contrast"].n_true, whole["edge_score", "contrast"].n_all) == (2, HEADS * HEADS)
-    best_alone = by_name(rows_of([taken(n_edges=MOST_EDGES)], {KEY: [EDGES_TRUTH]}), "edges")
+    best_alone = by_name(benchmark_rows([taken(n_edges=MOST_EDGES)], {KEY: [EDGES_TRUTH]}), "edges")
     assert ("edge_score", "contrast") not in best_alone
     # By gradient, pairs of no effect are not told; the sign of an effect does not matter.
     effects = EdgesAttributed(
@@ -140,10 +140,10 @@ def test_edges_are_judged_over_all_pairs_or_not_at_all() -> None:
         edges=tuple(EdgeEffect(source=a, target=b, effect=-1.0) for a, b in EDGES_TRUTH.edges), seconds=2.0,
     )  # fmt: skip
     run = msgspec.structs.replace(taken(), edge_effects=effects)
-    by_gradient = by_name(rows_of([run], {KEY: [EDGES_TRUTH]}), "edges")["attribution", NO_RECIPE]
+    by_gradient = by_name(benchmark_rows([run], {KEY: [EDGES_TRUTH]}), "edges")["attribution", NO_RECIPE]
     assert (by_gradient.auc, by_gradient.f1) == (1, 1)
     both_ends = {place: 1.0 if place in TRUE else 0.1 for place in PLACES}
-    rows = by_name(rows_of([taken(baseline_mean_difference=both_ends)], {KEY: [EDGES_TRUTH]}), "edges")
+    rows = by_name(benchmark_rows([taken(baseline_mean_difference=both_ends)], {KEY: [EDGES_TRUTH]}), "edges")
     assert rows["baseline_mean_difference", NO_RECIPE].auc == 1
 
 
@@ -151,12 +151,12 @@ def test_edges_are_judged_over_all_pairs_or_not_at_all() -> None:
 def test_the_order_in_which_runs_are_told_changes_nothing(seed: int) -> None:
     right = dict.fromkeys(TRUE, 1.0)
     runs = [taken(draw, recipe, paired_flips=right) for draw in (0, 1, 2) for recipe in ("contrast", "published")]
-    told = rows_of(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]})
+    told = benchmark_rows(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]})
     random.Random(seed).shuffle(runs)
-    assert rows_of(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]}) == told
+    assert benchmark_rows(runs, {KEY: [HEADS_TRUTH, EDGES_TRUTH]}) == told
 
 
 def test_only_the_measures_that_are_asked_for() -> None:
-    rows = rows_of([taken()], {KEY: [HEADS_TRUTH]}, ("paired_flips", "random"))
+    rows = benchmark_rows([taken()], {KEY: [HEADS_TRUTH]}, ("paired_flips", "random"))
     assert {row.measure for row in rows} == {"paired_flips", "random"}
-    assert not rows_of([taken()], {("toy", "docstring"): [HEADS_TRUTH]})
+    assert not benchmark_rows([taken()], {("toy", "docstring"): [HEADS_TRUTH]})

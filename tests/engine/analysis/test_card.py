@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from engine.analysis.card import write_card
-from engine.analysis.effects import with_causes
+from engine.analysis.effects import with_effects
 from engine.analysis.ranking import circuit_by_rank
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import ProbeConfig, SAEConfig
 from engine.events import CardWritten, EffectsMeasured, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
 from engine.models.warm_model import WarmModel
@@ -30,8 +30,8 @@ from engine.results import (
 )
 from engine.scoring.node_scores import CodeOccurrences, code_measures
 from engine.scoring.score_table import ScoreTable, pair_rows
-from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
-from engine.scoring.stability import resample, steadiness
+from engine.scoring.significance import label_permutations, p_values, q_values, shuffle_labels
+from engine.scoring.stability import measure_stability, resample
 from engine.worker.pipeline import ProbeJob
 
 ENOUGH = ExampleCount(positive=20, negative=20, broken=0)
@@ -174,17 +174,17 @@ def test_where_most_heads_tell_the_sides_apart_it_is_not_the_task_that_they_tell
     nodes = tuple(head(n, 9.0 - n, 0.01 if n < 4 else 0.9) for n in range(6))
     card = write_card(nodes, CIRCUIT, steady(), ENOUGH)
     assert card.verdict == "weak"
-    assert card.reasons[0] == "4 of 6 heads tell the sides apart: more differs between them than the task"
+    assert card.reasons[0] == "4 of 6 heads tell the sides apart: the sides differ in more than the task"
     # Effects speak louder: heads that move the answer are the task's, whatever else differs.
     cause = effects(0.3, 0.2, 0.2, 0.1, 0.0, 0.0)
-    assert write_card(with_causes(nodes, [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause]).verdict == "believable"
+    assert write_card(with_effects(nodes, [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause]).verdict == "believable"
 
 
 def test_a_grid_in_which_hardly_a_head_speaks_is_weak() -> None:
     nodes = tuple(head(n, 9.0 if n < 2 else 0.0, 0.01 if n < 2 else 0.9) for n in range(6))
     card = write_card(nodes, ((0, 0), (0, 1)), steady(), ENOUGH)
     assert card.verdict == "weak"
-    assert "only 2 of 6 heads say anything: lambda is large" in card.reasons
+    assert "only 2 of 6 heads are active: lambda is large" in card.reasons
 
 
 def test_sides_that_are_the_same_are_not_blamed_on_lambda() -> None:
@@ -192,7 +192,7 @@ def test_sides_that_are_the_same_are_not_blamed_on_lambda() -> None:
         msgspec.structs.replace(head(n, 0.0, 1.0), silent=1.0, baseline_paired_difference=1e-7) for n in range(6)
     )
     card = write_card(same, (), steady(), ENOUGH)
-    assert card.reasons == ("nothing differs between the two sides: no head's output does",)
+    assert card.reasons == ("nothing differs between the two sides: no head's output changes",)
     assert "lambda" not in card.advice[0]
 
 
@@ -201,10 +201,10 @@ def test_a_few_measured_heads_say_nothing_of_the_circuit() -> None:
     circuit = tuple((0, n) for n in range(5))
     many = msgspec.structs.replace(steady(), heads=(0.9,) * 12)
     two = msgspec.structs.replace(effects(0.0, 0.0), method="exact")
-    card = write_card(with_causes(nodes, [two]), circuit, many, ENOUGH, causes=[two])
+    card = write_card(with_effects(nodes, [two]), circuit, many, ENOUGH, causes=[two])
     assert (card.verdict, card.movers) == ("believable", None)
     four = msgspec.structs.replace(effects(0.0, 0.0, 0.0, 0.2), method="exact")
-    card = write_card(with_causes(nodes, [four]), circuit, many, ENOUGH, causes=[four])
+    card = write_card(with_effects(nodes, [four]), circuit, many, ENOUGH, causes=[four])
     assert card.verdict == "weak"
     assert "25% of its 4 measured heads move the answer by a twentieth" in card.reasons
 
@@ -229,24 +229,24 @@ def test_copies_are_not_counted_and_one_template_is_called_so() -> None:
     assert "2 + 2 distinct examples are few" in card.reasons
     of = Template(text="The ___ barked", prompts=11, of=12)
     card = write_card(grid(), CIRCUIT, steady(), ENOUGH, template=of)
-    assert any("evidence about “The ___ barked” alone" in reason for reason in card.reasons)
+    assert any("evidence about “The ___ barked” only" in reason for reason in card.reasons)
 
 
 def test_effects_count_more_than_labels() -> None:
     cause = effects(0.3, 0.2, 0.2, 0.01, 0.0, 0.0)
-    card = write_card(with_causes(grid(q=0.5), [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause])
+    card = write_card(with_effects(grid(q=0.5), [cause]), CIRCUIT, steady(), ENOUGH, causes=[cause])
     assert (card.verdict, card.movers, card.codes_auc) == ("believable", 1.0, 1.0)
     assert any("each pair in its own way" in reason for reason in card.reasons)
     assert card.truth == "effects measured in this run"
     idle = effects(0.0, 0.0, 0.0, 0.3, 0.3, 0.0)
-    card = write_card(with_causes(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])
+    card = write_card(with_effects(grid(), [idle]), CIRCUIT, steady(), ENOUGH, causes=[idle])
     assert card.verdict == "no better than a plain difference"
     assert any("0% of its heads move" in reason for reason in card.reasons)
-    assert card.advice == ("rank by that baseline", "look at the heads by effect, or at another position")
+    assert card.advice == ("rank by that baseline", "rank the heads by effect, or try another position")
     some = effects(0.0, 0.2, 0.0, 0.3, 0.1, 0.0)
-    card = write_card(with_causes(grid(), [some]), ((0, 1), (0, 3)), steady(), ENOUGH, causes=[some])
+    card = write_card(with_effects(grid(), [some]), ((0, 1), (0, 3)), steady(), ENOUGH, causes=[some])
     assert card.verdict == "no better than a plain difference"
-    assert card.advice[0] == "rank by that baseline, or look at the heads by effect"  # which are measured
+    assert card.advice[0] == "rank by that baseline, or rank the heads by effect"  # which are measured
 
 
 def test_divergences_are_no_shares_of_an_answer() -> None:
@@ -254,12 +254,12 @@ def test_divergences_are_no_shares_of_an_answer() -> None:
     nats = msgspec.structs.replace(effects(0.01, 0.01, 0.01, 0.9, 0.9, 0.9), method="exact", metric="kl")
     causes = [shares, nats]
     alone, both = (
-        write_card(with_causes(grid(), each), CIRCUIT, steady(), ENOUGH, causes=each) for each in ([shares], causes)
+        write_card(with_effects(grid(), each), CIRCUIT, steady(), ENOUGH, causes=each) for each in ([shares], causes)
     )
     assert alone.movers == both.movers == 2 / 3
     assert (both.truth, both.codes_auc) == (alone.truth, alone.codes_auc)
     assert [one.effect for one in both.heads] == [one.effect for one in alone.heads]
-    only = write_card(with_causes(grid(), [nats]), CIRCUIT, steady(), ENOUGH, causes=[nats])
+    only = write_card(with_effects(grid(), [nats]), CIRCUIT, steady(), ENOUGH, causes=[nats])
     assert (only.movers, only.truth) == (None, None)
 
 
@@ -280,7 +280,7 @@ def test_a_circuit_that_every_example_tells_is_in_every_draw() -> None:
     codes = torch.zeros(2, n, 10, dtype=torch.int32)
     for node in (3, 7):
         codes[:, :, node] = torch.where(positive, torch.arange(n) % 3 + 1, 0).int()
-    found = steadiness(codes, positive, pairs, torch.ones(n, 10), 2, seed=0)
+    found = measure_stability(codes, positive, pairs, torch.ones(n, 10), 2, seed=0)
     assert (found.seeds, found.bootstraps) == (1.0, 1.0)
     assert [place for place, share in enumerate(found.heads) if share == 1.0] == [3, 7]
 
@@ -334,13 +334,13 @@ def test_every_run_ends_with_its_card(run: Run) -> None:
     assert [type(event) for event in events[-2:]] == [CardWritten, ProbeFinished]
     picture = RunSnapshot()
     for event in events:
-        picture = apply(picture, event)
+        picture = fold_event(picture, event)
     assert picture.card == events[-2].card
     scored = next(event for event in reversed(events) if isinstance(event, Scored))
     cause = msgspec.structs.replace(
         effects(), effects=tuple(HeadEffect(layer=n.layer, head=n.head, effect=0.0) for n in scored.nodes)
     )
-    later = apply(picture, cause)
+    later = fold_event(picture, cause)
     assert later.card is not None
     assert later.card.movers == 0.0
 
@@ -352,8 +352,8 @@ def test_the_card_costs_little_beside_the_run(run: Run) -> None:
 
     def write() -> float:
         begun = time.process_time()
-        p_values(CodeOccurrences(codes), loudness, labellings(positive, pairs, 1000, 0), Quiet())
-        steady = steadiness(codes, positive, pairs, loudness, len(finished.circuit), seed=0)
+        p_values(CodeOccurrences(codes), loudness, label_permutations(positive, pairs, 1000, 0), Quiet())
+        steady = measure_stability(codes, positive, pairs, loudness, len(finished.circuit), seed=0)
         write_card(nodes, finished.circuit, steady, finished.examples)
         return time.process_time() - begun
 
@@ -365,7 +365,7 @@ def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(run: 
     (truth, pairs), symbols, scored = _labels(events), CodeOccurrences(codes), _scored(events)
     reported = 0
     for draw, labels in enumerate(shuffle_labels(truth, pairs, 200, seed=99)):
-        p = p_values(symbols, loudness, labellings(labels, pairs, 1000, draw), Quiet())
+        p = p_values(symbols, loudness, label_permutations(labels, pairs, 1000, draw), Quiet())
         q = q_values(p)
         measures = {name: value.mean(dim=0) for name, value in code_measures(symbols, labels).items()}
         nodes = tuple(
@@ -379,7 +379,7 @@ def test_shuffled_labels_are_hardly_ever_above_chance_and_never_believable(run: 
         )
         circuit = circuit_by_rank(nodes, 4)
         card = write_card(
-            nodes, circuit, steadiness(codes, labels, pairs, loudness, 4, seed=draw, n_bootstraps=20), ENOUGH
+            nodes, circuit, measure_stability(codes, labels, pairs, loudness, 4, seed=draw, n_bootstraps=20), ENOUGH
         )
         reported += bool(card.above_chance)
         assert card.verdict != "believable"
@@ -406,7 +406,7 @@ def test_it_says_where_no_head_could_stand_above_chance() -> None:
     assert "in only one way:" in one.reasons[0]
     assert one.advice[0].endswith("one labelling cannot single out one head")
     enough = write_card(grid(q=0.5), CIRCUIT, steady(), ENOUGH, chance=Significance(statistic="codes", labellings=1001))
-    assert enough.advice[0] == "use more examples: chance is told apart by numbers"
+    assert enough.advice[0] == "use more examples"
 
 
 def test_a_card_from_before_chance_was_named_is_read_and_written_as_it_was() -> None:

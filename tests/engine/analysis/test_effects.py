@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from engine.analysis.effects import merge, primary, with_causes
-from engine.analysis.ground_truth import agreement_with, measured_here
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.effects import merge_measurement, primary, with_effects
+from engine.analysis.ground_truth import agreement_with, reference_from_effects
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.events import CardWritten, EffectsMeasured, ExamplesMade, ProbeFinished, ReferenceKnown, Scored
 from engine.examples import Example
 from engine.results import (
@@ -48,16 +48,16 @@ def told(causes: tuple[EffectsMeasured, ...]) -> list[dict[int, float]]:
 
 
 def test_heads_measured_again_replace_themselves_alone() -> None:
-    first = merge((), ALL, 100)
-    both = merge(first, scored({3: -1.9, 1: -1.1}), 200)
+    first = merge_measurement((), ALL, 100)
+    both = merge_measurement(first, scored({3: -1.9, 1: -1.1}), 200)
     assert told(both) == [{0: -0.1, 1: -1.1, 2: 0.4, 3: -1.9}]
     assert [one.measured_us for one in both[0].effects] == [100, 200, 100, 200]
     # Stopped on its way: what had been measured to its end stays so.
-    assert merge(both, scored({0: 0.0}, final=False), 300)[0].final
+    assert merge_measurement(both, scored({0: 0.0}, final=False), 300)[0].final
 
 
 def test_unlike_settings_stand_side_by_side_and_the_fuller_one_is_shown() -> None:
-    causes = merge((), ALL, 1)
+    causes = merge_measurement((), ALL, 1)
     for about in (
         {"metric": "kl"},
         {"replacement": "zero"},
@@ -66,14 +66,14 @@ def test_unlike_settings_stand_side_by_side_and_the_fuller_one_is_shown() -> Non
         {"method": "backup", "after": ((0, 0),)},
         {"method": "backup", "after": ((0, 1),)},
     ):
-        causes = merge(causes, scored({2: 9.0}, **about), 2)
+        causes = merge_measurement(causes, scored({2: 9.0}, **about), 2)
     assert told(causes) == [{0: -0.1, 1: -1.0, 2: 0.4, 3: -2.0}, *[{2: 9.0}] * 6]
     assert primary(causes)["exact"] is causes[0]
     assert primary(causes)["backup"] is causes[-1]  # of equal ones the newest
-    assert [node.exact_effect for node in with_causes(NODES, causes)] == [0.025, 0.25, 0.1, 0.5]
+    assert [node.exact_effect for node in with_effects(NODES, causes)] == [0.025, 0.25, 0.1, 0.5]
     # All heads anew by another metric: that is what is looked at from then on.
-    anew = merge(causes, scored(dict.fromkeys(range(4), 0.7), metric="kl"), 3)
-    assert [node.exact_effect for node in with_causes(NODES, anew)] == [0.7] * 4
+    anew = merge_measurement(causes, scored(dict.fromkeys(range(4), 0.7), metric="kl"), 3)
+    assert [node.exact_effect for node in with_effects(NODES, anew)] == [0.7] * 4
     assert len(anew) == len(causes)
 
 
@@ -83,27 +83,27 @@ def test_attribution_ranks_by_sizes_pair_by_pair_and_older_ones_by_what_they_hav
         HeadEffect(layer=0, head=1, effect=-1.0, size=1.0),
     )
     cause = msgspec.structs.replace(ALL, method="attribution", effects=effects)
-    nodes = with_causes(NODES, merge((), cause))
+    nodes = with_effects(NODES, merge_measurement((), cause))
     assert [node.attribution for node in nodes] == [0.5, 0.25, None, None]
     older = msgspec.structs.replace(cause, effects=tuple(msgspec.structs.replace(one, size=None) for one in effects))
-    assert [node.attribution for node in with_causes(NODES, merge((), older))] == [0.0, 0.25, None, None]
+    assert [node.attribution for node in with_effects(NODES, merge_measurement((), older))] == [0.0, 0.25, None, None]
 
 
 def test_a_run_whose_heads_are_all_measured_is_held_against_that() -> None:
-    found = measured_here([ALL], 4)
+    found = reference_from_effects([ALL], 4)
     assert found is not None
     assert (found.heads, found.kind, found.measure) == (((0, 3), (0, 1), (0, 2)), "effects", "exact_effect")
-    assert measured_here([ALL], 5) is None
-    assert measured_here([msgspec.structs.replace(ALL, metric="kl")], 4) is None
-    assert measured_here([msgspec.structs.replace(ALL, final=False)], 4) is None
-    assert measured_here([msgspec.structs.replace(ALL, method="attribution")], 4) is None
+    assert reference_from_effects([ALL], 5) is None
+    assert reference_from_effects([msgspec.structs.replace(ALL, metric="kl")], 4) is None
+    assert reference_from_effects([msgspec.structs.replace(ALL, final=False)], 4) is None
+    assert reference_from_effects([msgspec.structs.replace(ALL, method="attribution")], 4) is None
     # Measured exactly it says more than proposed and patched in part.
-    both = merge((ALL,), scored(dict.fromkeys(range(4), 4.0), method="combined"))
-    assert measured_here(both, 4) == found
+    both = merge_measurement((ALL,), scored(dict.fromkeys(range(4), 4.0), method="combined"))
+    assert reference_from_effects(both, 4) == found
     # What was cut from a measure is no witness for that measure.
     from engine.measures import find_measure
 
-    nodes = with_causes(NODES, [ALL])
+    nodes = with_effects(NODES, [ALL])
     assert agreement_with(found, nodes, (), find_measure("exact_effect")).auc is None
     assert agreement_with(found, nodes, (), find_measure("total_variation")).auc == 1.0
 
@@ -111,7 +111,7 @@ def test_a_run_whose_heads_are_all_measured_is_held_against_that() -> None:
 def folded(*events: Any) -> RunSnapshot:
     picture = RunSnapshot()
     for place, event in enumerate(events):
-        picture = apply(picture, event, place)
+        picture = fold_event(picture, event, place)
     return picture
 
 
@@ -168,22 +168,22 @@ def test_what_the_task_made_keeps_it() -> None:
 
 
 def test_a_chosen_truth_counts_and_says_so() -> None:
-    from engine.analysis.ground_truth import chosen
+    from engine.analysis.ground_truth import as_chosen
 
-    picture = folded(ExamplesMade(examples=OWN, content_hash="c"), ReferenceKnown(reference=chosen(KNOWN)))
+    picture = folded(ExamplesMade(examples=OWN, content_hash="c"), ReferenceKnown(reference=as_chosen(KNOWN)))
     assert picture.reference is not None
     assert (picture.reference.name, picture.reference.kind) == ("ioi, measured, chosen", "chosen")
 
 
 def test_measured_effects_take_the_place_of_what_was_known_everywhere() -> None:
-    picture = apply(stored(TASKS["ioi"].make(DIGITS, pairs=4)), ALL, 9)
+    picture = fold_event(stored(TASKS["ioi"].make(DIGITS, pairs=4)), ALL, 9)
     assert picture.reference is not None
     assert picture.reference.kind == "effects"
     assert picture.card is not None
     assert picture.card.truth == picture.reference.name
     assert picture.card.codes_auc == agreement_with(picture.reference, picture.nodes, (), _codes()).auc
     # Two heads more change nothing but themselves.
-    later = apply(picture, scored({1: -1.0, 3: -2.0}), 10)
+    later = fold_event(picture, scored({1: -1.0, 3: -2.0}), 10)
     assert later.card == picture.card
     assert later.nodes == picture.nodes
 

@@ -17,7 +17,7 @@ from engine.authoring.distinct_pairs import (
 from engine.examples import Example
 from engine.scoring.node_scores import CodeOccurrences
 from engine.scoring.score_table import pair_rows
-from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
+from engine.scoring.significance import label_permutations, p_values, q_values, shuffle_labels
 from engine.scoring.stability import resample
 
 
@@ -61,7 +61,7 @@ def test_pairs_that_share_a_prompt_are_one_cluster() -> None:
 def test_pairs_of_one_cluster_exchange_sides_together_and_are_drawn_together() -> None:
     positive = torch.arange(8) % 2 == 0
     pairs = torch.arange(8).view(-1, 2)
-    every = labellings(positive, pairs, 1000, 0, [0, 1, 0, 2])
+    every = label_permutations(positive, pairs, 1000, 0, [0, 1, 0, 2])
     assert len(every) == 4  # three clusters, of which the first keeps its sides
     assert {tuple(row[[0, 2, 4, 6]].tolist()) for row in every} == {
         (True, second, True, third) for second, third in product((True, False), repeat=2)
@@ -76,7 +76,7 @@ def test_pairs_of_one_cluster_exchange_sides_together_and_are_drawn_together() -
 
 def test_unpaired_sets_are_labelled_in_every_way_where_there_are_few() -> None:
     positive = torch.tensor([True, False, True, False, False])
-    every = labellings(positive, torch.zeros(0, 2, dtype=torch.int64), 1000, 0)
+    every = label_permutations(positive, torch.zeros(0, 2, dtype=torch.int64), 1000, 0)
     assert len(every) == 10  # five over two
     assert len({tuple(row.tolist()) for row in every}) == 10
     assert torch.equal(every[0], positive)
@@ -90,7 +90,7 @@ def test_one_pair_twelve_times_tells_nothing() -> None:
     kept = [examples[row] for row in left]
     pairs = pair_rows(kept)
     positive = torch.tensor([one.positive for one in kept])
-    labels = labellings(positive, pairs, 1000, 0, clusters([(0, 1)], [keys[row] for row in left]))
+    labels = label_permutations(positive, pairs, 1000, 0, clusters([(0, 1)], [keys[row] for row in left]))
     codes = torch.tensor([[[5, 1], [7, 1]]])
     p = p_values(CodeOccurrences(codes), torch.tensor([[3.0, 1.0], [1.0, 1.0]]), labels, Quiet())
     assert len(labels) == 1
@@ -121,7 +121,7 @@ def test_of_runs_without_anything_to_find_at_most_a_twentieth_names_a_head(
     found = clusters([(int(a), int(b)) for a, b in pairs], [keys[row] for row in left])
     named = 0
     for draw in range(150):
-        labels = labellings(positive, pairs, 700, draw, found)
+        labels = label_permutations(positive, pairs, 700, draw, found)
         # Few codes, so that many heads tie; of every prompt one code, whatever its label.
         codes = torch.randint(0, 4, (1, len(kept), 32), generator=source)
         loudness = torch.rand(len(kept), 32, generator=source)
@@ -148,7 +148,7 @@ def test_how_many_pairs_are_missing(n_pairs: int, unpaired: tuple[int, int], n_h
     if missing == 0:
         pairs = pair_rows(examples)
         positive = torch.tensor([one.positive for one in examples])
-        assert len(labellings(positive, pairs, 10**6, 0)) >= n_heads / 0.05
+        assert len(label_permutations(positive, pairs, 10**6, 0)) >= n_heads / 0.05
 
 
 @pytest.mark.parametrize(

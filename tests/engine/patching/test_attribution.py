@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.analysis.ranking import auc
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig
 from engine.events import EdgesAttributed, EffectsMeasured
@@ -85,7 +85,7 @@ def test_edges_come_with_the_cause_where_they_are_asked_for(model: Model, record
     info = model.info
     assert told.n_pairs == info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
     assert 200 < len(told.edges) <= told.n_pairs  # all that have an effect
-    assert apply(RunSnapshot(), told).edge_effects == told
+    assert fold_event(RunSnapshot(), told).edge_effects == told
     for more in ({"metric": "kl"}, {"gradient_steps": 2}, {"method": "exact"}):
         monitor = recorder()
         asked = msgspec.structs.replace(config, **more)

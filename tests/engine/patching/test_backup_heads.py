@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.analysis.effects import MOVES, dormant_heads, merge, with_causes
+from engine.analysis.effects import MOVES, dormant_heads, merge_measurement, with_effects
 from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig
 from engine.errors import ExampleError, NoSuchHead
@@ -171,7 +171,7 @@ def test_a_head_that_takes_over_by_construction_is_found_and_no_other(written: M
     assert dormant is not None
     assert dormant[1] == [HeadId(1, 0)]
     nodes = tuple(HeadScores(layer=layer, head=head, **NOTHING) for layer in range(2) for head in range(2))
-    growth = {node.id: node.backup for node in with_causes(nodes, list(found.values()))}
+    growth = {node.id: node.backup for node in with_effects(nodes, list(found.values()))}
     assert growth[HeadId(0, 0)] is None
     assert growth[HeadId(1, 0)] == pytest.approx(0.6, abs=0.05)
     assert growth[HeadId(0, 1)] == growth[HeadId(1, 1)] == pytest.approx(0, abs=1e-6)
@@ -204,4 +204,4 @@ def test_an_effect_no_larger_than_its_error_makes_no_head_dormant() -> None:
     assert dormant_heads([cause(0.1)]) == (cause(0.1), [HeadId(1, 0)])
     assert dormant_heads([cause(0.3)]) == (cause(0.3), [])
     assert dormant_heads([cause(0.1, final=False)]) is None
-    assert len(merge([cause(0.1)], cause(0.2))) == 1
+    assert len(merge_measurement([cause(0.1)], cause(0.2))) == 1

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 import torch
 
-from engine.analysis.effects import likely_size
+from engine.analysis.effects import expected_size
 from engine.analysis.ranking import auc
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.catalog.local_models import bundled_folder
 from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import Cancelled, ConfigError
@@ -47,7 +47,7 @@ def test_combined_finds_the_heads_that_matter_on_other_prompts(name: str, model:
     assert scored.method == "combined"
     assert scored.passes <= config.budget + 1
     truth = [abs(effect) >= stored["cut"] * abs(stored["base"]) for row in stored["effects"] for effect in row]
-    found_auc = auc([likely_size(effect) for effect in scored.effects], truth)
+    found_auc = auc([expected_size(effect) for effect in scored.effects], truth)
     assert found_auc is not None
     assert found_auc >= 0.95
 
@@ -141,7 +141,7 @@ def test_causes_become_measures_of_the_grid(shelf: WarmModel, tmp_path: Path, re
     ProbeJob(order, shelf, monitor).run()
     picture = RunSnapshot()
     for event in monitor.events:
-        picture = apply(picture, event)
+        picture = fold_event(picture, event)
     assert all(node.attribution is not None and node.combined is not None for node in picture.nodes)
     assert 0 < sum(node.exact_effect is not None for node in picture.nodes) < len(picture.nodes)
     assert picture.finished is not None

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.events import Event
-from engine.results import NO_CODE, edges_told
+from engine.results import NO_CODE, n_edges_reported
 from engine.scoring.edge_scores import RankedEdges, score_edges
 from engine.scoring.node_scores import CodeOccurrences, code_measures, paired_flips, unique_codes
 
@@ -113,8 +113,8 @@ def test_flips_need_pairs() -> None:
 
 
 def test_a_small_models_edges_are_all_told_and_of_a_large_ones_the_best() -> None:
-    assert edges_told(8 * 8 * 28) == 1_792  # eight layers of eight heads
-    assert edges_told(9 * 9 * 435) == 200
+    assert n_edges_reported(8 * 8 * 28) == 1_792  # eight layers of eight heads
+    assert n_edges_reported(9 * 9 * 435) == 200
     score = torch.arange(500.0)
     edges = RankedEdges(torch.arange(500), torch.arange(500) + 500, score, 8, torch.ones(1000))
     assert [each.score for each in edges.best()] == score.flip(0).tolist()

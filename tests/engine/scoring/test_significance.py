@@ -4,7 +4,7 @@ import torch
 from engine.errors import Cancelled
 from engine.events import Event
 from engine.scoring.node_scores import CodeOccurrences, code_measures
-from engine.scoring.significance import labellings, p_values, q_values, shuffle_labels
+from engine.scoring.significance import label_permutations, p_values, q_values, shuffle_labels
 
 NO_PAIRS = torch.zeros(0, 2, dtype=torch.int64)
 
@@ -40,19 +40,19 @@ def some_loudness(seed: int, n: int = 20, n_nodes: int = 40) -> torch.Tensor:
 def test_few_pairs_are_exchanged_in_every_way_and_more_at_random() -> None:
     positive = torch.tensor([True, False] * 4)
     pairs = torch.arange(8).view(-1, 2)
-    every = labellings(positive, pairs, 8, seed=0)
+    every = label_permutations(positive, pairs, 8, seed=0)
     assert every[0].tolist() == positive.tolist()
     assert len({tuple(row) for row in every.tolist()}) == len(every) == 8
     assert (every[:, 0] != every[:, 1]).all()
-    drawn = labellings(positive, pairs, 7, seed=0)
+    drawn = label_permutations(positive, pairs, 7, seed=0)
     assert len(drawn) == 8
     assert drawn[0].tolist() == positive.tolist()
-    assert len(labellings(positive, NO_PAIRS, 50, seed=0)) == 51
+    assert len(label_permutations(positive, NO_PAIRS, 50, seed=0)) == 51
 
 
 def test_p_values_are_those_of_counting_one_by_one() -> None:
     codes, loudness = random_codes(3, n_nodes=6), some_loudness(3, n_nodes=6)
-    labels = labellings(torch.arange(20) < 8, NO_PAIRS, 60, seed=7)
+    labels = label_permutations(torch.arange(20) < 8, NO_PAIRS, 60, seed=7)
     by_code = [code_measures(CodeOccurrences(codes), row)["total_variation"].mean(dim=0).tolist() for row in labels]
     apart = [(loudness[row].mean(dim=0) - loudness[~row].mean(dim=0)).abs().tolist() for row in labels]
 
@@ -68,7 +68,7 @@ def test_shuffled_labels_seldom_call_any_head() -> None:
     called = 0
     for draw in range(60):
         truth = torch.arange(20)[torch.randperm(20, generator=torch.Generator().manual_seed(draw))] < 10
-        labels = labellings(truth, NO_PAIRS, 300, seed=draw)
+        labels = label_permutations(truth, NO_PAIRS, 300, seed=draw)
         p = p_values(CodeOccurrences(random_codes(draw)), some_loudness(draw), labels, Listener())
         called += bool((q_values(p) < 0.05).any())
     assert called <= 6  # 5 % of 60 is 3; 7 or more has a chance of 3 %
@@ -79,7 +79,7 @@ def test_a_planted_head_is_called_by_its_codes_and_by_its_loudness() -> None:
     codes[:, positive, 0] = torch.randint(0, 3, (10,), dtype=torch.int32)
     codes[:, ~positive, 0] = torch.randint(3, 6, (10,), dtype=torch.int32)
     loudness[positive, 7] += 2.0
-    labels = labellings(positive, NO_PAIRS, 1000, seed=0)
+    labels = label_permutations(positive, NO_PAIRS, 1000, seed=0)
     q = q_values(p_values(CodeOccurrences(codes), loudness, labels, Listener()))
     assert (q < 0.05).nonzero()[:, 0].tolist() == [0, 7]
 
@@ -91,7 +91,7 @@ def test_codes_of_the_pairs_own_are_no_evidence_but_the_same_in_every_pair_are()
     codes = torch.empty(1, 2 * n, 2, dtype=torch.int32)
     codes[0, :, 0] = torch.arange(2 * n)
     codes[0, :, 1] = torch.arange(2 * n) % 2
-    labels = labellings(positive, pairs, 1000, seed=0)
+    labels = label_permutations(positive, pairs, 1000, seed=0)
     p = p_values(CodeOccurrences(codes), torch.ones(2 * n, 2), labels, Listener())
     assert p[0] == 1.0
     assert p[1] < 0.002
@@ -123,6 +123,6 @@ def test_q_values_are_benjamini_and_hochbergs() -> None:
 
 
 def test_shuffling_can_be_stopped() -> None:
-    labels = labellings(torch.arange(20) < 10, NO_PAIRS, 10, seed=0)
+    labels = label_permutations(torch.arange(20) < 10, NO_PAIRS, 10, seed=0)
     with pytest.raises(Cancelled):
         p_values(CodeOccurrences(random_codes(1)), some_loudness(1), labels, Listener(stop=True))

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from engine.analysis.ranking import agreement
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.config import ProbeConfig, SAEConfig
 from engine.errors import Cancelled, ConfigError, ExampleError
@@ -100,7 +100,7 @@ def test_a_run_tells_its_story_in_order(probe: Callable[..., Any]) -> None:
     assert scored[-2].final is False
     picture = RunSnapshot()
     for event in heard:
-        picture = apply(picture, event)
+        picture = fold_event(picture, event)
     assert picture.nodes_final
     assert picture.finished is not None
     assert len(picture.nodes) == picture.model.n_layers * picture.model.n_heads  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analysis.ranking import speaks
+from engine.analysis.ranking import has_signal
 from engine.config import ProbeConfig, SAEConfig
 from engine.examples import Example
 from engine.measures import MEASURES, find_measure
@@ -89,7 +89,7 @@ def test_changing_sides_changes_the_sign_and_nothing_else(
     assert (there.only_a, there.only_b, there.auc_a_finds_b) == (back.only_b, back.only_a, back.auc_b_finds_a)
     assert set(there.both) == set(back.both)
     for of, found in ((a, there.circuit_a), (b, there.circuit_b)):
-        assert len(found) == min(cut, sum(speaks(node, measure) for node in of.nodes))
+        assert len(found) == min(cut, sum(has_signal(node, measure) for node in of.nodes))
 
 
 @given(heads, heads, heads)

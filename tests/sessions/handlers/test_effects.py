@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import EffectsConfig
 from engine.events import EffectsMeasured
 from sessions.errors import Refusal
@@ -38,7 +38,7 @@ async def test_effects_come_into_the_log_of_the_run_and_into_its_picture(lab: An
     assert entries[-1].event == EffectsEnded(state="done")
     picture = RunSnapshot()
     for entry in entries:
-        picture = apply(picture, entry.event)  # type: ignore[arg-type]  # what it has nothing to show for it leaves
+        picture = fold_event(picture, entry.event)  # type: ignore[arg-type]  # what it has nothing to show for it leaves
     assert [node.exact_effect for node in picture.nodes[:3]] == [0.0, 0.125, 0.25]
     assert (await lab.detail(client, run.session_id)).runs[0].state == "done"
 

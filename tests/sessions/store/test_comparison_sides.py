@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.analysis.ranking import speaks
+from engine.analysis.ranking import has_signal
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import NO_CODE, HeadScores
@@ -74,7 +74,7 @@ def test_one_seed_from_its_codes_is_what_the_engine_makes_of_it(made: Any) -> No
     for name, values in expected.items():
         assert [getattr(node, name) for node in found] == pytest.approx(values.tolist(), abs=3e-6), name
     # Heads that say the same on both sides, or nothing, are in no circuit.
-    assert sum(node.stability for node in found) == min(2, sum(speaks(node) for node in found))
+    assert sum(node.stability for node in found) == min(2, sum(has_signal(node) for node in found))
     assert {node.baseline_linear_probe for node in found} == {0.5}
     assert {node.p_value for node in found} == {None}
 

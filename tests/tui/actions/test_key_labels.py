@@ -77,9 +77,9 @@ CARD = Card(
     reasons=("few examples",),
     advice=(
         "take fewer heads into the circuit (t)",
-        "rank by that baseline, or measure the cause (v, or --cause combined)",
-        "rank by that baseline, or measure the cause (--cause combined)",
-        "look at the heads by effect, or at another position",
+        "rank by that baseline, or measure effects (v, or --cause combined)",
+        "rank by that baseline, or measure effects (--cause combined)",
+        "rank the heads by effect, or try another position",
         "take more heads into it",
     ),
     above_chance=(),
@@ -161,7 +161,7 @@ def test_plain_mode_names_its_verbs() -> None:
 def test_a_card_names_the_key_on_the_screen_and_the_option_elsewhere() -> None:
     told = card_lines(CARD)[1]
     assert not re.search(r"\([tTmv]\)|\(v,", told)
-    assert told.count("measure the cause (--cause combined)") == 2
+    assert told.count("measure effects (--cause combined)") == 2
     shown = card_lines(CARD, ODD.__getitem__)[1]
     for action in ("cut.fewer", "cut.more", "cause", "measure.next"):
         assert f"({ODD[action]})" in shown

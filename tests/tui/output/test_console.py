@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from rich.style import Style
 
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.events import EngineEvent
 from engine.measures import MEASURES, find_measure
 from sessions.rows import RunRow, SessionRow
@@ -91,7 +91,7 @@ def test_every_measure_has_a_grid(picture: RunSnapshot, measure: object) -> None
 def test_many_heads_become_digits_in_blocks(events: Callable[..., list[EngineEvent]]) -> None:
     picture = RunSnapshot()
     for event in events(n_layers=3, n_heads=64):
-        picture = apply(picture, event)
+        picture = fold_event(picture, event)
     lines = [line.plain for line in grid_lines(picture.nodes, MEASURES[0], ((2, 63),), PLAIN)]
     assert max(map(len, lines)) <= 80
     assert [line.split() for line in lines if line.startswith("    2")][-1][-1] == "9*"
@@ -148,7 +148,7 @@ def test_markup_and_escapes_in_prompts_and_names_are_text(
 
     picture = RunSnapshot()
     for event in [*events(), Notice(message="[b]bold[/b] [/red] \x1b[2J \x07")]:
-        picture = apply(picture, event)
+        picture = fold_event(picture, event)
     session = msgspec.structs.replace(session_row, name="[/b]\x1b]0;x\x07")
     text = printed(picture, session, run_row, capsys)
     assert "[b]bold[/b] [/red]" in text

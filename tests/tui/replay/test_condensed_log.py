@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analysis.run_state import RunSnapshot, apply
+from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.config import ProbeConfig
 from engine.events import EdgesScored, EngineEvent, Scored, StageFinished, StageProgress, StageStarted, TrainStep
 from engine.results import EdgeScore
@@ -61,7 +61,7 @@ def pictures(entries: Sequence[LogEntry]) -> dict[str | None, RunSnapshot]:
     found: dict[str | None, RunSnapshot] = {}
     for entry in entries:
         if isinstance(entry.event, EngineEvent):
-            found[entry.run_id] = apply(found.get(entry.run_id, RunSnapshot()), entry.event)
+            found[entry.run_id] = fold_event(found.get(entry.run_id, RunSnapshot()), entry.event)
     return found
 
 
