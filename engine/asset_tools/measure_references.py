@@ -62,10 +62,10 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
     used = [example for example in examples if example.pair in set(chosen)]
     info, passes = model.info, ForwardPasses(model, monitor)
     config = EffectsConfig(method="exact", replacement="pair", metric=task.metric, examples=len(chosen))
-    material = prepare(model, passes, used, config, position="mean", task=task.metric, monitor=monitor)
+    inputs = prepare(model, passes, used, config, position="mean", task=task.metric, monitor=monitor)
     heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
-    metric = measure_replaced(passes, material, one_head_each(heads, info.n_layers, info.n_heads))
-    changed = metric - material.base_by_row
+    metric = measure_replaced(passes, inputs, one_head_each(heads, info.n_layers, info.n_heads))
+    changed = metric - inputs.base_by_row
     errors = changed.std(dim=1) / changed.shape[1] ** 0.5
     counts: dict[str, int] = {}
     for example, grade in zip(examples, grades, strict=True):
@@ -77,9 +77,9 @@ def measure(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> Me
         task=name,
         metric=task.metric,
         measured=MEASURED,
-        prompts=PromptSelection(task_seed=seed, drawn=2 * pairs, usable=len(usable), used=len(material)),
+        prompts=PromptSelection(task_seed=seed, drawn=2 * pairs, usable=len(usable), used=len(inputs)),
         grades=dict(sorted(counts.items())),
-        base=round(material.base, 4),
+        base=round(inputs.base, 4),
         effects=_rounded(changed.mean(dim=1), info.n_heads),
         errors=_rounded(errors, info.n_heads),
         versions={each: version(each) for each in ("torch", "transformers", "transformer-lens")},

@@ -71,7 +71,9 @@ class _Silent:
         return False
 
 
-def material_of(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> tuple[ForwardPasses, PatchingInputs]:
+def inputs_for_task(
+    model: Model, name: str, *, pairs: int, seed: int = TASK_SEED
+) -> tuple[ForwardPasses, PatchingInputs]:
     """What a task is measured on. Raises TaskError where the model's tokenizer cannot express the task."""
     task, monitor = TASKS[name], _Silent()
     examples = task.make(model, pairs=pairs, seed=seed)
@@ -81,36 +83,36 @@ def material_of(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -
 
 
 def measure_task(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredTask:
-    """The exact effect of every head on the task, one at a time. Raises TaskError as `material_of` does."""
-    passes, material = material_of(model, name, pairs=pairs, seed=seed)
+    """The exact effect of every head on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
+    passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
     info = model.info
     heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
     masks = one_head_each(heads, info.n_layers, info.n_heads)
-    found = measure_replaced(passes, material, masks).mean(dim=1) - material.base
+    found = measure_replaced(passes, inputs, masks).mean(dim=1) - inputs.base
     order = sorted(range(len(heads)), key=lambda place: -abs(float(found[place])))
     return MeasuredTask(
         metric=TASKS[name].metric,
-        base=round(material.base, 4),
+        base=round(inputs.base, 4),
         cut=CUT,
         pairs=pairs,
         task_seed=seed,
         effects=[_rounded(row) for row in found.view(info.n_layers, info.n_heads)],
-        heads=[heads[place] for place in order if abs(float(found[place])) >= CUT * abs(material.base)],
+        heads=[heads[place] for place in order if abs(float(found[place])) >= CUT * abs(inputs.base)],
     )
 
 
 def measure_task_edges(model: Model, name: str, *, pairs: int, seed: int = TASK_SEED) -> MeasuredEdges:
-    """The exact effect of every edge on the task, one at a time. Raises TaskError as `material_of` does."""
-    passes, material = material_of(model, name, pairs=pairs, seed=seed)
+    """The exact effect of every edge on the task, one at a time. Raises TaskError as `inputs_for_task` does."""
+    passes, inputs = inputs_for_task(model, name, pairs=pairs, seed=seed)
     n_heads = model.info.n_heads
     edges = all_edges(model.info.n_layers, n_heads)
-    effects = measure_edges(passes, material, edges).mean(dim=1) - material.base
+    effects = measure_edges(passes, inputs, edges).mean(dim=1) - inputs.base
     rows: dict[HeadId, dict[HeadId, float]] = {}
     for (source, target), effect in zip(edges, effects, strict=True):
         rows.setdefault(target, {})[source] = round(float(effect), 4)
     return MeasuredEdges(
         metric=TASKS[name].metric,
-        base=round(material.base, 4),
+        base=round(inputs.base, 4),
         cut=EDGE_CUT,
         pairs=pairs,
         task_seed=seed,

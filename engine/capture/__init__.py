@@ -1,4 +1,4 @@
 """Activations of heads: the forward pass, the disk cache, the position where pairs differ most.
 
-May import: root, models, tensors.
+May import: root modules, models, tensors.
 """

@@ -1,4 +1,4 @@
-"""Activations on disk, named by their content, so that another lambda never runs the model again."""
+"""The activation cache on disk, keyed by content, so that another lambda needs no forward pass."""
 
 import os
 from pathlib import Path
@@ -9,13 +9,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 VERSION = 2
-"""Part of every key: a change of what is stored makes old files unfindable instead of wrong."""
+"""Part of every key: after a change of format, old files are not found rather than misread."""
 LIMIT_BYTES = 8 << 30
-"""What the folder may hold; the longest unused go first."""
+"""Maximum size of the folder; the least recently used files are deleted first."""
 
 
 def load(folder: Path, key: str) -> dict[str, Tensor] | None:
-    """What was saved under that key; None where nothing was, or where the file is damaged (it is taken away)."""
+    """Return what was saved under the key; None if there is nothing or the file is damaged (it is deleted)."""
     path = folder / f"{key}.safetensors"
     try:
         tensors = load_file(path)
@@ -29,7 +29,7 @@ def load(folder: Path, key: str) -> dict[str, Tensor] | None:
 
 
 def save(folder: Path, key: str, tensors: dict[str, torch.Tensor]) -> None:
-    """Keeps the tensors under that key. A full or unwritable disk costs the speed, never the run."""
+    """Save the tensors under the key. A full or read-only disk is ignored: it costs time, not the run."""
     path = folder / f"{key}.safetensors"
     partial = folder / f".{key}.{os.getpid()}"
     try:
@@ -42,7 +42,7 @@ def save(folder: Path, key: str, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def drop(folder: Path, key: str) -> None:
-    """Forgets what was saved under that key."""
+    """Delete what was saved under the key."""
     (folder / f"{key}.safetensors").unlink(missing_ok=True)
 
 

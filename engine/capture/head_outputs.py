@@ -1,4 +1,4 @@
-"""What every head writes on every example, from one pass over the prompts (METHOD 2)."""
+"""Capture what every head writes on every example, in one forward pass over the prompts (METHOD 2)."""
 
 import hashlib
 import time
@@ -21,47 +21,49 @@ from engine.tensors.threads import threads_for
 
 _PART_EVERY_S = 2.0
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65_536}
-"""Of a batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
+"""Tokens per batch. On a CPU 4096 took as long (SmolLM2, 100 prompts: 4.9 s against 4.5), and a batch is lost whole."""
 
 
-_OTHER_TOKENIZER = "Leave it out, or give the model the tokenizer it was trained with: this one knows more tokens."
+_OTHER_TOKENIZER = "Leave it out, or give the model its own tokenizer: this one has more tokens than the model."
 
 
 class AnswerIds(msgspec.Struct, frozen=True, kw_only=True):
-    """The ids of an example's expected and foil tokens, and the texts that are no single token."""
+    """The token ids of an example's expected answers and foils, and the texts that are not a single token."""
 
     expected: tuple[int, ...]
     foils: tuple[int, ...]
     not_single: tuple[str, ...]
     both: tuple[str, ...] = ()
-    """The foils that are expected, too: measured against itself an answer is worth nothing. They are no foils here."""
+    """Foils that are also expected: they are dropped as foils, as an answer cannot be measured against itself."""
     joined: tuple[str, ...] = ()
-    """The texts whose beginning the prompt's last token swallows; they are read by themselves
-    (engine.models.tokens)."""
+    """Texts whose beginning merges with the prompt's last token; tokenized by themselves (engine.models.tokens)."""
 
 
 class HeadOutputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pass found. Rows are examples, in their order."""
+    """The result of one forward pass. Rows are examples, in their order."""
 
     z: Tensor
     """Float [example, layer, head, d_head]: each head's z, pooled by the position policy."""
     n_tokens: list[int]
-    """The prompt's own tokens."""
+    """Number of the prompt's own tokens."""
     answers: list[AnswerIds]
     expected: list[float]
-    """Probability of the expected set after the prompt; 0 where there is none."""
+    """Probability of the expected set after the prompt; 0 if there is none."""
     foils: list[float]
     rank: list[int]
-    """Of the best expected token; 0 where there is none."""
+    """Rank of the best expected token; 0 if there is none."""
     says: list[int]
     """The most probable token."""
     says_probability: list[float]
     cached: bool
     apart: Tensor | None = None
-    """Float [pair, layer, head, d_head]: difference of each head's z within a pair, at the place where it is largest,
-    as a share of the stream (engine.capture.pair_position). None: no pairs were named."""
+    """Float [pair, layer, head, d_head]: difference of each head's z within a pair.
+
+    At the position where it is largest, as a share of the stream (engine.capture.pair_position). None: no pairs were
+    given.
+    """
     largest: Tensor | None = None
-    """Float [pair, layer, head]: length of each head's largest difference at one place."""
+    """Float [pair, layer, head]: length of each head's largest difference at one position."""
 
 
 def read_examples(
@@ -72,11 +74,11 @@ def read_examples(
     activations: Path | None,
     pairs: Int[Tensor, "pair side"] | None = None,
 ) -> HeadOutputs:
-    """Every head's pooled z and what the model makes of every prompt; from the cache where it was read before.
-    `pairs` (rows, the positive first) are held against each other place by place as well.
+    """Return every head's pooled z and the model's answers for every prompt, from the cache where possible.
 
-    Padding stands on the right, where no causal model sees it, and never counts, so the answer does not depend on
-    what else is in a batch. Raises ExampleError for a prompt longer than the context, Cancelled within a block.
+    `pairs` (rows, the positive first) are also compared position by position. Padding is on the right, where a causal
+    model does not see it, and never counts, so results do not depend on the other rows of a batch. Raises ExampleError
+    for a prompt longer than the context, Cancelled within a block.
     """
     encoded = [encode_prompt(model, index, example) for index, example in enumerate(examples)]
     answers = [answers_of(model, example) for example in examples]
@@ -85,7 +87,7 @@ def read_examples(
     key = _key(model, encoded, answers, config.position, together)
     stored = activation_cache.load(activations, key) if activations else None
     if stored is None:
-        # A block is waited for at a time: its share of the work on all prompts is what threads would divide.
+        # Threads divide the work of one block at a time, so its share of the total decides.
         tokens = sum(len(ids) for ids, _ in encoded)
         with threads_for(2.0 * model.n_parameters * tokens / model.info.n_layers):
             part = _PartialCapture(activations, key)
@@ -112,13 +114,16 @@ def read_examples(
 
 
 def head_outputs(model: Model, z: Float[Tensor, "example layer head d_head"]) -> Float[Tensor, "example node d_model"]:
-    """x of METHOD 2: z through each head's own W_O, heads counted layer by layer. Pooling before W_O is the same
-    number as after it, because both are linear, and moves d_model / d_head times less."""
+    """Return x of METHOD 2: z through each head's own W_O, heads counted layer by layer.
+
+    Pooling before W_O gives the same number as after it, as both are linear, and moves d_model / d_head times less
+    data.
+    """
     return torch.einsum("nlhd,lhdm->nlhm", z, model.output_weights).flatten(1, 2)
 
 
 def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int], list[bool]]:
-    """The prompt's tokens, and which are its own. Raises ExampleError for what the model cannot read."""
+    """Return the prompt's tokens and which are its own. Raises ExampleError for a prompt the model cannot read."""
     ids, own = model.encode(example.prompt)
     begins = example.prompt[:40]
     unknown = model.unknown_token(ids)
@@ -135,7 +140,7 @@ def encode_prompt(model: Model, index: int, example: Example) -> tuple[list[int]
 
 
 def answers_of(model: Model, example: Example) -> AnswerIds:
-    """The example's answers in tokens. Raises ExampleError for a token that the model has no embedding for."""
+    """Return the example's answers in tokens. Raises ExampleError for a token without an embedding."""
     not_single: list[str] = []
     joined: list[str] = []
     texts = (*example.expected, *example.foils)
@@ -167,7 +172,7 @@ def answers_of(model: Model, example: Example) -> AnswerIds:
 
 
 def position_weights(model: Model, index: int, ids: list[int], own: list[bool], policy: str) -> list[float]:
-    """How much each position counts in the head's vector; the weights of one example sum to 1."""
+    """Return the weight of each position in the head's vector; the weights of one example sum to 1."""
     places = [place for place, is_own in enumerate(own) if is_own]
     if policy == "mean":
         return [1.0 / len(places) if is_own else 0.0 for is_own in own]
@@ -211,15 +216,15 @@ def _key(
         pairs,
         activation_cache.VERSION,
     )
-    if model.lengths:  # was read once as if every prompt were as long as its neighbours
+    if model.lengths:  # earlier versions read rows as if all had their neighbours' length
         content += ("lengths",)
-    if set(model.output_scales) != {1.0}:  # was read once as if there were none
+    if set(model.output_scales) != {1.0}:  # earlier versions ignored the scales
         content += (model.output_scales,)
     return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
 
 class _PartialCapture:
-    """What a reading that breaks off has read so far, so that the next one goes on from there."""
+    """The part of an interrupted capture that is done, so that the next one continues from there."""
 
     def __init__(self, folder: Path | None, key: str) -> None:
         self._folder, self._key = folder, f"{key}.part"
@@ -229,7 +234,7 @@ class _PartialCapture:
         return (activation_cache.load(self._folder, self._key) if self._folder else None) or {}
 
     def save(self, found: dict[str, Tensor]) -> None:
-        """Now and then: it is all written each time."""
+        """Save at intervals: each save writes everything."""
         if self._folder and time.monotonic() - self._saved > _PART_EVERY_S:
             activation_cache.save(self._folder, self._key, found)
             self._saved = time.monotonic()
@@ -263,7 +268,7 @@ def _run(
         found["apart"] = torch.zeros(len(pairs), info.n_layers, info.n_heads, info.d_head)
         found["largest"] = torch.zeros(len(pairs), info.n_layers, info.n_heads)
     found.update(part.load())
-    # The same batches as without a break, so that the numbers are the same to the last bit.
+    # The same batches as in an uninterrupted capture, so that the numbers are the same to the last bit.
     for rows in _batches(prompts, pairs, _TOKENS_AT_ONCE.get(model.device.type, 4096)):
         if bool(found["read"][rows].all()):
             continue
@@ -302,7 +307,7 @@ def _forward(
     pooled = torch.zeros(n_rows, info.n_layers, info.n_heads, info.d_head, device=model.device)
 
     def keep(layer: int) -> Callable[..., None]:
-        # Bound here: hook_z is an alias, and its hook is called with another name (blocks.N.attn.o.hook_in).
+        # Bound here: hook_z is an alias, and its hook is called under another name (blocks.N.attn.o.hook_in).
         def hook(z: Tensor, hook: object) -> None:  # noqa: ARG001  # TransformerLens passes it by name
             if monitor.cancelled():
                 raise Cancelled
@@ -321,7 +326,7 @@ def _forward(
         return hook
 
     def only_last(residual: Tensor, hook: object) -> Tensor:  # noqa: ARG001
-        # The vocabulary is wide and only the token after the prompt is asked about.
+        # The vocabulary is large and only the token after the prompt is needed.
         return residual[torch.arange(n_rows, device=residual.device), last].unsqueeze(1)
 
     hooks = [(f"blocks.{layer}.attn.hook_z", keep(layer)) for layer in range(info.n_layers)]
@@ -347,7 +352,7 @@ def _read_answer(found: dict[str, Tensor], row: int, probabilities: Tensor, answ
 
 
 def _batches(prompts: list[list[int]], pairs: list[tuple[int, int]], most_tokens: int) -> list[list[int]]:
-    """Rows of like length together, so that little is padded; both sides of a pair in one batch."""
+    """Return batches of rows of similar length, so that there is little padding; both sides of a pair in one batch."""
     paired = {row for pair in pairs for row in pair}
     units = [*pairs, *((row,) for row in range(len(prompts)) if row not in paired)]
     sized = sorted((max(len(prompts[row]) for row in unit), min(unit), unit) for unit in units)

@@ -1,7 +1,7 @@
-"""Where the two sides of a pair part, head by head: the place at which a head's output differs most.
+"""Find the position at which the two sides of a pair differ most, head by head.
 
-A mean over the prompt dilutes what one token does. And a difference counts by its share of the stream it is written
-into: later layers read a normalised stream, so the same vector says less in a louder one (docs/lab, contrast-recipe).
+A mean over the prompt dilutes the effect of a single token. A difference counts as a share of the stream it is written
+into: later layers read a normalised stream, so the same vector means less in a longer one (docs/lab).
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from torch import Tensor
 
 
 class PairDifferences:
-    """Differences of the pairs of one batch, taken layer by layer while the batch runs.
+    """Differences of the pairs of one batch, taken layer by layer during the forward pass.
 
-    Places are counted from the prompts' ends, so pairs of unequal length are held against each other there, too.
+    Positions are counted from the prompts' ends, so pairs of unequal length are compared there, too.
     """
 
     def __init__(
@@ -35,15 +35,17 @@ class PairDifferences:
         self._difference = torch.zeros(0, device=device)
         self._lengths = torch.zeros(0, device=device)
         self.z = torch.zeros(len(pairs), n_layers, n_heads, d_head, device=device)
-        """Difference of z, positive less negative, at each head's place; after `finish` times the mean share a unit
-        of length has of the streams the later layers read."""
+        """Difference of z, positive minus negative, at each head's position.
+
+        After `finish` it is multiplied by the mean share that a unit of length has of the streams read by later layers.
+        """
         self.largest = torch.zeros(len(pairs), n_layers, n_heads, device=device)
-        """Length of the largest difference of the head's output at one place, whatever the stream."""
+        """Length of the largest difference of the head's output at one position, regardless of the stream."""
         self._where = torch.zeros(len(pairs), n_layers, n_heads, dtype=torch.int64, device=device)
         self._streams = torch.ones(len(pairs), len(back), n_layers, device=device)
 
     def head(self, layer: int, z: Float[Tensor, "row position head d_head"]) -> None:
-        """Takes what the heads of a layer read out."""
+        """Record z of a layer's heads."""
         first, second = (self._at_places(z, side) for side in (0, 1))
         self._difference = (first - second) * self._there[:, :, None, None]
         weights = self._weights[layer, :, : z.shape[-1]]  # heads of this layer may be smaller than others
@@ -51,7 +53,7 @@ class PairDifferences:
         self.largest[:, layer] = self._lengths.amax(dim=1)
 
     def stream(self, layer: int, residual: Float[Tensor, "row position d_model"]) -> None:
-        """Takes what the layer leaves; then each head's place is known."""
+        """Record the residual stream after the layer, which determines each head's position."""
         norms = residual.norm(dim=-1)
         both = (self._at_places(norms, 0) + self._at_places(norms, 1)) / 2
         self._streams[:, :, layer] = both.clamp(min=1e-6)
@@ -63,7 +65,7 @@ class PairDifferences:
         self._difference = torch.zeros(0, device=taken.device)  # a layer's is as large as its z
 
     def finish(self) -> None:
-        """Weighs the differences by the streams of the layers that come after."""
+        """Scale the differences by the streams of all later layers."""
         n_layers = self._streams.shape[2]
         later = (1 / self._streams).flip(2).cumsum(dim=2).flip(2)
         later /= torch.arange(n_layers, 0, -1, device=later.device)

@@ -1,4 +1,4 @@
 """Causal effects: head and edge patching, attribution, metrics, circuit checks.
 
-May import: root, analysis, capture, models, tasks, tensors.
+May import: root modules, analysis, authoring, capture, models, tasks, tensors.
 """

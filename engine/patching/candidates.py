@@ -1,21 +1,22 @@
-"""Which heads are worth an exact measurement: attribution and codes propose, a budget ends it."""
+"""Choose heads for exact patching: attribution and codes propose candidates, a budget limits them."""
 
 from collections.abc import Sequence
 
 from engine.results import HeadId
 
 _CODES_EVERY = 4
-"""Every fourth proposal is the codes'."""
+"""Every fourth proposal comes from the codes."""
 
 
 def proposals(by_attribution: Sequence[HeadId], by_codes: Sequence[HeadId]) -> list[HeadId]:
-    """All heads in the order in which they deserve an exact measurement, both rankings best first."""
+    """Return all heads in order of priority for exact patching. Both rankings are best first."""
     order: dict[HeadId, None] = {}
     codes = iter(by_codes)
     for head in by_attribution:
         order.setdefault(head)
         if len(order) % _CODES_EVERY == _CODES_EVERY - 1:
-            # A head whose effect bends (a saturated answer, a broken softmax) has a flat gradient but speaks.
+            # A head with a nonlinear effect (a saturated answer, a broken softmax) has a small gradient but may have
+            # codes.
             told = next((each for each in codes if each not in order), None)
             if told is not None:
                 order.setdefault(told)
@@ -23,9 +24,9 @@ def proposals(by_attribution: Sequence[HeadId], by_codes: Sequence[HeadId]) -> l
 
 
 def affordable(order: Sequence[HeadId], n_layers: int, share: float, budget: float) -> list[HeadId]:
-    """The first of these heads whose exact measurements cost no more than `budget` forward passes.
+    """Return the first of these heads whose exact patching costs at most `budget` forward passes.
 
-    A head of layer l takes the layers from l on, over `share` of the positions.
+    A head of layer l needs the layers from l on, over `share` of the positions.
     """
     taken = []
     for head in order:

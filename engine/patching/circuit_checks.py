@@ -1,4 +1,4 @@
-"""Whether a circuit does the work: faithfulness, completeness, minimality, against random circuits (METHOD 6)."""
+"""Check a circuit: faithfulness, completeness, minimality, against random circuits (METHOD 6)."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ RANDOM_CIRCUITS = 100
 
 def check_circuit(
     passes: ForwardPasses,
-    material: PatchingInputs,
+    inputs: PatchingInputs,
     name: str,
     circuit: Sequence[HeadId],
     order: Sequence[HeadId],
@@ -28,9 +28,9 @@ def check_circuit(
     *,
     seed: int,
 ) -> CircuitChecked:
-    """The circuit held against the whole model. `order` is the ranking it was cut from: the curve runs along it.
+    """Compare a circuit with the whole model. `order` is the ranking it was cut from; the curve runs along it.
 
-    `progress` hears how many of `n_measurements` are done. Raises Cancelled within a block.
+    `progress` is called with the number of `n_measurements` done. Raises Cancelled within a block.
     """
     info = passes.model.info
     shape = (info.n_layers, info.n_heads)
@@ -42,7 +42,7 @@ def check_circuit(
     without_one = whole & ~one_head_each(circuit, *shape)
     alone = [whole[None], torch.zeros(1, *shape, dtype=torch.bool), prefixes, random, without_one]
     gone = [whole[None], prefixes, random]
-    # A circuit alone: everything else replaced. A circuit gone: it itself replaced.
+    # A circuit alone: everything else is replaced. A circuit gone: the circuit is replaced.
     masks = torch.cat([~torch.cat(alone), torch.cat(gone)])
     done = 0
 
@@ -51,7 +51,7 @@ def check_circuit(
         done += 1
         progress(done)
 
-    measured = measure_replaced(passes, material, masks, heard).mean(dim=1).tolist()
+    measured = measure_replaced(passes, inputs, masks, heard).mean(dim=1).tolist()
     kept = iter(measured)
     here, empty = next(kept), next(kept)
     curve_alone, random_alone, minus_one = (
@@ -60,7 +60,7 @@ def check_circuit(
     left, curve_gone, random_gone = next(kept), [next(kept) for _ in sizes], [next(kept) for _ in random]
 
     def share(value: float) -> float:
-        reach = material.base - empty
+        reach = inputs.base - empty
         return (value - empty) / reach if abs(reach) > 1e-9 else math.nan
 
     curve = [
@@ -70,11 +70,11 @@ def check_circuit(
     return CircuitChecked(
         name=name,
         heads=tuple((layer, head) for layer, head in circuit),
-        metric=material.yardstick.metric,
-        replacement=material.replacement,
-        base=round(material.base, 6),
+        metric=inputs.answer_metric.metric,
+        replacement=inputs.replacement,
+        base=round(inputs.base, 6),
         empty=round(empty, 6),
-        n_examples=len(material),
+        n_examples=len(inputs),
         faithfulness=round(share(here), 4),
         completeness=round(1 - share(left), 4),
         minimality=tuple(
@@ -85,17 +85,17 @@ def check_circuit(
         random_completeness=tuple(sorted(round(1 - share(value), 4) for value in random_gone)),
         curve=tuple(curve),
         area=round(area_under(curve, info.n_layers * info.n_heads), 4),
-        passes=round((passes.work - begun) / (material.tokens.numel() * passes.n_layers), 2),
+        passes=round((passes.work - begun) / (inputs.tokens.numel() * passes.n_layers), 2),
     )
 
 
 def n_measurements(n_heads_in_all: int, circuit_size: int) -> int:
-    """How many replaced passes one check takes."""
+    """Return how many patched passes one check takes."""
     return 2 + 2 * len(curve_sizes(n_heads_in_all, circuit_size)) + 2 * RANDOM_CIRCUITS + circuit_size
 
 
 def curve_sizes(n_heads_in_all: int, circuit_size: int) -> list[int]:
-    """1, 2, 4 and so on up to half of all heads, and the circuit's own size."""
+    """Return 1, 2, 4 and so on up to half of all heads, and the circuit's own size."""
     sizes = {circuit_size}
     size = 1
     while size <= n_heads_in_all // 2:
@@ -105,14 +105,14 @@ def curve_sizes(n_heads_in_all: int, circuit_size: int) -> list[int]:
 
 
 def random_circuits(circuit: Bool[Tensor, "layer head"], n: int, seed: int) -> Bool[Tensor, "many layer head"]:
-    """Circuits with as many heads in each layer, drawn at random."""
+    """Return random circuits with as many heads in each layer."""
     source = generator(seed, "random circuits")
     draws = torch.rand(n, *circuit.shape, generator=source).argsort(dim=2).argsort(dim=2)
     return draws < circuit.sum(dim=1)[None, :, None]
 
 
 def area_under(curve: Sequence[CurvePoint], n_heads_in_all: int) -> float:
-    """Mean faithfulness, held between 0 and 1, over circuits from no head (0) to all of them (1)."""
+    """Return mean faithfulness, clamped to [0, 1], over circuits from no head (0) to all heads (1)."""
     points = [(0.0, 0.0), *((point.size / n_heads_in_all, min(max(point.faithfulness, 0.0), 1.0)) for point in curve)]
     if points[-1][0] < 1:
         points.append((1.0, 1.0))

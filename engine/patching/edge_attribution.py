@@ -1,4 +1,4 @@
-"""What a head does to the answer through one later head: attribution on edges (edge attribution patching)."""
+"""Estimate what a head does to the answer through one later head: edge attribution patching."""
 
 from collections.abc import Sequence
 
@@ -13,65 +13,68 @@ from engine.patching.inputs import PatchingInputs
 from engine.results import EdgeEffect
 
 EDGE_POINTS = (0.0, 0.25)
-"""Where gradients are taken: at the positives, and a quarter of the way to the other side, where softmaxes that are
-shut at the positives have opened. In the bundled model half way ranks best, in SmolLM2 much worse (docs/lab)."""
+"""Points at which gradients are taken: the positives, and a quarter of the way to the other side.
+
+There, softmaxes that are saturated at the positives have opened. In the bundled model half way ranks best, in SmolLM2
+much worse (docs/lab).
+"""
 
 
 def attribute_edges(
-    passes: ForwardPasses, material: PatchingInputs, *, points: Sequence[float] = EDGE_POINTS
+    passes: ForwardPasses, inputs: PatchingInputs, *, points: Sequence[float] = EDGE_POINTS
 ) -> Float[Tensor, "source target"]:
-    """The estimated change of the metric when a target head reads the other side's output of a source head.
+    """Return the estimated change of the metric when a target head reads a source head's output of the other side.
 
-    The source's difference, through its W_O, times the gradient of the metric at what the target alone reads of the
-    residual stream, by its queries, keys and values together; mean over rows, summed over positions. Only earlier to
-    later layers: 0 elsewhere. Keys and values that heads share are followed through each head on its own. Gradients are
-    the mean over `points` between the two sides' embedded prompts, 0 being the positives; KL, which has no slope there,
-    takes points of its own in place of that.
+    The source's difference, through its W_O, times the gradient of the metric with respect to what the target alone
+    reads of the residual stream, by its queries, keys and values together; mean over rows, summed over positions. Only
+    from earlier to later layers; 0 elsewhere. Keys and values that heads share are followed through each head
+    separately. Gradients are the mean over `points` between the two sides' embedded prompts, 0 being the positives; KL,
+    which has zero slope there, uses points of its own instead.
 
-    Takes the output to reach the stream as it is: in models that normalise it there first, it is out by that scale.
-    Raises Cancelled within a block.
+    Assumes that the output reaches the stream unscaled: in models that normalise it first, the estimate is off by that
+    scale. Raises Cancelled within a block.
     """
-    if material.yardstick.metric == "kl" and 0 in points:
+    if inputs.answer_metric.metric == "kl" and 0 in points:
         points = points_between(KL_STEPS)
     info = passes.model.info
     n_heads = info.n_heads
     found = torch.zeros(info.n_layers * n_heads, info.n_layers * n_heads)
     weights = passes.model.head_weights
-    at_once = max(1, passes.rows_at_once(material.tokens.shape[1]) // n_heads)
-    for start in range(0, len(material), at_once):
-        part = slice(start, min(start + at_once, len(material)))
-        where = material.where[part][:, :, None, None]
+    at_once = max(1, passes.rows_at_once(inputs.tokens.shape[1]) // n_heads)
+    for start in range(0, len(inputs), at_once):
+        part = slice(start, min(start + at_once, len(inputs)))
+        where = inputs.where[part][:, :, None, None]
         written = [
             torch.einsum("rphd,hdm->rphm", (other[part] - clean[part]) * where, weights[layer])
-            for layer, (other, clean) in enumerate(zip(material.other, material.clean.z, strict=True))
+            for layer, (other, clean) in enumerate(zip(inputs.other, inputs.clean.z, strict=True))
         ]
         for at in points:
-            point = _at(passes, material, part, at)
+            point = _at(passes, inputs, part, at)
             assert point.gradients is not None
             for layer in range(1, info.n_layers):
-                read = _read_by(passes, material, layer, part, point.residual[layer], point.gradients[layer])
+                read = _read_by(passes, inputs, layer, part, point.residual[layer], point.gradients[layer])
                 for source in range(layer):
-                    effects = torch.einsum("rpsm,trpm->st", written[source], read) / len(points) / len(material)
+                    effects = torch.einsum("rpsm,trpm->st", written[source], read) / len(points) / len(inputs)
                     rows, columns = source * n_heads, layer * n_heads
                     found[rows : rows + n_heads, columns : columns + n_heads] += effects.cpu()
     return found
 
 
-def _at(passes: ForwardPasses, material: PatchingInputs, part: slice, point: float) -> CleanPass:
-    """A pass with gradients at that point; the positives' is there already, as a rule."""
-    if not point and material.clean.gradients is not None:
-        return material.clean.rows(part)
+def _at(passes: ForwardPasses, inputs: PatchingInputs, part: slice, point: float) -> CleanPass:
+    """Return a pass with gradients at that point; the positives' is reused if it exists."""
+    if not point and inputs.clean.gradients is not None:
+        return inputs.clean.rows(part)
     return passes.clean(
-        material.tokens[part],
-        material.last[part],
+        inputs.tokens[part],
+        inputs.last[part],
         residuals=passes.n_layers,
-        slope=lambda logits: material.yardstick(logits, part),
-        begin=begin_between(material, part, point),
+        slope=lambda logits: inputs.answer_metric(logits, part),
+        begin=begin_between(inputs, part, point),
     )
 
 
 def best_edges(found: Float[Tensor, "source target"], n_heads: int, most: int) -> tuple[EdgeEffect, ...]:
-    """The edges with the largest effects either way."""
+    """Return the edges with the largest effects, positive or negative."""
     sizes = found.abs().flatten()
     order = sizes.argsort(descending=True, stable=True)[:most].tolist()
     return tuple(
@@ -87,18 +90,18 @@ def best_edges(found: Float[Tensor, "source target"], n_heads: int, most: int) -
 
 def _read_by(
     passes: ForwardPasses,
-    material: PatchingInputs,
+    inputs: PatchingInputs,
     layer: int,
     part: slice,
     entering: Float[Tensor, "row position d_model"],
     gradient: Float[Tensor, "row position head d_head"],
 ) -> Float[Tensor, "target row position d_model"]:
-    """The gradient of the metric at what enters the layer, as far as each head alone reads it.
+    """Return the gradient of the metric with respect to the layer's input, through each head alone.
 
-    All heads in one pass: a copy of the rows for each, in which only that head's z counts.
+    One pass for all heads: a copy of the rows for each, in which only that head's z has a gradient.
     """
     rows, n_heads = len(gradient), gradient.shape[2]
-    tokens, last = material.tokens[part].repeat(n_heads, 1), material.last[part].repeat(n_heads)
+    tokens, last = inputs.tokens[part].repeat(n_heads, 1), inputs.last[part].repeat(n_heads)
     entering = entering.repeat(n_heads, 1, 1, 1).flatten(0, 1).requires_grad_(True)
     seen: list[Tensor] = []
 
@@ -113,5 +116,5 @@ def _read_by(
             passes.work -= tokens.numel() * (passes.n_layers - layer - 1)
         alone = torch.eye(n_heads, device=tokens.device)[:, None, None, :, None] * gradient
         (read,) = torch.autograd.grad(seen[0], entering, grad_outputs=alone.flatten(0, 1))
-    passes.work += tokens.numel()  # and back
+    passes.work += tokens.numel()  # for the backward pass
     return read.view(n_heads, rows, *read.shape[1:])

@@ -1,8 +1,8 @@
-"""What really happens to the answer when one head reads another's output from the other side: exact edge patching.
+"""Exact edge patching: the effect when one head reads another's output from the other side.
 
 Path patching of single edges (Wang et al. 2022, Goldowsky-Dill et al. 2023): the source's contribution to what the
-target's queries, keys and values read is replaced; no other head sees it; what follows from the target's changed
-output runs on freely. engine.patching.edge_attribution estimates the same from gradients.
+target's queries, keys and values read is replaced; no other head sees it; everything after the target's changed output
+is recomputed. engine.patching.edge_attribution estimates the same from gradients.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,17 +18,17 @@ from engine.patching.partial_forward import PartialPass
 from engine.results import HeadId
 
 Edge = tuple[HeadId, HeadId]
-"""(source, target), the source in an earlier layer."""
+"""(source, target); the source is in an earlier layer."""
 Found = Callable[[int, Float[Tensor, " row"]], None]
-"""(which of the asked, its metric on every row)."""
+"""Called with the index of an item and its metric on every row."""
 
 
 class StopForward(Exception):
-    """The layer that was wanted has been computed; the rest of the pass is not needed."""
+    """Raised by a hook once the needed layer is computed, to stop the forward pass."""
 
 
 def all_edges(n_layers: int, n_heads: int) -> list[Edge]:
-    """Every pair of an earlier and a later head, by target layer."""
+    """Return every pair of an earlier and a later head, ordered by target layer."""
     heads = [HeadId(layer, head) for layer in range(n_layers) for head in range(n_heads)]
     return sorted(
         ((source, target) for source in heads for target in heads if source.layer < target.layer),
@@ -37,34 +37,35 @@ def all_edges(n_layers: int, n_heads: int) -> list[Edge]:
 
 
 def measure_edges(
-    passes: ForwardPasses, material: PatchingInputs, edges: Sequence[Edge], found: Found | None = None
+    passes: ForwardPasses, inputs: PatchingInputs, edges: Sequence[Edge], found: Found | None = None
 ) -> Float[Tensor, "edge row"]:
-    """The metric on every row with each edge alone replaced.
+    """Return the metric on every row with each edge alone replaced.
 
-    Takes what a head writes to reach the stream as it is: in models that normalise it there first, it is out by that
-    scale. `found` is called as results come. Raises ValueError for a pair that is no edge, Cancelled within a block.
+    Assumes that what a head writes reaches the stream unscaled: in models that normalise it first, the result is off by
+    that scale. `found` is called as results come in. Raises ValueError for a pair that is no edge, Cancelled within a
+    block.
     """
     for source, target in edges:
         if source.layer >= target.layer:
-            raise ValueError(f"{source} stands in no earlier layer than {target}")
-    results = material.base_by_row.repeat(len(edges), 1)
-    many = at_once(passes, material)
+            raise ValueError(f"{source} is not in an earlier layer than {target}")
+    results = inputs.base_by_row.repeat(len(edges), 1)
+    many = at_once(passes, inputs)
     weights = passes.model.head_weights
     with torch.no_grad():
         for layer in sorted({target.layer for _, target in edges}):
             here = [place for place, (_, target) in enumerate(edges) if target.layer == layer]
-            # One look at the layer serves all of a source's targets in it.
+            # One pass over the layer serves all targets of a source in it.
             sources = sorted({edges[place][0] for place in here})
             for first in range(0, len(sources), many):
                 some = sources[first : first + many]
-                changed = [_changed(passes, material, layer, some, weights, tail) for tail in material.tails(passes)]
+                changed = [_changed(passes, inputs, layer, some, weights, tail) for tail in inputs.tails(passes)]
                 wanted = [place for place in here if edges[place][0] in some]
                 for start in range(0, len(wanted), many):
                     now = wanted[start : start + many]
                     which = [(some.index(edges[place][0]), edges[place][1].head) for place in now]
-                    answers = torch.empty(len(now), len(material), device=results.device)
-                    for tail, z in zip(material.tails(passes), changed, strict=True):
-                        answers[:, tail.rows] = _follow(passes, material, layer, which, z, tail)
+                    answers = torch.empty(len(now), len(inputs), device=results.device)
+                    for tail, z in zip(inputs.tails(passes), changed, strict=True):
+                        answers[:, tail.rows] = _follow(passes, inputs, layer, which, z, tail)
                     results[now] = answers
                     if found is not None:
                         for place in now:
@@ -74,20 +75,20 @@ def measure_edges(
 
 def _changed(
     passes: ForwardPasses,
-    material: PatchingInputs,
+    inputs: PatchingInputs,
     layer: int,
     sources: Sequence[HeadId],
     weights: Sequence[Float[Tensor, "head _ d_model"]],
     tail: PartialPass,
 ) -> Float[Tensor, "source some position head d_head"]:
-    """The layer's z when it reads one of the sources' output of the other side; the rest of the pass is left out."""
+    """Return the layer's z when it reads one of the sources' outputs of the other side; the pass stops there."""
     many, span = len(sources), slice(tail.begin, tail.end)
-    where = material.where[tail.rows, span, None]
+    where = inputs.where[tail.rows, span, None]
     streams = []
     for source in sources:
-        other, clean = (each[source.layer][tail.rows, span, source.head] for each in (material.other, material.clean.z))
+        other, clean = (each[source.layer][tail.rows, span, source.head] for each in (inputs.other, inputs.clean.z))
         written = ((other - clean) * where) @ weights[source.layer][source.head]
-        streams.append(tail.entering(material, layer) + written)
+        streams.append(tail.entering(inputs, layer) + written)
     seen: list[Tensor] = []
 
     def see(_layer: int, z: Tensor) -> Tensor:
@@ -95,7 +96,7 @@ def _changed(
         raise StopForward
 
     try:
-        tail.run(passes, material, many, first=layer, residual=torch.cat(streams), edit=see, edited={layer})
+        tail.run(passes, inputs, many, first=layer, residual=torch.cat(streams), edit=see, edited={layer})
     except StopForward:
         passes.work -= many * tail.tokens.numel() * (passes.n_layers - layer - 1)
     return seen[0].view(many, len(tail.rows), *seen[0].shape[1:])
@@ -103,13 +104,13 @@ def _changed(
 
 def _follow(
     passes: ForwardPasses,
-    material: PatchingInputs,
+    inputs: PatchingInputs,
     layer: int,
     which: Sequence[tuple[int, int]],
     changed: Float[Tensor, "source some position head d_head"],
     tail: PartialPass,
 ) -> Float[Tensor, "edge some"]:
-    """The metric when, of the layer's heads, only the named one has changed: (place of its source, head) each."""
+    """Return the metric when only one head of the layer has changed. `which`: (index of its source, head) per edge."""
     many = len(which)
     instead = torch.stack([changed[place, :, :, head] for place, head in which])
     heads = torch.tensor([head for _, head in which], device=tail.tokens.device)
@@ -120,5 +121,5 @@ def _follow(
         heads = z.view(many, len(tail.rows), *z.shape[1:])
         return torch.where(chosen, instead[:, :, :, None], heads).view(z.shape)
 
-    entering = tail.entering(material, layer).repeat(many, 1, 1)
-    return tail.run(passes, material, many, first=layer, residual=entering, edit=replace, edited={layer})
+    entering = tail.entering(inputs, layer).repeat(many, 1, 1)
+    return tail.run(passes, inputs, many, first=layer, residual=entering, edit=replace, edited={layer})

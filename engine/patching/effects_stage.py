@@ -1,4 +1,4 @@
-"""The cause of one run: which method was asked for, in what order its parts come, and what is told of them."""
+"""Run the requested effect measurement of one run and report its events."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,11 +26,11 @@ from engine.results import HeadEffect, HeadId, n_edges_reported
 from engine.tasks.base import Metric
 
 _PARTIAL_EVERY_S = 1.0
-"""How often heads that are done are told while others are still measured."""
+"""Seconds between reports of finished heads while others are still being measured."""
 
 
 class EffectsStage:
-    """Measures effects and reports them. Whatever was reported stays when it is stopped."""
+    """Measures effects and reports them. What was reported stays if it is cancelled."""
 
     def __init__(
         self,
@@ -49,27 +49,27 @@ class EffectsStage:
         self.position = position
         self.seed = seed
         self._begun, self._aside = time.perf_counter(), 0.0
-        """When this began, and how many seconds of it went into edges."""
+        """Start time, and seconds since spent on edges."""
         self.passes = ForwardPasses(model, monitor)
-        # Copies would make means no surer, but their errors look smaller.
+        # Duplicates would not make means more certain, but their standard errors would look smaller.
         keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
         copies = set(repeats(examples, keys))
         examples = [example for row, example in enumerate(examples) if row not in copies]
-        self.material: PatchingInputs = prepare(
+        self.inputs: PatchingInputs = prepare(
             model, self.passes, examples, config, position=position, task=task, monitor=monitor
         )
         info = model.info
         self.heads = [HeadId(layer, head) for layer in range(info.n_layers) for head in range(info.n_heads)]
         self.causes: list[EffectsMeasured] = []
-        """What was told to its end, in the order it was told."""
+        """Completed measurements, in order."""
         self.checks: list[CircuitChecked] = []
         self._done = self._total = 0
 
     def find(self, *, ranking: Sequence[HeadId], circuit: Sequence[HeadId], only: Sequence[HeadId] = ()) -> None:
-        """Reports what was asked for. `ranking`: all heads by the run's codes, best first; `circuit`: its cut;
-        `only`: the heads to patch exactly, all where that is empty.
+        """Report the requested effects.
 
-        Raises NoSuchHead, Cancelled within a block.
+        `ranking`: all heads by the run's codes, best first; `circuit`: its cut; `only`: the heads to patch exactly,
+        empty for all. Raises NoSuchHead, Cancelled within a block.
         """
         self._check((*ranking, *circuit, *only))
         match self.config.method:
@@ -88,24 +88,24 @@ class EffectsStage:
                 pass
 
     def find_backups(self, circuit: Sequence[HeadId], *, name: str, only: Sequence[HeadId] = ()) -> None:
-        """Reports what each head does with the circuit's heads replaced, beside what it does alone: a head that takes
-        over when others are gone is found by no single replacement. `only`: the heads to measure, all where empty.
+        """Report each head's effect with the circuit's heads replaced, beside its effect alone.
 
-        Raises NoSuchHead, ExampleError where no head is left to measure, Cancelled within a block.
+        This finds heads that take over when others are gone, which no single replacement finds. `only`: the heads to
+        measure, empty for all. Raises NoSuchHead, ExampleError if no head is left to measure, Cancelled within a block.
         """
         inside = set(circuit)
         others = [head for head in only or self.heads if head not in inside]
         self._check((*circuit, *only))
         if not others:
             raise ExampleError(
-                "Every head that was named is in the circuit: none is left to take over.",
+                "Every named head is in the circuit: none is left to take over.",
                 hint="Name other heads, or a smaller circuit.",
             )
         info = self.model.info
         gone = mask_of(circuit, info.n_layers, info.n_heads)
         alone = self._plan_exact([*others] if only else self.heads, more=len(others) + 1)
         begun, done = self.passes.work, dict[int, Tensor]()
-        left = measure_replaced(self.passes, self.material, gone[None])[0]
+        left = measure_replaced(self.passes, self.inputs, gone[None])[0]
         self._step()
         beside = one_head_each(others, info.n_layers, info.n_heads) | gone
 
@@ -128,40 +128,40 @@ class EffectsStage:
         self._telling(beside, done, tell)
 
     def _attribution(self) -> Float[Tensor, "row head"]:
-        effects = attribute(self.passes, self.material, steps=self.config.gradient_steps).flatten(1).cpu()
-        # What made the material counts too: the passes over the replacements and over the positives.
+        effects = attribute(self.passes, self.inputs, steps=self.config.gradient_steps).flatten(1).cpu()
+        # The cost includes the passes over replacements and positives that made the inputs.
         self._tell("attribution", self.heads, effects, passes=self._cost(0))
         if self.config.edges:
             self._edges()
         return effects
 
     def _edges(self) -> None:
-        begun, material, info = self.passes.work, self.material, self.model.info
+        begun, inputs, info = self.passes.work, self.inputs, self.model.info
         steps = self.config.gradient_steps
         points = points_between(steps) if steps else EDGE_POINTS
         started = time.perf_counter()
-        edges = attribute_edges(self.passes, material, points=points)
+        edges = attribute_edges(self.passes, inputs, points=points)
         self._aside += time.perf_counter() - started
         n_pairs = info.n_heads**2 * info.n_layers * (info.n_layers - 1) // 2
         self.monitor.report(
             EdgesAttributed(
-                metric=material.yardstick.metric,
-                replacement=material.replacement,
-                base=round(material.base, 6),
-                n_examples=len(material),
+                metric=inputs.answer_metric.metric,
+                replacement=inputs.replacement,
+                base=round(inputs.base, 6),
+                n_examples=len(inputs),
                 edges=best_edges(edges, info.n_heads, n_edges_reported(n_pairs)),
                 n_pairs=n_pairs,
                 passes=round(self._cost(begun), 2),
                 seconds=round(self._aside, 4),
             )
         )
-        # The budget is for measuring heads: edges are asked for on top.
+        # The budget is for heads: edges are not charged to it.
         self.passes.work = begun
 
     def _exact(self, heads: Sequence[HeadId]) -> Float[Tensor, "row head"]:
-        """Patches these heads one at a time, telling those that are done now and then."""
+        """Patch these heads one at a time and report finished ones at intervals."""
         begun, known = self.passes.work, dict[int, Tensor]()
-        info, clean = self.model.info, self.material.base_by_row
+        info, clean = self.model.info, self.inputs.base_by_row
 
         def tell(*, final: bool) -> None:
             places = sorted(known, key=lambda place: heads[place])
@@ -173,14 +173,14 @@ class EffectsStage:
         return torch.stack([(known[place] - clean).cpu() for place in range(len(heads))], dim=1)
 
     def _plan_exact(self, heads: Sequence[HeadId], *, more: int) -> dict[HeadId, Float[Tensor, " row"]]:
-        """The exact effect of each of these heads alone, row by row; `more` measurements follow."""
+        """Return the exact effect of each of these heads alone, row by row; `more` measurements follow."""
         self._plan(len(heads) + more)
         return dict(zip(heads, self._exact(heads).unbind(dim=1), strict=True))
 
     def _telling(
         self, masks: Bool[Tensor, "many layer head"], known: dict[int, Tensor], tell: Callable[..., None]
     ) -> None:
-        """Measures the masks into `known` and has what is done told now and then, at the end, and when it is stopped.
+        """Measure the masks into `known`; call `tell` at intervals, at the end, and on cancellation.
 
         Raises Cancelled within a block.
         """
@@ -195,17 +195,17 @@ class EffectsStage:
                 last = time.monotonic()
 
         try:
-            measure_replaced(self.passes, self.material, masks, found)
+            measure_replaced(self.passes, self.inputs, masks, found)
         except Cancelled:
             tell(final=False)
             raise
         tell(final=True)
 
     def _combined(self, ranking: Sequence[HeadId], more: int = 0) -> list[HeadId]:
-        """Reports attribution, exact effects within the budget, and both together; returns the heads by effect."""
+        """Report attribution, exact effects within the budget, and both combined; return the heads by effect."""
         promised = self._attribution()
         order = proposals(_by_likely_size(self.causes[-1]), ranking)
-        share = self.material.share(self.passes)
+        share = self.inputs.share(self.passes)
         left = self.config.budget - self._cost(0)
         chosen = affordable(order, self.model.info.n_layers, share, max(left, 0.0))
         self._plan(len(chosen) + more)
@@ -223,7 +223,7 @@ class EffectsStage:
         circuits = (("codes", circuit, ranking), ("combined", by_effect[: len(circuit)], by_effect))
         for name, heads, order in circuits:
             check = check_circuit(
-                self.passes, self.material, name, heads, order, lambda _done: self._step(), seed=self.seed
+                self.passes, self.inputs, name, heads, order, lambda _done: self._step(), seed=self.seed
             )
             self.checks.append(check)
             self.monitor.report(check)
@@ -237,8 +237,8 @@ class EffectsStage:
         return head.layer * self.model.info.n_heads + head.head
 
     def _cost(self, begun: int) -> float:
-        """In forward passes of the material since `begun`."""
-        return (self.passes.work - begun) / (self.material.tokens.numel() * self.passes.n_layers)
+        """Return the cost since `begun`, in forward passes of the inputs."""
+        return (self.passes.work - begun) / (self.inputs.tokens.numel() * self.passes.n_layers)
 
     def _plan(self, total: int) -> None:
         self._done, self._total = 0, total
@@ -258,9 +258,8 @@ class EffectsStage:
         alone: Float[Tensor, "row head"] | None = None,
         **about: Any,
     ) -> None:
-        """Reports effects row by row as means. `alone`: the same heads' where nothing else is replaced; `about`: more
-        fields of the event."""
-        material = self.material
+        """Report mean effects. `alone`: effects with nothing else replaced; `about`: more fields of the event."""
+        inputs = self.inputs
         n = len(effects)
         means = effects.mean(dim=0).tolist()
         errors = (effects.std(dim=0) / n**0.5).tolist() if n > 1 else [None] * len(heads)
@@ -268,9 +267,9 @@ class EffectsStage:
         before = [None] * len(heads) if alone is None else alone.mean(dim=0).tolist()
         scored = EffectsMeasured(
             method=method,  # type: ignore[arg-type]  # one of ours
-            metric=material.yardstick.metric,
-            replacement=material.replacement,
-            base=round(material.base, 6),
+            metric=inputs.answer_metric.metric,
+            replacement=inputs.replacement,
+            base=round(inputs.base, 6),
             n_examples=n,
             position=self.position,
             effects=tuple(
@@ -287,7 +286,7 @@ class EffectsStage:
             passes=round(passes, 2),
             final=final,
             seconds=round(time.perf_counter() - self._begun - self._aside, 4),
-            why=material.why,
+            why=inputs.why,
             gradient_steps=self.config.gradient_steps if method in ("attribution", "combined") else 0,
             **about,
         )
@@ -297,6 +296,6 @@ class EffectsStage:
 
 
 def _by_likely_size(cause: EffectsMeasured) -> list[HeadId]:
-    """The heads in the order of what each is to be expected to do on other prompts."""
+    """Return the heads by expected size of their effect on other prompts."""
     best = sorted(cause.effects, key=lambda each: (-expected_size(each), each.layer, each.head))
     return [HeadId(each.layer, each.head) for each in best]

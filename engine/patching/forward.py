@@ -1,4 +1,4 @@
-"""Forward passes that start where they need to and let heads be replaced on the way."""
+"""Forward passes that start at the first changed layer and replace heads on the way."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,28 +14,28 @@ from engine.events import Monitor
 from engine.models.loading import Model
 
 Edit = Callable[[int, Float[Tensor, "row position head d_head"]], Tensor]
-"""(layer, its heads' z) -> the z that takes its place."""
+"""(layer, its heads' z) -> the z that replaces it."""
 
 Slope = Callable[[Float[Tensor, "row vocabulary"]], Float[Tensor, " row"]]
-"""What gradients are taken of."""
+"""The scalar per row that gradients are taken of."""
 
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65_536}
 
 
 class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
-    """What one undisturbed pass left behind."""
+    """The activations of one clean pass."""
 
     logits: Tensor
     """Float [row, vocabulary], after each row's last token."""
     z: list[Tensor]
-    """Float [row, position, head, d_head], one a layer."""
+    """Float [row, position, head, d_head], one per layer."""
     residual: list[Tensor]
-    """Float [row, position, d_model] that enters each layer, as many as were asked for."""
+    """Float [row, position, d_model]: the input of each layer, for as many layers as requested."""
     gradients: list[Tensor] | None = None
-    """d slope / d z, one a layer; None where no slope was asked for."""
+    """d slope / d z, one per layer; None without a slope."""
 
     def rows(self, part: slice) -> "CleanPass":
-        """The same for some of the rows."""
+        """Return the same for some of the rows."""
         return CleanPass(
             logits=self.logits[part],
             z=[each[part] for each in self.z],
@@ -45,7 +45,7 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def joined(parts: "Sequence[CleanPass]") -> "CleanPass":
-        """The parts' rows one after another."""
+        """Concatenate the rows of the parts."""
         if len(parts) == 1:
             return parts[0]
         slopes = [part.gradients for part in parts if part.gradients is not None]
@@ -58,21 +58,21 @@ class CleanPass(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrefixCache(msgspec.Struct, frozen=True, kw_only=True):
-    """Keys and values of positions that no replacement changes, so that passes begin behind them."""
+    """Keys and values of positions that no replacement changes, so that passes start after them."""
 
     length: int
     keys: list[Tensor]
-    """Float [row, key head, position, d_head], one a layer."""
+    """Float [row, key head, position, d_head], one per layer."""
     values: list[Tensor]
 
     def part(self, rows: slice) -> "PrefixCache":
-        """The same for some of the rows."""
+        """Return the same for some of the rows."""
         return PrefixCache(
             length=self.length, keys=[each[rows] for each in self.keys], values=[each[rows] for each in self.values]
         )
 
     def repeated(self, many: int) -> Any:
-        """The same for `many` copies of the rows, as transformers' attention takes it."""
+        """Return a transformers cache with `many` copies of the rows."""
         from transformers import DynamicCache
 
         cache = DynamicCache()
@@ -82,11 +82,11 @@ class PrefixCache(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _StopAtReadout(Exception):
-    """What the logits are read from is here; the vocabulary need not be gone through."""
+    """Raised by a hook once the input of the unembedding is known, to skip the vocabulary."""
 
 
 class ForwardPasses:
-    """Runs a model's forward pass, whole or from a layer on, and counts what that cost."""
+    """Runs a model's forward pass, whole or from a layer on, and counts its cost."""
 
     def __init__(self, model: Model, monitor: Monitor) -> None:
         self.model = model
@@ -94,17 +94,17 @@ class ForwardPasses:
         self.n_layers = model.info.n_layers
         self._n_heads = model.info.n_heads
         self._pack: Callable[[Tensor], object] = lambda stream: stream
-        """What a block returns for the stream it leaves: that alone, or in front of other things."""
+        """Wraps a stream as a block returns it: alone, or as the first item of a sequence."""
         self._skips: bool | None = None
-        """Whether blocks can be left out: not where later ones read more of them than the stream. None: not known."""
+        """True if blocks can be skipped: no later layer reads more of them than the stream. None: not known yet."""
         self.work = 0
         """Tokens times layers computed so far: one pass over n prompts of m tokens costs n * m * n_layers."""
-        # Gradients are asked with regard to activations only.
+        # Gradients are taken with respect to activations only.
         for parameter in model.bridge.parameters():
             parameter.requires_grad_(False)
 
     def rows_at_once(self, width: int) -> int:
-        """How many rows of that many tokens go into one pass."""
+        """Return how many rows of that many tokens fit into one pass."""
         return max(1, TOKENS_AT_ONCE.get(self.model.device.type, 2048) // width)
 
     def clean(
@@ -116,9 +116,9 @@ class ForwardPasses:
         slope: Slope | None = None,
         begin: Callable[[Tensor], Tensor] | None = None,
     ) -> CleanPass:
-        """An undisturbed pass over these rows; keeps what enters the first `residuals` layers.
+        """Run a clean pass over these rows and keep the inputs of the first `residuals` layers.
 
-        With `slope`, the gradients of its sum come from the same pass. `begin` changes what enters the first layer.
+        With `slope`, the gradients of its sum come from the same pass. `begin` changes the input of the first layer.
         Raises Cancelled within a block.
         """
         z: list[Tensor] = [torch.empty(0)] * self.n_layers
@@ -130,7 +130,7 @@ class ForwardPasses:
 
         def enter(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001  # TransformerLens passes it by name
             stream = stream if begin is None else begin(stream)
-            # Parameters are frozen: the graph begins here.
+            # Parameters are frozen: the graph starts here.
             return stream.detach().requires_grad_(True) if slope else stream
 
         hooks: list[tuple[str, Callable[..., Any]]] = [("blocks.0.hook_in", enter)]
@@ -140,13 +140,13 @@ class ForwardPasses:
             gradients = None
             if slope is not None:
                 gradients = list(torch.autograd.grad(slope(logits).sum(), z))
-                self.work += tokens.numel() * self.n_layers  # the way back, without parameters, costs as much as forth
+                self.work += tokens.numel() * self.n_layers  # the backward pass, without parameters, costs as much
         return CleanPass(
             logits=logits.detach(), z=[each.detach() for each in z], residual=entering, gradients=gradients
         )
 
     def prefix(self, tokens: Int[Tensor, "row position"], lengths: Int[Tensor, " row"]) -> PrefixCache | None:
-        """What these positions leave to those behind them; None where the model's attention does not tell.
+        """Return keys and values of these positions; None if the model's attention does not expose them.
 
         `lengths`: of the whole prompts.
         """
@@ -178,11 +178,11 @@ class ForwardPasses:
         more_hooks: list[tuple[str, Callable[..., Any]]] | None = None,
         readout: bool = False,
     ) -> Float[Tensor, "row vocabulary"]:
-        """The logits after each row's last token; with `readout`, what they are read from: [row, d_model].
+        """Return the logits after each row's last token; with `readout`, the unembedding's input: [row, d_model].
 
-        `edit` sees the z of the `edited` layers (all, where that is None). `residual` stands for what the layers before
-        `first` would have written; they are not computed, where they need not be. With `prefix` (Prefix.repeated), the
-        rows are what comes behind it. Raises Cancelled within a block.
+        `edit` is called with the z of the `edited` layers (all, if None). `residual` is the input of layer `first`;
+        earlier layers are skipped where possible. With `prefix` (PrefixCache.repeated), the rows continue after it.
+        Raises Cancelled within a block.
         """
         rows = torch.arange(len(tokens), device=tokens.device)
         read: list[Tensor] = []
@@ -194,7 +194,7 @@ class ForwardPasses:
             return stream[rows, last].unsqueeze(1)
 
         def last_for_all(stream: Tensor, hook: object) -> Tensor:  # noqa: ARG001
-            # Of the last MLP only the last token's output is read; added to every position, it does no harm.
+            # Only the last token's output of the last MLP is read, so adding it to every position is harmless.
             return stream[rows, last].unsqueeze(1)
 
         hooks: list[tuple[str, Callable[..., Any]]] = list(more_hooks or ())
@@ -218,7 +218,7 @@ class ForwardPasses:
     def _at(self, layer: int, edit: Edit | None, edited: Collection[int] | None) -> Callable[..., Tensor | None]:
         wanted = edit is not None and (edited is None or layer in edited)
 
-        # The layer is bound here: hook_z is an alias, and its hook is called with another name.
+        # The layer is bound here: hook_z is an alias, and its hook is called under another name.
         def hook(z: Tensor, hook: object) -> Tensor | None:  # noqa: ARG001
             if self.monitor.cancelled():
                 raise Cancelled
@@ -231,10 +231,10 @@ class ForwardPasses:
 
     @contextmanager
     def _skipping(self, first: int, residual: Tensor | None) -> Iterator[None]:
-        """Inside, the blocks before `first` are not computed and hand on `residual`.
+        """Within the context, skip the blocks before `first` and pass on `residual`.
 
-        The model around them still makes masks and position embeddings, so this holds for every family. (The bridge's
-        own start_at_layer computes the early blocks and throws them away.)
+        The model around them still computes masks and position embeddings, so this works for every family. (The
+        bridge's own start_at_layer computes the early blocks and throws them away.)
         """
         blocks = self.model.bridge.blocks
         handed = None if residual is None else self._pack(residual)
@@ -243,7 +243,7 @@ class ForwardPasses:
             return handed
 
         for layer in range(first):
-            vars(blocks[layer])["forward"] = hand_on  # a bridge hands plain assignment on to what it wraps
+            vars(blocks[layer])["forward"] = hand_on  # a bridge forwards plain assignment to the module it wraps
         try:
             yield
         finally:
@@ -251,7 +251,7 @@ class ForwardPasses:
                 del vars(blocks[layer])["forward"]
 
     def _can_skip(self, width: int) -> bool:
-        """Whether passes that leave blocks out give the answers of whole ones: tried once, and believed then.
+        """Return True if passes that skip blocks give the same answers as whole ones; tested once per model.
 
         They do not in models whose later layers read keys and values of earlier ones (Gemma 4, Gemma 3n).
         """
@@ -281,7 +281,7 @@ class ForwardPasses:
 
 
 def _packing(output: object) -> Callable[[Tensor], object]:
-    """How a block that returned this packs the stream it leaves: GPT-1's are lists, of many families tuples."""
+    """Return how a block with this output wraps the stream: GPT-1's are lists, those of many families tuples."""
     if not isinstance(output, tuple | list):
         return lambda stream: stream
     kind, rest = type(output), (None,) * max(len(output) - 1, 1)

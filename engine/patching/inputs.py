@@ -1,4 +1,4 @@
-"""What is compared: positives as they are, and what each of their heads is replaced by."""
+"""The inputs of patching: positives with their clean pass, and the replacement of each head."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,13 +21,13 @@ from engine.tasks.base import Metric
 from engine.tensors.generators import generator
 
 _MOST_BYTES = 2 << 30
-"""What clean activations, replacements and residual streams may take together."""
+"""Maximum bytes of clean activations, replacements and residual streams together."""
 _NEGATIVES = 256
-"""Negatives a mean is taken over, at most."""
+"""Maximum number of negatives for a mean."""
 
 
 class PatchingPrompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt as the model reads it."""
+    """A tokenized prompt with the positions to patch."""
 
     ids: list[int]
     places: list[int]
@@ -36,16 +36,16 @@ class PatchingPrompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacementActivations(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in for every head's z, and for what enters the first layer, at the positives' positions."""
+    """Replacements of every head's z and of the first layer's input, at the positives' positions."""
 
     z: list[Tensor]
     entering: Tensor
     unchanged: tuple[int, ...]
-    """Of each row, how many positions at its begin are as they were."""
+    """Per row, the number of leading positions that are the same as in the clean prompt."""
 
 
 class PatchingInputs:
-    """The positives' clean pass, and every head's replacement, in the positives' positions."""
+    """The positives' clean pass and every head's replacement, aligned to the positives' positions."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class PatchingInputs:
         self.where: Bool[Tensor, "row position"] = _where(positives, self.tokens.shape[1]).to(device)
         self.replacement = replacement
         self.why = ""
-        """Why this metric, in words."""
+        """The reason for this metric."""
         self.other = other.z
-        """Float [row, position, head, d_head], one a layer; only positions in `where` count."""
+        """Float [row, position, head, d_head], one per layer; only positions in `where` count."""
         self.other_input = other.entering
-        """Float [row, position, d_model]: what enters the first layer there, made in the same way."""
+        """Float [row, position, d_model]: the replacement of the first layer's input."""
         answers = [row.answers for row in positives]
 
         def slope(part: slice) -> Slope:
@@ -79,8 +79,8 @@ class PatchingInputs:
             residuals=passes.n_layers,
             slope=slope if gradients and metric != "kl" else None,
         )
-        self.yardstick = AnswerMetric(metric, answers, self.clean.logits)
-        self.base_by_row = self.yardstick(self.clean.logits)
+        self.answer_metric = AnswerMetric(metric, answers, self.clean.logits)
+        self.base_by_row = self.answer_metric(self.clean.logits)
         self.base = float(self.base_by_row.mean())
         first = torch.where(self.where, torch.arange(self.where.shape[1], device=device), self.where.shape[1])
         begins = zip(other.unchanged, first.min(dim=1).values.tolist(), self.last.tolist(), strict=True)
@@ -89,13 +89,13 @@ class PatchingInputs:
         self._tails: list[PartialPass] | None = None
 
     def tails(self, passes: ForwardPasses) -> list[PartialPass]:
-        """All rows, from where something can change on: what is computed when heads are replaced."""
+        """Return all rows, each from the first position that can change: what is computed for a replacement."""
         if self._tails is None:
             self._tails = tails_of(passes, self, self._unchanged)
         return self._tails
 
     def share(self, passes: ForwardPasses) -> float:
-        """Of all positions, those that are in tails."""
+        """Return the share of all positions that are computed."""
         return sum(tail.tokens.numel() for tail in self.tails(passes)) / self.tokens.numel()
 
     def __len__(self) -> int:
@@ -112,9 +112,9 @@ def prepare(
     task: Metric | None,
     monitor: Monitor,
 ) -> PatchingInputs:
-    """What effects are measured on. Says in notices what was left out.
+    """Return the inputs for measuring effects. Reports what was left out as notices.
 
-    Raises ExampleError where nothing is left, Cancelled within a block.
+    Raises ExampleError if nothing is left, Cancelled within a block.
     """
     rows = [_row(model, index, example, position) for index, example in enumerate(examples)]
     positive = [index for index, example in enumerate(examples) if example.positive]
@@ -125,7 +125,7 @@ def prepare(
         monitor.report(
             Notice(
                 message=f"Effects are measured by {METRIC_WORDS[metric]}: {chosen_metric.why}.",
-                hint="Write what is expected and what is not, as tokens of one token each: prompt => expected | foil.",
+                hint="Write the expected answer and the foil, one token each: prompt => expected | foil.",
             )
         )
     usable = [index for index in positive if can_measure(metric, rows[index].answers)]
@@ -163,9 +163,9 @@ def prepare(
             unchanged=(0,) * len(chosen),
         )
     slopes = config.method in ("attribution", "combined", "circuit") and not config.gradient_steps
-    material = PatchingInputs(passes, chosen, other, replacement, metric, gradients=slopes)
-    material.why = chosen_metric.why
-    return material
+    inputs = PatchingInputs(passes, chosen, other, replacement, metric, gradients=slopes)
+    inputs.why = chosen_metric.why
+    return inputs
 
 
 def clean_in_parts(
@@ -176,7 +176,7 @@ def clean_in_parts(
     residuals: int = 0,
     slope: Callable[[slice], Slope] | None = None,
 ) -> CleanPass:
-    """A clean pass over any number of rows, a part of them at a time. `slope` tells each part's."""
+    """Run a clean pass over any number of rows, in parts. `slope` returns each part's slope."""
     size = passes.rows_at_once(tokens.shape[1])
     parts = [slice(start, start + size) for start in range(0, len(tokens), size)]
     return CleanPass.joined(
@@ -198,8 +198,10 @@ def _row(model: Model, index: int, example: Example, position: str) -> PatchingP
 def _partners(
     examples: Sequence[Example], rows: Sequence[PatchingPrompt], usable: Sequence[int], position: str
 ) -> dict[int, int]:
-    """positive -> its pair's negative, where the two can be laid over each other: as many tokens on both sides, or
-    one named position on each."""
+    """Return positive -> negative of its pair, where the two can be aligned.
+
+    They can with as many tokens on both sides, or one named position on each.
+    """
     negatives = {each.pair: index for index, each in enumerate(examples) if not each.positive and each.pair is not None}
     found = {}
     for index in usable:
@@ -217,7 +219,7 @@ def _choose(
     examples: Sequence[Example],
     monitor: Monitor,
 ) -> Replacement:
-    """Pair where that can be, else the mean; says what was left out and why."""
+    """Return pair where possible, else mean; report what was left out and why."""
     paired = sum(examples[index].pair is not None for index in usable)
     if not partner:
         if asked == "pair":
@@ -264,8 +266,11 @@ def _drawn(usable: list[int], most: int, monitor: Monitor) -> list[int]:
 def _from_partners(
     passes: ForwardPasses, rows: Sequence[PatchingPrompt], sources: Sequence[PatchingPrompt], width: int
 ) -> ReplacementActivations:
-    """Each row's z on another prompt: at the same position where both are as long or one position is named, else at
-    the same distance from the end, and at the prompt's first token before its begin."""
+    """Return each row's z on another prompt.
+
+    At the same position where both are as long or one position is named; else at the same distance from the end, and at
+    the prompt's first token for positions before its start.
+    """
     device = passes.model.device
     tokens, last = _padded(sources, device)
     there = clean_in_parts(passes, tokens, last, residuals=1)
@@ -283,7 +288,7 @@ def _from_partners(
 
 
 def _same(row: PatchingPrompt, source: PatchingPrompt) -> int:
-    """How many tokens both begin with, where replaced positions are laid over the same ones."""
+    """Return how many leading tokens are equal, if the replaced positions are the same."""
     if row.places != source.places:
         return 0
     pairs = zip(row.ids, source.ids, strict=False)
@@ -293,12 +298,12 @@ def _same(row: PatchingPrompt, source: PatchingPrompt) -> int:
 
 
 def _backwards(places: Sequence[int], n: int) -> list[int]:
-    """n places from the end on; the first one again and again where there are not as many."""
+    """Return n positions from the end backwards; the first one repeats if there are fewer."""
     return [places[max(len(places) - 1 - step, 0)] for step in range(n)]
 
 
 def _from_mean(passes: ForwardPasses, rows: Sequence[PatchingPrompt], n: int, width: int) -> ReplacementActivations:
-    """Every head's mean over the negatives' positions, the same for every row and position."""
+    """Return every head's mean over the negatives' positions, the same for every row and position."""
     tokens, last = _padded(rows, passes.model.device)
     where = _where(rows, tokens.shape[1]).to(tokens.device).float()
     size = passes.rows_at_once(tokens.shape[1])

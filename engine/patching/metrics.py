@@ -1,4 +1,4 @@
-"""What of the model's answer an effect is measured in: one number an example, from the logits after the prompt."""
+"""Metrics of the model's answer: one number per example, from the logits after the prompt."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,20 @@ from engine.tasks.base import Metric
 
 
 class ChosenMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """The metric for a set of positives, and what spoke for it."""
+    """The metric for a set of positives, and the reason for it."""
 
     metric: PatchingMetric
     why: str
     fell_back: bool = False
-    """Whether `auto` had to take a weaker one than the task or the examples asked for."""
+    """True if `auto` used a weaker metric than the task or the examples asked for."""
 
 
 def settle_metric(asked: PatchingMetric, answers: Sequence[AnswerIds], task: Metric | None) -> ChosenMetric:
-    """The metric that is meant by `auto` for these positives, or the asked one where they allow it.
+    """Resolve `auto` to a metric for these positives, or return the requested one where it is defined.
 
-    Several expected tokens are a set: any of them is right, so their probabilities count together, as in the task that
-    asks for a later year. Their mean logit would call a model worse that puts everything on one right answer.
-    Raises ExampleError where the asked metric is not defined.
+    Several expected tokens are a set: each of them is right, so their probabilities are added, as in the greater-than
+    task. Their mean logit would penalise a model that is certain of one right answer. Raises ExampleError where the
+    requested metric is not defined.
     """
     expected = sum(bool(each.expected) for each in answers)
     foils = sum(bool(each.expected) and bool(each.foils) for each in answers)
@@ -60,7 +60,7 @@ def settle_metric(asked: PatchingMetric, answers: Sequence[AnswerIds], task: Met
             f"No positive has an expected token of one token: there is no {asked.replace('_', ' ')}.",
             hint="Write what is expected (prompt => expected), or measure by kl, which needs none.",
         )
-    return ChosenMetric(metric=asked, why="as asked for")
+    return ChosenMetric(metric=asked, why="as requested")
 
 
 def _of(some: int, n_all: int) -> str:
@@ -68,7 +68,7 @@ def _of(some: int, n_all: int) -> str:
 
 
 def can_measure(metric: PatchingMetric, answers: AnswerIds) -> bool:
-    """Whether the metric is defined for an example with these answers."""
+    """Return True if the metric is defined for an example with these answers."""
     if metric == "kl":
         return True
     return bool(answers.expected) and (metric != "logit_difference" or bool(answers.foils))
@@ -88,7 +88,7 @@ class AnswerMetric:
 
     @property
     def logit_weights(self) -> Float[Tensor, "example token"] | None:
-        """What the logits are weighted with, where the metric is their weighted sum; else None."""
+        """The weights of the logits, if the metric is a weighted sum of them; else None."""
         if self.metric != "logit_difference":
             return None
         return _mean(self._expected) - _mean(self._foils)
@@ -96,9 +96,12 @@ class AnswerMetric:
     def __call__(
         self, logits: Float[Tensor, "*many example token"], rows: slice | Tensor = slice(None)
     ) -> Float[Tensor, "*many example"]:
-        """logit_difference: mean logit of the expected tokens minus that of the foils. log_probability: of the whole
+        """Return the metric per example.
+
+        logit_difference: mean logit of the expected tokens minus that of the foils. log_probability: of the whole
         expected set. probability_mass: of the expected set minus that of the foils. kl: in nats, of this answer from
-        the undisturbed one (0 where nothing changed)."""
+        the clean one (0 if nothing changed).
+        """
         expected, foils = self._expected[rows], self._foils[rows]
         if self.metric == "logit_difference":
             return (logits * (_mean(expected) - _mean(foils))).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""What is computed when heads are replaced: rows from the first position that can change on, the like together."""
+"""Partial forward passes: rows from their first position that can change, grouped by length."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from engine.patching.inputs import PatchingInputs
 
 _PASS = 3e7
-"""What one more pass costs beside its tokens, in weights: a token costs a layer's. Rows are not split for less."""
+"""Fixed cost of a forward pass, in parameter multiply-adds; smaller savings do not justify another pass."""
 
 
 class PartialPass(msgspec.Struct, frozen=True, kw_only=True):
-    """Some rows, from a position on that nothing before them can change."""
+    """Some rows, from a position before which nothing can change."""
 
     rows: Int[Tensor, " some"]
-    """Which of the material's."""
+    """Indices of the inputs' rows."""
     tokens: Int[Tensor, "some position"]
     last: Int[Tensor, " some"]
-    """Counted from the tail's begin."""
+    """Counted from `begin`."""
     begin: int
     end: int
-    """Behind the last token of the longest of them."""
+    """One after the last token of the longest row."""
     prefix: PrefixCache | None
-    """Keys and values of the positions before; None where it begins at the prompts' begin."""
+    """Keys and values of earlier positions; None if the pass starts at the prompts' start."""
     short: bool
-    """Whether only the readout is computed of the answer (Passes.run, `readout`)."""
+    """True if only the readout is computed, not the logits (ForwardPasses.run, `readout`)."""
 
     def run(
         self,
         passes: ForwardPasses,
-        material: "PatchingInputs",
+        inputs: "PatchingInputs",
         many: int,
         *,
         first: int = 0,
@@ -44,7 +44,7 @@ class PartialPass(msgspec.Struct, frozen=True, kw_only=True):
         edit: Edit | None = None,
         edited: set[int] | None = None,
     ) -> Float[Tensor, "many some"]:
-        """The metric on these rows, `many` times over. `residual`: what enters layer `first`, for all of the copies.
+        """Return the metric on these rows, `many` times. `residual`: input of layer `first`, for all copies.
 
         Raises Cancelled within a block.
         """
@@ -59,25 +59,25 @@ class PartialPass(msgspec.Struct, frozen=True, kw_only=True):
             readout=self.short,
         ).view(many, len(self.rows), -1)
         if self.short:
-            assert material.readout is not None
-            return (answer * material.readout.directions[self.rows]).sum(dim=-1) + material.readout.constants[self.rows]
-        return material.yardstick(answer, self.rows)
+            assert inputs.readout is not None
+            return (answer * inputs.readout.directions[self.rows]).sum(dim=-1) + inputs.readout.constants[self.rows]
+        return inputs.answer_metric(answer, self.rows)
 
-    def entering(self, material: "PatchingInputs", layer: int) -> Float[Tensor, "some position d_model"]:
-        """What enters the layer where nothing is replaced."""
-        return material.clean.residual[layer][self.rows, self.begin : self.end]
+    def entering(self, inputs: "PatchingInputs", layer: int) -> Float[Tensor, "some position d_model"]:
+        """Return the clean input of the layer."""
+        return inputs.clean.residual[layer][self.rows, self.begin : self.end]
 
 
 class LinearReadout(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric that is linear in the logits, as a direction of the normalised stream: no vocabulary to go through."""
+    """A metric that is linear in the logits, as a direction of the normalised stream; needs no vocabulary."""
 
     directions: Float[Tensor, "row d_model"]
     constants: Float[Tensor, " row"]
 
 
-def readout_of(passes: ForwardPasses, material: "PatchingInputs") -> LinearReadout | None:
-    """The logit difference's; None for other metrics, and for models whose unembedding is not plain to see."""
-    weights = material.yardstick.logit_weights
+def readout_of(passes: ForwardPasses, inputs: "PatchingInputs") -> LinearReadout | None:
+    """Return the readout of the logit difference; None for other metrics and for models without a plain unembedding."""
+    weights = inputs.answer_metric.logit_weights
     unembedding = getattr(passes.model.bridge, "W_U", None)
     if weights is None or not isinstance(unembedding, Tensor) or unembedding.shape[-1] != weights.shape[-1]:
         return None
@@ -88,28 +88,28 @@ def readout_of(passes: ForwardPasses, material: "PatchingInputs") -> LinearReado
     return LinearReadout(directions=weights @ unembedding.float().T, constants=constants)
 
 
-def tails_of(passes: ForwardPasses, material: "PatchingInputs", unchanged: Sequence[int]) -> list[PartialPass]:
-    """The material's rows in tails. `unchanged`: how many positions of each nothing can change.
+def tails_of(passes: ForwardPasses, inputs: "PatchingInputs", unchanged: Sequence[int]) -> list[PartialPass]:
+    """Group the inputs' rows into partial passes. `unchanged`: per row, leading positions that nothing can change.
 
-    A shortened way is believed only when it gives the clean answers; else the rows are computed whole.
+    A shortcut is used only if it reproduces the clean answers; else the rows are computed whole.
     """
-    lengths = (material.last + 1).tolist()
+    lengths = (inputs.last + 1).tolist()
     tails = []
     for rows, begin, end in _grouped(passes, lengths, unchanged):
-        tails.append(_trusted(passes, material, rows, begin, end))
+        tails.append(_trusted(passes, inputs, rows, begin, end))
     return tails
 
 
-def _trusted(passes: ForwardPasses, material: "PatchingInputs", rows: list[int], begin: int, end: int) -> PartialPass:
-    chosen = torch.tensor(rows, device=material.tokens.device)
-    tokens, last = material.tokens[chosen], material.last[chosen]
+def _trusted(passes: ForwardPasses, inputs: "PatchingInputs", rows: list[int], begin: int, end: int) -> PartialPass:
+    chosen = torch.tensor(rows, device=inputs.tokens.device)
+    tokens, last = inputs.tokens[chosen], inputs.last[chosen]
     prefix = passes.prefix(tokens[:, :begin], last + 1) if begin else None
     ways: list[tuple[PrefixCache | None, bool]] = []
     if prefix is not None:
         ways += [(prefix, True), (prefix, False)]
     ways += [(None, True)]
     for kept, short in ways:
-        if short and material.readout is None:
+        if short and inputs.readout is None:
             continue
         start = begin if kept is not None else 0
         tail = PartialPass(
@@ -121,27 +121,27 @@ def _trusted(passes: ForwardPasses, material: "PatchingInputs", rows: list[int],
             prefix=kept,
             short=short,
         )
-        if _holds(passes, material, tail):
+        if _holds(passes, inputs, tail):
             return tail
     return PartialPass(rows=chosen, tokens=tokens[:, :end], last=last, begin=0, end=end, prefix=None, short=False)
 
 
-def _holds(passes: ForwardPasses, material: "PatchingInputs", tail: PartialPass) -> bool:
+def _holds(passes: ForwardPasses, inputs: "PatchingInputs", tail: PartialPass) -> bool:
     try:
         with torch.no_grad():
-            again = tail.run(passes, material, 1)[0]
+            again = tail.run(passes, inputs, 1)[0]
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
-        return False  # a family whose attention takes no such thing
-    return bool(torch.allclose(again, material.base_by_row[tail.rows], rtol=1e-3, atol=1e-3))
+        return False  # a family whose attention does not accept a prefix
+    return bool(torch.allclose(again, inputs.base_by_row[tail.rows], rtol=1e-3, atol=1e-3))
 
 
 def _grouped(
     passes: ForwardPasses, lengths: Sequence[int], unchanged: Sequence[int]
 ) -> list[tuple[list[int], int, int]]:
-    """(rows, begin, end) each: rows of like begin together, as it costs least."""
+    """Return (rows, begin, end) of each group: rows of similar begin together, at the lowest total cost."""
     one_more = _PASS / (12 * passes.model.info.d_model**2)
     order = sorted(range(len(lengths)), key=lambda row: (unchanged[row], lengths[row]))
-    # The cheapest way to cut the order into stretches, from its front on.
+    # Dynamic programming over the cheapest way to cut the order into runs.
     best: list[float] = [0.0]
     cut = [0]
     for stop in range(1, len(order) + 1):

@@ -1,4 +1,4 @@
-"""The autoencoder: module, codes, contrast recipe, training.
+"""The sparse autoencoder: module, codes, contrast recipe, training.
 
-May import: root, tensors.
+May import: root modules, tensors.
 """

@@ -1,4 +1,4 @@
-"""The sparse autoencoder: one for all heads, several seeds trained side by side (METHOD 3)."""
+"""The sparse autoencoder: one for all heads, with several seeds trained side by side (METHOD 3)."""
 
 import warnings
 from collections.abc import Callable
@@ -18,13 +18,13 @@ warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta"
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 """Adam's published constants."""
 _SPARSE_BELOW = 0.06
-"""Share of active latents under which the sparse step is the quicker one on a CPU (docs/lab, sae-training)."""
+"""Share of active latents below which the sparse step is faster on a CPU (docs/lab)."""
 
 
 class SAEs:
-    """The autoencoders of all seeds, trained together: every product is one batched product over seeds.
+    """The autoencoders of all seeds, trained together: every product is batched over seeds.
 
-    METHOD 3's W_e and W_d^T are both kept as [seed, latent, d_model], so a code is a row in either.
+    METHOD 3's W_e and W_d^T are both stored as [seed, latent, d_model], so a code is a row in either.
     """
 
     def __init__(
@@ -37,26 +37,26 @@ class SAEs:
         start: Float[Tensor, "seed latent d_model"] | None = None,
         silence: float = 0.0,
     ) -> None:
-        """`start` holds unit rows, random ones if None; a latent speaks from a length of `silence` along its row on."""
+        """`start`: unit rows, random if None. `silence`: a latent is active from this length along its row."""
         if start is None:
             start = torch.stack([_unit_rows(config.n_codes, d_model, seed) for seed in seeds]).to(device)
         self.encoder = start
         self.decoder = start.clone()
-        """W_d transposed; starts as the encoder, so that training starts from a near copy of its input."""
+        """W_d transposed; starts as the encoder, so that training starts near the identity."""
         self.threshold = torch.full((len(seeds), config.n_codes), -silence, device=device)
         """c: [seed, latent]"""
         self.bias = torch.zeros(len(seeds), d_model, device=device)
         """b: [seed, d_model]"""
         self.diverged = False
-        """Whether training ended with the loss of some seed far above where it began, or not finite."""
+        """True if training ended with the loss of some seed far above its first value, or not finite."""
 
     def latents(self, x: Float[Tensor, "seed row d_model"]) -> Float[Tensor, "seed row latent"]:
-        """f = relu((x - b) W_e^T + c)."""
+        """Return f = relu((x - b) W_e^T + c)."""
         shift = self.threshold - torch.einsum("sd,skd->sk", self.bias, self.encoder)  # x - b without a copy of x
         return torch.baddbmm(shift[:, None, :], x, self.encoder.transpose(1, 2)).relu_()
 
     def codes(self, x: Float[Tensor, "row d_model"], *, rows_at_once: int = 8192) -> Int[Tensor, "seed row"]:
-        """Every seed's code for every row, in blocks so that latents of all rows never stand in memory together."""
+        """Return every seed's code for every row, in blocks: latents of all rows would not fit in memory."""
         if float(self.threshold.max()) < 0:
             return torch.stack([self._codes_of_loud(x, seed, rows_at_once) for seed in range(len(self.encoder))])
         n_seeds = self.encoder.shape[0]
@@ -64,8 +64,11 @@ class SAEs:
         return torch.cat(blocks, dim=1)
 
     def _codes_of_loud(self, x: Float[Tensor, "row d_model"], seed: int, rows_at_once: int) -> Int[Tensor, " row"]:
-        """One seed's codes. A row that is shorter than every threshold asks for is silent without being multiplied:
-        no unit direction takes more from it than its length."""
+        """Return one seed's codes.
+
+        Rows shorter than every threshold are silent and skip the product: a unit direction extracts at most a row's
+        length.
+        """
         bias, encoder, threshold = self.bias[seed], self.encoder[seed], self.threshold[seed]
         shift = threshold - encoder @ bias
         found = []
@@ -79,7 +82,7 @@ class SAEs:
 
 
 class StepReport:
-    """What one step can say: loss parts per seed, and every training row's code."""
+    """Loss parts per seed and the codes of every training row, at one step."""
 
     def __init__(
         self,
@@ -93,11 +96,11 @@ class StepReport:
 
 
 class Trainer:
-    """Adam on METHOD 3's loss, gradients written out by hand: five matrix products a step, no graph.
+    """Adam on METHOD 3's loss, with gradients written out by hand: five matrix products per step and no graph.
 
-    Only some in a hundred latents are active after the first steps. Wherever a latent is zero it has no part in the
-    reconstruction and no gradient, so on a CPU four of the five products are taken over the active entries alone:
-    the same sums with the zeros left out.
+    After the first steps only about one in a hundred latents is active. A latent of zero contributes neither to the
+    reconstruction nor to the gradient, so on a CPU four of the five products run over the active entries only: the same
+    sums without the zeros.
     """
 
     def __init__(self, saes: SAEs, x: Float[Tensor, "seed row d_model"], config: SAEConfig) -> None:
@@ -113,10 +116,10 @@ class Trainer:
         self._sparse = False
 
     def step(self, *, report: bool = False) -> StepReport | None:
-        """One step of all seeds. The report is of the state the step started from."""
+        """Take one step for all seeds. The report describes the state before the step."""
         latents = self.saes.latents(self.x)
         if not self._sparse and self.x.device.type == "cpu":
-            # Once under the threshold it stays there: activity only falls under the L1 term. Checked now and then.
+            # Once below the threshold it stays there: the L1 term only lowers activity. Checked every fifth step.
             self._sparse = self.steps_done % 5 == 4 and _share_active(latents) < _SPARSE_BELOW
         error, gradients = (self._sparse_gradients if self._sparse else self._dense_gradients)(latents)
         told = None
@@ -142,8 +145,11 @@ class Trainer:
         ]
 
     def _sparse_gradients(self, latents: Tensor) -> tuple[Callable[[], Tensor], list[Tensor]]:
-        """The same as _dense_gradients over the active entries. Seeds become blocks on the diagonal of one matrix,
-        so that all of them are one product; rows without an active latent take part in the bias alone."""
+        """Compute the same as _dense_gradients over the active entries only.
+
+        Seeds are blocks on the diagonal of one matrix, so that one product covers all; rows without an active latent
+        contribute to the bias only.
+        """
         n_seeds, n_rows, n_latents = latents.shape
         d_model = self.x.shape[2]
         flat_x = self.x.view(-1, d_model)
@@ -183,7 +189,7 @@ class Trainer:
         ]
 
     def _mean_error(self, residual: Tensor, active_rows: Tensor) -> Float[Tensor, " seed"]:
-        """Mean squared error per seed, the rows without an active latent (reconstructed as the bias) included."""
+        """Return the mean squared error per seed, with rows without an active latent (reconstructed as the bias)."""
         n_seeds, n_rows, d_model = self.x.shape
         error = (self.x - self.saes.bias[:, None, :]).square().sum(dim=2).view(-1)
         error[active_rows] = residual.square().sum(dim=1)
@@ -205,14 +211,14 @@ class Trainer:
 
 
 def settled_sparsity(config: SAEConfig) -> float:
-    """Lambda. Raises ConfigError where nobody has decided it."""
+    """Return lambda. Raises ConfigError if it is not set."""
     if config.sparsity is None:
-        raise ConfigError("lambda was left open.", hint="engine.catalog.recommended_config.settle decides it.")
+        raise ConfigError("lambda is not set.", hint="engine.catalog.recommended_config.settle sets it.")
     return config.sparsity
 
 
 def _starts(counts: Int[Tensor, " bag"]) -> Int[Tensor, " bag_and_end"]:
-    """Where each of consecutive stretches of these lengths begins, and after the last one the end."""
+    """Return the start of each of consecutive runs of these lengths, followed by the end of the last."""
     starts = torch.zeros(len(counts) + 1, dtype=torch.int64)
     torch.cumsum(counts, dim=0, out=starts[1:])
     return starts

@@ -1,4 +1,4 @@
-"""Codes: which latent speaks loudest in each head, as an integer (METHOD 4)."""
+"""Codes: the index of each head's largest latent, as an integer (METHOD 4)."""
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -7,9 +7,9 @@ from engine.results import NO_CODE
 
 
 def discretise(latents: Float[Tensor, "*batch latent"]) -> Int[Tensor, "*batch"]:
-    """The index of the largest latent.
+    """Return the index of the largest latent.
 
-    A silent head gets NO_CODE: argmax of all zeros is 0, and 0 is somebody's real code.
+    A silent head gets NO_CODE: argmax of all zeros is 0, and 0 is a valid code.
     """
     largest, index = latents.max(dim=-1)
     return index.masked_fill(largest <= 0, NO_CODE)

@@ -1,10 +1,9 @@
-"""The contrast recipe: codes for what sets a prompt apart from its pair, not for what it is about (docs/lab).
+"""The contrast recipe: codes for what distinguishes a prompt from its pair, not for its subject (docs/lab).
 
-Most of what a head writes is about the prompt's subject: names, years, words. Under a shared dictionary that is what
-codes go to, and a plain difference of means finds more. Here the subject is taken out first: from every example the
-mean of its pair is subtracted; where prompts are read whole, at the place where the pair parts most
-(engine.capture.pair_position).
-No label is read for that, so label shuffles stay a fair test.
+Most of what a head writes is about the prompt's subject: names, years, words. With a shared dictionary, codes are spent
+on that, and a plain difference of means finds more. This recipe removes the subject first: the mean of its pair is
+subtracted from every example; where prompts are read whole, at the position where the pair differs most
+(engine.capture.pair_position). No label is used, so label permutations remain a valid test.
 """
 
 import torch
@@ -14,14 +13,17 @@ from torch import Tensor
 from engine.tensors.generators import generator
 
 _LEVEL = 0.5
-"""Share (in the exponent) of a layer's loudness that is taken out. Late layers write louder, into a stream that is
-louder too; 0 leaves their idle heads in front, 1 makes an idle layer as loud as a busy one (docs/lab)."""
+"""Exponent with which a layer's loudness is divided out.
+
+Late layers write longer vectors, into a stream that is longer too; 0 ranks their idle heads first, 1 makes an idle
+layer as loud as a busy one (docs/lab).
+"""
 
 
 def contrast(
     x: Float[Tensor, "example node d_model"], pairs: Int[Tensor, "pair side"], n_heads: int
 ) -> Float[Tensor, "example node d_model"]:
-    """Every example less the mean of its pair, layers levelled; an example in no pair less the mean of all."""
+    """Return every example minus the mean of its pair, layers levelled; unpaired examples minus the mean of all."""
     # In place: x may be gigabytes.
     apart = x - x.mean(dim=0)
     if len(pairs):
@@ -38,9 +40,10 @@ def contrast(
 def contrast_apart(
     apart: Float[Tensor, "pair node d_model"], pairs: Int[Tensor, "pair side"]
 ) -> Float[Tensor, "example node d_model"]:
-    """The contrast of examples that are all in pairs, from what parts them (engine.capture.pair_position): half of
-    it on the positive
-    side, its negative on the other."""
+    """Return the contrast of fully paired examples from their differences (engine.capture.pair_position).
+
+    Half of the difference on the positive, minus half of it on the negative.
+    """
     found = apart.new_empty(2 * len(pairs), *apart.shape[1:])
     found[pairs[:, 0]] = apart / 2
     found[pairs[:, 1]] = apart / -2
@@ -48,26 +51,26 @@ def contrast_apart(
 
 
 def to_half_width(x: Float[Tensor, "example node d_model"]) -> float:
-    """What activations are multiplied by so that their mean norm is d_model / 2.
+    """Return the factor that scales activations to a mean norm of d_model / 2.
 
-    METHOD 3's loss then silences what is quieter than lambda times the mean, whatever the model: along a unit direction
-    a latent f of an input of length r costs (r - f)^2 / d_model + lambda f, least at f = r - lambda d_model / 2.
+    METHOD 3's loss then silences inputs shorter than lambda times the mean, for every model: along a unit direction, a
+    latent f of an input of length r costs (r - f)^2 / d_model + lambda f, which is least at f = r - lambda d_model / 2.
     """
     return x.shape[-1] / 2 / max(1e-12, x.norm(dim=-1).mean().item())
 
 
 def silence(sparsity: float, d_model: int) -> float:
-    """The length, after `to_half_width`, below which nothing is said."""
+    """Return the length, after `to_half_width`, below which a head is silent."""
     return sparsity * d_model / 2
 
 
 def starting_rows(
     rows: Float[Tensor, "seed row d_model"], n_codes: int, seeds: tuple[int, ...], floor: float
 ) -> Float[Tensor, "seed latent d_model"]:
-    """Where dictionaries start: directions of rows longer than the floor, drawn without putting back, by length.
+    """Return the initial dictionaries: directions of rows longer than the floor, drawn by length without replacement.
 
-    From random directions it takes hundreds of steps until a latent points at anything. Where there are more codes
-    than rows, the rest are random directions: next to nothing lies along those.
+    From random directions, latents need hundreds of steps to align with anything. If there are more codes than rows,
+    the rest are random directions: almost no input lies along those.
     """
     made = []
     for mine, seed in zip(rows, seeds, strict=True):
@@ -83,9 +86,9 @@ def starting_rows(
 
 
 def loud_rows(rows: Float[Tensor, "seed row d_model"], floor: float) -> Int[Tensor, "seed loud"]:
-    """Which rows are worth training on, ascending: those longer than the floor; as many for every seed, at least one.
+    """Return the rows to train on, ascending: those longer than the floor, as many for every seed, at least one.
 
-    The others say nothing to begin with and stay silent, at four fifths of the cost.
+    The others start silent and stay silent, and would be four fifths of the cost.
     """
     norms = rows.norm(dim=-1)
     n_loud = max(1, int((norms > floor).sum(dim=1).max()))

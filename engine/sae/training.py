@@ -1,4 +1,4 @@
-"""Training of one run's SAEs: what they are trained on, and what is told while they train."""
+"""Train one run's SAEs: their inputs, the training loop, and its reports."""
 
 import math
 import time
@@ -18,13 +18,13 @@ from engine.tensors.generators import generator
 from engine.tensors.threads import threads_for
 
 REPORT_EVERY = 25
-"""Steps between two reports of the loss, at most; a short training makes twenty."""
+"""Maximum steps between two reports of the loss; a short training reports twenty times."""
 DIVERGED = 10.0
-"""How many times its first value the last reconstruction error is where training went nowhere."""
+"""Ratio of last to first reconstruction error above which training diverged."""
 SCORE_EVERY = 50
-"""Steps between two provisional grids."""
+"""Steps between two provisional score tables."""
 SCORE_AFTER_S = 0.3
-"""Of a short training, seconds after which the grid fills between those steps, too; a tenth of the time at most."""
+"""Minimum seconds between extra provisional score tables of a short training; they take at most a tenth of the time."""
 
 
 def prepare(
@@ -34,8 +34,11 @@ def prepare(
     config: SAEConfig,
     apart: Float[Tensor, "pair node d_model"] | None = None,
 ) -> Float[Tensor, "example node d_model"]:
-    """What the SAE is shown of the heads' outputs, by the recipe. `apart`: what parts the pairs at each head's own
-    place, where examples are read whole; the contrast is made of it where every example has a pair."""
+    """Return the SAE's input from the heads' outputs, by the recipe.
+
+    `apart`: differences of the pairs at each head's own position, where examples are read whole; the contrast is made
+    of them if every example has a pair.
+    """
     if config.recipe == "contrast":
         whole = apart is not None and 2 * len(pairs) == len(x)
         shown = contrast_apart(apart, pairs) if apart is not None and whole else contrast(x, pairs, n_heads)
@@ -51,20 +54,22 @@ def contrast_lengths(
     config: SAEConfig,
     apart: Float[Tensor, "pair node d_model"] | None = None,
 ) -> Float[Tensor, "example node"]:
-    """How long each head's contrast is on each example: of what the SAE was shown where that is contrasts, else of the
-    contrasts that the other recipe would have shown it."""
+    """Return the length of each head's contrast on each example.
+
+    Of the SAE's input where that consists of contrasts, else of the contrasts that the other recipe would use.
+    """
     if config.recipe != "contrast":
         shown = prepare(outputs, pairs, n_heads, msgspec.structs.replace(config, recipe="contrast"), apart)
     return shown.norm(dim=-1)
 
 
 def _to_root_width(x: Float[Tensor, "example node d_model"]) -> float:
-    """What activations are multiplied by so that their mean norm is sqrt(d_model)."""
+    """Return the factor that scales activations to a mean norm of sqrt(d_model)."""
     return math.sqrt(x.shape[-1]) / max(1e-12, x.norm(dim=-1).mean().item())
 
 
 def draw_training(positive: Bool[Tensor, " example"], n: int, seed: int) -> Int[Tensor, " drawn"]:
-    """The examples one seed trains on: half from each polarity, more from one where the other has too few."""
+    """Return the examples one seed trains on: half of each polarity, more of one where the other has too few."""
     source = generator(seed, "training examples")
     sides = []
     for side in (positive, ~positive):
@@ -81,7 +86,7 @@ def train_saes(
     monitor: Monitor,
     provisional: Callable[[Int[Tensor, "seed example node"]], None],
 ) -> SAEs:
-    """The SAEs of all seeds, trained side by side. Calls `provisional` with codes of all examples now and then.
+    """Train the SAEs of all seeds side by side. Calls `provisional` with codes of all examples from time to time.
 
     Raises Cancelled between two steps.
     """
@@ -115,7 +120,7 @@ def _train(
     first: StepReport | None = None
     steps = config.sae.steps
     told_every = max(1, min(REPORT_EVERY, steps // 20))
-    # Codes of all examples cost a fifth of a step per training set's worth of them: keep that under a tenth.
+    # Codes of all examples cost a fifth of a step per training set of rows: keep that below a tenth.
     n_rows = x.shape[0] * x.shape[1]
     dear = math.ceil(2 * n_rows / rows.shape[1])
     every = max(SCORE_EVERY, math.ceil(dear / SCORE_EVERY) * SCORE_EVERY)
@@ -140,7 +145,7 @@ def _train(
 
 
 def codes_of(saes: SAEs, x: Float[Tensor, "example node d_model"]) -> Int[Tensor, "seed example node"]:
-    """Every seed's code for every head on every example, on the CPU."""
+    """Return every seed's code for every head on every example, on the CPU."""
     with torch.inference_mode():
         return saes.codes(x.flatten(0, 1)).view(-1, *x.shape[:2]).to("cpu", torch.int32)
 
@@ -148,7 +153,7 @@ def codes_of(saes: SAEs, x: Float[Tensor, "example node d_model"]) -> Int[Tensor
 def _moving(
     codes: Int[Tensor, "seed row"], before: Int[Tensor, "seed row"] | None, nodes: Int[Tensor, "seed row"], n_nodes: int
 ) -> tuple[int, ...]:
-    """How many heads' codes changed on any training row since the last report; all of them at the first."""
+    """Return how many heads' codes changed on any training row since the last report; all of them at the first."""
     if before is None:
         return (n_nodes,) * len(codes)
     return tuple(len(owners[changed].unique()) for owners, changed in zip(nodes, codes != before, strict=True))

@@ -1,4 +1,4 @@
 """Tensor measures of codes: node scores, edge scores, significance, stability, baselines, the score table.
 
-May import: root, analysis, tensors.
+May import: root modules, analysis, authoring, tensors.
 """

@@ -1,4 +1,4 @@
-"""What plain differences find without any SAE: the numbers codes have to beat (METHOD 6)."""
+"""Baselines that need no SAE: the numbers codes have to beat (METHOD 6)."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,20 +8,20 @@ from engine.analysis.ranking import auc
 from engine.tensors.generators import generator
 
 _CELLS = 1 << 24
-"""Of a kernel over examples, for all heads that are solved at once: 64 MB, four times over. 2,000 prompts took 2 GB."""
+"""Cells of the kernel over examples for the heads solved at once: 64 MB, four times over. 2,000 prompts took 2 GB."""
 
 
 def mean_difference(
     x: Float[Tensor, "example node d_model"], positive: Bool[Tensor, " example"]
 ) -> Float[Tensor, " node"]:
-    """Norm of the difference of the two sides' mean outputs."""
+    """Return the norm of the difference of the two sides' mean outputs."""
     return (x[positive].mean(dim=0) - x[~positive].mean(dim=0)).norm(dim=-1)
 
 
 def paired_difference(
     x: Float[Tensor, "example node d_model"], pairs: Int[Tensor, "pair side"]
 ) -> Float[Tensor, " node"] | None:
-    """Mean norm of the difference within a pair, over the head's mean norm; None without pairs."""
+    """Return the mean norm of the difference within a pair over the head's mean norm; None without pairs."""
     if not len(pairs):
         return None
     within = (x[pairs[:, 0]] - x[pairs[:, 1]]).norm(dim=-1).mean(dim=0)
@@ -31,7 +31,7 @@ def paired_difference(
 def linear_probe(
     x: Float[Tensor, "example node d_model"], positive: Bool[Tensor, " example"], *, heads_at_once: int = 64
 ) -> Float[Tensor, " node"]:
-    """AUC of leave-one-out ridge predictions of polarity from each head's output.
+    """Return the AUC of leave-one-out ridge predictions of polarity from each head's output.
 
     Closed form in the dual: the hat matrix of centred kernel ridge gives every left-out prediction from one solve
     (Allen 1974's PRESS residual e / (1 - h)); the ridge is the kernel's mean eigenvalue.
@@ -47,8 +47,8 @@ def linear_probe(
         outputs = (block - block.mean(dim=0)).transpose(0, 1)
         kernel = outputs @ outputs.transpose(1, 2)
         ridge = kernel.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=1e-12)
-        # Cholesky, for a matrix that is symmetric and positive anyway: the general solver of torch 2.13's MKL breaks
-        # down with more than one thread from some 200 rows on ("Pivots given to lu_solve must all be ...").
+        # Cholesky, as the matrix is symmetric and positive definite: the general solver of torch 2.13's MKL fails with
+        # more than one thread from some 200 rows on ("Pivots given to lu_solve must all be ...").
         factor = torch.linalg.cholesky(kernel + ridge[:, None, None] * eye)
         hat = torch.cholesky_solve(kernel, factor).transpose(1, 2) + 1 / n
         residual = centred_labels - hat @ centred_labels
@@ -58,5 +58,5 @@ def linear_probe(
 
 
 def random_score(n_nodes: int, seed: int) -> Float[Tensor, " node"]:
-    """Numbers between 0 and 1 that know nothing."""
+    """Return numbers between 0 and 1 that carry no information."""
     return torch.rand(n_nodes, generator=generator(seed, "baseline"))

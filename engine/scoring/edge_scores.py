@@ -1,4 +1,4 @@
-"""Edges: pairs of heads that say something together on positives alone (METHOD 5)."""
+"""Score edges: pairs of heads whose codes occur together on positives only (METHOD 5)."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,12 +9,12 @@ from engine.events import Monitor, StageProgress
 from engine.results import NO_CODE, EdgeScore, n_edges_reported
 
 _WORD = 63
-"""Examples a mask word holds; the sign bit stays clear."""
+"""Examples per word of a mask; the sign bit stays clear."""
 _BLOCK_CELLS = 1 << 22
 
 
 class RankedEdges:
-    """Every pair of heads from an earlier layer to a later one, with its score averaged over seeds.
+    """All pairs of a head and a head of a later layer, ranked by score (mean over seeds).
 
     Edges of equal score are ordered by the product of their heads' contrast lengths, then by source and target.
     """
@@ -33,7 +33,7 @@ class RankedEdges:
         self._order = order[self.score[order].argsort(descending=True, stable=True)]
 
     def best(self, n: int | None = None) -> tuple[EdgeScore, ...]:
-        """The highest first, as many as a run tells."""
+        """Return the best `n` edges; None: as many as a run reports."""
         n = n_edges_reported(len(self.score)) if n is None else n
         order = self._order[:n]
         columns = (self.source[order], self.target[order], self.score[order], self.length[order])
@@ -48,9 +48,9 @@ class RankedEdges:
         )
 
     def heads(self, n_nodes: int) -> Float[Tensor, " node"]:
-        """Heads from edges: how often each stands in the first half of all pairs in their order.
+        """Return each head's score from edges: how often it is in the better half of all pairs.
 
-        Pairs that tie at the half's end in score and length count in part, so that their numbers decide nothing.
+        Pairs that tie in score and length at the end of the half count in part, so that their order does not matter.
         """
         counts = torch.zeros(n_nodes)
         half = len(self.score) // 2
@@ -71,12 +71,12 @@ def score_edges(
     monitor: Monitor,
     length: Float[Tensor, " node"] | None = None,
 ) -> RankedEdges:
-    """For every pair, how many code pairs occur together on a positive and on no negative.
+    """Return for every pair how many code pairs occur together on a positive and on no negative.
 
-    On each positive, a head's code is a bit mask of the examples where it says the same, negatives and earlier
-    positives only. Two masks that share a bit mean that the pair was heard before or on a negative, so a score is a
-    count of zero intersections: no table of codes by codes is ever built. `length`: of each head's contrast, which
-    orders edges of equal score. Raises Cancelled between blocks.
+    On each positive, a head's code is a bit mask of the examples with the same code, negatives and earlier positives
+    only. Two masks that share a bit mean that the code pair occurred earlier or on a negative, so a score counts empty
+    intersections and no table of codes by codes is built. `length`: of each head's contrast, which orders edges of
+    equal score. Raises Cancelled between blocks.
     """
     n_seeds, _, n_nodes = codes.shape
     n_layers = n_nodes // n_heads
@@ -109,7 +109,7 @@ def score_edges(
 def _masks(
     codes: Int[Tensor, "example node"], positive: Bool[Tensor, " example"]
 ) -> tuple[Int[Tensor, "node positive word"], Bool[Tensor, "node positive"]]:
-    """Per head and positive: the negatives and earlier positives with the same code, and whether it speaks at all."""
+    """Return per head and positive the negatives and earlier positives with the same code, and whether it is active."""
     rows = torch.cat([(~positive).nonzero()[:, 0], positive.nonzero()[:, 0]])
     n_negative, n = int((~positive).sum()), len(positive)
     ordered = codes[rows].T  # [node, example], negatives first

@@ -1,4 +1,4 @@
-"""Scores of every head from its codes on both sides (METHOD 5). Integers in, counts out."""
+"""Score every head from its codes on both sides (METHOD 5). Integers in, counts out."""
 
 import math
 
@@ -10,51 +10,51 @@ from engine.results import NO_CODE
 
 
 class CodeOccurrences:
-    """Who says what: every (seed, head, code) that occurs, and on which examples.
+    """A table of every (seed, head, code) that occurs, a symbol, and of the examples with that symbol.
 
-    All measures and the label shuffles are sums over this one table, so none of them loops over heads.
+    All measures and the label permutations are sums over this table, so none of them loops over heads.
     """
 
     def __init__(self, codes: Int[Tensor, "seed example node"]) -> None:
         self.n_seeds, self.n_examples, self.n_nodes = codes.shape
-        width = int(codes.max()) + 2  # NO_CODE is a symbol too, at 0
+        width = int(codes.max()) + 2  # NO_CODE is a symbol, too, at 0
         seed = torch.arange(self.n_seeds)[:, None, None]
         node = torch.arange(self.n_nodes)[None, None, :]
         keys = (seed * self.n_nodes + node) * width + (codes.long() - NO_CODE)
         symbols, self.which = torch.unique(keys, return_inverse=True)
-        """which: Int [seed, example, node], the symbol each head says."""
+        """Int [seed, example, node]: the symbol of each head."""
         self.owner = symbols.div(width, rounding_mode="floor")
         """Int [symbol]: seed * n_nodes + node; ascending."""
         self.speaks = symbols % width != 0
         """Bool [symbol]: False for NO_CODE."""
 
     def carried(self) -> Float[Tensor, "example symbol"]:
-        """1 where an example carries a symbol."""
+        """Return 1 where an example has a symbol, else 0."""
         table = torch.zeros(self.n_examples, len(self.owner))
         for seed in range(self.n_seeds):
             table.scatter_(1, self.which[seed], 1.0)
         return table
 
     def counts(self, rows: Bool[Tensor, " example"]) -> Float[Tensor, " symbol"]:
-        """On how many of these examples each symbol is said."""
+        """Return on how many of these examples each symbol occurs."""
         said = self.which[:, rows].reshape(-1)
         return torch.bincount(said, minlength=len(self.owner)).float()
 
     def per_head(self, values: Float[Tensor, " symbol"]) -> Float[Tensor, "seed node"]:
-        """Sums over each head's symbols."""
+        """Return sums over each head's symbols."""
         total = torch.zeros(self.n_seeds * self.n_nodes, dtype=values.dtype)
         return total.index_add_(0, self.owner, values).view(self.n_seeds, self.n_nodes)
 
 
 def unique_codes(symbols: CodeOccurrences, positive: Bool[Tensor, " example"]) -> Float[Tensor, "seed node"]:
-    """Node score: how many codes each head says on positives and on no negative."""
+    """Return the node score: how many codes each head has on positives and on no negative."""
     return symbols.per_head((_unique(symbols, positive)).float())
 
 
 def code_measures(
     symbols: CodeOccurrences, positive: Bool[Tensor, " example"]
 ) -> dict[str, Float[Tensor, "seed node"]]:
-    """Every measure that needs only codes and polarity, per seed and head."""
+    """Return every measure that needs only codes and polarity, per seed and head."""
     on_positive, on_negative = symbols.counts(positive), symbols.counts(~positive)
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     speaks = symbols.speaks
@@ -68,7 +68,7 @@ def code_measures(
         "unique_positive": symbols.per_head(unique.float()),
         "unique_negative": symbols.per_head(unique_negative.float()),
         "unique_normalised": torch.where(some, symbols.per_head(unique.float()) / either.clamp(min=1), 0.0),
-        # A head that is silent throughout says the same on both sides: nothing.
+        # A head that is silent on every example is the same on both sides.
         "overlap": torch.where(some, both / either.clamp(min=1), 1.0),
         "mutual_information": _mutual_information(symbols, on_positive, on_negative),
         "total_variation": 0.5 * symbols.per_head(frequencies),
@@ -80,7 +80,7 @@ def code_measures(
 def paired_flips(
     codes: Int[Tensor, "seed example node"], pairs: Int[Tensor, "pair side"]
 ) -> Float[Tensor, "seed node"] | None:
-    """Share of pairs whose two codes differ; None without pairs. `pairs` holds example indices."""
+    """Return the share of pairs whose two codes differ; None without pairs. `pairs` holds example indices."""
     if not len(pairs):
         return None
     return (codes[:, pairs[:, 0]] != codes[:, pairs[:, 1]]).float().mean(dim=1)
@@ -89,11 +89,11 @@ def paired_flips(
 def top_heads(
     variation: Float[Tensor, "*many node"], length: Float[Tensor, "*#many node"], size: int
 ) -> Bool[Tensor, "*many node"]:
-    """Which heads are the first `size` in the order of ranking.ranked: total variation, ties by the contrast's length.
+    """Return a mask of the first `size` heads by total variation, ties by contrast length, as in ranking.ranked.
 
-    Heads of no variation say nothing and are in no circuit, also where fewer than `size` are left.
+    Heads of zero variation have no signal and are never included, even where fewer than `size` are left.
     """
-    # Rounded: what was summed in another order is the same number.
+    # Rounded, so that sums taken in another order compare equal.
     rounded = (variation.double() * 1e6).round()
     order = length.expand_as(variation).argsort(dim=-1, descending=True, stable=True)
     order = order.gather(-1, rounded.gather(-1, order).argsort(dim=-1, descending=True, stable=True))
@@ -108,7 +108,7 @@ def _unique(symbols: CodeOccurrences, rows: Bool[Tensor, " example"]) -> Bool[Te
 def _mutual_information(
     symbols: CodeOccurrences, on_positive: Tensor, on_negative: Tensor
 ) -> Float[Tensor, "seed node"]:
-    """I(code; polarity) in bits, less the Miller-Madow bias (Kc - 1)(2 - 1) / (2 N ln 2)."""
+    """Return I(code; polarity) in bits, less the Miller-Madow bias (Kc - 1)(2 - 1) / (2 N ln 2)."""
     n = symbols.n_examples
     information = torch.zeros(symbols.n_seeds, symbols.n_nodes)
     said = on_positive + on_negative
@@ -121,5 +121,5 @@ def _mutual_information(
 
 
 def n_counted(symbols: CodeOccurrences, counts: Float[Tensor, " symbol"]) -> float:
-    """How many examples a count was taken over: every example says one symbol per seed and head."""
+    """Return how many examples a count covers: every example has one symbol per seed and head."""
     return float(counts.sum()) / (symbols.n_seeds * symbols.n_nodes)

@@ -1,4 +1,4 @@
-"""How heads would rank on other draws of the examples: what intervals of an AUC are taken from."""
+"""Rank heads on bootstrap draws of the examples, for intervals of an AUC."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -7,7 +7,7 @@ from torch import Tensor
 from engine.results import Resampled
 
 N_DRAWS = 12
-"""Draws that are kept with a run: as many bytes a head and measure."""
+"""Draws stored with a run: as many bytes per head and measure."""
 _LEVELS = 255
 
 
@@ -19,9 +19,9 @@ def resampled_ranks(
     pairs: Int[Tensor, "pair side"],
     weights: Float[Tensor, "draw example"],
 ) -> tuple[Resampled, ...]:
-    """Ranks of all heads on every draw: by codes (ties by length), and by each baseline that is a mean over examples.
+    """Return the ranks of all heads on every draw, by codes (ties by length) and by each baseline that is a mean.
 
-    `weights`: how often each example is in a draw. The linear probe is left out: it would have to be fitted anew.
+    `weights`: how often each example is in a draw. The linear probe is left out: it would have to be fitted again.
     """
     found = {"total_variation": _ranks(codes_score, codes_length), "contrast_length": _ranks(codes_length)}
     on_device = weights.to(x.device)
@@ -38,7 +38,7 @@ def resampled_ranks(
 
 
 def _ranks(*keys: Float[Tensor, "draw node"]) -> Int[Tensor, "draw node"]:
-    """Place of each head on each draw, 255 for the best, 0 for the worst; each key decides between ties of the last."""
+    """Return each head's rank on each draw, 255 for the best, 0 for the worst; later keys break ties."""
     order = keys[-1].argsort(dim=1, stable=True)
     for values in reversed(keys[:-1]):
         rounded = (values.double() * 1e6).round()

@@ -1,4 +1,4 @@
-"""All heads' scores of one run, put together from codes, labels and plain differences."""
+"""Compute all heads' scores of one run from codes, labels and baselines."""
 
 from collections.abc import Hashable, Sequence
 
@@ -24,10 +24,9 @@ from engine.tensors.threads import threads_for
 
 
 class ScoreTable:
-    """What stays the same while training goes on: labels, pairs, contrast lengths and baselines of one run.
+    """The scores of one run; holds what is constant during training: labels, pairs, contrast lengths and baselines.
 
-    Copies of an example are left out of everything (engine.authoring.distinct_pairs): `rows` are the examples that
-    count.
+    Duplicate examples are left out of everything (engine.authoring.distinct_pairs): `rows` are the examples that count.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class ScoreTable:
         length: Float[Tensor, "example node"],
         keys: Sequence[Hashable] | None = None,
     ) -> None:
-        """`length`: of each head's contrast, example by example. `keys`: equal for equal tokens; None: the prompts."""
+        """`length`: of each head's contrast, per example. `keys`: equal for equal tokens; None: the prompts."""
         keys = text_keys(examples) if keys is None else keys
         self.repeats = repeats(examples, keys)
         copies = set(self.repeats)
@@ -52,7 +51,7 @@ class ScoreTable:
         self.pairs = pair_rows(examples)
         self.clusters = clusters([(first, second) for first, second in self.pairs.tolist()], keys)
         self.distinct = distinct_prompts(examples, keys)
-        """Different positive and negative prompts."""
+        """Distinct positive and negative prompts."""
         self.config = config
         self.n_heads = n_heads
         self._x = x
@@ -67,23 +66,23 @@ class ScoreTable:
             self.linear_probe = linear_probe(x, on_device)
         self.random = random_score(x.shape[1], config.seeds[0])
         self.chance: Significance | None = None
-        """What the p-values are about; None until there are any."""
+        """What the p-values test; None until there are any."""
         self.circuit_size = config.circuit_size or default_circuit_size(x.shape[1])
 
     def provisional(self, codes: Int[Tensor, "seed example node"]) -> tuple[HeadScores, ...]:
-        """Scores while training goes on: neither chance nor edges yet. `codes`: of `rows` alone, as in training."""
+        """Return scores during training, without p-values and edges. `codes`: of `rows` only, as in training."""
         return self._nodes(codes, CodeOccurrences(codes), None, None)
 
     def final(
         self, codes: Int[Tensor, "seed example node"], monitor: Monitor
     ) -> tuple[tuple[HeadScores, ...], RankedEdges]:
-        """All scores, and the edges they came with. `codes`: of all examples. Raises Cancelled."""
+        """Return all scores and the edges. `codes`: of all examples. Raises Cancelled."""
         codes = codes[:, self.rows]
         with threads_for(2.0 * codes.numel() * len(self.positive)):
             return self._final(codes, CodeOccurrences(codes), monitor)
 
     def stability(self, codes: Int[Tensor, "seed example node"], size: int) -> CircuitStability:
-        """How much of a circuit of `size` heads would come out again. `codes`: of all examples."""
+        """Return the stability of a circuit of `size` heads over seeds and bootstraps. `codes`: of all examples."""
         codes, seed = codes[:, self.rows], self.config.seeds[0]
         found = measure_stability(
             codes,
@@ -102,7 +101,7 @@ class ScoreTable:
 
     @property
     def mean_length(self) -> Float[Tensor, " node"]:
-        """Of every head's contrast on positives, over the mean of all heads."""
+        """Each head's contrast length on positives, over the mean of all heads."""
         mean = self.length[self.positive].mean(dim=0)
         return mean / mean.mean().clamp(min=1e-12)
 
@@ -151,12 +150,12 @@ class ScoreTable:
         )
 
     def _stability(self, by_seed: dict[str, Float[Tensor, "seed node"]]) -> Float[Tensor, " node"]:
-        """Share of seeds whose own ranking puts the head into the circuit."""
+        """Return the share of seeds whose own ranking puts the head into the circuit."""
         return top_heads(by_seed["total_variation"], self.mean_length, self.circuit_size).float().mean(dim=0)
 
 
 def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:
-    """Row indices of every whole pair, the positive first."""
+    """Return the row indices of every complete pair, the positive first."""
     members: dict[int, dict[bool, int]] = {}
     for row, example in enumerate(examples):
         if example.pair is not None:
@@ -166,5 +165,5 @@ def pair_rows(examples: Sequence[Example]) -> Int[Tensor, "pair side"]:
 
 
 def _number(value: float | None) -> float | None:
-    """Rounded to what is meant by it: averages of counts, not the dust of their division."""
+    """Round to six decimals to drop floating-point noise."""
     return None if value is None else round(value, 6)

@@ -1,8 +1,8 @@
-"""Chance: how consistently heads would tell the sides apart if the labels meant nothing (METHOD 6).
+"""Permutation test of the heads: how consistently they would tell the sides apart under shuffled labels (METHOD 6).
 
-Counting unique codes cannot be tested by exchanging the sides of pairs: where every pair gets codes of its own, both
-sides count alike, however they are named. What labels decide is whether heads tell the sides apart *in the same way*
-in pair after pair: by what they say (total variation of their codes) or by how loudly (the length of their output).
+Counts of unique codes cannot be tested by swapping the sides of pairs: where every pair has codes of its own, both
+sides have the same count under any labels. What depends on the labels is whether heads tell the sides apart *in the
+same way* in pair after pair: by their codes (total variation) or by the length of their output (loudness).
 """
 
 import itertools
@@ -19,11 +19,11 @@ from engine.scoring.node_scores import CodeOccurrences
 from engine.tensors.generators import generator
 
 STATISTIC = "total variation of codes, and loudness"
-"""What p and q are about, in words for the card."""
+"""What p and q test, for the card."""
 _BLOCK_CELLS = 1 << 24
-"""Shuffles times symbols held at once: 64 MB a table."""
+"""Permutations times symbols held at once: 64 MB per table."""
 _SAME = 1e-5
-"""Statistics closer than this are one number summed in another order."""
+"""Statistics closer than this are equal up to the order of summation."""
 
 
 def shuffle_labels(
@@ -33,9 +33,10 @@ def shuffle_labels(
     seed: int,
     clusters: Sequence[int] | None = None,
 ) -> Bool[Tensor, "shuffle example"]:
-    """Polarity shuffled: pairs are kept together and exchange sides by the flip of a coin, one coin for all pairs of a
-    cluster (engine.authoring.distinct_pairs); what is in no pair is permuted among itself, so both sides keep their
-    numbers."""
+    """Return shuffled labels: pairs swap sides at random, unpaired examples are permuted among themselves.
+
+    All pairs of a cluster (engine.authoring.distinct_pairs) swap together. Both sides keep their numbers of examples.
+    """
     source = generator(seed, "shuffle")
     cluster = _clusters(pairs, clusters)
     swapped = torch.rand(n_shuffles, _n_clusters(cluster), generator=source) < 0.5
@@ -54,11 +55,10 @@ def label_permutations(
     seed: int,
     clusters: Sequence[int] | None = None,
 ) -> Bool[Tensor, "labelling example"]:
-    """The labels as they are, first, and as they might have been: every way of labelling where there are no more ways
-    than shuffles, else that many drawn at random.
+    """Return the true labels, first, and permutations of them: all of them, or a random sample of `n_shuffles`.
 
-    Exchanging the two sides altogether gives every two-sided statistic again: of paired sets the first cluster keeps
-    its sides.
+    All where there are no more than `n_shuffles`. Swapping the two sides altogether leaves every two-sided statistic
+    unchanged, so in a set of pairs only, the first cluster keeps its sides.
     """
     cluster = _clusters(pairs, clusters)
     rows = _unpaired(positive, pairs)
@@ -89,10 +89,10 @@ def p_values(
     labels: Bool[Tensor, "labelling example"],
     monitor: Monitor,
 ) -> Float[Tensor, " node"]:
-    """Per head, the share of labellings (the first is the true one) that tell the sides apart as consistently.
+    """Return per head the share of label permutations that tell the sides apart as consistently as the true ones.
 
-    By codes or by loudness, whichever is the rarer: the rank of either among all labellings, the smaller of the two,
-    and that one's rank again (Tippett's minimum, by permutation), so looking twice is paid for.
+    The first row of `labels` holds the true labels. The statistic is the rank by codes or by loudness, whichever is
+    smaller, ranked again among all permutations (Tippett's minimum by permutation), which corrects for the two tests.
     """
     by_code: list[Tensor] = []
     by_loudness: list[Tensor] = []
@@ -116,7 +116,7 @@ def p_values(
 
 
 def q_values(p: Float[Tensor, " node"]) -> Float[Tensor, " node"]:
-    """Benjamini-Hochberg: the false discovery rate at which each head would just be called (1995, eq. 1)."""
+    """Return the Benjamini-Hochberg q-values: the false discovery rate at which each head is rejected (1995, eq. 1)."""
     n = len(p)
     order = p.argsort(stable=True)
     scaled = p[order] * n / torch.arange(1, n + 1)
@@ -127,7 +127,7 @@ def q_values(p: Float[Tensor, " node"]) -> Float[Tensor, " node"]:
 
 
 def _unpaired(positive: Bool[Tensor, " example"], pairs: Int[Tensor, "pair side"]) -> Int[Tensor, " alone"]:
-    """The examples that are in no pair."""
+    """Return the examples that are in no pair."""
     alone = torch.ones(len(positive), dtype=torch.bool)
     alone[pairs.reshape(-1)] = False
     return alone.nonzero()[:, 0]
@@ -152,7 +152,7 @@ def _swap_sides(
 
 
 def _share_as_high(values: Float[Tensor, "labelling node"]) -> Float[Tensor, "labelling node"]:
-    """For every labelling, the share of all labellings with a value at least as high."""
+    """Return for every labelling the share of all labellings with a value at least as high."""
     columns = values.T.contiguous()
     below = torch.searchsorted(columns.sort(dim=1).values, columns - _SAME)
     return 1 - below.T.float() / len(values)

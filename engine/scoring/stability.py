@@ -1,4 +1,4 @@
-"""Whether the same circuit comes out of other seeds and of resampled examples. Needs only codes."""
+"""Measure whether other seeds and bootstraps of the examples give the same circuit. Needs only codes."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,11 @@ def measure_stability(
     clusters: Sequence[int] | None = None,
     n_bootstraps: int = N_BOOTSTRAPS,
 ) -> CircuitStability:
-    """Circuits of `size` heads by total variation, ties by `length` (of each head's contrast): compared between seeds,
-    and between the run and bootstraps over examples. `clusters`: of the pairs (engine.authoring.distinct_pairs)."""
+    """Compare circuits of `size` heads between seeds, and the run's circuit with those of bootstraps over examples.
+
+    Circuits are cut by total variation, ties by `length` (of each head's contrast). `clusters`: of the pairs
+    (engine.authoring.distinct_pairs).
+    """
     symbols = CodeOccurrences(codes)
     once = torch.ones(1, symbols.n_examples)
     variation, lengths = bootstrap_scores(symbols, positive, length, once)
@@ -55,8 +58,11 @@ def resample(
     seed: int,
     clusters: Sequence[int] | None = None,
 ) -> Float[Tensor, "draw example"]:
-    """How often each example is in each draw: as many clusters of pairs, and as many unpaired of each side, as there
-    are. Without `clusters` each pair is one."""
+    """Return how often each example is in each bootstrap draw.
+
+    Clusters of pairs, and unpaired examples of each side, are drawn with replacement, as many as there are. Without
+    `clusters` each pair is its own cluster.
+    """
     source = generator(seed, "bootstrap")
     weights = torch.zeros(n, len(positive))
     alone = torch.ones(len(positive), dtype=torch.bool)
@@ -73,7 +79,7 @@ def resample(
 
 
 def _counts(size: int, n: int, source: torch.Generator) -> Float[Tensor, "draw unit"]:
-    """How often each of `size` units is in each of `n` draws of as many, with replacement."""
+    """Return how often each of `size` units is in each of `n` draws of `size` with replacement."""
     picks = torch.randint(size, (n, size), generator=source)
     return torch.zeros(n, size).scatter_add_(1, picks, torch.ones(n, size))
 
@@ -84,7 +90,7 @@ def bootstrap_scores(
     length: Float[Tensor, "example node"],
     weights: Float[Tensor, "draw example"],
 ) -> tuple[Float[Tensor, "draw seed node"], Float[Tensor, "draw node"]]:
-    """Total variation, and mean length on positives, for examples that count so often."""
+    """Return total variation and mean length on positives, with examples weighted by how often they were drawn."""
     carried = symbols.carried()
     sides = positive.float()
     shape = (symbols.n_seeds, symbols.n_nodes)

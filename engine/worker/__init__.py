@@ -1,5 +1,4 @@
-"""The worker process: protocol loop, the pipeline (stage order), jobs and side requests.
+"""The worker process: protocol loop, the pipeline (order of the stages), jobs and side requests.
 
-`python -m engine.worker` stays.
-May import: everything in engine but asset_tools.
+Started as `python -m engine.worker`. May import: everything in engine except asset_tools.
 """

@@ -1,6 +1,6 @@
-"""The engine's process: orders in on stdin, words out on stdout (python -m engine.worker).
+"""The engine's worker process: requests on stdin, messages on stdout (python -m engine.worker).
 
-One run at a time; grades for examples that are being written, and looks at a head, come between the reports of a run.
+One run at a time; grading of examples and inspection of heads happen between the reports of a run.
 """
 
 import contextlib
@@ -40,26 +40,26 @@ _PROGRESS_EVERY_S = 0.1
 
 
 class ProtocolWriter:
-    """The one way out: whole lines, from any thread."""
+    """Writes messages as whole lines, from any thread."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._lock = threading.Lock()
         self._encoder = msgspec.json.Encoder()
 
-    def say(self, word: WorkerMessage) -> None:
-        line = self._encoder.encode(word) + b"\n"
+    def write(self, message: WorkerMessage) -> None:
+        line = self._encoder.encode(message) + b"\n"
         with self._lock:
             self._out.write(line)
             self._out.flush()
 
 
 class JobMonitor:
-    """The Monitor of one job: its events go out under its name."""
+    """The Monitor of one job: sends its events under the job's id."""
 
-    def __init__(self, job: str, mouth: ProtocolWriter, between: Callable[[], None]) -> None:
+    def __init__(self, job: str, writer: ProtocolWriter, between: Callable[[], None]) -> None:
         self.job = job
-        self._mouth = mouth
+        self._writer = writer
         self._between = between
         self._stop = threading.Event()
         self._last_progress = 0.0
@@ -70,8 +70,8 @@ class JobMonitor:
             if event.done < event.total and now - self._last_progress < _PROGRESS_EVERY_S:
                 return
             self._last_progress = now
-        self._mouth.say(JobEvent(job=self.job, event=event))  # type: ignore[arg-type]  # every Event is an EngineEvent
-        # Reports are made outside of any forward pass: a prompt or two can be read here.
+        self._writer.write(JobEvent(job=self.job, event=event))  # type: ignore[arg-type]  # every Event is an EngineEvent
+        # Reports are made outside of forward passes: side requests can be answered here.
         self._between()
 
     def cancelled(self) -> bool:
@@ -82,7 +82,7 @@ class JobMonitor:
 
 
 class SilentMonitor:
-    """The Monitor of a grading: tells nobody, and knows whether the grades are still wanted."""
+    """The Monitor of a side request: drops events and knows whether the answer is still wanted."""
 
     def __init__(self) -> None:
         self._stopped = False
@@ -98,36 +98,36 @@ class SilentMonitor:
 
 
 class RequestQueue:
-    """Orders as they come in, on a thread of their own, so that a cancel is heard in the middle of a job."""
+    """Requests as they arrive, read on a thread, so that a cancellation is seen in the middle of a job."""
 
-    def __init__(self, source: BinaryIO, mouth: ProtocolWriter) -> None:
+    def __init__(self, source: BinaryIO, writer: ProtocolWriter) -> None:
         self._source = source
-        self._mouth = mouth
-        self._news = threading.Condition()
+        self._writer = writer
+        self._changed = threading.Condition()
         self._runs: deque[tuple[RunProbe | MeasureEffects, JobMonitor]] = deque()
-        self._gradings: deque[tuple[SideRequest, SilentMonitor]] = deque()
+        self._side_requests: deque[tuple[SideRequest, SilentMonitor]] = deque()
         self._monitors: dict[str, JobMonitor | SilentMonitor] = {}
-        self._over = False
+        self._quitting = False
         self.between: Callable[[], None] = lambda: None
         """Called at every report of a run."""
         threading.Thread(target=self._listen, daemon=True, name="orders").start()
 
     def next(self) -> tuple[RunProbe | MeasureEffects, JobMonitor] | tuple[SideRequest, SilentMonitor] | None:
-        """The next job and its monitor, gradings first; None when it is time to go."""
-        with self._news:
-            self._news.wait_for(lambda: self._gradings or self._runs or self._over)
-            if self._gradings:
-                return self._gradings.popleft()
+        """Return the next job and its monitor, side requests first; None to quit."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._side_requests or self._runs or self._quitting)
+            if self._side_requests:
+                return self._side_requests.popleft()
             return self._runs.popleft() if self._runs else None
 
-    def grading(self) -> tuple[SideRequest, SilentMonitor] | None:
-        """The next grading, left where it is; None where none waits."""
-        with self._news:
-            return self._gradings[0] if self._gradings else None
+    def waiting(self) -> tuple[SideRequest, SilentMonitor] | None:
+        """Return the next side request without removing it; None if there is none."""
+        with self._changed:
+            return self._side_requests[0] if self._side_requests else None
 
-    def take_grading(self) -> None:
-        with self._news:
-            self._gradings.popleft()
+    def take_waiting(self) -> None:
+        with self._changed:
+            self._side_requests.popleft()
 
     def forget(self, job: str) -> None:
         self._monitors.pop(job, None)
@@ -138,32 +138,32 @@ class RequestQueue:
             try:
                 order = decoder.decode(line)
             except (msgspec.MsgspecError, HeadcodeError, UnicodeDecodeError, RecursionError) as error:
-                sys.stderr.write(f"An order could not be read: {error}\n")
+                sys.stderr.write(f"A request could not be read: {error}\n")
                 continue
-            with self._news:
+            with self._changed:
                 if isinstance(order, RunProbe | MeasureEffects):
-                    monitor = JobMonitor(order.job, self._mouth, lambda: self.between())
+                    monitor = JobMonitor(order.job, self._writer, lambda: self.between())
                     self._monitors[order.job] = monitor
                     self._runs.append((order, monitor))
                 elif isinstance(order, SideRequest):
                     quiet = self._monitors[order.job] = SilentMonitor()
-                    self._gradings.append((order, quiet))
+                    self._side_requests.append((order, quiet))
                 elif isinstance(order, CancelJob):
                     if order.job in self._monitors:
                         self._monitors[order.job].cancel()
                 elif isinstance(order, Quit):
-                    self._over = True
-                self._news.notify_all()
-        # The host is gone: whatever is being computed has nobody to go to.
+                    self._quitting = True
+                self._changed.notify_all()
+        # The host is gone: nobody would receive the result.
         os._exit(0)
 
 
 def main() -> None:
-    """Takes orders until told to quit, or until the host's end of the pipe closes."""
+    """Answer requests until a Quit, or until the host closes its end of the pipe."""
     out, source = _own_pipes()
     faulthandler.enable()
-    mouth = ProtocolWriter(out)
-    orders = RequestQueue(source, mouth)
+    writer = ProtocolWriter(out)
+    orders = RequestQueue(source, writer)
 
     import torch
 
@@ -172,28 +172,30 @@ def main() -> None:
     from engine.worker.pipeline import ProbeJob
     from engine.worker.side_requests import SideRequestHandler
 
-    torch.set_flush_denormal(True)  # vanishing latents and Adam's second moments cost hundreds of cycles each
-    shelf = WarmModel()
-    beside = SideRequestHandler(shelf)
-    orders.between = lambda: _answer_beside(orders, beside, mouth)
-    mouth.say(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
+    torch.set_flush_denormal(True)  # denormal latents and Adam's second moments cost hundreds of cycles each
+    warm_model = WarmModel()
+    side_requests = SideRequestHandler(warm_model)
+    orders.between = lambda: _answer_waiting(orders, side_requests, writer)
+    writer.write(WorkerReady(pid=os.getpid(), device="cuda" if torch.cuda.is_available() else "cpu"))
     while (job := orders.next()) is not None:
         if isinstance(job[0], SideRequest):
-            _answer(*job, orders, beside, mouth)
+            _answer(*job, orders, side_requests, writer)
             continue
         order, monitor = job
         try:
-            job_of = (
-                ProbeJob(order, shelf, monitor) if isinstance(order, RunProbe) else EffectsJob(order, shelf, monitor)
+            work = (
+                ProbeJob(order, warm_model, monitor)
+                if isinstance(order, RunProbe)
+                else EffectsJob(order, warm_model, monitor)
             )
-            job_of.run()
+            work.run()
         except HeadcodeError as error:
-            mouth.say(JobFailed(job=order.job, failure=error.as_failure()))
-        except Exception as error:  # noqa: BLE001  # the worker's boundary: told to the person, trace to the log
+            writer.write(JobFailed(job=order.job, failure=error.as_failure()))
+        except Exception as error:  # noqa: BLE001  # the worker's error boundary: reported, with the trace in the log
             traceback.print_exc()
-            mouth.say(JobFailed(job=order.job, failure=_unforeseen(error)))
+            writer.write(JobFailed(job=order.job, failure=_unexpected(error)))
         else:
-            mouth.say(JobDone(job=order.job))
+            writer.write(JobDone(job=order.job))
         finally:
             orders.forget(order.job)
 
@@ -202,39 +204,39 @@ def _answer(
     order: SideRequest,
     monitor: SilentMonitor,
     orders: RequestQueue,
-    beside: "SideRequestHandler",
-    mouth: ProtocolWriter,
+    side_requests: "SideRequestHandler",
+    writer: ProtocolWriter,
 ) -> None:
     try:
         if monitor.cancelled():
             raise Cancelled
-        mouth.say(beside.answer(order, monitor))
+        writer.write(side_requests.answer(order, monitor))
     except HeadcodeError as error:
-        mouth.say(JobFailed(job=order.job, failure=error.as_failure()))
-    except Exception as error:  # noqa: BLE001  # as below
+        writer.write(JobFailed(job=order.job, failure=error.as_failure()))
+    except Exception as error:  # noqa: BLE001  # as in main
         traceback.print_exc()
-        mouth.say(JobFailed(job=order.job, failure=_unforeseen(error)))
+        writer.write(JobFailed(job=order.job, failure=_unexpected(error)))
     finally:
         orders.forget(order.job)
 
 
-def _answer_beside(orders: RequestQueue, beside: "SideRequestHandler", mouth: ProtocolWriter) -> None:
-    """One side order, where one waits and the model of the run will do: another model would push that one out."""
-    waiting = orders.grading()
+def _answer_waiting(orders: RequestQueue, side_requests: "SideRequestHandler", writer: ProtocolWriter) -> None:
+    """Answer one waiting side request if it uses the run's model: another model would replace that one."""
+    waiting = orders.waiting()
     if waiting is None:
         return
     order, monitor = waiting
     try:
-        here = beside.ready(order)
+        here = side_requests.ready(order)
     except HeadcodeError:
-        here = True  # a device that is not here: answered at once, with what is wrong
+        here = True  # an unavailable device: answered at once, with the error
     if here or monitor.cancelled():
-        orders.take_grading()
-        _answer(order, monitor, orders, beside, mouth)
+        orders.take_waiting()
+        _answer(order, monitor, orders, side_requests, writer)
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The protocol's ends, moved away from 0 and 1: libraries print on stdout, and a line of theirs is no word."""
+    """Move the protocol's pipes away from 0 and 1: libraries print on stdout, which would corrupt the protocol."""
     out = os.fdopen(os.dup(1), "wb")
     source = os.fdopen(os.dup(0), "rb")
     null = os.open(os.devnull, os.O_RDONLY)
@@ -243,9 +245,9 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
     return out, source
 
 
-def _unforeseen(error: Exception) -> Failure:
-    told = str(error).strip().splitlines()
-    first = told[0][:500] if told else "no message"
+def _unexpected(error: Exception) -> Failure:
+    lines = str(error).strip().splitlines()
+    first = lines[0][:500] if lines else "no message"
     return EngineError(
         f"The engine failed: {type(error).__name__}: {first}", hint="The trace is in the log: headcode host log"
     ).as_failure()

@@ -1,4 +1,4 @@
-"""A cause asked for after the run: the model loaded (or found warm), the effects measured, nothing trained."""
+"""Effects requested after a run: load the model (or reuse it), measure effects, train nothing."""
 
 import time
 from pathlib import Path
@@ -15,15 +15,15 @@ from engine.tensors.out_of_memory import is_out_of_memory
 
 
 class EffectsJob:
-    """One order: reports through its monitor, returns nothing."""
+    """Answers one MeasureEffects request; results go to its monitor."""
 
-    def __init__(self, order: MeasureEffects, shelf: WarmModel, monitor: Monitor) -> None:
+    def __init__(self, order: MeasureEffects, warm_model: WarmModel, monitor: Monitor) -> None:
         self.order = order
-        self.shelf = shelf
+        self.warm_model = warm_model
         self.monitor = monitor
 
     def run(self) -> None:
-        """Raises EngineError's family; effects reported before stay valid."""
+        """Measure and report. Raises an EngineError; effects reported before stay valid."""
         try:
             self._run()
         except (RuntimeError, MemoryError) as error:
@@ -39,10 +39,8 @@ class EffectsJob:
         self.monitor.report(StageStarted(stage="cause", total=0, unit="measurements"))
         model = self._load()
         if model.info.identity != order.identity:
-            raise ModelError(
-                f"{model.info.name} has other weights now than when the run was made.", hint="Run the probe again."
-            )
-        found = EffectsStage(
+            raise ModelError(f"{model.info.name} has other weights now than in the run.", hint="Run the probe again.")
+        stage = EffectsStage(
             model,
             order.examples,
             order.config,
@@ -52,15 +50,15 @@ class EffectsJob:
             seed=order.seed,
         )
         if order.after:
-            found.find_backups(_ids(order.after), name=order.after_name, only=_ids(order.heads))
+            stage.find_backups(_ids(order.after), name=order.after_name, only=_ids(order.heads))
         else:
-            found.find(ranking=_ids(order.ranking), circuit=_ids(order.circuit), only=_ids(order.heads))
+            stage.find(ranking=_ids(order.ranking), circuit=_ids(order.circuit), only=_ids(order.heads))
         self.monitor.report(StageFinished(stage="cause", seconds=round(time.perf_counter() - begun, 4)))
 
     def _load(self) -> Model:
         order = self.order
         device = pick_device(order.device)
-        return self.shelf.take(
+        return self.warm_model.take(
             (order.model, str(device), order.trust_remote_code),
             lambda: load_model(order.model, Path(order.models), device, trust_remote_code=order.trust_remote_code),
         )[0]

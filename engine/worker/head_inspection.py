@@ -1,4 +1,4 @@
-"""One head looked at closely: where it attends and fires on one prompt, and what its codes write."""
+"""Inspect one head: its attention and output on one prompt, and what its codes write."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,24 +19,24 @@ from engine.results import CodeWrites
 from engine.tensors.threads import threads_for
 
 MOST_TOKENS = 256
-"""Of a longer prompt, the attention among its last tokens alone is told: the pattern grows with the square."""
+"""Of a longer prompt only the attention among its last tokens is returned: its size grows quadratically."""
 MOST_CODES = 24
 _WRITTEN = 8
 """Tokens at either end of what a code writes."""
 _NORM_SCALE = "ln_final.hook_scale"
-"""What TransformerLens calls the number a final norm divides by, a position."""
+"""TransformerLens's name for the scale that a final norm divides by, per position."""
 
 
 class Inspector:
-    """Answers InspectHead with the model on the shelf."""
+    """Answers InspectHead requests with the warm model."""
 
-    def __init__(self, shelf: WarmModel) -> None:
-        self.shelf = shelf
+    def __init__(self, warm_model: WarmModel) -> None:
+        self.warm_model = warm_model
 
     def answer(self, order: InspectHead) -> HeadInspected:
-        """Raises ModelError, NoSuchHead, ExampleError, and EngineError for SAE weights that cannot be read."""
+        """Inspect the head. Raises ModelError, NoSuchHead, ExampleError, and EngineError for unreadable SAE weights."""
         key = inspect_key(order)
-        model, _ = self.shelf.take(
+        model, _ = self.warm_model.take(
             key,
             lambda: load_model(
                 order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
@@ -46,7 +46,7 @@ class Inspector:
         if not (0 <= order.layer < info.n_layers and 0 <= order.head < info.n_heads):
             raise NoSuchHead(f"{order.layer}.{order.head}", info.n_layers, info.n_heads)
         ids, own = encode_prompt(model, 0, Example(prompt=order.prompt, polarity="positive"))
-        pattern, outputs, scale = _watch(model, ids, order.layer, order.head)
+        pattern, outputs, scale = _capture_head(model, ids, order.layer, order.head)
         first = max(0, len(ids) - MOST_TOKENS)
         return HeadInspected(
             job=order.job,
@@ -63,15 +63,14 @@ class Inspector:
 
 
 def inspect_key(order: InspectHead) -> Key:
-    """The shelf's name for the order's model. Raises ConfigError for a device that is not here."""
+    """Return the key of the request's model. Raises ConfigError for a device that is not available."""
     return (order.model, str(pick_device(order.device)), order.trust_remote_code)
 
 
-def _watch(
+def _capture_head(
     model: Model, ids: list[int], layer: int, head: int
 ) -> tuple[Float[Tensor, "query key"], Float[Tensor, "position d_model"], float]:
-    """The head's attention pattern, what it writes into the residual stream at every position, and what the final norm
-    divides by at the last of them."""
+    """Return the head's attention pattern, its output at every position, and the last scale of the final norm."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, take: Callable[[Tensor], Tensor]) -> Callable[..., None]:
@@ -100,9 +99,11 @@ def _watch(
 def _writes(
     model: Model, order: InspectHead, outputs: Float[Tensor, "position d_model"], scale: float
 ) -> tuple[CodeWrites, ...]:
-    """For each code: the tokens its decoder direction raises and lowers most (a unit of it at the prompt's end,
-    straight through the final norm, which divides by `scale` there, and the unembedding), and how far the head's output
-    points along it at each position (cosine)."""
+    """Return, per code, the tokens its decoder direction raises and lowers most, and its cosine with the output.
+
+    The direction's unit vector at the prompt's end goes straight through the final norm, which divides by `scale`
+    there, and the unembedding. The cosine is between direction and head output at each position.
+    """
     directions = _directions(Path(order.sae), order.seed_index)
     n_codes, d_model = directions.shape
     wanted = [code for code in order.codes[:MOST_CODES] if 0 <= code < n_codes]
@@ -140,13 +141,13 @@ def _directions(path: Path, seed_index: int) -> Float[Tensor, "code d_model"]:
             weights: Tensor = file.get_slice("W_d_T")[seed_index]
     except (OSError, SafetensorError, IndexError) as error:
         raise EngineError(
-            f"The SAE weights of this run cannot be read: {error}.", hint="Run the probe again: it keeps new ones."
+            f"The SAE weights of this run cannot be read: {error}.", hint="Run the probe again to save new ones."
         ) from error
     return weights.float()
 
 
 def _gain(bridge: Any) -> Tensor | float:
-    """The final norm's gain: what the direction is multiplied with before it reaches the vocabulary."""
+    """Return the gain of the final norm, which multiplies the direction before the unembedding."""
     norm = getattr(bridge, "ln_final", None)
     weight = getattr(norm, "weight", None) if norm is not None else None
     return weight.detach().float() if isinstance(weight, Tensor) else 1.0

@@ -59,22 +59,22 @@ from engine.tensors.out_of_memory import is_out_of_memory
 
 
 class ProbeJob:
-    """One run: reports every stage through its monitor, returns nothing, leaves arrays in the spool folder."""
+    """One run: reports every stage to its monitor and leaves arrays in the spool folder."""
 
-    def __init__(self, order: RunProbe, shelf: WarmModel, monitor: Monitor) -> None:
+    def __init__(self, order: RunProbe, warm_model: WarmModel, monitor: Monitor) -> None:
         self.order = order
         self.config = settle(order.config, order.model, Path(order.models))
-        self.shelf = shelf
+        self.warm_model = warm_model
         self.monitor = monitor
         self.seconds: dict[Stage, float] = {}
         self.reference: Reference | None = None
         self.keys: list[tuple[int, ...]] = []
         """Every example's tokens."""
         self.made = False
-        """Whether the task made all the examples: then its known circuit and its metric are theirs."""
+        """True if the task made all examples: then its known circuit and its metric apply."""
 
     def run(self) -> None:
-        """Every stage in order. Raises EngineError's family; what was reported before stays valid."""
+        """Run all stages in order. Raises an EngineError; what was reported before stays valid."""
         begun = time.perf_counter()
         try:
             self._run(begun)
@@ -90,33 +90,33 @@ class ProbeJob:
         if size is not None and size > n_heads:
             raise ConfigError(
                 f"--circuit-size {size}: {model.info.name} has {n_heads} heads.",
-                hint="Left open it is a tenth of them.",
+                hint="By default it is a tenth of them.",
             )
         for warning in option_warnings(self.config):
-            self.monitor.report(Notice(message=warning, hint="Hold its results against effects (--cause combined)."))
+            self.monitor.report(Notice(message=warning, hint="Compare its results with effects (--cause combined)."))
         examples = self._examples(model)
         if self.config.shuffles != 0:
-            self._warn_of_few(model, examples)
+            self._warn_if_few(model, examples)
         with self._stage("capture", len(examples), "prompts"), torch.inference_mode():
             folder = Path(self.order.activations) if self.order.activations else None
             pairs = pair_rows(examples)
-            reading = read_examples(model, examples, self.config, self.monitor, folder, pairs)
-            for notice in tokenizer_notices(model, examples, reading.answers):
+            captured = read_examples(model, examples, self.config, self.monitor, folder, pairs)
+            for notice in tokenizer_notices(model, examples, captured.answers):
                 self.monitor.report(notice)
-            outputs = head_outputs(model, reading.z)
+            outputs = head_outputs(model, captured.z)
             apart = None
-            if reading.apart is not None and self.config.position == "mean":
-                apart = head_outputs(model, reading.apart)
+            if captured.apart is not None and self.config.position == "mean":
+                apart = head_outputs(model, captured.apart)
             shape = (pairs.to(outputs.device), model.info.n_heads, self.config.sae, apart)
             x = prepare(outputs, *shape)
             length = contrast_lengths(x, outputs, *shape)
         grades: tuple[Grade, ...] = ()
         if self.config.grade:
             with self._stage("grade", len(examples), "prompts"):
-                grades = self._grade(model, examples, reading)
+                grades = self._grade(model, examples, captured)
         with self._stage("train", self.config.sae.steps, "steps"):
-            # Baselines first, within this stage: of thousands of prompts they take longer than the training.
-            tally = ScoreTable(
+            # Baselines belong to this stage: for thousands of prompts they take longer than the training.
+            scores = ScoreTable(
                 outputs,
                 examples,
                 self.config,
@@ -125,37 +125,37 @@ class ProbeJob:
                 keys=self.keys,
             )
             saes = train_saes(
-                x[tally.rows.to(x.device)] if tally.repeats else x,
-                tally.positive,
+                x[scores.rows.to(x.device)] if scores.repeats else x,
+                scores.positive,
                 self.config,
                 self.monitor,
-                lambda codes: self.monitor.report(Scored(nodes=tally.provisional(codes), final=False)),
+                lambda codes: self.monitor.report(Scored(nodes=scores.provisional(codes), final=False)),
             )
         with self._stage("codes", len(examples), "prompts"):
             codes = codes_of(saes, x)
-            self._keep(codes, saes)
+            self._save_arrays(codes, saes)
         with self._stage("scores", 100, "%"):
-            nodes, edges = tally.final(codes, self.monitor)
+            nodes, edges = scores.final(codes, self.monitor)
             self.monitor.report(Scored(nodes=nodes, final=True))
             self.monitor.report(EdgesScored(edges=edges.best(), n_pairs=len(edges.score)))
-            # Codes of an SAE that went nowhere are no codes, whatever they count.
-            circuit = [] if saes.diverged else circuit_by_rank(nodes, tally.circuit_size)
-            steady = tally.stability(codes, len(circuit))
-        causes, checks = self._cause(model, examples, nodes, circuit)
+            # Codes of a diverged SAE are meaningless, whatever their scores.
+            circuit = [] if saes.diverged else circuit_by_rank(nodes, scores.circuit_size)
+            stability = scores.stability(codes, len(circuit))
+        causes, checks = self._measure_effects(model, examples, nodes, circuit)
         count = ExampleCount(
             positive=sum(example.positive for example in examples),
             negative=sum(not example.positive for example in examples),
             broken=sum(grade.verdict == "broken" for grade in grades),
-            distinct_positive=tally.distinct[0],
-            distinct_negative=tally.distinct[1],
-            clusters=max(tally.clusters) + 1 if tally.clusters else None,
+            distinct_positive=scores.distinct[0],
+            distinct_negative=scores.distinct[1],
+            clusters=max(scores.clusters) + 1 if scores.clusters else None,
         )
         card = write_card(
             with_effects(nodes, causes),
             circuit,
-            steady,
+            stability,
             count,
-            chance=tally.chance,
+            chance=scores.chance,
             reference=self.reference,
             causes=causes,
             checks=checks,
@@ -171,14 +171,14 @@ class ProbeJob:
                 if saes.diverged
                 else tuple((layer, head) for layer, head in circuit_by_softmax(nodes, self.config.theta)),
                 timings=Timings(**self.seconds, total=round(time.perf_counter() - begun, 4)),
-                cached=reading.cached,
+                cached=captured.cached,
             )
         )
 
     def _load(self) -> Model:
         order = self.order
         device = pick_device(order.device)
-        model, warm = self.shelf.take(
+        model, warm = self.warm_model.take(
             (order.model, str(device), order.trust_remote_code),
             lambda: load_model(order.model, Path(order.models), device, trust_remote_code=order.trust_remote_code),
         )
@@ -190,8 +190,8 @@ class ProbeJob:
         examples = order.examples
         if not examples:
             if order.task is None:
-                raise EngineError("A run was asked for with neither examples nor a task.", hint="Name a task.")
-            examples = self._made(model, find_task(order.task))
+                raise EngineError("The request has neither examples nor a task.", hint="Name a task.")
+            examples = self._make_examples(model, find_task(order.task))
             self.made = True
         examples = check_set(examples)
         self.keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
@@ -206,14 +206,13 @@ class ProbeJob:
                 made=self.made,
             )
         )
-        self.reference = self._known(model, task)
+        self.reference = self._known_circuit(model, task)
         if self.reference is not None:
             self.monitor.report(ReferenceKnown(reference=self.reference))
         return examples
 
-    def _warn_of_few(self, model: Model, examples: Sequence[Example]) -> None:
-        """Says before anything is computed that the set is too small for one head to stand above chance, and by how
-        much."""
+    def _warn_if_few(self, model: Model, examples: Sequence[Example]) -> None:
+        """Report a notice before anything is computed if the set is too small for one head to be significant."""
         missing = missing_words(examples, model.n_heads_in_all, self.keys)
         if missing:
             copies = "; copies count once" if repeats(examples, self.keys) else ""
@@ -221,16 +220,16 @@ class ProbeJob:
             self.monitor.report(
                 Notice(
                     message=f"Few examples: {missing}{copies}.",
-                    hint="Leave --pairs out: as many are drawn as are needed."
+                    hint="Leave --pairs out: as many pairs as needed are drawn."
                     if drawn
-                    else "Propose them from those there are: headcode examples more SESSION, or N on the write screen.",
+                    else "Propose more of the same kind: headcode examples more SESSION, or N on the write screen.",
                 )
             )
 
-    def _known(self, model: Model, task: str | None) -> Reference | None:
-        """The known circuit to hold the run against: the chosen task's, else that of the task that made the examples.
+    def _known_circuit(self, model: Model, task: str | None) -> Reference | None:
+        """Return the known circuit for the run: the chosen task's, else that of the task that made the examples.
 
-        Raises TaskError where the person chose one that is not known for this model.
+        Raises TaskError if the chosen task has none for this model.
         """
         wanted = self.order.known
         if wanted is None or wanted == task:
@@ -238,22 +237,22 @@ class ProbeJob:
         found = known_circuit(model.info, model.folder, find_task(wanted).name)
         if found is None:
             raise TaskError(
-                f"No circuit is known for {wanted} on {model.info.name}: nothing can be held against it.",
-                hint="Leave --known out, or measure what the heads do: --cause exact.",
+                f"No circuit is known for {wanted} on {model.info.name}: nothing can be compared with it.",
+                hint="Leave --known out, or measure the heads' effects: --cause exact.",
             )
         return as_chosen(found)
 
-    def _made(self, model: Model, task: Task) -> tuple[Example, ...]:
+    def _make_examples(self, model: Model, task: Task) -> tuple[Example, ...]:
         order = self.order
-        made = make_examples(
+        drawn = make_examples(
             task, model, pairs=order.pairs, seed=order.task_seed, usable=order.usable, monitor=self.monitor
         )
-        if made.notice is not None:
-            self.monitor.report(made.notice)
-        return made.examples
+        if drawn.notice is not None:
+            self.monitor.report(drawn.notice)
+        return drawn.examples
 
-    def _grade(self, model: Model, examples: Sequence[Example], reading: HeadOutputs) -> tuple[Grade, ...]:
-        grades = grade_examples(model, examples, reading)
+    def _grade(self, model: Model, examples: Sequence[Example], captured: HeadOutputs) -> tuple[Grade, ...]:
+        grades = grade_examples(model, examples, captured)
         self.monitor.report(Graded(grades=grades))
         broken = [grade for grade in grades if grade.verdict == "broken"]
         if broken:
@@ -262,15 +261,15 @@ class ProbeJob:
                 Notice(
                     message=f"{len(broken)} of {len(grades)} examples are broken; the first is example "
                     f"{first.index + 1}: {first.reason}.",
-                    hint="The run uses them all the same: mend or disable them, negatives decide accuracy.",
+                    hint="The run uses them all the same: fix or disable them, negatives decide accuracy.",
                 )
             )
         return grades
 
-    def _cause(
+    def _measure_effects(
         self, model: Model, examples: Sequence[Example], nodes: tuple[HeadScores, ...], circuit: Sequence[HeadId]
     ) -> tuple[list[EffectsMeasured], list[CircuitChecked]]:
-        """What the heads do to the answer, where that was asked for; else nothing."""
+        """Measure and report effects if requested; return the measurements and circuit checks."""
         if self.config.cause.method == "none":
             return [], []
         with self._stage("cause", 0, "measurements"):
@@ -286,7 +285,7 @@ class ProbeJob:
             found.find(ranking=[node.id for node in ranked(nodes)], circuit=circuit)
         return found.causes, found.checks
 
-    def _keep(self, codes: Tensor, saes: SAEs) -> None:
+    def _save_arrays(self, codes: Tensor, saes: SAEs) -> None:
         spool = Path(self.order.spool)
         spool.mkdir(parents=True, exist_ok=True)
         save_file({"codes": codes.contiguous()}, spool / "codes.safetensors")
@@ -307,8 +306,11 @@ class ProbeJob:
 
 
 def versions(device: torch.device) -> Versions:
-    """What this process runs on. The device is named with what decides its rounding: the model of the processor, the
-    instructions torch uses of it, and the number of threads."""
+    """Return the versions this process runs on.
+
+    The device is named with what decides its rounding: the processor model, the instructions torch uses, and the
+    threads.
+    """
     if device.type == "cpu":
         kind = f"{processor_name()} {torch.backends.cpu.get_cpu_capability()}".removesuffix(" DEFAULT")
         name = f"{kind}, {torch.get_num_threads()} threads".replace(", 1 threads", ", 1 thread")
@@ -324,13 +326,13 @@ def versions(device: torch.device) -> Versions:
 
 
 def out_of_memory(error: BaseException, order: RunProbe) -> OutOfMemory:
-    """Torch's complaint as an error that says what was asked, what there is and what to lower."""
+    """Return torch's out-of-memory error as one that says what was requested, what is available and what to lower."""
     sae, text = order.config.sae, str(error)
     asked = asked_words(text)
     there = "" if "the device has" in asked else f"; {memory_words(memory())}"
-    told = (text.strip().splitlines() or [type(error).__name__])[0][:300]
+    reason = (text.strip().splitlines() or [type(error).__name__])[0][:300]
     return OutOfMemory(
-        f"Memory ran out in the run: {asked or told}{there}.",
+        f"Memory ran out in the run: {asked or reason}{there}.",
         hint=f"Lower the seeds ({len(order.config.seeds)}), the codes ({sae.n_codes}) or the training examples "
         f"({sae.training_examples}), use fewer prompts, or choose a smaller model than {order.model}.",
     )

@@ -1,4 +1,4 @@
-"""What the worker answers between the reports of a run: grades, and a close look at a head."""
+"""Requests the worker answers between the reports of a run: grading, examples and head inspection."""
 
 from engine.events import Monitor
 from engine.grading.grader import Grader, key_of
@@ -8,15 +8,15 @@ from engine.worker.head_inspection import Inspector, inspect_key
 
 
 class SideRequestHandler:
-    """Answers side orders with the model on the shelf."""
+    """Answers side requests with the warm model."""
 
-    def __init__(self, shelf: WarmModel) -> None:
-        self._shelf = shelf
-        self._grader = Grader(shelf)
-        self._inspector = Inspector(shelf)
+    def __init__(self, warm_model: WarmModel) -> None:
+        self._warm_model = warm_model
+        self._grader = Grader(warm_model)
+        self._inspector = Inspector(warm_model)
 
     def answer(self, order: SideRequest, monitor: Monitor) -> SideAnswer:
-        """Raises what the order's kind raises, and Cancelled."""
+        """Answer the request. Raises the errors of the request's kind, and Cancelled."""
         if isinstance(order, GradePrompts):
             return self._grader.answer(order, monitor)
         if isinstance(order, MakeExamples):
@@ -24,6 +24,8 @@ class SideRequestHandler:
         return self._inspector.answer(order)
 
     def ready(self, order: SideRequest) -> bool:
-        """Whether its model is here: another one would push out that of a run. Raises ConfigError for a device that is
-        not here."""
-        return self._shelf.holds(inspect_key(order) if isinstance(order, InspectHead) else key_of(order))
+        """Return True if the request's model is loaded: another one would replace that of a run.
+
+        Raises ConfigError for a device that is not available.
+        """
+        return self._warm_model.holds(inspect_key(order) if isinstance(order, InspectHead) else key_of(order))

@@ -54,12 +54,12 @@ def exact(model: Model, name: str, pairs: int, seed: int) -> tuple[list[float], 
     examples = task.make(model, pairs=pairs, seed=seed)
     begun = time.perf_counter()
     config = EffectsConfig(method="exact", examples=pairs)
-    material = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
+    inputs = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
     before = passes.work
     masks = one_head_each(every_head(model), model.info.n_layers, model.info.n_heads)
-    effects = (measure_replaced(passes, material, masks) - material.base_by_row).mean(dim=1)
-    cost = (passes.work - before) / (material.tokens.numel() * passes.n_layers)
-    return effects.tolist(), material.base, time.perf_counter() - begun, cost
+    effects = (measure_replaced(passes, inputs, masks) - inputs.base_by_row).mean(dim=1)
+    cost = (passes.work - before) / (inputs.tokens.numel() * passes.n_layers)
+    return effects.tolist(), inputs.base, time.perf_counter() - begun, cost
 
 
 def attribution_cost(model: Model, name: str, pairs: int) -> float:
@@ -72,12 +72,12 @@ def attribution_cost(model: Model, name: str, pairs: int) -> float:
         passes = ForwardPasses(model, listener)
         begun = time.perf_counter()
         config = EffectsConfig(method="attribution")
-        material = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
-        attribute(passes, material)
+        inputs = prepare(model, passes, examples, config, position="mean", task=task.metric, monitor=listener)
+        attribute(passes, inputs)
         best.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         with torch.no_grad():
-            passes.run(material.tokens, material.last)
+            passes.run(inputs.tokens, inputs.last)
         plain.append(time.perf_counter() - begun)
     return min(best) / min(plain)
 

@@ -63,12 +63,12 @@ def main() -> None:
     n_heads = model.info.n_heads
     edges = all_edges(model.info.n_layers, n_heads)
     for name in given.tasks:
-        passes, material = prepared(model, name, "attribution", given.pairs, 0)
+        passes, inputs = prepared(model, name, "attribution", given.pairs, 0)
         ways = {}
         for text in given.points:
             begun, before = time.process_time(), passes.work
-            found = attribute_edges(passes, material, points=[float(word) for word in text.split(",")])
-            cost = (passes.work - before) / (material.tokens.numel() * passes.n_layers)
+            found = attribute_edges(passes, inputs, points=[float(word) for word in text.split(",")])
+            cost = (passes.work - before) / (inputs.tokens.numel() * passes.n_layers)
             ways[text] = (sizes(found, edges, n_heads), cost, time.process_time() - begun)
         known = known_edges(model.info, model.folder, name)
         chosen = list(range(len(edges)))
@@ -80,9 +80,9 @@ def main() -> None:
             rest = [place for place in chosen if place not in best]
             chosen = sorted(best) + random.Random(0).sample(rest, SHORTLIST)
             begun = time.process_time()
-            passes, material = prepared(model, name, "exact", given.truth_pairs, 1000)
-            exact = measure_edges(passes, material, [edges[place] for place in chosen]) - material.base_by_row
-            share = exact.mean(dim=1).abs() / abs(material.base)
+            passes, inputs = prepared(model, name, "exact", given.truth_pairs, 1000)
+            exact = measure_edges(passes, inputs, [edges[place] for place in chosen]) - inputs.base_by_row
+            share = exact.mean(dim=1).abs() / abs(inputs.base)
             print(f"{name}: {len(chosen)} edges exactly, {time.process_time() - begun:.1f} s of processor time")
             truths = {f"{cut:.1%} of the base": (share >= cut).tolist() for cut in CUTS}
         for source, truth in truths.items():

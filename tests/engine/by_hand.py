@@ -20,10 +20,10 @@ def prepared(
     model: Model, examples: Sequence[Example], recorder: Any, position: str = "mean", **config: Any
 ) -> tuple[ForwardPasses, PatchingInputs]:
     passes = ForwardPasses(model, recorder)
-    material = prepare(
+    inputs = prepare(
         model, passes, examples, EffectsConfig(**config), position=position, task=None, monitor=passes.monitor
     )
-    return passes, material
+    return passes, inputs
 
 
 def ioi(model: Model, pairs: int = 4) -> tuple[Example, ...]:
@@ -56,15 +56,15 @@ def all_heads(model: Model) -> list[HeadId]:
     return [HeadId(layer, head) for layer in range(model.info.n_layers) for head in range(model.info.n_heads)]
 
 
-def exact(model: Model, passes: ForwardPasses, material: PatchingInputs, heads: Sequence[HeadId]) -> Tensor:
+def exact(model: Model, passes: ForwardPasses, inputs: PatchingInputs, heads: Sequence[HeadId]) -> Tensor:
     masks = one_head_each(heads, model.info.n_layers, model.info.n_heads)
-    return measure_replaced(passes, material, masks) - material.base_by_row
+    return measure_replaced(passes, inputs, masks) - inputs.base_by_row
 
 
-def with_edge(model: Model, material: PatchingInputs, source: HeadId, target: HeadId, share: float = 1.0) -> Tensor:
+def with_edge(model: Model, inputs: PatchingInputs, source: HeadId, target: HeadId, share: float = 1.0) -> Tensor:
     """The logits at the last tokens where one head reads of another what that one writes on the other side, or a
     share of the way there, and everybody else reads what was: plain hooks, whole passes."""
-    moved = material.other[source.layer][:, :, source.head] - material.clean.z[source.layer][:, :, source.head]
+    moved = inputs.other[source.layer][:, :, source.head] - inputs.clean.z[source.layer][:, :, source.head]
     written = share * moved @ model.head_weights[source.layer][source.head]
     kept: list[Tensor] = []
 
@@ -82,6 +82,6 @@ def with_edge(model: Model, material: PatchingInputs, source: HeadId, target: He
     block, bridge = f"blocks.{target.layer}", model.bridge
     with torch.no_grad():
         hooks = [(f"{block}.hook_in", read), (f"{block}.attn.hook_z", keep)]
-        bridge.run_with_hooks(material.tokens, fwd_hooks=hooks)
-        logits = bridge.run_with_hooks(material.tokens, fwd_hooks=[(f"{block}.attn.hook_z", replace)])
-    return logits[torch.arange(len(material)), material.last]
+        bridge.run_with_hooks(inputs.tokens, fwd_hooks=hooks)
+        logits = bridge.run_with_hooks(inputs.tokens, fwd_hooks=[(f"{block}.attn.hook_z", replace)])
+    return logits[torch.arange(len(inputs)), inputs.last]

@@ -142,8 +142,8 @@ def test_heads_write_and_do_what_plain_hooks_say(family: Made, recorder: Any) ->
         written = plain.written(z[layer][:, head].mean(0), (layer, head))
         assert torch.allclose(outputs[0, layer * 4 + head], written, atol=1e-4)
 
-    passes, material = prepared(model, EXAMPLES, recorder(), method="exact", replacement="pair")
-    effects = exact(model, passes, material, all_heads(model))[:, 0]
+    passes, inputs = prepared(model, EXAMPLES, recorder(), method="exact", replacement="pair")
+    effects = exact(model, passes, inputs, all_heads(model))[:, 0]
     wanted = torch.tensor([plain.effect(ids[0], ids[1], head, mary, john) for head in all_heads(model)])
     assert float(wanted.abs().max()) > 0.01
     assert torch.allclose(effects, wanted, atol=2e-3)
@@ -151,18 +151,18 @@ def test_heads_write_and_do_what_plain_hooks_say(family: Made, recorder: Any) ->
 
 def test_edges_and_estimates_of_such_heads(family: Made, recorder: Any) -> None:
     model, plain = family.model, family.plain
-    passes, material = prepared(model, EXAMPLES, recorder(), method="attribution", replacement="pair")
+    passes, inputs = prepared(model, EXAMPLES, recorder(), method="attribution", replacement="pair")
     edges = [edge for edge in all_edges(model.info.n_layers, 4) if edge[0].head == 1 and edge[1].head == 2]
-    found = measure_edges(passes, material, edges)
+    found = measure_edges(passes, inputs, edges)
     for edge, metric in zip(edges, found, strict=True):
-        by_hooks = material.yardstick(with_edge(model, material, *edge))
+        by_hooks = inputs.answer_metric(with_edge(model, inputs, *edge))
         assert torch.allclose(metric, by_hooks, atol=2e-3)
     # The estimate: the slope along the way to the other side, here by a small step of it in plain transformers.
     ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
     mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
     _, z = plain.run(ids[0])
     _, there = plain.run(ids[1])
-    estimates = attribute(passes, material)[0]
+    estimates = attribute(passes, inputs)[0]
     for layer, head in (HeadId(0, 1), HeadId(model.info.n_layers - 1, 2)):
         step = 1e-2 * (there[layer][:, head] - z[layer][:, head])
         moved = [plain.run(ids[0], (layer, head), z[layer][:, head] + sign * step)[0] for sign in (1, -1)]
@@ -175,11 +175,11 @@ def test_ablations_of_such_heads(replacement: str, family: Made, recorder: Any) 
     model, plain = family.model, family.plain
     ids = [model.tokenizer(prompt).input_ids for prompt in PROMPTS]
     mary, john = (model.tokenizer.convert_tokens_to_ids(f"\u0120{word}") for word in ("Mary", "John"))
-    passes, material = prepared(model, EXAMPLES, recorder(), method="exact", replacement=replacement)
+    passes, inputs = prepared(model, EXAMPLES, recorder(), method="exact", replacement=replacement)
     clean, _ = plain.run(ids[0])
     _, there = plain.run(ids[1])
     heads = [HeadId(0, 1), HeadId(1, 3), HeadId(model.info.n_layers - 1, 0)]
-    for head, found in zip(heads, exact(model, passes, material, heads)[:, 0].tolist(), strict=True):
+    for head, found in zip(heads, exact(model, passes, inputs, heads)[:, 0].tolist(), strict=True):
         other = there[head.layer][:, head.head]
         instead = other.mean(0).expand_as(other) if replacement == "mean" else torch.zeros_like(other)
         patched, _ = plain.run(ids[0], head, instead)

@@ -106,13 +106,13 @@ def test_edges_of_granite_are_what_plain_hooks_do(granite: tuple[Model, Any], re
     model, plain = granite
     weights = plain.model.layers[0].self_attn.o_proj.weight.view(32, 4, 8).permute(1, 2, 0) * 0.22
     assert torch.allclose(model.output_weights[0], weights)
-    passes, material = prepared(model, ioi(model), recorder())
+    passes, inputs = prepared(model, ioi(model), recorder())
     edge = (HeadId(0, 1), HeadId(2, 3))
-    by_hand = material.yardstick(with_edge(model, material, *edge))
-    assert torch.allclose(measure_edges(passes, material, [edge])[0], by_hand, atol=2e-4)
+    by_hand = inputs.answer_metric(with_edge(model, inputs, *edge))
+    assert torch.allclose(measure_edges(passes, inputs, [edge])[0], by_hand, atol=2e-4)
     # A thousandth of the way the change is the gradient's.
-    near = (material.yardstick(with_edge(model, material, *edge, share=1e-2)) - material.base_by_row).mean() / 1e-2
-    estimated = attribute_edges(passes, material, points=(0.0,))[1, 11]
+    near = (inputs.answer_metric(with_edge(model, inputs, *edge, share=1e-2)) - inputs.base_by_row).mean() / 1e-2
+    estimated = attribute_edges(passes, inputs, points=(0.0,))[1, 11]
     assert float(estimated) == pytest.approx(float(near), rel=0.05, abs=1e-4)
 
 
@@ -156,10 +156,10 @@ def test_effects_with_long_positions_are_what_plain_hooks_do(tmp_path: Path, rec
         )
     lengths = [len(model.encode(example.prompt)[0]) for example in examples]
     assert max(lengths[4:]) <= TRAINED < min(lengths[:4])
-    passes, material = prepared(model, examples, recorder())
+    passes, inputs = prepared(model, examples, recorder())
     heads = all_heads(model)[::3]
-    effects = exact(model, passes, material, heads)
-    assert torch.isfinite(attribute(passes, material)).all()
+    effects = exact(model, passes, inputs, heads)
+    assert torch.isfinite(attribute(passes, inputs)).all()
     for row, (one, other) in enumerate(zip(examples[::2], examples[1::2], strict=True)):
         answers = [model.single_token(" " + texts[0].strip()) for texts in (one.expected, one.foils)]
         for place, head in enumerate(heads):

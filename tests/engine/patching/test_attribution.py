@@ -25,29 +25,27 @@ from ..by_hand import all_heads, exact, ioi, prepared, with_edge
 @pytest.mark.parametrize("family", ["model", "grouped"])
 def test_attribution_is_the_slope_of_what_patching_does(family: str, recorder: Any, request: Any) -> None:
     model: Model = request.getfixturevalue(family)
-    passes, material = prepared(model, ioi(model), recorder())
-    promised = attribute(passes, material)
+    passes, inputs = prepared(model, ioi(model), recorder())
+    promised = attribute(passes, inputs)
     # A thousandth of the way to the other side, the model is as good as linear.
-    material.other = [
-        clean + 1e-3 * (other - clean) for clean, other in zip(material.clean.z, material.other, strict=True)
-    ]
+    inputs.other = [clean + 1e-3 * (other - clean) for clean, other in zip(inputs.clean.z, inputs.other, strict=True)]
     heads = all_heads(model)
-    small = exact(model, passes, material, heads).T * 1e3
+    small = exact(model, passes, inputs, heads).T * 1e3
     scale = promised.abs().max()
     assert torch.allclose(promised.flatten(1), small, atol=0.05 * float(scale))
-    assert torch.allclose(attribute(passes, material) * 1e3, promised, atol=1e-3 * float(scale))
+    assert torch.allclose(attribute(passes, inputs) * 1e3, promised, atol=1e-3 * float(scale))
 
 
 @pytest.mark.parametrize("family", ["model", "grouped"])
 def test_an_edge_is_the_slope_of_what_one_head_reads_of_another(family: str, recorder: Any, request: Any) -> None:
     model: Model = request.getfixturevalue(family)
-    passes, material = prepared(model, ioi(model), recorder(), method="attribution")
-    found = attribute_edges(passes, material, points=[0.0])
+    passes, inputs = prepared(model, ioi(model), recorder(), method="attribution")
+    found = attribute_edges(passes, inputs, points=[0.0])
     n = model.info.n_heads
     for source, target in ((HeadId(0, 1), HeadId(2, 3)), (HeadId(1, 2), HeadId(2, 0)), (HeadId(0, 0), HeadId(1, 1))):
         step = 1e-2
-        logits = with_edge(model, material, source, target, step)
-        slope = float((material.yardstick(logits) - material.base_by_row).mean()) / step
+        logits = with_edge(model, inputs, source, target, step)
+        slope = float((inputs.answer_metric(logits) - inputs.base_by_row).mean()) / step
         place = (source.layer * n + source.head, target.layer * n + target.head)
         assert float(found[place]) == pytest.approx(slope, abs=0.03 * float(found.abs().max()))
     earlier = torch.arange(len(found)) // n
@@ -58,11 +56,11 @@ def test_an_edge_is_the_slope_of_what_one_head_reads_of_another(family: str, rec
 
 
 def test_integrated_gradients_come_closer_where_the_answer_saturates(model: Model, recorder: Any) -> None:
-    passes, material = prepared(model, ioi(model, 10), recorder())
-    effects = exact(model, passes, material, all_heads(model)).mean(dim=1)
+    passes, inputs = prepared(model, ioi(model, 10), recorder())
+    effects = exact(model, passes, inputs, all_heads(model)).mean(dim=1)
 
     def error(steps: int) -> float:
-        return float((attribute(passes, material, steps=steps).mean(dim=0).flatten() - effects).abs().mean())
+        return float((attribute(passes, inputs, steps=steps).mean(dim=0).flatten() - effects).abs().mean())
 
     assert error(5) < error(0)
 
@@ -97,8 +95,8 @@ def test_edges_come_with_the_cause_where_they_are_asked_for(model: Model, record
 def test_attributed_edges_find_the_edges_that_matter_on_other_prompts(name: str, model: Model, recorder: Any) -> None:
     known = known_edges(model.info, bundled_folder(), name)
     assert known is not None
-    passes, material = prepared(model, TASKS[name].make(model, pairs=10, seed=0), recorder(), method="attribution")
-    found, n = attribute_edges(passes, material), model.info.n_heads
+    passes, inputs = prepared(model, TASKS[name].make(model, pairs=10, seed=0), recorder(), method="attribution")
+    found, n = attribute_edges(passes, inputs), model.info.n_heads
     sizes = [
         float(found[source[0] * n + source[1], target[0] * n + target[1]].abs()) for source, target in known.effects
     ]

@@ -29,9 +29,9 @@ from ..by_hand import all_heads, exact, ioi, prepared
 def test_effects_are_the_ones_stored_with_the_model(model: Model, recorder: Any) -> None:
     stored = msgspec.json.decode((bundled_folder() / "circuits.json").read_bytes())["tasks"]["induction"]
     examples = TASKS["induction"].make(model, pairs=stored["pairs"], seed=stored["task_seed"])
-    passes, material = prepared(model, examples, recorder())
-    assert material.base == pytest.approx(stored["base"], abs=1e-3)
-    effects = exact(model, passes, material, all_heads(model)).mean(dim=1)
+    passes, inputs = prepared(model, examples, recorder())
+    assert inputs.base == pytest.approx(stored["base"], abs=1e-3)
+    effects = exact(model, passes, inputs, all_heads(model)).mean(dim=1)
     assert torch.allclose(effects, torch.tensor(stored["effects"]).flatten(), atol=2e-3)
 
 

@@ -70,12 +70,12 @@ def test_heads_of_the_circuit_matter_and_no_other(
     name: str, task: str, replacement: str, load: Load, recorder: Any
 ) -> None:
     model, circuit = load(name), PLANTED[name].circuit(task)
-    passes, material = prepared(model, task, recorder, replacement=replacement)
+    passes, inputs = prepared(model, task, recorder, replacement=replacement)
     heads = heads_of(model)
-    effects = measure_replaced(passes, material, one_head_each(heads, *shape(model))) - material.base_by_row
+    effects = measure_replaced(passes, inputs, one_head_each(heads, *shape(model))) - inputs.base_by_row
     for head, effect in zip(heads, effects, strict=True):
         if tuple(head) in circuit.heads:
-            assert abs(float(effect.mean())) > 0.05 * abs(material.base), head
+            assert abs(float(effect.mean())) > 0.05 * abs(inputs.base), head
         else:
             assert float(effect.abs().max()) < NOTHING, head
 
@@ -83,20 +83,20 @@ def test_heads_of_the_circuit_matter_and_no_other(
 @pytest.mark.parametrize(("name", "task"), TASKS_OF)
 def test_edges_of_the_circuit_matter_and_no_other(name: str, task: str, load: Load, recorder: Any) -> None:
     model, circuit = load(name), PLANTED[name].circuit(task)
-    passes, material = prepared(model, task, recorder)
+    passes, inputs = prepared(model, task, recorder)
     edges = all_edges(*shape(model))
     if model.info.n_layers > 4:  # of those that are no edge, every ninth
         known = {(HeadId(*source), HeadId(*target)) for source, target in circuit.edges}
         edges = [edge for place, edge in enumerate(edges) if edge in known or place % 9 == 0]
-    effects = measure_edges(passes, material, edges) - material.base_by_row
+    effects = measure_edges(passes, inputs, edges) - inputs.base_by_row
     inside = [(tuple(source), tuple(target)) in circuit.edges for source, target in edges]
     assert sum(inside) == len(circuit.edges) == len(set(circuit.edges))
     for edge, effect, real in zip(edges, effects, inside, strict=True):
         if real:
-            assert abs(float(effect.mean())) > 0.03 * abs(material.base), edge
+            assert abs(float(effect.mean())) > 0.03 * abs(inputs.base), edge
         else:
             assert float(effect.abs().max()) < NOTHING, edge
-    estimated = attribute_edges(passes, material)
+    estimated = attribute_edges(passes, inputs)
     sizes = [float(estimated[place(source), place(target)].abs()) for source, target in edges]
     assert auc(sizes, inside) == 1.0
 
@@ -111,16 +111,16 @@ def shape(model: Model) -> tuple[int, int]:
 
 def test_an_edge_is_what_plain_hooks_make_of_it(load: Load, recorder: Any) -> None:
     model = load("planted-ioi")
-    passes, material = prepared(model, "ioi", recorder)
+    passes, inputs = prepared(model, "ioi", recorder)
     for source, target in ((HeadId(0, 1), HeadId(1, 2)), (HeadId(0, 6), HeadId(2, 7)), (HeadId(2, 7), HeadId(3, 4))):
-        by_hand = material.yardstick(with_edge(model, material, source, target))
-        assert torch.allclose(measure_edges(passes, material, [(source, target)])[0], by_hand, atol=1e-4)
+        by_hand = inputs.answer_metric(with_edge(model, inputs, source, target))
+        assert torch.allclose(measure_edges(passes, inputs, [(source, target)])[0], by_hand, atol=1e-4)
 
 
 def test_edges_run_from_earlier_to_later_layers(load: Load, recorder: Any) -> None:
-    passes, material = prepared(load("planted-ioi"), "ioi", recorder)
+    passes, inputs = prepared(load("planted-ioi"), "ioi", recorder)
     with pytest.raises(ValueError, match="no earlier layer"):
-        measure_edges(passes, material, [(HeadId(1, 2), HeadId(1, 3))])
+        measure_edges(passes, inputs, [(HeadId(1, 2), HeadId(1, 3))])
 
 
 @pytest.mark.parametrize(("name", "task"), TASKS_OF)
@@ -138,10 +138,10 @@ def test_the_model_does_its_task_and_only_on_positives(name: str, task: str, loa
 @pytest.mark.parametrize("name", list(PLANTED))
 def test_noise_is_as_loud_as_the_circuit(name: str, load: Load, recorder: Any) -> None:
     model, planted = load(name), PLANTED[name]
-    _, material = prepared(model, planted.tasks[0], recorder)
+    _, inputs = prepared(model, planted.tasks[0], recorder)
     loud = {
         (layer, head): float(torch.einsum("rpd,dm->rpm", z[:, :, head], weights[head]).norm(dim=-1).mean())
-        for layer, (z, weights) in enumerate(zip(material.clean.z, model.output_weights, strict=True))
+        for layer, (z, weights) in enumerate(zip(inputs.clean.z, model.output_weights, strict=True))
         for head in range(model.info.n_heads)
     }
     noise = sorted(loud[head] for head in planted.noise())
