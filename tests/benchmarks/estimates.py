@@ -36,7 +36,7 @@ from sessions.protocol import (
     TaskExamples,
 )
 from tui.state.time_left import run_left
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 _LOOK_S = 0.1
 """Between two looks at what the screen would say."""
@@ -60,24 +60,24 @@ async def told_and_took(client: HostClient, session: str, model: str, kind: str,
     assert before is not None
     made = TaskExamples(task="ioi", pairs=pairs, task_seed=seed)
     run = (await client.ask(QueueRun(session=session, config=config, model=model, made=made), RunAnswer)).run
-    bench = Bench(model=model, task="ioi")
+    state = WorkbenchState(model=model, task="ioi")
     said: list[tuple[float, float | None]] = []
 
     async def fold() -> None:
         async with aclosing(client.follow(session)) as batches:
             async for batch in batches:
-                bench.fold(batch)
-                if any(each.run_id == run.run_id and not each.active for each in bench.runs):
+                state.fold(batch)
+                if any(each.run_id == run.run_id and not each.active for each in state.runs):
                     return
 
     folding = asyncio.create_task(fold())
     while not folding.done():
-        mine = next((each for each in bench.runs if each.run_id == run.run_id), None)
+        mine = next((each for each in state.runs if each.run_id == run.run_id), None)
         if mine is not None and mine.state == "running":
-            said.append((time.time(), run_left(mine, bench.runs, int(time.time() * 1e6))))
+            said.append((time.time(), run_left(mine, state.runs, int(time.time() * 1e6))))
         await asyncio.wait([folding], timeout=_LOOK_S)
     await folding
-    mine = next(each for each in bench.runs if each.run_id == run.run_id)
+    mine = next(each for each in state.runs if each.run_id == run.run_id)
     assert mine.state == "done", mine.failure
     assert mine.started_us is not None
     assert mine.ended_us is not None

@@ -1,4 +1,4 @@
-"""What the first path through the product costs and finds, printed beside what it should (make bench).
+"""What the first path through the product costs and finds, printed beside what it should (make state).
 
 The times are those of `headcode bench speed`; below them, what each measure finds with default settings. Every figure
 says as much about the machine as about Headcode; ratios inside one run say more.
@@ -17,7 +17,7 @@ from engine.analysis.ranking import agreement
 from engine.machine.folders import find_places
 from engine.measures import MEASURES
 from engine.results import HeadScores
-from tui.headless.speed import Trial, measure_speed
+from tui.headless.speed import TrialInstallation, measure_speed
 
 TASKS = ("ioi", "docstring", "induction", "greater_than")
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=find_places().models, help="folder of fetched models to use")
     parser.add_argument("--repeat", type=int, default=5)
     args = parser.parse_args()
-    trial = Trial(args.models)
+    trial = TrialInstallation(args.models)
     try:
         row("what", "measured", "aim")
         for each in measure_speed(trial, model=args.model, repeat=args.repeat):

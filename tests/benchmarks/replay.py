@@ -1,6 +1,6 @@
 """How quickly a replay opens, jumps and steps in an hour's session of 50 runs on 270 heads, beside the aims.
 
-Makes the session first (a minute), unless --home names one. Real host, real socket, real bench; no screen.
+Makes the session first (a minute), unless --home names one. Real host, real socket, real state; no screen.
 
     python tests/benchmarks/replay.py [--home HOME]
 """
@@ -20,9 +20,9 @@ import long_session
 from engine.machine.folders import find_places
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import LogPiece, ReadLog, ReadTimeline, TimelineAnswer
-from tui.replay.link import Reader
+from tui.replay.link import ReplayReader
 from tui.replay.player import Player
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 
 def row(what: str, found: list[float], aim: str) -> None:
@@ -63,8 +63,8 @@ async def measure(home: Path) -> None:
     row("host: a page", answers[1:2], "")
     row("host: the whole log, condensed", answers[2:], "")
 
-    reader = Reader(lambda: HostClient.connect(places), long_session.SESSION)
-    player = Player(Bench(model="", task=""), reader)
+    reader = ReplayReader(lambda: HostClient.connect(places), long_session.SESSION)
+    player = Player(WorkbenchState(model="", task=""), reader)
     begun = time.perf_counter()
     await player.open()
     row("open, until the first state shows", [time.perf_counter() - begun], "")

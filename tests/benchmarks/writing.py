@@ -74,7 +74,7 @@ async def measure(model: str, home: str) -> None:
 
     app = HeadcodeApp(connect, session=session, model=model, task="ioi", depth="full")
     async with app.run_test(size=(160, 48)) as pilot:
-        await until(pilot, lambda: app.bench.link == "live" and app.bench.kept.examples.current)
+        await until(pilot, lambda: app.state.link == "live" and app.state.session.examples.current)
         await pilot.press("w")
         await until(pilot, lambda: isinstance(app.screen, WriteScreen) and len(app.screen.desk.grades) == 20)
         screen = app.screen

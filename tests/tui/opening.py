@@ -33,7 +33,7 @@ async def opened(
             assert holds()
             await settled(app, pilot)
 
-        await until(lambda: app.bench.link != "connecting" and app.bench.last_seq == len(host.entries))
+        await until(lambda: app.state.link != "connecting" and app.state.last_seq == len(host.entries))
         yield app, pilot, until
 
 
@@ -53,12 +53,12 @@ async def settled(app: HeadcodeApp, pilot: Pilot[None]) -> None:
     for _ in range(12_000):
         screen = app.screen_stack[0]
         assert isinstance(screen, WorkbenchScreen)
-        key = app.bench.codes_key()
-        if app.bench.preflight is None and app.bench.link == "live" and idle < 200:
+        key = app.state.codes_key()
+        if app.state.preflight is None and app.state.link == "live" and idle < 200:
             idle += not under_way(app)  # of a log that cannot be taken in nothing is ever asked
             await pilot.pause(0.005)
             continue
-        if not screen._dirty and (key is None or key in app.bench.codes or app.bench.link != "live"):
+        if not screen._dirty and (key is None or key in app.state.codes or app.state.link != "live"):
             break
         await pilot.pause(0.005)
     await pilot.pause()

@@ -82,7 +82,7 @@ from sessions.rows import (
     Timeline,
 )
 from sessions.verification.report import VerificationReport
-from tui.state.session_state import Kept
+from tui.state.session_state import SessionState
 
 from .pretended import grades_for, look_at, preflight_for
 from .recorded import START_US, make_codes, make_examples
@@ -112,7 +112,7 @@ class ScriptedHost:
         self.worker_state = "warm"
         self.at_work: CurrentJob | None = None
         self._news = asyncio.Condition()
-        self._telling: set[asyncio.Future[None]] = set()
+        self._background: set[asyncio.Future[None]] = set()
         self._gone = False
         self._runs = 0
         if session is not None:
@@ -283,8 +283,8 @@ class ScriptedHost:
         return grades_for(request)
 
     @property
-    def kept(self) -> Kept:
-        found = Kept()
+    def kept(self) -> SessionState:
+        found = SessionState()
         for entry in self.entries:
             found.fold(entry)
         return found
@@ -295,8 +295,8 @@ class ScriptedHost:
                 self._news.notify_all()
 
         task = asyncio.ensure_future(notify())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _circuit(self, request: Any) -> Any:
         """Recorded as the host records it, under the run that was named."""

@@ -28,7 +28,7 @@ def named(full_id: str, own: Mapping[str, tuple[str, ...]] = _OWN) -> str:
 
 
 def key_of(program: object, full_id: str) -> str:
-    """The same for whoever has the program at hand and no bench."""
+    """The same for whoever has the program at hand and no state."""
     under: Key | None = getattr(program, "key", None)
     return named(full_id) if under is None else under(full_id)
 

@@ -27,15 +27,15 @@ from tui.actions.keymap import load_keys, with_keys
 from tui.app.crash_guard import CrashGuard
 from tui.app.escape_key import SplitEscape
 from tui.connection.requests import Connect
-from tui.connection.session_link import Link
+from tui.connection.session_link import SessionLink
 from tui.screens.error import ErrorSheet
 from tui.screens.panes import PanesScreen
 from tui.screens.workbench import WorkbenchScreen
-from tui.settings.remembered import keep_toured
-from tui.settings.settings import Found, Settings, change, load
-from tui.settings.table import Setting, Value, setting
+from tui.settings.remembered import record_toured
+from tui.settings.settings import Settings, SettingValue, change, load
+from tui.settings.table import SettingSpec, Value, find_setting
 from tui.state import screen_log
-from tui.state.workbench_state import Bench, Part
+from tui.state.workbench_state import Part, WorkbenchState
 from tui.terminal.diff_renderer import DiffApp
 from tui.terminal.idle_gc import IdleCollector
 from tui.terminal.sanitize import clean
@@ -93,9 +93,9 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self._use_settings()
         if theme is not None:
             self.theme = theme
-        self.bench = Bench(model=model, task=task)
-        self.bench.key = self.key
-        self.link = Link(self.bench, connect, self._changed, session=session, asked=asked)
+        self.state = WorkbenchState(model=model, task=task)
+        self.state.key = self.key
+        self.link = SessionLink(self.state, connect, self._changed, session=session, asked=asked)
         self._clock = clock
         self._tour_due = tour
         self._workbench: PanesScreen | None = None
@@ -123,7 +123,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
                     node.rekey()
             screen.refresh()
 
-    def change(self, setting: Setting, value: Value | None) -> str:
+    def change(self, setting: SettingSpec, value: Value | None) -> str:
         """Another value from now on, None: the usual one; also for the next time. What kept it from being written."""
         words = ""
         try:
@@ -131,7 +131,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             self.settings = load(self.settings.path)
         except HeadcodeError as error:
             words = f"{error.message} {error.hint} Until you leave it holds."
-            found = Found(setting, setting.default if value is None else value, "until you leave", own=True)
+            found = SettingValue(setting, setting.default if value is None else value, "until you leave", own=True)
             self.settings = msgspec.structs.replace(self.settings, found=self.settings.found | {setting.name: found})
         self._take_settings()
         return words
@@ -162,7 +162,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self._use_settings()
         for screen in self.screen_stack if self.signs != before else ():
             if isinstance(screen, PanesScreen):
-                screen.bench.signs = self.signs
+                screen.state.signs = self.signs
                 screen.marked_anew()
         self._draw_all()
 
@@ -184,7 +184,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         return DEFAULT_INKS
 
     def get_default_screen(self) -> Screen[None]:
-        self._workbench = WorkbenchScreen(self.bench, self.link, self.shown_depth, clock=self._clock, size=self.size)
+        self._workbench = WorkbenchScreen(self.state, self.link, self.shown_depth, clock=self._clock, size=self.size)
         return self._workbench
 
     def on_mount(self) -> None:
@@ -221,9 +221,9 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             again = self.key("trouble:answer.again")
             hint = f"{again} tries again, with the session from its beginning; a run goes on in the host."
             message = self.part_broke(error, "taking in what the host tells", aloud=False)
-            self.bench.failure = Failure(family="engine", name=type(error).__name__, message=message, hint=hint)
-            self.bench.forget()
-        failure = self.bench.failure
+            self.state.failure = Failure(family="engine", name=type(error).__name__, message=message, hint=hint)
+            self.state.forget()
+        failure = self.state.failure
         if failure is not None and self.is_running and self._workbench is not None:
             self._workbench.draw_now()
             self.push_screen(ErrorSheet(failure), self._after_trouble)
@@ -231,7 +231,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     def _after_trouble(self, again: bool | None) -> None:
         if again:
             self.link.exit_code = 0
-            self.bench.link, self.bench.failure, self.bench.link_words = "connecting", None, ""
+            self.state.link, self.state.failure, self.state.link_words = "connecting", None, ""
             self._start_link()
         else:
             self.action_leave()
@@ -294,7 +294,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         from tui.screens.settings import SettingsScreen
 
         if not any(isinstance(screen, SettingsScreen) for screen in self.screen_stack):
-            self.push_screen(SettingsScreen(self.bench))
+            self.push_screen(SettingsScreen(self.state))
 
     def notify(
         self,
@@ -313,24 +313,24 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     def action_log(self) -> None:
         from tui.screens.log import LogScreen
 
-        self.push_screen(LogScreen(self.bench))
+        self.push_screen(LogScreen(self.state))
 
     def action_tour(self) -> None:
         from tui.screens.tour import TourSheet, TourTarget
 
-        bench = self._workbench
-        if bench is not None and self.screen is bench:
+        state = self._workbench
+        if state is not None and self.screen is state:
             by_id = {action.id: action.call for action in ACTIONS}
-            press = lambda name: self.run_worker(bench.run_action(by_id[name]), exit_on_error=True)  # noqa: E731
-            self.push_screen(TourSheet(TourTarget(show_pane=bench.action_show_pane, press=press)))
+            press = lambda name: self.run_worker(state.run_action(by_id[name]), exit_on_error=True)  # noqa: E731
+            self.push_screen(TourSheet(TourTarget(show_pane=state.action_show_pane, press=press)))
 
     def _offer_tour(self) -> None:
         """To somebody who is here for the first time, once there is something to see."""
-        run = self.bench.shown
-        ready = run is not None and run.picture.nodes_final and self.bench.link == "live"
+        run = self.state.shown
+        ready = run is not None and run.picture.nodes_final and self.state.link == "live"
         if self._tour_due and ready and self.screen is self._workbench:
             self._tour_due = False
-            keep_toured()
+            record_toured()
             self.action_tour()
 
     def action_theme(self) -> None:
@@ -338,7 +338,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         if self.depth != "16":
             names = [each.name for each in CHOICES]
             name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
-            if words := self.change(setting("screen.theme"), name):
+            if words := self.change(find_setting("screen.theme"), name):
                 self.say(words, severity="warning")
 
     def action_reopen(self) -> None:

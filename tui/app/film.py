@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from tui.app.replay_app import ReplayApp
 from tui.connection.requests import Connect
-from tui.headless.replay import Recording, connect
+from tui.headless.replay import RecordedSession, connect
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import changed_regions
 
@@ -55,7 +55,7 @@ def strips_of(app: ReplayApp) -> list[Strip]:
     return app.screen._compositor.render_strips(app.size)
 
 
-async def make_film(found: Recording, *, size: tuple[int, int], speed: float, connect: Connect = connect) -> str:
+async def make_film(found: RecordedSession, *, size: tuple[int, int], speed: float, connect: Connect = connect) -> str:
     """The replay as an asciicast v2. The same recording gives the same film."""
     speed = min(speed, _TOP_SPEED)
     app = _app(found, connect, speed=speed)
@@ -78,7 +78,7 @@ async def make_film(found: Recording, *, size: tuple[int, int], speed: float, co
     return "\n".join(lines) + "\n"
 
 
-async def make_still(found: Recording, *, size: tuple[int, int], connect: Connect = connect) -> str:
+async def make_still(found: RecordedSession, *, size: tuple[int, int], connect: Connect = connect) -> str:
     """The screen at the start that was asked for, else at the end, as an SVG picture."""
     app = _app(found, connect, speed=1.0)
     async with app.run_test(size=size) as pilot:
@@ -90,13 +90,13 @@ async def make_still(found: Recording, *, size: tuple[int, int], connect: Connec
         return app.export_screenshot(title=f"headcode: {clean(found.times.session.name)}", simplify=True)
 
 
-def _app(found: Recording, connect: Connect, *, speed: float) -> ReplayApp:
+def _app(found: RecordedSession, connect: Connect, *, speed: float) -> ReplayApp:
     return ReplayApp(
         connect, session=found.target, speed=speed, playing=False, start=found.start, driven=True, depth="full"
     )
 
 
-def _header(found: Recording, size: tuple[int, int]) -> dict[str, object]:
+def _header(found: RecordedSession, size: tuple[int, int]) -> dict[str, object]:
     return {
         "version": 2,
         "width": size[0],
@@ -116,11 +116,11 @@ async def _ready(app: ReplayApp, pilot: "Pilot[None]") -> None:
 
 async def _drawn(app: ReplayApp, pilot: "Pilot[None]") -> None:
     """Everything that changed is on the screen, the codes of the head at the cursor included."""
-    bench = app.replay.bench
+    state = app.replay.state
     app.replay.draw_now()
     for _ in range(_PATIENCE):
-        key = bench.codes_key()
-        if key is None or key in bench.codes:
+        key = state.codes_key()
+        if key is None or key in state.codes:
             break
         await pilot.pause(0.005)
     app.replay.draw_now()

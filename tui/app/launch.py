@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tui.connection.requests import Host
+    from tui.connection.requests import HostConnection
     from tui.settings.settings import Settings
 
 COLOUR_CHOICES = ("truecolor", "256", "16", "none")
@@ -29,7 +29,7 @@ def run_workbench(
     choose_colours(colours, settings)
     from tui.actions.keymap import load_keys
     from tui.app.app import HeadcodeApp
-    from tui.settings.remembered import remembered
+    from tui.settings.remembered import load_screen_memory
 
     own = load_keys(find_places().keys)
     app = HeadcodeApp(
@@ -42,16 +42,16 @@ def run_workbench(
         keys=own.keys,
         problems=(*settings.problems, *own.problems),
         # Whoever asks for a session by name has been here before.
-        tour=session is None and not remembered().toured,
+        tour=session is None and not load_screen_memory().toured,
     )
     app.run(mouse=bool(settings["screen.mouse"]))
-    run = app.bench.shown
-    if run is not None and run.active and app.bench.link == "live":
+    run = app.state.shown
+    if run is not None and run.active and app.state.link == "live":
         print("The run goes on; `headcode` shows it again.", file=sys.stderr)
-    if app.return_code and app.bench.failure is not None and app.link.exit_code:
+    if app.return_code and app.state.failure is not None and app.link.exit_code:
         from tui.terminal.sanitize import clean
 
-        print(f"headcode: {clean(app.bench.failure.message)} {clean(app.bench.failure.hint)}".rstrip(), file=sys.stderr)
+        print(f"headcode: {clean(app.state.failure.message)} {clean(app.state.failure.hint)}".rstrip(), file=sys.stderr)
     return app.return_code or 0
 
 
@@ -106,7 +106,7 @@ def choose_colours(choice: str | None, settings: "Settings | None" = None) -> No
         os.environ.pop("NO_COLOR", None)
 
 
-async def _connect() -> "Host":
+async def _connect() -> "HostConnection":
     from engine.machine.folders import find_places
     from sessions.client.connection import HostClient
 

@@ -58,7 +58,7 @@ class ReplayApp(HeadcodeApp):
             start=start,
             driven=driven,
         )
-        self.link, self.bench = self.replay.link, self.replay.bench
+        self.link, self.state = self.replay.link, self.replay.state
         return self.replay
 
     def _start_link(self) -> None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from engine.analysis.benchmark import BenchmarkResult, BenchmarkRun
     from engine.errors import Failure
     from sessions.client.connection import HostClient
-    from tui.headless.bench_inputs import Ground
-    from tui.headless.bench_runner import Bench, BenchOrder
+    from tui.headless.bench_inputs import BenchInputs
+    from tui.headless.bench_runner import BenchRequest, BenchState
 
 app = typer.Typer(
     help="Measure how well circuits are found, and how fast.", no_args_is_help=True, rich_markup_mode=None
@@ -67,27 +67,36 @@ def circuits(
     from engine.machine.folders import find_places
     from engine.planning.option_text import read_seeds
     from engine.references.ground_truth import reference_models
-    from tui.headless.bench_inputs import check_measures, lay_ground, listed, numbers, shares, wants_causes
-    from tui.headless.bench_runner import BenchOrder
+    from tui.headless.bench_inputs import (
+        check_measures,
+        find_bench_inputs,
+        parse_cuts,
+        parse_pair_counts,
+        split_list,
+        wants_causes,
+    )
+    from tui.headless.bench_runner import BenchRequest
     from tui.output.bench import bench_json, bench_tables, check_quality, print_tables
     from tui.output.bench import markdown as in_markdown
-    from tui.output.console import find_paper, print_json, write_data
+    from tui.output.console import detect_style, print_json, write_data
 
     check_quality(by)
-    paper, only = find_paper(color), check_measures(listed(measures, "--measures") or ())
-    asked, wanted, cut_at = listed(models, "--models"), listed(tasks, "--tasks"), shares(cuts)
-    recipes = tuple(dict.fromkeys(find_recipe(each).recipe for each in listed(recipe, "--recipe") or ()))
-    pairs, draws, folder = numbers(examples, "--examples"), read_seeds(seeds), find_places().models
+    output, only = detect_style(color), check_measures(split_list(measures, "--measures") or ())
+    asked, wanted, cut_at = split_list(models, "--models"), split_list(tasks, "--tasks"), parse_cuts(cuts)
+    recipes = tuple(dict.fromkeys(find_recipe(each).recipe for each in split_list(recipe, "--recipe") or ()))
+    pairs, draws, folder = parse_pair_counts(examples, "--examples"), read_seeds(seeds), find_places().models
     if min(draws) < 0:
         raise ConfigError(f"--seeds {seeds}: draws are numbered from 0.", hint="A count (3) or a list (0,4,7).")
     if show is not None:
         told = _read(show)
         held = {cell.model for cell in told.taken}
-        ground = lay_ground(asked or tuple(name for name in reference_models() if name in held), wanted, cut_at, folder)
+        ground = find_bench_inputs(
+            asked or tuple(name for name in reference_models() if name in held), wanted, cut_at, folder
+        )
         total = len(told.taken)
     else:
-        ground = lay_ground(asked, wanted, cut_at, folder)
-        order = BenchOrder(
+        ground = find_bench_inputs(asked, wanted, cut_at, folder)
+        order = BenchRequest(
             cells=tuple(plan_runs(ground.tasks, recipes, pairs, draws, usable=usable)),
             cause=wants_causes(only),
             exact="exact_effect" in only,
@@ -112,7 +121,7 @@ def circuits(
     elif markdown:
         write_data(in_markdown(tables))
     else:
-        print_tables(tables, paper)
+        print_tables(tables, output)
     if told.stopped:
         raise Cancelled
     if not rows:
@@ -124,20 +133,20 @@ def circuits(
         )
 
 
-def _read(name: str) -> "Bench":
+def _read(name: str) -> "BenchState":
     from tui.headless.bench_runner import read_bench
     from tui.headless.host_request import with_host
 
     return with_host(lambda client: read_bench(client, name))
 
 
-def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
+def _run(order: "BenchRequest", ground: "BenchInputs", *, quiet: bool) -> "BenchState":
     """Carries the order out and leaves in the session what it came to."""
     import shlex
 
     from engine.analysis.benchmark import benchmark_rows
-    from tui.headless.bench_inputs import left_out_words
-    from tui.headless.bench_runner import HEADING, Conductor, keep_summary
+    from tui.headless.bench_inputs import format_skipped
+    from tui.headless.bench_runner import HEADING, BenchRunner, keep_summary
     from tui.headless.host_request import with_host
     from tui.output.bench import bench_tables, summary
     from tui.output.console import narrate
@@ -146,11 +155,11 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
         if not quiet:
             narrate(text)
 
-    for text in left_out_words(ground.left_out):
+    for text in format_skipped(ground.left_out):
         say(f"left out: {text}.")
 
-    async def go(client: "HostClient") -> "Bench":
-        told = await Conductor(client, order, _Teller(order, ground, say)).conduct()
+    async def go(client: "HostClient") -> "BenchState":
+        told = await BenchRunner(client, order, _BenchReporter(order, ground, say)).conduct()
         tables = bench_tables(benchmark_rows(told.taken.values(), ground.truths))
         if tables:
             told_of = (line for table in tables for line in (table.title, *(f"  {each}" for each in summary(table))))
@@ -168,20 +177,20 @@ def _run(order: "BenchOrder", ground: "Ground", *, quiet: bool) -> "Bench":
     return told
 
 
-class _Teller:
+class _BenchReporter:
     """Says a line for every run that is over."""
 
-    def __init__(self, order: "BenchOrder", ground: "Ground", say: "Callable[[str], None]") -> None:
+    def __init__(self, order: "BenchRequest", ground: "BenchInputs", say: "Callable[[str], None]") -> None:
         import time
 
         self.order, self.ground, self.say, self.clock = order, ground, say, time.monotonic
         self.last = self.clock()
         self.spent: dict[BenchmarkRun, float] = {}
 
-    def __call__(self, cell: "BenchmarkRun", found: "BenchmarkResult | Failure", bench: "Bench") -> None:
+    def __call__(self, cell: "BenchmarkRun", found: "BenchmarkResult | Failure", bench: "BenchState") -> None:
         from engine.errors import Failure
         from tui.headless.bench_runner import seconds_left
-        from tui.output.bench import duration, finding
+        from tui.output.bench import format_duration, format_finding
 
         now = self.clock()
         self.spent[cell], self.last = now - self.last, now
@@ -192,6 +201,6 @@ class _Teller:
             return
         gone = {*bench.taken, *bench.failed}
         left = seconds_left([each for each in self.order.cells if each not in gone], self.spent)
-        still = "" if not left else f"; {duration(left)} left"
-        told = finding(found, self.ground.truths[cell.model, cell.task])
+        still = "" if not left else f"; {format_duration(left)} left"
+        told = format_finding(found, self.ground.truths[cell.model, cell.task])
         self.say(f"[{over}/{len(self.order.cells)}] {what}: {told}{self.spent[cell]:.1f} s{still}")

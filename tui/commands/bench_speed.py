@@ -27,13 +27,13 @@ def speed(
 
     from engine.catalog.local_models import find_model
     from engine.machine.folders import find_places
-    from tui.headless.speed import Trial, measure_speed
+    from tui.headless.speed import TrialInstallation, measure_speed
     from tui.output.console import narrate, print_columns, print_json
 
     models = find_places().models
     if model is not None:
         find_model(model, models)
-    trial, rows = Trial(models), []
+    trial, rows = TrialInstallation(models), []
     try:
         for row in measure_speed(trial, model=model, repeat=repeat):
             rows.append(row)

@@ -10,7 +10,7 @@ from tui.output.cli_options import ColourOption, JsonOption
 if TYPE_CHECKING:
     from engine.config import EffectsConfig
     from engine.results import HeadId
-    from tui.headless.measure_effects import Measured
+    from tui.headless.measure_effects import MeasuredEffects
 
 
 def cause(
@@ -59,19 +59,19 @@ def cause(
 
     from engine.machine.folders import find_places
     from tui.headless.measure_effects import measure_again, refuse_unfinished
-    from tui.output.console import find_paper, print_json
-    from tui.output.progress import make_narrator
+    from tui.output.console import detect_style, print_json
+    from tui.output.progress import make_reporter
 
-    paper = find_paper(color)
+    output = detect_style(color)
     chosen = read_heads(heads)
     given = {"metric": metric, "replacement": replace, "budget": budget, "edges": edges or None}
     given |= {"gradient_steps": gradient_steps, "examples": examples}
     gone, gone_name = read_after(after)
     config = make_asked(method, heads=chosen, after=after is not None, **given)
-    with make_narrator(quiet=quiet, color=color) as narrator:
-        measured: Measured = asyncio.run(
+    with make_reporter(quiet=quiet, color=color) as reporter:
+        measured: MeasuredEffects = asyncio.run(
             measure_again(
-                find_places(), run, config, chosen, narrator, position=position, after=gone, after_name=gone_name
+                find_places(), run, config, chosen, reporter, position=position, after=gone, after_name=gone_name
             )
         )
     if as_json:
@@ -82,7 +82,7 @@ def cause(
     else:
         from tui.output.run import print_cause
 
-        print_cause(measured.found, measured.picture.card, measured.title, paper)
+        print_cause(measured.found, measured.picture.card, measured.title, output)
     refuse_unfinished(measured)
 
 

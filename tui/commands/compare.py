@@ -34,9 +34,9 @@ def compare(
     from sessions.protocol import GetSides, SidesAnswer
     from tui.headless.host_request import with_host
     from tui.output.comparison import compare_json, print_comparison
-    from tui.output.console import find_paper, print_json
+    from tui.output.console import detect_style, print_json
 
-    shown, paper = find_measure(measure), find_paper(color)
+    shown, output = find_measure(measure), detect_style(color)
 
     files = {name: foreign_side(Path(name)) for name in (a, b) if name.endswith(".json") and Path(name).is_file()}
 
@@ -54,7 +54,7 @@ def compare(
     if as_json:
         print_json(compare_json(sides.a, sides.b, found))
     else:
-        print_comparison(sides.a, sides.b, found, measure=shown, paper=paper)
+        print_comparison(sides.a, sides.b, found, measure=shown, output=output)
 
 
 def foreign_side(path: Path) -> "ComparisonSide":

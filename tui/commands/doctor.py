@@ -43,7 +43,7 @@ _ASK_DEVICE = (
 )
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One thing looked at."""
 
     name: str
@@ -97,18 +97,18 @@ def doctor(
         raise typer.Exit(1)
 
 
-def python() -> Check:
+def python() -> HealthCheck:
     version = ".".join(map(str, sys.version_info[:3]))
     good = (3, 11) <= sys.version_info[:2] < (3, 14)
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if good and named != [""] and not all(os.path.isabs(entry) for entry in named):  # noqa: PTH117
-        return Check(
+        return HealthCheck(
             name="python",
             verdict="warn",
             found=f"{version}  {child_processes.PYTHON}, PYTHONPATH names the current folder",
             todo="An empty or relative entry lets any Python run files of the folder you stand in: take it out.",
         )
-    return Check(
+    return HealthCheck(
         name="python",
         verdict="ok" if good else "warn",
         found=f"{version}  {child_processes.PYTHON}",
@@ -116,30 +116,30 @@ def python() -> Check:
     )
 
 
-def versions() -> list[Check]:
+def versions() -> list[HealthCheck]:
     from importlib.metadata import PackageNotFoundError, version
 
-    checks: list[Check] = []
+    checks: list[HealthCheck] = []
     for name in ("headcode", *_PACKAGES):
         try:
-            checks.append(Check(name=name, verdict="ok", found=version(name)))
+            checks.append(HealthCheck(name=name, verdict="ok", found=version(name)))
         except PackageNotFoundError:
             todo = f"{child_processes.PYTHON} -m pip install {name}"
-            checks.append(Check(name=name, verdict="fail", found="not installed", todo=todo))
+            checks.append(HealthCheck(name=name, verdict="fail", found="not installed", todo=todo))
     return checks
 
 
-def memory() -> Check:
-    from tui.output.console import bytes_in_words
+def memory() -> HealthCheck:
+    from tui.output.console import format_bytes
 
     free = free_memory()
     if free is None:
-        return Check(name="memory", verdict="warn", found="unknown on this system")
+        return HealthCheck(name="memory", verdict="warn", found="unknown on this system")
     good = free >= _LEAST_MEMORY
-    return Check(
+    return HealthCheck(
         name="memory",
         verdict="ok" if good else "warn",
-        found=f"{bytes_in_words(free)} free",
+        found=f"{format_bytes(free)} free",
         todo="" if good else "The bundled model needs about 700 MB; end other programs.",
     )
 
@@ -158,11 +158,11 @@ def free_memory() -> int | None:
         return None
 
 
-def folders(places: "AppFolders") -> list[Check]:
+def folders(places: "AppFolders") -> list[HealthCheck]:
     """Data, cache, config and state: can they be made and written, and is there room?"""
-    from tui.output.console import bytes_in_words
+    from tui.output.console import format_bytes
 
-    checks: list[Check] = []
+    checks: list[HealthCheck] = []
     for name in ("data", "cache", "config", "state"):
         folder: Path = getattr(places, name)
         ancestor = _existing(folder)
@@ -175,21 +175,21 @@ def folders(places: "AppFolders") -> list[Check]:
             free = shutil.disk_usage(ancestor).free
             little = free < _LEAST_DISK
             checks.append(
-                Check(
+                HealthCheck(
                     name=f"{name} folder",
                     verdict="warn" if little else "ok",
-                    found=f"{folder}  {bytes_in_words(free)} free",
+                    found=f"{folder}  {format_bytes(free)} free",
                     todo="Make room: models and activations lie there." if little else "",
                 )
             )
     return checks
 
 
-def store(places: "AppFolders", *, host_runs: bool) -> Check:
+def store(places: "AppFolders", *, host_runs: bool) -> HealthCheck:
     """The store: every value of every table is read, unless a host has it open; then its header."""
     from sessions.errors import StoreDamaged
     from sessions.files.store_exchange import check_no_remains, exchange_record
-    from tui.output.console import bytes_in_words
+    from tui.output.console import format_bytes
 
     path = places.store
     if exchange_record(path).exists() and not host_runs:
@@ -199,7 +199,7 @@ def store(places: "AppFolders", *, host_runs: bool) -> Check:
             check_no_remains(path)
         except StoreDamaged as error:
             return _fail("store", error.message, error.hint)
-        return Check(name="store", verdict="ok", found=f"{path}  not made yet")
+        return HealthCheck(name="store", verdict="ok", found=f"{path}  not made yet")
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "a pipe or a device"
         return _fail("store", f"{path} is {kind}", "Move it aside; the store is a file.")
@@ -213,41 +213,41 @@ def store(places: "AppFolders", *, host_runs: bool) -> Check:
         return _fail("store", f"{path} is no DuckDB file", "Move it aside; a new one is made at the next run.")
     if not os.access(path, os.W_OK):
         return _fail("store", f"{path} is read-only", f"chmod u+w {path}")
-    found = f"{path}  {bytes_in_words(size)}"
+    found = f"{path}  {format_bytes(size)}"
     if host_runs:
-        return Check(name="store", verdict="ok", found=f"{found}, open in the host (not read through)")
+        return HealthCheck(name="store", verdict="ok", found=f"{found}, open in the host (not read through)")
     return _read_through(places, found)
 
 
-def _read_through(places: "AppFolders", found: str) -> Check:
+def _read_through(places: "AppFolders", found: str) -> HealthCheck:
     from sessions.errors import HostError, SessionError, StoreDamaged, StoreTooNew
-    from tui.headless.repair_store import ask
+    from tui.headless.repair_store import run_store_process
 
     try:
-        report = ask("check", places)
+        report = run_store_process("check", places)
     except HostError:
-        return Check(name="store", verdict="ok", found=f"{found}, a host is just opening it")
+        return HealthCheck(name="store", verdict="ok", found=f"{found}, a host is just opening it")
     except (StoreDamaged, StoreTooNew) as error:
         return _fail("store", error.message, error.hint)
     except SessionError as error:
-        return Check(name="store", verdict="warn", found=error.message, todo=error.hint)
+        return HealthCheck(name="store", verdict="warn", found=error.message, todo=error.hint)
     if not report.sound:
         todo = "headcode doctor --repair saves what can be read into a new store; this one is not touched."
         return _fail("store", f"{places.store}: {report.words}", todo)
     if report.network is not None:
         todo = "What was recorded can be lost or locked there. HEADCODE_HOME=FOLDER moves it to a disk of this machine."
         found = f"{found}, on a network file system ({report.network})"
-        return Check(name="store", verdict="warn", found=found, todo=todo)
+        return HealthCheck(name="store", verdict="warn", found=found, todo=todo)
     found = f"{found} ({report.words})" if report.words else found
     rows = next((table.kept for table in report.tables if table.name == "event"), 0)
     read, held = (sum(counts) for counts in zip(*((t.kept, t.rows or 0) for t in report.tables), strict=True))
     if read < held:
         found = f"{found}, sound in the {read:,} of {held:,} rows that were read"
-        return Check(name="store", verdict="ok", found=found)
-    return Check(name="store", verdict="ok", found=f"{found}, sound ({rows:,} events)")
+        return HealthCheck(name="store", verdict="ok", found=found)
+    return HealthCheck(name="store", verdict="ok", found=f"{found}, sound ({rows:,} events)")
 
 
-def socket_folder(places: "AppFolders") -> Check:
+def socket_folder(places: "AppFolders") -> HealthCheck:
     folder = places.runtime
     if len(str(places.socket)) > 100:
         return _fail("socket", f"{places.socket}: longer than 100 characters", "Set a shorter HEADCODE_HOME.")
@@ -255,16 +255,16 @@ def socket_folder(places: "AppFolders") -> Check:
         ancestor = _existing(folder)
         if not os.access(ancestor, os.W_OK | os.X_OK):
             return _fail("socket", f"{folder}: {ancestor} cannot be written", "Set HEADCODE_HOME.")
-        return Check(name="socket", verdict="ok", found=f"{places.socket}  not made yet")
+        return HealthCheck(name="socket", verdict="ok", found=f"{places.socket}  not made yet")
     about = folder.stat()
     if about.st_uid != os.getuid():
         return _fail("socket", f"{folder} belongs to another user", "Remove it, or set HEADCODE_HOME.")
     if about.st_mode & 0o077:
         return _fail("socket", f"{folder} is open to others", f"chmod 700 {shlex.quote(str(folder))}")
-    return Check(name="socket", verdict="ok", found=str(places.socket))
+    return HealthCheck(name="socket", verdict="ok", found=str(places.socket))
 
 
-def host(places: "AppFolders") -> Check:
+def host(places: "AppFolders") -> HealthCheck:
     """Whether a host runs and says the store is well. Starts none."""
     import asyncio
 
@@ -278,31 +278,33 @@ def host(places: "AppFolders") -> Check:
     except TimeoutError:
         return _fail("host", "does not answer within 10 s", "headcode host stop; headcode host log")
     if status is None:
-        return Check(name="host", verdict="ok", found="not running; the first command that needs it starts it")
+        return HealthCheck(name="host", verdict="ok", found="not running; the first command that needs it starts it")
     if status.trouble:
         return _fail("host", f"process {status.pid} records nothing more", status.trouble)
     elsewhere = f", listens on {status.socket}" if status.socket != str(places.socket) else ""
-    return Check(name="host", verdict="ok", found=f"process {status.pid}, worker {status.worker_state}{elsewhere}")
+    return HealthCheck(
+        name="host", verdict="ok", found=f"process {status.pid}, worker {status.worker_state}{elsewhere}"
+    )
 
 
-def terminal() -> Check:
+def terminal() -> HealthCheck:
     from tui.output.console import find_colours, terminal_size
 
     name = os.environ.get("TERM", "unset")
     if not sys.stdout.isatty():
-        return Check(name="terminal", verdict="ok", found=f"none (output is piped); TERM={name}")
+        return HealthCheck(name="terminal", verdict="ok", found=f"none (output is piped); TERM={name}")
     width, height = terminal_size()
     colours = find_colours("auto", terminal=True, environ=os.environ)
     found = f"{width}x{height}, {colours} colours, TERM={name}, COLORTERM={os.environ.get('COLORTERM', 'unset')}"
     if width < 80 or height < 24:
-        return Check(name="terminal", verdict="warn", found=found, todo="The workbench wants 80x24 or more.")
+        return HealthCheck(name="terminal", verdict="warn", found=found, todo="The workbench wants 80x24 or more.")
     if colours in ("16", "256") and not os.environ.get("COLORTERM"):
         todo = "If it can do true colour, COLORTERM=truecolor says so (SSH does not pass it on by itself)."
-        return Check(name="terminal", verdict="ok", found=found, todo=todo)
-    return Check(name="terminal", verdict="ok", found=found)
+        return HealthCheck(name="terminal", verdict="ok", found=found, todo=todo)
+    return HealthCheck(name="terminal", verdict="ok", found=found)
 
 
-def bundled() -> Check:
+def bundled() -> HealthCheck:
     from engine.catalog.local_models import BUNDLED, ModelSource, bundled_folder, model_identity, read_sheet
     from engine.errors import ModelError
 
@@ -312,12 +314,12 @@ def bundled() -> Check:
     except ModelError as error:
         return _fail("bundled model", error.message, "Install Headcode again.")
     identity = model_identity(folder)[:16]
-    return Check(
+    return HealthCheck(
         name="bundled model", verdict="ok", found=f"{sheet.n_layers} x {sheet.n_heads} heads, identity {identity}"
     )
 
 
-def device() -> Check:
+def device() -> HealthCheck:
     """What torch would compute on, asked of a process of its own with a time limit."""
     try:
         asked = child_processes.run(
@@ -325,14 +327,14 @@ def device() -> Check:
         )
     except subprocess.TimeoutExpired:
         found = f"torch did not answer within {DEVICE_LIMIT_S} s"
-        return Check(name="device", verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
+        return HealthCheck(name="device", verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
     if asked.returncode != 0:
         last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
         return _fail("device", f"torch cannot be imported: {last[0]}", "Install torch again for this Python.")
-    return Check(name="device", verdict="ok", found=asked.stdout.strip())
+    return HealthCheck(name="device", verdict="ok", found=asked.stdout.strip())
 
 
-def kept_keys_and_values() -> Check:
+def kept_keys_and_values() -> HealthCheck:
     """Whether small models answer the same from kept keys and values as from the whole prompt: versions of
     transformers and TransformerLens that do not fit each other leave them out without a word."""
     name, slower = "kept keys", "Effects stay right, but take up to twice as long."
@@ -341,16 +343,18 @@ def kept_keys_and_values() -> Check:
         asked = child_processes.run(command, capture_output=True, text=True, timeout=CACHE_LIMIT_S)
     except subprocess.TimeoutExpired:
         found = f"a forward pass took longer than {CACHE_LIMIT_S} s"
-        return Check(name=name, verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
+        return HealthCheck(name=name, verdict="warn", found=found, todo="A busy machine or a slow disk; try again.")
     if asked.returncode != 0:
         last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
         return _fail(name, f"a forward pass failed: {last[0]}", "Install the versions of constraints.txt.")
     error = float(asked.stdout.split()[-1])
     if error <= _CACHE_ERROR:
         found = f"keys and values of a prompt's begin are kept and used (logits within {error:.0e})"
-        return Check(name=name, verdict="ok", found=found)
+        return HealthCheck(name=name, verdict="ok", found=found)
     found = "this transformers and this TransformerLens do not use kept keys and values"
-    return Check(name=name, verdict="warn", found=found, todo=f"{slower} Install the versions of constraints.txt.")
+    return HealthCheck(
+        name=name, verdict="warn", found=found, todo=f"{slower} Install the versions of constraints.txt."
+    )
 
 
 def _existing(folder: Path) -> Path:
@@ -359,5 +363,5 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _fail(name: str, found: str, todo: str) -> Check:
-    return Check(name=name, verdict="fail", found=found, todo=todo)
+def _fail(name: str, found: str, todo: str) -> HealthCheck:
+    return HealthCheck(name=name, verdict="fail", found=found, todo=todo)

@@ -7,7 +7,7 @@ import typer
 
 from engine.errors import ConfigError, ExampleError, HeadcodeError
 from engine.machine.paths import path_of
-from tui.headless.write_examples import write_file, written
+from tui.headless.write_examples import format_examples, write_file
 from tui.output.cli_options import JsonOption
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def export(
     kind = form or {"jsonl": "jsonl", "csv": "csv"}.get(
         file.rpartition(".")[2].lower(), "lines" if file != "-" else "jsonl"
     )
-    text = written(_ask_for(session).examples, kind)
+    text = format_examples(_ask_for(session).examples, kind)
     if file == "-":
         write_data(text)
         return
@@ -172,11 +172,11 @@ def more(
     import msgspec
 
     from sessions.protocol import ExampleSet, GetExamples, GradeExamples, Grades, SetExamples
-    from tui.editor.more_pairs import More, more_pairs
+    from tui.editor.more_pairs import MorePairs, more_pairs
     from tui.headless.host_request import with_host
     from tui.output.console import narrate, print_json
 
-    async def question(client: "HostClient") -> tuple[ExampleSet, More]:
+    async def question(client: "HostClient") -> tuple[ExampleSet, MorePairs]:
         there = await client.ask(GetExamples(session=session), ExampleSet)
 
         async def ask(examples: "Sequence[Example]") -> Grades:

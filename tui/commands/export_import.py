@@ -129,7 +129,7 @@ def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> N
     from sessions.files.atomic_write import apply_umask
     from sessions.protocol import BundleExported, ExportSession
     from tui.headless.host_request import with_host
-    from tui.output.console import bytes_in_words, narrate, print_json, print_line
+    from tui.output.console import format_bytes, narrate, print_json, print_line
 
     path = str(Path.cwd() / path_of(file))
 
@@ -160,7 +160,7 @@ def _bundle(what: str, file: str, *, sae: bool, force: bool, as_json: bool) -> N
     weights = f", {counts.sae} SAE files" if sae else ""
     narrate(
         f"{done.manifest.session.name}: {counts.events} events, {counts.runs} runs{weights}, "
-        f"{bytes_in_words(done.n_bytes)}; sha256 {done.sha256[:16]}"
+        f"{format_bytes(done.n_bytes)}; sha256 {done.sha256[:16]}"
     )
     if done.sae_missing:
         narrate(f"note: {done.sae_missing} files of SAE weights are no longer here.")

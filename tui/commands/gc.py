@@ -32,8 +32,8 @@ def gc(
     import msgspec
 
     from sessions.protocol import CollectGarbage, GarbageReport
-    from tui.headless.host_request import sure, with_host
-    from tui.output.console import bytes_in_words, narrate, print_json
+    from tui.headless.host_request import confirm, with_host
+    from tui.output.console import format_bytes, narrate, print_json
 
     limit = read_size(cache_limit) if cache_limit is not None else None
 
@@ -48,7 +48,7 @@ def gc(
     if not yes and count and not as_json:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             narrate("Nothing was removed: --yes does it.")
-        elif sure("Remove it?", yes=False):
+        elif confirm("Remove it?", yes=False):
             found = ask(remove=True)
     if as_json:
         print_json(
@@ -61,7 +61,7 @@ def gc(
             }
         )
     elif found.removed and count:
-        narrate(f"Removed: {bytes_in_words(found.removed_bytes)}.")
+        narrate(f"Removed: {format_bytes(found.removed_bytes)}.")
     elif not count:
         narrate("There is nothing to remove.")
 
@@ -77,10 +77,10 @@ def read_size(text: str) -> int:
 
 
 def _print(found: "GarbageReport") -> None:
-    from tui.output.console import bytes_in_words, print_columns
+    from tui.output.console import format_bytes, print_columns
 
     def words(count: int, n_bytes: int) -> str:
-        return f"{count} ({bytes_in_words(n_bytes)})" if count else "-"
+        return f"{count} ({format_bytes(n_bytes)})" if count else "-"
 
     rows: list[tuple[str, ...]] = [
         (pile.kind, words(pile.n, pile.n_bytes), words(pile.goes, pile.goes_bytes), pile.about) for pile in found.piles

@@ -27,8 +27,8 @@ def status(as_json: JsonOption = False) -> None:
     import msgspec
 
     from engine.machine.folders import find_places
-    from tui.output.console import bytes_in_words, narrate, print_columns, print_json
-    from tui.state.engine_status import work_words
+    from tui.output.console import format_bytes, narrate, print_columns, print_json
+    from tui.state.engine_status import format_work
     from tui.terminal.sanitize import clean
 
     places = find_places()
@@ -58,8 +58,8 @@ def status(as_json: JsonOption = False) -> None:
             ("clients", str(found.clients)),
             ("worker", worker),
             ("runs", f"{found.queued} waiting" + (f", {found.running} under way" if found.running else "")),
-            *([("at work", work_words(work, int(time.time() * 1e6)))] if work is not None else []),
-            ("store", f"{found.store} ({bytes_in_words(found.store_bytes)})"),
+            *([("at work", format_work(work, int(time.time() * 1e6)))] if work is not None else []),
+            ("store", f"{found.store} ({format_bytes(found.store_bytes)})"),
             *([("recording", f"stopped: {found.trouble}")] if found.trouble else []),
             ("socket", found.socket),
         ]
@@ -76,7 +76,7 @@ def cancel(as_json: JsonOption = False) -> None:
 
     from sessions.protocol import EndWork, StatusAnswer
     from tui.output.console import print_json, print_line
-    from tui.state.engine_status import work_words
+    from tui.state.engine_status import format_work
 
     before = asyncio.run(_ask(EndWork(), StatusAnswer))
     work = before.status.at_work if before is not None else None
@@ -85,7 +85,7 @@ def cancel(as_json: JsonOption = False) -> None:
 
         print_json({"schema": "headcode.host_cancel/1", "ended": msgspec.to_builtins(work)})
         return
-    told = f"Ended: {work_words(work, int(time.time() * 1e6))}" if work is not None else "No host is running."
+    told = f"Ended: {format_work(work, int(time.time() * 1e6))}" if work is not None else "No host is running."
     print_line(told)
 
 

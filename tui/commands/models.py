@@ -19,7 +19,7 @@ def list_models(as_json: JsonOption = False) -> None:
     from engine.catalog.local_models import ModelSummary, local_models, read_sheet
     from engine.errors import ModelError
     from engine.machine.folders import find_places
-    from tui.output.console import bytes_in_words, narrate, print_columns, print_json
+    from tui.output.console import format_bytes, narrate, print_columns, print_json
 
     sheets: list[ModelSummary] = []
     for source in local_models(find_places().models):
@@ -38,7 +38,7 @@ def list_models(as_json: JsonOption = False) -> None:
                 f"{sheet.n_layers} x {sheet.n_heads}",
                 str(sheet.d_model),
                 str(sheet.context),
-                bytes_in_words(sheet.weights_bytes),
+                format_bytes(sheet.weights_bytes),
                 sheet.origin if sheet.path else f"{sheet.origin}, built on first use",
             )
             for sheet in sheets
@@ -58,7 +58,7 @@ def show_model(
 
     from engine.catalog.local_models import find_model, model_identity, read_sheet
     from engine.machine.folders import find_places
-    from tui.output.console import bytes_in_words, print_columns, print_json
+    from tui.output.console import format_bytes, print_columns, print_json
 
     sheet = read_sheet(find_model(name, find_places().models))
     identity = model_identity(Path(sheet.path)) if sheet.path else None
@@ -75,7 +75,7 @@ def show_model(
             ("width", str(sheet.d_model)),
             ("context", f"{sheet.context} tokens"),
             ("vocabulary", f"{sheet.vocabulary} tokens"),
-            ("weights", bytes_in_words(sheet.weights_bytes)),
+            ("weights", format_bytes(sheet.weights_bytes)),
             *([("identity", identity)] if identity else []),
         ]
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.config import EffectsConfig, ProbeConfig
-    from tui.headless.run_probe import Outcome, ProbeOrder
+    from tui.headless.run_probe import ProbeOutcome, ProbeRequest
 
 
 def probe(
@@ -118,12 +118,12 @@ def probe(
 ) -> None:
     """Find the heads that say on the positives what they never say on the negatives."""
     from engine.measures import find_measure
-    from tui.output.console import find_paper, print_json
-    from tui.output.progress import make_narrator
+    from tui.output.console import detect_style, print_json
+    from tui.output.progress import make_reporter
 
     shown = find_measure(measure)
     choice = "none" if plain else color
-    paper = find_paper(choice)
+    output = detect_style(choice)
     how = {"metric": metric, "replacement": replace, "budget": budget, "edges": cause_edges or None}
     how |= {"gradient_steps": gradient_steps, "examples": cause_examples}
     config = make_config(
@@ -172,12 +172,12 @@ def probe(
             foreground=foreground,
         )
     if dry_run:
-        from tui.headless.dry_run import say_preflight
+        from tui.headless.dry_run import print_preflight
 
-        say_preflight(order, as_json=as_json)
+        print_preflight(order, as_json=as_json)
         return
-    with make_narrator(quiet=quiet, color=choice) as narrator:
-        outcome = run_now(order, narrator)
+    with make_reporter(quiet=quiet, color=choice) as reporter:
+        outcome = run_now(order, reporter)
     if as_json:
         from tui.output.json import probe_json
 
@@ -185,19 +185,19 @@ def probe(
     else:
         from tui.output.run import labels_of, print_run
 
-        print_run(outcome.picture, labels_of(outcome.session, outcome.run), measure=shown, paper=paper)
+        print_run(outcome.picture, labels_of(outcome.session, outcome.run), measure=shown, output=output)
     if strict:
         refuse_broken(outcome)
 
 
-def run_now(order: "ProbeOrder", narrator: "object") -> "Outcome":
+def run_now(order: "ProbeRequest", reporter: "object") -> "ProbeOutcome":
     """Runs the order over the host of this store, to its end."""
     import asyncio
 
     from engine.machine.folders import find_places
     from tui.headless.run_probe import run_probe
 
-    return asyncio.run(run_probe(find_places(), order, narrator))  # type: ignore[arg-type]
+    return asyncio.run(run_probe(find_places(), order, reporter))  # type: ignore[arg-type]
 
 
 def make_config(
@@ -285,13 +285,13 @@ def make_order(
     device: str = "auto",
     trust_remote_code: bool = False,
     foreground: bool = False,
-) -> "ProbeOrder":
+) -> "ProbeRequest":
     """What to run, with everything refused that can be seen to be wrong from here, before torch is loaded."""
     from engine.catalog.planted_models import PLANTED
     from engine.errors import ConfigError, TaskError
     from engine.examples import Example, check_set
     from tui.headless.read_examples import load_examples, looks_like_file
-    from tui.headless.run_probe import ProbeOrder
+    from tui.headless.run_probe import ProbeRequest
 
     if target in PLANTED:  # a planted model's name stands for the task it was made for, too
         model, target = model or target, PLANTED[target].tasks[0]
@@ -329,7 +329,7 @@ def make_order(
             f"--pairs {pairs}: a task makes at least one pair.",
             hint="Left open it makes as many as one head of the model needs to stand above chance.",
         )
-    return ProbeOrder(
+    return ProbeRequest(
         model=model_name(model) if model is not None else None,
         task=task,
         examples=examples,
@@ -348,10 +348,10 @@ def make_order(
 
 def make_again(
     run: str, config: "ProbeConfig", given: "Mapping[str, object]", *, foreground: bool = False
-) -> "ProbeOrder":
+) -> "ProbeRequest":
     """A run once more. Raises ConfigError where something was given that it has of its own."""
     from engine.errors import ConfigError
-    from tui.headless.run_probe import ProbeOrder
+    from tui.headless.run_probe import ProbeRequest
 
     settings = {"a setting": None if config == make_config() else config}
     for option, value in ({**given, **settings}).items():
@@ -360,7 +360,7 @@ def make_again(
                 f"--again {run} takes everything from that run, and {option} was given too.",
                 hint=f"Leave it out; for other settings: headcode probe --session {run.partition('/')[0]}",
             )
-    return ProbeOrder(model=None, again=run, foreground=foreground)
+    return ProbeRequest(model=None, again=run, foreground=foreground)
 
 
 def model_name(given: str) -> str:
@@ -375,7 +375,7 @@ def model_name(given: str) -> str:
     return str(source.folder) if source.origin == "folder" else source.name
 
 
-def refuse_broken(outcome: "Outcome") -> None:
+def refuse_broken(outcome: "ProbeOutcome") -> None:
     """Raises ExampleError when the model could not do some of the examples."""
     from engine.errors import ExampleError
 

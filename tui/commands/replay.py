@@ -55,10 +55,10 @@ def replay(
     for path in (cast, svg):
         if path is not None:
             replaying.check_target(path, force=force)
-    found = asyncio.run(replaying.look_up(what, start))
+    found = asyncio.run(replaying.find_recorded_session(what, start))
     if cast is not None or svg is not None:
         from tui.app.film import make_film, make_still
-        from tui.output.console import bytes_in_words, narrate
+        from tui.output.console import format_bytes, narrate
 
         path = cast or svg
         assert path is not None
@@ -69,16 +69,16 @@ def replay(
         )
         path.write_text(asyncio.run(making), encoding="utf-8")
         how = f"; asciinema play {path} shows it" if cast else ""
-        narrate(f"{path}: {columns} x {rows}, {bytes_in_words(path.stat().st_size)}{how}")
+        narrate(f"{path}: {columns} x {rows}, {format_bytes(path.stat().st_size)}{how}")
     elif as_json:
         asyncio.run(replaying.print_entries(found, speed=pace))
     elif plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        from tui.output.console import find_paper
-        from tui.output.progress import make_narrator
+        from tui.output.console import detect_style
+        from tui.output.progress import make_reporter
 
-        with make_narrator(quiet=quiet, color=color) as narrator:
+        with make_reporter(quiet=quiet, color=color) as reporter:
             asyncio.run(
-                replaying.replay_plain(found, narrator, speed=pace or 1.0, measure=shown, paper=find_paper(color))
+                replaying.replay_plain(found, reporter, speed=pace or 1.0, measure=shown, output=detect_style(color))
             )
     else:
         from tui.app.launch import run_replay

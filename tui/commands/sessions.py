@@ -32,7 +32,7 @@ def list_sessions(
     from sessions.protocol import ListSessions, SearchResults, SearchSessions, SessionsAnswer
     from sessions.rows import SessionRow
     from tui.headless.host_request import with_host
-    from tui.headless.wording import tag_words
+    from tui.headless.wording import format_tags
     from tui.output.console import narrate, print_columns, print_json
     from tui.terminal.times import moment
 
@@ -68,7 +68,7 @@ def list_sessions(
                 f"{row.n_positive}+{row.n_negative}",
                 str(row.n_runs),
                 moment(row.trashed_us if row.trashed_us is not None else row.updated_us),
-                *([tag_words(row.tags) or "-"] if tagged else []),
+                *([format_tags(row.tags) or "-"] if tagged else []),
                 row.session_id,
             )
             for row in rows
@@ -94,12 +94,12 @@ def show_session(
 
     from engine.measures import find_measure
     from tui.headless.host_request import with_host
-    from tui.headless.wording import print_notes, split_run, tag_words
-    from tui.output.console import find_paper, print_columns, print_json, print_line
-    from tui.output.verification import verified_words
+    from tui.headless.wording import format_tags, print_notes, split_run
+    from tui.output.console import detect_style, print_columns, print_json, print_line
+    from tui.output.verification import format_verdict
     from tui.terminal.times import moment
 
-    shown, paper = find_measure(measure), find_paper(color)
+    shown, output = find_measure(measure), detect_style(color)
     name, number = split_run(session)
     detail, run, picture = with_host(lambda client: look_up(client, name, number))
     if as_json:
@@ -122,7 +122,7 @@ def show_session(
     if row.trashed_us is not None:
         print_line(f"In the trash since {moment(row.trashed_us)}: headcode sessions restore {row.session_id}")
     if row.tags:
-        print_line(f"tags  {tag_words(row.tags)}")
+        print_line(f"tags  {format_tags(row.tags)}")
     print_notes(detail.notes)
     if run is None:
         print_line(f"No runs yet. headcode probe --session {shlex.quote(row.name)} makes one.")
@@ -134,7 +134,7 @@ def show_session(
             (
                 str(each.number),
                 each.state,
-                *([verified_words(each.verified) or "-"] if checked else []),
+                *([format_verdict(each.verified) or "-"] if checked else []),
                 moment(each.queued_us),
                 each.model,
                 _told(each),
@@ -153,7 +153,7 @@ def show_session(
             print_line(f"  hint: {run.failure.hint}")
     from tui.output.run import labels_of, print_run
 
-    print_run(picture, labels_of(row, run), measure=shown, paper=paper)
+    print_run(picture, labels_of(row, run), measure=shown, output=output)
 
 
 def _say_what_is_awaited() -> None:
@@ -162,11 +162,11 @@ def _say_what_is_awaited() -> None:
 
     from tui.commands.host import ask_status
     from tui.output.console import narrate
-    from tui.state.engine_status import work_words
+    from tui.state.engine_status import format_work
 
     status = asyncio.run(ask_status())
     if status is not None and status.at_work is not None:
-        narrate(f"What is queued waits for {work_words(status.at_work, int(time.time() * 1e6))}.")
+        narrate(f"What is queued waits for {format_work(status.at_work, int(time.time() * 1e6))}.")
 
 
 async def look_up(

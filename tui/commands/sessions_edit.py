@@ -53,11 +53,11 @@ def tag(
 ) -> None:
     """Add and remove tags: headcode sessions tag NAME +ioi -draft. Without any: show them."""
     from sessions.protocol import ChangeTags
-    from tui.headless.wording import tag_words
+    from tui.headless.wording import format_tags
 
     added = [word.removeprefix("+") for word in tags or ()] + list(add or ())
     row = _ask_session(ChangeTags(session=session, add=tuple(added), remove=tuple(remove or ())))
-    _tell(row, f"{row.name}  {tag_words(row.tags) or 'no tags'}", as_json=as_json)
+    _tell(row, f"{row.name}  {format_tags(row.tags) or 'no tags'}", as_json=as_json)
 
 
 def note(
@@ -75,7 +75,7 @@ def note(
     from engine.errors import ConfigError
     from sessions.protocol import NoteAnswer, RemoveNote, SessionDetailAnswer, ShowSession, WriteNote
     from tui.headless.host_request import with_host
-    from tui.headless.wording import place_words, print_notes, split_run
+    from tui.headless.wording import format_note_place, print_notes, split_run
     from tui.output.console import narrate, print_json, print_line
 
     name, number = split_run(session)
@@ -114,7 +114,7 @@ def note(
     if as_json:
         print_json({"schema": "headcode.note/1", "removed": False, "note": msgspec.to_builtins(written.note)})
     else:
-        print_line(f"{place_words(written.note)}  {written.note.note_id}")
+        print_line(f"{format_note_place(written.note)}  {written.note.note_id}")
 
 
 def search(
@@ -154,8 +154,8 @@ def empty(
     import msgspec
 
     from sessions.protocol import EmptyTrash, ListSessions, SessionsAnswer, SessionsRemoved
-    from tui.headless.host_request import sure, with_host
-    from tui.output.console import bytes_in_words, narrate, print_json, print_line
+    from tui.headless.host_request import confirm, with_host
+    from tui.output.console import format_bytes, narrate, print_json, print_line
 
     chosen = tuple(sessions or ())
     if not chosen:
@@ -165,7 +165,7 @@ def empty(
             return
         chosen = tuple(row.session_id for row in there)
     what = f"{len(chosen)} session" + ("s" if len(chosen) != 1 else "")
-    if chosen and not sure(f"Remove {what} for good?", yes=yes):
+    if chosen and not confirm(f"Remove {what} for good?", yes=yes):
         raise typer.Abort
     gone: tuple[SessionRow, ...] = ()
     n_bytes = 0
@@ -177,7 +177,7 @@ def empty(
         return
     for row in gone:
         print_line(f"{row.name}  {row.session_id}")
-    narrate(f"Removed for good; {bytes_in_words(n_bytes)} of SAE weights went with it.")
+    narrate(f"Removed for good; {format_bytes(n_bytes)} of SAE weights went with it.")
 
 
 # ---- shared with `sessions list` and `sessions show`

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engine.events import Stage
     from sessions.protocol import VerificationState
     from sessions.verification.report import VerificationReport
-    from tui.output.progress import Narrator
+    from tui.output.progress import ProgressReporter
 
 
 def verify(
@@ -26,22 +26,22 @@ def verify(
     """
     import asyncio
 
-    from tui.output.console import find_paper, print_json
-    from tui.output.progress import make_narrator
+    from tui.output.console import detect_style, print_json
+    from tui.output.progress import make_reporter
     from tui.output.verification import print_report, report_json
 
-    paper = find_paper(color)
-    with make_narrator(quiet=quiet, color=color) as narrator:
-        report = asyncio.run(_verify(run, narrator))
+    output = detect_style(color)
+    with make_reporter(quiet=quiet, color=color) as reporter:
+        report = asyncio.run(_verify(run, reporter))
     if as_json:
         print_json(report_json(report))
     else:
-        print_report(report, paper)
+        print_report(report, output)
     if report.verdict not in ("same", "rounding"):
         raise typer.Exit(1)
 
 
-async def _verify(run: str, narrator: "Narrator") -> "VerificationReport":
+async def _verify(run: str, reporter: "ProgressReporter") -> "VerificationReport":
     """Raises Refusal, HostError, or Cancelled after Ctrl+C."""
     from engine.machine.folders import find_places
     from sessions.client.connection import HostClient
@@ -54,18 +54,20 @@ async def _verify(run: str, narrator: "Narrator") -> "VerificationReport":
         VerificationState,
         VerifyRun,
     )
-    from tui.headless.interrupt import brake
-    from tui.headless.watch_engine import watched
+    from tui.headless.interrupt import stop_on_interrupt
+    from tui.headless.watch_engine import watch_engine
 
     async with await HostClient.connect(find_places()) as client:
         if client.welcome.notice:
-            narrator.say(f"note: {client.welcome.notice}")
+            reporter.say(f"note: {client.welcome.notice}")
         job = await client.ask(VerifyRun(run=run), VerificationStarted)
-        narrator.say(f"{job.title} once more, nothing of it from the cache")
-        told = _Told(narrator)
+        reporter.say(f"{job.title} once more, nothing of it from the cache")
+        told = _VerifyReporter(reporter)
         seen = 0
-        with brake(lambda force: client.ask(CancelVerification(job=job.job, force=force), Done), narrator.say):
-            async with watched(client, job.run_id, narrator.say):
+        with stop_on_interrupt(
+            lambda force: client.ask(CancelVerification(job=job.job, force=force), Done), reporter.say
+        ):
+            async with watch_engine(client, job.run_id, reporter.say):
                 while True:
                     state = await client.ask(FollowVerification(job=job.job, seen=seen), VerificationState)
                     seen = state.news
@@ -76,11 +78,11 @@ async def _verify(run: str, narrator: "Narrator") -> "VerificationReport":
                         raise error_from(state.failure)
 
 
-class _Told:
-    """Turns states into the events a narrator knows."""
+class _VerifyReporter:
+    """Turns states into the events a reporter knows."""
 
-    def __init__(self, narrator: "Narrator") -> None:
-        self.narrator = narrator
+    def __init__(self, reporter: "ProgressReporter") -> None:
+        self.reporter = reporter
         self.stage: Stage | None = None
         self.begun = 0.0
 
@@ -90,9 +92,9 @@ class _Told:
         if state.stage != self.stage or state.report is not None:
             if self.stage is not None:
                 seconds = round(time.monotonic() - self.begun, 2)
-                self.narrator.event(StageFinished(stage=self.stage, seconds=seconds))
+                self.reporter.event(StageFinished(stage=self.stage, seconds=seconds))
             self.stage, self.begun = None if state.report is not None else state.stage, time.monotonic()
             if self.stage is not None:
-                self.narrator.event(StageStarted(stage=self.stage, total=state.total, unit=state.unit))
+                self.reporter.event(StageStarted(stage=self.stage, total=state.total, unit=state.unit))
         if self.stage is not None and state.total:
-            self.narrator.event(StageProgress(stage=self.stage, done=state.done, total=state.total))
+            self.reporter.event(StageProgress(stage=self.stage, done=state.done, total=state.total))

@@ -10,12 +10,12 @@ from sessions.errors import HostGone, Refusal, error_from
 from sessions.events import LogEntry
 from sessions.protocol import AnyRequest, CodesAnswer, GetCodes, GetHeadInspection, HeadInspection, Welcome
 from tui.state import screen_log
-from tui.state.workbench_state import Bench, Part
+from tui.state.workbench_state import Part, WorkbenchState
 
 T = TypeVar("T")
 
 
-class Host(Protocol):
+class HostConnection(Protocol):
     """What the screen needs of a connection."""
 
     welcome: Welcome
@@ -27,18 +27,18 @@ class Host(Protocol):
     async def close(self) -> None: ...
 
 
-Connect = Callable[[], Awaitable[Host]]
+Connect = Callable[[], Awaitable[HostConnection]]
 Changed = Callable[[frozenset[Part]], None]
 
 
-class Asking:
-    """Asks on behalf of a bench. What goes wrong with a key's request ends up in the bench, in words."""
+class HostRequests:
+    """Asks on behalf of a state. What goes wrong with a key's request ends up in the state, in words."""
 
-    def __init__(self, bench: Bench, changed: Changed) -> None:
-        self.bench = bench
+    def __init__(self, state: WorkbenchState, changed: Changed) -> None:
+        self.state = state
         self._changed = changed
-        self._host: Host | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+        self._host: HostConnection | None = None
+        self._background: set[asyncio.Task[None]] = set()
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
         """The answer, for who deals with a refusal itself. Raises HostGone, Refusal and its kin."""
@@ -54,21 +54,21 @@ class Asking:
     async def try_ask(self, request: AnyRequest, want: type[T]) -> T | None:
         """The answer to what a key asked for; None where there is none: a refusal is shown, a lost host is the loop's
         to deal with."""
-        bench = self.bench
+        state = self.state
         answer: T | None = None
         if self._host is None:
-            bench.failure = Failure(
+            state.failure = Failure(
                 family="host", name="HostGone", message="There is no host to ask.", hint="It is being looked for."
             )
         else:
-            bench.failure = None
+            state.failure = None
             try:
                 answer = await self._host.ask(request, want)
             except HostGone:
                 return None
             except HeadcodeError as error:
-                bench.failure = error.as_failure()
-                screen_log.write_failure(bench.failure)
+                state.failure = error.as_failure()
+                screen_log.write_failure(state.failure)
             except (OSError, EOFError):
                 return None
         self._changed(frozenset({"progress", "header"}))
@@ -85,19 +85,19 @@ class Asking:
 
     async def fetch_codes(self) -> None:
         """The codes of the head under the cursor, unless they are here already."""
-        key = self.bench.codes_key()
-        if key is None or key in self.bench.codes or self._host is None:
+        key = self.state.codes_key()
+        if key is None or key in self.state.codes or self._host is None:
             return
         run_id, layer, head, seed = key
         try:
             answer = await self._host.ask(GetCodes(run=run_id, layer=layer, head=head, seed=seed), CodesAnswer)
         except HeadcodeError as error:
-            self.bench.keep_codes(key, error.as_failure())
+            self.state.keep_codes(key, error.as_failure())
         except (OSError, EOFError):
             return
         else:
-            self.bench.keep_codes(key, answer.codes)
-        if HeadId(layer, head) == self.bench.cursor:
+            self.state.keep_codes(key, answer.codes)
+        if HeadId(layer, head) == self.state.cursor:
             self._changed(frozenset({"head", "examples"}))
 
     async def look_at_head(self, request: GetHeadInspection) -> HeadInspection | Failure:
@@ -113,5 +113,5 @@ class Asking:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

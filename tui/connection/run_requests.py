@@ -20,50 +20,50 @@ from sessions.protocol import (
     VerifyRun,
     WriteNote,
 )
-from tui.connection.requests import Asking, Changed
+from tui.connection.requests import Changed, HostRequests
 from tui.state.notes import Place
-from tui.state.session_state import Note
-from tui.state.workbench_state import Bench
+from tui.state.session_state import SessionNote
+from tui.state.workbench_state import WorkbenchState
 
 
-class Errands(Asking):
-    """What comes of them arrives in the log; what is refused is said in the bench."""
+class RunRequests(HostRequests):
+    """What comes of them arrives in the log; what is refused is said in the state."""
 
-    def __init__(self, bench: Bench, changed: Changed) -> None:
-        super().__init__(bench, changed)
+    def __init__(self, state: WorkbenchState, changed: Changed) -> None:
+        super().__init__(state, changed)
         self._verify_job: str | None = None
 
     async def queue_run(self) -> None:
         """A run of the session as it is, with the options chosen; one that broke off is done once more."""
-        bench, last = self.bench, self.bench.shown
-        if bench.session_id is None:
+        state, last = self.state, self.state.shown
+        if state.session_id is None:
             return
-        options = bench.options
+        options = state.options
         request = QueueRun(
-            session=bench.session_id,
+            session=state.session_id,
             config=options.config,
             model=options.model,
             device=options.device,
             trust_remote_code=options.trust_remote_code,
         )
-        if last is not None and bench.broke_off:
-            request = QueueRun(session=bench.session_id, config=last.config, again=last.run_id)
+        if last is not None and state.can_retry:
+            request = QueueRun(session=state.session_id, config=last.config, again=last.run_id)
         await self.try_ask(request, RunAnswer)
 
     async def stop_run(self) -> None:
         """Asks the run to stop; the second time, ends the engine it runs in. A run that is looked at while it waits
         behind another leaves the queue: nobody who sees it means the other one."""
-        shown = self.bench.shown
-        if shown is not None and shown.state == "queued" and shown is not self.bench.active:
+        shown = self.state.shown
+        if shown is not None and shown.state == "queued" and shown is not self.state.active:
             await self.cancel_run(shown.run_id)
             return
-        run = self.bench.active or self.bench.measured
+        run = self.state.active or self.state.measured
         if run is None:
             if self._verify_job is not None:
                 await self.try_ask(CancelVerification(job=self._verify_job), Done)
             return
-        force = self.bench.stopping == run.run_id
-        self.bench.stopping = run.run_id
+        force = self.state.stopping == run.run_id
+        self.state.stopping = run.run_id
         self._changed(frozenset({"progress"}))
         await self.try_ask(CancelRun(run=run.run_id, force=force), Done)
 
@@ -71,37 +71,37 @@ class Errands(Asking):
         """Takes a run that waits out of the queue."""
         await self.try_ask(CancelRun(run=run_id), Done)
 
-    async def ask_cause(self) -> None:
+    async def request_effects(self) -> None:
         """What the heads of the shown run do to the answer; asked once more, its circuit is checked whole. Where heads
         are marked, exactly they are measured.
 
         How is what `O` says about causes, where that was changed; a method chosen there is the one that is taken.
         """
-        run = self.bench.shown
+        run = self.state.shown
         if run is None:
             return
         asked = any(cause.method == "combined" and cause.final for cause in run.picture.causes)
         method: PatchingMethod = "circuit" if asked else "combined"
-        chosen = self.bench.options.config.cause
+        chosen = self.state.options.config.cause
         if chosen.method not in ("none", "combined"):
             method = chosen.method
         how = run.config.cause if chosen == EffectsConfig() else chosen
-        marked = self.bench.marked
+        marked = self.state.marked
         if marked:
             method = "exact"
         heads = tuple((head.layer, head.head) for head in sorted(marked))
         config = msgspec.structs.replace(how, method=method)
         await self.try_ask(MeasureRunEffects(run=run.run_id, config=config, heads=heads), Done)
 
-    async def ask_backups(self) -> None:
+    async def request_backups(self) -> None:
         """What every other head does once the marked heads, else those inside the cut, are replaced."""
-        run, view = self.bench.shown, self.bench.view()
+        run, view = self.state.shown, self.state.view()
         if run is None or view is None:
             return
-        marked = self.bench.marked
+        marked = self.state.marked
         gone = sorted(marked) if marked else [head for head in view.order if head in view.circuit]
         name = "the marked heads" if marked else f"the circuit by {view.measure.title}"
-        chosen = self.bench.options.config.cause
+        chosen = self.state.options.config.cause
         how = run.config.cause if chosen == EffectsConfig() else chosen
         await self.try_ask(
             MeasureRunEffects(
@@ -114,11 +114,11 @@ class Errands(Asking):
         )
 
     async def verify_run(self) -> None:
-        """Has the shown run done again. How far that is stands in the bench; what came out arrives in the log."""
-        run = self.bench.shown
+        """Has the shown run done again. How far that is stands in the state; what came out arrives in the log."""
+        run = self.state.shown
         if run is None:
             return
-        self.bench.verifying = f"Run {run.number} is done again, to see whether it is the same{self._stops()}."
+        self.state.verifying = f"Run {run.number} is done again, to see whether it is the same{self._stops()}."
         job = await self.try_ask(VerifyRun(run=run.run_id), VerificationStarted)
         self._verify_job = job.job if job is not None else None
         seen = 0
@@ -131,22 +131,22 @@ class Errands(Asking):
                 if state.report is not None:
                     return
                 if state.failure is not None:
-                    self.bench.failure = None if state.failure.family == "cancelled" else state.failure
+                    self.state.failure = None if state.failure.family == "cancelled" else state.failure
                     return
-                self.bench.verifying = _verifying_words(run.number, state) + f"{self._stops()}."
+                self.state.verifying = _verifying_words(run.number, state) + f"{self._stops()}."
                 self._changed(frozenset({"progress"}))
         finally:
-            self.bench.verifying, self._verify_job = "", None
+            self.state.verifying, self._verify_job = "", None
             self._changed(frozenset({"progress"}))
 
     def _stops(self) -> str:
-        return f"; {self.bench.key('stop')} stops it"
+        return f"; {self.state.key('stop')} stops it"
 
-    def note_writer(self, place: Place, old: Note | None) -> Callable[[str], Awaitable[None]]:
+    def note_writer(self, place: Place, old: SessionNote | None) -> Callable[[str], Awaitable[None]]:
         """Keeps a text as a note on what is at hand now, whatever is at hand when the text is there."""
-        run, session = self.bench.shown, self.bench.session_id
+        run, session = self.state.shown, self.state.session_id
         run_id = run.run_id if run is not None and place != "session" else None
-        head = (self.bench.cursor.layer, self.bench.cursor.head) if place == "head" else None
+        head = (self.state.cursor.layer, self.state.cursor.head) if place == "head" else None
 
         async def write(text: str) -> None:
             if session is None or (not text and old is None):

@@ -22,11 +22,11 @@ from sessions.protocol import (
     WarmUp,
 )
 from sessions.rows import SessionRow
-from tui.connection.idle_sync import Resting
-from tui.connection.requests import Changed, Connect, Host
-from tui.connection.run_requests import Errands
+from tui.connection.idle_sync import IdleSync
+from tui.connection.requests import Changed, Connect, HostConnection
+from tui.connection.run_requests import RunRequests
 from tui.state import screen_log
-from tui.state.workbench_state import ALL_PARTS, Bench
+from tui.state.workbench_state import ALL_PARTS, WorkbenchState
 
 DEFAULT_MODEL = "toy"
 DEFAULT_TASK = "ioi"
@@ -36,15 +36,15 @@ _STATUS_S = 1.0
 """At least between two words on an engine that stays as it is."""
 
 
-class Link(Errands, Resting):
-    """Keeps a bench in step with the host. Everything foreign that goes wrong ends up in the bench, in words."""
+class SessionLink(RunRequests, IdleSync):
+    """Keeps a state in step with the host. Everything foreign that goes wrong ends up in the state, in words."""
 
     def __init__(
-        self, bench: Bench, connect: Connect, changed: Changed, *, session: str | None, asked: bool = False
+        self, state: WorkbenchState, connect: Connect, changed: Changed, *, session: str | None, asked: bool = False
     ) -> None:
-        super().__init__(bench, changed)
+        super().__init__(state, changed)
         self.exit_code = 0
-        self._wanted_model, self._wanted_task = bench.model, bench.task
+        self._wanted_model, self._wanted_task = state.model, state.task
         self._asked = asked
         """Model or task were named, if only as they are by default: a session of another is none to open."""
         self.connect = connect
@@ -81,18 +81,18 @@ class Link(Errands, Resting):
             if not self._ever_live or isinstance(error, StoreDamaged | StoreTooNew | WrongProtocol | NoSuchRecord):
                 self._fail(error)
                 return
-            if self.bench.link == "live":
+            if self.state.link == "live":
                 tries = 0
             screen_log.write("WARNING", f"the host is lost: {error.message}")
-            self.bench.link = "lost"
-            self.bench.link_words = f"{error.message} Trying to reach a host again; nothing that was saved is lost."
+            self.state.link = "lost"
+            self.state.link_words = f"{error.message} Trying to reach a host again; nothing that was saved is lost."
             self._changed(frozenset({"header", "progress"}))
             await asyncio.sleep(self._backoff[min(tries, len(self._backoff) - 1)])
             tries += 1
 
     async def close(self) -> None:
-        await self.tell_all()
-        if self._begun_here == self.bench.session_id and self._refused:
+        await self.flush()
+        if self._begun_here == self.state.session_id and self._refused:
             # For a model that nobody has, for example: the list of sessions is spared it.
             with contextlib.suppress(HeadcodeError, OSError, EOFError):
                 host = await self.connect()
@@ -105,7 +105,7 @@ class Link(Errands, Resting):
     @property
     def _refused(self) -> bool:
         """Whether all runs there are came to nothing because of what was asked."""
-        ends = [run.failure.family if run.failure is not None else "" for run in self.bench.runs]
+        ends = [run.failure.family if run.failure is not None else "" for run in self.state.runs]
         return bool(ends) and all(family == "input" for family in ends)
 
     def open(self, session_id: str) -> None:
@@ -119,14 +119,14 @@ class Link(Errands, Resting):
     async def _stay(self) -> None:
         host = self._host = await self.connect()
         session = await self._find_session(host)
-        if session.session_id != self.bench.session_id:
-            self.bench.forget()
+        if session.session_id != self.state.session_id:
+            self.state.forget()
             detail = (await host.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail
-            self.bench.watched_from = 0 if self._begun_here == session.session_id else detail.last_seq
-        bench = self.bench
-        bench.session_id, bench.session_name = session.session_id, session.name
-        bench.model, bench.task = session.model, session.task
-        bench.link, bench.link_words, bench.failure = "live", host.welcome.notice, None
+            self.state.watched_from = 0 if self._begun_here == session.session_id else detail.last_seq
+        state = self.state
+        state.session_id, state.session_name = session.session_id, session.name
+        state.model, state.task = session.model, session.task
+        state.link, state.link_words, state.failure = "live", host.welcome.notice, None
         screen_log.write("INFO", f"session {session.name} on host {host.welcome.pid}, Headcode {host.welcome.version}")
         self._ever_live, self._session = True, session.session_id
         self._changed(ALL_PARTS)
@@ -138,14 +138,14 @@ class Link(Errands, Resting):
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
-    async def _follow(self, host: Host, session_id: str) -> None:
-        async for entries in host.follow(session_id, after_seq=self.bench.last_seq):
-            parts = self.bench.fold(entries)
+    async def _follow(self, host: HostConnection, session_id: str) -> None:
+        async for entries in host.follow(session_id, after_seq=self.state.last_seq):
+            parts = self.state.fold(entries)
             if parts:
                 self._changed(parts)
                 self.look_ahead()
 
-    async def _find_session(self, host: Host) -> SessionRow:
+    async def _find_session(self, host: HostConnection) -> SessionRow:
         """The one that was asked for, else the newest, else a first one with a run of its own under way."""
         if self._session is not None:
             return (await host.ask(ShowSession(session=self._session), SessionDetailAnswer)).detail.session
@@ -164,7 +164,7 @@ class Link(Errands, Resting):
         await host.ask(QueueRun(session=session.session_id), RunAnswer)
         return session
 
-    async def _watch_engine(self, host: Host) -> None:
+    async def _watch_engine(self, host: HostConnection) -> None:
         """Keeps the engine's state at hand: the host says when it is another one."""
         seen = FollowEngine()
         while True:
@@ -174,9 +174,9 @@ class Link(Errands, Resting):
                 return
             work = status.at_work
             job, silent = (work.job, work.silent) if work is not None else ("", False)
-            before = seen, self.bench.trouble
-            self.bench.worker, seen = status, FollowEngine(seen=status.worker_state, job=job, silent=silent)
-            if before != (seen, self.bench.trouble):
+            before = seen, self.state.trouble
+            self.state.worker, seen = status, FollowEngine(seen=status.worker_state, job=job, silent=silent)
+            if before != (seen, self.state.trouble):
                 self._changed(frozenset({"header", "progress"}))
             else:
                 await asyncio.sleep(_STATUS_S)
@@ -184,8 +184,8 @@ class Link(Errands, Resting):
     def _fail(self, error: HeadcodeError) -> None:
         failure = error.as_failure()
         screen_log.write_failure(failure)
-        self.bench.link, self.bench.failure = "failed", failure
-        self.bench.link_words = failure.message
+        self.state.link, self.state.failure = "failed", failure
+        self.state.link_words = failure.message
         self.exit_code = 2 if failure.family == "input" else 4
         self._changed(ALL_PARTS)
 

@@ -9,7 +9,7 @@ from engine.errors import Failure, HeadcodeError
 from engine.examples import Example, content_hash
 from sessions.errors import HostGone, StaleExamples
 from sessions.protocol import AnyRequest, SessionAnswer, SetExamples, StepExamples
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 Examples = tuple[Example, ...]
 Change = Callable[[Examples], Examples]
@@ -19,17 +19,17 @@ _PATIENCE_S = 10.0
 """How long the log may take to tell what the host has recorded."""
 
 
-class Asker(Protocol):
+class RequestSender(Protocol):
     """What a desk needs of the link."""
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T: ...
 
 
-class Written:
+class ExampleBuffer:
     """Examples, which of them is at hand, and what is not recorded yet."""
 
-    def __init__(self, bench: Bench, link: Asker) -> None:
-        self.bench = bench
+    def __init__(self, state: WorkbenchState, link: RequestSender) -> None:
+        self.state = state
         self.link = link
         self.at = 0
         """The example at hand."""
@@ -46,7 +46,7 @@ class Written:
     @property
     def examples(self) -> Examples:
         """With every change made here, recorded or not."""
-        base = self.bench.kept.examples.current
+        base = self.state.session.examples.current
         if base is not self._base:
             self._base = base
             found = base
@@ -98,16 +98,16 @@ class Written:
             self._pending.pop()
             self._refused, self._base, self.failure = False, None, None
             return True
-        if self._pending or self.bench.session_id is None:
+        if self._pending or self.state.session_id is None:
             return False
-        history = self.bench.kept.examples
+        history = self.state.session.examples
         before = history.version
         try:
-            await self.link.ask(StepExamples(session=self.bench.session_id, by=-1 if by < 0 else 1), SessionAnswer)
+            await self.link.ask(StepExamples(session=self.state.session_id, by=-1 if by < 0 else 1), SessionAnswer)
         except HeadcodeError as error:
             self.failure = error.as_failure()
             return False
-        await _until(lambda: history.version != before or self.bench.kept.examples is not history)
+        await _until(lambda: history.version != before or self.state.session.examples is not history)
         return True
 
     def _take(self, examples: Examples) -> None:
@@ -117,7 +117,7 @@ class Written:
         }
 
     async def _push_once(self) -> bool:
-        session, history = self.bench.session_id, self.bench.kept.examples
+        session, history = self.state.session_id, self.state.session.examples
         if session is None:
             return False
         base, version, n_changes, examples = history.content_hash, history.version, len(self._pending), self.examples

@@ -8,10 +8,10 @@ from engine.authoring.drafts import drafts, fresh_pairs, next_pair, text_of
 from engine.authoring.templates import expand, read_lists
 from engine.errors import ExampleError
 from engine.examples import MAX_EXAMPLES, Example
-from tui.editor.buffer import Examples, Written
+from tui.editor.buffer import ExampleBuffer, Examples
 
 
-class Editing(Written):
+class ExampleEdits(ExampleBuffer):
     """What can be done to a line, or to several. What cannot be done says so and changes nothing."""
 
     def insert(self, place: int, new: Sequence[Example]) -> None:
@@ -85,7 +85,7 @@ class Editing(Written):
                 self.replace(place, msgspec.structs.replace(example, pair=number))
                 self.replace(other, msgspec.structs.replace(partner, pair=number))
                 return f"Lines {min(place, other) + 1} and {max(place, other) + 1} are a pair."
-        down, up, pair = (self.bench.key(f"write:{name}") for name in ("move.down", "move.up", "pair"))
+        down, up, pair = (self.state.key(f"write:{name}") for name in ("move.down", "move.up", "pair"))
         moves = " or ".join(dict.fromkeys((down, up)))
         return f"No neighbour on the other side is free: {moves} moves one beside it, then {pair}."
 

@@ -16,7 +16,7 @@ def content_of(example: Example) -> Content:
     return (example.prompt, example.polarity, example.expected, example.foils)
 
 
-class Gradebook:
+class GradeIndex:
     """Where each content stands, what is known of it, and what is still to be graded."""
 
     def __init__(

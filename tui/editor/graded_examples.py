@@ -16,11 +16,11 @@ from engine.examples import Example
 from engine.results import Grade, ModelInfo, PromptTokens
 from sessions.errors import HostGone
 from sessions.protocol import GradeExamples, Grades, MakeTaskExamples
-from tui.editor.buffer import Asker, Examples
-from tui.editor.edits import Editing
-from tui.editor.grade_cache import Content, Gradebook, content_of
-from tui.editor.more_pairs import More, more_pairs
-from tui.state.workbench_state import Bench
+from tui.editor.buffer import Examples, RequestSender
+from tui.editor.edits import ExampleEdits
+from tui.editor.grade_cache import Content, GradeIndex, content_of
+from tui.editor.more_pairs import MorePairs, more_pairs
+from tui.state.workbench_state import WorkbenchState
 
 Reading = tuple[str, str, str, bool]
 """Position policy, model, device, and whether its own code may run."""
@@ -33,11 +33,11 @@ _WORTH_EVERY_S = 0.5
 """Of more examples than that, a summary takes longer than a frame should."""
 
 
-class Desk(Editing):
+class GradedExamples(ExampleEdits):
     """Examples with their grades, and what they are worth together."""
 
-    def __init__(self, bench: Bench, link: Asker, name: str) -> None:
-        super().__init__(bench, link)
+    def __init__(self, state: WorkbenchState, link: RequestSender, name: str) -> None:
+        super().__init__(state, link)
         self.name = name
         """Under which the host knows whose grades are asked for."""
         self.model: ModelInfo | None = None
@@ -48,7 +48,7 @@ class Desk(Editing):
         self._read_by: Reading | None = None
         """By whom and how what is known was read."""
         self._known: dict[Content, tuple[Grade, PromptTokens]] = {}
-        self._book: Gradebook | None = None
+        self._book: GradeIndex | None = None
         self._parts: tuple[Examples, bool] | None = None
         self._templates: tuple[Examples, dict[int, int]] | None = None
         self._counted: tuple[tuple[str, int], Examples, int] | None = None
@@ -59,7 +59,7 @@ class Desk(Editing):
     @property
     def position(self) -> str:
         """The policy that the next run would read with."""
-        return self.bench.options.config.position
+        return self.state.options.config.position
 
     @property
     def n_heads(self) -> int | None:
@@ -71,7 +71,7 @@ class Desk(Editing):
         """Whether the next run reads each head at the one place where its pair parts most, not at all tokens alike:
         engine.sae.training.prepare does under the contrast recipe, where prompts are read whole and all are in
         pairs."""
-        config = self.bench.options.config
+        config = self.state.options.config
         if config.position != "mean" or config.sae.recipe != "contrast":
             return False
         examples = self.examples
@@ -83,14 +83,14 @@ class Desk(Editing):
     @property
     def reading(self) -> Reading:
         """Who grades, and how: as the next run would read."""
-        options = self.bench.options
+        options = self.state.options
         return (options.config.position, options.model, options.device, options.trust_remote_code)
 
     def question(self, examples: Sequence[Example], *, desk: str | None = None) -> GradeExamples:
         """What the model of the next run is asked about them. A newer one of the same desk takes its place."""
         position, model, device, trusted = self.reading
         return GradeExamples(
-            session=self.bench.session_id or "",
+            session=self.state.session_id or "",
             examples=tuple(examples),
             position=position,
             desk=self.name if desk is None else desk,
@@ -102,7 +102,7 @@ class Desk(Editing):
     def order(self, task: str, pairs: int) -> MakeTaskExamples:
         """A request for examples of a ready-made task, in tokens of the model of the next run."""
         _, model, device, trusted = self.reading
-        session = self.bench.session_id or ""
+        session = self.state.session_id or ""
         return MakeTaskExamples(
             session=session, task=task, pairs=pairs, model=model, device=device, trust_remote_code=trusted
         )
@@ -117,7 +117,7 @@ class Desk(Editing):
         """By place; pairs of unequal length are told here, where both halves are known."""
         examples, skipped = self.examples, {*self.flaws, *self.templates}
         if self._book is None or self._book.examples is not examples or self._book.skipped != skipped:
-            self._book = Gradebook(examples, skipped, self._known)
+            self._book = GradeIndex(examples, skipped, self._known)
         return self._book.grades
 
     @property
@@ -209,7 +209,7 @@ class Desk(Editing):
             self._known.clear()
             self.failure = None
         wanted = self._missing(line)
-        if not wanted or self.bench.session_id is None:
+        if not wanted or self.state.session_id is None:
             return False
         try:
             answer = await self.link.ask(self.question(wanted), Grades)
@@ -220,7 +220,7 @@ class Desk(Editing):
         self.keep(wanted, answer, reading)
         return True
 
-    async def more(self, asked: int | None = None) -> More:
+    async def more(self, asked: int | None = None) -> MorePairs:
         """Adds good pairs made of those there are, behind the last, in one step of undo; what was made.
 
         Raises ExampleError where nothing can be varied or they would be too many, and what the link raises.

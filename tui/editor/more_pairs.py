@@ -33,7 +33,7 @@ Ask = Callable[[Sequence[Example]], Awaitable[Grades]]
 """Has a model grade some examples."""
 
 
-class More(msgspec.Struct, frozen=True, kw_only=True):
+class MorePairs(msgspec.Struct, frozen=True, kw_only=True):
     """What was made of a set."""
 
     new: tuple[Example, ...]
@@ -63,7 +63,7 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
         return f"; {self.missing} still missing for one head of {self.n_heads} to stand above chance"
 
 
-async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -> More:
+async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -> MorePairs:
     """Good pairs made of those there are: as many as asked for, else as many as are missing for the model that grades,
     else MORE.
 
@@ -99,7 +99,7 @@ async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -
         number = next_pair(examples)
         new = tuple(msgspec.structs.replace(each, pair=number + place // 2) for place, each in enumerate(new))
     counted += new
-    return More(
+    return MorePairs(
         new=new,
         n=len(found),
         tried=tried // each_size,

@@ -12,16 +12,16 @@ from engine.measures import MEASURES
 from engine.references.ground_truth import GroundTruth, check_model, known_truths, reference_models
 from engine.tasks.registry import TASKS, find_task
 
-LeftOut = tuple[str, str, str]
+SkippedInput = tuple[str, str, str]
 """(model, task or nothing, why)."""
 
 
-class Ground(msgspec.Struct, frozen=True, kw_only=True):
+class BenchInputs(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be judged."""
 
     truths: dict[tuple[str, str], tuple[GroundTruth, ...]]
     """By model and task."""
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedInput, ...]
 
     @property
     def tasks(self) -> dict[str, list[str]]:
@@ -37,9 +37,9 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(key for key, truths in self.truths.items() if any(truth.level == "edges" for truth in truths))
 
 
-def lay_ground(
+def find_bench_inputs(
     models: Sequence[str] | None, tasks: Sequence[str] | None, cuts: Sequence[float] | None, folder: Path
-) -> Ground:
+) -> BenchInputs:
     """The truths of these models and tasks; None: of all that are on this machine. `folder`: where models lie.
 
     Raises ConfigError and TaskError for names there are not, ConfigError where nothing is left.
@@ -47,7 +47,7 @@ def lay_ground(
     asked = tuple(dict.fromkeys(check_model(name) for name in models)) if models else reference_models()
     wanted = tuple(dict.fromkeys(find_task(name).name for name in tasks)) if tasks else tuple(TASKS)
     truths: dict[tuple[str, str], tuple[GroundTruth, ...]] = {}
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedInput] = []
     for model in asked:
         where = _folder(model, folder)
         if where is None and model not in PLANTED and not models:
@@ -63,13 +63,13 @@ def lay_ground(
                 left_out.append((model, task, "no reference"))
     if not truths:
         raise ConfigError(
-            "No reference circuit fits: " + "; ".join(left_out_words(left_out)) + ".",
+            "No reference circuit fits: " + "; ".join(format_skipped(left_out)) + ".",
             hint="headcode bench circuits, without --models and --tasks, takes what is here.",
         )
-    return Ground(truths=truths, left_out=tuple(left_out))
+    return BenchInputs(truths=truths, left_out=tuple(left_out))
 
 
-def left_out_words(left_out: Iterable[LeftOut]) -> list[str]:
+def format_skipped(left_out: Iterable[SkippedInput]) -> list[str]:
     """One sentence each, without its full stop."""
     return [f"{model}{f', {task}' if task else ''}: {why}" for model, task, why in left_out]
 
@@ -92,7 +92,7 @@ def wants_causes(measures: Sequence[str]) -> bool:
     return not measures or bool(causes & set(measures))
 
 
-def listed(text: str | None, option: str) -> tuple[str, ...] | None:
+def split_list(text: str | None, option: str) -> tuple[str, ...] | None:
     """The parts of a list with commas. Raises ConfigError where nothing is in it."""
     if text is None:
         return None
@@ -102,20 +102,20 @@ def listed(text: str | None, option: str) -> tuple[str, ...] | None:
     return parts
 
 
-def numbers(text: str, option: str) -> tuple[int, ...]:
+def parse_pair_counts(text: str, option: str) -> tuple[int, ...]:
     """Pairs a run may have. Raises ConfigError naming what is none."""
     found = []
-    for part in listed(text, option) or ():
+    for part in split_list(text, option) or ():
         if not part.isdecimal() or not 1 <= int(part) <= 10_000:
             raise ConfigError(f"{option} {text}: {part!r} is no number of pairs.", hint="1 to 10000, as in 10,25,250.")
         found.append(int(part))
     return tuple(dict.fromkeys(found))
 
 
-def shares(text: str | None) -> tuple[float, ...] | None:
+def parse_cuts(text: str | None) -> tuple[float, ...] | None:
     """Cuts as shares of the base. Raises ConfigError naming what is none."""
     found = []
-    for part in listed(text, "--cuts") or ():
+    for part in split_list(text, "--cuts") or ():
         try:
             share = float(part)
         except ValueError:

@@ -17,7 +17,7 @@ from tui.headless.run_probe import fold
 _CODE_STAGES = ("train", "codes", "scores")
 
 
-class Folding(msgspec.Struct, kw_only=True, eq=False):
+class BenchRun(msgspec.Struct, kw_only=True, eq=False):
     """One run of the bench's session, as far as the log has told it."""
 
     queued: RunQueued
@@ -98,7 +98,7 @@ class BenchLog:
     def __init__(self, *, usable: bool = False) -> None:
         """`usable`: whether the session's runs have only pairs the model can do."""
         self.usable = usable
-        self.runs: dict[str, Folding] = {}
+        self.runs: dict[str, BenchRun] = {}
         self.seq = 0
         self._news = asyncio.Condition()
         self._error: Exception | None = None
@@ -151,6 +151,6 @@ class BenchLog:
             if entry.run_id is None:
                 continue
             if isinstance(entry.event, RunQueued):
-                self.runs[entry.run_id] = Folding(queued=entry.event, usable=self.usable)
+                self.runs[entry.run_id] = BenchRun(queued=entry.event, usable=self.usable)
             elif entry.run_id in self.runs:
                 self.runs[entry.run_id].hear(entry)

@@ -45,7 +45,7 @@ _MOST_NOTE = 15_000
 """Characters: a note has at most 20,000."""
 
 
-class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
+class BenchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be there in the end."""
 
     cells: tuple[BenchmarkRun, ...]
@@ -76,7 +76,7 @@ class BenchOrder(msgspec.Struct, frozen=True, kw_only=True):
         return self.cause and cell.recipe == self.cells[0].recipe
 
 
-class Bench(msgspec.Struct, kw_only=True, eq=False):
+class BenchState(msgspec.Struct, kw_only=True, eq=False):
     """Where a bench stands."""
 
     session: SessionRow
@@ -89,30 +89,30 @@ class Bench(msgspec.Struct, kw_only=True, eq=False):
     """Runs that were there already."""
 
 
-Heard = Callable[[BenchmarkRun, "BenchmarkResult | Failure", "Bench"], None]
+Heard = Callable[[BenchmarkRun, "BenchmarkResult | Failure", "BenchState"], None]
 """Called when a run is over."""
 
 
-async def read_bench(client: HostClient, name: str) -> Bench:
+async def read_bench(client: HostClient, name: str) -> BenchState:
     """What lies in a bench's session. Raises Refusal where there is none, ConfigError where that is no bench."""
     detail = (await client.ask(ShowSession(session=name), SessionDetailAnswer)).detail
     _check(detail)
     log = _log(detail)
     await log.read(client, detail)
-    return Bench(session=detail.session, taken=log.taken(), n_before=len(log.taken()))
+    return BenchState(session=detail.session, taken=log.taken(), n_before=len(log.taken()))
 
 
-class Conductor:
+class BenchRunner:
     """Carries an order out: Ctrl+C stops the run under way and keeps what is done, a second one leaves at once."""
 
-    def __init__(self, client: HostClient, order: BenchOrder, heard: Heard) -> None:
+    def __init__(self, client: HostClient, order: BenchRequest, heard: Heard) -> None:
         self.client, self.order, self.heard = client, order, heard
-        self.bench: Bench
+        self.bench: BenchState
         self._stopping = False
         self._current: str | None = None
         self._stops: list[asyncio.Task[None]] = []
 
-    async def conduct(self) -> Bench:
+    async def conduct(self) -> BenchState:
         """Everything that is not there yet is run. Raises Cancelled, and HostError and Refusal of the host itself."""
         loop, work = asyncio.get_running_loop(), asyncio.current_task()
         loop.add_signal_handler(signal.SIGINT, lambda: self._interrupt(cast("asyncio.Task[object]", work)))
@@ -123,11 +123,11 @@ class Conductor:
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
-    async def _conduct(self) -> Bench:
+    async def _conduct(self) -> BenchState:
         detail = await self._session()
         log = _log(detail)
         await log.read(self.client, detail)
-        bench = self.bench = Bench(session=detail.session, taken=log.taken())
+        bench = self.bench = BenchState(session=detail.session, taken=log.taken())
         wanted = set(self.order.cells)
         bench.taken = {
             cell: taken for cell, taken in bench.taken.items() if cell in wanted and not self._missing(taken)

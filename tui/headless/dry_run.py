@@ -6,10 +6,10 @@ import typer
 
 if TYPE_CHECKING:
     from engine.planning.preflight import Preflight
-    from tui.headless.run_probe import ProbeOrder
+    from tui.headless.run_probe import ProbeRequest
 
 
-def say_preflight(order: "ProbeOrder", *, as_json: bool) -> None:
+def print_preflight(order: "ProbeRequest", *, as_json: bool) -> None:
     """Prints it; exit code 1 where the run would not fit. Raises ConfigError for `--again`, which changes nothing."""
     import asyncio
 
@@ -48,7 +48,7 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
     return rows
 
 
-async def ask_preflight(order: "ProbeOrder") -> "Preflight":
+async def ask_preflight(order: "ProbeRequest") -> "Preflight":
     """The host's answer to what this order would take."""
     from engine.machine.folders import find_places
     from engine.planning.run_options import RunOptions

@@ -15,7 +15,7 @@ from engine.results import EdgeScore, HeadId
 from sessions.comparison.comparison import CannotCompare, ComparisonSide, select_circuit
 from sessions.files.atomic_write import apply_umask, check_goal, write_atomically
 from tui.headless.host_request import with_host
-from tui.output.console import bytes_in_words, narrate, print_json, print_line, write_data
+from tui.output.console import format_bytes, narrate, print_json, print_line, write_data
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = "headcode.table/1"
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked to have exported, and how it is looked at."""
 
     side: ComparisonSide
@@ -62,7 +62,7 @@ def write_run(
         _parquet(subject, form, goal, force=force)
         n_bytes = goal.stat().st_size
     else:
-        pieces = told(subject, form)
+        pieces = export_text(subject, form)
         if goal is None:
             for piece in pieces:
                 # A grid is drawn for terminals, with the sequences that colour it; its title is clean already.
@@ -76,7 +76,7 @@ def write_run(
         print_json({"schema": "headcode.export/1", "path": str(goal), "format": form, "n_bytes": n_bytes})
         return
     print_line(str(goal))
-    narrate(f"{subject.side.title}: {form}, {bytes_in_words(n_bytes)}")
+    narrate(f"{subject.side.title}: {form}, {format_bytes(n_bytes)}")
 
 
 def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
@@ -92,7 +92,7 @@ def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
 
 async def find_subject(
     client: "HostClient", what: str, measure: Measure | None, cut: int | None, *, edges: bool
-) -> Subject:
+) -> ExportedRun:
     """What the words name, with scores. Raises NoSuchRecord, or CannotCompare where there are none."""
     from sessions.protocol import GetSides, SessionDetailAnswer, ShowSession, SidesAnswer
     from tui.headless.run_probe import read_run
@@ -106,10 +106,10 @@ async def find_subject(
         detail = (await client.ask(ShowSession(session=side.session_id), SessionDetailAnswer)).detail
         run = next(run for run in detail.runs if run.run_id == side.run_id)
         found = (await read_run(client, side.session_id, run, detail.last_seq)).edges
-    return Subject(side=side, measure=by, circuit=select_circuit(side, by, cut), edges=found)
+    return ExportedRun(side=side, measure=by, circuit=select_circuit(side, by, cut), edges=found)
 
 
-def told(subject: Subject, form: str) -> Iterable[str]:
+def export_text(subject: ExportedRun, form: str) -> Iterable[str]:
     """The text of every format but Parquet, in pieces."""
     from tui.output.grid_pictures import GridPicture
     from tui.output.importance_json import importance_json
@@ -134,7 +134,7 @@ def told(subject: Subject, form: str) -> Iterable[str]:
     return [table.csv() if kind == "csv" else table.json(subject.about)]
 
 
-def _parquet(subject: Subject, form: str, goal: Path, *, force: bool) -> None:
+def _parquet(subject: ExportedRun, form: str, goal: Path, *, force: bool) -> None:
     from sessions.protocol import Done, WriteTable
     from tui.output.tables import edges_table, heads_table
 

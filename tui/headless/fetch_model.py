@@ -21,7 +21,7 @@ from engine.catalog.fetch_messages import (
 from engine.errors import EngineError
 from engine.machine import child_processes
 from sessions.errors import Refusal
-from tui.output.console import bytes_in_words, find_paper, make_console
+from tui.output.console import detect_style, format_bytes, make_console
 from tui.terminal.sanitize import clean
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
     with (
         tempfile.TemporaryFile() as stderr,  # a pipe that nobody reads would fill up and stop the fetch
         child_processes.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,
-        _Teller() as teller,
+        _FetchReporter() as reporter,
     ):
         assert process.stdout is not None
         while process.returncode is None:
@@ -55,7 +55,7 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
                     if isinstance(word, FetchDone | FetchFailed):
                         last = word
                     else:
-                        teller.tell(word)
+                        reporter.report(word)
                 process.wait()
             except KeyboardInterrupt:
                 # The terminal sent it the same signal; asked otherwise (kill -INT), it still has to hear.
@@ -79,7 +79,7 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
     return last
 
 
-class _Teller:
+class _FetchReporter:
     """A bar where stderr is a terminal, a line per stage where it is not."""
 
     def __init__(self) -> None:
@@ -87,11 +87,11 @@ class _Teller:
         self.total, self.unit = 0, ""
         self.task: TaskID | None = None
 
-    def __enter__(self) -> "_Teller":
+    def __enter__(self) -> "_FetchReporter":
         if self.bar:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            console = make_console(find_paper("auto", sys.stderr), sys.stderr)
+            console = make_console(detect_style("auto", sys.stderr), sys.stderr)
             console._force_terminal = True
             self.progress = Progress(
                 TextColumn("{task.description}", markup=False),
@@ -109,7 +109,7 @@ class _Teller:
         if self.bar:
             self.progress.stop()
 
-    def tell(self, word: FetchStarted | FetchProgress | FetchNote) -> None:
+    def report(self, word: FetchStarted | FetchProgress | FetchNote) -> None:
         match word:
             case FetchStarted():
                 self._stage(word)
@@ -140,7 +140,7 @@ class _Teller:
 
     def _amount(self, done: int | None) -> str:
         def told(count: int) -> str:
-            return bytes_in_words(count) if self.unit == "bytes" else f"{count} {self.unit}"
+            return format_bytes(count) if self.unit == "bytes" else f"{count} {self.unit}"
 
         if done is None:
             return told(self.total) if self.total else ""

@@ -26,7 +26,7 @@ def with_host(question: Callable[[HostClient], Awaitable[Answer]]) -> Answer:
     return asyncio.run(go())
 
 
-def sure(question: str, *, yes: bool) -> bool:
+def confirm(question: str, *, yes: bool) -> bool:
     """Whether the person agrees: said beforehand, or asked where there is a terminal.
 
     Raises ConfigError where nobody can be asked.

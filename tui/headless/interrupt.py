@@ -12,7 +12,7 @@ Stop = Callable[[bool], Awaitable[object]]
 
 
 @contextmanager
-def brake(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
+def stop_on_interrupt(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
     """Ctrl+C asks the host to stop as long as this is open; the third cancels the task that opened it."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     asked: list[asyncio.Future[None]] = []

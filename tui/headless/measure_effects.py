@@ -18,13 +18,13 @@ from sessions.errors import HostError, Refusal
 from sessions.events import EffectsEnded, LogEntry, RunState
 from sessions.protocol import CancelRun, Done, FindRun, MeasureRunEffects, RunAnswer, SessionDetailAnswer, ShowSession
 from sessions.rows import RunRow
-from tui.headless.interrupt import brake
+from tui.headless.interrupt import stop_on_interrupt
 from tui.headless.run_probe import read_run
-from tui.headless.watch_engine import watched
-from tui.output.progress import Narrator
+from tui.headless.watch_engine import watch_engine
+from tui.output.progress import ProgressReporter
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredEffects(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it, whole or in part."""
 
     run: RunRow
@@ -44,19 +44,19 @@ async def measure_again(
     reference: str,
     config: EffectsConfig,
     heads: Sequence[HeadId],
-    narrator: Narrator,
+    reporter: ProgressReporter,
     *,
     position: str | None = None,
     after: Sequence[HeadId] = (),
     after_name: str = "",
-) -> Measured:
+) -> MeasuredEffects:
     """Measures and returns what was found; the first Ctrl+C stops it, the second ends its worker, the third leaves.
 
     Raises Refusal, HostError, Cancelled.
     """
     async with await HostClient.connect(places) as client:
         if client.welcome.notice:
-            narrator.say(f"note: {client.welcome.notice}")
+            reporter.say(f"note: {client.welcome.notice}")
         run = (await client.ask(FindRun(run=reference), RunAnswer)).run
         detail = (await client.ask(ShowSession(session=run.session_id), SessionDetailAnswer)).detail
         title = f"{detail.session.name}/{run.number}"
@@ -72,14 +72,14 @@ async def measure_again(
             ),
             Done,
         )
-        narrator.say(f"{title}: {config.method}, nothing is trained again")
-        with brake(lambda force: client.ask(CancelRun(run=run.run_id, force=force), Done), narrator.say):
-            async with watched(client, run.run_id, narrator.say):
-                found, picture, ended = await _follow(client, run, detail.last_seq, picture, narrator)
-    return Measured(run=run, title=title, state=ended.state, failure=ended.failure, found=found, picture=picture)
+        reporter.say(f"{title}: {config.method}, nothing is trained again")
+        with stop_on_interrupt(lambda force: client.ask(CancelRun(run=run.run_id, force=force), Done), reporter.say):
+            async with watch_engine(client, run.run_id, reporter.say):
+                found, picture, ended = await _follow(client, run, detail.last_seq, picture, reporter)
+    return MeasuredEffects(run=run, title=title, state=ended.state, failure=ended.failure, found=found, picture=picture)
 
 
-def refuse_unfinished(measured: Measured) -> None:
+def refuse_unfinished(measured: MeasuredEffects) -> None:
     """Raises Refusal where it did not come to its end, after what it found has been printed."""
     if measured.state == "done":
         return
@@ -91,7 +91,7 @@ def refuse_unfinished(measured: Measured) -> None:
 
 
 async def _follow(
-    client: HostClient, run: RunRow, after: int, picture: RunSnapshot, narrator: Narrator
+    client: HostClient, run: RunRow, after: int, picture: RunSnapshot, reporter: ProgressReporter
 ) -> tuple[RunSnapshot, RunSnapshot, EffectsEnded]:
     found = RunSnapshot(model=picture.model)
     follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(run.session_id, after_seq=after, run=run.run_id))
@@ -105,5 +105,5 @@ async def _follow(
                 if isinstance(entry.event, EngineEvent):
                     found = fold_event(found, entry.event, entry.at_us)
                     picture = fold_event(picture, entry.event, entry.at_us)
-                    narrator.event(entry.event)
+                    reporter.event(entry.event)
     raise HostError("The host's log ended before the measurement did.", hint="headcode host log says why.")

@@ -19,12 +19,12 @@ LOOK_LIMIT_S = 60
 """Of a look, which limits itself; a repair takes as long as it takes."""
 
 
-class _Answer(msgspec.Struct):
+class _RepairAnswer(msgspec.Struct):
     report: StoreReport | None = None
     failure: Failure | None = None
 
 
-def ask(mode: Literal["check", "repair", "place"], places: "AppFolders", name: str = "") -> StoreReport:
+def run_store_process(mode: Literal["check", "repair", "place"], places: "AppFolders", name: str = "") -> StoreReport:
     """What came of it; `name`: the repaired store that is to be put in place.
 
     Raises the store's own error, or StoreError where the process itself broke down.
@@ -42,7 +42,7 @@ def ask(mode: Literal["check", "repair", "place"], places: "AppFolders", name: s
             hint="A slow or busy disk; try again.",
         ) from None
     try:
-        answer = msgspec.json.decode(done.stdout, type=_Answer)
+        answer = msgspec.json.decode(done.stdout, type=_RepairAnswer)
     except msgspec.MsgspecError:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
         ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
@@ -58,13 +58,13 @@ def ask(mode: Literal["check", "repair", "place"], places: "AppFolders", name: s
 
 def run_repair(places: "AppFolders", *, in_place: bool, as_json: bool) -> bool:
     """Repairs, tells what came over, and puts it in place if that was asked; whether nothing was lost."""
-    from tui.output.console import bytes_in_words, narrate, print_columns, print_json, print_line
+    from tui.output.console import format_bytes, narrate, print_columns, print_json, print_line
 
     if places.store.is_file() and places.store.stat().st_size > _LARGE:
-        narrate(f"{bytes_in_words(places.store.stat().st_size)} are read row by row; that takes minutes.")
-    report = ask("repair", places)
+        narrate(f"{format_bytes(places.store.stat().st_size)} are read row by row; that takes minutes.")
+    report = run_store_process("repair", places)
     finished = report.repaired is None
-    placed = None if finished or not in_place else ask("place", places, Path(report.repaired or "").name)
+    placed = None if finished or not in_place else run_store_process("place", places, Path(report.repaired or "").name)
     if as_json:
         value = {
             "schema": "headcode.repair/1",

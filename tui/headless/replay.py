@@ -17,14 +17,14 @@ from engine.measures import Measure
 from sessions.client.connection import HostClient
 from sessions.events import LogEntry, RunEnded, RunQueued, RunStarted
 from sessions.rows import Timeline
-from tui.connection.requests import Host
-from tui.output.console import Paper, print_line, write_data
-from tui.output.progress import Narrator
-from tui.output.run import Labels, print_run
-from tui.replay.clock import PlayTime
-from tui.replay.link import Reader
-from tui.replay.pages import Pages
-from tui.replay.player import Span, span_of
+from tui.connection.requests import HostConnection
+from tui.output.console import OutputStyle, print_line, write_data
+from tui.output.progress import ProgressReporter
+from tui.output.run import RunLabels, print_run
+from tui.replay.clock import ReplayClock
+from tui.replay.link import ReplayReader
+from tui.replay.pages import LogPages
+from tui.replay.player import ReplaySpan, span_of
 from tui.replay.start_point import start_of
 
 SCHEMA = "headcode.replay/1"
@@ -32,14 +32,14 @@ _SPEED = re.compile(r"(\d+(?:\.\d+)?)x?")
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
 
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedSession(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be replayed, once it was found."""
 
     target: str
     """As the person named it."""
     times: Timeline
-    span: Span
-    clock: PlayTime
+    span: ReplaySpan
+    clock: ReplayClock
     start: str | None
 
     @property
@@ -81,27 +81,27 @@ def check_target(path: Path, *, force: bool) -> None:
         raise ConfigError(f"There is no folder {path.parent}.", hint="Make it, or write somewhere else.")
 
 
-async def connect() -> Host:
+async def connect() -> HostConnection:
     return await HostClient.connect(find_places())
 
 
-async def look_up(what: str, start: str | None) -> Recording:
+async def find_recorded_session(what: str, start: str | None) -> RecordedSession:
     """The recording that is meant. Raises NoSuchRecord for what the store does not hold."""
-    reader = Reader(connect, what)
+    reader = ReplayReader(connect, what)
     try:
         times = await reader.times()
     finally:
         await reader.close()
     span = span_of(times, times.run_id)
-    found = Recording(target=what, times=times, span=span, clock=PlayTime(times), start=start)
+    found = RecordedSession(target=what, times=times, span=span, clock=ReplayClock(times), start=start)
     if start is not None:
         start_of(start, found)
     return found
 
 
-async def entries_of(found: Recording, reader: Reader, *, speed: float) -> AsyncIterator[LogEntry]:
+async def entries_of(found: RecordedSession, reader: ReplayReader, *, speed: float) -> AsyncIterator[LogEntry]:
     """The entries of the recording, each at its moment; of a run only its own and the session's."""
-    pages = Pages(reader, found.times.last_seq)
+    pages = LogPages(reader, found.times.last_seq)
     first = found.first if found.start is None else start_of(found.start, found)
     seq = 0
     if found.start is None:
@@ -126,14 +126,14 @@ async def entries_of(found: Recording, reader: Reader, *, speed: float) -> Async
         pages.close()
 
 
-async def print_entries(found: Recording, *, speed: float | None) -> None:
+async def print_entries(found: RecordedSession, *, speed: float | None) -> None:
     """The entries as JSON lines on stdout, after a line that says what they are."""
     import sys
 
     row = found.times.session
     head = {"schema": SCHEMA, "session_id": row.session_id, "name": row.name, "run_id": found.run_id}
     write_data(msgspec.json.encode(head).decode() + "\n")
-    reader = Reader(connect, row.session_id)
+    reader = ReplayReader(connect, row.session_id)
     try:
         async for entry in entries_of(found, reader, speed=math.inf if speed is None else speed):
             write_data(msgspec.json.encode(entry).decode() + "\n")
@@ -143,10 +143,12 @@ async def print_entries(found: Recording, *, speed: float | None) -> None:
         await reader.close()
 
 
-async def replay_plain(found: Recording, narrator: Narrator, *, speed: float, measure: Measure, paper: Paper) -> None:
+async def replay_plain(
+    found: RecordedSession, reporter: ProgressReporter, *, speed: float, measure: Measure, output: OutputStyle
+) -> None:
     """Tells every run as `headcode probe` told it, through the same functions; between them what people did."""
-    reader = Reader(connect, found.times.session.session_id)
-    teller = _Teller(found, narrator, measure, paper)
+    reader = ReplayReader(connect, found.times.session.session_id)
+    teller = _ReplayPrinter(found, reporter, measure, output)
     try:
         async for entry in entries_of(found, reader, speed=speed):
             teller.tell(entry)
@@ -154,9 +156,11 @@ async def replay_plain(found: Recording, narrator: Narrator, *, speed: float, me
         await reader.close()
 
 
-class _Teller:
-    def __init__(self, found: Recording, narrator: Narrator, measure: Measure, paper: Paper) -> None:
-        self.found, self.narrator, self.measure, self.paper = found, narrator, measure, paper
+class _ReplayPrinter:
+    def __init__(
+        self, found: RecordedSession, reporter: ProgressReporter, measure: Measure, output: OutputStyle
+    ) -> None:
+        self.found, self.reporter, self.measure, self.output = found, reporter, measure, output
         self.words = {marker.seq: marker for marker in found.times.markers if marker.kind != "run"}
         self.numbers = {marker.run_id: marker.number for marker in found.times.markers if marker.asked}
         self.pictures: dict[str, RunSnapshot] = {}
@@ -166,16 +170,16 @@ class _Teller:
         event, run = entry.event, entry.run_id
         if isinstance(event, RunQueued) and run is not None:
             self.pictures[run] = RunSnapshot()
-            self.narrator.say(f"session {self.found.times.session.name}, run {self.numbers[run]}")
+            self.reporter.say(f"session {self.found.times.session.name}, run {self.numbers[run]}")
         elif run in self.pictures and isinstance(event, EngineEvent):
             self.pictures[run] = fold_event(self.pictures[run], event, entry.at_us)
-            self.narrator.event(event)
+            self.reporter.event(event)
         elif run in self.pictures and isinstance(event, RunStarted):
             self.started_us[run] = entry.at_us
         elif run in self.pictures and isinstance(event, RunEnded):
             self._ended(run, event, entry.at_us)
         elif entry.seq in self.words and self.found.run_id is None:
-            self.narrator.say(f"  {self.words[entry.seq].words}")
+            self.reporter.say(f"  {self.words[entry.seq].words}")
 
     def _ended(self, run: str, event: RunEnded, at_us: int) -> None:
         row, number = self.found.times.session, self.numbers[run] or 0
@@ -183,7 +187,7 @@ class _Teller:
             print_line(f"Run {number} {event.state}: {event.failure.message}")
             if event.failure.hint:
                 print_line(f"  hint: {event.failure.hint}")
-        labels = Labels(
+        labels = RunLabels(
             session=row.name,
             session_id=row.session_id,
             run_id=run,
@@ -191,4 +195,4 @@ class _Teller:
             state=event.state,
             seconds=(at_us - self.started_us[run]) / 1e6 if run in self.started_us else None,
         )
-        print_run(self.pictures.pop(run), labels, measure=self.measure, paper=self.paper)
+        print_run(self.pictures.pop(run), labels, measure=self.measure, output=self.output)

@@ -35,11 +35,11 @@ from sessions.protocol import (
     TaskExamplesMade,
 )
 from sessions.rows import RunRow, SessionRow
-from tui.headless.watch_engine import watched
-from tui.output.progress import Narrator
+from tui.headless.watch_engine import watch_engine
+from tui.output.progress import ProgressReporter
 
 
-class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
+class ProbeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be run: a task, examples, or what a session already holds."""
 
     model: str | None
@@ -64,7 +64,7 @@ class ProbeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """This run once more, with its own examples and settings; nothing else is looked at."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ProbeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """A run that went through."""
 
     session: SessionRow
@@ -72,13 +72,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     picture: RunSnapshot
 
 
-async def run_probe(places: AppFolders, order: ProbeOrder, narrator: Narrator) -> Outcome:
+async def run_probe(places: AppFolders, order: ProbeRequest, reporter: ProgressReporter) -> ProbeOutcome:
     """Runs the order to its end and returns what it found.
 
     The first Ctrl+C asks the run to stop and waits for it, the second ends its worker, the third leaves at once.
     Raises Cancelled, Refusal with the run's own failure, or HostError.
     """
-    conductor = _Conductor(places, order, narrator)
+    conductor = _ProbeRunner(places, order, reporter)
     loop = asyncio.get_running_loop()
     work = asyncio.ensure_future(conductor.conduct())
     loop.add_signal_handler(signal.SIGINT, lambda: conductor.interrupt(work))
@@ -114,9 +114,9 @@ async def read_run(client: HostClient, session_id: str, run: RunRow, last_seq: i
     return picture
 
 
-class _Conductor:
-    def __init__(self, places: AppFolders, order: ProbeOrder, narrator: Narrator) -> None:
-        self.places, self.order, self.narrator = places, order, narrator
+class _ProbeRunner:
+    def __init__(self, places: AppFolders, order: ProbeRequest, reporter: ProgressReporter) -> None:
+        self.places, self.order, self.reporter = places, order, reporter
         self.client: HostClient | None = None
         self.run: RunRow | None = None
         self.made: SessionRow | None = None
@@ -124,15 +124,15 @@ class _Conductor:
         self.pressed = 0
         self.stops: list[asyncio.Future[None]] = []
 
-    async def conduct(self) -> Outcome:
+    async def conduct(self) -> ProbeOutcome:
         order = self.order
         opener = HostClient.foreground if order.foreground else HostClient.connect
         client = self.client = await opener(self.places)
         try:
             if client.welcome.notice:
-                self.narrator.say(f"note: {client.welcome.notice}")
+                self.reporter.say(f"note: {client.welcome.notice}")
             session, self.run = await self._queue(client)
-            self.narrator.say(f"session {session.name}, run {self.run.number}")
+            self.reporter.say(f"session {session.name}, run {self.run.number}")
             picture, ended = await self._follow(client, session, self.run)
             detail = (await client.ask(ShowSession(session=session.session_id), SessionDetailAnswer)).detail
         finally:
@@ -140,7 +140,7 @@ class _Conductor:
             await client.close()
         run = next((row for row in detail.runs if row.run_id == self.run.run_id), self.run)
         if ended.state == "done":
-            return Outcome(session=detail.session, run=run, picture=picture)
+            return ProbeOutcome(session=detail.session, run=run, picture=picture)
         raise self._bad_end(ended, detail.session, run, picture)
 
     async def _discard(self, client: HostClient) -> None:
@@ -149,15 +149,15 @@ class _Conductor:
             with contextlib.suppress(Refusal, HostError, OSError, EOFError):
                 gone = await client.ask(DiscardSession(session=self.made.session_id), SessionsRemoved)
                 if gone.sessions:
-                    self.narrator.say(f"session {self.made.name} is not kept: nothing came of it")
+                    self.reporter.say(f"session {self.made.name} is not kept: nothing came of it")
 
-    def interrupt(self, work: "asyncio.Future[Outcome]") -> None:
+    def interrupt(self, work: "asyncio.Future[ProbeOutcome]") -> None:
         self.pressed += 1
         if self.client is None or self.run is None or self.pressed > 2:
             work.cancel()
             return
         told = "Stopping the run; once more ends its worker." if self.pressed == 1 else "Ending the worker."
-        self.narrator.say(told)
+        self.reporter.say(told)
         self.stops.append(asyncio.ensure_future(self._stop(self.client, self.run.run_id, force=self.pressed > 1)))
 
     async def _stop(self, client: HostClient, run_id: str, *, force: bool) -> None:
@@ -165,7 +165,7 @@ class _Conductor:
             await client.ask(CancelRun(run=run_id, force=force), Done)
         except (Refusal, HostError) as error:
             # The run may have ended by itself meanwhile; its end arrives in the log either way.
-            self.narrator.say(f"  note: {error.message}")
+            self.reporter.say(f"  note: {error.message}")
 
     async def _queue(self, client: HostClient) -> tuple[SessionRow, RunRow]:
         order = self.order
@@ -218,7 +218,7 @@ class _Conductor:
     async def _usable(self, client: HostClient, task: str) -> tuple[Example, ...]:
         order = self.order
         model = order.model or BUNDLED
-        self.narrator.say(f"drawing {f'{order.pairs} ' if order.pairs else ''}pairs of {task} that {model} can do")
+        self.reporter.say(f"drawing {f'{order.pairs} ' if order.pairs else ''}pairs of {task} that {model} can do")
         request = MakeTaskExamples(
             session="",
             task=task,
@@ -234,18 +234,18 @@ class _Conductor:
     async def _follow(self, client: HostClient, session: SessionRow, run: RunRow) -> tuple[RunSnapshot, RunEnded]:
         picture = RunSnapshot()
         waiting = asyncio.get_running_loop().call_later(
-            2.0, self.narrator.say, "waiting for the engine (torch takes some seconds to load)"
+            2.0, self.reporter.say, "waiting for the engine (torch takes some seconds to load)"
         )
         follow = cast(AsyncGenerator[tuple[LogEntry, ...]], client.follow(session.session_id, run=run.run_id))
         try:
-            async with contextlib.aclosing(follow), watched(client, run.run_id, self.narrator.say):
+            async with contextlib.aclosing(follow), watch_engine(client, run.run_id, self.reporter.say):
                 async for entries in follow:
                     picture, ended = fold(entries, run.run_id, picture)
                     for entry in entries:
                         event = entry.event
                         if entry.run_id == run.run_id and isinstance(event, EngineEvent):
                             waiting.cancel()
-                            self.narrator.event(event)
+                            self.reporter.event(event)
                     if ended is not None:
                         return picture, ended
         finally:

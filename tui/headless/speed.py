@@ -35,13 +35,13 @@ class SpeedRow(msgspec.Struct, frozen=True, kw_only=True):
     repeats: int
 
 
-class Probed(msgspec.Struct):
+class ProbeTimings(msgspec.Struct):
     """Of a probe's JSON, what is looked at."""
 
     timings_s: dict[str, float]
 
 
-class Trial:
+class TrialInstallation:
     """An installation for measuring: a home with a store, a host and a worker of its own, and the person's models."""
 
     def __init__(self, models: Path) -> None:
@@ -97,7 +97,7 @@ class Trial:
         return None
 
 
-def measure_speed(trial: Trial, *, model: str | None, repeat: int) -> Iterator[SpeedRow]:
+def measure_speed(trial: TrialInstallation, *, model: str | None, repeat: int) -> Iterator[SpeedRow]:
     """A row as soon as it is known. `model`: a larger one to time as well, as in --model of a probe."""
 
     def row(what: str, values: list[float], unit: str = "s", aim: float | None = None) -> SpeedRow:
@@ -127,12 +127,12 @@ def measure_speed(trial: Trial, *, model: str | None, repeat: int) -> Iterator[S
 
 
 def _probes(
-    trial: Trial, row: Callable[..., SpeedRow], model: str | None, repeat: int, aim: float | None
+    trial: TrialInstallation, row: Callable[..., SpeedRow], model: str | None, repeat: int, aim: float | None
 ) -> Iterator[SpeedRow]:
     words = ["probe", "ioi", "--quiet", "--json", *(["--model", model] if model else [])]
     told = [trial.run(*words, "--task-seed", str(seed)) for seed in range(1, repeat + 1)]
     on = f" on {model}" if model else ""
     yield row(f"probe ioi{on}, warm, new prompts each time", [seconds for seconds, _ in told], aim=aim)
-    stages = [msgspec.json.decode(text, type=Probed).timings_s for _, text in told]
+    stages = [msgspec.json.decode(text, type=ProbeTimings).timings_s for _, text in told]
     for stage in ("capture", "train", "scores"):
         yield row(f"  of it {stage}", [each.get(stage, 0.0) for each in stages])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import HeadcodeError
 from sessions.protocol import FollowEngine, StatusAnswer
-from tui.state.engine_status import silence, work_words
+from tui.state.engine_status import format_silent_time, format_work
 
 if TYPE_CHECKING:
     from sessions.client.connection import HostClient
@@ -19,7 +19,7 @@ _BETWEEN_S = 0.5
 
 
 @contextlib.asynccontextmanager
-async def watched(client: "HostClient", run_id: str, say: Callable[[str], None]) -> AsyncIterator[None]:
+async def watch_engine(client: "HostClient", run_id: str, say: Callable[[str], None]) -> AsyncIterator[None]:
     """Inside, `say` is told what the run waits for, and where it is silent itself."""
     watch = asyncio.create_task(_watch(client, run_id, say))
     try:
@@ -43,8 +43,9 @@ async def _watch(client: "HostClient", run_id: str, say: Callable[[str], None]) 
         )
         if work is not None and (work.job, work.silent) != told:
             if work.run_id != run_id:
-                say(f"waiting for {work_words(work, now_us)}")
+                say(f"waiting for {format_work(work, now_us)}")
             elif work.silent:
-                say(f"no report for {silence(work, now_us)} ({work.stage or 'the engine starts'}); Ctrl+C ends it")
+                silent_time, stage = format_silent_time(work, now_us), work.stage or "the engine starts"
+                say(f"no report for {silent_time} ({stage}); Ctrl+C ends it")
             told = (work.job, work.silent)
         await asyncio.sleep(_BETWEEN_S)

@@ -21,16 +21,16 @@ def print_notes(notes: "Sequence[NoteRow]") -> None:
     from tui.terminal.times import moment
 
     for each in notes:
-        print_line(f"note on {place_words(each)}  {moment(each.written_us)}  {each.note_id}")
+        print_line(f"note on {format_note_place(each)}  {moment(each.written_us)}  {each.note_id}")
         for line in each.text.split("\n"):
             print_line(f"  {line}")
 
 
-def tag_words(tags: Sequence[str]) -> str:
+def format_tags(tags: Sequence[str]) -> str:
     return " ".join(f"#{each}" for each in tags)
 
 
-def place_words(note: "NoteRow") -> str:
+def format_note_place(note: "NoteRow") -> str:
     """What a note speaks of: the session, run 2, head 9.6 of run 2."""
     if note.run_id is None:
         return "the session"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FORMATS = ("lines", "jsonl", "csv")
 
 
-def written(examples: "tuple[Example, ...]", kind: str) -> str:
+def format_examples(examples: "tuple[Example, ...]", kind: str) -> str:
     """The examples as text in one of the formats. Raises ConfigError."""
     from engine.authoring.csv_format import write_csv
     from engine.authoring.text_format import write_lines

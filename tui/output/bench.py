@@ -11,8 +11,8 @@ from engine.analysis.ranking_metrics import QUALITIES
 from engine.errors import ConfigError
 from engine.measures import DEFAULT_MEASURE, MEASURES
 from engine.references.ground_truth import GroundTruth
-from tui.output.console import Paper, make_console
-from tui.output.grid import short
+from tui.output.console import OutputStyle, make_console
+from tui.output.grid import format_short
 from tui.terminal.sanitize import clean
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class BenchTable(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...]
     n_true: tuple[str, ...]
     """For each task, how many are true of how many."""
-    lines: tuple["Line", ...]
+    lines: tuple["BenchLine", ...]
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class BenchLine(msgspec.Struct, frozen=True, kw_only=True):
     """One measure. None where a task has no number."""
 
     measure: str
@@ -82,28 +82,28 @@ def bench_tables(rows: Sequence[BenchmarkRow], by: str = "auc", only: Collection
     return found
 
 
-def print_tables(tables: Sequence[BenchTable], paper: Paper) -> None:
+def print_tables(tables: Sequence[BenchTable], output: OutputStyle) -> None:
     """Writes them to stdout; the best number of each column is bold where there are colours."""
     from rich.text import Text
 
-    console = make_console(paper)
-    strong = "bold" if paper.colours != "none" else ""
+    console = make_console(output)
+    strong = "bold" if output.colours != "none" else ""
     for number, table in enumerate(tables):
         if number:
             console.print()
         console.print(Text(clean(table.title), style=strong), soft_wrap=True)
-        console.print(_drawn(table, paper, strong), soft_wrap=True)
+        console.print(_drawn(table, output, strong), soft_wrap=True)
         for text in summary(table):
             console.print(Text(text), soft_wrap=True)
 
 
-def _drawn(table: BenchTable, paper: Paper, strong: str) -> "Table":
+def _drawn(table: BenchTable, output: OutputStyle, strong: str) -> "Table":
     """The table as it fits: with spreads where there is room for them."""
     from rich.table import Table
     from rich.text import Text
 
     wide = max([12, *(len(line.measure) for line in table.lines)]) + 1
-    column = max(5, min(9, (paper.width - wide - 11) // max(1, len(table.tasks)) - 1))
+    column = max(5, min(9, (output.width - wide - 11) // max(1, len(table.tasks)) - 1))
     spreads = column >= _WITH_SPREAD
     drawn = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style=strong, show_edge=False)
     drawn.add_column("measure", no_wrap=True, vertical="bottom", min_width=wide - 1)
@@ -122,11 +122,11 @@ def _drawn(table: BenchTable, paper: Paper, strong: str) -> "Table":
             for value, spread, top in zip(line.values, line.spreads, best, strict=False)
         ]
         top = Text(_told(line.mean), style=strong if line.mean is not None and line.mean == best[-1] else "")
-        drawn.add_row(f" {line.measure}", *cells, top, Text(short(line.seconds)))
+        drawn.add_row(f" {line.measure}", *cells, top, Text(format_short(line.seconds)))
     return drawn
 
 
-def _group(line: Line) -> str:
+def _group(line: BenchLine) -> str:
     kind = _order(line)[0]
     return f"{line.recipe} recipe" if kind == 0 else ("", "effects", "no SAE", "chance")[kind]
 
@@ -156,7 +156,7 @@ def markdown(tables: Sequence[BenchTable]) -> str:
                 for text, value, top in zip(told, (*line.values, line.mean), best, strict=True)
             ]
             recipe = "" if line.recipe == NO_RECIPE else line.recipe
-            rows.append([line.measure, recipe, *marked, short(line.seconds)])
+            rows.append([line.measure, recipe, *marked, format_short(line.seconds)])
         lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
         parts.append("\n\n".join([table.title, lines, "\n".join(summary(table))]).rstrip())
     return "\n\n".join(parts) + "\n"
@@ -212,7 +212,7 @@ def bench_json(
     }
 
 
-def finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str:
+def format_finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str:
     """What one run found, in few words: AUC total variation .97, combined 1.0;"""
     rows = benchmark_rows([taken], {(taken.cell.model, taken.cell.task): truths}, (DEFAULT_MEASURE.id, "combined"))
     told: dict[str, str] = {}
@@ -221,18 +221,18 @@ def finding(taken: BenchmarkResult, truths: Sequence[GroundTruth]) -> str:
     return f"AUC {', '.join(f'{name} {value}' for name, value in told.items())}; " if told else ""
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """About how long: 40 s, 12 min, 3 h."""
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
-def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> Line:
+def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: str, recipe: str) -> BenchLine:
     mine = {row.task: row for row in own if (row.measure, row.recipe) == (measure, recipe)}
     values = tuple(getattr(mine[task], by) if task in mine else None for task in tasks)
     known = [value for value in values if value is not None]
-    return Line(
+    return BenchLine(
         measure=measure,
         recipe=recipe,
         values=values,
@@ -242,7 +242,7 @@ def _line(own: Sequence[BenchmarkRow], tasks: Sequence[str], by: str, measure: s
     )
 
 
-def _order(line: Line) -> tuple[int, str, int]:
+def _order(line: BenchLine) -> tuple[int, str, int]:
     """Codes by recipe, then causes, what needs no SAE, and chance; within them as the engine's table has them."""
     place = next((number for number, measure in enumerate(MEASURES) if measure.id == line.measure), 0)
     kind = 3 if line.measure == RANDOM else 2 if line.measure in _BASELINES else 1 if line.measure in _CAUSES else 0

@@ -7,7 +7,7 @@ from engine.analysis.card import STEADY
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.results import Card
 from tui.actions.key_labels import Key
-from tui.output.grid import short
+from tui.output.grid import format_short
 
 _DONE_BY = {
     "take fewer heads into the circuit": "cut.fewer",
@@ -31,37 +31,37 @@ _OPTION = re.compile(r"\((--[a-z-]+ [\d.]*\d)\)|(--[a-z-]+ [\d.]*\d)")
 def card_lines(card: Card, key: Key | None = None) -> list[str]:
     """Verdict, reasons, what to change, and the numbers behind them. With `key`, advice names the key for it."""
     lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
-    lines += [f"to change  {'; '.join(advice_words(each, key) for each in card.advice)}"] if card.advice else []
+    lines += [f"to change  {'; '.join(format_advice(each, key) for each in card.advice)}"] if card.advice else []
     if card.expected_false is not None:
-        above = cut_list([f"{layer}.{head}" for layer, head in card.above_chance], " ") or "no head"
-        lines.append(f"above chance (q < .05)  {above}; expected to be false: {short(card.expected_false)}")
+        above = format_list([f"{layer}.{head}" for layer, head in card.above_chance], " ") or "no head"
+        lines.append(f"above chance (q < .05)  {above}; expected to be false: {format_short(card.expected_false)}")
         lines.append(f"chance of what  {_chance_of(card)}")
     steady = card.steadiness
     seeds = "" if steady.seeds is None else f"; circuits of single seeds, which a run averages, {steady.seeds:.2f}"
     lines.append(
         f"the same circuit  over {steady.n_bootstraps} draws of the examples {steady.bootstraps:.2f} "
-        f"(Jaccard index; {short(STEADY)} is the bar){seeds}"
+        f"(Jaccard index; {format_short(STEADY)} is the bar){seeds}"
     )
     if card.tied:
         lines.append(
             f"tied at the cut  {card.tied} heads have the same {DEFAULT_MEASURE.title}: the longer contrast came first"
         )
     draws = [f"{one.layer}.{one.head} {round(10 * one.bootstraps)} of 10" for one in card.heads]
-    lines.append(f"heads in draws  {cut_list(draws, ', ')}")
+    lines.append(f"heads in draws  {format_list(draws, ', ')}")
     if card.dormant is not None:
         told = f"dormant heads: idle alone, they take over with {card.dormant_after or 'the circuit'} replaced"
-        named = cut_list([f"{layer}.{head}" for layer, head in card.dormant], " ") or "no head"
+        named = format_list([f"{layer}.{head}" for layer, head in card.dormant], " ") or "no head"
         lines.append(f"{told}  {named}")
     if card.truth is not None:
-        areas = [f"{DEFAULT_MEASURE.title} {short(card.codes_auc)}"]
-        areas += [f"{_title(each.measure)} {short(each.auc)}" for each in card.baselines]
+        areas = [f"{DEFAULT_MEASURE.title} {format_short(card.codes_auc)}"]
+        areas += [f"{_title(each.measure)} {format_short(each.auc)}" for each in card.baselines]
         lines.append(f"AUC against {card.truth}  {', '.join(areas)}")
     shared = [f"{_title(each.measure)} {each.shared:.0%}" for each in card.baselines]
     lines.append(f"heads shared with what needs no SAE  {', '.join(shared)}")
     return lines
 
 
-def advice_words(advice: str, key: Key | None = None) -> str:
+def format_advice(advice: str, key: Key | None = None) -> str:
     """What to change: on the screen with the key for it, elsewhere with the option of the command line."""
     plain = _NAMED.sub("", advice)
     done_by = next((words for words in _DONE_BY if words in plain), None)
@@ -85,7 +85,7 @@ def _title(measure: str) -> str:
     return find_measure(measure).title.removesuffix(" (no SAE)")
 
 
-def cut_list(items: Sequence[str], between: str) -> str:
+def format_list(items: Sequence[str], between: str) -> str:
     """Join the first items of a list; the rest are counted."""
     rest = len(items) - MOST_NAMED
     told = between.join(items[: MOST_NAMED if rest > 1 else None])

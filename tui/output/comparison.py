@@ -14,8 +14,8 @@ from sessions.comparison.comparison import (
     GridComparison,
 )
 from sessions.comparison.example_diff import ExamplesDifference
-from tui.output.console import Paper, make_console
-from tui.output.grid import ASCII_SHADES, SHADES, short
+from tui.output.console import OutputStyle, make_console
+from tui.output.grid import ASCII_SHADES, SHADES, format_short
 from tui.terminal.sanitize import clean
 from tui.themes.diverging import shades, signed_level
 from tui.themes.themes import LEVELS, reads_dark_on
@@ -45,22 +45,22 @@ def compare_json(a: ComparisonSide, b: ComparisonSide, found: Comparison) -> dic
 
 
 def print_comparison(
-    a: ComparisonSide, b: ComparisonSide, found: Comparison, *, measure: Measure, paper: Paper
+    a: ComparisonSide, b: ComparisonSide, found: Comparison, *, measure: Measure, output: OutputStyle
 ) -> None:
     """Writes it to stdout."""
     from rich.text import Text
 
-    console = make_console(paper)
-    strong = "bold" if paper.colours != "none" else ""
+    console = make_console(output)
+    strong = "bold" if output.colours != "none" else ""
 
     def line(text: str = "", style: str = "") -> None:
         console.print(Text(text, style=style), soft_wrap=True)
 
     for name, side in (("A", a), ("B", b)):
-        line(f"{name}  {side_words(side)}")
+        line(f"{name}  {format_side(side)}")
     if found.grid is not None:
         line()
-        for row in difference_lines(found.grid, measure, paper):
+        for row in difference_lines(found.grid, measure, output):
             console.print(row, soft_wrap=True)
         line()
         line("circuits", strong)
@@ -80,13 +80,13 @@ def print_comparison(
             line(text)
     if found.examples is not None:
         difference = found.examples
-        words = examples_words(difference)
+        words = format_examples_difference(difference)
         line(f"{'examples':<9} {words}", strong if not difference.none else "")
         for text in example_lines(difference):
             line(text)
 
 
-def side_words(side: ComparisonSide) -> str:
+def format_side(side: ComparisonSide) -> str:
     """What a side is, on one line."""
     words = [clean(side.title)]
     if side.model is not None:
@@ -104,7 +104,7 @@ def side_words(side: ComparisonSide) -> str:
     return "  ".join(words)
 
 
-def difference_lines(grid: GridComparison, measure: Measure, paper: Paper) -> "list[Text]":
+def difference_lines(grid: GridComparison, measure: Measure, output: OutputStyle) -> "list[Text]":
     """The signed grid with its header and legend: A less B. Narrow paper gets a sign and a digit a head, in blocks."""
     from rich.text import Text
 
@@ -112,19 +112,19 @@ def difference_lines(grid: GridComparison, measure: Measure, paper: Paper) -> "l
     title = "in the circuit: 1, not: 0" if member else f"{measure.title}: {measure.meaning}"
     if grid.measure == SHARE:
         title = f"{measure.title} and the file's scores, each as a share of its side's largest"
-    lines = [Text(f"A - B  {title}", style="bold" if paper.colours != "none" else "")]
+    lines = [Text(f"A - B  {title}", style="bold" if output.colours != "none" else "")]
     if not grid.cells:
         return [*lines, Text("Neither circuit came from a run, so the grid has no size: only the heads are compared.")]
     n_layers, n_heads = 1 + max(cell.layer for cell in grid.cells), 1 + max(cell.head for cell in grid.cells)
     by_place = {(cell.layer, cell.head): cell.difference for cell in grid.cells}
     in_a, in_b = set(map(tuple, grid.circuit_a)), set(map(tuple, grid.circuit_b))
-    width = max([3, len(str(n_heads - 1)), *(len(signed(value)) for value in by_place.values())])
+    width = max([3, len(str(n_heads - 1)), *(len(format_signed_value(value)) for value in by_place.values())])
     margin = max(5, len(str(n_layers - 1))) + 1
     cell_width = width + 3
-    compact = margin + n_heads * cell_width > paper.width
+    compact = margin + n_heads * cell_width > output.width
     if compact:
         cell_width = max(3, len(str(n_heads - 1)) + 1)
-    per_block = max(1, min(n_heads, (paper.width - margin) // cell_width))
+    per_block = max(1, min(n_heads, (output.width - margin) // cell_width))
     ground = shades(dark=True)
     for start in range(0, n_heads, per_block):
         heads = range(start, min(n_heads, start + per_block))
@@ -141,30 +141,28 @@ def difference_lines(grid: GridComparison, measure: Measure, paper: Paper) -> "l
                 if compact:
                     text = _digit(value, grid.largest).rjust(cell_width - 1) + (mark or " ")
                 else:
-                    text = _shade(level, paper) + signed(value).rjust(width) + (mark or " ") + " "
-                line.append(text, style=_style(level, bool(mark), paper, ground))
-            if paper.colours == "none":
+                    text = _shade(level, output) + format_signed_value(value).rjust(width) + (mark or " ") + " "
+                line.append(text, style=_style(level, bool(mark), output, ground))
+            if output.colours == "none":
                 line.rstrip()
             lines.append(line)
-    lines.append(Text(_legend(grid, measure, compact, paper), style="dim" if paper.colours != "none" else ""))
+    lines.append(Text(_legend(grid, measure, compact, output), style="dim" if output.colours != "none" else ""))
     return lines
 
 
 def circuit_lines(grid: GridComparison) -> list[str]:
     """Which heads are on one side only, which on both."""
     rows = (("in both", grid.both), ("only in A", grid.only_a), ("only in B", grid.only_b))
-    lines = [f"  {name:<10} {len(heads):>3}  {heads_words(heads)}" for name, heads in rows]
+    lines = [f"  {name:<10} {len(heads):>3}  {format_heads(heads)}" for name, heads in rows]
     shares = (("Jaccard", grid.jaccard), ("share of A in B", grid.precision), ("share of B in A", grid.recall))
-    return [*lines, "  " + "   ".join(f"{name} {short(value)}" for name, value in shares)]
+    return [*lines, "  " + "   ".join(f"{name} {format_short(value)}" for name, value in shares)]
 
 
 def ranking_lines(grid: GridComparison) -> list[str]:
     numbers = [("Spearman", grid.spearman), ("Kendall tau-b", grid.kendall)]
-    first = "  " + "   ".join(f"{name} {short(value)}" for name, value in numbers)
-    second = (
-        f"  AUC of A finding B's circuit {short(grid.auc_a_finds_b)}   of B finding A's {short(grid.auc_b_finds_a)}"
-    )
-    return [first, second]
+    first = "  " + "   ".join(f"{name} {format_short(value)}" for name, value in numbers)
+    a_finds_b, b_finds_a = format_short(grid.auc_a_finds_b), format_short(grid.auc_b_finds_a)
+    return [first, f"  AUC of A finding B's circuit {a_finds_b}   of B finding A's {b_finds_a}"]
 
 
 def field_lines(fields: Sequence[FieldDifference]) -> list[str]:
@@ -172,7 +170,7 @@ def field_lines(fields: Sequence[FieldDifference]) -> list[str]:
     return [f"  {each.field.ljust(width)}  {_value(each.a)}  ->  {_value(each.b)}" for each in fields]
 
 
-def examples_words(found: ExamplesDifference) -> str:
+def format_examples_difference(found: ExamplesDifference) -> str:
     if found.none:
         return f"the same {found.same}"
     words = [f"{found.same} the same"]
@@ -188,17 +186,17 @@ def example_lines(found: ExamplesDifference) -> list[str]:
     lines: list[str] = []
     for change in found.changed[:_MOST_EXAMPLES]:
         lines.append(f"  ~ {', '.join(change.fields)}")
-        lines.append(f"    A {example_words(change.a)}")
-        lines.append(f"    B {example_words(change.b)}")
+        lines.append(f"    A {format_example(change.a)}")
+        lines.append(f"    B {format_example(change.b)}")
     for name, examples in (("A", found.only_a), ("B", found.only_b)):
-        lines += [f"  only {name} {example_words(example)}" for example in examples[:_MOST_EXAMPLES]]
+        lines += [f"  only {name} {format_example(example)}" for example in examples[:_MOST_EXAMPLES]]
     most = max(len(found.changed), len(found.only_a), len(found.only_b))
     if most > _MOST_EXAMPLES:
         lines.append(f"  ... the first {_MOST_EXAMPLES} of each kind; --json has all")
     return lines
 
 
-def example_words(example: Example) -> str:
+def format_example(example: Example) -> str:
     """Sign, the end of the prompt, the answers."""
     prompt = clean(example.prompt)
     if len(prompt) > _PROMPT_WIDTH:
@@ -209,15 +207,15 @@ def example_words(example: Example) -> str:
     return f"{'+' if example.positive else '-'} {prompt}{answers}{foils}{off}"
 
 
-def heads_words(heads: Sequence[tuple[int, int]]) -> str:
+def format_heads(heads: Sequence[tuple[int, int]]) -> str:
     return " ".join(f"{layer}.{head}" for layer, head in heads) if heads else "none"
 
 
-def signed(value: float | None) -> str:
+def format_signed_value(value: float | None) -> str:
     """The number with its sign; a point for no difference, a question mark where there is none."""
     if value is None:
         return "?"
-    text = short(value)
+    text = format_short(value)
     if text == "0":
         return "."
     if value == int(value):
@@ -238,32 +236,32 @@ def _digit(value: float | None, largest: float) -> str:
     return f"{'+' if value > 0 else '-'}{min(9, int(10 * abs(value) / largest))}"
 
 
-def _shade(level: int, paper: Paper) -> str:
-    signs = SHADES if paper.unicode else ASCII_SHADES
+def _shade(level: int, output: OutputStyle) -> str:
+    signs = SHADES if output.unicode else ASCII_SHADES
     step = level % LEVELS if level >= 0 else 0
     return signs[0] if not step else signs[min(len(signs) - 1, 1 + step * (len(signs) - 1) // LEVELS)]
 
 
-def _style(level: int, marked: bool, paper: Paper, ground: Sequence[tuple[int, int, int]]) -> str:
+def _style(level: int, marked: bool, output: OutputStyle, ground: Sequence[tuple[int, int, int]]) -> str:
     weight = "bold " if marked else ""
-    if paper.colours == "none" or level < 0:
+    if output.colours == "none" or level < 0:
         return ""
     if level % LEVELS == 0:
         return "bold" if marked else "dim"
-    if paper.colours == "16":
+    if output.colours == "16":
         return weight + ("bright_cyan" if level < LEVELS else "bright_yellow")
     red, green, blue = ground[level]
     ink = "rgb(0,0,0)" if reads_dark_on((red, green, blue)) else "rgb(255,255,255)"
     return f"{weight}{ink} on rgb({red},{green},{blue})"
 
 
-def _legend(grid: GridComparison, measure: Measure, compact: bool, paper: Paper) -> str:
+def _legend(grid: GridComparison, measure: Measure, compact: bool, output: OutputStyle) -> str:
     words = "+ in A and not in B, - in B and not in A" if grid.measure == MEMBERSHIP else "+ more in A, - more in B"
     if grid.measure not in (MEMBERSHIP, SHARE) and not measure.high_speaks:
         words += " (low values speak for a head)"
-    scale = f"digits: tenths of {short(grid.largest)}" if compact else f"largest {short(grid.largest)}"
-    if not compact and paper.unicode and paper.colours in ("16", "none"):
-        scale = f"{SHADES[1]} to {SHADES[-1]} up to {short(grid.largest)}"
+    scale = f"digits: tenths of {format_short(grid.largest)}" if compact else f"largest {format_short(grid.largest)}"
+    if not compact and output.unicode and output.colours in ("16", "none"):
+        scale = f"{SHADES[1]} to {SHADES[-1]} up to {format_short(grid.largest)}"
     return f"{words}; {scale}; . none; circuits: = both, a only A, b only B"
 
 

@@ -26,7 +26,7 @@ _SIGNS_A_CELL = 8
 """With more accents than that nobody can read a letter: the rest is cut off."""
 
 
-class Paper(msgspec.Struct, frozen=True, kw_only=True):
+class OutputStyle(msgspec.Struct, frozen=True, kw_only=True):
     """What can be shown where the result goes."""
 
     colours: Colours
@@ -52,11 +52,11 @@ def find_colours(choice: str, *, terminal: bool, environ: Mapping[str, str]) -> 
     return "16"
 
 
-def find_paper(choice: str, stream: IO[str] | None = None) -> Paper:
+def detect_style(choice: str, stream: IO[str] | None = None) -> OutputStyle:
     """What the stream (stdout) can show."""
     out = sys.stdout if stream is None else stream
     terminal = out.isatty()
-    return Paper(
+    return OutputStyle(
         colours=find_colours(choice, terminal=terminal, environ=os.environ),
         width=terminal_size()[0] if terminal else PIPED_WIDTH,
         unicode="utf" in (getattr(out, "encoding", None) or "utf-8").lower(),
@@ -70,16 +70,16 @@ def terminal_size() -> tuple[int, int]:
     return size.columns, size.lines
 
 
-def make_console(paper: Paper, stream: IO[str] | None = None) -> "Console":
-    """A rich console that guesses nothing: no markup, no highlighting, the colours of `paper`."""
+def make_console(output: OutputStyle, stream: IO[str] | None = None) -> "Console":
+    """A rich console that guesses nothing: no markup, no highlighting, the colours of `output`."""
     from rich.console import Console
 
     return Console(
         file=sys.stdout if stream is None else stream,
-        color_system=_RICH_SYSTEM[paper.colours],
-        no_color=paper.colours == "none",
-        force_terminal=paper.colours != "none",
-        width=paper.width,
+        color_system=_RICH_SYSTEM[output.colours],
+        no_color=output.colours == "none",
+        force_terminal=output.colours != "none",
+        width=output.width,
         markup=False,
         highlight=False,
         emoji=False,
@@ -156,7 +156,7 @@ def shorten(text: str, width: int) -> str:
     return text[:end] + "..."
 
 
-def bytes_in_words(count: int) -> str:
+def format_bytes(count: int) -> str:
     """A size as people say it: 538 MB."""
     size = float(count)
     for unit in ("B", "kB", "MB"):

@@ -6,8 +6,8 @@ from engine.analysis.effects import METRIC_WORDS, MOVES, dormant_heads, effect_s
 from engine.analysis.run_state import RunSnapshot
 from engine.events import CircuitChecked, EffectsMeasured
 from engine.results import EdgeEffect, HeadEffect
-from tui.output.card import cut_list
-from tui.output.grid import short
+from tui.output.card import format_list
+from tui.output.grid import format_short
 from tui.terminal.times import moment
 
 MOST = 10
@@ -27,37 +27,37 @@ _METHODS = {
 }
 
 
-def base_words(cause: EffectsMeasured, why: str = "") -> str:
+def format_base(cause: EffectsMeasured, why: str = "") -> str:
     """What the effects are measured in and on: logit difference, base 5.03, 10 pairs. `why` follows the metric."""
     sides = "pairs" if cause.replacement == "pair" else "positives"
     base = "" if cause.metric == "kl" else f", base {cause.base:.3g}"
     return f"{METRIC_WORDS[cause.metric]}{why}{base}, {cause.n_examples} {sides}"
 
 
-def replaced_words(cause: EffectsMeasured | CircuitChecked) -> str:
+def format_replacement(cause: EffectsMeasured | CircuitChecked) -> str:
     """How the heads were replaced."""
     return _REPLACED[cause.replacement]
 
 
-def signed(value: float) -> str:
+def format_signed(value: float) -> str:
     """The number with its sign; none where it rounds to nothing."""
-    told = short(value)
+    told = format_short(value)
     return f"+{told}" if value > 0 and told != "0" else told
 
 
-def effect_words(effect: HeadEffect, cause: EffectsMeasured) -> str:
+def format_effect(effect: HeadEffect, cause: EffectsMeasured) -> str:
     """One head's effect, signed, with its error and its share: -.42 ±.05 (8 %). Of a backup: alone, then without the
     circuit; of attribution the share is of the mean size, pair by pair, which heads are ranked by."""
     if cause.method == "backup":
         alone, after = (
-            signed(value) if cause.metric == "kl" else f"{effect_share(value, cause):.0%}"
+            format_signed(value) if cause.metric == "kl" else f"{effect_share(value, cause):.0%}"
             for value in (effect.alone or 0.0, effect.effect)
         )
         return f"{alone} -> {after}"
-    error = f" ±{short(effect.error)}" if effect.error is not None else ""
-    told = f"{signed(effect.effect)}{error}"
+    error = f" ±{format_short(effect.error)}" if effect.error is not None else ""
+    told = f"{format_signed(effect.effect)}{error}"
     if cause.method == "attribution" and effect.size is not None:
-        size = short(effect.size) if cause.metric == "kl" else f"{effect_share(effect.size, cause):.0%}"
+        size = format_short(effect.size) if cause.metric == "kl" else f"{effect_share(effect.size, cause):.0%}"
         return f"{told} ({size})"
     return told if cause.metric == "kl" else f"{told} ({effect_share(effect.effect, cause):.0%})"
 
@@ -94,26 +94,26 @@ def _cause_lines(cause: EffectsMeasured, *, other: bool) -> list[str]:
     title = _METHODS[cause.method]
     if cause.method == "backup":
         left = "" if cause.left is None else f", which leaves {cause.left:.3g}"
-        title = f"backups with {circuit_words(cause)} replaced{left}"
+        title = f"backups with {format_circuit(cause)} replaced{left}"
     why = f" ({cause.why})" if cause.why else ""
     sizes = cause.method == "attribution" and any(one.size is not None for one in cause.effects)
     brackets = "; in brackets the mean size, pair by pair" if sizes else ""
     lines = [
-        f"{title}: {base_words(cause, why)}; heads replaced{at} {replaced_words(cause)}; "
+        f"{title}: {format_base(cause, why)}; heads replaced{at} {format_replacement(cause)}; "
         f"{_passes_words(cause)}{partial}{_measured_words(cause)}{brackets}"
     ]
     if other:
         lines.append(f"  of {len(cause.effects)} heads, beside a setting in which more were measured")
-    told = [f"{each.layer}.{each.head} {effect_words(each, cause)}" for each in rank_effects(cause)[:MOST]]
+    told = [f"{each.layer}.{each.head} {format_effect(each, cause)}" for each in rank_effects(cause)[:MOST]]
     lines += ["  " + "   ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
     dormant = dormant_heads([cause])
     if dormant is not None:
-        names = cut_list(list(map(str, dormant[1])), " ") or "no head"
+        names = format_list(list(map(str, dormant[1])), " ") or "no head"
         lines.append(f"  dormant (nothing alone, {MOVES:.0%} of the answer or more without the circuit): {names}")
     return lines
 
 
-def circuit_words(cause: EffectsMeasured) -> str:
+def format_circuit(cause: EffectsMeasured) -> str:
     """What was replaced beside each head: the circuit of 4 heads."""
     return f"{cause.after_name or 'a circuit'} ({len(cause.after)} heads)"
 
@@ -134,7 +134,7 @@ def _measured_words(cause: EffectsMeasured) -> str:
 
 def _edge_words(edge: EdgeEffect) -> str:
     (a, b), (c, d) = edge.source, edge.target
-    return f"{a}.{b} -> {c}.{d} {signed(edge.effect)}"
+    return f"{a}.{b} -> {c}.{d} {format_signed(edge.effect)}"
 
 
 def check_lines(check: CircuitChecked) -> list[str]:
@@ -143,9 +143,9 @@ def check_lines(check: CircuitChecked) -> list[str]:
     middle = check.random_faithfulness[len(check.random_faithfulness) // 2] if check.random_faithfulness else None
     idle = [one for one in check.minimality if abs(one.effect) < 0.01 * abs(check.base)]
     lines = [
-        f"circuit by {check.name} ({len(check.heads)} heads, all others replaced {replaced_words(check)})",
+        f"circuit by {check.name} ({len(check.heads)} heads, all others replaced {format_replacement(check)})",
         f"  keeps {check.faithfulness:.0%} of the answer; without it {1 - check.completeness:.0%} is left; "
-        f"area under the curve {short(check.area)}",
+        f"area under the curve {format_short(check.area)}",
         f"  more faithful than {beaten} of {len(check.random_faithfulness)} random circuits of its layers "
         f"(their middle: {middle:.0%})"
         if middle is not None
@@ -154,7 +154,7 @@ def check_lines(check: CircuitChecked) -> list[str]:
     lines += _curve_lines(check)
     most = sorted(check.minimality, key=lambda one: (-abs(one.effect), one.layer, one.head))[:MOST]
     if most:
-        told = [f"{one.layer}.{one.head} {signed(one.effect)}" for one in most]
+        told = [f"{one.layer}.{one.head} {format_signed(one.effect)}" for one in most]
         lines.append(f"  taking one head out of it: {'   '.join(told)}")
     if idle:
         names = " ".join(f"{one.layer}.{one.head}" for one in idle)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.measures import Measure, loudness, value_of
 from engine.results import HeadScores
-from tui.output.console import Paper
+from tui.output.console import OutputStyle
 from tui.themes.colour_maps import VIRIDIS, along
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _LEVELS = 64
 _SIXTEEN = ("bright_black", "blue", "cyan", "green", "bright_yellow")
 
 
-def short(value: float | None) -> str:
+def format_short(value: float | None) -> str:
     """The number in at most four characters: 12, 2.3, .87, -.04; a dot where there is none."""
     if value is None or not math.isfinite(value):
         return "-"
@@ -35,7 +35,7 @@ def short(value: float | None) -> str:
 
 
 def grid_lines(
-    nodes: Sequence[HeadScores], measure: Measure, circuit: Collection[tuple[int, int]], paper: Paper
+    nodes: Sequence[HeadScores], measure: Measure, circuit: Collection[tuple[int, int]], output: OutputStyle
 ) -> "list[Text]":
     """The grid with its header and legend. Where numbers do not fit the width, one digit a head, in blocks."""
     from rich.text import Text
@@ -48,14 +48,14 @@ def grid_lines(
     seen = (max(known) if measure.high_speaks else min(known)) if known else 0.0
     loud = {place: loudness(value, measure, seen) for place, value in values.items()}
     inside = set(map(tuple, circuit))
-    number_width = max([2, len(str(n_heads - 1)), *(len(short(value)) for value in known)])
+    number_width = max([2, len(str(n_heads - 1)), *(len(format_short(value)) for value in known)])
     margin = max(5, len(str(n_layers - 1))) + 1
     cell_width = number_width + 3
-    compact = margin + n_heads * cell_width > paper.width
+    compact = margin + n_heads * cell_width > output.width
     if compact:
         cell_width = max(2, len(str(n_heads - 1)) + 1)
-    per_block = max(1, min(n_heads, (paper.width - margin) // cell_width))
-    lines = [Text(f"{measure.title}: {measure.meaning}", style="bold" if paper.colours != "none" else "")]
+    per_block = max(1, min(n_heads, (output.width - margin) // cell_width))
+    lines = [Text(f"{measure.title}: {measure.meaning}", style="bold" if output.colours != "none" else "")]
     for start in range(0, n_heads, per_block):
         heads = range(start, min(n_heads, start + per_block))
         if start:
@@ -72,30 +72,30 @@ def grid_lines(
                     digit = "-" if level is None else "." if level == 0 else str(min(9, int(level * 10)))
                     text = digit.rjust(cell_width - 1) + ("*" if marked else " ")
                 else:
-                    number = "." if value == 0 or short(value) == "0" else short(value)
-                    text = _shade(level, paper) + number.rjust(number_width)
+                    number = "." if value == 0 or format_short(value) == "0" else format_short(value)
+                    text = _shade(level, output) + number.rjust(number_width)
                     text = f"[{text}]" if marked else f" {text} "
-                line.append(text, style=_style(level, marked, paper))
-            if paper.colours == "none":
+                line.append(text, style=_style(level, marked, output))
+            if output.colours == "none":
                 line.rstrip()
             lines.append(line)
-    lines.append(Text(_legend(measure, seen, compact, paper), style="dim" if paper.colours != "none" else ""))
+    lines.append(Text(_legend(measure, seen, compact, output), style="dim" if output.colours != "none" else ""))
     return lines
 
 
-def _shade(level: float | None, paper: Paper) -> str:
-    shades = SHADES if paper.unicode else ASCII_SHADES
+def _shade(level: float | None, output: OutputStyle) -> str:
+    shades = SHADES if output.unicode else ASCII_SHADES
     if level is None or level <= 0:
         return shades[0]
     return shades[min(len(shades) - 1, 1 + int(level * (len(shades) - 1)))]
 
 
-def _style(level: float | None, marked: bool, paper: Paper) -> str:
+def _style(level: float | None, marked: bool, output: OutputStyle) -> str:
     """The cell's style; on a coloured ground black or white ink, whichever reads."""
     weight = "bold " if marked else ""
-    if paper.colours == "none" or level is None:
+    if output.colours == "none" or level is None:
         return ""
-    if paper.colours == "16":
+    if output.colours == "16":
         return weight + _SIXTEEN[0 if level <= 0 else min(4, 1 + int(level * 4))]
     if level <= 0:
         return "dim"
@@ -104,10 +104,10 @@ def _style(level: float | None, marked: bool, paper: Paper) -> str:
     return f"{weight}{'rgb(0,0,0)' if ink == 'black' else 'rgb(255,255,255)'} on rgb({red},{green},{blue})"
 
 
-def _legend(measure: Measure, seen: float, compact: bool, paper: Paper) -> str:
+def _legend(measure: Measure, seen: float, compact: bool, output: OutputStyle) -> str:
     top = measure.ceiling if measure.ceiling is not None else seen
-    floor, top_text = short(measure.floor), short(top)
+    floor, top_text = format_short(measure.floor), format_short(top)
     if compact:
         return f"digits: tenths of the way from {floor} to {top_text}; . none; * in the circuit"
-    shades = (SHADES if paper.unicode else ASCII_SHADES)[1:]
+    shades = (SHADES if output.unicode else ASCII_SHADES)[1:]
     return f"{' '.join(shades)} from {floor} to {top_text}; . is 0; - does not apply; [ ] in the circuit"

@@ -11,8 +11,8 @@ import msgspec
 
 from engine.measures import Measure, loudness, value_of
 from engine.results import HeadScores
-from tui.output.console import Paper, make_console
-from tui.output.grid import grid_lines, short
+from tui.output.console import OutputStyle, make_console
+from tui.output.grid import format_short, grid_lines
 from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import VIRIDIS, along
 
@@ -42,16 +42,16 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """Lines for any editor: shades and numbers."""
-        paper = Paper(colours="none", width=WIDTH)
-        lines = [line.plain.rstrip() for line in grid_lines(self.nodes, self.measure, self.circuit, paper)]
+        output = OutputStyle(colours="none", width=WIDTH)
+        lines = [line.plain.rstrip() for line in grid_lines(self.nodes, self.measure, self.circuit, output)]
         return "\n".join([clean(self.title), *lines, self._heads()]) + "\n"
 
     def ansi(self) -> str:
         """The same with 24-bit colours: cat shows it."""
-        paper = Paper(colours="truecolor", width=WIDTH)
+        output = OutputStyle(colours="truecolor", width=WIDTH)
         out = io.StringIO()
-        console = make_console(paper, out)
-        for line in grid_lines(self.nodes, self.measure, self.circuit, paper):
+        console = make_console(output, out)
+        for line in grid_lines(self.nodes, self.measure, self.circuit, output):
             console.print(line, soft_wrap=True)
         return f"{clean(self.title)}\n{out.getvalue()}{self._heads()}\n"
 
@@ -70,7 +70,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
         for layer in range(n_layers):
             cells = []
             for head in range(n_heads):
-                cell = short(values.get((layer, head))) + ("°" if (layer, head) in known else "")
+                cell = format_short(values.get((layer, head))) + ("°" if (layer, head) in known else "")
                 cells.append(f"**{cell}**" if (layer, head) in inside else cell)
             lines.append(f"| {layer} | " + " | ".join(cells) + " |")
         marks = "**bold**: in the circuit" + ("; °: in the known circuit" if known else "")
@@ -83,7 +83,7 @@ class GridPicture(msgspec.Struct, frozen=True, kw_only=True):
         top = self._top(values)
         marks = "framed: in the circuit" + ("; ring: in the known circuit" if known else "")
         about = f"{self.measure.title}: {self.measure.meaning}"
-        scale = f"light to dark: {short(self.measure.floor)} to {short(top)}; {marks}"
+        scale = f"light to dark: {format_short(self.measure.floor)} to {format_short(top)}; {marks}"
         title = clean(self.title)
         longest = max(map(len, (about, scale, self._heads()))), 1.2 * len(title)
         width = round(max(_LEFT + n_heads * _CELL_W + 16, 32 + _LETTER * max(longest)))
@@ -139,7 +139,7 @@ def _cell(x: int, y: int, value: float | None, level: float | None, inside: bool
     frame = ' stroke="#14181d" stroke-width="2"' if inside else ""
     inset = 2 if inside else 1
     side = f'width="{_CELL_W - 2 * inset}" height="{_CELL_H - 2 * inset}"'
-    told = short(value) if value is not None else "–"
+    told = format_short(value) if value is not None else "–"
     weight = ' font-weight="bold"' if inside else ""
     return [
         f'<rect x="{x + inset}" y="{y + inset}" {side} rx="3" fill="{ground}"{frame}/>',

@@ -29,7 +29,7 @@ class BadImportance(InputError):
     """A file that is no importance JSON."""
 
 
-class Importance(msgspec.Struct, frozen=True, kw_only=True):
+class ImportanceFile(msgspec.Struct, frozen=True, kw_only=True):
     """What such a file says of attention heads."""
 
     n_layers: int
@@ -118,7 +118,7 @@ def graph_edges(n_layers: int, n_heads: int) -> Iterator[tuple[HeadId | str, Hea
         yield parent, "logits", ""
 
 
-def read_importance(path: Path) -> Importance:
+def read_importance(path: Path) -> ImportanceFile:
     """What the file says of heads. Raises BadImportance with what is wrong with it."""
     try:
         with path.open("rb") as file:
@@ -151,7 +151,7 @@ def read_importance(path: Path) -> Importance:
     if not scores and isinstance(edges, dict):
         scores = _by_edges(path, edges, n_layers, n_heads)
         scored_by = "the scores of their edges"
-    return Importance(
+    return ImportanceFile(
         n_layers=n_layers, n_heads=n_heads, inside=tuple(sorted(inside)), scores=scores, scored_by=scored_by
     )
 

@@ -21,7 +21,7 @@ _DOING: dict[Stage, str] = {
 }
 
 
-class Narrator(Protocol):
+class ProgressReporter(Protocol):
     """Follows a run for a person; what it says is never data."""
 
     def __enter__(self) -> Self: ...
@@ -32,14 +32,14 @@ class Narrator(Protocol):
     def event(self, event: EngineEvent) -> None: ...
 
 
-def make_narrator(*, quiet: bool, color: str = "auto") -> Narrator:
-    """The narrator that fits stderr."""
+def make_reporter(*, quiet: bool, color: str = "auto") -> ProgressReporter:
+    """The reporter that fits stderr."""
     if quiet:
-        return Silence()
-    return Bar(color) if sys.stderr.isatty() else Lines()
+        return SilentReporter()
+    return BarReporter(color) if sys.stderr.isatty() else LineReporter()
 
 
-class Silence:
+class SilentReporter:
     """Says nothing."""
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class Silence:
         del event
 
 
-class Lines(Silence):
+class LineReporter(SilentReporter):
     """One line a stage, for logs."""
 
     def __init__(self) -> None:
@@ -76,12 +76,12 @@ class Lines(Silence):
                 self.done = event.step
             case _:
                 pass
-        told = in_words(event, self.done, self.unit)
+        told = format_event(event, self.done, self.unit)
         if told:
             self.say(told)
 
 
-class Bar(Silence):
+class BarReporter(SilentReporter):
     """A bar for the stage under way; each stage that is over leaves one line."""
 
     def __init__(self, color: str) -> None:
@@ -95,9 +95,9 @@ class Bar(Silence):
     def __enter__(self) -> Self:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from tui.output.console import find_paper, make_console
+        from tui.output.console import detect_style, make_console
 
-        console = make_console(find_paper(self.color, sys.stderr), sys.stderr)
+        console = make_console(detect_style(self.color, sys.stderr), sys.stderr)
         # Even without colours this is a terminal: the bar may move the cursor.
         console._force_terminal = True
         self.progress = Progress(
@@ -142,12 +142,12 @@ class Bar(Silence):
                 self.progress.update(self.task, completed=event.done, total=event.total or None)
             case TrainStep() if self.task is not None:
                 self.done = event.step
-                self.progress.update(self.task, completed=event.step, total=event.total, told=training(event))
+                self.progress.update(self.task, completed=event.step, total=event.total, told=format_train_step(event))
             case StageFinished():
                 self._close()
             case _:
                 pass
-        told = in_words(event, self.done, self.unit)
+        told = format_event(event, self.done, self.unit)
         if told:
             self.say(told)
 
@@ -157,7 +157,7 @@ class Bar(Silence):
             self.task = None
 
 
-def in_words(event: EngineEvent, done: int, unit: str) -> str:
+def format_event(event: EngineEvent, done: int, unit: str) -> str:
     """What the event is worth in a line of its own; nothing for most."""
     match event:
         case ModelReady():
@@ -172,7 +172,7 @@ def in_words(event: EngineEvent, done: int, unit: str) -> str:
             return ""
 
 
-def training(event: TrainStep) -> str:
+def format_train_step(event: TrainStep) -> str:
     """Loss and restlessness of the codes, means over seeds: loss .0312, codes still moving in 3 heads."""
     losses = [
         reconstruction + sparsity

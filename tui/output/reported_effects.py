@@ -9,7 +9,7 @@ Setting = tuple[str, str, str, int]
 """Metric, replacement, position, number of examples."""
 
 
-def told_once(picture: RunSnapshot) -> RunSnapshot:
+def one_effect_per_head(picture: RunSnapshot) -> RunSnapshot:
     """Return the picture with each head's effect under one method of a setting.
 
     Combined has the exact effect where a head was patched, else what attribution promises, so it stands for both.

@@ -13,10 +13,10 @@ from engine.measures import DEFAULT_MEASURE, MEASURES, Measure
 from engine.results import Card, HeadScores, Reference
 from sessions.rows import RunRow, SessionRow
 from tui.output.card import card_lines
-from tui.output.console import Paper, make_console
+from tui.output.console import OutputStyle, make_console
 from tui.output.effects import cause_lines
-from tui.output.grid import grid_lines, short
-from tui.output.reported_effects import told_once
+from tui.output.grid import format_short, grid_lines
+from tui.output.reported_effects import one_effect_per_head
 from tui.terminal.sanitize import clean
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _COMPARED = tuple(
 """The measures held against a known circuit: codes first, then what needs no SAE."""
 
 
-class Labels(msgspec.Struct, frozen=True, kw_only=True):
+class RunLabels(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is called."""
 
     session: str
@@ -42,12 +42,14 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     """From the run's start to its end, the engine's own start included: what the screen shows, too."""
 
 
-def print_run(picture: RunSnapshot, labels: Labels | None, *, measure: Measure = DEFAULT_MEASURE, paper: Paper) -> None:
+def print_run(
+    picture: RunSnapshot, labels: RunLabels | None, *, measure: Measure = DEFAULT_MEASURE, output: OutputStyle
+) -> None:
     """Writes the run to stdout."""
     from rich.text import Text
 
-    console = make_console(paper)
-    strong = "bold" if paper.colours != "none" else ""
+    console = make_console(output)
+    strong = "bold" if output.colours != "none" else ""
 
     def line(text: str = "", style: str = "") -> None:
         console.print(Text(text, style=style), soft_wrap=True)
@@ -59,7 +61,7 @@ def print_run(picture: RunSnapshot, labels: Labels | None, *, measure: Measure =
     else:
         circuit = picture.finished.circuit if picture.finished else ()
         line()
-        for row in grid_lines(picture.nodes, measure, circuit, paper):
+        for row in grid_lines(picture.nodes, measure, circuit, output):
             console.print(row, soft_wrap=True)
         if not picture.nodes_final:
             line("Partial: the run ended before its last scores; these are its provisional ones.")
@@ -73,7 +75,7 @@ def print_run(picture: RunSnapshot, labels: Labels | None, *, measure: Measure =
         if picture.causes:
             line()
             line("what heads do to the answer (below 0: the head helps)", strong)
-            for text in cause_lines(told_once(picture)):
+            for text in cause_lines(one_effect_per_head(picture)):
                 line("  " + text)
         if picture.reference is not None:
             line()
@@ -81,7 +83,9 @@ def print_run(picture: RunSnapshot, labels: Labels | None, *, measure: Measure =
         if picture.edges and picture.edges[0].score > 0:
             line()
             line("best edges (code pairs only positives carry)", strong)
-            best = [f"{_place(e.source)} -> {_place(e.target)} {short(e.score)}" for e in picture.edges[:BEST_EDGES]]
+            best = [
+                f"{_place(e.source)} -> {_place(e.target)} {format_short(e.score)}" for e in picture.edges[:BEST_EDGES]
+            ]
             for start in range(0, len(best), 5):
                 line("  " + "   ".join(best[start : start + 5]))
     if picture.card is not None:
@@ -94,12 +98,12 @@ def print_run(picture: RunSnapshot, labels: Labels | None, *, measure: Measure =
         line(text)
 
 
-def print_cause(found: RunSnapshot, card: Card | None, title: str, paper: Paper) -> None:
+def print_cause(found: RunSnapshot, card: Card | None, title: str, output: OutputStyle) -> None:
     """Writes what one measurement of causes found, and what the run's card says with it, to stdout."""
     from rich.text import Text
 
-    console = make_console(paper)
-    strong = "bold" if paper.colours != "none" else ""
+    console = make_console(output)
+    strong = "bold" if output.colours != "none" else ""
 
     def line(text: str = "", style: str = "") -> None:
         console.print(Text(text, style=style), soft_wrap=True)
@@ -159,7 +163,7 @@ def broken_lines(picture: RunSnapshot) -> list[str]:
     return lines
 
 
-def footer_lines(picture: RunSnapshot, labels: Labels | None) -> list[str]:
+def footer_lines(picture: RunSnapshot, labels: RunLabels | None) -> list[str]:
     """Where the time went, and how to find the run again."""
     lines: list[str] = []
     if picture.finished is not None:
@@ -206,17 +210,17 @@ def _head_table(picture: RunSnapshot) -> "Table":
         head = f"[{node.id}]" if tuple(node.id) in circuit else f" {node.id}"
         cells = [
             " " + head,
-            short(node.total_variation),
-            short(node.unique_positive),
-            short(node.unique_share),
-            short(node.overlap),
-            short(node.mutual_information),
+            format_short(node.total_variation),
+            format_short(node.unique_positive),
+            format_short(node.unique_share),
+            format_short(node.overlap),
+            format_short(node.mutual_information),
             _small(node.q_value),
-            short(node.stability),
-            short(node.paired_flips),
-            short(node.baseline_mean_difference),
-            short(node.baseline_paired_difference),
-            short(node.baseline_linear_probe),
+            format_short(node.stability),
+            format_short(node.paired_flips),
+            format_short(node.baseline_mean_difference),
+            format_short(node.baseline_paired_difference),
+            format_short(node.baseline_linear_probe),
         ]
         if known is not None:
             cells.append("yes" if tuple(node.id) in known else "no")
@@ -229,12 +233,12 @@ def _print_agreement(picture: RunSnapshot, reference: Reference, line: Callable[
     line(f"  {len(reference.heads)} of {len(picture.nodes)} heads; {clean(reference.source)}")
     if picture.finished is not None:
         found = agreement_with(reference, picture.nodes, picture.finished.circuit, DEFAULT_MEASURE)
-        line(f"  circuit by rank: precision {short(found.precision)}, recall {short(found.recall)}")
+        line(f"  circuit by rank: precision {format_short(found.precision)}, recall {format_short(found.recall)}")
     rows = compared(picture.nodes, reference)
     width = max(len(measure.title) for measure, _ in rows)
     line(f"  AUC against {clean(reference.name)} of")
     for measure, area in rows:
-        line(f"  {measure.title.ljust(width)}  {short(area)}")
+        line(f"  {measure.title.ljust(width)}  {format_short(area)}")
     codes = next(area for measure, area in rows if measure.id == DEFAULT_MEASURE.id)
     better = [
         measure.title
@@ -280,9 +284,9 @@ def _quoted(name: str) -> str:
     return shlex.quote(name)
 
 
-def labels_of(session: SessionRow, run: RunRow) -> Labels:
+def labels_of(session: SessionRow, run: RunRow) -> RunLabels:
     """What the run is called in its session."""
-    return Labels(
+    return RunLabels(
         session=session.name,
         session_id=session.session_id,
         run_id=run.run_id,

@@ -17,7 +17,7 @@ Cell = bool | int | float | None
 _MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head"))
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True):
+class ExportTable(msgspec.Struct, frozen=True, kw_only=True):
     """Columns with their kind (whole, number, yes) and rows of plain values; None where a number does not apply."""
 
     name: str
@@ -44,7 +44,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(TableColumn(name=name, kind=kind) for name, kind in self.columns)  # type: ignore[arg-type]
 
 
-def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> Table:
+def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]]) -> ExportTable:
     """One row a head, layer by layer: every measure, and whether the head is inside the cut."""
     inside = set(map(tuple, circuit))
     columns = (("layer", "whole"), ("head", "whole"), *((name, "number") for name in _MEASURES), ("in_circuit", "yes"))
@@ -57,15 +57,15 @@ def heads_table(nodes: Sequence[HeadScores], circuit: Collection[tuple[int, int]
         )
         for node in sorted(nodes, key=lambda node: node.id)
     )
-    return Table(name="heads", columns=columns, rows=rows)
+    return ExportTable(name="heads", columns=columns, rows=rows)
 
 
-def edges_table(edges: Sequence[EdgeScore]) -> Table:
+def edges_table(edges: Sequence[EdgeScore]) -> ExportTable:
     """One row a pair of heads, the best first: as many as a run keeps (engine.results.n_edges_reported)."""
     names = ("source_layer", "source_head", "target_layer", "target_head")
     columns = (("place", "whole"), *((name, "whole") for name in names), ("score", "number"))
     rows = tuple((place, *edge.source, *edge.target, _number(edge.score)) for place, edge in enumerate(edges, start=1))
-    return Table(name="edges", columns=columns, rows=rows)
+    return ExportTable(name="edges", columns=columns, rows=rows)
 
 
 def _number(value: float | None) -> float | None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sessions.verification.checks import STAGES
 from sessions.verification.report import VerificationReport, format_check
-from tui.output.console import Paper, make_console
+from tui.output.console import OutputStyle, make_console
 from tui.terminal.sanitize import clean
 
 if TYPE_CHECKING:
@@ -26,18 +26,18 @@ def report_json(report: VerificationReport) -> dict[str, object]:
     return {"schema": SCHEMA, **msgspec.to_builtins(report)}
 
 
-def print_report(report: VerificationReport, paper: Paper) -> None:
+def print_report(report: VerificationReport, output: OutputStyle) -> None:
     """Writes it to stdout: a line for the verdict, a line for every stage."""
     from rich.text import Text
 
-    console = make_console(paper)
+    console = make_console(output)
     colour = {"same": "green", "rounding": "green", "differs": "red", "impossible": "red"}[report.verdict]
 
     def line(text: str, style: str = "") -> None:
-        console.print(Text(text, style=style if paper.colours != "none" else ""), soft_wrap=True)
+        console.print(Text(text, style=style if output.colours != "none" else ""), soft_wrap=True)
 
     sign, _ = VERDICTS[report.verdict]
-    mark = f"{sign} " if paper.unicode else ""
+    mark = f"{sign} " if output.unicode else ""
     line(f"{mark}{clean(report.title)}: {clean(report.words)}", f"bold {colour}")
     for stage in STAGES:
         checks = [each for each in report.checks if each.stage == stage]
@@ -55,7 +55,7 @@ def print_report(report: VerificationReport, paper: Paper) -> None:
         line(f"  {report.seconds:.1f} s", "dim")
 
 
-def verified_words(verified: "RunVerified | None") -> str:
+def format_verdict(verified: "RunVerified | None") -> str:
     """A run's last verdict in few words; nothing where it was never verified."""
     return (
         ""

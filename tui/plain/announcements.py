@@ -3,10 +3,10 @@
 import time
 
 from engine.errors import Failure
-from tui.state.engine_status import awaited, silence_words, silent_work, work_words
-from tui.state.messages import in_words
-from tui.state.run import Run
-from tui.state.workbench_state import Bench
+from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
+from tui.state.messages import format_message
+from tui.state.run import SessionRun
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 
 _LINK = {
@@ -16,11 +16,11 @@ _LINK = {
 }
 
 
-class News:
-    """Compares the bench with what was said of it last."""
+class Announcements:
+    """Compares the state with what was said of it last."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, state: WorkbenchState) -> None:
+        self.state = state
         self._said: dict[str, object] = {}
         self._failure: Failure | None = None
         """By what it is, not by what it says: what is refused twice is told twice."""
@@ -29,50 +29,50 @@ class News:
 
     def lines(self) -> list[str]:
         """What is new since the last time."""
-        bench, found = self.bench, []
-        if self._new("link", bench.link) and bench.link in _LINK:
-            found.append(_LINK[bench.link])
-        if bench.link == "live" and self._new("session", bench.session_id):
-            found.append(f"session {clean(bench.session_name)}, model {clean(bench.model)}.")
-        if self._new("notice", bench.link_words) and bench.link_words and bench.link == "live":
-            found.append(f"notice: {clean(bench.link_words)}")
-        for run in bench.runs:
+        state, found = self.state, []
+        if self._new("link", state.link) and state.link in _LINK:
+            found.append(_LINK[state.link])
+        if state.link == "live" and self._new("session", state.session_id):
+            found.append(f"session {clean(state.session_name)}, model {clean(state.model)}.")
+        if self._new("notice", state.link_words) and state.link_words and state.link == "live":
+            found.append(f"notice: {clean(state.link_words)}")
+        for run in state.runs:
             found += self._of_run(run)
-        if self._new("trouble", bench.trouble) and bench.trouble:
-            found.append(f"error: {clean(bench.trouble)}")
+        if self._new("trouble", state.trouble) and state.trouble:
+            found.append(f"error: {clean(state.trouble)}")
         found += self._of_work()
-        failure = bench.failure
+        failure = state.failure
         if failure is not self._failure and failure is not None:
-            found.append(f"error: {clean(in_words(failure))}")
+            found.append(f"error: {clean(format_message(failure))}")
         self._failure = failure
-        if self._new("verifying", bool(bench.verifying)) and bench.verifying:
-            found.append(clean(bench.verifying.partition(";")[0]) + ".")
+        if self._new("verifying", bool(state.verifying)) and state.verifying:
+            found.append(clean(state.verifying.partition(";")[0]) + ".")
         return found
 
     def _of_work(self) -> list[str]:
         """What a waiting run waits for, whenever that is another; and that what goes on is silent."""
-        bench, found, now_us = self.bench, [], int(time.time() * 1e6)
-        waiting = next((run for run in bench.runs if awaited(bench, run) is not None), None)
-        work = awaited(bench, waiting) if waiting is not None else None
+        state, found, now_us = self.state, [], int(time.time() * 1e6)
+        waiting = next((run for run in state.runs if blocking_work(state, run) is not None), None)
+        work = blocking_work(state, waiting) if waiting is not None else None
         if self._new("awaited", None if work is None else work.job) and work is not None and waiting is not None:
-            found.append(f"run {waiting.number} waits for {work_words(work, now_us)}.")
-        silent = silent_work(bench)
+            found.append(f"run {waiting.number} waits for {format_work(work, now_us)}.")
+        silent = silent_work(state)
         if self._new("silent", None if silent is None else silent.job) and silent is not None:
-            found.append(silence_words(bench, silent, now_us))
+            found.append(format_silence(state, silent, now_us))
         return found
 
-    def _of_run(self, run: Run) -> list[str]:
+    def _of_run(self, run: SessionRun) -> list[str]:
         name, found = f"run {run.number}", []
         old = self._said.get(f"{run.run_id} state", "" if self.caught_up else None)
         if self._new(f"{run.run_id} state", run.state):
             if run.state in ("queued", "running") or old is not None:
                 found.append(f"{name}: {_STATES.get(run.state, run.state)}.")
             if run.failure is not None and run.state != "stopped" and old is not None:
-                found.append(f"error: {clean(in_words(run.failure))}")
+                found.append(f"error: {clean(format_message(run.failure))}")
         if self._new(f"{run.run_id} stage", run.picture.stage) and run.picture.stage is not None and run.under_way:
             found.append(f"{name}: {run.picture.stage}.")
         if self._new(f"{run.run_id} notices", len(run.picture.notices)) and run.active:
-            found += [f"notice: {clean(in_words(run.picture.notices[-1]))}"] if run.picture.notices else []
+            found += [f"notice: {clean(format_message(run.picture.notices[-1]))}"] if run.picture.notices else []
         if self._new(f"{run.run_id} causes", len(run.picture.causes)) and old is not None:
             found += [
                 f"{name}: causes by {cause.method} are there; cause says them." for cause in run.picture.causes[-1:]
@@ -80,7 +80,7 @@ class News:
         if self._new(f"{run.run_id} verified", run.verified) and run.verified is not None and old is not None:
             found.append(f"{name} done again: {clean(run.verified.verdict)}. {clean(run.verified.words)}")
         if self._new(f"{run.run_id} cause failure", run.cause_failure) and run.cause_failure is not None:
-            found.append(f"error: {clean(in_words(run.cause_failure))}")
+            found.append(f"error: {clean(format_message(run.cause_failure))}")
         return found
 
     def _new(self, name: str, value: object) -> bool:

@@ -21,13 +21,13 @@ from sessions.protocol import (
     SidesAnswer,
     TimelineAnswer,
 )
-from tui.connection.session_link import Link
+from tui.connection.session_link import SessionLink
 from tui.plain import wording
-from tui.state.marked_heads import in_order, summary
+from tui.state.marked_heads import sort_by_rank, summarise_marked
 from tui.state.overlay import KNOWN, NONE, TASK
 from tui.state.parsing import read_head
 from tui.state.subtraction import side_of
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
 
@@ -35,11 +35,11 @@ _SHOWN = 10
 _SIGNS: dict[str, SetOperation] = {"+": "union", "&": "intersection", "-": "subtract"}
 
 
-class Comparing:
+class ComparisonVerbs:
     """Each method says what came of it."""
 
-    bench: Bench
-    link: Link
+    state: WorkbenchState
+    link: SessionLink
     say: Callable[[str], None]
     refuse: Callable[[str], None]
     tell: Callable[[list[str]], None]
@@ -49,15 +49,15 @@ class Comparing:
     # ---- difference
 
     async def do_difference(self, rest: str) -> None:
-        run, view = self.bench.shown, self.bench.view()
+        run, view = self.state.shown, self.state.view()
         if run is None or view is None:
             self.because("difference")
             return
         if rest in ("end", "none"):
-            self.say("the run stands as it is." if self.bench.subtraction.end() else "nothing was subtracted.")
+            self.say("the run stands as it is." if self.state.subtraction.end() else "nothing was subtracted.")
             return
-        if not rest and self.bench.against() is not None:
-            self.tell(wording.difference(self.bench, _SHOWN))
+        if not rest and self.state.against() is not None:
+            self.tell(wording.difference(self.state, _SHOWN))
             return
         found = await self.link.try_ask(ListComparable(run=run.run_id), ComparisonChoices)
         if found is None:
@@ -88,13 +88,13 @@ class Comparing:
         except CannotCompare as error:
             self.refuse(f"{error.message} {error.hint}")
             return
-        self.bench.subtraction.begin(sides.b)
-        self.tell(wording.difference(self.bench, _SHOWN))
+        self.state.subtraction.begin(sides.b)
+        self.tell(wording.difference(self.state, _SHOWN))
 
     # ---- overlay and circuits
 
     async def do_overlay(self, rest: str) -> None:
-        run, view, overlay, kept = self.bench.shown, self.bench.view(), self.bench.overlay, self.bench.kept.circuits
+        run, view, overlay, kept = self.state.shown, self.state.view(), self.state.overlay, self.state.session.circuits
         if run is None or view is None:
             self.because("overlay")
             return
@@ -108,42 +108,42 @@ class Comparing:
             names = ", ".join([*kept, KNOWN, TASK, NONE])
             self.refuse(f"no circuit {rest} is kept: they are {names}.")
             return
-        self.tell(wording.overlay(self.bench))
+        self.tell(wording.overlay(self.state))
 
     async def do_combine(self, rest: str) -> None:
         """`mine + yours as both`: names may have blanks in them, so the signs stand between blanks."""
         formula, _, name = rest.rpartition(" as ") if " as " in rest else (rest, "", rest)
         parts = re.split(r"\s+([+&-])\s+", formula.strip())
         names, signs = parts[::2], set(parts[1::2])
-        if len(names) < 2 or len(signs) != 1 or self.bench.session_id is None:
+        if len(names) < 2 or len(signs) != 1 or self.state.session_id is None:
             self.refuse("combine: write names with one sign between them: A + B, A & B or A - B, then as NAME.")
             return
-        missing = [name for name in names if name not in self.bench.kept.circuits]
+        missing = [name for name in names if name not in self.state.session.circuits]
         if missing:
             self.refuse(f"no circuit {missing[0]} is kept; circuits lists them.")
             return
         operation = _SIGNS[signs.pop()]
         request = CombineCircuits(
-            session=self.bench.session_id, operation=operation, of=tuple(names), name=name.strip()
+            session=self.state.session_id, operation=operation, of=tuple(names), name=name.strip()
         )
-        before = self.bench.kept.circuits.get(request.name)
+        before = self.state.session.circuits.get(request.name)
         made = await self.link.try_ask(request, CircuitAnswer)
         if made is not None:
-            await self.told(lambda: self.bench.kept.circuits.get(request.name) is not before)
+            await self.told(lambda: self.state.session.circuits.get(request.name) is not before)
             heads = ", ".join(str(HeadId(*each)) for each in made.circuit.heads) or "no heads"
             self.say(f"kept {clean(made.circuit.name)}: {heads}.")
 
     async def do_drop(self, rest: str) -> None:
-        if rest not in self.bench.kept.circuits or self.bench.session_id is None:
+        if rest not in self.state.session.circuits or self.state.session_id is None:
             self.refuse(f"no circuit {rest or 'without a name'} is kept; circuits lists them.")
-        elif await self.link.try_ask(DeleteCircuit(session=self.bench.session_id, name=rest), Done) is not None:
-            await self.told(lambda: rest not in self.bench.kept.circuits)
+        elif await self.link.try_ask(DeleteCircuit(session=self.state.session_id, name=rest), Done) is not None:
+            await self.told(lambda: rest not in self.state.session.circuits)
             self.say(f"dropped {clean(rest)}; the log keeps it.")
 
     # ---- marks
 
     async def do_mark(self, rest: str) -> None:
-        shape, view, marks = self.bench.shape(), self.bench.view(), self.bench.marks
+        shape, view, marks = self.state.shape(), self.state.view(), self.state.marks
         if shape is None or view is None:
             self.because("mark")
             return
@@ -167,20 +167,21 @@ class Comparing:
             return
         if heads:
             marks.toggle(heads)
-        marked = self.bench.marked
+        marked = self.state.marked
         if not marked:
             self.say("no head is marked; mark 1.3 2.6, mark layer 2 or mark circuit marks some.")
             return
-        self.say(f"marked: {', '.join(map(str, in_order(marked, view)))}. {', '.join(summary(marked, view)[1:])}.")
+        listed = ", ".join(map(str, sort_by_rank(marked, view)))
+        self.say(f"marked: {listed}. {', '.join(summarise_marked(marked, view)[1:])}.")
 
     # ---- replay
 
     async def do_replay(self, rest: str) -> None:
         """Alone: what happened, each moment with its number. With a number: how things stood then."""
-        if self.bench.session_id is None:
+        if self.state.session_id is None:
             self.because("replay")
             return
-        times = await self.link.try_ask(ReadTimeline(session=self.bench.session_id), TimelineAnswer)
+        times = await self.link.try_ask(ReadTimeline(session=self.state.session_id), TimelineAnswer)
         if times is None:
             return
         moments = times.times.markers
@@ -194,7 +195,7 @@ class Comparing:
             self.refuse(f"there is no moment {rest}: they are 1 to {len(moments)}.")
             return
         then_at = moments[int(rest) - 1]
-        then = await self._then(self.bench.session_id, then_at.seq)
+        then = await self._then(self.state.session_id, then_at.seq)
         if then is None:
             return
         self.say(f"{moment(then_at.at_us)} {clean(then_at.words)}. then:")
@@ -203,10 +204,10 @@ class Comparing:
         if view is not None:
             self.tell(wording.heads(view, _SHOWN))
 
-    async def _then(self, session: str, seq: int) -> Bench | None:
-        """A bench of its own that has read the log up to the entry."""
-        then = Bench(model=self.bench.model, task=self.bench.task or "")
-        then.session_id, then.session_name, then.key = session, self.bench.session_name, self.bench.key
+    async def _then(self, session: str, seq: int) -> WorkbenchState | None:
+        """A state of its own that has read the log up to the entry."""
+        then = WorkbenchState(model=self.state.model, task=self.state.task or "")
+        then.session_id, then.session_name, then.key = session, self.state.session_name, self.state.key
         read = 0
         while read < seq:
             piece = await self.link.try_ask(ReadLog(session=session, after_seq=read, up_to=seq), LogPiece)

@@ -10,22 +10,22 @@ from typing import TextIO
 from engine.errors import HeadcodeError
 from sessions.protocol import SessionDetailAnswer, ShowSession
 from tui.connection.requests import Connect
-from tui.connection.session_link import Link
-from tui.plain.announcements import News
-from tui.plain.comparing import Comparing
+from tui.connection.session_link import SessionLink
+from tui.plain.announcements import Announcements
+from tui.plain.comparing import ComparisonVerbs
 from tui.plain.verb_table import NoSuchVerb, find_verb, verb_for
-from tui.plain.verbs_examples import Writing
-from tui.plain.verbs_run import Doing
-from tui.state.messages import in_words
-from tui.state.workbench_state import Bench
+from tui.plain.verbs_examples import ExampleVerbs
+from tui.plain.verbs_run import RunVerbs
+from tui.state.messages import format_message
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 
 PROMPT = "headcode> "
 Say = Callable[[str], None]
 
 
-class PlainWorkbench(Doing, Comparing, Writing):
-    """One bench, one link, one line at a time."""
+class PlainWorkbench(RunVerbs, ComparisonVerbs, ExampleVerbs):
+    """One state, one link, one line at a time."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class PlainWorkbench(Doing, Comparing, Writing):
         task: str = "ioi",
         asked: bool = False,
     ) -> None:
-        self.bench = Bench(model=model, task=task)
-        self.bench.key = verb_for
-        self.link = Link(self.bench, connect, self._changed, session=session, asked=asked)
-        self.news = News(self.bench)
+        self.state = WorkbenchState(model=model, task=task)
+        self.state.key = verb_for
+        self.link = SessionLink(self.state, connect, self._changed, session=session, asked=asked)
+        self.news = Announcements(self.state)
         self.say = say
         self.refused = 0
         """Lines that could not be done."""
@@ -66,11 +66,11 @@ class PlainWorkbench(Doing, Comparing, Writing):
 
     async def catch_up(self) -> None:
         """Until everything the session's log holds by now has been read."""
-        bench = self.bench
-        if bench.link == "live" and bench.session_id is not None:
+        state = self.state
+        if state.link == "live" and state.session_id is not None:
             with suppress(HeadcodeError):
-                detail = (await self.link.request(ShowSession(session=bench.session_id), SessionDetailAnswer)).detail
-                await self.until(lambda: bench.last_seq >= detail.last_seq or bench.link != "live")
+                detail = (await self.link.request(ShowSession(session=state.session_id), SessionDetailAnswer)).detail
+                await self.until(lambda: state.last_seq >= detail.last_seq or state.link != "live")
         self.news.caught_up = True
 
     async def do(self, line: str) -> bool:
@@ -85,9 +85,9 @@ class PlainWorkbench(Doing, Comparing, Writing):
             return True
         if verb.name == "leave":
             return False
-        before = self.bench.failure
+        before = self.state.failure
         await getattr(self, f"do_{verb.name}")(rest.strip())
-        if self.bench.failure is not None and self.bench.failure is not before:
+        if self.state.failure is not None and self.state.failure is not before:
             self.refused += 1
             self._changed(None)
         return True
@@ -117,37 +117,37 @@ async def run_plain(
         sink.write(f"\n{words}\n" if asking and tty else f"{words}\n")
         sink.flush()
 
-    bench = PlainWorkbench(connect, say, session=session, model=model, task=task, asked=asked)
+    state = PlainWorkbench(connect, say, session=session, model=model, task=task, asked=asked)
     say("headcode, plain. help lists the verbs, leave ends it.")
-    feed = asyncio.create_task(bench.follow())
+    feed = asyncio.create_task(state.follow())
     try:
-        await bench.until(lambda: bench.bench.link in ("live", "failed") or feed.done())
+        await state.until(lambda: state.state.link in ("live", "failed") or feed.done())
         if feed.done() and not feed.cancelled() and feed.exception() is not None:
             await feed
-        await bench.catch_up()
-        while bench.bench.link != "failed":
+        await state.catch_up()
+        while state.state.link != "failed":
             if tty:
                 sink.write(PROMPT)
                 sink.flush()
             asking = True
             line = await _next(lines)
             asking = False
-            if line is None or not await bench.do(line):
+            if line is None or not await state.do(line):
                 break
-        return _end(bench, say, tty=tty)
+        return _end(state, say, tty=tty)
     finally:
         feed.cancel()
         await asyncio.gather(feed, return_exceptions=True)
-        await bench.link.close()
+        await state.link.close()
 
 
-def _end(bench: PlainWorkbench, say: Say, *, tty: bool) -> int:
-    failure, run = bench.bench.failure, bench.bench.active
-    if bench.bench.link == "failed" and failure is not None:
-        say(f"error: {clean(in_words(failure))}")
-        return bench.link.exit_code
+def _end(state: PlainWorkbench, say: Say, *, tty: bool) -> int:
+    failure, run = state.state.failure, state.state.active
+    if state.state.link == "failed" and failure is not None:
+        say(f"error: {clean(format_message(failure))}")
+        return state.link.exit_code
     say("left." if run is None else f"left; run {run.number} goes on, headcode shows it again.")
-    return 2 if bench.refused and not tty else 0
+    return 2 if state.refused and not tty else 0
 
 
 async def _next(lines: TextIO) -> str | None:

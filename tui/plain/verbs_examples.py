@@ -10,29 +10,29 @@ from engine.errors import HeadcodeError
 from engine.machine.paths import path_of
 from engine.results import Grade
 from sessions.protocol import Grades, TaskExamplesMade
-from tui.connection.session_link import Link
-from tui.editor.graded_examples import Desk
+from tui.connection.session_link import SessionLink
+from tui.editor.graded_examples import GradedExamples
 from tui.plain import wording
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 
 
-class Writing:
+class ExampleVerbs:
     """Examples are named by their number, as the list gives it."""
 
-    bench: Bench
-    link: Link
+    state: WorkbenchState
+    link: SessionLink
     say: Callable[[str], None]
     refuse: Callable[[str], None]
 
     def begin_writing(self) -> None:
-        self.desk = Desk(self.bench, self.link, uuid.uuid4().hex)
+        self.desk = GradedExamples(self.state, self.link, uuid.uuid4().hex)
         self._proposed: tuple[int, tuple[tuple[PromptEdit, Grade], ...]] = (0, ())
 
     async def do_examples(self, rest: str) -> None:
-        if not self.bench.kept.examples.version and self.bench.examples:
+        if not self.state.session.examples.version and self.state.examples:
             # Those of a task, which nobody has changed yet.
-            shown, grades = self.bench.examples, {grade.index: grade for grade in self.bench.grades}
+            shown, grades = self.state.examples, {grade.index: grade for grade in self.state.grades}
         else:
             await self._graded()
             shown, grades = self.desk.examples, self.desk.grades
@@ -254,7 +254,7 @@ class Writing:
             self.say(f"{found.words}.")
 
     def _write(self, path: Path) -> None:
-        from tui.headless.write_examples import write_file, written
+        from tui.headless.write_examples import format_examples, write_file
 
         path = path_of(str(path))
         if path.exists():
@@ -262,7 +262,7 @@ class Writing:
             return
         kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
         try:
-            write_file(path, written(self.desk.examples, kind))
+            write_file(path, format_examples(self.desk.examples, kind))
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
         else:

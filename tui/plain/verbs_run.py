@@ -22,15 +22,15 @@ from sessions.protocol import (
     SessionsAnswer,
     ShowSession,
 )
-from tui.connection.session_link import Link
+from tui.connection.session_link import SessionLink
 from tui.output.card import card_lines
 from tui.plain import wording
 from tui.plain.verb_table import VERBS, NoSuchVerb, find_verb
 from tui.state import notes
 from tui.state.disabled_reasons import reason_for
 from tui.state.parsing import guess_measure, read_head
-from tui.state.run import Run
-from tui.state.workbench_state import Bench
+from tui.state.run import SessionRun
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import moment
 
@@ -39,11 +39,11 @@ _TOLD_S = 10.0
 """How long the log may take to tell what the host has recorded."""
 
 
-class Doing:
+class RunVerbs:
     """Each method says what came of it."""
 
-    bench: Bench
-    link: Link
+    state: WorkbenchState
+    link: SessionLink
     say: Callable[[str], None]
     refuse: Callable[[str], None]
     until: Callable[[Callable[[], object]], Awaitable[None]]
@@ -61,33 +61,33 @@ class Doing:
 
     def because(self, action: str) -> None:
         """Says why that cannot be done now."""
-        self.refuse(f"{reason_for(self.bench, action)}.")
+        self.refuse(f"{reason_for(self.state, action)}.")
 
     # ---- run
 
     async def do_status(self, _: str) -> None:
-        self.tell(wording.status(self.bench))
+        self.tell(wording.status(self.state))
 
     async def do_run(self, _: str) -> None:
-        before = len(self.bench.runs)
+        before = len(self.state.runs)
         await self.link.queue_run()
-        if self.bench.failure is None:
+        if self.state.failure is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TOLD_S):
-                    await self.until(lambda: len(self.bench.runs) > before or self.bench.failure is not None)
+                    await self.until(lambda: len(self.state.runs) > before or self.state.failure is not None)
 
     async def do_wait(self, _: str) -> None:
-        bench = self.bench
+        state = self.state
         await self.until(
             lambda: (
-                bench.link == "failed"
-                or (not bench.active and not bench.waiting and bench.measured is None and not bench.verifying)
+                state.link == "failed"
+                or (not state.active and not state.waiting and state.measured is None and not state.verifying)
             )
         )
         self.say("nothing goes on.")
 
     async def do_stop(self, _: str) -> None:
-        if self.bench.active is None and self.bench.measured is None and not self.bench.verifying:
+        if self.state.active is None and self.state.measured is None and not self.state.verifying:
             self.because("stop")
         else:
             await self.link.stop_run()
@@ -97,23 +97,23 @@ class Doing:
         run = self._run()
         if run is None or run.state != "done" or run.cause is not None:
             self.because("cause")
-        elif run.picture.causes and not self.bench.marked:
+        elif run.picture.causes and not self.state.marked:
             self.tell(wording.causes(run))
         else:
-            await self.link.ask_cause()
+            await self.link.request_effects()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TOLD_S):
-                    await self.until(lambda: run.cause is not None or self.bench.failure is not None)
+                    await self.until(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_backups(self, _: str) -> None:
         run = self._run()
-        if run is None or run.state != "done" or run.cause is not None or self.bench.view() is None:
+        if run is None or run.state != "done" or run.cause is not None or self.state.view() is None:
             self.because("backups")
         else:
-            await self.link.ask_backups()
+            await self.link.request_backups()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TOLD_S):
-                    await self.until(lambda: run.cause is not None or self.bench.failure is not None)
+                    await self.until(lambda: run.cause is not None or self.state.failure is not None)
 
     async def do_verify(self, _: str) -> None:
         run = self._run()
@@ -126,7 +126,7 @@ class Doing:
         name, text = _named_option(rest)
         if not rest:
             for option in OPTIONS:
-                now = say_option(option, option_value(self.bench.options, option.path))
+                now = say_option(option, option_value(self.state.options, option.path))
                 self.say(f"{option.title} ({option.path}): {now}. {option.meaning}")
             self.say("options NAME VALUE changes one, by the name in brackets.")
             return
@@ -136,18 +136,18 @@ class Doing:
             return
         try:
             value = read_option(wanted, text, find_places().models)
-            changed = with_value(self.bench.options, wanted.path, value)
+            changed = with_value(self.state.options, wanted.path, value)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
         self.link.choose_options(changed)
-        await self.link.tell_all()
+        await self.link.flush()
         self.say(f"the next run: {wanted.title} {say_option(wanted, option_value(changed, wanted.path))}.")
 
     # ---- look
 
     async def do_heads(self, rest: str) -> None:
-        view = self.bench.view()
+        view = self.state.view()
         if view is None:
             self.because("table")
         elif rest and rest != "all" and not rest.isdecimal():
@@ -157,34 +157,34 @@ class Doing:
             self.tell(wording.heads(view, most))
 
     async def do_head(self, rest: str) -> None:
-        shape, view = self.bench.shape(), self.bench.view()
+        shape, view = self.state.shape(), self.state.view()
         if shape is None or view is None:
             self.because("jump")
             return
         if rest:
             try:
-                self.bench.put_cursor(*read_head(rest, shape))
+                self.state.put_cursor(*read_head(rest, shape))
             except HeadcodeError as error:
                 self.refuse(f"{error.message} {error.hint}")
                 return
         await self.link.fetch_codes()
-        self.tell(wording.head(self.bench, view, self.bench.head_codes()))
+        self.tell(wording.head(self.state, view, self.state.head_codes()))
 
     async def do_measure(self, rest: str) -> None:
         try:
             if rest:
-                self.bench.pick_measure(guess_measure(rest))
+                self.state.pick_measure(guess_measure(rest))
             else:
-                self.bench.cycle_measure(1)
+                self.state.cycle_measure(1)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
-        measure = self.bench.measure
+        measure = self.state.measure
         self.say(f"{measure.title}: {measure.meaning}")
-        self.link.keep_look()
+        self.link.record_view()
 
     async def do_cut(self, rest: str) -> None:
-        view = self.bench.view()
+        view = self.state.view()
         if view is None:
             self.because("cut.more")
             return
@@ -195,9 +195,9 @@ class Doing:
                 return
             by = int(rest) - len(view.circuit)
         if by:
-            self.bench.move_cut(by)
-            self.link.keep_look()
-        view = self.bench.view()
+            self.state.move_cut(by)
+            self.link.record_view()
+        view = self.state.view()
         if view is not None:
             inside = [str(head) for head in view.order if head in view.circuit]
             self.say(f"{len(inside)} heads inside the cut: {', '.join(inside)}.")
@@ -219,54 +219,54 @@ class Doing:
 
     async def do_runs(self, rest: str) -> None:
         if not rest:
-            self.tell(wording.runs(self.bench))
+            self.tell(wording.runs(self.state))
             return
-        run = next((each for each in self.bench.runs if str(each.number) == rest), None)
+        run = next((each for each in self.state.runs if str(each.number) == rest), None)
         if run is None:
-            self.refuse(f"there is no run {rest}: they are {', '.join(str(each.number) for each in self.bench.runs)}.")
+            self.refuse(f"there is no run {rest}: they are {', '.join(str(each.number) for each in self.state.runs)}.")
         else:
-            self.bench.show_run(run.run_id)
-            self.tell(wording.status(self.bench)[2:])
+            self.state.show_run(run.run_id)
+            self.tell(wording.status(self.state)[2:])
 
     # ---- keep
 
     async def do_keep(self, name: str) -> None:
-        run, view = self.bench.shown, self.bench.view()
-        if run is None or view is None or self.bench.session_id is None:
+        run, view = self.state.shown, self.state.view()
+        if run is None or view is None or self.state.session_id is None:
             self.because("keep")
             return
         if not name:
             self.refuse("keep: write a name behind it.")
             return
-        marked = self.bench.marked
+        marked = self.state.marked
         heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
         source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
         if marked:
             source = f"{len(heads)} marked by hand in run {run.number}"
-        asked = SaveCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
-        before = self.bench.kept.circuits.get(name)
+        asked = SaveCircuit(session=self.state.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        before = self.state.session.circuits.get(name)
         if await self.link.try_ask(asked, CircuitAnswer) is not None:
             # The next line may name it: it is kept when the log has told so.
-            await self.told(lambda: self.bench.kept.circuits.get(name) is not before)
+            await self.told(lambda: self.state.session.circuits.get(name) is not before)
             self.say(f"kept {len(heads)} heads as {clean(name)}.")
 
     async def do_circuits(self, _: str) -> None:
-        self.tell(wording.circuits(self.bench))
+        self.tell(wording.circuits(self.state))
 
     async def do_note(self, rest: str) -> None:
         first, _, text = rest.partition(" ")
         places: dict[str, notes.Place] = {"head": "head", "run": "run"}
         wanted = places.get(first, "session")
         rest = text if first in places else rest
-        place = notes.place_at_hand(self.bench, wanted)
+        place = notes.resolve_place(self.state, wanted)
         if not rest.strip():
             self.tell(
-                [f"note: {clean(note.text, lines=True)}" for note in self.bench.kept.notes.values()] or ["no notes."]
+                [f"note: {clean(note.text, lines=True)}" for note in self.state.session.notes.values()] or ["no notes."]
             )
             return
         await self.link.note_writer(place, None)(rest.strip())
-        if self.bench.failure is None:
-            self.say(f"kept as a note on {notes.place_words(self.bench, place)}.")
+        if self.state.failure is None:
+            self.say(f"kept as a note on {notes.format_place(self.state, place)}.")
 
     async def do_sessions(self, rest: str) -> None:
         try:
@@ -278,7 +278,7 @@ class Doing:
             self.refuse(f"{error.message} {error.hint}")
             return
         for row in rows:
-            here = ", this one" if row.session_id == self.bench.session_id else ""
+            here = ", this one" if row.session_id == self.state.session_id else ""
             counts = f"{row.n_positive} positive, {row.n_negative} negative, {row.n_runs} runs"
             self.say(f"{clean(row.name)}: model {clean(row.model)}, {counts}, changed {moment(row.updated_us)}{here}")
         if not rows:
@@ -290,9 +290,9 @@ class Doing:
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
-        if found.session_id != self.bench.session_id:
+        if found.session_id != self.state.session_id:
             self.link.open(found.session_id)
-            await self.until(lambda: self.bench.session_id == found.session_id or self.bench.link == "failed")
+            await self.until(lambda: self.state.session_id == found.session_id or self.state.link == "failed")
             await self.catch_up()
 
     # ---- the program
@@ -337,8 +337,8 @@ class Doing:
             return
         self.say(f"{verb.name} {verb.use}".rstrip() + f": {verb.meaning}")
 
-    def _run(self) -> Run | None:
-        return self.bench.shown
+    def _run(self) -> SessionRun | None:
+        return self.state.shown
 
 
 def _named_option(rest: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What the bench holds, in plain lines: no signs that need to be seen, the number of a thing before its meaning."""
+"""What the state holds, in plain lines: no signs that need to be seen, the number of a thing before its meaning."""
 
 import time
 from collections import Counter
@@ -11,37 +11,37 @@ from engine.measures import MEASURES, Measure, value_of
 from engine.results import NO_CODE, Grade, HeadId, HeadScores
 from sessions.rows import HeadCodes
 from tui.output.effects import cause_lines
-from tui.state.engine_status import awaited, silence_words, silent_work, work_words
-from tui.state.grid_view import GridView, places_of
-from tui.state.notes import notes_at
-from tui.state.run import Run
-from tui.state.workbench_state import Bench
+from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
+from tui.state.grid_view import GridView, decimals_of
+from tui.state.notes import list_notes_at
+from tui.state.run import SessionRun
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 
 _MOST_PROMPT = 200
 _MOST_CODES = 12
 
 
-def status(bench: Bench) -> list[str]:
+def status(state: WorkbenchState) -> list[str]:
     """Session, model, what goes on, what is looked at."""
-    model = bench.model_info
+    model = state.model_info
     shape = f", {model.n_layers} layers of {model.n_heads} heads" if model is not None else ""
-    lines = [f"session {clean(bench.session_name)}. model {clean(bench.model)}{shape}. host {bench.link}."]
-    positives = sum(1 for each in bench.examples if each.positive)
-    lines.append(f"examples: {positives} positive, {len(bench.examples) - positives} negative.")
-    run = bench.shown
+    lines = [f"session {clean(state.session_name)}. model {clean(state.model)}{shape}. host {state.link}."]
+    positives = sum(1 for each in state.examples if each.positive)
+    lines.append(f"examples: {positives} positive, {len(state.examples) - positives} negative.")
+    run = state.shown
     if run is None:
         return [*lines, "no run yet; run begins one."]
-    lines.append(f"run {run.number}: {state_of(bench, run)}.")
-    work = bench.worker.at_work if bench.worker is not None and bench.link == "live" else None
+    lines.append(f"run {run.number}: {state_of(state, run)}.")
+    work = state.worker.at_work if state.worker is not None and state.link == "live" else None
     if work is not None and work.run_id != run.run_id:
-        lines.append(f"the engine is at {work_words(work, _now_us())}.")
-    if (silent := silent_work(bench)) is not None:
-        lines.append(silence_words(bench, silent, _now_us()))
-    view = bench.view()
+        lines.append(f"the engine is at {format_work(work, _now_us())}.")
+    if (silent := silent_work(state)) is not None:
+        lines.append(format_silence(state, silent, _now_us()))
+    view = state.view()
     if view is not None:
         lines.append(
-            f"looking at {view.measure.title}, {len(view.circuit)} heads inside the cut, at head {bench.cursor}."
+            f"looking at {view.measure.title}, {len(view.circuit)} heads inside the cut, at head {state.cursor}."
         )
     return lines
 
@@ -50,9 +50,9 @@ def _now_us() -> int:
     return int(time.time() * 1e6)
 
 
-def state_of(bench: Bench, run: Run) -> str:
-    if (work := awaited(bench, run)) is not None:
-        return f"waits for {work_words(work, _now_us())}"
+def state_of(state: WorkbenchState, run: SessionRun) -> str:
+    if (work := blocking_work(state, run)) is not None:
+        return f"waits for {format_work(work, _now_us())}"
     if run.state == "running" and run.picture.stage is not None:
         picture = run.picture
         count = (
@@ -105,17 +105,19 @@ def heads(view: GridView, most: int | None) -> list[str]:
         f"{view.measure.title}, {len(view.order)} heads, {len(view.circuit)} inside the cut.{final}{known}{agreed}"
     ]
     for head in view.order[:most]:
-        marks = [word for word, on in (("circuit", head in view.circuit), (view.held_name(), head in view.known)) if on]
+        marks = [
+            word for word, on in (("circuit", head in view.circuit), (view.reference_label(), head in view.known)) if on
+        ]
         tail = f", {', '.join(marks)}" if marks else ""
-        lines.append(f"{view.placed(head) or '–'}. head {head}: {value(view.values[head], view.measure)}{tail}")
+        lines.append(f"{view.rank_of(head) or '–'}. head {head}: {value(view.values[head], view.measure)}{tail}")
     if most is not None and len(view.order) > most:
         lines.append(f"{len(view.order) - most} more; heads all lists them.")
     return lines
 
 
-def overlay(bench: Bench) -> list[str]:
+def overlay(state: WorkbenchState) -> list[str]:
     """Which circuit lies over the heads, and how far the ranking agrees with it."""
-    view = bench.view()
+    view = state.view()
     if view is None or view.reference is None:
         return ["no circuit lies over the heads."]
     held = view.agreement
@@ -126,13 +128,13 @@ def overlay(bench: Bench) -> list[str]:
     return [name, *([f"the ranking finds them with {told}."] if told else [])]
 
 
-def difference(bench: Bench, most: int) -> list[str]:
+def difference(state: WorkbenchState, most: int) -> list[str]:
     """What is subtracted, what both have in common, and where they differ most."""
-    against = bench.against()
+    against = state.against()
     if against is None:
         return ["nothing is subtracted; difference lists what can be."]
     grid, title = against.grid, clean(against.side.title)
-    what = "in the circuit or not" if against.member else bench.measure.title
+    what = "in the circuit or not" if against.member else state.measure.title
     shared = f"{len(grid.both)} heads in both circuits, {len(grid.only_a)} only here, {len(grid.only_b)} only there."
     words = [("Jaccard", grid.jaccard), ("AUC", grid.auc_a_finds_b)]
     words += (
@@ -144,7 +146,7 @@ def difference(bench: Bench, most: int) -> list[str]:
     lines = [f"{what}: this run less {title}.", shared, *([f"{told}."] if told else [])]
     differing = [head for head in against.order if against.differences[head]]
     for place, head in enumerate(differing[:most], start=1):
-        here, there = (value(each[head], bench.measure) for each in (against.here, against.there))
+        here, there = (value(each[head], state.measure) for each in (against.here, against.there))
         lines.append(f"{place}. head {head}: {against.differences[head]:+.2f}, {here} here, {there} there")
     rest = len(differing) - most
     lines += [f"{rest} more differ."] if rest > 0 else []
@@ -152,22 +154,22 @@ def difference(bench: Bench, most: int) -> list[str]:
 
 
 def value(number: float | None, measure: Measure) -> str:
-    return "does not apply" if number is None else f"{number:.{places_of(measure)}f}"
+    return "does not apply" if number is None else f"{number:.{decimals_of(measure)}f}"
 
 
-def head(bench: Bench, view: GridView, found: HeadCodes | Failure | None) -> list[str]:
+def head(state: WorkbenchState, view: GridView, found: HeadCodes | Failure | None) -> list[str]:
     """A head's page: every measure, its effect, its codes with the counts on both sides, its notes."""
-    where = bench.cursor
+    where = state.cursor
     node = view.by_head[where]
-    place = view.placed(where)
-    rank = view.no_place() if place is None else f"rank {place} of {view.told}"
-    lines = [f"head {where} of run {bench.shown.number if bench.shown else 0}, {rank}."]
+    place = view.rank_of(where)
+    rank = view.unranked_reason() if place is None else f"rank {place} of {view.told}"
+    lines = [f"head {where} of run {state.shown.number if state.shown else 0}, {rank}."]
     lines += [f"{measure.title}: {value(value_of(node, measure), measure)}" for measure in measures_of(node)]
     if isinstance(found, Failure):
         lines.append(f"codes: {clean(found.message)} {clean(found.hint)}".rstrip())
     elif found is not None:
-        lines += _codes(found, bench.examples)
-    lines += [f"note: {clean(note.text, lines=True)}" for note in notes_at(bench, "head")]
+        lines += _codes(found, state.examples)
+    lines += [f"note: {clean(note.text, lines=True)}" for note in list_notes_at(state, "head")]
     return lines
 
 
@@ -194,7 +196,7 @@ def _codes(found: HeadCodes, examples_: tuple[Example, ...]) -> list[str]:
     return [*lines, f"silent on {silent} of {len(found.codes)} examples."]
 
 
-def edges(run: Run, most: int) -> list[str]:
+def edges(run: SessionRun, most: int) -> list[str]:
     found = run.picture.edges
     lines = [
         f"{place}. head {HeadId(*edge.source)} to head {HeadId(*edge.target)}: {edge.score:.2f}"
@@ -204,22 +206,22 @@ def edges(run: Run, most: int) -> list[str]:
     return [f"{len(found)} edges of run {run.number}, the strongest first.", *lines, *more]
 
 
-def runs(bench: Bench) -> list[str]:
-    shown = bench.shown
+def runs(state: WorkbenchState) -> list[str]:
+    shown = state.shown
     return [
-        f"run {run.number}: {state_of(bench, run)}, model {clean(run.model)}, "
+        f"run {run.number}: {state_of(state, run)}, model {clean(run.model)}, "
         f"seeds {', '.join(map(str, run.config.seeds))}"
         + (", shown" if shown is not None and run.run_id == shown.run_id else "")
-        for run in bench.runs
+        for run in state.runs
     ] or ["no run yet; run begins one."]
 
 
-def circuits(bench: Bench) -> list[str]:
+def circuits(state: WorkbenchState) -> list[str]:
     return [
         f"{clean(circuit.name)}: {', '.join(str(HeadId(*each)) for each in circuit.heads)}. {clean(circuit.source)}"
-        for circuit in bench.kept.circuits.values()
+        for circuit in state.session.circuits.values()
     ] or ["no circuit is kept; keep NAME keeps the heads inside the cut."]
 
 
-def causes(run: Run) -> list[str]:
+def causes(run: SessionRun) -> list[str]:
     return [clean(line) for line in cause_lines(run.picture)]

@@ -8,7 +8,7 @@ PAUSE_US = 3_000_000
 """A stretch in which nothing was recorded lasts at most this long, at speed 1."""
 
 
-class PlayTime:
+class ReplayClock:
     """From a log's entries to microseconds of replay and back. Moment 0 is the log's first entry."""
 
     def __init__(self, times: Timeline) -> None:

@@ -24,11 +24,11 @@ from sessions.protocol import (
     Welcome,
 )
 from sessions.rows import Timeline
-from tui.connection.requests import Connect, Host
-from tui.connection.session_link import Link
+from tui.connection.requests import Connect, HostConnection
+from tui.connection.session_link import SessionLink
 from tui.replay.pages import PAGE_BYTES
 from tui.replay.player import Player
-from tui.state.workbench_state import ALL_PARTS, Bench, Part
+from tui.state.workbench_state import ALL_PARTS, Part, WorkbenchState
 
 READS: frozenset[type] = frozenset(
     {GetCodes, GetSides, GetStatus, ListCircuits, ListComparable, ListSessions, ReadLog, ReadTimeline, ShowSession}
@@ -38,13 +38,13 @@ READS: frozenset[type] = frozenset(
 T = TypeVar("T")
 
 
-class OnlyAReplay(HeadcodeError):
+class ReplayIsReadOnly(HeadcodeError):
     """Something of a replay was to be changed."""
 
     family = "input"
 
 
-class Reader:
+class ReplayReader:
     """A connection that only reads, made when it is first needed and again when it was lost."""
 
     welcome = Welcome(version="", pid=0, store="")
@@ -52,13 +52,13 @@ class Reader:
     def __init__(self, connect: Connect, session: str) -> None:
         self.session = session
         self._connect = connect
-        self._host: Host | None = None
+        self._host: HostConnection | None = None
         self._connecting = asyncio.Lock()
 
     async def ask(self, request: AnyRequest, want: type[T], /) -> T:
         """The answer. Raises OnlyAReplay for what is no reading, HostError where no host can be had."""
         if type(request) not in READS:
-            raise OnlyAReplay("This is a replay: nothing of it can be changed.", hint="Leave the replay for that.")
+            raise ReplayIsReadOnly("This is a replay: nothing of it can be changed.", hint="Leave the replay for that.")
         for attempt in (1, 2):
             host = await self._held()
             try:
@@ -70,7 +70,7 @@ class Reader:
         raise AssertionError
 
     def follow(self, session: str, /, *, after_seq: int = 0) -> AsyncIterator[tuple[LogEntry, ...]]:  # noqa: ARG002
-        raise OnlyAReplay("A replay follows nothing that happens now.", hint="Leave the replay for that.")
+        raise ReplayIsReadOnly("A replay follows nothing that happens now.", hint="Leave the replay for that.")
 
     async def times(self) -> Timeline:
         times = (await self.ask(ReadTimeline(session=self.session), TimelineAnswer)).times
@@ -102,19 +102,19 @@ class Reader:
             with contextlib.suppress(HeadcodeError, OSError):
                 await host.close()
 
-    async def _held(self) -> Host:
+    async def _held(self) -> HostConnection:
         async with self._connecting:
             if self._host is None:
                 self._host = await self._connect()
             return self._host
 
 
-class ReplayLink(Link):
+class ReplayLink(SessionLink):
     """In the place of the link to a live session; what it inherits reads through a connection that only reads."""
 
     def __init__(
         self,
-        bench: Bench,
+        state: WorkbenchState,
         connect: Connect,
         changed: Callable[[frozenset[Part]], None],
         *,
@@ -123,15 +123,15 @@ class ReplayLink(Link):
         speed: float = 1.0,
         driven: bool = False,
     ) -> None:
-        super().__init__(bench, connect, changed, session=session)
-        self.reader = Reader(connect, session)
-        self.player = Player(bench, self.reader, self._moved, speed=speed, driven=driven)
+        super().__init__(state, connect, changed, session=session)
+        self.reader = ReplayReader(connect, session)
+        self.player = Player(state, self.reader, self._moved, speed=speed, driven=driven)
         self.opened = asyncio.Event()
         self._run = run
-        bench.link = "replay"
+        state.link = "replay"
 
     async def run(self) -> None:
-        """Opens the recording and plays it, until it is cancelled or cannot be opened; the bench then says why."""
+        """Opens the recording and plays it, until it is cancelled or cannot be opened; the state then says why."""
         try:
             await self.player.open(run=self._run)
         except HeadcodeError as error:
@@ -148,13 +148,13 @@ class ReplayLink(Link):
             await self.player.close()
         await self.reader.close()
 
-    def keep_look(self) -> None:
+    def record_view(self) -> None:
         """How somebody looks at a replay is nobody else's business."""
 
     def _moved(self, parts: frozenset[Part]) -> None:
         failure = self.player.failure
         if failure is not None:
-            self.bench.failure = failure.as_failure()
+            self.state.failure = failure.as_failure()
         elif "time" in parts:
-            self.bench.failure = None
+            self.state.failure = None
         self._changed(parts)

@@ -13,7 +13,7 @@ PAGE_BYTES = 1 << 20
 MOST_PAGES = 5
 
 
-class Archive(Protocol):
+class LogArchive(Protocol):
     """Where a recorded session is read from. Raises HeadcodeError."""
 
     async def times(self) -> Timeline: ...
@@ -29,10 +29,10 @@ class Archive(Protocol):
     ) -> LogPiece: ...
 
 
-class Pages:
+class LogPages:
     """The newest few pages that were asked for; memory stays flat however long the session is."""
 
-    def __init__(self, archive: Archive, end: int) -> None:
+    def __init__(self, archive: LogArchive, end: int) -> None:
         self.end = end
         """The last entry there is to read."""
         self._archive = archive
@@ -49,7 +49,7 @@ class Pages:
             self._begin(page.up_to)
         return page.entries[max(0, seq - start) :]
 
-    def at_hand(self, seq: int) -> bool:
+    def is_read(self, seq: int) -> bool:
         """Whether what follows the entry is here already."""
         return seq >= self.end or self._holding(seq + 1) is not None
 

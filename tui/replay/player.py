@@ -1,4 +1,4 @@
-"""Plays a recorded session into a bench: recorded entries go down the way that live ones take. No widget in here."""
+"""Plays a recorded session into a state: recorded entries go down the way that live ones take. No widget in here."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,9 @@ from sessions.condense import condensed
 from sessions.errors import NoSuchRecord
 from sessions.events import LogEntry
 from sessions.rows import Marker, Timeline
-from tui.replay.clock import PlayTime
-from tui.replay.pages import Archive, Pages
-from tui.state.workbench_state import Bench, Frame, Part
+from tui.replay.clock import ReplayClock
+from tui.replay.pages import LogArchive, LogPages
+from tui.state.workbench_state import Part, StateSnapshot, WorkbenchState
 
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, math.inf)
 """inf: as fast as it can be shown."""
@@ -36,7 +36,7 @@ _MOST_PIECES = 16
 Changed = Callable[[frozenset[Part]], None]
 
 
-class Span(NamedTuple):
+class ReplaySpan(NamedTuple):
     """A stretch of a session: from the state after entry `begin` to the one after `end`."""
 
     begin: int
@@ -45,10 +45,10 @@ class Span(NamedTuple):
     end_us: int
 
 
-def span_of(times: Timeline, run: str | None = None) -> Span:
+def span_of(times: Timeline, run: str | None = None) -> ReplaySpan:
     """The whole session, or one run of it by id or number. Raises NoSuchRecord."""
     if run is None:
-        return Span(min(1, times.last_seq), times.last_seq, times.first_us, times.last_us)
+        return ReplaySpan(min(1, times.last_seq), times.last_seq, times.first_us, times.last_us)
     of_run = [marker for marker in times.markers if marker.kind == "run" and run in (marker.run_id, str(marker.number))]
     if not of_run:
         raise NoSuchRecord(
@@ -58,8 +58,8 @@ def span_of(times: Timeline, run: str | None = None) -> Span:
     begin = of_run[0]
     end = next((marker for marker in of_run if marker.ends), None)
     if end is None:
-        return Span(begin.seq, times.last_seq, begin.at_us, times.last_us)
-    return Span(begin.seq, end.seq, begin.at_us, end.at_us)
+        return ReplaySpan(begin.seq, times.last_seq, begin.at_us, times.last_us)
+    return ReplaySpan(begin.seq, end.seq, begin.at_us, end.at_us)
 
 
 class Player:
@@ -67,15 +67,15 @@ class Player:
 
     def __init__(
         self,
-        bench: Bench,
-        archive: Archive,
+        state: WorkbenchState,
+        archive: LogArchive,
         changed: Changed = lambda _parts: None,
         *,
         clock: Callable[[], float] = time.monotonic,
         speed: float = 1.0,
         driven: bool = False,
     ) -> None:
-        self.bench = bench
+        self.state = state
         self.driven = driven
         """Whether somebody else says what time it is, with `roll`: a film is not made in the time it plays."""
         self.playing = False
@@ -83,8 +83,8 @@ class Player:
         self.failure: HeadcodeError | None = None
         """Why it does not go on; the next wish is tried all the same."""
         self.times: Timeline
-        self.clock: PlayTime
-        self.span: Span
+        self.clock: ReplayClock
+        self.span: ReplaySpan
         self.markers: list[Marker] = []
         """Those within what is played."""
         self.at = 0.0
@@ -93,8 +93,8 @@ class Player:
         self._changed = changed
         self._now = clock
         self._then = 0.0
-        self._pages: Pages
-        self._frames: list[Frame] = []
+        self._pages: LogPages
+        self._frames: list[StateSnapshot] = []
         self._frames_made: asyncio.Task[None] | None = None
         self._goal: int | None = None
         self._goal_moment: float | None = None
@@ -109,12 +109,12 @@ class Player:
         `run`: its id or number. Raises HeadcodeError.
         """
         times = self.times = await self._archive.times()
-        self.clock, self.span = PlayTime(times), span_of(times, run or times.run_id)
-        self._pages = Pages(self._archive, times.last_seq)
-        bench = self.bench
-        bench.session_id, bench.session_name = times.session.session_id, times.session.name
-        bench.model, bench.task = times.session.model, times.session.task
-        self._frames = [bench.freeze()]
+        self.clock, self.span = ReplayClock(times), span_of(times, run or times.run_id)
+        self._pages = LogPages(self._archive, times.last_seq)
+        state = self.state
+        state.session_id, state.session_name = times.session.session_id, times.session.name
+        state.model, state.task = times.session.model, times.session.task
+        self._frames = [state.freeze()]
         self.markers = [marker for marker in times.markers if self.span.begin <= marker.seq <= self.span.end]
         self._marks = [marker.seq for marker in self.markers]
         await self._go(self.span.begin, near=self.span.begin == 1)
@@ -133,7 +133,7 @@ class Player:
 
     @property
     def seq(self) -> int:
-        return self.bench.last_seq
+        return self.state.last_seq
 
     @property
     def over(self) -> bool:
@@ -203,7 +203,7 @@ class Player:
         while not self.over:
             entries = await self._pages.after(self.seq)
             due = list(takewhile(lambda each: each.seq <= self.span.end and self._moment(each) <= played, entries))
-            self._changed(self.bench.fold(due) | {"time"})
+            self._changed(self.state.fold(due) | {"time"})
             if len(due) < len(entries) or not entries:
                 break
         self.at = min(max(played, self.at), self.last)
@@ -267,7 +267,7 @@ class Player:
             self._changed(frozenset({"time"}))
         if not self.playing or self.driven:
             return None
-        waits = not self._pages.at_hand(self.seq)
+        waits = not self._pages.is_read(self.seq)
         entries = await self._pages.after(self.seq)
         now = self._now()
         # What took its time to be read is not skipped.
@@ -282,7 +282,7 @@ class Player:
         else:
             self.at += passed * 1e6 * self.speed
             due = list(takewhile(lambda entry: self._moment(entry) <= self.at, entries))
-        parts = self.bench.fold(due)
+        parts = self.state.fold(due)
         rest = len(due) < len(entries)
         if due and (self.speed == math.inf or not rest):
             # The clock does not run past what has not been read.
@@ -294,7 +294,7 @@ class Player:
         return min(max(wait, 0.005), _TICK_S)
 
     async def _go(self, seq: int, *, near: bool) -> None:
-        """The bench as it was after that entry. `near`: the next wish will probably be for a neighbour of it."""
+        """The state as it was after that entry. `near`: the next wish will probably be for a neighbour of it."""
         frame = self._frame(seq)
         entries = self._pages.span(frame.last_seq, seq)
         if entries is None and seq - frame.last_seq > _NEAR:
@@ -309,9 +309,9 @@ class Player:
         if entries is None:
             entries = await self._read_condensed(frame.last_seq, seq)
         # Nothing is awaited from here on: a jump happens whole or not at all.
-        parts = self.bench.rewind(frame, condensed(entries))
+        parts = self.state.rewind(frame, condensed(entries))
         self.failure = None
-        self.at = self.clock.played(seq, self.bench.saved_us) if self.bench.saved_us is not None else 0.0
+        self.at = self.clock.played(seq, self.state.saved_us) if self.state.saved_us is not None else 0.0
         self._then = self._now()
         self._changed(parts)
 
@@ -331,7 +331,7 @@ class Player:
         piece = await self._archive.piece(after_seq=self.span.begin, up_to_us=recorded, most_bytes=0)
         return min(max(piece.goal, self.span.begin), self.span.end)
 
-    def _frame(self, seq: int) -> Frame:
+    def _frame(self, seq: int) -> StateSnapshot:
         return self._frames[bisect_right([frame.last_seq for frame in self._frames], seq) - 1]
 
     async def _make_frames(self) -> None:
@@ -339,9 +339,9 @@ class Player:
 
         Only between runs: what the condensed log leaves out within a run is missing from its middle.
         """
-        bench = Bench(model=self.bench.model, task="")
-        bench.session_id = self.bench.session_id
-        bench.rewind(self._frames[0])
+        state = WorkbenchState(model=self.state.model, task="")
+        state.session_id = self.state.session_id
+        state.rewind(self._frames[0])
         last = self.times.last_seq
         least = max(_FRAME_ENTRIES, last // _FRAMES)
         frames, after_seq = [self._frames[0]], 0
@@ -351,9 +351,9 @@ class Player:
             piece = await self._archive.piece(after_seq=after_seq, up_to=last, condensed=True, most_bytes=_PIECE_BYTES)
             after_seq = piece.up_to
             for entry in piece.entries:
-                bench.fold((entry,))
-                if bench.last_seq - frames[-1].last_seq >= least and not any(each.under_way for each in bench.runs):
-                    frames.append(bench.freeze())
+                state.fold((entry,))
+                if state.last_seq - frames[-1].last_seq >= least and not any(each.under_way for each in state.runs):
+                    frames.append(state.freeze())
             await asyncio.sleep(0)
         self._frames = frames
 

@@ -6,21 +6,21 @@ from typing import Protocol
 
 from sessions.errors import NoSuchRecord
 from sessions.rows import Marker, Timeline
-from tui.replay.clock import PlayTime
+from tui.replay.clock import ReplayClock
 
 _PASSED = re.compile(r"\+(?:(\d+):)?(\d+):(\d{2})|\+(\d+)s?")
 _HOUR = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _SHARE = re.compile(r"(\d{1,3})%")
 
 
-class Recording(Protocol):
+class ReplayTimes(Protocol):
     """What must be known of it; a Player knows it."""
 
     @property
     def times(self) -> Timeline: ...
 
     @property
-    def clock(self) -> PlayTime: ...
+    def clock(self) -> ReplayClock: ...
 
     @property
     def first(self) -> float: ...
@@ -29,7 +29,7 @@ class Recording(Protocol):
     def last(self) -> float: ...
 
 
-def start_of(text: str, recording: Recording) -> float:
+def start_of(text: str, recording: ReplayTimes) -> float:
     """The moment of the replay that is meant: a run's number, `+5:30` into it, `14:02`, `50%`, or words of a marker.
 
     Raises NoSuchRecord with what can be written.

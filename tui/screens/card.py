@@ -17,7 +17,7 @@ from tui.actions import sheet_actions
 from tui.actions.key_labels import Key, key_of, named
 from tui.output.card import card_lines
 from tui.output.effects import cause_lines
-from tui.output.reported_effects import told_once
+from tui.output.reported_effects import one_effect_per_head
 from tui.terminal.sanitize import clean
 from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.sheet_scroll import SheetScroll
@@ -69,7 +69,7 @@ def sheet_text(picture: RunSnapshot, card: Card, key: Key = named, *, width: int
         parts.append(Content.assemble((name, "$ink-dim"), gap, (told, "$ink-text")))
     if picture.causes:
         parts += [Content(""), Content.assemble(("What heads do to the answer", "bold $ink-second"))]
-        lines = packed([clean(line) for line in cause_lines(told_once(picture))], width)
+        lines = packed([clean(line) for line in cause_lines(one_effect_per_head(picture))], width)
         parts += [Content.assemble((line, "$ink-text")) for line in lines]
     return Content("\n").join(parts)
 

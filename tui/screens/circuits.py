@@ -14,8 +14,8 @@ from sessions.protocol import SetOperation
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.screens.text_prompt import TextPromptSheet
-from tui.state.session_state import Circuit
-from tui.state.workbench_state import Bench
+from tui.state.session_state import SavedCircuit
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import ScrollingLineWidget
@@ -67,15 +67,15 @@ class CircuitList(ScrollingLineWidget):
             super().__init__()
             self.place = place
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.chosen = 0
         self.marked: list[str] = []
         """In the order they were marked: of a difference, the first is what the others are taken from."""
 
     @property
-    def circuits(self) -> list[Circuit]:
-        return list(self.bench.kept.circuits.values())
+    def circuits(self) -> list[SavedCircuit]:
+        return list(self.state.session.circuits.values())
 
     def lines(self, size: Size, /) -> list[Strip]:
         circuits = self.circuits
@@ -88,7 +88,7 @@ class CircuitList(ScrollingLineWidget):
 
     def _nothing(self, width: int) -> list[tuple[str, str]]:
         about = (
-            f"{self.bench.key('keep')} on the workbench keeps the heads inside the cut, or those that are marked, "
+            f"{self.state.key('keep')} on the workbench keeps the heads inside the cut, or those that are marked, "
             "under a name. "
             "What is kept can be laid over any grid of the same shape, subtracted from it, and combined with another."
         )
@@ -106,17 +106,17 @@ class CircuitList(ScrollingLineWidget):
         if place < len(self.circuits):
             self.post_message(self.Picked(place))
 
-    def _about(self, circuit: Circuit, place: int, width: int) -> StyledLine:
+    def _about(self, circuit: SavedCircuit, place: int, width: int) -> StyledLine:
         on = place == self.chosen
         line = self.line().add("▌" if on else " ", "accent")
         mark = str(self.marked.index(circuit.name) + 1) if circuit.name in self.marked else " "
         line.add(f" {mark} ", "second").add(fit(clean(circuit.name), width - 30), "strong" if on else "text")
         line.add(f"  {len(circuit.heads)} heads", "dim")
-        if self.bench.overlay.chosen == f"kept:{circuit.name}":
+        if self.state.overlay.chosen == f"kept:{circuit.name}":
             line.add(f"  {KNOWN} laid over", "accent")
         return line.add(fit(f"  {clean(circuit.source)}", width - line.width - 1), "faint")
 
-    def _heads(self, circuit: Circuit, place: int, width: int) -> StyledLine:
+    def _heads(self, circuit: SavedCircuit, place: int, width: int) -> StyledLine:
         heads = " ".join(f"{layer}.{head}" for layer, head in circuit.heads) or "none"
         return (
             self.line().add("▌" if place == self.chosen else " ", "accent").add(f"     {fit(heads, width - 7)}", "dim")
@@ -130,21 +130,21 @@ class CircuitsScreen(SubScreen):
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, bench: Bench, owner: CircuitActions) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, owner: CircuitActions) -> None:
+        super().__init__(state)
         self.owner = owner
-        self.rows = CircuitList(bench, id="rows")
+        self.rows = CircuitList(state, id="rows")
         self.rows.can_focus = False
 
     def compose(self) -> ComposeResult:
         yield self.rows
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
 
     def paint(self) -> None:
-        circuits = self.bench.kept.circuits
+        circuits = self.state.session.circuits
         self.rows.marked = [name for name in self.rows.marked if name in circuits]
         self.rows.chosen = min(self.rows.chosen, max(0, len(circuits) - 1))
         self._title()
@@ -167,19 +167,19 @@ class CircuitsScreen(SubScreen):
     def action_lay(self) -> None:
         circuit = self._chosen()
         if circuit is not None:
-            self.bench.overlay.choose(circuit.name)
+            self.state.overlay.choose(circuit.name)
             self.dismiss()
 
     def action_less(self) -> None:
         circuit = self._chosen()
-        if circuit is not None and self.bench.session_id is not None:
-            self.owner.subtract(f"circuit:{self.bench.session_id}/{circuit.name}")
+        if circuit is not None and self.state.session_id is not None:
+            self.owner.subtract(f"circuit:{self.state.session_id}/{circuit.name}")
             self.dismiss()
 
     def action_combine(self, operation: SetOperation) -> None:
         names = tuple(self.rows.marked)
         if len(names) < 2:
-            mark = self.bench.key("circuits:mark")
+            mark = self.state.key("circuits:mark")
             words = f"{_word(operation).capitalize()} takes two circuits or more: {mark} marks the one at hand."
             self.notify(words, markup=False, timeout=4)
             return
@@ -197,12 +197,12 @@ class CircuitsScreen(SubScreen):
         self.rows.chosen = message.place
         self.rows.paint()
 
-    def _chosen(self) -> Circuit | None:
+    def _chosen(self) -> SavedCircuit | None:
         circuits = self.rows.circuits
         return circuits[self.rows.chosen] if self.rows.chosen < len(circuits) else None
 
     def _title(self) -> None:
-        count = len(self.bench.kept.circuits)
+        count = len(self.state.session.circuits)
         words = f"{count} kept {'circuit' if count == 1 else 'circuits'}" if count else "Kept circuits"
         self.rows.border_title = Content(words)
 

@@ -18,13 +18,13 @@ from sessions.protocol import (
     SidesAnswer,
 )
 from tui.state.subtraction import side_of
-from tui.state.workbench_state import Bench, Part
+from tui.state.workbench_state import Part, WorkbenchState
 from tui.widgets.latest_worker import newest
 
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-    from tui.connection.session_link import Link
+    from tui.connection.session_link import SessionLink
 
     Base = Screen[None]
 else:
@@ -36,46 +36,46 @@ _GRID: frozenset[Part] = frozenset({"grid", "head", "progress"})
 class ComparisonActions(Base):
     """Actions of the workbench, one for each id of the table in tui.actions."""
 
-    bench: Bench
-    link: "Link"
+    state: WorkbenchState
+    link: "SessionLink"
     draw_now: Callable[..., None]
 
     def holds(self, action: str) -> bool:
         """Whether an action of this subject would do something now."""
-        bench = self.bench
-        run = bench.shown
+        state = self.state
+        run = state.shown
         scored = run is not None and bool(run.picture.nodes)
         if action == "end_difference":
-            return bench.subtraction.side is not None or bool(bench.marked)
+            return state.subtraction.side is not None or bool(state.marked)
         if action == "difference":
-            return scored and bench.link == "live"
+            return scored and state.link == "live"
         if action == "overlay":
-            there = run is not None and bench.overlay.there(run.picture, bench.kept.circuits)
-            return scored and bench.subtraction.side is None and bool(there)
+            there = run is not None and state.overlay.there(run.picture, state.session.circuits)
+            return scored and state.subtraction.side is None and bool(there)
         if action == "keep":
-            return scored and bench.link == "live"
+            return scored and state.link == "live"
         if action == "circuits":
-            return bench.link == "live"
-        return run is not None and run.state == "done" and bench.link == "live" and not bench.verifying
+            return state.link == "live"
+        return run is not None and run.state == "done" and state.link == "live" and not state.verifying
 
     # ---- subtract
 
     def action_difference(self) -> None:
         """Begins with a choice; where something is subtracted already, ends that."""
-        if self.bench.subtraction.end():
+        if self.state.subtraction.end():
             self.draw_now(_GRID)
         elif self.holds("difference"):
             newest(self, "difference", self._choose_difference)
 
     def action_end_difference(self) -> None:
         """First the difference, then the marks."""
-        if self.bench.subtraction.end() or self.bench.marks.clear():
+        if self.state.subtraction.end() or self.state.marks.clear():
             self.draw_now(_GRID)
 
     async def _choose_difference(self) -> None:
         from tui.screens.choice import ChoiceItem, ChoiceSheet
 
-        run = self.bench.shown
+        run = self.state.shown
         if run is None:
             return
         found = await self.link.try_ask(ListComparable(run=run.run_id), ComparisonChoices)
@@ -98,7 +98,7 @@ class ComparisonActions(Base):
         newest(self, "difference", partial(self._subtract, reference))
 
     async def _subtract(self, reference: str) -> None:
-        run, view = self.bench.shown, self.bench.view()
+        run, view = self.state.shown, self.state.view()
         if run is None or view is None:
             return
         found = await self.link.try_ask(GetSides(a=run.run_id, b=reference), SidesAnswer)
@@ -107,17 +107,17 @@ class ComparisonActions(Base):
         try:
             check_shapes(side_of(view), found.b)
         except CannotCompare as error:
-            self.bench.failure = error.as_failure()
+            self.state.failure = error.as_failure()
         else:
-            self.bench.subtraction.begin(found.b)
+            self.state.subtraction.begin(found.b)
         self.draw_now()
 
     # ---- lay over
 
     def action_overlay(self) -> None:
-        run = self.bench.shown
+        run = self.state.shown
         if run is not None and self.holds("overlay"):
-            self.bench.overlay.cycle(run.picture, self.bench.kept.circuits)
+            self.state.overlay.cycle(run.picture, self.state.session.circuits)
             self.draw_now(_GRID)
 
     # ---- keep and combine
@@ -125,12 +125,12 @@ class ComparisonActions(Base):
     def action_keep(self) -> None:
         from tui.screens.text_prompt import TextPromptSheet
 
-        run, view = self.bench.shown, self.bench.view()
+        run, view = self.state.shown, self.state.view()
         if run is None or view is None or not self.holds("keep"):
             return
-        names = ", ".join(self.bench.kept.circuits) or "none yet"
+        names = ", ".join(self.state.session.circuits) or "none yet"
         suggestion = f"run {run.number} {view.measure.title}"
-        marked = self.bench.marked
+        marked = self.state.marked
         title = f"Keep these {len(marked or view.circuit)} heads as a circuit"
         if marked:
             suggestion = f"run {run.number} marked"
@@ -138,32 +138,32 @@ class ComparisonActions(Base):
         self.app.push_screen(ask, self._keep)
 
     def _keep(self, name: str | None) -> None:
-        run, view = self.bench.shown, self.bench.view()
-        if not name or run is None or view is None or self.bench.session_id is None:
+        run, view = self.state.shown, self.state.view()
+        if not name or run is None or view is None or self.state.session_id is None:
             return
-        marked = self.bench.marked
+        marked = self.state.marked
         heads = tuple((head.layer, head.head) for head in view.order if head in (marked or view.circuit))
         source = f"{len(heads)} best by {view.measure.title} of run {run.number}"
         if marked:
             source = f"{len(heads)} marked by hand in run {run.number}"
-        request = SaveCircuit(session=self.bench.session_id, run=run.run_id, name=name, heads=heads, source=source)
+        request = SaveCircuit(session=self.state.session_id, run=run.run_id, name=name, heads=heads, source=source)
         self.run_worker(self.link.try_ask(request, CircuitAnswer), group="ask", exit_on_error=True)
 
     def action_circuits(self) -> None:
         from tui.screens.circuits import CircuitsScreen
 
         if self.holds("circuits"):
-            self.app.push_screen(CircuitsScreen(self.bench, self), lambda _: self.draw_now())
+            self.app.push_screen(CircuitsScreen(self.state, self), lambda _: self.draw_now())
 
     def combine(self, operation: SetOperation, names: tuple[str, ...], name: str) -> None:
         """Keeps what the set operation makes of kept circuits."""
-        if self.bench.session_id is not None:
-            request = CombineCircuits(session=self.bench.session_id, operation=operation, of=names, name=name)
+        if self.state.session_id is not None:
+            request = CombineCircuits(session=self.state.session_id, operation=operation, of=names, name=name)
             self.run_worker(self.link.try_ask(request, CircuitAnswer), group="ask", exit_on_error=True)
 
     def drop(self, name: str) -> None:
-        if self.bench.session_id is not None:
-            request = DeleteCircuit(session=self.bench.session_id, name=name)
+        if self.state.session_id is not None:
+            request = DeleteCircuit(session=self.state.session_id, name=name)
             self.run_worker(self.link.try_ask(request, Done), group="ask", exit_on_error=True)
 
     # ---- verify

@@ -14,10 +14,10 @@ from engine.machine.folders import find_places
 from sessions.errors import CannotWrite
 from sessions.files.atomic_write import write_atomically
 from tui.actions import sheet_actions
-from tui.output.console import bytes_in_words
+from tui.output.console import format_bytes
 from tui.output.grid_pictures import GridPicture, PictureFormat
-from tui.state.marked_heads import in_order
-from tui.state.workbench_state import Bench
+from tui.state.marked_heads import sort_by_rank
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.action_keys import ActionKeys, bindings_of
 
@@ -49,15 +49,15 @@ class CopySheet(ActionKeys, ModalScreen[None]):
     actions = ACTIONS
     BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, state: WorkbenchState) -> None:
         super().__init__()
-        self._bench = bench
-        self._picture = picture_of(bench)
+        self._bench = state
+        self._picture = picture_of(state)
         self._forms: list[tuple[str, str, str]] = list(FORMS)
         self._drawn: dict[str, str] = {form: self._picture.draw(form) for form, _, _ in FORMS}
-        if bench.marked:
+        if state.marked:
             self._forms.insert(0, HEADS)
-            self._drawn[HEADS[0]] = " ".join(map(str, in_order(bench.marked, bench.view()))) + "\n"
+            self._drawn[HEADS[0]] = " ".join(map(str, sort_by_rank(state.marked, state.view()))) + "\n"
         self._chosen = 0
         self._words = "Which form?"
         self._wrong = False
@@ -92,12 +92,12 @@ class CopySheet(ActionKeys, ModalScreen[None]):
         text = self._drawn[name]
         n_bytes = len(text.encode())
         if n_bytes > MOST_BYTES:
-            self.action_write(f"{bytes_in_words(n_bytes)} are too much for a terminal's clipboard. ")
+            self.action_write(f"{format_bytes(n_bytes)} are too much for a terminal's clipboard. ")
             return
         self.app.copy_to_clipboard(text)
         tmux = " In tmux it takes: set -g set-clipboard on." if os.environ.get("TMUX") else ""
         self._say(
-            f"{title}, {bytes_in_words(n_bytes)}, was sent to your terminal (OSC 52). Terminals do not say whether "
+            f"{title}, {format_bytes(n_bytes)}, was sent to your terminal (OSC 52). Terminals do not say whether "
             f"they took it: if yours did not, {self._bench.key('copy-the-grid:write')} writes a file.{tmux}"
         )
 
@@ -128,7 +128,7 @@ class CopySheet(ActionKeys, ModalScreen[None]):
         for place, (form, _, title) in enumerate(self._forms):
             key = self._bench.key(f"copy-the-grid:copy.{form}")
             chosen = place == self._chosen
-            size = bytes_in_words(len(self._drawn[form].encode()))
+            size = format_bytes(len(self._drawn[form].encode()))
             lines.append(
                 Content.assemble(
                     ("▸ " if chosen else "  ", "$ink-accent"),
@@ -143,14 +143,14 @@ class CopySheet(ActionKeys, ModalScreen[None]):
         words.set_class(self._wrong, "-wrong")
 
 
-def picture_of(bench: Bench) -> GridPicture:
-    """The grid as the bench shows it: its measure, its cut. There must be one."""
-    view, run = bench.view(), bench.shown
+def picture_of(state: WorkbenchState) -> GridPicture:
+    """The grid as the state shows it: its measure, its cut. There must be one."""
+    view, run = state.view(), state.shown
     if view is None or run is None:
         raise ValueError("there is no grid to copy")
     provisional = "" if view.final else ", provisional"
     return GridPicture(
-        title=f"{bench.session_name}, run {run.number}, {run.model}{provisional}",
+        title=f"{state.session_name}, run {run.number}, {run.model}{provisional}",
         nodes=view.nodes,
         measure=view.measure,
         circuit=sorted(view.circuit),
@@ -158,10 +158,10 @@ def picture_of(bench: Bench) -> GridPicture:
     )
 
 
-def file_name(bench: Bench, picture: GridPicture) -> str:
+def file_name(state: WorkbenchState, picture: GridPicture) -> str:
     """A name without its ending that every file system takes."""
-    session = re.sub(r"[^A-Za-z0-9.-]+", "-", bench.session_name).strip("-.")[:60] or "grid"
-    run = f"-run{bench.shown.number}" if bench.shown is not None else ""
+    session = re.sub(r"[^A-Za-z0-9.-]+", "-", state.session_name).strip("-.")[:60] or "grid"
+    run = f"-run{state.shown.number}" if state.shown is not None else ""
     return f"{session}{run}-{picture.measure.id.replace('_', '-')}"
 
 

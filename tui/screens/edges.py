@@ -13,10 +13,10 @@ from textual.strip import Strip
 from engine.results import EdgeScore, HeadId
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.circuit_layout import Layout, lay_out
+from tui.state.circuit_layout import CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
-from tui.state.number_text import fixed
-from tui.state.workbench_state import Bench
+from tui.state.number_text import format_fixed
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.braille import BrailleCanvas
 from tui.widgets.heat_cell import IDLE, KNOWN
 from tui.widgets.line_widget import LineWidget
@@ -55,12 +55,12 @@ ACTIONS = sheet_actions(
 class EdgesState:
     """What the two halves of the screen show."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, state: WorkbenchState) -> None:
+        self.state = state
         self.shown = FIRST_SHOWN
         self.chosen = 0
         self.inside = False
-        self.of_marked = bool(bench.marked)
+        self.of_marked = bool(state.marked)
         """Only the edges from and to the heads that are marked."""
         self.pan = (0, 0)
         """How far the drawing was moved by hand, in cells."""
@@ -69,10 +69,10 @@ class EdgesState:
     @property
     def all(self) -> tuple[EdgeScore, ...]:
         """The run's best edges, the strongest first."""
-        run = self.bench.shown
+        run = self.state.shown
         edges = run.picture.edges if run is not None else ()
-        view = self.bench.view()
-        marked = self.bench.marked if self.of_marked else frozenset()
+        view = self.state.view()
+        marked = self.state.marked if self.of_marked else frozenset()
         if marked:
             return tuple(edge for edge in edges if HeadId(*edge.source) in marked or HeadId(*edge.target) in marked)
         if not self.inside or view is None:
@@ -89,7 +89,7 @@ class EdgesState:
 
     def sign(self, head: HeadId) -> str:
         """Return the sign a head has besides the circuit's: known, else idle."""
-        view = self.bench.view()
+        view = self.state.view()
         if view is not None and head in view.known:
             return KNOWN
         return IDLE if head in self.idle else ""
@@ -97,7 +97,7 @@ class EdgesState:
     @property
     def idle(self) -> frozenset[HeadId]:
         """Heads that were measured to do next to nothing to the answer; none that is known to matter."""
-        run = self.bench.shown
+        run = self.state.shown
         if run is None:
             return frozenset()
         nodes, causes, found = self._idle
@@ -105,7 +105,7 @@ class EdgesState:
             nodes, causes = run.picture.nodes, run.picture.causes
             found = idle_heads(nodes, causes)
             self._idle = nodes, causes, found
-        view = self.bench.view()
+        view = self.state.view()
         return found if view is None else found - view.known
 
     def step(self, by: int) -> None:
@@ -127,7 +127,7 @@ class EdgeList(LineWidget):
             self.place = place
 
     def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(board.bench, id=id)
+        super().__init__(board.state, id=id)
         self.board = board
         self.first = 0
 
@@ -149,7 +149,7 @@ class EdgeList(LineWidget):
                 line.add(text, "faint").add(f"{HeadId(*end)!s:>5}", "strong" if on else ("text" if drawn else "dim"))
                 sign = self.board.sign(HeadId(*end))
                 line.add(sign or " ", "second" if sign == IDLE else "accent")
-            line.add(f"{fixed(edge.score, 1):>7} ", "text" if drawn else "dim")
+            line.add(f"{format_fixed(edge.score, 1):>7} ", "text" if drawn else "dim")
             # Codes that go together without doing anything: said where the edge would else look strong.
             moved = _NO_EFFECT if HeadId(*edge.source) in idle and HeadId(*edge.target) in idle else ""
             done, rest = rail(edge.score / top, max(size.width - line.width - len(moved) - 1, 0))
@@ -167,7 +167,7 @@ class CircuitDrawing(LineWidget):
     """The drawn edges: layers down, the chosen edge and its heads bright."""
 
     def __init__(self, board: EdgesState, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(board.bench, id=id)
+        super().__init__(board.state, id=id)
         self.board = board
         self.corner = (0, 0)
 
@@ -197,7 +197,7 @@ class CircuitDrawing(LineWidget):
             rows.append(self.line().strip())
         return [*rows, self._legend(layout, size).strip()]
 
-    def _canvas(self, layout: Layout, chosen: EdgeScore | None) -> BrailleCanvas:
+    def _canvas(self, layout: CircuitLayout, chosen: EdgeScore | None) -> BrailleCanvas:
         canvas = BrailleCanvas(layout.width, layout.height)
         routes = dict(zip(layout.edges, layout.routes, strict=True))
         ends = () if chosen is None else (tuple(chosen.source), tuple(chosen.target))
@@ -210,9 +210,9 @@ class CircuitDrawing(LineWidget):
             canvas.route(routes[edge], ink)
         return canvas
 
-    def _labels(self, layout: Layout, chosen: EdgeScore | None) -> dict[tuple[int, int], tuple[str, str]]:
+    def _labels(self, layout: CircuitLayout, chosen: EdgeScore | None) -> dict[tuple[int, int], tuple[str, str]]:
         """Text and ink by the cell where each begins."""
-        view = self.bench.view()
+        view = self.state.view()
         ends = set() if chosen is None else {HeadId(*chosen.source), HeadId(*chosen.target)}
         labels = {}
         for head, (_, y) in layout.nodes.items():
@@ -223,7 +223,7 @@ class CircuitDrawing(LineWidget):
             labels[layout.label_start(head, len(text)), y] = (text, ink)
         return labels
 
-    def _offset(self, layout: Layout, chosen: EdgeScore | None, size: Size) -> tuple[int, int]:
+    def _offset(self, layout: CircuitLayout, chosen: EdgeScore | None, size: Size) -> tuple[int, int]:
         """The cell at the upper left: so that the chosen edge is in sight, moved by hand from there."""
         room_x, room_y = size.width - 4, size.height - 1
         x = y = 0
@@ -234,7 +234,7 @@ class CircuitDrawing(LineWidget):
         top = min(max(y + self.board.pan[1], 0), max(layout.height - room_y, 0))
         return left, top
 
-    def _legend(self, layout: Layout, size: Size) -> StyledLine:
+    def _legend(self, layout: CircuitLayout, size: Size) -> StyledLine:
         larger = layout.width > size.width - 4 or layout.height > size.height - 1
         words = f" {len(layout.edges)} of {len(self.board.all)} edges"
         words += "  larger than the room: HJKL pan" if larger else ""
@@ -252,9 +252,9 @@ class EdgesScreen(SubScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it so
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench)
-        self.board = EdgesState(bench)
+    def __init__(self, state: WorkbenchState) -> None:
+        super().__init__(state)
+        self.board = EdgesState(state)
         self.list = EdgeList(self.board, id="edges")
         self.drawing = CircuitDrawing(self.board, id="drawing")
 
@@ -262,14 +262,14 @@ class EdgesScreen(SubScreen):
         with Horizontal(id="halves"):
             yield self.list
             yield self.drawing
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self.list.border_title = "Edges"
         self.drawing.border_title = "Circuit by layers"
 
     def paint(self) -> None:
-        """The bench has changed."""
+        """The state has changed."""
         self.board.step(0)
         self.list.paint()
         self.drawing.paint()
@@ -302,7 +302,7 @@ class EdgesScreen(SubScreen):
     def action_end(self, which: int) -> None:
         if self.board.chosen < len(self.board.all):
             edge = self.board.all[self.board.chosen]
-            self.bench.put_cursor(*(edge.target if which else edge.source))
+            self.state.put_cursor(*(edge.target if which else edge.source))
             self.dismiss()
 
     def on_edge_list_picked(self, message: EdgeList.Picked) -> None:
@@ -315,8 +315,8 @@ def _touches(edge: EdgeScore, ends: tuple[tuple[int, ...], ...]) -> bool:
 
 
 def _empty(board: EdgesState) -> str:
-    every = board.bench.key("edges:inside")
-    if board.of_marked and board.bench.marked:
+    every = board.state.key("edges:inside")
+    if board.of_marked and board.state.marked:
         return f"None of the best edges has a marked head; {every} shows all."
     if board.inside:
         return f"No edge between heads of the circuit: {every} shows all."

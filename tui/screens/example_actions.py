@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import HeadcodeError
 from engine.examples import Example
-from tui.editor.graded_examples import Desk
+from tui.editor.graded_examples import GradedExamples
 from tui.widgets.example_rows import ExampleRows
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ else:
 class ExampleActions(Base):
     """Every change stands at once, is recorded meanwhile, and can be taken back."""
 
-    desk: Desk
+    desk: GradedExamples
     rows: ExampleRows
     say: Callable[[str], None]
     changed: Callable[..., None]
@@ -42,7 +42,7 @@ class ExampleActions(Base):
         self.grade()
 
     def _key(self, name: str) -> str:
-        return self.desk.bench.key(f"write:{name}")
+        return self.desk.state.key(f"write:{name}")
 
     def action_include(self) -> None:
         if self.desk.chosen is not None:

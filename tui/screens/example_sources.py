@@ -12,8 +12,8 @@ from engine.authoring.text_format import format_of
 from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
 from sessions.protocol import TaskExamplesMade
-from tui.connection.session_link import Link
-from tui.editor.graded_examples import Desk
+from tui.connection.session_link import SessionLink
+from tui.editor.graded_examples import GradedExamples
 from tui.screens.choice import ChoiceItem, ChoiceSheet
 from tui.terminal.sanitize import clean
 from tui.widgets.latest_worker import newest
@@ -29,8 +29,8 @@ else:
 class ExampleSources(Base):
     """What comes in is added below the line at hand, in one step of undo."""
 
-    desk: Desk
-    link: Link
+    desk: GradedExamples
+    link: SessionLink
     say: Callable[[str], None]
     changed: Callable[..., None]
     begin: Callable[..., None]
@@ -53,7 +53,7 @@ class ExampleSources(Base):
 
     def _ways(self, slots: SlotPreview) -> list[ChoiceItem]:
         lines = "the line as it is" if slots.lines == 1 else f"the {slots.lines:,} lines as they are"
-        one = f"{self.desk.bench.key('write:unfold')} on a line fills it later"
+        one = f"{self.desk.state.key('write:unfold')} on a line fills it later"
         return [
             ChoiceItem(id="fill", group="Slots", title=f"fill: {slots.examples:,} examples", detail="each prompt once"),
             ChoiceItem(id="keep", group="Slots", title=f"keep {lines}", detail=one),
@@ -80,7 +80,7 @@ class ExampleSources(Base):
 
     @property
     def _undo(self) -> str:
-        return self.desk.bench.key("write:step.undo")
+        return self.desk.state.key("write:step.undo")
 
     def action_negatives(self) -> None:
         from tui.screens.negatives import NegativesScreen
@@ -127,7 +127,7 @@ class ExampleSources(Base):
         from tui.screens.task_picker import TaskPickerScreen
 
         self.app.push_screen(
-            TaskPickerScreen(self.bench, lambda task, pairs: self.work("task", partial(self._make, task, pairs)))
+            TaskPickerScreen(self.state, lambda task, pairs: self.work("task", partial(self._make, task, pairs)))
         )
 
     async def _make(self, task: str, pairs: int) -> None:
@@ -142,7 +142,7 @@ class ExampleSources(Base):
         from tui.screens.file_picker import FilePickerScreen
 
         title = "Examples from which file? Lines, JSONL or CSV."
-        self.app.push_screen(FilePickerScreen(self.bench, title, Path.cwd(), self._read))
+        self.app.push_screen(FilePickerScreen(self.state, title, Path.cwd(), self._read))
 
     def _read(self, path: Path) -> None:
         self.work("read", partial(self._read_file, path))
@@ -164,14 +164,14 @@ class ExampleSources(Base):
         from tui.screens.file_picker import FilePickerScreen
 
         title = "Write the examples where? The ending says how: .jsonl, .csv, or .txt for lines."
-        self.app.push_screen(FilePickerScreen(self.bench, title, Path.cwd(), self._store, write="examples.jsonl"))
+        self.app.push_screen(FilePickerScreen(self.state, title, Path.cwd(), self._store, write="examples.jsonl"))
 
     def _store(self, path: Path) -> None:
-        from tui.headless.write_examples import write_file, written
+        from tui.headless.write_examples import format_examples, write_file
 
         kind = {".csv": "csv", ".txt": "lines"}.get(path.suffix.lower(), "jsonl")
         try:
-            write_file(path, written(self.desk.examples, kind))
+            write_file(path, format_examples(self.desk.examples, kind))
         except HeadcodeError as error:
             self.say(f"{error.message} {error.hint}")
         else:

@@ -14,9 +14,9 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.actions import sheet_actions
-from tui.output.console import bytes_in_words
+from tui.output.console import format_bytes
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_edit import LineEdit
 from tui.widgets.line_widget import LineWidget, VirtualLineWidget
@@ -55,8 +55,8 @@ class FileList(VirtualLineWidget):
 
     can_focus = True
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         self.entries: list[FolderEntry] = []
         self.at = 0
         self.said = ""
@@ -74,7 +74,7 @@ class FileList(VirtualLineWidget):
             fit(name, min(size.width, _WIDEST) - 14), "strong" if chosen else ("accent" if entry.folder else "text")
         )
         if not entry.folder:
-            size_words = bytes_in_words(entry.size)
+            size_words = format_bytes(entry.size)
             line.to(min(size.width, _WIDEST) - 2 - len(size_words), " ").add(size_words, "dim")
         return line.strip()
 
@@ -95,8 +95,8 @@ class FileList(VirtualLineWidget):
 class MessageLine(LineWidget):
     """What is asked, or what is wrong."""
 
-    def __init__(self, bench: Bench, text: str) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, text: str) -> None:
+        super().__init__(state)
         self.text, self.ink_name = text, "dim"
 
     def say(self, text: str, ink: str = "bad") -> None:
@@ -116,16 +116,16 @@ class FilePickerScreen(SubScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#names"
 
-    def __init__(self, bench: Bench, title: str, folder: Path, chosen: Chosen, *, write: str = "") -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, title: str, folder: Path, chosen: Chosen, *, write: str = "") -> None:
+        super().__init__(state)
         self.folder = folder
         self.chosen = chosen
         self.write = write
         """The name that is proposed to write to; empty: a file is read."""
         self.question = title
-        self.words = MessageLine(bench, title)
-        self.names = FileList(bench, id="names")
-        self.path = LineEdit(bench, id="path")
+        self.words = MessageLine(state, title)
+        self.names = FileList(state, id="names")
+        self.path = LineEdit(state, id="path")
         self._hidden = False
         self._asked: Path | None = None
 
@@ -133,7 +133,7 @@ class FilePickerScreen(SubScreen):
         yield self.words
         yield self.names
         yield self.path
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     async def on_mount(self) -> None:
         await self._go(self.folder)
@@ -148,7 +148,7 @@ class FilePickerScreen(SubScreen):
         try:
             entries = await asyncio.to_thread(look_into, folder, hidden=self._hidden)
         except OSError as error:
-            up = self.bench.key("files:parent")
+            up = self.state.key("files:parent")
             self.words.say(f"{folder} cannot be read: {error.strerror}. {up} goes to the folder above it.")
             return
         self.words.say(self.question, "dim")

@@ -19,9 +19,9 @@ from engine.results import NO_CODE, HeadId
 from sessions.protocol import GetHeadInspection, HeadInspection
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.head_inspection import COLOURINGS, WORDS, CloseLook, Key
-from tui.state.number_text import fixed
-from tui.state.workbench_state import Bench
+from tui.state.head_inspection import COLOURINGS, WORDS, InspectorState, Key
+from tui.state.number_text import format_fixed
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
 from tui.widgets.heat_cell import SHADES
@@ -127,7 +127,7 @@ class TokenView(TokenWidget):
         head = self.line().add(" ").add(fit(clean(look.tokens[chosen]).strip(), 16), "strong")
         lines = [head.add(" looks at", "dim").strip()]
         for place in best:
-            line = self.line().add(f" {fixed(weights[place]):>5} ", "text")
+            line = self.line().add(f" {format_fixed(weights[place]):>5} ", "text")
             done, rest = rail(weights[place], 16)
             line.add(done, "accent").add(" " * len(rest)).add(f"  {fit(clean(look.tokens[place]).strip(), 24)}", "text")
             lines.append(line.add(f"  token {place + look.skipped + 1}", "faint").strip())
@@ -141,7 +141,7 @@ class TokenView(TokenWidget):
         for place in _strongest(weights)[:_NAMED]:
             token = fit(clean(look.tokens[place]).strip(), 16)
             if weights[place] >= 0.1 and line.width + cell_len(token) + 6 < width:
-                line.add(token, "accent").add(f" {fixed(weights[place])}  ", "dim")
+                line.add(token, "accent").add(f" {format_fixed(weights[place])}  ", "dim")
         return line.strip()
 
     def _columns(self, look: HeadInspection, label: int, cell: int) -> list[Strip]:
@@ -157,8 +157,8 @@ class TokenView(TokenWidget):
 class CodeTokenList(LineWidget):
     """What the head's codes write: tokens their decoder directions raise and lower."""
 
-    def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(desk.bench, id=id)
+    def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(desk.state, id=id)
         self.desk = desk
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -195,9 +195,9 @@ class HeadInspectorScreen(SubScreen):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
 
-    def __init__(self, bench: Bench, depth: Depth, fetch: Fetch, want_codes: Callable[[], object]) -> None:
-        super().__init__(bench)
-        self.desk = CloseLook(bench, depth)
+    def __init__(self, state: WorkbenchState, depth: Depth, fetch: Fetch, want_codes: Callable[[], object]) -> None:
+        super().__init__(state)
+        self.desk = InspectorState(state, depth)
         self._fetch, self._want_codes = fetch, want_codes
         self._timer: Timer | None = None
         self._others: Timer | None = None
@@ -212,7 +212,7 @@ class HeadInspectorScreen(SubScreen):
             with Vertical():
                 yield self.tokens
                 yield self.writes
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self.prompts.border_title = "Codes and who carries them"
@@ -222,17 +222,17 @@ class HeadInspectorScreen(SubScreen):
         self.paint()
 
     def paint(self) -> None:
-        head = self.bench.cursor
+        head = self.state.cursor
         if self.desk.key != self._asked:
             # The cursor was moved elsewhere, or another run is shown.
             self._want_soon()
-        view = self.bench.view()
+        view = self.state.view()
         look = self.desk.look
         code = look.code if isinstance(look, HeadInspection) else None
         said = "" if code is None else (" silent," if code == NO_CODE else f" code {code},")
-        place = None if view is None else view.placed(HeadId(*head))
-        rank = "" if place is None else f" · rank {place} by {self.bench.measure.title}"
-        title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{said} seed {self.bench.seed}{rank}"
+        place = None if view is None else view.rank_of(HeadId(*head))
+        rank = "" if place is None else f" · rank {place} by {self.state.measure.title}"
+        title = f"Head {HeadId(*head)} on prompt {self.desk.example + 1} ·{said} seed {self.state.seed}{rank}"
         self.tokens.border_title = Content(title)
         for part in (self.prompts, self.tokens, self.writes):
             part.paint()
@@ -256,11 +256,11 @@ class HeadInspectorScreen(SubScreen):
         self.paint()
 
     def action_seed(self) -> None:
-        self.bench.seed_index += 1
+        self.state.seed_index += 1
         self._moved()
 
     def action_rank(self, by: int) -> None:
-        if self.bench.walk_ranking(by):
+        if self.state.walk_ranking(by):
             self._moved()
 
     def on_prompt_list_picked(self, message: PromptList.Picked) -> None:

@@ -23,10 +23,10 @@ from engine.results import HeadId, HeadScores
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.screens.text_prompt import TextPromptSheet
-from tui.state.grid_view import places_of
+from tui.state.grid_view import decimals_of
 from tui.state.head_filter import HINT, read_filter
-from tui.state.number_text import fixed
-from tui.state.workbench_state import Bench
+from tui.state.number_text import format_fixed
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import LineWidget
@@ -99,9 +99,9 @@ class HeadTable(LineWidget):
             super().__init__()
             self.measure = measure
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
-        self.sort: Measure = bench.measure
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
+        self.sort: Measure = state.measure
         self.turned = False
         self.wanted = ""
         self.chosen = 0
@@ -111,10 +111,10 @@ class HeadTable(LineWidget):
     @property
     def rows(self) -> list[HeadScores]:
         """The heads that are listed, in their order."""
-        view = self.bench.view()
+        view = self.state.view()
         if view is None:
             return []
-        marked = self.bench.marked
+        marked = self.state.marked
         key = (id(view.nodes), view.circuit, marked, self.sort.id, self.turned, self.wanted)
         if key != self._rows[0]:
             wanted = read_filter(self.wanted, circuit=view.circuit, known=view.known, marked=marked)
@@ -128,13 +128,13 @@ class HeadTable(LineWidget):
         """What a column's measure says, and what is known of a head."""
         if place.y == 0:
             columns, at = self._columns(self.size.width), (place.x - _NAMES) // _wide(self.size.width)
-            return measure_tip(self.bench, columns[at]) if 0 <= at < len(columns) else None
+            return measure_tip(self.state, columns[at]) if 0 <= at < len(columns) else None
         row = self.first + place.y - 1
         in_list = row < min(len(self.rows), self.first + self._room(self.size))
-        return head_tip(self.bench, self.rows[row].id) if in_list else None
+        return head_tip(self.state, self.rows[row].id) if in_list else None
 
     def lines(self, size: Size, /) -> list[Strip]:
-        rows, view = self.rows, self.bench.view()
+        rows, view = self.rows, self.state.view()
         if view is None:
             return [self.line().add(" Nothing to list before the first scores.", "dim").strip()]
         self.chosen = min(max(self.chosen, 0), max(len(rows) - 1, 0))
@@ -153,14 +153,14 @@ class HeadTable(LineWidget):
         lines = [head.strip()]
         for place in range(self.first, min(len(rows), self.first + room)):
             node, on = rows[place], place == self.chosen
-            inside, known, marked = node.id in view.circuit, node.id in view.known, node.id in self.bench.marked
+            inside, known, marked = node.id in view.circuit, node.id in view.known, node.id in self.state.marked
             line = self.line().add(" ▸ " if on else "   ", "accent")
             line.add(f"{node.id!s:<5}", "strong" if on else ("text" if inside else "dim"))
             frame = ("«»" if inside else "‹›") if marked else "[]" if inside else "  "
             line.add(frame, "second").add(KNOWN if known else " ", "accent")
             for measure in columns:
                 value = value_of(node, measure)
-                shown = fixed(value if value is None or math.isfinite(value) else None, places_of(measure))
+                shown = format_fixed(value if value is None or math.isfinite(value) else None, decimals_of(measure))
                 ink = "strong" if on else ("text" if measure is self.sort else "dim")
                 line.add(shown.strip().rjust(wide), ink)
             lines.append(line.strip())
@@ -168,7 +168,7 @@ class HeadTable(LineWidget):
             lines.append(
                 self.line()
                 .add(
-                    f"   no head meets these conditions: {self.bench.key('table-of-heads:filter')} changes them", "dim"
+                    f"   no head meets these conditions: {self.state.key('table-of-heads:filter')} changes them", "dim"
                 )
                 .strip()
             )
@@ -216,14 +216,14 @@ class HeadTableScreen(SubScreen):
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, bench: Bench, folder: Path | None = None) -> None:
-        super().__init__(bench)
-        self.table = HeadTable(bench, id="table")
+    def __init__(self, state: WorkbenchState, folder: Path | None = None) -> None:
+        super().__init__(state)
+        self.table = HeadTable(state, id="table")
         self._folder = folder or Path.cwd()
 
     def compose(self) -> ComposeResult:
         yield self.table
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -265,24 +265,24 @@ class HeadTableScreen(SubScreen):
         self._mark([node.id for node in self.table.rows])
 
     def _mark(self, heads: list[HeadId]) -> None:
-        self.bench.marks.toggle(heads)
+        self.state.marks.toggle(heads)
         self.paint()
 
     def action_show(self) -> None:
         rows = self.table.rows
         if self.table.chosen < len(rows):
-            self.bench.put_cursor(*rows[self.table.chosen].id)
-            self.bench.pick_measure(self.table.sort)
+            self.state.put_cursor(*rows[self.table.chosen].id)
+            self.state.pick_measure(self.table.sort)
         self.dismiss()
 
     def action_keep(self) -> None:
         """Beside where the person started; a name that is taken gets a number."""
-        run = self.bench.shown
+        run = self.state.shown
         if run is None or not self.table.rows:
             return
-        name = re.sub(r"[^A-Za-z0-9.-]+", "-", self.bench.session_name).strip("-.")[:60] or "heads"
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", self.state.session_name).strip("-.")[:60] or "heads"
         try:
-            text = table_csv(self.table.rows, self.bench)
+            text = table_csv(self.table.rows, self.state)
             path = _write_new(self._folder, f"{name}-run{run.number}-heads", ".csv", text)
         except OSError as error:
             self.notify(
@@ -312,20 +312,20 @@ class HeadTableScreen(SubScreen):
         self.paint()
 
     def _title(self) -> None:
-        view = self.bench.view()
+        view = self.state.view()
         count = len(self.table.rows)
         whole = len(view.nodes) if view is not None else 0
         words = f"{count} heads" if count == whole else f"{count} of {whole} heads: {self.table.wanted}"
-        if self.bench.marked:
-            words += f" · {len(self.bench.marked)} marked"
+        if self.state.marked:
+            words += f" · {len(self.state.marked)} marked"
         self.table.border_title = Content(clean(words))
 
 
-def table_csv(rows: list[HeadScores], bench: Bench) -> str:
+def table_csv(rows: list[HeadScores], state: WorkbenchState) -> str:
     """The heads as CSV: whether each is in the circuit, known, marked (1 or 0), then every measure by its id; a measure
     that does not apply is left empty."""
-    out, view = io.StringIO(), bench.view()
-    sets = (view.circuit if view else (), view.known if view else (), bench.marked)
+    out, view = io.StringIO(), state.view()
+    sets = (view.circuit if view else (), view.known if view else (), state.marked)
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["layer", "head", "circuit", "known", "marked", *(measure.id for measure in MEASURES)])
     for node in rows:

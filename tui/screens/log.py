@@ -15,7 +15,7 @@ from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.log_tail import LogLine, LogTail
 from tui.state.screen_log import screen_log
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget, VirtualLineWidget
 from tui.widgets.styled_line import fit
@@ -43,8 +43,8 @@ class LogList(VirtualLineWidget):
 
     can_focus = True
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         places = find_places()
         self.tails = {
             "host": LogTail(places.logs / "host.log"),
@@ -138,7 +138,7 @@ class LogSourceLine(LineWidget):
             line.add(f" {len(tail.lines)}", "faint").add(f" {wrong} ✗" if wrong else "", "bad").add("  ")
         what = ["errors only"] if self.log_list.errors_only else []
         what += [f"with {self.log_list.words}"] if self.log_list.words else []
-        follows = f"stands still: {self.bench.key('log:follow')} follows"
+        follows = f"stands still: {self.state.key('log:follow')} follows"
         what += ["following" if self.log_list.following else follows]
         line.add("  ").add(fit(clean(", ".join(what)), max(size.width - line.width - 1, 0)), "dim")
         return [line.strip()]
@@ -152,16 +152,16 @@ class LogScreen(SubScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#log"
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench)
-        self.log_list = LogList(bench, id="log")
-        self.sources = LogSourceLine(bench, id="sources")
+    def __init__(self, state: WorkbenchState) -> None:
+        super().__init__(state)
+        self.log_list = LogList(state, id="log")
+        self.sources = LogSourceLine(state, id="sources")
         self.sources.log_list = self.log_list
 
     def compose(self) -> ComposeResult:
         yield self.sources
         yield self.log_list
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._poll()

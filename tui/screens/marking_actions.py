@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from engine.results import HeadId
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -17,7 +17,7 @@ else:
 class MarkingActions(Base):
     """Actions of the workbench, one for each id of the table in tui.actions."""
 
-    bench: Bench
+    state: WorkbenchState
     marked_anew: Callable[[], None]
     """Draws what hangs on the marks."""
     _cursor_moved: Callable[[], None]
@@ -25,41 +25,41 @@ class MarkingActions(Base):
     def marks_do(self, action: str) -> bool:
         """Whether an action of this subject would do something now."""
         if action == "unmark":
-            return bool(self.bench.marked)
+            return bool(self.state.marked)
         if action == "mark_circuit":
-            return self.bench.view() is not None
-        return self.bench.shape() is not None
+            return self.state.view() is not None
+        return self.state.shape() is not None
 
     def mark(self, heads: Iterable[HeadId]) -> None:
         """Marks them, or takes their marks away where all have one."""
-        self.bench.marks.toggle(heads)
-        self.bench.cursor_moved = True
+        self.state.marks.toggle(heads)
+        self.state.cursor_moved = True
         self.marked_anew()
 
     def action_mark(self) -> None:
-        if self.bench.shape() is not None:
-            self.mark((self.bench.cursor,))
+        if self.state.shape() is not None:
+            self.mark((self.state.cursor,))
 
     def action_mark_box(self, layers: int, heads: int) -> None:
-        if self.bench.shape() is not None:
-            if self.bench.mark_box(layers, heads):
+        if self.state.shape() is not None:
+            if self.state.mark_box(layers, heads):
                 self._cursor_moved()
             self.marked_anew()
 
     def action_mark_layer(self) -> None:
-        shape = self.bench.shape()
+        shape = self.state.shape()
         if shape is not None:
-            self.mark(HeadId(self.bench.cursor.layer, head) for head in range(shape[1]))
+            self.mark(HeadId(self.state.cursor.layer, head) for head in range(shape[1]))
 
     def action_mark_circuit(self) -> None:
-        view = self.bench.view()
+        view = self.state.view()
         if view is not None:
             self.mark(view.circuit)
 
     def action_unmark(self) -> None:
-        if self.bench.marks.clear():
+        if self.state.marks.clear():
             self.marked_anew()
 
     def action_signs(self) -> None:
-        self.bench.signs = not self.bench.signs
+        self.state.signs = not self.state.signs
         self.marked_anew()

@@ -4,21 +4,21 @@ from typing import Any
 
 from textual.screen import Screen
 
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.styled_line import wrapped
 
 
-def holds_back(screen: Screen[Any], bench: Bench, run: str) -> bool:
+def holds_back(screen: Screen[Any], state: WorkbenchState, run: str) -> bool:
     """Whether the run must not begin yet: the first time it is asked for and will not fit, the person is told.
 
     `run` is the full id of the action that asks, whose key is named.
     """
-    ahead = bench.preflight
-    if ahead is None or ahead.fits is not False or ahead is bench.warned or bench.link != "live":
+    ahead = state.preflight
+    if ahead is None or ahead.fits is not False or ahead is state.warned or state.link != "live":
         return False
-    bench.warned = ahead
-    again, lower = bench.key(run), bench.key("options")
+    state.warned = ahead
+    again, lower = state.key(run), state.key("options")
     told = f"It {ahead.memory_words}. {again} once more runs it all the same; {lower} lowers it."
     words = "\n".join(wrapped(clean(told), 56, 8))
     screen.notify(words, title="The run will not fit", severity="warning", timeout=12, markup=False)

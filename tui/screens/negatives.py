@@ -19,9 +19,9 @@ from engine.examples import Example
 from engine.results import Grade
 from sessions.protocol import Grades
 from tui.actions import sheet_actions
-from tui.editor.graded_examples import Desk
+from tui.editor.graded_examples import GradedExamples
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.number_text import number
+from tui.state.number_text import format_number
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import VERDICTS, answer_words
 from tui.widgets.line_widget import LineWidget
@@ -50,8 +50,8 @@ class NegativeList(LineWidget):
 
     can_focus = True
 
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.bench, id=id)
+    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.state, id=id)
         self.example: Example | None = None
         self.found: tuple[tuple[PromptEdit, Grade], ...] = ()
         self.said = ""
@@ -75,7 +75,7 @@ class NegativeList(LineWidget):
             glyph, ink = VERDICTS[grade.verdict]
             head = self.line().add("▸ " if chosen else "  ", "accent").add(f"{place + 1} ", "dim")
             head.add(fit(clean(edit.kind), right - 6), "strong" if chosen else "text").to(right)
-            head.add(f"{glyph} {grade.verdict:<6} ", ink).add(f"p {number(grade.probability, 4)}", "dim")
+            head.add(f"{glyph} {grade.verdict:<6} ", ink).add(f"p {format_number(grade.probability, 4)}", "dim")
             found.append(head.strip())
             found += [line.strip() for line in self._difference(self.example.prompt, edit.prompt, size.width, each)]
         return found[: size.height]
@@ -91,7 +91,7 @@ class NegativeList(LineWidget):
         line.add(" → ", "faint").add(answer, "accent").to(right)
         if self.own is not None and self.own.probability is not None:
             glyph, ink = VERDICTS[self.own.verdict]
-            line.add(f"{glyph} {self.own.verdict:<6} ", ink).add(f"p {number(self.own.probability, 4)}", "dim")
+            line.add(f"{glyph} {self.own.verdict:<6} ", ink).add(f"p {format_number(self.own.probability, 4)}", "dim")
         return [line.strip(), self.line().strip()]
 
     def _difference(self, old: str, new: str, width: int, most: int) -> list[StyledLine]:
@@ -131,8 +131,8 @@ class NegativesScreen(SubScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#proposals"
 
-    def __init__(self, desk: Desk, example: Example, pair: int | None, accept: Accept) -> None:
-        super().__init__(desk.bench)
+    def __init__(self, desk: GradedExamples, example: Example, pair: int | None, accept: Accept) -> None:
+        super().__init__(desk.state)
         self.desk = desk
         self.example = example
         self.pair = pair
@@ -141,7 +141,7 @@ class NegativesScreen(SubScreen):
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self.list.border_title = "Negatives"
@@ -180,7 +180,7 @@ class NegativesScreen(SubScreen):
 
     def _by_hand(self) -> str:
         copies, flips, edits, back = (
-            self.bench.key(name) for name in ("write:copy", "write:flip", "write:edit", "negatives:close")
+            self.state.key(name) for name in ("write:copy", "write:flip", "write:edit", "negatives:close")
         )
         return (
             f"Write a negative by hand: {back} goes back to the list; there {copies} copies the line, "

@@ -17,10 +17,10 @@ from engine.planning.option_text import say
 from engine.planning.presets import PRESETS, with_preset
 from engine.planning.run_options import opened, value_of
 from tui.actions import sheet_actions
-from tui.connection.session_link import Link
+from tui.connection.session_link import SessionLink
 from tui.screens.memory_guard import holds_back
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.option_list import RunOptionList
@@ -53,7 +53,7 @@ class PresetLine(LineWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         now = self.sheet.preset()
-        line = self.line().add(f" {self.bench.key('options:preset')} ", "key").add("preset  ", "dim")
+        line = self.line().add(f" {self.state.key('options:preset')} ", "key").add("preset  ", "dim")
         for preset in PRESETS:
             on = preset.name == now
             line.add(" ▸" if on else "  ", "accent").add(preset.name, "strong" if on else "text").add(" ")
@@ -100,7 +100,7 @@ class PreflightLines(LineWidget):
     """Two lines: what the next run will take."""
 
     def lines(self, size: Size, /) -> list[Strip]:
-        ahead = self.bench.preflight
+        ahead = self.state.preflight
         if ahead is None:
             return [self.line().add(" …", "faint").strip()]
         memory = ahead.memory_words
@@ -125,16 +125,16 @@ class OptionsScreen(SubScreen):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (122, "-wide")]  # noqa: RUF012  # Textual declares it so
     AUTO_FOCUS = "#options"
 
-    def __init__(self, bench: Bench, link: Link) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
+        super().__init__(state)
         self.link = link
         models = find_places().models
-        self.list = RunOptionList(bench, link.choose_options, models, id="options")
+        self.list = RunOptionList(state, link.choose_options, models, id="options")
         names = [source.name for source in local_models(models)]
-        self.list.model_names = tuple(dict.fromkeys([*names, bench.model]))
-        self.presets = PresetLine(bench, id="presets")
-        self.meaning = OptionDetails(bench, id="meaning-of")
-        self.takes = PreflightLines(bench, id="takes")
+        self.list.model_names = tuple(dict.fromkeys([*names, state.model]))
+        self.presets = PresetLine(state, id="presets")
+        self.meaning = OptionDetails(state, id="meaning-of")
+        self.takes = PreflightLines(state, id="takes")
         self.presets.sheet = self.meaning.sheet = self
 
     def compose(self) -> ComposeResult:
@@ -143,7 +143,7 @@ class OptionsScreen(SubScreen):
             yield self.list
             yield self.meaning
         yield self.takes
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -167,7 +167,7 @@ class OptionsScreen(SubScreen):
     # ---- actions
 
     def action_close(self) -> None:
-        self.link.keep_options()
+        self.link.record_options()
         self.dismiss()
 
     def action_step(self, by: int) -> None:
@@ -192,12 +192,12 @@ class OptionsScreen(SubScreen):
         self.list.take(with_preset(self.list.options, name))
 
     def action_take_shown(self) -> None:
-        run = self.bench.shown
+        run = self.state.shown
         if run is not None:
             self.list.take(run.options)
 
     def action_run(self) -> None:
-        if self.bench.link == "live" and not holds_back(self, self.bench, "options:run"):
+        if self.state.link == "live" and not holds_back(self, self.state, "options:run"):
             self.app.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
             self.dismiss()
 
@@ -208,6 +208,6 @@ class OptionsScreen(SubScreen):
             self.meaning.paint()
 
     def _title(self) -> None:
-        shown = self.bench.active
+        shown = self.state.active
         behind = f", behind run {shown.number}" if shown is not None else ""
-        self.list.border_title = Content(f"Options of run {len(self.bench.runs) + 1}{behind}")
+        self.list.border_title = Content(f"Options of run {len(self.state.runs) + 1}{behind}")

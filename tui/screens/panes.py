@@ -17,12 +17,12 @@ from textual.widget import Widget
 
 from tui.actions import ACTIONS, Action, actions_of
 from tui.actions.key_labels import key_of
-from tui.connection.session_link import Link
+from tui.connection.session_link import SessionLink
 from tui.screens.marking_actions import MarkingActions
 from tui.screens.sub_screen import SubScreen
 from tui.screens.view_actions import ViewActions
 from tui.state.disabled_reasons import reason_for
-from tui.state.workbench_state import ALL_PARTS, Bench, Part
+from tui.state.workbench_state import ALL_PARTS, Part, WorkbenchState
 from tui.themes.themes import Depth
 from tui.widgets import example_list, grid_pane
 from tui.widgets.action_keys import ActionKeys, bindings_of
@@ -50,7 +50,7 @@ _REST_S = 0.08
 
 
 class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
-    """Draws a bench, live or recorded, and moves about in it; Workbench and Replay add what can be done."""
+    """Draws a state, live or recorded, and moves about in it; Workbench and Replay add what can be done."""
 
     # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012
@@ -63,11 +63,13 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     ALLOW_SELECT = False
 
-    def __init__(self, bench: Bench, link: Link, depth: Depth, *, clock: Clock = time.time, size: Size) -> None:
+    def __init__(
+        self, state: WorkbenchState, link: SessionLink, depth: Depth, *, clock: Clock = time.time, size: Size
+    ) -> None:
         # Known from the start, so that the first frame is the right one and is not drawn twice.
         shapes = ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS))
         super().__init__(classes=" ".join(max(entry for entry in table if entry[0] <= n)[1] for n, table in shapes))
-        self.bench = bench
+        self.state = state
         self.link = link
         self.pane: Pane = "grid"
         self._dirty: frozenset[Part] = frozenset()
@@ -78,13 +80,13 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         self._narrow = size.width < _WIDE
         self._shown_titles: dict[TitledPane, str] = {}
         self._looks_kept = 0
-        self.top = TopLine(bench)
-        self.tabs = PaneTabs(bench)
-        self.examples = ExampleList(bench, id="examples")
-        self.grid = GridPane(bench, depth, id="grid")
-        self.head = HeadPage(bench, id="head")
-        self.progress = ProgressStrip(bench, clock=clock, id="progress")
-        self.keyline = KeyLine(bench, self.possible, lambda: self.table)
+        self.top = TopLine(state)
+        self.tabs = PaneTabs(state)
+        self.examples = ExampleList(state, id="examples")
+        self.grid = GridPane(state, depth, id="grid")
+        self.head = HeadPage(state, id="head")
+        self.progress = ProgressStrip(state, clock=clock, id="progress")
+        self.keyline = KeyLine(state, self.possible, lambda: self.table)
 
     @property
     def table(self) -> Sequence[Action]:
@@ -106,8 +108,8 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         yield self.keyline
 
     def on_mount(self) -> None:
-        self.bench.key = partial(key_of, self.app)
-        self.bench.signs = bool(getattr(self.app, "signs", False))
+        self.state.key = partial(key_of, self.app)
+        self.state.signs = bool(getattr(self.app, "signs", False))
         self._pulse = self.set_interval(0.5, self._beat, pause=True)
         self._titles()
         self._show_current()
@@ -115,7 +117,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     # ---- drawing
 
     def changed(self, parts: frozenset[Part]) -> None:
-        """Parts of the bench are not what is drawn. They will be, within a tenth of a second."""
+        """Parts of the state are not what is drawn. They will be, within a tenth of a second."""
         self._dirty |= parts
         if self._flush_timer is None and self.is_mounted:
             frame_s = getattr(self.app, "frame_s", _FRAME_S)
@@ -143,7 +145,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         if isinstance(self.app.screen, SubScreen):
             self.app.screen.paint()
         self._say_failure()
-        run = self.bench.shown
+        run = self.state.shown
         if self._pulse is not None:
             (self._pulse.resume if run is not None and (run.active or run.cause) else self._pulse.pause)()
         if {"grid", "head", "examples"} & parts:
@@ -151,9 +153,9 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         self._keep_look()
 
     def _keep_look(self) -> None:
-        if self.bench.looks_made != self._looks_kept:
-            self._looks_kept = self.bench.looks_made
-            self.link.keep_look()
+        if self.state.n_looks_made != self._looks_kept:
+            self._looks_kept = self.state.n_looks_made
+            self.link.record_view()
 
     def show_depth(self, depth: Depth) -> None:
         """Draws the grid with so many colours from now on."""
@@ -178,21 +180,21 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
 
     def _say_failure(self) -> None:
         """A run that failed while this screen was open is said aloud; the strip below keeps the words."""
-        ended, self.bench.just_ended = self.bench.just_ended, []
+        ended, self.state.just_ended = self.state.just_ended, []
         for run in ended:
             if run.failure is not None and run.state != "stopped":
                 words = "\n".join(wrapped(f"{run.failure.message}\n{run.failure.hint}".strip(), 56, 8))
-                title = "The run failed" if run is self.bench.shown else f"Run {run.number} failed"
+                title = "The run failed" if run is self.state.shown else f"Run {run.number} failed"
                 self.notify(words, title=title, severity="error", timeout=12, markup=False)
 
     def _titles(self) -> None:
         panes: tuple[tuple[Pane, TitledPane, str], ...] = (
-            ("examples", self.examples, example_list.title_words(self.bench, self.examples.distinct())),
-            ("grid", self.grid, grid_pane.title_words(self.bench)),
+            ("examples", self.examples, example_list.title_words(self.state, self.examples.distinct())),
+            ("grid", self.grid, grid_pane.title_words(self.state)),
             ("head", self.head, "Head"),
         )
         for name, widget, told in panes:
-            title = f"{self.bench.key(f'show_pane.{name}')} {told}"
+            title = f"{self.state.key(f'show_pane.{name}')} {told}"
             if self._shown_titles.get(widget) != title:
                 self._shown_titles[widget] = title
                 widget.put_title(title)
@@ -246,14 +248,14 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     def _draw_page(self) -> None:
         self.head.paint()
         self.examples.paint()
-        ahead = self.bench.look_ahead()
+        ahead = self.state.look_ahead()
         if ahead is not None:
             self.grid.heatmap.make_ready(ahead)
 
     def _want_codes(self) -> bool:
         """Asks for the codes of the head under the cursor; False where they are here or nobody has them."""
-        key = self.bench.codes_key()
-        if key is None or key in self.bench.codes or self.bench.link not in ("live", "replay"):
+        key = self.state.codes_key()
+        if key is None or key in self.state.codes or self.state.link not in ("live", "replay"):
             return False
         # As a function: a coroutine that the next one overtakes before its turn comes would complain.
         newest(self, "codes", self.link.fetch_codes)
@@ -275,12 +277,12 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
             return ""
         keys = {each.id: each.key for each in actions_of(self.app)}
         small = getattr(self.app, "depth", "full") == "16"
-        return reason_for(self.bench, action.id, small=small, key=keys.__getitem__)
+        return reason_for(self.state, action.id, small=small, key=keys.__getitem__)
 
     # ---- about the panes
 
     def action_move(self, layers: int, heads: int) -> None:
-        if self.bench.move_cursor(layers, heads):
+        if self.state.move_cursor(layers, heads):
             self._cursor_moved()
 
     def action_next_pane(self, by: int) -> None:
@@ -296,25 +298,25 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
 
     @on(HeatMap.Pointed)
     def _point(self, message: HeatMap.Pointed) -> None:
-        if self.bench.put_cursor(*message.head):
+        if self.state.put_cursor(*message.head):
             self._cursor_moved()
 
     @on(HeatMap.Boxed)
     def _box(self, message: HeatMap.Boxed) -> None:
         """The mouse was dragged from one head to another."""
         if message.begins:
-            self.bench.marks.begin_box(message.corner)
-        self.bench.marks.box_to(message.head, begin=message.corner)
-        if self.bench.put_cursor(*message.head):
+            self.state.marks.begin_box(message.corner)
+        self.state.marks.box_to(message.head, begin=message.corner)
+        if self.state.put_cursor(*message.head):
             self._cursor_moved()
         if message.ends:
-            self.bench.marks.end_box()
+            self.state.marks.end_box()
         self.marked_anew()
 
     @on(grid_pane.GridScale.CutMoved)
     def _cut_to(self, message: grid_pane.GridScale.CutMoved) -> None:
-        view = self.bench.view()
-        if view is not None and self.bench.put_cut(round(message.share * len(view.order))):
+        view = self.state.view()
+        if view is not None and self.state.put_cut(round(message.share * len(view.order))):
             self._looked()
 
     @on(HeatMap.Marked)

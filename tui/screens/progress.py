@@ -8,11 +8,11 @@ from textual.binding import BindingType
 from textual.content import Content
 
 from tui.actions import sheet_actions
-from tui.connection.session_link import Link
+from tui.connection.session_link import SessionLink
 from tui.screens.memory_guard import holds_back
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.run import Run
-from tui.state.workbench_state import Bench
+from tui.state.run import SessionRun
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.run_pane import RunPane
 
 ACTIONS = sheet_actions(
@@ -34,15 +34,15 @@ class ProgressScreen(SubScreen):
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, bench: Bench, link: Link, clock: Callable[[], float]) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, link: SessionLink, clock: Callable[[], float]) -> None:
+        super().__init__(state)
         self.link = link
-        self.pane = RunPane(bench, clock, id="run-pane")
+        self.pane = RunPane(state, clock, id="run-pane")
         self.pane.can_focus = False
 
     def compose(self) -> ComposeResult:
         yield self.pane
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -54,7 +54,7 @@ class ProgressScreen(SubScreen):
 
     def _beat(self) -> None:
         """Its seconds pass while a run is on; else nothing is drawn."""
-        run = self.bench.shown
+        run = self.state.shown
         if run is not None and (run.active or run.cause is not None):
             self.pane.paint()
 
@@ -64,38 +64,38 @@ class ProgressScreen(SubScreen):
     def action_show(self) -> None:
         listed = self.pane.listed
         if listed:
-            self.bench.show_run(listed[self.pane.chosen].run_id)
+            self.state.show_run(listed[self.pane.chosen].run_id)
             self.paint()
 
     def action_stop(self) -> None:
         listed = self.pane.listed
         run = listed[self.pane.chosen] if listed else None
-        if run is None or not run.active or self.bench.link != "live":
+        if run is None or not run.active or self.state.link != "live":
             self.notify(self._not_stopped(run), markup=False)
             return
-        if run.state == "queued" and run is not self.bench.active:
+        if run.state == "queued" and run is not self.state.active:
             self.run_worker(self.link.cancel_run(run.run_id), group="ask", exit_on_error=True)
         else:
             self.run_worker(self.link.stop_run(), group="ask", exit_on_error=True)
 
-    def _not_stopped(self, run: Run | None) -> str:
-        if self.bench.link != "live":
+    def _not_stopped(self, run: SessionRun | None) -> str:
+        if self.state.link != "live":
             return "The host is not reached now: what goes on there cannot be stopped from here."
         if run is None:
-            return f"There is no run that could be stopped; {self.bench.key('progress:run')} queues one."
+            return f"There is no run that could be stopped; {self.state.key('progress:run')} queues one."
         return f"Run {run.number} is {run.state}: nothing of it goes on that could be stopped."
 
     def action_run(self) -> None:
-        if self.bench.link == "live" and not holds_back(self, self.bench, "progress:run"):
+        if self.state.link == "live" and not holds_back(self, self.state, "progress:run"):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:
         from tui.screens.options import OptionsScreen
 
-        if self.bench.link == "live":
-            self.app.push_screen(OptionsScreen(self.bench, self.link), lambda _: self.paint())
+        if self.state.link == "live":
+            self.app.push_screen(OptionsScreen(self.state, self.link), lambda _: self.paint())
 
     def _title(self) -> None:
-        run = self.bench.shown
+        run = self.state.shown
         title = f"Run {run.number}" if run is not None else "No run"
         self.pane.border_title = Content(title)

@@ -15,7 +15,7 @@ from tui.connection.requests import Connect
 from tui.replay.link import ReplayLink
 from tui.replay.start_point import start_of
 from tui.screens.panes import PanesScreen
-from tui.state.workbench_state import Bench, Part
+from tui.state.workbench_state import Part, WorkbenchState
 from tui.themes.themes import Depth
 from tui.widgets.action_keys import bindings_of
 from tui.widgets.key_line import KeyLine
@@ -73,12 +73,12 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
         driven: bool = False,
     ) -> None:
         self._gone = False
-        bench = Bench(model="", task="")
-        link = ReplayLink(bench, connect, self.changed, session=session, run=run, speed=speed, driven=driven)
-        super().__init__(bench, link, depth, clock=self._recorded_s, size=size)
+        state = WorkbenchState(model="", task="")
+        link = ReplayLink(state, connect, self.changed, session=session, run=run, speed=speed, driven=driven)
+        super().__init__(state, link, depth, clock=self._recorded_s, size=size)
         self.player = link.player
-        self.timeline = ReplayTimeline(bench, self.player, id="timeline")
-        self.keyline = KeyLine(bench, self.possible, lambda: self.table)
+        self.timeline = ReplayTimeline(state, self.player, id="timeline")
+        self.keyline = KeyLine(state, self.possible, lambda: self.table)
         self._replay_link = link
         self._plays_at_once, self._start = playing, start
 

@@ -18,10 +18,10 @@ from engine.planning.option_text import changed_words
 from engine.results import HeadId
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.engine_status import awaited, work_words
-from tui.state.grid_view import GridView, look
-from tui.state.number_text import fixed
-from tui.state.workbench_state import Bench, Run
+from tui.state.engine_status import blocking_work, format_work
+from tui.state.grid_view import GridView, make_grid_view
+from tui.state.number_text import format_fixed
+from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock
 from tui.themes.colour_maps import map_of
@@ -59,16 +59,16 @@ class RunCards(ScrollingLineWidget):
             super().__init__()
             self.place = place
 
-    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.depth = depth
         self.chosen = 0
         self.models = find_places().models
         self._views: dict[str, GridView] = {}
 
     @property
-    def runs(self) -> list[Run]:
-        return self.bench.runs[::-1]
+    def runs(self) -> list[SessionRun]:
+        return self.state.runs[::-1]
 
     @property
     def columns(self) -> int:
@@ -77,7 +77,7 @@ class RunCards(ScrollingLineWidget):
     def lines(self, size: Size, /) -> list[Strip]:
         runs = self.runs
         if not runs:
-            return [self.line().add(f" No run yet: {self.bench.key('run')} runs the probe.", "dim").strip()]
+            return [self.line().add(f" No run yet: {self.state.key('run')} runs the probe.", "dim").strip()]
         width = self._card_width()
         per_row = max(1, size.width // width)
         rows: list[Strip] = []
@@ -89,7 +89,7 @@ class RunCards(ScrollingLineWidget):
 
     def card_height(self) -> int:
         """Lines of a card, with the blank one below it."""
-        return _WORDS + max((self._grid_height(run) for run in self.bench.runs), default=0) + 1
+        return _WORDS + max((self._grid_height(run) for run in self.state.runs), default=0) + 1
 
     def show_chosen(self) -> None:
         """Scrolls so that the chosen card is in sight."""
@@ -108,8 +108,8 @@ class RunCards(ScrollingLineWidget):
 
     # ---- one card
 
-    def _card(self, run: Run, place: int, width: int) -> list[Strip]:
-        on, shown = place == self.chosen, run is self.bench.shown
+    def _card(self, run: SessionRun, place: int, width: int) -> list[Strip]:
+        on, shown = place == self.chosen, run is self.state.shown
         view = self._view(run)
         head = self.line().add("▌" if on else " ", "accent").add(f" run {run.number}", "strong" if on else "text")
         head.add(f"  {clock(run.queued_us)}", "dim")
@@ -129,27 +129,27 @@ class RunCards(ScrollingLineWidget):
             lines.append(Strip.join([edge, body]).adjust_cell_length(width, self.rich_style))
         return lines
 
-    def _state(self, run: Run, on: bool) -> StyledLine:
+    def _state(self, run: SessionRun, on: bool) -> StyledLine:
         line = self.line().add("▌ " if on else "  ", "accent")
         ink = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(run.state, "second")
         line.add(run.state, ink).add(f"  {fit(clean(run.model), 14)}", "dim")
-        if (work := awaited(self.bench, run)) is not None:
-            line.add(f"  waits for {work_words(work, int(time.time() * 1e6))}", "dim")
+        if (work := blocking_work(self.state, run)) is not None:
+            line.add(f"  waits for {format_work(work, int(time.time() * 1e6))}", "dim")
         if run.ended_us is not None and run.state == "done":
             line.add(f"  {seconds_words(run.seconds(run.ended_us))}", "dim")
         if run.verified is not None:
             line.add(f"  verified: {run.verified.verdict}", "good" if run.verified.verdict == "same" else "second")
         return line
 
-    def _settings(self, run: Run, on: bool, width: int) -> StyledLine:
+    def _settings(self, run: SessionRun, on: bool, width: int) -> StyledLine:
         sae = run.config.sae
         sparsity = "own" if sae.sparsity is None else f"{sae.sparsity:g}"
         words = f"{sae.recipe}  lambda {sparsity}  {sae.n_codes} codes  {len(run.config.seeds)} seeds"
         return self.line().add("▌ " if on else "  ", "accent").add(fit(words, width - 3), "dim")
 
-    def _own(self, run: Run, on: bool, width: int) -> StyledLine:
+    def _own(self, run: SessionRun, on: bool, width: int) -> StyledLine:
         """What was not left at the recipe's defaults."""
-        words = changed_words(run.options, model=self.bench.model, models=self.models)
+        words = changed_words(run.options, model=self.state.model, models=self.models)
         line = self.line().add("▌ " if on else "  ", "accent")
         if not words:
             return line.add("all else by default", "faint")
@@ -162,12 +162,12 @@ class RunCards(ScrollingLineWidget):
         best = " ".join(str(head) for head in view.order[:3])
         line.add(f"best {best}", "text")
         if view.agreement is not None:
-            line.add("  AUC ", "dim").add(fixed(view.agreement.auc), "strong")
+            line.add("  AUC ", "dim").add(format_fixed(view.agreement.auc), "strong")
         return line
 
     # ---- its grid
 
-    def _grid(self, run: Run, view: GridView | None) -> list[Strip]:
+    def _grid(self, run: SessionRun, view: GridView | None) -> list[Strip]:
         """Two layers a line in colours, one in shades; two columns a head where that fits."""
         if view is None:
             return []
@@ -193,22 +193,22 @@ class RunCards(ScrollingLineWidget):
             rows.append(line.strip())
         return rows
 
-    def _grid_height(self, run: Run) -> int:
+    def _grid_height(self, run: SessionRun) -> int:
         layers = _shape(run)[0] if run.picture.nodes else 0
         return layers if self.depth in ("16", "none") else (layers + 1) // 2
 
     def _card_width(self) -> int:
         """As wide as the settings in words, where so many stand side by side."""
         roomy = min(_ROOMY, self.room.width // max(len(self.runs), 1))
-        return max([_CARD, roomy, *(_shape(run)[1] + 4 for run in self.bench.runs if run.picture.nodes)])
+        return max([_CARD, roomy, *(_shape(run)[1] + 4 for run in self.state.runs if run.picture.nodes)])
 
-    def _view(self, run: Run) -> GridView | None:
+    def _view(self, run: SessionRun) -> GridView | None:
         if not run.picture.nodes:
             return None
-        self._views[run.run_id] = view = look(
+        self._views[run.run_id] = view = make_grid_view(
             run.picture.nodes,
-            measure=self.bench.measure,
-            cut=self.bench.cut_of(run),
+            measure=self.state.measure,
+            cut=self.state.cut_of(run),
             reference=run.picture.reference,
             final=run.picture.nodes_final,
             before=self._views.get(run.run_id),
@@ -223,16 +223,16 @@ class RunsScreen(SubScreen):
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, bench: Bench, depth: Depth) -> None:
-        super().__init__(bench)
-        self.cards = RunCards(bench, depth, id="cards")
+    def __init__(self, state: WorkbenchState, depth: Depth) -> None:
+        super().__init__(state)
+        self.cards = RunCards(state, depth, id="cards")
         self.cards.can_focus = False
-        shown = bench.shown
+        shown = state.shown
         self.cards.chosen = next((place for place, run in enumerate(self.cards.runs) if run is shown), 0)
 
     def compose(self) -> ComposeResult:
         yield self.cards
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -243,22 +243,22 @@ class RunsScreen(SubScreen):
 
     def action_walk(self, x: int, y: int) -> None:
         goal = self.cards.chosen + x + y * self.cards.columns
-        if 0 <= goal < len(self.bench.runs):
+        if 0 <= goal < len(self.state.runs):
             self.cards.chosen = goal
             self.cards.show_chosen()
             self.cards.paint()
 
     def action_measure(self, by: int) -> None:
-        self.bench.cycle_measure(by)
+        self.state.cycle_measure(by)
         self.paint()
 
     def action_show(self) -> None:
         if self.cards.chosen < len(self.cards.runs):
-            self.bench.show_run(self.cards.runs[self.cards.chosen].run_id)
+            self.state.show_run(self.cards.runs[self.cards.chosen].run_id)
         self.dismiss()
 
     def action_newest(self) -> None:
-        self.bench.show_run(None)
+        self.state.show_run(None)
         self.dismiss()
 
     def on_run_cards_picked(self, message: RunCards.Picked) -> None:
@@ -269,11 +269,11 @@ class RunsScreen(SubScreen):
         self.cards.paint()
 
     def _title(self) -> None:
-        count = len(self.bench.runs)
-        self.cards.border_title = Content(f"{count} {'run' if count == 1 else 'runs'} by {self.bench.measure.title}")
+        count = len(self.state.runs)
+        self.cards.border_title = Content(f"{count} {'run' if count == 1 else 'runs'} by {self.state.measure.title}")
 
 
-def _shape(run: Run) -> tuple[int, int]:
+def _shape(run: SessionRun) -> tuple[int, int]:
     nodes = run.picture.nodes
     return (nodes[-1].layer + 1, 1 + max(node.head for node in nodes)) if nodes else (0, 0)
 

@@ -31,11 +31,11 @@ from sessions.protocol import (
 )
 from sessions.rows import SearchHit, SessionRow
 from tui.actions import sheet_actions
-from tui.connection.session_link import Link
+from tui.connection.session_link import SessionLink
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.screens.text_prompt import TextPromptSheet
-from tui.state.messages import in_words
-from tui.state.workbench_state import Bench
+from tui.state.messages import format_message
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import day_or_clock, zone
 from tui.widgets.latest_worker import newest
@@ -73,8 +73,8 @@ class SessionList(LineWidget):
             super().__init__()
             self.place = place
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.rows: tuple[SessionRow, ...] = ()
         self.hits: dict[str, SearchHit] = {}
         """Where the words of a search stand, by session."""
@@ -115,7 +115,7 @@ class SessionList(LineWidget):
         return (("examples", 10), ("runs", 6), when, ("tags", 0))
 
     def _one(self, row: SessionRow, on: bool, name_width: int, *, wide: bool, width: int) -> Strip:
-        here = row.session_id == self.bench.session_id
+        here = row.session_id == self.state.session_id
         line = self.line().add(" ▸" if on else "  ", "accent").add("●" if here else " ", "second").add(" ")
         line.add(fit(clean(row.name), name_width - 1), "strong" if on else "text").to(4 + name_width)
         ink = "text" if on else "dim"
@@ -142,7 +142,7 @@ class SessionList(LineWidget):
             if line.width > width - 20:
                 break
         if not shown:
-            if row.session_id == self.bench.session_id:
+            if row.session_id == self.state.session_id:
                 line.add("● ", "second").add("open now · ", "dim")
             words = f"{clean(row.model)} · {clean(row.task or 'own examples')} · {row.session_id}"
             line.add(fit(words, width - line.width - 1), "dim")
@@ -161,16 +161,16 @@ class SessionsScreen(SubScreen):
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, bench: Bench, link: Link) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
+        super().__init__(state)
         self.link = link
-        self.list = SessionList(bench, id="sessions")
+        self.list = SessionList(state, id="sessions")
         self.wanted = ""
         self._deleted: list[SessionRow] = []
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self._title()
@@ -184,7 +184,7 @@ class SessionsScreen(SubScreen):
 
     def _load(self, keep: str | None = None) -> None:
         """Asks for the list again; the session of that id stays at hand."""
-        at_hand = self.list.row.session_id if self.list.row is not None else self.bench.session_id
+        at_hand = self.list.row.session_id if self.list.row is not None else self.state.session_id
         newest(self, "list", partial(self._fetch, keep or at_hand))
 
     async def _fetch(self, keep: str | None) -> None:
@@ -197,7 +197,7 @@ class SessionsScreen(SubScreen):
                 request = ListSessions(limit=_MOST, trashed=self.list.trash)
                 self.list.rows, self.list.hits = (await self.link.request(request, SessionsAnswer)).sessions, {}
         except HeadcodeError as error:
-            self._say(in_words(error.as_failure()), "bad")
+            self._say(format_message(error.as_failure()), "bad")
             return
         places = [place for place, row in enumerate(self.list.rows) if row.session_id == keep]
         if places:
@@ -257,7 +257,7 @@ class SessionsScreen(SubScreen):
         if row.trashed_us is not None:
             self._say(f"It is in the trash: {self._key('restore')} brings it back first.", "second")
             return
-        if row.session_id != self.bench.session_id:
+        if row.session_id != self.state.session_id:
             self.link.open(row.session_id)
         self.dismiss()
 
@@ -289,16 +289,16 @@ class SessionsScreen(SubScreen):
             self._ask(title, hint, "", lambda text: WriteNote(session=row.session_id, text=text))
 
     def action_new(self) -> None:
-        bench = self.bench
+        state = self.state
         # A person's own examples are no task's, whatever the session that they were written in began with.
-        task = bench.task if not bench.examples or made_by(bench.task, bench.examples) else None
-        own = () if task is not None else bench.examples
+        task = state.task if not state.examples or made_by(state.task, state.examples) else None
+        own = () if task is not None else state.examples
 
         def create(text: str) -> CreateSession:
-            return CreateSession(name=text or None, model=bench.model, task=task, examples=tuple(own))
+            return CreateSession(name=text or None, model=state.model, task=task, examples=tuple(own))
 
         what = f"task {task}" if task is not None else "the examples at hand"
-        self._ask("New session", f"Its name. Model {bench.model}, {what}.", "", create, then=self._made)
+        self._ask("New session", f"Its name. Model {state.model}, {what}.", "", create, then=self._made)
 
     def action_delete(self) -> None:
         row = self._living()
@@ -367,14 +367,14 @@ class SessionsScreen(SubScreen):
             try:
                 await work()
             except HeadcodeError as error:
-                self._say(in_words(error.as_failure()), "bad")
+                self._say(format_message(error.as_failure()), "bad")
             if self.is_current:
                 self._load()
 
         self.run_worker(go(), group="ask", exit_on_error=True)
 
     def _key(self, name: str) -> str:
-        return self.bench.key(f"sessions:{name}")
+        return self.state.key(f"sessions:{name}")
 
     def _few_keys(self) -> str:
         return f"{self._key('trash')} trash · {self._key('new')} new · {self._key('close')} back"

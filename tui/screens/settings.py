@@ -8,8 +8,8 @@ from textual.binding import BindingType
 
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.settings.table import Setting, Value
-from tui.state.workbench_state import Bench
+from tui.settings.table import SettingSpec, Value
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.settings_list import SettingsList
 
@@ -40,14 +40,14 @@ class SettingsScreen(SubScreen):
     actions = ACTIONS
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
 
-    def __init__(self, bench: Bench) -> None:
-        super().__init__(bench)
-        self.list = SettingsList(bench, id="settings")
+    def __init__(self, state: WorkbenchState) -> None:
+        super().__init__(state)
+        self.list = SettingsList(state, id="settings")
         self.list.border_title = "Settings"
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def paint(self) -> None:
         self.list.paint()
@@ -90,7 +90,7 @@ class SettingsScreen(SubScreen):
         )
         self.list.say(told, "bad" if problems else "good")
 
-    def _pick(self, setting: Setting) -> None:
+    def _pick(self, setting: SettingSpec) -> None:
         from tui.screens.choice import ChoiceItem, ChoiceSheet
 
         now = self.list.value_of(setting)
@@ -112,7 +112,7 @@ class SettingsScreen(SubScreen):
 
         self.app.push_screen(ChoiceSheet(setting.title, entries, empty=""), chosen)
 
-    def _type(self, setting: Setting) -> None:
+    def _type(self, setting: SettingSpec) -> None:
         from tui.screens.text_prompt import TextPromptSheet
 
         def wrong(text: str) -> str:
@@ -129,7 +129,7 @@ class SettingsScreen(SubScreen):
         shown = f"{now:g}" if isinstance(now, int | float) else str(now)
         self.app.push_screen(TextPromptSheet(setting.title, hint, text=shown, judge=wrong), typed)
 
-    def _change(self, setting: Setting, value: Value | None) -> None:
+    def _change(self, setting: SettingSpec, value: Value | None) -> None:
         words = self.app.change(setting, value)  # type: ignore[attr-defined]
         if words:
             self.list.say(clean(words), "bad")

@@ -7,7 +7,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from tui.actions import Action, actions_of, keyed, with_everywhere
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.clickable_keys import ClickableKeys
 from tui.widgets.styled_line import INKS
@@ -24,16 +24,16 @@ class SubScreen(ActionKeys, Screen[None]):
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012  # Textual declares it so
     ALLOW_SELECT = False
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, state: WorkbenchState) -> None:
         super().__init__()
-        self.bench = bench
+        self.state = state
 
     @property
     def at_hand(self) -> Sequence[Action]:
         return with_everywhere(super().at_hand, actions_of(self.app))
 
     def paint(self) -> None:
-        """Draws again what the bench has changed."""
+        """Draws again what the state has changed."""
 
     def action_close(self) -> None:
         self.dismiss()
@@ -42,8 +42,8 @@ class SubScreen(ActionKeys, Screen[None]):
 class SubScreenKeys(ClickableKeys):
     """The line at the bottom of a sheet: its keys, as many as there is room for."""
 
-    def __init__(self, bench: Bench, actions: Sequence[Action]) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, actions: Sequence[Action]) -> None:
+        super().__init__(state)
         self.actions = actions
 
     def show(self, actions: Sequence[Action]) -> None:

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from engine.tasks.registry import TASKS
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit, wrapped
 
@@ -33,8 +33,8 @@ Taken = Callable[[str, int], None]
 class TaskList(LineWidget):
     can_focus = True
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         self.tasks = tuple(TASKS.values())
         self.at = 0
         self.pairs = 1
@@ -70,14 +70,14 @@ class TaskPickerScreen(SubScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
     AUTO_FOCUS = "#tasks"
 
-    def __init__(self, bench: Bench, taken: Taken) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, taken: Taken) -> None:
+        super().__init__(state)
         self.taken = taken
-        self.list = TaskList(bench, id="tasks")
+        self.list = TaskList(state, id="tasks")
 
     def compose(self) -> ComposeResult:
         yield self.list
-        yield SubScreenKeys(self.bench, ACTIONS)
+        yield SubScreenKeys(self.state, ACTIONS)
 
     def on_mount(self) -> None:
         self.list.border_title = "Ready-made tasks"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.measures import MEASURES
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -19,7 +19,7 @@ else:
 class ViewActions(Base):
     """Actions that change nothing of the session, one for each id of the table in tui.actions."""
 
-    bench: Bench
+    state: WorkbenchState
     grid: "GridPane"
     draw_now: Callable[..., None]
     _looked: Callable[[], None]
@@ -28,7 +28,7 @@ class ViewActions(Base):
 
     def looks_do(self, action: str) -> bool:
         """Whether an action of this subject would do something now."""
-        run = self.bench.shown
+        run = self.state.shown
         if action == "card":
             return run is not None and run.picture.card is not None
         if action == "seed":
@@ -42,16 +42,16 @@ class ViewActions(Base):
     def action_card(self) -> None:
         from tui.screens.card import CardSheet
 
-        run = self.bench.shown
+        run = self.state.shown
         if run is not None and run.picture.card is not None:
             self.app.push_screen(CardSheet(run.picture, run.picture.card))
 
     def action_measure(self, by: int) -> None:
-        self.bench.cycle_measure(by)
+        self.state.cycle_measure(by)
         self._looked()
 
     def action_cut(self, by: int) -> None:
-        if self.bench.move_cut(by):
+        if self.state.move_cut(by):
             self._looked()
 
     def action_pick_measure(self) -> None:
@@ -65,37 +65,37 @@ class ViewActions(Base):
         from tui.state.parsing import guess_measure
 
         if text:
-            self.bench.pick_measure(guess_measure(text))
+            self.state.pick_measure(guess_measure(text))
             self.draw_now(frozenset({"grid", "head"}))
 
     def action_seed(self) -> None:
-        self.bench.seed_index += 1
+        self.state.seed_index += 1
         self.draw_now(frozenset({"head", "examples"}))
 
     def action_edges(self) -> None:
         from tui.screens.edges import EdgesScreen
 
-        run = self.bench.shown
+        run = self.state.shown
         if run is not None and run.picture.edges:
-            self.app.push_screen(EdgesScreen(self.bench), self._back)
+            self.app.push_screen(EdgesScreen(self.state), self._back)
 
     def action_runs(self) -> None:
         from tui.screens.runs import RunsScreen
 
-        if self.bench.runs:
-            self.app.push_screen(RunsScreen(self.bench, self.grid.heatmap.depth), self._back)
+        if self.state.runs:
+            self.app.push_screen(RunsScreen(self.state, self.grid.heatmap.depth), self._back)
 
     def action_table(self) -> None:
         from tui.screens.head_table import HeadTableScreen
 
-        if self.bench.view() is not None:
-            self.app.push_screen(HeadTableScreen(self.bench), self._back)
+        if self.state.view() is not None:
+            self.app.push_screen(HeadTableScreen(self.state), self._back)
 
     def action_jump(self) -> None:
         from tui.screens.text_prompt import TextPromptSheet
         from tui.state.parsing import head_trouble
 
-        shape = self.bench.shape()
+        shape = self.state.shape()
         if shape is not None:
             ask = TextPromptSheet(
                 "Jump to head", "Layer and head, for example 1.3", judge=lambda text: head_trouble(text, shape)
@@ -105,10 +105,10 @@ class ViewActions(Base):
     def _jumped(self, text: str | None) -> None:
         from tui.state.parsing import read_head
 
-        shape = self.bench.shape()
-        if text and shape is not None and self.bench.put_cursor(*read_head(text, shape)):
+        shape = self.state.shape()
+        if text and shape is not None and self.state.put_cursor(*read_head(text, shape)):
             self._cursor_moved()
 
     def action_ranking(self, by: int) -> None:
-        if self.bench.walk_ranking(by):
+        if self.state.walk_ranking(by):
             self._cursor_moved()

@@ -15,14 +15,14 @@ from engine.authoring.drafts import draft, text_of
 from engine.examples import Example
 from engine.planning.run_options import with_value
 from tui.actions import keyed
-from tui.connection.session_link import Link
-from tui.editor.graded_examples import Desk
+from tui.connection.session_link import SessionLink
+from tui.editor.graded_examples import GradedExamples
 from tui.screens.example_actions import ExampleActions
 from tui.screens.example_sources import ExampleSources
 from tui.screens.memory_guard import holds_back
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.screens.write_keys import ACTIONS, EDITING
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.example_rows import ExampleRows
 from tui.widgets.latest_worker import newest
 from tui.widgets.line_edit import LineEdit
@@ -47,17 +47,17 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
     AUTO_FOCUS = "#rows"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 
-    def __init__(self, bench: Bench, link: Link) -> None:
-        super().__init__(bench)
+    def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
+        super().__init__(state)
         self.link = link
-        self.desk = Desk(bench, link, uuid.uuid4().hex)
-        self.top = TopLine(bench)
+        self.desk = GradedExamples(state, link, uuid.uuid4().hex)
+        self.top = TopLine(state)
         self.rows = ExampleRows(self.desk, id="rows")
-        self.edit = LineEdit(bench, id="edit")
+        self.edit = LineEdit(state, id="edit")
         self.edit.table = EDITING
         self.proof = PromptPreview(self.desk, id="proof")
         self.summary = SetSummary(self.desk, id="summary")
-        self.keys = SubScreenKeys(bench, ACTIONS)
+        self.keys = SubScreenKeys(state, ACTIONS)
         self._open: int | None = None
         """The place of the line that is being edited."""
         self._fresh = False
@@ -77,17 +77,17 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
 
     def on_mount(self) -> None:
         self.edit.hint = (
-            f"{self.bench.key('write:add')} writes a line, {self.bench.key('write:edit')} changes the one at hand"
+            f"{self.state.key('write:add')} writes a line, {self.state.key('write:edit')} changes the one at hand"
         )
-        if self.bench.selected is not None:
-            self.desk.at = self.bench.selected
+        if self.state.selected is not None:
+            self.desk.at = self.state.selected
         self.call_after_refresh(self.rows.choose, self.desk.at)
         self.grade()
 
     # ---- drawing
 
     def paint(self) -> None:
-        """The bench or the desk has changed."""
+        """The state or the desk has changed."""
         if not self.is_mounted:
             return
         _ = self.desk.chosen
@@ -102,7 +102,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
             self.grade()
         if self.desk.worth_is_old:
             self._after("worth", 2 * _GRADE_AFTER_S, self.paint)
-        title = f"Write: {self._counted()} · graded by {grader_words(self.bench).rstrip(',')}"
+        title = f"Write: {self._counted()} · graded by {grader_words(self.state).rstrip(',')}"
         if self.rows.border_title != title:
             self.rows.border_title = Content(title)
 
@@ -293,26 +293,26 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
 
     def _read_at(self, policy: str | None) -> None:
         if policy and policy.strip():
-            self.link.choose_options(with_value(self.bench.options, "position", policy.strip()))
+            self.link.choose_options(with_value(self.state.options, "position", policy.strip()))
             self.grade()
             self.paint()
 
     def action_options(self) -> None:
         from tui.screens.options import OptionsScreen
 
-        self.app.push_screen(OptionsScreen(self.bench, self.link))
+        self.app.push_screen(OptionsScreen(self.state, self.link))
 
     def action_run(self) -> None:
         self.work("run", self._run)
 
     async def _run(self) -> None:
         await self.desk.push()
-        if not self.desk.saved or self.bench.link != "live":
-            run = self.bench.key("write:run")
+        if not self.desk.saved or self.state.link != "live":
+            run = self.state.key("write:run")
             self.say(f"Not everything is recorded yet, so nothing runs; {run} again tries once more.")
-        elif not holds_back(self, self.bench, "write:run"):
+        elif not holds_back(self, self.state, "write:run"):
             await self.link.queue_run()
-            if self.bench.failure is None:
+            if self.state.failure is None:
                 self.dismiss()
             else:
                 self.paint()
@@ -323,12 +323,12 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
     async def _close(self) -> None:
         if self._open is not None:
             self._end_line()
-        if self.bench.link == "live":
+        if self.state.link == "live":
             await self.desk.push()
         if self.desk.saved:
             self.dismiss()
         else:
-            self.say(f"Not everything is recorded yet; {self.bench.key('write:close')} again leaves all the same.")
+            self.say(f"Not everything is recorded yet; {self.state.key('write:close')} again leaves all the same.")
             if self._leaving:
                 self.dismiss()
             self._leaving = True
@@ -356,7 +356,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
             self._open = None
 
 
-def _counts(desk: Desk) -> str:
+def _counts(desk: GradedExamples) -> str:
     use = [each for each in desk.examples if each.enabled]
     positive = sum(each.positive for each in use)
     out = len(desk.examples) - len(use)

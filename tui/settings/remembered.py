@@ -14,34 +14,34 @@ from engine.machine.plain_file import read_json
 _FILE = "screen.json"
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+class ScreenMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Every field has a default: a file of another version, or none, is as good."""
 
     toured: bool = False
     """Whether the tour was offered."""
 
 
-def file_of_memory() -> Path:
+def screen_memory_path() -> Path:
     """Where it is kept."""
     return find_places().state / _FILE
 
 
-def remembered() -> Remembered:
+def load_screen_memory() -> ScreenMemory:
     """What was kept; nothing where there is no file, or none that can be read."""
     try:
-        return read_json(file_of_memory(), Remembered)
+        return read_json(screen_memory_path(), ScreenMemory)
     except (OSError, msgspec.MsgspecError):
-        return Remembered()
+        return ScreenMemory()
 
 
-def keep_toured(toured: bool = True) -> None:
+def record_toured(toured: bool = True) -> None:
     """The tour is offered once; False: and once more."""
-    _keep(msgspec.structs.replace(remembered(), toured=toured))
+    _keep(msgspec.structs.replace(load_screen_memory(), toured=toured))
 
 
-def _keep(what: Remembered) -> None:
+def _keep(what: ScreenMemory) -> None:
     """A folder that cannot be written is no reason to complain about a tour."""
-    path = file_of_memory()
+    path = screen_memory_path()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = path.with_name(f"{_FILE}.new")

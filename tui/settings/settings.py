@@ -11,15 +11,15 @@ from engine.errors import HeadcodeError
 from sessions.errors import SettingsError
 from sessions.files.host_settings import load_settings, read_toml
 from sessions.files.toml_edit import line_of, overwrite, set_value
-from tui.settings.table import SETTINGS, Setting, Value
+from tui.settings.table import SETTINGS, SettingSpec, Value
 
 TABLES = tuple(dict.fromkeys(setting.table for setting in SETTINGS))
 
 
-class Found(msgspec.Struct, frozen=True):
+class SettingValue(msgspec.Struct, frozen=True):
     """One setting as it is in force."""
 
-    setting: Setting
+    setting: SettingSpec
     value: Value
     source: str
     """Where it comes from: default, a line of the file, the environment."""
@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True):
     """All of them, and what in the file makes no sense: there the usual value holds."""
 
     path: Path
-    found: dict[str, Found]
+    found: dict[str, SettingValue]
     """By full name: screen.theme."""
     problems: tuple[HeadcodeError, ...] = ()
 
@@ -63,7 +63,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(path, found, tuple(problems))
 
 
-def change(path: Path, setting: Setting, value: Value | None) -> None:
+def change(path: Path, setting: SettingSpec, value: Value | None) -> None:
     """Writes the value into the file, all else as it is; None takes the entry away. Raises SettingsError."""
     text, _ = read_toml(path)
     new = set_value(text, setting.table, setting.key, None if value is None else setting.written(value))
@@ -80,28 +80,28 @@ def _one(
     text: str,
     whole: Mapping[str, object],
     env: Mapping[str, str],
-    setting: Setting,
+    setting: SettingSpec,
     problems: list[HeadcodeError],
-) -> Found:
+) -> SettingValue:
     if setting.variable and env.get(setting.variable):
         value = setting.read(env[setting.variable])
         if value is not None:
-            return Found(setting, value, f"{setting.variable} in the environment", own=True)
+            return SettingValue(setting, value, f"{setting.variable} in the environment", own=True)
         if setting.table != "host":
             words = f"{setting.variable}={env[setting.variable]!r} in the environment is not {setting.wanted}."
             problems.append(SettingsError(words, hint="Unset it, or correct it."))
     table = whole.get(setting.table)
     if not isinstance(table, dict) or setting.key not in table:
-        return Found(setting, setting.default, "the usual value")
+        return SettingValue(setting, setting.default, "the usual value")
     line = line_of(text, setting.table, setting.key)
     value = setting.checked(table[setting.key])
     if value is not None:
-        return Found(setting, value, "config.toml" + (f", line {line}" if line else ""), own=True)
+        return SettingValue(setting, value, "config.toml" + (f", line {line}" if line else ""), own=True)
     if setting.table != "host":
         where = f"{path}, line {line}" if line else f"{path}"
         words = f"{where}: {setting.key} = {table[setting.key]!r} is not {setting.wanted}."
         problems.append(SettingsError(words, hint=f"Until then it is {setting.shown(setting.default)}."))
-    return Found(
+    return SettingValue(
         setting, setting.default, f"the usual value: line {line} makes no sense" if line else "the usual value"
     )
 

@@ -12,7 +12,7 @@ Value = str | int | float | bool
 When = Literal["at once", "when the screen starts next", "when the host starts next: headcode host stop"]
 
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
+class SettingSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that can be set."""
 
     table: Literal["screen", "host"]
@@ -95,8 +95,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 _HOST: When = "when the host starts next: headcode host stop"
 _NEXT: When = "when the screen starts next"
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
+SETTINGS: tuple[SettingSpec, ...] = (
+    SettingSpec(
         table="screen",
         key="theme",
         title="Theme",
@@ -105,7 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
         choices=("night", "dusk", "day", "contrast", "sixteen"),
         words=("night, dark and cool", "dusk, dark and warm", "day, light", "contrast, black and white", "sixteen"),
     ),
-    Setting(
+    SettingSpec(
         table="screen",
         key="map",
         title="Colours of the grid",
@@ -115,7 +115,7 @@ SETTINGS: tuple[Setting, ...] = (
         choices=tuple(each.id for each in MAPS),
         words=tuple(each.title for each in MAPS),
     ),
-    Setting(
+    SettingSpec(
         table="screen",
         key="signs",
         title="Chance and seeds",
@@ -125,7 +125,7 @@ SETTINGS: tuple[Setting, ...] = (
         choices=(False, True),
         words=("no signs", "signs in the cells"),
     ),
-    Setting(
+    SettingSpec(
         table="screen",
         key="colours",
         title="Terminal colours",
@@ -134,7 +134,7 @@ SETTINGS: tuple[Setting, ...] = (
         choices=("auto", "truecolor", "256", "16", "none"),
         when=_NEXT,
     ),
-    Setting(
+    SettingSpec(
         table="screen",
         key="redraws",
         title="Redraws a second",
@@ -144,7 +144,7 @@ SETTINGS: tuple[Setting, ...] = (
         low=1,
         high=30,
     ),
-    Setting(
+    SettingSpec(
         table="screen",
         key="motion",
         title="Motion",
@@ -153,7 +153,7 @@ SETTINGS: tuple[Setting, ...] = (
         default=True,
         choices=(True, False),
     ),
-    Setting(
+    SettingSpec(
         table="screen",
         key="mouse",
         title="Mouse",
@@ -162,7 +162,7 @@ SETTINGS: tuple[Setting, ...] = (
         choices=(True, False),
         when=_NEXT,
     ),
-    Setting(
+    SettingSpec(
         table="screen",
         key="plain",
         title="Plain mode",
@@ -172,7 +172,7 @@ SETTINGS: tuple[Setting, ...] = (
         variable="HEADCODE_PLAIN",
         when=_NEXT,
     ),
-    Setting(
+    SettingSpec(
         table="host",
         key="trash_days",
         title="Days in the trash",
@@ -183,7 +183,7 @@ SETTINGS: tuple[Setting, ...] = (
         unit="days",
         when=_HOST,
     ),
-    Setting(
+    SettingSpec(
         table="host",
         key="idle_minutes",
         title="The host waits",
@@ -193,7 +193,7 @@ SETTINGS: tuple[Setting, ...] = (
         unit="minutes",
         when=_HOST,
     ),
-    Setting(
+    SettingSpec(
         table="host",
         key="worker_idle_minutes",
         title="The engine waits",
@@ -203,7 +203,7 @@ SETTINGS: tuple[Setting, ...] = (
         unit="minutes",
         when=_HOST,
     ),
-    Setting(
+    SettingSpec(
         table="host",
         key="store_memory",
         title="Memory of the store",
@@ -213,7 +213,7 @@ SETTINGS: tuple[Setting, ...] = (
         pattern=r"[1-9]\d{0,6} ?(MB|GB)",
         when=_HOST,
     ),
-    Setting(
+    SettingSpec(
         table="host",
         key="store_threads",
         title="Threads of the store",
@@ -227,6 +227,6 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
-def setting(name: str) -> Setting:
+def find_setting(name: str) -> SettingSpec:
     """The one of that full name. Raises KeyError."""
     return {each.name: each for each in SETTINGS}[name]

@@ -27,7 +27,7 @@ _Item = tuple[int, int, int]
 """A head (layer, head, -1), or the place where the edge of that number passes a layer (layer, -1, edge)."""
 
 
-class Layout(msgspec.Struct, frozen=True):
+class CircuitLayout(msgspec.Struct, frozen=True):
     """Where everything stands, in columns and lines of a drawing that may be larger than the room."""
 
     width: int
@@ -46,12 +46,12 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=4)
-def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> Layout:
+def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> CircuitLayout:
     """The heads of these edges in rows by layer, as wide and high as the room or, where that is too small, larger."""
     heads = sorted({HeadId(*end) for edge in edges for end in (edge.source, edge.target)})
     layers = sorted({head.layer for head in heads})
     if not layers:
-        return Layout(width, height, {}, (), (), ())
+        return CircuitLayout(width, height, {}, (), (), ())
     rows: dict[int, list[_Item]] = {
         layer: [(layer, head.head, -1) for head in heads if head.layer == layer] for layer in layers
     }
@@ -71,7 +71,7 @@ def lay_out(edges: tuple[EdgeScore, ...], width: int, height: int) -> Layout:
         for place, layer in enumerate(layers)
     }
     at = {item: (columns[item], lines[item[0]]) for row in rows.values() for item in row}
-    return Layout(
+    return CircuitLayout(
         drawing_width,
         drawing_height,
         {head: at[head.layer, head.head, -1] for head in heads},

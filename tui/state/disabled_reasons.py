@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 Key = Callable[[str], str]
 
@@ -14,7 +14,7 @@ _LINK = {
 }
 
 
-def reason_for(bench: Bench, action: str, *, small: bool = False, key: Key | None = None) -> str:
+def reason_for(state: WorkbenchState, action: str, *, small: bool = False, key: Key | None = None) -> str:
     """What has to be so before the action of that id does something. `small`: the terminal shows sixteen colours.
 
     `key` says by which key an action goes; without it none is named.
@@ -23,12 +23,12 @@ def reason_for(bench: Bench, action: str, *, small: bool = False, key: Key | Non
     def by(name: str, does: str) -> str:
         return f"; {key(name)} {does}" if key is not None else ""
 
-    run = bench.shown
+    run = state.shown
     if action == "theme" and small:
         return "this terminal shows its owner's sixteen colours, and Headcode takes those"
-    if action in _NEEDS_HOST and bench.link != "live":
-        return _LINK.get(bench.link, "the host is not reached")
-    if action in ("write", "replay") and bench.session_id is None:
+    if action in _NEEDS_HOST and state.link != "live":
+        return _LINK.get(state.link, "the host is not reached")
+    if action in ("write", "replay") and state.session_id is None:
         return "no session is open yet"
     if action == "options":
         return "no session is open yet"
@@ -42,7 +42,7 @@ def reason_for(bench: Bench, action: str, *, small: bool = False, key: Key | Non
         return f"there is no run yet{by('run', 'begins one')}"
     if action in ("cause", "backups") and run.cause is not None:
         return f"the causes of run {run.number} are being measured"
-    if action == "verify" and bench.verifying:
+    if action == "verify" and state.verifying:
         return f"run {run.number} is being done again already"
     if action in ("cause", "backups", "verify") and run.state != "done":
         return f"run {run.number} is {run.state}; only a finished run can be asked"
@@ -52,7 +52,7 @@ def reason_for(bench: Bench, action: str, *, small: bool = False, key: Key | Non
         return f"run {run.number} has one seed only"
     if action == "edges":
         return f"no edges of run {run.number} are known" + (" yet" if run.active else "")
-    if action == "overlay" and bench.subtraction.side is not None:
+    if action == "overlay" and state.subtraction.side is not None:
         return f"a difference is shown{by('end_difference', 'ends it')}"
     if action == "overlay" and run.picture.nodes:
         return f"no circuit is known here and none is kept{by('keep', 'keeps one')}"

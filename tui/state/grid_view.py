@@ -43,15 +43,15 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
     tied: int = 0
     """Heads with the score of the last one in the circuit, where some are left outside."""
 
-    def placed(self, head: HeadId) -> int | None:
+    def rank_of(self, head: HeadId) -> int | None:
         """Its rank among the heads that have a value; None for one that has none."""
         return self.rank.get(head) if self.values.get(head) is not None else None
 
-    def no_place(self) -> str:
+    def unranked_reason(self) -> str:
         """Why a head has no rank."""
         return "not measured" if self.measure.cause else "does not apply"
 
-    def held_name(self) -> str:
+    def reference_label(self) -> str:
         """What a marked head is, in a word: a mover of the answer, known, or of a circuit by its name."""
         if self.reference is None or self.reference.kind == "known":
             return "known"
@@ -62,7 +62,7 @@ class GridView(msgspec.Struct, frozen=True, kw_only=True):
         return loudness(self.values.get(head), self.measure, self.top)
 
 
-def look(
+def make_grid_view(
     nodes: Sequence[HeadScores],
     *,
     measure: Measure,
@@ -112,7 +112,7 @@ def loudest(values: Sequence[float], measure: Measure) -> float:
     return max(top, 1.0) if measure.id in _COUNTS else top
 
 
-def places_of(measure: Measure) -> int:
+def decimals_of(measure: Measure) -> int:
     """Decimals worth showing: chances are told apart in the third, everything else in the second."""
     return 3 if measure.id in ("p_value", "q_value") else 2
 

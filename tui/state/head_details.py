@@ -11,7 +11,7 @@ from engine.results import NO_CODE, EdgeScore, HeadId, HeadScores
 _RANKINGS = 16
 
 
-class LeftOut(msgspec.Struct, frozen=True):
+class LeaveOneOutScore(msgspec.Struct, frozen=True):
     """The node score when one example is left out."""
 
     example: int
@@ -19,7 +19,7 @@ class LeftOut(msgspec.Struct, frozen=True):
     score: int
 
 
-def leave_one_out(codes: Sequence[int], positive: Sequence[bool]) -> tuple[int, list[LeftOut]]:
+def leave_one_out(codes: Sequence[int], positive: Sequence[bool]) -> tuple[int, list[LeaveOneOutScore]]:
     """The node score of these codes, and every example without which it would be another; the largest change first.
 
     A positive matters that is the only one to carry a unique code, a negative that alone takes codes away.
@@ -37,11 +37,11 @@ def leave_one_out(codes: Sequence[int], positive: Sequence[bool]) -> tuple[int, 
     for code, carriers in theirs.items():
         if code in mine and len(carriers) == 1:
             changed[carriers[0]] = changed.get(carriers[0], 0) + 1
-    found = [LeftOut(example, score + change) for example, change in changed.items()]
+    found = [LeaveOneOutScore(example, score + change) for example, change in changed.items()]
     return score, sorted(found, key=lambda each: (-abs(each.score - score), each.example))
 
 
-class Carried(msgspec.Struct, frozen=True):
+class CodeCarriers(msgspec.Struct, frozen=True):
     """A code of a head and the examples that carry it."""
 
     code: int
@@ -61,31 +61,31 @@ class Carried(msgspec.Struct, frozen=True):
         return 0 if not self.negative else (1 if not self.positive else 2)
 
 
-def carried(codes: Sequence[int], positive: Sequence[bool]) -> list[Carried]:
+def group_by_code(codes: Sequence[int], positive: Sequence[bool]) -> list[CodeCarriers]:
     """What only the positives say comes first, then what only the negatives say, then what both do, silence last."""
     carriers: dict[int, list[int]] = {}
     for index, code in enumerate(codes[: len(positive)]):
         carriers.setdefault(code, []).append(index)
-    found = [Carried(code, tuple(each), sum(positive[index] for index in each)) for code, each in carriers.items()]
+    found = [CodeCarriers(code, tuple(each), sum(positive[index] for index in each)) for code, each in carriers.items()]
     return sorted(found, key=lambda row: (row.code == NO_CODE, row.kind, -len(row.examples), row.code))
 
 
-class Edges(msgspec.Struct, frozen=True):
+class HeadEdges(msgspec.Struct, frozen=True):
     """A head's edges among the best of the run, the strongest first."""
 
     into: list[tuple[HeadId, float]]
     out: list[tuple[HeadId, float]]
 
 
-def edges_of(head: HeadId, edges: Sequence[EdgeScore]) -> Edges:
+def edges_of(head: HeadId, edges: Sequence[EdgeScore]) -> HeadEdges:
     """The edges that end and that begin at the head, in the order they come in."""
-    return Edges(
+    return HeadEdges(
         [(HeadId(*edge.source), edge.score) for edge in edges if tuple(edge.target) == head],
         [(HeadId(*edge.target), edge.score) for edge in edges if tuple(edge.source) == head],
     )
 
 
-class Past(msgspec.Struct, frozen=True):
+class HeadInRun(msgspec.Struct, frozen=True):
     """One head in one run."""
 
     number: int
@@ -96,7 +96,7 @@ class Past(msgspec.Struct, frozen=True):
     """Whether it is in that run's circuit, at the cut that run is looked at with."""
 
 
-class Pasts:
+class RankingCache:
     """Where heads stood in runs. Keeps the rankings it made: a page is drawn for every head, a run is ranked once."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Pasts:
 
     def of(
         self, head: HeadId, number: int, nodes: Sequence[HeadScores], measure: Measure, cut: int | None
-    ) -> Past | None:
+    ) -> HeadInRun | None:
         """Where the head stood in the run of these nodes; None where it has no such head."""
         key = (id(nodes), measure.id)
         made = self._made.get(key)
@@ -119,4 +119,4 @@ class Pasts:
         if found is None:
             return None
         size = default_circuit_size(len(nodes)) if cut is None else cut
-        return Past(number, found[1], found[0] + 1, found[0] < size)
+        return HeadInRun(number, found[1], found[0] + 1, found[0] < size)

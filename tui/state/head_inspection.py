@@ -6,8 +6,8 @@ from engine.errors import Failure
 from engine.examples import Example
 from sessions.protocol import HeadInspection
 from sessions.rows import HeadCodes
-from tui.state.head_details import Carried, carried
-from tui.state.workbench_state import Bench, Run
+from tui.state.head_details import CodeCarriers, group_by_code
+from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.themes.themes import Depth
 
 Colouring = Literal["fires", "looks", "code"]
@@ -21,13 +21,13 @@ Key = tuple[str, int, int, int, int]
 """Run, layer, head, example, seed."""
 
 
-class CloseLook:
+class InspectorState:
     """What is looked at."""
 
-    def __init__(self, bench: Bench, depth: Depth) -> None:
-        self.bench = bench
+    def __init__(self, state: WorkbenchState, depth: Depth) -> None:
+        self.state = state
         self.depth = depth
-        self.example = bench.selected or 0
+        self.example = state.selected or 0
         self.token: int | None = None
         """None: the last one, which is what the model continues."""
         self.colouring: Colouring = "fires"
@@ -36,22 +36,22 @@ class CloseLook:
         self.looks: dict[Key, HeadInspection | Failure] = {}
 
     @property
-    def run(self) -> Run | None:
-        return self.bench.shown
+    def run(self) -> SessionRun | None:
+        return self.state.shown
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        return self.bench.examples
+        return self.state.examples
 
     @property
     def key(self) -> Key | None:
         return self.key_of(self.example)
 
     def key_of(self, example: int) -> Key | None:
-        run, head = self.run, self.bench.cursor
+        run, head = self.run, self.state.cursor
         if run is None or not self.examples:
             return None
-        return (run.run_id, head.layer, head.head, example, self.bench.seed)
+        return (run.run_id, head.layer, head.head, example, self.state.seed)
 
     def look_at(self, example: int) -> HeadInspection | None:
         """The head on that prompt, where it is known already."""
@@ -60,13 +60,13 @@ class CloseLook:
         return found if isinstance(found, HeadInspection) else None
 
     @property
-    def rows(self) -> list[int | Carried]:
+    def rows(self) -> list[int | CodeCarriers]:
         """The list of prompts: examples, counted from 0, each code before those that carry it."""
-        codes = self.bench.head_codes()
+        codes = self.state.head_codes()
         if not self.by_code or not isinstance(codes, HeadCodes):
             return list(range(len(self.examples)))
-        found: list[int | Carried] = []
-        for group in carried(codes.codes, [example.positive for example in self.examples]):
+        found: list[int | CodeCarriers] = []
+        for group in group_by_code(codes.codes, [example.positive for example in self.examples]):
             found += [group, *group.examples]
         return found or list(range(len(self.examples)))
 

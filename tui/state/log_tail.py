@@ -28,7 +28,7 @@ class LogLine(msgspec.Struct, frozen=True):
         return self.level in ("ERROR", "CRITICAL")
 
 
-def take_apart(text: str, before: LogLine | None) -> LogLine:
+def parse_line(text: str, before: LogLine | None) -> LogLine:
     """A line that is none of ours, of a trace for example, belongs to the one before it."""
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[:_MOST_CHARACTERS]}… ({len(text)} characters)"
@@ -80,7 +80,7 @@ class LogTail:
             ended, self._rest = [*ended, self._rest], b""
         for line in ended[1:] if cut else ended:
             text = line.decode("utf-8", "replace").rstrip("\r")
-            self.lines.append(take_apart(text, self.lines[-1] if self.lines else None))
+            self.lines.append(parse_line(text, self.lines[-1] if self.lines else None))
         if len(self.lines) > _MOST_LINES:
             gone = len(self.lines) - _MOST_LINES
             self.dropped += gone

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from engine.results import HeadId
 from tui.state.grid_view import GridView
-from tui.state.number_text import fixed
+from tui.state.number_text import format_fixed
 
 Shape = tuple[int, int]
 
 
-class Marks:
+class MarkedHeads:
     """The heads that are marked, and the corner from which a box of them is drawn."""
 
     def __init__(self) -> None:
@@ -59,21 +59,21 @@ class Marks:
                 self.heads, self._corner = inside, None
 
 
-def in_order(heads: Iterable[HeadId], view: GridView | None) -> tuple[HeadId, ...]:
+def sort_by_rank(heads: Iterable[HeadId], view: GridView | None) -> tuple[HeadId, ...]:
     """The heads, best first; by layer where nothing is scored."""
     if view is None:
         return tuple(sorted(heads))
     return tuple(sorted(heads, key=lambda head: (view.rank.get(head, len(view.order) + 1), head)))
 
 
-def summary(heads: frozenset[HeadId], view: GridView) -> list[str]:
+def summarise_marked(heads: frozenset[HeadId], view: GridView) -> list[str]:
     """What they come to together, in pieces of which a narrow line shows the first."""
     values = [value for head in heads if (value := view.values.get(head)) is not None]
     pieces = [f"{len(heads)} marked"]
     if values:
-        best = in_order(heads, view)[0]
-        pieces.append(f"mean {fixed(sum(values) / len(values))}")
-        pieces.append(f"best {best} {fixed(view.values.get(best))}")
+        best = sort_by_rank(heads, view)[0]
+        pieces.append(f"mean {format_fixed(sum(values) / len(values))}")
+        pieces.append(f"best {best} {format_fixed(view.values.get(best))}")
     pieces.append(f"{len(heads & view.circuit)} in the circuit")
     if view.known:
         hits = len(heads & view.known)

@@ -4,7 +4,7 @@ from engine.errors import Failure
 from engine.events import Notice
 
 
-def in_words(said: Failure | Notice) -> str:
+def format_message(said: Failure | Notice) -> str:
     """Message and hint as two sentences."""
     message = said.message.rstrip()
     stop = "" if message.endswith((".", "!", "?", ":")) else "."

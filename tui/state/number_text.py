@@ -1,7 +1,7 @@
 """Numbers as text, in few cells: the same on every screen."""
 
 
-def number(value: float | None, width: int = 6) -> str:
+def format_number(value: float | None, width: int = 6) -> str:
     """A number in few cells: 7, 6.7, .12, .002; nothing where the measure does not apply."""
     if value is None:
         return "–"
@@ -14,7 +14,7 @@ def number(value: float | None, width: int = 6) -> str:
     return f"{value:.0e}"
 
 
-def fixed(value: float | None, places: int = 2) -> str:
+def format_fixed(value: float | None, places: int = 2) -> str:
     """A number for a column, always with as many decimals, so that the points stand below each other."""
     if value is None:
         return "–".ljust(places + 1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from engine.analysis.ground_truth import as_chosen
 from engine.analysis.run_state import RunSnapshot
 from engine.results import Reference
-from tui.state.session_state import Circuit
+from tui.state.session_state import SavedCircuit
 
 KNOWN = "known"
 """What the run is held against everywhere: effects measured in it, else the known circuit as far as it counts. A kept
@@ -26,20 +26,20 @@ class Overlay:
         """A kept circuit by its name."""
         self.chosen = f"kept:{name}"
 
-    def there(self, picture: RunSnapshot, circuits: Mapping[str, Circuit]) -> list[str]:
+    def there(self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit]) -> list[str]:
         """What can lie over the run's grid, in the order of the key."""
         own = [KNOWN] if picture.reference is not None else []
         task = [TASK] if picture.offered is not None and picture.offered is not picture.reference else []
         return [*own, *task, *(f"kept:{name}" for name in circuits)]
 
-    def cycle(self, picture: RunSnapshot, circuits: Mapping[str, Circuit]) -> None:
+    def cycle(self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit]) -> None:
         """The next of what can lie over it, then none."""
         there = [*self.there(picture, circuits), NONE]
         now = self.chosen if self.chosen in there else NONE
         self.chosen = there[(there.index(now) + 1) % len(there)]
 
     def reference(
-        self, picture: RunSnapshot, circuits: Mapping[str, Circuit], shape: tuple[int, int] | None
+        self, picture: RunSnapshot, circuits: Mapping[str, SavedCircuit], shape: tuple[int, int] | None
     ) -> Reference | None:
         """The circuit that lies over a grid of that shape; None where none does. One that was dropped lies nowhere."""
         if self.chosen == KNOWN:

@@ -19,10 +19,10 @@ from sessions.events import (
     RunVerified,
     ViewChanged,
 )
-from tui.state.stage_pace import Pace
+from tui.state.stage_pace import StagePace
 
 
-class Run(msgspec.Struct, kw_only=True):
+class SessionRun(msgspec.Struct, kw_only=True):
     """One run of the session as far as the log has told it."""
 
     run_id: str
@@ -33,7 +33,7 @@ class Run(msgspec.Struct, kw_only=True):
     queued_us: int
     device: str = "auto"
     state: RunState = "queued"
-    pace: Pace = Pace()
+    pace: StagePace = StagePace()
     """Of the stage under way."""
     picture: RunSnapshot = RunSnapshot()
     failure: Failure | None = None

@@ -25,7 +25,7 @@ from sessions.events import (
 )
 
 
-class Note(msgspec.Struct, frozen=True, kw_only=True):
+class SessionNote(msgspec.Struct, frozen=True, kw_only=True):
     """A note as it stands now."""
 
     note_id: str
@@ -37,7 +37,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     head: tuple[int, int] | None = None
 
 
-class Circuit(msgspec.Struct, frozen=True, kw_only=True):
+class SavedCircuit(msgspec.Struct, frozen=True, kw_only=True):
     """Heads kept under a name."""
 
     name: str
@@ -105,7 +105,7 @@ class ExampleHistory:
             self._at = len(self._path) - 1
 
 
-class Kept:
+class SessionState:
     """Everything of a session that is neither a run nor how somebody looks at it."""
 
     def __init__(self) -> None:
@@ -114,9 +114,9 @@ class Kept:
         self.task: str | None = None
         self.examples = ExampleHistory()
         self.tags: tuple[str, ...] = ()
-        self.notes: dict[str, Note] = {}
+        self.notes: dict[str, SessionNote] = {}
         """By id, in the order they were first written."""
-        self.circuits: dict[str, Circuit] = {}
+        self.circuits: dict[str, SavedCircuit] = {}
         """By name."""
         self.options: RunOptions | None = None
         """Of the newest run that was asked for, or what was chosen since; None: nobody has asked for anything."""
@@ -125,7 +125,7 @@ class Kept:
         self.trashed = False
         self.imported: SessionImported | None = None
 
-    def copy(self) -> "Kept":
+    def copy(self) -> "SessionState":
         found = copy.copy(self)
         found.examples, found.notes, found.circuits = self.examples.copy(), self.notes.copy(), self.circuits.copy()
         return found
@@ -149,13 +149,13 @@ class Kept:
             case TagsSet():
                 self.tags = event.tags
             case NoteWritten():
-                self.notes[event.note_id] = Note(
+                self.notes[event.note_id] = SessionNote(
                     note_id=event.note_id, text=event.text, at_us=entry.at_us, run_id=entry.run_id, head=event.head
                 )
             case NoteRemoved():
                 self.notes.pop(event.note_id, None)
             case CircuitSaved():
-                self.circuits[event.name] = Circuit(
+                self.circuits[event.name] = SavedCircuit(
                     name=event.name, heads=event.heads, source=event.source, at_us=entry.at_us, run_id=entry.run_id
                 )
             case CircuitDeleted():

@@ -10,7 +10,7 @@ _OVERDUE = 2.0
 """Times the usual wait between reports after which the next one is late."""
 
 
-class Pace(msgspec.Struct, frozen=True):
+class StagePace(msgspec.Struct, frozen=True):
     """When a stage began, and how far it was at its newest reports."""
 
     stage: Stage | None = None
@@ -18,11 +18,11 @@ class Pace(msgspec.Struct, frozen=True):
     marks: tuple[tuple[int, int], ...] = ()
     """(microseconds, units done), oldest first."""
 
-    def fold(self, at_us: int, event: object) -> "Pace":
+    def fold(self, at_us: int, event: object) -> "StagePace":
         """After one more event of the run."""
         match event:
             case StageStarted():
-                return Pace(event.stage, at_us, ((at_us, 0),))
+                return StagePace(event.stage, at_us, ((at_us, 0),))
             case StageProgress() if event.stage == self.stage:
                 # Before the first head is patched all are attributed, which is another kind of work.
                 return self._mark(at_us, event.done, first=event.stage == "cause")
@@ -32,11 +32,11 @@ class Pace(msgspec.Struct, frozen=True):
             case _:
                 return self
 
-    def _mark(self, at_us: int, done: int, *, first: bool = False) -> "Pace":
+    def _mark(self, at_us: int, done: int, *, first: bool = False) -> "StagePace":
         """`first`: what came before the first report is no part of the pace."""
         fresh = first and len(self.marks) == 1 and self.marks[0][1] == 0
         marks = ((at_us, done),) if fresh else (*self.marks, (at_us, done))
-        return Pace(self.stage, self.began_us, marks if len(marks) <= _MARKS else marks[-_MARKS:])
+        return StagePace(self.stage, self.began_us, marks if len(marks) <= _MARKS else marks[-_MARKS:])
 
     def left(self, total: int, now_us: int) -> float | None:
         """Seconds until so many units are done, at the pace of the newest reports; None while there is no pace.

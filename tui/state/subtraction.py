@@ -8,7 +8,7 @@ from sessions.comparison.comparison import CannotCompare, ComparisonSide, GridCo
 from tui.state.grid_view import GridView
 
 
-class Against(msgspec.Struct, frozen=True, kw_only=True):
+class GridDifference(msgspec.Struct, frozen=True, kw_only=True):
     """The shown run less another run, seed or circuit."""
 
     side: ComparisonSide
@@ -35,7 +35,7 @@ class Subtraction:
 
     def __init__(self) -> None:
         self.side: ComparisonSide | None = None
-        self._made: tuple[GridView, ComparisonSide, Against] | None = None
+        self._made: tuple[GridView, ComparisonSide, GridDifference] | None = None
 
     def begin(self, side: ComparisonSide) -> None:
         self.side, self._made = side, None
@@ -45,7 +45,7 @@ class Subtraction:
         was, self.side, self._made = self.side is not None, None, None
         return was
 
-    def of(self, view: GridView | None) -> Against | None:
+    def of(self, view: GridView | None) -> GridDifference | None:
         """The difference as the view has it now; None where nothing is subtracted, or nothing that fits."""
         if view is None or self.side is None:
             return None
@@ -77,7 +77,7 @@ def side_of(view: GridView) -> ComparisonSide:
     )
 
 
-def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> Against:
+def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> GridDifference:
     grid = compare_grids(shown, side, measure=measure)
     places = [HeadId(cell.layer, cell.head) for cell in grid.cells]
     differences = dict(zip(places, (cell.difference for cell in grid.cells), strict=True))
@@ -87,7 +87,7 @@ def _against(shown: ComparisonSide, side: ComparisonSide, measure: Measure) -> A
         return -1.0 if found is None else abs(found)
 
     order = sorted(places, key=lambda place: (-size(place), place))
-    return Against(
+    return GridDifference(
         side=side,
         grid=grid,
         differences=differences,

@@ -6,7 +6,7 @@ from statistics import median
 from engine.catalog.model_shape import shape_of_info
 from engine.events import STAGES, Stage
 from engine.planning.time_estimate import seconds_words, stage_work
-from tui.state.run import Run
+from tui.state.run import SessionRun
 
 _RUNS = 5
 """Earlier runs that tell what is usual."""
@@ -15,7 +15,7 @@ _TOKENS = 16.0
 """Of a prompt; only ratios of it are used."""
 
 
-def stage_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
+def stage_left(run: SessionRun, runs: Sequence[SessionRun], now_us: int) -> float | None:
     """Seconds the stage under way still takes: at first by what it took earlier runs of the same model, then more and
     more by its own pace.
 
@@ -40,7 +40,7 @@ def stage_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
     return pace_counts * paced + (1 - pace_counts) * max(usual - elapsed, 0.0)
 
 
-def usual_seconds(run: Run, runs: Sequence[Run], stage: Stage) -> float | None:
+def usual_seconds(run: SessionRun, runs: Sequence[SessionRun], stage: Stage) -> float | None:
     """What the stage took the newest earlier runs of the same model with like options, the median; without any, those
     with other options, by the work there was and there is. None where none of them tells."""
     took: list[float] = []
@@ -60,7 +60,7 @@ def usual_seconds(run: Run, runs: Sequence[Run], stage: Stage) -> float | None:
     return median(took or scaled) if took or scaled else None
 
 
-def slowness(run: Run, runs: Sequence[Run], *, here: float | None = None) -> float:
+def slowness(run: SessionRun, runs: Sequence[SessionRun], *, here: float | None = None) -> float:
     """How many times as long as usual the run has taken so far: a machine is as busy as it is.
 
     `here`: seconds the stage under way takes in all, as far as its pace tells. Half a second counts as usual, so that
@@ -75,7 +75,7 @@ def slowness(run: Run, runs: Sequence[Run], *, here: float | None = None) -> flo
     return took / usual
 
 
-def run_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
+def run_left(run: SessionRun, runs: Sequence[SessionRun], now_us: int) -> float | None:
     """Seconds until the run is over; None where a stage to come has nothing to be told by."""
     here = stage_left(run, runs, now_us)
     if here is None or run.picture.stage is None:
@@ -94,11 +94,11 @@ def run_left(run: Run, runs: Sequence[Run], now_us: int) -> float | None:
     return whole
 
 
-def _elapsed(run: Run, now_us: int) -> float:
+def _elapsed(run: SessionRun, now_us: int) -> float:
     return max(0, now_us - run.pace.began_us) / 1e6
 
 
-def stages_of(run: Run) -> list[Stage]:
+def stages_of(run: SessionRun) -> list[Stage]:
     """Those the run goes through, in the order of the table."""
     wanted = {
         "grade": run.config.grade,
@@ -107,14 +107,14 @@ def stages_of(run: Run) -> list[Stage]:
     return [stage for stage in STAGES if wanted.get(stage, True)]
 
 
-def left_words(seconds: float | None) -> str:
+def format_time_left(seconds: float | None) -> str:
     """What is left, in words; empty where nobody knows, or where it is not worth a word."""
     if seconds is None:
         return ""
     return "almost done" if seconds < 0.5 else f"{seconds_words(seconds)} left"
 
 
-def _more_work(other: Run, run: Run, stage: Stage) -> float | None:
+def _more_work(other: SessionRun, run: SessionRun, stage: Stage) -> float | None:
     """How many times as much work the stage is in this run; None where nobody can tell, as where the other had none."""
     info = run.picture.model or other.picture.model
     if info is None:
@@ -126,7 +126,7 @@ def _more_work(other: Run, run: Run, stage: Stage) -> float | None:
     return new / old if new is not None and old else None
 
 
-def _alike(other: Run, run: Run, stage: Stage) -> bool:
+def _alike(other: SessionRun, run: SessionRun, stage: Stage) -> bool:
     """Whether what decides that stage's length is the same in both runs."""
     if stage in ("load", "grade", "capture"):
         return len(other.picture.examples) == len(run.picture.examples) or not run.picture.examples

@@ -7,21 +7,21 @@ from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, va
 from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.events import ViewChanged
 from tui.actions.key_labels import Key, named
-from tui.state.grid_view import GridView, look
-from tui.state.marked_heads import Marks
+from tui.state.grid_view import GridView, make_grid_view
+from tui.state.marked_heads import MarkedHeads
 from tui.state.overlay import Overlay
-from tui.state.run import Run
-from tui.state.session_state import Kept
-from tui.state.subtraction import Against, Subtraction
+from tui.state.run import SessionRun
+from tui.state.session_state import SessionState
+from tui.state.subtraction import GridDifference, Subtraction
 
 _VIEWS = 4
 """Measures whose views stay at hand: of a large grid each is a megabyte."""
 
 
-class Looking:
-    """The viewer's share of the bench: what the keys change and no log decides."""
+class ViewState:
+    """The viewer's share of the state: what the keys change and no log decides."""
 
-    kept: Kept
+    session: SessionState
 
     def __init__(self) -> None:
         self.key: Key = named
@@ -32,12 +32,12 @@ class Looking:
         """Until the person moves it, the cursor stays on the best head of the run."""
         self.overlay = Overlay()
         self.subtraction = Subtraction()
-        self.marks = Marks()
+        self.marks = MarkedHeads()
         self.signs = False
         """Whether cells say how likely chance is and how many seeds agree."""
-        self.looks_made = 0
+        self.n_looks_made = 0
         """How often the person changed measure or cut on this screen."""
-        self._cause_due: tuple[str, Measure] | None = None
+        self._expected_effects: tuple[str, Measure] | None = None
         """The run a cause was asked for on this screen, and the measure it was looked at by."""
         self._cuts: dict[str, int] = {}
         self._own_looks: dict[str, Measure] = {}
@@ -49,7 +49,7 @@ class Looking:
         self._shape: tuple[Sequence[HeadScores], tuple[int, int]] = ((), (0, 0))
 
     @property
-    def shown(self) -> Run | None:
+    def shown(self) -> SessionRun | None:
         """The run that is looked at."""
         raise NotImplementedError
 
@@ -66,15 +66,15 @@ class Looking:
         self._view = self._look(run, self.measure)
         return self._view
 
-    def _look(self, run: Run, measure: Measure) -> GridView:
+    def _look(self, run: SessionRun, measure: Measure) -> GridView:
         nodes = run.picture.nodes
         if self._views and next(iter(self._views.values())).nodes is not nodes:
             self._views.clear()
-        made = look(
+        made = make_grid_view(
             nodes,
             measure=measure,
             cut=self.cut_of(run),
-            reference=self.overlay.reference(run.picture, self.kept.circuits, self.shape()),
+            reference=self.overlay.reference(run.picture, self.session.circuits, self.shape()),
             final=run.picture.nodes_final,
             before=self._views.get(measure.id, self._view),
         )
@@ -89,11 +89,11 @@ class Looking:
         final = run is not None and run.picture.nodes_final
         return self._look(run, self._measure_after(1)) if run is not None and final else None
 
-    def against(self) -> Against | None:
+    def against(self) -> GridDifference | None:
         """The shown grid less what is subtracted from it; None where nothing is."""
         return self.subtraction.of(self.view()) if self.subtraction.side is not None else None
 
-    def cut_of(self, run: Run) -> int | None:
+    def cut_of(self, run: SessionRun) -> int | None:
         """How many heads the run's circuit has on this screen; None: as many as the run's shape suggests."""
         return self._cuts.get(run.run_id, run.config.circuit_size)
 
@@ -167,16 +167,16 @@ class Looking:
 
     def pick_measure(self, measure: Measure) -> None:
         self.measure = measure
-        self._look_is_own()
+        self._mark_look_as_own()
 
-    def await_cause(self) -> None:
+    def expect_effects(self) -> None:
         """Whoever asks what the heads do wants to see it: the grid turns to it when it is there."""
         if self.shown is not None:
-            self._cause_due = (self.shown.run_id, self.measure)
+            self._expected_effects = (self.shown.run_id, self.measure)
 
-    def _turn_to_cause(self, run: Run) -> None:
+    def _show_expected_effects(self, run: SessionRun) -> None:
         """Unless the person has turned to something else meanwhile."""
-        due, self._cause_due = self._cause_due, None
+        due, self._expected_effects = self._expected_effects, None
         causes = [cause for cause in run.picture.causes if cause.final and cause.method in FIELD]
         if due == (run.run_id, self.measure) and run is self.shown and causes:
             self.pick_measure(find_measure(FIELD[causes[-1].method]))
@@ -195,15 +195,15 @@ class Looking:
             return False
         size = min(max(size, 1), len(view.order))
         self._cuts[run.run_id] = size
-        self._look_is_own()
+        self._mark_look_as_own()
         return size != view.cut
 
-    def look_now(self) -> ViewChanged | None:
+    def current_look(self) -> ViewChanged | None:
         """How the shown run is looked at, as an event; None while nothing is scored."""
         view = self.view()
         return ViewChanged(measure=self.measure.id, cut=view.cut) if view is not None else None
 
-    def _look_is_own(self) -> None:
-        self.looks_made += 1
+    def _mark_look_as_own(self) -> None:
+        self.n_looks_made += 1
         if self.shown is not None:
             self._own_looks[self.shown.run_id] = self.measure

@@ -28,11 +28,11 @@ from sessions.events import (
 )
 from sessions.rows import HeadCodes, HostStatus
 from tui.state.redraw_regions import ALL_PARTS, Part, parts_of
-from tui.state.run import Run
-from tui.state.session_state import Kept
-from tui.state.view_state import Looking
+from tui.state.run import SessionRun
+from tui.state.session_state import SessionState
+from tui.state.view_state import ViewState
 
-__all__ = ["ALL_PARTS", "Bench", "Frame", "LinkState", "Part", "Run"]
+__all__ = ["ALL_PARTS", "LinkState", "Part", "SessionRun", "StateSnapshot", "WorkbenchState"]
 
 LinkState = Literal["connecting", "live", "lost", "failed", "replay"]
 """failed: nothing but the person can mend it. replay: what is shown was, and nothing of it can be changed."""
@@ -41,22 +41,22 @@ _CODES_KEPT = 512
 """Heads whose codes stay at hand."""
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """What a log made of a bench at one moment; what it shares with the bench nobody changes."""
+class StateSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log made of a state at one moment; what it shares with the state nobody changes."""
 
     last_seq: int
     saved_us: int | None
     name: str
     model: str
     task: str | None
-    kept: Kept
-    runs: tuple[Run, ...]
+    session: SessionState
+    runs: tuple[SessionRun, ...]
     cuts: dict[str, int]
     measure: Measure
     cursor: HeadId
 
 
-class Bench(Looking):
+class WorkbenchState(ViewState):
     """The state of the workbench. Widgets read it, the link and the keys change it."""
 
     def __init__(self, *, model: str, task: str) -> None:
@@ -65,8 +65,8 @@ class Bench(Looking):
         self.task: str | None = task
         self.session_id: str | None = None
         self.session_name = ""
-        self.kept = Kept()
-        self.runs: list[Run] = []
+        self.session = SessionState()
+        self.runs: list[SessionRun] = []
         self.last_seq = 0
         self.saved_us: int | None = None
         self.link: LinkState = "connecting"
@@ -90,7 +90,7 @@ class Bench(Looking):
         """Told of a run that will not fit: asked for once more, it is begun."""
         self.watched_from: int | None = None
         """What comes later in the log happens under the eyes of this screen; None: nothing does."""
-        self.just_ended: list[Run] = []
+        self.just_ended: list[SessionRun] = []
         """Runs that ended so, until the screen has dealt with them."""
         self.verifying = ""
         """How far a run is being done again, in words; empty: none is."""
@@ -123,26 +123,26 @@ class Bench(Looking):
         self.subtraction.end()
         self.marks.clear()
         self.own_options, self.preflight = None, None
-        self.kept = Kept()
+        self.session = SessionState()
         self.last_seq, self.saved_us, self._view = 0, None, None
 
-    def freeze(self) -> Frame:
+    def freeze(self) -> StateSnapshot:
         """The log's share of the state, to come back to. Costs as little as the runs are few."""
-        return Frame(
+        return StateSnapshot(
             last_seq=self.last_seq,
             saved_us=self.saved_us,
             name=self.session_name,
             model=self.model,
             task=self.task,
-            kept=self.kept.copy(),
+            session=self.session.copy(),
             runs=tuple(map(copy.copy, self.runs)),
             cuts=self._cuts.copy(),
             measure=self.measure,
             cursor=self.cursor,
         )
 
-    def rewind(self, frame: Frame, entries: Iterable[LogEntry] = ()) -> frozenset[Part]:
-        """The bench as the log had it at the frame and after these entries.
+    def rewind(self, frame: StateSnapshot, entries: Iterable[LogEntry] = ()) -> frozenset[Part]:
+        """The state as the log had it at the frame and after these entries.
 
         What the viewer chose stays as long as there is something it is about: run, cursor, seed, measure and cut.
         """
@@ -152,7 +152,7 @@ class Bench(Looking):
         self._own_looks, self._chosen_run = {}, None
         self.last_seq, self.saved_us, self._view = frame.last_seq, frame.saved_us, None
         self.session_name, self.model, self.task = frame.name, frame.model, frame.task
-        self.kept, self.runs = frame.kept.copy(), [copy.copy(each) for each in frame.runs]
+        self.session, self.runs = frame.session.copy(), [copy.copy(each) for each in frame.runs]
         self._cuts = frame.cuts.copy()
         self.measure, self.cursor, self.cursor_moved, self.seed_index = frame.measure, frame.cursor, False, 0
         self.fold(entries)
@@ -168,17 +168,17 @@ class Bench(Looking):
 
     def _fold_one(self, entry: LogEntry) -> None:
         event = entry.event
-        if self.kept.fold(entry):
-            if self.kept.options == self.own_options:
+        if self.session.fold(entry):
+            if self.session.options == self.own_options:
                 self.own_options = None
-            self.session_name = self.kept.name or self.session_name
+            self.session_name = self.session.name or self.session_name
             if isinstance(event, SessionCreated):
                 self.model, self.task = event.model, event.task
             return
         match event:
             case RunQueued() if entry.run_id is not None:
                 self.runs.append(
-                    Run(
+                    SessionRun(
                         run_id=entry.run_id,
                         number=len(self.runs) + 1,
                         config=event.config,
@@ -191,34 +191,34 @@ class Bench(Looking):
                 self.own_options = None
                 if self.active is self.runs[-1]:
                     # What waits behind another run is not looked at before its turn.
-                    self._look_anew()
+                    self._reset_look()
             case _:
                 run = self._run(entry.run_id)
                 if run is not None:
                     self._fold_run(run, entry)
 
-    def _fold_run(self, run: Run, entry: LogEntry) -> None:
+    def _fold_run(self, run: SessionRun, entry: LogEntry) -> None:
         run.fold(entry)
         if isinstance(entry.event, RunEnded) and self.watched_from is not None and entry.seq > self.watched_from:
             self.just_ended.append(run)
         if isinstance(entry.event, RunStarted) and run is self.shown:
-            self._look_anew()
+            self._reset_look()
         if isinstance(entry.event, ViewChanged):
-            self._fold_look(run, entry.event)
+            self._fold_look_changed(run, entry.event)
         elif isinstance(entry.event, Scored | RunEnded):
             self._settle_cursor(run)
         elif isinstance(entry.event, EffectsEnded) and entry.event.failure is None:
-            self._turn_to_cause(run)
+            self._show_expected_effects(run)
             self._settle_cursor(run)
 
-    def _look_anew(self) -> None:
+    def _reset_look(self) -> None:
         """The screen turns to another run: what was chosen on the one before is of no use there."""
         self.cursor_moved, self.seed_index, self._chosen_run = False, 0, None
         if self.measure.cause:
             # Of a run that has begun nobody knows causes: a grid without a number would be all there is.
             self.measure = DEFAULT_MEASURE
 
-    def _fold_look(self, run: Run, look: ViewChanged) -> None:
+    def _fold_look_changed(self, run: SessionRun, look: ViewChanged) -> None:
         """How a run is looked at on another screen, or was in an earlier hour: followed until the person acts here."""
         if run.run_id in self._own_looks:
             return
@@ -229,10 +229,10 @@ class Bench(Looking):
                 self.measure = find_measure(look.measure)
         self._settle_cursor(run)
 
-    def _run(self, run_id: str | None) -> Run | None:
+    def _run(self, run_id: str | None) -> SessionRun | None:
         return next((run for run in reversed(self.runs) if run.run_id == run_id), None)
 
-    def _settle_cursor(self, run: Run) -> None:
+    def _settle_cursor(self, run: SessionRun) -> None:
         if self.cursor_moved or run is not self.shown:
             return
         # The best head alone: a whole view ranks all of them, and a replay passes a hundred scores in a moment.
@@ -241,33 +241,33 @@ class Bench(Looking):
     # ---- what is shown
 
     @property
-    def shown(self) -> Run | None:
+    def shown(self) -> SessionRun | None:
         """The run that was chosen, else the one under way or next in turn, else the newest that began."""
         chosen = None if self._chosen_run is None else self._run(self._chosen_run)
         return chosen or self.active or self._newest
 
     @property
-    def active(self) -> Run | None:
+    def active(self) -> SessionRun | None:
         """The oldest run that is queued or under way, shown or not."""
         return next((run for run in self.runs if run.active), None)
 
     @property
-    def _newest(self) -> Run | None:
+    def _newest(self) -> SessionRun | None:
         begun = (run for run in reversed(self.runs) if run.started_us is not None)
         return next(begun, self.runs[-1] if self.runs else None)
 
     @property
-    def waiting(self) -> tuple[Run, ...]:
+    def waiting(self) -> tuple[SessionRun, ...]:
         """Runs that are queued behind the one under way, the next in turn first."""
         return tuple(run for run in self.runs if run.state == "queued")
 
     @property
     def options(self) -> RunOptions:
         """How the next run is done: what was chosen last, here or elsewhere, else as the last one was."""
-        return self.own_options or self.kept.options or RunOptions(model=self.model)
+        return self.own_options or self.session.options or RunOptions(model=self.model)
 
     @property
-    def measured(self) -> Run | None:
+    def measured(self) -> SessionRun | None:
         """The oldest run whose heads are being measured after it was done."""
         return next((run for run in self.runs if run.cause is not None), None)
 
@@ -281,20 +281,20 @@ class Bench(Looking):
                 self._settle_cursor(self.shown)
 
     @property
-    def broke_off(self) -> bool:
+    def can_retry(self) -> bool:
         """Whether the newest run came to no good end and could come to one: on the same examples as before."""
         run = self.shown
         if run is None or run is not self._newest or run.state not in ("failed", "interrupted"):
             return False
-        if self.own_options is not None or self.kept.options_are_new:
+        if self.own_options is not None or self.session.options_are_new:
             return False
-        now = tuple(example for example in self.kept.examples.current if example.enabled)
+        now = tuple(example for example in self.session.examples.current if example.enabled)
         return not now or not run.picture.examples or now == run.picture.examples
 
     @property
     def examples(self) -> tuple[Example, ...]:
         run = self.shown
-        return run.picture.examples if run is not None and run.picture.examples else self.kept.examples.current
+        return run.picture.examples if run is not None and run.picture.examples else self.session.examples.current
 
     @property
     def grades(self) -> tuple[Grade, ...]:

@@ -5,7 +5,7 @@ from textual.content import Content
 from textual.geometry import Offset
 
 from tui.actions import Action, key_names
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
 
@@ -13,8 +13,8 @@ from tui.widgets.line_widget import LineWidget
 class ClickableKeys(LineWidget):
     """Whoever draws the line says in `spots` where each action ends."""
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         self.spots: list[tuple[int, Action]] = []
 
     def action_at(self, x: int) -> Action | None:

@@ -7,9 +7,9 @@ from rich.style import Style
 from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
 from tui.actions.key_labels import Key
-from tui.state.grid_view import GridView, places_of
-from tui.state.number_text import fixed, number
-from tui.state.subtraction import Against
+from tui.state.grid_view import GridView, decimals_of
+from tui.state.number_text import format_fixed, format_number
+from tui.state.subtraction import GridDifference
 from tui.terminal.sanitize import clean
 from tui.themes.themes import LEVELS
 from tui.widgets.heat_cell import KNOWN, SHADES, CellPalette
@@ -18,12 +18,14 @@ from tui.widgets.styled_line import StyledLine, fit
 _NAME_WIDTH = 22
 
 
-def title(against: Against) -> str:
+def title(against: GridDifference) -> str:
     """Behind the pane's title."""
     return f" less {clean(against.side.title)}"
 
 
-def meaning(first: StyledLine, second: StyledLine, against: Against, measure: Measure, width: int, key: Key) -> None:
+def meaning(
+    first: StyledLine, second: StyledLine, against: GridDifference, measure: Measure, width: int, key: Key
+) -> None:
     """What the colours mean: which sign is which, and what is subtracted."""
     what = "in the circuit or not" if against.member else measure.title
     first.add(fit(f"{what}: this run less {clean(against.side.title)}", width - 2), "strong")
@@ -38,29 +40,29 @@ def meaning(first: StyledLine, second: StyledLine, against: Against, measure: Me
     second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
-def under_cursor(line: StyledLine, against: Against, view: GridView, head: HeadId) -> None:
+def under_cursor(line: StyledLine, against: GridDifference, view: GridView, head: HeadId) -> None:
     """The values of one head on both sides."""
     here, there = against.here.get(head), against.there.get(head)
     name = "in the circuit" if against.member else view.measure.title
-    line.add(f" {head} ", "strong").add(f"{name} ", "dim").add(number(here), "text").add(" - ", "dim")
-    line.add(number(there), "text").add(" = ", "dim").add(signed(against.differences.get(head)), "strong")
+    line.add(f" {head} ", "strong").add(f"{name} ", "dim").add(format_number(here), "text").add(" - ", "dim")
+    line.add(format_number(there), "text").add(" = ", "dim").add(signed(against.differences.get(head)), "strong")
     if head in view.circuit:
         line.add("  [ ] circuit", "second")
     if head in against.circuit:
         line.add(f"  {KNOWN} there", "accent")
 
 
-def scale(line: StyledLine, against: Against, colours: CellPalette, width: int) -> None:
+def scale(line: StyledLine, against: GridDifference, colours: CellPalette, width: int) -> None:
     """From more there, over no difference, to more here."""
     largest = against.grid.largest
     room = max(min(24, width - 44), 8) // 2
-    line.add(f" -{number(largest, 4)} ", "dim")
+    line.add(f" -{format_number(largest, 4)} ", "dim")
     steps = [step * (LEVELS - 1) // max(room - 1, 1) for step in range(room)]
     for step in reversed(steps):
         _swatch(line, colours, LEVELS + step if step else 0)
     for step in steps:
         _swatch(line, colours, step)
-    line.add(f" +{number(largest, 4)}", "dim")
+    line.add(f" +{format_number(largest, 4)}", "dim")
     if line.width + 14 <= width:
         line.add("   [ ] ", "strong").add("here", "dim")
     if line.width + 10 <= width:
@@ -76,7 +78,7 @@ def _swatch(line: StyledLine, colours: CellPalette, level: int) -> None:
         line.add_styled(" ", style)
 
 
-def agreement(line: StyledLine, second: StyledLine, against: Against, width: int) -> None:
+def agreement(line: StyledLine, second: StyledLine, against: GridDifference, width: int) -> None:
     """What the circuits share, and how far the rankings agree."""
     grid = against.grid
     line.add(f"  {len(grid.both)} in both, {len(grid.only_a)} only here, {len(grid.only_b)} only there", "text")
@@ -87,11 +89,11 @@ def agreement(line: StyledLine, second: StyledLine, against: Against, width: int
         words += [("Spearman", grid.spearman), ("Kendall", grid.kendall), ("AUC", grid.auc_a_finds_b)]
     for name, value in words:
         if second.width + len(name) + 8 <= width:
-            second.add(f" {name} ", "dim").add(fixed(value), "strong").add(" ")
+            second.add(f" {name} ", "dim").add(format_fixed(value), "strong").add(" ")
 
 
 def page_rows(
-    make: Callable[[], StyledLine], against: Against, node: HeadScores, shown: Measure, width: int
+    make: Callable[[], StyledLine], against: GridDifference, node: HeadScores, shown: Measure, width: int
 ) -> list[StyledLine]:
     """The head on both sides: every measure here, there, and the difference."""
     side = against.side
@@ -109,11 +111,11 @@ def page_rows(
         if here is None and there is None:
             continue
         on = measure is shown
-        places = places_of(measure)
+        places = decimals_of(measure)
         line = make().add(" ▸ " if on else "   ", "accent")
         name = fit(measure.title.removesuffix(" (no SAE)"), _NAME_WIDTH - 4)
         line.add(name, "strong" if on else "dim").to(_NAME_WIDTH)
-        line.add(f"{fixed(here, places):>6} {fixed(there, places):>7} ", "text")
+        line.add(f"{format_fixed(here, places):>6} {format_fixed(there, places):>7} ", "text")
         difference = None if here is None or there is None else round(here - there, 6)
         ink = "dim" if not difference else ("positive" if difference > 0 else "negative")
         line.add(f"{signed(difference, places):>8}", ink)
@@ -127,5 +129,5 @@ def signed(difference: float | None, places: int | None = None) -> str:
         return "–"
     if not difference:
         return "0"
-    text = number(abs(difference)) if places is None else fixed(abs(difference), places)
+    text = format_number(abs(difference)) if places is None else format_fixed(abs(difference), places)
     return ("+" if difference > 0 else "-") + text

@@ -11,8 +11,8 @@ from engine.errors import Failure
 from engine.examples import Example
 from engine.results import NO_CODE, Grade
 from tui.actions import sheet_actions
-from tui.state.number_text import number
-from tui.state.workbench_state import Bench
+from tui.state.number_text import format_number
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.line_widget import VirtualLineWidget
@@ -49,8 +49,8 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
     actions = ACTIONS
     BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         self._grades: dict[int, Grade] = {}
         self._numbers: tuple[int, ...] = ()
         self._only: frozenset[int] = frozenset()
@@ -62,29 +62,29 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
 
     def distinct(self) -> int:
         """Return how many of the shown examples are no copies of others; counted when they change."""
-        if self._distinct[0] is not self.bench.examples:
-            self._distinct = (self.bench.examples, n_distinct(self.bench.examples))
+        if self._distinct[0] is not self.state.examples:
+            self._distinct = (self.state.examples, n_distinct(self.state.examples))
         return self._distinct[1]
 
     def count(self) -> int:
         self._prepare()
-        n = len(self.bench.examples)
+        n = len(self.state.examples)
         return self._above + (2 * n - 2 * bool(self._open) + len(self._open) if n else 2)
 
     def row(self, y: int, size: Size, /) -> Strip:
         if y < self._above:
             return self.line().add(f" ✎ {fit(self._banner, size.width - 4)}", "second").strip()
-        if not self.bench.examples:
-            return (self.line().add(f"  {waiting_words(self.bench)}", "dim") if y else self.line()).strip()
+        if not self.state.examples:
+            return (self.line().add(f"  {waiting_words(self.state)}", "dim") if y else self.line()).strip()
         index, line = self.at_line(y)
-        if self._open and index == self.bench.selected:
+        if self._open and index == self.state.selected:
             return self._open[line] if line < len(self._open) else self.line().strip()
         return self._lines_of(index, size.width)[line].strip()
 
     def at_line(self, y: int) -> tuple[int, int]:
         """Which example stands in a line, and which line of it that is."""
         y -= self._above
-        chosen = self.bench.selected
+        chosen = self.state.selected
         if not self._open or chosen is None or y < 2 * chosen:
             return divmod(y, 2)
         y -= 2 * chosen
@@ -94,7 +94,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         return chosen + 1 + index, line
 
     def first_line(self, index: int) -> int:
-        chosen = self.bench.selected
+        chosen = self.state.selected
         extra = len(self._open) - 2 if self._open and chosen is not None and index > chosen else 0
         return self._above + 2 * index + extra
 
@@ -104,14 +104,14 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
 
     def _prepare(self) -> None:
         """What all lines need; made anew only when something of it has changed."""
-        bench = self.bench
-        codes = bench.head_codes()
+        state = self.state
+        codes = state.head_codes()
         source = (
-            bench.examples,
-            bench.grades,
+            state.examples,
+            state.grades,
             codes,
-            bench.selected,
-            bench.kept.examples.content_hash,
+            state.selected,
+            state.session.examples.content_hash,
             self.room.width,
         )
         if len(source) == len(self._source) and all(
@@ -119,17 +119,17 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         ):
             return
         self._source = source
-        self._banner = edited_words(bench)
-        self._grades = {grade.index: grade for grade in bench.grades}
+        self._banner = edited_words(state)
+        self._grades = {grade.index: grade for grade in state.grades}
         self._numbers = codes.codes if codes is not None and not isinstance(codes, Failure) else ()
-        self._only = only_positive(self._numbers, bench.examples)
-        chosen = bench.selected
-        shown = chosen is not None and 0 <= chosen < len(bench.examples)
+        self._only = only_positive(self._numbers, state.examples)
+        chosen = state.selected
+        shown = chosen is not None and 0 <= chosen < len(state.examples)
         self._open = [line.strip() for line in self._lines_of(chosen or 0, self.room.width)] if shown else []
 
     def _lines_of(self, index: int, width: int) -> list[StyledLine]:
         code = self._numbers[index] if index < len(self._numbers) else None
-        example, grade = self.bench.examples[index], self._grades.get(index)
+        example, grade = self.state.examples[index], self._grades.get(index)
         return self._entry(index, example, grade, width, code, code in self._only)
 
     def _fresh(self) -> None:
@@ -139,7 +139,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
     def _entry(
         self, index: int, example: Example, grade: Grade | None, width: int, code: int | None, alone: bool
     ) -> list[StyledLine]:
-        chosen = index == self.bench.selected
+        chosen = index == self.state.selected
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
         expected = fit(answer_words(example), max(width // 3, 6))
         lines = []
@@ -178,7 +178,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         else:
             glyph, ink = VERDICTS[grade.verdict]
             if grade.probability is not None:
-                line.add("p ", "faint").add(f"{number(grade.probability, 4):<4} ", "dim")
+                line.add("p ", "faint").add(f"{format_number(grade.probability, 4):<4} ", "dim")
             line.add(f"{glyph} {grade.verdict}", ink)
             room = width - line.width - len(right) - 3
             if grade.verdict != "ok" and room > 6 and grade.reason:
@@ -194,7 +194,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
             says = f"rank {grade.rank}"
             if grade.says:
                 token = clean(grade.says).strip() or repr(grade.says)
-                says += f", the model says {token} p {number(grade.says_probability, 4)}"
+                says += f", the model says {token} p {format_number(grade.says_probability, 4)}"
             texts.append(says)
         lengths = {True: ", as many as its pair", False: ", not as many as its pair", None: ""}[grade.equal_length]
         texts.append(f"{grade.n_tokens} tokens{lengths}")
@@ -204,10 +204,10 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
 
     def action_choose(self, by: int) -> None:
         """Opens the example `by` further on; 0 opens or closes the one at hand."""
-        count = len(self.bench.examples)
+        count = len(self.state.examples)
         if not count:
             return
-        now = self.bench.selected
+        now = self.state.selected
         if by == 0 and now is not None:
             self.action_close()
             return
@@ -215,11 +215,11 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         self.open_example(min(max(start + by, 0), count - 1))
 
     def action_close(self) -> None:
-        self.bench.selected = None
+        self.state.selected = None
         self.paint()
 
     def open_example(self, index: int) -> None:
-        self.bench.selected = index
+        self.state.selected = index
         self.paint()
         first = self.first_line(index)
         self.show_lines(first, first + max(len(self._open), 1) - 1)
@@ -228,23 +228,23 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
     def tip_at(self, place: Offset, /) -> Content | None:
         """The whole prompt, and what the model makes of it."""
         row = place.y + self.scroll_offset.y
-        if not self.bench.examples or row < self._above:
+        if not self.state.examples or row < self._above:
             return None
         index, _ = self.at_line(row)
-        if index >= len(self.bench.examples) or index == self.bench.selected:
+        if index >= len(self.state.examples) or index == self.state.selected:
             return None
-        example, grade = self.bench.examples[index], self._grades.get(index)
+        example, grade = self.state.examples[index], self._grades.get(index)
         expected = f"→ {answer_words(example)}" if example.expected else ""
         return tip(example.prompt, expected, f"{grade.verdict}: {grade.reason}" if grade is not None else "")
 
     def on_click(self, event: events.Click) -> None:
         place = event.get_content_offset(self)
-        if place is None or not self.bench.examples:
+        if place is None or not self.state.examples:
             return
         row = place.y + self.scroll_offset.y
         if self._above <= row < self.count():
             index, _ = self.at_line(row)
-            if index == self.bench.selected:
+            if index == self.state.selected:
                 self.action_close()
             else:
                 self.open_example(index)
@@ -258,29 +258,29 @@ def answer_words(example: Example) -> str:
     return ", ".join(words) if len(example.expected) <= 3 else f"{words[0]}, {words[1]} … ({len(example.expected)})"
 
 
-def edited_words(bench: Bench) -> str:
+def edited_words(state: WorkbenchState) -> str:
     """Whether the session's examples are others than those of the run that is shown."""
-    now, run = bench.kept.examples.current, bench.shown
+    now, run = state.session.examples.current, state.shown
     if not now or run is None or not run.picture.examples:
         return ""
     use = tuple(each for each in now if each.enabled)
     if use == run.picture.examples:
         return ""
     positive = sum(each.positive for each in use)
-    shows, runs = bench.key("write"), bench.key("run")
+    shows, runs = state.key("write"), state.key("run")
     return f"Edited since: {positive} + {len(use) - positive} now. {shows} shows them, {runs} runs them."
 
 
-def waiting_words(bench: Bench) -> str:
+def waiting_words(state: WorkbenchState) -> str:
     """Why there are no examples yet."""
-    run = bench.shown
-    if bench.link == "connecting":
+    run = state.shown
+    if state.link == "connecting":
         return "Looking for the host …"
     if run is not None and run.active:
         return "They are made when the model is there …"
-    if bench.task is not None:
-        return f"None yet. {bench.key('run')} makes them and runs."
-    return f"None yet. {bench.key('write')} writes them."
+    if state.task is not None:
+        return f"None yet. {state.key('run')} makes them and runs."
+    return f"None yet. {state.key('write')} writes them."
 
 
 def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:
@@ -292,10 +292,10 @@ def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> froz
     return frozenset(sides[True] - sides[False])
 
 
-def title_words(bench: Bench, distinct: int) -> str:
+def title_words(state: WorkbenchState, distinct: int) -> str:
     """The pane's title: how many on both sides, how many of all are no copies, and how they stand."""
-    positive = sum(example.positive for example in bench.examples)
-    words = f"Examples {positive} + {len(bench.examples) - positive}" if bench.examples else "Examples"
-    words += f", {distinct} distinct" if distinct < len(bench.examples) else ""
-    counts = {name: sum(grade.verdict == name for grade in bench.grades) for name in ("weak", "broken")}
+    positive = sum(example.positive for example in state.examples)
+    words = f"Examples {positive} + {len(state.examples) - positive}" if state.examples else "Examples"
+    words += f", {distinct} distinct" if distinct < len(state.examples) else ""
+    counts = {name: sum(grade.verdict == name for grade in state.grades) for name in ("weak", "broken")}
     return words + "".join(f"  {VERDICTS[name][0]} {count} {name}" for name, count in counts.items() if count)

@@ -8,8 +8,8 @@ from textual.strip import Strip
 
 from engine.examples import Example
 from engine.results import Grade
-from tui.editor.graded_examples import Desk
-from tui.state.number_text import number
+from tui.editor.graded_examples import GradedExamples
+from tui.state.number_text import format_number
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import TEMPLATE, VERDICTS, answer_words
 from tui.widgets.line_widget import VirtualLineWidget
@@ -39,8 +39,8 @@ class ExampleRows(VirtualLineWidget):
             super().__init__()
             self.text = text
 
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.bench, id=id)
+    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.state, id=id)
         self.desk = desk
         self.open: int | None = None
         """The line that is being edited; it is drawn as it stands in the editor below."""
@@ -51,7 +51,7 @@ class ExampleRows(VirtualLineWidget):
     def row(self, y: int, size: Size, /) -> Strip:
         examples = self.desk.examples
         if not examples:
-            add, read, take = (self.bench.key(f"write:{name}") for name in ("add", "read", "take"))
+            add, read, take = (self.state.key(f"write:{name}") for name in ("add", "read", "take"))
             words = f"  No examples yet: {add} adds a line, {read} reads a file, {take} takes a task; or paste lines."
             return self.line().add(fit(words, size.width), "dim").strip()
         example, chosen = examples[y], y == self.desk.at
@@ -109,7 +109,7 @@ class ExampleRows(VirtualLineWidget):
             glyph, ink = VERDICTS[grade.verdict]
             line.add(f"{glyph} {grade.verdict} ", ink)
             if grade.probability is not None:
-                line.add(number(grade.probability, 4), "dim")
+                line.add(format_number(grade.probability, 4), "dim")
             if grade.equal_length is False:
                 line.add(" ≠", "second")
 

@@ -11,11 +11,11 @@ from textual.strip import Strip
 
 from engine.results import HeadId
 from tui.actions.key_labels import filled
-from tui.state.grid_view import GridView, places_of
-from tui.state.marked_heads import summary
-from tui.state.number_text import fixed, number
-from tui.state.subtraction import Against
-from tui.state.workbench_state import Bench
+from tui.state.grid_view import GridView, decimals_of
+from tui.state.marked_heads import summarise_marked
+from tui.state.number_text import format_fixed, format_number
+from tui.state.subtraction import GridDifference
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import map_of
 from tui.themes.themes import LEVELS, Depth
@@ -39,22 +39,22 @@ class MeasureMeaning(LineWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
-        measure, view, against = self.bench.measure, self.bench.view(), self.bench.against()
+        measure, view, against = self.state.measure, self.state.view(), self.state.against()
         first, second = self.line().add(" "), self.line().add(" ")
         if against is not None:
-            difference_text.meaning(first, second, against, measure, width, self.bench.key)
+            difference_text.meaning(first, second, against, measure, width, self.state.key)
             return [first.strip(), second.strip()]
-        both = self.bench.signs and bool(self.bench.marked)
+        both = self.state.signs and bool(self.state.marked)
         first.add(fit(SIGNS if both else measure.meaning, width - 2), "second" if both else "dim")
         if view is None:
-            second.add(empty_words(self.bench), "second" if self.bench.shown is not None else "dim")
+            second.add(empty_words(self.state), "second" if self.state.shown is not None else "dim")
         elif not view.final:
-            running = self.bench.shown is not None and self.bench.shown.active
+            running = self.state.shown is not None and self.state.shown.active
             words = "provisional ~ training goes on" if running else "partial ~ the run ended before its last scores"
             second.add(fit(words, width - 2), "second")
-        elif self.bench.marked:
-            self._marked(second, self.bench.marked, view, width)
-        elif self.bench.signs:
+        elif self.state.marked:
+            self._marked(second, self.state.marked, view, width)
+        elif self.state.signs:
             second.add(fit(SIGNS, width - 2), "second")
         else:
             loud = f"{'high' if measure.high_speaks else 'low'} values speak for a head"
@@ -65,12 +65,12 @@ class MeasureMeaning(LineWidget):
         return [first.strip(), second.strip()]
 
     def tip_at(self, _place: Offset, /) -> Content | None:
-        return measure_tip(self.bench, self.bench.measure)
+        return measure_tip(self.state, self.state.measure)
 
     def _marked(self, line: StyledLine, heads: frozenset[HeadId], view: GridView, width: int) -> None:
         """What the marked heads come to, and what can be done with them, as far as there is room."""
         line.add("‹ › ", "accent")
-        for place, words in enumerate(summary(heads, view)):
+        for place, words in enumerate(summarise_marked(heads, view)):
             if line.width + len(words) + 5 > width:
                 return
             line.add(" · " if place else "", "faint").add(words, "strong" if place == 0 else "dim")
@@ -79,8 +79,8 @@ class MeasureMeaning(LineWidget):
 class GridScale(LineWidget):
     """Under the grid: the value under the cursor, the colour scale, the cut and the known circuit."""
 
-    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.depth = depth
         self._slider = range(0)
         """The columns of the cut's line that move it."""
@@ -100,42 +100,42 @@ class GridScale(LineWidget):
 
     def tip_at(self, place: Offset, /) -> Content | None:
         """What each line is for: the value at the cursor, the colours, the cut, what is laid over the grid."""
-        view = self.bench.view()
-        if view is None or self.bench.against() is not None:
+        view = self.state.view()
+        if view is None or self.state.against() is not None:
             return None
         if place.y == 0:
-            return head_tip(self.bench, self.bench.cursor)
+            return head_tip(self.state, self.state.cursor)
         if place.y == 1:
-            ends = f"{number(view.measure.floor)} to {number(view.top)}"
+            ends = f"{format_number(view.measure.floor)} to {format_number(view.top)}"
             return tip(
                 "The colours", f"{view.measure.title} from {ends}: what says nothing is dark, what speaks is bright."
             )
         if place.y == _CUT_LINE and place.x < self._slider.stop + 12:
             words = "A click moves it; {cut.fewer} takes the weakest head out, {cut.more} the next one in."
-            return tip(f"The cut: {len(view.circuit)} heads are the circuit", filled(words, self.bench.key))
+            return tip(f"The cut: {len(view.circuit)} heads are the circuit", filled(words, self.state.key))
         if view.reference is not None and view.agreement is not None:
             held = view.agreement
             meaning = (
-                f"AUC {fixed(held.auc)}: how well the whole ranking tells its heads from the others.",
-                f"Precision {fixed(held.precision)}: of the heads in the circuit, how many are in it.",
-                f"Recall {fixed(held.recall)}: of its heads, how many are in the circuit.",
+                f"AUC {format_fixed(held.auc)}: how well the whole ranking tells its heads from the others.",
+                f"Precision {format_fixed(held.precision)}: of the heads in the circuit, how many are in it.",
+                f"Recall {format_fixed(held.recall)}: of its heads, how many are in the circuit.",
             )
             return tip(f"{KNOWN} {view.reference.name}", view.reference.source, *meaning)
         return None
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
-        view = self.bench.view()
+        view = self.state.view()
         if view is None:
             return []
-        against = self.bench.against()
+        against = self.state.against()
         if against is not None:
             return self._difference(view, against, width)
         return [self._under_cursor(view, width), self._scale(view, width), *self._cut(view, width)]
 
-    def _difference(self, view: GridView, against: Against, width: int) -> list[Strip]:
+    def _difference(self, view: GridView, against: GridDifference, width: int) -> list[Strip]:
         first, second, third, fourth = (self.line() for _ in range(4))
-        difference_text.under_cursor(first, against, view, self.bench.cursor)
+        difference_text.under_cursor(first, against, view, self.state.cursor)
         dark, name = self.app.current_theme.dark, map_of(self.app)
         colours = signed_palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
         difference_text.scale(second, against, colours, width)
@@ -144,18 +144,20 @@ class GridScale(LineWidget):
         return [line.strip() for line in (first, second, third, fourth)]
 
     def _under_cursor(self, view: GridView, width: int) -> Strip:
-        head = self.bench.cursor
+        head = self.state.cursor
         # Every number in a place of its own: with the next head only digits change, and only they are sent.
         last, heads = view.nodes[-1], str(view.told)
         wide = len(f"{last.layer}.{max(last.head, head.head)}")
         line = self.line().add(f" {head!s:<{wide}} ", "strong")
         value = view.values.get(head)
-        line.add(f"{view.measure.title} ", "dim").add(f"{number(value):<5}", "strong")
+        line.add(f"{view.measure.title} ", "dim").add(f"{format_number(value):<5}", "strong")
         if head in view.rank:
-            place = view.placed(head)
-            line.add(f" {view.no_place()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim")
+            place = view.rank_of(head)
+            line.add(
+                f" {view.unranked_reason()}" if place is None else f" rank {place:>{len(heads)}} of {heads}", "dim"
+            )
         inside, known = head in view.circuit, head in view.known
-        name = f"  {KNOWN} {view.held_name()}" if known else ""
+        name = f"  {KNOWN} {view.reference_label()}" if known else ""
         if inside:
             # The brackets of the grid say it too, where words have no room.
             words = "  in the circuit"
@@ -163,7 +165,7 @@ class GridScale(LineWidget):
         return line.add(fit(name, width - line.width), "accent").strip()
 
     def _scale(self, view: GridView, width: int) -> Strip:
-        line = self.line().add(f" {number(view.measure.floor, 4)} ", "dim")
+        line = self.line().add(f" {format_number(view.measure.floor, 4)} ", "dim")
         room = max(min(24, width - 44), 8)
         dark, name = self.app.current_theme.dark, map_of(self.app)
         colours = palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
@@ -173,11 +175,11 @@ class GridScale(LineWidget):
                 line.add_styled(SHADES[column * (len(SHADES) - 1) // (room - 1)], colours.cells[level])
             else:
                 line.add_styled(" ", colours.cells[level])
-        line.add(f" {number(view.top, 6)}", "dim")
+        line.add(f" {format_number(view.top, 6)}", "dim")
         if line.width + 22 <= width:
             line.add("   [ ] ", "strong").add("circuit", "dim")
         if view.known and line.width + 10 <= width:
-            line.add(f"  {KNOWN} ", "strong").add(fit(view.held_name(), width - line.width - 1), "dim")
+            line.add(f"  {KNOWN} ", "strong").add(fit(view.reference_label(), width - line.width - 1), "dim")
         return line.strip()
 
     def _cut(self, view: GridView, width: int) -> list[Strip]:
@@ -197,7 +199,7 @@ class GridScale(LineWidget):
         out = line if width - line.width > 42 else second
         for name, value in (("AUC", held.auc), ("precision", held.precision), ("recall", held.recall)):
             if value is not None:
-                out.add(f"  {name} " if out.width else f" {name} ", "dim").add(fixed(value), "strong")
+                out.add(f"  {name} " if out.width else f" {name} ", "dim").add(format_fixed(value), "strong")
         against = f" {KNOWN} {clean(view.reference.name)}"
         if out is line:
             against += f": {clean(view.reference.source)}"
@@ -205,10 +207,10 @@ class GridScale(LineWidget):
         return [line.strip(), second.strip()]
 
     def _no_overlay(self) -> str:
-        run = self.bench.shown
-        if run is None or not self.bench.overlay.there(run.picture, self.bench.kept.circuits):
-            return f"nothing to hold it against yet: {self.bench.key('cause')} measures what the heads do"
-        return f"no circuit laid over the grid: {self.bench.key('overlay')} lays one"
+        run = self.state.shown
+        if run is None or not self.state.overlay.there(run.picture, self.state.session.circuits):
+            return f"nothing to hold it against yet: {self.state.key('cause')} measures what the heads do"
+        return f"no circuit laid over the grid: {self.state.key('overlay')} lays one"
 
 
 class RankingList(ScrollingLineWidget):
@@ -220,19 +222,19 @@ class RankingList(ScrollingLineWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         width, height = size
-        view = self.bench.view()
+        view = self.state.view()
         if view is None or height < _RANKING_LEAST - 1:
             return []
-        against = self.bench.against()
+        against = self.state.against()
         first = self._first(view if against is None else against, height)
         places = range(first, min(len(view.order), first + height))
         if against is not None:
             return [self._difference(view, against, place, width).strip() for place in places]
         return [self._row(view, place, width).strip() for place in places]
 
-    def _first(self, view: GridView | Against, height: int) -> int:
+    def _first(self, view: GridView | GridDifference, height: int) -> int:
         """The place of the first line: as before, unless the cursor is out of sight."""
-        rank = view.rank.get(self.bench.cursor, 1) - 1
+        rank = view.rank.get(self.state.cursor, 1) - 1
         last = max(0, len(view.order) - height)
         if rank < height - 1:
             self.first = 0
@@ -243,30 +245,30 @@ class RankingList(ScrollingLineWidget):
 
     def _row(self, view: GridView, place: int, width: int) -> StyledLine:
         head = view.order[place]
-        chosen = head == self.bench.cursor
+        chosen = head == self.state.cursor
         inside = head in view.circuit
         line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
-        line.add(f"{fixed(view.values[head], places_of(view.measure)):>7} ", "text" if inside else "dim")
+        line.add(f"{format_fixed(view.values[head], decimals_of(view.measure)):>7} ", "text" if inside else "dim")
         room = max(min(width - 49, 40), 4)
         filled, rest = rail(view.loud(head) or 0.0, room)
         line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
-        frame = "‹›" if head in self.bench.marked else "[]"
+        frame = "‹›" if head in self.state.marked else "[]"
         frame = "«»" if inside and frame == "‹›" else frame
-        shown = inside or head in self.bench.marked
+        shown = inside or head in self.state.marked
         line.add(f" {frame[0]} {frame[1]} " if shown else "     ", "second").add(
             KNOWN if head in view.known else " ", "accent"
         )
         node = view.by_head[head]
-        tail = f"  q {fixed(node.q_value, 3):>5}  stable {node.stability:>4.0%}"
+        tail = f"  q {format_fixed(node.q_value, 3):>5}  stable {node.stability:>4.0%}"
         return line.add(tail if line.width + len(tail) <= width else "", "dim")
 
-    def _difference(self, view: GridView, against: Against, place: int, width: int) -> StyledLine:
+    def _difference(self, view: GridView, against: GridDifference, place: int, width: int) -> StyledLine:
         head = against.order[place]
-        chosen, found = head == self.bench.cursor, against.differences[head]
+        chosen, found = head == self.state.cursor, against.differences[head]
         line = self.line().add(" ▸" if chosen else "  ", "accent").add(f"{place + 1:>3} ", "faint")
         line.add(f"{head!s:<6}", "strong" if chosen else "text")
-        places = places_of(view.measure)
+        places = decimals_of(view.measure)
         ink = "dim" if not found else ("positive" if found > 0 else "negative")
         line.add(f"{difference_text.signed(found, places):>8} ", ink)
         room = max(min(width - 53, 40), 4)
@@ -274,17 +276,19 @@ class RankingList(ScrollingLineWidget):
         line.add(filled, ink).add(" " * len(rest))
         line.add(" [ ] " if head in view.circuit else "     ", "second")
         line.add(KNOWN if head in against.circuit else " ", "accent")
-        tail = f"  {fixed(against.here[head], places):>6} here {fixed(against.there[head], places):>6} there"
+        tail = (
+            f"  {format_fixed(against.here[head], places):>6} here {format_fixed(against.there[head], places):>6} there"
+        )
         return line.add(tail if line.width + len(tail) <= width else "", "dim")
 
     def tip_at(self, place: Offset, /) -> Content | None:
-        view = self.bench.against() or self.bench.view()
+        view = self.state.against() or self.state.view()
         if view is None or self.first + place.y >= len(view.order):
             return None
-        return head_tip(self.bench, view.order[self.first + place.y])
+        return head_tip(self.state, view.order[self.first + place.y])
 
     def on_click(self, event: events.Click) -> None:
-        view, place = self.bench.against() or self.bench.view(), event.get_content_offset(self)
+        view, place = self.state.against() or self.state.view(), event.get_content_offset(self)
         if view is not None and place is not None and self.first + place.y < len(view.order):
             self.post_message(HeatMap.Pointed(view.order[self.first + place.y]))
 
@@ -292,15 +296,15 @@ class RankingList(ScrollingLineWidget):
 class GridPane(TitledPane, ErrorBoundary, Vertical):
     """Shares its height between the grid, which comes first, and the ranking."""
 
-    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.bench = bench
-        self.meaning = MeasureMeaning(bench, id="meaning")
-        self.heatmap = HeatMap(bench, depth, id="heatmap")
-        self.scale = GridScale(bench, depth, id="scale")
-        self.ranking = RankingList(bench, id="ranking")
-        self.minimap = mini_map.MiniMap(bench, self.heatmap, id="minimap")
-        self.sidemap = mini_map.MiniMap(bench, self.heatmap, id="sidemap")
+        self.state = state
+        self.meaning = MeasureMeaning(state, id="meaning")
+        self.heatmap = HeatMap(state, depth, id="heatmap")
+        self.scale = GridScale(state, depth, id="scale")
+        self.ranking = RankingList(state, id="ranking")
+        self.minimap = mini_map.MiniMap(state, self.heatmap, id="minimap")
+        self.sidemap = mini_map.MiniMap(state, self.heatmap, id="sidemap")
         """The same beside the grid, where there is no room below it."""
 
     def compose(self) -> ComposeResult:
@@ -359,21 +363,21 @@ class GridPane(TitledPane, ErrorBoundary, Vertical):
         self.sidemap.display = beyond and not below
 
 
-def title_words(bench: Bench) -> str:
+def title_words(state: WorkbenchState) -> str:
     """The pane's title."""
-    run = bench.shown
-    words = f"Heads: {bench.measure.title}"
+    run = state.shown
+    words = f"Heads: {state.measure.title}"
     if run is not None and run.number > 1:
         words += f" · run {run.number}"
-    against = bench.against()
+    against = state.against()
     return words if against is None else words + difference_text.title(against)
 
 
-def empty_words(bench: Bench) -> str:
+def empty_words(state: WorkbenchState) -> str:
     """Why there is no grid yet."""
-    run = bench.shown
+    run = state.shown
     if run is None:
-        return f"No run yet: {bench.key('run')} runs the probe." if bench.link == "live" else ""
+        return f"No run yet: {state.key('run')} runs the probe." if state.link == "live" else ""
     if run.active:
         return "The first scores come while the SAE trains."
     return {"stopped": "Stopped before the first scores.", "failed": "No scores: the run failed."}.get(

@@ -13,12 +13,12 @@ from engine.measures import MEASURES, Measure, loudness, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
 from tui.actions import sheet_actions
-from tui.output.effects import base_words, effect_words
-from tui.state.grid_view import GridView, loudest, places_of
-from tui.state.head_details import Past, Pasts, carried, edges_of, leave_one_out
-from tui.state.notes import elsewhere, notes_at
-from tui.state.number_text import fixed
-from tui.state.workbench_state import Bench, Run
+from tui.output.effects import format_base, format_effect
+from tui.state.grid_view import GridView, decimals_of, loudest
+from tui.state.head_details import HeadInRun, RankingCache, edges_of, group_by_code, leave_one_out
+from tui.state.notes import list_notes_at, list_notes_in_other_runs
+from tui.state.number_text import format_fixed
+from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.widgets import difference_text
 from tui.widgets.action_keys import ActionKeys, bindings_of
 from tui.widgets.example_list import answer_words
@@ -57,18 +57,18 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
     actions = ACTIONS
     BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
-        self._pasts = Pasts()
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
+        self._pasts = RankingCache()
         self._largest: tuple[object, dict[str, float]] = (None, {})
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
-        bench = self.bench
-        view, run = bench.view(), bench.shown
-        node = view.by_head.get(bench.cursor) if view is not None else None
+        state = self.state
+        view, run = state.view(), state.shown
+        node = view.by_head.get(state.cursor) if view is not None else None
         if view is None or node is None or run is None:
-            words = "Nothing to tell before the first scores." if bench.link == "live" else ""
+            words = "Nothing to tell before the first scores." if state.link == "live" else ""
             return [self.line().strip(), self.line().add(f" {words}", "dim").strip()]
         if width >= _TWO_COLUMNS:
             left_width = 42
@@ -85,7 +85,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
             return None
         text = self._strips[row].text[:42].lstrip(" ▸·")
         named = [each for each in MEASURES if text.startswith(_name_of(each))]
-        return measure_tip(self.bench, max(named, key=lambda each: len(_name_of(each)))) if named else None
+        return measure_tip(self.state, max(named, key=lambda each: len(_name_of(each)))) if named else None
 
     def _beside(self, left: StyledLine | None, right: StyledLine | None, width: int) -> Strip:
         first = (left or self.line()).to(width).add("│ ", "groove").strip()
@@ -93,9 +93,9 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
 
     # ---- measures
 
-    def _measures(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[StyledLine]:
+    def _measures(self, view: GridView, node: HeadScores, run: SessionRun, width: int) -> list[StyledLine]:
         lines = [self._standing(view, node)]
-        against = self.bench.against()
+        against = self.state.against()
         if against is not None:
             rows = difference_text.page_rows(self.line, against, node, view.measure, width)
             if not against.member:
@@ -114,7 +114,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         lines.extend(self._measure(view, node, measure, run, width) for measure in MEASURES if measure.baseline)
         return lines + self._cause(view, node, run, width)
 
-    def _cause(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[StyledLine]:
+    def _cause(self, view: GridView, node: HeadScores, run: SessionRun, width: int) -> list[StyledLine]:
         """What replacing the head does to the answer, by each method, and what it was measured on."""
         lines: list[StyledLine] = []
         shown, base = primary(run.picture.causes), ""
@@ -126,28 +126,28 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
             measure = next(each for each in MEASURES if each.id == FIELD[cause.method])
             if not lines:
                 lines.append(self.line().add(" cause ", "faint").to(width - 1, "┄", "groove"))
-            if base != (base := base_words(cause)):
+            if base != (base := format_base(cause)):
                 lines.append(self.line().add(f"   {fit(base, width - 4)}", "dim"))
             on = measure is view.measure and not other
             line = self.line().add(" ▸ " if on else "   ", "accent").add(measure.title, "strong" if on else "dim")
             line.to(min(_NAME_WIDTH, width - 16))
-            words = "not measured" if effect is None else effect_words(effect, cause)
+            words = "not measured" if effect is None else format_effect(effect, cause)
             lines.append(line.add(fit(words, width - line.width - 1), "text" if effect is not None else "faint"))
         return lines
 
     def _standing(self, view: GridView, node: HeadScores) -> StyledLine:
-        line, place = self.line().add(f" {node.id}", "strong"), view.placed(node.id)
+        line, place = self.line().add(f" {node.id}", "strong"), view.rank_of(node.id)
         if place is None:
-            line.add(f"  {view.no_place()}", "dim")
+            line.add(f"  {view.unranked_reason()}", "dim")
         else:
             line.add("  rank ", "dim").add(str(place), "strong").add(f" of {view.told}", "dim")
         if node.id in view.circuit:
             line.add("  in the circuit", "second")
         if node.id in view.known:
-            line.add(f"  {KNOWN} {view.held_name()}", "accent")
+            line.add(f"  {KNOWN} {view.reference_label()}", "accent")
         return line
 
-    def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: Run, width: int) -> StyledLine:
+    def _measure(self, view: GridView, node: HeadScores, measure: Measure, run: SessionRun, width: int) -> StyledLine:
         on = measure is view.measure
         value = value_of(node, measure)
         line = self.line().add(" ▸ " if on else "   ", "accent").add(_name_of(measure), "strong" if on else "dim")
@@ -157,7 +157,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
             return line.add(f"{round((value or 0) * seeds)} of {seeds}".rjust(6), "strong" if on else "text").add(
                 " seeds", "dim"
             )
-        line.add(f"{fixed(value, places_of(measure)):>6} ", "strong" if on else "text")
+        line.add(f"{format_fixed(value, decimals_of(measure)):>6} ", "strong" if on else "text")
         room = min(width - line.width - 2, 12)
         if value is not None and room >= 4:
             loud = loudness(value, measure, view.top if on else self._loudest(view, measure)) or 0.0
@@ -178,9 +178,9 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
     def _notes(self, width: int) -> list[StyledLine]:
         """What was written on this head: in this run, and in others."""
         lines: list[StyledLine] = []
-        numbers = {run.run_id: run.number for run in self.bench.runs}
-        for note in [*notes_at(self.bench, "head"), *elsewhere(self.bench)][:_NOTES]:
-            run = self.bench.shown
+        numbers = {run.run_id: run.number for run in self.state.runs}
+        for note in [*list_notes_at(self.state, "head"), *list_notes_in_other_runs(self.state)][:_NOTES]:
+            run = self.state.shown
             there = "" if run is None or note.run_id == run.run_id else f"run {numbers.get(note.run_id or '', '?')}: "
             for row, text in enumerate(wrapped(f"{there}{note.text}", width - 6, _NOTE_LINES)):
                 lines.append(self.line().add("   ✎ " if row == 0 else "     ", "accent").add(text, "second"))
@@ -188,7 +188,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
 
     # ---- edges and past
 
-    def _beyond(self, view: GridView, node: HeadScores, run: Run, width: int) -> list[StyledLine]:
+    def _beyond(self, view: GridView, node: HeadScores, run: SessionRun, width: int) -> list[StyledLine]:
         lines: list[StyledLine] = []
         if run.picture.edges:
             edges = edges_of(node.id, run.picture.edges)
@@ -202,7 +202,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
                     if row.width + len(words) + 6 > width:
                         row.add(" …", "faint")
                         break
-                    row.add(words, "text").add(f" {fixed(score, 0)} ", "dim")
+                    row.add(words, "text").add(f" {format_fixed(score, 0)} ", "dim")
                 lines.append(row)
         past = self._past(view, node, run)
         if len(past) > 1:
@@ -210,34 +210,36 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
             for each in past:
                 on = each.number == run.number
                 row = self.line().add(f"   run {each.number:<3}", "strong" if on else "dim")
-                row.add(f"{fixed(each.value, places_of(view.measure)):>6}", "strong" if on else "text")
+                row.add(f"{format_fixed(each.value, decimals_of(view.measure)):>6}", "strong" if on else "text")
                 place = f"  rank {each.rank:<4}" if each.value is not None else " " * 11
                 row.add(place, "dim").add("in the circuit" if each.inside else "", "second")
                 lines.append(row)
         return lines
 
-    def _past(self, view: GridView, node: HeadScores, run: Run) -> list[Past]:
+    def _past(self, view: GridView, node: HeadScores, run: SessionRun) -> list[HeadInRun]:
         """The head in the newest runs with heads of the same shape, newest first, as far as they were scored."""
-        found: list[Past] = []
-        for each in reversed(self.bench.runs):
+        found: list[HeadInRun] = []
+        for each in reversed(self.state.runs):
             if len(each.picture.nodes) == len(run.picture.nodes) and len(found) < _PAST:
-                past: Past | None = Past(each.number, view.values[node.id], view.rank[node.id], node.id in view.circuit)
+                past: HeadInRun | None = HeadInRun(
+                    each.number, view.values[node.id], view.rank[node.id], node.id in view.circuit
+                )
                 if each is not run:
-                    cut = self.bench.cut_of(each)
+                    cut = self.state.cut_of(each)
                     past = self._pasts.of(node.id, each.number, each.picture.nodes, view.measure, cut)
                 found += [past] if past is not None else []
         return found
 
     # ---- codes
 
-    def _codes(self, run: Run, width: int) -> list[StyledLine]:
-        bench = self.bench
-        codes = bench.head_codes()
-        title = self.line().add(" codes", "strong").add(f"  seed {bench.seed}", "dim")
+    def _codes(self, run: SessionRun, width: int) -> list[StyledLine]:
+        state = self.state
+        codes = state.head_codes()
+        title = self.line().add(" codes", "strong").add(f"  seed {state.seed}", "dim")
         if len(run.config.seeds) > 1:
-            title.add(f" · {bench.key('seed')} next", "faint")
+            title.add(f" · {state.key('seed')} next", "faint")
         if isinstance(codes, HeadCodes):
-            examples = bench.examples
+            examples = state.examples
             return [title, *self._table(codes, examples, width), *self._left_out(codes, examples, width)]
         if isinstance(codes, Failure):
             return [title, *(self.line().add(" ").add(row, "dim") for row in wrapped(codes.message, width - 2, 4))]
@@ -246,7 +248,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
 
     def _table(self, codes: HeadCodes, examples: tuple[Example, ...], width: int) -> list[StyledLine]:
         lines = [self.line().add("   code    +    -", "dim")]
-        for row in carried(codes.codes, [example.positive for example in examples]):
+        for row in group_by_code(codes.codes, [example.positive for example in examples]):
             name = "silent" if row.code == NO_CODE else str(row.code)
             line = self.line().add(f" {name:>6}", "strong" if row.kind < 2 else "text")
             line.add(f"{row.positive:>5}", "positive" if row.positive else "faint")

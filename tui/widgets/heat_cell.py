@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 
-from tui.state.number_text import number
+from tui.state.number_text import format_number
 from tui.themes.colour_maps import DEFAULT_MAP, Rgb
 from tui.themes.diverging import shades
 from tui.themes.themes import LEVELS, Depth, heat, reads_dark_on
@@ -215,7 +215,7 @@ def value_text(value: float | None, level: int, width: int, *, digits: int = 3) 
         return "" if value is None else "?"
     if level == 0 and value == 0:
         return SILENT
-    text = number(value, min(max(width - 2, 1), digits))
+    text = format_number(value, min(max(width - 2, 1), digits))
     return text if len(text) <= width - 2 else ""
 
 
@@ -226,7 +226,7 @@ def difference_text(difference: float | None, level: int, width: int, *, digits:
     if level % LEVELS == 0:
         return SILENT if width > 2 else ""
     sign = "+" if difference > 0 else "-"
-    text = sign + number(abs(difference), min(max(width - 3, 1), digits))
+    text = sign + format_number(abs(difference), min(max(width - 3, 1), digits))
     return text if len(text) <= width - 2 else sign
 
 

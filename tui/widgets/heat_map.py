@@ -11,8 +11,8 @@ from textual.strip import Strip
 
 from engine.results import HeadId
 from tui.state.grid_view import GridView
-from tui.state.subtraction import Against
-from tui.state.workbench_state import Bench
+from tui.state.subtraction import GridDifference
+from tui.state.workbench_state import WorkbenchState
 from tui.themes.colour_maps import map_of
 from tui.themes.themes import Depth
 from tui.widgets.error_boundary import ErrorBoundary
@@ -33,7 +33,7 @@ from tui.widgets.tooltips import column_tip, head_tip, layer_tip
 
 
 class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
-    """Draws the bench's view. The first row and the first columns stay in sight when the rest scrolls."""
+    """Draws the state's view. The first row and the first columns stay in sight when the rest scrolls."""
 
     ALLOW_SELECT = False
 
@@ -58,13 +58,13 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             super().__init__()
             self.heads = heads
 
-    def __init__(self, bench: Bench, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, state: WorkbenchState, depth: Depth, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.bench = bench
+        self.state = state
         self.depth = depth
         self.cell = CellSize(2, 1)
         self._view: GridView | None = None
-        self._against: Against | None = None
+        self._against: GridDifference | None = None
         self._shape = (0, 0)
         self._drawn_cursor = HeadId(0, 0)
         self._faces: dict[int, list[CellFace]] = {}
@@ -82,7 +82,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
 
     def rows_wanted(self, room: int, beside: int, map_rows: int) -> int:
         """Rows for the whole grid with the tallest cells that leave `beside` rows free; else all there are."""
-        shape = self.bench.shape()
+        shape = self.state.shape()
         if shape is None:
             return min(room, 12)
         size = cell_size(self.size.width - self._label_width(shape), room - 1, *shape)
@@ -95,7 +95,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
 
     def fits(self, rows: int, width: int) -> bool:
         """Whether all heads are in sight in so many rows and columns."""
-        n_layers, n_heads = self.bench.shape() or (0, 0)
+        n_layers, n_heads = self.state.shape() or (0, 0)
         return n_layers < rows and self._label_width((n_layers, n_heads)) + 2 * n_heads <= width
 
     def in_sight(self) -> tuple[range, range]:
@@ -110,8 +110,8 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
 
     def paint(self) -> None:
         """Takes in a new view, measure or cut."""
-        view, shape = self.bench.view(), self.bench.shape() or (0, 0)
-        against = self.bench.against()
+        view, shape = self.state.view(), self.state.shape() or (0, 0)
+        against = self.state.against()
         self._take_marks()
         self.tell_again()
         if view is not None and view is self._view and shape == self._shape and against is self._against:
@@ -136,15 +136,15 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             return
         self._shape = shape
         self._fit()
-        self._drawn_cursor = self.bench.cursor
+        self._drawn_cursor = self.state.cursor
         self._show_cursor()
         self.refresh()
 
     def _take_marks(self) -> None:
         """Draws the heads that were marked or are no more; all of them where the signs come or go."""
-        before, self._marked = self._marked, self.bench.marked
-        if self._signs != self.bench.signs:
-            self._signs = self.bench.signs
+        before, self._marked = self._marked, self.state.marked
+        if self._signs != self.state.signs:
+            self._signs = self.state.signs
             self.refresh()
             return
         for head in before ^ self._marked:
@@ -153,7 +153,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
 
     def move_cursor(self) -> None:
         """Draws the cell the cursor left and the one it came to, with their labels."""
-        old, new = self._drawn_cursor, self.bench.cursor
+        old, new = self._drawn_cursor, self.state.cursor
         if old == new:
             return
         self._drawn_cursor = new
@@ -219,7 +219,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         label_width = self._label_width(self._shape)
         middle = (self.cell.height - 1) // 2
         label = f"{layer:>{label_width - 1}} " if within == middle else " " * label_width
-        ink = self._ink("accent" if layer == self.bench.cursor.layer else "dim")
+        ink = self._ink("accent" if layer == self.state.cursor.layer else "dim")
         first, last, skip = self._visible_heads()
         self._looks.use(self.cell, self._palette(), self._ink("cursor"), self.ground)
         special = self._special()
@@ -240,7 +240,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         view = self._view
         if self._signs and self._against is None:
             return None
-        mine = self._marked | {self.bench.cursor}
+        mine = self._marked | {self.state.cursor}
         if view is None:
             return mine
         return mine.union(view.circuit, view.known if self._against is None else self._against.circuit)
@@ -252,7 +252,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         digits = len(str(max(self._shape[1] - 1, 0)))
         stride = 1 if digits < width else (2 if digits < width * 2 else 4)
         segments = []
-        cursor = self.bench.cursor.head
+        cursor = self.state.cursor.head
         for head in range(first, last):
             shown = head == cursor or (head % stride == 0 and not (0 < abs(head - cursor) < stride))
             text = str(head) if shown else ""
@@ -271,7 +271,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
 
     def _mark(self, place: HeadId) -> CellMark:
         view = self._view
-        cursor = place == self.bench.cursor
+        cursor = place == self.state.cursor
         chosen = place in self._marked
         if view is None:
             return CellMark(cursor=cursor, chosen=chosen) if cursor or chosen else PLAIN
@@ -315,7 +315,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         label_width = self._label_width(self._shape)
         room = self.scrollable_content_region.size
         room_x, room_y = max(room.width - label_width, 1), max(room.height - 1, 1)
-        x, y = self.bench.cursor.head * self.cell.width, self.bench.cursor.layer * self.cell.height
+        x, y = self.state.cursor.head * self.cell.width, self.state.cursor.layer * self.cell.height
         offset = self.scroll_offset
         to_x = min(max(offset.x, x + self.cell.width - room_x), x)
         to_y = min(max(offset.y, y + self.cell.height - room_y), y)
@@ -361,11 +361,11 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             return None
         head = self.head_at(place.x, place.y)
         if head is not None:
-            return head_tip(self.bench, head)
+            return head_tip(self.state, head)
         named = self._labelled(place.x, place.y)
         if not named:
             return None
-        return column_tip(named[0].head) if place.y == 0 else layer_tip(self.bench, named[0].layer)
+        return column_tip(named[0].head) if place.y == 0 else layer_tip(self.state, named[0].layer)
 
     def on_mouse_up(self, _event: events.MouseUp) -> None:
         if self._pressed is not None:

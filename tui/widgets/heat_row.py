@@ -7,8 +7,8 @@ from rich.style import Style
 
 from engine.measures import loudness
 from engine.results import HeadId
-from tui.state.grid_view import GridView, places_of
-from tui.state.subtraction import Against
+from tui.state.grid_view import GridView, decimals_of
+from tui.state.subtraction import GridDifference
 from tui.themes.diverging import signed_level
 from tui.widgets.heat_cell import (
     PLAIN,
@@ -27,9 +27,9 @@ CellFace = tuple[int, str]
 _UNDERLINED = Style(underline=True)
 
 
-def faces_of(view: GridView, against: Against | None, layer: int, n_heads: int, width: int) -> list[CellFace]:
+def faces_of(view: GridView, against: GridDifference | None, layer: int, n_heads: int, width: int) -> list[CellFace]:
     """The faces of a layer's heads, in cells of that width."""
-    digits = places_of(view.measure) + 1
+    digits = decimals_of(view.measure) + 1
     places = [HeadId(layer, head) for head in range(n_heads)]
     found: list[CellFace] = []
     if against is not None:

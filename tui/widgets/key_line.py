@@ -6,7 +6,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.actions import Action
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.clickable_keys import ClickableKeys
 
 _FIRST = ("close_up", "cause", "options", "card")
@@ -19,13 +19,13 @@ class KeyLine(ClickableKeys):
 
     def __init__(
         self,
-        bench: Bench,
+        state: WorkbenchState,
         allowed: Callable[[Action], bool],
         table: Callable[[], Sequence[Action]],
         *,
         id: str | None = None,  # noqa: A002  # Textual's name for it
     ) -> None:
-        super().__init__(bench, id=id)
+        super().__init__(state, id=id)
         self.allowed = allowed
         self.table = table
         self._laid: tuple[Sequence[Action], int, str, list[tuple[Action, str]]] = ((), -1, "", [])

@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui.actions import Action
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.action_keys import usual_key
 from tui.widgets.line_widget import LineWidget
@@ -49,8 +49,8 @@ class LineEdit(LineWidget):
             super().__init__()
             self.text = text
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         self.text = ""
         self.at = 0
         self.hint = ""

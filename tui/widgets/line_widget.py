@@ -9,7 +9,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.hover_text import HoverText
 from tui.widgets.styled_line import StyledLine
@@ -20,9 +20,9 @@ class LineWidget(HoverText, ErrorBoundary, Widget):
 
     ALLOW_SELECT = False
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(id=id)
-        self.bench = bench
+        self.state = state
         self._strips: list[Strip] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -52,7 +52,7 @@ class LineWidget(HoverText, ErrorBoundary, Widget):
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Also comes when nothing is drawn again, as when a sheet is laid over the screen: what the bench has changed
+        """Also comes when nothing is drawn again, as when a sheet is laid over the screen: what the state has changed
         meanwhile must be drawn, not only known."""
         super().notify_style_update()
         if self.is_mounted and self.size:
@@ -64,9 +64,9 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
 
     ALLOW_SELECT = False
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(id=id)
-        self.bench = bench
+        self.state = state
         self._strips: list[Strip] = []
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -130,8 +130,8 @@ class ScrollingLineWidget(HoverText, ErrorBoundary, ScrollView, inherit_bindings
 class VirtualLineWidget(ScrollingLineWidget):
     """The same, for any number of lines: only those in sight are made."""
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         self._top = 0
 
     def count(self) -> int:

@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from engine.results import HeadId
 from tui.state.grid_view import GridView
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.themes.colour_maps import Rgb, map_of
 from tui.themes.themes import Depth, heat
 from tui.widgets.heat_cell import SHADES, level_of, shade_of
@@ -30,14 +30,14 @@ _LEAST = 6
 class MiniMap(LineWidget):
     """A point stands for the loudest of the heads it covers. The frame is heavy beside the part that is in sight."""
 
-    def __init__(self, bench: Bench, heatmap: HeatMap, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, heatmap: HeatMap, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.heatmap = heatmap
         self.depth: Depth = heatmap.depth
         self._points: tuple[GridView | None, tuple[int, int], list[list[int]]] = (None, (0, 0), [])
 
     def lines(self, size: Size, /) -> list[Strip]:
-        view, shape = self.bench.view(), self.bench.shape()
+        view, shape = self.state.view(), self.state.shape()
         if view is None or shape is None or size.height < _LEAST or size.width < _LEAST:
             return []
         columns, rows = self._spread(size, shape)
@@ -71,7 +71,7 @@ class MiniMap(LineWidget):
             for column in range(columns):
                 line.add(SHADES[shade_of(levels[y][column])], "accent" if self.depth == "16" else "text")
             return
-        view = self.bench.view()
+        view = self.state.view()
         faded = view is not None and not view.final
         colours = heat(dark=self.app.current_theme.dark, faded=faded, name=map_of(self.app))
         top, last = levels[2 * y], 2 * y + 1 >= rows
@@ -100,7 +100,7 @@ class MiniMap(LineWidget):
 
     def head_at(self, x: int, y: int) -> HeadId | None:
         """The head in the middle of those a place stands for."""
-        shape = self.bench.shape()
+        shape = self.state.shape()
         if shape is None or not self.size:
             return None
         columns, rows = self._spread(self.size, shape)

@@ -13,7 +13,7 @@ from engine.errors import HeadcodeError
 from engine.planning.option_table import OPTIONS, Option
 from engine.planning.option_text import say, written
 from engine.planning.run_options import RunOptions, changed, defaults, opened, reset, value_of, with_value
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import VirtualLineWidget
 from tui.widgets.styled_line import StyledLine, fit
@@ -43,13 +43,13 @@ class RunOptionList(VirtualLineWidget):
 
     def __init__(
         self,
-        bench: Bench,
+        state: WorkbenchState,
         choose: Callable[[RunOptions], None],
         models: Path,
         *,
         id: str | None = None,  # noqa: A002  # Textual's name for it
     ) -> None:
-        super().__init__(bench, id=id)
+        super().__init__(state, id=id)
         self.choose = choose
         self.models = models
         self.model_names: tuple[str, ...] = ()
@@ -71,18 +71,18 @@ class RunOptionList(VirtualLineWidget):
 
     @property
     def options(self) -> RunOptions:
-        return opened(self.bench.options, self.models)
+        return opened(self.state.options, self.models)
 
     def differing(self) -> frozenset[str]:
         """The paths of those that are not at their default."""
-        return frozenset(each.path for each in changed(self.options, model=self.bench.model, models=self.models))
+        return frozenset(each.path for each in changed(self.options, model=self.state.model, models=self.models))
 
     def default_words(self, option: Option) -> str:
         """The default, as it would be written; of one left open, what it comes to."""
         options = self.options
         if option.path == "sae.recipe":
             return say(option, value_of(RunOptions(), option.path))
-        own = defaults(options, model=self.bench.model, models=self.models)
+        own = defaults(options, model=self.state.model, models=self.models)
         return say(option, value_of(own, option.path))
 
     # ---- drawing
@@ -193,10 +193,10 @@ class RunOptionList(VirtualLineWidget):
 
     def put_back(self) -> None:
         """The default of the option at hand."""
-        self.take(reset(self.options, self.option.path, model=self.bench.model))
+        self.take(reset(self.options, self.option.path, model=self.state.model))
 
     def put_all_back(self) -> None:
-        self.take(RunOptions(model=self.bench.model))
+        self.take(RunOptions(model=self.state.model))
 
     # ---- typing
 

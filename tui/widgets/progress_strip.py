@@ -10,12 +10,12 @@ from textual.strip import Strip
 
 from engine.events import Stage, TrainStep
 from tui.actions.key_labels import filled
-from tui.state.engine_status import awaited, silence_words, silent_work, work_words
-from tui.state.messages import in_words
-from tui.state.notes import notes_at
-from tui.state.number_text import number
-from tui.state.time_left import left_words, stage_left, stages_of
-from tui.state.workbench_state import Bench, Run
+from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
+from tui.state.messages import format_message
+from tui.state.notes import list_notes_at
+from tui.state.number_text import format_number
+from tui.state.time_left import format_time_left, stage_left, stages_of
+from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import StyledLine, fit, rail, spark, wrapped
@@ -40,20 +40,20 @@ _VERIFIED = {
 class ProgressStrip(LineWidget):
     """Three lines: stages, losses, words."""
 
-    def __init__(self, bench: Bench, *, clock: Clock = time.time, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, clock: Clock = time.time, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.clock = clock
 
     def lines(self, size: Size, /) -> list[Strip]:
-        run = self.bench.shown
+        run = self.state.shown
         first = self.line().add(" ")
         second = self.line().add(" ")
         if run is not None:
             self._stages(first, run, size.width)
             self._losses(second, run, size.width)
-        elif self.bench.link == "live":
-            first.add(f"No run yet: {self.bench.key('run')} runs the probe.", "dim")
-        text, ink = message(self.bench, int(self.clock() * 1e6))
+        elif self.state.link == "live":
+            first.add(f"No run yet: {self.state.key('run')} runs the probe.", "dim")
+        text, ink = message(self.state, int(self.clock() * 1e6))
         rows = wrapped(text, size.width - 2, 2 if ink == "bad" else 1)
         words = [self.line().add(" ").add(row, ink) for row in rows]
         # What went wrong is worth more than the losses.
@@ -62,20 +62,22 @@ class ProgressStrip(LineWidget):
 
     def tip_at(self, _place: Offset, /) -> Content | None:
         words = "{progress} shows it whole: time left, losses, what waits. {stop} stops it, {run} runs again."
-        return tip("How the run goes", filled(words, self.bench.key)) if self.bench.shown is not None else None
+        return tip("How the run goes", filled(words, self.state.key)) if self.state.shown is not None else None
 
     # ---- stages
 
-    def _stages(self, line: StyledLine, run: Run, width: int) -> None:
-        waiting = [each for each in self.bench.waiting if each is not run]
+    def _stages(self, line: StyledLine, run: SessionRun, width: int) -> None:
+        waiting = [each for each in self.state.waiting if each is not run]
         behind = f"{len(waiting)} {'run waits' if len(waiting) == 1 else 'runs wait'}   " if waiting else ""
         seconds = self._seconds(run)
         right = behind + (f"{seconds} in all" if seconds and not run.active and width >= _WIDE else seconds)
         room = width - len(right) - 3
-        line.add(f"run {run.number}", "strong").add(" ✎" if notes_at(self.bench, "run") else "", "accent").add("  ")
+        line.add(f"run {run.number}", "strong").add(" ✎" if list_notes_at(self.state, "run") else "", "accent").add(
+            "  "
+        )
         if run.state == "queued":
-            work = awaited(self.bench, run)
-            words = f"waits for {work_words(work, int(self.clock() * 1e6))}" if work is not None else ""
+            work = blocking_work(self.state, run)
+            words = f"waits for {format_work(work, int(self.clock() * 1e6))}" if work is not None else ""
             line.add(fit(words or "waiting for the engine", max(room - line.width, 0)), "dim")
             line.to(width - len(right) - 1).add(right, "dim")
             return
@@ -109,21 +111,21 @@ class ProgressStrip(LineWidget):
                 line.add(fit(told, room - line.width), "good" if run.verified.verdict == "same" else "second")
         line.to(width - len(right) - 1).add(right, "dim")
 
-    def _ending(self, run: Run) -> tuple[str, str]:
+    def _ending(self, run: SessionRun) -> tuple[str, str]:
         """How the run ended, and its ink; empty while it goes on."""
         if run.active:
             return "", "dim"
         sign, words, ink = ENDED[run.state]
         if ink == "bad":
-            does = "does it once more" if self.bench.broke_off else "runs the examples as they are now"
-            words += f": {self.bench.key('run')} {does}"
+            does = "does it once more" if self.state.can_retry else "runs the examples as they are now"
+            words += f": {self.state.key('run')} {does}"
         return f"{sign} {words}", ink
 
-    def _under_way(self, line: StyledLine, run: Run, stage: Stage, room: int) -> None:
+    def _under_way(self, line: StyledLine, run: SessionRun, stage: Stage, room: int) -> None:
         """A bar as long as the room allows that how far it is, the time left and the later stages leave."""
         picture = run.picture
         line.add(f"▸ {stage} ", "second")
-        left = left_words(stage_left(run, self.bench.runs, int(self.clock() * 1e6)))
+        left = format_time_left(stage_left(run, self.state.runs, int(self.clock() * 1e6)))
         left = f"{left}  " if left else ""
         counted = picture.stage == stage and picture.stage_total > 1
         count = f" {picture.stage_done}/{picture.stage_total} " if counted else "  "
@@ -144,12 +146,12 @@ class ProgressStrip(LineWidget):
         at = int(self.clock() * 4) % (length - 2)
         line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove").add("  ")
 
-    def _seconds(self, run: Run) -> str:
+    def _seconds(self, run: SessionRun) -> str:
         return "" if run.started_us is None else f"{run.seconds(int(self.clock() * 1e6)):.1f} s"
 
     # ---- losses
 
-    def _losses(self, line: StyledLine, run: Run, width: int) -> None:
+    def _losses(self, line: StyledLine, run: SessionRun, width: int) -> None:
         steps = run.picture.steps
         if not steps:
             return
@@ -160,7 +162,7 @@ class ProgressStrip(LineWidget):
             if loss is None:
                 line.add("not finite ", "bad")
             else:
-                line.add(f"{number(loss, 5)} ", "text")
+                line.add(f"{format_number(loss, 5)} ", "text")
         line.add(f"{len(losses)} seeds  " if len(losses) > 1 else " ", "faint")
         length = min(max(width - line.width - 44, 0), 40)
         line.add(spark(mean_losses(steps), length), "accent").add("  ")
@@ -203,37 +205,37 @@ def _over(stage: Stage, seconds: float) -> str:
     return f"✓ {stage} {seconds_words(seconds)}  "
 
 
-def message(bench: Bench, now_us: int) -> tuple[str, str]:
+def message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
     """The one thing that has to be said now, and its ink. The gravest comes first."""
-    run = bench.shown
-    if bench.link in ("lost", "failed") and bench.link_words:
-        return bench.link_words, "bad" if bench.link == "failed" else "second"
-    if bench.trouble:
-        return bench.trouble, "bad"
-    if bench.failure is not None:
-        return in_words(bench.failure), "bad"
+    run = state.shown
+    if state.link in ("lost", "failed") and state.link_words:
+        return state.link_words, "bad" if state.link == "failed" else "second"
+    if state.trouble:
+        return state.trouble, "bad"
+    if state.failure is not None:
+        return format_message(state.failure), "bad"
     if run is not None and run.failure is not None and run.state != "stopped":
-        return in_words(run.failure), "bad"
+        return format_message(run.failure), "bad"
     if run is not None and run.cause_failure is not None:
-        return in_words(run.cause_failure), "bad"
-    if bench.verifying:
-        return bench.verifying, "second"
-    if run is not None and bench.stopping == run.run_id and (run.active or run.cause is not None):
-        return f"Stopping … {bench.key('stop')} again ends the engine itself.", "second"
-    if (silent := silent_work(bench)) is not None:
-        return silence_words(bench, silent, now_us), "bad"
+        return format_message(run.cause_failure), "bad"
+    if state.verifying:
+        return state.verifying, "second"
+    if run is not None and state.stopping == run.run_id and (run.active or run.cause is not None):
+        return f"Stopping … {state.key('stop')} again ends the engine itself.", "second"
+    if (silent := silent_work(state)) is not None:
+        return format_silence(state, silent, now_us), "bad"
     if run is not None and not run.active:
-        for note in notes_at(bench, "run")[:1]:
+        for note in list_notes_at(state, "run")[:1]:
             return f"✎ {note.text}", "second"
     if run is not None and run.verified is not None and run.verified.verdict in ("differs", "impossible"):
         return run.verified.words, "bad"
     if run is not None and run.picture.notices:
         notice = run.picture.notices[-1]
-        return in_words(notice), "second"
-    for note in notes_at(bench, "session")[:1]:
+        return format_message(notice), "second"
+    for note in list_notes_at(state, "session")[:1]:
         return f"✎ {note.text}", "dim"
-    if bench.preflight is not None and bench.link == "live" and (run is None or not run.active):
-        ahead = bench.preflight
+    if state.preflight is not None and state.link == "live" and (run is None or not run.active):
+        ahead = state.preflight
         if ahead.fits and ahead.time_words:
             # How long it takes comes first: a narrow line cuts off its end.
             told = f"fits, {ahead.time_words}; {ahead.memory_words.removeprefix('fits: ')}"
@@ -241,4 +243,4 @@ def message(bench: Bench, now_us: int) -> tuple[str, str]:
                 return f"The next run {ahead.missing_words}; {told}", "second"
             return f"The next run {told}", "dim"
         return f"The next run {ahead.words}", "bad" if ahead.fits is False else "dim"
-    return bench.link_words, "dim"
+    return state.link_words, "dim"

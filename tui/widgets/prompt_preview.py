@@ -8,9 +8,9 @@ from engine.authoring.drafts import flaw
 from engine.authoring.templates import is_open
 from engine.examples import Example
 from engine.results import Grade, PromptTokens
-from tui.editor.graded_examples import Desk
-from tui.state.number_text import number
-from tui.state.workbench_state import Bench
+from tui.editor.graded_examples import GradedExamples
+from tui.state.number_text import format_number
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import TEMPLATE, VERDICTS
 from tui.widgets.line_widget import LineWidget
@@ -20,8 +20,8 @@ from tui.widgets.styled_line import StyledLine, fit, fit_end, wrapped
 class PromptPreview(LineWidget):
     """Draws `example`, which the screen puts here: the chosen one, or the line as it stands in the editor."""
 
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.bench, id=id)
+    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.state, id=id)
         self.desk = desk
         self.example: Example | None = None
         self.line_text = ""
@@ -41,7 +41,7 @@ class PromptPreview(LineWidget):
         n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
         if n_slots or is_open(self.desk.typed):
             words = self.desk.template_words(n_slots)
-            words += f"; {self.bench.key('write:unfold')} fills it." if n_slots else "."
+            words += f"; {self.state.key('write:unfold')} fills it." if n_slots else "."
             return [self.line().add(f" {TEMPLATE} ", "second").add(fit(words, size.width - 6), "text").strip()]
         grade, tokens = self.desk.grade_of(example), self.desk.tokens(example)
         if grade is None:
@@ -55,10 +55,10 @@ class PromptPreview(LineWidget):
         return [line.strip() for line in found[: size.height]]
 
     def _waiting(self) -> str:
-        worker = self.bench.worker
+        worker = self.state.worker
         if worker is not None and worker.worker_state not in ("warm", "busy"):
             return "The engine starts; the first grades take some seconds …"
-        model = grader_words(self.bench)
+        model = grader_words(self.state)
         return f"{model} reads it …" if self.desk.model is not None else f"{model} is loaded and reads it …"
 
     def _verdict(self, example: Example, grade: Grade, width: int) -> list[StyledLine]:
@@ -70,10 +70,10 @@ class PromptPreview(LineWidget):
             second.add(f"rank {grade.rank}  ", "dim")
         if grade.says:
             token = fit(clean(grade.says).strip() or repr(grade.says), 24)
-            second.add(f"{grader_words(self.bench, 24)} says ", "faint").add(token, "accent")
-            second.add(f" p {number(grade.says_probability, 4)}  ")
+            second.add(f"{grader_words(self.state, 24)} says ", "faint").add(token, "accent")
+            second.add(f" p {format_number(grade.says_probability, 4)}  ")
         if grade.better_prompt:
-            second.add(self.bench.key("write:trim"), "key").add(" takes the space off  ", "dim")
+            second.add(self.state.key("write:trim"), "key").add(" takes the space off  ", "dim")
         if not example.enabled:
             second.add("left out of runs  ", "second")
         return [first, second]
@@ -97,8 +97,8 @@ class PromptPreview(LineWidget):
         return lines if most > 0 else []
 
 
-def grader_words(bench: Bench, room: int = 40) -> str:
+def grader_words(state: WorkbenchState, room: int = 40) -> str:
     """The model that grades; where the next run takes another than the session's, that is said."""
-    model = bench.options.model
+    model = state.options.model
     name = fit_end(clean(model), room)
-    return name if model == bench.model else f"{name}, the model of the next run,"
+    return name if model == state.model else f"{name}, the model of the next run,"

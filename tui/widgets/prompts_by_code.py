@@ -11,8 +11,8 @@ from textual.strip import Strip
 from engine.results import NO_CODE
 from sessions.protocol import HeadInspection
 from sessions.rows import HeadCodes
-from tui.state.head_details import Carried
-from tui.state.head_inspection import CloseLook
+from tui.state.head_details import CodeCarriers
+from tui.state.head_inspection import InspectorState
 from tui.terminal.sanitize import clean
 from tui.themes.colour_maps import map_of
 from tui.themes.themes import LEVELS, heat, reads_dark_on
@@ -23,8 +23,8 @@ from tui.widgets.styled_line import StyledLine, fit_end, one_line
 class TokenWidget(LineWidget):
     """A widget that colours tokens."""
 
-    def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.bench, id=id)
+    def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.state, id=id)
         self.desk = desk
 
     def shade(self, share: float) -> Style:
@@ -47,7 +47,7 @@ class PromptList(TokenWidget):
             super().__init__()
             self.example = example
 
-    def __init__(self, desk: CloseLook, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, desk: InspectorState, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(desk, id=id)
         self.first = 0
 
@@ -63,17 +63,17 @@ class PromptList(TokenWidget):
         if not self.first <= at < self.first + room:
             self.first = max(0, at - room // 2)
         self.first = min(self.first, max(len(rows) - room, 0))
-        if self.first and at == self.first and isinstance(rows[at - 1], Carried):
+        if self.first and at == self.first and isinstance(rows[at - 1], CodeCarriers):
             self.first -= 1  # the code above its first prompt
         looks = [self.desk.look_at(example) for example in range(len(self.desk.examples))]
         top = max((max(look.strength, default=0.0) for look in looks if look is not None), default=0.0)
         found = []
         for row in rows[self.first : self.first + room]:
-            line = self._code(row) if isinstance(row, Carried) else self._prompt(row, looks[row], top, size.width)
+            line = self._code(row) if isinstance(row, CodeCarriers) else self._prompt(row, looks[row], top, size.width)
             found.append(line.strip())
         return found
 
-    def _code(self, row: Carried) -> StyledLine:
+    def _code(self, row: CodeCarriers) -> StyledLine:
         line = self.line().add(
             f" {'silent' if row.code == NO_CODE else row.code}", "strong" if row.kind < 2 else "text"
         )
@@ -97,7 +97,7 @@ class PromptList(TokenWidget):
         return line.to(width - len(words)).add(words, "text" if on else "faint")
 
     def _own_code(self, place: int) -> str:
-        codes = self.bench.head_codes()
+        codes = self.state.head_codes()
         if self.desk.by_code or not isinstance(codes, HeadCodes) or place >= len(codes.codes):
             return ""
         return " silent" if codes.codes[place] == NO_CODE else f" {codes.codes[place]}"
@@ -105,7 +105,7 @@ class PromptList(TokenWidget):
     def on_click(self, event: events.Click) -> None:
         rows = self.desk.rows
         row = rows[self.first + event.y] if self.first + event.y < len(rows) else None
-        if isinstance(row, Carried):
+        if isinstance(row, CodeCarriers):
             row = row.examples[0]
         if row is not None:
             self.post_message(self.Picked(row))

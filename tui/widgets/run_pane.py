@@ -8,10 +8,10 @@ from textual.strip import Strip
 
 from engine.events import Stage
 from engine.planning.option_text import config_words
-from tui.state.engine_status import awaited, work_words
-from tui.state.number_text import number
-from tui.state.time_left import left_words, run_left, stage_left, stages_of, usual_seconds
-from tui.state.workbench_state import Bench, Run
+from tui.state.engine_status import blocking_work, format_work
+from tui.state.number_text import format_number
+from tui.state.time_left import format_time_left, run_left, stage_left, stages_of, usual_seconds
+from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_chart import add_row, draw, scale
 from tui.widgets.line_widget import ScrollingLineWidget
@@ -31,22 +31,22 @@ _STATES = {"queued": ("·", "waits", "dim"), "running": ("▸", "under way", "se
 class RunPane(ScrollingLineWidget):
     """All of it from top to bottom; it scrolls where there is no room."""
 
-    def __init__(self, bench: Bench, clock: Callable[[], float], *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, clock: Callable[[], float], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.clock = clock
         self.chosen = 0
 
     @property
-    def listed(self) -> list[Run]:
+    def listed(self) -> list[SessionRun]:
         """The queue: the run under way, those that wait, and the last that ended."""
-        open_ = [run for run in self.bench.runs if run.active]
-        ended = [run for run in reversed(self.bench.runs) if not run.active][:3]
+        open_ = [run for run in self.state.runs if run.active]
+        ended = [run for run in reversed(self.state.runs) if not run.active][:3]
         return [*open_, *ended]
 
     def lines(self, size: Size, /) -> list[Strip]:
-        run = self.bench.shown
+        run = self.state.shown
         if run is None:
-            return [self.line().add(f" No run yet: {self.bench.key('run')} runs the probe.", "dim").strip()]
+            return [self.line().add(f" No run yet: {self.state.key('run')} runs the probe.", "dim").strip()]
         lines = [*self._stages(run, size.width), self.line()]
         lines += self._chart(run, size)
         lines += self._moving(run, size.width)
@@ -55,7 +55,7 @@ class RunPane(ScrollingLineWidget):
 
     # ---- stages
 
-    def _stages(self, run: Run, width: int) -> list[StyledLine]:
+    def _stages(self, run: SessionRun, width: int) -> list[StyledLine]:
         now_us = int(self.clock() * 1e6)
         over, picture = dict(run.picture.seconds), run.picture
         lines = []
@@ -64,19 +64,19 @@ class RunPane(ScrollingLineWidget):
             if stage == picture.stage:
                 line.add(" ▸ ", "second").add(f"{stage:<9}", "strong")
                 self._bar(line, run, width)
-                left = left_words(stage_left(run, self.bench.runs, now_us))
+                left = format_time_left(stage_left(run, self.state.runs, now_us))
                 line.add(f"  {left}" if left else "", "second")
             elif stage in over:
                 line.add(" ✓ ", "good").add(f"{stage:<9}", "text").add(f"{seconds_words(over[stage]):>8}", "dim")
                 line.add(f"  {self._amount(run, stage)}", "faint")
             else:
-                usual = usual_seconds(run, self.bench.runs, stage) if run.active else None
+                usual = usual_seconds(run, self.state.runs, stage) if run.active else None
                 line.add(" · ", "faint").add(f"{stage:<9}", "faint")
                 line.add(f"{'about ' + seconds_words(usual):>14}" if usual is not None else "", "faint")
             lines.append(line)
         return [*lines, self._whole(run, now_us)]
 
-    def _bar(self, line: StyledLine, run: Run, width: int) -> None:
+    def _bar(self, line: StyledLine, run: SessionRun, width: int) -> None:
         picture = run.picture
         length = max(min(48, width - line.width - 46), 10)
         if picture.stage_total > 1:
@@ -87,7 +87,7 @@ class RunPane(ScrollingLineWidget):
             at = int(self.clock() * 4) % (length - 2)
             line.add("─" * at, "groove").add("━━━", "accent").add("─" * (length - 3 - at), "groove")
 
-    def _amount(self, run: Run, stage: Stage) -> str:
+    def _amount(self, run: SessionRun, stage: Stage) -> str:
         picture = run.picture
         if stage == "load":
             return "warm already" if picture.warm else ""
@@ -99,13 +99,13 @@ class RunPane(ScrollingLineWidget):
         shuffles = run.config.shuffles
         return f"{shuffles} shuffles" if stage == "scores" and shuffles is not None else ""
 
-    def _whole(self, run: Run, now_us: int) -> StyledLine:
+    def _whole(self, run: SessionRun, now_us: int) -> StyledLine:
         line = self.line()
         if run.started_us is None:
-            work = awaited(self.bench, run)
-            return line.add(f"   waits for {work_words(work, now_us) if work is not None else 'the engine'}", "dim")
+            work = blocking_work(self.state, run)
+            return line.add(f"   waits for {format_work(work, now_us) if work is not None else 'the engine'}", "dim")
         if run.active:
-            left = left_words(run_left(run, self.bench.runs, now_us))
+            left = format_time_left(run_left(run, self.state.runs, now_us))
             line.add("   so far  ", "faint").add(seconds_words(run.seconds(now_us)), "text")
             return line.add(f"   in all {left}" if left else "", "second")
         sign, words, ink = ENDED[run.state]
@@ -113,7 +113,7 @@ class RunPane(ScrollingLineWidget):
 
     # ---- losses
 
-    def _chart(self, run: Run, size: Size) -> list[StyledLine]:
+    def _chart(self, run: SessionRun, size: Size) -> list[StyledLine]:
         steps = run.picture.steps
         if not steps:
             return [self.line().add("   no loss yet: it is drawn as soon as the SAEs train", "faint")]
@@ -129,7 +129,11 @@ class RunPane(ScrollingLineWidget):
         height = min(max(spare // math.ceil(n / across) - 2, 3), 9)
         share = steps[-1].step / max(steps[-1].total, 1) if run.active else 1.0
         kind = "on a logarithmic scale" if span[2] else ""
-        head = self.line().add(" loss", "strong").add(f"  {number(span[1], 5)} to {number(span[0], 5)} ", "dim")
+        head = (
+            self.line()
+            .add(" loss", "strong")
+            .add(f"  {format_number(span[1], 5)} to {format_number(span[0], 5)} ", "dim")
+        )
         lines = [head.add(kind, "faint")]
         for first in range(0, n, across):
             seeds = range(first, min(first + across, n))
@@ -138,7 +142,7 @@ class RunPane(ScrollingLineWidget):
                 title.to(1 + place * (width + _GAP))
                 name = run.config.seeds[seed] if seed < len(run.config.seeds) else seed
                 last = curves[seed][-1]
-                told = "not finite" if last is None else number(last, 5)
+                told = "not finite" if last is None else format_number(last, 5)
                 title.add(f"seed {name} ", "dim").add(told, "bad" if last is None else "text")
             rows = [self.line().add(" ") for _ in range(height)]
             for place, seed in enumerate(seeds):
@@ -152,7 +156,7 @@ class RunPane(ScrollingLineWidget):
             lines += [title, *rows, base]
         return lines
 
-    def _moving(self, run: Run, width: int) -> list[StyledLine]:
+    def _moving(self, run: SessionRun, width: int) -> list[StyledLine]:
         """How many heads' codes still change between two reports: a training has settled when none does."""
         steps = run.picture.steps
         if len(steps) < 2:
@@ -173,11 +177,11 @@ class RunPane(ScrollingLineWidget):
 
     def _queue(self, width: int) -> list[StyledLine]:
         runs = self.listed
-        waiting = len(self.bench.waiting)
+        waiting = len(self.state.waiting)
         words = (
             f"{waiting} {'waits' if waiting == 1 else 'wait'}"
             if waiting
-            else f"nothing waits: {self.bench.key('progress:run')} queues another run"
+            else f"nothing waits: {self.state.key('progress:run')} queues another run"
         )
         lines = [self.line().add(" runs", "strong").add(f"  {words}", "dim")]
         self.chosen = min(max(self.chosen, 0), max(len(runs) - 1, 0))
@@ -189,10 +193,10 @@ class RunPane(ScrollingLineWidget):
             line.add(f" {state:<10} ", ink)
             line.add(fit(clean(run.model), 14), "dim").to(_CONFIG)
             lines.append(line.add(fit(config_words(run.config), max(width - line.width - 1, 0)), "faint"))
-        others = (self.bench.worker.queued if self.bench.worker is not None else 0) - waiting
-        work = self.bench.worker.at_work if self.bench.worker is not None else None
-        if work is not None and all(run.run_id != work.run_id for run in self.bench.runs):
-            told = fit(f"   the engine is at {work_words(work, int(self.clock() * 1e6))}", width - 1)
+        others = (self.state.worker.queued if self.state.worker is not None else 0) - waiting
+        work = self.state.worker.at_work if self.state.worker is not None else None
+        if work is not None and all(run.run_id != work.run_id for run in self.state.runs):
+            told = fit(f"   the engine is at {format_work(work, int(self.clock() * 1e6))}", width - 1)
             lines.append(self.line().add(told, "bad" if work.silent else "dim"))
         if others > 0:
             lines.append(self.line().add(f"   {others} of other sessions wait as well", "faint"))

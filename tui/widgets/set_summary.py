@@ -5,7 +5,7 @@ from textual.strip import Strip
 
 from engine.authoring.readiness import Readiness
 from tui.actions.key_labels import Key
-from tui.editor.graded_examples import Desk
+from tui.editor.graded_examples import GradedExamples
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit
@@ -17,8 +17,8 @@ _WITH_MISSING = 3
 class SetSummary(LineWidget):
     """Whether the set is worth running, and what to mend first; or something that has just to be said."""
 
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(desk.bench, id=id)
+    def __init__(self, desk: GradedExamples, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(desk.state, id=id)
         self.desk = desk
         self.said = ""
 
@@ -29,17 +29,17 @@ class SetSummary(LineWidget):
             self.line().add(" ").add(fit(found.words, size.width - len(right) - 3), "good" if found.ready else "second")
         )
         first.to(size.width - len(right), " ").add(right, "faint")
-        failure = self.desk.failure or self.bench.failure
-        if self.bench.link == "lost":
-            words, ink = self.bench.link_words, "second"
+        failure = self.desk.failure or self.state.failure
+        if self.state.link == "lost":
+            words, ink = self.state.link_words, "second"
         elif failure is not None:
             words, ink = f"{failure.message} {failure.hint}", "bad"
         else:
-            words, ink = self.said or todo_words(found, self.bench.key), "dim"
+            words, ink = self.said or todo_words(found, self.state.key), "dim"
         second = self.line().add(" ").add(fit(clean(words), size.width - 2), ink)
         if not found.missing or size.height < _WITH_MISSING:
             return [first.strip(), second.strip()]
-        more = self.bench.key("write:more")
+        more = self.state.key("write:more")
         missing = self.line().add(" ").add(fit(found.missing, size.width - len(more) - 5), "second")
         return [first.strip(), missing.add(" (", "dim").add(more, "key").add(")", "dim").strip(), second.strip()]
 

@@ -14,10 +14,10 @@ from textual.strip import Strip
 
 from engine.errors import HeadcodeError
 from engine.machine.folders import find_places
-from tui.settings.remembered import file_of_memory, keep_toured, remembered
+from tui.settings.remembered import load_screen_memory, record_toured, screen_memory_path
 from tui.settings.settings import Settings
-from tui.settings.table import SETTINGS, Setting, Value
-from tui.state.workbench_state import Bench
+from tui.settings.table import SETTINGS, SettingSpec, Value
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.themes import LEVELS, Depth, heat
 from tui.widgets.heat_cell import SHADES
@@ -51,7 +51,7 @@ class SettingsRow(msgspec.Struct, frozen=True):
     value: str = ""
     source: str = ""
     about: str = ""
-    setting: Setting | None = None
+    setting: SettingSpec | None = None
     wrong: bool = False
 
 
@@ -63,8 +63,8 @@ class SettingsList(LineWidget):
             super().__init__()
             self.place = place
 
-    def __init__(self, bench: Bench, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
+        super().__init__(state, id=id)
         self.at = 1
         self.words, self.ink_of_words = "", "dim"
         self._first = 0
@@ -94,7 +94,7 @@ class SettingsList(LineWidget):
                             "makes no sense" in now.source,
                         )
                     )
-        toured = remembered().toured
+        toured = load_screen_memory().toured
         about = "Whether the tour for newcomers was offered; change it to be offered it when the screen starts next."
         rows += [
             *gap,
@@ -106,10 +106,10 @@ class SettingsList(LineWidget):
         return [*rows, *gap, SettingsRow("head", "Files"), *self._files()]
 
     @property
-    def setting(self) -> Setting | None:
+    def setting(self) -> SettingSpec | None:
         return self.rows[self.at].setting
 
-    def value_of(self, setting: Setting) -> Value:
+    def value_of(self, setting: SettingSpec) -> Value:
         return self._program.settings[setting.name]
 
     def step(self, by: int) -> None:
@@ -128,7 +128,7 @@ class SettingsList(LineWidget):
     def turn_memory(self) -> None:
         """Forgets that the tour was offered, or knows it again."""
         if self.rows[self.at].kind == "memory":
-            keep_toured(not remembered().toured)
+            record_toured(not load_screen_memory().toured)
             self.say("Kept.", "good")
 
     def lines(self, size: Size, /) -> list[Strip]:
@@ -205,12 +205,12 @@ class SettingsList(LineWidget):
             told = f"{wrong[0]} " + (f"{len(wrong) - 1} more. " if len(wrong) > 1 else "") if wrong else ""
             return SettingsRow("file", title, f"{clean(str(path))}{there}", "", told + about, wrong=bool(wrong))
 
-        changed, again = len(self._program.own_keys), self.bench.key("settings:again")
+        changed, again = len(self._program.own_keys), self.state.key("settings:again")
         keys = f"{changed} key{'s' if changed != 1 else ''} of your own. headcode keys prints all, to begin with."
         return [
             row("Settings", places.settings, f"This list, to be edited by hand too: {again} reads it again."),
             row("Keys", places.keys, f"{keys} {again} reads it again."),
-            row("Remembered", file_of_memory(), "What may be deleted any time."),
+            row("Remembered", screen_memory_path(), "What may be deleted any time."),
             row("Sessions", places.store, "Everything that was ever run. HEADCODE_HOME moves all of this."),
             row("Logs", places.logs, "What went wrong, in full: of the screen, the host and the engine."),
         ]

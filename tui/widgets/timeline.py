@@ -13,7 +13,7 @@ from textual.strip import Strip
 from sessions.rows import Marker, MarkerKind
 from tui.actions.key_labels import filled
 from tui.replay.player import Player
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock, day_clock
 from tui.widgets.line_widget import LineWidget
@@ -42,8 +42,8 @@ class ReplayTimeline(LineWidget):
             super().__init__()
             self.moment = moment
 
-    def __init__(self, bench: Bench, player: Player, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(bench, id=id)
+    def __init__(self, state: WorkbenchState, player: Player, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(state, id=id)
         self.player = player
         self.ready = False
         """Whether the player is open."""
@@ -103,7 +103,7 @@ class ReplayTimeline(LineWidget):
         keys = (
             "A click on the rail goes there. {replay:play} plays or pauses, {replay:marker.next} goes to the next mark."
         )
-        return tip("The recording", filled(keys, self.bench.key))
+        return tip("The recording", filled(keys, self.state.key))
 
     def on_click(self, event: events.Click) -> None:
         if self.ready and event.y == 1:

@@ -5,8 +5,8 @@ from textual.content import Content
 from engine.measures import Measure, value_of
 from engine.results import HeadId
 from tui.actions.key_labels import filled
-from tui.state.number_text import number
-from tui.state.workbench_state import Bench
+from tui.state.number_text import format_number
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import chance_sign, seeds_sign
 from tui.widgets.styled_line import fit
@@ -21,40 +21,40 @@ def tip(title: str, *lines: str) -> Content:
     return Content("\n").join([Content.assemble((fit(clean(title), _MOST), "bold")), *told])
 
 
-def measure_tip(bench: Bench, measure: Measure) -> Content:
+def measure_tip(state: WorkbenchState, measure: Measure) -> Content:
     """What a measure says and which way it points."""
     loud = "High" if measure.high_speaks else "Low"
     kind = "It needs no SAE: what the codes have to beat. " if measure.baseline else ""
     kind = kind or ("It comes from changing the model, not from codes. " if measure.cause else "")
-    change = filled("{measure.next} shows the next measure, {pick_measure} asks for one by name.", bench.key)
+    change = filled("{measure.next} shows the next measure, {pick_measure} asks for one by name.", state.key)
     meaning = measure.meaning[:1].upper() + measure.meaning[1:]
     return tip(measure.title, f"{meaning}.", f"{kind}{loud} values speak for a head.", change)
 
 
-def head_tip(bench: Bench, head: HeadId) -> Content | None:
+def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
     """A head's number by the measure, where it stands, and how far to believe it."""
-    view = bench.view()
+    view = state.view()
     if view is None:
         return None
     node = view.by_head.get(head)
     if node is None:
         return None
-    against = bench.against()
+    against = state.against()
     places = []
     if head in view.rank:
         places.append(f"rank {view.rank[head]} of {len(view.order)}")
     places += ["in the circuit"] if head in view.circuit else []
     known = view.reference.name if view.reference is not None else "known"
     places += [f"◆ in {known}"] if head in view.known else []
-    places += ["marked"] if head in bench.marked else []
-    sure = [f"q {number(node.q_value)}"] if node.q_value is not None else []
+    places += ["marked"] if head in state.marked else []
+    sure = [f"q {format_number(node.q_value)}"] if node.q_value is not None else []
     sure += [f"in {node.stability:.0%} of the seeds' circuits"] if value_of(node, view.measure) is not None else []
     signs = (chance_sign(node.q_value) + seeds_sign(node.stability)).strip()
     less = ""
     if against is not None and head in against.differences:
-        less = f"less {against.side.title}: {number(against.differences[head])}"
+        less = f"less {against.side.title}: {format_number(against.differences[head])}"
     return tip(
-        f"{head}  {view.measure.title} {number(view.values.get(head))}",
+        f"{head}  {view.measure.title} {format_number(view.values.get(head))}",
         less,
         " · ".join(places),
         " · ".join(sure) + (f"  {signs}" if signs else ""),
@@ -62,8 +62,8 @@ def head_tip(bench: Bench, head: HeadId) -> Content | None:
     )
 
 
-def layer_tip(bench: Bench, layer: int) -> Content:
-    return tip(f"Layer {layer}", f"A click marks its heads, or takes their marks away; {bench.key('mark_layer')} too.")
+def layer_tip(state: WorkbenchState, layer: int) -> Content:
+    return tip(f"Layer {layer}", f"A click marks its heads, or takes their marks away; {state.key('mark_layer')} too.")
 
 
 def column_tip(head: int) -> Content:

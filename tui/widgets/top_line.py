@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from tui.actions.key_labels import filled
 from tui.state.engine_status import silent_work
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock
 from tui.widgets.clickable_keys import tip_of
@@ -28,27 +28,27 @@ class TopLine(LineWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
-        bench = self.bench
-        right = saved_words(bench)
+        state = self.state
+        right = saved_words(state)
         line = self.line().add(" headcode ", "title")
-        self._ends = [(line.width, tip("Headcode", filled("{keys} lists every key, {log} shows the log.", bench.key)))]
+        self._ends = [(line.width, tip("Headcode", filled("{keys} lists every key, {log} shows the log.", state.key)))]
         room = width - line.width - cell_len(right) - 2
-        name = fit(clean(bench.session_name), max(room // 2, 8))
+        name = fit(clean(state.session_name), max(room // 2, 8))
         if name:
             line.add(" ").add(name, "accent")
-        if bench.kept.trashed:
+        if state.session.trashed:
             line.add(" in the trash", "bad")
         self._ends.append((line.width, self._session_tip()))
-        model = fit(clean(model_words(bench)), max(room - cell_len(name) - 14, 0))
+        model = fit(clean(model_words(state)), max(room - cell_len(name) - 14, 0))
         if model:
             line.add("  ").add(model, "text")
             self._ends.append((line.width, self._model_tip()))
-            line.add(" · ", "faint").add(*engine_words(bench))
-            self._ends.append((line.width, tip("The engine", ENGINE.get(engine_words(bench)[0], ""))))
+            line.add(" · ", "faint").add(*engine_words(state))
+            self._ends.append((line.width, tip("The engine", ENGINE.get(engine_words(state)[0], ""))))
         if line.width + cell_len(right) + 2 <= width:
-            line.to(width - cell_len(right) - 1).add(right, "bad" if bench.trouble else "dim")
+            line.to(width - cell_len(right) - 1).add(right, "bad" if state.trouble else "dim")
             words = "When the newest change was stored. Everything is, as it happens: nothing needs saving."
-            words = bench.trouble or words
+            words = state.trouble or words
             self._ends += [(line.width - cell_len(right) - 1, None), (width, tip(right or "Saved", words))]
         return [line.strip()]
 
@@ -56,16 +56,16 @@ class TopLine(LineWidget):
         return next((told for end, told in self._ends if place.x < end), None)
 
     def _session_tip(self) -> Content:
-        bench = self.bench
-        opens = filled("{sessions} lists all sessions.", bench.key)
-        runs = f"{len(bench.runs)} {'run' if len(bench.runs) == 1 else 'runs'}"
-        made = f"task {bench.task}" if bench.task is not None else "examples of your own"
-        return tip(bench.session_name or "No session yet", f"{made} · {runs}", opens)
+        state = self.state
+        opens = filled("{sessions} lists all sessions.", state.key)
+        runs = f"{len(state.runs)} {'run' if len(state.runs) == 1 else 'runs'}"
+        made = f"task {state.task}" if state.task is not None else "examples of your own"
+        return tip(state.session_name or "No session yet", f"{made} · {runs}", opens)
 
     def _model_tip(self) -> Content:
-        info, another = self.bench.model_info, filled("{options} chooses another for the next run.", self.bench.key)
+        info, another = self.state.model_info, filled("{options} chooses another for the next run.", self.state.key)
         if info is None:
-            return tip(self.bench.model, "The model; its shape is known once it was loaded.", another)
+            return tip(self.state.model, "The model; its shape is known once it was loaded.", another)
         shape = f"{info.n_layers} layers of {info.n_heads} heads, {info.context} tokens of context"
         return tip(info.name, shape, another)
 
@@ -86,43 +86,43 @@ ENGINE = {
 """What each word for the engine means."""
 
 
-def model_words(bench: Bench) -> str:
+def model_words(state: WorkbenchState) -> str:
     """Name and shape of the model, and what it runs on: toy 6x8 · cpu."""
-    info = bench.model_info
+    info = state.model_info
     if info is None:
-        return bench.model
-    versions = next((run.picture.versions for run in reversed(bench.runs) if run.picture.versions is not None), None)
+        return state.model
+    versions = next((run.picture.versions for run in reversed(state.runs) if run.picture.versions is not None), None)
     shape = f"{info.name} {info.n_layers}x{info.n_heads}"
     return f"{shape} · {versions.device}" if versions is not None else shape
 
 
-def engine_words(bench: Bench) -> tuple[str, str]:
+def engine_words(state: WorkbenchState) -> tuple[str, str]:
     """What the engine is at, in a word, and its ink."""
-    run = bench.shown
-    if bench.link == "replay":
+    run = state.shown
+    if state.link == "replay":
         return "replay", "second"
-    if bench.link == "connecting":
+    if state.link == "connecting":
         return "connecting", "dim"
-    if bench.link in ("lost", "failed"):
-        return ("host lost", "bad") if bench.link == "lost" else ("no host", "bad")
-    if silent_work(bench) is not None:
+    if state.link in ("lost", "failed"):
+        return ("host lost", "bad") if state.link == "lost" else ("no host", "bad")
+    if silent_work(state) is not None:
         return "silent", "bad"
     if run is not None and run.state == "running":
         return ("loading", "second") if run.picture.stage == "load" else ("running", "second")
     if run is not None and run.state == "queued":
         return "queued", "second"
-    state = bench.worker.worker_state if bench.worker is not None else ""
+    worker_state = state.worker.worker_state if state.worker is not None else ""
     words = {"warm": ("warm", "good"), "busy": ("busy", "second"), "starting": ("loading", "second")}
-    return words.get(state, ("idle", "dim"))
+    return words.get(worker_state, ("idle", "dim"))
 
 
-def saved_words(bench: Bench) -> str:
+def saved_words(state: WorkbenchState) -> str:
     """When the newest entry of the log was stored, by the local clock."""
-    if bench.trouble:
+    if state.trouble:
         return "not recording"
-    if bench.saved_us is None:
+    if state.saved_us is None:
         return ""
-    return f"saved {clock(bench.saved_us)}"
+    return f"saved {clock(state.saved_us)}"
 
 
 class PaneTabs(LineWidget):
@@ -138,10 +138,10 @@ class PaneTabs(LineWidget):
     current = "grid"
 
     def titles(self) -> list[tuple[str, str]]:
-        head = f"Head {self.bench.cursor}" if self.bench.shape() else "Head"
-        titles = ("Examples", f"Heads: {self.bench.measure.title}", head)
+        head = f"Head {self.state.cursor}" if self.state.shape() else "Head"
+        titles = ("Examples", f"Heads: {self.state.measure.title}", head)
         return [
-            (pane, f"{self.bench.key(f'show_pane.{pane}')} {title}") for pane, title in zip(PANES, titles, strict=True)
+            (pane, f"{self.state.key(f'show_pane.{pane}')} {title}") for pane, title in zip(PANES, titles, strict=True)
         ]
 
     def lines(self, _size: Size, /) -> list[Strip]:

@@ -18,11 +18,11 @@ from sessions.rows import ComparisonChoice
 from tui.actions.key_labels import filled, named
 from tui.actions.keymap import keys_text, load_keys, with_keys
 from tui.actions.registry import all_tables
-from tui.output.card import advice_words, card_lines
+from tui.output.card import card_lines, format_advice
 from tui.plain.verb_table import verb_for
 from tui.screens.error import ErrorSheet
 from tui.screens.tour import STEPS
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 ACTIONS = {action.full_id: action for table in all_tables().values() for action in table}
 LETTERS = [chr(code) for code in range(0x1200, 0x1400) if unicodedata.category(chr(code)) == "Lo"]
@@ -152,10 +152,10 @@ def test_every_key_that_a_text_asks_for_is_there() -> None:
 def test_plain_mode_names_its_verbs() -> None:
     assert verb_for("stop") == "stop"
     assert verb_for("write:step.undo") == "undo"
-    bench = Bench(model="toy", task="ioi")
-    bench.key = verb_for
-    assert bench.key("mark") == "mark"
-    assert bench.key("next_pane") == "tab"  # no verb: the key on the screen
+    state = WorkbenchState(model="toy", task="ioi")
+    state.key = verb_for
+    assert state.key("mark") == "mark"
+    assert state.key("next_pane") == "tab"  # no verb: the key on the screen
 
 
 def test_a_card_names_the_key_on_the_screen_and_the_option_elsewhere() -> None:
@@ -171,8 +171,8 @@ def test_a_card_names_the_key_on_the_screen_and_the_option_elsewhere() -> None:
         ("use more seeds (--seeds 8)", f"({options}, --seeds 8)"),
         ("take --shuffles 9: x", f"9 ({options}): x"),
     ):
-        assert advice_words(told) == told
-        assert advice_words(told, ODD.__getitem__).endswith(there)
+        assert format_advice(told) == told
+        assert format_advice(told, ODD.__getitem__).endswith(there)
 
 
 def scopes(app: Any) -> set[str]:
@@ -257,7 +257,7 @@ async def test_what_is_said_names_the_keys_too(recorded: Any, open_screen: Any, 
         await until(lambda: len(app.screen_stack) == 1)
         examples = recorded.examples(2)
         host.add_of_session(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
-        await until(lambda: app.bench.kept.examples.current)
+        await until(lambda: app.state.session.examples.current)
         await pilot.press(ODD["write"], ODD["write:remove"])
         await until(lambda: f"Deleted; {ODD['write:step.undo']} brings it back" in text_of(app))
         assert not by_hand(text_of(app))

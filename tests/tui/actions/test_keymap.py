@@ -126,12 +126,12 @@ async def test_own_keys_do_it_and_are_shown(recorded: Any, open_screen: Any, tex
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, keys=read_keys(path)) as (app, pilot, until):
-        before, cut = app.bench.measure, app.bench.view().cut
+        before, cut = app.state.measure, app.state.view().cut
         await pilot.press("t")
-        await until(lambda: app.bench.measure is not before)
-        assert app.bench.view().cut == cut
+        await until(lambda: app.state.measure is not before)
+        assert app.state.view().cut == cut
         await pilot.press("m")
-        await until(lambda: app.bench.view().cut < cut)
+        await until(lambda: app.state.view().cut < cut)
         assert "f9 keys" in text_of(app)
         await pilot.press("question_mark")
         assert len(app.screen_stack) == 1

@@ -61,18 +61,18 @@ async def test_vi_keys_move_the_cursor_in_every_pane(size: tuple[int, int], reco
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, size=size) as (app, pilot, until):
-        await until(lambda: app.bench.shape() is not None)
+        await until(lambda: app.state.shape() is not None)
         for number in "123":
-            app.bench.put_cursor(2, 2)
+            app.state.put_cursor(2, 2)
             await pilot.press(number, "l", "j", "j", "h", "h", "k")
-            assert app.bench.cursor == (3, 1)
+            assert app.state.cursor == (3, 1)
 
 
 async def test_the_card_says_how_far_to_believe_a_run(recorded: Any, open_screen: Any, text_of: Any) -> None:
     host = recorded.host()
     host.add(*with_edges(recorded.events()))
     async with open_screen(host, size=(120, 40)) as (app, pilot, until):
-        await until(lambda: app.bench.shown is not None and app.bench.shown.picture.card is not None)
+        await until(lambda: app.state.shown is not None and app.state.shown.picture.card is not None)
         await pilot.press("b")
         await until(lambda: "How far to believe it" in text_of(app))
         text = text_of(app)

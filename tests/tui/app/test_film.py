@@ -8,8 +8,8 @@ import pytest
 
 from tui.app.film import FrameEncoder, make_film, make_still, strips_of
 from tui.app.replay_app import ReplayApp
-from tui.headless.replay import Recording
-from tui.replay.clock import PlayTime
+from tui.headless.replay import RecordedSession
+from tui.replay.clock import ReplayClock
 from tui.replay.player import span_of
 
 from ..opening import at_rest
@@ -45,20 +45,20 @@ class Terminal:
 
 
 @pytest.fixture
-def found(host: Any) -> Recording:
+def found(host: Any) -> RecordedSession:
     return recording(host, None)
 
 
-def recording(host: Any, start: str | None) -> Recording:
+def recording(host: Any, start: str | None) -> RecordedSession:
     from sessions.store.log_reader import timeline
 
     times = timeline(host.recorder.store, "s1", pause_us=3_000_000, last_seq=len(host.entries))
-    return Recording(target="s1", times=times, span=span_of(times), clock=PlayTime(times), start=start)
+    return RecordedSession(target="s1", times=times, span=span_of(times), clock=ReplayClock(times), start=start)
 
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24)])
 async def test_the_last_picture_of_a_film_is_the_last_screen(
-    host: Any, found: Recording, size: tuple[int, int]
+    host: Any, found: RecordedSession, size: tuple[int, int]
 ) -> None:
     film = await make_film(found, size=size, speed=100.0, connect=host.connect)
     head, *lines = map(json.loads, film.splitlines())
@@ -75,7 +75,7 @@ async def test_the_last_picture_of_a_film_is_the_last_screen(
         await app.replay.player.arrived()
         for _ in range(12_000):
             await pilot.pause(0.01)
-            if app.replay.bench.head_codes() is not None and not app.replay._dirty:
+            if app.replay.state.head_codes() is not None and not app.replay._dirty:
                 break
         await at_rest(app, pilot)
         shown = "\n".join("".join(segment.text for segment in strip) for strip in strips_of(app))
@@ -83,7 +83,7 @@ async def test_the_last_picture_of_a_film_is_the_last_screen(
     assert "\x1b[2J" not in film[200:].replace("\\u001b", "\x1b").partition("\n")[2]
 
 
-async def test_the_same_recording_gives_the_same_film_and_colours(host: Any, found: Recording) -> None:
+async def test_the_same_recording_gives_the_same_film_and_colours(host: Any, found: RecordedSession) -> None:
     once, again = [await make_film(found, size=(100, 30), speed=100.0, connect=host.connect) for _ in range(2)]
     assert once == again
     assert "48;2;" in once

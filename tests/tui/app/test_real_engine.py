@@ -47,23 +47,23 @@ async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
 
     app = HeadcodeApp(connect, model="toy", task="ioi", depth="full")
     async with app.run_test(size=(160, 48)) as pilot:
-        bench = app.bench
-        await wait(pilot, lambda: bench.shown is not None and bench.shown.state == "done")
+        state = app.state
+        await wait(pilot, lambda: state.shown is not None and state.shown.state == "done")
 
         # Whoever is here for the first time meets examples the bundled model can do; they become the session's.
-        grades = bench.shown.picture.grades  # type: ignore[union-attr]
-        assert len(grades) == len(bench.kept.examples.current) == 22
+        grades = state.shown.picture.grades  # type: ignore[union-attr]
+        assert len(grades) == len(state.session.examples.current) == 22
         assert {grade.verdict for grade in grades} <= {"ok", "weak"}
 
         # Two heads are marked by hand; exactly these are replaced, one at a time.
-        chosen = {HeadId(*bench.view().order[0]), HeadId(*bench.view().order[4])}  # type: ignore[union-attr]
+        chosen = {HeadId(*state.view().order[0]), HeadId(*state.view().order[4])}  # type: ignore[union-attr]
         for head in sorted(chosen):
-            bench.put_cursor(*head)
+            state.put_cursor(*head)
             await pilot.press("space")
-        assert bench.marked == chosen
+        assert state.marked == chosen
         await pilot.press("v")
-        await wait(pilot, lambda: any(cause.final for cause in bench.shown.picture.causes))  # type: ignore[union-attr]
-        measured = {node.id for node in bench.shown.picture.nodes if node.exact_effect is not None}  # type: ignore[union-attr]
+        await wait(pilot, lambda: any(cause.final for cause in state.shown.picture.causes))  # type: ignore[union-attr]
+        measured = {node.id for node in state.shown.picture.nodes if node.exact_effect is not None}  # type: ignore[union-attr]
         assert measured == chosen
 
         # Another model for the next run: it grades, from the moment that it is chosen.
@@ -75,7 +75,7 @@ async def test_marked_heads_are_patched_and_the_next_runs_model_grades(
         assert isinstance(screen, WriteScreen)
         assert screen.desk.model is not None
         assert screen.desk.model.name == "toy"
-        app.link.choose_options(msgspec.structs.replace(bench.options, model=str(twin)))
+        app.link.choose_options(msgspec.structs.replace(state.options, model=str(twin)))
         await wait(pilot, lambda: screen.desk.model is not None and screen.desk.model.name != "toy")
         assert screen.desk.model.name == "twin"
         await wait(pilot, lambda: len(screen.desk.grades) == len(screen.desk.examples))

@@ -1,4 +1,4 @@
-"""`headcode compare` and `headcode circuits`: on paper of every kind, and over a real host."""
+"""`headcode compare` and `headcode circuits`: on output of every kind, and over a real host."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from engine.measures import find_measure
 from sessions.comparison.comparison import ComparisonSide, compare
 from tui.commands.circuits import read_heads
 from tui.output.comparison import compare_json, difference_lines, print_comparison
-from tui.output.console import Paper
+from tui.output.console import OutputStyle
 from tui.themes.diverging import shades, signed_level
 from tui.themes.themes import LEVELS
 
@@ -42,15 +42,15 @@ def two(picture: RunSnapshot) -> tuple[ComparisonSide, ComparisonSide]:
 def test_the_grid_says_the_sign_without_colours(two: tuple[ComparisonSide, ComparisonSide]) -> None:
     grid = compare(*two, measure=UNIQUE).grid
     assert grid is not None
-    lines = [line.plain for line in difference_lines(grid, UNIQUE, Paper(colours="none", width=100))]
+    lines = [line.plain for line in difference_lines(grid, UNIQUE, OutputStyle(colours="none", width=100))]
     assert lines[0] == "A - B  unique codes: codes seen on positives and on no negative"
     assert lines[2].split() == ["0", ".", ".", ".", ".b"]
     assert lines[3].translate({ord(shade): " " for shade in "░▒▓█"}).split() == ["1", "+1b", "+3=", "+5a", "+7a"]
     assert "more in A" in lines[-1]
-    narrow = [line.plain for line in difference_lines(grid, UNIQUE, Paper(colours="none", width=20))]
+    narrow = [line.plain for line in difference_lines(grid, UNIQUE, OutputStyle(colours="none", width=20))]
     assert "+9" in "".join(narrow)
     assert max(map(len, narrow[1:-1])) <= 20
-    ascii_only = difference_lines(grid, UNIQUE, Paper(colours="none", width=100, unicode=False))
+    ascii_only = difference_lines(grid, UNIQUE, OutputStyle(colours="none", width=100, unicode=False))
     assert all(line.plain.isascii() for line in ascii_only)
 
 
@@ -87,7 +87,7 @@ def test_foreign_text_is_disarmed(
     assert a.examples is not None
     wild = msgspec.structs.replace(a.examples[0], prompt="\x1b[31mred [bold]x[/bold]")
     b = msgspec.structs.replace(b, examples=(wild, a.examples[1]), title="\x1b]0;title\x07")
-    print_comparison(a, b, compare(a, b), measure=UNIQUE, paper=Paper(colours="none", width=100))
+    print_comparison(a, b, compare(a, b), measure=UNIQUE, output=OutputStyle(colours="none", width=100))
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "[bold]x[/bold]" in out

@@ -27,8 +27,8 @@ from sessions.protocol import (
 )
 from sessions.verification.checks import CheckResult
 from sessions.verification.report import VerificationReport
-from tui.output.console import Paper
-from tui.output.verification import print_report, verified_words
+from tui.output.console import OutputStyle
+from tui.output.verification import format_verdict, print_report
 
 QUICK = ("--pairs", "3", "--steps", "20", "--shuffles", "20", "--seeds", "2", "-q")
 
@@ -134,14 +134,14 @@ def test_the_report_is_one_line_a_stage(capsys: pytest.CaptureFixture[str]) -> N
         checks=checks,
         environment=(FieldDifference(field="torch", a="2.12.0", b="2.13.0"),),
     )
-    print_report(found, Paper(colours="none", width=80))
+    print_report(found, OutputStyle(colours="none", width=80))
     assert capsys.readouterr().out.splitlines() == [
         "≈ one/1: the same to rounding␛[31m",
         "  capture   3 of 20 probabilities differ, by at most 2e-07 (first: example 4)",
         "  codes     the same  (100 compared)",
         "  torch     2.12.0 then, 2.13.0 now",
     ]
-    print_report(found, Paper(colours="none", width=80, unicode=False))
+    print_report(found, OutputStyle(colours="none", width=80, unicode=False))
     assert not capsys.readouterr().out.startswith("≈")
 
 
@@ -155,8 +155,8 @@ def test_the_report_is_one_line_a_stage(capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_a_verdict_in_few_words(verdict: Any, stage: str, words: str) -> None:
-    assert verified_words(RunVerified(verdict=verdict, words="", stage=stage)) == words
-    assert verified_words(None) == ""
+    assert format_verdict(RunVerified(verdict=verdict, words="", stage=stage)) == words
+    assert format_verdict(None) == ""
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def opened(home: AppFolders, monkeypatch: pytest.MonkeyPatch) -> Callable[..., A
             walk = Walk(app, pilot, dealing)
             if ready:
                 await walk.until(
-                    lambda: app.bench.runs and all(run.state == "done" for run in app.bench.runs),
+                    lambda: app.state.runs and all(run.state == "done" for run in app.state.runs),
                     lambda: f"no run\n\n{walk.text}",
                 )
             yield app, walk

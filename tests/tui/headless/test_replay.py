@@ -16,9 +16,9 @@ from engine.machine.folders import find_places
 from sessions.client.connection import HostClient
 from sessions.events import LogEntry, ViewChanged
 from sessions.protocol import Done, SessionAnswer, SessionDetailAnswer, SetExamples, SetView, ShowSession
-from tui.replay.link import Reader
+from tui.replay.link import ReplayReader
 from tui.replay.player import Player
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 COMMAND = (sys.executable, "-m", "tui.cli")
 WAITING = "waiting for the engine (torch takes some seconds to load)\n"
@@ -37,9 +37,9 @@ class Live(msgspec.Struct):
     """Of each probe: stdout and stderr."""
 
 
-def grid(bench: Bench) -> Any:
+def grid(state: WorkbenchState) -> Any:
     """Every cell, and how it is cut."""
-    view = bench.view()
+    view = state.view()
     return None if view is None else (view.nodes, view.values, view.order, view.circuit, view.final)
 
 
@@ -53,17 +53,17 @@ def connect(home: dict[str, str]) -> Any:
 
 async def watch(home: dict[str, str], live: Live, over: asyncio.Event) -> None:
     """Follows the session as a screen does, from before its second run on."""
-    bench = Bench(model="toy", task="ioi")
+    state = WorkbenchState(model="toy", task="ioi")
     async with await connect(home) as client:
         detail = (await client.ask(ShowSession(session="live"), SessionDetailAnswer)).detail
-        bench.session_id = detail.session.session_id
-        async for batch in client.follow(bench.session_id):
+        state.session_id = detail.session.session_id
+        async for batch in client.follow(state.session_id):
             for entry in batch:
-                bench.fold([entry])
+                state.fold([entry])
                 live.entries.append(entry)
-                live.grids[entry.seq] = grid(bench)
-            live.pictures = {run.run_id: run.picture for run in bench.runs}
-            if len(bench.runs) == 2 and not bench.runs[1].active:
+                live.grids[entry.seq] = grid(state)
+            live.pictures = {run.run_id: run.picture for run in state.runs}
+            if len(state.runs) == 2 and not state.runs[1].active:
                 over.set()
 
 
@@ -112,19 +112,19 @@ def test_every_event_is_equal(live: Live) -> None:
 
 
 async def test_every_grid_is_equal_cell_by_cell_and_no_worker_is_started(live: Live) -> None:
-    reader = Reader(lambda: connect(live.home), "live")
-    player = Player(Bench(model="", task=""), reader, speed=float("inf"))
+    reader = ReplayReader(lambda: connect(live.home), "live")
+    player = Player(WorkbenchState(model="", task=""), reader, speed=float("inf"))
     await player.open()
-    grids, fold = {1: grid(player.bench)}, player.bench.fold
+    grids, fold = {1: grid(player.state)}, player.state.fold
 
     def watched(entries: Any) -> Any:
         parts: frozenset[Any] = frozenset()
         for entry in entries:
             parts |= fold([entry])
-            grids[entry.seq] = grid(player.bench)
+            grids[entry.seq] = grid(player.state)
         return parts
 
-    player.bench.fold = watched  # type: ignore[method-assign]
+    player.state.fold = watched  # type: ignore[method-assign]
     player.toggle()
     playing = asyncio.create_task(player.play())
     async with asyncio.timeout(600):
@@ -132,12 +132,12 @@ async def test_every_grid_is_equal_cell_by_cell_and_no_worker_is_started(live: L
             await asyncio.sleep(0.005)
     assert grids == live.grids
     assert sum(found is not None and not found[-1] for found in grids.values()) > 1  # provisional ones, too
-    assert {run.run_id: run.picture for run in player.bench.runs} == live.pictures
-    player.bench.fold = fold  # type: ignore[method-assign]
+    assert {run.run_id: run.picture for run in player.state.runs} == live.pictures
+    player.state.fold = fold  # type: ignore[method-assign]
     for seq in (len(grids), 12, len(grids) // 2, len(grids) - 1):
         player.seek(seq)
         await player.arrived()
-        assert grid(player.bench) == live.grids[seq]
+        assert grid(player.state) == live.grids[seq]
     playing.cancel()
     await asyncio.gather(playing, return_exceptions=True)
     await player.close()

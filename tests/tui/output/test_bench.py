@@ -4,8 +4,8 @@ import pytest
 
 from engine.analysis.benchmark import BenchmarkRow
 from engine.errors import ConfigError
-from tui.output.bench import bench_tables, check_quality, duration, markdown, print_tables
-from tui.output.console import Paper
+from tui.output.bench import bench_tables, check_quality, format_duration, markdown, print_tables
+from tui.output.console import OutputStyle
 
 VALUES = {  # measure, recipe -> AUC on ioi and on sequence_continuation
     ("random", "none"): (0.5, 0.51),
@@ -35,7 +35,7 @@ ROWS = [
 
 
 def printed(capsys: pytest.CaptureFixture[str], width: int, colours: str = "none") -> str:
-    print_tables(bench_tables(ROWS), Paper(colours=colours, width=width))  # type: ignore[arg-type]  # one of them
+    print_tables(bench_tables(ROWS), OutputStyle(colours=colours, width=width))  # type: ignore[arg-type]  # one of them
     return capsys.readouterr().out
 
 
@@ -98,4 +98,4 @@ def test_qualities_and_durations_in_words() -> None:
     assert check_quality("f1") == "f1"
     with pytest.raises(ConfigError, match="--by beauty"):
         check_quality("beauty")
-    assert [duration(seconds) for seconds in (4, 700, 9000)] == ["about 4 s", "about 12 min", "about 2.5 h"]
+    assert [format_duration(seconds) for seconds in (4, 700, 9000)] == ["about 4 s", "about 12 min", "about 2.5 h"]

@@ -11,12 +11,12 @@ from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.events import EngineEvent
 from engine.measures import MEASURES, find_measure
 from sessions.rows import RunRow, SessionRow
-from tui.output.console import Paper, find_colours
-from tui.output.grid import grid_lines, short
+from tui.output.console import OutputStyle, find_colours
+from tui.output.grid import format_short, grid_lines
 from tui.output.json import probe_json
 from tui.output.run import labels_of, print_run
 
-PLAIN = Paper(colours="none", width=80)
+PLAIN = OutputStyle(colours="none", width=80)
 
 GRID = """\
 total variation: how differently the sides speak: 0 alike, 1 nothing shared
@@ -41,9 +41,13 @@ open it   headcode --session 'ioi friday'
 
 
 def printed(
-    picture: RunSnapshot, session: SessionRow, run: RunRow, capsys: pytest.CaptureFixture[str], paper: Paper = PLAIN
+    picture: RunSnapshot,
+    session: SessionRow,
+    run: RunRow,
+    capsys: pytest.CaptureFixture[str],
+    output: OutputStyle = PLAIN,
 ) -> str:
-    print_run(picture, labels_of(session, run), paper=paper)
+    print_run(picture, labels_of(session, run), output=output)
     return capsys.readouterr().out
 
 
@@ -76,7 +80,7 @@ def test_colours_add_to_the_signs_and_never_replace_them(
     plain = printed(picture, session_row, run_row, capsys)
     for remembered in (Style.parse, Style._add, Style.normalize):
         remembered.cache_clear()  # rich keeps the codes of the colour system that a style met first
-    coloured = printed(picture, session_row, run_row, capsys, Paper(colours=colours, width=80))  # type: ignore[arg-type]
+    coloured = printed(picture, session_row, run_row, capsys, OutputStyle(colours=colours, width=80))  # type: ignore[arg-type]
     assert code in coloured
     assert [line.rstrip() for line in without_colours(coloured).splitlines()] == plain.splitlines()
 
@@ -99,8 +103,8 @@ def test_many_heads_become_digits_in_blocks(events: Callable[..., list[EngineEve
 
 
 def test_a_terminal_without_unicode_gets_ascii(picture: RunSnapshot) -> None:
-    paper = Paper(colours="none", width=80, unicode=False)
-    assert all(line.plain.isascii() for line in grid_lines(picture.nodes, MEASURES[0], (), paper))
+    output = OutputStyle(colours="none", width=80, unicode=False)
+    assert all(line.plain.isascii() for line in grid_lines(picture.nodes, MEASURES[0], (), output))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ def test_a_terminal_without_unicode_gets_ascii(picture: RunSnapshot) -> None:
     ],
 )
 def test_numbers_are_short(value: float | None, text: str) -> None:
-    assert short(value) == text
+    assert format_short(value) == text
 
 
 @pytest.mark.parametrize(
@@ -239,5 +243,5 @@ def test_half_a_result_has_no_json(picture: RunSnapshot, run_row: RunRow) -> Non
 
 
 def test_the_measure_that_is_shown_can_be_chosen(picture: RunSnapshot, capsys: pytest.CaptureFixture[str]) -> None:
-    print_run(picture, None, measure=find_measure("overlap"), paper=PLAIN)
+    print_run(picture, None, measure=find_measure("overlap"), output=PLAIN)
     assert "overlap: codes of both sides" in capsys.readouterr().out

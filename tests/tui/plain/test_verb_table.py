@@ -18,10 +18,10 @@ from sessions.events import RunEnded
 from sessions.rows import ComparisonChoice, Marker
 from tui.actions import ACTIONS
 from tui.actions.registry import all_tables
-from tui.plain.announcements import News
+from tui.plain.announcements import Announcements
 from tui.plain.loop import run_plain
 from tui.plain.verb_table import ELSEWHERE, VERBS, NoSuchVerb, find_verb
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 DRAWN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u2500-\u259f\u2800-\u28ff]")
 """Control characters, boxes, shades, braille."""
@@ -334,11 +334,11 @@ async def test_the_worst_of_foreign_text_is_read_harmless(recorded: Any, spoken:
 
 def test_what_is_refused_twice_is_told_twice() -> None:
     """In the same words; but once each, however often it is looked at."""
-    bench = Bench(model="toy", task="ioi")
-    news = News(bench)
+    state = WorkbenchState(model="toy", task="ioi")
+    news = Announcements(state)
     news.lines()
     said = []
     for _ in range(3):
-        bench.failure = Failure(family="store", name="StoreFull", message="The disk is full.", hint="")
+        state.failure = Failure(family="store", name="StoreFull", message="The disk is full.", hint="")
         said += [*news.lines(), *news.lines()]
     assert said == ["error: The disk is full."] * 3

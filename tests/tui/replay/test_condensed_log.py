@@ -22,7 +22,7 @@ from sessions.events import (
     RunStarted,
     ViewChanged,
 )
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 _NOT_OF_THE_LOG = (
     "overlay",
@@ -32,7 +32,7 @@ _NOT_OF_THE_LOG = (
     "_offered",
     "_shape",
     "subtraction",
-    "looks_made",
+    "n_looks_made",
     "_view",
     "codes",
     "link",
@@ -43,18 +43,18 @@ _NOT_OF_THE_LOG = (
 )
 
 
-def state_of(bench: Bench) -> dict[str, Any]:
+def state_of(state: WorkbenchState) -> dict[str, Any]:
     """Everything folding can change, all the way down."""
-    found = {name: value for name, value in vars(bench).items() if name not in _NOT_OF_THE_LOG}
-    kept = vars(found.pop("kept")).copy()
+    found = {name: value for name, value in vars(state).items() if name not in _NOT_OF_THE_LOG}
+    kept = vars(found.pop("session")).copy()
     return found | kept | {"examples": vars(kept["examples"])}
 
 
-def folded(entries: Sequence[LogEntry]) -> Bench:
-    bench = Bench(model="toy", task="ioi")
-    bench.session_id = "s"
-    bench.fold(entries)
-    return bench
+def folded(entries: Sequence[LogEntry]) -> WorkbenchState:
+    state = WorkbenchState(model="toy", task="ioi")
+    state.session_id = "s"
+    state.fold(entries)
+    return state
 
 
 def pictures(entries: Sequence[LogEntry]) -> dict[str | None, RunSnapshot]:
@@ -124,10 +124,10 @@ def test_it_holds_from_any_frame_on(data: st.DataObject, recorded: Any) -> None:
     up_to = data.draw(st.integers(0, len(entries)))
     start = data.draw(st.integers(0, up_to))
     frame = folded(entries[:start]).freeze()
-    bench = folded(entries)
-    bench.rewind(frame, condensed(entries[start:up_to]))
-    assert state_of(bench) == state_of(folded(entries[:up_to]))
-    assert state_of(folded(entries)) == state_of(bench) or up_to < len(entries)
+    state = folded(entries)
+    state.rewind(frame, condensed(entries[start:up_to]))
+    assert state_of(state) == state_of(folded(entries[:up_to]))
+    assert state_of(folded(entries)) == state_of(state) or up_to < len(entries)
 
 
 def test_of_a_run_little_is_left(recorded: Any) -> None:
@@ -154,11 +154,11 @@ def test_a_frame_stays_as_it_was(recorded: Any) -> None:
     host.add(*recorded.events())
     entries = [msgspec.structs.replace(entry, session_id="s") for entry in host.entries]
     for at in (5, 12, len(entries)):
-        bench = folded(entries[:at])
-        frame, before = bench.freeze(), state_of(folded(entries[:at]))
-        bench.fold(entries[at:])
-        bench.move_cut(2)
-        again = Bench(model="toy", task="ioi")
+        state = folded(entries[:at])
+        frame, before = state.freeze(), state_of(folded(entries[:at]))
+        state.fold(entries[at:])
+        state.move_cut(2)
+        again = WorkbenchState(model="toy", task="ioi")
         again.session_id = "s"
         again.rewind(frame)
         assert state_of(again) == before
@@ -169,19 +169,19 @@ def test_what_the_viewer_chose_survives_a_jump_within_the_run(recorded: Any) -> 
     host.add(*recorded.events(), ViewChanged(measure="q_value", cut=9), *recorded.events())
     entries = [msgspec.structs.replace(entry, session_id="s") for entry in host.entries]
     end = next(entry.seq for entry in entries if isinstance(entry.event, ViewChanged))
-    bench = folded(entries[: end - 1])
-    bench.put_cursor(0, 2)
-    bench.cycle_measure(1)
-    bench.move_cut(1)
-    mine = (bench.measure, bench.look_now())
-    bench.rewind(folded([]).freeze(), condensed(entries[:end]))
-    assert (bench.measure, bench.look_now(), bench.cursor) == (*mine, (0, 2))
+    state = folded(entries[: end - 1])
+    state.put_cursor(0, 2)
+    state.cycle_measure(1)
+    state.move_cut(1)
+    mine = (state.measure, state.current_look())
+    state.rewind(folded([]).freeze(), condensed(entries[:end]))
+    assert (state.measure, state.current_look(), state.cursor) == (*mine, (0, 2))
     # Another run is another matter: there the log's own look holds.
-    bench.rewind(folded([]).freeze(), condensed(entries))
-    assert bench.measure.id == "q_value"
-    assert bench.cursor == bench.view().order[0]  # type: ignore[union-attr]
-    bench.rewind(folded([]).freeze(), condensed(entries[:end]))
-    assert (bench.measure, bench.look_now()) == mine
+    state.rewind(folded([]).freeze(), condensed(entries))
+    assert state.measure.id == "q_value"
+    assert state.cursor == state.view().order[0]  # type: ignore[union-attr]
+    state.rewind(folded([]).freeze(), condensed(entries[:end]))
+    assert (state.measure, state.current_look()) == mine
 
 
 @pytest.mark.parametrize("at", [0, 1])

@@ -17,30 +17,31 @@ from sessions.events import LogEntry, RunQueued, ViewChanged
 from sessions.protocol import SetExamples
 from sessions.store.log_reader import timeline
 from tui.app.replay_app import ReplayApp
-from tui.replay.clock import PAUSE_US, PlayTime
-from tui.replay.link import OnlyAReplay, Reader
-from tui.replay.pages import Pages
+from tui.replay.clock import PAUSE_US, ReplayClock
+from tui.replay.link import ReplayIsReadOnly, ReplayReader
+from tui.replay.pages import LogPages
 from tui.replay.player import SPEEDS, Player
 from tui.screens.replay import REPLAY_ACTIONS, ReplayScreen
-from tui.state.workbench_state import Bench
+from tui.state.workbench_state import WorkbenchState
 
 SESSION = "s1"
 
 
-def state(bench: Bench) -> tuple[Any, ...]:
+def visible_state(state: WorkbenchState) -> tuple[Any, ...]:
     """What a person sees of it."""
-    view = bench.view()
+    view = state.view()
     return (
-        bench.last_seq, bench.saved_us, bench.session_name, bench.runs, bench.examples, bench.cursor, bench.measure,
-        bench.kept.notes, bench.kept.examples.version, None if view is None else (view.values, view.cut, view.order),
+        state.last_seq, state.saved_us, state.session_name, state.runs, state.examples, state.cursor, state.measure,
+        state.session.notes, state.session.examples.version,
+        None if view is None else (view.values, view.cut, view.order),
     )  # fmt: skip
 
 
-def live(entries: list[LogEntry]) -> Bench:
-    bench = Bench(model="toy", task="ioi")
-    bench.session_id = SESSION
-    bench.fold(entries)
-    return bench
+def live(entries: list[LogEntry]) -> WorkbenchState:
+    state = WorkbenchState(model="toy", task="ioi")
+    state.session_id = SESSION
+    state.fold(entries)
+    return state
 
 
 class Clock:
@@ -55,7 +56,7 @@ class Clock:
 
 @asynccontextmanager
 async def opened(host: Any, *, run: str | None = None, **more: Any) -> AsyncIterator[Player]:
-    player = Player(Bench(model="", task=""), Reader(host.connect, SESSION), **more)
+    player = Player(WorkbenchState(model="", task=""), ReplayReader(host.connect, SESSION), **more)
     await player.open(run=run)
     playing = asyncio.create_task(player.play())
     # A player that broke down would be waited for in vain.
@@ -87,36 +88,36 @@ async def test_every_jump_shows_what_was_live_then(host: Any) -> None:
         for seq in (last, 1, 40, 39, 12, last - 1, 2, last // 2, last // 2 + 1, 60):
             player.seek(seq)
             await player.arrived()
-            assert state(player.bench) == state(live(host.entries[:seq]))
+            assert visible_state(player.state) == visible_state(live(host.entries[:seq]))
 
 
 async def test_played_to_the_end_every_grid_was_the_live_one(host: Any) -> None:
     grids: dict[int, Any] = {}
-    player = Player(Bench(model="", task=""), Reader(host.connect, SESSION), speed=math.inf)
+    player = Player(WorkbenchState(model="", task=""), ReplayReader(host.connect, SESSION), speed=math.inf)
     await player.open()
-    fold = player.bench.fold
+    fold = player.state.fold
 
     def seen(entries: list[LogEntry]) -> Any:
         parts = frozenset()
         for entry in entries:
             parts |= fold([entry])
-            view = player.bench.view()
+            view = player.state.view()
             grids[entry.seq] = None if view is None else (dict(view.values), view.cut, view.circuit)
         return parts
 
-    player.bench.fold = seen  # type: ignore[method-assign, assignment]
+    player.state.fold = seen  # type: ignore[method-assign, assignment]
     player.toggle()
     playing = asyncio.create_task(player.play())
     await until(lambda: player.over and not player.playing)
     playing.cancel()
     await player.close()
     assert sorted(grids) == list(range(2, len(host.entries) + 1))
-    bench = live(host.entries[:1])
+    state = live(host.entries[:1])
     for entry in host.entries[1:]:
-        bench.fold([entry])
-        view = bench.view()
+        state.fold([entry])
+        view = state.view()
         assert grids[entry.seq] == (None if view is None else (dict(view.values), view.cut, view.circuit))
-    assert state(player.bench) == state(bench)
+    assert visible_state(player.state) == visible_state(state)
 
 
 async def test_it_plays_at_the_recorded_pace_with_long_pauses_shortened(host: Any) -> None:
@@ -137,7 +138,7 @@ async def test_it_plays_at_the_recorded_pace_with_long_pauses_shortened(host: An
     # In the pause the clock on the wall hurries, and is right at both ends.
     times = timeline(host.recorder.store, SESSION, pause_us=PAUSE_US, last_seq=len(host.entries))
     long = max(times.pauses, key=lambda pause: pause.to_us - pause.from_us)
-    play = PlayTime(times)
+    play = ReplayClock(times)
     end = play.played(long.seq, long.to_us)
     assert play.recorded(end) == long.to_us
     assert play.recorded(end - PAUSE_US) == long.from_us
@@ -200,7 +201,7 @@ async def test_one_run_is_played_from_its_asking_to_its_end(host: Any) -> None:
             await until(lambda player=player: not player.playing)
             ended = next(entry.seq for entry in of_run if type(entry.event).__name__ == "RunEnded")
             assert player.seq == ended
-            assert state(player.bench) == state(live(host.entries[:ended]))
+            assert visible_state(player.state) == visible_state(live(host.entries[:ended]))
     with pytest.raises(Exception, match="has no run 7"):
         async with opened(host, run="7"):
             pass
@@ -215,7 +216,7 @@ async def test_a_lost_host_is_found_again_and_one_that_stays_away_is_told(host: 
         assert player.failure is None
         host.gone = 10**6
         await player._archive.close()  # type: ignore[attr-defined]
-        player._pages = Pages(player._archive, len(host.entries))
+        player._pages = LogPages(player._archive, len(host.entries))
         player.seek(30)
         await player.arrived()
         assert player.failure is not None
@@ -227,8 +228,8 @@ async def test_a_lost_host_is_found_again_and_one_that_stays_away_is_told(host: 
 
 
 async def test_pages_stay_few_and_are_read_ahead(host: Any) -> None:
-    reader = Reader(host.connect, SESSION)
-    pages = Pages(reader, len(host.entries))
+    reader = ReplayReader(host.connect, SESSION)
+    pages = LogPages(reader, len(host.entries))
     with mock.patch("tui.replay.pages.PAGE_BYTES", 1), mock.patch.object(reader, "piece", small(reader)):
         seq = 0
         while entries := await pages.after(seq):
@@ -239,8 +240,8 @@ async def test_pages_stay_few_and_are_read_ahead(host: Any) -> None:
     pages.close()
 
 
-def small(reader: Reader) -> Callable[..., Any]:
-    piece = Reader.piece
+def small(reader: ReplayReader) -> Callable[..., Any]:
+    piece = ReplayReader.piece
 
     async def read(**wanted: Any) -> Any:
         return await piece(reader, **{**wanted, "most_bytes": 20_000})
@@ -249,8 +250,8 @@ def small(reader: Reader) -> Callable[..., Any]:
 
 
 async def test_a_replay_asks_nothing_that_could_change_the_session(host: Any) -> None:
-    reader = Reader(host.connect, SESSION)
-    with pytest.raises(OnlyAReplay, match="nothing of it can be changed"):
+    reader = ReplayReader(host.connect, SESSION)
+    with pytest.raises(ReplayIsReadOnly, match="nothing of it can be changed"):
         await reader.ask(SetExamples(session=SESSION, examples=()), object)
     assert not host.asked
 
@@ -271,7 +272,7 @@ def test_the_clock_of_a_replay_never_goes_back(steps: list[int]) -> None:
     row = SessionRow(session_id="s", name="", model="", task=None, created_us=0, updated_us=0, n_runs=0, n_positive=0,
                      n_negative=0)  # fmt: skip
     times = Timeline(session=row, first_us=at[0], last_us=at[-1], last_seq=len(at), markers=(), pauses=pauses)
-    play = PlayTime(times)
+    play = ReplayClock(times)
     moments = [play.played(seq, at_us) for seq, at_us in enumerate(at, start=1)]
     assert moments == sorted(moments)
     assert all(after - before <= PAUSE_US for before, after in itertools.pairwise(moments))
@@ -338,19 +339,19 @@ async def test_the_rest_of_the_screen_works_and_nothing_is_changed(
         end = next(e.seq for e in host.entries if isinstance(e.event, Scored) and e.event.final)
         app.replay.player.seek(end + 3)
         await settled()
-        bench = app.replay.bench
-        await settled(lambda: bench.codes or bench.codes_key() is None)
+        state = app.replay.state
+        await settled(lambda: state.codes or state.codes_key() is None)
         for key in ("r", "x", "m", "t", "t", "right_square_bracket", "right", "down"):
             await pilot.press(key)
         await settled()
-        assert bench.measure.id == "unique_positive"
-        assert bench.cursor_moved
+        assert state.measure.id == "unique_positive"
+        assert state.cursor_moved
         assert {type(request).__name__ for request in host.asked} <= {"ReadLog", "ReadTimeline", "GetCodes"}
         # What the viewer chose holds where the same run is shown.
-        chosen = (bench.cursor, bench.measure, bench.look_now())
+        chosen = (state.cursor, state.measure, state.current_look())
         await pilot.press("less_than_sign")
         await settled()
-        assert (bench.cursor, bench.measure, bench.look_now()) == chosen
+        assert (state.cursor, state.measure, state.current_look()) == chosen
         assert "replay" in text_of(app)
 
 
@@ -360,7 +361,7 @@ async def test_the_same_cuts_are_shown_at_the_same_moments(host: Any) -> None:
             if isinstance(entry.event, ViewChanged):
                 app.replay.player.seek(entry.seq)
                 await settled()
-                assert app.replay.bench.look_now() == entry.event
+                assert app.replay.state.current_look() == entry.event
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["replay_wide", "replay_small"])
@@ -387,8 +388,8 @@ async def test_what_a_person_cuts_is_recorded_once_it_rests(recorded: Any, open_
         assert (asked.run, asked.look) == ("run-1", ViewChanged(measure="unique_positive", cut=8))
         # The echo of another screen's look moves nothing here, and is not answered with one of ours.
         await live_host.tell(ViewChanged(measure="overlap", cut=3))
-        await until(lambda: app.bench.last_seq == len(live_host.entries))
-        assert app.bench.look_now() == asked.look
+        await until(lambda: app.state.last_seq == len(live_host.entries))
+        assert app.state.current_look() == asked.look
         # What was not told yet when the screen closes is told then.
         await pilot.press("t")
     assert live_host.of_kind("SetView")[1:][0].look.cut == 7
@@ -400,10 +401,10 @@ async def test_p_replays_the_session_at_hand_and_escape_returns(recorded: Any, o
     async with open_screen(live_host) as (app, pilot, until):
         await pilot.press("m")
         await pilot.press("p")
-        await until(lambda: isinstance(app.screen, ReplayScreen) and app.screen.player.bench.runs)
-        assert app.screen.bench is not app.bench
+        await until(lambda: isinstance(app.screen, ReplayScreen) and app.screen.player.state.runs)
+        assert app.screen.state is not app.state
         # What happens meanwhile is there when the person comes back.
         await live_host.tell(*recorded.events(until="load"))
         await pilot.press("escape")
-        await until(lambda: not isinstance(app.screen, ReplayScreen) and len(app.bench.runs) == 2)
-        assert app.bench.link == "live"
+        await until(lambda: not isinstance(app.screen, ReplayScreen) and len(app.state.runs) == 2)
+        assert app.state.link == "live"

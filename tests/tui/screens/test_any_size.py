@@ -29,19 +29,19 @@ async def test_any_size_at_any_time(names: tuple[str, ...], recorded: Any, open_
     host.choices = (ComparisonChoice(reference="a", group="Runs", title="run 1", detail="other"),)
     async with open_screen(host, size=SIZES[-1], notifications=True) as (app, pilot, until):
         for name in names:
-            await until(lambda: app.bench.last_seq == len(host.entries))
+            await until(lambda: app.state.last_seq == len(host.entries))
             await go(app, pilot, name)
             stack = [type(screen).__name__ for screen in app.screen_stack]
             news = iter(run)
             await host.tell(*(next(news) for _ in range(4)))  # a queued run takes the cursor away, by design
-            await until(lambda: app.bench.last_seq == len(host.entries))
-            app.bench.put_cursor(3, 5)
+            await until(lambda: app.state.last_seq == len(host.entries))
+            app.state.put_cursor(3, 5)
             for size in SIZES:
                 await host.tell(next(news), next(news), next(news), next(news))
                 await pilot.resize_terminal(*size)
                 await pilot.pause()
                 assert app.return_code is None, (name, size)
             await host.tell(*news)
-            await until(lambda: app.bench.last_seq == len(host.entries))
+            await until(lambda: app.state.last_seq == len(host.entries))
             assert [type(screen).__name__ for screen in app.screen_stack] == stack, name
-            assert app.bench.cursor == (3, 5), name
+            assert app.state.cursor == (3, 5), name

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from engine.analysis.run_state import RunSnapshot
 from engine.events import CardWritten, EffectsMeasured
 from engine.results import CardHead, HeadEffect
-from tui.output.card import MOST_NAMED, card_lines, cut_list
+from tui.output.card import MOST_NAMED, card_lines, format_list
 from tui.output.effects import cause_lines
-from tui.output.reported_effects import told_once
+from tui.output.reported_effects import one_effect_per_head
 from tui.screens.card import CardSheet, packed
 
 from ..worlds import CARD
@@ -82,8 +82,8 @@ async def test_the_help_says_that_it_scrolls(recorded: Any, open_screen: Any, te
 
 def test_lists_are_cut_with_a_count() -> None:
     names = [f"{layer}.{head}" for layer, head in HEADS]
-    assert cut_list(names, " ") == f"{' '.join(names[:MOST_NAMED])} and {len(HEADS) - MOST_NAMED} more"
-    assert cut_list(names[: MOST_NAMED + 1], " ") == " ".join(names[: MOST_NAMED + 1]), "and 1 more is no shorter"
+    assert format_list(names, " ") == f"{' '.join(names[:MOST_NAMED])} and {len(HEADS) - MOST_NAMED} more"
+    assert format_list(names[: MOST_NAMED + 1], " ") == " ".join(names[: MOST_NAMED + 1]), "and 1 more is no shorter"
     above = next(line for line in card_lines(LONG) if line.startswith("above chance"))
     draws = next(line for line in card_lines(LONG) if line.startswith("heads in draws"))
     assert f"and {len(HEADS) - MOST_NAMED} more" in above
@@ -106,14 +106,16 @@ def test_no_effect_is_broken_in_two() -> None:
 
 
 def test_an_effect_is_told_once() -> None:
-    picture = told_once(RunSnapshot(causes=CAUSES))
+    picture = one_effect_per_head(RunSnapshot(causes=CAUSES))
     text = "\n".join(cause_lines(picture))
     assert len(re.findall(r"(?m)(?:^|  )0\.1 ", text)) == 1
     assert [each.method for each in picture.causes] == ["combined"]
-    two = told_once(RunSnapshot(causes=CAUSES[:2]))
+    two = one_effect_per_head(RunSnapshot(causes=CAUSES[:2]))
     assert [(each.method, len(each.effects)) for each in two.causes] == [
         ("attribution", len(HEADS) - 12),
         ("exact", 12),
     ]
     other = replace(CAUSES[0], metric="log_probability")
-    assert told_once(RunSnapshot(causes=(other, CAUSES[2]))).causes == (other, CAUSES[2]), "unlike settings stay"
+    assert one_effect_per_head(RunSnapshot(causes=(other, CAUSES[2]))).causes == (other, CAUSES[2]), (
+        "unlike settings stay"
+    )

@@ -43,9 +43,9 @@ async def test_y_sends_the_grid_to_the_terminal_and_writes_files(
         await until(lambda: "was sent to your terminal" in spoken(text_of(app)))
         (told,) = [text for text in sent if text.startswith("\x1b]52;c;")]
         arrived = base64.b64decode(told.removeprefix("\x1b]52;c;").rstrip("\x07\x1b\\")).decode()
-        view = app.bench.view()
+        view = app.state.view()
         assert view is not None
-        assert arrived == picture_of(app.bench).markdown()
+        assert arrived == picture_of(app.state).markdown()
         assert arrived.count("**") == 2 * (2 + len(view.circuit))
         await pilot.press("w")
         await until(lambda: "Written:" in text_of(app))
@@ -100,11 +100,11 @@ async def test_names_of_strangers_make_plain_file_names(recorded: Any, open_scre
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, _pilot, _until):
-        app.bench.session_name = "../../\x1b]0;x\x07 näh [/b] " + "a" * 300
-        name = file_name(app.bench, picture_of(app.bench))
+        app.state.session_name = "../../\x1b]0;x\x07 näh [/b] " + "a" * 300
+        name = file_name(app.state, picture_of(app.state))
         assert re.fullmatch(r"[A-Za-z0-9.-]{1,120}", name)
         assert not name.startswith(".")
-        path = write_new(tmp_path, name, ".txt", picture_of(app.bench).text())
+        path = write_new(tmp_path, name, ".txt", picture_of(app.state).text())
         assert path.parent == tmp_path
         assert "\x1b" not in path.read_text()
         assert clean(path.name) == path.name

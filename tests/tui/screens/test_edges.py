@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from engine.events import EdgesScored, EffectsMeasured, Scored
 from engine.results import EdgeScore, HeadEffect, HeadId
 from tui.screens.edges import EdgesScreen
-from tui.state.circuit_layout import LABEL_WIDTH, Layout, lay_out
+from tui.state.circuit_layout import LABEL_WIDTH, CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
 from tui.widgets.braille import BrailleCanvas
 
@@ -43,7 +43,7 @@ def test_neighbours_are_put_below_each_other() -> None:
     assert all(nodes[HeadId(*a)][0] == nodes[HeadId(*b)][0] for a, b in pairs)
 
 
-def cells_of(layout: Layout, number: int) -> set[tuple[int, int]]:
+def cells_of(layout: CircuitLayout, number: int) -> set[tuple[int, int]]:
     """The cells that an edge's line is drawn in."""
     canvas = BrailleCanvas(layout.width, layout.height)
     canvas.route(layout.routes[number], "accent")
@@ -51,7 +51,7 @@ def cells_of(layout: Layout, number: int) -> set[tuple[int, int]]:
     return {place for place in places if canvas.cell(*place)[0] != " "}
 
 
-def label_cells(layout: Layout) -> dict[tuple[int, int], HeadId]:
+def label_cells(layout: CircuitLayout) -> dict[tuple[int, int], HeadId]:
     """Whose label is on a cell, every label as long as it can be."""
     found: dict[tuple[int, int], HeadId] = {}
     for head, (_, y) in layout.nodes.items():
@@ -183,7 +183,7 @@ async def test_the_keys_of_the_edges(size: tuple[int, int], recorded: Any, open_
         assert screen.board.chosen == 0
         await pilot.press("c", "pagedown", "enter")
         await until(lambda: len(app.screen_stack) == 1)
-        assert app.bench.cursor == HeadId(5, 7)
+        assert app.state.cursor == HeadId(5, 7)
         await pilot.press("e", "escape")
         await until(lambda: len(app.screen_stack) == 1)
 
@@ -220,7 +220,7 @@ async def test_edges_between_heads_that_do_nothing_say_so(
         await pilot.press("e")
         await until(lambda: isinstance(app.screen, EdgesScreen) and "6.3" in text_of(app))
         board = app.screen.board
-        known = app.bench.view().known
+        known = app.state.view().known
         assert board.idle == {HeadId(0, 1), HeadId(2, 3)} - known
         rows = [line for line in text_of(app).splitlines() if " → " in line]
         assert ["no effect" in row for row in rows] == [HeadId(2, 3) not in known, False, False]

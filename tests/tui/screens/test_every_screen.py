@@ -157,7 +157,7 @@ async def test_the_worst_of_foreign_text_is_shown_harmless(kind: str, recorded: 
     list(write_logs(text))
     host = hostile_host(recorded, text)
     async with open_screen(host, size=(130, 30), notifications=True) as (app, pilot, _until):
-        app.bench.put_cursor(3, 5)
+        app.state.put_cursor(3, 5)
         shown = set()
         for name in WAYS:
             await go(app, pilot, name, text + WORST["surrogate"])
@@ -183,7 +183,7 @@ async def test_what_goes_wrong_and_what_is_said_over_it_is_harmless(kind: str, r
     told = text.encode("utf-8", "replace").decode()
     async with open_screen(host, size=(130, 40), notifications=True) as (app, pilot, until):
         await host.tell(RunEnded(state="failed", failure=Failure(family="engine", name="X", message=told, hint=told)))
-        await until(lambda: app.bench.shown.state == "failed")
+        await until(lambda: app.state.shown.state == "failed")
         drawn(app)
         app.say(text, title=text)
         await pilot.pause(0.12)

@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def open_write(host: Any, app: Any, pilot: Any, until: Any) -> WriteScreen:
     examples = (Example(prompt="there", polarity="positive", expected=("x",)),)
     await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
-    await until(lambda: app.bench.kept.examples.current == examples)
+    await until(lambda: app.state.session.examples.current == examples)
     await pilot.press("w")
     await until(lambda: isinstance(app.screen, WriteScreen) and app.screen.rows.size.height > 2)
     screen = app.screen
@@ -88,7 +88,7 @@ async def test_a_file_is_read_and_written_and_nothing_is_overwritten_unasked(
         await pilot.press("i")
         await until(lambda: isinstance(app.screen, FilePickerScreen) and len(app.screen.names.entries) == 31)
         await pilot.press("down", "down", "enter")
-        await until(lambda: app.screen is screen and len(app.bench.kept.examples.current) == 3)
+        await until(lambda: app.screen is screen and len(app.state.session.examples.current) == 3)
         assert [each.prompt for each in screen.desk.examples] == ["there", "from file 1", "other 1"]
 
         (folder / "mine.csv").write_text("precious")
@@ -197,8 +197,8 @@ async def test_a_task_is_a_starting_point(size: tuple[int, int], recorded: Any, 
                 while app.screen is not screen:
                     await pilot.press("escape")
                     await pilot.pause()
-        await until(lambda: len(app.bench.kept.examples.current) > 30)
+        await until(lambda: len(app.state.session.examples.current) > 30)
         made = host.of_kind("MakeTaskExamples")
         assert made[-1].pairs == 25
-        assert len(app.bench.kept.examples.current) == 1 + 2 * 25
+        assert len(app.state.session.examples.current) == 1 + 2 * 25
         assert "50 examples are here" in text_of(app)

@@ -7,7 +7,7 @@ import pytest
 from sessions.errors import Refusal
 from sessions.protocol import GetHeadInspection
 from tui.screens.head_inspector import HeadInspectorScreen
-from tui.state.head_details import Carried
+from tui.state.head_details import CodeCarriers
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
@@ -18,7 +18,7 @@ async def test_the_close_look_and_its_keys(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, size=size, depth=depth) as (app, pilot, until):
-        head = app.bench.cursor
+        head = app.state.cursor
         await pilot.press("enter")
         await until(lambda: isinstance(app.screen, HeadInspectorScreen) and "What its codes write" in text_of(app))
         desk = app.screen.desk
@@ -42,7 +42,7 @@ async def test_the_close_look_and_its_keys(
         await pilot.press("s")
         await until(lambda: desk.look is not None and "seed 1" in text_of(app))
         await pilot.press("right_square_bracket")
-        await until(lambda: desk.look is not None and app.bench.cursor != head)
+        await until(lambda: desk.look is not None and app.state.cursor != head)
         await pilot.press("left_square_bracket", "escape")
         await until(lambda: len(app.screen_stack) == 1)
         asked = host.of_kind("GetHeadInspection")
@@ -56,11 +56,11 @@ async def test_prompts_stand_under_the_codes_they_carry_and_all_in_sight_are_col
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("enter")
-        await until(lambda: isinstance(app.screen, HeadInspectorScreen) and app.bench.head_codes() is not None)
+        await until(lambda: isinstance(app.screen, HeadInspectorScreen) and app.state.head_codes() is not None)
         screen, desk = app.screen, app.screen.desk
-        codes = app.bench.head_codes().codes
-        positive = [example.positive for example in app.bench.examples]
-        groups = [row for row in desk.rows if isinstance(row, Carried)]
+        codes = app.state.head_codes().codes
+        positive = [example.positive for example in app.state.examples]
+        groups = [row for row in desk.rows if isinstance(row, CodeCarriers)]
         assert sorted(example for group in groups for example in group.examples) == list(range(len(codes)))
         for group in groups:
             assert {codes[example] for example in group.examples} == {group.code}
@@ -103,6 +103,6 @@ async def test_it_follows_a_cursor_that_is_moved_elsewhere(recorded: Any, open_s
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("enter")
         await until(lambda: isinstance(app.screen, HeadInspectorScreen) and app.screen.desk.look is not None)
-        app.bench.put_cursor(0, 0 if app.bench.cursor != (0, 0) else 1)
+        app.state.put_cursor(0, 0 if app.state.cursor != (0, 0) else 1)
         app.screen.paint()
-        await until(lambda: app.screen.desk.look is not None and f"Head {app.bench.cursor} on prompt 1" in text_of(app))
+        await until(lambda: app.screen.desk.look is not None and f"Head {app.state.cursor} on prompt 1" in text_of(app))

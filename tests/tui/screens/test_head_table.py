@@ -12,7 +12,7 @@ from engine.results import HeadId
 from tui.screens.head_table import _SHORT, HeadTableScreen
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.head_filter import read_filter
-from tui.state.number_text import fixed
+from tui.state.number_text import format_fixed
 from tui.state.parsing import guess_measure, read_head
 
 
@@ -75,8 +75,14 @@ def test_measures_are_guessed() -> None:
 
 
 def test_what_rounds_to_nothing_has_no_sign() -> None:
-    assert [fixed(value) for value in (-0.001, -0.004, -0.006, 0.0, -1.0)] == [".00", ".00", "-.01", ".00", "-1.00"]
-    assert fixed(-0.3, 0) == "0"
+    assert [format_fixed(value) for value in (-0.001, -0.004, -0.006, 0.0, -1.0)] == [
+        ".00",
+        ".00",
+        "-.01",
+        ".00",
+        "-1.00",
+    ]
+    assert format_fixed(-0.3, 0) == "0"
 
 
 def first_csv(folder: Path) -> list[dict[str, str]]:
@@ -121,7 +127,7 @@ async def test_the_table_and_its_keys(
         assert float(listed[0]["unique_positive"]) == best.unique_positive
         await pilot.press("home", "enter")
         await until(lambda: len(app.screen_stack) == 1)
-        assert app.bench.cursor == best.id
+        assert app.state.cursor == best.id
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
@@ -138,15 +144,15 @@ async def test_marked_heads_are_told_filtered_and_written(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, size=size) as (app, pilot, until):
-        bench = app.bench
-        best, outside = bench.view().order[0], bench.view().order[-1]
-        bench.marks.toggle([best])
+        state = app.state
+        best, outside = state.view().order[0], state.view().order[-1]
+        state.marks.toggle([best])
         await pilot.press("L")
         await until(lambda: "48 heads · 1 marked" in text_of(app))
         row = next(line for line in text_of(app).splitlines() if f" {best} " in line)
         assert "«»" in row
         await pilot.press("end", "space")
-        assert bench.marked == {best, outside}
+        assert state.marked == {best, outside}
         await until(lambda: f"{outside}  ‹›" in text_of(app))
         await pilot.press("slash", *"marked", "enter")
         await until(lambda: "2 of 48 heads: marked · 2 marked" in text_of(app))
@@ -158,11 +164,11 @@ async def test_marked_heads_are_told_filtered_and_written(
             (str(outside.layer), str(outside.head), "1", "0"),
         ]
         await pilot.press("a")
-        assert not bench.marked, "all that were listed had a mark"
+        assert not state.marked, "all that were listed had a mark"
         await until(lambda: "no head meets these conditions" in text_of(app))
         await pilot.press("slash", *["backspace"] * 6, *"5.*", "enter", "a", "escape")
         await until(lambda: "8 marked" in text_of(app))
-        assert bench.marked == {HeadId(5, head) for head in range(8)}
+        assert state.marked == {HeadId(5, head) for head in range(8)}
 
 
 async def test_a_folder_that_cannot_be_written_is_said(
@@ -171,7 +177,7 @@ async def test_a_folder_that_cannot_be_written_is_said(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, notifications=True) as (app, pilot, until):
-        app.push_screen(HeadTableScreen(app.bench, tmp_path / "gone"))
+        app.push_screen(HeadTableScreen(app.state, tmp_path / "gone"))
         await until(lambda: isinstance(app.screen, HeadTableScreen))
         await pilot.press("w")
         await until(lambda: "Nothing was written" in text_of(app))
@@ -187,8 +193,8 @@ async def test_jump_and_choose(recorded: Any, open_screen: Any, text_of: Any) ->
         await until(lambda: "'abc' is no head: they are written layer.head" in text_of(app))
         await pilot.press("ctrl+u", *"5.2", "enter")
         await until(lambda: len(app.screen_stack) == 1)
-        assert app.bench.cursor == (5, 2)
+        assert app.state.cursor == (5, 2)
         await pilot.press("full_stop", *"overl", "enter")
-        await until(lambda: app.bench.measure.id == "overlap")
+        await until(lambda: app.state.measure.id == "overlap")
         await pilot.press("full_stop", "escape")
         await until(lambda: len(app.screen_stack) == 1)

@@ -100,7 +100,7 @@ async def test_what_the_screen_said_and_what_was_refused_is_there(
     host.refuse = Refusal(Failure(family="store", name="StoreError", message="The disk is full.", hint="Make room."))
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("r")
-        await until(lambda: app.bench.failure is not None)
+        await until(lambda: app.state.failure is not None)
         app.notify("said [/b] aloud", title="A notice", markup=False)
         await pilot.press("G", "left")
         await until(lambda: "said [/b] aloud" in text_of(app))

@@ -20,7 +20,7 @@ async def test_every_change_is_seen(size: tuple[int, int], prompt: str, recorded
     host = recorded.host()
     async with open_screen(host, size=size) as (app, pilot, until):
         await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
-        await until(lambda: app.bench.kept.examples.current == examples)
+        await until(lambda: app.state.session.examples.current == examples)
         await pilot.press("w")
         await until(lambda: isinstance(app.screen, WriteScreen))
         await pilot.press("n")

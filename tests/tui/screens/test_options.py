@@ -47,9 +47,9 @@ async def test_values_are_picked_typed_refused_and_put_back(recorded: Any, open_
         await until(lambda: isinstance(app.screen, OptionsScreen))
         sheet = await to(pilot, app, "sae.n_codes")
         await pilot.press("right")
-        assert app.bench.options.config.sae.n_codes == 400
+        assert app.state.options.config.sae.n_codes == 400
         await pilot.press("left", "left")
-        assert app.bench.options.config.sae.n_codes == 100
+        assert app.state.options.config.sae.n_codes == 100
         assert "●" in text_of(app)
 
         await pilot.press("enter", "ctrl+u", "1")
@@ -57,23 +57,23 @@ async def test_values_are_picked_typed_refused_and_put_back(recorded: Any, open_
         assert "2 to 65536" in text_of(app)
         await pilot.press("enter")
         assert sheet.list.typed == "1"
-        assert app.bench.options.config.sae.n_codes == 100
+        assert app.state.options.config.sae.n_codes == 100
         await pilot.press("escape")
         assert isinstance(app.screen, OptionsScreen)
         await pilot.press("enter", "ctrl+u", "7", "q", "backspace", "7", "enter")
-        assert app.bench.options.config.sae.n_codes == 77
+        assert app.state.options.config.sae.n_codes == 77
         await pilot.press("d")
-        assert app.bench.options.config.sae.n_codes == 200
+        assert app.state.options.config.sae.n_codes == 200
 
         await to(pilot, app, "seeds")
         await pilot.press("enter", "ctrl+u", *"4,8", "down")
-        assert app.bench.options.config.seeds == (4, 8)
+        assert app.state.options.config.seeds == (4, 8)
         assert sheet.list.option.path == "sae.steps"
         await to(pilot, app, "sae.scale")
         await pilot.press("enter")
-        assert app.bench.options.config.sae.scale is False
+        assert app.state.options.config.sae.scale is False
         await pilot.press("D")
-        assert app.bench.options == RunOptions()
+        assert app.state.options == RunOptions()
 
 
 async def test_a_recipe_takes_its_own_steps_along_and_presets_are_known(
@@ -86,14 +86,14 @@ async def test_a_recipe_takes_its_own_steps_along_and_presets_are_known(
         await until(lambda: isinstance(app.screen, OptionsScreen))
         await to(pilot, app, "sae.recipe")
         await pilot.press("right")
-        assert (app.bench.options.config.sae.recipe, app.bench.options.config.sae.steps) == ("published", 500)
+        assert (app.state.options.config.sae.recipe, app.state.options.config.sae.steps) == ("published", 500)
         assert "▸published" in text_of(app)  # on the bundled model, whose own lambda is the paper's
         await pilot.press("D")
         for name in ("quick", "published", "thorough"):
             await pilot.press("p")
             await until(lambda: f"▸{name}" in text_of(app))  # noqa: B023
-        assert len(app.bench.options.config.seeds) == 10
-        assert app.bench.options.config.cause.method == "combined"
+        assert len(app.state.options.config.seeds) == 10
+        assert app.state.options.config.cause.method == "combined"
 
 
 async def test_the_next_run_is_done_so_and_a_screen_opened_later_knows(recorded: Any, open_screen: Any) -> None:
@@ -107,9 +107,9 @@ async def test_the_next_run_is_done_so_and_a_screen_opened_later_knows(recorded:
         await pilot.press("escape")
         await until(lambda: host.of_kind("ChooseOptions"))
         assert host.of_kind("ChooseOptions")[-1].options.config.sae.steps == 123
-        await until(lambda: app.bench.own_options is None)
+        await until(lambda: app.state.own_options is None)
     async with open_screen(host) as (app, pilot, until):
-        assert app.bench.options.config.sae.steps == 123
+        assert app.state.options.config.sae.steps == 123
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
         asked = host.of_kind("QueueRun")[0]
@@ -120,7 +120,7 @@ async def test_v_measures_by_what_was_chosen_about_causes(recorded: Any, open_sc
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
-        await until(lambda: app.bench.shown is not None and app.bench.shown.state == "done")
+        await until(lambda: app.state.shown is not None and app.state.shown.state == "done")
         await pilot.press("v")
         await until(lambda: len(host.of_kind("MeasureRunEffects")) == 1)
         assert host.of_kind("MeasureRunEffects")[0].config == EffectsConfig(method="combined")
@@ -129,7 +129,7 @@ async def test_v_measures_by_what_was_chosen_about_causes(recorded: Any, open_sc
         for path, value in (("cause.gradient_steps", "5"), ("cause.metric", None), ("cause.method", None)):
             await to(pilot, app, path)
             await pilot.press(*(("enter", "ctrl+u", *value, "enter") if value else ("right",)))
-        chosen = app.bench.options.config.cause
+        chosen = app.state.options.config.cause
         assert (chosen.gradient_steps, chosen.metric, chosen.method) == (5, "logit_difference", "attribution")
         await pilot.press("escape", "v")
         await until(lambda: len(host.of_kind("MeasureRunEffects")) == 2)
@@ -144,29 +144,29 @@ async def test_trust_is_given_anew_each_time(recorded: Any, open_screen: Any) ->
         await until(lambda: isinstance(app.screen, OptionsScreen))
         await to(pilot, app, "trust_remote_code")
         await pilot.press("enter")
-        assert app.bench.options.trust_remote_code is True
+        assert app.state.options.trust_remote_code is True
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
         assert host.of_kind("QueueRun")[0].trust_remote_code is True
         assert all(not asked.options.trust_remote_code for asked in host.of_kind("ChooseOptions"))
         await host.tell(RunQueued(config=ProbeConfig(), model="toy", trust_remote_code=True), RunEnded(state="stopped"))
-        await until(lambda: len(app.bench.runs) == 2)
-        assert app.bench.options.trust_remote_code is False
+        await until(lambda: len(app.state.runs) == 2)
+        assert app.state.options.trust_remote_code is False
 
 
 async def test_options_chosen_after_a_failure_make_a_run_of_its_own(recorded: Any, open_screen: Any) -> None:
     host = recorded.host()
     host.add(*recorded.events(until="train"), RunEnded(state="interrupted"))
     async with open_screen(host) as (app, pilot, until):
-        assert app.bench.broke_off
+        assert app.state.can_retry
         await host.tell()
         host.add_of_session(OptionsChosen(options=RunOptions(config=ProbeConfig(sae=SAEConfig(steps=9)))))
-        await until(lambda: app.bench.kept.options_are_new)
-        assert not app.bench.broke_off
+        await until(lambda: app.state.session.options_are_new)
+        assert not app.state.can_retry
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
         assert host.of_kind("QueueRun")[0].again is None
-        assert value_of(app.bench.options, "sae.steps") == 9
+        assert value_of(app.state.options, "sae.steps") == 9
 
 
 async def test_r_beside_a_run_queues_another_and_the_screen_stays(
@@ -175,14 +175,14 @@ async def test_r_beside_a_run_queues_another_and_the_screen_stays(
     host = recorded.host()
     host.add(*recorded.events(until="train"))
     async with open_screen(host) as (app, pilot, until):
-        cursor = app.bench.cursor
+        cursor = app.state.cursor
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
         await host.tell(RunQueued(config=ProbeConfig(seeds=(1,)), model="toy", task="ioi"))
-        await until(lambda: len(app.bench.runs) == 2)
-        assert app.bench.shown is app.bench.runs[0]
-        assert app.bench.cursor == cursor
-        assert [run.number for run in app.bench.waiting] == [2]
+        await until(lambda: len(app.state.runs) == 2)
+        assert app.state.shown is app.state.runs[0]
+        assert app.state.cursor == cursor
+        assert [run.number for run in app.state.waiting] == [2]
         assert "1 run waits" in text_of(app)
         # x stops the one under way, not the one that waits.
         await pilot.press("x")
@@ -194,7 +194,7 @@ async def test_what_the_run_will_take_is_said_before_it_is_begun(recorded: Any, 
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
-        await until(lambda: app.bench.preflight is not None)
+        await until(lambda: app.state.preflight is not None)
         await pilot.press("O")
         await until(lambda: "fits: needs 500 MB" in text_of(app) and "by 3 earlier runs" in text_of(app))
         await to(pilot, app, "sae.n_codes")
@@ -217,11 +217,11 @@ async def test_from_every_sheet_what_does_not_fit_is_asked_for_twice(
     host.add(*recorded.events())
     host.add(OptionsChosen(options=RunOptions(model="toy", config=ProbeConfig(sae=SAEConfig(n_codes=60_000)))))
     async with open_screen(host) as (app, pilot, until):
-        await until(lambda: app.bench.preflight is not None and app.bench.preflight.fits is False)
+        await until(lambda: app.state.preflight is not None and app.state.preflight.fits is False)
         await pilot.press(way)
         await until(lambda: type(app.screen).__name__ == sheet)
         await pilot.press("r")
-        await until(lambda: app.bench.warned is not None)
+        await until(lambda: app.state.warned is not None)
         await pilot.pause()
         assert not host.of_kind("QueueRun")
         await pilot.press("r")

@@ -33,7 +33,7 @@ async def test_example_open_small(recorded: Any, open_screen: Any, screenshot: A
     host.add(*recorded.events())
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await pilot.press("1", *["down"] * 6)
-        await until(lambda: app.bench.selected == 5)
+        await until(lambda: app.state.selected == 5)
         screenshot(app)
 
 
@@ -42,9 +42,9 @@ async def test_day_large_grid(recorded: Any, open_screen: Any, screenshot: Any) 
     host = recorded.host()
     host.add(*recorded.events(n_layers=80, n_heads=64))
     async with open_screen(host, theme="day") as (app, pilot, until):
-        app.bench.put_cursor(40, 31)
+        app.state.put_cursor(40, 31)
         await pilot.press("right")
-        await until(lambda: app.bench.cursor == (40, 32))
+        await until(lambda: app.state.cursor == (40, 32))
         screenshot(app)
 
 

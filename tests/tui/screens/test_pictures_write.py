@@ -24,7 +24,7 @@ TEXT = """+1 When Mary and John went to the shop, John gave a drink to => Mary |
 async def opened(recorded: Any, app: Any, pilot: Any, until: Any, host: Any) -> WriteScreen:
     examples = drafts(TEXT)
     await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
-    await until(lambda: app.bench.kept.examples.current == examples)
+    await until(lambda: app.state.session.examples.current == examples)
     await pilot.press("w")
     await until(lambda: isinstance(app.screen, WriteScreen) and len(app.screen.desk.grades) == 6)
     screen = app.screen
@@ -91,7 +91,7 @@ async def test_files_small(recorded: Any, open_screen: Any, screenshot: Any, tmp
     host = recorded.host()
     async with open_screen(host, size=(80, 24)) as (app, pilot, until):
         await opened(recorded, app, pilot, until, host)
-        picker = FilePickerScreen(app.bench, "Examples from which file?", here, lambda _: None)
+        picker = FilePickerScreen(app.state, "Examples from which file?", here, lambda _: None)
         app.push_screen(picker)
         await until(lambda: len(picker.names.entries) == 4)
         picker.names.border_title = "a folder"

@@ -21,7 +21,7 @@ async def test_the_runs_and_their_keys(
     size: tuple[int, int], depth: str, recorded: Any, open_screen: Any, text_of: Any
 ) -> None:
     async with open_screen(two_runs(recorded), size=size, depth=depth) as (app, pilot, until):
-        newest = app.bench.shown
+        newest = app.state.shown
         assert newest.number == 2
         await pilot.press("R")
         await until(lambda: isinstance(app.screen, RunsScreen) and "run 2" in text_of(app))
@@ -29,33 +29,33 @@ async def test_the_runs_and_their_keys(
         assert ("▀" if depth == "full" else "█") in text_of(app)
         await pilot.press("right", "right", "left", "right")
         assert app.screen.cards.chosen == 1
-        before = app.bench.measure
+        before = app.state.measure
         await pilot.press("m")
-        assert app.bench.measure is not before
+        assert app.state.measure is not before
         await pilot.press("M", "enter")
         await until(lambda: len(app.screen_stack) == 1)
-        assert app.bench.shown.number == 1
+        assert app.state.shown.number == 1
         assert "run 1" in text_of(app)
         await pilot.press("R", "n")
-        await until(lambda: len(app.screen_stack) == 1 and app.bench.shown is newest)
+        await until(lambda: len(app.screen_stack) == 1 and app.state.shown is newest)
 
 
 async def test_a_new_run_is_shown_when_it_comes(recorded: Any, open_screen: Any) -> None:
     host = two_runs(recorded)
     async with open_screen(host) as (app, _pilot, until):
-        app.bench.show_run(app.bench.runs[0].run_id)
-        assert app.bench.shown.number == 1
+        app.state.show_run(app.state.runs[0].run_id)
+        assert app.state.shown.number == 1
         await host.tell(*recorded.events(until="train"))
-        await until(lambda: app.bench.shown.number == 3)
-        assert app.bench.active is app.bench.shown
+        await until(lambda: app.state.shown.number == 3)
+        assert app.state.active is app.state.shown
 
 
 async def test_a_run_under_way_can_be_stopped_while_another_is_looked_at(recorded: Any, open_screen: Any) -> None:
     host = two_runs(recorded)
     host.add(*recorded.events(until="train"))
     async with open_screen(host) as (app, pilot, until):
-        running = app.bench.active
-        app.bench.show_run(app.bench.runs[0].run_id)
+        running = app.state.active
+        app.state.show_run(app.state.runs[0].run_id)
         await pilot.press("x")
         await until(lambda: host.of_kind("CancelRun"))
         assert host.of_kind("CancelRun")[0].run == running.run_id
@@ -77,7 +77,7 @@ async def test_each_run_says_its_recipe_and_what_was_changed(recorded: Any, open
 
 async def test_the_runs_and_the_workbench_show_the_same_seconds(recorded: Any, open_screen: Any, text_of: Any) -> None:
     async with open_screen(two_runs(recorded)) as (app, pilot, until):
-        run = app.bench.shown
+        run = app.state.shown
         seconds = (run.ended_us - run.started_us) / 1e6
         assert abs(seconds - run.picture.finished.timings.total) > 0.1, "the engine's own sum is another number"
         await until(lambda: f"{seconds:.1f} s in all" in text_of(app))

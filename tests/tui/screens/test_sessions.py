@@ -89,7 +89,7 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         async def says(words: str) -> None:
             await wait(pilot, lambda: words in text_of(app))
 
-        await wait(pilot, lambda: app.bench.session_name == "greater" and app.bench.last_seq == 2)
+        await wait(pilot, lambda: app.state.session_name == "greater" and app.state.last_seq == 2)
         await says("✎ as in [2Jthe Paris run")  # the session's note, in the strip below
         await pilot.press("S")
         await says("3 sessions")
@@ -142,16 +142,16 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         await says("Nothing was deleted here.")
 
         await pilot.press("home", "enter")
-        await wait(pilot, lambda: app.bench.session_name == "own words 2" and app.bench.link == "live")
-        assert len(app.bench.examples) == 2
-        assert [note.text for note in app.bench.kept.notes.values()] == ["words of mine"]
+        await wait(pilot, lambda: app.state.session_name == "own words 2" and app.state.link == "live")
+        assert len(app.state.examples) == 2
+        assert [note.text for note in app.state.session.notes.values()] == ["words of mine"]
 
         await pilot.press("S")
         await says("3 sessions")
         await pilot.press("n")
         await typed(pilot, "the copy")
-        await wait(pilot, lambda: app.bench.session_name == "the copy" and app.bench.link == "live")
-        await wait(pilot, lambda: len(app.bench.examples) == 2)
+        await wait(pilot, lambda: app.state.session_name == "the copy" and app.state.link == "live")
+        await wait(pilot, lambda: len(app.state.examples) == 2)
         assert not isinstance(app.screen, SessionsScreen)
     async with await connect(places) as client:
         rows = (await client.ask(List(), SessionsAnswer)).sessions
@@ -164,7 +164,7 @@ async def test_a_new_session_does_not_give_own_examples_another_tasks_name(recor
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
-        assert app.bench.task == "ioi"
+        assert app.state.task == "ioi"
         await pilot.press("S")
         await until(lambda: isinstance(app.screen, SessionsScreen))
         await pilot.press("n")
@@ -173,15 +173,15 @@ async def test_a_new_session_does_not_give_own_examples_another_tasks_name(recor
         await until(lambda: host.of_kind("CreateSession"))
         asked = host.of_kind("CreateSession")[0]
         assert asked.task is None
-        assert asked.examples == tuple(app.bench.examples)
+        assert asked.examples == tuple(app.state.examples)
         assert len(asked.examples) == 20
 
 
 async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of: Text) -> None:
     app = HeadcodeApp(lambda: connect(places), model="toy", task="ioi", depth="full")
     async with app.run_test(size=(160, 48)) as pilot:
-        await wait(pilot, lambda: app.bench.shown is not None and app.bench.shown.state == "done")
-        app.bench.put_cursor(1, 2)
+        await wait(pilot, lambda: app.state.shown is not None and app.state.shown.state == "done")
+        app.state.put_cursor(1, 2)
         await pilot.press("N")
         await wait(pilot, lambda: isinstance(app.screen, TextPromptSheet))
         await wait(pilot, lambda: "Note on head 1.2 of run 1" in text_of(app))
@@ -196,14 +196,14 @@ async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of
         assert app.screen.query_one("#line").value == "says [b]names[/b]"  # type: ignore[attr-defined]
         await pilot.press(*" too", "enter")  # what stands there is gone on with
         await wait(pilot, lambda: "✎ says [b]names[/b] too" in text_of(app))
-        assert len(app.bench.kept.notes) == 2
+        assert len(app.state.session.notes) == 2
 
         await pilot.press("r")
-        await wait(pilot, lambda: len(app.bench.runs) == 2 and app.bench.runs[1].state == "done")
-        app.bench.put_cursor(1, 2)
+        await wait(pilot, lambda: len(app.state.runs) == 2 and app.state.runs[1].state == "done")
+        app.state.put_cursor(1, 2)
         await pilot.press("left", "right")
         await wait(pilot, lambda: "✎ run 1: says [b]names[/b] too" in text_of(app))
-        session = app.bench.session_id
+        session = app.state.session_id
         assert session is not None
         async with await connect(places) as client:
             notes = (await client.ask(ShowSession(session=session), SessionDetailAnswer)).detail.notes
@@ -216,10 +216,10 @@ async def test_notes_on_a_head_a_run_and_the_session(places: AppFolders, text_of
         await wait(pilot, lambda: isinstance(app.screen, TextPromptSheet))
         assert app.screen.query_one("#line").value == ""  # type: ignore[attr-defined]
         await typed(pilot, "short")
-        await wait(pilot, lambda: len(app.bench.kept.notes) == 4)
+        await wait(pilot, lambda: len(app.state.session.notes) == 4)
         await pilot.press("N")
         await typed(pilot, "")
-        await wait(pilot, lambda: len(app.bench.kept.notes) == 3)
+        await wait(pilot, lambda: len(app.state.session.notes) == 3)
 
 
 def test_every_action_of_the_list_is_said_and_none_is_doubled() -> None:

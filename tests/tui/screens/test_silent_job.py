@@ -13,10 +13,10 @@ from sessions.events import RunQueued, RunStarted
 from sessions.protocol import FollowEngine
 from sessions.rows import CurrentJob
 from tui.headless import watch_engine
-from tui.plain.announcements import News
+from tui.plain.announcements import Announcements
 from tui.plain.wording import runs, status
 from tui.screens.progress import ProgressScreen
-from tui.state.engine_status import work_words
+from tui.state.engine_status import format_work
 
 SIZES = [(160, 48), (80, 24)]
 OTHER = CurrentJob(
@@ -34,11 +34,11 @@ def own(*, silent: bool, seconds: float = 75.0) -> CurrentJob:
 
 
 def test_a_job_is_told_with_its_stage_how_far_it_is_and_its_silence() -> None:
-    assert work_words(OTHER, 0) == "run theirs/4 (train, 12 of 500 steps)"
+    assert format_work(OTHER, 0) == "run theirs/4 (train, 12 of 500 steps)"
     silent = msgspec.structs.replace(OTHER, silent=True, heard_us=10_000_000)
-    assert work_words(silent, 85_000_000) == "run theirs/4 (train, 12 of 500 steps, no report for 75 s)"
+    assert format_work(silent, 85_000_000) == "run theirs/4 (train, 12 of 500 steps, no report for 75 s)"
     begun = msgspec.structs.replace(OTHER, stage="", done=0, total=0, title="run \x1b[31mred/1")
-    assert "\x1b" not in work_words(begun, 0)
+    assert "\x1b" not in format_work(begun, 0)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["160x48", "80x24"])
@@ -50,7 +50,7 @@ async def test_a_silent_run_is_told_and_ended_with_one_key(
     host.add(StageStarted(stage="load", total=1))
     async with open_screen(host, size=size, clock=time.time) as (app, pilot, until):
         await host.be_at(own(silent=False))
-        await until(lambda: app.bench.worker is not None and app.bench.worker.at_work is not None)
+        await until(lambda: app.state.worker is not None and app.state.worker.at_work is not None)
         assert "has reported nothing" not in text_of(app)
         await host.be_at(own(silent=True))
         await until(lambda: "run first light/1 has reported nothing for 7" in text_of(app))
@@ -81,17 +81,17 @@ async def test_plain_mode_says_both(recorded: Any, open_screen: Any) -> None:
     host = recorded.host()
     host.add(RunQueued(config=ProbeConfig(), model="toy", task="ioi"))
     async with open_screen(host) as (app, _pilot, until):
-        bench, news = app.bench, News(app.bench)
+        state, news = app.state, Announcements(app.state)
         await host.be_at(OTHER)
-        await until(lambda: bench.worker is not None and bench.worker.at_work == OTHER)
+        await until(lambda: state.worker is not None and state.worker.at_work == OTHER)
         waits = "waits for run theirs/4 (train, 12 of 500 steps)"
         assert f"run 1 {waits}." in news.lines()
         assert not [line for line in news.lines() if "theirs" in line]  # said once
-        assert any(waits in line for line in runs(bench))
-        assert any(waits in line for line in status(bench))
+        assert any(waits in line for line in runs(state))
+        assert any(waits in line for line in status(state))
         await host.be_at(own(silent=True))
-        await until(lambda: bench.worker.at_work.silent)
-        for lines in (news.lines(), status(bench)):
+        await until(lambda: state.worker.at_work.silent)
+        for lines in (news.lines(), status(state)):
             assert any(line.startswith("run first light/1 has reported nothing for 7") for line in lines), lines
 
 
@@ -102,7 +102,7 @@ async def test_a_command_that_waits_says_so_on_its_standard_error(
     monkeypatch.setattr(watch_engine, "_BETWEEN_S", 0)
     host, said = recorded.host(), asyncio.Queue[str]()
     await host.be_at(OTHER)
-    async with watch_engine.watched(host, "run-1", said.put_nowait):
+    async with watch_engine.watch_engine(host, "run-1", said.put_nowait):
         assert await said.get() == "waiting for run theirs/4 (train, 12 of 500 steps)"
         await host.be_at(own(silent=False))
         await host.be_at(own(silent=True))

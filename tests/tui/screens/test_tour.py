@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tui.screens.tour import STEPS, TourSheet
-from tui.settings.remembered import remembered
+from tui.settings.remembered import load_screen_memory
 
 
 @pytest.mark.parametrize("size", [(160, 48), (80, 24)], ids=["160x48", "80x24"])
@@ -16,14 +16,14 @@ async def test_it_is_offered_once_and_goes_through(
     host.add(*recorded.events())
     async with open_screen(host, size=size, tour=True) as (app, pilot, until):
         await until(lambda: isinstance(app.screen, TourSheet))
-        assert remembered().toured
-        measure, cut = app.bench.measure, app.bench.view().cut
+        assert load_screen_memory().toured
+        measure, cut = app.state.measure, app.state.view().cut
         for place, step in enumerate(STEPS):
             await until(lambda: f"{place + 1} of {len(STEPS)}" in text_of(app))  # noqa: B023
             assert step.title.split()[-1] in text_of(app)
             await pilot.press("enter")
         await until(lambda: len(app.screen_stack) == 1)
-        await until(lambda: (app.bench.measure, app.bench.view().cut) == (measure, cut))
+        await until(lambda: (app.state.measure, app.state.view().cut) == (measure, cut))
         await pilot.press("f1")
         await until(lambda: isinstance(app.screen, TourSheet))
         await pilot.press("enter", "enter", "backspace")
@@ -35,12 +35,12 @@ async def test_it_can_be_left_at_any_step(steps: int, recorded: Any, open_screen
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
-        measure, cut = app.bench.measure, app.bench.view().cut
+        measure, cut = app.state.measure, app.state.view().cut
         await pilot.press("f1")
         await until(lambda: isinstance(app.screen, TourSheet))
         await pilot.press(*["enter"] * steps, "escape")
         await until(lambda: len(app.screen_stack) == 1)
-        await until(lambda: (app.bench.measure, app.bench.view().cut) == (measure, cut))
+        await until(lambda: (app.state.measure, app.state.view().cut) == (measure, cut))
 
 
 async def test_a_key_of_the_workbench_leaves_it_and_does_its_work(recorded: Any, open_screen: Any) -> None:
@@ -48,9 +48,9 @@ async def test_a_key_of_the_workbench_leaves_it_and_does_its_work(recorded: Any,
     host.add(*recorded.events())
     async with open_screen(host, tour=True) as (app, pilot, until):
         await until(lambda: isinstance(app.screen, TourSheet))
-        cursor = app.bench.cursor
+        cursor = app.state.cursor
         await pilot.press("right" if cursor.head < 7 else "left")
-        await until(lambda: len(app.screen_stack) == 1 and app.bench.cursor != cursor)
+        await until(lambda: len(app.screen_stack) == 1 and app.state.cursor != cursor)
 
 
 async def test_nobody_is_toured_twice(recorded: Any, open_screen: Any) -> None:
@@ -59,11 +59,11 @@ async def test_nobody_is_toured_twice(recorded: Any, open_screen: Any) -> None:
     async with open_screen(host) as (app, pilot, _until):
         await pilot.pause(0.05)
         assert len(app.screen_stack) == 1
-    assert not remembered().toured
+    assert not load_screen_memory().toured
 
 
 async def test_what_comes_under_a_sheet_is_drawn(recorded: Any, open_screen: Any, text_of: Any) -> None:
-    """The sheet comes between the bench's change and the next frame."""
+    """The sheet comes between the state's change and the next frame."""
     host, begun = recorded.host(), recorded.events(until="train")
     host.add(*begun)
     async with open_screen(host, tour=True) as (app, _pilot, until):

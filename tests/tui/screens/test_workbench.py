@@ -18,7 +18,7 @@ async def test_the_first_start_makes_a_session_and_runs_it(recorded: Any, open_s
     host = recorded.host(session=None)
     host.script = recorded.events()
     async with open_screen(host) as (app, _pilot, until):
-        await until(lambda: app.bench.view() is not None)
+        await until(lambda: app.state.view() is not None)
         created = host.of_kind("CreateSession")[0]
         assert (created.name, created.model, created.task, created.pairs) == ("first light", "toy", "ioi", 0)
         assert len(host.of_kind("QueueRun")) == 1
@@ -30,7 +30,7 @@ async def test_a_later_start_shows_the_newest_session_and_runs_nothing(recorded:
     host = recorded.host(session="friday")
     host.add(*recorded.events())
     async with open_screen(host) as (app, _pilot, _until):
-        assert app.bench.session_name == "friday"
+        assert app.state.session_name == "friday"
         assert not host.of_kind("QueueRun")
         assert not host.of_kind("CreateSession")
 
@@ -46,7 +46,7 @@ async def test_the_default_model_is_meant_where_it_is_named(recorded: Any, open_
     host = recorded.host(session="friday")
     host.session = msgspec.structs.replace(host.session, model="smollm2-135m")
     async with open_screen(host) as (app, _pilot, _until):
-        assert app.bench.session_name == "friday"
+        assert app.state.session_name == "friday"
     async with open_screen(host, asked=True):
         created = host.of_kind("CreateSession")[0]
         assert (created.model, created.task) == ("toy", "ioi")
@@ -89,7 +89,7 @@ async def test_a_run_is_watched_from_the_queue_to_its_end(recorded: Any, open_sc
         text = text_of(app)
         for words in ("provisional ~ training goes on", "codes still moving in 10 heads", "✓ ok", "✗ broken", "~ weak"):
             assert words in text
-        assert not app.bench.view().final
+        assert not app.state.view().final
         await host.tell(*events[train + 1 :])
         await until(lambda: "✓ done" in text_of(app))
         text = text_of(app)
@@ -120,9 +120,9 @@ async def test_a_head_page_has_every_measure_and_codes_with_their_prompts(
             assert words in text
         for words in ("only +", "only -", "silent", "gave a ball to → John"):
             assert words in text
-        seeds = {key[3] for key in app.bench.codes}
+        seeds = {key[3] for key in app.state.codes}
         await pilot.press("s")
-        await until(lambda: {key[3] for key in app.bench.codes} > seeds)
+        await until(lambda: {key[3] for key in app.state.codes} > seeds)
 
 
 async def test_stopping_asks_once_then_forces(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -143,13 +143,13 @@ async def test_a_failed_run_says_why_and_what_to_do(recorded: Any, open_screen: 
     host.add(*recorded.events(until="train"))
     failure = Failure(family="engine", name="OutOfMemory", message="It needs 14 GB.", hint="Use fewer examples.")
     async with open_screen(host) as (app, pilot, until):
-        await until(lambda: app.bench.shown.active)
+        await until(lambda: app.state.shown.active)
         await host.tell(RunEnded(state="failed", failure=failure))
         await until(lambda: "✗ failed: r does it once more" in text_of(app))
         assert "It needs 14 GB. Use fewer examples." in text_of(app)
         await pilot.press("r")
         await until(lambda: host.of_kind("QueueRun"))
-        assert host.of_kind("QueueRun")[0].again == app.bench.shown.run_id
+        assert host.of_kind("QueueRun")[0].again == app.state.shown.run_id
 
 
 @pytest.mark.parametrize("size", [WIDE, SMALL], ids=["160x48", "80x24"])
@@ -160,7 +160,7 @@ async def test_a_failed_run_is_said_aloud_and_the_strip_is_not_covered(
     host.add(*recorded.events(until="train"))
     failure = Failure(family="engine", name="OutOfMemory", message="It needs 14 GB.", hint="Use fewer examples.")
     async with open_screen(host, size=size, notifications=True) as (app, _pilot, until):
-        await until(lambda: app.bench.shown.active)
+        await until(lambda: app.state.shown.active)
         await host.tell(RunEnded(state="failed", failure=failure))
         strip = ("✗ failed: r does it once more", "It needs 14 GB. Use fewer examples.", "? keys")
         await until(lambda: all(words in text_of(app) for words in ("The run failed", *strip)))
@@ -186,9 +186,9 @@ async def test_a_lost_host_is_said_and_found_again_without_a_gap(recorded: Any, 
         await pilot.press("right", "r", "x", "m")
         host.add(*events[12:])
         host.refuse_connect = None
-        await until(lambda: app.bench.link == "live" and app.bench.last_seq == len(host.entries))
+        await until(lambda: app.state.link == "live" and app.state.last_seq == len(host.entries))
         assert host.connections >= 2
-        assert len(app.bench.shown.picture.steps) == 25
+        assert len(app.state.shown.picture.steps) == 25
         assert "✓ done" in text_of(app)
 
 
@@ -244,17 +244,17 @@ async def test_the_mouse_picks_heads_examples_panes_and_keys(recorded: Any, open
         heatmap = screen.grid.heatmap
         place = (3 + 5 * heatmap.cell.width + 1, 1 + 4 * heatmap.cell.height + 1)
         await pilot.click(heatmap, offset=place)
-        await until(lambda: app.bench.cursor == (4, 5))
+        await until(lambda: app.state.cursor == (4, 5))
         await pilot.click(screen.examples, offset=(5, 4))
-        await until(lambda: app.bench.selected == 1)
+        await until(lambda: app.state.selected == 1)
         assert screen.pane == "examples"
-        expected = app.bench.view().order[screen.grid.ranking.first + 1]
+        expected = app.state.view().order[screen.grid.ranking.first + 1]
         await pilot.click(screen.grid.ranking, offset=(5, 1))
-        await until(lambda: app.bench.cursor == expected)
-        measure = app.bench.measure
+        await until(lambda: app.state.cursor == expected)
+        measure = app.state.measure
         end = next(end for end, action in screen.keyline.spots if action.id == "measure.next")
         await pilot.click(screen.keyline, offset=(end - 1, 0))
-        await until(lambda: app.bench.measure is not measure)
+        await until(lambda: app.state.measure is not measure)
     async with open_screen(host, size=SMALL) as (app, pilot, until):
         await pilot.click(app.screen.tabs, offset=(6, 0))
         await until(lambda: app.screen.pane == "examples")
@@ -271,7 +271,7 @@ async def test_resizing_at_any_time_changes_between_panes_and_tabs(recorded: Any
             await pilot.pause()
             shown = [widget.id for widget in (screen.examples, screen.grid, screen.head) if widget.display]
             assert shown == (["grid"] if size[0] < 122 else ["examples", "grid", "head"])
-        assert app.bench.cursor in app.bench.view().rank
+        assert app.state.cursor in app.state.view().rank
 
 
 async def test_a_grid_of_80_layers_by_64_heads_scrolls_with_the_cursor(
@@ -282,9 +282,9 @@ async def test_a_grid_of_80_layers_by_64_heads_scrolls_with_the_cursor(
     for size in (WIDE, SMALL):
         async with open_screen(host, size=size) as (app, pilot, until):
             heatmap = app.screen.grid.heatmap
-            app.bench.put_cursor(78, 62)
+            app.state.put_cursor(78, 62)
             await pilot.press("down", "right", "right")
-            await until(lambda: app.bench.cursor == (79, 63))
+            await until(lambda: app.state.cursor == (79, 63))
             assert heatmap.scroll_offset.y > 0
             assert heatmap.scroll_offset.x > 0
             assert "79.63 total variation" in text_of(app)
@@ -292,7 +292,7 @@ async def test_a_grid_of_80_layers_by_64_heads_scrolls_with_the_cursor(
             assert " 79 " in labels
             assert "63" in labels
             await pilot.press("T")
-            await until(lambda: app.bench.view().cut == 512 + 51)
+            await until(lambda: app.state.view().cut == 512 + 51)
 
 
 async def test_a_crash_leaves_a_trace_in_the_log_and_no_locals_on_the_terminal(
@@ -332,7 +332,7 @@ async def test_a_failure_told_in_one_batch_with_its_start_is_said_aloud(
         await host.tell(*recorded.events(until="load"), RunEnded(state="failed", failure=failure))
         await until(lambda: "The run failed" in text_of(app))
         assert "It [/b] broke." in text_of(app)
-        assert app.bench.just_ended == []
+        assert app.state.just_ended == []
         await pilot.pause()
 
 

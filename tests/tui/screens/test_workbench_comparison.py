@@ -71,15 +71,15 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         assert "five known heads" not in listed
         assert "\x1b" not in listed
         await pilot.press("enter")
-        await until(lambda: app.bench.against() is not None)
-        against = app.bench.against()
+        await until(lambda: app.state.against() is not None)
+        against = app.state.against()
         assert against is not None
         assert against.differences[HeadId(0, 0)] == -3
         assert all((against.differences[HeadId(*head)] or 0) > 0 for head in recorded.known)
         assert against.order[0] in {HeadId(*head) for head in recorded.known}
         assert len([head for head, value in against.differences.items() if value]) == 6
 
-        app.bench.put_cursor(0, 0)
+        app.state.put_cursor(0, 0)
         screen = app.screen_stack[0]
         screen.draw_now()
         await pilot.pause()
@@ -94,9 +94,9 @@ async def test_d_subtracts_what_is_chosen_and_d_again_ends_it(
         await pilot.press("m", "t")
         await until(lambda: "unique codes: this run less" in text_of(app))
         await pilot.press("M", "d")
-        await until(lambda: app.bench.against() is None)
+        await until(lambda: app.state.against() is None)
         await pilot.press("T")
-        app.bench.put_cursor(*app.bench.view().order[0])
+        app.state.put_cursor(*app.state.view().order[0])
         screen.draw_now()
         await pilot.pause()
         assert "less other" not in text_of(app)
@@ -108,23 +108,23 @@ async def test_the_sign_is_there_without_colours(depth: str, recorded: Any, open
     host = host_with(recorded, other_run(recorded))
     async with open_screen(host, depth=depth) as (app, pilot, until):
         app.screen.subtract("r-9")
-        await until(lambda: app.bench.against() is not None)
+        await until(lambda: app.state.against() is not None)
         await until(lambda: "-3" in text_of(app) and re.search(r"\+\d", text_of(app)))
         await pilot.press("escape")
-        await until(lambda: app.bench.against() is None)
+        await until(lambda: app.state.against() is None)
 
 
 async def test_the_page_shows_both_values(recorded: Any, open_screen: Any, text_of: Any) -> None:
     host = host_with(recorded, other_run(recorded))
     async with open_screen(host) as (app, pilot, until):
         app.screen.subtract("r-9")
-        await until(lambda: app.bench.against() is not None)
-        app.bench.put_cursor(0, 0)
+        await until(lambda: app.state.against() is not None)
+        app.state.put_cursor(0, 0)
         app.screen.draw_now()
         await until(lambda: "here   there  differs" in text_of(app))
         assert re.search(r"▸ total variation +(\S+) +(\S+) +-3\.00", text_of(app))
         await pilot.press("right_square_bracket")
-        await until(lambda: app.bench.cursor == app.bench.against().order[app.bench.against().rank[HeadId(0, 0)]])
+        await until(lambda: app.state.cursor == app.state.against().order[app.state.against().rank[HeadId(0, 0)]])
 
 
 async def test_a_circuit_is_subtracted_as_membership(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -135,11 +135,11 @@ async def test_a_circuit_is_subtracted_as_membership(recorded: Any, open_screen:
     host.sides = {"r-9": circuit}
     async with open_screen(host) as (app, _, until):
         app.screen.subtract("r-9")
-        await until(lambda: app.bench.against() is not None)
+        await until(lambda: app.state.against() is not None)
         text = text_of(app)
         assert "in the circuit or not: this run less circuit mine" in text
         assert "precision" in text
-        assert set(app.bench.against().differences.values()) == {-1.0, 0.0, 1.0}
+        assert set(app.state.against().differences.values()) == {-1.0, 0.0, 1.0}
 
 
 async def test_another_shape_is_refused_in_words(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -147,8 +147,8 @@ async def test_another_shape_is_refused_in_words(recorded: Any, open_screen: Any
     host = host_with(recorded, small)
     async with open_screen(host) as (app, _, until):
         app.screen.subtract("r-9")
-        await until(lambda: app.bench.failure is not None)
-        assert app.bench.against() is None
+        await until(lambda: app.state.failure is not None)
+        assert app.state.against() is None
         assert "2 layers x 2 heads" in text_of(app)
 
 
@@ -160,18 +160,18 @@ async def test_o_cycles_known_kept_and_none(recorded: Any, open_screen: Any, tex
         CircuitSaved(name="elsewhere", heads=((9, 9),), source="another model"),
     )
     async with open_screen(host) as (app, pilot, until):
-        assert app.bench.view().known == {HeadId(*head) for head in recorded.known}
+        assert app.state.view().known == {HeadId(*head) for head in recorded.known}
         await pilot.press("o")
-        await until(lambda: app.bench.view().known == {(0, 0), (2, 3)})
+        await until(lambda: app.state.view().known == {(0, 0), (2, 3)})
         assert "◆ mine" in text_of(app)
         assert "precision" in text_of(app)
         await pilot.press("o")  # a circuit that does not fit this model lies nowhere
-        await until(lambda: not app.bench.view().known)
+        await until(lambda: not app.state.view().known)
         await pilot.press("o")
-        await until(lambda: app.bench.overlay.chosen == "none")
+        await until(lambda: app.state.overlay.chosen == "none")
         assert "o lays one" in text_of(app)
         await pilot.press("o")
-        await until(lambda: len(app.bench.view().known) == 5)
+        await until(lambda: len(app.state.view().known) == 5)
 
 
 async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -179,16 +179,16 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
         await pilot.press("t")
-        inside = set(app.bench.view().circuit)
+        inside = set(app.state.view().circuit)
         await pilot.press("K")
         await pilot.pause()
         await pilot.press("ctrl+u", *"movers", "enter")
-        await until(lambda: "movers" in app.bench.kept.circuits)
-        assert set(map(HeadId._make, app.bench.kept.circuits["movers"].heads)) == inside
+        await until(lambda: "movers" in app.state.session.circuits)
+        assert set(map(HeadId._make, app.state.session.circuits["movers"].heads)) == inside
         asked = host.of_kind("SaveCircuit")[0]
         assert asked.source == f"{len(inside)} best by total variation of run 1"
         await pilot.press("K", "enter")
-        await until(lambda: len(app.bench.kept.circuits) == 2)
+        await until(lambda: len(app.state.session.circuits) == 2)
 
         await pilot.press("C")
         await until(lambda: isinstance(app.screen, CircuitsScreen))
@@ -209,8 +209,8 @@ async def test_k_keeps_the_cut_and_circuits_are_combined(recorded: Any, open_scr
         await pilot.press("x")
         await until(lambda: "2 kept circuits" in text_of(app))
         await pilot.press("enter")
-        await until(lambda: app.bench.overlay.chosen == "kept:movers - run 1 total variation")
-        assert app.bench.view().known == {(0, 0)}
+        await until(lambda: app.state.overlay.chosen == "kept:movers - run 1 total variation")
+        assert app.state.view().known == {(0, 0)}
 
 
 async def test_v_verifies_and_the_run_line_says_so(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -221,9 +221,9 @@ async def test_v_verifies_and_the_run_line_says_so(recorded: Any, open_screen: A
         await pilot.press("V")
         await until(lambda: "Run 1 is done again: train 25 of 500" in text_of(app))
         await pilot.press("x")
-        await until(lambda: not app.bench.verifying)
+        await until(lambda: not app.state.verifying)
         assert host.of_kind("CancelVerification")
-        assert app.bench.failure is None
+        assert app.state.failure is None
         host.verdict = RunVerified(verdict="same", words="the same")
         await pilot.press("V")
         await until(lambda: "verified, bit for bit" in text_of(app))

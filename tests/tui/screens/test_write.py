@@ -29,7 +29,7 @@ def pairs(n: int) -> tuple[Example, ...]:
 
 
 def prompts(app: Any) -> list[str]:
-    return [each.prompt for each in app.bench.kept.examples.current]
+    return [each.prompt for each in app.state.session.examples.current]
 
 
 def typed(text: str) -> list[str]:
@@ -60,7 +60,7 @@ EFFECTS: dict[str, Callable[[Any, WriteScreen], Any]] = {
     "more": lambda app, _: prompts(app),
     "step.undo": lambda app, _: prompts(app),
     "step.redo": lambda app, _: prompts(app),
-    "include": lambda app, _: [each.enabled for each in app.bench.kept.examples.current],
+    "include": lambda app, _: [each.enabled for each in app.state.session.examples.current],
     "help": lambda app, _: type(app.screen).__name__,
     "palette": lambda app, _: type(app.screen).__name__,
     "take": lambda app, _: type(app.screen).__name__,
@@ -68,8 +68,8 @@ EFFECTS: dict[str, Callable[[Any, WriteScreen], Any]] = {
     "store": lambda app, _: type(app.screen).__name__,
     "remove": lambda app, _: prompts(app),
     "copy": lambda app, _: prompts(app),
-    "pair": lambda app, _: [each.pair for each in app.bench.kept.examples.current],
-    "flip": lambda app, _: [each.polarity for each in app.bench.kept.examples.current],
+    "pair": lambda app, _: [each.pair for each in app.state.session.examples.current],
+    "flip": lambda app, _: [each.polarity for each in app.state.session.examples.current],
     "unfold": lambda app, _: prompts(app),
     "trim": lambda app, _: prompts(app),
     "mend": lambda _, screen: at_hand(screen),
@@ -165,7 +165,7 @@ async def test_lines_are_written_one_after_another_and_recorded(
         await pilot.press("a", *typed("When A and B met => B | A"), "enter")
         await pilot.press("ctrl+u", *typed("- When A and C met"), "enter", "escape")
         await until(lambda: len(prompts(app)) == 2)
-        first, second = app.bench.kept.examples.current
+        first, second = app.state.session.examples.current
         assert (first.prompt, first.expected, first.foils, first.positive) == ("When A and B met", ("B",), ("A",), True)
         assert (second.prompt, second.positive) == ("When A and C met", False)
         await until(lambda: len(screen.desk.grades) == 2)
@@ -193,7 +193,7 @@ async def test_a_line_is_recorded_while_it_is_typed_and_one_pause_is_one_undo(re
 
 
 def current(app: Any) -> tuple[Example, ...]:
-    found: tuple[Example, ...] = app.bench.kept.examples.current
+    found: tuple[Example, ...] = app.state.session.examples.current
     return found
 
 
@@ -260,7 +260,7 @@ async def test_undo_takes_back_what_the_host_would_not_record(recorded: Any, ope
         await pilot.press("u")
         await until(lambda: "The change is undone" in text_of(app))
         assert screen.desk.saved
-        assert screen.desk.examples == app.bench.kept.examples.current == pairs(2)
+        assert screen.desk.examples == app.state.session.examples.current == pairs(2)
 
 
 async def test_a_set_larger_than_is_kept_is_not_begun(
@@ -288,7 +288,7 @@ async def test_a_copy_stands_below_the_pair_and_an_empty_line_gives_its_place_ba
         await pilot.press("c")
         await until(lambda: len(prompts(app)) == 5)
         assert prompts(app)[:3] == ["The positive prompt 0 of", "The negative prompt 0 of", "The positive prompt 0 of"]
-        assert [each.pair for each in app.bench.kept.examples.current] == [0, 0, None, 1, 1]
+        assert [each.pair for each in app.state.session.examples.current] == [0, 0, None, 1, 1]
         await pilot.press("home", "a")
         await until(lambda: app.focused is screen.edit)
         assert "esc back to the list" in text_of(app)
@@ -317,7 +317,7 @@ async def test_a_sign_that_is_typed_takes_the_place_of_the_one_offered(
         assert screen.edit.text == "+ "
         await pilot.press(*typed(keys), "escape")
         await until(lambda: len(prompts(app)) == 1)
-        found = app.bench.kept.examples.current[0]
+        found = app.state.session.examples.current[0]
         assert (found.prompt, found.positive, found.pair) == (prompt, positive, pair)
 
 
@@ -332,7 +332,7 @@ async def test_the_model_of_the_next_run_grades_and_is_named(
         assert {asked.model for asked in host.of_kind("GradeExamples")} == {"toy"}
         before = len(host.of_kind("GradeExamples"))
         # Chosen in another window while this one is open.
-        other = msgspec.structs.replace(app.bench.options, model="smollm2-135m", device="cpu")
+        other = msgspec.structs.replace(app.state.options, model="smollm2-135m", device="cpu")
         host.add_of_session(OptionsChosen(options=other))
         await until(lambda: "smollm2-135m, the model of the next run, says John" in text_of(app))
         await until(lambda: len(screen.desk.grades) == 4)
@@ -396,7 +396,7 @@ async def test_the_pane_says_when_the_set_was_edited_since_the_run(
         await host.tell(ExamplesSet(examples=made[1:], content_hash=content_hash(made[1:])))
         await until(lambda: "Edited since: 9 + 10 now" in text_of(app))
         await pilot.press(*["down"] * 4)
-        await until(lambda: app.bench.selected == 3)
+        await until(lambda: app.state.selected == 3)
         assert made[3].prompt[-20:] in text_of(app)
 
 

@@ -8,7 +8,7 @@ import pytest
 from engine.machine.folders import find_places
 from sessions.files.toml_edit import line_of, set_value
 from tui.settings.settings import change, load
-from tui.settings.table import SETTINGS, setting
+from tui.settings.table import SETTINGS, find_setting
 
 TEXT = """# mine
 [screen]
@@ -69,10 +69,10 @@ def test_what_makes_no_sense_is_told_with_its_line(text: str, words: str) -> Non
 
 def test_one_value_is_changed_and_the_rest_stays() -> None:
     path = written(TEXT)
-    change(path, setting("screen.map"), "cividis")
-    change(path, setting("screen.theme"), "day")
-    change(path, setting("host.trash_days"), None)
-    change(path, setting("screen.motion"), False)
+    change(path, find_setting("screen.map"), "cividis")
+    change(path, find_setting("screen.theme"), "day")
+    change(path, find_setting("host.trash_days"), None)
+    change(path, find_setting("screen.motion"), False)
     text = path.read_text()
     for line in ("# mine", 'map = "cividis"  # like embers', 'theme = "day"', "motion = false", "[other]", "thing = 1"):
         assert line in text.splitlines()
@@ -131,8 +131,8 @@ async def test_the_grid_starts_with_the_signs_that_were_asked_for(
         await until(lambda: legend not in text_of(app))
         await pilot.press("comma", "right", "escape")
         await until(lambda: app.theme == "dusk" and len(app.screen_stack) == 1)
-        assert not app.bench.signs, "another setting leaves them as the key left them"
-        signs = setting("screen.signs")
+        assert not app.state.signs, "another setting leaves them as the key left them"
+        signs = find_setting("screen.signs")
         app.change(signs, False)
         app.change(signs, True)
         await until(lambda: legend in text_of(app))

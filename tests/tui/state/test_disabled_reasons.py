@@ -24,9 +24,9 @@ async def test_the_line_of_keys_tells_and_does(size: tuple[int, int], recorded: 
             assert action.tooltip in told
         await until(lambda: app.screen.get_child_by_type(Tooltip).display)
         measure = next(end for end, action in spots if action.id == "measure.next")
-        before = app.bench.measure
+        before = app.state.measure
         await pilot.click(app.screen.keyline, offset=(measure - 1, 0))
-        await until(lambda: app.bench.measure is not before)
+        await until(lambda: app.state.measure is not before)
 
 
 async def test_a_sheet_answers_the_mouse_too(recorded: Any, open_screen: Any) -> None:
@@ -60,4 +60,4 @@ async def test_every_action_that_can_be_impossible_has_words(recorded: Any, open
         assert isinstance(screen, WorkbenchScreen)
         closed = [action for action in ACTIONS if screen.why_not(action)]
         assert len(closed) > 5
-        assert all(reason_for(app.bench, action.id) != "there is nothing it could do now" for action in closed)
+        assert all(reason_for(app.state, action.id) != "there is nothing it could do now" for action in closed)

@@ -6,7 +6,7 @@ import msgspec
 
 from engine.measures import find_measure
 from engine.results import HeadId, Reference
-from tui.state.grid_view import look
+from tui.state.grid_view import make_grid_view
 
 EXACT = find_measure("exact_effect")
 KNOWN = Reference(name="known", source="a test", heads=((0, 1), (1, 2)))
@@ -19,16 +19,16 @@ def test_heads_that_were_not_measured_have_no_rank_and_do_not_count_as_last(reco
         msgspec.structs.replace(node, exact_effect=MEASURED.get((node.layer, node.head)))
         for node in recorded.nodes(2, 3)
     ]
-    view = look(nodes, measure=EXACT, cut=None, reference=KNOWN, final=True)
+    view = make_grid_view(nodes, measure=EXACT, cut=None, reference=KNOWN, final=True)
     assert view.told == 3
-    assert [view.placed(HeadId(*head)) for head in ((0, 1), (0, 2), (0, 0), (1, 2))] == [1, 2, 3, None]
-    assert view.no_place() == "not measured"
+    assert [view.rank_of(HeadId(*head)) for head in ((0, 1), (0, 2), (0, 0), (1, 2))] == [1, 2, 3, None]
+    assert view.unranked_reason() == "not measured"
     assert view.agreement is not None
     assert view.agreement.auc == 1.0
 
 
 def test_nothing_measured_finds_nothing(recorded: Any) -> None:
-    view = look(recorded.nodes(2, 3), measure=EXACT, cut=None, reference=KNOWN, final=True)
+    view = make_grid_view(recorded.nodes(2, 3), measure=EXACT, cut=None, reference=KNOWN, final=True)
     assert (view.told, view.circuit) == (0, frozenset())
     assert view.agreement is not None
     assert view.agreement.auc is None

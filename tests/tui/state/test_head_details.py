@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.measures import find_measure
 from engine.results import NO_CODE, EdgeScore, HeadId
-from tui.state.head_details import Past, Pasts, edges_of, leave_one_out
+from tui.state.head_details import HeadInRun, RankingCache, edges_of, leave_one_out
 
 CODED = st.lists(st.tuples(st.integers(NO_CODE, 4), st.booleans()), max_size=12)
 
@@ -38,7 +38,7 @@ def test_the_past_of_a_head_is_its_rank_in_each_run(recorded: Any) -> None:
     nodes = recorded.nodes(6, 8)
     measure = find_measure("unique_positive")
     best = max(nodes, key=lambda node: node.unique_positive)
-    pasts = Pasts()
+    pasts = RankingCache()
     found = pasts.of(best.id, 3, nodes, measure, 1)
     assert found is not None
     assert (found.number, found.rank, found.inside) == (3, 1, True)
@@ -46,4 +46,4 @@ def test_the_past_of_a_head_is_its_rank_in_each_run(recorded: Any) -> None:
     other = find_measure("overlap")
     worst = max(nodes, key=lambda node: (node.overlap, -node.unique_share, node.id))
     for number in (1, 2):
-        assert pasts.of(worst.id, number, nodes, other, 1) == Past(number, worst.overlap, 48, False)
+        assert pasts.of(worst.id, number, nodes, other, 1) == HeadInRun(number, worst.overlap, 48, False)

@@ -5,7 +5,7 @@ from typing import Any
 from engine.events import EdgesScored
 from engine.results import EdgeScore, HeadId
 from tui.screens.workbench import WorkbenchScreen
-from tui.state.marked_heads import Marks, in_order
+from tui.state.marked_heads import MarkedHeads, sort_by_rank
 from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, chance_sign, seeds_sign
 
 
@@ -14,26 +14,26 @@ async def test_keys_mark_heads_boxes_layers_and_the_circuit(recorded: Any, open_
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
-        bench = app.bench
-        bench.put_cursor(1, 1)
+        state = app.state
+        state.put_cursor(1, 1)
         await pilot.press("space", "right", "space")
-        assert bench.marked == {(1, 1), (1, 2)}
+        assert state.marked == {(1, 1), (1, 2)}
         await until(lambda: "2 marked" in text_of(app) and "╔" in text_of(app))
         await pilot.press("space", "j", "j", "shift+right", "shift+down")
-        assert bench.marked == {(1, 1), (3, 2), (3, 3), (4, 2), (4, 3)}
-        assert bench.cursor == (4, 3)
+        assert state.marked == {(1, 1), (3, 2), (3, 3), (4, 2), (4, 3)}
+        assert state.cursor == (4, 3)
         await pilot.press("shift+left")
-        assert bench.marked == {(1, 1), (3, 2), (4, 2)}, "a box grows and shrinks"
+        assert state.marked == {(1, 1), (3, 2), (4, 2)}, "a box grows and shrinks"
         await pilot.press("u")
-        assert not bench.marked
+        assert not state.marked
         await until(lambda: "╔" not in text_of(app) and "marked" not in text_of(app))
         await pilot.press("a")
-        assert bench.marked == {(4, head) for head in range(8)}
+        assert state.marked == {(4, head) for head in range(8)}
         await pilot.press("a", "A")
-        assert bench.marked == bench.view().circuit
-        await until(lambda: f"{len(bench.marked)} in the circuit" in text_of(app))
+        assert state.marked == state.view().circuit
+        await until(lambda: f"{len(state.marked)} in the circuit" in text_of(app))
         await pilot.press("escape")
-        assert not bench.marked
+        assert not state.marked
 
 
 async def test_the_mouse_marks_by_drag_by_number_and_with_ctrl(recorded: Any, open_screen: Any) -> None:
@@ -42,7 +42,7 @@ async def test_the_mouse_marks_by_drag_by_number_and_with_ctrl(recorded: Any, op
     async with open_screen(host) as (app, pilot, until):
         screen = app.screen
         assert isinstance(screen, WorkbenchScreen)
-        heatmap, bench = screen.grid.heatmap, app.bench
+        heatmap, state = screen.grid.heatmap, app.state
 
         def at(layer: int, head: int) -> tuple[int, int]:
             return (3 + head * heatmap.cell.width + 2, 1 + layer * heatmap.cell.height + 1)
@@ -51,20 +51,20 @@ async def test_the_mouse_marks_by_drag_by_number_and_with_ctrl(recorded: Any, op
         await pilot.hover(heatmap, offset=at(2, 3))
         await pilot.hover(heatmap, offset=at(3, 4))
         await pilot.mouse_up(heatmap, offset=at(3, 4))
-        await until(lambda: len(bench.marked) == 9)
-        assert bench.cursor == (3, 4)
-        assert bench.marked == {(layer, head) for layer in (1, 2, 3) for head in (2, 3, 4)}
+        await until(lambda: len(state.marked) == 9)
+        assert state.cursor == (3, 4)
+        assert state.marked == {(layer, head) for layer in (1, 2, 3) for head in (2, 3, 4)}
         await pilot.click(heatmap, offset=at(5, 5))
-        await until(lambda: bench.cursor == (5, 5))
-        assert len(bench.marked) == 9, "a click alone marks nothing"
+        await until(lambda: state.cursor == (5, 5))
+        assert len(state.marked) == 9, "a click alone marks nothing"
         await pilot.click(heatmap, offset=at(5, 6), control=True)
-        await until(lambda: (5, 6) in bench.marked)
+        await until(lambda: (5, 6) in state.marked)
         await pilot.press("u")
         await pilot.click(heatmap, offset=(1, at(4, 0)[1]))
-        await until(lambda: bench.marked == {(4, head) for head in range(8)})
+        await until(lambda: state.marked == {(4, head) for head in range(8)})
         await pilot.click(heatmap, offset=(1, at(4, 0)[1]))
         await pilot.click(heatmap, offset=(at(0, 6)[0], 0))
-        await until(lambda: bench.marked == {(layer, 6) for layer in range(6)})
+        await until(lambda: state.marked == {(layer, 6) for layer in range(6)})
 
 
 async def test_what_is_marked_is_what_is_measured_kept_copied_and_shown(
@@ -75,7 +75,7 @@ async def test_what_is_marked_is_what_is_measured_kept_copied_and_shown(
     edges = (EdgeScore(source=(0, 1), target=(2, 3), score=6.3), EdgeScore(source=(1, 1), target=(3, 2), score=5.1))
     host.add(*events[:-2], EdgesScored(edges=edges, n_pairs=960), *events[-2:])
     async with open_screen(host) as (app, pilot, until):
-        app.bench.marks.toggle([HeadId(1, 1), HeadId(4, 2)])
+        app.state.marks.toggle([HeadId(1, 1), HeadId(4, 2)])
         await pilot.press("v")
         await until(lambda: host.of_kind("MeasureRunEffects"))
         asked = host.of_kind("MeasureRunEffects")[0]
@@ -101,7 +101,7 @@ async def test_what_is_marked_is_what_is_measured_kept_copied_and_shown(
         await until(lambda: "The marked heads" in text_of(app))
         await pilot.press("h")
         await until(lambda: bool(sent))
-        assert sent == [" ".join(map(str, in_order(app.bench.marked, app.bench.view()))) + "\n"]
+        assert sent == [" ".join(map(str, sort_by_rank(app.state.marked, app.state.view()))) + "\n"]
         await pilot.press("escape")
 
         await pilot.press("e")
@@ -118,7 +118,7 @@ async def test_signs_of_chance_and_seeds_stand_in_the_cells(recorded: Any, open_
         assert "● every seed" not in text_of(app)
         await pilot.press("g")
         await until(lambda: "● every seed" in text_of(app))
-        view = app.bench.view()
+        view = app.state.view()
         grid = text_of(app).split("● every seed")[1].split(" cut [")[0]
         full = sum(node.stability >= 1 for node in view.nodes)
         assert grid.count("●") == full > 0
@@ -151,7 +151,7 @@ def test_signs_are_shapes_and_leave_what_is_there() -> None:
 
 
 def test_marks_of_another_shape_are_forgotten() -> None:
-    marks = Marks()
+    marks = MarkedHeads()
     marks.toggle([HeadId(0, 0), HeadId(9, 9)])
     marks.fit((4, 8))
     assert marks.heads == {(0, 0)}

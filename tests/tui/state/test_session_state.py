@@ -26,8 +26,8 @@ from sessions.events import (
     TagsSet,
     ViewChanged,
 )
-from tui.state.session_state import ExampleHistory, Kept
-from tui.state.workbench_state import Bench
+from tui.state.session_state import ExampleHistory, SessionState
+from tui.state.workbench_state import WorkbenchState
 
 
 def logged(*events: Any, run_id: str | None = None) -> list[LogEntry]:
@@ -45,8 +45,8 @@ def set_to(*prompts: str) -> ExamplesSet:
     return ExamplesSet(examples=some(*prompts), content_hash=content_hash(some(*prompts)))
 
 
-def folded(*events: Any) -> Kept:
-    kept = Kept()
+def folded(*events: Any) -> SessionState:
+    kept = SessionState()
     for entry in logged(*events):
         assert kept.fold(entry)
     return kept
@@ -111,9 +111,9 @@ def test_names_tags_notes_circuits_and_the_trash() -> None:
 
 
 def test_the_bench_follows_names_examples_and_verdicts() -> None:
-    bench = Bench(model="toy", task="ioi")
-    bench.session_id = "s"
-    bench.fold(
+    state = WorkbenchState(model="toy", task="ioi")
+    state.session_id = "s"
+    state.fold(
         logged(
             SessionCreated(name="one", model="other", task=None),
             SessionRenamed(name="two"),
@@ -122,50 +122,50 @@ def test_the_bench_follows_names_examples_and_verdicts() -> None:
             ExamplesStepped(by=-1, version=1, content_hash=set_to("a").content_hash),
         )
     )
-    assert (bench.session_name, bench.model, bench.task, bench.last_seq) == ("two", "other", None, 5)
-    assert bench.examples == some("a")
+    assert (state.session_name, state.model, state.task, state.last_seq) == ("two", "other", None, 5)
+    assert state.examples == some("a")
     verdict = RunVerified(verdict="same", words="bit for bit")
-    bench.fold(
+    state.fold(
         [
             LogEntry(session_id="s", seq=6, at_us=6000, run_id="r", event=RunQueued(
                 config=ProbeConfig(), model="toy", again="r0")),
             LogEntry(session_id="s", seq=7, at_us=7000, run_id="r", event=verdict),
         ]
     )  # fmt: skip
-    assert (bench.runs[0].verified, bench.runs[0].again) == (verdict, "r0")
+    assert (state.runs[0].verified, state.runs[0].again) == (verdict, "r0")
 
 
-def looked(recorded: Any, *looks: ViewChanged) -> tuple[Bench, list[LogEntry]]:
-    """A bench on a finished run, and those looks as further entries of its log."""
+def looked(recorded: Any, *looks: ViewChanged) -> tuple[WorkbenchState, list[LogEntry]]:
+    """A state on a finished run, and those looks as further entries of its log."""
     host = recorded.host()
     host.add(*recorded.events())
-    bench = Bench(model="toy", task="ioi")
-    bench.session_id = "s-1"
-    bench.fold(host.entries)
+    state = WorkbenchState(model="toy", task="ioi")
+    state.session_id = "s-1"
+    state.fold(host.entries)
     done = len(host.entries)
     host.add(*looks)
-    return bench, host.entries[done:]
+    return state, host.entries[done:]
 
 
 def test_a_screen_begins_with_the_last_look_that_was_recorded(recorded: Any) -> None:
-    bench, entries = looked(recorded, ViewChanged(measure="q_value", cut=9), ViewChanged(measure="overlap", cut=7))
-    assert bench.fold(entries) >= {"grid", "head"}
-    assert bench.view().cut == 7  # type: ignore[union-attr]
-    assert bench.measure.id == "overlap"
-    assert bench.look_now() == ViewChanged(measure="overlap", cut=7)
+    state, entries = looked(recorded, ViewChanged(measure="q_value", cut=9), ViewChanged(measure="overlap", cut=7))
+    assert state.fold(entries) >= {"grid", "head"}
+    assert state.view().cut == 7  # type: ignore[union-attr]
+    assert state.measure.id == "overlap"
+    assert state.current_look() == ViewChanged(measure="overlap", cut=7)
 
 
 def test_a_screen_whose_person_acts_keeps_its_own_look(recorded: Any) -> None:
-    bench, entries = looked(recorded, ViewChanged(measure="q_value", cut=9))
-    bench.move_cut(1)
-    bench.fold(entries)
-    assert bench.view().cut == 6  # type: ignore[union-attr]
-    assert bench.measure.id == "total_variation"
-    assert bench.shown.look == ViewChanged(measure="q_value", cut=9)  # type: ignore[union-attr]
+    state, entries = looked(recorded, ViewChanged(measure="q_value", cut=9))
+    state.move_cut(1)
+    state.fold(entries)
+    assert state.view().cut == 6  # type: ignore[union-attr]
+    assert state.measure.id == "total_variation"
+    assert state.shown.look == ViewChanged(measure="q_value", cut=9)  # type: ignore[union-attr]
 
 
 def test_a_look_this_version_does_not_know_is_no_reason_to_stop(recorded: Any) -> None:
-    bench, entries = looked(recorded, ViewChanged(measure="aura", cut=-4))
-    bench.fold(entries)
-    assert bench.measure.id == "total_variation"
-    assert bench.view().cut == 1  # type: ignore[union-attr]
+    state, entries = looked(recorded, ViewChanged(measure="aura", cut=-4))
+    state.fold(entries)
+    assert state.measure.id == "total_variation"
+    assert state.view().cut == 1  # type: ignore[union-attr]

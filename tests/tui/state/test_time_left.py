@@ -18,10 +18,10 @@ from engine.results import ModelInfo
 from sessions.events import RunEnded, RunQueued, RunStarted
 from tui.screens.options import OptionsScreen
 from tui.screens.progress import ProgressScreen
-from tui.state.run import Run
-from tui.state.stage_pace import Pace
-from tui.state.time_left import left_words, run_left, slowness, stage_left, stages_of, usual_seconds
-from tui.state.workbench_state import Bench
+from tui.state.run import SessionRun
+from tui.state.stage_pace import StagePace
+from tui.state.time_left import format_time_left, run_left, slowness, stage_left, stages_of, usual_seconds
+from tui.state.workbench_state import WorkbenchState
 from tui.widgets.line_chart import draw, scale
 from tui.widgets.progress_strip import ProgressStrip
 
@@ -33,7 +33,7 @@ def step(done: int, total: int = 100) -> TrainStep:
 
 
 def test_what_is_left_follows_the_pace_of_the_newest_reports() -> None:
-    pace = Pace().fold(0, StageStarted(stage="capture", total=100, unit="prompts"))
+    pace = StagePace().fold(0, StageStarted(stage="capture", total=100, unit="prompts"))
     assert pace.left(100, 500_000) is None
     for second in range(1, 6):
         pace = pace.fold(second * 1_000_000, StageProgress(stage="capture", done=10 * second, total=100))
@@ -47,12 +47,12 @@ def test_what_is_left_follows_the_pace_of_the_newest_reports() -> None:
 
 
 def test_what_comes_before_the_first_step_is_no_part_of_the_pace() -> None:
-    pace = Pace().fold(0, StageStarted(stage="train", total=100, unit="steps"))
+    pace = StagePace().fold(0, StageStarted(stage="train", total=100, unit="steps"))
     pace = pace.fold(60_000_000, step(1))
     assert pace.left(100, 60_000_000) is None
     pace = pace.fold(61_000_000, step(11))
     assert pace.left(100, 61_000_000) == pytest.approx(8.9)
-    cause = Pace().fold(0, StageStarted(stage="cause", total=0, unit="measurements"))
+    cause = StagePace().fold(0, StageStarted(stage="cause", total=0, unit="measurements"))
     for second, done in ((60, 1), (61, 9), (62, 17)):  # all heads are attributed before the first is patched
         cause = cause.fold(second * 1_000_000, StageProgress(stage="cause", done=done, total=33))
     assert cause.left(33, 62_000_000) == pytest.approx(2.0)
@@ -64,12 +64,12 @@ STAGES = ("load", "grade", "capture", "train", "codes", "scores", "cause")
 RECORDED = Path(__file__).parents[2] / "engine" / "recorded_timings.json"
 
 
-def run_of(number: int, seconds: dict[str, float], model: str, **more: Any) -> Run:
+def run_of(number: int, seconds: dict[str, float], model: str, **more: Any) -> SessionRun:
     """A run that went through with these seconds a stage; `more` takes that back."""
     named = tuple((stage, seconds[stage]) for stage in STAGES if stage in seconds)
     picture = RunSnapshot(seconds=named, warm=not seconds.get("load"))
     given = {"state": "done", "picture": picture, "config": ProbeConfig(), **more}
-    return Run(run_id=str(number), number=number, model=model, queued_us=0, **given)
+    return SessionRun(run_id=str(number), number=number, model=model, queued_us=0, **given)
 
 
 def test_a_run_on_a_busy_machine_is_told_as_slow_as_it_is() -> None:
@@ -84,13 +84,13 @@ def test_a_run_on_a_busy_machine_is_told_as_slow_as_it_is() -> None:
     over = tuple((stage, slow[stage]) for stage in ("load", "grade", "capture"))
     picture = RunSnapshot(stage="train", stage_total=500, stage_done=250, seconds=over)
     half_us = int(slow["train"] * 1e6 / 2)
-    pace = Pace("train", 0, tuple((half_us * tenth // 10, 25 * tenth) for tenth in range(11)))
+    pace = StagePace("train", 0, tuple((half_us * tenth // 10, 25 * tenth) for tenth in range(11)))
     run = run_of(99, slow, "smollm2-135m", state="running", picture=picture, pace=pace)
     after = sum(slow[stage] for stage in stages_of(run) if stage in ("codes", "scores", "cause"))
     left = run_left(run, earlier, half_us)
     assert left == pytest.approx(slow["train"] / 2 + after, rel=0.25)
     # Before its first step: by the earlier runs, as much slower as the run has been so far; then nobody knows.
-    begun = run_of(99, slow, "smollm2-135m", state="running", picture=picture, pace=Pace("train", 0, ((0, 0),)))
+    begun = run_of(99, slow, "smollm2-135m", state="running", picture=picture, pace=StagePace("train", 0, ((0, 0),)))
     usual = usual_seconds(begun, earlier, "train")
     assert usual == pytest.approx(slow["train"] / 3)
     assert stage_left(begun, earlier, 1_000_000) == pytest.approx(usual * slowness(begun, earlier) - 1)
@@ -109,7 +109,7 @@ def test_the_time_left_falls_although_the_reports_come_unevenly() -> None:
         at_us += int(wait * 1e6)
         marks = (*marks, (at_us, done))[-12:]
         picture = RunSnapshot(stage="train", stage_total=20, stage_done=done, seconds=over)
-        run = run_of(99, {}, "toy", state="running", picture=picture, pace=Pace("train", 0, marks))
+        run = run_of(99, {}, "toy", state="running", picture=picture, pace=StagePace("train", 0, marks))
         told.append(run_left(run, earlier, at_us))
         paced.append(stage_left(run, (), at_us))
     took = sum(waits) + 0.3
@@ -134,7 +134,7 @@ def test_a_stage_is_told_by_runs_with_other_options_where_there_are_no_others() 
 
 
 def test_left_in_words() -> None:
-    assert [left_words(each) for each in (None, 0.2, 3.21, 42, 400)] == [
+    assert [format_time_left(each) for each in (None, 0.2, 3.21, 42, 400)] == [
         "",
         "almost done",
         "3.2 s left",
@@ -210,7 +210,7 @@ async def test_a_run_that_waits_is_taken_out_of_the_queue(recorded: Any, open_sc
         assert host.of_kind("CancelRun")[0].run == "run-2"
         await host.tell(RunEnded(state="stopped"))
         await until(lambda: "nothing waits" in text_of(app))
-        assert app.bench.shown is app.bench.runs[0]
+        assert app.state.shown is app.state.runs[0]
         await pilot.press("O")
         await until(lambda: isinstance(app.screen, OptionsScreen))
         await pilot.press("escape", "escape")
@@ -222,27 +222,27 @@ async def test_stop_takes_the_run_that_is_looked_at_out_of_the_queue(recorded: A
     host.add(*recorded.events(until="train"))
     async with open_screen(host) as (app, pilot, until):
         await host.tell(RunQueued(config=ProbeConfig(seeds=(5,)), model="toy", task="ioi"))
-        await until(lambda: len(app.bench.runs) == 2)
-        app.bench.show_run("run-2")
+        await until(lambda: len(app.state.runs) == 2)
+        app.state.show_run("run-2")
         await pilot.press("x")
         await until(lambda: host.of_kind("CancelRun"))
         assert [(each.run, each.force) for each in host.of_kind("CancelRun")] == [("run-2", False)]
-        app.bench.show_run("run-1")
+        app.state.show_run("run-1")
         await pilot.press("x")
         await until(lambda: len(host.of_kind("CancelRun")) == 2)
         assert host.of_kind("CancelRun")[1].run == "run-1"
 
 
 async def test_the_line_of_a_run_ends_with_its_time(recorded: Any, open_screen: Any) -> None:
-    bench = Bench(model="toy", task="ioi")
+    state = WorkbenchState(model="toy", task="ioi")
     seconds = (("load", 17.5), ("capture", 15.5), ("grade", 1.2))
     picture = RunSnapshot(seconds=seconds, stage="train", stage_done=4330, stage_total=5000, stage_unit="steps")
     going = run_of(1, dict.fromkeys(STAGES, 1.0), "toy", state="running", picture=picture, started_us=0)
     async with open_screen(recorded.host()) as (app, _pilot, _until):
         shown = app.screen.query_one(ProgressStrip)
-        shown.bench, shown.clock = bench, lambda: 123.4
+        shown.state, shown.clock = state, lambda: 123.4
         for waiting in (0, 2, 11):
-            bench.runs = [going, *(msgspec.structs.replace(going, state="queued") for _ in range(waiting))]
+            state.runs = [going, *(msgspec.structs.replace(going, state="queued") for _ in range(waiting))]
             for width in range(72, 201):
                 line = shown.lines(Size(width, 3))[0]
                 assert line.cell_length <= width
@@ -264,14 +264,14 @@ async def test_the_next_in_turn_is_shown_when_it_begins(recorded: Any, open_scre
     host.add(*recorded.events(until="train"))
     async with open_screen(host) as (app, _pilot, until):
         await host.tell(RunQueued(config=ProbeConfig(), model="toy", task="ioi"))
-        await until(lambda: len(app.bench.runs) == 2)
-        assert app.bench.shown.run_id == "run-1"
+        await until(lambda: len(app.state.runs) == 2)
+        assert app.state.shown.run_id == "run-1"
         host._runs = 1
         await host.tell(RunEnded(state="done"))
         host._runs = 2
-        await until(lambda: app.bench.runs[0].state == "done")
+        await until(lambda: app.state.runs[0].state == "done")
         await host.tell(RunStarted())
-        await until(lambda: app.bench.shown.run_id == "run-2")
+        await until(lambda: app.state.shown.run_id == "run-2")
 
 
 async def test_of_many_seeds_all_are_drawn(recorded: Any, open_screen: Any) -> None:

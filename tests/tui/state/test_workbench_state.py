@@ -1,4 +1,4 @@
-"""The bench alone: folding the log, ranking, cutting, moving; and how lines are fitted."""
+"""The state alone: folding the log, ranking, cutting, moving; and how lines are fitted."""
 
 from typing import Any
 
@@ -13,92 +13,92 @@ from engine.events import EffectsMeasured
 from engine.measures import DEFAULT_MEASURE, MEASURES, NODE_SCORE, find_measure
 from engine.results import HeadEffect
 from sessions.events import EffectsEnded, LogEntry, RunStarted
-from tui.state.grid_view import look
-from tui.state.number_text import fixed, number
-from tui.state.workbench_state import ALL_PARTS, Bench
+from tui.state.grid_view import make_grid_view
+from tui.state.number_text import format_fixed, format_number
+from tui.state.workbench_state import ALL_PARTS, WorkbenchState
 from tui.widgets.line_widget import changed_regions
 from tui.widgets.progress_strip import mean_losses, seconds_words
 from tui.widgets.styled_line import fit, fit_end, rail, spark, wrapped
 
 
-def folded(recorded: Any, **more: Any) -> Bench:
+def folded(recorded: Any, **more: Any) -> WorkbenchState:
     host = recorded.host()
     host.add(*recorded.events(**more))
-    bench = Bench(model="toy", task="ioi")
-    bench.session_id = "s-1"
-    assert bench.fold(host.entries) <= ALL_PARTS
-    return bench
+    state = WorkbenchState(model="toy", task="ioi")
+    state.session_id = "s-1"
+    assert state.fold(host.entries) <= ALL_PARTS
+    return state
 
 
 def test_entries_seen_before_change_nothing(recorded: Any) -> None:
     host = recorded.host()
     host.add(*recorded.events())
-    bench = Bench(model="toy", task="ioi")
-    bench.session_id = "s-1"
-    bench.fold(host.entries)
-    steps = len(bench.shown.picture.steps)  # type: ignore[union-attr]
-    assert bench.fold(host.entries) == frozenset()
-    assert bench.fold(host.entries[-3:]) == frozenset()
-    assert len(bench.shown.picture.steps) == steps  # type: ignore[union-attr]
+    state = WorkbenchState(model="toy", task="ioi")
+    state.session_id = "s-1"
+    state.fold(host.entries)
+    steps = len(state.shown.picture.steps)  # type: ignore[union-attr]
+    assert state.fold(host.entries) == frozenset()
+    assert state.fold(host.entries[-3:]) == frozenset()
+    assert len(state.shown.picture.steps) == steps  # type: ignore[union-attr]
 
 
 def test_the_cursor_waits_on_the_best_head_until_it_is_moved(recorded: Any) -> None:
-    bench = folded(recorded, until="train")
-    assert bench.view() is not None
-    assert bench.cursor == bench.view().order[0]  # type: ignore[union-attr]
-    bench.put_cursor(0, 0)
+    state = folded(recorded, until="train")
+    assert state.view() is not None
+    assert state.cursor == state.view().order[0]  # type: ignore[union-attr]
+    state.put_cursor(0, 0)
     host = recorded.host()
     host.add(*recorded.events())
-    bench.last_seq = 1 + len(recorded.events(until="train"))
-    bench.fold(host.entries)
-    assert bench.cursor == (0, 0)
+    state.last_seq = 1 + len(recorded.events(until="train"))
+    state.fold(host.entries)
+    assert state.cursor == (0, 0)
 
 
 def test_cutting_changes_precision_and_recall_and_not_the_auc(recorded: Any) -> None:
-    bench = folded(recorded)
-    first = bench.view()
+    state = folded(recorded)
+    first = state.view()
     assert first is not None
     assert (first.cut, first.agreement.precision, first.agreement.recall) == (5, 1.0, 1.0)  # type: ignore[union-attr]
-    bench.move_cut(1)
-    bench.move_cut(1)
-    more = bench.view()
+    state.move_cut(1)
+    state.move_cut(1)
+    more = state.view()
     assert more is not None
     assert more.agreement.precision == pytest.approx(5 / 7)  # type: ignore[union-attr]
     assert more.agreement.auc == first.agreement.auc  # type: ignore[union-attr]
     for _ in range(20):
-        bench.move_cut(-1)
-    assert bench.view().cut == 1  # type: ignore[union-attr]
+        state.move_cut(-1)
+    assert state.view().cut == 1  # type: ignore[union-attr]
 
 
 def test_every_measure_can_be_looked_at(recorded: Any) -> None:
-    bench = folded(recorded)
-    for measure in bench.measures():
-        view = bench.view()
+    state = folded(recorded)
+    for measure in state.measures():
+        view = state.view()
         assert view is not None
         assert view.measure is measure
         assert sorted(view.rank.values()) == list(range(1, 49))
         assert all(loud is None or 0 <= loud <= 1 for loud in map(view.loud, view.order))
-        bench.cycle_measure(1)
-    assert bench.measure is MEASURES[0]
-    bench.cycle_measure(-1)
-    assert bench.measure is MEASURES[-1]
+        state.cycle_measure(1)
+    assert state.measure is MEASURES[0]
+    state.cycle_measure(-1)
+    assert state.measure is MEASURES[-1]
 
 
 def test_a_third_of_a_code_is_not_drawn_as_the_loudest(recorded: Any) -> None:
     nodes = recorded.nodes(2, 3, progress=0.01, known=[(0, 0)])
-    view = look(nodes, measure=NODE_SCORE, cut=None, reference=None, final=True)
+    view = make_grid_view(nodes, measure=NODE_SCORE, cut=None, reference=None, final=True)
     assert max(view.loud(head) or 0.0 for head in view.order) < 0.2
 
 
 def test_walking_the_ranking_stops_at_its_ends(recorded: Any) -> None:
-    bench = folded(recorded)
-    order = bench.view().order  # type: ignore[union-attr]
-    bench.put_cursor(*order[0])
-    assert not bench.walk_ranking(-1)
-    assert bench.walk_ranking(1)
-    assert bench.cursor == order[1]
-    bench.put_cursor(*order[-1])
-    assert not bench.walk_ranking(1)
+    state = folded(recorded)
+    order = state.view().order  # type: ignore[union-attr]
+    state.put_cursor(*order[0])
+    assert not state.walk_ranking(-1)
+    assert state.walk_ranking(1)
+    assert state.cursor == order[1]
+    state.put_cursor(*order[-1])
+    assert not state.walk_ranking(1)
 
 
 @given(st.text(max_size=60), st.integers(0, 40))
@@ -123,17 +123,17 @@ def test_the_end_of_a_prompt_is_what_stays() -> None:
     (7.0, "7"), (0.25, ".250"), (6.3333, "6.33"), (-0.02, "-.020"), (None, "–"), (123456.0, "123456"),
 ])  # fmt: skip
 def test_numbers_are_short(value: float | None, shown: str) -> None:
-    assert number(value) == shown
-    assert fixed(0.125, 3) == ".125"
-    assert fixed(2.0) == "2.00"
+    assert format_number(value) == shown
+    assert format_fixed(0.125, 3) == ".125"
+    assert format_fixed(2.0) == "2.00"
     assert seconds_words(0.45) == ".45 s"
 
 
 def test_losses_that_are_not_finite_are_left_out_of_the_curve(recorded: Any) -> None:
     import msgspec
 
-    bench = folded(recorded, until="train")
-    steps = bench.shown.picture.steps  # type: ignore[union-attr]
+    state = folded(recorded, until="train")
+    steps = state.shown.picture.steps  # type: ignore[union-attr]
     broken = msgspec.structs.replace(steps[3], reconstruction=(None, float("nan"), float("inf")))
     assert len(mean_losses([*steps[:3], broken])) == 3
     assert spark([1.0, 1.0], 5) == "▁▁"
@@ -168,29 +168,29 @@ def caused() -> tuple[EffectsMeasured, EffectsEnded]:
     return scored, EffectsEnded(state="done")
 
 
-def tell(bench: Bench, *events: Any) -> None:
-    run = bench.runs[-1].run_id
+def tell(state: WorkbenchState, *events: Any) -> None:
+    run = state.runs[-1].run_id
     entries = [
-        LogEntry(session_id="s-1", seq=bench.last_seq + 1 + place, run_id=run, at_us=1, event=event)
+        LogEntry(session_id="s-1", seq=state.last_seq + 1 + place, run_id=run, at_us=1, event=event)
         for place, event in enumerate(events)
     ]
-    bench.fold(entries)
+    state.fold(entries)
 
 
 def test_whoever_asks_for_causes_sees_them_and_whoever_looked_elsewhere_is_left_alone(recorded: Any) -> None:
-    bench = folded(recorded)
-    tell(bench, *caused())
-    assert bench.measure is DEFAULT_MEASURE, "nobody asked on this screen"
-    bench.await_cause()
-    tell(bench, *caused())
-    assert bench.measure.id == "combined"
-    assert bench.cursor == (1, 0), "the head that does most"
-    bench.pick_measure(DEFAULT_MEASURE)
-    bench.await_cause()
-    bench.cycle_measure(1)
-    chosen = bench.measure
-    tell(bench, *caused())
-    assert bench.measure is chosen
-    bench.pick_measure(find_measure("combined"))
-    tell(bench, RunStarted())
-    assert bench.measure is DEFAULT_MEASURE, "a run that begins has no causes to show"
+    state = folded(recorded)
+    tell(state, *caused())
+    assert state.measure is DEFAULT_MEASURE, "nobody asked on this screen"
+    state.expect_effects()
+    tell(state, *caused())
+    assert state.measure.id == "combined"
+    assert state.cursor == (1, 0), "the head that does most"
+    state.pick_measure(DEFAULT_MEASURE)
+    state.expect_effects()
+    state.cycle_measure(1)
+    chosen = state.measure
+    tell(state, *caused())
+    assert state.measure is chosen
+    state.pick_measure(find_measure("combined"))
+    tell(state, RunStarted())
+    assert state.measure is DEFAULT_MEASURE, "a run that begins has no causes to show"

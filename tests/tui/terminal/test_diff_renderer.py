@@ -234,10 +234,10 @@ async def test_a_key_on_a_large_grid_sends_little(
     host = recorded.host()
     host.add(*recorded.events(n_layers=80, n_heads=64))
     async with open_screen(host) as (app, pilot, until):
-        app.bench.put_cursor(9, 20)
+        app.state.put_cursor(9, 20)
         app.screen.draw_now()
         watched = Watched(app)
-        await until(lambda: app.bench.codes_key() in app.bench.codes)
+        await until(lambda: app.state.codes_key() in app.state.codes)
 
         async def costs(key: str, most: int, most_at_rest: int) -> None:
             watched.sent = 0
@@ -245,7 +245,7 @@ async def test_a_key_on_a_large_grid_sends_little(
             await pilot.pause()
             at_once, watched.sent = watched.sent, 0
             app.screen._rested()
-            await until(lambda: app.bench.codes_key() in app.bench.codes)
+            await until(lambda: app.state.codes_key() in app.state.codes)
             watched.agrees()
             assert at_once <= most, f"{key}: {at_once} bytes at once"
             assert watched.sent <= most_at_rest, f"{key}: {watched.sent} bytes when the cursor rests"

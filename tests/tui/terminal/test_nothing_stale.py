@@ -41,7 +41,7 @@ def from_nothing(screen: WorkbenchScreen) -> Glass:
     ]
     kept = [node._strips for node in painted]
     kept_faces, kept_view = heatmap._faces, heatmap._view
-    heatmap._faces, heatmap._view, heatmap._looks = {}, screen.bench.view(), CellCache()
+    heatmap._faces, heatmap._view, heatmap._looks = {}, screen.state.view(), CellCache()
     for node in painted:
         node._strips = node.lines(node.room if isinstance(node, ScrollingLineWidget) else node.size)
     for node in screen.query("*"):
@@ -70,7 +70,7 @@ async def test_what_a_key_leaves_on_the_terminal_is_what_there_is_to_see(
     async with open_screen(host, size=size) as (app, pilot, until):
         screen = app.screen
         assert isinstance(screen, WorkbenchScreen)
-        await until(lambda: app.bench.view() is not None and glass == from_nothing(screen))
+        await until(lambda: app.state.view() is not None and glass == from_nothing(screen))
         for key in KEYS:
             await pilot.press(key)
             await until(lambda: glass == from_nothing(screen))

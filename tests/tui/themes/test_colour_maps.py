@@ -9,7 +9,7 @@ from textual.theme import Theme
 
 from engine.measures import find_measure
 from tui.app.launch import choose_colours
-from tui.settings.remembered import Remembered, remembered
+from tui.settings.remembered import ScreenMemory, load_screen_memory
 from tui.settings.settings import load
 from tui.themes.colour_maps import MAPS, ColourMap, along, map_named, mix
 from tui.themes.diverging import shades
@@ -179,7 +179,7 @@ async def test_the_screen_reads_without_colours(depth: str, recorded: Any, open_
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, depth=depth) as (app, pilot, _until):
-        app.bench.pick_measure(find_measure("unique_positive"))
+        app.state.pick_measure(find_measure("unique_positive"))
         app.screen.draw_now()
         await pilot.pause()
         text = text_of(app)
@@ -244,4 +244,4 @@ async def test_themes_go_round_and_are_remembered(
         assert seen == ["night", "dusk", "day", "contrast", "sixteen", "night"]
     (tmp_path / "state").mkdir(exist_ok=True)
     (tmp_path / "state" / "screen.json").write_text("{")
-    assert remembered() == Remembered()
+    assert load_screen_memory() == ScreenMemory()

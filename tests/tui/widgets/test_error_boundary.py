@@ -51,12 +51,12 @@ async def test_a_pane_that_fails_to_draw_is_a_panel_that_says_so(
         assert "Boom" in (find_places().logs / "screen.log").read_text()
         # The others live, and what the host tells is taken in.
         await host.tell(*recorded.events(until="train"))
-        await until(lambda: app.bench.shown.active and app.bench.shown.picture.steps)
+        await until(lambda: app.state.shown.active and app.state.shown.picture.steps)
         await host.tell(RunEnded(state="done"))
-        await until(lambda: not app.bench.shown.active)
-        before = app.bench.cursor
+        await until(lambda: not app.state.shown.active)
+        before = app.state.cursor
         await pilot.press("down", "up", "right")
-        await until(lambda: app.bench.cursor != before)
+        await until(lambda: app.state.cursor != before)
         monkeypatch.undo()
         await pilot.press("ctrl+l")
         await until(lambda: not pane.failed)
@@ -79,7 +79,7 @@ async def test_a_pane_whose_handler_fails(recorded: Any, open_screen: Any, monke
         await until(lambda: app.screen.examples.failed)
         monkeypatch.undo()
         await pilot.press("ctrl+l", "1", "down")
-        await until(lambda: app.bench.selected is not None)
+        await until(lambda: app.state.selected is not None)
 
 
 async def test_a_timer_a_worker_and_an_action_that_fail(
@@ -140,12 +140,12 @@ async def test_a_log_that_cannot_be_taken_in_is_told(recorded: Any, open_screen:
     async with open_screen(host) as (app, pilot, until):
         app.forgiving = True
         with monkeypatch.context() as patch:
-            patch.setattr(type(app.bench), "fold", boom)
+            patch.setattr(type(app.state), "fold", boom)
             await host.tell(*recorded.events(until="train"))
             await until(lambda: isinstance(app.screen, ErrorSheet))
             assert "Boom" in app.screen.failure.message
         await pilot.press("r")
-        await until(lambda: len(app.bench.runs) == 2)
+        await until(lambda: len(app.state.runs) == 2)
 
 
 async def test_a_screen_that_only_fails_ends(recorded: Any) -> None:

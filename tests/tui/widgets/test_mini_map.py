@@ -30,7 +30,7 @@ async def test_the_map_shows_what_is_in_sight_and_a_click_goes_there(
             return [row[minimap.region.x : minimap.region.right] for row in rows]
 
         assert minimap.display
-        app.bench.put_cursor(0, 0)
+        app.state.put_cursor(0, 0)
         screen.draw_now()
         await until(lambda: heatmap.scroll_offset == (0, 0))
         columns, rows = frame(drawn())
@@ -39,13 +39,13 @@ async def test_the_map_shows_what_is_in_sight_and_a_click_goes_there(
         assert len(columns) < 24
         assert len(rows) < 9
         await pilot.click(minimap, offset=(24, 9))
-        await until(lambda: app.bench.cursor.layer > 70 and app.bench.cursor.head > 58)
+        await until(lambda: app.state.cursor.layer > 70 and app.state.cursor.head > 58)
         await until(lambda: frame(drawn())[0][-1] == 24 and frame(drawn())[1][-1] == 9)
         layers, heads = heatmap.in_sight()
-        assert app.bench.cursor.layer in layers
-        assert app.bench.cursor.head in heads
+        assert app.state.cursor.layer in layers
+        assert app.state.cursor.head in heads
         await pilot.click(minimap, offset=(1, 1))
-        await until(lambda: app.bench.cursor.layer < 9 and frame(drawn())[1][0] == 1)
+        await until(lambda: app.state.cursor.layer < 9 and frame(drawn())[1][0] == 1)
 
 
 async def test_it_stands_below_the_grid_or_beside_it_and_not_at_all_where_the_grid_fits(
@@ -78,9 +78,9 @@ async def test_the_small_map_beside_the_grid_goes_where_it_is_clicked(
         await until(lambda: sidemap.size.height > 6)
         columns, rows = min(shape[1], sidemap.size.width - 2), sidemap.size.height - 2
         await pilot.click(sidemap, offset=(columns, rows))
-        await until(lambda: app.bench.cursor.layer > shape[0] * 0.9 and app.bench.cursor.head > shape[1] * 0.9 - 1)
+        await until(lambda: app.state.cursor.layer > shape[0] * 0.9 and app.state.cursor.head > shape[1] * 0.9 - 1)
         await pilot.click(sidemap, offset=(1, 1))
-        await until(lambda: app.bench.cursor.layer < shape[0] * 0.15)
+        await until(lambda: app.state.cursor.layer < shape[0] * 0.15)
         heavy = frame(["".join(piece.text for piece in strip) for strip in sidemap.lines(sidemap.size)])
         assert heavy[1][0] == 1
 
@@ -92,6 +92,6 @@ async def test_the_cut_follows_the_mouse(recorded: Any, open_screen: Any) -> Non
         scale = app.screen.grid.scale
         room = len(scale._slider)
         await pilot.click(scale, offset=(6 + room // 2 - 1, 2))
-        await until(lambda: app.bench.view().cut == round(48 * (room // 2) / room))
+        await until(lambda: app.state.view().cut == round(48 * (room // 2) / room))
         await pilot.click(scale, offset=(6 + room - 1, 2))
-        await until(lambda: app.bench.view().cut == 48)
+        await until(lambda: app.state.view().cut == 48)

@@ -47,7 +47,7 @@ async def test_the_grid_is_told_cell_by_cell(recorded: Any, open_screen: Any) ->
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, tooltips=True) as (app, pilot, until):
-        heatmap, view = app.screen.grid.heatmap, app.bench.view()
+        heatmap, view = app.screen.grid.heatmap, app.state.view()
         cell, label = heatmap.cell, heatmap._label_width((6, 8))
         words = await told(pilot, heatmap, label + 3 * cell.width + 1, 1 + 2 * cell.height)
         assert words.startswith(f"2.3  {view.measure.title} ")
@@ -65,7 +65,7 @@ async def test_the_grid_is_told_cell_by_cell(recorded: Any, open_screen: Any) ->
         before = heatmap.tooltip.plain
         assert before.startswith(f"0.0  {view.measure.title}")
         await pilot.press("m")
-        await until(lambda: heatmap.tooltip.plain.startswith(f"0.0  {app.bench.measure.title}"))
+        await until(lambda: heatmap.tooltip.plain.startswith(f"0.0  {app.state.measure.title}"))
         assert heatmap.tooltip.plain != before
 
 
@@ -73,7 +73,7 @@ async def test_names_of_measures_and_what_stands_beside_the_grid_are_told(record
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, tooltips=True) as (app, pilot, until):
-        grid, view = app.screen.grid, app.bench.view()
+        grid, view = app.screen.grid, app.state.view()
         assert "m shows the next measure" in await told(pilot, grid.meaning, 3, 0)
         assert f"{len(view.circuit)} heads are the circuit" in await told(pilot, grid.scale, 8, 2)
         assert "exact patching" in await told(pilot, grid.scale, grid.scale.size.width - 3, 2)
@@ -91,7 +91,7 @@ async def test_names_of_measures_and_what_stands_beside_the_grid_are_told(record
             if row < head.size.height:
                 assert measure.title in await told(pilot, head, 4, row)
         example = await told(pilot, app.screen.examples, 6, 0)
-        assert example.startswith(app.bench.examples[0].prompt)
+        assert example.startswith(app.state.examples[0].prompt)
         await pilot.press("L")
         await until(lambda: len(app.screen_stack) == 2)
         table = app.screen.table
