@@ -4,6 +4,7 @@ The real program on a pseudo-terminal of its own, on a real host with a recorded
 48 x 64 where the whole grid changes at once. One command:
 
     python tests/benchmarks/grid.py [--rounds 40] [--colours truecolor|256|16] [--only NAME] [--json]
+    python tests/benchmarks/grid.py --line 56,80 [--textual]   # over 56 kB/s with 80 ms; with Textual's frames
 """
 
 import argparse
@@ -48,14 +49,32 @@ class Pressed(NamedTuple):
     """Bytes that came when the cursor rested."""
 
 
-class Terminal:
-    """The program on a pseudo-terminal, answered to as xterm answers."""
+class Line(NamedTuple):
+    """What lies between the program and the eye."""
 
-    def __init__(self, home: Path, size: tuple[int, int], colours: str) -> None:
+    bytes_s: float = float("inf")
+    delay_s: float = 0.0
+    """From a key to the program and back."""
+
+
+PROGRAM = "from tui.cli import main; main()"
+TEXTUAL = """
+from textual.app import App
+from tui.terminal.diff_renderer import DiffApp
+del DiffApp._display
+"""
+"""What leaves frames to Textual: the compositor's lines, from each widget's left edge on."""
+
+
+class Terminal:
+    """The program on a pseudo-terminal, answered to as xterm answers, read as fast as the line is."""
+
+    def __init__(self, home: Path, size: tuple[int, int], colours: str, line: Line, *, textual: bool) -> None:
+        self._line = line
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update(HEADCODE_HOME=str(home), TERM="xterm-256color", COLORTERM="truecolor")
-            program = "from tui.cli import main; main()"
+            program = TEXTUAL + PROGRAM if textual else PROGRAM
             words = ["--session", long_session.NAME, "--color", colours]
             os.execv(sys.executable, [sys.executable, "-c", program, *words])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
@@ -68,7 +87,9 @@ class Terminal:
         while time.perf_counter() - begun < most:
             if not select.select([self.fd], [], [], quiet if out else max(quiet, 0.4))[0]:
                 break
-            out += os.read(self.fd, 65536)
+            piece = os.read(self.fd, 65536 if self._line.bytes_s == float("inf") else 512)
+            out += piece
+            time.sleep(len(piece) / self._line.bytes_s)
             self.last = time.perf_counter()
             if b"\x1b[?2026$p" in out[-200:]:
                 os.write(self.fd, b"\x1b[?2026;2$y")
@@ -79,7 +100,7 @@ class Terminal:
         worked, begun = self._worked(), time.perf_counter()
         os.write(self.fd, key)
         frame = self.read(_QUIET_S)
-        took = self.last - begun if frame else float("nan")
+        took = self.last - begun + self._line.delay_s if frame else float("nan")
         return Pressed(took, self._worked() - worked, len(frame), len(self.read(_REST_S)))
 
     def _worked(self) -> float:
@@ -113,8 +134,7 @@ class Report:
             self.row(f"{what}: and when the cursor rests", [each.sent_later for each in found], "bytes", "")
 
 
-def measure(home: Path, size: tuple[int, int], colours: str, rounds: int, report: Report, *, whole: bool) -> None:
-    terminal = Terminal(home, size, colours)
+def measure(terminal: Terminal, size: tuple[int, int], rounds: int, report: Report, *, whole: bool) -> None:
     try:
         words = f"{size[0]}x{size[1]}"
         first = terminal.read(4.0, most=90)
@@ -136,15 +156,21 @@ def measure(home: Path, size: tuple[int, int], colours: str, rounds: int, report
         for name, keys in (("next measure", (b"m",)), ("cut", (b"T", b"T", b"t")), ("ranking", (b"]",))):
             found = [terminal.key(keys[place % len(keys)]) for place in range(rounds)]
             report.keys(f"{words}, {name}", found, time_aim="30 / 60")
-        begun = time.perf_counter()
-        for _ in range(100):
+        begun, held = time.perf_counter(), 0
+        for step in range(100):
             os.write(terminal.fd, b"l")
-            time.sleep(1 / 30)
-        held = len(terminal.read(_REST_S))
+            while (left := begun + (step + 1) / 30 - time.perf_counter()) > 0:
+                held += len(terminal.read(min(left, 1 / 60), most=left))
+        held += len(terminal.read(_REST_S))
         report.row(f"{words}, a key held for 100 cells at 30 a second", [held / 100], "bytes", "")
         report.row(f"{words}, it lags behind by", [1000 * (terminal.last - begun - 100 / 30)], "ms", "")
     finally:
         terminal.end()
+
+
+def _line(text: str) -> Line:
+    speed, _, delay = text.partition(",")
+    return Line(1000 * float(speed), float(delay or 0) / 1000)
 
 
 def main() -> None:
@@ -152,6 +178,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--colours", default="truecolor")
     parser.add_argument("--only", choices=("large", "whole"))
+    parser.add_argument("--line", type=_line, default=Line(), help="kB/s,ms: the speed and delay of a line between")
+    parser.add_argument("--textual", action="store_true", help="with the frames that Textual sends")
     parser.add_argument("--keep", type=Path, help="a folder for the recorded sessions; made there, used again")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -167,7 +195,8 @@ def main() -> None:
             if not home.exists():
                 long_session.make(home, runs=1, minutes=5, layers=layers, heads=64)
             try:
-                measure(home, size, args.colours, args.rounds, report, whole=name == "whole")
+                terminal = Terminal(home, size, args.colours, args.line, textual=args.textual)
+                measure(terminal, size, args.rounds, report, whole=name == "whole")
             finally:
                 asyncio.run(stop_host(find_places({"HEADCODE_HOME": str(home)})))
     finally:
