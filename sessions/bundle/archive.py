@@ -26,7 +26,7 @@ _CHUNK = 1 << 18
 _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_MORE = "Ask for the file again: it was damaged on the way, or made by another program."
+_ASK_AGAIN = "Ask for the file again: it was damaged on the way, or made by another program."
 
 
 class ZipWriter:
@@ -109,7 +109,7 @@ class ZipReader:
     def chunks(self, member: ZipMember, *, most: int) -> Iterator[bytes]:
         """The member's bytes, never more than it said it has, nor than `most`. Raises BadBundle naming it."""
         if member.n_bytes > most:
-            raise BadBundle(f"{member.name} has {member.n_bytes} bytes; {most} is the most.", hint=_MORE)
+            raise BadBundle(f"{member.name} has {member.n_bytes} bytes; {most} is the most.", hint=_ASK_AGAIN)
         self._file.seek(member.start)
         inflate = zlib.decompressobj(-15) if member.deflated else None
         left, given, crc = member.n_packed, 0, 0
@@ -117,26 +117,29 @@ class ZipReader:
             while left or (inflate is not None and not inflate.eof):
                 packed = self._file.read(min(left, _CHUNK))
                 if left and not packed:
-                    raise BadBundle(f"{member.name} is cut short.", hint=_MORE)
+                    raise BadBundle(f"{member.name} is cut short.", hint=_ASK_AGAIN)
                 left -= len(packed)
                 for chunk in _decompress(member.name, inflate, packed, more=left > 0):
                     given += len(chunk)
                     if given > member.n_bytes:
                         raise BadBundle(
-                            f"{member.name} unpacks to more than the {member.n_bytes} bytes it announces.", hint=_MORE
+                            f"{member.name} unpacks to more than the {member.n_bytes} bytes it announces.",
+                            hint=_ASK_AGAIN,
                         )
                     crc = zlib.crc32(chunk, crc)
                     yield chunk
         except zlib.error as error:
-            raise BadBundle(f"{member.name} cannot be unpacked: {error}.", hint=_MORE) from error
+            raise BadBundle(f"{member.name} cannot be unpacked: {error}.", hint=_ASK_AGAIN) from error
         except OSError as error:
             raise BadBundle(f"{self.path} cannot be read: {error.strerror}.", hint="Copy it again.") from error
         if given != member.n_bytes:
             raise BadBundle(
-                f"{member.name} unpacks to {given} bytes, not the {member.n_bytes} it announces.", hint=_MORE
+                f"{member.name} unpacks to {given} bytes, not the {member.n_bytes} it announces.", hint=_ASK_AGAIN
             )
         if crc != member.crc:
-            raise BadBundle(f"{member.name} is damaged: its checksum is {crc:08x}, not {member.crc:08x}.", hint=_MORE)
+            raise BadBundle(
+                f"{member.name} is damaged: its checksum is {crc:08x}, not {member.crc:08x}.", hint=_ASK_AGAIN
+            )
 
     def sha256(self) -> str:
         """Of the whole file."""
@@ -145,29 +148,29 @@ class ZipReader:
 
     def _directory(self) -> tuple[ZipMember, ...]:
         if self.size > MAX_FILE_BYTES:
-            raise BadBundle(f"{self.path} has {self.size} bytes; {MAX_FILE_BYTES} is the most.", hint=_MORE)
+            raise BadBundle(f"{self.path} has {self.size} bytes; {MAX_FILE_BYTES} is the most.", hint=_ASK_AGAIN)
         if self.size < _END.size:
-            raise BadBundle(f"{self.path} is no Headcode bundle: it has {self.size} bytes.", hint=_MORE)
+            raise BadBundle(f"{self.path} is no Headcode bundle: it has {self.size} bytes.", hint=_ASK_AGAIN)
         mark, disk, first_disk, here, count, length, start, comment = _END.unpack(
-            self._at(self.size - _END.size, _END.size)
+            self._read_at(self.size - _END.size, _END.size)
         )
         if mark != b"PK\5\6":
-            begun = self._at(0, 4) == b"PK\3\4"
+            begun = self._read_at(0, 4) == b"PK\3\4"
             what = "is cut short, or has something after its end" if begun else "is no Headcode bundle"
-            raise BadBundle(f"{self.path} {what}.", hint=_MORE)
+            raise BadBundle(f"{self.path} {what}.", hint=_ASK_AGAIN)
         if disk or first_disk or comment or here != count or start + length != self.size - _END.size:
-            raise self._odd("its end is not that of a plain zip file")
+            raise self._invalid("its end is not that of a plain zip file")
         if count > MAX_MEMBERS:
-            raise BadBundle(f"{self.path} has {count} members; {MAX_MEMBERS} is the most.", hint=_MORE)
+            raise BadBundle(f"{self.path} has {count} members; {MAX_MEMBERS} is the most.", hint=_ASK_AGAIN)
         if length > count * (_CENTRAL.size + MAX_NAME_BYTES):
-            raise self._odd("its directory is longer than its members")
-        members = self._members(self._at(start, length), count, start)
+            raise self._invalid("its directory is longer than its members")
+        members = self._members(self._read_at(start, length), count, start)
         if len({member.name.casefold() for member in members}) != len(members):
-            raise self._odd("a name stands in it twice")
+            raise self._invalid("a name stands in it twice")
         total = sum(member.n_bytes for member in members)
         if total > _FREE_BYTES + _MAX_RATIO * self.size:
             raise BadBundle(
-                f"{self.path} would unpack to {total} bytes from {self.size}: no session does that.", hint=_MORE
+                f"{self.path} would unpack to {total} bytes from {self.size}: no session does that.", hint=_ASK_AGAIN
             )
         return members
 
@@ -177,7 +180,7 @@ class ZipReader:
         at = place = 0
         for _ in range(count):
             if at + _CENTRAL.size > len(directory):
-                raise self._odd("its directory is cut short")
+                raise self._invalid("its directory is cut short")
             mark, made, _, flags, method, *_, crc, packed, size, n_name, n_extra, n_comment, disk, _, mode, offset = (
                 _CENTRAL.unpack_from(directory, at)
             )
@@ -185,42 +188,42 @@ class ZipReader:
             raw = directory[at : at + n_name]
             at += n_name
             if mark != b"PK\1\2" or len(raw) != n_name or not 0 < n_name <= MAX_NAME_BYTES:
-                raise self._odd("its directory is damaged")
+                raise self._invalid("its directory is damaged")
             name = raw.decode("ascii", "backslashreplace")
             if not raw.isascii() or not name.isprintable():
-                raise self._odd(f"the name {name!r} in it is not plain text")
+                raise self._invalid(f"the name {name!r} in it is not plain text")
             kind = stat.S_IFMT(mode >> 16) if made >> 8 == 3 else 0
             if flags or n_extra or n_comment or disk or method not in (0, 8) or kind not in (0, stat.S_IFREG):
-                raise self._odd(f"{name!r} in it is not a plain file (encrypted, a link, or packed in an odd way)")
+                raise self._invalid(f"{name!r} in it is not a plain file (encrypted, a link, or packed in an odd way)")
             if offset != place or packed >= 2**32 - 1 or size >= 2**32 - 1:
-                raise self._odd(f"{name!r} in it does not lie where it should")
-            header = self._at(offset, _LOCAL.size + n_name)
+                raise self._invalid(f"{name!r} in it does not lie where it should")
+            header = self._read_at(offset, _LOCAL.size + n_name)
             if len(header) != _LOCAL.size + n_name:
-                raise self._odd(f"{name!r} in it is cut short")
+                raise self._invalid(f"{name!r} in it is cut short")
             mark, _, flags, local_method, _, _, *sizes, local_name, extra = _LOCAL.unpack_from(header)
             same = (local_method, *sizes, local_name, extra) == (method, crc, packed, size, n_name, 0)
             if mark != b"PK\3\4" or flags or not same or header[_LOCAL.size :] != raw:
-                raise self._odd(f"{name!r} in it says two different things about itself")
+                raise self._invalid(f"{name!r} in it says two different things about itself")
             if method == 0 and packed != size:
-                raise self._odd(f"{name!r} in it has two sizes")
+                raise self._invalid(f"{name!r} in it has two sizes")
             start = offset + _LOCAL.size + n_name
             place = start + packed
             members.append(
                 ZipMember(name=name, deflated=method == 8, crc=crc, n_packed=packed, n_bytes=size, start=start)
             )
         if at != len(directory) or place != end:
-            raise self._odd("there is something in it that its directory does not name")
+            raise self._invalid("there is something in it that its directory does not name")
         return tuple(members)
 
-    def _at(self, offset: int, length: int) -> bytes:
+    def _read_at(self, offset: int, length: int) -> bytes:
         try:
             self._file.seek(offset)
             return self._file.read(length)
         except OSError as error:
             raise BadBundle(f"{self.path} cannot be read: {error.strerror}.", hint="Copy it again.") from error
 
-    def _odd(self, what: str) -> BadBundle:
-        return BadBundle(f"{self.path} is no Headcode bundle: {what}.", hint=_MORE)
+    def _invalid(self, what: str) -> BadBundle:
+        return BadBundle(f"{self.path} is no Headcode bundle: {what}.", hint=_ASK_AGAIN)
 
 
 def _decompress(name: str, inflate: "zlib._Decompress | None", packed: bytes, *, more: bool) -> Iterator[bytes]:
@@ -235,9 +238,9 @@ def _decompress(name: str, inflate: "zlib._Decompress | None", packed: bytes, *,
             yield chunk
         if inflate.eof:
             if packed or inflate.unused_data or more:
-                raise BadBundle(f"{name} has data after its end.", hint=_MORE)
+                raise BadBundle(f"{name} has data after its end.", hint=_ASK_AGAIN)
             return
         if not chunk and not packed:
             if not more:
-                raise BadBundle(f"{name} is cut short.", hint=_MORE)
+                raise BadBundle(f"{name} is cut short.", hint=_ASK_AGAIN)
             return

@@ -107,7 +107,7 @@ class ScratchDatabase:
         found = self._con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
         return msgspec.json.decode(found[0][0], type=tuple[int, ...])
 
-    def outcome(self) -> tuple[str, list[tuple[str, str]]]:
+    def summary(self) -> tuple[str, list[tuple[str, str]]]:
         """The session's name at the end of its log, and every run's id and state."""
         (name,) = self._con.execute("SELECT name FROM session").fetchall()[0]
         return str(name), self._con.execute("SELECT run_id, state FROM run ORDER BY number").fetchall()

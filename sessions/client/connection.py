@@ -42,7 +42,7 @@ from sessions.version import version
 
 T = TypeVar("T")
 
-_KNOCKS, _KNOCK_S = 200, 0.05
+_ATTEMPTS, _ATTEMPT_S = 200, 0.05
 """How often, and after how many seconds, a host is asked again that has more callers than the system lets wait."""
 
 _Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -80,7 +80,7 @@ class HostClient:
                     raise NoHost("No host is running.", hint="Any command that needs it starts it.")
                 stream = await _open_or_start(places, command, deadline)
             try:
-                return await cls._greeted(stream, deadline)
+                return await cls._greet(stream, deadline)
             except HostGone:
                 # It was just leaving as we came: the next try starts another.
                 if not start or time.monotonic() > deadline:
@@ -100,7 +100,7 @@ class HostClient:
             stream = await _open(places)
             if stream is None:
                 raise HostGone("The host ended at once.", hint="headcode host log")
-            return await cls._greeted(stream, deadline, child)
+            return await cls._greet(stream, deadline, child)
         except BaseException:
             await asyncio.to_thread(end_foreground, child)
             raise
@@ -151,7 +151,7 @@ class HostClient:
         await self.close()
 
     @classmethod
-    async def _greeted(cls, stream: _Stream, deadline: float, child: "subprocess.Popen[bytes] | None" = None) -> Self:
+    async def _greet(cls, stream: _Stream, deadline: float, child: "subprocess.Popen[bytes] | None" = None) -> Self:
         client = cls(stream, child)
         client._listening = asyncio.create_task(client._listen())
         try:
@@ -191,7 +191,7 @@ class HostClient:
         reason = "The host ended the connection."
         try:
             while (line := await self._lines.line(2 * MAX_LINE_BYTES)) is not None:
-                self._heard(decoder.decode(line))
+                self._on_message(decoder.decode(line))
         except NONSENSE as error:
             self._end(
                 WrongProtocol(
@@ -205,7 +205,7 @@ class HostClient:
             reason = f"The connection to the host broke: {error}."
         self._end(HostGone(reason, hint="What was recorded is kept. Try again; see: headcode host log"))
 
-    def _heard(self, word: Reply | Pushed) -> None:
+    def _on_message(self, word: Reply | Pushed) -> None:
         if isinstance(word, Pushed):
             feed = self._feeds.get(word.id)
             if feed is not None:
@@ -315,7 +315,7 @@ def _expect(answer: object, want: type[T]) -> T:
     return answer
 
 
-async def _open(places: AppFolders, *, knocks: int = _KNOCKS) -> _Stream | None:
+async def _open(places: AppFolders, *, attempts: int = _ATTEMPTS) -> _Stream | None:
     """A connection to the host of this store; None where none listens. Raises HostError for another user's socket."""
     for place in sockets(places):
         check_private(place.parent)
@@ -332,10 +332,10 @@ async def _open(places: AppFolders, *, knocks: int = _KNOCKS) -> _Stream | None:
         if (uid, pid) == (-1, 0):
             # More wait at the door than the system lets wait: it turned us away, and asyncio has not noticed.
             writer.transport.abort()
-            if knocks == 0:
+            if attempts == 0:
                 raise HostError("The host has no room for another connection.", hint="Try again in a moment.")
-            await asyncio.sleep(_KNOCK_S)
-            return await _open(places, knocks=knocks - 1)
+            await asyncio.sleep(_ATTEMPT_S)
+            return await _open(places, attempts=attempts - 1)
         if uid == os.getuid() and serves(places, place, connection):
             return reader, writer
         writer.transport.abort()

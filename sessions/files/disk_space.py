@@ -62,7 +62,7 @@ class SpaceReserve:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def keep(self) -> None:
+    def fill(self) -> None:
         """Puts the room aside where there is plenty. Never fails."""
         with suppress(OSError):
             if self._path.exists():
@@ -78,7 +78,7 @@ class SpaceReserve:
             finally:
                 os.close(fd)
 
-    def give_up(self) -> bool:
+    def release(self) -> bool:
         """Whether there was one, and its room is free now."""
         try:
             self._path.unlink()

@@ -16,7 +16,7 @@ async def export_session(host: HandlerContext, request: ExportSession) -> Bundle
 
     goal = Path(request.path)
     await asyncio.to_thread(check_goal, goal, force=request.force)
-    head = await host.ledger.read(partial(find_range, reference=request.session))
+    head = await host.writer.read(partial(find_range, reference=request.session))
     staging = await asyncio.to_thread(staging_for, host.places.spool, goal)
     try:
         writer = await asyncio.to_thread(BundleWriter, staging, head)
@@ -24,12 +24,12 @@ async def export_session(host: HandlerContext, request: ExportSession) -> Bundle
         raise cannot_write(goal, error) from error
     try:
         for after in range(0, head.last_seq, BATCH):
-            rows = await host.ledger.read(
+            rows = await host.writer.read(
                 partial(read_log_rows, session_id=head.session_id, after_seq=after, up_to=head.last_seq)
             )
             await asyncio.to_thread(writer.add, rows)
         for run_id in writer.codes_wanted:
-            codes = await host.ledger.read(partial(read_run_codes, run_id=run_id))
+            codes = await host.writer.read(partial(read_run_codes, run_id=run_id))
             await asyncio.to_thread(writer.add_codes, run_id, codes)
         sae = host.places.data / "sae" if request.sae else None
         return BundleExported(
@@ -45,7 +45,7 @@ async def export_session(host: HandlerContext, request: ExportSession) -> Bundle
 
 async def import_bundle(host: HandlerContext, request: ImportBundle) -> BundleImported:
     """Reads the file to its end before the store sees anything of it."""
-    from sessions.bundle.take_in import CheckedBundle, import_into_store
+    from sessions.bundle.import_bundle import CheckedBundle, import_into_store
 
     spool = host.places.spool
     try:
@@ -56,7 +56,7 @@ async def import_bundle(host: HandlerContext, request: ImportBundle) -> BundleIm
         work = partial(
             import_into_store, bundle=bundle, name=request.name, as_copy=request.as_copy, sae=host.places.data / "sae"
         )
-        return BundleImported(imported=await host.ledger.change(work, alone=True))
+        return BundleImported(imported=await host.writer.change(work, alone=True))
     finally:
         await asyncio.to_thread(bundle.close)
 

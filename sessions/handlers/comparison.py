@@ -24,12 +24,12 @@ from sessions.store.queries import find_run, find_session
 
 
 async def get_sides(host: HandlerContext, request: GetSides) -> SidesAnswer:
-    a, b = await host.ledger.read(lambda store: find_sides(store, request.a, request.b, host.places.models))
+    a, b = await host.writer.read(lambda store: find_sides(store, request.a, request.b, host.places.models))
     return SidesAnswer(a=a, b=b)
 
 
 async def list_comparable(host: HandlerContext, request: ListComparable) -> ComparisonChoices:
-    found = await host.ledger.read(lambda store: comparable_with(store, find_run(store, request.run)))
+    found = await host.writer.read(lambda store: comparable_with(store, find_run(store, request.run)))
     return ComparisonChoices(choices=tuple(found))
 
 
@@ -38,21 +38,21 @@ async def list_circuits(host: HandlerContext, request: ListCircuits) -> Circuits
         session_id = find_session(store, request.session) if request.session is not None else None
         return circuits_of(store, session_id)
 
-    return CircuitsAnswer(circuits=tuple(await host.ledger.read(read)))
+    return CircuitsAnswer(circuits=tuple(await host.writer.read(read)))
 
 
 async def keep_circuit(host: HandlerContext, request: SaveCircuit) -> CircuitAnswer:
-    return CircuitAnswer(circuit=await host.ledger.change(lambda recorder: circuits.keep_circuit(recorder, request)))
+    return CircuitAnswer(circuit=await host.writer.change(lambda recorder: circuits.keep_circuit(recorder, request)))
 
 
 async def combine_circuits(host: HandlerContext, request: CombineCircuits) -> CircuitAnswer:
     return CircuitAnswer(
-        circuit=await host.ledger.change(lambda recorder: circuits.combine_circuits(recorder, request))
+        circuit=await host.writer.change(lambda recorder: circuits.combine_circuits(recorder, request))
     )
 
 
 async def drop_circuit(host: HandlerContext, request: DeleteCircuit) -> Done:
-    await host.ledger.change(lambda recorder: circuits.drop_circuit(recorder, request))
+    await host.writer.change(lambda recorder: circuits.drop_circuit(recorder, request))
     return Done()
 
 

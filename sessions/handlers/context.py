@@ -12,7 +12,7 @@ from sessions.services.run_queue import RunQueue
 from sessions.services.worker_supervisor import WorkerSupervisor
 from sessions.services.writer import StoreWriter
 
-Kept = TypeVar("Kept")
+State = TypeVar("State")
 
 
 class HandlerContext(Protocol):
@@ -20,12 +20,12 @@ class HandlerContext(Protocol):
 
     places: AppFolders
     settings: HostSettings
-    ledger: StoreWriter
+    writer: StoreWriter
     runs: RunQueue
     supervisor: WorkerSupervisor
     reserve: SpaceReserve
 
-    def own(self, kind: Callable[[], Kept]) -> Kept:
+    def get_state(self, kind: Callable[[], State]) -> State:
         """What one subject keeps between requests: made at the first call, the same at every later one."""
         ...
 

@@ -26,10 +26,10 @@ from sessions.store.rerun import find_rerun
 
 OWN_CIRCUIT = "circuit"
 """What the run's own circuit is called where a circuit is asked for."""
-_MOST_NAMED = 6
+_MAX_NAMED = 6
 log = logging.getLogger("headcode.causing")
 
-_OPEN = """
+_OPEN_MEASUREMENTS = """
     SELECT session_id, run_id FROM (
         SELECT session_id, run_id, max_by(kind, seq) AS last FROM event
         WHERE kind IN ('cause_asked', 'cause_ended') GROUP BY session_id, run_id)
@@ -47,26 +47,26 @@ class EffectMeasurements:
         """Raises NoSuchRecord, ConfigError, NoSuchHead."""
         if request.config.method == "none":
             raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
-        session_id, order = await host.ledger.read(
+        session_id, order = await host.writer.read(
             lambda store: _order(store, request, models=str(host.places.models), job=new_id("c"))
         )
-        run_id = await host.ledger.read(lambda store: find_run(store, request.run))
-        title = await host.ledger.read(lambda store: run_side(store, run_id).title)
+        run_id = await host.writer.read(lambda store: find_run(store, request.run))
+        title = await host.writer.read(lambda store: run_side(store, run_id).title)
         if run_id in self._jobs:
             raise ConfigError("This run's heads are being measured already.", hint="Wait for it, or stop it (x).")
         asked = EffectsRequested(
             config=request.config, heads=request.heads, after=order.after, after_name=order.after_name
         )
-        work = self._carry_out(host, session_id, run_id, order, asked, f"effects of heads in {title}")
+        work = self._measure(host, session_id, run_id, order, asked, f"effects of heads in {title}")
         task = asyncio.create_task(work, name=f"cause {run_id}")
         self._jobs[run_id] = order.job, task
 
     def cancel(self, host: HandlerContext, run_id: str, *, force: bool) -> None:
         """Stops the measurement on that run, where there is one."""
         if run_id in self._jobs:
-            host.runs.cancel_aside(self._jobs[run_id][0], force=force)
+            host.runs.cancel_unrecorded(self._jobs[run_id][0], force=force)
 
-    async def _carry_out(
+    async def _measure(
         self,
         host: HandlerContext,
         session_id: str,
@@ -78,27 +78,27 @@ class EffectMeasurements:
         failure: Failure | None = None
 
         async def report(event: EngineEvent) -> None:
-            await host.ledger.append(EventDraft(session_id=session_id, run_id=run_id, event=event))
+            await host.writer.append(EventDraft(session_id=session_id, run_id=run_id, event=event))
 
         try:
-            await host.ledger.append(EventDraft(session_id=session_id, run_id=run_id, event=asked))
-            failure = await host.runs.aside(order, report, title=title, run_id=run_id)
+            await host.writer.append(EventDraft(session_id=session_id, run_id=run_id, event=asked))
+            failure = await host.runs.run_unrecorded(order, report, title=title, run_id=run_id)
         except HeadcodeError as error:
             failure = error.as_failure()
-            host.runs.cancel_aside(order.job, force=False)
+            host.runs.cancel_unrecorded(order.job, force=False)
         finally:
             self._jobs.pop(run_id, None)
         state: RunState = "done" if failure is None else ("stopped" if failure.family == "cancelled" else "failed")
         ended = EffectsEnded(state=state, failure=None if state == "stopped" else failure)
         try:
-            await host.ledger.append(EventDraft(session_id=session_id, run_id=run_id, event=ended))
+            await host.writer.append(EventDraft(session_id=session_id, run_id=run_id, event=ended))
         except HeadcodeError as error:
             log.error("the end of a cause of %s cannot be recorded: %s", run_id, error)
 
 
 def end_open_measurements(recorder: Recorder) -> int:
     """At the start of a host: measurements its predecessor left open have no worker any more. Returns how many."""
-    left = recorder.store.rows(_OPEN)
+    left = recorder.store.rows(_OPEN_MEASUREMENTS)
     failure = Failure(
         family="host", name="Interrupted", message="The host ended while heads were measured.", hint="v asks again."
     )
@@ -225,28 +225,28 @@ def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[
 
 
 def _name_heads(heads: tuple[tuple[int, int], ...]) -> str:
-    told = [f"{layer}.{head}" for layer, head in heads[:_MOST_NAMED]]
-    return " ".join(told) + (f" and {len(heads) - _MOST_NAMED} more" if len(heads) > _MOST_NAMED else "")
+    told = [f"{layer}.{head}" for layer, head in heads[:_MAX_NAMED]]
+    return " ".join(told) + (f" and {len(heads) - _MAX_NAMED} more" if len(heads) > _MAX_NAMED else "")
 
 
 # ---- answers
 
 
 async def ask_cause(host: HandlerContext, request: MeasureRunEffects) -> Done:
-    await host.own(EffectMeasurements).begin(host, request)
+    await host.get_state(EffectMeasurements).begin(host, request)
     return Done()
 
 
 async def cancel_run(host: HandlerContext, request: CancelRun) -> Done:
     """Stops the run, or what is measured on it."""
-    run_id = await host.ledger.read(lambda store: find_run(store, request.run))
-    host.own(EffectMeasurements).cancel(host, run_id, force=request.force)
+    run_id = await host.writer.read(lambda store: find_run(store, request.run))
+    host.get_state(EffectMeasurements).cancel(host, run_id, force=request.force)
     await host.runs.cancel(request)
     return Done()
 
 
 async def find_run_row(host: HandlerContext, request: FindRun) -> RunAnswer:
-    return RunAnswer(run=await host.ledger.read(lambda store: run_row(store, find_run(store, request.run))))
+    return RunAnswer(run=await host.writer.read(lambda store: run_row(store, find_run(store, request.run))))
 
 
 ANSWERS: dict[type, Answer] = {MeasureRunEffects: ask_cause, CancelRun: cancel_run, FindRun: find_run_row}

@@ -44,13 +44,13 @@ class GradingRequests:
         before = self._desks.pop(request.desk, None) if request.desk else None
         if before is not None:
             before.cancel()
-        task = asyncio.ensure_future(host.supervisor.beside(order))
+        task = asyncio.ensure_future(host.supervisor.answer_side_request(order))
         if request.desk:
             self._desks[request.desk] = task
         try:
             answer = await task
             if isinstance(answer, Failure) and answer.name == "WorkerDied":
-                answer = await host.supervisor.beside(order)  # it may have died while it waited: once more
+                answer = await host.supervisor.answer_side_request(order)  # it may have died while it waited: once more
         except asyncio.CancelledError:
             task.cancel()
             if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
@@ -66,7 +66,7 @@ class GradingRequests:
 
 
 async def model_of(host: HandlerContext, session: str) -> str:
-    return await host.ledger.read(lambda store: plan_run(store, find_session(store, session)).model)
+    return await host.writer.read(lambda store: plan_run(store, find_session(store, session)).model)
 
 
 async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> TaskExamplesMade:
@@ -85,7 +85,7 @@ async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> Task
     )
     if not 0 <= request.pairs <= MAX_PAIRS:
         raise TaskError(f"{request.pairs} pairs of {request.task}.", hint=f"Ask for 1 to {MAX_PAIRS}.")
-    answer = await host.supervisor.beside(order)
+    answer = await host.supervisor.answer_side_request(order)
     if isinstance(answer, ExamplesOf):
         return TaskExamplesMade(examples=answer.examples)
     assert isinstance(answer, Failure)
@@ -93,7 +93,7 @@ async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> Task
 
 
 async def grade_examples(host: HandlerContext, request: GradeExamples) -> Grades:
-    made = await host.own(GradingRequests).grade(host, request)
+    made = await host.get_state(GradingRequests).grade(host, request)
     return Grades(model=made.model, grades=made.grades, tokens=made.tokens)
 
 

@@ -18,7 +18,7 @@ _MOST_CODES = 24
 
 async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> HeadInspection:
     """Raises NoSuchRecord, NoSuchHead, ExampleError, or what the engine says."""
-    run, prompt, sae, codes = await host.ledger.read(lambda store: _gather(store, request))
+    run, prompt, sae, codes = await host.writer.read(lambda store: _gather(store, request))
     own = None if codes is None else codes.codes[request.example]
     order = InspectHead(
         job=new_id("l"),
@@ -31,7 +31,7 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
         seed_index=0 if codes is None else run.config.seeds.index(codes.seed),
         models=str(host.places.models),
     )
-    answer = await host.supervisor.beside(order)
+    answer = await host.supervisor.answer_side_request(order)
     if isinstance(answer, Failure):
         raise error_from(answer)
     assert isinstance(answer, HeadInspected)

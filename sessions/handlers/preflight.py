@@ -48,7 +48,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
     """What the run would take. Raises NoSuchRecord; whatever else is not known is said in it."""
     options = request.options
     gpu = await _gpu(options.device)
-    facts = await host.ledger.read(lambda store: _facts(store, request, on_gpu=gpu is not None))
+    facts = await host.writer.read(lambda store: _facts(store, request, on_gpu=gpu is not None))
     shape, name, trouble = await asyncio.to_thread(_shape, host.places.models, options.model, facts)
     if facts.left_open and shape is not None:
         n = 2 * pairs_needed(shape.n_nodes)

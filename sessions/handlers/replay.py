@@ -43,7 +43,7 @@ async def read_log(host: HandlerContext, request: ReadLog) -> LogPiece:
         entries = [msgspec.Raw(line) for line in piece.lines]
         return _RawLogPiece(session_id=session_id, entries=entries, up_to=piece.up_to, goal=up_to, last_seq=last), []
 
-    return cast(LogPiece, await host.ledger.change(read))
+    return cast(LogPiece, await host.writer.change(read))
 
 
 async def read_timeline(host: HandlerContext, request: ReadTimeline) -> TimelineAnswer:
@@ -55,7 +55,7 @@ async def read_timeline(host: HandlerContext, request: ReadTimeline) -> Timeline
         )
         return TimelineAnswer(times=times), []
 
-    return await host.ledger.change(read)
+    return await host.writer.change(read)
 
 
 def _session_or_run(store: Store, reference: str) -> tuple[str, str | None]:
@@ -86,7 +86,7 @@ async def set_look(host: HandlerContext, request: SetView) -> Done:
         look = ViewChanged(measure=measure.id, cut=request.look.cut)
         return None, recorder.append([EventDraft(session_id=session_id, run_id=run_id, event=look)])
 
-    await host.ledger.change(change)
+    await host.writer.change(change)
     return Done()
 
 

@@ -23,7 +23,7 @@ async def choose_options(host: HandlerContext, request: ChooseOptions) -> Done:
         options = msgspec.structs.replace(request.options, trust_remote_code=False)
         return None, recorder.append([EventDraft(session_id=session_id, event=OptionsChosen(options=options))])
 
-    await host.ledger.change(change)
+    await host.writer.change(change)
     return Done()
 
 

@@ -19,7 +19,7 @@ from sessions.edits.trash import (
     whole_trash,
 )
 from sessions.handlers.context import Answer, HandlerContext
-from sessions.handlers.freeing import with_reserve
+from sessions.handlers.disk_reserve import with_reserve
 from sessions.protocol import (
     AnyAnswer,
     ChangeTags,
@@ -60,7 +60,7 @@ Work = Callable[[Recorder, Any], tuple[T, list[RecordedEntry]]]
 
 def _session(work: Work[SessionRow]) -> Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]:
     async def answer(host: HandlerContext, request: object) -> SessionAnswer:
-        return SessionAnswer(session=await host.ledger.change(lambda recorder: work(recorder, request)))
+        return SessionAnswer(session=await host.writer.change(lambda recorder: work(recorder, request)))
 
     return answer
 
@@ -69,14 +69,14 @@ def _note(
     work: Work[metadata.Noted], kind: BatchKind | None = None
 ) -> Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]:
     async def answer(host: HandlerContext, request: object) -> NoteAnswer:
-        note, session = await host.ledger.change(lambda recorder: work(recorder, request), kind=kind, request=request)
+        note, session = await host.writer.change(lambda recorder: work(recorder, request), kind=kind, request=request)
         return NoteAnswer(note=note, session=session)
 
     return answer
 
 
 async def search(host: HandlerContext, request: SearchSessions) -> SearchResults:
-    found = await host.ledger.read(lambda store: search_sessions(store, request.text, limit=request.limit))
+    found = await host.writer.read(lambda store: search_sessions(store, request.text, limit=request.limit))
     return SearchResults(hits=tuple(found))
 
 
@@ -97,7 +97,7 @@ async def discard(host: HandlerContext, request: DiscardSession) -> SessionsRemo
 async def remove_trashed(host: HandlerContext, choose: Callable[[Store], list[str]]) -> SessionsRemoved:
     """Removes the chosen sessions of the trash for good, then the files that were theirs alone."""
     weights = host.places.data / "sae"
-    removed = await host.ledger.change(
+    removed = await host.writer.change(
         lambda recorder: remove_for_good(recorder, choose(recorder.store), weights), alone=True
     )
     # A run that ends just now may have left the same weights again, and will name them in a moment.
@@ -108,7 +108,7 @@ async def remove_trashed(host: HandlerContext, choose: Callable[[Store], list[st
 
 async def ask_sql(host: HandlerContext, request: QuerySql) -> SqlAnswer:
     """Beside everything else: on a cursor of its own, in a thread of its own, so that runs go on being recorded."""
-    cursor = await host.ledger.read(lambda store: store.cursor())
+    cursor = await host.writer.read(lambda store: store.cursor())
 
     def work() -> SqlTable:
         try:
@@ -147,8 +147,8 @@ async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> Garb
         )
         return [pile], old
 
-    piles, old = await host.ledger.read(look)
-    unowned = await host.ledger.read(lambda store: find_orphans(store, weights))
+    piles, old = await host.writer.read(look)
+    unowned = await host.writer.read(lambda store: find_orphans(store, weights))
 
     def sweep() -> tuple[list[garbage.DeletableGroup], int]:
         found = garbage.find_garbage(host.places, unowned, limits, running=host.runs.running)

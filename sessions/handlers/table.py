@@ -47,7 +47,7 @@ async def status(host: HandlerContext, _: GetStatus) -> StatusAnswer:
 
 
 async def list_sessions(host: HandlerContext, request: ListSessions) -> SessionsAnswer:
-    found = await host.ledger.read(
+    found = await host.writer.read(
         lambda store: queries.recent_sessions(store, limit=request.limit, tag=request.tag, trashed=request.trashed)
     )
     return SessionsAnswer(sessions=tuple(found))
@@ -59,15 +59,15 @@ async def show_session(host: HandlerContext, request: ShowSession) -> SessionDet
         last_seq = recorder.last_seq(session_id)
         return queries.session_detail(recorder.store, session_id, last_seq=last_seq), []
 
-    return SessionDetailAnswer(detail=await host.ledger.change(show))
+    return SessionDetailAnswer(detail=await host.writer.change(show))
 
 
 async def create_session(host: HandlerContext, request: CreateSession) -> SessionAnswer:
-    return SessionAnswer(session=await host.ledger.change(lambda recorder: examples.create_session(recorder, request)))
+    return SessionAnswer(session=await host.writer.change(lambda recorder: examples.create_session(recorder, request)))
 
 
 async def set_examples(host: HandlerContext, request: SetExamples) -> SessionAnswer:
-    return SessionAnswer(session=await host.ledger.change(lambda recorder: examples.set_examples(recorder, request)))
+    return SessionAnswer(session=await host.writer.change(lambda recorder: examples.set_examples(recorder, request)))
 
 
 async def get_examples(host: HandlerContext, request: GetExamples) -> ExampleSet:
@@ -81,11 +81,11 @@ async def get_examples(host: HandlerContext, request: GetExamples) -> ExampleSet
             examples=queries.newest_examples(store, session_id),
         )
 
-    return await host.ledger.read(look)
+    return await host.writer.read(look)
 
 
 async def step_examples(host: HandlerContext, request: StepExamples) -> SessionAnswer:
-    return SessionAnswer(session=await host.ledger.change(lambda recorder: examples.step_examples(recorder, request)))
+    return SessionAnswer(session=await host.writer.change(lambda recorder: examples.step_examples(recorder, request)))
 
 
 async def queue_run(host: HandlerContext, request: QueueRun) -> RunAnswer:
@@ -93,7 +93,7 @@ async def queue_run(host: HandlerContext, request: QueueRun) -> RunAnswer:
 
 
 async def get_codes(host: HandlerContext, request: GetCodes) -> CodesAnswer:
-    codes = await host.ledger.read(
+    codes = await host.writer.read(
         lambda store: queries.head_codes(
             store,
             queries.find_run(store, request.run),

@@ -30,13 +30,13 @@ from sessions.store.database import Store
 from sessions.store.queries import find_run, run_row, without_foreign_task
 from sessions.store.recorder import EventDraft
 from sessions.store.rerun import find_rerun
-from sessions.store.verification_evidence import ArtifactCollector, from_log, from_tables, only_methods_of
+from sessions.store.run_artifacts import ArtifactCollector, from_log, from_tables, only_methods_of
 from sessions.verification.checks import RunArtifacts
 from sessions.verification.report import VerificationReport, judge
 
-_NEWS_S = 1.0
+_POLL_S = 1.0
 """How long a question about progress waits for something new."""
-_KEPT = 32
+_MAX_FINISHED = 32
 """Verifications whose outcome can still be asked for."""
 
 
@@ -54,14 +54,14 @@ class Verification:
         self.failure: Failure | None = None
         self.task: asyncio.Task[None] | None = None
         self.cancelled = False
-        """Also heard before the job stands in the queue."""
+        """Also on_event before the job stands in the queue."""
         self._changed = asyncio.Event()
 
     @property
     def over(self) -> bool:
         return self.report is not None or self.failure is not None
 
-    def heard(self, event: EngineEvent) -> None:
+    def on_event(self, event: EngineEvent) -> None:
         match event:
             case StageStarted():
                 self.stage, self.done, self.total, self.unit = event.stage, 0, event.total, event.unit
@@ -71,9 +71,9 @@ class Verification:
                 self.done, self.total = event.step, event.total
             case _:
                 return
-        self.tell()
+        self.notify()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         self.news += 1
         self._changed.set()
         self._changed = asyncio.Event()
@@ -82,7 +82,7 @@ class Verification:
         """The state as soon as it is newer than `seen`, or as it is after a moment."""
         if self.news <= seen and not self.over:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _NEWS_S)
+                await asyncio.wait_for(self._changed.wait(), _POLL_S)
         return VerificationState(
             news=self.news,
             stage=self.stage,
@@ -102,12 +102,12 @@ class Verifications:
 
     async def begin(self, host: HandlerContext, request: VerifyRun) -> Verification:
         """Raises NoSuchRecord for a run that is not there, or that never got to its end."""
-        run_id, title = await host.ledger.read(lambda store: _verifiable(store, request.run))
+        run_id, title = await host.writer.read(lambda store: _verifiable(store, request.run))
         found = Verification(new_id("v"), run_id, title)
-        for job in [job for job, each in self._jobs.items() if each.over][:-_KEPT]:
+        for job in [job for job, each in self._jobs.items() if each.over][:-_MAX_FINISHED]:
             del self._jobs[job]
         self._jobs[found.job] = found
-        found.task = asyncio.create_task(_carry_out(host, found), name=f"verify {run_id}")
+        found.task = asyncio.create_task(_run_verification(host, found), name=f"verify {run_id}")
         return found
 
     def find(self, job: str) -> Verification:
@@ -116,13 +116,13 @@ class Verifications:
         return self._jobs[job]
 
 
-async def _carry_out(host: HandlerContext, found: Verification) -> None:
+async def _run_verification(host: HandlerContext, found: Verification) -> None:
     try:
         report = await _verify(host, found)
         words = report.words if not report.hint else f"{report.words}. {report.hint}"
         event = RunVerified(verdict=report.verdict, words=words, stage=report.stage, largest=_finite(report.largest))
-        session_id = (await host.ledger.read(lambda store: run_row(store, found.run_id))).session_id
-        await host.ledger.append(EventDraft(session_id=session_id, run_id=found.run_id, event=event))
+        session_id = (await host.writer.read(lambda store: run_row(store, found.run_id))).session_id
+        await host.writer.append(EventDraft(session_id=session_id, run_id=found.run_id, event=event))
         found.report = report
     except HeadcodeError as error:
         found.failure = error.as_failure()
@@ -135,14 +135,14 @@ async def _carry_out(host: HandlerContext, found: Verification) -> None:
         )
         raise
     finally:
-        found.tell()
+        found.notify()
 
 
 async def _verify(host: HandlerContext, found: Verification) -> VerificationReport:
     begun = time.perf_counter()
     run_id = found.run_id
     models = str(host.places.models)
-    (stored, asked), tables, work, causes, metric = await host.ledger.read(
+    (stored, asked), tables, work, causes, metric = await host.writer.read(
         lambda store: (
             from_log(store, run_id),
             from_tables(store, run_id),
@@ -155,9 +155,9 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
     if metric is not None:
         # What `auto` means may have changed since: what is done again is what was done.
         config = msgspec.structs.replace(config, cause=msgspec.structs.replace(config.cause, metric=metric))
-    missing = await asyncio.to_thread(_why_impossible, asked.model, host.places.models, stored)
+    missing = await asyncio.to_thread(_find_obstacle, asked.model, host.places.models, stored)
     if missing is not None:
-        return _impossible(found, stored, *missing)
+        return _report_impossible(found, stored, *missing)
     spool = host.places.spool / found.job
     gathering = ArtifactCollector(spool)
     order = RunProbe(
@@ -186,13 +186,13 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         except HeadcodeError as error:
             broken.append(error)
             host.supervisor.cancel(found.working, force=False)
-        found.heard(event)
+        found.on_event(event)
 
     if found.cancelled:
         raise Cancelled
     title = f"the verification of {found.title}"
     try:
-        failure = await host.runs.aside(order, report, title=title, run_id=run_id)
+        failure = await host.runs.run_unrecorded(order, report, title=title, run_id=run_id)
         for cause in causes:
             if failure is not None or broken or other:
                 break
@@ -200,13 +200,13 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
             found.working = cause.job
             if found.cancelled:
                 raise Cancelled
-            failure = await host.runs.aside(cause, report, title=title, run_id=run_id)
+            failure = await host.runs.run_unrecorded(cause, report, title=title, run_id=run_id)
         if broken:
             raise broken[0]
         if other:
-            return _impossible(found, stored, "other", other[0])
+            return _report_impossible(found, stored, "other", other[0])
         if failure is not None and failure.name in ("ModelError", "PickledWeights", "HubUnreachable"):
-            return _impossible(found, stored, failure.message, "")
+            return _report_impossible(found, stored, failure.message, "")
         if failure is not None:
             raise error_from(failure)
         now = only_methods_of(stored, gathering.evidence())
@@ -229,7 +229,7 @@ def _verifiable(store: Store, run: str) -> tuple[str, str]:
     return run_id, title
 
 
-def _why_impossible(model: str, models: Path, stored: RunArtifacts) -> tuple[str, str] | None:
+def _find_obstacle(model: str, models: Path, stored: RunArtifacts) -> tuple[str, str] | None:
     """Why the run cannot be done again, as far as that is seen without loading a model, and the identity now.
 
     Files on disk are hashed here, because a worker that has the model warm looks at their times and sizes alone.
@@ -248,7 +248,7 @@ def _why_impossible(model: str, models: Path, stored: RunArtifacts) -> tuple[str
     return None
 
 
-def _impossible(found: Verification, stored: RunArtifacts, why: str, identity: str) -> VerificationReport:
+def _report_impossible(found: Verification, stored: RunArtifacts, why: str, identity: str) -> VerificationReport:
     then = stored.model.identity if stored.model is not None else ""
     name = stored.model.name if stored.model is not None else "the model"
     if why == "other":
@@ -280,18 +280,18 @@ def _finite(value: float) -> float:
 
 
 async def verify_run(host: HandlerContext, request: VerifyRun) -> VerificationStarted:
-    found = await host.own(Verifications).begin(host, request)
+    found = await host.get_state(Verifications).begin(host, request)
     return VerificationStarted(job=found.job, run_id=found.run_id, title=found.title)
 
 
 async def follow_verify(host: HandlerContext, request: FollowVerification) -> VerificationState:
-    return await host.own(Verifications).find(request.job).state(request.seen)
+    return await host.get_state(Verifications).find(request.job).state(request.seen)
 
 
 async def cancel_verify(host: HandlerContext, request: CancelVerification) -> Done:
-    found = host.own(Verifications).find(request.job)
+    found = host.get_state(Verifications).find(request.job)
     found.cancelled = True
-    host.runs.cancel_aside(found.working, force=request.force)
+    host.runs.cancel_unrecorded(found.working, force=request.force)
     return Done()
 
 

@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("headcode.host")
 
-Kept = TypeVar("Kept")
+State = TypeVar("State")
 
 _LOCK_WAIT_S = 8.0
 """How long a host that is just leaving is waited for."""
 _STORE_WAIT_S = 1.0
-_LOOK_S = 1.0
+_WATCH_S = 1.0
 """Between looks at what others may have taken away: the store's file, the socket, the address beside the store."""
 _TRIM_EVERY = 30
 """Looks after which free memory goes back to the system: DuckDB's answers leave some megabytes a minute."""
@@ -93,14 +93,14 @@ class HeadcodeHost:
         self.reserve = SpaceReserve(places.data / "sessions.reserve")
         self._trouble = ""
         self._kept: dict[Callable[[], object], object] = {}
-        self.hub = Subscriptions()
-        self.ledger = StoreWriter(store, self._thread, self.hub.publish)
+        self.subscriptions = Subscriptions()
+        self.writer = StoreWriter(store, self._thread, self.subscriptions.publish)
         self.supervisor = WorkerSupervisor(
             worker_command or WORKER, SizedLog(worker_log(places)), idle_s=settings.worker_idle_s
         )
-        self.runs = RunQueue(places, self.ledger, self.supervisor)
-        self.runs.changed = self._rearm
-        self.runs.cannot_record = self.hub.fail
+        self.runs = RunQueue(places, self.writer, self.supervisor)
+        self.runs.changed = self._reset_idle_timer
+        self.runs.cannot_record = self.subscriptions.fail
         self.server = Server(self)
 
     async def serve(self, ready: Callable[[], None]) -> None:
@@ -111,18 +111,18 @@ class HeadcodeHost:
         from sessions.services.run_queue import interrupt_open_runs
 
         try:
-            left = await self.ledger.change(lambda recorder: (interrupt_open_runs(recorder), []))
-            await self.ledger.change(lambda recorder: (end_open_measurements(recorder), []))
+            left = await self.writer.change(lambda recorder: (interrupt_open_runs(recorder), []))
+            await self.writer.change(lambda recorder: (end_open_measurements(recorder), []))
             if left:
                 log.info("%d runs of the last host are recorded as interrupted", left)
         except StoreError as error:  # a full disk: reading still works
             log.error("the last host's runs cannot be recorded as interrupted: %s", error)
         await asyncio.to_thread(remove_spool, self.places.spool)
-        await asyncio.to_thread(self.reserve.keep)
-        await self._offer()
+        await asyncio.to_thread(self.reserve.fill)
+        await self._open_socket()
         self._house = asyncio.create_task(empty_old_trash(self), name="housekeeping")
-        self._watch = asyncio.create_task(self._look_after(), name="look after")
-        self._rearm()
+        self._watch = asyncio.create_task(self._watch_files(), name="look after")
+        self._reset_idle_timer()
         ready()
         await self._stop.wait()
 
@@ -139,7 +139,7 @@ class HeadcodeHost:
                 address_file(self.places).unlink()
         await self.runs.close()
         await self.server.close()
-        await self.ledger.close()
+        await self.writer.close()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
         self._thread.shutdown()
 
@@ -155,13 +155,13 @@ class HeadcodeHost:
             )
         return Welcome(version=version(), pid=os.getpid(), store=str(self.places.store), notice=" ".join(notices))
 
-    def came(self) -> None:
+    def client_connected(self) -> None:
         self._clients += 1
-        self._rearm()
+        self._reset_idle_timer()
 
-    def went(self) -> None:
+    def client_left(self) -> None:
         self._clients -= 1
-        self._rearm()
+        self._reset_idle_timer()
 
     async def answer(self, request: AnyRequest) -> AnyAnswer:
         """The answer to any request that needs no connection. Raises HeadcodeError."""
@@ -172,10 +172,10 @@ class HeadcodeHost:
             raise HostError(f"The host has no answer to {type(request).__name__}.", hint="headcode host stop")
         return await found(self, request)
 
-    def own(self, kind: Callable[[], Kept]) -> Kept:
+    def get_state(self, kind: Callable[[], State]) -> State:
         if kind not in self._kept:
             self._kept[kind] = kind()
-        return cast("Kept", self._kept[kind])
+        return cast("State", self._kept[kind])
 
     def status(self) -> HostStatus:
         left = None
@@ -200,7 +200,7 @@ class HeadcodeHost:
             at_work=self.runs.at_work,
         )
 
-    async def _offer(self) -> None:
+    async def _open_socket(self) -> None:
         """The socket, and the address beside the store. Raises HostError."""
         await self.server.start(self._listening.open())
         write_address(self.places, self._address())
@@ -208,21 +208,21 @@ class HeadcodeHost:
     def _address(self) -> HostAddress:
         return own_address(self._listening.place, version())
 
-    async def _look_after(self) -> None:
+    async def _watch_files(self) -> None:
         """Every second: whether the store's file is there, and the way to this host."""
-        from sessions.store.memory_wear import give_back_memory
+        from sessions.store.memory_growth import give_back_memory
 
         for second in itertools.count(1):
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_WATCH_S)
             try:
-                await self.ledger.read(lambda store: store.check_place())
+                await self.writer.read(lambda store: store.check_place())
                 if second % _TRIM_EVERY == 0:
-                    await self.ledger.read(lambda _: give_back_memory())
+                    await self.writer.read(lambda _: give_back_memory())
             except StoreLost as error:
                 if not self._trouble:
                     log.error("%s %s", error.message, error.hint)
                     self._trouble = f"{error.message} {error.hint}"
-                    self.supervisor.tell()
+                    self.supervisor.notify()
                 # In another folder another host may serve whatever lies there: its socket is not to be taken. Then
                 # nobody finds this one any more once its own is gone.
                 elsewhere = inode(self.places.data) != self._folder
@@ -233,21 +233,21 @@ class HeadcodeHost:
             try:
                 if self._listening.gone():
                     log.warning("the socket %s was removed: offered anew", self._listening.place)
-                    await self._offer()
+                    await self._open_socket()
                 elif read_address(self.places) != self._address():
                     write_address(self.places, self._address())
             except (HostError, OSError) as error:
                 log.error("the socket cannot be offered: %s", error)
 
-    def _rearm(self) -> None:
+    def _reset_idle_timer(self) -> None:
         """The idle clock runs while nobody is connected and nothing is to be done."""
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
         if self._clients == 0 and not self.runs.busy and self.settings.idle_s > 0:
-            self._idle = asyncio.get_running_loop().call_later(self.settings.idle_s, self._leave)
+            self._idle = asyncio.get_running_loop().call_later(self.settings.idle_s, self._stop_idle)
 
-    def _leave(self) -> None:
+    def _stop_idle(self) -> None:
         log.info("idle for %.0f s: leaving", self.settings.idle_s)
         self.stop()
 
@@ -316,16 +316,16 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
 
 async def _open_store(places: AppFolders, settings: HostSettings) -> "Store":
     """The store, opened. A host that was just killed may keep DuckDB's lock a moment longer than ours."""
-    from sessions.recovery.rescue import keep_beside
+    from sessions.recovery.rescue import save_beside
     from sessions.store.database import Store
-    from sessions.store.memory_wear import keep_heap_small
+    from sessions.store.memory_growth import keep_heap_small
 
     keep_heap_small()
     deadline = time.monotonic() + _STORE_WAIT_S
     while True:
         try:
             store = Store.open(places.store, memory=settings.store_memory, threads=settings.store_threads)
-            store.on_lost = keep_beside
+            store.on_lost = save_beside
             return store
         except StoreBusy:
             if time.monotonic() > deadline:

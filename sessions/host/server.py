@@ -47,7 +47,7 @@ MAX_BACKLOG = 8 << 20
 """Bytes that may wait for a client. One that lags more is sent the rest from the store, at its own pace."""
 STALL_S = 30.0
 """Seconds a client may take nothing at all; then it is cut off, and goes on by sequence number when it comes back."""
-_MOST_BESIDE = 32
+_MAX_CONCURRENT = 32
 """Slow answers under way for one client; more are waited for."""
 _HELLO_BYTES = 1 << 16
 _HELLO_S = 10.0
@@ -56,16 +56,16 @@ _HELLO_S = 10.0
 class HostServices(Protocol):
     """What a conversation needs of the host."""
 
-    hub: Subscriptions
-    ledger: StoreWriter
+    subscriptions: Subscriptions
+    writer: StoreWriter
 
     async def answer(self, request: AnyRequest) -> AnyAnswer: ...
 
     def welcome(self, hello: Hello) -> Welcome: ...
 
-    def came(self) -> None: ...
+    def client_connected(self) -> None: ...
 
-    def went(self) -> None: ...
+    def client_left(self) -> None: ...
 
 
 class _RequestNumber(msgspec.Struct):
@@ -127,7 +127,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
         self._open.add(conversation)
         try:
-            await conversation.hold()
+            await conversation.run()
         finally:
             self._open.discard(conversation)
 
@@ -141,18 +141,18 @@ class _Conversation:
         self._reader = reader
         self._writer = writer
         self._subscriptions: dict[int, Subscription] = {}
-        self._beside: set[asyncio.Task[None]] = set()
+        self._concurrent: set[asyncio.Task[None]] = set()
 
-    async def hold(self) -> None:
+    async def run(self) -> None:
         """Answers until the client leaves, is cut off or talks nonsense. Raises nothing."""
         greeted = False
         WRITER.set(QueueClient())
         try:
             greeted = await self._greet()
             if greeted:
-                self._host.came()
+                self._host.client_connected()
                 while (line := await self._lines.line(MAX_LINE_BYTES)) is not None:
-                    await self._one(line)
+                    await self._handle_line(line)
         except LineTooLong as error:
             log.warning("cut off a client: %s", error.message)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -160,13 +160,13 @@ class _Conversation:
         except Exception:
             log.exception("a conversation broke down")
         finally:
-            for task in self._beside:
+            for task in self._concurrent:
                 task.cancel()
             for subscription in self._subscriptions.values():
-                self._host.hub.remove(subscription)
+                self._host.subscriptions.remove(subscription)
             self._writer.close()
             if greeted:
-                self._host.went()
+                self._host.client_left()
 
     def finish(self) -> None:
         """Ends the conversation as if the client had hung up; what is written still reaches it."""
@@ -178,7 +178,7 @@ class _Conversation:
         if not self._writer.is_closing():
             self._writer.write(b'{"type":"pushed","id":%d,"entries":[' % subscription + b",".join(lines) + b"]}\n")
 
-    def lags(self) -> bool:
+    def is_lagging(self) -> bool:
         return self._writer.transport.get_write_buffer_size() > MAX_BACKLOG
 
     def catch_up(self, subscription: Subscription, last_seq: int) -> None:
@@ -201,12 +201,12 @@ class _Conversation:
 
     def end(self, subscription: int, failure: Failure) -> None:
         self._subscriptions.pop(subscription, None)
-        self._say(subscription, Refused(failure=failure))
+        self._send_answer(subscription, Refused(failure=failure))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+        self._concurrent.add(task)
+        task.add_done_callback(self._concurrent.discard)
 
     async def _greet(self) -> bool:
         async with asyncio.timeout(_HELLO_S):
@@ -216,7 +216,7 @@ class _Conversation:
         try:
             greeting = msgspec.json.decode(line, type=_Greeting)
             if greeting.request.ask == "hello" and greeting.request.protocol != PROTOCOL:
-                self._say(greeting.id, Refused(failure=_wrong_protocol(greeting.request)))
+                self._send_answer(greeting.id, Refused(failure=_wrong_protocol(greeting.request)))
                 return False
             ask = msgspec.json.decode(line, type=NumberedRequest)
         except NONSENSE as error:
@@ -226,27 +226,27 @@ class _Conversation:
             bad = BadRequest(
                 "The first thing said to a host is hello.", hint="Connect with sessions.client.connection.HostClient."
             )
-            self._say(ask.id, Refused(failure=bad.as_failure()))
+            self._send_answer(ask.id, Refused(failure=bad.as_failure()))
             return False
-        self._say(ask.id, self._host.welcome(ask.request))
+        self._send_answer(ask.id, self._host.welcome(ask.request))
         return True
 
-    async def _one(self, line: bytes) -> None:
+    async def _handle_line(self, line: bytes) -> None:
         try:
             ask = msgspec.json.decode(line, type=NumberedRequest)
         except NONSENSE as error:
             # Values refuse nonsense at birth, in words of their own.
             own = error if isinstance(error, HeadcodeError) else None
             bad = own or BadRequest(f"The host does not understand this request: {error}.", hint="headcode host stop")
-            self._say(_number(line), Refused(failure=bad.as_failure()))
+            self._send_answer(_number(line), Refused(failure=bad.as_failure()))
             await self.drain()
             return
-        if type(ask.request) in SLOW and len(self._beside) < _MOST_BESIDE:
-            self._spawn(self._reply_beside(ask, line))
+        if type(ask.request) in SLOW and len(self._concurrent) < _MAX_CONCURRENT:
+            self._spawn(self._reply_concurrently(ask, line))
         else:
             await self._reply(ask, line)
 
-    async def _reply_beside(self, ask: NumberedRequest, line: bytes) -> None:
+    async def _reply_concurrently(self, ask: NumberedRequest, line: bytes) -> None:
         with suppress(OSError, TimeoutError):  # it hung up, or was cut off
             await self._reply(ask, line)
 
@@ -262,7 +262,7 @@ class _Conversation:
                 case Unsubscribe():
                     subscription = self._subscriptions.pop(ask.request.subscription, None)
                     if subscription is not None:
-                        self._host.hub.remove(subscription)
+                        self._host.subscriptions.remove(subscription)
                     answer = Done()
                 case _:
                     answer = await self._host.answer(ask.request)
@@ -277,7 +277,7 @@ class _Conversation:
                 family="host", name=type(error).__name__, message=f"The host failed: {error}", hint="headcode host log"
             )
             answer = Refused(failure=failure)
-        self._say(ask.id, answer)
+        self._send_answer(ask.id, answer)
         if then is not None:
             then()
         await self.drain()
@@ -290,23 +290,23 @@ class _Conversation:
             run_id = None if request.run is None else find_run(recorder.store, request.run)
             return (session_id, run_id, recorder.last_seq(session_id)), []
 
-        session_id, run_id, last_seq = await self._host.ledger.change(find)
+        session_id, run_id, last_seq = await self._host.writer.change(find)
         subscription = Subscription(self, number, session_id, run_id, max(0, request.after_seq))
         self._subscriptions[number] = subscription
-        self._host.hub.add(subscription)
+        self._host.subscriptions.add(subscription)
 
         return Subscribed(session_id=session_id, last_seq=last_seq), lambda: self.catch_up(subscription, last_seq)
 
     async def _catch_up(self, subscription: Subscription, last_seq: int) -> None:
         try:
-            await self._host.hub.catch_up(subscription, self._host.ledger, last_seq)
+            await self._host.subscriptions.catch_up(subscription, self._host.writer, last_seq)
         except HeadcodeError as error:
-            self._host.hub.remove(subscription)
+            self._host.subscriptions.remove(subscription)
             self.end(subscription.number, error.as_failure())
         except OSError:
             pass  # it hung up, or was cut off
 
-    def _say(self, number: int, answer: AnyAnswer) -> None:
+    def _send_answer(self, number: int, answer: AnyAnswer) -> None:
         if not self._writer.is_closing():
             with suppress(OSError):
                 self._writer.write(msgspec.json.encode(Reply(id=number, answer=answer)) + b"\n")

@@ -25,7 +25,7 @@ KEPT = "kept"
 """Stands in the name of such a file: sessions.kept-20261130-120000.duckdb."""
 
 
-def keep_beside(store: "Store", change: FileChange, identity: FileIdentity) -> StoreLost:
+def save_beside(store: "Store", change: FileChange, identity: FileIdentity) -> StoreLost:
     """Writes every row that the open store holds into a new one beside it; returns what to tell whoever wants to write.
 
     Files that were only moved hold everything already, and nothing is written. Whatever goes wrong is in the words.
@@ -53,17 +53,17 @@ def keep_beside(store: "Store", change: FileChange, identity: FileIdentity) -> S
             f"{why}",
             hint="Leave the host running, export what you need (headcode export), then: headcode host stop",
         )
-    _put_aside(identity, goal)
+    _move_journal(identity, goal)
     short = [table.name for table in tables if table.rows is None or table.kept < table.rows]
     lost = f" Of {', '.join(short)} not everything could be read any more." if short else ""
     log.error("%d rows are in %s", sum(table.kept for table in tables), goal)
     return StoreLost(
         f"{change.words} Nothing more is recorded; all until then is kept beside it in {goal.name}.{lost}",
-        hint=_way_out(store.path, goal),
+        hint=_format_remedy(store.path, goal),
     )
 
 
-def _way_out(path: Path, goal: Path) -> str:
+def _format_remedy(path: Path, goal: Path) -> str:
     """What to type: files that somebody put there meanwhile are not written over, and no journal of theirs stays."""
     strangers = [each for each in (path, *journals_of(path)) if os.path.lexists(each)]
     moves = [f"{move_command(each, each.with_name(each.name + '.other'))} && " for each in strangers]
@@ -80,7 +80,7 @@ def _free_name(path: Path) -> Path:
     return goal
 
 
-def _put_aside(identity: FileIdentity, goal: Path) -> None:
+def _move_journal(identity: FileIdentity, goal: Path) -> None:
     """Our journal, all of which is kept now, would keep the file that lies at the store's path from being opened."""
     journal = identity.own_journal()
     if journal is not None:

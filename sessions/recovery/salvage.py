@@ -22,7 +22,7 @@ _HEADERS = (4096, 8192)
 _HEADER_BYTES = 4096
 _GROUP = 122_880
 """Rows of a row group: DuckDB reads what lies in one without looking into the others."""
-_LEAST = 2_048
+_MIN_ROWS = 2_048
 """Rows that are read or lost together: the vector, DuckDB's smallest unit."""
 _FETCH = 10_000
 _NAME_BYTES = 4
@@ -90,9 +90,9 @@ class SalvageSource:
         try:
             rows: list[Row] = self.con.execute(sql).fetchall()
         except duckdb.Error:
-            if end - begin <= _LEAST:
+            if end - begin <= _MIN_ROWS:
                 return 0
-            middle = begin + max(_LEAST, (end - begin) // 2 // _LEAST * _LEAST)
+            middle = begin + max(_MIN_ROWS, (end - begin) // 2 // _MIN_ROWS * _MIN_ROWS)
             return self._span(table, columns, begin, middle, keep) + self._span(table, columns, middle, end, keep)
         for first in range(0, len(rows), _FETCH):
             keep(rows[first : first + _FETCH])
@@ -153,7 +153,7 @@ def _cut_journal(path: Path, copy: Path, words: list[str], harmless: list[str]) 
         name = path.name + journal.name.removeprefix(copy.name)
         if journal.name.endswith(".recovery") or not journal.stat().st_size:
             journal.unlink()
-        elif not _mend(journal, copy, name, words, harmless):
+        elif not _repair_journal(journal, copy, name, words, harmless):
             words.append(f"{name} cannot be read: what its {journal.stat().st_size} bytes held is lost.")
             journal.unlink()
     wal = _wal(copy)
@@ -170,7 +170,7 @@ def _cut_journal(path: Path, copy: Path, words: list[str], harmless: list[str]) 
     return True
 
 
-def _mend(journal: Path, copy: Path, name: str, words: list[str], harmless: list[str]) -> bool:
+def _repair_journal(journal: Path, copy: Path, name: str, words: list[str], harmless: list[str]) -> bool:
     """Makes a copied journal readable; whether there is anything in it to be read."""
     size = journal.stat().st_size
     found = read_journal(journal, sums=True)

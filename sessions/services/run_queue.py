@@ -42,9 +42,9 @@ from sessions.store.rerun import find_rerun
 
 log = logging.getLogger("headcode.runs")
 
-_MOST_WAITING = 32 << 20
+_MAX_BACKLOG = 32 << 20
 """Bytes of events not yet committed before the worker is made to wait."""
-_PATIENCE_S = 10.0
+_WRITE_TIMEOUT_S = 10.0
 """Seconds a worker gets to stop a run that cannot be recorded; then it is ended."""
 RETRY_S = 2.0
 """Seconds between attempts to record the end of a run that a full disk kept out of the log."""
@@ -55,7 +55,7 @@ class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
     title: str
     order: RunProbe
     spool: Path
-    aside: bool = False
+    unrecorded: bool = False
     """Its examples are its own alone: the session does not take them over."""
     writing: "set[asyncio.Future[list[RecordedEntry]]]" = msgspec.field(default_factory=set)
     write_error: HeadcodeError | None = None
@@ -81,9 +81,9 @@ class _UnrecordedJob(msgspec.Struct, kw_only=True, eq=False):
 class RunQueue:
     """The queue of runs and the one in progress."""
 
-    def __init__(self, places: AppFolders, ledger: StoreWriter, supervisor: WorkerSupervisor) -> None:
+    def __init__(self, places: AppFolders, writer: StoreWriter, supervisor: WorkerSupervisor) -> None:
         self._places = places
-        self._ledger = ledger
+        self._writer = writer
         self._supervisor = supervisor
         self._waiting: deque[_QueuedRun | _UnrecordedJob] = deque()
         self._current: _QueuedRun | _UnrecordedJob | None = None
@@ -142,7 +142,7 @@ class RunQueue:
         """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
         run_id = new_id("r")
         models = self._places.models
-        work, asked, row, title = await self._ledger.change(
+        work, asked, row, title = await self._writer.change(
             lambda recorder: _record_queued(recorder, request, run_id, models)
         )
         spool = self._places.spool / run_id
@@ -164,14 +164,16 @@ class RunQueue:
             trust_remote_code=asked.trust_remote_code,
         )
         made = request.made is not None and request.again is None
-        self._waiting.append(_QueuedRun(session_id=work.session_id, title=title, order=order, spool=spool, aside=made))
+        self._waiting.append(
+            _QueuedRun(session_id=work.session_id, title=title, order=order, spool=spool, unrecorded=made)
+        )
         self._wake.set()
         self.changed()
         return row
 
     async def cancel(self, request: CancelRun) -> None:
         """Stops a run that waits or is under way; one that is over stays as it is. Raises NoSuchRecord."""
-        run_id = await self._ledger.read(lambda store: find_run(store, request.run))
+        run_id = await self._writer.read(lambda store: find_run(store, request.run))
         if self.running == run_id:
             self._supervisor.cancel(run_id, force=request.force)
             return
@@ -182,7 +184,7 @@ class RunQueue:
                 self.changed()
                 return
 
-    async def aside(
+    async def run_unrecorded(
         self, order: RunProbe | MeasureEffects, report: Report, *, title: str, run_id: str
     ) -> Failure | None:
         """Has an order carried out in its turn without recording it; returns why not, where it was not."""
@@ -194,8 +196,8 @@ class RunQueue:
         self.changed()
         return await job.ended
 
-    def cancel_aside(self, job: str, *, force: bool) -> None:
-        """Stops a job that `aside` began, whether it waits or is under way. One that is over stays as it is."""
+    def cancel_unrecorded(self, job: str, *, force: bool) -> None:
+        """Stops a job that `unrecorded` began, whether it waits or is under way. One that is over stays as it is."""
         if self.running == job:
             self._supervisor.cancel(job, force=force)
         for item in self._waiting:
@@ -246,8 +248,8 @@ class RunQueue:
         log.info("run %s begins", run.order.job)
         failure: Failure | None
         try:
-            await self._ledger.append(self._draft(run, RunStarted()))
-            failure = await self._supervisor.perform(run.order, lambda event: self._heard(run, event))
+            await self._writer.append(self._make_draft(run, RunStarted()))
+            failure = await self._supervisor.perform(run.order, lambda event: self._on_event(run, event))
             await asyncio.gather(*run.writing, return_exceptions=True)
             if run.write_error is None and run.sae is not None:
                 await self._keep_sae(run, run.sae)
@@ -258,26 +260,26 @@ class RunQueue:
         await asyncio.to_thread(remove_spool, run.spool)
         await self._end(run, failure)
 
-    async def _heard(self, run: _QueuedRun, event: EngineEvent) -> None:
-        """Hands an event to the ledger; the worker is read on without waiting for the commit."""
+    async def _on_event(self, run: _QueuedRun, event: EngineEvent) -> None:
+        """Hands an event to the writer; the worker is read on without waiting for the commit."""
         if run.write_error is not None:
             return
         if isinstance(event, ExamplesMade):
             await asyncio.gather(*run.writing, return_exceptions=True)
             try:
-                await self._ledger.change(lambda recorder: _record_examples(recorder, run, event))
+                await self._writer.change(lambda recorder: _record_examples(recorder, run, event))
             except HeadcodeError as error:
                 self._write_failed(run, error)
             return
         if isinstance(event, ArrayReady) and event.name == "sae":
             run.sae = event.file
-        future = self._ledger.append_soon(self._draft(run, event))
+        future = self._writer.append_soon(self._make_draft(run, event))
         run.writing.add(future)
-        future.add_done_callback(lambda done: self._written(run, done))
-        if self._ledger.backlog > _MOST_WAITING:
+        future.add_done_callback(lambda done: self._on_written(run, done))
+        if self._writer.backlog > _MAX_BACKLOG:
             await asyncio.wait([future])
 
-    def _written(self, run: _QueuedRun, done: "asyncio.Future[list[RecordedEntry]]") -> None:
+    def _on_written(self, run: _QueuedRun, done: "asyncio.Future[list[RecordedEntry]]") -> None:
         run.writing.discard(done)
         error = None if done.cancelled() else done.exception()
         if error is not None:
@@ -290,14 +292,14 @@ class RunQueue:
             run.write_error = known or StoreError(f"The run cannot be recorded: {error}.")
             self._supervisor.cancel(run.order.job, force=False)
             later = asyncio.get_running_loop().call_later
-            later(_PATIENCE_S, lambda: self._supervisor.cancel(run.order.job, force=True))
+            later(_WRITE_TIMEOUT_S, lambda: self._supervisor.cancel(run.order.job, force=True))
 
     async def _keep_sae(self, run: _QueuedRun, name: str) -> None:
         def move() -> tuple[str, int]:
             return store_by_content(spool_file(run.spool, name), self._places.data / "sae")
 
         sha256, n_bytes = await asyncio.to_thread(move)
-        await self._ledger.append(self._draft(run, ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes)))
+        await self._writer.append(self._make_draft(run, ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes)))
 
     async def _end(self, run: _QueuedRun, failure: Failure | None) -> None:
         """Records the end. Where the disk will not take it, tells the subscribers and keeps trying."""
@@ -309,9 +311,9 @@ class RunQueue:
         else:
             state = "stopped" if failure.family == "cancelled" else "failed"
         log.info("run %s: %s %s", run.order.job, state, "" if failure is None else failure.message)
-        ending = self._draft(run, RunEnded(state=state, failure=failure))
+        ending = self._make_draft(run, RunEnded(state=state, failure=failure))
         try:
-            await self._ledger.append(ending)
+            await self._writer.append(ending)
         except HeadcodeError as error:
             log.error("the end of run %s cannot be recorded: %s", run.order.job, error)
             self.cannot_record(run.session_id, error.as_failure())
@@ -324,13 +326,13 @@ class RunQueue:
         while True:
             await asyncio.sleep(RETRY_S)
             try:
-                await self._ledger.append(ending)
+                await self._writer.append(ending)
             except HeadcodeError:
                 continue
             self.changed()
             return
 
-    def _draft(self, run: _QueuedRun, event: EngineEvent | RunStarted | RunEnded | ArrayStored) -> EventDraft:
+    def _make_draft(self, run: _QueuedRun, event: EngineEvent | RunStarted | RunEnded | ArrayStored) -> EventDraft:
         spool = run.spool if isinstance(event, ArrayReady) else None
         return EventDraft(session_id=run.session_id, run_id=run.order.job, event=event, spool=spool)
 
@@ -393,7 +395,7 @@ def _record_queued(
 def _record_examples(recorder: Recorder, run: _QueuedRun, event: ExamplesMade) -> tuple[None, list[RecordedEntry]]:
     """The examples a run made from a task become the session's, unless it got others meanwhile."""
     drafts = [EventDraft(session_id=run.session_id, run_id=run.order.job, event=event)]
-    if not run.order.examples and not run.aside and not newest_examples(recorder.store, run.session_id):
+    if not run.order.examples and not run.unrecorded and not newest_examples(recorder.store, run.session_id):
         made = ExamplesSet(examples=event.examples, content_hash=event.content_hash)
         drafts.append(EventDraft(session_id=run.session_id, event=made))
     return None, recorder.append(drafts)

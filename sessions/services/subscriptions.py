@@ -17,7 +17,7 @@ class Listener(Protocol):
 
     def push(self, subscription: int, lines: Sequence[bytes]) -> None: ...
 
-    def lags(self) -> bool: ...
+    def is_lagging(self) -> bool: ...
 
     def catch_up(self, subscription: "Subscription", last_seq: int) -> None: ...
 
@@ -69,7 +69,7 @@ class Subscriptions:
         for session_id, entries in by_session.items():
             for subscription in tuple(self._subscriptions.get(session_id, ())):
                 subscription.goal = entries[-1].entry.seq
-                if subscription.live and subscription.listener.lags():
+                if subscription.live and subscription.listener.is_lagging():
                     # What it cannot take now it reads from the store later, at its own pace.
                     subscription.live = False
                     subscription.listener.catch_up(subscription, entries[-1].entry.seq)
@@ -85,17 +85,17 @@ class Subscriptions:
         for subscription in self._subscriptions.pop(session_id, []):
             subscription.listener.end(subscription.number, failure)
 
-    async def catch_up(self, subscription: Subscription, ledger: StoreWriter, last_seq: int) -> None:
+    async def catch_up(self, subscription: Subscription, writer: StoreWriter, last_seq: int) -> None:
         """Sends what the store holds, at the client's own pace, until the subscription is live."""
         session_id = subscription.session_id
         # Whatever was committed before the subscription was added is in the store by now; what comes later moves its
         # goal, or is sent to it.
-        now = await ledger.change(lambda recorder: (recorder.last_seq(session_id), []))
+        now = await writer.change(lambda recorder: (recorder.last_seq(session_id), []))
         subscription.goal = max(last_seq, now, subscription.goal)
         step = _FIRST_CHUNK
         while subscription.sent < subscription.goal:
             up_to = min(subscription.sent + step, subscription.goal)
-            lines = await ledger.read(
+            lines = await writer.read(
                 lambda store, to=up_to: stored_lines(  # type: ignore[misc]
                     store,
                     session_id,
@@ -106,7 +106,7 @@ class Subscriptions:
             )
             subscription.sent = up_to
             total = sum(map(len, lines))
-            for part in _parts(lines):
+            for part in _split_lines(lines):
                 subscription.listener.push(subscription.number, part)
                 await subscription.listener.drain()
             if total < _CHUNK_BYTES:
@@ -117,7 +117,7 @@ class Subscriptions:
         subscription.live = True
 
 
-def _parts(lines: Sequence[bytes]) -> list[list[bytes]]:
+def _split_lines(lines: Sequence[bytes]) -> list[list[bytes]]:
     """The lines in groups of about a megabyte."""
     parts: list[list[bytes]] = []
     size = _CHUNK_BYTES

@@ -35,11 +35,11 @@ from sessions.transport.lines import NONSENSE, LineReader, LineTooLong
 log = logging.getLogger("headcode.worker")
 
 WORKER = tuple(child_processes.python_command("-m", "engine.worker"))
-_LEASH = Path(__file__).with_name("die_with_parent.py")
+_DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 _QUIT_S = 3.0
 """Seconds a worker gets to leave after its input ended."""
 _REPORT_CHUNK = 1 << 16
-_WEIGH_S = 0.25
+_MEMORY_SAMPLE_S = 0.25
 
 
 class WorkerSupervisor:
@@ -105,12 +105,12 @@ class WorkerSupervisor:
                 async with asyncio.timeout(min(left, until_silent) if until_silent > 0 else left):
                     await self._turned.wait()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something else about the host is new: whoever waits for another state is answered now."""
         self._news += 1
-        self._turn()
+        self._wake_waiters()
 
-    def _turn(self) -> None:
+    def _wake_waiters(self) -> None:
         """Wakes those who wait for another state."""
         self._turned.set()
         self._turned = asyncio.Event()
@@ -119,43 +119,43 @@ class WorkerSupervisor:
         """Starts the worker where there is none, so that torch loads before it is needed."""
         await self._ensure()
         if self._job is None:
-            self._rest()
+            self._start_idle_timer()
 
     async def perform(self, order: RunProbe | MeasureEffects, report: Report) -> Failure | None:
         """Has the order carried out; returns None when it was, or why not. Never raises for what a worker does."""
         assert self._job is None
-        self._stir()
+        self._stop_idle_timer()
         reused = self._worker is not None
         job = self._job = Job(order, report)
-        self._turn()
+        self._wake_waiters()
         failure = await self._attempt(job)
         if reused and failure is not None and failure.name == "WorkerDied" and not (job.heard or job.killed):
             # It had died while it waited, unseen until now: that is no fault of this run.
             log.info("run %s again on a new worker", order.job)
             self._job = Job(order, report)
-            self._turn()
+            self._wake_waiters()
             failure = await self._attempt(self._job)
         return failure
 
-    async def beside(self, order: SideRequest) -> SideAnswer | Failure:
+    async def answer_side_request(self, order: SideRequest) -> SideAnswer | Failure:
         """The answer, or why there is none. Cancelled, it tells the worker that nobody waits for them any more."""
-        self._stir()
-        grading = self._gradings[order.job] = PendingSideRequest(order)
+        self._stop_idle_timer()
+        request = self._gradings[order.job] = PendingSideRequest(order)
         try:
             worker = await self._ensure()
             if worker is None:
                 return self._not_started()
             if worker.ready.is_set():
-                self._send_grading(worker, grading)
-            return await grading.ended
+                self._send_side_request(worker, request)
+            return await request.ended
         finally:
             del self._gradings[order.job]
-            if grading.sent and not grading.ended.done() and self._worker is not None:
-                self._left[order.job] = grading
+            if request.sent and not request.ended.done() and self._worker is not None:
+                self._left[order.job] = request
                 send(self._worker, CancelJob(job=order.job))
-            self._turn()
+            self._wake_waiters()
             if self._job is None:
-                self._rest()
+                self._start_idle_timer()
 
     def cancel(self, run_id: str, *, force: bool) -> None:
         """Asks the job to stop. Asked a second time, with force, or of one that has been silent for long, ends the
@@ -204,9 +204,9 @@ class WorkerSupervisor:
     async def close(self) -> None:
         """Ends the worker, gently first; no other is started."""
         self._closed = True
-        self._stir()
+        self._stop_idle_timer()
         if self._worker is not None:
-            await self._dismiss(self._worker)
+            await self._quit_worker(self._worker)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _attempt(self, job: Job) -> Failure | None:
@@ -221,8 +221,8 @@ class WorkerSupervisor:
             return await job.ended
         finally:
             self._job = None
-            self._turn()
-            self._rest()
+            self._wake_waiters()
+            self._start_idle_timer()
 
     def _not_started(self) -> Failure:
         if self._closed:
@@ -241,7 +241,7 @@ class WorkerSupervisor:
                     return None
                 try:
                     process = await child_processes.start_async(
-                        self._leashed(),
+                        self._tied_command(),
                         stdin=asyncio.subprocess.PIPE,
                         stdout=asyncio.subprocess.PIPE,
                         stderr=asyncio.subprocess.PIPE,
@@ -252,12 +252,12 @@ class WorkerSupervisor:
                     return None
                 log.info("worker %d started", process.pid)
                 self._worker = WorkerProcess(process)
-                self._turn()
+                self._wake_waiters()
                 self._spawn(self._watch(self._worker))
             return self._worker
 
-    def _leashed(self) -> list[str]:
-        return [child_processes.PYTHON, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command]
+    def _tied_command(self) -> list[str]:
+        return [child_processes.PYTHON, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), *self._command]
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
@@ -267,8 +267,8 @@ class WorkerSupervisor:
 
     async def _watch(self, worker: WorkerProcess) -> None:
         """Listens until the worker is gone, then says what became of its job."""
-        errors = asyncio.create_task(self._keep_errors(worker.process.stderr))
-        scales = asyncio.create_task(self._weigh(worker))
+        errors = asyncio.create_task(self._copy_stderr(worker.process.stderr))
+        scales = asyncio.create_task(self._sample_memory(worker))
         try:
             await self._listen(worker)
         except Exception:
@@ -283,10 +283,10 @@ class WorkerSupervisor:
             return  # dismissed before
         self._worker = None
         self._left.clear()
-        self._turn()
-        for grading in tuple(self._gradings.values()):
-            if grading.sent or not worker.ready.is_set():
-                grading.end(worker.distrusted or describe_exit(code))
+        self._wake_waiters()
+        for request in tuple(self._gradings.values()):
+            if request.sent or not worker.ready.is_set():
+                request.end(worker.distrusted or describe_exit(code))
         if self._job is not None and self._job.killed:
             self._job.end(Cancelled().as_failure())
         elif self._job is not None:
@@ -295,12 +295,12 @@ class WorkerSupervisor:
             ended = describe_exit(code, order=probe, held=worker.held, by_kernel=by_kernel)
             self._job.end(worker.distrusted or ended)
 
-    async def _weigh(self, worker: WorkerProcess) -> None:
-        """Keeps at hand how much memory a working worker holds: once it is killed, nobody can tell any more."""
+    async def _sample_memory(self, worker: WorkerProcess) -> None:
+        """Keeps at hand how much memory a working worker holds: once it is killed, nobody can notify any more."""
         while True:
             if self._job is not None:
                 worker.held = weight(worker.process.pid) or worker.held
-            await asyncio.sleep(_WEIGH_S)
+            await asyncio.sleep(_MEMORY_SAMPLE_S)
 
     async def _listen(self, worker: WorkerProcess) -> None:
         assert worker.process.stdout is not None
@@ -323,9 +323,9 @@ class WorkerSupervisor:
                     return
                 log.warning("worker %d printed %r", worker.process.pid, line[:400])
                 continue
-            await self._heard(worker, word)
+            await self._on_message(worker, word)
 
-    async def _heard(self, worker: WorkerProcess, word: AnyWorkerMessage) -> None:
+    async def _on_message(self, worker: WorkerProcess, word: AnyWorkerMessage) -> None:
         job = self._job
         if self._worker is not worker:
             return  # dismissed while it spoke
@@ -334,11 +334,11 @@ class WorkerSupervisor:
             self._left.pop(word.job, None)
         if isinstance(word, WorkerReady):
             worker.ready.set()
-            self._turn()
+            self._wake_waiters()
             if job is not None and not job.sent and not job.ended.done():
                 self._send_order(worker, job)
-            for grading in self._gradings.values():
-                self._send_grading(worker, grading)
+            for request in self._gradings.values():
+                self._send_side_request(worker, request)
             return
         if word.job in self._gradings and isinstance(word, SideAnswer | JobFailed):
             self._gradings[word.job].end(word.failure if isinstance(word, JobFailed) else word)
@@ -350,7 +350,7 @@ class WorkerSupervisor:
             case JobEvent():
                 job.last.event(word.event)
                 if self.seen != before:
-                    self._turn()
+                    self._wake_waiters()
                 if isinstance(word.event, ModelReady):
                     worker.model = word.event.model.name
                 await job.report(word.event)
@@ -363,37 +363,37 @@ class WorkerSupervisor:
         job.sent = True
         send(worker, job.order)
 
-    def _send_grading(self, worker: WorkerProcess, grading: PendingSideRequest) -> None:
-        if not grading.sent:
-            grading.sent = True
-            grading.last = JobActivity()
-            send(worker, grading.order)
-            self._turn()
+    def _send_side_request(self, worker: WorkerProcess, request: PendingSideRequest) -> None:
+        if not request.sent:
+            request.sent = True
+            request.last = JobActivity()
+            send(worker, request.order)
+            self._wake_waiters()
 
-    async def _keep_errors(self, stream: asyncio.StreamReader | None) -> None:
+    async def _copy_stderr(self, stream: asyncio.StreamReader | None) -> None:
         assert stream is not None
         while chunk := await stream.read(_REPORT_CHUNK):
             self._errors.write(chunk)
 
-    def _rest(self) -> None:
-        self._stir()
+    def _start_idle_timer(self) -> None:
+        self._stop_idle_timer()
         if self._worker is not None and self._idle_s > 0:
-            self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave)
+            self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._quit_idle)
 
-    def _stir(self) -> None:
+    def _stop_idle_timer(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
 
-    def _leave(self) -> None:
+    def _quit_idle(self) -> None:
         worker = self._worker
         if worker is not None and self._job is None and not self._gradings:
             log.info("worker %d idle for %.0f s", worker.process.pid, self._idle_s)
             self._worker = None
-            self._turn()
-            self._spawn(self._dismiss(worker))
+            self._wake_waiters()
+            self._spawn(self._quit_worker(worker))
 
-    async def _dismiss(self, worker: WorkerProcess) -> None:
+    async def _quit_worker(self, worker: WorkerProcess) -> None:
         stdin = worker.process.stdin
         if stdin is not None:
             stdin.close()

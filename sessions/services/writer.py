@@ -1,4 +1,4 @@
-"""The loop's side of the store: one thread works on it, writes are gathered, what is committed is told."""
+"""The loop's side of the store: one thread works on it, writes are gathered, what is committed is committed."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from sessions.store.group_commit import BatchKind, ChangeResult, StoreChange, co
 from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 T = TypeVar("T")
-log = logging.getLogger("headcode.ledger")
+log = logging.getLogger("headcode.writer")
 
 _BATCH = 2_000
 _BATCH_BYTES = 8 << 20
@@ -22,10 +22,10 @@ _BATCH_BYTES = 8 << 20
 _GROUP_S = 0.03
 """Seconds after which a transaction takes no further change: readers wait for its end."""
 
-_MANY, _TOO_MANY, _QUIET_S = 300, 1_000, 2.0
+_CHECKPOINT_AFTER, _CHECKPOINT_LATEST, _QUIET_S = 300, 1_000, 2.0
 """Commits in the journal from which it is written into the file: when it is quiet, and in any case. That takes .02 s
 in a small store and .3 s in one of 1 GB, where DuckDB packs its last 120,000 events anew."""
-_TOO_WORN = 2.0
+_RENEW_LATEST = 2.0
 """How worn the store may be (Wear.worn) where it is never quiet."""
 
 
@@ -67,7 +67,7 @@ class StoreWriter:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, question, self._store)
         finally:
-            if self._store.wear.worn >= 1:
+            if self._store.memory_growth.ratio >= 1:
                 self._wake.set()  # so that the next quiet moment is waited for
 
     async def change(
@@ -83,7 +83,7 @@ class StoreWriter:
         It is committed before this returns, together with what others change just now. What it raises is raised here,
         and then nothing of it is kept. See group_commit.Change for `kind`, `request` and `alone`.
         """
-        return await self._enter(StoreChange(work, kind, request, alone), WRITER.get() or self._own)
+        return await self._enqueue(StoreChange(work, kind, request, alone), WRITER.get() or self._own)
 
     async def append(self, *drafts: EventDraft) -> list[RecordedEntry]:
         """The drafts as committed entries. Raises StoreError."""
@@ -96,7 +96,9 @@ class StoreWriter:
             recorded = recorder.append(drafts)
             return recorded, recorded
 
-        return self._enter(StoreChange(work, _APPENDS, drafts), self._own, sum(len(draft.payload) for draft in drafts))
+        return self._enqueue(
+            StoreChange(work, _APPENDS, drafts), self._own, sum(len(draft.payload) for draft in drafts)
+        )
 
     async def close(self) -> None:
         """Ends when everything handed in is written."""
@@ -104,7 +106,7 @@ class StoreWriter:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    def _enter(self, change: StoreChange, writer: QueueClient, n_bytes: int = 0) -> "asyncio.Future[Any]":
+    def _enqueue(self, change: StoreChange, writer: QueueClient, n_bytes: int = 0) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._backlog += n_bytes
         self._waiting.put(writer, _PendingChange(change, future, writer, n_bytes))
@@ -115,20 +117,20 @@ class StoreWriter:
     async def _work(self) -> None:
         while True:
             try:
-                due = self._store.commits >= _MANY or self._store.wear.worn >= 1
+                due = self._store.commits >= _CHECKPOINT_AFTER or self._store.memory_growth.ratio >= 1
                 async with asyncio.timeout(_QUIET_S if due else None):
                     await self._wake.wait()
             except TimeoutError:
-                await self._settle(renew=self._store.wear.worn >= 1)
+                await self._checkpoint(renew=self._store.memory_growth.ratio >= 1)
                 continue
             while self._waiting:
-                if self._store.commits >= _TOO_MANY or self._store.wear.worn >= _TOO_WORN:
-                    await self._settle(renew=self._store.wear.worn >= _TOO_WORN)
-                await self._commit(self._gather())
+                if self._store.commits >= _CHECKPOINT_LATEST or self._store.memory_growth.ratio >= _RENEW_LATEST:
+                    await self._checkpoint(renew=self._store.memory_growth.ratio >= _RENEW_LATEST)
+                await self._commit(self._take_group())
             self._wake.clear()
             self._done.set()
 
-    def _gather(self) -> list[_PendingChange]:
+    def _take_group(self) -> list[_PendingChange]:
         """The items whose turn it is; one that is to be alone is alone."""
         group: list[_PendingChange] = []
         n_bytes = 0
@@ -140,7 +142,7 @@ class StoreWriter:
                     return group
         return group
 
-    async def _settle(self, *, renew: bool) -> None:
+    async def _checkpoint(self, *, renew: bool) -> None:
         """The journal into the file, so that the host that comes after a killed one opens it at once; with `renew`,
         DuckDB's memory back to what it began with."""
         work = self._store.renew if renew else self._store.checkpoint

@@ -16,7 +16,7 @@ from sessions.files.store_exchange import finish_exchange
 from sessions.store.connection import connect
 from sessions.store.file_check import FileHeader, examine, explain, is_fatal, is_full
 from sessions.store.file_identity import FileChange, FileIdentity
-from sessions.store.memory_wear import MemoryGrowth, give_back_memory
+from sessions.store.memory_growth import MemoryGrowth, give_back_memory
 from sessions.store.migrations import META, MIGRATIONS, SCHEMA_VERSION, VIEWS
 from sessions.version import version
 
@@ -51,7 +51,7 @@ class Store:
         self.path = path
         self._config = SAFE | {"memory_limit": memory.replace(" ", ""), "threads": str(threads)}
         self._con: duckdb.DuckDBPyConnection | None = None
-        self.wear = MemoryGrowth()
+        self.memory_growth = MemoryGrowth()
         self.commits = 0
         """Since the journal was last written into the file: reading one back after a kill takes 0.5 ms each."""
         self._identity: FileIdentity | None = None
@@ -117,10 +117,10 @@ class Store:
             con.execute("SELECT 1").fetchall()
             self.check_place(writing=True)
             con.commit()
-            self._note_place()
+            self._check_after_write()
             self.commits += 1
         except duckdb.Error as error:
-            self._undo(con)
+            self._rollback(con)
             if is_full(error) and self._identity is not None:
                 self._identity.settle()
             if is_fatal(error):
@@ -131,13 +131,13 @@ class Store:
                 raise uncertain from error
             raise explain(self.path, error) from error
         except BaseException:
-            self._undo(con)
+            self._rollback(con)
             raise
 
     def rows(self, sql: str, parameters: dict[str, object] | None = None) -> list[Row]:
         """All rows of one question. Raises StoreError."""
         con = self.connection()
-        self.wear.asked += 1
+        self.memory_growth.asked += 1
         try:
             return con.execute(sql, parameters or {}).fetchall()
         except duckdb.Error as error:
@@ -169,13 +169,13 @@ class Store:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own to the same database, for another thread; whoever asked closes and drops it."""
-        return self.wear.lend(self.connection().cursor())
+        return self.memory_growth.track_cursor(self.connection().cursor())
 
     def renew(self) -> None:
         """Opens the database anew, to free memory (see wear); not while somebody has a cursor. Raises StoreError."""
-        self.wear.put_off()
+        self.memory_growth.postpone()
         self.checkpoint()
-        if not self.wear.lent:
+        if not self.memory_growth.lent:
             self._reopen()
             give_back_memory()
 
@@ -190,7 +190,7 @@ class Store:
                     from sessions.store.refold import refold  # it reads the log with what stands on this module
 
                     refold(con)
-                for key, value in (("schema", str(number)), ("headcode", version()), ("shape", self._shape())):
+                for key, value in (("schema", str(number)), ("headcode", version()), ("shape", self._read_shape())):
                     con.execute("INSERT OR REPLACE INTO meta VALUES ($key, $value)", {"key": key, "value": value})
         if wanted is None:
             self._make_views()
@@ -202,7 +202,7 @@ class Store:
         try:
             self.rows("CHECKPOINT")
         finally:
-            self._note_place()
+            self._check_after_write()
 
     def close(self) -> None:
         """Writes the journal into the file. A store that cannot even do that is left to its journal."""
@@ -228,11 +228,11 @@ class Store:
         change = self._identity.change(writing=writing)
         if change is not None:
             if writing:
-                self._undo(self._con)
+                self._rollback(self._con)
             self.lost = self.on_lost(self, change, self._identity)
             raise self.lost
 
-    def _note_place(self) -> None:
+    def _check_after_write(self) -> None:
         """After a write of ours. Raises StoreLost where it went into a file that was taken away meanwhile."""
         if self._identity is not None:
             self._identity.note()
@@ -265,14 +265,14 @@ class Store:
             con.close()
             raise StoreError(f"The store {self.path} is gone: {error.strerror}.", hint="Try again.") from error
         self._con = con
-        self.wear.asked = 0
+        self.memory_growth.asked = 0
 
     def _reopen(self) -> None:
         self.close()
         with suppress(StoreError):
             self._connect(None)
 
-    def _undo(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _rollback(self, con: duckdb.DuckDBPyConnection) -> None:
         with suppress(duckdb.Error):
             con.rollback()
 
@@ -320,7 +320,7 @@ class Store:
                 raise StoreError(why, hint="Free some space there.") from error
             self._connect(header)
             self.migrate(have)
-        elif self._meta("shape") != self._shape():
+        elif self._meta("shape") != self._read_shape():
             raise StoreDamaged(
                 f"The tables in {self.path} are not those Headcode {self._meta('headcode')} made.",
                 hint="Another program changed them. Put a copy of yours in its place, or move it away.",
@@ -354,7 +354,7 @@ class Store:
                     hint="Do not use a store a stranger gave you; move it away.",
                 )
 
-    def _shape(self) -> str:
+    def _read_shape(self) -> str:
         columns = self.rows(
             "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
             "ON t.table_name = c.table_name WHERE NOT c.internal AND c.table_name <> 'meta' ORDER BY ALL"

@@ -20,13 +20,13 @@ class ChangeResult(msgspec.Struct, frozen=True):
 
 
 class BatchKind(msgspec.Struct, frozen=True):
-    """Changes that are cheaper together than one after another."""
+    """Changes that are cheaper transaction than one after another."""
 
     do: Callable[[Recorder, Sequence[Any]], Sequence[ChangeResult | None]]
-    """The outcome for each request; None where it cannot be done together with others. What it raises, it raises for
+    """The outcome for each request; None where it cannot be done transaction with others. What it raises, it raises for
     nobody in particular: then each is done by itself."""
     most: int
-    """How many are done together: a reader waits as long as that takes."""
+    """How many are done transaction: a reader waits as long as that takes."""
 
 
 class StoreChange(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ def commit_together(recorder: Recorder, changes: Sequence[StoreChange], *, withi
 
 
 def _steps(changes: Sequence[StoreChange]) -> list[list[int]]:
-    """Places of changes that are done together, in the order in which they are done."""
+    """Places of changes that are done transaction, in the order in which they are done."""
     steps: list[list[int]] = []
     open_steps: dict[int, list[int]] = {}
     for place, change in enumerate(changes):
@@ -82,7 +82,7 @@ def _attempt(
     outcomes: dict[int, ChangeResult] = {}
     at = 0
     try:
-        with recorder.together() as together:
+        with recorder.shared_transaction() as transaction:
             for step in steps:
                 if outcomes and deadline is not None and time.monotonic() > deadline:
                     break
@@ -94,11 +94,11 @@ def _attempt(
                     left = [place for place in step if place not in done]
                     outcomes |= done
                 for place in left:
-                    before = together.writes
+                    before = transaction.writes
                     try:
                         outcomes[place] = ChangeResult(*changes[place].work(recorder))
                     except Exception as error:
-                        if together.writes != before or not together.sound:
+                        if transaction.writes != before or not transaction.sound:
                             raise
                         outcomes[place] = ChangeResult(error=error)
                 at += 1
@@ -115,7 +115,7 @@ def _one_by_one(recorder: Recorder, changes: Sequence[StoreChange], places: Sequ
             if change.alone:
                 outcomes[place] = ChangeResult(*change.work(recorder))
             else:
-                with recorder.together():
+                with recorder.shared_transaction():
                     outcome = ChangeResult(*change.work(recorder))
                 outcomes[place] = outcome
         except Exception as error:  # noqa: BLE001  # handed on to whoever asked

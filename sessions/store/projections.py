@@ -120,7 +120,7 @@ class Projector:
                 | CircuitDeleted()
                 | SessionImported()
             ):
-                self._kept(con, entry)
+                self._metadata(con, entry)
             case ViewChanged():
                 self._update(con, run, measure=event.measure, cut=event.cut)
             case RunVerified():
@@ -145,7 +145,7 @@ class Projector:
                 self._update(con, run, content_hash=event.content_hash, made=made)
             case ReferenceKnown():
                 self._update(con, run, offered=text_of(event.reference))
-                self._hold(con, run)
+                self._update_truths(con, run)
             case Graded():
                 self._replace(con, "grade", run)
                 for grade in event.grades:
@@ -159,7 +159,7 @@ class Projector:
                 for place, edge in enumerate(event.edges):
                     self._add("edge_score", _edge(run, place, edge))
             case EffectsMeasured():
-                self._cause(con, entry, event)
+                self._effects(con, entry, event)
             case CircuitChecked():
                 self._flush(con)
                 con.execute(
@@ -195,7 +195,7 @@ class Projector:
             answers = (list(one.expected), list(one.foils))
             self._add("example", (content_hash, position, one.prompt, one.polarity, *answers, one.pair, one.enabled))
 
-    def _kept(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
+    def _metadata(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
         """What a person keeps of a session: its name, tags, notes and circuits."""
         event, session = entry.event, entry.session_id
         match event:
@@ -296,15 +296,15 @@ class Projector:
             values = (getattr(node, name) for name in MEASURES)
             self._add("node_score", (run, event.final, node.layer, node.head, *values))
 
-    def _cause(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: EffectsMeasured) -> None:
+    def _effects(self, con: duckdb.DuckDBPyConnection, entry: LogEntry, event: EffectsMeasured) -> None:
         self._flush(con)
         run = entry.run_id or ""
         for row in replace_effects(con, run, event, seq=entry.seq, at_us=entry.at_us):
             self._add("cause", row)
         if event.final:
-            self._hold(con, run)
+            self._update_truths(con, run)
 
-    def _hold(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
+    def _update_truths(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
         """Writes down what the run's rankings are held against now."""
         self._flush(con)
         held = find_truths(con, run)

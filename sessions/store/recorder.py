@@ -93,43 +93,45 @@ class Recorder:
         self._projector = Projector()
         self._last: dict[str, int] = {}
         self._clock_us = 0
-        self._together: SharedTransaction | None = None
+        self._shared: SharedTransaction | None = None
 
     @contextmanager
-    def together(self) -> Iterator[SharedTransaction]:
+    def shared_transaction(self) -> Iterator[SharedTransaction]:
         """Everything appended inside is committed at the end, or none of it is.
 
         Raises what Store.transaction raises; StoreUncertain only where the entries are not in the store.
         """
-        assert self._together is None
-        together: SharedTransaction | None = None
+        assert self._shared is None
+        shared_transaction: SharedTransaction | None = None
         complete = False
         try:
             with ExitStack() as stack:
-                together = self._together = SharedTransaction(self.store, stack)
-                yield together
+                shared_transaction = self._shared = SharedTransaction(self.store, stack)
+                yield shared_transaction
                 complete = True
         except StoreUncertain:
             self.forget()
-            last = together.last if together is not None and complete else None
+            last = shared_transaction.last if shared_transaction is not None and complete else None
             if last is None or self.last_seq(last.session_id) < last.seq:
                 raise
         except BaseException:
             self.forget()
             raise
         finally:
-            self._together = None
+            self._shared = None
 
     def append(self, drafts: Sequence[EventDraft]) -> list[RecordedEntry]:
-        """The drafts as entries: committed, or inside `together` written. Raises StoreError or BadArray; then none is,
-        and inside `together` nothing can be committed any more."""
+        """Append the drafts and return them as entries: committed, or written inside `shared_transaction`.
+
+        Raises StoreError or BadArray. Then none is written, and the shared transaction can no longer be committed.
+        """
         if not drafts:
             return []
         codes = {index: _codes(draft) for index, draft in enumerate(drafts) if draft.spool is not None}
-        if self._together is None:
-            with self.together() as together:
-                return self._append(together, drafts, codes)
-        return self._append(self._together, drafts, codes)
+        if self._shared is None:
+            with self.shared_transaction() as shared_transaction:
+                return self._append(shared_transaction, drafts, codes)
+        return self._append(self._shared, drafts, codes)
 
     def adopt(
         self,
@@ -188,12 +190,12 @@ class Recorder:
         return RecordedEntry(LogEntry(event=draft.event, **place), draft.payload, line)
 
     def _append(
-        self, together: SharedTransaction, drafts: Sequence[EventDraft], codes: dict[int, CodeRows | None]
+        self, shared_transaction: SharedTransaction, drafts: Sequence[EventDraft], codes: dict[int, CodeRows | None]
     ) -> list[RecordedEntry]:
         recorded = [self._number(draft) for draft in drafts]
-        together.writes += 1
-        together.last = recorded[-1].entry
-        con = together.connection()
+        shared_transaction.writes += 1
+        shared_transaction.last = recorded[-1].entry
+        con = shared_transaction.connection()
         append_rows(con, "event", [_log_row(each) for each in recorded])
         self._projector.apply(con, [each.entry for each in recorded])
         for index, found in codes.items():

@@ -12,7 +12,7 @@ from engine.examples import content_hash
 from engine.protocol import RunProbe
 from engine.results import CurvePoint, HeadEffect
 from sessions.bundle.export import BATCH, BundleWriter, find_range, read_log_rows, read_run_codes
-from sessions.bundle.take_in import CheckedBundle, import_into_store
+from sessions.bundle.import_bundle import CheckedBundle, import_into_store
 from sessions.events import (
     ArrayStored,
     CircuitSaved,

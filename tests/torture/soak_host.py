@@ -34,11 +34,11 @@ class WatchedHost(HeadcodeHost):
 def held(host: HeadcodeHost) -> dict[str, int]:
     """The length of every collection that the host's long-lived parts hold: what only grows is here."""
     found: dict[str, int] = {}
-    recorder = host.ledger._recorder
+    recorder = host.writer._recorder
     parts = {
         "host": host,
-        "hub": host.hub,
-        "ledger": host.ledger,
+        "hub": host.subscriptions,
+        "ledger": host.writer,
         "recorder": recorder,
         "projector": recorder._projector,
         "runs": host.runs,

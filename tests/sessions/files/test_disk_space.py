@@ -107,16 +107,16 @@ def test_without_a_byte_free_it_reads_exports_and_frees_room(tmp_path: Path) -> 
 
 def test_the_reserve_is_kept_while_there_is_plenty_and_given_up_once(tmp_path: Path) -> None:
     reserve = SpaceReserve(tmp_path / "reserve")
-    assert not reserve.give_up()
-    reserve.keep()
+    assert not reserve.release()
+    reserve.fill()
     about = (tmp_path / "reserve").stat()
     assert about.st_size == RESERVE_BYTES
     assert about.st_blocks * 512 >= RESERVE_BYTES, "a file of holes reserves nothing"
     assert about.st_mode & 0o077 == 0
-    reserve.keep()
+    reserve.fill()
     assert (tmp_path / "reserve").stat().st_ino == about.st_ino
-    assert reserve.give_up()
-    assert not reserve.give_up()
+    assert reserve.release()
+    assert not reserve.release()
 
 
 def test_a_refusal_of_the_system_names_the_file_and_what_to_do(tmp_path: Path) -> None:

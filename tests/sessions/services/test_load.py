@@ -165,9 +165,9 @@ def test_what_somebody_took_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sessions.services.fair_queue.time.monotonic", lambda: now)
     writer = took(2.0)
     now = 105.0
-    assert writer.took() == pytest.approx(2.0 * 0.36788, rel=1e-4)
+    assert writer.load() == pytest.approx(2.0 * 0.36788, rel=1e-4)
     writer.charge(1.0)
-    assert writer.took() == pytest.approx(1.0 + 2.0 * 0.36788, rel=1e-4)
+    assert writer.load() == pytest.approx(1.0 + 2.0 * 0.36788, rel=1e-4)
 
 
 class Desk:
@@ -179,7 +179,7 @@ class Desk:
         self.told: list[RecordedEntry] = []
         self.reader = self.store.cursor()
         self.seen: list[int] = []
-        self.ledger = StoreWriter(self.store, self.thread, self.publish)
+        self.writer = StoreWriter(self.store, self.thread, self.publish)
 
     def publish(self, recorded: Any) -> None:
         self.told += recorded
@@ -187,7 +187,7 @@ class Desk:
         self.seen.append(self.reader.execute("SELECT count(*) FROM event").fetchall()[0][0])
 
     async def close(self) -> None:
-        await self.ledger.close()
+        await self.writer.close()
         self.thread.shutdown()
         self.reader.close()
         self.store.close()
@@ -196,7 +196,7 @@ class Desk:
 @pytest.fixture
 async def desk(tmp_path: Path):
     desk = Desk(tmp_path)
-    await desk.ledger.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
+    await desk.writer.append(EventDraft(session_id="s", event=SessionCreated(name="s", model="toy")))
     yield desk
     await desk.close()
 
@@ -215,12 +215,12 @@ async def test_a_quiet_client_does_not_wait_for_fifty_busy_ones(desk: Desk, monk
 
     async def busy(k: int, n: int) -> None:
         WRITER.set(writers[k])
-        await asyncio.gather(*(desk.ledger.change(work(f"busy {k}")) for _ in range(n)))
+        await asyncio.gather(*(desk.writer.change(work(f"busy {k}")) for _ in range(n)))
 
     async def quiet() -> int:
         WRITER.set(QueueClient())
         before = len(order)
-        await desk.ledger.change(work("quiet"))
+        await desk.writer.change(work("quiet"))
         return order.index("quiet") - before
 
     writers = [QueueClient() for _ in range(50)]
@@ -241,7 +241,7 @@ async def test_nothing_is_told_before_it_is_committed(desk: Desk) -> None:
         recorded = recorder.append([EventDraft(session_id="s", event=Notice(message="x"))])
         return recorded[0].entry.seq, recorded
 
-    seqs = await asyncio.gather(*(desk.ledger.change(work) for _ in range(40)))
+    seqs = await asyncio.gather(*(desk.writer.change(work) for _ in range(40)))
     assert seqs == list(range(2, 42))
     counts, told = desk.seen, 0
     for count in counts:
@@ -252,10 +252,10 @@ async def test_nothing_is_told_before_it_is_committed(desk: Desk) -> None:
 
 
 async def test_closing_waits_for_everything_handed_in(desk: Desk) -> None:
-    late = [desk.ledger.append_soon(EventDraft(session_id="s", event=Notice(message=str(k)))) for k in range(20)]
-    changes = [asyncio.create_task(desk.ledger.change(lambda r: (r.last_seq("s"), []))) for _ in range(5)]
+    late = [desk.writer.append_soon(EventDraft(session_id="s", event=Notice(message=str(k)))) for k in range(20)]
+    changes = [asyncio.create_task(desk.writer.change(lambda r: (r.last_seq("s"), []))) for _ in range(5)]
     await asyncio.sleep(0)
-    await desk.ledger.close()
+    await desk.writer.close()
     assert all(each.done() for each in (*late, *changes))
     assert [each.result()[0].entry.seq for each in late] == list(range(2, 22))
 
@@ -269,7 +269,7 @@ class Ear:
     def push(self, _: int, lines: Sequence[bytes]) -> None:
         self.lines += lines
 
-    def lags(self) -> bool:
+    def is_lagging(self) -> bool:
         return False
 
     async def drain(self) -> None:
@@ -284,17 +284,17 @@ async def test_nothing_is_missed_between_asking_and_listening(desk: Desk) -> Non
     remembers nothing of sessions that nobody listens to."""
     hub, ear = Subscriptions(), Ear()
     usual, desk.publish = desk.publish, lambda recorded: (usual(recorded), hub.publish(recorded))  # type: ignore[method-assign]
-    desk.ledger._publish = desk.publish
+    desk.writer._publish = desk.publish
 
     async def say(n: int) -> None:
         for k in range(n):
-            await desk.ledger.append(EventDraft(session_id="s", event=Notice(message=str(k))))
+            await desk.writer.append(EventDraft(session_id="s", event=Notice(message=str(k))))
 
-    told = await desk.ledger.change(lambda recorder: (recorder.last_seq("s"), []))
+    told = await desk.writer.change(lambda recorder: (recorder.last_seq("s"), []))
     await say(3)
     subscription = Subscription(ear, 1, "s", None, 0)  # type: ignore[arg-type]
     hub.add(subscription)
-    await asyncio.gather(hub.catch_up(subscription, desk.ledger, told), say(20))
+    await asyncio.gather(hub.catch_up(subscription, desk.writer, told), say(20))
     await say(2)
     assert ear.seqs() == list(range(1, 27))
     hub.remove(subscription)

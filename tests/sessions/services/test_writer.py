@@ -8,7 +8,7 @@ import pytest
 from engine.events import Notice
 from sessions.errors import StoreLost
 from sessions.events import SessionCreated
-from sessions.services import writer as ledger_module
+from sessions.services import writer as writer_module
 from sessions.services.writer import StoreWriter
 from sessions.store.database import Store
 from sessions.store.recorder import EventDraft, RecordedEntry
@@ -18,9 +18,9 @@ from sessions.store.recorder import EventDraft, RecordedEntry
 async def test_a_long_journal_goes_into_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until, quiet: bool
 ) -> None:
-    monkeypatch.setattr(ledger_module, "_QUIET_S", 0.02 if quiet else 1e6)
-    monkeypatch.setattr(ledger_module, "_MANY", 30)
-    monkeypatch.setattr(ledger_module, "_TOO_MANY", 1e6 if quiet else 60)
+    monkeypatch.setattr(writer_module, "_QUIET_S", 0.02 if quiet else 1e6)
+    monkeypatch.setattr(writer_module, "_CHECKPOINT_AFTER", 30)
+    monkeypatch.setattr(writer_module, "_CHECKPOINT_LATEST", 1e6 if quiet else 60)
     store = Store.open(tmp_path / "sessions.duckdb")
     wal = tmp_path / "sessions.duckdb.wal"
     told: list[RecordedEntry] = []
@@ -49,11 +49,11 @@ async def test_a_long_journal_goes_into_the_file(
 async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until
 ) -> None:
-    monkeypatch.setattr(ledger_module, "_QUIET_S", 0.02)
-    monkeypatch.setattr("sessions.store.memory_wear._RENEW_AT", 40)
-    monkeypatch.setattr(ledger_module, "_TOO_WORN", 1e6)
+    monkeypatch.setattr(writer_module, "_QUIET_S", 0.02)
+    monkeypatch.setattr("sessions.store.memory_growth._RENEW_AT", 40)
+    monkeypatch.setattr(writer_module, "_RENEW_LATEST", 1e6)
     store = Store.open(tmp_path / "sessions.duckdb")
-    store.wear.asked = 0
+    store.memory_growth.asked = 0
     thread = ThreadPoolExecutor(1)
     ledger = StoreWriter(store, thread, lambda _: None)
     before = store.connection()
@@ -62,7 +62,7 @@ async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
         assert await ledger.read(lambda store: store.connection() is before)
         for _ in range(50):
             await ledger.read(lambda store: store.rows("SELECT 1"))
-        await until(lambda: store.wear.asked < 10)
+        await until(lambda: store.memory_growth.asked < 10)
         assert await ledger.read(lambda store: store.connection() is not before)
         await ledger.append(EventDraft(session_id="s", event=Notice(message="y")))
         assert store.rows("SELECT count(*), max(seq) FROM event") == [(2, 2)]
@@ -75,11 +75,11 @@ async def test_a_worn_database_is_opened_anew_in_a_quiet_moment(
 def test_a_database_is_not_opened_anew_while_somebody_has_a_cursor(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "sessions.duckdb")
     cursor, before = store.cursor(), store.connection()
-    store.wear.asked = 12_000  # more than is ever waited for
+    store.memory_growth.asked = 12_000  # more than is ever waited for
     store.renew()
-    assert store.wear.worn < 2  # not tried again at every change
+    assert store.memory_growth.ratio < 2  # not tried again at every change
     store.renew()
-    assert store.wear.worn < 1  # nor in every quiet moment
+    assert store.memory_growth.ratio < 1  # nor in every quiet moment
     assert cursor.execute("SELECT count(*) FROM event").fetchall() == [(0,)]
     assert store.connection() is before
     cursor.close()

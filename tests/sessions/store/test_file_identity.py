@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Store:
     add(store, "in the file")
     store.checkpoint()
     add(store, "in the journal")
-    store.on_lost = rescue.keep_beside
+    store.on_lost = rescue.save_beside
     return store
 
 
@@ -147,7 +147,7 @@ def test_a_restored_copy_and_its_journal_are_not_written_over_by_what_the_hint_s
     """In a folder whose name a shell takes apart; the copy's journal would keep what was kept from being opened."""
     path = tmp_path / "an old man's data" / "sessions.duckdb"
     store = Store.open(path)
-    store.on_lost = rescue.keep_beside
+    store.on_lost = rescue.save_beside
     add(store, "before the copy")
     backup = {each: shutil.copy(each, tmp_path / each.name) for each in journals_of(path)} | {
         path: shutil.copy(path, tmp_path / path.name)

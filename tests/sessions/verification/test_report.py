@@ -19,7 +19,7 @@ from sessions.events import ArrayStored, RunEnded, RunQueued, RunStarted, Sessio
 from sessions.files.array_files import hash_file
 from sessions.store.database import Store
 from sessions.store.recorder import EventDraft, Recorder
-from sessions.store.verification_evidence import ArtifactCollector, from_log, from_tables
+from sessions.store.run_artifacts import ArtifactCollector, from_log, from_tables
 from sessions.verification.checks import RunArtifacts, run_checks
 from sessions.verification.report import CAUSES, ROUNDING, VerificationReport, judge
 

@@ -21,13 +21,13 @@ def with_reserve(answer: Answering) -> Answering:
             return await answer(host, request)
         except StoreError as error:
             full = isinstance(error, StoreFull) or (isinstance(error, StoreUncertain) and error.full)
-            if not full or not await asyncio.to_thread(host.reserve.give_up):
+            if not full or not await asyncio.to_thread(host.reserve.release):
                 raise
         try:
             return await answer(host, request)
         finally:
             with suppress(StoreError):
-                await host.ledger.read(Store.checkpoint)
-            await asyncio.to_thread(host.reserve.keep)
+                await host.writer.read(Store.checkpoint)
+            await asyncio.to_thread(host.reserve.fill)
 
     return answer_all_the_same

@@ -24,15 +24,15 @@ class MemoryGrowth:
         self.lent: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
 
     @property
-    def worn(self) -> float:
+    def ratio(self) -> float:
         """From 1 on it is worth opening the database anew."""
         return self.asked / _RENEW_AT
 
-    def put_off(self) -> None:
+    def postpone(self) -> None:
         """It is being tried: where that fails, it is tried again after some more questions, not at once."""
         self.asked //= 8
 
-    def lend(self, cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    def track_cursor(self, cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         self.lent.add(cursor)
         return cursor
 

@@ -42,7 +42,7 @@ from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 MAX_LINE = 32 << 20
 _BATCH = 500
-_AGAIN = "Ask for the file again: it was damaged on the way, or made by another program."
+_ASK_AGAIN = "Ask for the file again: it was damaged on the way, or made by another program."
 
 
 class CheckedBundle:
@@ -64,7 +64,7 @@ class CheckedBundle:
                 self.sha256 = zipped.sha256()
                 self.manifest = self._manifest(zipped)
                 for member, announced in zip(zipped.members[1:], self.manifest.members, strict=True):
-                    self._take(zipped, member, announced)
+                    self._unpack(zipped, member, announced)
             self._compare()
         except BaseException:
             self.close()
@@ -104,22 +104,24 @@ class CheckedBundle:
         run, member = self.check.runs[run_id], f"codes/{run_id}.safetensors"
         shape = run.codes
         if shape is None:
-            raise BadBundle(f"{member} is not announced by the log.", hint=_AGAIN)
+            raise BadBundle(f"{member} is not announced by the log.", hint=_ASK_AGAIN)
         path = self.codes[run_id]
         try:
             for seed, example, codes in iterate_codes(
                 path.parent, ArrayReady(name="codes", file=path.name, shape=shape)
             ):
                 if min(codes) < -1 or max(codes) >= 1 << 24:
-                    raise BadBundle(f"{member} holds codes that cannot be (example {example}).", hint=_AGAIN)
+                    raise BadBundle(f"{member} holds codes that cannot be (example {example}).", hint=_ASK_AGAIN)
                 yield run.seeds[seed], example, codes
         except BadArray as error:
             what = error.message.replace(str(path), "it").rstrip(".")
-            raise BadBundle(f"{member} is no array of codes: {what}.", hint=_AGAIN) from error
+            raise BadBundle(f"{member} is no array of codes: {what}.", hint=_ASK_AGAIN) from error
 
     def _manifest(self, zipped: ZipReader) -> Manifest:
         if not zipped.members or zipped.members[0].name != MANIFEST:
-            raise BadBundle(f"{zipped.path} is no Headcode bundle: {MANIFEST} is not its first member.", hint=_AGAIN)
+            raise BadBundle(
+                f"{zipped.path} is no Headcode bundle: {MANIFEST} is not its first member.", hint=_ASK_AGAIN
+            )
         manifest = read_manifest(b"".join(zipped.chunks(zipped.members[0], most=MAX_MANIFEST)))
         there = [member.name for member in zipped.members[1:]]
         named = [member.name for member in manifest.members]
@@ -133,17 +135,17 @@ class CheckedBundle:
                 if lacking is not None
                 else "its members are not in the order of its manifest"
             )
-            raise BadBundle(f"{zipped.path} is damaged: {words}.", hint=_AGAIN)
+            raise BadBundle(f"{zipped.path} is damaged: {words}.", hint=_ASK_AGAIN)
         if not named or named[0] != EVENTS:
-            raise BadBundle(f"{zipped.path} is no Headcode bundle: it holds no {EVENTS}.", hint=_AGAIN)
+            raise BadBundle(f"{zipped.path} is no Headcode bundle: it holds no {EVENTS}.", hint=_ASK_AGAIN)
         return manifest
 
-    def _take(self, zipped: ZipReader, member: ZipMember, announced: BundleMember) -> None:
+    def _unpack(self, zipped: ZipReader, member: ZipMember, announced: BundleMember) -> None:
         """Unpacks one member where it is of use, and checks it against the manifest in any case."""
         kind, _, rest = member.name.rpartition("/")
         if member.n_bytes != announced.bytes:
             raise BadBundle(
-                f"{member.name} has {member.n_bytes} bytes; the manifest says {announced.bytes}.", hint=_AGAIN
+                f"{member.name} has {member.n_bytes} bytes; the manifest says {announced.bytes}.", hint=_ASK_AGAIN
             )
         goal: Path | None = None
         if kind in ("codes", "sae"):
@@ -166,7 +168,7 @@ class CheckedBundle:
             if out is not None:
                 out.close()
         if digest.hexdigest() != announced.sha256:
-            raise BadBundle(f"{member.name} is damaged: it is not what the manifest says it is.", hint=_AGAIN)
+            raise BadBundle(f"{member.name} is damaged: it is not what the manifest says it is.", hint=_ASK_AGAIN)
         if member.name == EVENTS and goal is not None:
             self._read_log(goal)
 
@@ -192,13 +194,15 @@ class CheckedBundle:
             try:
                 self.check.end()
             except InvalidLog as wrong:
-                raise BadBundle(f"{EVENTS}, line {n_read}, {wrong}.", hint=_AGAIN) from None
+                raise BadBundle(f"{EVENTS}, line {n_read}, {wrong}.", hint=_ASK_AGAIN) from None
             if batch:
                 scratch.add(batch)
-            self.name, states = scratch.outcome()
+            self.name, states = scratch.summary()
         for run_id, state in states:
             if state not in FINAL_STATES:
-                raise BadBundle(f"{EVENTS}: run {run_id} is {state} at its end; only whole runs travel.", hint=_AGAIN)
+                raise BadBundle(
+                    f"{EVENTS}: run {run_id} is {state} at its end; only whole runs travel.", hint=_ASK_AGAIN
+                )
         told.unlink()
 
     @property
@@ -208,16 +212,16 @@ class CheckedBundle:
     def _line(self, raw: bytes, number: int) -> BundleLine:
         if len(raw) > MAX_LINE or not raw.endswith(b"\n"):
             what = f"has more than {MAX_LINE} bytes" if len(raw) > MAX_LINE else "is cut short"
-            raise BadBundle(f"{EVENTS}, line {number}, {what}.", hint=_AGAIN)
+            raise BadBundle(f"{EVENTS}, line {number}, {what}.", hint=_ASK_AGAIN)
         try:
             line = _LINE.decode(raw)
             self.check.line(line)
         except InvalidLog as wrong:
-            raise BadBundle(f"{EVENTS}, line {number}, {wrong}.", hint=_AGAIN) from None
+            raise BadBundle(f"{EVENTS}, line {number}, {wrong}.", hint=_ASK_AGAIN) from None
         except HeadcodeError as error:  # values refuse nonsense at birth
-            raise BadBundle(f"{EVENTS}, line {number}: {error.message}", hint=_AGAIN) from error
+            raise BadBundle(f"{EVENTS}, line {number}: {error.message}", hint=_ASK_AGAIN) from error
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            raise BadBundle(f"{EVENTS}, line {number}, is no log entry: {error}.", hint=_AGAIN) from error
+            raise BadBundle(f"{EVENTS}, line {number}, is no log entry: {error}.", hint=_ASK_AGAIN) from error
         return line
 
     def _compare(self) -> None:
@@ -230,19 +234,19 @@ class CheckedBundle:
             ("files of SAE weights", counts.sae, len(self.sae)),
         ):
             if said != found:
-                raise BadBundle(f"{MANIFEST} says {said} {what}; there are {found}.", hint=_AGAIN)
+                raise BadBundle(f"{MANIFEST} says {said} {what}; there are {found}.", hint=_ASK_AGAIN)
         for run_id in self.codes:
             if run_id not in self.check.runs:
-                raise BadBundle(f"codes/{run_id}.safetensors belongs to no run of the log.", hint=_AGAIN)
+                raise BadBundle(f"codes/{run_id}.safetensors belongs to no run of the log.", hint=_ASK_AGAIN)
             for _ in self.code_rows(run_id):
                 pass
         for sha256, path in self.sae.items():
             member = f"sae/{sha256}.safetensors"
             if self.check.sae.get(sha256) != path.stat().st_size:
-                raise BadBundle(f"{member} is not announced by the log, or has another size.", hint=_AGAIN)
+                raise BadBundle(f"{member} is not announced by the log, or has another size.", hint=_ASK_AGAIN)
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    raise BadBundle(f"{member} is not what its name says.", hint=_AGAIN)
+                    raise BadBundle(f"{member} is not what its name says.", hint=_ASK_AGAIN)
 
 
 _LINE = msgspec.json.Decoder(BundleLine)
