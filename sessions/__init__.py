@@ -1,1 +1,4 @@
-"""Sessions: one host process that owns the store, and what everyone needs to talk to it."""
+"""One host process that owns the store, and the clients' side of it.
+
+May import: the torch-free folders of engine; never tui.
+"""

@@ -1,25 +1,26 @@
-"""What a log can do without at one moment. No database in here: the screen condenses too."""
+"""Find the log entries that later ones replace. No database here: the screen uses this too."""
 
 from collections.abc import Iterable, Sequence
 
 from sessions.events import LogEntry
 
 _JUDGED = ("cause_scored", "circuit_checked")
-"""What a run's card is written anew from, together with the scores there are then."""
+"""Kinds that update a run's report, together with the scores at that moment."""
 WEIGHED = ("stage_started", "stage_progress", "scored", "edges_scored", "run_queued", *_JUDGED)
-"""The kinds that `superseded` must be told of; all others stay."""
+"""The kinds that `superseded` has to see; entries of other kinds always stay."""
 
 
 def superseded(index: Iterable[tuple[int, str | None, str]]) -> list[int]:
-    """The entries, of (seq, run, kind) in the order of a log, that later ones of it replace wholly.
+    """Return the entries, given as (seq, run, kind) in log order, that later ones replace completely.
 
-    Leaving them out and folding the rest gives the same picture: scores replace scores, progress replaces progress.
+    Folding the log without them gives the same state: scores replace scores, progress replaces progress.
     """
     dropped: list[int] = []
     later: set[tuple[str | None, str]] = set()
     for seq, run, kind in sorted(index, reverse=True):
         if kind == "run_queued":
-            # The cursor waits on the best head of the newest run: the last scores before another run still place it.
+            # The cursor is placed on the best head of the newest run, so the last scores before another run still
+            # matter.
             later = {key for key in later if key[1] != "scored"}
             continue
         if kind not in WEIGHED:
@@ -36,7 +37,7 @@ def superseded(index: Iterable[tuple[int, str | None, str]]) -> list[int]:
 
 
 def condensed(entries: Sequence[LogEntry]) -> list[LogEntry]:
-    """The entries without those that later ones among them replace."""
+    """Return the entries without those that later ones among them replace."""
     index = ((entry.seq, entry.run_id, str(entry.event.__struct_config__.tag)) for entry in entries)
     dropped = set(superseded(index))
     return [entry for entry in entries if entry.seq not in dropped]

@@ -1,15 +1,15 @@
-"""What can go wrong with the host and the store."""
+"""Define the errors of the host and the store."""
 
 import errno
 
 from engine.errors import Failure, HeadcodeError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""What the system says of a disk that takes nothing more."""
+"""The system's error numbers for a disk that cannot be written."""
 
 
 class SessionError(HeadcodeError):
-    """The root of this package's errors."""
+    """The base class of this package's errors."""
 
     family = "store"
 
@@ -23,95 +23,95 @@ class StoreBusy(StoreError):
 
 
 class StoreTooNew(StoreError):
-    """The store was written by a later Headcode."""
+    """A later version of Headcode wrote the store."""
 
 
 class StoreDamaged(StoreError):
-    """The store's file is not what it should be."""
+    """The store's file is damaged."""
 
 
 class StoreFull(StoreError):
-    """The disk that holds the store, or what was to be written, takes nothing more."""
+    """The disk of the store, or of another file to write, is full or read-only."""
 
 
 class StoreLost(StoreError):
-    """The store's file was removed, replaced or moved while it was open; it is read, and no longer written."""
+    """The store's file was removed, replaced or moved while open; the store is now read-only."""
 
     moved = False
-    """Whether everything lies at another place now, so that a host there can go on."""
+    """Whether all files are at another path now, so that a host can continue there."""
 
 
 class StoreUncertain(StoreError):
-    """A write ended in a way that leaves open whether it was kept; the store was opened again."""
+    """A write ended without it being known whether it was stored; the store was reopened."""
 
     full = False
-    """Whether it was the disk that took no more."""
+    """Whether a full disk was the cause."""
 
 
 class BadArray(StoreError):
-    """A file of arrays the engine left is not what it said."""
+    """An array file from the engine does not match its description."""
 
 
 class BadBundle(SessionError):
-    """A bundle that cannot be written, or a file that is no bundle, is damaged, or was made to do harm."""
+    """A bundle cannot be written, or a file is not a bundle, is damaged or was made to do harm."""
 
     family = "input"
 
 
 class CannotWrite(SessionError):
-    """A file that was to be written for the person: it is there already, or the place takes none."""
+    """A file for the user cannot be written: it exists already, or its folder is not writable."""
 
     family = "input"
 
 
 class SettingsError(SessionError):
-    """A setting in config.toml that makes no sense."""
+    """A setting in config.toml is not valid."""
 
     family = "input"
 
 
 class BadName(SessionError):
-    """A name that a session cannot have."""
+    """A name is not valid for a session."""
 
     family = "input"
 
 
 class BadQuery(SessionError):
-    """A question in SQL that cannot be answered, or must not be."""
+    """An SQL query cannot be run or is not allowed."""
 
     family = "input"
 
 
 class NoSuchRecord(SessionError):
-    """A session or run was named that the store does not hold."""
+    """The store has no session or run of that name."""
 
     family = "input"
 
 
 class NothingToStep(SessionError):
-    """An undo where nothing was changed, or a redo where nothing was undone."""
+    """There is nothing to undo or redo."""
 
     family = "input"
 
 
 class StaleExamples(SessionError):
-    """A change of examples that have been changed by somebody else since."""
+    """Somebody else has changed the examples since they were read."""
 
     family = "input"
 
 
 class HostError(SessionError):
-    """The host cannot be started, reached or understood."""
+    """The host cannot be started or reached, or its answer is not understood."""
 
     family = "host"
 
 
 class NoHost(HostError):
-    """No host is running, and none was to be started."""
+    """No host is running, and none may be started."""
 
 
 class HostRunning(HostError):
-    """A host serves this store already, where one of our own was wanted."""
+    """A host already serves this store, and a separate one was requested."""
 
 
 class HostGone(HostError):
@@ -119,15 +119,15 @@ class HostGone(HostError):
 
 
 class WrongProtocol(HostError):
-    """A host of another version answered."""
+    """The host has another version."""
 
 
 class BadRequest(HostError):
-    """Something was said to the host that it does not understand."""
+    """The host does not understand the request."""
 
 
 class Refusal(SessionError):
-    """An error another process reported, with its own family, name, message and hint."""
+    """An error from another process, with its own family, name, message and hint."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message, hint=failure.hint)
@@ -139,7 +139,7 @@ class Refusal(SessionError):
 
 
 def error_from(failure: Failure) -> SessionError:
-    """The error another process reported, as its own class where it is one of this package's, else as a Refusal."""
+    """Return the error from another process in its own class if this package has it, else as a Refusal."""
     kind = {found.__name__: found for found in _family(SessionError)}.get(failure.name)
     if kind is None or kind is Refusal:
         return Refusal(failure)

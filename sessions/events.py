@@ -1,4 +1,4 @@
-"""The event log: everything a person did and everything the engine reported, in one order per session."""
+"""Define the events of the log: what users did and what the engine reported, in one order per session."""
 
 from typing import Literal
 
@@ -11,14 +11,16 @@ from engine.examples import Example
 from engine.planning.run_options import RunOptions
 
 EVENT_VERSION = 1
-"""Stored beside every event; a later meaning of a kind gets a higher number and a reader of its own."""
+"""Stored with every event; a kind that changes its meaning gets a higher number and its own reader."""
 
 RunState = Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
-"""stopped: by the person; failed: with a reason; interrupted: the host went away under it."""
+"""stopped: by the user; failed: with a reason; interrupted: the host ended during the run."""
 FINAL_STATES: frozenset[RunState] = frozenset({"done", "stopped", "failed", "interrupted"})
 
 
 class SessionCreated(Event, tag="session_created", frozen=True, kw_only=True):
+    """The first entry of a session."""
+
     name: str
     model: str
     task: str | None = None
@@ -27,14 +29,14 @@ class SessionCreated(Event, tag="session_created", frozen=True, kw_only=True):
 
 
 class ExamplesSet(Event, tag="examples_set", frozen=True, kw_only=True):
-    """A new version of the session's example set, whole."""
+    """A new version of the session's example set, complete."""
 
     examples: tuple[Example, ...]
     content_hash: str
 
 
 class ExamplesStepped(Event, tag="examples_stepped", frozen=True, kw_only=True):
-    """Undo (-1) or redo (1): another version of the examples is the current one again.
+    """Undo (-1) or redo (1): another version of the examples becomes current.
 
     Versions are those of ExamplesSet, counted from 1 in the order of the log. A new ExamplesSet after an undo drops
     the versions that could have been redone; they stay in the log.
@@ -46,107 +48,113 @@ class ExamplesStepped(Event, tag="examples_stepped", frozen=True, kw_only=True):
 
 
 class SessionRenamed(Event, tag="session_renamed", frozen=True, kw_only=True):
+    """The session has a new name."""
+
     name: str
 
 
 class TagsSet(Event, tag="tags_set", frozen=True, kw_only=True):
-    """All tags the session has from now on, sorted."""
+    """All tags of the session from now on, sorted."""
 
     tags: tuple[str, ...]
 
 
 class NoteWritten(Event, tag="note_written", frozen=True, kw_only=True):
-    """A note on the session, or on the entry's run; the same note_id again changes it."""
+    """A note on the session or on the entry's run; the same note_id again replaces its text."""
 
     note_id: str
     text: str
     head: tuple[int, int] | None = None
-    """Layer and head it speaks of."""
+    """The layer and head that the note is about."""
 
 
 class NoteRemoved(Event, tag="note_removed", frozen=True, kw_only=True):
+    """A note was removed."""
+
     note_id: str
 
 
 class SessionTrashed(Event, tag="session_trashed", frozen=True, kw_only=True):
-    """Out of sight; gone for good when the trash is emptied."""
+    """The session was moved to the trash; emptying the trash deletes it."""
 
 
 class SessionRestored(Event, tag="session_restored", frozen=True, kw_only=True):
-    pass
+    """The session was taken out of the trash."""
 
 
 class ViewChanged(Event, tag="look_changed", frozen=True, kw_only=True):
-    """How the entry's run is looked at from now on: by which measure, with how many heads in the circuit."""
+    """The measure and circuit size with which the user looks at the entry's run from now on."""
 
     measure: str
     cut: int
 
 
 class CircuitSaved(Event, tag="circuit_kept", frozen=True, kw_only=True):
-    """Heads kept under a name; the same name again replaces them."""
+    """Heads saved under a name; the same name again replaces them."""
 
     name: str
     heads: tuple[tuple[int, int], ...]
     source: str
-    """How it was made, in words: a run's cut, a union, an import."""
+    """Describes how it was made: selected from a run, a union, an import."""
 
 
 class CircuitDeleted(Event, tag="circuit_dropped", frozen=True, kw_only=True):
+    """A saved circuit was deleted."""
+
     name: str
 
 
 class EffectsRequested(Event, tag="cause_asked", frozen=True, kw_only=True):
-    """What the heads of the entry's run do to the answer is to be measured; the run itself is over."""
+    """An effect measurement on the entry's finished run was requested."""
 
     config: EffectsConfig
     heads: tuple[tuple[int, int], ...] = ()
-    """Only these, for exact patching; none: all."""
+    """Only these heads, for exact patching; empty: all."""
     after: tuple[tuple[int, int], ...] = ()
-    """With these replaced, too: backups."""
+    """Backup heads that are replaced as well."""
     after_name: str = ""
 
 
 class EffectsEnded(Event, tag="cause_ended", frozen=True, kw_only=True):
-    """The measurement last asked for on the entry's run is over. What it reported stays."""
+    """The last requested effect measurement on the entry's run ended. What it reported stays."""
 
     state: RunState
     failure: Failure | None = None
 
 
 class RunVerified(Event, tag="run_verified", frozen=True, kw_only=True):
-    """The entry's run was done again from what is stored."""
+    """The entry's run was repeated from what is stored."""
 
     verdict: Literal["same", "rounding", "differs", "impossible"]
-    """same: bit for bit."""
+    """same: identical in every bit."""
     words: str
-    """What was found, for a person."""
+    """The result in words."""
     stage: str = ""
     """The first stage that differs."""
     largest: float = 0.0
-    """By how much at most, in that stage's own unit."""
+    """The largest difference in that stage, in the stage's own unit."""
 
 
 class SessionImported(Event, tag="session_imported", frozen=True, kw_only=True):
-    """The entries before this one came from a bundle."""
+    """The entries before this one were imported from a bundle."""
 
     bundle_sha256: str
     from_session: str
     headcode: str
     """The version that wrote the bundle."""
     name: str | None = None
-    """What the session is called here, where its own name was taken or another was asked for."""
+    """The session's name here, if its own name was taken or another was requested."""
 
 
 class OptionsChosen(Event, tag="options_chosen", frozen=True, kw_only=True):
-    """How the session's next run is to be done; a run that is asked for later says it anew."""
+    """The options of the session's next run; RunQueued records those that a run really used."""
 
     options: RunOptions
-    """Trust in a model's own code is no part of it: that is given anew each time."""
+    """Does not include trust in a model's own code, which is given each time."""
 
 
 class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
-    """A run was asked for. Its examples follow as ExamplesMade, once they are known to fit the model."""
+    """A run was queued. Its examples follow as ExamplesMade once they are known to fit the model."""
 
     config: ProbeConfig
     model: str
@@ -154,17 +162,17 @@ class RunQueued(Event, tag="run_queued", frozen=True, kw_only=True):
     device: str = "auto"
     trust_remote_code: bool = False
     again: str | None = None
-    """The run whose examples and settings these are."""
+    """The run that this one repeats."""
     known: str | None = None
-    """The task whose known circuit a person chose to hold their own examples against."""
+    """The task whose known circuit the user compares their own examples with."""
 
 
 class RunStarted(Event, tag="run_started", frozen=True, kw_only=True):
-    pass
+    """The run started."""
 
 
 class ArrayStored(Event, tag="array_kept", frozen=True, kw_only=True):
-    """An array of the run was put beside the store for good, named by its content."""
+    """An array of the run was stored permanently in a file named by its content hash."""
 
     name: str
     sha256: str
@@ -172,6 +180,8 @@ class ArrayStored(Event, tag="array_kept", frozen=True, kw_only=True):
 
 
 class RunEnded(Event, tag="run_ended", frozen=True, kw_only=True):
+    """The run ended."""
+
     state: RunState
     failure: Failure | None = None
 
@@ -203,7 +213,7 @@ AnyEvent = EngineEvent | SessionEvent
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a session's log. (session_id, seq) names it for ever."""
+    """One entry of a session's log, identified permanently by (session_id, seq)."""
 
     session_id: str
     seq: int
@@ -211,5 +221,5 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     """UTC, microseconds since 1970."""
     run_id: str | None
-    """The run it belongs to; None for what concerns the session."""
+    """The run that the entry belongs to; None: the session."""
     event: AnyEvent

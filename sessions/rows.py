@@ -1,4 +1,4 @@
-"""What the store answers with: frozen rows, one class per question."""
+"""Define the frozen rows that the store returns, one class per query."""
 
 from typing import Any, Literal
 
@@ -11,6 +11,8 @@ from sessions.events import RunState, RunVerified
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as lists show it."""
+
     session_id: str
     name: str
     model: str
@@ -23,11 +25,11 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     n_negative: int
     tags: tuple[str, ...] = ()
     trashed_us: int | None = None
-    """When it was put into the trash; None: it is not there."""
+    """When it was moved to the trash; None: it is not in the trash."""
 
 
 class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person wrote on a session, on a run, or on a head of a run."""
+    """A note on a session, on a run, or on a head of a run."""
 
     note_id: str
     run_id: str | None
@@ -40,17 +42,17 @@ class NoteRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a search found its words in a session, and the piece of text around them."""
+    """Where a search found its words in a session, with an excerpt of the text around them."""
 
     where: str
     """name | tag | note | prompt | model | task"""
     text: str
     more: int = 0
-    """How many other texts of that kind match, too."""
+    """Number of other texts of that kind that match."""
 
 
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that has every word that was searched for."""
+    """A session that contains every word of a search."""
 
     session: SessionRow
     matches: tuple[SearchMatch, ...]
@@ -58,10 +60,12 @@ class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A run and its state."""
+
     run_id: str
     session_id: str
     number: int
-    """Counted from 1 within the session: how a person names it."""
+    """Counted from 1 within the session; the number that users see."""
     state: RunState
     model: str
     model_info: ModelInfo | None
@@ -73,10 +77,12 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_us: int | None
     failure: Failure | None
     verified: RunVerified | None = None
-    """What came out when it was last done again."""
+    """The result of its last verification."""
 
 
 class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A session with its runs and notes."""
+
     session: SessionRow
     runs: tuple[RunRow, ...]
     """Newest first."""
@@ -86,31 +92,31 @@ class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of thing that collects on the disk."""
+    """One kind of file that accumulates on the disk."""
 
     kind: str
     """activations | weights | spool | fetches | parts | logs | set aside | copies | repairs | trash"""
     about: str
-    """What goes of it, in words."""
+    """Describes what can be deleted."""
     path: str
     n: int
     n_bytes: int
-    """All that is there, the part that stays included."""
+    """The size of all files, including those that stay."""
     goes: int
     goes_bytes: int
 
 
 class SqlTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a question in SQL."""
+    """The result of an SQL query."""
 
     columns: tuple[str, ...]
-    """Each name once."""
+    """All different."""
     types: tuple[str, ...]
-    """As DuckDB calls them."""
+    """DuckDB's names of the types."""
     rows: tuple[list[Any], ...]
-    """Values as JSON holds them; no infinities."""
+    """Values that JSON can hold; no infinities."""
     cut: str
-    """What of a longer answer this is, in words; empty: all of it."""
+    """Describes how a longer result was cut; empty: it is complete."""
     seconds: float
 
 
@@ -126,50 +132,52 @@ class HeadCodes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CircuitRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Heads kept under a name."""
+    """Heads saved under a name."""
 
     name: str
     session_id: str
     session: str
-    """Its name."""
+    """The session's name."""
     run_id: str | None
-    """The run it was cut from, as far as it was one."""
+    """The run it was selected from, if there was exactly one."""
     heads: tuple[tuple[int, int], ...]
     source: str
     kept_us: int
 
 
 class ComparisonChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a run can be held against."""
+    """Something that a run can be compared with."""
 
     reference: str
-    """What GetSides understands."""
+    """A name that GetSides resolves."""
     group: str
     title: str
     detail: str
 
 
 class CurrentJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine is at, and when that last reported."""
+    """The engine's current job and the time of its last report."""
 
     job: str
-    """run_id, or the id of a measurement, a verification, a request beside the runs."""
+    """A run_id, or the id of a measurement, a verification or a side request."""
     title: str
-    """For a person: run 2 of mine; a person's own names are in it as they wrote them."""
+    """For users, such as "run 2 of mine"; contains user-written names unchanged."""
     stage: str
-    """Empty before its first."""
+    """Empty before its first stage."""
     done: int
     total: int
     unit: str
     run_id: str
-    """The run that it is, measures or verifies; empty for what is asked beside the runs."""
+    """The run that is executed, measured or verified; empty for a side request."""
     heard_us: int
-    """When it last reported, or was begun."""
+    """Time of the last report, or of the start."""
     silent: bool
-    """It has reported nothing for longer than jobs do that go well."""
+    """It has reported nothing for longer than a healthy job does."""
 
 
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the host."""
+
     pid: int
     version: str
     protocol: int
@@ -183,19 +191,19 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     worker_model: str | None
     queued: int
     running: str | None
-    """run_id"""
+    """A run_id."""
     idle_exit_s: float | None
-    """Seconds until the host leaves by itself if nothing happens; None while something does."""
+    """Seconds until the host exits by itself if nothing happens; None while it has work or clients."""
     socket: str = ""
-    """Where it listens."""
+    """The path of the socket."""
     trouble: str = ""
-    """Why nothing more is recorded, and what to do; empty while all is well."""
+    """Why nothing is recorded any more, and what to do; empty: no problem."""
     at_work: CurrentJob | None = None
-    """What everything else waits for; None while the engine has nothing to do."""
+    """What all other work waits for; None while the engine is idle."""
 
 
 MarkerKind = Literal["edit", "run", "cut", "note", "kept"]
-"""kept: a name, tags, a circuit."""
+"""kept: a name, tags or a circuit."""
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,18 +213,18 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     kind: MarkerKind
     words: str
-    """What happened; people's own texts are in it as they wrote them."""
+    """Describes what happened; contains user-written texts unchanged."""
     run_id: str | None
     number: int | None
-    """The run's, within the session."""
+    """The run's number within the session."""
     asked: bool = False
-    """Whether a run was asked for."""
+    """Whether a run was queued."""
     ends: bool = False
-    """Whether the run is over with it."""
+    """Whether the run ended."""
 
 
 class LogPause(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of time in which nothing was recorded; or, where to_us is the smaller, a clock that was set back."""
+    """A stretch of time without entries; if to_us is the smaller, a clock that was set back."""
 
     seq: int
     """The entry that ended it."""
@@ -225,7 +233,7 @@ class LogPause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay must know of a session beforehand."""
+    """What a replay needs to know about a session in advance."""
 
     session: SessionRow
     first_us: int
@@ -234,23 +242,23 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     markers: tuple[Marker, ...]
     pauses: tuple[LogPause, ...]
     run_id: str | None = None
-    """The run, where one was asked for."""
+    """The run, if one was requested."""
 
 
 class TableHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One table of a store that was looked into, or saved."""
+    """The state of one table of a store that was checked or repaired."""
 
     name: str
     rows: int | None
-    """What it says it holds; None where that cannot be read."""
+    """The row count that the table's metadata states; None if that cannot be read."""
     kept: int
-    """Rows that can be read, or that came over."""
+    """Rows that can be read, or that were saved."""
     words: str = ""
-    """What is wrong with it, or how it was saved."""
+    """Describes the damage, or how the table was saved."""
 
 
 class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look into a store's file, or its repair, found."""
+    """The result of checking or repairing a store's file."""
 
     store: str
     sound: bool
@@ -258,6 +266,6 @@ class StoreReport(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[TableHealth, ...] = ()
     words: str = ""
     network: str | None = None
-    """The kind of network file system it lies on; None: a disk of this machine, as far as can be told."""
+    """The kind of network file system it is on; None: a local disk, as far as can be told."""
     repaired: str | None = None
     """The new store with what could be saved."""

@@ -1,11 +1,14 @@
-"""Which Headcode this is."""
+"""Read Headcode's version."""
 
 import functools
 
 
 @functools.cache
 def version() -> str:
-    """The installed distribution's version; looked up late, the look-up costs more than the rest of a client."""
+    """Return the installed distribution's version.
+
+    Imported on first use: importlib.metadata takes longer to import than the rest of a client.
+    """
     import importlib.metadata
 
     try:

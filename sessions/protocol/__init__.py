@@ -1,4 +1,4 @@
-"""Every request and answer between a face and the host, one file per subject, and the bundle manifest.
+"""Define every request and answer between a client and the host, one file per subject, and the bundle manifest.
 
 May import: root, comparison, verification.
 """
@@ -247,7 +247,7 @@ AnyRequest = (
 
 
 class NumberedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request and the number its answer will carry."""
+    """A request with the number that its answer will carry."""
 
     id: int
     request: AnyRequest
@@ -288,14 +288,14 @@ AnyAnswer = (
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply"):
-    """The answer to Ask `id`."""
+    """The answer to the request numbered `id`."""
 
     id: int
     answer: AnyAnswer
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pushed"):
-    """Log entries for the subscription made by Ask `id`."""
+    """Log entries for the subscription that request `id` made."""
 
     id: int
     entries: tuple[LogEntry, ...]

@@ -1,4 +1,4 @@
-"""What every request and every answer is."""
+"""Define the base classes of requests and answers."""
 
 import msgspec
 
@@ -11,17 +11,22 @@ MAX_LINE_BYTES = 64 << 20
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="ask"):
-    """The root of what a client may ask. Sessions are named by id, unique beginning of an id, or name;
-    runs by id, unique beginning, or SESSION/NUMBER."""
+    """The base class of requests.
+
+    Sessions are named by id, a unique beginning of an id, or name; runs by id, a unique beginning, or
+    SESSION/NUMBER.
+    """
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
-    """The root of what the host sends."""
+    """The base class of answers."""
 
 
 class Done(Message, tag="done", frozen=True, kw_only=True):
-    pass
+    """The request succeeded; there is nothing to return."""
 
 
 class Refused(Message, tag="refused", frozen=True, kw_only=True):
+    """The request failed."""
+
     failure: Failure

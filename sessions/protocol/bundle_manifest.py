@@ -1,4 +1,7 @@
-"""What a bundle holds: its manifest, its members' names, its limits. docs/bundle-format.md says it to other tools."""
+"""Describe a bundle: its manifest, member names and limits.
+
+docs/bundle-format.md describes the format for other tools.
+"""
 
 import re
 from typing import Literal
@@ -18,7 +21,7 @@ MAX_MANIFEST = 8 << 20
 MAX_EVENTS_BYTES = 1 << 30
 MAX_ARRAY_BYTES = 2 << 30
 MAX_CODES_BYTES = 256 << 20
-"""Of one run: 64 million codes, some ten times those of the largest models over 500 prompts and five seeds."""
+"""Per run: 64 million codes, about ten times those of the largest models over 500 prompts and five seeds."""
 _MEMBER = re.compile(
     r"events\.jsonl|codes/r[0-9a-z]{12}\.safetensors|sae/[0-9a-f]{64}\.safetensors|tables/[a-z_]{1,40}\.parquet"
 )
@@ -26,25 +29,27 @@ _ID = r"^[sr][0-9abcdefghjkmnpqrstvwxyz]{12}$"
 
 
 class BundleMember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One member besides the manifest."""
+    """One member other than the manifest."""
 
     name: str
     bytes: int
-    """Unpacked."""
+    """Unpacked size."""
     sha256: str
 
 
 class BundleCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many entries, runs and files the bundle holds."""
+
     events: int
     runs: int
     codes: int
-    """Runs whose codes are here."""
+    """Runs whose codes are in the bundle."""
     sae: int
-    """Files of SAE weights that are here."""
+    """Files of SAE weights in the bundle."""
 
 
 class BundledSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The session, for whoever only looks into the manifest."""
+    """The session, for readers that only open the manifest."""
 
     id: str
     name: str
@@ -53,18 +58,20 @@ class BundledSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of manifest.json."""
+
     format: Literal["headcode-bundle"] = FORMAT
     version: int = VERSION
     headcode: str
-    """The version that wrote it."""
+    """The version that wrote the bundle."""
     session: BundledSession
     counts: BundleCounts
     members: tuple[BundleMember, ...]
-    """In the order they lie in the zip."""
+    """In the order in which they are stored in the zip."""
 
 
 class BundleLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of events.jsonl: a log entry without the session's id, which the manifest has."""
+    """One line of events.jsonl: a log entry without the session id, which is in the manifest."""
 
     seq: int
     at_us: int
@@ -73,7 +80,7 @@ class BundleLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ExportResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The file that was written."""
+    """The bundle that was written."""
 
     path: str
     session_id: str
@@ -81,14 +88,16 @@ class ExportResult(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     manifest: Manifest
     sae_missing: int
-    """Runs whose SAE weights were asked for and are not there."""
+    """Runs whose SAE weights were requested but are missing."""
 
 
 Arrival = Literal["new", "same", "older"]
-"""same: the session is here already, entry for entry; older: it is here, and has gone on since."""
+"""same: an identical session exists; older: the session exists and has newer entries."""
 
 
 class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The session that was imported."""
+
     session: SessionRow
     arrival: Arrival
     bundle_sha256: str
@@ -98,7 +107,7 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _ManifestVersion(msgspec.Struct):
-    """What a manifest of any version says."""
+    """The fields that a manifest of any version has."""
 
     format: str
     version: int
@@ -106,11 +115,15 @@ class _ManifestVersion(msgspec.Struct):
 
 
 def write_manifest(manifest: Manifest) -> bytes:
+    """Return the manifest as JSON."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
 
 
 def read_manifest(raw: bytes) -> Manifest:
-    """Raises BadBundle for one that is damaged, of a later version, or names what no bundle holds."""
+    """Return the manifest.
+
+    Raises BadBundle if it is damaged, of a later version, or names a member that no bundle has.
+    """
     try:
         head = msgspec.json.decode(raw, type=_ManifestVersion)
         if head.format != FORMAT:
@@ -122,7 +135,7 @@ def read_manifest(raw: bytes) -> Manifest:
                 hint="Upgrade Headcode.",
             )
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:  # ValueError: text that is no UTF-8
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:  # ValueError: the text is not UTF-8
         raise BadBundle(f"{MANIFEST} is damaged: {error}.", hint=_OTHER) from error
     if manifest.version != VERSION:
         raise BadBundle(f"{MANIFEST} says its version is {manifest.version}.", hint=_OTHER)
@@ -130,10 +143,10 @@ def read_manifest(raw: bytes) -> Manifest:
         raise BadBundle(f"{MANIFEST} says the session's id is {manifest.session.id[:40]!r}.", hint=_OTHER)
     for member in manifest.members:
         if not _MEMBER.fullmatch(member.name):
-            raise BadBundle(f"{MANIFEST} names {member.name[:80]!r}, which no bundle holds.", hint=_OTHER)
+            raise BadBundle(f"{MANIFEST} names {member.name[:80]!r}, which is not a valid member name.", hint=_OTHER)
         if member.bytes < 0 or not re.fullmatch(r"[0-9a-f]{64}", member.sha256):
-            raise BadBundle(f"{MANIFEST} is damaged: it knows no size or checksum of {member.name}.", hint=_OTHER)
+            raise BadBundle(f"{MANIFEST} is damaged: it has no size or checksum for {member.name}.", hint=_OTHER)
     return manifest
 
 
-_OTHER = "Give a file that headcode export made; if it is one, ask for it again."
+_OTHER = "Choose a file written by headcode export; if this is one, ask for it again."

@@ -1,4 +1,4 @@
-"""Two things side by side, and circuits kept under names."""
+"""Requests about comparisons and saved circuits."""
 
 from typing import Literal
 
@@ -8,33 +8,41 @@ from sessions.rows import CircuitRow, ComparisonChoice
 
 
 class GetSides(Request, tag="get_sides", frozen=True, kw_only=True):
-    """Two things to be compared, named as sessions.store.comparison_sides says. Answered by SidesAnswer."""
+    """Resolve two sides by name (see sessions.store.comparison_sides). Answered by SidesAnswer."""
 
     a: str
     b: str
 
 
 class SidesAnswer(Message, tag="sides", frozen=True, kw_only=True):
+    """The two sides, with their data."""
+
     a: ComparisonSide
     b: ComparisonSide
 
 
 class ListComparable(Request, tag="list_comparable", frozen=True, kw_only=True):
-    """What a run can be held against. Answered by ComparisonChoices."""
+    """List what a run can be compared with. Answered by ComparisonChoices."""
 
     run: str
 
 
 class ComparisonChoices(Message, tag="comparable", frozen=True, kw_only=True):
+    """What a run can be compared with."""
+
     choices: tuple[ComparisonChoice, ...]
 
 
 class ListCircuits(Request, tag="list_circuits", frozen=True, kw_only=True):
+    """List saved circuits. Answered by CircuitsAnswer."""
+
     session: str | None = None
-    """None: of all sessions."""
+    """None: the circuits of all sessions."""
 
 
 class CircuitsAnswer(Message, tag="circuits", frozen=True, kw_only=True):
+    """Saved circuits."""
+
     circuits: tuple[CircuitRow, ...]
 
 
@@ -42,30 +50,34 @@ SetOperation = Literal["union", "intersection", "subtract"]
 
 
 class SaveCircuit(Request, tag="keep_circuit", frozen=True, kw_only=True):
-    """Heads under a name; the same name again replaces them. Answered by CircuitAnswer."""
+    """Save heads under a name; the same name again replaces them. Answered by CircuitAnswer."""
 
     session: str
     name: str
     heads: tuple[tuple[int, int], ...]
     source: str
     run: str | None = None
-    """The run they were cut from."""
+    """The run they were selected from."""
 
 
 class CircuitAnswer(Message, tag="circuit", frozen=True, kw_only=True):
+    """The circuit as it was saved."""
+
     circuit: CircuitRow
 
 
 class CombineCircuits(Request, tag="combine_circuits", frozen=True, kw_only=True):
-    """A circuit made of kept ones, kept in its turn. Answered by CircuitAnswer."""
+    """Combine saved circuits into a new one and save it. Answered by CircuitAnswer."""
 
     session: str
     operation: SetOperation
-    """subtract: the first less all others."""
+    """subtract: the first without all others."""
     of: tuple[str, ...]
     name: str
 
 
 class DeleteCircuit(Request, tag="drop_circuit", frozen=True, kw_only=True):
+    """Delete a saved circuit. Answered by Done."""
+
     session: str
     name: str

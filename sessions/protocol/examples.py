@@ -1,4 +1,4 @@
-"""Examples: changed, made, graded."""
+"""Requests that change, generate and grade examples."""
 
 from typing import Literal
 
@@ -9,23 +9,23 @@ from sessions.rows import SessionRow
 
 
 class SetExamples(Request, tag="set_examples", frozen=True, kw_only=True):
-    """A new version of the session's examples, drafts included. Answered by SessionRow."""
+    """Set a new version of the session's examples, drafts included. Answered by SessionAnswer."""
 
     session: str
     examples: tuple[Example, ...]
     over: str | None = None
-    """Content hash of the set the change was made on; refused where another is current. None: whatever there is."""
+    """Content hash of the set that was edited; refused if another is current. None: replace any set."""
 
 
 class StepExamples(Request, tag="step_examples", frozen=True, kw_only=True):
-    """Undo (-1) or redo (1) of the session's examples. Answered by SessionRow."""
+    """Undo (-1) or redo (1) a change of the session's examples. Answered by SessionAnswer."""
 
     session: str
     by: Literal[-1, 1]
 
 
 class GetExamples(Request, tag="get_examples", frozen=True, kw_only=True):
-    """Answered by ExampleSet."""
+    """Return the session's current examples. Answered by ExampleSet."""
 
     session: str
 
@@ -35,53 +35,58 @@ class ExampleSet(Message, tag="example_set", frozen=True, kw_only=True):
 
     session: SessionRow
     version: int
-    """Counted from 1; 0 while there is none."""
+    """Counted from 1; 0 if there is none."""
     content_hash: str
     examples: tuple[Example, ...]
 
 
 class MakeTaskExamples(Request, tag="make_examples", frozen=True, kw_only=True):
-    """The examples of a ready-made task, for the session's model or another. Recorded nowhere. Answered by
-    TaskExamplesMade."""
+    """Generate the examples of a built-in task for the session's model or another.
+
+    Nothing is recorded. Answered by TaskExamplesMade.
+    """
 
     session: str
     task: str
     pairs: int = 0
-    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
+    """0: as many as a run needs (engine.sample_size), of pairs that the model answers correctly."""
     task_seed: int = 0
     model: str = ""
-    """Whose tokens the examples are made for; empty: the session's model."""
+    """The model whose tokens the examples are made for; empty: the session's model."""
     device: str = "auto"
     trust_remote_code: bool = False
     usable: bool = False
-    """Only pairs the model can do: it is asked."""
+    """Only pairs that the model answers correctly, which means that the model is run."""
 
 
 class TaskExamplesMade(Message, tag="made", frozen=True, kw_only=True):
+    """The generated examples."""
+
     examples: tuple[Example, ...]
 
 
 class GradeExamples(Request, tag="grade_examples", frozen=True, kw_only=True):
-    """What the session's model, or another, makes of these examples. Recorded nowhere. Answered by Grades, beside
-    other requests.
+    """Grade examples with the session's model or another.
 
-    A newer request of the same desk ends this one: it is refused as Cancelled.
+    Nothing is recorded. Answered by Grades, concurrently with other requests.
+
+    A newer request with the same `desk` replaces this one, which is then refused as Cancelled.
     """
 
     session: str
     examples: tuple[Example, ...]
     position: str = "mean"
-    """The policy by which tokens are marked as read."""
+    """The position policy that marks the tokens that are read."""
     desk: str = ""
-    """Who asks, in a name of their own; empty: nobody's request is replaced."""
+    """A name that the requester chooses for itself; empty: no request is replaced."""
     model: str = ""
-    """Who grades: the model of the next run, where that is not the session's; empty: the session's."""
+    """The model that grades: the next run's, where it is not the session's; empty: the session's."""
     device: str = "auto"
     trust_remote_code: bool = False
 
 
 class Grades(Message, tag="grades", frozen=True, kw_only=True):
-    """Grades and tokens of the examples of GradeExamples, in their order; `equal_length` is left open."""
+    """Grades and tokens of the examples of GradeExamples, in the same order; `equal_length` is not set."""
 
     model: ModelInfo
     grades: tuple[Grade, ...]

@@ -1,4 +1,4 @@
-"""Files that sessions and tables go into and come from."""
+"""Requests that read or write files for the user."""
 
 from typing import Literal
 
@@ -9,36 +9,42 @@ from sessions.protocol.bundle_manifest import ExportResult, ImportResult
 
 
 class ExportSession(Request, tag="export_session", frozen=True, kw_only=True):
-    """Write the session into one file. Answered by BundleExported."""
+    """Write the session to one file. Answered by BundleExported."""
 
     session: str
     path: str
-    """The whole path: the host stands elsewhere."""
+    """An absolute path: the host has another working directory."""
     sae: bool = False
-    """With the SAE weights of its runs, as far as they are there."""
+    """Include the SAE weights of its runs, where they exist."""
     force: bool = False
-    """Replace a file that is there."""
+    """Replace an existing file."""
 
 
 class BundleExported(Message, tag="bundle_exported", frozen=True, kw_only=True):
+    """The bundle that was written."""
+
     exported: ExportResult
 
 
 class ImportBundle(Request, tag="import_bundle", frozen=True, kw_only=True):
-    """Take in a session from such a file. Answered by BundleImported."""
+    """Import a session from a bundle. Answered by BundleImported."""
 
     path: str
     name: str | None = None
-    """What to call it here; None: its own name, with a number where that is taken."""
+    """The name of the session here; None: its own name, with a number added if that is taken."""
     as_copy: bool = False
-    """Under ids of its own, beside the session it may be here as already."""
+    """Import under new ids, beside a copy of the session that may already exist."""
 
 
 class BundleImported(Message, tag="bundle_imported", frozen=True, kw_only=True):
+    """The session that was imported."""
+
     imported: ImportResult
 
 
 class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a table to write."""
+
     name: str
     kind: Literal["whole", "number", "yes"]
     """yes: true or false."""

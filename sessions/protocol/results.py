@@ -1,4 +1,4 @@
-"""What a run found: its codes, one head, the log as it was and as it grows."""
+"""Requests for the results of a run: its codes, one head, the log for replay and the log as it grows."""
 
 from engine.results import CodeWrites, ModelInfo
 from sessions.events import LogEntry, ViewChanged
@@ -7,14 +7,18 @@ from sessions.rows import HeadCodes, Timeline
 
 
 class GetCodes(Request, tag="get_codes", frozen=True, kw_only=True):
+    """Return one head's codes. Answered by CodesAnswer."""
+
     run: str
     layer: int
     head: int
     seed: int | None = None
-    """None: the run's first."""
+    """None: the run's first seed."""
 
 
 class CodesAnswer(Message, tag="codes", frozen=True, kw_only=True):
+    """One head's codes."""
+
     codes: HeadCodes
 
 
@@ -28,9 +32,9 @@ class GetHeadInspection(Request, tag="look_at_head", frozen=True, kw_only=True):
     layer: int
     head: int
     example: int
-    """Counted from 0 in the run's set."""
+    """Index into the run's examples, from 0."""
     seed: int | None = None
-    """Whose codes; None: the run's first."""
+    """The seed whose codes are used; None: the run's first."""
 
 
 class HeadInspection(Message, tag="head_look", frozen=True, kw_only=True):
@@ -43,21 +47,23 @@ class HeadInspection(Message, tag="head_look", frozen=True, kw_only=True):
     strength: tuple[float, ...]
     attention: tuple[tuple[float, ...], ...]
     code: int | None
-    """None where the run kept no codes."""
+    """None if the run stored no codes."""
     writes: tuple[CodeWrites, ...]
 
 
 class SetView(Request, tag="set_look", frozen=True, kw_only=True):
-    """A person looks at this run by another measure, or with another cut, from now on. Answered by Done."""
+    """Record the measure and circuit size with which the user looks at this run from now on. Answered by Done."""
 
     run: str
     look: ViewChanged
 
 
 class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):
-    """Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then live ones.
+    """Follow a session's log.
 
-    A later Refused with the same id ends it: what happens can no longer be recorded.
+    Answered by Subscribed, then Pushed batches: all entries after `after_seq`, old ones first, then new ones.
+
+    A later Refused with the same id ends the subscription: new entries can no longer be recorded.
     """
 
     session: str
@@ -67,51 +73,60 @@ class Subscribe(Request, tag="subscribe", frozen=True, kw_only=True):
 
 
 class Subscribed(Message, tag="subscribed", frozen=True, kw_only=True):
+    """The subscription was made."""
+
     session_id: str
     last_seq: int
 
 
 class Unsubscribe(Request, tag="unsubscribe", frozen=True, kw_only=True):
-    """No more of what was subscribed to. Answered by Done."""
+    """End a subscription. Answered by Done."""
 
     subscription: int
-    """The id of the Ask that subscribed."""
+    """The id of the request that subscribed."""
 
 
 class ReadLog(Request, tag="read_log", frozen=True, kw_only=True):
-    """A piece of a session's log, for replay. Answered by LogPiece; ask again after its `up_to` for more."""
+    """Read a piece of a session's log for replay.
+
+    Answered by LogPiece; ask again after its `up_to` for more.
+    """
 
     session: str
     after_seq: int = 0
     up_to: int | None = None
-    """None: all there is."""
+    """None: the whole log."""
     up_to_us: int | None = None
-    """At most what was recorded by that time."""
+    """Only entries recorded up to this time."""
     condensed: bool = False
-    """Without the entries that later ones, up to `up_to`, replace wholly: folding gives the same picture."""
+    """Leave out entries that later ones, up to `up_to`, replace completely: the folded state is the same."""
     most_bytes: int = 1 << 20
-    """0: no entries, only `goal`. Else at least one, however large."""
+    """0: no entries, only `goal`. Otherwise at least one entry, however large."""
 
 
 class LogPiece(Message, tag="log_piece", frozen=True, kw_only=True):
+    """A piece of a session's log."""
+
     session_id: str
     entries: tuple[LogEntry, ...]
     up_to: int
-    """Every entry up to here is among the entries, or replaced by one that is."""
+    """Every entry up to this one is included, or replaced by one that is."""
     goal: int
-    """The last entry that was asked for; where it is past `up_to`, there is more to ask for."""
+    """The last entry that was requested; if it is past `up_to`, there is more to read."""
     last_seq: int
-    """Of the session, when this was read."""
+    """The session's last entry at the time of reading."""
 
 
 class ReadTimeline(Request, tag="read_timeline", frozen=True, kw_only=True):
-    """Answered by TimelineAnswer."""
+    """Return the timeline of a session. Answered by TimelineAnswer."""
 
     session: str
-    """Or a run; the answer then says which."""
+    """A session or a run; for a run the answer names it."""
     pause_us: int = 3_000_000
-    """Stretches without an entry that are longer are listed."""
+    """Longer stretches without an entry are listed."""
 
 
 class TimelineAnswer(Message, tag="times", frozen=True, kw_only=True):
+    """The timeline of a session."""
+
     times: Timeline

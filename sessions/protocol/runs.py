@@ -1,4 +1,4 @@
-"""Runs: queued, stopped, asked for causes, verified."""
+"""Requests that queue, cancel, measure and verify runs."""
 
 import msgspec
 
@@ -14,18 +14,21 @@ from sessions.verification.report import VerificationReport
 
 
 class TaskExamples(msgspec.Struct, frozen=True, kw_only=True):
-    """The examples that a ready-made task makes for the run's model."""
+    """The examples that a built-in task generates for the run's model."""
 
     task: str
     pairs: int = 0
-    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
+    """0: as many as a run needs (engine.sample_size), of pairs that the model answers correctly."""
     task_seed: int = 0
     usable: bool = False
-    """Only pairs the model can do."""
+    """Only pairs that the model answers correctly."""
 
 
 class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
-    """Answered by RunRow as soon as it is recorded. The run uses the session's newest example set, or its task."""
+    """Queue a run. Answered by RunAnswer as soon as it is recorded.
+
+    The run uses the session's newest example set, or its task.
+    """
 
     session: str = ""
     config: ProbeConfig = ProbeConfig()
@@ -34,86 +37,103 @@ class QueueRun(Request, tag="queue_run", frozen=True, kw_only=True):
     device: str = "auto"
     trust_remote_code: bool = False
     again: str | None = None
-    """That run once more, in its session: its examples, config, model and device; what else is said here is not
-    looked at."""
+    """Repeat that run in its session with its examples, config, model and device; the other fields are ignored."""
     made: TaskExamples | None = None
-    """These examples in place of the session's, which stay as they are."""
+    """Use these examples in place of the session's, which are not changed."""
     usable: bool = False
-    """Where the session has no examples yet: of its task's pairs only those the model can do."""
+    """If the session has no examples yet: only pairs of its task that the model answers correctly."""
     known: str | None = None
-    """Hold the run against this task's known circuit, whoever wrote the examples."""
+    """Compare the run with this task's known circuit, whatever the origin of the examples."""
 
 
 class ChooseOptions(Request, tag="choose_options", frozen=True, kw_only=True):
-    """How the session's next run is to be done, whoever asks for it. Answered by Done."""
+    """Set the options of the session's next run, for every client. Answered by Done."""
 
     session: str
     options: RunOptions
 
 
 class GetPreflight(Request, tag="ask_preflight", frozen=True, kw_only=True):
-    """What a run would take. Recorded nowhere. Answered by PreflightAnswer, beside other requests."""
+    """Estimate what a run needs.
+
+    Nothing is recorded. Answered by PreflightAnswer, concurrently with other requests.
+    """
 
     options: RunOptions
     session: str = ""
-    """Whose examples it would use, or whose task; empty: those below."""
+    """The session whose examples or task the run would use; empty: those below."""
     examples: tuple[Example, ...] = ()
     task: str | None = None
     pairs: int = 0
-    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
+    """0: as many as a run needs (engine.sample_size), of pairs that the model answers correctly."""
 
 
 class PreflightAnswer(Message, tag="preflighted", frozen=True, kw_only=True):
+    """What a run needs."""
+
     preflight: Preflight
 
 
 class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):
+    """Stop a run, or the effect measurement on it. Answered by RunAnswer."""
+
     run: str
     force: bool = False
-    """End the worker itself: for one that hangs."""
+    """End the worker process: for a job that hangs."""
 
 
 class RunAnswer(Message, tag="run", frozen=True, kw_only=True):
+    """One run."""
+
     run: RunRow
 
 
 class MeasureRunEffects(Request, tag="ask_cause", frozen=True, kw_only=True):
-    """Measure what the heads of a run that is done do to the answer; nothing is trained again. Answered by Done; what
-    is found comes as entries of the run's log, EffectsEnded last. CancelRun stops it."""
+    """Measure the effects of a finished run's heads on the answer; nothing is trained.
+
+    Answered by Done. The results are entries of the run's log, EffectsEnded last. CancelRun stops the measurement.
+    """
 
     run: str
     config: EffectsConfig
     heads: tuple[tuple[int, int], ...] = ()
-    """Only these, for exact patching; none: all."""
+    """Only these heads, for exact patching; empty: all."""
     position: str | None = None
-    """Where in the prompts heads are replaced (a position policy); None: where the run read them."""
+    """The position policy for replacing heads; None: the positions that the run read."""
     after: tuple[tuple[int, int], ...] = ()
-    """Backups: measure exactly with these replaced, too."""
+    """Backup heads: measure exactly, with these replaced as well."""
     after_name: str = ""
-    """What they are called. Where `after` is empty: the circuit to take, `circuit` for the run's own, or the name of a
-    kept one."""
+    """A name for them.
+
+    If `after` is empty: the circuit to use, `circuit` for the run's own, or the name of a saved one.
+    """
 
 
 class FindRun(Request, tag="find_run", frozen=True, kw_only=True):
-    """Which run is meant by an id, its beginning, SESSION/2 or latest. Answered by RunAnswer."""
+    """Resolve an id, its beginning, SESSION/2 or latest to a run. Answered by RunAnswer."""
 
     run: str
 
 
 class VerifyRun(Request, tag="verify_run", frozen=True, kw_only=True):
-    """Do a run again and see whether it comes out the same. Answered by VerificationStarted at once."""
+    """Repeat a run and compare the results with the stored ones. Answered by VerificationStarted at once."""
 
     run: str
 
 
 class VerificationStarted(Message, tag="verify_job", frozen=True, kw_only=True):
+    """The verification was queued."""
+
     job: str
     run_id: str
     title: str
 
 
 class FollowVerification(Request, tag="follow_verify", frozen=True, kw_only=True):
-    """How far a verification is. Answered by VerificationState when there is something new, within about a second."""
+    """Return the progress of a verification.
+
+    Answered by VerificationState when there is something new, at the latest after about a second.
+    """
 
     job: str
     seen: int = 0
@@ -121,11 +141,11 @@ class FollowVerification(Request, tag="follow_verify", frozen=True, kw_only=True
 
 
 class VerificationState(Message, tag="verify_state", frozen=True, kw_only=True):
-    """Over as soon as there is a report or a failure."""
+    """The progress of a verification; it is over when there is a report or a failure."""
 
     news: int
     stage: Stage | None
-    """None: it waits its turn."""
+    """None: it waits in the queue."""
     done: int
     total: int
     unit: str
@@ -134,5 +154,7 @@ class VerificationState(Message, tag="verify_state", frozen=True, kw_only=True):
 
 
 class CancelVerification(Request, tag="cancel_verify", frozen=True, kw_only=True):
+    """Stop a verification. Answered by Done."""
+
     job: str
     force: bool = False

@@ -1,4 +1,4 @@
-"""Sessions: found, made, named, noted, thrown away."""
+"""Requests that list, search, create, describe and delete sessions."""
 
 from engine.examples import Example
 from sessions.protocol.base import Message, Request
@@ -6,62 +6,80 @@ from sessions.rows import NoteRow, SearchHit, SessionDetail, SessionRow
 
 
 class ListSessions(Request, tag="list_sessions", frozen=True, kw_only=True):
+    """List sessions. Answered by SessionsAnswer."""
+
     limit: int = 50
     tag: str | None = None
     trashed: bool = False
-    """Those in the trash, and no others."""
+    """Only the sessions in the trash."""
 
 
 class SessionsAnswer(Message, tag="sessions", frozen=True, kw_only=True):
+    """Sessions, the most recently changed first."""
+
     sessions: tuple[SessionRow, ...]
 
 
 class SearchSessions(Request, tag="search_sessions", frozen=True, kw_only=True):
-    """Answered by SearchResults: sessions that have every word in name, tags, notes, prompts, model or task."""
+    """Find sessions that have every word in name, tags, notes, prompts, model or task.
+
+    Answered by SearchResults.
+    """
 
     text: str
     limit: int = 50
 
 
 class SearchResults(Message, tag="found", frozen=True, kw_only=True):
+    """The sessions that were found."""
+
     hits: tuple[SearchHit, ...]
-    """The best first."""
+    """The best match first."""
 
 
 class ShowSession(Request, tag="show_session", frozen=True, kw_only=True):
+    """Return a session with its runs and notes. Answered by SessionDetailAnswer."""
+
     session: str
 
 
 class SessionDetailAnswer(Message, tag="detail", frozen=True, kw_only=True):
+    """A session with its runs and notes."""
+
     detail: SessionDetail
 
 
 class CreateSession(Request, tag="create_session", frozen=True, kw_only=True):
-    """Answered by SessionRow. Examples, or a task to make them from at the first run."""
+    """Create a session with examples, or with a task that the first run generates them from.
+
+    Answered by SessionAnswer.
+    """
 
     name: str | None = None
-    """None: the host makes one up from the task and the date; a taken name gets a number."""
+    """None: the host makes a name from the task and the date. A number is added to a name that is taken."""
     model: str
     task: str | None = None
     pairs: int = 0
-    """0: as many as a run needs (engine.sample_size), of pairs the model can do."""
+    """0: as many as a run needs (engine.sample_size), of pairs that the model answers correctly."""
     task_seed: int = 0
     examples: tuple[Example, ...] = ()
 
 
 class SessionAnswer(Message, tag="session", frozen=True, kw_only=True):
+    """A session, as it is after the request."""
+
     session: SessionRow
 
 
 class RenameSession(Request, tag="rename_session", frozen=True, kw_only=True):
-    """Answered by SessionAnswer; a taken name is refused."""
+    """Rename a session; a name that is taken is refused. Answered by SessionAnswer."""
 
     session: str
     name: str
 
 
 class ChangeTags(Request, tag="change_tags", frozen=True, kw_only=True):
-    """Answered by SessionAnswer."""
+    """Add and remove tags. Answered by SessionAnswer."""
 
     session: str
     add: tuple[str, ...] = ()
@@ -69,58 +87,65 @@ class ChangeTags(Request, tag="change_tags", frozen=True, kw_only=True):
 
 
 class WriteNote(Request, tag="write_note", frozen=True, kw_only=True):
-    """Answered by NoteAnswer. With `note`, that note's text is changed and its place stays."""
+    """Write a note, or change the text of `note`, which keeps its place. Answered by NoteAnswer."""
 
     session: str
     text: str
     run: str | None = None
     """A number within the session, `latest`, or a run's id."""
     head: tuple[int, int] | None = None
-    """Of that run, or of the newest where none is given."""
+    """A head of that run, or of the newest if none is given."""
     note: str | None = None
 
 
 class RemoveNote(Request, tag="remove_note", frozen=True, kw_only=True):
-    """Answered by NoteAnswer: what it said."""
+    """Remove a note. Answered by NoteAnswer with its last text."""
 
     session: str
     note: str
 
 
 class NoteAnswer(Message, tag="note", frozen=True, kw_only=True):
+    """A note and its session."""
+
     note: NoteRow
     session: SessionRow
 
 
 class TrashSession(Request, tag="trash_session", frozen=True, kw_only=True):
-    """Answered by SessionAnswer. One with a run under way is refused."""
+    """Move a session to the trash; refused while it has an unfinished run. Answered by SessionAnswer."""
 
     session: str
 
 
 class RestoreSession(Request, tag="restore_session", frozen=True, kw_only=True):
-    """Answered by SessionAnswer; where its name is taken meanwhile, it gets a number."""
+    """Take a session out of the trash; a number is added to its name if that is taken.
+
+    Answered by SessionAnswer.
+    """
 
     session: str
 
 
 class DiscardSession(Request, tag="discard_session", frozen=True, kw_only=True):
-    """Removes a session for good if nothing came of it, else leaves it as it is. Answered by Emptied.
+    """Delete a session that was never used; leave any other unchanged. Answered by SessionsRemoved.
 
-    For whoever made it: what was refused as wrong input leaves nothing behind.
+    The client that created the session sends this after its input was refused, so that nothing is left behind.
     """
 
     session: str
 
 
 class EmptyTrash(Request, tag="empty_trash", frozen=True, kw_only=True):
-    """Removes sessions in the trash for good. Answered by SessionsRemoved."""
+    """Delete sessions in the trash permanently. Answered by SessionsRemoved."""
 
     sessions: tuple[str, ...] = ()
-    """Empty: all that are there."""
+    """Empty: all sessions in the trash."""
 
 
 class SessionsRemoved(Message, tag="emptied", frozen=True, kw_only=True):
+    """The sessions that were deleted."""
+
     sessions: tuple[SessionRow, ...]
     n_bytes: int
-    """Of files beside the store that went with them."""
+    """The size of the files outside the store that were deleted with them."""
