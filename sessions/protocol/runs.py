@@ -75,7 +75,7 @@ class PreflightAnswer(Message, tag="preflighted", frozen=True, kw_only=True):
 
 
 class CancelRun(Request, tag="cancel_run", frozen=True, kw_only=True):
-    """Stop a run, or the effect measurement on it. Answered by RunAnswer."""
+    """Stop a run, or the effect measurement on it. Answered by Done."""
 
     run: str
     force: bool = False

@@ -1,4 +1,4 @@
-"""DuckDB: migrations, connection, projections, recorder, one query per question, SQL console, log reader.
+"""The DuckDB store: connection, migrations, recorder, projections, queries, SQL console, log reader.
 
 May import: root, comparison, files, verification.
 """

@@ -1,4 +1,4 @@
-"""Read kept circuits from the store."""
+"""Read saved circuits from the store."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ _CIRCUIT = """
 
 
 def circuits_of(store: Store, session_id: str | None) -> list[CircuitRow]:
-    """The circuits kept in a session (None: in any that is not in the trash), the first kept first."""
+    """Return the saved circuits of a session (None: of all outside the trash), the oldest first."""
     where = "WHERE c.session_id = $session " if session_id is not None else "WHERE s.trashed_us IS NULL "
     rows = store.rows(
         _CIRCUIT + where + "ORDER BY c.kept_us, c.session_id, c.name",
@@ -34,9 +34,9 @@ def circuits_of(store: Store, session_id: str | None) -> list[CircuitRow]:
 
 
 def find_circuit(store: Store, name: str, *, session_id: str | None = None) -> CircuitRow:
-    """A kept circuit: NAME in the given session, else the only one of that name; or SESSION/NAME.
+    """Return a saved circuit: NAME in the given session, else the only one of that name; or SESSION/NAME.
 
-    Raises NoSuchRecord, naming what there is.
+    Raises NoSuchRecord, which lists the existing circuits.
     """
     every = circuits_of(store, None)
     for row in every:
@@ -47,7 +47,7 @@ def find_circuit(store: Store, name: str, *, session_id: str | None = None) -> C
         return named[0]
     if named:
         there = ", ".join(f"circuit:{row.session}/{row.name}" for row in named[:5])
-        raise NoSuchRecord(f"Several sessions keep a circuit {name!r}.", hint=f"Say which: {there}.")
+        raise NoSuchRecord(f"Several sessions have a circuit {name!r}.", hint=f"Name the session, too: {there}.")
     for row in every:
         session, slash, own = name.partition("/")
         while slash:
@@ -57,6 +57,8 @@ def find_circuit(store: Store, name: str, *, session_id: str | None = None) -> C
             session = f"{session}/{more}"
     there = ", ".join(repr(row.name) for row in every[-5:])
     raise NoSuchRecord(
-        f"No circuit {name!r} is kept.",
-        hint=f"There is {there}; headcode circuits list shows all." if there else "headcode circuits keep makes one.",
+        f"There is no circuit {name!r}.",
+        hint=f"Saved circuits: {there}; headcode circuits list shows all."
+        if there
+        else "headcode circuits keep saves one.",
     )

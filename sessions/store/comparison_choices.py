@@ -1,4 +1,4 @@
-"""What a run can be held against: the choices a picker shows."""
+"""List what a run can be compared with."""
 
 import msgspec
 
@@ -12,8 +12,11 @@ _MOST_ELSEWHERE = 200
 
 
 def comparable_with(store: Store, run_id: str) -> list[ComparisonChoice]:
-    """The known circuit, the session's other runs, the run's own seeds, kept circuits, runs of other sessions with the
-    same shape; in that order, the newest first."""
+    """Return what a run can be compared with, in this order, each group newest first:
+
+    the known circuit, the session's other runs, the run's own seeds, saved circuits, runs of other sessions with
+    the same shape.
+    """
     run = run_side(store, run_id)
     found: list[ComparisonChoice] = []
     if run.known is not None:
@@ -33,7 +36,7 @@ def comparable_with(store: Store, run_id: str) -> list[ComparisonChoice]:
         found.append(
             ComparisonChoice(
                 reference=f"circuit:{row.session_id}/{row.name}",
-                group="Kept circuits",
+                group="Saved circuits",
                 title=row.name,
                 detail=f"{len(row.heads)} heads · {row.source}",
             )

@@ -1,7 +1,7 @@
-"""What can be compared, found in the store by the name a person gives it.
+"""Resolve the name of a comparison side.
 
 RUN (id, SESSION/NUMBER, latest, or a session: its newest run), RUN@SEED, SESSION@vN (version N of its examples),
-circuit:NAME or circuit:SESSION/NAME (kept), known or known:RUN (a run's own known circuit), task:NAME (the known
+circuit:NAME or circuit:SESSION/NAME (saved), known or known:RUN (a run's own known circuit), task:NAME (the known
 circuit of a task, for the other side's model).
 """
 
@@ -45,9 +45,9 @@ _VERSION = re.compile(r"(?P<session>.+)@v(?P<version>\d+)")
 
 
 def find_sides(store: Store, a: str, b: str, models: Path) -> tuple[ComparisonSide, ComparisonSide]:
-    """Both sides. Where one is named by what the other is (known, task:NAME, circuit:NAME), it is found second.
+    """Return both sides; a name that depends on the other side (known, task:NAME, circuit:NAME) is resolved last.
 
-    Raises NoSuchRecord, or ModelError and its kin for a task's circuit.
+    Raises NoSuchRecord, or ModelError and its subclasses for a task's circuit.
     """
     if _needs_other_side(a) and not _needs_other_side(b):
         second = find_side(store, b, models)
@@ -57,7 +57,7 @@ def find_sides(store: Store, a: str, b: str, models: Path) -> tuple[ComparisonSi
 
 
 def find_side(store: Store, name: str, models: Path, *, beside: ComparisonSide | None = None) -> ComparisonSide:
-    """What is meant by the name. Raises NoSuchRecord with the way to say it."""
+    """Resolve a name to a side. Raises NoSuchRecord, which lists the accepted forms."""
     kind, colon, rest = name.partition(":")
     if name == "known" or (kind == "known" and colon):
         return _known(store, rest, beside)
@@ -75,7 +75,7 @@ def find_side(store: Store, name: str, models: Path, *, beside: ComparisonSide |
 
 
 def run_side(store: Store, run_id: str) -> ComparisonSide:
-    """A run with its scores, as far as it got."""
+    """Return a run with the scores that it reached."""
     row = store.rows(_RUN, {"run": run_id})[0]
     info = _struct(ModelInfo, row[13 : 13 + len(_INFO)])
     nodes, final = _nodes(store, run_id)
@@ -102,7 +102,7 @@ def run_side(store: Store, run_id: str) -> ComparisonSide:
 
 
 def seed_side(store: Store, run_id: str, seed: int) -> ComparisonSide:
-    """One seed of a run, scored anew from its codes. Raises NoSuchRecord where there are none."""
+    """Return one seed of a run, scored from its stored codes. Raises NoSuchRecord if there are none."""
     from sessions.comparison.comparison import resolve_cut
     from sessions.comparison.seed_scores import seed_nodes
 
@@ -131,7 +131,7 @@ def seed_side(store: Store, run_id: str, seed: int) -> ComparisonSide:
 
 
 def stored_codes(store: Store, run_id: str, seed: int) -> list[list[int]]:
-    """One seed's codes: a list of heads, layer by layer, for every example."""
+    """Return one seed's codes: for every example a list of heads, layer by layer."""
     rows = store.rows(
         "SELECT codes FROM code WHERE run_id = $run AND seed = $seed ORDER BY example", {"run": run_id, "seed": seed}
     )
@@ -139,7 +139,7 @@ def stored_codes(store: Store, run_id: str, seed: int) -> list[list[int]]:
 
 
 def examples_of(store: Store, content_hash: str) -> tuple[Example, ...]:
-    """The examples of that content, in their order."""
+    """Return the examples with that content hash, in order."""
     columns = ", ".join(_EXAMPLE)
     rows = store.rows(
         f"SELECT {columns} FROM example WHERE content_hash = $hash ORDER BY position",  # noqa: S608  # names of our own
@@ -149,7 +149,7 @@ def examples_of(store: Store, content_hash: str) -> tuple[Example, ...]:
 
 
 def whole_pairs(examples: Sequence[Example]) -> list[tuple[int, int]]:
-    """Rows of every whole pair, the positive first (engine.scoring.score_table.pair_rows)."""
+    """Return the rows of every complete pair, the positive first (engine.scoring.score_table.pair_rows)."""
     members: dict[int, dict[bool, int]] = {}
     for row, example in enumerate(examples):
         if example.pair is not None:
@@ -157,7 +157,7 @@ def whole_pairs(examples: Sequence[Example]) -> list[tuple[int, int]]:
     return [(sides[True], sides[False]) for sides in members.values() if len(sides) == 2]
 
 
-# ---- the other kinds
+# ---- the other kinds of sides
 
 
 def _examples(store: Store, session: str, version: int) -> ComparisonSide:
@@ -188,11 +188,11 @@ def _known(store: Store, run: str, beside: ComparisonSide | None) -> ComparisonS
     elif beside is not None and beside.run_id is not None:
         other = beside
     else:
-        raise NoSuchRecord("Whose known circuit is meant?", hint="Compare a run with known, or say known:RUN.")
+        raise NoSuchRecord("Which run's known circuit?", hint="Compare a run with known, or write known:RUN.")
     if other.known is None:
         raise NoSuchRecord(
             f"No circuit is known for {other.title}.",
-            hint="Known circuits come with a ready-made task on a measured model; circuit:NAME is one you kept.",
+            hint="Known circuits exist for built-in tasks on measured models; circuit:NAME is one that you saved.",
         )
     return _reference_side(other.known, f"known:{other.run_id}", other)
 
@@ -200,19 +200,20 @@ def _known(store: Store, run: str, beside: ComparisonSide | None) -> ComparisonS
 def _of_task(task: str, models: Path, beside: ComparisonSide | None) -> ComparisonSide:
     if beside is None or beside.model is None:
         raise NoSuchRecord(
-            f"On which model is the circuit of {task!r} meant?", hint="Compare a run with it: its model is taken."
+            f"The known circuit of {task!r} depends on the model.",
+            hint="Compare it with a run, whose model is then used.",
         )
     name = find_task(task).name
     try:
         folder = find_model(beside.asked.get("model") or beside.model.name, models).folder
     except HeadcodeError:
-        folder = None  # the model is gone; what was published about it is not
+        folder = None  # the model is gone, but published circuits are still known
     found = known_circuit(beside.model, folder or Path("/nonexistent"), name)
     if found is None:
         raise NoSuchRecord(
             f"No circuit is known for {name} on {beside.model.name}.",
-            hint="Circuits are published for GPT-2 small and attn-only-4l, measured on the bundled model, and true by "
-            "construction in the planted ones.",
+            hint="Circuits are published for GPT-2 small and attn-only-4l, measured for the bundled model, and known "
+            "by construction for the planted ones.",
         )
     return _reference_side(found, f"task:{name}", beside)
 
@@ -249,16 +250,16 @@ def _kept(store: Store, name: str, beside: ComparisonSide | None) -> ComparisonS
     )
 
 
-# ---- inside
+# ---- helpers
 
 
 def _needs_other_side(name: str) -> bool:
-    """Whether a name says what is meant only together with the other side's."""
+    """Return whether the name can only be resolved together with the other side."""
     return name == "known" or (name.startswith(("task:", "circuit:")) and "/" not in name)
 
 
 def _is_run(store: Store, name: str) -> bool:
-    """Whether the name, at sign and all, is that of a run or session."""
+    """Return whether the name, including an at sign, is that of a run or session."""
     if store.one("SELECT 1 FROM session WHERE name = $it", {"it": name}) is not None:
         return True
     try:
@@ -269,7 +270,7 @@ def _is_run(store: Store, name: str) -> bool:
 
 
 def _run_of(store: Store, name: str) -> str:
-    """A run by its name, or the newest run of a session."""
+    """Return a run by its name, or the newest run of a session."""
     try:
         return find_run(store, name)
     except NoSuchRecord as error:
@@ -296,7 +297,7 @@ def _nodes(store: Store, run_id: str) -> tuple[tuple[HeadScores, ...], bool]:
 
 
 def _causes(store: Store, run_id: str) -> tuple[EffectsMeasured, ...]:
-    """What was measured of the run's heads by replacing them, put together as the screen does."""
+    """Return the measured effects of the run's heads, merged as on the screen."""
     rows = store.rows(
         "SELECT payload, at_us FROM event WHERE run_id = $run AND kind = 'cause_scored' ORDER BY seq", {"run": run_id}
     )
@@ -307,7 +308,7 @@ def _causes(store: Store, run_id: str) -> tuple[EffectsMeasured, ...]:
 
 
 def _struct(kind: type[S], values: Row) -> S | None:
-    """The row's values as a struct; None where the run never got that far."""
+    """Return the row's values as a struct; None if the run never got that far."""
     if any(value is None for value in values[: len(kind.__struct_fields__)]):
         return None
     return kind(**dict(zip(kind.__struct_fields__, values, strict=True)))

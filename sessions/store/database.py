@@ -1,4 +1,7 @@
-"""The open store: DuckDB with everything locked that a store does not need. Used from one thread."""
+"""Open the store: a DuckDB database in which everything that a store does not need is locked.
+
+Used from one thread.
+"""
 
 import hashlib
 import logging
@@ -23,7 +26,7 @@ from sessions.version import version
 log = logging.getLogger("headcode.store")
 
 STORAGE = "v2.0.0"
-"""Pinned: left alone, a later DuckDB would write what this one cannot read."""
+"""Pinned: by default a later DuckDB would write a format that this one cannot read."""
 SAFE: dict[str, str] = {
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
@@ -32,12 +35,12 @@ SAFE: dict[str, str] = {
     "python_enable_replacements": "false",
     "lock_configuration": "true",
     "storage_compatibility_version": STORAGE,
-    "max_temp_directory_size": "4GB",  # what a query may spill; unset, it is most of the disk
+    "max_temp_directory_size": "4GB",  # spill limit of a query; the default is most of the disk
 }
-"""How any store is opened, one's own or a stranger's: no file, extension or setting can be reached from inside."""
+"""Settings for every store, including untrusted ones: no access to files, extensions or settings from inside."""
 
 _COMMIT_BYTES = 500
-"""What a small commit takes in the journal, about."""
+"""Approximate journal size of a small commit."""
 _VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
 
 Row = tuple[Any, ...]
@@ -45,7 +48,7 @@ OnLost = Callable[["Store", FileChange, FileIdentity], StoreLost]
 
 
 class Store:
-    """One connection to one file. After a fatal error it opens itself again."""
+    """One connection to one file. It reopens itself after a fatal error."""
 
     def __init__(self, path: Path, *, memory: str = "512MB", threads: int = 2) -> None:
         self.path = path
@@ -53,18 +56,18 @@ class Store:
         self._con: duckdb.DuckDBPyConnection | None = None
         self.memory_growth = MemoryGrowth()
         self.commits = 0
-        """Since the journal was last written into the file: reading one back after a kill takes 0.5 ms each."""
+        """Commits since the last checkpoint: reading one back after a kill takes 0.5 ms."""
         self._identity: FileIdentity | None = None
         self.on_lost: OnLost = _report_loss
-        """Makes the error of it; a host's first saves what is still held."""
+        """Makes the error; in a host it first saves what the open store still holds."""
         self.lost: StoreLost | None = None
-        """Set once another program has removed, replaced or moved the file: from then on it is only read."""
+        """Set once another program has removed, replaced or moved the file; the store is read-only from then on."""
 
     @classmethod
     def open(cls, path: Path, *, memory: str = "512MB", threads: int = 2) -> Self:
-        """The store at `path`, made where there is none, brought up to this schema where it is older.
+        """Open the store at `path`; create it if there is none, migrate it if it is older.
 
-        Raises StoreError, StoreDamaged or StoreTooNew with what is wrong with exactly this file.
+        Raises StoreError, StoreDamaged or StoreTooNew, which describe the problem of this file.
         """
         store = cls(path, memory=memory, threads=threads)
         try:
@@ -81,9 +84,9 @@ class Store:
             ) from error
         except OSError as error:
             why = f"The store {path} cannot be used: {error.strerror}."
-            raise StoreError(why, hint="HEADCODE_HOME sets another place.") from error
+            raise StoreError(why, hint="HEADCODE_HOME sets another folder.") from error
         with suppress(OSError):
-            # What a killed host left in its journal is not written into the file by reading it back.
+            # Opening the store reads the journal of a killed host but does not write it into the file.
             store.commits = store._wal.stat().st_size // _COMMIT_BYTES
         store._connect(header)
         try:
@@ -95,7 +98,7 @@ class Store:
 
     @classmethod
     def blank(cls, path: Path, schema: int) -> Self:
-        """A new store of that schema, without rows: for filling from an old one."""
+        """Create an empty store of that schema, to be filled from an old one."""
         store = cls(path)
         store._connect(None)
         store.migrate(0, schema)
@@ -103,17 +106,18 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Everything inside is kept, or nothing is.
+        """Run a block in one transaction.
 
-        Raises StoreUncertain where DuckDB broke down so late that the write may have been kept all the same, StoreLost
-        where the file is no longer there to write into.
+        Raises StoreUncertain if DuckDB failed so late that the write may have been stored, StoreLost if the
+        file is no longer there.
         """
         self.check_place()
         con = self.connection()
         try:
             con.begin()
             yield con
-            # DuckDB's COMMIT answers "fine" inside an aborted transaction and rolls back: this line finds out.
+            # Inside an aborted transaction, DuckDB's COMMIT reports success and rolls back; this statement detects
+            # that.
             con.execute("SELECT 1").fetchall()
             self.check_place(writing=True)
             con.commit()
@@ -135,7 +139,7 @@ class Store:
             raise
 
     def rows(self, sql: str, parameters: dict[str, object] | None = None) -> list[Row]:
-        """All rows of one question. Raises StoreError."""
+        """Return all rows of one query. Raises StoreError."""
         con = self.connection()
         self.memory_growth.asked += 1
         try:
@@ -148,7 +152,7 @@ class Store:
             raise explain(self.path, error) from error
 
     def one(self, sql: str, parameters: dict[str, object] | None = None) -> Row | None:
-        """The first row, or None. Reads the whole result: an unfinished one would block the connection."""
+        """Return the first row, or None. Reads the whole result: an unfinished one would block the connection."""
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
@@ -168,11 +172,11 @@ class Store:
         return self._con
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of one's own to the same database, for another thread; whoever asked closes and drops it."""
+        """Return another connection to the same database, for another thread; the caller closes and drops it."""
         return self.memory_growth.track_cursor(self.connection().cursor())
 
     def renew(self) -> None:
-        """Opens the database anew, to free memory (see wear); not while somebody has a cursor. Raises StoreError."""
+        """Reopen the database to free memory (see memory_growth), unless cursors are in use. Raises StoreError."""
         self.memory_growth.postpone()
         self.checkpoint()
         if not self.memory_growth.lent:
@@ -180,14 +184,14 @@ class Store:
             give_back_memory()
 
     def migrate(self, have: int, wanted: int | None = None) -> None:
-        """From schema `have` to `wanted` (None: the newest), a transaction for each step."""
+        """Migrate from schema `have` to `wanted` (None: the newest), one transaction per step."""
         for number, migration in enumerate(MIGRATIONS[have:wanted], start=have + 1):
             with self.transaction() as con:
                 con.execute(META)
                 for statement in migration.statements:
                     con.execute(statement)
                 if migration.refold:
-                    from sessions.store.refold import refold  # it reads the log with what stands on this module
+                    from sessions.store.refold import refold  # that module reads the log through this one
 
                     refold(con)
                 for key, value in (("schema", str(number)), ("headcode", version()), ("shape", self._read_shape())):
@@ -196,7 +200,7 @@ class Store:
             self._make_views()
 
     def checkpoint(self) -> None:
-        """Writes the journal into the file. Raises StoreError where that cannot be done; nothing is lost then."""
+        """Write the journal into the file. Raises StoreError on failure, which loses nothing."""
         self.check_place()
         self.commits = 0
         try:
@@ -205,7 +209,7 @@ class Store:
             self._check_after_write()
 
     def close(self) -> None:
-        """Writes the journal into the file. A store that cannot even do that is left to its journal."""
+        """Checkpoint and close. If the checkpoint fails, the data stays in the journal."""
         if self._con is not None:
             with suppress(duckdb.Error, StoreError):
                 self.check_place()
@@ -217,9 +221,10 @@ class Store:
                 self._identity.close()
 
     def check_place(self, *, writing: bool = False) -> None:
-        """Raises StoreLost where the path no longer names the file that is open: nothing is written from then on.
+        """Raise StoreLost if the path no longer names the open file; nothing is written from then on.
 
-        What it holds is first kept beside, unless the files were only moved. writing: in the middle of a write of ours.
+        The content is first saved to another file, unless the files were only moved. writing: called during a
+        write of our own.
         """
         if self.lost is not None:
             raise self.lost
@@ -233,13 +238,16 @@ class Store:
             raise self.lost
 
     def _check_after_write(self) -> None:
-        """After a write of ours. Raises StoreLost where it went into a file that was taken away meanwhile."""
+        """Check the file after a write of our own.
+
+        Raises StoreLost if the write went into a file that was taken away.
+        """
         if self._identity is not None:
             self._identity.note()
         self.check_place()
 
     def size(self) -> int:
-        """Bytes on disk, journal included. By name only: opening the file would drop DuckDB's lock."""
+        """Return the bytes on disk, journal included. Uses names only: opening the file would drop DuckDB's lock."""
         total = 0
         for path in (self.path, self._wal):
             with suppress(OSError):
@@ -255,8 +263,8 @@ class Store:
             self.lost = self.lost or _report_loss(self, change, self._identity)
             raise self.lost
         try:
-            # As it leaves, DuckDB would write into the file and remove the journal of that name, whosever they are by
-            # then; `close` does it where they are ours.
+            # On exit DuckDB would checkpoint by name and remove that journal, even if the files are no longer ours;
+            # `close` checks first.
             con = connect(self.path, self._config, checkpoint_on_close=False)
             self._identity = FileIdentity(self.path)
         except duckdb.Error as error:
@@ -277,12 +285,12 @@ class Store:
             con.rollback()
 
     def _create(self) -> None:
-        """A new store, made under another name first: killed half-way, it leaves nothing that will not open."""
+        """Create a store under another name and rename it: a kill in between leaves no store that cannot be opened."""
         new = self.path.with_name(f"{self.path.name}.new")
         if count_events(new):
             raise StoreDamaged(
                 f"{self.path} is not there, but {new.name} is, and holds {count_events(new):,} events.",
-                hint=f"If that is your store, give it the name {self.path.name}; else move it to another folder.",
+                hint=f"If that is your store, rename it to {self.path.name}; else move it to another folder.",
             )
         for leftover in (*journals_of(new), new):
             leftover.unlink(missing_ok=True)
@@ -340,7 +348,7 @@ class Store:
             con.execute("INSERT OR REPLACE INTO meta VALUES ('views', $mark)", {"mark": mark})
 
     def _audit(self) -> None:
-        """Refuses what could make our own statements do a stranger's work (a trigger fires on our inserts)."""
+        """Refuse objects that would make our own statements run foreign code (a trigger fires on our inserts)."""
         questions = {
             "view": "SELECT view_name FROM duckdb_views() WHERE NOT internal",
             "macro": "SELECT function_name FROM duckdb_functions() WHERE NOT internal",
@@ -351,7 +359,7 @@ class Store:
             if foreign:
                 raise StoreDamaged(
                     f"{self.path} holds a {kind} that Headcode did not make: {foreign[0]!r}.",
-                    hint="Do not use a store a stranger gave you; move it away.",
+                    hint="Do not use a store from an untrusted source; move it away.",
                 )
 
     def _read_shape(self) -> str:
@@ -368,7 +376,7 @@ class Store:
             names = ", ".join(str(name) for (name,) in tables[:3])
             raise StoreDamaged(
                 f"{self.path} is a DuckDB database, but not a Headcode store (tables: {names or 'none'}).",
-                hint="Move it away, or set HEADCODE_HOME to use another place.",
+                hint="Move it away, or set HEADCODE_HOME to use another folder.",
             )
         if not text.isdecimal():
             raise StoreDamaged(f"{self.path} says its schema is {text!r}.", hint="Put a copy of yours in its place.")
@@ -382,7 +390,7 @@ class Store:
 
 
 def count_events(path: Path) -> int | None:
-    """The events in a store, journal included; None where it is none, or cannot be opened."""
+    """Return the number of events in a store, journal included; None if it cannot be opened."""
     try:
         if examine(path) is None:
             return None
@@ -397,7 +405,7 @@ def _report_loss(_: Store, change: FileChange, __: FileIdentity) -> StoreLost:
 
 
 def append_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:
-    """Adds the rows, in the table's own order of columns (1.9 us a row; executemany takes 700)."""
+    """Add the rows, in the table's own order of columns (1.9 us a row; executemany takes 700)."""
     if rows:
         with con.appender(table) as appender:
             appender.append_rows(rows)

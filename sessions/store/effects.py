@@ -1,4 +1,4 @@
-"""A run's measured effects as a table: put together like the screen's, and what rankings are held against by them."""
+"""Store a run's measured effects as a table and compare the run's rankings with the known circuit."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +26,7 @@ _ABOUT = (
     "left",
 )
 _COLUMNS = {"why": "metric_because", "left": "left_over"}
-"""Columns that are not called as the event's fields are: those are words of SQL."""
+"""Columns whose names differ from the event's fields, which are SQL keywords."""
 _EFFECT = HeadEffect.__struct_fields__
 _READ = (
     f"SELECT {', '.join(_COLUMNS.get(name, name) for name in _ABOUT)}, {', '.join(_EFFECT)} FROM cause "  # noqa: S608
@@ -35,12 +35,12 @@ _READ = (
 
 
 def stored_effects(con: duckdb.DuckDBPyConnection, run: str) -> tuple[EffectsMeasured, ...]:
-    """What the table holds of the run: one of each setting, the one touched last at the end."""
+    """Return the run's measured effects, one per setting, the last changed one at the end."""
     return effects_of_rows(con.execute(_READ, {"run": run}).fetchall())
 
 
 def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[EffectsMeasured, ...]:
-    """Rows of the table, as `_READ` asks for them, put together again. How much they cost is not among them."""
+    """Rebuild measured effects from rows of the table in the order of `_READ`. Their costs are not stored."""
     found: dict[tuple[Any, ...], list[HeadEffect]] = {}
     for row in rows:
         about, effect = row[: len(_ABOUT)], row[len(_ABOUT) :]
@@ -51,8 +51,10 @@ def effects_of_rows(rows: Iterable[tuple[Any, ...]]) -> tuple[EffectsMeasured, .
 def replace_effects(
     con: duckdb.DuckDBPyConnection, run: str, event: EffectsMeasured, *, seq: int, at_us: int
 ) -> list[tuple[object, ...]]:
-    """Takes the setting's rows out of the table and returns those to put in their place
-    (engine.analysis.effects.merge_measurement)."""
+    """Take the setting's rows out of the table and return the rows that replace them.
+
+    The new measurement is merged with the old one (engine.analysis.effects.merge_measurement).
+    """
     setting = setting_of(event)
     before = stored_effects(con, run)
     together = merge_measurement(before, event, at_us)[-1]
@@ -85,7 +87,7 @@ def replace_effects(
 
 
 def find_truths(con: duckdb.DuckDBPyConnection, run: str) -> Reference | None:
-    """What the run's rankings are held against, as far as its rows say (engine.analysis.ground_truth)."""
+    """Return the reference for the run's rankings, from its rows (engine.analysis.ground_truth)."""
     row = con.execute("SELECT made, offered, n_layers, n_heads FROM run WHERE run_id = $run", {"run": run}).fetchall()
     if not row:
         return None

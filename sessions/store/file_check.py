@@ -1,4 +1,4 @@
-"""What is wrong with a store's file, in words: looked at before it is opened, and when opening failed."""
+"""Explain what is wrong with a store's file, before it is opened and when opening failed."""
 
 import os
 import re
@@ -14,15 +14,15 @@ from sessions.files.journal import journals_of, read_journal
 from sessions.files.store_exchange import check_no_remains
 
 READABLE_STORAGE = 69
-"""The storage version of duckdb 2.0, the oldest this project runs on."""
+"""The storage version of duckdb 2.0, the oldest supported one."""
 _MOVE = "Move it away (Headcode then starts a new store) or put a copy of yours in its place."
-_SAVE_JOURNAL = "headcode doctor --repair saves what is whole into a new store and touches neither file."
-_SAVE = "headcode doctor --repair saves table by table what can be read, into a new store; this one is not touched."
+_SAVE_JOURNAL = "headcode doctor --repair saves what is intact into a new store and changes neither file."
+_SAVE = "headcode doctor --repair saves table by table what can be read into a new store; this one is not changed."
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
 class FileHeader:
-    """The first 12 KB of a store. Read before the file is opened: afterwards, closing it would drop DuckDB's lock."""
+    """The first 12 KB of a store, read before it is opened: later, closing the file would drop DuckDB's lock."""
 
     def __init__(self, path: Path) -> None:
         with open_plain(path) as file:
@@ -34,11 +34,11 @@ class FileHeader:
 
     @property
     def storage(self) -> int:
-        """The storage version of whoever wrote it; 0 where the file is too short to tell."""
+        """Return the storage version of the writer; 0 if the file is too short."""
         if len(self.head) < 12_288:
             return 0
         (version,) = struct.unpack_from("<Q", self.head, 12)
-        if version == 999:  # since 2.0 the true number stands in both database headers
+        if version == 999:  # since 2.0 the true number is in both database headers
             version = max(
                 struct.unpack_from("<Q", self.head, 4096 + 56) + struct.unpack_from("<Q", self.head, 8192 + 56)
             )
@@ -50,9 +50,9 @@ class FileHeader:
 
 
 def examine(path: Path) -> FileHeader | None:
-    """The header of a file that may be opened; None where there is no store yet.
+    """Return the header of a file that may be opened; None if there is no store yet.
 
-    Raises StoreError or StoreDamaged for what can be told without opening it.
+    Raises StoreError or StoreDamaged for problems that show without opening the file.
     """
     if path.is_dir():
         raise StoreError(f"{path} is a folder, not a store.", hint=_MOVE)
@@ -70,13 +70,13 @@ def examine(path: Path) -> FileHeader | None:
         raise StoreDamaged(f"{path} is an SQLite database, not a Headcode store.", hint=_MOVE)
     if not header.is_duckdb:
         raise StoreDamaged(f"{path} is not a Headcode store: its first bytes are {header.head[:8]!r}.", hint=_MOVE)
-    if header.storage <= READABLE_STORAGE:  # a later DuckDB's journals may look otherwise
+    if header.storage <= READABLE_STORAGE:  # a later DuckDB's journals may have another format
         _check_journals(path)
     return header
 
 
 def explain(path: Path, error: duckdb.Error, header: FileHeader | None = None) -> StoreError:
-    """What DuckDB's error means to a person; to be raised from it."""
+    """Return a StoreError that explains DuckDB's error."""
     text = str(error)
     wal = f"{path.name}.wal"
     if "Conflicting lock" in text:
@@ -109,21 +109,22 @@ def explain(path: Path, error: duckdb.Error, header: FileHeader | None = None) -
 
 
 def is_full(error: duckdb.Error) -> bool:
+    """Return whether the error means that the disk is full."""
     text = str(error)
     return any(words in text for words in ("No space left", "File too large", "Disk quota exceeded"))
 
 
 def is_fatal(error: duckdb.Error) -> bool:
-    """Whether every further call would fail until the database is closed and opened again."""
+    """Return whether every further call fails until the database is reopened."""
     return isinstance(error, duckdb.FatalException) or "has been invalidated" in str(error)
 
 
 def _check_journals(path: Path) -> None:
-    """Raises StoreDamaged for a journal that DuckDB would take for empty or shorter than it is, and then remove."""
+    """Raise StoreDamaged for a journal that DuckDB would misread as empty or shorter, and then remove."""
     found = journals_of(path)
     for journal in found:
         if journal.name.endswith(".recovery"):
-            continue  # a merge of the two others, half-way: DuckDB makes it anew
+            continue  # an unfinished merge of the two others: DuckDB makes it again
         read = read_journal(journal)
         if read.verdict == "damaged":
             if read.header:
@@ -134,9 +135,7 @@ def _check_journals(path: Path) -> None:
                     words = f"its first bytes are {file.read(8)!r}, not those of a journal"
             raise StoreDamaged(f"The store's journal {journal} is damaged: {words}.", hint=_SAVE_JOURNAL)
     if found and not found[0].name.endswith(".wal"):
-        raise StoreDamaged(
-            f"{found[0]} is there, but the journal that belongs before it, {path.name}.wal, is not.", hint=_SAVE_JOURNAL
-        )
+        raise StoreDamaged(f"{found[0]} exists, but the earlier journal {path.name}.wal does not.", hint=_SAVE_JOURNAL)
 
 
 def _check_access(path: Path) -> None:
@@ -151,8 +150,8 @@ def _check_access(path: Path) -> None:
 
 def _read_only(path: Path) -> StoreError:
     return StoreError(
-        f"{path} is read-only here, and a session must be recorded.",
-        hint="Make it and its folder writable, or set HEADCODE_HOME to use another store.",
+        f"{path} is read-only, and a session must be recorded.",
+        hint="Make it and its folder writable, or set HEADCODE_HOME to use another folder.",
     )
 
 

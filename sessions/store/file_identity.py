@@ -1,7 +1,7 @@
-"""Whether an open store's file is still the one that its path names: what is written into a file that is gone is lost.
+"""Detect that an open store's file was removed, replaced or changed by another program.
 
-DuckDB opens the file once, but finds its journal by name, again and again: after the file was replaced it would put a
-journal beside the stranger's file, and remove that file's own.
+DuckDB opens the file once but finds its journal by name, again and again: after the file was replaced it would put a
+journal beside the foreign file and remove that file's own journal.
 """
 
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 _HEADER_BYTES = 12_288
-"""DuckDB's three headers: every checkpoint writes one of them anew."""
+"""DuckDB's three headers; every checkpoint rewrites one of them."""
 _DATABASE_HEADERS = (4096, 8192)
-"""The two that are written in turn; before them stands one that stays."""
+"""The two headers that are written in turn; the one before them never changes."""
 _TAIL_BYTES = 64
 _FDS = Path("/dev/fd")
 
@@ -20,13 +20,13 @@ Kind = Literal["removed", "replaced", "overwritten", "journal", "written journal
 
 
 class FileChange(NamedTuple):
-    """What somebody else did to the files of an open store."""
+    """A change that another program made to the files of an open store."""
 
     kind: Kind
     path: Path
-    """The store's path; of a change of the journal, the journal's."""
+    """The store's path, or the journal's for a change of the journal."""
     now: Path | None = None
-    """Where the files lie now, all of them; None where they do not lie anywhere, or nobody can tell."""
+    """Where all the files are now; None if they are gone or cannot be found."""
 
     @property
     def words(self) -> str:
@@ -51,14 +51,14 @@ class _File(NamedTuple):
 
 
 class FileIdentity:
-    """Of a store that is open: compared before a write is acknowledged, and every second.
+    """The state of an open store's files, compared before a write is acknowledged and every second.
 
-    What is written over in its place is told by what stays of it when we write ourselves: a checkpoint writes one
-    header, with a higher number; a commit leaves what the journal held before.
+    An overwrite in place shows in what our own writes preserve: a checkpoint writes one header with a higher
+    number; a commit keeps the earlier content of the journal.
     """
 
     def __init__(self, path: Path) -> None:
-        """To be made as soon as the store is open. Raises OSError where it is gone already."""
+        """Create this as soon as the store is open. Raises OSError if the file is gone already."""
         self._path = path
         self._wal = path.with_name(path.name + ".wal")
         found = path.stat()
@@ -70,7 +70,7 @@ class FileIdentity:
         self._journal.adopt(self._wal)
 
     def note(self) -> None:
-        """Our own writes are over: what the files are like now is how they have to be found before the next one."""
+        """Record the state of the files after our own writes, as the expected state before the next one."""
         if self._broken is not None or _at(self._path) != self._file:
             return
         header = self._read_header()
@@ -81,19 +81,19 @@ class FileIdentity:
             self._journal.adopt(self._wal)
         elif not self._journal.grew():
             self._broken = FileChange("written journal", self._wal)
-        elif _at(self._wal) == self._journal.file:  # else `change` says so
+        elif _at(self._wal) == self._journal.file:  # otherwise `change` reports it
             self._journal.note()
 
     def settle(self) -> None:
-        """A write of ours found the disk full, and DuckDB undid what it could: the files are taken as they are."""
+        """Accept the files as they are after a write of ours found the disk full and DuckDB rolled back."""
         if self._broken is None and _at(self._path) == self._file:
             self._header = self._read_header()
             self._journal.adopt(self._wal)
 
     def change(self, *, writing: bool = False) -> FileChange | None:
-        """What somebody else did to the files since; None where they are ours still.
+        """Return what another program did to the files since; None if they are unchanged.
 
-        writing: in the middle of a write of ours, DuckDB may have written into them.
+        writing: called during a write of ours, when DuckDB may have written into them.
         """
         try:
             found = self._path.stat()
@@ -117,7 +117,7 @@ class FileIdentity:
         self._journal.close()
 
     def own_journal(self) -> Path | None:
-        """The path of the journal where what lies there is ours."""
+        """Return the path of the journal if the file there is ours."""
         return self._wal if self._journal.file is not None and _at(self._wal) == self._journal.file else None
 
     def _gone(self, kind: Kind) -> FileChange:
@@ -128,7 +128,7 @@ class FileIdentity:
         return FileChange("moved", self._path, now) if whole else FileChange(kind, self._path)
 
     def _where(self) -> Path | None:
-        """The path that the open file has now, as far as the system tells."""
+        """Return the current path of the open file, if the system tells."""
         fd = _own_fd(self._file)
         if fd is None:
             return None
@@ -139,7 +139,10 @@ class FileIdentity:
         return now if _at(now) == self._file else None
 
     def _read_header(self) -> bytes | None:
-        """Through DuckDB's own descriptor: opening and closing the file would drop its lock. None: nobody can tell."""
+        """Read the header through DuckDB's own descriptor; None if it cannot be found.
+
+        Opening and closing the file would drop DuckDB's lock.
+        """
         for _ in range(2):
             with suppress(OSError):
                 if self._fd is not None and _held(self._fd) == self._file:
@@ -149,18 +152,21 @@ class FileIdentity:
 
 
 class _JournalIdentity:
-    """The journal of an open store: which file it is, how long, and its end."""
+    """The journal of an open store: which file it is, its length and its end."""
 
     def __init__(self) -> None:
         self.file: _File | None = None
-        """None: there is none."""
+        """None: there is no journal."""
         self._reader: int | None = None
-        """Our own, as DuckDB's is for writing only. Open as long as the journal is: closing it drops DuckDB's lock."""
+        """Our own descriptor, as DuckDB's is write-only.
+
+        Open as long as the journal: closing it drops DuckDB's lock.
+        """
         self._size = 0
         self._tail = b""
 
     def adopt(self, path: Path) -> None:
-        """What DuckDB has for a journal now; a file that it has not open is none."""
+        """Record which file DuckDB has open as its journal; a file that it does not have open is ignored."""
         found = _at(path)
         if found != self.file or found is None:
             own = found is not None and _own_fd(found) is not None
@@ -178,7 +184,7 @@ class _JournalIdentity:
                 self._tail = self._read_tail()
 
     def grew(self) -> bool:
-        """Whether it holds what it held, and perhaps more."""
+        """Return whether it still begins with its earlier content."""
         return self._reader is None or (
             os.fstat(self._reader).st_size >= self._size and self._read_tail() == self._tail
         )
@@ -205,7 +211,7 @@ class _JournalIdentity:
 
 
 def _follows(header: bytes | None, before: bytes | None) -> bool:
-    """Whether checkpoints of ours may have made the one of the other; so, too, where nobody can tell."""
+    """Return whether checkpoints of ours can have made one header from the other, or this cannot be told."""
     if header is None or before is None or header == before:
         return True
     if len(header) != len(before) or header[: _DATABASE_HEADERS[0]] != before[: _DATABASE_HEADERS[0]]:
@@ -217,7 +223,7 @@ def _follows(header: bytes | None, before: bytes | None) -> bool:
 
 
 def _iteration(header: bytes, at: int) -> int:
-    """The number of the checkpoint that wrote this header, which stands behind its checksum."""
+    """Return the number of the checkpoint that wrote this header; it follows the checksum."""
     return int.from_bytes(header[at + 8 : at + 16], "little")
 
 
@@ -230,7 +236,7 @@ def _at(path: Path) -> _File | None:
 
 
 def _own_fd(file: _File) -> int | None:
-    """The descriptor of this process that has the file open."""
+    """Return the descriptor with which this process has the file open."""
     try:
         numbers = [path.name for path in _FDS.iterdir()]
     except OSError:

@@ -1,4 +1,4 @@
-"""Several people's changes in one transaction: a commit costs the same for one change as for a hundred."""
+"""Commit changes of several clients in one transaction: a commit costs the same for one as for a hundred."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ Work = Callable[[Recorder], tuple[Any, list[RecordedEntry]]]
 
 
 class ChangeResult(msgspec.Struct, frozen=True):
-    """What a change answered and recorded; or the error, which left nothing."""
+    """A change's answer and recorded entries, or its error, after which nothing of it is stored."""
 
     answer: Any = None
     recorded: Sequence[RecordedEntry] = ()
@@ -20,32 +20,37 @@ class ChangeResult(msgspec.Struct, frozen=True):
 
 
 class BatchKind(msgspec.Struct, frozen=True):
-    """Changes that are cheaper transaction than one after another."""
+    """A kind of change that is cheaper in a batch than one by one."""
 
     do: Callable[[Recorder, Sequence[Any]], Sequence[ChangeResult | None]]
-    """The outcome for each request; None where it cannot be done transaction with others. What it raises, it raises for
-    nobody in particular: then each is done by itself."""
+    """Returns the result for each request; None if it cannot be done in the batch.
+
+    An exception is not attributed to any request: each is then done by itself.
+    """
     most: int
-    """How many are done transaction: a reader waits as long as that takes."""
+    """Maximum batch size: readers wait while a batch runs."""
 
 
 class StoreChange(msgspec.Struct, frozen=True):
-    """A function that reads, then appends what follows from it. Whatever it does it may have to do once more: an
-    attempt that was rolled back has left nothing."""
+    """A function that reads, then appends.
+
+    It may be called again: an attempt that was rolled back has left nothing.
+    """
 
     work: Work
     kind: BatchKind | None = None
     request: Any = None
-    """What `kind` is given in place of `work`."""
+    """What `kind` receives in place of `work`."""
     alone: bool = False
-    """Never among others: it opens a transaction of its own, takes long, or does what is not to be repeated."""
+    """Never in a group: it opens its own transaction, takes long, or must not be repeated."""
 
 
 def commit_together(recorder: Recorder, changes: Sequence[StoreChange], *, within_s: float) -> dict[int, ChangeResult]:
-    """The outcomes of these changes by their places, all committed. Changes for which no time was left have none.
+    """Commit the changes and return their results by index; changes that found no time left have none.
 
-    Each sees what those before it did; those of a kind are done at the first one's turn. One that fails takes nothing
-    of the others with it: where it had written something, everything is rolled back and done anew without it.
+    Each sees the effect of those before it; all changes of a kind are done when the first one is due. A failing
+    change does not affect the others: if it had written something, everything is rolled back and repeated without
+    it.
     """
     steps = _steps(changes)
     if len(changes) == 1:
@@ -54,13 +59,13 @@ def commit_together(recorder: Recorder, changes: Sequence[StoreChange], *, withi
     if at is None:
         return outcomes
     outcomes, again = _attempt(recorder, changes, steps[:at], None) if 0 < at < len(steps) else ({}, at)
-    if again is None:  # all before it are done; it may do what it can by itself
+    if again is None:  # all before it are done; it runs in its own transaction
         return outcomes | _one_by_one(recorder, changes, steps[at])
     return _one_by_one(recorder, changes, sorted(place for step in steps[: at + 1] for place in step))
 
 
 def _steps(changes: Sequence[StoreChange]) -> list[list[int]]:
-    """Places of changes that are done transaction, in the order in which they are done."""
+    """Group the indices of changes that are done as one batch, in the order of execution."""
     steps: list[list[int]] = []
     open_steps: dict[int, list[int]] = {}
     for place, change in enumerate(changes):
@@ -77,8 +82,10 @@ def _steps(changes: Sequence[StoreChange]) -> list[list[int]]:
 def _attempt(
     recorder: Recorder, changes: Sequence[StoreChange], steps: Sequence[Sequence[int]], deadline: float | None
 ) -> tuple[dict[int, ChangeResult], int | None]:
-    """The outcomes of these steps, as far as there was time, in one transaction, and None. Or nothing, rolled back, and
-    which step did not end well: len(steps) where it was the commit."""
+    """Run the steps in one transaction, as far as time allows; return their results and None.
+
+    On failure everything is rolled back, and the index of the failing step is returned: len(steps) for the commit.
+    """
     outcomes: dict[int, ChangeResult] = {}
     at = 0
     try:

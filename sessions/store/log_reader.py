@@ -1,4 +1,4 @@
-"""A session's log read back by pieces: as it was, or condensed to what still shows at one moment."""
+"""Read a session's log in pieces, complete or condensed to what still has an effect at one moment."""
 
 from collections.abc import Iterable
 
@@ -24,10 +24,10 @@ from sessions.store.queries import session_row
 from sessions.store.recorder import log_line
 
 MOST_BYTES = 32 << 20
-"""Of one piece; a single entry may be larger."""
+"""Limit of one piece; a single entry may be larger."""
 _ROWS = 256
 _CONDENSED_ROWS = 8_192
-"""DuckDB unpacks 2,048 payloads to give one of them: what is read as a whole is read in few questions."""
+"""DuckDB decompresses 2,048 payloads to return one: full reads use few, large queries."""
 _MARKED: dict[str, MarkerKind] = {
     "examples_set": "edit",
     "examples_stepped": "edit",
@@ -47,20 +47,20 @@ _WORDS = 200
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of a log, each entry as the text it is told in."""
+    """Some log entries as the JSON text that clients receive."""
 
     lines: list[bytes]
     up_to: int
-    """Every entry up to here is among the lines, or replaced by one that is."""
+    """Every entry up to this one is included, or replaced by one that is."""
 
 
 def read_chunk(
     store: Store, session_id: str, *, after_seq: int, up_to: int, condensed: bool = False, most_bytes: int = MOST_BYTES
 ) -> LogChunk:
-    """Entries with after_seq < seq <= up_to in their order, from the first on, as many as fit into `most_bytes`.
+    """Return the entries with after_seq < seq <= up_to in order, as many as fit into `most_bytes`.
 
-    Condensed leaves out what is superseded by an entry up to `up_to`, wherever the piece ends. Of no bytes nothing is
-    read: whoever wants to know only where a log ends need not have 2,048 payloads unpacked.
+    Condensed leaves out entries that a later one, up to `up_to`, replaces, wherever the piece ends. With most_bytes
+    0 nothing is read, so that finding the end of a log does not decompress 2,048 payloads.
     """
     if most_bytes <= 0:
         return LogChunk(lines=[], up_to=after_seq)
@@ -82,7 +82,7 @@ def read_chunk(
 
 
 def seq_at(store: Store, session_id: str, at_us: int) -> int:
-    """The last entry that was recorded by that time; 0 where none was."""
+    """Return the last entry recorded up to that time; 0 if there is none."""
     found = store.one(
         "SELECT max(seq) FROM event WHERE session_id = $session AND at_us <= $at",
         {"session": session_id, "at": at_us},
@@ -91,7 +91,7 @@ def seq_at(store: Store, session_id: str, at_us: int) -> int:
 
 
 def timeline(store: Store, session_id: str, *, pause_us: int, last_seq: int, run_id: str | None = None) -> Timeline:
-    """When the session's log begins and ends, what happened in it, and where nothing did for longer than `pause_us`."""
+    """Return when the session's log begins and ends, its markers, and the gaps longer than `pause_us`."""
     of = {"session": session_id, "last": last_seq}
     span = store.one("SELECT min_by(at_us, seq), max_by(at_us, seq) FROM event WHERE session_id = $session "
                      "AND seq <= $last", of)  # fmt: skip
@@ -134,9 +134,11 @@ def _kept_rows(store: Store, session_id: str, after_seq: int, up_to: int, droppe
 
 
 class _Examples(msgspec.Struct):
-    """Of a set of examples only what counts them."""
+    """The fields of an example set that are needed to count it."""
 
     class One(msgspec.Struct):
+        """One example's polarity, and whether it is enabled."""
+
         polarity: str
         enabled: bool = True
 
@@ -179,7 +181,7 @@ def _describe_examples(payload: str, version: int) -> str:
 
 
 def _describe(kind: str, payload: str, number: int | None) -> str:
-    """What happened, in words; texts of people are in them as they wrote them."""
+    """Describe an event; user-written texts are included unchanged."""
     if kind in ("run_queued", "run_started", "session_imported"):
         told = {"run_queued": f"run {number} asked for", "run_started": f"run {number} begins"}
         return told.get(kind, "imported from a bundle")

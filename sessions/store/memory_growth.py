@@ -1,4 +1,4 @@
-"""What DuckDB and C's allocator keep of memory that nobody needs any more, and when it is time to have it back."""
+"""Limit the memory that DuckDB and C's allocator hold without using it."""
 
 import ctypes
 import weakref
@@ -7,9 +7,11 @@ from contextlib import suppress
 import duckdb
 
 _RENEW_AT = 1_000
-"""Questions after which it is worth opening the database anew. DuckDB remembers each block of memory that answering one
-took, in about 200 bytes: 4 to 70 KB for a question with joins, until there are 32,768 of each of its eight kinds of
-blocks, which makes 50 MB."""
+"""Queries after which it is worth reopening the database.
+
+DuckDB remembers each block of memory that a query used, in about 200 bytes: 4 to 70 KB for a query with joins, up to
+32,768 of each of its eight kinds of blocks, which makes 50 MB.
+"""
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -17,7 +19,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 class MemoryGrowth:
-    """How much an open database was asked, and who has a cursor of it."""
+    """Counts the queries of an open database and tracks its cursors."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -25,11 +27,11 @@ class MemoryGrowth:
 
     @property
     def ratio(self) -> float:
-        """From 1 on it is worth opening the database anew."""
+        """Return the growth as a ratio: from 1 on it is worth reopening the database."""
         return self.asked / _RENEW_AT
 
     def postpone(self) -> None:
-        """It is being tried: where that fails, it is tried again after some more questions, not at once."""
+        """Count part of the queries again before a reopening: if it fails, it is retried later, not at once."""
         self.asked //= 8
 
     def track_cursor(self, cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -38,16 +40,16 @@ class MemoryGrowth:
 
 
 def give_back_memory() -> None:
-    """Returns free pages to the system where the C library can (glibc): of a heap of 100 MB in some milliseconds."""
+    """Return free pages to the system if the C library can (glibc): some milliseconds for a heap of 100 MB."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def keep_heap_small() -> None:
-    """Has C's allocator (glibc) return large blocks as soon as they are freed, and share few heaps among threads.
+    """Make C's allocator (glibc) return large blocks when freed, and share few heaps among threads.
 
-    Left alone, it raises its limit for blocks of their own to the largest one ever freed (up to 32 MB) and keeps a heap
-    for every thread that ever ran beside others: free memory then lies between what is used, and grows for hours.
+    By default it raises its threshold for separate blocks to the largest one ever freed (up to 32 MB) and keeps a
+    heap for every concurrent thread: free memory is then scattered between used blocks, and grows for hours.
     """
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""The store's tables, as a list of migrations that only ever grows."""
+"""Define the store's tables as a list of migrations; new ones are only appended."""
 
 from typing import NamedTuple
 
@@ -6,17 +6,17 @@ from sessions.store.views import VIEWS as VIEWS
 
 
 class Migration(NamedTuple):
-    """One step from a schema version to the next; its number is its place in the list, counted from 1."""
+    """One step from a schema version to the next; its number is its position in the list, from 1."""
 
     about: str
     statements: tuple[str, ...]
     refold: bool = False
-    """Whether what is read from the log into these tables means something else since: see sessions.store.refold."""
+    """Whether the projection of the log into these tables changed: see sessions.store.refold."""
 
 
-# Notes that hold for every migration: no foreign keys (DuckDB has no cascade and blocks dropping columns of parents),
-# no list columns in tables whose rows are updated (an update becomes delete + insert and trips over the key), times
-# as microseconds UTC (TIMESTAMPTZ needs pytz), indexes only where they keep something from being doubled.
+# Rules for every migration: no foreign keys (DuckDB has no cascade and blocks dropping columns of parents), no list
+# columns in tables whose rows are updated (an update becomes delete + insert and violates the key), times as
+# microseconds UTC (TIMESTAMPTZ needs pytz), indexes only where they prevent duplicates.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         "sessions, their event log and what is read from it",
@@ -239,6 +239,6 @@ PROJECTIONS = (
     "cause",
     "circuit_check",
 )
-"""Tables that are only a reading of the event log. `code` is not: its arrays came as files, not as events."""
+"""Tables that are projections of the event log. `code` is not: its arrays came as files, not as events."""
 
 META = "CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)"

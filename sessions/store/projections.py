@@ -1,4 +1,4 @@
-"""The tables as a reading of the event log: what each event means for them."""
+"""Project the event log into tables: what each event changes in them."""
 
 from collections.abc import Iterable
 
@@ -49,7 +49,7 @@ from sessions.store.migrations import PROJECTIONS
 
 MEASURES = tuple(name for name in HeadScores.__struct_fields__ if name not in ("layer", "head", *EFFECT_FIELDS))
 GRADE_COLUMNS = tuple(name for name in Grade.__struct_fields__ if name not in ("index", "better_prompt"))
-"""Fields of a grade that have a column; the prompt that is proposed is in the events alone."""
+"""Fields of a grade that have a column; the suggested prompt is in the events only."""
 _INFO = ("n_layers", "n_heads", "d_model", "d_head", "context", "vocabulary")
 _VERSIONS = ("headcode", "python", "torch", "transformer_lens", "device")
 
@@ -57,12 +57,15 @@ event_decoder = msgspec.json.Decoder(AnyEvent)
 
 
 def text_of(value: object) -> str:
+    """Return the value as JSON text."""
     return msgspec.json.encode(value).decode()
 
 
 def settled_text(value: ProbeConfig | Timings) -> str:
-    """As text_of, without what stores of earlier versions knew nothing of, where it says nothing: their rows stay as
-    they are when they are made anew from the log."""
+    """Return the value as JSON text without newer fields that have their default value.
+
+    Rows written by earlier versions then stay the same when they are made again from the log.
+    """
     told = msgspec.to_builtins(value)
     if value.cause == type(value)().cause:
         del told["cause"]
@@ -74,17 +77,20 @@ def settled_text(value: ProbeConfig | Timings) -> str:
 
 
 class Projector:
-    """Applies entries to the tables, inside a transaction somebody else holds.
+    """Applies entries to the tables inside a transaction that the caller holds.
 
-    Remembers what it looked up; after a rollback, `forget`.
+    It caches what it looked up; call `forget` after a rollback.
     """
 
     def __init__(self) -> None:
         self._seeds: dict[str, tuple[int, ...]] = {}
         self._rows: dict[str, list[tuple[object, ...]]] = {}
         self._notes: dict[tuple[str, str], tuple[object, ...] | None] = {}
-        """By session and id; None: removed. Nothing else in a batch of entries depends on them, or on the times below:
-        they are written once, at its end."""
+        """By session and id; None: removed.
+
+        Nothing else in a batch of entries depends on these or on the times below, so they are written once, at
+        its end.
+        """
         self._touched: dict[str, int] = {}
 
     def forget(self) -> None:
@@ -92,7 +98,7 @@ class Projector:
         self._clear()
 
     def apply(self, con: duckdb.DuckDBPyConnection, entries: Iterable[LogEntry]) -> None:
-        """The tables after these entries, which are in the order of their log and new to the tables."""
+        """Apply these entries, which are in log order and not yet in the tables."""
         self._clear()
         for entry in entries:
             self._one(con, entry)
@@ -187,7 +193,7 @@ class Projector:
         self._touched[entry.session_id] = entry.at_us
 
     def _examples(self, con: duckdb.DuckDBPyConnection, content_hash: str, examples: tuple[Example, ...]) -> None:
-        """Sets are kept by content: the same one is stored once, however often it is used."""
+        """Store an example set once per content hash, however often it is used."""
         self._flush(con)
         if con.execute("SELECT 1 FROM example WHERE content_hash = $hash LIMIT 1", {"hash": content_hash}).fetchall():
             return
@@ -196,7 +202,7 @@ class Projector:
             self._add("example", (content_hash, position, one.prompt, one.polarity, *answers, one.pair, one.enabled))
 
     def _metadata(self, con: duckdb.DuckDBPyConnection, entry: LogEntry) -> None:
-        """What a person keeps of a session: its name, tags, notes and circuits."""
+        """Apply changes of a session's name, tags, notes and circuits."""
         event, session = entry.event, entry.session_id
         match event:
             case ExamplesStepped():
@@ -224,7 +230,7 @@ class Projector:
             case CircuitDeleted():
                 self._drop(con, "circuit", session_id=session, name=event.name)
             case SessionImported():
-                # What somebody sends is there to be seen, whatever they did with it afterwards.
+                # An imported session is shown, even if the sender had moved it to the trash.
                 name = {} if event.name is None else {"name": event.name}
                 self._session(con, session, origin=text_of(event), trashed_us=None, **name)
         self._touched[entry.session_id] = entry.at_us
@@ -259,7 +265,8 @@ class Projector:
         failure = None if event.failure is None else text_of(event.failure)
         self._update(con, run, state=event.state, ended_us=entry.at_us, failure=failure)
         if not con.execute("SELECT 1 FROM node_score WHERE run_id = $run LIMIT 1", {"run": run}).fetchall():
-            # Half a run's scores stay, marked: the last provisional ones, which no table held until now.
+            # Partial scores of an unfinished run stay, marked as such: the last provisional ones, not in any table
+            # until now.
             last = con.execute(
                 "SELECT payload FROM event WHERE session_id = $session AND run_id = $run AND kind = 'scored' "
                 "AND seq < $seq ORDER BY seq DESC LIMIT 1",
@@ -305,7 +312,7 @@ class Projector:
             self._update_truths(con, run)
 
     def _update_truths(self, con: duckdb.DuckDBPyConnection, run: str) -> None:
-        """Writes down what the run's rankings are held against now."""
+        """Store what the run's rankings are now compared with."""
         self._flush(con)
         held = find_truths(con, run)
         self._update(con, run, reference=None if held is None else text_of(held))
@@ -375,7 +382,7 @@ class Projector:
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:
-    """Empties every table that is only a reading of the log."""
+    """Empty every table that is a projection of the log."""
     for table in PROJECTIONS:
         con.execute(f"DELETE FROM {table}")  # noqa: S608  # names of our own
 

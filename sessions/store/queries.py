@@ -1,4 +1,4 @@
-"""Questions to the store, one function each; rows of sessions.rows as answers."""
+"""Query the store: one function per question, with rows of sessions.rows as results."""
 
 import shlex
 from collections.abc import Sequence
@@ -45,11 +45,14 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     task_seed: int
     examples: tuple[Example, ...]
     usable: bool = False
-    """Of the task's pairs only those the model can do."""
+    """Only those of the task's pairs that the model answers correctly."""
 
 
 def recent_sessions(store: Store, *, limit: int, tag: str | None = None, trashed: bool = False) -> list[SessionRow]:
-    """The sessions something last happened in, newest first; the id breaks ties. Of the trash, those put there last."""
+    """Return sessions, the most recently changed first; the trash, the last trashed first.
+
+    The id breaks ties.
+    """
     where = "WHERE s.trashed_us IS NOT NULL " if trashed else "WHERE s.trashed_us IS NULL "
     values: dict[str, object] = {"limit": max(0, min(limit, 100_000))}
     if tag is not None:
@@ -61,13 +64,13 @@ def recent_sessions(store: Store, *, limit: int, tag: str | None = None, trashed
 
 
 def session_rows(store: Store, session_ids: Sequence[str]) -> dict[str, SessionRow]:
-    """The rows of these sessions, by id."""
+    """Return the rows of these sessions, by id."""
     found = store.rows(f"{_SESSION}WHERE s.session_id IN (SELECT unnest($ids))", {"ids": list(session_ids)})
     return {row[0]: _session(row) for row in found}
 
 
 def session_row(store: Store, session_id: str) -> SessionRow:
-    """The row of a session that is there. Four short questions take half as long as the one that lists them all."""
+    """Return the row of an existing session. Four short queries take half as long as the one that lists all."""
     it: dict[str, object] = {"session": session_id}
     row = store.rows(
         "SELECT session_id, name, model, task, created_us, updated_us, trashed_us, examples_version FROM session "
@@ -83,11 +86,13 @@ def session_row(store: Store, session_id: str) -> SessionRow:
 
 
 def session_tags(store: Store, session_id: str) -> tuple[str, ...]:
+    """Return the session's tags, sorted."""
     rows = store.rows("SELECT tag FROM tag WHERE session_id = $session ORDER BY tag", {"session": session_id})
     return tuple(str(tag) for (tag,) in rows)
 
 
 def session_detail(store: Store, session_id: str, *, last_seq: int) -> SessionDetail:
+    """Return a session with its runs and notes."""
     sql = _RUN + "WHERE session_id = $session ORDER BY number DESC"
     runs = tuple(_run(row) for row in store.rows(sql, {"session": session_id}))
     row, notes = session_row(store, session_id), tuple(session_notes(store, session_id))
@@ -95,7 +100,7 @@ def session_detail(store: Store, session_id: str, *, last_seq: int) -> SessionDe
 
 
 def session_notes(store: Store, session_id: str) -> list[NoteRow]:
-    """What was written on the session, its runs and their heads, oldest first."""
+    """Return the notes on the session, its runs and their heads, oldest first."""
     rows = store.rows(
         "SELECT n.note_id, n.run_id, r.number, n.layer, n.head, n.text, n.written_us FROM note n "
         "LEFT JOIN run r ON r.run_id = n.run_id WHERE n.session_id = $session ORDER BY n.written_us, n.note_id",
@@ -105,23 +110,24 @@ def session_notes(store: Store, session_id: str) -> list[NoteRow]:
 
 
 def run_row(store: Store, run_id: str) -> RunRow:
+    """Return the row of an existing run."""
     return _run(store.rows(_RUN + "WHERE run_id = $run", {"run": run_id})[0])
 
 
 def open_runs(store: Store) -> list[RunRow]:
-    """Runs the log has not ended, in the order they were asked for."""
+    """Return the runs that have not ended, in the order in which they were queued."""
     return [_run(row) for row in store.rows(_RUN + "WHERE state IN ('queued', 'running') ORDER BY queued_us, run_id")]
 
 
 def name_taken(store: Store, name: str) -> bool:
-    """Whether a session outside the trash has that name."""
+    """Return whether a session outside the trash has that name."""
     return store.one("SELECT 1 FROM session WHERE name = $name AND trashed_us IS NULL", {"name": name}) is not None
 
 
 def find_session(store: Store, reference: str) -> str:
-    """The id meant by an id, a name, `latest`, or the beginning of an id. Raises NoSuchRecord, naming candidates.
+    """Resolve an id, a name, `latest`, or the beginning of an id to a session id.
 
-    A session in the trash answers to nothing but its id.
+    Raises NoSuchRecord, which lists candidates. A session in the trash is found by its full id only.
     """
     if store.one("SELECT 1 FROM session WHERE session_id = $it", {"it": reference}):
         return reference
@@ -149,7 +155,7 @@ def find_session(store: Store, reference: str) -> str:
 
 
 def _unknown_session(store: Store, reference: str) -> NoSuchRecord:
-    """There is no such session; what there is that the person may have meant."""
+    """Return an error that suggests existing sessions."""
     message = f"There is no session {reference[:80]!r}."
     if store.one("SELECT 1 FROM session WHERE name = $it AND trashed_us IS NOT NULL", {"it": reference}):
         return NoSuchRecord(
@@ -173,7 +179,7 @@ def _unknown_session(store: Store, reference: str) -> NoSuchRecord:
 
 
 def active_session(store: Store, reference: str) -> str:
-    """The id of a session that may be changed. Raises NoSuchRecord for one in the trash, too."""
+    """Resolve a reference to a session that may be changed. Raises NoSuchRecord for one in the trash, too."""
     session_id, sql = reference, "SELECT name, trashed_us FROM session WHERE session_id = $it"
     row = store.one(sql, {"it": session_id})
     if row is None:
@@ -187,13 +193,13 @@ def active_session(store: Store, reference: str) -> str:
 
 
 def active_among(store: Store, session_ids: Sequence[str]) -> set[str]:
-    """Those of these ids that are sessions outside the trash."""
+    """Return those of these ids that are sessions outside the trash."""
     sql = "SELECT session_id FROM session WHERE session_id IN (SELECT unnest($ids)) AND trashed_us IS NULL"
     return {str(session_id) for (session_id,) in store.rows(sql, {"ids": list(session_ids)})}
 
 
 def trashed_session(store: Store, reference: str) -> str:
-    """The id of a session in the trash, by id, name or beginning of an id. Raises NoSuchRecord."""
+    """Resolve an id, its beginning or a name to a session in the trash. Raises NoSuchRecord."""
     rows = store.rows(
         "SELECT session_id, name, trashed_us IS NULL FROM session "
         "WHERE session_id = $it OR name = $it OR (starts_with(session_id, $it) AND $it <> '') "
@@ -214,7 +220,7 @@ def trashed_session(store: Store, reference: str) -> str:
 
 
 def find_run(store: Store, reference: str) -> str:
-    """The id meant by a run's id, its beginning, `latest`, or SESSION/NUMBER. Raises NoSuchRecord."""
+    """Resolve a run's id, its beginning, `latest`, or SESSION/NUMBER to a run id. Raises NoSuchRecord."""
     if store.one("SELECT 1 FROM run WHERE run_id = $it", {"it": reference}):
         return reference
     session, slash, number = reference.rpartition("/")
@@ -244,7 +250,7 @@ def find_run(store: Store, reference: str) -> str:
 
 
 def plan_run(store: Store, session_id: str) -> RunPlan:
-    """What the session's next run works on: its newest example set, else its task."""
+    """Return what the session's next run works on: its newest example set, else its task."""
     row = store.rows(
         "SELECT model, task, pairs, task_seed FROM session WHERE session_id = $session", {"session": session_id}
     )[0]
@@ -259,9 +265,10 @@ def plan_run(store: Store, session_id: str) -> RunPlan:
 
 
 def without_foreign_task(store: Store, work: RunPlan) -> RunPlan:
-    """The plan without its task where the examples are not that task's: a session keeps the name it began with.
+    """Return the plan without its task if the examples do not belong to that task.
 
-    They are where a run recorded that it made them, or where each of them is recognised.
+    The session keeps the task that it was created with. The examples belong to it if a run recorded that it
+    generated them, or if each of them is recognised.
     """
     if not work.examples or work.task is None or made_by(work.task, work.examples):
         return work
@@ -273,7 +280,7 @@ def without_foreign_task(store: Store, work: RunPlan) -> RunPlan:
 
 
 def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
-    """The session's current example set, whole; empty where it has none yet."""
+    """Return the session's current example set, complete; empty if it has none yet."""
     held = store.rows(
         "SELECT content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
         "AND s.examples_version = e.version WHERE s.session_id = $session",
@@ -283,7 +290,7 @@ def newest_examples(store: Store, session_id: str) -> tuple[Example, ...]:
 
 
 def example_rows(store: Store, content_hash: str) -> tuple[Example, ...]:
-    """The examples of that content, in their order; empty where the store holds none such."""
+    """Return the examples with that content hash, in order; empty if there are none."""
     rows = store.rows(
         "SELECT prompt, polarity, expected, foils, pair, enabled FROM example WHERE content_hash = $hash "
         "ORDER BY position",
@@ -303,7 +310,7 @@ def example_rows(store: Store, content_hash: str) -> tuple[Example, ...]:
 
 
 def current_version(store: Store, session_id: str) -> tuple[int, str]:
-    """Number and content hash of the session's current example set; 0 and nothing where it has none."""
+    """Return the number and content hash of the session's current example set; 0 and "" if it has none."""
     row = store.one(
         "SELECT e.version, e.content_hash FROM example_set e JOIN session s ON s.session_id = e.session_id "
         "AND s.examples_version = e.version WHERE s.session_id = $session",
@@ -313,9 +320,9 @@ def current_version(store: Store, session_id: str) -> tuple[int, str]:
 
 
 def neighbour_version(store: Store, session_id: str, *, by: int) -> tuple[int, str] | None:
-    """The version an undo (-1) or redo (1) leads to, and its content hash; None where there is none.
+    """Return the version that undo (-1) or redo (1) leads to, and its content hash; None if there is none.
 
-    Undo leads to the version the current one was made from, redo to the last one made from the current one.
+    Undo leads to the version that the current one was made from, redo to the last one made from the current one.
     """
     wanted = "e.version = now.parent" if by < 0 else "e.parent = now.version"
     rows = store.rows(
@@ -329,7 +336,10 @@ def neighbour_version(store: Store, session_id: str, *, by: int) -> tuple[int, s
 
 
 def head_codes(store: Store, run_id: str, *, layer: int, head: int, seed: int | None) -> HeadCodes:
-    """One head's codes, example by example. Raises NoSuchHead, or NoSuchRecord where the run left none."""
+    """Return one head's codes, example by example.
+
+    Raises NoSuchHead, or NoSuchRecord if the run stored no codes.
+    """
     run = run_row(store, run_id)
     seed = run.config.seeds[0] if seed is None else seed
     if seed not in run.config.seeds:

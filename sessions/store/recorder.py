@@ -1,4 +1,4 @@
-"""Events into the store: numbered, logged and projected in one transaction."""
+"""Record events: number, log and project them in one transaction."""
 
 import itertools
 import time
@@ -20,26 +20,26 @@ from sessions.store.projections import Projector, clear, event_decoder
 _REBUILD_BATCH = 2_000
 _CODES_BATCH = 500
 _REMEMBERED = 1_000
-"""Sessions whose last number is kept at hand; that of any other is looked up."""
+"""Sessions whose last number is cached; others are looked up."""
 
 
 class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be written into a session's log; the recorder gives it number and time."""
+    """An event to record; the recorder adds its number and time."""
 
     session_id: str
     run_id: str | None = None
     event: AnyEvent
     spool: Path | None = None
-    """Where the arrays lie that an ArrayReady announces."""
+    """Folder with the arrays that an ArrayReady announces."""
     payload: bytes = b""
-    """The event as the store holds it; made at birth."""
+    """The event as the store holds it; made when the draft is created."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "payload", msgspec.json.encode(self.event))
 
 
 class RecordedEntry(msgspec.Struct, frozen=True):
-    """An entry that is in the store, and the bytes in which it is told to everyone."""
+    """A stored entry with the bytes that subscribers receive."""
 
     entry: LogEntry
     payload: bytes
@@ -47,7 +47,7 @@ class RecordedEntry(msgspec.Struct, frozen=True):
 
 
 class _RawLogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A LogEntry whose event is still text, as the store holds it."""
+    """A LogEntry whose event is still the stored text."""
 
     session_id: str
     seq: int
@@ -57,25 +57,25 @@ class _RawLogEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedTransaction:
-    """A transaction that several appends share. It begins with the first of them: who only reads needs none."""
+    """A transaction shared by several appends. It begins with the first append: reading needs none."""
 
     def __init__(self, store: Store, stack: ExitStack) -> None:
         self._store = store
         self._stack = stack
         self._con: duckdb.DuckDBPyConnection | None = None
         self.writes = 0
-        """Appends begun, whether or not they came to an end."""
+        """Appends begun, whether or not they succeeded."""
         self.last: LogEntry | None = None
 
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """The connection with the transaction open. Raises StoreError."""
+        """Return the connection with the transaction open. Raises StoreError."""
         if self._con is None:
             self._con = self._stack.enter_context(self._store.transaction())
         return self._con
 
     @property
     def sound(self) -> bool:
-        """Whether what was written so far can still be committed: some errors, also of a question, end that."""
+        """Return whether the transaction can still be committed: some errors, even of a query, prevent it."""
         if self._con is None:
             return True
         try:
@@ -97,9 +97,9 @@ class Recorder:
 
     @contextmanager
     def shared_transaction(self) -> Iterator[SharedTransaction]:
-        """Everything appended inside is committed at the end, or none of it is.
+        """Commit everything appended inside the block at its end, or nothing of it.
 
-        Raises what Store.transaction raises; StoreUncertain only where the entries are not in the store.
+        Raises what Store.transaction raises; StoreUncertain only if the entries are not in the store.
         """
         assert self._shared is None
         shared_transaction: SharedTransaction | None = None
@@ -139,10 +139,10 @@ class Recorder:
         codes: Iterable[tuple[str, Iterable[tuple[int, int, list[int]]]]],
         last: EventDraft,
     ) -> list[RecordedEntry]:
-        """A log that was recorded elsewhere, with its numbers and times, and `last` after it; all of it or nothing.
+        """Store a log recorded elsewhere with its numbers and times, then `last`; all or nothing.
 
-        The entries come with their events as written, the codes as (run, (seed, example, codes)). Returns `last` alone:
-        nobody can have subscribed to the rest. Raises StoreError.
+        The entries come with their stored events, the codes as (run, (seed, example, codes)). Returns `last`
+        only: nobody can have subscribed to the rest. Raises StoreError.
         """
         recorded: list[RecordedEntry] = []
         try:
@@ -168,7 +168,7 @@ class Recorder:
         return recorded
 
     def last_seq(self, session_id: str) -> int:
-        """The number of the session's last entry; 0 where there is none."""
+        """Return the number of the session's last entry; 0 if there is none."""
         if session_id not in self._last:
             if len(self._last) >= _REMEMBERED:
                 del self._last[next(iter(self._last))]
@@ -177,7 +177,7 @@ class Recorder:
         return self._last[session_id]
 
     def forget(self) -> None:
-        """Nothing that was looked up before is believed any longer."""
+        """Clear the caches."""
         self._last.clear()
         self._projector.forget()
 
@@ -205,14 +205,14 @@ class Recorder:
             row = con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
             seeds = msgspec.json.decode(row[0][0], type=list[int]) if row else []
             if len(seeds) != 1 + max(seed for seed, _, _ in found.rows):
-                raise BadArray("The engine left codes for another number of seeds than the run has.")
+                raise BadArray("The engine returned codes for another number of seeds than the run has.")
             con.execute("DELETE FROM code WHERE run_id = $run", {"run": run_id})
             append_rows(con, "code", [(run_id, seeds[seed], place, each) for seed, place, each in found.rows])
         return recorded
 
 
 def rebuild(store: Store) -> int:
-    """Makes every projected table anew from the log; returns how many entries were read. All or nothing."""
+    """Rebuild every projected table from the log; return the number of entries read. All or nothing."""
     projector = Projector()
     total = 0
     sessions = [str(row[0]) for row in store.rows("SELECT DISTINCT session_id FROM event ORDER BY session_id")]
@@ -235,7 +235,7 @@ def rebuild(store: Store) -> int:
 def stored_lines(
     store: Store, session_id: str, *, after_seq: int, up_to: int, run_id: str | None = None
 ) -> list[bytes]:
-    """The entries with after_seq < seq <= up_to, in order, as they are told to a client."""
+    """Return the entries with after_seq < seq <= up_to, in order, as clients receive them."""
     wanted = "AND (run_id = $run OR run_id IS NULL)" if run_id is not None else ""
     parameters: dict[str, object] = {"session": session_id, "after": after_seq, "to": up_to}
     if run_id is not None:
@@ -249,7 +249,7 @@ def stored_lines(
 
 
 def log_line(session_id: str, seq: int, at_us: int, run_id: str | None, payload: str) -> bytes:
-    """A stored entry as it is told to a client."""
+    """Return a stored entry as clients receive it."""
     place: Any = {"session_id": session_id, "seq": seq, "at_us": at_us, "run_id": run_id}
     return msgspec.json.encode(_RawLogEntry(event=msgspec.Raw(payload.encode()), **place))
 

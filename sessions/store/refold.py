@@ -1,6 +1,6 @@
-"""Effects and truths of a store read anew from its log.
+"""Rebuild a store's effects and references from its log.
 
-Earlier versions kept the last measurement of each method only, and held every run of a task's session against that
+Earlier versions stored only the last measurement of each method, and compared every run of a task's session with that
 task's circuit.
 """
 
@@ -18,7 +18,7 @@ _NEXT = """
 
 
 def refold(con: duckdb.DuckDBPyConnection) -> int:
-    """Makes those rows anew, inside a transaction somebody else holds; returns how many entries were read."""
+    """Rebuild those rows inside the caller's transaction; return the number of entries read."""
     con.execute("DELETE FROM cause")
     con.execute("UPDATE run SET reference = NULL, offered = NULL, made = NULL")
     projector, total = Projector(), 0

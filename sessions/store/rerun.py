@@ -1,4 +1,4 @@
-"""A run once more: what it was asked to do, read from the log."""
+"""Read from the log what is needed to repeat a run."""
 
 import msgspec
 
@@ -10,14 +10,14 @@ from sessions.store.queries import RunPlan, example_rows, plan_run
 
 
 class RerunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run worked on and with, whatever became of its session since."""
+    """A run's inputs and settings, independent of later changes of its session."""
 
     work: RunPlan
     asked: RunQueued
 
 
 def find_rerun(store: Store, run_id: str) -> RerunRequest:
-    """The examples, settings, model and device of a run the store holds."""
+    """Return the examples, settings, model and device of a stored run."""
     session_id, seq, payload, used = store.rows(
         "SELECT e.session_id, e.seq, e.payload, r.content_hash FROM event e JOIN run r ON r.run_id = e.run_id "
         "WHERE e.run_id = $run AND e.kind = 'run_queued'",
@@ -31,7 +31,7 @@ def find_rerun(store: Store, run_id: str) -> RerunRequest:
 
 
 def _examples(store: Store, session_id: str, queued_seq: int, used: str | None) -> tuple[Example, ...]:
-    """Those the run reported; where it did not get that far, those its session had when it was asked for."""
+    """Return the examples that the run reported, or else those its session had when it was queued."""
     if used is not None:
         return example_rows(store, used)
     held = store.rows(

@@ -1,4 +1,4 @@
-"""What a stored run left behind, read twice: from its log, which screens show, and from the tables made of it."""
+"""Read a stored run's results twice: from its log, which screens show, and from the projected tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from sessions.verification.checks import RunArtifacts
 
 
 def from_log(store: Store, run_id: str) -> tuple[RunArtifacts, RunQueued]:
-    """What the log tells, and how the run was asked for. Codes came as a file: they are the table's."""
+    """Return what the log holds, and the run's RunQueued. Codes came as a file, so they are read from the table."""
     rows = store.rows(
         "SELECT payload FROM event WHERE run_id = $run AND (kind <> 'scored' OR payload->>'$.final' = 'true') "
         "ORDER BY seq",
@@ -43,7 +43,7 @@ def from_log(store: Store, run_id: str) -> tuple[RunArtifacts, RunQueued]:
 
 
 def from_tables(store: Store, run_id: str) -> RunArtifacts:
-    """What the tables hold of the same."""
+    """Return what the tables hold."""
     side = run_side(store, run_id)
     assert side.config is not None
     columns = ", ".join(GRADE_COLUMNS)
@@ -76,7 +76,7 @@ def from_tables(store: Store, run_id: str) -> RunArtifacts:
 
 
 class ArtifactCollector:
-    """What a run reports while it is done again; nothing of it is recorded."""
+    """Collects what a repeated run reports; nothing of it is recorded."""
 
     def __init__(self, spool: Path) -> None:
         self._spool = spool
@@ -85,7 +85,7 @@ class ArtifactCollector:
         self.sae: str | None = None
 
     def take(self, event: EngineEvent) -> None:
-        """Raises BadArray for a file that is not what the engine said."""
+        """Add an event. Raises BadArray for a file that does not match its description."""
         self.picture = fold_event(self.picture, event)
         if isinstance(event, ArrayReady) and event.name == "codes":
             seeds: dict[int, list[tuple[int, ...]]] = {}
@@ -102,7 +102,7 @@ class ArtifactCollector:
 def artifacts_of_state(
     picture: RunSnapshot, sae: str | None, codes: tuple[tuple[tuple[int, ...], ...], ...]
 ) -> RunArtifacts:
-    """A run's events as evidence."""
+    """Return the artifacts in a run's folded state."""
     finished = picture.finished
     return RunArtifacts(
         model=picture.model,
@@ -121,8 +121,10 @@ def artifacts_of_state(
 
 
 def only_methods_of(stored: RunArtifacts, now: RunArtifacts) -> RunArtifacts:
-    """The evidence without effects that the stored run has not, by setting and head: they had been stopped on the
-    way."""
+    """Return the artifacts without effects that the stored run lacks, by setting and head.
+
+    The stored measurements of those were stopped early.
+    """
     heads = {setting_of(cause): {(one.layer, one.head) for one in cause.effects} for cause in stored.causes}
     kept = []
     for cause in now.causes:
@@ -134,7 +136,7 @@ def only_methods_of(stored: RunArtifacts, now: RunArtifacts) -> RunArtifacts:
 
 
 def _whole(causes: Sequence[EffectsMeasured]) -> tuple[EffectsMeasured, ...]:
-    """Those that were measured to their end, in the order of their settings; what they took, and when, left out."""
+    """Return the finished measurements in the order of their settings, without their times and costs."""
     whole = sorted((cause for cause in causes if cause.final), key=setting_of)
     return tuple(
         msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""Sessions found by words: in names, tags, notes, prompts, models and tasks."""
+"""Search sessions by words in names, tags, notes, prompts, models and tasks."""
 
 from sessions.errors import BadName
 from sessions.rows import SearchHit, SearchMatch, SessionRow
@@ -8,10 +8,10 @@ from sessions.store.queries import session_rows
 MAX_TEXT = 200
 MAX_WORDS = 8
 _AROUND = 28
-"""Characters of a text shown on either side of a word that was found."""
+"""Characters of context on either side of a match."""
 _WEIGHTS = {"name": 8.0, "tag": 6.0, "task": 3.0, "model": 3.0, "note": 2.0, "prompt": 1.0}
 
-# One row for each session and kind of place: the first text that matches, and how many do.
+# One row for each session and kind of place: the first text that matches, and the number of matches.
 _SQL = """
 WITH living AS (SELECT session_id, name, model, task, examples_version FROM session WHERE trashed_us IS NULL),
      word AS (SELECT lower(strip_accents($word)) AS it),
@@ -36,10 +36,13 @@ JOIN prompt AS p ON p.content_hash = e.content_hash
 
 
 def search_sessions(store: Store, text: str, *, limit: int) -> list[SearchHit]:
-    """The sessions that have every word somewhere, the best first. Raises BadName for no words, or too many."""
+    """Return the sessions that contain every word, the best match first.
+
+    Raises BadName for no words, or too many.
+    """
     words = text.split()
     if not words:
-        raise BadName("There is nothing to search for.", hint="Give a word or two: headcode sessions search ioi")
+        raise BadName("The search is empty.", hint="Give a word or two: headcode sessions search ioi")
     if len(text) > MAX_TEXT or len(words) > MAX_WORDS:
         raise BadName(
             f"{len(words)} words of {len(text)} characters are too much to search for.",
@@ -65,14 +68,14 @@ def search_sessions(store: Store, text: str, *, limit: int) -> list[SearchHit]:
 
 
 def _score(row: SessionRow, text: str, places: list[dict[str, tuple[str, int]]]) -> float:
-    """How well a session fits: the best place of each word; a name that is or begins with the text stands above."""
+    """Return how well a session matches: the best place of each word; names that equal or begin with the text first."""
     best = sum(max(_WEIGHTS[where] for where in of_word) for of_word in places)
     name, whole = row.name.casefold(), " ".join(text.split()).casefold()
     return best + (100 if name == whole or whole in row.tags else 50 if name.startswith(whole) else 0)
 
 
 def _matches(words: list[str], places: list[dict[str, tuple[str, int]]]) -> tuple[SearchMatch, ...]:
-    """Where the words stand, each kind of place once."""
+    """Return where the words were found, each kind of place once."""
     seen: dict[str, SearchMatch] = {}
     for word, of_word in zip(dict.fromkeys(words), places, strict=True):
         for where in sorted(of_word, key=lambda each: -_WEIGHTS[each]):
@@ -82,7 +85,7 @@ def _matches(words: list[str], places: list[dict[str, tuple[str, int]]]) -> tupl
 
 
 def excerpt(text: str, word: str) -> str:
-    """The piece of the text around the word, on one line, with ... where something was left out."""
+    """Return the text around the word on one line, with ... where something is left out."""
     line = " ".join(text.split())
     at = max(line.casefold().find(word.casefold()), 0)
     begin, end = max(0, at - _AROUND), min(len(line), at + len(word) + _AROUND)

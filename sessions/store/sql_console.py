@@ -1,4 +1,7 @@
-"""`headcode sql`: one question over the documented views. It reads; it cannot write, load, or look anywhere else."""
+"""Run one query of `headcode sql` over the documented views.
+
+It only reads: it cannot write, load extensions, or access anything else.
+"""
 
 import datetime
 import decimal
@@ -65,7 +68,7 @@ _ALLOWED_TEXT = "SELECT, WITH, FROM, DESCRIBE and SUMMARIZE"
 
 
 def overview(cursor: duckdb.DuckDBPyConnection) -> SqlTable:
-    """The views and their columns: the answer to an empty question."""
+    """Return the views and their columns, which answer an empty query."""
     rows: list[list[object]] = []
     for view in VIEWS:
         rows += [[view, name, kind] for name, kind, *_ in cursor.execute(f"DESCRIBE {view}").fetchall()]
@@ -73,9 +76,9 @@ def overview(cursor: duckdb.DuckDBPyConnection) -> SqlTable:
 
 
 def ask(cursor: duckdb.DuckDBPyConnection, sql: str, *, limit: int = 1_000, seconds: float = SECONDS) -> SqlTable:
-    """The answer, as far as the limits on rows, bytes and time let it come.
+    """Return the result, cut at the limits on rows, bytes and time.
 
-    The cursor is the caller's own; another thread may work on the store meanwhile. Raises BadQuery.
+    The cursor belongs to the caller; another thread may use the store meanwhile. Raises BadQuery.
     """
     begun = time.monotonic()
     statement = check(cursor, sql)
@@ -104,14 +107,14 @@ def ask(cursor: duckdb.DuckDBPyConnection, sql: str, *, limit: int = 1_000, seco
 
 
 def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
-    """The statement, when it is one that may be asked. Raises BadQuery.
+    """Return the statement if it is allowed. Raises BadQuery.
 
-    Twice: by DuckDB's own word for what kind of statement it is, and by what its syntax tree names.
+    It is checked twice: by DuckDB's classification of the statement, and by the names in its syntax tree.
     """
     if len(sql) > MAX_SQL:
         raise BadQuery(f"The query has {len(sql)} characters.", hint=f"At most {MAX_SQL}.")
     if "\0" in sql or (not sql.isascii() and any("\ud800" <= each <= "\udfff" for each in sql)):
-        raise BadQuery("The query holds characters that are no text.", hint="Save it as UTF-8, without NUL.")
+        raise BadQuery("The query is not valid text.", hint="Save it as UTF-8, without NUL.")
     try:
         statements = cursor.extract_statements(sql)
     except duckdb.Error as error:
@@ -119,7 +122,7 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
     if not statements:
         raise BadQuery("There is no query.", hint="For example: headcode sql 'SELECT * FROM runs'")
     if len(statements) > 1:
-        raise BadQuery(f"These are {len(statements)} statements.", hint="Ask one thing at a time.")
+        raise BadQuery(f"These are {len(statements)} statements.", hint="Run one statement at a time.")
     kind = statements[0].type
     statement = statements[0].query
     if kind != duckdb.StatementType.SELECT:
@@ -128,9 +131,11 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
     try:
         tree = msgspec.json.decode(text)
     except RecursionError as error:
-        raise BadQuery("The query is nested too deeply.", hint="About 500 levels are the most.") from error
+        raise BadQuery("The query is nested too deeply.", hint="The limit is about 500 levels.") from error
     if tree.get("error") or len(tree.get("statements", ())) != 1:
-        raise BadQuery(f"This cannot be read: {tree.get('error_message', 'unknown')}.", hint=f"Use {_ALLOWED_TEXT}.")
+        raise BadQuery(
+            f"The query cannot be parsed: {tree.get('error_message', 'unknown')}.", hint=f"Use {_ALLOWED_TEXT}."
+        )
     nodes = list(_nodes(tree))
     own = {str(each["key"]).lower() for node in nodes for each in _map(node.get("cte_map"))}
     own -= _catalog(cursor)
@@ -141,14 +146,15 @@ def check(cursor: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 def _no_question(kind: duckdb.StatementType) -> BadQuery:
     if kind == duckdb.StatementType.MULTI:
-        # Its columns are not known beforehand: DuckDB makes a type of the values first, and statements out of one.
+        # Its columns depend on the data: DuckDB first creates a type from the values, which makes it several
+        # statements.
         return BadQuery(
-            "A PIVOT that does not name its values is not answered here: it would write them down first.",
-            hint="Name them: PIVOT runs ON state IN ('done', 'failed') USING count(*)",
+            "A PIVOT that does not list its values is not allowed: DuckDB would first write them to the database.",
+            hint="List them: PIVOT runs ON state IN ('done', 'failed') USING count(*)",
         )
     name = str(kind).rpartition(".")[2].replace("_", " ")
     article = "An" if name[0] in "AEIOU" else "A"
-    return BadQuery(f"{article} {name} statement is not allowed here: the console reads.", hint=f"Use {_ALLOWED_TEXT}.")
+    return BadQuery(f"{article} {name} statement is not allowed: the console only reads.", hint=f"Use {_ALLOWED_TEXT}.")
 
 
 def _check_node(node: dict[str, Any], own: set[str]) -> None:
@@ -160,7 +166,7 @@ def _check_node(node: dict[str, Any], own: set[str]) -> None:
         if not (plain and name in VIEWS) and not (len(path) == 1 and name in own):
             raise _no_view(".".join(path))
     elif kind == "SHOW_REF" and node.get("query") is None:
-        raise BadQuery("SHOW is not answered here.", hint="headcode sql alone lists the views and their columns.")
+        raise BadQuery("SHOW is not allowed.", hint="headcode sql without a query lists the views and their columns.")
     elif kind == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name", "")).lower()
         if name not in _TABLE_FUNCTIONS:
@@ -172,7 +178,7 @@ def _check_node(node: dict[str, Any], own: set[str]) -> None:
 
 
 def _nodes(tree: object) -> Iterator[dict[str, Any]]:
-    """Every object of the tree, without recursion: a query may be nested deeper than Python's stack."""
+    """Yield every object of the tree, without recursion: a query may be nested deeper than Python's stack."""
     waiting = [tree]
     while waiting:
         found = waiting.pop()
@@ -188,7 +194,7 @@ def _map(value: object) -> list[Any]:
 
 
 def _catalog(cursor: duckdb.DuckDBPyConnection) -> set[str]:
-    """Names a WITH must not take: outside its scope they would mean the table behind."""
+    """Return the names that a WITH must not use: outside its scope they would refer to the underlying table."""
     rows = cursor.execute(
         "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() WHERE internal"
     ).fetchall()
@@ -202,7 +208,7 @@ def _no_view(name: str) -> BadQuery:
 
 
 def _take(cursor: duckdb.DuckDBPyConnection, limit: int) -> tuple[list[list[object]], str]:
-    """Rows up to the limits, and in words what cut them off."""
+    """Fetch rows up to the limits; return them and a description of what was cut."""
     rows: list[list[object]] = []
     n_bytes = 0
     while True:
@@ -220,7 +226,7 @@ def _take(cursor: duckdb.DuckDBPyConnection, limit: int) -> tuple[list[list[obje
 
 
 def _plain(value: object) -> object:
-    """The value as JSON can hold it. Infinities and NaN are null, as everywhere in Headcode's JSON."""
+    """Return the value as JSON can hold it. Infinities and NaN become null, as in all of Headcode's JSON."""
     match value:
         case None | bool() | str():
             return value
@@ -243,7 +249,7 @@ def _plain(value: object) -> object:
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
-    """Column names, each different: a, a_2, a_3."""
+    """Return column names, made different: a, a_2, a_3."""
     seen: dict[str, int] = {}
     result: list[str] = []
     for name in names:
@@ -256,7 +262,7 @@ _KIND = re.compile(r"^(?:[A-Z][A-Za-z-]* )+Error: ")
 
 
 def _format_error(error: duckdb.Error) -> BadQuery:
-    """DuckDB's complaint without its family name, with the nearest names where it has some."""
+    """Return DuckDB's error without its class name, with the nearest names if it gives some."""
     text = str(error).strip()
     message, _, rest = text.partition("\n")
     message = _KIND.sub("", message)
@@ -266,7 +272,7 @@ def _format_error(error: duckdb.Error) -> BadQuery:
             hint="Ask for fewer runs, or raise store_memory in config.toml.",
         )
     if "expression depth" in message:
-        return BadQuery("The query is nested too deeply.", hint="About 500 levels are the most.")
+        return BadQuery("The query is nested too deeply.", hint="The limit is about 500 levels.")
     hints: list[str] = []
     near = re.search(r"Candidate bindings: (.+)", rest) or re.search(r"Did you mean (.+)", rest)
     if near:
@@ -274,7 +280,9 @@ def _format_error(error: duckdb.Error) -> BadQuery:
     place = re.search(r"LINE (\d+): (.*)\n( *\^)", rest)
     if place and "syntax error" in message:
         hints.append(f"In line {place[1]}, where it says: {place[2][max(0, len(place[3]) - len(place[1]) - 8) :][:40]}")
-    return BadQuery(_ended(message[:400]), hint=" ".join(hints) or "headcode sql alone lists the views and columns.")
+    return BadQuery(
+        _ended(message[:400]), hint=" ".join(hints) or "headcode sql without a query lists the views and columns."
+    )
 
 
 def _ended(text: str) -> str:

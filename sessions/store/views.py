@@ -1,4 +1,4 @@
-"""What `headcode sql` sees: views with names and units for people. Described column by column in docs/sql.md.
+"""Define the views of `headcode sql`, with readable names and units; docs/sql.md describes every column.
 
 Sessions in the trash are in none of them. Columns are added at the end and never renamed.
 """
@@ -6,17 +6,17 @@ Sessions in the trash are in none of them. Columns are added at the end and neve
 _RUN = "JOIN run AS r ON r.run_id = {table}.run_id JOIN session AS s ON s.session_id = r.session_id"
 _LIVING = "WHERE s.trashed_us IS NULL"
 _NODE = "{layer} * 65536 + {head}"
-"""A head as one number: lists of those are searched faster than lists of lists."""
+"""A head as one number: lists of numbers are searched faster than lists of lists."""
 
 
 def _nodes(column: str) -> str:
-    """Heads of a JSON column, as numbers."""
+    """Return SQL for the heads of a JSON column, as numbers."""
     number = _NODE.format(layer="each[1]", head="each[2]")
     return f"list_transform(CAST({column} AS INTEGER[][]), lambda each: {number})"
 
 
 def _of_runs(columns: str, table: str) -> str:
-    """Rows of a table that is named by its run."""
+    """Return SQL that joins rows of a table to their run and session."""
     return f"SELECT {columns} FROM {table} {_RUN.format(table=table)} {_LIVING}"  # noqa: S608  # names of our own
 
 
@@ -49,8 +49,8 @@ VIEWS: dict[str, str] = {
                coalesce(r.offered->>'$.name', r.reference->>'$.name') AS known_circuit
         FROM run AS r JOIN session AS s ON s.session_id = r.session_id
         WHERE s.trashed_us IS NULL""",
-    # Heads are ranked before they meet their run, and a circuit is taken apart once, not for every head: over 20,000
-    # runs a head's place takes 3 s of the processor instead of 5, and membership of circuits .4 instead of 5.
+    # Heads are ranked before the join with runs, and a circuit is unpacked once, not per head: over 20,000 runs the
+    # ranks take 3 s of CPU time instead of 5, and circuit membership .4 instead of 5.
     "nodes": f"""
         SELECT n.run_id, n.layer, n.head, n.layer || '.' || n.head AS node, n.place,
                coalesce(list_contains(r.circuit, {_NODE.format(layer="n.layer", head="n.head")}), false) AS in_circuit,
@@ -145,4 +145,4 @@ VIEWS: dict[str, str] = {
         JOIN session AS s ON s.session_id = c.session_id
         WHERE s.trashed_us IS NULL""",
 }
-"""Made anew whenever a store is opened: they hold no data, and a stranger's view must not pass for ours."""
+"""Created again whenever a store is opened: views hold no data, and a foreign view must not replace ours."""

@@ -171,7 +171,7 @@ def test_the_journal_of_a_checkpoint_is_known(path: Path) -> None:
     with pytest.raises(StoreDamaged, match=r"wal\.checkpoint is damaged"):
         Store.open(path)
     wal.rename(second)
-    with pytest.raises(StoreDamaged, match=r"wal\.checkpoint is there, but the journal"):
+    with pytest.raises(StoreDamaged, match=r"wal\.checkpoint exists, but the earlier journal"):
         Store.open(path)
     assert second.read_bytes() == content
     path.rename(path.with_name("away"))

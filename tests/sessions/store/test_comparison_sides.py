@@ -151,7 +151,7 @@ async def test_every_kind_of_side_is_found_by_its_name(lab: Any) -> None:
         ("one/9", "no run 9"),
         ("one/1@9", "one/1 has no seed 9"),
         ("one@v9", "no version 9"),
-        ("circuit:nothing", "No circuit 'nothing' is kept"),
+        ("circuit:nothing", "There is no circuit 'nothing'"),
         ("known", "No circuit is known for one/1"),
         ("known:one/1", "No circuit is known for one/1"),
         ("task:ioi", "No circuit is known for ioi on scripted"),

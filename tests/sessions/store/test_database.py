@@ -264,7 +264,7 @@ def test_a_read_only_store(path: Path) -> None:
         command = [sys.executable, "-c", code, str(path), str(writing)]
         subprocess.run(command, check=True, pass_fds=(writing,))
         os.close(writing)
-        assert said.read().decode() == f"{path} is read-only here, and a session must be recorded."
+        assert said.read().decode() == f"{path} is read-only, and a session must be recorded."
 
 
 def test_a_failed_transaction_keeps_nothing(path: Path) -> None:

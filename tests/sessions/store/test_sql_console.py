@@ -445,7 +445,7 @@ async def test_the_host_answers_others_while_it_computes(lab) -> None:
     ],
 )
 def test_a_pivot_of_unknown_values_is_refused_in_words_with_the_way_out(cursor, text: str) -> None:
-    with pytest.raises(BadQuery, match="PIVOT that does not name its values") as found:
+    with pytest.raises(BadQuery, match="PIVOT that does not list its values") as found:
         answer(cursor, text)
     assert "MULTI" not in found.value.message
     assert answer(cursor, found.value.hint.removeprefix("Name them: "))

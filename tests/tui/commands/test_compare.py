@@ -148,7 +148,7 @@ def test_runs_seeds_and_circuits_over_a_real_host(at_home: Callable[..., Any]) -
     assert at_home("circuits", "drop", "rest").code == 0
     gone = at_home("circuits", "show", "rest")
     assert gone.code == 2
-    assert "No circuit 'rest' is kept" in gone.err
+    assert "There is no circuit 'rest'" in gone.err
 
     for words, told in (
         (("compare", "one/1", "one/7"), "has no run 7"),

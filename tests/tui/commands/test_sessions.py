@@ -169,7 +169,7 @@ def test_questions_in_sql(kept: Callable[..., Any]) -> None:
         (["FROM event"], "There is no view 'event'"),
         (["FROM session"], "Did you mean sessions?"),
         (["SELECT 1; SELECT 2"], "2 statements"),
-        (["DROP TABLE event"], "the console reads"),
+        (["DROP TABLE event"], "the console only reads"),
         (["  "], "The query is empty"),
         (["SELECT 1", "--csv", "--json"], "cannot both"),
         (["SELECT 1", "--limit", "0"], "--limit"),
