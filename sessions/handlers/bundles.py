@@ -1,4 +1,4 @@
-"""What the host answers about bundles. The work is done in threads: the loop goes on answering everyone else."""
+"""Answer requests about bundles. The work is done in threads, so that other requests are answered meanwhile."""
 
 import asyncio
 from functools import partial
@@ -10,7 +10,7 @@ from sessions.protocol import BundleExported, BundleImported, Done, ExportSessio
 
 
 async def export_session(host: HandlerContext, request: ExportSession) -> BundleExported:
-    """Reads the session in batches, each a turn of its own at the store, and writes the file."""
+    """Read the session in batches, each a separate turn at the store, and write the file."""
     from sessions.bundle.export import BATCH, BundleWriter, find_range, read_log_rows, read_run_codes
     from sessions.files.atomic_write import cannot_write, check_goal
 
@@ -44,7 +44,7 @@ async def export_session(host: HandlerContext, request: ExportSession) -> Bundle
 
 
 async def import_bundle(host: HandlerContext, request: ImportBundle) -> BundleImported:
-    """Reads the file to its end before the store sees anything of it."""
+    """Check the whole file, then import it into the store."""
     from sessions.bundle.import_bundle import CheckedBundle, import_into_store
 
     spool = host.places.spool
@@ -62,7 +62,7 @@ async def import_bundle(host: HandlerContext, request: ImportBundle) -> BundleIm
 
 
 async def write_table(host: HandlerContext, request: WriteTable) -> Done:
-    """A table of the client's own as Parquet: faces have no library for that."""
+    """Write a client's table as Parquet: clients do not load DuckDB."""
     from sessions.bundle.parquet import write_parquet
 
     goal = Path(request.path)

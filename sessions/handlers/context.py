@@ -1,4 +1,4 @@
-"""What an answer works with: the parts of the host that it may use, without the host itself."""
+"""Define what handlers may use of the host."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
@@ -16,7 +16,7 @@ State = TypeVar("State")
 
 
 class HandlerContext(Protocol):
-    """The host, as the answers see it."""
+    """The host as handlers see it."""
 
     places: AppFolders
     settings: HostSettings
@@ -26,7 +26,7 @@ class HandlerContext(Protocol):
     reserve: SpaceReserve
 
     def get_state(self, kind: Callable[[], State]) -> State:
-        """What one subject keeps between requests: made at the first call, the same at every later one."""
+        """Return the state that one subject keeps between requests; the first call creates it."""
         ...
 
     def status(self) -> HostStatus: ...
@@ -35,4 +35,4 @@ class HandlerContext(Protocol):
 
 
 Answer = Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]
-"""Raises HeadcodeError, which the client is told."""
+"""Raises HeadcodeError, which is sent to the client."""

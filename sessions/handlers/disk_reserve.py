@@ -1,4 +1,4 @@
-"""What frees room on a full disk has to be recorded, too: it is done in the room of the reserve."""
+"""Use the disk reserve for requests that free space: on a full disk they have to be recorded, too."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ Answering = Callable[[HandlerContext, Any], Awaitable[AnyAnswer]]
 
 
 def with_reserve(answer: Answering) -> Answering:
-    """The answer; where the disk is full, once more in the room of the reserve, which is put aside again afterwards."""
+    """Wrap a handler: on a full disk, release the reserve, retry, and fill the reserve again."""
 
     async def answer_all_the_same(host: HandlerContext, request: object) -> AnyAnswer:
         try:

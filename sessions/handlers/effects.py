@@ -1,4 +1,4 @@
-"""Causes asked for after a run: a job in its turn among the runs, recorded into the run's own log."""
+"""Measure effects after a run: a job in the run queue, recorded into the run's own log."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ from sessions.store.recorder import EventDraft, Recorder
 from sessions.store.rerun import find_rerun
 
 OWN_CIRCUIT = "circuit"
-"""What the run's own circuit is called where a circuit is asked for."""
+"""The name of the run's own circuit where a request names a circuit."""
 _MAX_NAMED = 6
 log = logging.getLogger("headcode.causing")
 
@@ -38,13 +38,13 @@ _OPEN_MEASUREMENTS = """
 
 
 class EffectMeasurements:
-    """The measurements under way, by run."""
+    """The active measurements, by run."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, tuple[str, asyncio.Task[None]]] = {}
 
     async def begin(self, host: HandlerContext, request: MeasureRunEffects) -> None:
-        """Raises NoSuchRecord, ConfigError, NoSuchHead."""
+        """Queue a measurement. Raises NoSuchRecord, ConfigError, NoSuchHead."""
         if request.config.method == "none":
             raise ConfigError("No method was named.", hint="attribution, exact, combined or circuit.")
         session_id, order = await host.writer.read(
@@ -62,7 +62,7 @@ class EffectMeasurements:
         self._jobs[run_id] = order.job, task
 
     def cancel(self, host: HandlerContext, run_id: str, *, force: bool) -> None:
-        """Stops the measurement on that run, where there is one."""
+        """Stop the measurement on that run, if there is one."""
         if run_id in self._jobs:
             host.runs.cancel_unrecorded(self._jobs[run_id][0], force=force)
 
@@ -93,14 +93,17 @@ class EffectMeasurements:
         try:
             await host.writer.append(EventDraft(session_id=session_id, run_id=run_id, event=ended))
         except HeadcodeError as error:
-            log.error("the end of a cause of %s cannot be recorded: %s", run_id, error)
+            log.error("the end of a measurement on %s cannot be recorded: %s", run_id, error)
 
 
 def end_open_measurements(recorder: Recorder) -> int:
-    """At the start of a host: measurements its predecessor left open have no worker any more. Returns how many."""
+    """Record the measurements that an earlier host left unfinished as interrupted; return their number.
+
+    Called when a host starts: these measurements can have no worker any more.
+    """
     left = recorder.store.rows(_OPEN_MEASUREMENTS)
     failure = Failure(
-        family="host", name="Interrupted", message="The host ended while heads were measured.", hint="v asks again."
+        family="host", name="Interrupted", message="The host ended during the measurement.", hint="v measures again."
     )
     if left:
         ended = EffectsEnded(state="interrupted", failure=failure)
@@ -109,8 +112,10 @@ def end_open_measurements(recorder: Recorder) -> int:
 
 
 def repeat_orders(store: Store, run_id: str, *, models: str, job: str) -> list[MeasureEffects]:
-    """The orders by which everything can be measured once more that stands for the run and came after it, as they were
-    asked for and in that order: those of which at least one effect has not been measured again since."""
+    """Return the orders that repeat every effect measurement made after the run.
+
+    They are as requested and in that order: those with at least one effect that has not been measured again since.
+    """
     rows = store.rows(
         "SELECT payload FROM event WHERE run_id = $run AND kind IN ('cause_asked', 'cause_scored') ORDER BY seq",
         {"run": run_id},
@@ -135,14 +140,14 @@ def repeat_orders(store: Store, run_id: str, *, models: str, job: str) -> list[M
                     after=asked.after,
                     after_name=asked.after_name,
                 )
-    # Of what was only ever stopped on its way nothing is verified.
+    # Settings that were only ever measured partially are not verified.
     numbers = {number for (setting, _, _), number in stands.items() if setting in whole}
     again = [requests[each] for each in sorted(numbers) if each]
     return [_order(store, request, models=models, job=f"{job}-{place}")[1] for place, request in enumerate(again)]
 
 
 def metric_in_run(store: Store, run_id: str) -> PatchingMetric | None:
-    """What the run itself measured effects in; None where it measured none."""
+    """Return the metric in which the run itself measured effects; None if it measured none."""
     row = store.one(
         "SELECT min_by(kind, seq), min_by(payload, seq) FROM event WHERE run_id = $run "
         "AND kind IN ('cause_asked', 'cause_scored')",
@@ -159,11 +164,11 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
     active_session(store, run.session_id)
     if run.state != "done" or run.model_info is None:
         raise NoSuchRecord(
-            f"Run {run.number} is {run.state}: heads are measured on a run that is done.",
-            hint="Run it to its end first.",
+            f"Run {run.number} is {run.state}: effects can only be measured on a finished run.",
+            hint="Finish the run first.",
         )
     info, again = run.model_info, find_rerun(store, run.run_id)
-    # Refused where it is no position policy.
+    # Raises ConfigError for an unknown position policy.
     position = msgspec.structs.replace(run.config, position=request.position or run.config.position).position
     for layer, head in (*request.heads, *request.after):
         if not (0 <= layer < info.n_layers and 0 <= head < info.n_heads):
@@ -171,7 +176,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
     after = _circuit_of(store, run, request)
     if (after or request.after_name) and request.config.method != "exact":
         raise ConfigError(
-            f"Backups are measured exactly, and method {request.config.method!r} was asked for.",
+            f"Effects with backups are measured exactly, but method {request.config.method!r} was requested.",
             hint="Leave the method out.",
         )
     ranking = store.rows(
@@ -204,7 +209,7 @@ def _order(store: Store, request: MeasureRunEffects, *, models: str, job: str) -
 
 
 def _circuit_of(store: Store, run: RunRow, request: MeasureRunEffects) -> tuple[tuple[int, int], ...]:
-    """The heads to replace beside each: those that were named, the run's circuit, or a kept one's.
+    """Return the backup heads: those that were named, the run's circuit, or a saved one's.
 
     Raises NoSuchRecord, NoSuchHead.
     """
@@ -229,16 +234,17 @@ def _name_heads(heads: tuple[tuple[int, int], ...]) -> str:
     return " ".join(told) + (f" and {len(heads) - _MAX_NAMED} more" if len(heads) > _MAX_NAMED else "")
 
 
-# ---- answers
+# ---- handlers
 
 
 async def ask_cause(host: HandlerContext, request: MeasureRunEffects) -> Done:
+    """Measure the effects of a run's heads."""
     await host.get_state(EffectMeasurements).begin(host, request)
     return Done()
 
 
 async def cancel_run(host: HandlerContext, request: CancelRun) -> Done:
-    """Stops the run, or what is measured on it."""
+    """Stop the run, or the measurement on it."""
     run_id = await host.writer.read(lambda store: find_run(store, request.run))
     host.get_state(EffectMeasurements).cancel(host, run_id, force=request.force)
     await host.runs.cancel(request)
@@ -246,6 +252,7 @@ async def cancel_run(host: HandlerContext, request: CancelRun) -> Done:
 
 
 async def find_run_row(host: HandlerContext, request: FindRun) -> RunAnswer:
+    """Return the run that a reference names."""
     return RunAnswer(run=await host.writer.read(lambda store: run_row(store, find_run(store, request.run))))
 
 

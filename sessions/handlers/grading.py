@@ -1,4 +1,4 @@
-"""Grades for examples that are being written: asked of the warm worker, recorded nowhere."""
+"""Grade examples while they are written: the warm worker answers, nothing is recorded."""
 
 import asyncio
 from typing import Any
@@ -15,21 +15,21 @@ from sessions.store.queries import find_session, plan_run
 
 MAX_PAIRS = 10_000
 MOST_AT_ONCE = 256
-"""Examples in one request: a run waits for one request's prompts at most."""
+"""Maximum number of examples per request: a run waits for the prompts of one request at most."""
 
 
 class GradingRequests:
-    """Who waits for grades. A newer request of the same desk takes the place of the one before."""
+    """Pending grading requests. A newer request with the same `desk` replaces the earlier one."""
 
     def __init__(self) -> None:
         self._desks: dict[str, asyncio.Task[Any]] = {}
 
     async def grade(self, host: HandlerContext, request: GradeExamples) -> GradesMade:
-        """Raises NoSuchRecord, ExampleError, Cancelled where a newer request came, or what the engine says."""
+        """Return the grades. Raises NoSuchRecord, ExampleError, the engine's errors, or Cancelled if replaced."""
         if len(request.examples) > MOST_AT_ONCE:
             raise ExampleError(
                 f"{len(request.examples)} examples to grade in one request; {MOST_AT_ONCE} is the most.",
-                hint="Ask for them in parts, the ones at hand first.",
+                hint="Send them in parts, the visible ones first.",
             )
         model = request.model or await model_of(host, request.session)
         order = GradePrompts(
@@ -50,7 +50,8 @@ class GradingRequests:
         try:
             answer = await task
             if isinstance(answer, Failure) and answer.name == "WorkerDied":
-                answer = await host.supervisor.answer_side_request(order)  # it may have died while it waited: once more
+                # the worker may have died while idle: try once more
+                answer = await host.supervisor.answer_side_request(order)
         except asyncio.CancelledError:
             task.cancel()
             if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
@@ -66,11 +67,12 @@ class GradingRequests:
 
 
 async def model_of(host: HandlerContext, session: str) -> str:
+    """Return the model of the session."""
     return await host.writer.read(lambda store: plan_run(store, find_session(store, session)).model)
 
 
 async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> TaskExamplesMade:
-    """Raises NoSuchRecord, TaskError and what the engine says."""
+    """Return the task's examples. Raises NoSuchRecord, TaskError and the engine's errors."""
     find_task(request.task)
     order = Make(
         job=new_id("g"),
@@ -93,10 +95,11 @@ async def make_examples(host: HandlerContext, request: MakeTaskExamples) -> Task
 
 
 async def grade_examples(host: HandlerContext, request: GradeExamples) -> Grades:
+    """Grade examples."""
     made = await host.get_state(GradingRequests).grade(host, request)
     return Grades(model=made.model, grades=made.grades, tokens=made.tokens)
 
 
 ANSWERS: dict[type, Answer] = {GradeExamples: grade_examples, MakeTaskExamples: make_examples}
 SLOW: frozenset[type] = frozenset(ANSWERS)
-"""Answered beside what is asked after them on the same connection."""
+"""Answered concurrently with later requests on the same connection."""

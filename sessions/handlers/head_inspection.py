@@ -1,4 +1,4 @@
-"""A close look at one head of a run: asked of the warm worker, recorded nowhere."""
+"""Inspect one head of a run: the warm worker answers, nothing is recorded."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ _MOST_CODES = 24
 
 
 async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> HeadInspection:
-    """Raises NoSuchRecord, NoSuchHead, ExampleError, or what the engine says."""
+    """Return the inspection. Raises NoSuchRecord, NoSuchHead, ExampleError and the engine's errors."""
     run, prompt, sae, codes = await host.writer.read(lambda store: _gather(store, request))
     own = None if codes is None else codes.codes[request.example]
     order = InspectHead(
@@ -47,7 +47,7 @@ async def look_at_head(host: HandlerContext, request: GetHeadInspection) -> Head
 
 
 def _gather(store: Store, request: GetHeadInspection) -> tuple[RunRow, str, str | None, HeadCodes | None]:
-    """The run, the prompt, the name of its SAE weights, and the head's codes, as far as there are any."""
+    """Return the run, the prompt, the name of its SAE weights, and the head's codes; the last two may be missing."""
     run = run_row(store, find_run(store, request.run))
     rows = store.rows(
         "SELECT e.prompt, r.sae_sha256 FROM run r JOIN example e ON e.content_hash = r.content_hash "
@@ -67,7 +67,7 @@ def _gather(store: Store, request: GetHeadInspection) -> tuple[RunRow, str, str 
 
 
 def _first_codes(codes: HeadCodes | None, own: int | None) -> tuple[int, ...]:
-    """The prompt's own code first, then the head's others, the most frequent first."""
+    """Return the prompt's own code, then the head's others, the most frequent first."""
     if codes is None:
         return ()
     ranked = [code for code, _ in Counter(codes.codes).most_common() if code not in (NO_CODE, own)]

@@ -1,4 +1,4 @@
-"""What a run would take, from what the host knows: the model's folder, earlier runs, the worker, free memory."""
+"""Estimate a run's needs from the model's folder, earlier runs, the worker and free memory."""
 
 import asyncio
 import contextlib
@@ -24,28 +24,28 @@ from sessions.store.database import Store
 from sessions.store.queries import find_session, plan_run
 
 _LOOKED_AT = 200
-"""Earlier runs that are looked at, the newest."""
+"""Maximum number of earlier runs to use, the newest first."""
 _TASK_CHARACTERS = 75
-"""Of a ready-made task's prompts, about, before they are made."""
+"""Approximate prompt length of a built-in task, before its prompts are generated."""
 _GPU_S = 3.0
 
 
 class _RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store knows of the run to come and of runs like it."""
+    """What the store knows about the next run and similar ones."""
 
     n_examples: int
     n_characters: int
     pasts: tuple[tuple[str, PastRun, ModelInfo], ...]
     left_open: bool = False
-    """How many pairs the task makes is decided by the model's heads."""
+    """The number of pairs depends on the model's number of heads."""
     examples: tuple[Example, ...] = ()
-    """Those of the run, where they are there already."""
+    """The run's examples, if they exist already."""
     pairs: int = 0
-    """Those a task is asked for by number."""
+    """The requested number of a task's pairs."""
 
 
 async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
-    """What the run would take. Raises NoSuchRecord; whatever else is not known is said in it."""
+    """Return the estimate, which lists what is unknown. Raises NoSuchRecord."""
     options = request.options
     gpu = await _gpu(options.device)
     facts = await host.writer.read(lambda store: _facts(store, request, on_gpu=gpu is not None))
@@ -107,7 +107,10 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
 
 
 def _missing_pairs(facts: _RunFacts, n_heads: int) -> int | None:
-    """Pairs that the run lacks for one head alone to stand above chance; None for a set that has not both sides."""
+    """Return how many pairs the run lacks for a single head to become significant.
+
+    None if a polarity has no examples.
+    """
     if len({example.positive for example in facts.examples}) == 2:
         return missing_pairs(facts.examples, text_keys(facts.examples), n_heads)
     if facts.examples:
@@ -138,7 +141,7 @@ def _facts(store: Store, request: GetPreflight, *, on_gpu: bool) -> _RunFacts:
 
 
 def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]]:
-    """Newest runs that went through, with the name and shape of their model."""
+    """Return the newest finished runs, with the name and shape of their model."""
     rows = store.rows(
         "SELECT model_name, n_layers, n_heads, d_model, d_head, context, vocabulary, model_identity, config, "
         "n_positive + n_negative, timings, warm, cached, started_us, ended_us FROM run "
@@ -176,7 +179,10 @@ def _pasts(store: Store, *, on_gpu: bool) -> list[tuple[str, PastRun, ModelInfo]
 
 
 def _shape(models: Path, model: str, facts: _RunFacts) -> tuple[ModelShape | None, str, str]:
-    """The model's shape and name; of one that is not here, what a run of it left. Else why it is not known."""
+    """Return the model's shape, name, and why the shape is unknown.
+
+    A model that is not installed has the shape that an earlier run recorded.
+    """
     try:
         shape = shape_of(model, models)
         return shape, Path(model).name if "/" in model else model, ""
@@ -188,7 +194,7 @@ def _shape(models: Path, model: str, facts: _RunFacts) -> tuple[ModelShape | Non
 
 
 async def _gpu(device: str) -> int | None:
-    """Free bytes of the GPU that the run would go to; None where it is none, or nobody tells."""
+    """Return the free bytes of the GPU that the run would use; None if there is none or it is unknown."""
     if device not in ("auto", "cuda") and not device.startswith("cuda:"):
         return None
     program = child_processes.find_program("nvidia-smi")

@@ -1,4 +1,4 @@
-"""Answers for replay: the log by pieces, its time line, and how a run is looked at."""
+"""Answer requests for replay: pieces of the log, the timeline, and the view of a run."""
 
 from typing import cast
 
@@ -15,7 +15,7 @@ from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 
 class _RawLogPiece(Message, tag="log_piece", frozen=True, kw_only=True):
-    """A LogPiece whose entries are text already, as the store holds them."""
+    """A LogPiece whose entries are the stored JSON text."""
 
     session_id: str
     entries: list[msgspec.Raw]
@@ -25,6 +25,8 @@ class _RawLogPiece(Message, tag="log_piece", frozen=True, kw_only=True):
 
 
 async def read_log(host: HandlerContext, request: ReadLog) -> LogPiece:
+    """Read a piece of the log."""
+
     def read(recorder: Recorder) -> tuple[_RawLogPiece, list[RecordedEntry]]:
         store = recorder.store
         session_id = queries.find_session(store, request.session)
@@ -47,6 +49,8 @@ async def read_log(host: HandlerContext, request: ReadLog) -> LogPiece:
 
 
 async def read_timeline(host: HandlerContext, request: ReadTimeline) -> TimelineAnswer:
+    """Read the timeline."""
+
     def read(recorder: Recorder) -> tuple[TimelineAnswer, list[RecordedEntry]]:
         session_id, run_id = _session_or_run(recorder.store, request.session)
         last = recorder.last_seq(session_id)
@@ -59,22 +63,23 @@ async def read_timeline(host: HandlerContext, request: ReadTimeline) -> Timeline
 
 
 def _session_or_run(store: Store, reference: str) -> tuple[str, str | None]:
-    """The session that is meant and, where a run is, that run. Raises NoSuchRecord."""
+    """Resolve a reference to a session and, if it names one, a run. Raises NoSuchRecord."""
     try:
         return queries.find_session(store, reference), None
     except NoSuchRecord as error:
         try:
             run_id = queries.find_run(store, reference)
         except NoSuchRecord as other:
-            # SESSION/7 names the session rightly: then it is the run that is missing.
+            # In SESSION/7 the session exists, so the error is about the run.
             raise (other if "/" in reference else error) from None
     return queries.run_row(store, run_id).session_id, run_id
 
 
 async def set_look(host: HandlerContext, request: SetView) -> Done:
+    """Record the view of a run."""
     measure = find_measure(request.look.measure)
     if request.look.cut < 1:
-        raise BadRequest(f"A cut of {request.look.cut} heads: a circuit has at least one.", hint="")
+        raise BadRequest(f"A circuit of {request.look.cut} heads: it needs at least one.", hint="")
 
     def change(recorder: Recorder) -> tuple[None, list[RecordedEntry]]:
         run_id = queries.find_run(recorder.store, request.run)

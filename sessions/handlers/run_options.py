@@ -1,4 +1,4 @@
-"""What the host answers about the runs to come: the options chosen for them, what they will take, how the engine is."""
+"""Answer requests about the next run's options and estimate, and about the engine's state."""
 
 import msgspec
 
@@ -11,15 +11,15 @@ from sessions.store import queries
 from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
 
 _FOLLOW_S = 20.0
-"""An answer comes after this at the latest: numbers beside the state change, too."""
+"""Seconds after which an answer is sent without a change: numbers besides the state change, too."""
 
 
 async def choose_options(host: HandlerContext, request: ChooseOptions) -> Done:
-    """Records them for the session. Raises NoSuchRecord, StoreError."""
+    """Record the options for the session. Raises NoSuchRecord, StoreError."""
 
     def change(recorder: Recorder) -> tuple[None, list[RecordedEntry]]:
         session_id = queries.active_session(recorder.store, request.session)
-        # Trust in somebody's code is not passed on by a log, which may come from a stranger.
+        # Trust in a model's own code is not recorded, since a log may come from somebody else.
         options = msgspec.structs.replace(request.options, trust_remote_code=False)
         return None, recorder.append([EventDraft(session_id=session_id, event=OptionsChosen(options=options))])
 
@@ -28,23 +28,25 @@ async def choose_options(host: HandlerContext, request: ChooseOptions) -> Done:
 
 
 async def ask_preflight(host: HandlerContext, request: GetPreflight) -> PreflightAnswer:
+    """Estimate what a run needs."""
     return PreflightAnswer(preflight=await preflight(host, request))
 
 
 async def follow_engine(host: HandlerContext, request: FollowEngine) -> StatusAnswer:
+    """Wait for a change of the engine's state."""
     await host.supervisor.other_state((request.seen, request.job, request.silent), within_s=_FOLLOW_S)
     return StatusAnswer(status=host.status())
 
 
 async def end_work(host: HandlerContext, request: EndWork) -> StatusAnswer:
-    """Raises NoSuchRecord where the engine is at nothing, or at something else than was meant."""
+    """End the engine's job. Raises NoSuchRecord if it has none, or another than requested."""
     before = host.status()
     work = before.at_work
     if work is None:
-        raise NoSuchRecord("The engine is at nothing.", hint="headcode host status says what it does.")
+        raise NoSuchRecord("The engine has no job.", hint="See: headcode host status")
     if request.job not in ("", work.job) or not host.supervisor.end_work(work.job):
         raise NoSuchRecord(
-            f"The engine is at {work.title}, not at {request.job or 'that'} any more.", hint="Look, and ask once more."
+            f"The engine runs {work.title} now, not {request.job or 'that job'}.", hint="Check, then try again."
         )
     return StatusAnswer(status=before)
 
@@ -56,4 +58,4 @@ ANSWERS: dict[type, Answer] = {
     EndWork: end_work,
 }
 SLOW: frozenset[type] = frozenset({GetPreflight, FollowEngine})
-"""Answered beside what is asked after them on the same connection."""
+"""Answered concurrently with later requests on the same connection."""

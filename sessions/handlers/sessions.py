@@ -1,4 +1,4 @@
-"""What the host answers to those who name, tag, note, search, delete and restore sessions."""
+"""Answer requests that name, tag, annotate, search, delete and restore sessions."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ log = logging.getLogger("headcode.keep")
 
 _DAY_S = 86_400
 _SQL_THREADS = ThreadPoolExecutor(2, thread_name_prefix="sql")
-"""Of their own: many long queries must not take the threads in which runs put their files away."""
+"""Separate threads: many long queries must not occupy those with which runs store their files."""
 
 T = TypeVar("T")
 Work = Callable[[Recorder, Any], tuple[T, list[RecordedEntry]]]
@@ -76,16 +76,18 @@ def _note(
 
 
 async def search(host: HandlerContext, request: SearchSessions) -> SearchResults:
+    """Search sessions."""
     found = await host.writer.read(lambda store: search_sessions(store, request.text, limit=request.limit))
     return SearchResults(hits=tuple(found))
 
 
 async def empty_trash(host: HandlerContext, request: EmptyTrash) -> SessionsRemoved:
+    """Delete the sessions in the trash."""
     return await remove_trashed(host, lambda store: whole_trash(store, request.sessions))
 
 
 async def discard(host: HandlerContext, request: DiscardSession) -> SessionsRemoved:
-    """Removes the session if nothing came of it. Raises NoSuchRecord."""
+    """Delete the session if it was never used. Raises NoSuchRecord."""
 
     def choose(store: Store) -> list[str]:
         session_id = active_session(store, request.session)
@@ -95,19 +97,19 @@ async def discard(host: HandlerContext, request: DiscardSession) -> SessionsRemo
 
 
 async def remove_trashed(host: HandlerContext, choose: Callable[[Store], list[str]]) -> SessionsRemoved:
-    """Removes the chosen sessions of the trash for good, then the files that were theirs alone."""
+    """Delete the chosen sessions of the trash permanently, then the files that only they used."""
     weights = host.places.data / "sae"
     removed = await host.writer.change(
         lambda recorder: remove_for_good(recorder, choose(recorder.store), weights), alone=True
     )
-    # A run that ends just now may have left the same weights again, and will name them in a moment.
+    # A run that is ending may have written the same weights again and is about to record their name.
     settled = SETTLED_S if host.runs.running is not None else 0
     n_bytes = await asyncio.to_thread(remove_files, removed.files, settled_s=settled)
     return SessionsRemoved(sessions=tuple(removed.sessions), n_bytes=n_bytes)
 
 
 async def ask_sql(host: HandlerContext, request: QuerySql) -> SqlAnswer:
-    """Beside everything else: on a cursor of its own, in a thread of its own, so that runs go on being recorded."""
+    """Run a query on its own cursor and thread, so that runs are recorded meanwhile."""
     cursor = await host.writer.read(lambda store: store.cursor())
 
     def work() -> SqlTable:
@@ -122,13 +124,16 @@ async def ask_sql(host: HandlerContext, request: QuerySql) -> SqlAnswer:
 
     try:
         return SqlAnswer(table=await asyncio.get_running_loop().run_in_executor(_SQL_THREADS, work))
-    except asyncio.CancelledError:  # whoever asked has gone
+    except asyncio.CancelledError:  # the client has gone
         cursor.interrupt()
         raise
 
 
 async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> GarbageReport:
-    """What lies about, then the trash that is old enough, with the SAE weights that belong to nobody then."""
+    """List or delete files that are not needed, then sessions that were in the trash long enough.
+
+    SAE weights that no session uses after that are deleted with them.
+    """
     limits = garbage.CacheLimits(cache_days=request.cache_days, cache_bytes=request.cache_bytes)
     weights, days = host.places.data / "sae", host.settings.trash_days
 
@@ -156,7 +161,7 @@ async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> Garb
 
     found, n_bytes = await asyncio.to_thread(sweep)
     if request.remove and old:
-        # After the files: on a full disk they make the room that the store needs to forget a session.
+        # After the files: on a full disk they free the space that the store needs to delete a session.
         await remove_trashed(host, lambda store: old_trash(store, days=days))
         n_bytes += sum(pile.goes_bytes for pile in piles)
     piles = [*(each.pile for each in found), *piles]
@@ -164,14 +169,14 @@ async def collect_garbage(host: HandlerContext, request: CollectGarbage) -> Garb
 
 
 async def empty_old_trash(host: HandlerContext) -> None:
-    """Once a day, beginning now: what has been in the trash for long enough is removed for good."""
+    """Delete sessions that have been in the trash long enough, now and once a day."""
     days = host.settings.trash_days
     while True:
         try:
             gone = await remove_trashed(host, lambda store: old_trash(store, days=days))
             if gone.sessions:
                 log.info("%d sessions were in the trash for %g days and are removed", len(gone.sessions), days)
-        except HeadcodeError as error:  # a full disk: tomorrow is another day
+        except HeadcodeError as error:  # a full disk: retried the next day
             log.error("the trash cannot be emptied: %s", error)
         await asyncio.sleep(_DAY_S)
 
@@ -190,4 +195,4 @@ ANSWERS: dict[type, Answer] = {
     CollectGarbage: with_reserve(collect_garbage),
 }
 SLOW: frozenset[type] = frozenset({QuerySql, CollectGarbage})
-"""Answered beside what is asked after them on the same connection."""
+"""Answered concurrently with later requests on the same connection."""

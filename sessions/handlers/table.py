@@ -1,4 +1,4 @@
-"""What the host answers to each request. A subject has a module of its own, with a table like the one below."""
+"""Map each request to its handler. A subject has a module of its own, with a table like the one below."""
 
 import asyncio
 
@@ -43,10 +43,12 @@ from sessions.store.recorder import RecordedEntry, Recorder
 
 
 async def status(host: HandlerContext, _: GetStatus) -> StatusAnswer:
+    """Return the state of the host."""
     return StatusAnswer(status=host.status())
 
 
 async def list_sessions(host: HandlerContext, request: ListSessions) -> SessionsAnswer:
+    """List sessions."""
     found = await host.writer.read(
         lambda store: queries.recent_sessions(store, limit=request.limit, tag=request.tag, trashed=request.trashed)
     )
@@ -54,6 +56,8 @@ async def list_sessions(host: HandlerContext, request: ListSessions) -> Sessions
 
 
 async def show_session(host: HandlerContext, request: ShowSession) -> SessionDetailAnswer:
+    """Return a session with its runs and notes."""
+
     def show(recorder: Recorder) -> tuple[SessionDetail, list[RecordedEntry]]:
         session_id = queries.find_session(recorder.store, request.session)
         last_seq = recorder.last_seq(session_id)
@@ -63,14 +67,18 @@ async def show_session(host: HandlerContext, request: ShowSession) -> SessionDet
 
 
 async def create_session(host: HandlerContext, request: CreateSession) -> SessionAnswer:
+    """Create a session."""
     return SessionAnswer(session=await host.writer.change(lambda recorder: examples.create_session(recorder, request)))
 
 
 async def set_examples(host: HandlerContext, request: SetExamples) -> SessionAnswer:
+    """Set the session's examples."""
     return SessionAnswer(session=await host.writer.change(lambda recorder: examples.set_examples(recorder, request)))
 
 
 async def get_examples(host: HandlerContext, request: GetExamples) -> ExampleSet:
+    """Return the session's examples."""
+
     def look(store: Store) -> ExampleSet:
         session_id = queries.find_session(store, request.session)
         version, hashed = queries.current_version(store, session_id)
@@ -85,14 +93,17 @@ async def get_examples(host: HandlerContext, request: GetExamples) -> ExampleSet
 
 
 async def step_examples(host: HandlerContext, request: StepExamples) -> SessionAnswer:
+    """Undo or redo a change of the examples."""
     return SessionAnswer(session=await host.writer.change(lambda recorder: examples.step_examples(recorder, request)))
 
 
 async def queue_run(host: HandlerContext, request: QueueRun) -> RunAnswer:
+    """Queue a run."""
     return RunAnswer(run=await host.runs.queue(request))
 
 
 async def get_codes(host: HandlerContext, request: GetCodes) -> CodesAnswer:
+    """Return one head's codes."""
     codes = await host.writer.read(
         lambda store: queries.head_codes(
             store,
@@ -106,11 +117,13 @@ async def get_codes(host: HandlerContext, request: GetCodes) -> CodesAnswer:
 
 
 async def warm_up(host: HandlerContext, _: WarmUp) -> Done:
+    """Start the worker."""
     await host.supervisor.warm_up()
     return Done()
 
 
 async def stop_host(host: HandlerContext, _: StopHost) -> Done:
+    """Stop the host."""
     asyncio.get_running_loop().call_soon(host.stop)
     return Done()
 
@@ -140,4 +153,4 @@ ANSWERS: dict[type, Answer] = {
 SLOW: frozenset[type] = frozenset().union(
     *(subject.SLOW for subject in (bundles, grading, sessions, head_inspection, run_options, verification))
 )
-"""Requests that are answered beside what is asked after them on the same connection."""
+"""Requests that are answered concurrently with later ones on the same connection."""

@@ -1,4 +1,4 @@
-"""Runs done again to see whether they come out the same: beside the log, in their turn among the runs."""
+"""Repeat runs and compare the results: unrecorded jobs in the run queue."""
 
 import asyncio
 import time
@@ -35,18 +35,18 @@ from sessions.verification.checks import RunArtifacts
 from sessions.verification.report import VerificationReport, judge
 
 _POLL_S = 1.0
-"""How long a question about progress waits for something new."""
+"""Seconds after which a request for progress is answered without news."""
 _MAX_FINISHED = 32
-"""Verifications whose outcome can still be asked for."""
+"""Number of finished verifications whose result can still be requested."""
 
 
 class Verification:
-    """One run on its way through being done again."""
+    """One run that is being repeated."""
 
     def __init__(self, job: str, run_id: str, title: str) -> None:
         self.job, self.run_id, self.title = job, run_id, title
         self.working = job
-        """What the worker has before it: the run, and after it what was measured on it later."""
+        """The worker's current job: the run, then each measurement made after it."""
         self.news = 0
         self.stage: Stage | None = None
         self.done, self.total, self.unit = 0, 0, ""
@@ -54,7 +54,7 @@ class Verification:
         self.failure: Failure | None = None
         self.task: asyncio.Task[None] | None = None
         self.cancelled = False
-        """Also on_event before the job stands in the queue."""
+        """Also set before the job is in the queue."""
         self._changed = asyncio.Event()
 
     @property
@@ -79,7 +79,7 @@ class Verification:
         self._changed = asyncio.Event()
 
     async def state(self, seen: int) -> VerificationState:
-        """The state as soon as it is newer than `seen`, or as it is after a moment."""
+        """Return the state as soon as it is newer than `seen`, at the latest after a moment."""
         if self.news <= seen and not self.over:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _POLL_S)
@@ -101,7 +101,7 @@ class Verifications:
         self._jobs: dict[str, Verification] = {}
 
     async def begin(self, host: HandlerContext, request: VerifyRun) -> Verification:
-        """Raises NoSuchRecord for a run that is not there, or that never got to its end."""
+        """Queue a verification. Raises NoSuchRecord for a run that does not exist or is not finished."""
         run_id, title = await host.writer.read(lambda store: _verifiable(store, request.run))
         found = Verification(new_id("v"), run_id, title)
         for job in [job for job, each in self._jobs.items() if each.over][:-_MAX_FINISHED]:
@@ -112,7 +112,7 @@ class Verifications:
 
     def find(self, job: str) -> Verification:
         if job not in self._jobs:
-            raise NoSuchRecord(f"Nothing is being verified as {job!r}.", hint="headcode verify RUN begins.")
+            raise NoSuchRecord(f"There is no verification {job!r}.", hint="Start one: headcode verify RUN")
         return self._jobs[job]
 
 
@@ -131,7 +131,7 @@ async def _run_verification(host: HandlerContext, found: Verification) -> None:
         raise
     except Exception as error:
         found.failure = Failure(
-            family="host", name="HostError", message=f"The verification broke: {error}.", hint="headcode host log"
+            family="host", name="HostError", message=f"The verification failed: {error}.", hint="headcode host log"
         )
         raise
     finally:
@@ -153,7 +153,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
     )
     config = asked.config
     if metric is not None:
-        # What `auto` means may have changed since: what is done again is what was done.
+        # The meaning of `auto` may have changed since: repeat the method that was really used.
         config = msgspec.structs.replace(config, cause=msgspec.structs.replace(config.cause, metric=metric))
     missing = await asyncio.to_thread(_find_obstacle, asked.model, host.places.models, stored)
     if missing is not None:
@@ -170,7 +170,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         known=asked.known,
         spool=str(spool),
         models=models,
-        activations="",  # nothing is taken from the cache: the model reads every prompt again
+        activations="",  # the cache is not used: the model processes every prompt again
         device=asked.device,
         trust_remote_code=asked.trust_remote_code,
     )
@@ -196,7 +196,7 @@ async def _verify(host: HandlerContext, found: Verification) -> VerificationRepo
         for cause in causes:
             if failure is not None or broken or other:
                 break
-            # What was measured after the run, by the same model, which is warm now.
+            # Measurements made after the run, by the same model, which is warm now.
             found.working = cause.job
             if found.cancelled:
                 raise Cancelled
@@ -223,21 +223,22 @@ def _verifiable(store: Store, run: str) -> tuple[str, str]:
     title = run_side(store, run_id).title
     if row.state != "done":
         raise NoSuchRecord(
-            f"{title} is {row.state}: only a run that was done to its end can be verified.",
-            hint=f"Do it once more: headcode probe --again {run_id}",
+            f"{title} is {row.state}: only a finished run can be verified.",
+            hint=f"Repeat it: headcode probe --again {run_id}",
         )
     return run_id, title
 
 
 def _find_obstacle(model: str, models: Path, stored: RunArtifacts) -> tuple[str, str] | None:
-    """Why the run cannot be done again, as far as that is seen without loading a model, and the identity now.
+    """Return why the run cannot be repeated, with the model's present identity, without loading the model.
 
-    Files on disk are hashed here, because a worker that has the model warm looks at their times and sizes alone.
+    Files on disk are hashed here, because a worker that has the model warm only compares their times and sizes.
+    None: no obstacle was found.
     """
     try:
         folder = find_model(model, models).folder
         if folder is None:
-            return None  # the hub's: its identity is told when it is loaded
+            return None  # a model of the hub: its identity is known when it is loaded
         identity = model_identity(folder)
     except HeadcodeError as error:
         return error.message, ""
@@ -254,12 +255,12 @@ def _report_impossible(found: Verification, stored: RunArtifacts, why: str, iden
     if why == "other":
         words = f"impossible: {name} is another model now: its identity was {then}, it is {identity}"
         hint = (
-            "Put the files it had back (headcode models show tells the identity of a folder), "
-            f"or do the run anew on the model as it is: headcode probe --again {found.run_id}"
+            "Restore its files (headcode models show prints the identity of a folder), "
+            f"or run again on the model as it is: headcode probe --again {found.run_id}"
         )
     else:
         words = f"impossible: {name} (identity {then}) is not here: {why.rstrip('.')}"
-        hint = "headcode models list shows what is here; headcode models fetch gets what is not."
+        hint = "headcode models list shows installed models; headcode models fetch installs one."
     return VerificationReport(
         run_id=found.run_id,
         title=found.title,
@@ -276,19 +277,22 @@ def _finite(value: float) -> float:
     return value if abs(value) < 1e308 else 1e308  # JSON has no infinity
 
 
-# ---- answers
+# ---- handlers
 
 
 async def verify_run(host: HandlerContext, request: VerifyRun) -> VerificationStarted:
+    """Start a verification."""
     found = await host.get_state(Verifications).begin(host, request)
     return VerificationStarted(job=found.job, run_id=found.run_id, title=found.title)
 
 
 async def follow_verify(host: HandlerContext, request: FollowVerification) -> VerificationState:
+    """Wait for progress of a verification."""
     return await host.get_state(Verifications).find(request.job).state(request.seen)
 
 
 async def cancel_verify(host: HandlerContext, request: CancelVerification) -> Done:
+    """Stop a verification."""
     found = host.get_state(Verifications).find(request.job)
     found.cancelled = True
     host.runs.cancel_unrecorded(found.working, force=request.force)
@@ -301,4 +305,4 @@ ANSWERS: dict[type, Answer] = {
     CancelVerification: cancel_verify,
 }
 SLOW: frozenset[type] = frozenset({FollowVerification})
-"""Answered beside what is asked after them on the same connection."""
+"""Answered concurrently with later requests on the same connection."""

@@ -1,5 +1,4 @@
-"""The host process: socket server, lifetime.
+"""The host process: socket server and lifetime.
 
-`python -m sessions.host` stays.
-May import: everything in sessions but client and recovery.
+Started as `python -m sessions.host`. May import: everything in sessions but client and recovery.
 """

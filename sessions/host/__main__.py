@@ -1,4 +1,4 @@
-"""`python -m sessions.host`: the process that owns the store, keeps a worker warm and answers everyone."""
+"""`python -m sessions.host`: the process that owns the store, keeps a worker warm and answers clients."""
 
 import argparse
 import asyncio
@@ -48,16 +48,16 @@ log = logging.getLogger("headcode.host")
 State = TypeVar("State")
 
 _LOCK_WAIT_S = 8.0
-"""How long a host that is just leaving is waited for."""
+"""Seconds to wait for a host that is exiting."""
 _STORE_WAIT_S = 1.0
 _WATCH_S = 1.0
-"""Between looks at what others may have taken away: the store's file, the socket, the address beside the store."""
+"""Seconds between checks for removed files: the store, the socket, the address beside the store."""
 _TRIM_EVERY = 30
-"""Looks after which free memory goes back to the system: DuckDB's answers leave some megabytes a minute."""
+"""Checks after which free memory is returned to the system: DuckDB's results leave some megabytes a minute."""
 
 
 class HeadcodeHost:
-    """Everything behind the socket, put together."""
+    """All parts behind the socket."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class HeadcodeHost:
         self.server = Server(self)
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Answers until it is told to stop or nothing has happened for long enough."""
+        """Answer requests until the host is stopped or idle for long enough."""
         from sessions.files.array_files import remove_spool
         from sessions.handlers.effects import end_open_measurements
         from sessions.handlers.sessions import empty_old_trash
@@ -121,13 +121,13 @@ class HeadcodeHost:
         await asyncio.to_thread(self.reserve.fill)
         await self._open_socket()
         self._house = asyncio.create_task(empty_old_trash(self), name="housekeeping")
-        self._watch = asyncio.create_task(self._watch_files(), name="look after")
+        self._watch = asyncio.create_task(self._watch_files(), name="watch files")
         self._reset_idle_timer()
         ready()
         await self._stop.wait()
 
     async def close(self) -> None:
-        """Runs recorded as interrupted, clients told, the store closed."""
+        """Record unfinished runs as interrupted, inform the clients and close the store."""
         if self._idle is not None:
             self._idle.cancel()
         for task in (self._house, self._watch):
@@ -164,7 +164,7 @@ class HeadcodeHost:
         self._reset_idle_timer()
 
     async def answer(self, request: AnyRequest) -> AnyAnswer:
-        """The answer to any request that needs no connection. Raises HeadcodeError."""
+        """Return the answer to a request that needs no connection. Raises HeadcodeError."""
         from sessions.handlers.table import ANSWERS
 
         found = ANSWERS.get(type(request))
@@ -201,7 +201,7 @@ class HeadcodeHost:
         )
 
     async def _open_socket(self) -> None:
-        """The socket, and the address beside the store. Raises HostError."""
+        """Open the socket and write the address beside the store. Raises HostError."""
         await self.server.start(self._listening.open())
         write_address(self.places, self._address())
 
@@ -209,7 +209,7 @@ class HeadcodeHost:
         return own_address(self._listening.place, version())
 
     async def _watch_files(self) -> None:
-        """Every second: whether the store's file is there, and the way to this host."""
+        """Check every second that the store's file and the socket are still there."""
         from sessions.store.memory_growth import give_back_memory
 
         for second in itertools.count(1):
@@ -223,8 +223,8 @@ class HeadcodeHost:
                     log.error("%s %s", error.message, error.hint)
                     self._trouble = f"{error.message} {error.hint}"
                     self.supervisor.notify()
-                # In another folder another host may serve whatever lies there: its socket is not to be taken. Then
-                # nobody finds this one any more once its own is gone.
+                # In another folder, another host may serve the store there, and its socket must not be replaced. This
+                # host can then no longer be found once its own socket is gone.
                 elsewhere = inode(self.places.data) != self._folder
                 if error.moved or (elsewhere and self._listening.gone()):
                     self.stop()
@@ -232,15 +232,15 @@ class HeadcodeHost:
                     continue
             try:
                 if self._listening.gone():
-                    log.warning("the socket %s was removed: offered anew", self._listening.place)
+                    log.warning("the socket %s was removed: opened again", self._listening.place)
                     await self._open_socket()
                 elif read_address(self.places) != self._address():
                     write_address(self.places, self._address())
             except (HostError, OSError) as error:
-                log.error("the socket cannot be offered: %s", error)
+                log.error("the socket cannot be opened: %s", error)
 
     def _reset_idle_timer(self) -> None:
-        """The idle clock runs while nobody is connected and nothing is to be done."""
+        """Start the idle timer if nobody is connected and there is no work; otherwise stop it."""
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
@@ -248,15 +248,15 @@ class HeadcodeHost:
             self._idle = asyncio.get_running_loop().call_later(self.settings.idle_s, self._stop_idle)
 
     def _stop_idle(self) -> None:
-        log.info("idle for %.0f s: leaving", self.settings.idle_s)
+        log.info("idle for %.0f s: exiting", self.settings.idle_s)
         self.stop()
 
 
 def main(argv: Sequence[str] | None = None, *, worker_command: Sequence[str] | None = None) -> int:
-    """Runs a host until it ends. The exit code is 0, or 4 where it could not begin."""
+    """Run a host until it ends; return the exit code: 0, or 4 if it could not start."""
     options = _parse(argv)
     if options.detach and os.fork():
-        os._exit(0)  # whoever started this waits for us only, not for the host
+        os._exit(0)  # the starter waits for this process only, not for the host
     faulthandler.enable()
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -292,12 +292,12 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
     found = load_settings(places.settings)
     settings = found.settings
     for problem in found.problems:
-        log.warning("%s %s The usual value holds.", problem.message, problem.hint)
+        log.warning("%s %s The default is used.", problem.message, problem.hint)
     places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = await _take_lock(places)
     try:
         store = await _open_store(places, settings)
-        notices = [f"{each.message} {each.hint} The usual value holds." for each in found.problems]
+        notices = [f"{each.message} {each.hint} The default is used." for each in found.problems]
         host = HeadcodeHost(places, settings, store, worker_command, notices=notices)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -315,7 +315,7 @@ async def _run(options: _Options, worker_command: Sequence[str] | None) -> None:
 
 
 async def _open_store(places: AppFolders, settings: HostSettings) -> "Store":
-    """The store, opened. A host that was just killed may keep DuckDB's lock a moment longer than ours."""
+    """Open the store. A host that was just killed may keep DuckDB's lock a moment longer than the host lock."""
     from sessions.recovery.rescue import save_beside
     from sessions.store.database import Store
     from sessions.store.memory_growth import keep_heap_small
@@ -334,21 +334,21 @@ async def _open_store(places: AppFolders, settings: HostSettings) -> "Store":
 
 
 def _on_parent_input(loop: asyncio.AbstractEventLoop, host: HeadcodeHost) -> None:
-    """In the foreground, the end of stdin is the end of the command this host belongs to."""
+    """End a foreground host when its stdin closes, that is when its command ends."""
     if not os.read(0, 4096):
         loop.remove_reader(0)
         host.stop()
 
 
 async def _take_lock(places: AppFolders) -> ExclusiveLock:
-    """The lock of this store's host. Raises HostRunning where a living host has it."""
+    """Take the lock of this store's host. Raises HostRunning if a live host has it."""
     lock = store_lock(places)
     deadline = time.monotonic() + _LOCK_WAIT_S
     while not lock.take():
         if any(map(_accepts_connections, sockets(places))) or time.monotonic() > deadline:
             raise HostRunning(
                 f"A host (PID {find_holder(places) or 'unknown'}) serves {places.store} already.",
-                hint="Leave --foreground out to use it, or end it: headcode host stop",
+                hint="Omit --foreground to use it, or end it: headcode host stop",
             )
         await asyncio.sleep(0.02)
     return lock
@@ -365,7 +365,7 @@ def _accepts_connections(path: Path) -> bool:
 
 def _report_start(fd: int | None, started: StartReport) -> None:
     if fd is not None:
-        with suppress(OSError):  # it no longer listens, or was told before
+        with suppress(OSError):  # the starter has gone, or was informed before
             os.write(fd, msgspec.json.encode(started) + b"\n")
             os.close(fd)
 
@@ -373,8 +373,10 @@ def _report_start(fd: int | None, started: StartReport) -> None:
 def _parse(argv: Sequence[str] | None) -> _Options:
     parser = argparse.ArgumentParser(prog="python -m sessions.host", description=__doc__)
     parser.add_argument("--foreground", action="store_true", help="end when stdin ends")
-    parser.add_argument("--detach", action="store_true", help="leave the process that started this")
-    parser.add_argument("--ready-fd", type=int, help="a pipe that is told when the host answers, or why it cannot")
+    parser.add_argument("--detach", action="store_true", help="detach from the process that started this")
+    parser.add_argument(
+        "--ready-fd", type=int, help="a pipe that receives word when the host answers, or why it cannot"
+    )
     for name in AppFolders.__struct_fields__:
         parser.add_argument(f"--{name}", type=Path, help=f"the {name} folder")
     found = parser.parse_args(argv)

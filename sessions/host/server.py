@@ -1,4 +1,4 @@
-"""The host's side of the socket: one conversation per client, none of which can disturb another."""
+"""Serve the socket: one conversation per client, isolated from the others."""
 
 import asyncio
 import logging
@@ -42,13 +42,13 @@ from sessions.version import version
 log = logging.getLogger("headcode.server")
 
 BACKLOG = 1_024
-"""Connections that may wait to be accepted: a client beyond them is turned away by the system."""
+"""Maximum number of connections waiting to be accepted; the system refuses more."""
 MAX_BACKLOG = 8 << 20
-"""Bytes that may wait for a client. One that lags more is sent the rest from the store, at its own pace."""
+"""Maximum bytes queued for a client; a slower one gets the rest from the store, at its own pace."""
 STALL_S = 30.0
-"""Seconds a client may take nothing at all; then it is cut off, and goes on by sequence number when it comes back."""
+"""Seconds without any read after which a client is disconnected; it continues by sequence number later."""
 _MAX_CONCURRENT = 32
-"""Slow answers under way for one client; more are waited for."""
+"""Maximum concurrent slow requests per client; further ones run in order."""
 _HELLO_BYTES = 1 << 16
 _HELLO_S = 10.0
 
@@ -73,9 +73,11 @@ class _RequestNumber(msgspec.Struct):
 
 
 class _Greeting(msgspec.Struct):
-    """A Hello of any version: only what is needed to say that it is another one."""
+    """A Hello of any version, with the fields needed to report a version mismatch."""
 
     class Request(msgspec.Struct):
+        """The Hello itself."""
+
         ask: str
         version: str = "unknown"
         protocol: int = -1
@@ -94,13 +96,14 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, listening: socket.socket) -> None:
-        """Accepts on this socket, too: one that was removed is replaced while its connections live on."""
-        # The path belongs to whoever bound it: asyncio would unlink it as it closes, whosever it is by then.
+        """Accept on this socket, too: a socket that was removed is replaced while its connections stay open."""
+        # asyncio would remove the path on closing, even if another host's socket is there by then; whoever bound it
+        # removes it.
         extra: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         self._servers.append(await asyncio.start_unix_server(self._accept, sock=listening, backlog=BACKLOG, **extra))
 
     async def close(self) -> None:
-        """No new connections; those there are, are told everything that was written for them, and closed."""
+        """Accept no new connections; send the existing ones what was written for them, and close them."""
         for server in self._servers:
             server.close()
         for conversation in tuple(self._open):
@@ -144,7 +147,7 @@ class _Conversation:
         self._concurrent: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Answers until the client leaves, is cut off or talks nonsense. Raises nothing."""
+        """Answer until the client leaves, is disconnected or sends invalid data. Raises nothing."""
         greeted = False
         WRITER.set(QueueClient())
         try:
@@ -169,7 +172,7 @@ class _Conversation:
                 self._host.client_left()
 
     def finish(self) -> None:
-        """Ends the conversation as if the client had hung up; what is written still reaches it."""
+        """End the conversation as if the client had hung up; what is written is still sent."""
         with suppress(RuntimeError):  # closing already
             self._writer.transport.pause_reading()  # type: ignore[attr-defined]
         self._reader.feed_eof()
@@ -185,7 +188,7 @@ class _Conversation:
         self._spawn(self._catch_up(subscription, last_seq))
 
     async def drain(self) -> None:
-        """Returns when the client has taken what was written. Cuts off one that takes nothing for STALL_S."""
+        """Wait until the client has read what was written; disconnect one that reads nothing for STALL_S."""
         waiting = self._writer.transport.get_write_buffer_size()
         while True:
             try:
@@ -224,7 +227,7 @@ class _Conversation:
             return False
         if not isinstance(ask.request, Hello):
             bad = BadRequest(
-                "The first thing said to a host is hello.", hint="Connect with sessions.client.connection.HostClient."
+                "The first request to a host must be hello.", hint="Connect with sessions.client.connection.HostClient."
             )
             self._send_answer(ask.id, Refused(failure=bad.as_failure()))
             return False
@@ -235,7 +238,7 @@ class _Conversation:
         try:
             ask = msgspec.json.decode(line, type=NumberedRequest)
         except NONSENSE as error:
-            # Values refuse nonsense at birth, in words of their own.
+            # HeadcodeErrors come from the values' own checks and explain themselves.
             own = error if isinstance(error, HeadcodeError) else None
             bad = own or BadRequest(f"The host does not understand this request: {error}.", hint="headcode host stop")
             self._send_answer(_number(line), Refused(failure=bad.as_failure()))
@@ -247,7 +250,7 @@ class _Conversation:
             await self._reply(ask, line)
 
     async def _reply_concurrently(self, ask: NumberedRequest, line: bytes) -> None:
-        with suppress(OSError, TimeoutError):  # it hung up, or was cut off
+        with suppress(OSError, TimeoutError):  # the client hung up or was disconnected
             await self._reply(ask, line)
 
     async def _reply(self, ask: NumberedRequest, line: bytes) -> None:
@@ -283,7 +286,7 @@ class _Conversation:
         await self.drain()
 
     async def _subscribe(self, number: int, request: Subscribe) -> tuple[Subscribed, Callable[[], None]]:
-        """The answer, and what is to be done once it is sent."""
+        """Return the answer, and a function to call once it is sent."""
 
         def find(recorder: Recorder) -> tuple[tuple[str, str | None, int], list[Any]]:
             session_id = find_session(recorder.store, request.session)
@@ -304,7 +307,7 @@ class _Conversation:
             self._host.subscriptions.remove(subscription)
             self.end(subscription.number, error.as_failure())
         except OSError:
-            pass  # it hung up, or was cut off
+            pass  # the client hung up or was disconnected
 
     def _send_answer(self, number: int, answer: AnyAnswer) -> None:
         if not self._writer.is_closing():
@@ -313,7 +316,7 @@ class _Conversation:
 
 
 def _number(line: bytes) -> int:
-    """The request's own number, as far as it can be read; else -1."""
+    """Return the request's number if it can be read; else -1."""
     try:
         return msgspec.json.decode(line, type=_RequestNumber).id
     except NONSENSE:
@@ -324,5 +327,5 @@ def _wrong_protocol(hello: _Greeting.Request) -> Failure:
     return WrongProtocol(
         f"The running host is Headcode {version()} with protocol {PROTOCOL}; "
         f"you are Headcode {hello.version} with protocol {hello.protocol}.",
-        hint="End it, the next command starts one of your version: headcode host stop",
+        hint="End it; the next command starts one of your version: headcode host stop",
     ).as_failure()

@@ -1,4 +1,4 @@
-"""The host's long-lived parts: writer, subscriptions, run queue, worker process.
+"""The host's long-lived parts: store writer, subscriptions, run queue, worker supervisor.
 
 May import: root, files, protocol, store, transport.
 """

@@ -1,4 +1,4 @@
-"""Whose change is next: that of whoever has taken the least of late."""
+"""Share the store's time fairly: the client that used least of it recently is served next."""
 
 import math
 import time
@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _FORGET_S = 5.0
-"""Seconds after which two thirds of what somebody load are forgotten."""
+"""Seconds after which a client's use of the store is discounted to about a third."""
 
 
 class QueueClient:
-    """A client, or the host itself, and how much of the store's time it load of late."""
+    """A client, or the host itself, and how much of the store's time it used recently."""
 
     def __init__(self) -> None:
         self._took_s = 0.0
@@ -24,17 +24,20 @@ class QueueClient:
         self._at = time.monotonic()
 
     def load(self) -> float:
-        """Seconds, the older the less they count."""
+        """Return the recent use in seconds, discounted by age."""
         return self._took_s * math.exp((self._at - time.monotonic()) / _FORGET_S)
 
 
 WRITER: ContextVar[QueueClient | None] = ContextVar("writer", default=None)
-"""Whose request is being answered; None: the host does something of its own accord."""
+"""The client whose request is being answered; None: the host acts by itself."""
 
 
 class FairQueue(Generic[T]):
-    """Items of several clients: in order for each of them, but somebody who seldom asks does not wait for those who
-    never stop. Nobody waits for ever: what others take counts against them."""
+    """Items of several clients, in order per client; the client with the lowest load is served first.
+
+    A client that sends few requests does not wait for one that never stops. Nobody waits for ever, since the load
+    of others grows.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[QueueClient, deque[T]] = {}
@@ -46,15 +49,15 @@ class FairQueue(Generic[T]):
         self._waiting.setdefault(client, deque()).append(item)
 
     def put_back(self, client: QueueClient, item: T) -> None:
-        """As if it had not been taken. Several of one client are put back last first."""
+        """Put an item back at the front. Put several items of one client back in reverse order."""
         self._waiting.setdefault(client, deque()).appendleft(item)
 
     def turns(self) -> list[QueueClient]:
-        """The clients for whom something waits, in the order in which they are to be served."""
+        """Return the clients that have items, in the order in which to serve them."""
         return sorted(self._waiting, key=QueueClient.load)
 
     def first(self, client: QueueClient) -> T | None:
-        """The client's next item, which stays where it is."""
+        """Return the client's next item without taking it; None if there is none."""
         return self._waiting[client][0] if client in self._waiting else None
 
     def take(self, client: QueueClient) -> T:

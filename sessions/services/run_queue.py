@@ -1,4 +1,4 @@
-"""Runs: asked for, queued, carried out one at a time, ended with a state and a reason."""
+"""Queue runs, run them one at a time, and record how each ended."""
 
 import asyncio
 import logging
@@ -43,11 +43,11 @@ from sessions.store.rerun import find_rerun
 log = logging.getLogger("headcode.runs")
 
 _MAX_BACKLOG = 32 << 20
-"""Bytes of events not yet committed before the worker is made to wait."""
+"""Bytes of uncommitted events from which on the worker has to wait."""
 _WRITE_TIMEOUT_S = 10.0
-"""Seconds a worker gets to stop a run that cannot be recorded; then it is ended."""
+"""Seconds that a worker has to stop a run that cannot be recorded; then it is ended."""
 RETRY_S = 2.0
-"""Seconds between attempts to record the end of a run that a full disk kept out of the log."""
+"""Seconds between attempts to record the end of a run while the disk is full."""
 
 
 class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
@@ -56,7 +56,7 @@ class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
     order: RunProbe
     spool: Path
     unrecorded: bool = False
-    """Its examples are its own alone: the session does not take them over."""
+    """Its examples belong to this run only and do not become the session's."""
     writing: "set[asyncio.Future[list[RecordedEntry]]]" = msgspec.field(default_factory=set)
     write_error: HeadcodeError | None = None
     interrupted: bool = False
@@ -64,11 +64,11 @@ class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
 
 
 class _UnrecordedJob(msgspec.Struct, kw_only=True, eq=False):
-    """A job that takes its turn among the runs and leaves nothing in the log."""
+    """A job that waits in the queue like a run but is not recorded in the log."""
 
     title: str
     run_id: str
-    """The run it is about."""
+    """The run that it is about."""
     order: RunProbe | MeasureEffects
     report: Report
     ended: "asyncio.Future[Failure | None]"
@@ -89,14 +89,14 @@ class RunQueue:
         self._current: _QueuedRun | _UnrecordedJob | None = None
         self._wake = asyncio.Event()
         self._resting = asyncio.Event()
-        """Set while no run is under way."""
+        """Set while no run is active."""
         self._resting.set()
         self._closing = False
         self._unwritten: set[asyncio.Task[None]] = set()
         self.changed: Callable[[], None] = lambda: None
-        """Called whenever a run begins to wait or ends."""
+        """Called whenever a run is queued or ends."""
         self.cannot_record: Callable[[str, Failure], None] = lambda *_: None
-        """Called when what happens in a session can no longer be recorded."""
+        """Called when events of a session can no longer be recorded."""
         self._task = asyncio.create_task(self._work(), name="runs")
 
     @property
@@ -109,7 +109,7 @@ class RunQueue:
 
     @property
     def at_work(self) -> CurrentJob | None:
-        """What the engine is at: the run or measurement under way, or what was asked beside it."""
+        """Return the engine's current job: the active run or measurement, or a side request."""
         found = self._supervisor.at_work
         if found is None:
             return None
@@ -139,7 +139,7 @@ class RunQueue:
         return self._current is not None or bool(self._waiting) or bool(self._unwritten)
 
     async def queue(self, request: QueueRun) -> RunRow:
-        """The new run's row, recorded. Raises NoSuchRecord, ExampleError, StoreError."""
+        """Queue and record a run; return its row. Raises NoSuchRecord, ExampleError, StoreError."""
         run_id = new_id("r")
         models = self._places.models
         work, asked, row, title = await self._writer.change(
@@ -172,7 +172,7 @@ class RunQueue:
         return row
 
     async def cancel(self, request: CancelRun) -> None:
-        """Stops a run that waits or is under way; one that is over stays as it is. Raises NoSuchRecord."""
+        """Stop a queued or active run; a finished one is left unchanged. Raises NoSuchRecord."""
         run_id = await self._writer.read(lambda store: find_run(store, request.run))
         if self.running == run_id:
             self._supervisor.cancel(run_id, force=request.force)
@@ -187,7 +187,7 @@ class RunQueue:
     async def run_unrecorded(
         self, order: RunProbe | MeasureEffects, report: Report, *, title: str, run_id: str
     ) -> Failure | None:
-        """Has an order carried out in its turn without recording it; returns why not, where it was not."""
+        """Run an order in its turn without recording it; return None, or the failure."""
         job = _UnrecordedJob(
             title=title, run_id=run_id, order=order, report=report, ended=asyncio.get_running_loop().create_future()
         )
@@ -197,7 +197,7 @@ class RunQueue:
         return await job.ended
 
     def cancel_unrecorded(self, job: str, *, force: bool) -> None:
-        """Stops a job that `unrecorded` began, whether it waits or is under way. One that is over stays as it is."""
+        """Stop a queued or active job of `run_unrecorded`; a finished one is left unchanged."""
         if self.running == job:
             self._supervisor.cancel(job, force=force)
         for item in self._waiting:
@@ -208,7 +208,7 @@ class RunQueue:
                 return
 
     async def close(self) -> None:
-        """Ends the worker and records what was queued or under way as interrupted."""
+        """End the worker and record queued and active runs as interrupted."""
         self._closing = True
         if isinstance(self._current, _QueuedRun):
             self._current.interrupted = True
@@ -261,7 +261,7 @@ class RunQueue:
         await self._end(run, failure)
 
     async def _on_event(self, run: _QueuedRun, event: EngineEvent) -> None:
-        """Hands an event to the writer; the worker is read on without waiting for the commit."""
+        """Pass an event to the writer; the next event is read without waiting for the commit."""
         if run.write_error is not None:
             return
         if isinstance(event, ExamplesMade):
@@ -302,7 +302,7 @@ class RunQueue:
         await self._writer.append(self._make_draft(run, ArrayStored(name="sae", sha256=sha256, n_bytes=n_bytes)))
 
     async def _end(self, run: _QueuedRun, failure: Failure | None) -> None:
-        """Records the end. Where the disk will not take it, tells the subscribers and keeps trying."""
+        """Record the end. If the disk is full, report that to the subscribers and keep trying."""
         state: RunState
         if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
             state, failure = "interrupted", _interrupted(run.order.job, "was stopped")
@@ -338,7 +338,10 @@ class RunQueue:
 
 
 def interrupt_open_runs(recorder: Recorder) -> int:
-    """At the start of a host: runs its predecessor left open can have no worker any more. Returns how many."""
+    """Record the runs that an earlier host left unfinished as interrupted; return their number.
+
+    Called when a host starts: these runs can have no worker any more.
+    """
     left = open_runs(recorder.store)
     if left:
         recorder.append(
@@ -393,7 +396,7 @@ def _record_queued(
 
 
 def _record_examples(recorder: Recorder, run: _QueuedRun, event: ExamplesMade) -> tuple[None, list[RecordedEntry]]:
-    """The examples a run made from a task become the session's, unless it got others meanwhile."""
+    """Make the examples that a run generated the session's own, unless the session has got others since."""
     drafts = [EventDraft(session_id=run.session_id, run_id=run.order.job, event=event)]
     if not run.order.examples and not run.unrecorded and not newest_examples(recorder.store, run.session_id):
         made = ExamplesSet(examples=event.examples, content_hash=event.content_hash)
@@ -405,6 +408,6 @@ def _interrupted(run_id: str, how: str) -> Failure:
     return Failure(
         family="host",
         name="Interrupted",
-        message=f"The host {how} while this run was queued or under way; what it had reported is kept.",
-        hint=f"Once more: headcode probe --again {run_id} (r in the workbench). What was captured is not read again.",
+        message=f"The host {how} while this run was queued or active; what it had reported is stored.",
+        hint=f"To repeat it: headcode probe --again {run_id} (r in the workbench). Captured activations are reused.",
     )

@@ -1,4 +1,4 @@
-"""Who wants to hear of which session, and how far each has heard."""
+"""Send committed log entries to subscribed clients and track how far each has read."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Listener(Protocol):
 
 
 class Subscription:
-    """One client's wish to hear of one session."""
+    """A client's subscription to one session's log."""
 
     def __init__(self, listener: Listener, number: int, session_id: str, run_id: str | None, after_seq: int) -> None:
         self.listener = listener
@@ -35,18 +35,18 @@ class Subscription:
         self.session_id = session_id
         self.run_id = run_id
         self.sent = after_seq
-        """All entries up to here were sent, or are of no interest."""
+        """All entries up to here were sent or filtered out."""
         self.goal = after_seq
-        """The last entry it is known to be behind of."""
+        """The last entry that is known to be missing."""
         self.live = False
-        """Whether it has caught up, so that new entries go to it as they are committed."""
+        """Whether it has caught up, so that new entries are sent as they are committed."""
 
     def wants(self, run_id: str | None) -> bool:
         return self.run_id is None or run_id is None or run_id == self.run_id
 
 
 class Subscriptions:
-    """Tells committed entries to everyone who subscribed: old ones from the store, then new ones as they come."""
+    """Sends committed entries to all subscribers: old ones from the store, then new ones as they are committed."""
 
     def __init__(self) -> None:
         self._subscriptions: dict[str, list[Subscription]] = {}
@@ -62,7 +62,7 @@ class Subscriptions:
             self._subscriptions.pop(subscription.session_id, None)
 
     def publish(self, recorded: Sequence[RecordedEntry]) -> None:
-        """Sends entries that are committed to those who have heard everything before them."""
+        """Send committed entries to the subscribers that have received everything before them."""
         by_session: dict[str, list[RecordedEntry]] = {}
         for each in recorded:
             by_session.setdefault(each.entry.session_id, []).append(each)
@@ -70,7 +70,7 @@ class Subscriptions:
             for subscription in tuple(self._subscriptions.get(session_id, ())):
                 subscription.goal = entries[-1].entry.seq
                 if subscription.live and subscription.listener.is_lagging():
-                    # What it cannot take now it reads from the store later, at its own pace.
+                    # The client reads slowly: it gets the rest from the store later, at its own pace.
                     subscription.live = False
                     subscription.listener.catch_up(subscription, entries[-1].entry.seq)
                 elif subscription.live:
@@ -81,15 +81,15 @@ class Subscriptions:
                         subscription.listener.push(subscription.number, lines)
 
     def fail(self, session_id: str, failure: Failure) -> None:
-        """Ends the session's subscriptions: what happens in it can no longer be recorded, so it cannot be told."""
+        """End the session's subscriptions, since its events can no longer be recorded."""
         for subscription in self._subscriptions.pop(session_id, []):
             subscription.listener.end(subscription.number, failure)
 
     async def catch_up(self, subscription: Subscription, writer: StoreWriter, last_seq: int) -> None:
-        """Sends what the store holds, at the client's own pace, until the subscription is live."""
+        """Send the entries in the store at the client's pace until the subscription is live."""
         session_id = subscription.session_id
-        # Whatever was committed before the subscription was added is in the store by now; what comes later moves its
-        # goal, or is sent to it.
+        # Everything committed before the subscription was added is in the store by now; later entries move its goal or
+        # are sent directly.
         now = await writer.change(lambda recorder: (recorder.last_seq(session_id), []))
         subscription.goal = max(last_seq, now, subscription.goal)
         step = _FIRST_CHUNK
@@ -118,7 +118,7 @@ class Subscriptions:
 
 
 def _split_lines(lines: Sequence[bytes]) -> list[list[bytes]]:
-    """The lines in groups of about a megabyte."""
+    """Split the lines into groups of about a megabyte."""
     parts: list[list[bytes]] = []
     size = _CHUNK_BYTES
     for line in lines:

@@ -1,4 +1,4 @@
-"""How a worker ended, in words: what happened, what there was, what a person can do."""
+"""Describe why a worker ended and what the user can do."""
 
 import signal
 
@@ -10,52 +10,59 @@ from engine.protocol import RunProbe
 def describe_exit(
     code: int, *, order: RunProbe | None = None, held: int | None = None, by_kernel: bool = False
 ) -> Failure:
-    """A worker's end in the middle of a run, in words. `held`: bytes it was last seen with."""
+    """Describe the end of a worker during a run. `held`: its last known memory in bytes."""
     if code == -signal.SIGKILL:
-        weight = f"; it held {size(held)} when it was last looked at" if held else ""
+        weight = f"; it last used {size(held)}" if held else ""
         there = memory_words(memory())
         if by_kernel:
             message = f"Memory ran out and the kernel ended the engine{weight}; {there}."
         else:
-            message = f"The engine was killed in mid-run (SIGKILL), most often because memory ran out{weight}; {there}."
+            message = (
+                f"The engine was killed during the run (SIGKILL), most often because memory ran out{weight}; {there}."
+            )
         hint = _lower(order)
     elif code < 0:
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        message = f"The engine crashed in mid-run ({name})."
+        message = f"The engine crashed during the run ({name})."
         once_more = f"headcode probe --again {order.job}" if order else "run it again"
-        hint = f"The next run gets a new engine; once more: {once_more}. What this one last said: headcode host log."
+        hint = (
+            f"The next run starts a new engine; to repeat this one: {once_more}. "
+            "The engine's last output: headcode host log."
+        )
     else:
-        message = f"The engine left in mid-run (exit code {code})."
-        hint = "What it last said: headcode host log. headcode doctor checks the installation."
+        message = f"The engine exited during the run (exit code {code})."
+        hint = "Its last output: headcode host log. headcode doctor checks the installation."
     return Failure(family="engine", name="WorkerDied", message=message, hint=hint)
 
 
 def _lower(order: RunProbe | None) -> str:
     if order is None:
-        return "Free some memory, or lower examples, codes or seeds, or take a smaller model; then run again."
+        return "Free some memory, or lower examples, codes or seeds, or use a smaller model; then run again."
     config = order.config
     return (
         f"Free some memory, lower the seeds ({len(config.seeds)}), the codes ({config.sae.n_codes}) or the prompts, "
-        f"or take a smaller model than {order.model}; then run again."
+        f"or use a smaller model than {order.model}; then run again."
     )
 
 
 def describe_kill() -> Failure:
+    """Return the failure of a job whose engine the user ended."""
     return Failure(
         family="engine",
         name="EngineEnded",
-        message="The engine was ended while it was at this: it had reported nothing for a while.",
-        hint="Ask once more; the next request gets a new engine.",
+        message="The engine was ended during this job, which had reported nothing for a while.",
+        hint="Try again; the next request starts a new engine.",
     )
 
 
 def describe_garbled(what: str) -> Failure:
+    """Return the failure of a job whose engine sent an invalid message."""
     return Failure(
         family="engine",
         name="WorkerDied",
-        message=f"The engine said something the host does not understand: {what.rstrip('.')}.",
+        message=f"The engine sent a message that the host does not understand: {what.rstrip('.')}.",
         hint="If Headcode was upgraded: headcode host stop. Otherwise see: headcode host log",
     )

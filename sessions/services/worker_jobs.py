@@ -1,4 +1,4 @@
-"""What a worker has before it: a run or a measurement, and what is asked beside it; and when each last reported."""
+"""Track a worker's jobs: a run or a measurement, its side requests, and when each last reported."""
 
 import asyncio
 import time
@@ -9,23 +9,25 @@ from engine.events import EngineEvent, StageFinished, StageProgress, StageStarte
 from engine.protocol import GradePrompts, InspectHead, MeasureEffects, RunProbe, SideAnswer, SideRequest
 
 SILENT_S = 60.0
-"""A job that has reported nothing for so long is told as silent. Reports come several times a second; the longest
-silences of a job that goes well are the engine's start and a large model's loading, some 10 to 40 s on busy machines.
-Being told ends nothing: a person decides."""
+"""Seconds without a report after which a job is shown as silent.
+
+Reports come several times a second; the longest silences of a healthy job are the engine's start and the loading of a
+large model, some 10 to 40 s on busy machines. A silent job is not ended: the user decides.
+"""
 GRACE_S = 10.0
-"""A job that was asked to stop and reports nothing for so long is ended with its worker."""
+"""Seconds without a report after which a job that was asked to stop is ended with its worker."""
 
 Report = Callable[[EngineEvent], Awaitable[None]]
 
 
 class JobActivity:
-    """When a job last reported, and how far it was."""
+    """When a job last reported, and its progress."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.at = self._loop.time()
         self.stage = ""
-        """Empty: before its first."""
+        """Empty before the first stage."""
         self.done, self.total, self.unit = 0, 0, ""
 
     @property
@@ -42,7 +44,7 @@ class JobActivity:
 
     @property
     def at_us(self) -> int:
-        """By the clock on the wall."""
+        """Return the time of the last report by the wall clock."""
         return int((time.time() - self.silent_s) * 1e6)
 
     def event(self, event: EngineEvent) -> None:
@@ -61,7 +63,7 @@ class JobActivity:
 
 
 class Job:
-    """A run or a measurement: one at a time."""
+    """A run or a measurement; a worker has one at a time."""
 
     def __init__(self, order: RunProbe | MeasureEffects, report: Report) -> None:
         self.order = order
@@ -77,7 +79,7 @@ class Job:
 
     @property
     def grace_left(self) -> float:
-        """Seconds it still has, once it was asked to stop: counted from then, and anew from each report."""
+        """Return the seconds left until the job is ended, counted from the stop request or the last report after it."""
         asked_s = asyncio.get_running_loop().time() - self.asked_at
         return GRACE_S - min(self.last.silent_s, asked_s)
 
@@ -87,7 +89,7 @@ class Job:
 
 
 class PendingSideRequest:
-    """A side order: prompts to grade or a head to look at, beside whatever job there is."""
+    """A side request: prompts to grade or a head to inspect, besides the current job."""
 
     def __init__(self, order: SideRequest) -> None:
         self.order = order
@@ -101,7 +103,7 @@ class PendingSideRequest:
             case GradePrompts():
                 return f"grades of examples ({self.order.model})"
             case InspectHead():
-                return f"a look at head {self.order.layer}.{self.order.head} ({self.order.model})"
+                return f"inspection of head {self.order.layer}.{self.order.head} ({self.order.model})"
         return f"examples of {self.order.task} ({self.order.model})"
 
     def end(self, answer: SideAnswer | Failure) -> None:

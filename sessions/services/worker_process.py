@@ -1,4 +1,4 @@
-"""A worker's process: what is known of it, a word to it, its end."""
+"""Hold the state of one worker process, send it messages and end it."""
 
 import asyncio
 import os
@@ -20,22 +20,22 @@ class WorkerProcess:
         self.ready = asyncio.Event()
         self.model: str | None = None
         self.distrusted: Failure | None = None
-        """Why we ended it ourselves, where we did."""
+        """Why the host ended it, if it did."""
         self.kills = kills()
-        """How often the kernel had ended somebody for want of memory when this one began."""
+        """OOM-kill count when this worker started."""
         self.held: int | None = None
-        """Bytes of memory it was last seen with."""
+        """Last known memory use in bytes."""
 
 
 def send(worker: WorkerProcess, order: AnyWorkerRequest) -> None:
-    """Hands it an order, as long as it listens."""
+    """Send the worker an order; ignored if it no longer reads."""
     stdin = worker.process.stdin
     if stdin is not None and not stdin.is_closing():
         stdin.write(msgspec.json.encode(order) + b"\n")
 
 
 def kill(process: asyncio.subprocess.Process) -> None:
-    """Ends the worker and what it started: it leads a process group of its own."""
+    """Kill the worker and the processes that it started: it leads a process group."""
     if process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

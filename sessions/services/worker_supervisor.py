@@ -1,4 +1,4 @@
-"""One engine worker, kept warm: started, given orders, listened to, ended, replaced."""
+"""Keep one engine worker warm: start it, send it orders, read its events, end and replace it."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ log = logging.getLogger("headcode.worker")
 WORKER = tuple(child_processes.python_command("-m", "engine.worker"))
 _DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 _QUIT_S = 3.0
-"""Seconds a worker gets to leave after its input ended."""
+"""Seconds that a worker has to exit after its input was closed."""
 _REPORT_CHUNK = 1 << 16
 _MEMORY_SAMPLE_S = 0.25
 
@@ -53,14 +53,14 @@ class WorkerSupervisor:
         self._job: Job | None = None
         self._gradings: dict[str, PendingSideRequest] = {}
         self._left: dict[str, PendingSideRequest] = {}
-        """Side orders that the worker has and nobody waits for any more."""
+        """Side requests that the worker has but nobody waits for any more."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._starting = asyncio.Lock()
         self._closed = False
         self._turned = asyncio.Event()
         self._news = 0
-        """Set, and replaced, whenever the state may be another one."""
+        """Set, and replaced, whenever the state may have changed."""
 
     @property
     def pid(self) -> int | None:
@@ -81,7 +81,7 @@ class WorkerSupervisor:
 
     @property
     def at_work(self) -> Job | PendingSideRequest | None:
-        """What the worker is at. A job that it has said nothing about waits behind what it was asked before."""
+        """Return the worker's current job. A job without reports yet is queued behind earlier requests."""
         aside = [each for each in (*self._left.values(), *self._gradings.values()) if each.sent]
         if self._job is None or (self._job.sent and not self._job.heard and aside):
             return aside[0] if aside else None
@@ -89,12 +89,12 @@ class WorkerSupervisor:
 
     @property
     def seen(self) -> tuple[str, str, bool]:
-        """All that is told as soon as it is another: state, job, and whether that has reported nothing for long."""
+        """Return the state that clients follow: worker state, job, and whether the job is silent."""
         found = self.at_work
         return self.state, "" if found is None else found.order.job, found is not None and found.last.silent
 
     async def other_state(self, seen: tuple[str, str, bool], *, within_s: float) -> None:
-        """Returns when something else is to be seen, there is other news, or the time is over."""
+        """Wait until the state differs from `seen`, there is other news, or the time is over."""
         told = self._news
         clock = asyncio.get_running_loop().time
         deadline = clock() + within_s
@@ -106,23 +106,23 @@ class WorkerSupervisor:
                     await self._turned.wait()
 
     def notify(self) -> None:
-        """Something else about the host is new: whoever waits for another state is answered now."""
+        """Wake everyone who waits for a change, since something else about the host has changed."""
         self._news += 1
         self._wake_waiters()
 
     def _wake_waiters(self) -> None:
-        """Wakes those who wait for another state."""
+        """Wake everyone who waits for a change of the state."""
         self._turned.set()
         self._turned = asyncio.Event()
 
     async def warm_up(self) -> None:
-        """Starts the worker where there is none, so that torch loads before it is needed."""
+        """Start the worker if there is none, so that torch is loaded before it is needed."""
         await self._ensure()
         if self._job is None:
             self._start_idle_timer()
 
     async def perform(self, order: RunProbe | MeasureEffects, report: Report) -> Failure | None:
-        """Has the order carried out; returns None when it was, or why not. Never raises for what a worker does."""
+        """Run the order on a worker; return None, or the failure. Never raises for errors of a worker."""
         assert self._job is None
         self._stop_idle_timer()
         reused = self._worker is not None
@@ -130,7 +130,7 @@ class WorkerSupervisor:
         self._wake_waiters()
         failure = await self._attempt(job)
         if reused and failure is not None and failure.name == "WorkerDied" and not (job.heard or job.killed):
-            # It had died while it waited, unseen until now: that is no fault of this run.
+            # It had died unnoticed while idle, which is not an error of this run.
             log.info("run %s again on a new worker", order.job)
             self._job = Job(order, report)
             self._wake_waiters()
@@ -138,7 +138,7 @@ class WorkerSupervisor:
         return failure
 
     async def answer_side_request(self, order: SideRequest) -> SideAnswer | Failure:
-        """The answer, or why there is none. Cancelled, it tells the worker that nobody waits for them any more."""
+        """Return the answer, or the failure. Cancelling it tells the worker that nobody waits for the answer."""
         self._stop_idle_timer()
         request = self._gradings[order.job] = PendingSideRequest(order)
         try:
@@ -158,14 +158,17 @@ class WorkerSupervisor:
                 self._start_idle_timer()
 
     def cancel(self, run_id: str, *, force: bool) -> None:
-        """Asks the job to stop. Asked a second time, with force, or of one that has been silent for long, ends the
-        worker; so does a job that was asked and reports nothing for a while."""
+        """Ask the job to stop.
+
+        A second request, `force`, or a request to a job that has been silent for long ends the worker, as does
+        a job that reports nothing for a while after it was asked.
+        """
         job, worker = self._job, self._worker
         if job is None or job.order.job != run_id:
             return
         job.cancels, job.asked_at = job.cancels + 1, asyncio.get_running_loop().time()
         if not job.sent and not force:
-            job.end(Cancelled().as_failure())  # the worker is still starting and keeps doing so
+            job.end(Cancelled().as_failure())  # the worker continues to start
         elif force or job.cancels > 1 or job.last.silent:
             self._end_worker_of(job)
         elif worker is not None:
@@ -173,11 +176,11 @@ class WorkerSupervisor:
             self._watch_stop(job)
 
     def _watch_stop(self, job: Job) -> None:
-        """Ends the worker of a job that does not stop: code that computes for minutes hears nothing."""
+        """End the worker of a job that does not stop: code that computes for minutes reads no messages."""
         if self._job is not job or job.ended.done():
             return
         if job.grace_left <= 0:
-            log.info("run %s was asked to stop and says nothing: its worker is ended", job.order.job)
+            log.info("run %s was asked to stop and does not report: its worker is ended", job.order.job)
             self._end_worker_of(job)
             return
         asyncio.get_running_loop().call_later(max(job.grace_left, 0.01), self._watch_stop, job)
@@ -190,7 +193,7 @@ class WorkerSupervisor:
             kill(self._worker.process)
 
     def end_work(self, job: str) -> bool:
-        """Ends this job, whatever it is, and the worker that is at it; False where the worker is at another."""
+        """End this job and its worker; return False if the worker has another job."""
         found = self.at_work
         if found is None or found.order.job != job:
             return False
@@ -202,7 +205,7 @@ class WorkerSupervisor:
         return True
 
     async def close(self) -> None:
-        """Ends the worker, gently first; no other is started."""
+        """End the worker, gently first; no other is started."""
         self._closed = True
         self._stop_idle_timer()
         if self._worker is not None:
@@ -213,7 +216,7 @@ class WorkerSupervisor:
         try:
             worker = await self._ensure()
             if job.ended.done():
-                return await job.ended  # ended by hand while the worker was being started
+                return await job.ended  # the user ended it while the worker was starting
             if worker is None:
                 return self._not_started()
             if worker.ready.is_set():
@@ -266,7 +269,7 @@ class WorkerSupervisor:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, worker: WorkerProcess) -> None:
-        """Listens until the worker is gone, then says what became of its job."""
+        """Read messages until the worker has ended, then report how its job ended."""
         errors = asyncio.create_task(self._copy_stderr(worker.process.stderr))
         scales = asyncio.create_task(self._sample_memory(worker))
         try:
@@ -275,12 +278,12 @@ class WorkerSupervisor:
             log.exception("listening to worker %d", worker.process.pid)
         finally:
             scales.cancel()
-        kill(worker.process)  # it has closed its output: whatever it still is, it is no worker
+        kill(worker.process)  # its output is closed, so it is no longer a worker
         code = await worker.process.wait()
         await asyncio.gather(errors, return_exceptions=True)
         log.info("worker %d ended: %s", worker.process.pid, code)
         if self._worker is not worker:
-            return  # dismissed before
+            return  # quit before
         self._worker = None
         self._left.clear()
         self._wake_waiters()
@@ -296,7 +299,7 @@ class WorkerSupervisor:
             self._job.end(worker.distrusted or ended)
 
     async def _sample_memory(self, worker: WorkerProcess) -> None:
-        """Keeps at hand how much memory a working worker holds: once it is killed, nobody can notify any more."""
+        """Record the memory of a busy worker from time to time: after a kill it can no longer be read."""
         while True:
             if self._job is not None:
                 worker.held = weight(worker.process.pid) or worker.held
@@ -328,7 +331,7 @@ class WorkerSupervisor:
     async def _on_message(self, worker: WorkerProcess, word: AnyWorkerMessage) -> None:
         job = self._job
         if self._worker is not worker:
-            return  # dismissed while it spoke
+            return  # it was quit while it sent this
         before = self.seen
         if not isinstance(word, WorkerReady):
             self._left.pop(word.job, None)
@@ -344,7 +347,7 @@ class WorkerSupervisor:
             self._gradings[word.job].end(word.failure if isinstance(word, JobFailed) else word)
             return
         if job is None or job.order.job != word.job or job.ended.done():
-            return  # a late word about a job that is over
+            return  # a late message about a finished job
         job.heard = True
         match word:
             case JobEvent():

@@ -1,4 +1,4 @@
-"""The loop's side of the store: one thread works on it, writes are gathered, what is committed is committed."""
+"""Async front end of the store: one thread, batched commits, commits published to subscribers."""
 
 import asyncio
 import logging
@@ -18,19 +18,21 @@ log = logging.getLogger("headcode.writer")
 
 _BATCH = 2_000
 _BATCH_BYTES = 8 << 20
-"""What a transaction takes at most: a commit costs 4 ms whatever it holds, a long one delays every reader."""
+"""Maximum bytes of a transaction: a commit costs 4 ms whatever its size, but a long one delays every reader."""
 _GROUP_S = 0.03
 """Seconds after which a transaction takes no further change: readers wait for its end."""
 
 _CHECKPOINT_AFTER, _CHECKPOINT_LATEST, _QUIET_S = 300, 1_000, 2.0
-"""Commits in the journal from which it is written into the file: when it is quiet, and in any case. That takes .02 s
-in a small store and .3 s in one of 1 GB, where DuckDB packs its last 120,000 events anew."""
+"""Commits in the journal after which it is written into the file: when idle, and at the latest.
+
+That takes .02 s in a small store and .3 s in one of 1 GB, where DuckDB compresses its last 120,000 events again.
+"""
 _RENEW_LATEST = 2.0
-"""How worn the store may be (Wear.worn) where it is never quiet."""
+"""The memory growth (MemoryGrowth.ratio) at which a store that is never idle is reopened."""
 
 
 class _PendingChange:
-    """A change that somebody waits for."""
+    """A change that a caller waits for."""
 
     def __init__(self, change: StoreChange, future: "asyncio.Future[Any]", writer: QueueClient, n_bytes: int) -> None:
         self.change = change
@@ -40,7 +42,7 @@ class _PendingChange:
 
 
 class StoreWriter:
-    """Reads and writes of everyone, one after another, none of them on the event loop's thread."""
+    """Reads and writes of all clients, one after another, on a thread of its own."""
 
     def __init__(
         self, store: Store, thread: ThreadPoolExecutor, publish: Callable[[Sequence[RecordedEntry]], None]
@@ -59,16 +61,16 @@ class StoreWriter:
 
     @property
     def backlog(self) -> int:
-        """Bytes handed in and not yet committed."""
+        """Return the bytes that are queued and not yet committed."""
         return self._backlog
 
     async def read(self, question: Callable[[Store], T]) -> T:
-        """The answer of a function that only reads."""
+        """Return the result of a function that only reads."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, question, self._store)
         finally:
             if self._store.memory_growth.ratio >= 1:
-                self._wake.set()  # so that the next quiet moment is waited for
+                self._wake.set()  # wakes the loop, which waits for the next idle moment
 
     async def change(
         self,
@@ -78,19 +80,20 @@ class StoreWriter:
         request: object = None,
         alone: bool = False,
     ) -> T:
-        """The answer of a function that reads, then appends what follows from it; nobody writes in between.
+        """Return the result of a function that reads, then appends; nothing else is written in between.
 
-        It is committed before this returns, together with what others change just now. What it raises is raised here,
-        and then nothing of it is kept. See group_commit.Change for `kind`, `request` and `alone`.
+        The change is committed, together with concurrent ones, before this returns. An error is raised here,
+        and then nothing of the change is stored. See group_commit.StoreChange for `kind`, `request` and
+        `alone`.
         """
         return await self._enqueue(StoreChange(work, kind, request, alone), WRITER.get() or self._own)
 
     async def append(self, *drafts: EventDraft) -> list[RecordedEntry]:
-        """The drafts as committed entries. Raises StoreError."""
+        """Return the drafts as committed entries. Raises StoreError."""
         return await self.append_soon(*drafts)
 
     def append_soon(self, *drafts: EventDraft) -> "asyncio.Future[list[RecordedEntry]]":
-        """The same, without waiting; drafts handed in while the last commit ran share the next one."""
+        """Queue the drafts without waiting; those queued during a commit share the next one."""
 
         def work(recorder: Recorder) -> tuple[list[RecordedEntry], list[RecordedEntry]]:
             recorded = recorder.append(drafts)
@@ -101,7 +104,7 @@ class StoreWriter:
         )
 
     async def close(self) -> None:
-        """Ends when everything handed in is written."""
+        """Return when everything queued is written."""
         await self._done.wait()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -131,7 +134,7 @@ class StoreWriter:
             self._done.set()
 
     def _take_group(self) -> list[_PendingChange]:
-        """The items whose turn it is; one that is to be alone is alone."""
+        """Take the items for the next transaction; an item that must be alone is taken alone."""
         group: list[_PendingChange] = []
         n_bytes = 0
         for writer in self._waiting.turns():
@@ -143,8 +146,10 @@ class StoreWriter:
         return group
 
     async def _checkpoint(self, *, renew: bool) -> None:
-        """The journal into the file, so that the host that comes after a killed one opens it at once; with `renew`,
-        DuckDB's memory back to what it began with."""
+        """Write the journal into the file, so that after a kill the next host opens it at once.
+
+        With `renew`, also reopen the database, which frees DuckDB's memory.
+        """
         work = self._store.renew if renew else self._store.checkpoint
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -152,7 +157,7 @@ class StoreWriter:
             log.warning("the journal stays beside the store: %s", error.message)
 
     async def _commit(self, group: list[_PendingChange]) -> None:
-        """Does what there is time for, tells it to the subscribers, then to those who asked; the rest waits on."""
+        """Commit the items that fit into the time, publish them, then answer the callers; put the rest back."""
         changes = [item.change for item in group]
 
         def work() -> tuple[dict[int, ChangeResult], float]:
@@ -177,11 +182,11 @@ class StoreWriter:
                 item.future.set_result(outcome.answer)
             else:
                 item.future.set_exception(outcome.error)
-                item.future.exception()  # counts as seen: some writers look later, or never
+                item.future.exception()  # marks it as retrieved: some callers look later, or never
 
 
 def _append_all(recorder: Recorder, requests: Sequence[tuple[EventDraft, ...]]) -> list[ChangeResult]:
-    """The drafts of several writers as entries, written at once."""
+    """Append the drafts of several requests in one write."""
     recorded = recorder.append([draft for drafts in requests for draft in drafts])
     outcomes, start = [], 0
     for drafts in requests:

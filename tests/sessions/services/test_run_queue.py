@@ -151,11 +151,11 @@ async def test_the_spool_is_emptied_and_the_sae_kept_by_content(lab) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("killed", r"killed in mid-run \(SIGKILL\), most often because memory ran out"),
-        ("segfault", r"crashed in mid-run \(SIGSEGV\)"),
-        ("terminated", r"crashed in mid-run \(SIGTERM\)"),
-        ("exit:3", r"left in mid-run \(exit code 3\)"),
-        ("exit:0", r"left in mid-run \(exit code 0\)"),
+        ("killed", r"killed during the run \(SIGKILL\), most often because memory ran out"),
+        ("segfault", r"crashed during the run \(SIGSEGV\)"),
+        ("terminated", r"crashed during the run \(SIGTERM\)"),
+        ("exit:3", r"exited during the run \(exit code 3\)"),
+        ("exit:0", r"exited during the run \(exit code 0\)"),
         ("misspoken", r"does not understand"),
     ],
 )
@@ -364,7 +364,7 @@ async def test_whatever_the_engine_is_at_can_be_ended_by_anybody(lab) -> None:
     )
     status = await seen(client, lambda status: status.at_work is not None and status.at_work.silent)
     assert status.at_work.title == "grades of examples (toy)"
-    with pytest.raises(Refusal, match=r"The engine is at grades of examples \(toy\), not at other"):
+    with pytest.raises(Refusal, match=r"The engine runs grades of examples \(toy\) now, not other"):
         await client.ask(EndWork(job="other"), StatusAnswer)
     ended = (await client.ask(EndWork(), StatusAnswer)).status
     assert ended.at_work.job == status.at_work.job
@@ -375,5 +375,5 @@ async def test_whatever_the_engine_is_at_can_be_ended_by_anybody(lab) -> None:
     await client.ask(EndWork(job=run.run_id), StatusAnswer)
     _, end = await lab.finish(client, run)
     assert end.state == "stopped"
-    with pytest.raises(Refusal, match="The engine is at nothing"):
+    with pytest.raises(Refusal, match="The engine has no job"):
         await client.ask(EndWork(), StatusAnswer)

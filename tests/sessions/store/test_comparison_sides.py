@@ -138,7 +138,7 @@ async def test_every_kind_of_side_is_found_by_its_name(lab: Any) -> None:
         ("Runs of this session", "run 2"),
         ("Seeds of this run", "seed 0"),
         ("Seeds of this run", "seed 5"),
-        ("Kept circuits", "movers"),
+        ("Saved circuits", "movers"),
     ]
     for choice in choices:
         again = await sides(client, "one/1", choice.reference)
@@ -215,7 +215,7 @@ async def test_circuits_are_kept_combined_and_dropped(lab: Any) -> None:
         ("union", 3),
     ]
     await client.ask(SaveCircuit(session="two", name="p", heads=((0, 2),), source="elsewhere"), CircuitAnswer)
-    with pytest.raises(Refusal, match="Several sessions keep a circuit 'p'"):
+    with pytest.raises(Refusal, match="Several sessions have a circuit 'p'"):
         await sides(client, "circuit:p", "circuit:q")
     assert (await sides(client, "circuit:p", "one/1")).a.heads == ((0, 0),)
 

@@ -124,7 +124,7 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
         (["note", "greater than", "x", "--head", "nine"], "'nine' is no head"),
         (["note", "greater than", "--remove", "n1"], "has no note 'n1'"),
         (["note", "greater than", "--head", "1.1"], "There is no text"),
-        (["search", " "], "nothing to search for"),
+        (["search", " "], "search is empty"),
         (["restore", "greater than"], "is not in the trash"),
         (["delete", "nobody"], "There is no session 'nobody'"),
         (["empty", "nobody", "-y"], "no session 'nobody' in the trash"),
