@@ -1,4 +1,4 @@
-"""What a face needs to talk to the host: connect, start, ask, follow.
+"""The client's side of the host: connect or start it, send requests, follow logs.
 
 May import: root, protocol, transport.
 """

@@ -1,4 +1,4 @@
-"""Talking to the host: connect or start it, ask, follow. Imports neither torch nor duckdb."""
+"""Talk to the host: connect or start it, send requests, follow logs. Imports neither torch nor duckdb."""
 
 import asyncio
 import os
@@ -43,17 +43,17 @@ from sessions.version import version
 T = TypeVar("T")
 
 _ATTEMPTS, _ATTEMPT_S = 200, 0.05
-"""How often, and after how many seconds, a host is asked again that has more callers than the system lets wait."""
+"""Number of attempts, and seconds between them, if the host has more waiting clients than the system allows."""
 
 _Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class HostClient:
-    """One connection to the host. Made by `connect` or `foreground`; closed by `close` or leaving `async with`."""
+    """One connection to the host, made by `connect` or `foreground`, closed by `close` or `async with`."""
 
     def __init__(self, stream: _Stream, child: "subprocess.Popen[bytes] | None" = None) -> None:
         self.welcome: Welcome
-        """What the host said about itself."""
+        """The host's answer to Hello."""
         self._lines = LineReader(stream[0])
         self._writer = stream[1]
         self._child = child
@@ -67,22 +67,22 @@ class HostClient:
     async def connect(
         cls, places: AppFolders, *, start: bool = True, timeout_s: float = 10, command: Sequence[str] | None = None
     ) -> Self:
-        """A connection to the host of this store, which is started where there is none.
+        """Return a connection to the host of this store, which is started if there is none.
 
-        Raises NoHost (where `start` is false), WrongProtocol, or what kept the host from starting: StoreError and its
-        kin, SettingsError, HostError. `command` starts another program as the host.
+        Raises NoHost (if `start` is false), WrongProtocol, or why the host could not start: StoreError and its
+        subclasses, SettingsError, HostError. `command` starts another program as the host.
         """
         deadline = time.monotonic() + timeout_s
         while True:
             stream = await _open(places)
             if stream is None:
                 if not start:
-                    raise NoHost("No host is running.", hint="Any command that needs it starts it.")
+                    raise NoHost("No host is running.", hint="Commands that need a host start one.")
                 stream = await _open_or_start(places, command, deadline)
             try:
                 return await cls._greet(stream, deadline)
             except HostGone:
-                # It was just leaving as we came: the next try starts another.
+                # The host exited while we connected: the next attempt starts another.
                 if not start or time.monotonic() > deadline:
                     raise
 
@@ -90,9 +90,9 @@ class HostClient:
     async def foreground(
         cls, places: AppFolders, *, timeout_s: float = 30, command: Sequence[str] | None = None
     ) -> Self:
-        """A connection to a host of our own, which ends with this process however that ends: for batch jobs.
+        """Return a connection to a separate host that ends with this process: for batch jobs.
 
-        Raises HostRunning where a host serves this store already, or what kept the host from starting.
+        Raises HostRunning if a host already serves this store, or why the host could not start.
         """
         deadline = time.monotonic() + timeout_s
         child = await start_foreground(places, command, deadline)
@@ -106,16 +106,20 @@ class HostClient:
             raise
 
     async def ask(self, request: AnyRequest, want: type[T]) -> T:
-        """The answer to one request. Raises Refusal (with the host's own family, message and hint) or HostGone."""
+        """Return the answer to one request.
+
+        Raises Refusal (with the host's own family, message and hint) or HostGone.
+        """
         _, answer = self._send(request)
         return _expect(await answer, want)
 
     async def follow(
         self, session: str, *, after_seq: int = 0, run: str | None = None
     ) -> AsyncIterator[tuple[LogEntry, ...]]:
-        """Batches of a session's log, all entries after `after_seq` in order: old ones first, then as they happen.
+        """Yield batches of a session's log, all entries after `after_seq` in order, old ones first.
 
-        Never ends by itself. What arrived while the caller was busy comes as one batch. Raises Refusal, HostGone.
+        Never ends by itself. Entries that arrive while the caller is busy come as one batch. Raises Refusal,
+        HostGone.
         """
         feed = _EntryFeed()
         number, answer = self._send(Subscribe(session=session, after_seq=after_seq, run=run), feed)
@@ -130,7 +134,7 @@ class HostClient:
                     self._send(Unsubscribe(subscription=number))
 
     async def close(self) -> None:
-        """Hangs up; a foreground host ends and is waited for. Can be called twice."""
+        """Close the connection and end a foreground host. Can be called twice."""
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
@@ -161,7 +165,7 @@ class HostClient:
                 raise WrongProtocol(
                     f"The running host is Headcode {client.welcome.version} with protocol {client.welcome.protocol}; "
                     f"you are Headcode {version()} with protocol {PROTOCOL}.",
-                    hint="End it, the next command starts one of your version: headcode host stop",
+                    hint="End it; the next command starts one of your version: headcode host stop",
                 )
         except BaseException as error:
             client._child = None  # whoever started it ends it
@@ -170,7 +174,7 @@ class HostClient:
                 raise error_from(error.failure) from None
             if isinstance(error, TimeoutError):
                 raise HostError(
-                    "The host does not answer.", hint="End it, the next command starts another: headcode host stop"
+                    "The host does not answer.", hint="End it; the next command starts another: headcode host stop"
                 ) from error
             raise
         return client
@@ -195,15 +199,15 @@ class HostClient:
         except NONSENSE as error:
             self._end(
                 WrongProtocol(
-                    f"The host said something this Headcode ({version()}, protocol {PROTOCOL}) does not understand: "
+                    f"The host sent a message that this Headcode ({version()}, protocol {PROTOCOL}) does not understand: "
                     f"{error}.",
-                    hint="End it, the next command starts one of your version: headcode host stop",
+                    hint="End it; the next command starts one of your version: headcode host stop",
                 )
             )
             return
         except OSError as error:
             reason = f"The connection to the host broke: {error}."
-        self._end(HostGone(reason, hint="What was recorded is kept. Try again; see: headcode host log"))
+        self._end(HostGone(reason, hint="What was recorded is stored. Try again; see: headcode host log"))
 
     def _on_message(self, word: Reply | Pushed) -> None:
         if isinstance(word, Pushed):
@@ -224,7 +228,7 @@ class HostClient:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(self._gone)
-                answer.exception()  # whoever asked may be gone, too
+                answer.exception()  # marks it as retrieved: the caller may be gone, too
         self._answers.clear()
         for feed in self._feeds.values():
             feed.end(self._gone)
@@ -232,7 +236,7 @@ class HostClient:
 
 
 class _EntryFeed:
-    """Entries of one subscription that nobody has taken yet."""
+    """The entries of one subscription that have not been read yet."""
 
     def __init__(self) -> None:
         self._entries: list[LogEntry] = []
@@ -248,7 +252,7 @@ class _EntryFeed:
         self._wake.set()
 
     async def take(self) -> tuple[LogEntry, ...]:
-        """Everything that came since the last time, at least one entry."""
+        """Return all entries since the last call, waiting for at least one."""
         await self._wake.wait()
         if not self._entries and self._error is not None:
             raise self._error
@@ -259,9 +263,9 @@ class _EntryFeed:
 
 
 async def stop_host(places: AppFolders, *, timeout_s: float = 10) -> int | None:
-    """Ends the host of this store, also one of another version or one that hangs.
+    """End the host of this store, even one of another version or one that hangs.
 
-    Returns its process id; None where there was none. Raises HostError where even that does not help.
+    Returns its process id; None if there was none. Raises HostError if the host cannot be ended.
     """
     pid = await _find_host(places)
     if pid is None:
@@ -277,12 +281,12 @@ async def stop_host(places: AppFolders, *, timeout_s: float = 10) -> int | None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         if not await _wait_for_exit(places, pid, time.monotonic() + 5):
-            raise HostError(f"The host (PID {pid}) cannot be ended.", hint="It may hang in the disk: see dmesg.")
+            raise HostError(f"The host (PID {pid}) cannot be ended.", hint="It may be blocked by the disk: see dmesg.")
     return pid
 
 
 async def _find_host(places: AppFolders) -> int | None:
-    """The host that holds the store, or the one that still listens though another folder lies there now."""
+    """Return the host that holds the store, or one that still listens although the folder was replaced."""
     pid = find_holder(places)
     if pid is None:
         with suppress(HostError):
@@ -316,7 +320,10 @@ def _expect(answer: object, want: type[T]) -> T:
 
 
 async def _open(places: AppFolders, *, attempts: int = _ATTEMPTS) -> _Stream | None:
-    """A connection to the host of this store; None where none listens. Raises HostError for another user's socket."""
+    """Return a connection to the host of this store; None if none listens.
+
+    Raises HostError for another user's socket.
+    """
     for place in sockets(places):
         check_private(place.parent)
         try:
@@ -330,7 +337,7 @@ async def _open(places: AppFolders, *, attempts: int = _ATTEMPTS) -> _Stream | N
         connection = cast(socket.socket, writer.get_extra_info("socket"))
         uid, pid = peer_process(connection)
         if (uid, pid) == (-1, 0):
-            # More wait at the door than the system lets wait: it turned us away, and asyncio has not noticed.
+            # The host's backlog is full: the system refused the connection, which asyncio does not notice.
             writer.transport.abort()
             if attempts == 0:
                 raise HostError("The host has no room for another connection.", hint="Try again in a moment.")
@@ -340,7 +347,9 @@ async def _open(places: AppFolders, *, attempts: int = _ATTEMPTS) -> _Stream | N
             return reader, writer
         writer.transport.abort()
         if uid != os.getuid():
-            raise HostError(f"Another user ({uid}) listens on {place}.", hint="Set HEADCODE_HOME to a folder of yours.")
+            raise HostError(
+                f"Another user ({uid}) listens on {place}.", hint="Set HEADCODE_HOME to a folder of your own."
+            )
     return None
 
 
@@ -348,12 +357,12 @@ async def _open_or_start(places: AppFolders, command: Sequence[str] | None, dead
     lock = StartLock(places)
     await lock.take(deadline)
     try:
-        stream = await _open(places)  # the one who held the lock before us may have started it
+        stream = await _open(places)  # the previous holder of the lock may have started it
         if stream is None:
             await start_detached(places, command, deadline)
             stream = await _open(places)
     finally:
         lock.release()
     if stream is None:
-        raise HostGone("The host left as soon as it had started.", hint="headcode host log")
+        raise HostGone("The host exited right after it started.", hint="headcode host log")
     return stream

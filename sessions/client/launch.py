@@ -1,4 +1,4 @@
-"""Starting a host: detached, or as a child of this command."""
+"""Start a host: detached, or as a child process of this command."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ HOST = tuple(child_processes.python_command("-m", "sessions.host"))
 
 
 class StartLock:
-    """Held while a host is started, so that two who start at once start one."""
+    """A lock held while a host is started, so that concurrent commands start only one."""
 
     def __init__(self, places: AppFolders) -> None:
         self._lock = FileLock(private_folder(places) / places.socket.with_suffix(".start").name)
 
     async def take(self, deadline: float) -> None:
-        """Raises HostError when it is not free by the deadline (time.monotonic)."""
+        """Take the lock. Raises HostError if it is not free by the deadline (time.monotonic)."""
         while not self._lock.take():
             if time.monotonic() > deadline:
                 raise HostError("Another command is still starting the host.", hint="Try again; see: headcode host log")
@@ -37,10 +37,10 @@ class StartLock:
 
 
 async def start_detached(places: AppFolders, command: Sequence[str] | None, deadline: float) -> None:
-    """Returns when a host answers that outlives this process. Raises its own reason where it cannot."""
+    """Start a host that outlives this process; return when it answers. Raises the host's own error."""
     process, pipe = _spawn(places, command, ["--detach"], stdin=subprocess.DEVNULL)
     try:
-        # The process we started only forks the host and leaves: nothing of it stays behind with us.
+        # The started process only forks the host and exits, so no child of ours remains.
         await asyncio.to_thread(process.wait)
         started = await _read_start_report(places, pipe, deadline)
     finally:
@@ -52,7 +52,7 @@ async def start_detached(places: AppFolders, command: Sequence[str] | None, dead
 async def start_foreground(
     places: AppFolders, command: Sequence[str] | None, deadline: float
 ) -> "subprocess.Popen[bytes]":
-    """A host that ends when this process closes its stdin, however it ends. Raises HostRunning where one is there."""
+    """Start a host that ends when this process closes its stdin, in any way. Raises HostRunning if there is one."""
     process, pipe = _spawn(places, command, ["--foreground"], stdin=subprocess.PIPE)
     try:
         started = await _read_start_report(places, pipe, deadline)
@@ -67,7 +67,7 @@ async def start_foreground(
 
 
 def end_foreground(process: "subprocess.Popen[bytes]", timeout_s: float = 10.0) -> None:
-    """Ends a foreground host and waits for it."""
+    """End a foreground host and wait for it."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -101,7 +101,7 @@ def _spawn(
 
 
 def _open_log(places: AppFolders) -> IO[bytes]:
-    """Where the host writes what it cannot say otherwise; on a disk that takes no log it says nothing."""
+    """Open the file for the host's stderr; /dev/null if the disk is full."""
     try:
         places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         return append_plain(places.logs / "host.log")
@@ -110,7 +110,7 @@ def _open_log(places: AppFolders) -> IO[bytes]:
 
 
 async def _read_start_report(places: AppFolders, pipe: IO[bytes], deadline: float) -> StartReport:
-    """What the host says about its start. Raises HostError when it dies without a word or says none in time."""
+    """Return the host's report of its start. Raises HostError if the host dies or the time is over before that."""
     loop = asyncio.get_running_loop()
     readable: asyncio.Future[None] = loop.create_future()
     text = b""
@@ -130,11 +130,11 @@ async def _read_start_report(places: AppFolders, pipe: IO[bytes], deadline: floa
             await readable
     except TimeoutError as error:
         raise HostError(
-            "The host was started but did not answer in time.", hint=f"Try again; what it says stands in {log}"
+            "The host was started but did not answer in time.", hint=f"Try again; its messages are in {log}"
         ) from error
     finally:
         loop.remove_reader(pipe.fileno())
     try:
         return msgspec.json.decode(text, type=StartReport)
     except msgspec.MsgspecError as error:
-        raise HostError("The host died while it started.", hint=f"What it said stands in {log}") from error
+        raise HostError("The host ended during its start.", hint=f"Its messages are in {log}") from error

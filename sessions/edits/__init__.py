@@ -1,4 +1,4 @@
-"""What a person changes in a session: examples, metadata, circuits, trash, garbage.
+"""Changes that users make to sessions: examples, metadata, circuits, trash, deletable files.
 
 May import: root, comparison, protocol, store.
 """

@@ -1,4 +1,4 @@
-"""Circuits kept under a name: found, kept, put together, dropped."""
+"""Save, combine and delete circuits."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,14 +25,14 @@ _DO: dict[SetOperation, Callable[..., tuple[HeadId, ...]]] = {
 
 
 def keep_circuit(recorder: Recorder, request: SaveCircuit) -> tuple[CircuitRow, list[RecordedEntry]]:
-    """The circuit as it is kept. Raises NoSuchRecord, BadName, StoreError."""
+    """Save a circuit; return its row. Raises NoSuchRecord, BadName, StoreError."""
     session_id = find_session(recorder.store, request.session)
     run_id = find_run(recorder.store, request.run) if request.run is not None else None
     return _keep(recorder, session_id, run_id, request.name, request.heads, request.source)
 
 
 def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[CircuitRow, list[RecordedEntry]]:
-    """A circuit made of others. Raises NoSuchRecord, BadName, StoreError."""
+    """Combine saved circuits and save the result. Raises NoSuchRecord, BadName, StoreError."""
     store = recorder.store
     session_id = find_session(store, request.session)
     if len(request.of) < 2:
@@ -41,7 +41,9 @@ def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[Circ
     shapes = {shape for part in parts if (shape := _shape(store, part)) is not None}
     if len(shapes) > 1:
         words = " and ".join(f"{layers} x {heads}" for layers, heads in sorted(shapes))
-        raise BadName(f"The circuits are of models of different shapes: {words}.", hint="Take those of one model.")
+        raise BadName(
+            f"The circuits are from models of different shapes: {words}.", hint="Choose circuits of one model."
+        )
     made = _DO[request.operation](*(part.heads for part in parts))
     runs = {part.run_id for part in parts if part.run_id is not None and part.session_id == session_id}
     source = f"{_WORDS[request.operation]} {', '.join(part.name for part in parts)}"
@@ -49,13 +51,13 @@ def combine_circuits(recorder: Recorder, request: CombineCircuits) -> tuple[Circ
 
 
 def drop_circuit(recorder: Recorder, request: DeleteCircuit) -> tuple[None, list[RecordedEntry]]:
-    """Raises NoSuchRecord where there is none of that name in the session."""
+    """Delete a saved circuit. Raises NoSuchRecord if the session has none of that name."""
     session_id = find_session(recorder.store, request.session)
     found = {row.name for row in circuits_of(recorder.store, session_id)}
     if request.name not in found:
         there = ", ".join(map(repr, sorted(found)))
         raise NoSuchRecord(
-            f"The session keeps no circuit {request.name!r}.", hint=f"It keeps {there}." if there else "It keeps none."
+            f"The session has no circuit {request.name!r}.", hint=f"It has {there}." if there else "It has none."
         )
     return None, recorder.append([EventDraft(session_id=session_id, event=CircuitDeleted(name=request.name))])
 
@@ -70,7 +72,9 @@ def _keep(
 ) -> tuple[CircuitRow, list[RecordedEntry]]:
     kept = clean_name(name)
     if len(heads) > MAX_HEADS or any(layer < 0 or head < 0 for layer, head in heads):
-        raise BadName(f"{len(heads)} heads are no circuit.", hint="Heads are written layer.head, for example 9.6.")
+        raise BadName(
+            f"{len(heads)} heads cannot form a circuit.", hint="Heads are written layer.head, for example 9.6."
+        )
     shape = recorder.store.one("SELECT n_layers, n_heads FROM run WHERE run_id = $run", {"run": run_id})
     if shape is not None and shape[0] is not None:
         outside = [head for head in heads if head[0] >= shape[0] or head[1] >= shape[1]]

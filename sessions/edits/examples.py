@@ -1,4 +1,4 @@
-"""What a person changes in a session: made, given examples."""
+"""Create sessions and change their examples."""
 
 import datetime
 import unicodedata
@@ -20,7 +20,7 @@ _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\
 
 
 def clean_name(text: str) -> str:
-    """The name without what could disturb a terminal. Raises BadName when nothing is left, or too much."""
+    """Return the name without control characters. Raises BadName if nothing is left, or it is too long."""
     kept = "".join(
         " " if character in "\t\n" else character
         for character in text
@@ -28,18 +28,18 @@ def clean_name(text: str) -> str:
     )
     name = " ".join(kept.split())
     if not name:
-        raise BadName(f"{text[:40]!r} is no name for a session.", hint="Give it at least one letter.")
+        raise BadName(f"{text[:40]!r} is not a valid session name.", hint="Give it at least one letter.")
     if len(name) > MAX_NAME:
         raise BadName(f"The name that begins {name[:40]!r} has {len(name)} characters.", hint=f"At most {MAX_NAME}.")
     return name
 
 
 def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionRow, list[RecordedEntry]]:
-    """The new session's row. Raises BadName, ExampleError, StoreError."""
+    """Create a session; return its row. Raises BadName, ExampleError, StoreError."""
     if request.examples:
         check_set(request.examples)
     if not request.model.strip():
-        raise BadName("A session needs a model.", hint="For example toy; headcode models list shows what there is.")
+        raise BadName("A session needs a model.", hint="For example toy; headcode models list shows installed models.")
     session_id = new_id("s")
     event = SessionCreated(
         name=free_name(recorder.store, clean_name(request.name if request.name is not None else _made_up(request))),
@@ -56,24 +56,25 @@ def create_session(recorder: Recorder, request: CreateSession) -> tuple[SessionR
 
 
 def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, list[RecordedEntry]]:
-    """The session's row with its new examples, drafts included: only a run insists on both sides and straight pairs.
+    """Set the session's examples, drafts included; return its row.
 
-    The set that is there already is not recorded again. Raises NoSuchRecord, StaleExamples, ExampleError, StoreError.
+    Only a run requires both polarities and complete pairs. A set equal to the current one is not recorded again.
+    Raises NoSuchRecord, StaleExamples, ExampleError, StoreError.
     """
     session_id = active_session(recorder.store, request.session)
     if len(request.examples) > MAX_EXAMPLES:
         raise ExampleError(
-            f"{len(request.examples)} examples in one set; {MAX_EXAMPLES} is the most Headcode keeps.",
-            hint="A probe needs 10 to 500.",
+            f"{len(request.examples)} examples in one set; the limit is {MAX_EXAMPLES}.",
+            hint="A run needs 10 to 500.",
         )
     version, now = current_version(recorder.store, session_id)
     if request.over is not None and request.over != now:
         raise StaleExamples(
-            "The examples were changed elsewhere meanwhile.", hint="Look at them again, then repeat the change."
+            "The examples have been changed elsewhere since.", hint="Check them, then repeat the change."
         )
     drafts = [_examples(session_id, request.examples)]
     if version == 0 and request.examples:
-        # What was there before the first edit is a version too, so that undo can come back to it.
+        # The state before the first edit is a version, too, so that undo can return to it.
         drafts.insert(0, _examples(session_id, ()))
     elif version == 0 or content_hash(request.examples) == now:
         drafts.clear()
@@ -82,7 +83,10 @@ def set_examples(recorder: Recorder, request: SetExamples) -> tuple[SessionRow, 
 
 
 def step_examples(recorder: Recorder, request: StepExamples) -> tuple[SessionRow, list[RecordedEntry]]:
-    """The session's row after an undo or redo. Raises NoSuchRecord, NothingToStep, StoreError."""
+    """Undo or redo a change of the examples; return the session's row.
+
+    Raises NoSuchRecord, NothingToStep, StoreError.
+    """
     session_id = active_session(recorder.store, request.session)
     found = neighbour_version(recorder.store, session_id, by=request.by)
     if found is None:
@@ -104,7 +108,7 @@ def _made_up(request: CreateSession) -> str:
 
 
 def free_name(store: Store, name: str) -> str:
-    """The name, or where it is taken the name with a number."""
+    """Return the name, with a number added if it is taken."""
     if not name_taken(store, name):
         return name
     number = 2

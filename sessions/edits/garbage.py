@@ -1,4 +1,4 @@
-"""What lies on the disk that no session needs: found, counted, and removed when a person says so."""
+"""Find files that no session needs, and delete them on request."""
 
 import re
 import shutil
@@ -16,22 +16,22 @@ from sessions.rows import FileGroup
 
 _DAY_S = 86_400.0
 _SPOOL_S = 3_600.0
-"""A folder in the spool, or a half file, that nobody wrote into for so long has been forgotten."""
+"""Seconds without a write after which a spool folder or a partial file counts as abandoned."""
 _SET_ASIDE = re.compile(r"\.(kept|damaged|repaired)\b|.*\.other$")
 _PARTIAL_DAYS, _LOG_DAYS, _COPY_DAYS = 1, 30, 30
 
 
 class CacheLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What may stay of what can be computed again."""
+    """Which reproducible data may stay."""
 
     cache_days: float = 30
-    """Activations that were not used for so long go; 0: all of them."""
+    """Days without use after which activations are deleted; 0: all of them."""
     cache_bytes: int | None = None
-    """And of the others, the longest unused, until no more than this is left."""
+    """Limit for the remaining ones; those unused for longest are deleted first."""
 
 
 class DeletableGroup(msgspec.Struct, frozen=True):
-    """A pile and the files and folders of it that go."""
+    """A group of files and those of them that can be deleted."""
 
     pile: FileGroup
     goes: tuple[Path, ...]
@@ -52,7 +52,7 @@ def find_garbage(
     running: str | None,
     now_s: float | None = None,
 ) -> list[DeletableGroup]:
-    """Every kind of thing that collects, with what of it may go. `unowned`: SAE weights that no run names.
+    """Return every group of files that accumulate. `unowned`: SAE weights that no run names.
 
     Opens no file: reading the store's would drop DuckDB's lock on it.
     """
@@ -68,14 +68,14 @@ def find_garbage(
         ),
         _pile(
             "spool",
-            "what runs left on their way",
+            "temporary files of runs",
             places.spool,
             lambda _: True,
             lambda item: item.path.name != running and now - item.used_s > _SPOOL_S,
         ),
         _pile(
             "fetches",
-            "models half fetched, older than a day",
+            "incomplete model downloads, older than a day",
             places.models,
             lambda path: path.name.startswith(".partial-"),
             lambda item: now - item.used_s > _PARTIAL_DAYS * _DAY_S,
@@ -83,14 +83,14 @@ def find_garbage(
         _parts(places.parts, now),
         _pile(
             "logs",
-            f"logs put aside, older than {_LOG_DAYS} days",
+            f"old logs, older than {_LOG_DAYS} days",
             places.logs,
             lambda path: ".log." in path.name,
             lambda item: now - item.used_s > _LOG_DAYS * _DAY_S,
         ),
         _pile(
             "set aside",
-            "stores that were damaged, repaired or kept, and their journals: never removed, look and move them away",
+            "damaged, repaired or rescued stores and their journals: never deleted, check and move them away",
             places.store.parent,
             lambda path: _SET_ASIDE.match(path.name.removeprefix(places.store.stem)) is not None and path.is_file(),
             lambda _: False,
@@ -104,7 +104,7 @@ def find_garbage(
         ),
         _pile(
             "repairs",
-            "repairs that were killed, older than a day",
+            "interrupted repairs, older than a day",
             places.store.parent,
             lambda path: path.name.startswith(("repair-", "keeping-")) and path.is_dir(),
             lambda item: now - item.used_s > _PARTIAL_DAYS * _DAY_S,
@@ -114,7 +114,7 @@ def find_garbage(
 
 
 def remove(found: list[DeletableGroup]) -> int:
-    """Removes what goes; says how many bytes did. What cannot be removed stays, and is found again next time."""
+    """Delete the files; return how many bytes that freed. A file that cannot be deleted is found again next time."""
     n_bytes = 0
     for each in found:
         if each.pile.kind == "weights":
@@ -132,7 +132,7 @@ def remove(found: list[DeletableGroup]) -> int:
 
 
 def _activations(folder: Path, limits: CacheLimits, now: float) -> DeletableGroup:
-    """By age, then by size, the longest unused first; half-written ones of a worker that has gone."""
+    """Return activations to delete by age, then by size, the longest unused first, and partial ones of dead workers."""
     items = list(_items(folder, lambda path: path.suffix == ".safetensors" or path.name.startswith(".")))
     whole = sorted((item for item in items if item.path.suffix == ".safetensors"), key=lambda item: item.used_s)
     goes = [item for item in items if item.path.suffix != ".safetensors" and now - item.used_s > _SPOOL_S]
@@ -146,18 +146,18 @@ def _activations(folder: Path, limits: CacheLimits, now: float) -> DeletableGrou
         total -= item.n_bytes
     size = f", or beyond {limits.cache_bytes / 1e9:.3g} GB" if limits.cache_bytes is not None else ""
     words = f"not used for {limits.cache_days:g} days" if limits.cache_days else "all of them"
-    return _found("activations", f"activations, {words}{size}: they are computed again", folder, items, goes)
+    return _found("activations", f"activations, {words}{size}: they can be computed again", folder, items, goes)
 
 
 def _parts(marks: Path, now: float) -> DeletableGroup:
-    """Files that a killed export left half written, wherever they lie."""
+    """Return partial files that killed exports left, in any folder."""
     items = list[_Item]()
     for part, _ in marked_partials(marks):
         with suppress(OSError):
             items.append(_Item(part, _size(part), part.lstat().st_mtime))
     return _found(
         "parts",
-        "exports half written, older than an hour",
+        "incomplete exports, older than an hour",
         marks,
         items,
         [item for item in items if now - item.used_s > _SPOOL_S],
@@ -185,7 +185,7 @@ def _found(kind: str, about: str, folder: Path, items: list[_Item], goes: list[_
 
 
 def _items(folder: Path, belongs: Callable[[Path], bool]) -> Iterator[_Item]:
-    """What lies directly in the folder and belongs to the pile; folders whole. Links are not followed."""
+    """Return the files and folders directly in `folder` that belong to the group. Links are not followed."""
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
             if belongs(path):

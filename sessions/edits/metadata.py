@@ -1,4 +1,4 @@
-"""What a person keeps of a session: its name, tags and notes; and the way into the trash and back."""
+"""Change a session's name, tags and notes, and move it to and from the trash."""
 
 import shlex
 import unicodedata
@@ -46,22 +46,26 @@ Noted = tuple[NoteRow, SessionRow]
 
 
 def clean_tag(text: str) -> str:
-    """The tag as it is kept: small letters, without a leading #. Raises BadName for what is not one short word."""
+    """Return the tag in lower case without a leading #. Raises BadName if it is not one short word."""
     tag = unicodedata.normalize("NFC", text.strip().removeprefix("#")).lower()
     shown = text.strip()[:40]
     if not tag:
-        raise BadName(f"{shown!r} is no tag.", hint="A tag is one short word: ioi, to-check, paper/fig3.")
+        raise BadName(f"{shown!r} is not a valid tag.", hint="A tag is one short word: ioi, to-check, paper/fig3.")
     if len(tag) > MAX_TAG:
         raise BadName(f"The tag that begins {shown!r} has {len(tag)} characters.", hint=f"At most {MAX_TAG}.")
     if not tag[0].isalnum() or not all(each.isalnum() or each in _IN_TAGS for each in tag):
         raise BadName(
-            f"{shown!r} is no tag.", hint="One word of letters, digits and - _ . / : + that begins with a letter."
+            f"{shown!r} is not a valid tag.",
+            hint="One word of letters, digits and - _ . / : + that begins with a letter.",
         )
     return tag
 
 
 def clean_note(text: str) -> str:
-    """The note without what could disturb a terminal; lines stay. Raises BadName when nothing is left, or too much."""
+    """Return the note without control characters; line breaks stay.
+
+    Raises BadName if nothing is left, or it is too long.
+    """
     kept = "".join(
         each
         for each in text.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
@@ -69,7 +73,7 @@ def clean_note(text: str) -> str:
     )
     note = "\n".join(line.rstrip() for line in kept.strip("\n").split("\n")).strip()
     if not note:
-        raise BadName("The note is empty.", hint="Write some words; --remove takes a note away.")
+        raise BadName("The note is empty.", hint="Write some text; --remove removes a note.")
     if len(note) > MAX_NOTE:
         raise BadName(
             f"The note has {len(note)} characters.", hint=f"At most {MAX_NOTE}; longer texts belong in a file."
@@ -78,7 +82,7 @@ def clean_note(text: str) -> str:
 
 
 def rename_session(recorder: Recorder, request: RenameSession) -> Changed:
-    """The session's row under its new name. Raises BadName for a name that another session has."""
+    """Rename a session; return its row. Raises BadName if another session has the name."""
     session_id = active_session(recorder.store, request.session)
     name = clean_name(request.name)
     if session_row(recorder.store, session_id).name == name:
@@ -90,7 +94,7 @@ def rename_session(recorder: Recorder, request: RenameSession) -> Changed:
 
 
 def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
-    """The session's row with its tags. Raises BadName, or NoSuchRecord for a tag to remove that it has not."""
+    """Change a session's tags; return its row. Raises BadName, or NoSuchRecord for a missing tag to remove."""
     session_id = active_session(recorder.store, request.session)
     before = set(session_tags(recorder.store, session_id))
     add, remove = {clean_tag(tag) for tag in request.add}, {clean_tag(tag) for tag in request.remove}
@@ -100,12 +104,12 @@ def change_tags(recorder: Recorder, request: ChangeTags) -> Changed:
         raise NoSuchRecord(f"The session has no tag {missing[0]!r}.", hint=has)
     after = (before | add) - remove
     if len(after) > MAX_TAGS:
-        raise BadName(f"That would be {len(after)} tags.", hint=f"A session takes {MAX_TAGS}; -TAG removes one.")
+        raise BadName(f"The session would have {len(after)} tags.", hint=f"The limit is {MAX_TAGS}; -TAG removes one.")
     return _changed(recorder, session_id, [] if after == before else [TagsSet(tags=tuple(sorted(after)))])
 
 
 def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[RecordedEntry]]:
-    """The note, new or changed. Raises BadName, NoSuchRecord, NoSuchHead."""
+    """Write or change a note; return it. Raises BadName, NoSuchRecord, NoSuchHead."""
     store = recorder.store
     session_id = active_session(store, request.session)
     text = clean_note(request.text)
@@ -123,9 +127,9 @@ def write_note(recorder: Recorder, request: WriteNote) -> tuple[Noted, list[Reco
 
 
 def write_notes(recorder: Recorder, requests: Sequence[WriteNote]) -> list[ChangeResult | None]:
-    """What write_note would answer each of them; None for those it is better asked one by one.
+    """Do a batch of write_note requests; None for those that must be done one by one.
 
-    A hundred notes of many people take three questions and a few inserts in all, where each alone takes as many.
+    A batch of a hundred notes takes three queries and a few inserts in all, as many as a single note.
     """
     living = active_among(recorder.store, [request.session for request in requests])
     found: list[ChangeResult | None] = [None] * len(requests)
@@ -150,7 +154,7 @@ NOTES = BatchKind(write_notes, 200)
 
 
 def remove_note(recorder: Recorder, request: RemoveNote) -> tuple[Noted, list[RecordedEntry]]:
-    """What the note said. Raises NoSuchRecord."""
+    """Remove a note; return its last text. Raises NoSuchRecord."""
     session_id = active_session(recorder.store, request.session)
     note = _find_note(recorder.store, session_id, request.note)
     event = NoteRemoved(note_id=note.note_id)
@@ -159,7 +163,7 @@ def remove_note(recorder: Recorder, request: RemoveNote) -> tuple[Noted, list[Re
 
 
 def trash_session(recorder: Recorder, request: TrashSession) -> Changed:
-    """The session's row, now in the trash. Raises NoSuchRecord; BadName's family for one with a run under way."""
+    """Move a session to the trash; return its row. Raises NoSuchRecord, or SessionBusy for an unfinished run."""
     store = recorder.store
     session_id = active_session(store, request.session)
     busy = store.rows(
@@ -177,7 +181,7 @@ def trash_session(recorder: Recorder, request: TrashSession) -> Changed:
 
 
 def restore_session(recorder: Recorder, request: RestoreSession) -> Changed:
-    """The session's row, back among the others."""
+    """Take a session out of the trash; return its row."""
     session_id = trashed_session(recorder.store, request.session)
     name = session_row(recorder.store, session_id).name
     free = free_name(recorder.store, name)
@@ -188,7 +192,7 @@ def restore_session(recorder: Recorder, request: RestoreSession) -> Changed:
 
 
 class SessionBusy(BadName):
-    """Something was asked of a session that cannot be done while it runs."""
+    """A change that is not possible while the session has an unfinished run."""
 
 
 def _changed(recorder: Recorder, session_id: str, events: list[SessionEvent]) -> Changed:
@@ -198,7 +202,7 @@ def _changed(recorder: Recorder, session_id: str, events: list[SessionEvent]) ->
 
 
 def _find_place(store: Store, session_id: str, request: WriteNote) -> RunRow | None:
-    """The run a note speaks of; None: the session. Raises NoSuchRecord, NoSuchHead."""
+    """Return the run that a note is about; None: the session. Raises NoSuchRecord, NoSuchHead."""
     if request.run is None and request.head is None:
         return None
     asked = request.run or "latest"
@@ -221,7 +225,7 @@ def _find_place(store: Store, session_id: str, request: WriteNote) -> RunRow | N
 
 
 def _note_row(entry: LogEntry, event: NoteWritten, run_number: int | None) -> NoteRow:
-    """The note as the store holds it after that entry."""
+    """Return the note's row as the store holds it after that entry."""
     layer, head = (None, None) if event.head is None else event.head
     return NoteRow(
         note_id=event.note_id,
@@ -235,7 +239,7 @@ def _note_row(entry: LogEntry, event: NoteWritten, run_number: int | None) -> No
 
 
 def _find_note(store: Store, session_id: str, reference: str) -> NoteRow:
-    """The session's note by id or the beginning of one. Raises NoSuchRecord."""
+    """Return a note of the session by its id or the beginning of one. Raises NoSuchRecord."""
     notes = session_notes(store, session_id)
     found = [note for note in notes if note.note_id == reference]
     found = found or [note for note in notes if reference and note.note_id.startswith(reference)]

@@ -1,4 +1,4 @@
-"""Sessions removed for good: from the log, from every table, and what of their files nobody else needs."""
+"""Delete sessions permanently: from the log, from every table, and files that only they used."""
 
 import time
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from sessions.store.recorder import RecordedEntry, Recorder
 _DAY_US = 86_400_000_000
 _RUNS_OF = "SELECT run_id, sae_sha256 FROM run WHERE session_id IN (SELECT unnest($ids))"
 _SETUP_KINDS = ("session_created", "tags_set", "examples_set", "options_chosen", "look_changed")
-"""What a session's log may hold besides its runs while nothing came of it."""
+"""Events that the log of an unused session may contain besides those of runs."""
 SETTLED_S = 600.0
-"""A run names its SAE weights shortly after they came to lie there; so long they may be nobody's."""
+"""Seconds for which new SAE weights may have no owner: a run names them shortly after they were written."""
 
 
 def trash_bytes(store: Store, session_ids: Sequence[str], weights: Path) -> int:
-    """About what these sessions take up: their log, and their SAE weights."""
+    """Return the approximate size of these sessions: their log and their SAE weights."""
     ids: dict[str, object] = {"ids": list(session_ids)}
     sql = "SELECT coalesce(sum(strlen(payload)), 0) FROM event WHERE session_id IN (SELECT unnest($ids))"
     total = int(store.rows(sql, ids)[0][0])
@@ -32,14 +32,14 @@ def trash_bytes(store: Store, session_ids: Sequence[str], weights: Path) -> int:
 
 
 class RemovedSessions(NamedTuple):
-    """What went for good, and the files that may follow."""
+    """The deleted sessions, and the files that can be deleted now."""
 
     sessions: list[SessionRow]
     files: list[Path]
 
 
 def old_trash(store: Store, *, days: float, now_us: int | None = None) -> list[str]:
-    """Sessions that have been in the trash for longer than that; none where days is 0, which means never."""
+    """Return the sessions that have been in the trash for longer than `days`; none if that is 0, for never."""
     if days <= 0:
         return []
     before = (time.time_ns() // 1000 if now_us is None else now_us) - int(days * _DAY_US)
@@ -50,7 +50,7 @@ def old_trash(store: Store, *, days: float, now_us: int | None = None) -> list[s
 
 
 def whole_trash(store: Store, references: Sequence[str] = ()) -> list[str]:
-    """These sessions of the trash, or all of it. Raises NoSuchRecord."""
+    """Return these sessions of the trash, or all of it. Raises NoSuchRecord."""
     if references:
         return list(dict.fromkeys(trashed_session(store, each) for each in references))
     rows = store.rows("SELECT session_id FROM session WHERE trashed_us IS NOT NULL ORDER BY trashed_us, session_id")
@@ -58,9 +58,9 @@ def whole_trash(store: Store, references: Sequence[str] = ()) -> list[str]:
 
 
 def is_unused(store: Store, session_id: str) -> bool:
-    """Return whether nothing came of a session: all its runs were refused, and nobody did anything else in it.
+    """Return whether a session was never used: all its runs were refused, and nothing else was done in it.
 
-    The examples it began with do not count; a person's first edit makes a second version of them.
+    The examples that it began with do not count; a user's first edit makes a second version.
     """
     ids: dict[str, object] = {"id": session_id, "kinds": list(_SETUP_KINDS)}
     done = store.rows(
@@ -77,9 +77,9 @@ def is_unused(store: Store, session_id: str) -> bool:
 def remove_for_good(
     recorder: Recorder, session_ids: Sequence[str], weights: Path
 ) -> tuple[RemovedSessions, list[RecordedEntry]]:
-    """The sessions that are gone now: all of them or, where that fails, none; and their SAE weights nobody else names.
+    """Delete the sessions, all or none; return them and the SAE weights that no other session uses.
 
-    The files go after the commit: a process that is killed in between leaves files without an owner, which gc finds.
+    The files are deleted after the commit: a kill in between leaves files without an owner, which gc finds.
     """
     store = recorder.store
     ids: dict[str, object] = {"ids": list(session_ids)}
@@ -103,7 +103,7 @@ def remove_for_good(
 
 
 def tables_of(store: Store) -> tuple[list[str], list[str]]:
-    """The tables whose rows name their session, and those whose rows name only their run."""
+    """Return the tables whose rows name their session, and those whose rows name only their run."""
     columns: dict[str, set[str]] = {}
     for table, column in store.rows(
         "SELECT table_name, column_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_oid, table_name) "
@@ -115,13 +115,13 @@ def tables_of(store: Store) -> tuple[list[str], list[str]]:
 
 
 def find_orphans(store: Store, folder: Path, *, settled_s: float = SETTLED_S) -> list[Path]:
-    """SAE weights that no run names and that have lain there for a while: a run names its own only after they came."""
+    """Return SAE weights that no run names and that are not new: a run names its weights after they were written."""
     wanted = {f"{sha256}.safetensors" for (sha256,) in store.rows("SELECT DISTINCT sae_sha256 FROM run")}
     before = time.time() - settled_s
     found: list[Path] = []
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
-            # The time of the inode's change: a file that was moved here keeps the time it was written.
+            # The inode's change time: a file that was moved here keeps its modification time.
             plain = path.suffix == ".safetensors" and path.is_file() and not path.is_symlink()
             if plain and path.name not in wanted and path.stat().st_ctime <= before:
                 found.append(path)
@@ -129,7 +129,7 @@ def find_orphans(store: Store, folder: Path, *, settled_s: float = SETTLED_S) ->
 
 
 def remove_files(paths: Sequence[Path], *, settled_s: float) -> int:
-    """Removes those that have lain there for that long; says how many bytes they had."""
+    """Delete the files that are not new; return how many bytes that freed."""
     n_bytes, before = 0, time.time() - settled_s
     for path in paths:
         with suppress(OSError):

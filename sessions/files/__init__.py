@@ -1,4 +1,4 @@
-"""Files on disk that are not the store: atomic write, TOML edit, mounts, array files, host settings, log files.
+"""Files on disk other than the store: atomic writes, TOML edits, mounts, array files, host settings, logs.
 
 May import: root.
 """

@@ -1,4 +1,4 @@
-"""Arrays the engine leaves as files: checked before a byte of them is believed."""
+"""Read array files from the engine, validating them first."""
 
 import hashlib
 import math
@@ -29,35 +29,35 @@ class CodeRows(msgspec.Struct, frozen=True):
 
 
 def spool_file(spool: Path, name: str) -> Path:
-    """The file of that name in the spool folder. Raises BadArray for anything that is not a plain file there."""
+    """Return a file's path in the spool folder. Raises BadArray if it is not a plain file there."""
     if not name or name in (".", "..") or Path(name).name != name or "\0" in name:
         raise BadArray(f"The engine named a file {name!r}, which is not a plain file name.", hint="Run it again.")
     path = spool / name
     if path.is_symlink() or not path.is_file():
-        raise BadArray(f"The engine named the file {path}, which is not there.", hint="Run it again.")
+        raise BadArray(f"The engine named the file {path}, which does not exist.", hint="Run it again.")
     if path.stat().st_size > MAX_BYTES:
         raise BadArray(f"{path} has {path.stat().st_size} bytes; {MAX_BYTES} is the most.", hint="Use fewer examples.")
     return path
 
 
 def read_codes(spool: Path, event: ArrayReady) -> CodeRows:
-    """The tensor "codes" of the file the event names: int32 [seed, example, layer * head].
+    """Return the tensor "codes" of the event's file: int32 [seed, example, layer * head].
 
-    Raises BadArray for a file that is not exactly that.
+    Raises BadArray for a file with any other content.
     """
     return CodeRows(rows=list(iterate_codes(spool, event)))
 
 
 def iterate_codes(spool: Path, event: ArrayReady) -> Iterator[tuple[int, int, list[int]]]:
-    """The same one row at a time: whatever size a stranger's file has, one row of it is in memory.
+    """Yield the same one row at a time, so that a file of any size has only one row in memory.
 
-    The format is a length, a JSON header and raw numbers; reading it takes no tensor library.
+    The format is a length, a JSON header and raw numbers; reading it needs no tensor library.
     """
     import numpy
 
     path = spool_file(spool, event.file)
     if len(event.shape) != 3 or min(event.shape) < 1:
-        raise BadArray(f"{path} is said to have the shape {list(event.shape)}; codes have three sides.", hint=_AGAIN)
+        raise BadArray(f"{path} should have the shape {list(event.shape)}; codes have three dimensions.", hint=_AGAIN)
     entry, start = _find(path, "codes")
     n_seeds, n_examples, n_places = event.shape
     begin, end = entry.data_offsets
@@ -75,15 +75,15 @@ def iterate_codes(spool: Path, event: ArrayReady) -> Iterator[tuple[int, int, li
 
 
 def hash_file(path: Path) -> str:
-    """The sha256 of the file's content."""
+    """Return the sha256 of the file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def store_by_content(path: Path, folder: Path) -> tuple[str, int]:
-    """Moves the file into `folder` under the sha256 of its content; returns that and its bytes.
+    """Move the file into `folder` under the sha256 of its content; return that and its size in bytes.
 
-    The same content twice is one file.
+    Equal contents share one file.
     """
     digest = hash_file(path)
     n_bytes = path.stat().st_size
@@ -97,14 +97,15 @@ def store_by_content(path: Path, folder: Path) -> tuple[str, int]:
 
 
 def remove_spool(spool: Path) -> None:
+    """Delete the spool folder."""
     shutil.rmtree(spool, ignore_errors=True)
 
 
-_AGAIN = "Run it again; if it stays so, see: headcode host log"
+_AGAIN = "Run again; if the error stays, see: headcode host log"
 
 
 def _find(path: Path, tensor: str) -> tuple[_TensorEntry, int]:
-    """Where the tensor lies in a safetensors file, and where its data begin."""
+    """Return the tensor's entry in a safetensors file, and the offset of the data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(_MAX_HEADER, path.stat().st_size - 8):

@@ -1,4 +1,7 @@
-"""A file written beside its goal and renamed: whole, or not there. Light to import: the command line writes so, too."""
+"""Write a file beside its goal and rename it, so that it is complete or absent.
+
+Light to import: the command line uses it, too.
+"""
 
 import hashlib
 import os
@@ -13,27 +16,28 @@ from sessions.files.disk_space import full_disk
 
 
 def check_goal(goal: Path, *, force: bool) -> None:
-    """Raises CannotWrite where nothing may or can be written there."""
+    """Raise CannotWrite if a file must not or cannot be written there."""
     if not goal.is_absolute():
-        raise CannotWrite(f"{goal} is no whole path.", hint="The host stands elsewhere: give the whole path.")
+        raise CannotWrite(
+            f"{goal} is not an absolute path.", hint="The host has another working directory: give the absolute path."
+        )
     if goal.is_dir():
         raise CannotWrite(f"{goal} is a folder.", hint="Give a file name, for example mine.headcode.")
     if goal.exists() and not goal.is_file():
-        raise CannotWrite(f"{goal} is no plain file.", hint="Give another name.")
+        raise CannotWrite(f"{goal} is not a plain file.", hint="Give another name.")
     if goal.exists() and not force:
-        raise CannotWrite(f"{goal} is there already.", hint="--force replaces it, or give another name.")
+        raise CannotWrite(f"{goal} exists already.", hint="--force replaces it, or give another name.")
     if not goal.parent.is_dir():
-        raise CannotWrite(f"There is no folder {goal.parent}.", hint="Make it first, or give another place.")
+        raise CannotWrite(f"There is no folder {goal.parent}.", hint="Create it first, or give another path.")
 
 
 def write_atomically(
     goal: Path, write: Callable[[Path], None], *, force: bool, marks: Path | None = None
 ) -> tuple[str, int]:
-    """Lets `write` fill a file beside the goal and gives it the goal's name; returns its sha256 and bytes.
+    """Let `write` fill a file beside the goal and rename it to the goal; return its sha256 and size in bytes.
 
-    A kill leaves the half file, wherever that is: `marks` is the folder in which its path is noted until it is gone.
-
-    Whatever goes wrong, what was at the goal stays. Raises CannotWrite in words.
+    After a kill the partial file remains: `marks` is the folder in which its path is recorded until it is gone. On
+    any error, a file at the goal is unchanged. Raises CannotWrite.
     """
     check_goal(goal, force=force)
     part = mark = None
@@ -50,7 +54,7 @@ def write_atomically(
         else:
             _take_place(part, goal)
     except FileExistsError as error:
-        raise CannotWrite(f"{goal} is there already.", hint="--force replaces it, or give another name.") from error
+        raise CannotWrite(f"{goal} exists already.", hint="--force replaces it, or give another name.") from error
     except OSError as error:
         raise cannot_write(goal, error) from error
     finally:
@@ -63,7 +67,7 @@ def write_atomically(
 
 
 def cannot_write(goal: Path, error: OSError) -> CannotWrite:
-    """What kept the file from being written, in words."""
+    """Return a CannotWrite that describes the error."""
     if error.errno in NO_ROOM[:2]:
         full = full_disk(goal.parent)
         return CannotWrite(f"{goal} cannot be written. {full.message}", hint=full.hint)
@@ -71,7 +75,7 @@ def cannot_write(goal: Path, error: OSError) -> CannotWrite:
 
 
 def apply_umask(path: Path) -> None:
-    """Gives a file that the host wrote the mode it would have had from this process: the host keeps its own private."""
+    """Give a file that the host wrote the mode of this process's own files: the host's are private."""
     mask = os.umask(0)
     os.umask(mask)
     with suppress(OSError):
@@ -79,12 +83,12 @@ def apply_umask(path: Path) -> None:
 
 
 def partial_path(goal: Path) -> Path:
-    """Another name for a half file beside the goal at each call."""
+    """Return a new name for a partial file beside the goal."""
     return goal.with_name(f".{goal.name[:80]}.{secrets.token_hex(4)}.part")
 
 
 def marked_partials(marks: Path) -> list[tuple[Path, Path]]:
-    """Half files that somebody began and did not end, each with its mark; marks without a file are taken away."""
+    """Return abandoned partial files, each with its mark; marks without a file are removed."""
     found = []
     with suppress(OSError):
         for mark in sorted(marks.iterdir()):
@@ -99,7 +103,7 @@ def marked_partials(marks: Path) -> list[tuple[Path, Path]]:
 
 
 def _note(part: Path, marks: Path | None) -> Path | None:
-    """The mark; None where there can be none, which is no reason not to write."""
+    """Record the partial file; return the mark, or None if it cannot be written, which is not an error."""
     if marks is None:
         return None
     mark = marks / part.name.split(".")[-2]
@@ -112,17 +116,17 @@ def _note(part: Path, marks: Path | None) -> Path | None:
 
 
 def _make(part: Path) -> None:
-    """An empty file, with the mode that files of this process get."""
+    """Create an empty file with this process's default mode."""
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
 
 
 def _take_place(part: Path, goal: Path) -> None:
-    """Gives the file its name, unless another took it meanwhile. Raises FileExistsError."""
+    """Rename the file, unless the name has been taken meanwhile. Raises FileExistsError."""
     try:
-        os.link(part, goal)  # unlike a rename, it never replaces what is there
+        os.link(part, goal)  # unlike a rename, it never replaces an existing file
     except FileExistsError:
         raise
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         if goal.exists():
             raise FileExistsError from None
         part.rename(goal)

@@ -1,4 +1,4 @@
-"""A disk that takes nothing more: which it is, what a person can do, and a reserve of room to do it in."""
+"""Handle full disks: describe them, and reserve space in which space can be freed."""
 
 import os
 from contextlib import suppress
@@ -8,22 +8,25 @@ from engine.machine.memory import size
 from sessions.errors import NO_ROOM, StoreError, StoreFull
 
 RESERVE_BYTES = 4 << 20
-"""What removing things from the store takes at most beforehand: the journal of it, and the pages of a checkpoint."""
+"""What deleting from the store needs at most before it frees space: the journal, and the pages of a checkpoint."""
 _PLENTY = 16
-"""A reserve is put aside where so many of its kind would fit."""
+"""A reserve is made if the free space is at least so many times its size."""
 
 
 def full_disk(path: Path) -> StoreFull:
-    """The error for a write at `path` that found no room: which disk, how full, and what frees room there."""
+    """Return the error for a failed write at `path`: which disk is full, and how to free space on it."""
     return StoreFull(
         f"The disk that holds {path} is full{_figures(path)}.",
-        hint="Free some room on it: headcode gc shows what Headcode can do without there, headcode sessions empty "
-        "removes what is in the trash. Nothing that was recorded is lost.",
+        hint="Free some space on it: headcode gc lists files that can be deleted there, headcode sessions empty "
+        "deletes what is in the trash. Nothing that was recorded is lost.",
     )
 
 
 def describe_os_error(error: OSError, path: Path | None = None) -> StoreError:
-    """What the system refused, in words. `path`: what was to be written, where the error does not name it."""
+    """Return a StoreError that describes a system error.
+
+    `path`: the file to write, if the error does not name it.
+    """
     named = Path(os.fsdecode(error.filename)) if error.filename is not None else path
     if error.errno in NO_ROOM[:2] and named is not None:
         return full_disk(named)
@@ -35,7 +38,7 @@ def describe_os_error(error: OSError, path: Path | None = None) -> StoreError:
 
 
 def mount_of(path: Path) -> Path:
-    """Where the disk that holds the path begins; of a path that is not there yet, its nearest folder's disk."""
+    """Return the mount point of the path; of a path that does not exist, that of its nearest folder."""
     place = path.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -47,7 +50,10 @@ def mount_of(path: Path) -> Path:
 
 
 def staging_for(spool: Path, goal: Path) -> Path:
-    """Where a file for `goal` is put together: the spool, or beside the goal where the spool's disk is all but full."""
+    """Return the folder in which to assemble a file for `goal`.
+
+    That is the spool, or the goal's folder if the spool's disk is nearly full.
+    """
     with suppress(OSError):
         spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         about = os.statvfs(spool)
@@ -57,13 +63,13 @@ def staging_for(spool: Path, goal: Path) -> Path:
 
 
 class SpaceReserve:
-    """A file that takes room while there is plenty, so that what frees room can be done when there is none."""
+    """A file that reserves disk space, so that files can be deleted even when the disk is full."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def fill(self) -> None:
-        """Puts the room aside where there is plenty. Never fails."""
+        """Reserve the space if there is plenty. Never fails."""
         with suppress(OSError):
             if self._path.exists():
                 return
@@ -79,7 +85,7 @@ class SpaceReserve:
                 os.close(fd)
 
     def release(self) -> bool:
-        """Whether there was one, and its room is free now."""
+        """Release the space; return whether any was reserved."""
         try:
             self._path.unlink()
         except OSError:

@@ -1,4 +1,4 @@
-"""How the host behaves, from the [host] table of config.toml."""
+"""Read the host's settings from the [host] table of config.toml."""
 
 import difflib
 import math
@@ -23,27 +23,28 @@ _KNOWN = ("idle_minutes", "worker_idle_minutes", "store_memory", "store_threads"
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of quiet after which worker and host leave (0: never), and what the store may use."""
+    """Idle seconds after which the worker and the host exit (0: never), and limits for the store."""
 
     idle_s: float = 30 * 60
     worker_idle_s: float = 10 * 60
     store_memory: str = "512MB"
     store_threads: int = 2
     trash_days: float = 30
-    """After so many days in the trash a session is removed for good; 0: never."""
+    """Days in the trash after which a session is deleted; 0: never."""
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):
-    """What is in force, and what in the file or the environment makes no sense: there the usual value holds."""
+    """The settings in force, and the problems in the file or the environment, for which defaults are used."""
 
     settings: HostSettings
     problems: tuple[SettingsError, ...] = ()
 
 
 def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> HostSettings:
-    """The settings in the file; the defaults where there is none. HEADCODE_HOST_IDLE_S and HEADCODE_WORKER_IDLE_S win.
+    """Return the settings in the file; the defaults if there is none.
 
-    Raises SettingsError naming file, line and value.
+    HEADCODE_HOST_IDLE_S and HEADCODE_WORKER_IDLE_S take precedence. Raises SettingsError naming file, line and
+    value.
     """
     found = load_settings(path, environ)
     if found.problems:
@@ -52,7 +53,7 @@ def read_settings(path: Path, environ: Mapping[str, str] | None = None) -> HostS
 
 
 def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> LoadedSettings:
-    """The same, for who must start whatever stands there: what makes no sense is told, not raised."""
+    """Return the settings with the problems found, for a host that must start in any case."""
     env = os.environ if environ is None else environ
     try:
         text, whole = read_toml(path)
@@ -72,7 +73,7 @@ def load_settings(path: Path, environ: Mapping[str, str] | None = None) -> Loade
     table = whole.get("host", {})
     if not isinstance(table, dict):
         line = line_of(text, "", "host")
-        hint = "Write [host] on a line of its own."
+        hint = "Write [host] on a separate line."
         problems.append(SettingsError(f"{path}, line {line}: host={table!r} is not a table.", hint=hint))
         table = {}
     for key in table:
@@ -109,13 +110,13 @@ def _unknown(path: Path, key: str) -> None:
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, object]]:
-    """A config file as text and as what it says; both empty where there is none. Raises SettingsError."""
+    """Return a config file's text and content, both empty if there is none. Raises SettingsError."""
     try:
         text = read_plain(path).decode("utf-8")
         return text, tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         return "", {}
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # also raised for a number of thousands of digits
         raise SettingsError(f"{path} is not TOML: {error}.", hint="Correct it, or move it away.") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.", hint="Correct it, or move it away.") from error
@@ -132,7 +133,7 @@ def _seconds(path: Path, table: Mapping[str, object], key: str, default: float, 
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0:
-        raise SettingsError(f"{override!r} in the environment is no number of seconds for {key}.", hint="Unset it.")
+        raise SettingsError(f"{override!r} in the environment is not a number of seconds for {key}.", hint="Unset it.")
     return seconds
 
 

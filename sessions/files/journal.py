@@ -1,9 +1,9 @@
-"""DuckDB's journal (the `.wal` file), looked at before DuckDB opens it: what DuckDB takes for the end, it removes.
+"""Read DuckDB's journal (the `.wal` file) before DuckDB opens it and removes what it takes for the end.
 
-A journal is a header and then entries: 8 bytes of length, 8 of checksum, the entry. A commit ends with an entry of its
-own, always the same 21 bytes. A program that was killed leaves a beginning of what it meant to write. DuckDB 2.0 takes
-everything that does not parse for such an end, a damaged header or length included, and goes on as if nothing had been
-written after it. Here the two are told apart: an end that no killed program leaves is damage, and is refused.
+A journal is a header followed by entries: 8 bytes of length, 8 of checksum, the entry. A commit ends with an entry of
+its own, always the same 21 bytes. A program that was killed leaves the beginning of an entry. DuckDB 2.0 treats
+everything that it cannot parse as such an end, even a damaged header or length, and continues as if nothing followed.
+This module tells the two apart: an end that no killed program leaves is damage, and is refused.
 """
 
 import os
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 JOURNALS = (".wal", ".wal.checkpoint", ".wal.recovery")
-"""What DuckDB may leave beside a store: its journal, the one that is written during a checkpoint, and both merged."""
+"""Files that DuckDB may leave beside a store: its journal, the one written during a checkpoint, and both merged."""
 VERSION = 2
-"""The journals whose form is known here; a newer one is left to DuckDB, which refuses what it cannot read."""
+"""The journal version that this module reads; a newer one is left to DuckDB, which refuses what it cannot read."""
 _MASK = (1 << 64) - 1
 _HEADER_START = b"\x64\x00\x62\x65\x00"
 _IDENTIFIER_AT, _IDENTIFIER_BYTES = 8 + 4 + 8 + 32 + 32 + 32 + 8, 16
-"""Where the first block of the store keeps the name by which its journal knows it."""
+"""Where the store's first block holds the identifier that its journal repeats."""
 _DATABASE_HEADERS = (4096, 8192)
 _LARGEST = 1 << 40
 _MOST_HEADER = 128
@@ -29,22 +29,22 @@ class JournalState(NamedTuple):
     """How far a journal can be read."""
 
     verdict: Literal["whole", "torn", "damaged"]
-    """Torn: it ends as a program that was killed leaves it; every commit before that is whole."""
+    """torn: it ends as after a kill; every commit before that is complete."""
     n_bytes: int
     header: int
-    """Bytes of the header; 0 where that cannot be read."""
+    """Size of the header in bytes; 0 if it cannot be read."""
     end: int
-    """Where the last whole commit ends."""
+    """End of the last complete commit."""
     stopped: int
-    """Where reading ended."""
+    """Where reading stopped."""
     commits: int
-    """Whole commits up to there."""
+    """Complete commits up to there."""
     hidden: int = 0
-    """Commits that were written after the place where reading ended."""
+    """Commits written after the place where reading stopped."""
 
 
 def checksum(data: bytes) -> int:
-    """DuckDB's checksum of an entry: the exclusive or of its words, each times a constant, and a hash of the rest."""
+    """Return DuckDB's checksum: the exclusive or of its words, each times a constant, and a hash of the rest."""
     result = 5381
     whole = len(data) // 8 * 8
     for (word,) in struct.iter_unpack("<Q", data[:whole]):
@@ -64,19 +64,19 @@ COMMIT = struct.pack("<QQ", len(_FLUSH), checksum(_FLUSH)) + _FLUSH
 
 
 def journals_of(store: Path) -> list[Path]:
-    """The journals that lie beside the store's file."""
+    """Return the journals beside the store's file."""
     return [path for path in (store.with_name(store.name + ending) for ending in JOURNALS) if path.is_file()]
 
 
 def holds_commits(store: Path) -> bool:
-    """Whether a journal beside the store holds what is not in the store itself; to be asked of a closed one."""
+    """Return whether a journal holds commits that are not in the store's file. Only for a closed store."""
     return any(read_journal(path).commits for path in journals_of(store))
 
 
 def read_journal(path: Path, *, sums: bool = False) -> JournalState:
-    """How far the journal can be read; with `sums`, every entry is held against its checksum, as DuckDB does itself.
+    """Return how far the journal can be read; with `sums`, every entry's checksum is verified, as in DuckDB.
 
-    About a second for a million entries; DuckDB reads them back more slowly by a hundred times.
+    Takes about a second for a million entries; DuckDB takes a hundred times as long.
     """
     with path.open("rb", buffering=1 << 18) as file:
         size = os.fstat(file.fileno()).st_size
@@ -108,14 +108,14 @@ def read_journal(path: Path, *, sums: bool = False) -> JournalState:
         if at == size:
             return JournalState("whole", size, header, end, at, commits)
         file.seek(at)
-        rest = file.read(size - at)  # no more than there was: a host that is just leaving may still write
+        rest = file.read(size - at)  # only up to the size seen first: an exiting host may still be writing
     hidden = rest.count(COMMIT)
     torn = not hidden and _is_beginning(rest)
     return JournalState("torn" if torn else "damaged", size, header, end, at, commits, hidden)
 
 
 def header_for(store: Path) -> bytes | None:
-    """The header that a journal of this store begins with; None where the store's own headers cannot be read."""
+    """Return the header that a journal of this store begins with; None if the store's headers cannot be read."""
     with store.open("rb") as file:
         head = file.read(_DATABASE_HEADERS[1] + 4096)
     if len(head) < _DATABASE_HEADERS[1] + 4096:
@@ -128,7 +128,7 @@ def header_for(store: Path) -> bytes | None:
 
 
 def first_entry(content: bytes) -> int | None:
-    """Where the first entry of a journal begins whose header is damaged; None where that cannot be found."""
+    """Return where the first entry begins in a journal with a damaged header; None if it cannot be found."""
     for at in range(min(len(content) - 16, _MOST_HEADER)):
         length, stated = struct.unpack_from("<QQ", content, at)
         entry = content[at + 16 : at + 16 + length]
@@ -138,7 +138,7 @@ def first_entry(content: bytes) -> int | None:
 
 
 def identifiers(store: Path, journal: Path) -> tuple[bytes, bytes]:
-    """The name the store gives itself and the one its journal knows it by; empty where that cannot be read."""
+    """Return the store's own identifier and the journal's; empty where one cannot be read."""
     with store.open("rb") as file:
         head = file.read(_DATABASE_HEADERS[0])
     with journal.open("rb") as file:
@@ -148,7 +148,7 @@ def identifiers(store: Path, journal: Path) -> tuple[bytes, bytes]:
 
 
 class _TooShort(Exception):
-    """The header goes on where the file ends."""
+    """The header continues past the end of the file."""
 
 
 class _Reader:
@@ -156,7 +156,7 @@ class _Reader:
         self.data, self.at = data, 0
 
     def take(self, wanted: bytes) -> bool:
-        """Whether these bytes come next; they are passed then."""
+        """Skip these bytes if they come next; return whether they did."""
         found = self.data[self.at : self.at + len(wanted)]
         if len(found) < len(wanted) and wanted.startswith(found):
             raise _TooShort
@@ -181,7 +181,7 @@ class _Reader:
 
 
 def _header(start: bytes) -> int:
-    """The bytes of a journal's header; 0 where the file ends inside one, -1 where it is none."""
+    """Return the size of a journal's header; 0 if the file ends inside it, -1 if it is not a header."""
     reader = _Reader(start)
     try:
         if not reader.take(_HEADER_START) or reader.number() < VERSION:
@@ -215,9 +215,9 @@ def _version(start: bytes) -> int:
 
 
 def _is_beginning(rest: bytes) -> bool:
-    """Whether this is how an entry begins that was not written to its end."""
+    """Return whether this can be the beginning of an entry that was not written to its end."""
     if len(rest) < 8:
-        return not any(rest[5:])  # no entry is so long
+        return not any(rest[5:])  # no entry is that long
     length = int.from_bytes(rest[:8], "little")
     content = rest[16:]
     if length == len(_FLUSH):

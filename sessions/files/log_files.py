@@ -1,4 +1,4 @@
-"""The host's and the worker's logs: files that stay small."""
+"""Write the host's and the worker's logs, which stay small."""
 
 import logging
 import logging.handlers
@@ -13,21 +13,23 @@ _KEEP = 3
 
 
 def host_log(places: AppFolders) -> Path:
+    """Return the path of the host's log."""
     return places.logs / "host.log"
 
 
 def worker_log(places: AppFolders) -> Path:
+    """Return the path of the worker's log."""
     return places.logs / "worker.log"
 
 
 def start_logging(places: AppFolders) -> None:
-    """Everything the host has to say goes to its log; a log that cannot be written stops nothing."""
+    """Send the host's log messages to its log file; a log that cannot be written stops nothing."""
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     with suppress(OSError):
         places.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        append_plain(host_log(places)).close()  # raises where it is a pipe, which would hold the host
+        append_plain(host_log(places)).close()  # raises for a pipe, which would block the host
         handler = logging.handlers.RotatingFileHandler(
             host_log(places), maxBytes=_MAX_BYTES, backupCount=_KEEP, encoding="utf-8"
         )
@@ -36,7 +38,7 @@ def start_logging(places: AppFolders) -> None:
 
 
 class SizedLog:
-    """Bytes appended to a file that is renamed to .1 when it has grown."""
+    """A log file that is renamed to .1 when it has grown too large."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""On what kind of file system a path lies, as far as Linux tells."""
+"""Find the kind of file system that a path is on, as far as Linux tells."""
 
 import os
 from pathlib import Path
@@ -39,21 +39,21 @@ NETWORK = frozenset(
         "fuse.afp",
     }
 )
-"""File systems whose locks or writes another machine has a say in. virtiofs and overlay are not among them."""
+"""File systems on which other machines can lock or write. virtiofs and overlay are not among them."""
 MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
 
 def network_file_system(path: Path, table: str | None = None) -> str | None:
-    """The kind of network file system (nfs4, fuse.sshfs) the path lies on; None for a disk of this machine.
+    """Return the kind of network file system (nfs4, fuse.sshfs) of a path; None for a local disk.
 
-    A path that does not exist yet lies where its nearest folder lies. `table`: the text of mountinfo.
+    A path that does not exist is on its nearest folder's file system. `table`: the text of mountinfo.
     """
     if table is None:
         try:
             table = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
-            return None  # no Linux: nobody tells
+            return None  # not Linux: unknown
     place = os.path.realpath(path)
     best, kind = "", ""
     for line in table.splitlines():
@@ -64,15 +64,15 @@ def network_file_system(path: Path, table: str | None = None) -> str | None:
         point = fields[4]
         for code, character in _ESCAPES.items():
             point = point.replace(code, character)
-        # The last mount on a point hides those before it.
+        # The last mount on a point hides earlier ones.
         if len(point) >= len(best) and (place == point or place.startswith(point.rstrip("/") + "/")):
             best, kind = point, right.split(" ")[0]
     return kind if kind in NETWORK else None
 
 
 def format_network(path: Path, kind: str) -> str:
-    """What a person should know about a store there."""
+    """Return a warning about a store on a network file system."""
     return (
-        f"The store {path} lies on a network file system ({kind}): what was recorded can be lost or locked there when "
-        "the connection breaks. HEADCODE_HOME=FOLDER moves it to a disk of this machine."
+        f"The store {path} is on a network file system ({kind}): recorded data can be lost or locked when the "
+        "connection breaks. HEADCODE_HOME=FOLDER moves it to a disk of this machine."
     )

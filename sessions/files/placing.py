@@ -1,4 +1,4 @@
-"""Put files of the data folder in place: no kill or power cut leaves half of one, and nobody else reads them."""
+"""Write, move and copy private files of the data folder: complete or not at all after a kill or power cut."""
 
 import contextlib
 import errno
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Waits until the file or folder is on the disk; some file systems cannot do that for folders."""
+    """Wait until the file or folder is on the disk; some file systems cannot do that for folders."""
     with contextlib.suppress(OSError):
         fd = os.open(path, os.O_RDONLY)
         try:
@@ -20,7 +20,7 @@ def sync(path: Path) -> None:
 
 
 def move(path: Path, goal: Path) -> None:
-    """Renames a file, for good. Raises FileExistsError where another has the name: nothing is replaced."""
+    """Rename a file durably. Raises FileExistsError if the name is taken: nothing is replaced."""
     if os.path.lexists(goal):
         raise FileExistsError(errno.EEXIST, "Another file has the name", str(goal))
     path.rename(goal)
@@ -28,12 +28,12 @@ def move(path: Path, goal: Path) -> None:
 
 
 def move_command(path: Path, goal: Path) -> str:
-    """What a person types to rename a file, whatever is in its name."""
+    """Return the shell command that renames a file, whatever characters are in its name."""
     return shlex.join(["mv", str(path), str(goal)])
 
 
 def free_name(path: Path) -> Path:
-    """The path, or the first of NAME-2, NAME-3 ... that nothing has."""
+    """Return the path, or the first of NAME-2, NAME-3 ... that is free."""
     goal, number = path, 1
     while os.path.lexists(goal):
         number += 1
@@ -42,7 +42,7 @@ def free_name(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file for this user's eyes, whole or not at all."""
+    """Write a file that only this user can read, complete or not at all."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
@@ -54,9 +54,9 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def copy_private(path: Path, goal: Path) -> Path:
-    """Copies a file with its mode and times, whole or not at all; returns where the copy lies.
+    """Copy a file with its mode and times, complete or not at all; return the path of the copy.
 
-    Another file with that name stays: the copy gets a name of its own then. A copy that is there already will do.
+    Another file with that name stays, and the copy gets another name. An existing equal copy is returned.
     """
     if goal.is_file() and filecmp.cmp(path, goal, shallow=False):
         return goal
@@ -78,7 +78,7 @@ def copy_private(path: Path, goal: Path) -> Path:
 
 
 def keep_mode(old: Path, new: Path) -> None:
-    """Gives `new` the mode of `old` and, where this user may, its owner."""
+    """Give `new` the mode of `old` and, if this user may, its owner."""
     about = old.stat()
     if about.st_uid != os.geteuid() or about.st_gid != os.getegid():
         with contextlib.suppress(OSError):

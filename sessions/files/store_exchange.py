@@ -1,13 +1,12 @@
-"""A repaired store takes the place of a damaged one: begun in writing, so that whoever comes after a kill finishes it.
+"""Replace a damaged store by a repaired one; the plan is on disk, so that it can be completed after a kill.
 
-What is to be done lies in `sessions.exchange.json` before anything is renamed, and goes when it is done:
+The plan is `sessions.exchange.json`, which is written before anything is renamed and removed at the end:
+- 1. sessions.duckdb becomes sessions.damaged-DATE.duckdb
+- 2. its journals (.wal ...) become sessions.damaged-DATE.duckdb.wal ...
+- 3. sessions.repaired.duckdb becomes sessions.duckdb
 
-    1. sessions.duckdb            becomes  sessions.damaged-DATE.duckdb
-    2. its journals (.wal ...)    become   sessions.damaged-DATE.duckdb.wal ...
-    3. sessions.repaired.duckdb   becomes  sessions.duckdb
-
-The store goes before its journals: a journal without a store is noticed, a store without its journal is not. Who opens
-or looks into the store, with the host's lock held, calls `settle` first.
+The store is renamed before its journals: a journal without a store is noticed, a store without its journal is not.
+Before a store is opened or checked, with the host's lock held, `finish_exchange` is called.
 """
 
 import datetime
@@ -24,18 +23,22 @@ _PLACE = "headcode doctor --repair --in-place"
 
 
 class StoreExchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to become of which file, by their names in the store's folder."""
+    """The new file names, in the store's folder."""
 
     repaired: str
     aside: str
 
 
 def exchange_record(path: Path) -> Path:
+    """Return the path of the plan."""
     return path.with_name(f"{path.stem}.exchange.json")
 
 
 def exchange(path: Path, repaired: Path) -> Path:
-    """Moves the store and its journals aside and puts the repaired one in its place; returns where the old one lies."""
+    """Move the store and its journals aside and put the repaired store in their place.
+
+    Returns the path of the old store.
+    """
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     aside = free_name(path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}"))
     sync(repaired)
@@ -46,9 +49,9 @@ def exchange(path: Path, repaired: Path) -> Path:
 
 
 def finish_exchange(path: Path) -> str:
-    """Finishes an exchange that was begun, or takes it back where it cannot be; says what was done, or nothing.
+    """Complete an interrupted exchange, or revert it if that is impossible.
 
-    Raises StoreDamaged where neither is possible.
+    Returns a description of what was done, or "". Raises StoreDamaged if neither is possible.
     """
     record = exchange_record(path)
     if not record.exists():
@@ -58,7 +61,7 @@ def finish_exchange(path: Path) -> str:
     words = ""
     if path.exists() and aside.exists() and repaired.exists():
         raise StoreDamaged(
-            f"{path} was put there while {repaired.name} was to take its place ({aside.name} is the store before).",
+            f"{path} was created while {repaired.name} was about to replace it ({aside.name} is the store before).",
             hint=f"Move {path.name} to another folder, then: {_PLACE}",
         )
     if repaired.exists():
@@ -67,39 +70,45 @@ def finish_exchange(path: Path) -> str:
         _move_journals(path, aside)
         move(repaired, path)
     if aside.exists() and path.exists():
-        words = f"{path.name} is the repaired store now; the one before it lies in {aside.name}."
+        words = f"{path.name} is the repaired store now; the previous one is {aside.name}."
     elif aside.exists():
-        # The journals first, as above: a store must not be seen without its journal.
+        # The journals first, as above: a store must never be without its journal.
         _move_journals(aside, path)
         move(aside, path)
-        words = f"{repaired.name} has gone, so {path.name} is the store that it was."
+        words = f"{repaired.name} is gone, so {path.name} is the previous store again."
     record.unlink()
     sync(path.parent)
     return words
 
 
 def repaired_path(path: Path) -> Path:
+    """Return the path at which a repair writes the new store."""
     return path.with_name(f"{path.stem}.repaired{path.suffix}")
 
 
 def repaired_stores(path: Path) -> list[Path]:
-    """What earlier repairs saved and nobody put in place, the oldest first."""
+    """Return stores saved by earlier repairs and not put in place, the oldest first."""
     return _by_age(path.parent.glob(f"{path.stem}.repaired*{path.suffix}"))
 
 
 def damaged_stores(path: Path) -> list[Path]:
-    """The stores that repaired ones took the place of, the oldest first."""
+    """Return the stores that repaired ones have replaced, the oldest first."""
     return _by_age(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))
 
 
 def kept_stores(path: Path) -> list[Path]:
-    """What hosts wrote beside stores whose files were taken away under them (sessions.recovery.rescue), the oldest
-    first."""
+    """Return the stores that hosts saved after their files were taken away, the oldest first.
+
+    See sessions.recovery.rescue.
+    """
     return _by_age(path.parent.glob(f"{path.stem}.kept-*{path.suffix}"))
 
 
 def restore_journals(path: Path) -> None:
-    """Gives journals without a store to the damaged one they belong to: earlier versions, killed, left them so."""
+    """Rename journals without a store to those of the damaged store they belong to.
+
+    Earlier versions left them so after a kill.
+    """
     lonely = journals_of(path)
     if path.exists() or not lonely:
         return
@@ -111,7 +120,7 @@ def restore_journals(path: Path) -> None:
 
 
 def check_no_remains(path: Path) -> None:
-    """Raises StoreDamaged where no store is at `path`, but what is left of one lies beside it: none is begun then."""
+    """Raise StoreDamaged if there is no store at `path` but remains of one beside it; no new one is created then."""
     lonely, repaired, damaged = journals_of(path), repaired_stores(path), damaged_stores(path)
     kept = kept_stores(path)
     if not (lonely or repaired or damaged or kept):
@@ -120,18 +129,18 @@ def check_no_remains(path: Path) -> None:
     if kept and not lonely:
         raise StoreDamaged(
             f"{path} is not there, but {names} {'are' if ' and ' in names else 'is'}.",
-            hint="To start anew, move these files elsewhere; to go on with what was kept: "
+            hint="To start with an empty store, move these files elsewhere; to continue with the saved one: "
             + move_command(kept[-1], path),
         )
     if repaired or damaged:
         does = f"puts {repaired[-1].name} in its place" if repaired else f"saves what {damaged[-1].name} holds"
         raise StoreDamaged(
             f"{path} is not there, but {names} {'are' if ' and ' in names else 'is'}.",
-            hint=f"{_PLACE} {does}. To start anew, move these files to another folder.",
+            hint=f"{_PLACE} {does}. To start with an empty store, move these files to another folder.",
         )
     raise StoreDamaged(
-        f"{lonely[0]} is there, but the store it belongs to, {path.name}, is not.",
-        hint=f"Put {path.name} back beside it, or move {lonely[0].name} away to start anew.",
+        f"{lonely[0]} exists, but its store {path.name} does not.",
+        hint=f"Put {path.name} back beside it, or move {lonely[0].name} away to start with an empty store.",
     )
 
 
@@ -142,7 +151,7 @@ def _move_journals(path: Path, goal: Path) -> None:
             move(journal, beside)
         except FileExistsError:
             raise StoreDamaged(
-                f"{journal} cannot become {beside.name}: that is there already.",
+                f"{journal} cannot be renamed to {beside.name}, which exists already.",
                 hint=f"Move {beside.name} to another folder, then: {_PLACE}",
             ) from None
 
@@ -156,7 +165,7 @@ def _read(record: Path) -> StoreExchange:
         pass
     raise StoreDamaged(
         f"{record} says that a repaired store is being put in place, but cannot be read.",
-        hint=f"Look which files lie beside it, and move {record.name} away.",
+        hint=f"Check the files beside it, and move {record.name} away.",
     )
 
 

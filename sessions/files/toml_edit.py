@@ -1,4 +1,4 @@
-"""A person's TOML file: on which line something stands, and one value changed with everything else left as it is."""
+"""Edit a user's TOML file: find the line of an entry, change one value and keep everything else."""
 
 import re
 from pathlib import Path
@@ -10,9 +10,9 @@ _ENTRY = re.compile(
 
 
 def line_of(text: str, table: str, key: str | None = None) -> int | None:
-    """The line, counted from 1, of a table's head or of an entry in it; None where it is written in another way.
+    """Return the line, from 1, of a table's header or an entry in it; None if it is written in another form.
 
-    `table` "" is what stands before the first head.
+    `table` "" is the part before the first header.
     """
     now = ""
     for number, line in enumerate(text.splitlines(), start=1):
@@ -28,7 +28,7 @@ def line_of(text: str, table: str, key: str | None = None) -> int | None:
 
 
 def set_value(text: str, table: str, key: str, value: str | None) -> str:
-    """The text with `key = value` in the table; None takes the entry away. `value` is TOML as it is to be written."""
+    """Return the text with `key = value` in the table; None removes the entry. `value` is TOML source."""
     lines = text.splitlines()
     at = line_of(text, table, key)
     if at is not None:
@@ -44,9 +44,9 @@ def set_value(text: str, table: str, key: str, value: str | None) -> str:
 
 
 def overwrite(path: Path, text: str) -> None:
-    """The file whole or not at all. Raises OSError."""
+    """Replace the file, completely or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A link is written through: some people keep their settings in a folder of their own.
+    # Write through a symbolic link: some users keep their settings in another folder.
     target = path.resolve()
     new = target.with_name(f"{target.name}.new")
     new.write_text(text, encoding="utf-8")
@@ -58,7 +58,7 @@ def _plain(name: str) -> str:
 
 
 def _comment(line: str) -> str:
-    """The comment behind a value that holds no # itself."""
+    """Return the comment after a value that contains no # itself."""
     _, sign, words = line.partition("#")
     return f"  # {words.strip()}" if sign and line.count('"') % 2 == 0 and "#" not in _quoted(line) else ""
 

@@ -1,7 +1,7 @@
-"""Which host serves a store, and where it is reached: found by the store's folder, whatever became of the socket's.
+"""Find the host of a store and its socket through the store's folder, even if the socket's folder is gone.
 
-A host holds a lock on the folder itself, which nobody can delete while the store is there, and leaves its address in
-it. The socket's folder may vanish meanwhile: a desktop's session manager removes it at the last logout.
+A host holds a lock on the store's folder, which cannot be deleted while the store is in it, and writes its address
+there. The socket's folder can vanish: a desktop's session manager removes it at the last logout.
 """
 
 import os
@@ -16,25 +16,26 @@ from engine.machine.folders import AppFolders, private_temporary
 from sessions.transport.socket_folder import FolderLock, peer_process
 
 _STAT_BEGUN = 19
-"""Which word after the program's name in /proc/PID/stat says when it began, in ticks since the machine did."""
+"""Index of the start time among the fields after the program's name in /proc/PID/stat, in ticks since boot."""
 
 
 class HostAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host leaves beside its store."""
+    """What a host writes beside its store."""
 
     pid: int
     begun: int | None
-    """When the process began, as far as the system tells: a later process may have the number."""
+    """When the process began, if the system tells: a later process may have the same number."""
     socket: str
     version: str
 
 
 def address_file(places: AppFolders) -> Path:
+    """Return the path of the address."""
     return places.data / "host.json"
 
 
 def write_address(places: AppFolders, address: HostAddress) -> None:
-    """Best effort: a full disk takes none, and then the socket's usual place has to do."""
+    """Write the address if possible: on a full disk, clients have to find the socket at its default path."""
     goal = address_file(places)
     part = goal.with_name(f".{goal.name}.{secrets.token_hex(4)}.part")
     with suppress(OSError):
@@ -46,7 +47,7 @@ def write_address(places: AppFolders, address: HostAddress) -> None:
 
 
 def read_address(places: AppFolders) -> HostAddress | None:
-    """What the last host left; None where there is nothing, or nothing that can be read."""
+    """Return the last host's address; None if there is none or it cannot be read."""
     path = address_file(places)
     try:
         if not path.is_file() or path.stat().st_size > 10_000:
@@ -57,16 +58,20 @@ def read_address(places: AppFolders) -> HostAddress | None:
 
 
 def own_address(place: Path, version: str) -> HostAddress:
+    """Return this process's address."""
     return HostAddress(pid=os.getpid(), begun=start_time(os.getpid()), socket=str(place), version=version)
 
 
 def store_lock(places: AppFolders) -> FolderLock:
-    """Held by whoever has the store open, for as long as it lives."""
+    """Return the lock that is held as long as the store is open."""
     return FolderLock(places.data)
 
 
 def sockets(places: AppFolders) -> list[Path]:
-    """Where a host of this store may listen: the usual place, where it said, and where there is always room."""
+    """Return where this store's host may listen.
+
+    These are the default path, the path in the address, and the fallback that needs no space.
+    """
     address = read_address(places)
     spare = private_temporary() / places.socket.name
     found = [places.socket, *([Path(address.socket)] if address is not None else []), spare]
@@ -74,8 +79,11 @@ def sockets(places: AppFolders) -> list[Path]:
 
 
 def serves(places: AppFolders, place: Path, connection: socket.socket) -> bool:
-    """Whether whoever listens at `place` is the host of this store: elsewhere than usual, it has to be who left the
-    address. After a folder was moved its old socket may belong to another store's host."""
+    """Return whether the listener at `place` is the host of this store.
+
+    At another than the default path it must be the process that left the address: after a folder was moved, its old
+    socket may belong to another store's host.
+    """
     if place.name == places.socket.name:
         return True
     address = read_address(places)
@@ -84,9 +92,10 @@ def serves(places: AppFolders, place: Path, connection: socket.socket) -> bool:
 
 
 def find_holder(places: AppFolders) -> int | None:
-    """The process id of the host that serves this store; None where none does.
+    """Return the process id of the store's host; None if there is none.
 
-    Found by the lock on the store's folder, then by DuckDB's on the file, which a host of an older version has.
+    It is found by the lock on the store's folder, then by DuckDB's lock on the file, which hosts of older versions
+    have.
     """
     if not places.data.is_dir():
         return None
@@ -106,7 +115,7 @@ def find_holder(places: AppFolders) -> int | None:
 
 
 def is_host(pid: int) -> bool:
-    """Whether that process is a host of this user's."""
+    """Return whether the process is a host of this user."""
     try:
         if Path(f"/proc/{pid}").stat().st_uid != os.getuid():
             return False
@@ -118,7 +127,7 @@ def is_host(pid: int) -> bool:
 
 
 def start_time(pid: int) -> int | None:
-    """When that process began; None where it is gone, or the system does not tell."""
+    """Return when the process began; None if it is gone or the system does not tell."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -128,12 +137,12 @@ def start_time(pid: int) -> int | None:
 
 
 def _is_it(address: HostAddress) -> bool:
-    """Whether the process that left the address is alive, and this user's."""
+    """Return whether the process that left the address is alive and belongs to this user."""
     try:
         if Path(f"/proc/{address.pid}").stat().st_uid != os.getuid():
             return False
     except OSError:
-        pass  # gone, or a system without /proc: the next question tells
+        pass  # gone, or a system without /proc: checked next
     if address.begun is not None:
         return start_time(address.pid) == address.begun
     try:
@@ -144,7 +153,7 @@ def _is_it(address: HostAddress) -> bool:
 
 
 def _lockers(path: Path) -> list[int]:
-    """The processes that hold a lock on the file or folder, as far as Linux tells."""
+    """Return the processes that hold a lock on the file or folder, as far as Linux tells."""
     try:
         found = path.stat()
         lines = Path("/proc/locks").read_text().splitlines()
@@ -154,6 +163,6 @@ def _lockers(path: Path) -> list[int]:
     pids = []
     for line in lines:
         words = line.split()
-        if mark in words and "->" not in words:  # an arrow marks one that waits
+        if mark in words and "->" not in words:  # an arrow marks a waiting process
             pids.append(int(words[words.index(mark) - 1]))
     return [pid for pid in pids if pid > 0]

@@ -1,4 +1,4 @@
-"""Lines from a stream, with a limit and no trust in the last one."""
+"""Read lines from a stream, with a limit on their length and without an incomplete last line."""
 
 import asyncio
 
@@ -8,20 +8,20 @@ from engine.errors import HeadcodeError
 from sessions.errors import HostError
 
 NONSENSE = (msgspec.MsgspecError, HeadcodeError, UnicodeDecodeError, RecursionError)
-"""What decoding a line can raise: no JSON, another shape, values that refuse themselves, no UTF-8, too deep."""
+"""What decoding a line can raise: invalid JSON or UTF-8, a wrong shape, values that fail their checks, too deep."""
 
 _CHUNK = 1 << 18
 
 
 class LineTooLong(HostError):
-    """The other side sent a line beyond the limit; nothing after it can be trusted."""
+    """The other side sent a line beyond the limit; the rest of the stream cannot be used."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"A line of more than {limit} bytes arrived.", hint="Large arrays travel as files.")
+        super().__init__(f"A line of more than {limit} bytes arrived.", hint="Large arrays are sent as files.")
 
 
 class LineReader:
-    """Reads whole lines. asyncio's own reader hands out a torn last line as if it were whole."""
+    """Reads complete lines. asyncio's own reader returns an incomplete last line as if it were complete."""
 
     def __init__(self, stream: asyncio.StreamReader) -> None:
         self._stream = stream
@@ -29,9 +29,9 @@ class LineReader:
         self._searched = 0
 
     async def line(self, limit: int) -> bytes | None:
-        """The next line without its end; None when the stream is over. What came after the last newline is dropped.
+        """Return the next line without its end, or None at the end of the stream, ignoring an incomplete last line.
 
-        Raises LineTooLong, after which the reader must not be used any more.
+        Raises LineTooLong, after which the reader must not be used.
         """
         while True:
             end = self._buffer.find(b"\n", self._searched)

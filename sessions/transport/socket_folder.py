@@ -1,4 +1,4 @@
-"""The socket and its folder, who may use it, and locks that need no room."""
+"""Manage the socket, its private folder, and locks that need no disk space."""
 
 import fcntl
 import os
@@ -17,30 +17,30 @@ from sessions.errors import NO_ROOM, HostError
 
 
 class StartReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host says to whoever started it, once, over the pipe it was given."""
+    """What a new host reports once, through a pipe, to the process that started it."""
 
     pid: int
     already: bool = False
-    """Another host serves this store already, and this one leaves."""
+    """Another host already serves this store, and this one exits."""
     failure: Failure | None = None
 
 
 def make_private(folder: Path) -> None:
-    """Returns when the folder is there and only this user can enter it.
+    """Create the folder so that only this user can enter it.
 
-    Raises HostError otherwise: in a shared temporary directory somebody else may have made it first.
+    Raises HostError otherwise: in a shared temporary directory somebody else may have created it first.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise HostError(
-            f"The socket's folder {folder} cannot be made: {error.strerror}.", hint="HEADCODE_HOME sets another place."
+            f"The socket's folder {folder} cannot be made: {error.strerror}.", hint="HEADCODE_HOME sets another folder."
         ) from error
     check_private(folder)
 
 
 def check_private(folder: Path) -> None:
-    """Raises HostError where the folder is there and somebody else can enter it."""
+    """Raise HostError if the folder exists and others can enter it."""
     try:
         found = folder.lstat()
     except OSError:
@@ -60,7 +60,7 @@ def check_private(folder: Path) -> None:
 
 
 def private_folder(places: AppFolders) -> Path:
-    """The socket's folder, made; where it cannot be, as on a full disk, the spare one. Raises HostError."""
+    """Create and return the socket's folder, or the fallback if that fails, as on a full disk. Raises HostError."""
     try:
         make_private(places.runtime)
     except HostError as error:
@@ -72,7 +72,7 @@ def private_folder(places: AppFolders) -> Path:
 
 
 def peer_process(connection: socket.socket) -> tuple[int, int]:
-    """(user id, process id) of the other end; the process id is 0 where the system does not tell."""
+    """Return (user id, process id) of the other end; the process id is 0 if the system does not tell."""
     if hasattr(socket, "SO_PEERCRED"):
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid, uid, _ = struct.unpack("3i", raw)
@@ -82,13 +82,16 @@ def peer_process(connection: socket.socket) -> tuple[int, int]:
 
 
 class ExclusiveLock:
-    """An exclusive lock, given back when the process ends however it ends."""
+    """An exclusive lock that the system releases when the process ends."""
 
     def __init__(self) -> None:
         self._fd: int | None = None
 
     def take(self) -> bool:
-        """Whether the lock is ours now. Never waits. Raises OSError where there is nothing to lock."""
+        """Try to take the lock without waiting; return whether that worked.
+
+        Raises OSError if there is nothing to lock.
+        """
         raise NotImplementedError
 
     def release(self) -> None:
@@ -110,7 +113,7 @@ class ExclusiveLock:
 
 
 class FileLock(ExclusiveLock):
-    """On a file, made where it is not there; on its folder where there is no room to make one."""
+    """A lock on a file, created if needed; on its folder if the disk is full."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -127,7 +130,7 @@ class FileLock(ExclusiveLock):
 
 
 class FolderLock(ExclusiveLock):
-    """On a folder, which needs no room, and no file that could be deleted while the lock is held."""
+    """A lock on a folder, which needs no disk space and no file that could be deleted while the lock is held."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -137,12 +140,12 @@ class FolderLock(ExclusiveLock):
         fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             return self._lock(fd)
-        except OSError:  # NFS locks only what is open for writing
+        except OSError:  # NFS only locks files that are open for writing
             return self._lock(os.open(self._folder / "host.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 class HostSocket:
-    """The host's socket: bound, looked after, bound anew where somebody removed it."""
+    """The host's socket; it is bound again if somebody removes it."""
 
     def __init__(self, places: AppFolders) -> None:
         self._places = places
@@ -150,9 +153,9 @@ class HostSocket:
         self.place = places.socket
 
     def open(self) -> socket.socket:
-        """A listening socket, in the place of one that a dead host left. The caller holds the host's lock.
+        """Return a listening socket, in place of one left by a dead host; the caller holds the host's lock.
 
-        Where the usual folder takes none, it lies in the spare one. Raises HostError.
+        If the default folder cannot be used, the socket is in the fallback folder. Raises HostError.
         """
         name = self._places.socket.name
         try:
@@ -162,7 +165,7 @@ class HostSocket:
             if error.errno not in NO_ROOM:
                 raise HostError(
                     f"The socket {self.place} cannot be made: {error.strerror or error}.",
-                    hint="HEADCODE_HOME sets another place.",
+                    hint="HEADCODE_HOME sets another folder.",
                 ) from error
             make_private(private_temporary())
             self.place = private_temporary() / name
@@ -171,7 +174,7 @@ class HostSocket:
         return listening
 
     def gone(self) -> bool:
-        """Whether nobody can find it any more, because it was removed or something else lies there."""
+        """Return whether the socket's path was removed or names something else now."""
         return inode(self.place) != self._bound
 
     def remove(self) -> None:
@@ -197,7 +200,7 @@ def _bind(path: Path) -> socket.socket:
 
 
 def inode(path: Path) -> tuple[int, int] | None:
-    """Which file or folder the path names; None where it names none."""
+    """Return the device and inode of the path; None if it does not exist."""
     try:
         found = path.lstat()
     except OSError:
