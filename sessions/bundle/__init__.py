@@ -1,4 +1,4 @@
-"""Export and import of one session as one file.
+"""Export a session to one file and import it.
 
 May import: root, edits, files, protocol, store.
 """

@@ -1,4 +1,4 @@
-"""A session out of the store and into one file, the same bytes whenever and wherever it is done."""
+"""Export a session to one file with the same bytes on every machine and at any time."""
 
 import hashlib
 import os
@@ -32,19 +32,19 @@ from sessions.store.queries import find_session
 from sessions.version import version
 
 BATCH = 2_000
-"""Entries read at a time: between two batches everyone else gets their turn at the store."""
+"""Entries per batch: other clients use the store between two batches."""
 
 
 class ExportRange(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be exported, fixed before the first line of it is read."""
+    """What to export, fixed before the first entry is read."""
 
     session_id: str
     last_seq: int
-    """Of the entries that travel."""
+    """The last entry that is exported."""
 
 
 def find_range(store: Store, reference: str) -> ExportRange:
-    """Raises NoSuchRecord, or BadBundle for a session with a run under way."""
+    """Return what to export. Raises NoSuchRecord, or BadBundle for a session with an unfinished run."""
     session_id = find_session(store, reference)
     going = store.rows(
         "SELECT number, state FROM run WHERE session_id = $session ORDER BY number", {"session": session_id}
@@ -59,10 +59,10 @@ def find_range(store: Store, reference: str) -> ExportRange:
 
 
 def last_own_seq(store: Store, session_id: str) -> int:
-    """The number of the last entry that travels: a log that ends with "imported" is exported without that.
+    """Return the number of the last entry to export: a final "imported" entry is left out.
 
-    So a session exported where it was imported gives the bytes it came from; once something else has happened in it,
-    the entry is part of its history.
+    So a session exported where it was imported gives the bytes it came from; once something else has happened in
+    it, the entry is part of its history.
     """
     rows = store.rows(
         "SELECT seq, kind FROM event WHERE session_id = $session ORDER BY seq DESC LIMIT 100", {"session": session_id}
@@ -71,7 +71,7 @@ def last_own_seq(store: Store, session_id: str) -> int:
 
 
 def read_log_rows(store: Store, session_id: str, *, after_seq: int, up_to: int) -> list[EventRow]:
-    """The next entries of a log, at most BATCH."""
+    """Return the next entries of a log, at most BATCH."""
     rows = store.rows(
         "SELECT seq, at_us, run_id, payload FROM event WHERE session_id = $session AND seq > $after AND seq <= $to "
         "ORDER BY seq",
@@ -81,7 +81,7 @@ def read_log_rows(store: Store, session_id: str, *, after_seq: int, up_to: int) 
 
 
 def read_run_codes(store: Store, run_id: str) -> list[tuple[int, int, list[int]]]:
-    """The run's codes: seed, example, codes; empty where it left none."""
+    """Return the run's codes as (seed, example, codes); empty if it stored none."""
     rows = store.rows(
         "SELECT seed, example, codes FROM code WHERE run_id = $run ORDER BY seed, example", {"run": run_id}
     )
@@ -89,12 +89,12 @@ def read_run_codes(store: Store, run_id: str) -> list[tuple[int, int, list[int]]
 
 
 class BundleWriter:
-    """Collects a session in a folder of its own, then writes the one file. Not for the loop's thread."""
+    """Collects a session in a staging folder, then writes the bundle. Not for the event loop's thread."""
 
     def __init__(self, staging: Path, head: ExportRange) -> None:
         self.head = head
         self.codes_wanted: list[str] = []
-        """Runs that left codes, in the order of the log."""
+        """Runs that stored codes, in log order."""
         self._staging = Path(tempfile.mkdtemp(prefix=".headcode-export-", dir=staging))
         self._events = (self._staging / EVENTS).open("wb")
         self._scratch = ScratchDatabase(self._staging, writes=True)
@@ -112,7 +112,7 @@ class BundleWriter:
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def add(self, rows: Sequence[EventRow]) -> None:
-        """The next entries of the log."""
+        """Add the next entries of the log."""
         entries = []
         for row in rows:
             event, payload = portable_event(row.payload)
@@ -120,7 +120,7 @@ class BundleWriter:
             entry = LogEntry(
                 session_id=self.head.session_id, seq=row.seq, at_us=row.at_us, run_id=row.run_id, event=event
             )
-            # The tables are made of what travels, not of what the store holds.
+            # The tables are made from the exported entries, not from those in the store.
             entries.append((entry, payload))
             match entry.event:
                 case SessionCreated() as made:
@@ -139,14 +139,14 @@ class BundleWriter:
         self._scratch.add(entries)
 
     def add_codes(self, run_id: str, rows: list[tuple[int, int, list[int]]]) -> None:
-        """A run's codes as the store has them; none is fine."""
+        """Add a run's codes as stored; they may be empty."""
         if not rows:
             return
         place = {seed: index for index, seed in enumerate(self._scratch.seeds(run_id))}
         ordered = sorted(rows, key=lambda row: (place.get(row[0], len(place)), row[1]))
         shape = (len({row[0] for row in rows}), 1 + max(row[1] for row in rows), len(rows[0][2]))
         if len(rows) != shape[0] * shape[1] or any(len(row[2]) != shape[2] for row in rows):
-            raise BadBundle(f"The codes of run {run_id} are not whole in the store.", hint="See: headcode doctor")
+            raise BadBundle(f"The codes of run {run_id} are incomplete in the store.", hint="See: headcode doctor")
         path = self._staging / f"{run_id}.safetensors"
         write_tensor(path, "codes", shape, (row[2] for row in ordered))
         self._members.append((f"codes/{run_id}.safetensors", path, True))
@@ -154,10 +154,10 @@ class BundleWriter:
         self._n_codes += 1
 
     def finish(self, goal: Path, *, sae: Path | None, force: bool, marks: Path | None = None) -> ExportResult:
-        """Writes the file beside its goal and renames it. `sae`: the folder of SAE weights, where they are wanted."""
+        """Write the file beside its goal and rename it. `sae`: the folder of SAE weights, or None to leave them out."""
         self._events.close()
         if self._about is None or self._n_events != self.head.last_seq:
-            raise NoSuchRecord("The session went away while it was exported.", hint="headcode sessions list")
+            raise NoSuchRecord("The session was deleted during the export.", hint="headcode sessions list")
         missing = found = 0
         for digest in sorted(self._sae) if sae is not None else ():
             path = (sae or Path()) / f"{digest}.safetensors"
@@ -195,7 +195,7 @@ class BundleWriter:
 
 
 def write_tensor(path: Path, name: str, shape: tuple[int, ...], rows: Iterable[list[int]]) -> None:
-    """A safetensors file with one int32 tensor, its rows one after another."""
+    """Write a safetensors file with one int32 tensor, row after row."""
     import numpy
 
     n_bytes = 4

@@ -1,4 +1,4 @@
-"""A stranger's file into the store: looked at whole, then taken whole or not at all."""
+"""Import a bundle from an untrusted source: check all of it, then store all of it or nothing."""
 
 import hashlib
 import shutil
@@ -46,9 +46,9 @@ _ASK_AGAIN = "Ask for the file again: it was damaged on the way, or made by anot
 
 
 class CheckedBundle:
-    """A bundle that was read to its end and found good; its parts lie in a folder of ours until it is closed.
+    """A bundle that was read completely and found valid, unpacked in a staging folder until it is closed.
 
-    Raises BadBundle, naming the member and what is wrong with it. Not for the loop's thread.
+    Raises BadBundle, naming the member and what is wrong with it. Not for the event loop's thread.
     """
 
     def __init__(self, path: Path, staging: Path) -> None:
@@ -80,12 +80,12 @@ class CheckedBundle:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def lines(self) -> Iterator[bytes]:
-        """The log, as this Headcode writes it."""
+        """Yield the log's lines as this Headcode writes them."""
         with (self._folder / EVENTS).open("rb") as file:
             yield from file
 
     def batches(self, session_id: str, runs: dict[str, str]) -> Iterator[list[tuple[LogEntry, bytes]]]:
-        """The log's entries and their events as written, under that session and those runs' ids."""
+        """Yield the log's entries with their stored events, under the given session and run ids."""
         batch: list[tuple[LogEntry, bytes]] = []
         for raw in self.lines():
             line = _LINE.decode(raw)
@@ -100,27 +100,27 @@ class CheckedBundle:
             yield batch
 
     def code_rows(self, run_id: str) -> Iterator[tuple[int, int, list[int]]]:
-        """A run's codes: seed, example, codes. Raises BadBundle for a file that is not what the log announced."""
+        """Yield a run's codes as (seed, example, codes). Raises BadBundle if they do not match the log."""
         run, member = self.check.runs[run_id], f"codes/{run_id}.safetensors"
         shape = run.codes
         if shape is None:
-            raise BadBundle(f"{member} is not announced by the log.", hint=_ASK_AGAIN)
+            raise BadBundle(f"{member} is not listed in the log.", hint=_ASK_AGAIN)
         path = self.codes[run_id]
         try:
             for seed, example, codes in iterate_codes(
                 path.parent, ArrayReady(name="codes", file=path.name, shape=shape)
             ):
                 if min(codes) < -1 or max(codes) >= 1 << 24:
-                    raise BadBundle(f"{member} holds codes that cannot be (example {example}).", hint=_ASK_AGAIN)
+                    raise BadBundle(f"{member} holds invalid codes (example {example}).", hint=_ASK_AGAIN)
                 yield run.seeds[seed], example, codes
         except BadArray as error:
             what = error.message.replace(str(path), "it").rstrip(".")
-            raise BadBundle(f"{member} is no array of codes: {what}.", hint=_ASK_AGAIN) from error
+            raise BadBundle(f"{member} is not an array of codes: {what}.", hint=_ASK_AGAIN) from error
 
     def _manifest(self, zipped: ZipReader) -> Manifest:
         if not zipped.members or zipped.members[0].name != MANIFEST:
             raise BadBundle(
-                f"{zipped.path} is no Headcode bundle: {MANIFEST} is not its first member.", hint=_ASK_AGAIN
+                f"{zipped.path} is not a Headcode bundle: {MANIFEST} is not its first member.", hint=_ASK_AGAIN
             )
         manifest = read_manifest(b"".join(zipped.chunks(zipped.members[0], most=MAX_MANIFEST)))
         there = [member.name for member in zipped.members[1:]]
@@ -137,11 +137,11 @@ class CheckedBundle:
             )
             raise BadBundle(f"{zipped.path} is damaged: {words}.", hint=_ASK_AGAIN)
         if not named or named[0] != EVENTS:
-            raise BadBundle(f"{zipped.path} is no Headcode bundle: it holds no {EVENTS}.", hint=_ASK_AGAIN)
+            raise BadBundle(f"{zipped.path} is not a Headcode bundle: it holds no {EVENTS}.", hint=_ASK_AGAIN)
         return manifest
 
     def _unpack(self, zipped: ZipReader, member: ZipMember, announced: BundleMember) -> None:
-        """Unpacks one member where it is of use, and checks it against the manifest in any case."""
+        """Check one member against the manifest, and unpack it if it is needed."""
         kind, _, rest = member.name.rpartition("/")
         if member.n_bytes != announced.bytes:
             raise BadBundle(
@@ -154,7 +154,7 @@ class CheckedBundle:
         elif member.name == EVENTS:
             goal = self._folder / "told.jsonl"
         digest = hashlib.sha256()
-        # Tables are for other tools. Nothing here reads them: they are made again from the log.
+        # Tables are for other tools. They are not read here but made again from the log.
         out = goal.open("xb") if goal is not None else None
         try:
             most = (
@@ -168,12 +168,12 @@ class CheckedBundle:
             if out is not None:
                 out.close()
         if digest.hexdigest() != announced.sha256:
-            raise BadBundle(f"{member.name} is damaged: it is not what the manifest says it is.", hint=_ASK_AGAIN)
+            raise BadBundle(f"{member.name} is damaged: it does not match the manifest.", hint=_ASK_AGAIN)
         if member.name == EVENTS and goal is not None:
             self._read_log(goal)
 
     def _read_log(self, told: Path) -> None:
-        """Checks every entry, tries the log out in a database of its own, and writes it as we would."""
+        """Check every entry, apply the log to a scratch database, and write it in this version's form."""
         session_id, n_read = self.manifest_id, 0
         batch: list[tuple[LogEntry, bytes]] = []
         with (
@@ -201,7 +201,7 @@ class CheckedBundle:
         for run_id, state in states:
             if state not in FINAL_STATES:
                 raise BadBundle(
-                    f"{EVENTS}: run {run_id} is {state} at its end; only whole runs travel.", hint=_ASK_AGAIN
+                    f"{EVENTS}: run {run_id} is {state} at its end; bundles hold finished runs only.", hint=_ASK_AGAIN
                 )
         told.unlink()
 
@@ -218,14 +218,14 @@ class CheckedBundle:
             self.check.line(line)
         except InvalidLog as wrong:
             raise BadBundle(f"{EVENTS}, line {number}, {wrong}.", hint=_ASK_AGAIN) from None
-        except HeadcodeError as error:  # values refuse nonsense at birth
+        except HeadcodeError as error:  # from the values' own checks
             raise BadBundle(f"{EVENTS}, line {number}: {error.message}", hint=_ASK_AGAIN) from error
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            raise BadBundle(f"{EVENTS}, line {number}, is no log entry: {error}.", hint=_ASK_AGAIN) from error
+            raise BadBundle(f"{EVENTS}, line {number}, is not a log entry: {error}.", hint=_ASK_AGAIN) from error
         return line
 
     def _compare(self) -> None:
-        """What the members say of each other."""
+        """Compare the members with each other."""
         counts = self.manifest.counts
         for what, said, found in (
             ("events", counts.events, self.check.n_lines),
@@ -243,10 +243,10 @@ class CheckedBundle:
         for sha256, path in self.sae.items():
             member = f"sae/{sha256}.safetensors"
             if self.check.sae.get(sha256) != path.stat().st_size:
-                raise BadBundle(f"{member} is not announced by the log, or has another size.", hint=_ASK_AGAIN)
+                raise BadBundle(f"{member} is not listed in the log, or has another size.", hint=_ASK_AGAIN)
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    raise BadBundle(f"{member} is not what its name says.", hint=_ASK_AGAIN)
+                    raise BadBundle(f"{member} does not match the hash in its name.", hint=_ASK_AGAIN)
 
 
 _LINE = msgspec.json.Decoder(BundleLine)
@@ -255,9 +255,9 @@ _LINE = msgspec.json.Decoder(BundleLine)
 def import_into_store(
     recorder: Recorder, bundle: CheckedBundle, *, name: str | None, as_copy: bool, sae: Path
 ) -> tuple[ImportResult, list[RecordedEntry]]:
-    """The session, in the store whole, or as it is there already. Raises BadBundle or StoreError; then nothing is.
+    """Import the session completely, or return the existing one if it is the same.
 
-    `sae`: the folder weights are kept in.
+    Raises BadBundle or StoreError; then nothing is stored. `sae`: the folder for SAE weights.
     """
     store, session_id = recorder.store, bundle.manifest_id
     runs = {run_id: run_id for run_id in bundle.check.runs}
@@ -290,7 +290,7 @@ def import_into_store(
 
 
 def _find_arrival(store: Store, bundle: CheckedBundle) -> Arrival:
-    """How a bundle stands to the session of its name that is here. Raises BadBundle where they have parted."""
+    """Return how the bundle relates to a session here with the same id. Raises BadBundle if they diverged."""
     session_id, own = bundle.manifest_id, last_own_seq(store, bundle.manifest_id)
     theirs = bundle.lines()
     after = 0
@@ -302,15 +302,15 @@ def _find_arrival(store: Store, bundle: CheckedBundle) -> Arrival:
                 raise _diverged(store, session_id, f"They differ from entry {row.seq} on")
         after = rows[-1].seq
     if bundle.check.n_lines > own:
-        raise _diverged(store, session_id, f"The file goes on where the one here ends ({own} entries)")
+        raise _diverged(store, session_id, f"The file continues after the end of the one here ({own} entries)")
     return "same" if bundle.check.n_lines == own else "older"
 
 
 def _diverged(store: Store, session_id: str, how: str) -> BadBundle:
     name = session_row(store, session_id).name
     return BadBundle(
-        f"The session {session_id} is here already as {name!r}, with other content. {how}.",
-        hint="--as-copy takes the file's in beside it, as a session of its own.",
+        f"The session {session_id} exists already as {name!r}, with other content. {how}.",
+        hint="--as-copy imports the file's session as a separate one.",
     )
 
 
@@ -318,13 +318,13 @@ def _check_runs(store: Store, run_ids: Iterable[str]) -> None:
     for run_id in run_ids:
         if store.one("SELECT 1 FROM run WHERE run_id = $run", {"run": run_id}):
             raise BadBundle(
-                f"The run {run_id} is here already, in another session.",
-                hint="--as-copy takes the file's in under ids of its own.",
+                f"The run {run_id} exists already, in another session.",
+                hint="--as-copy imports the file's session under new ids.",
             )
 
 
 def _store_weights(weights: dict[str, Path], folder: Path) -> list[Path]:
-    """Puts the weights where they are kept; returns the files that were not there before."""
+    """Move the weights into the folder; return the files that were not there before."""
     placed = []
     if weights:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -337,7 +337,7 @@ def _store_weights(weights: dict[str, Path], folder: Path) -> list[Path]:
 
 
 def _choose_name(store: Store, own: str, wanted: str | None) -> str | None:
-    """The name the session gets here, where that is not its own."""
+    """Return the session's name here, if it differs from its own."""
     name = own if wanted is None else clean_name(wanted)
     number, free = 1, name
     while name_taken(store, free):

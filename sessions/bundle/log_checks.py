@@ -1,4 +1,4 @@
-"""Whether a stranger's log can be a session's: numbers, times, runs, places and sizes that our own host would write."""
+"""Check whether an untrusted log can be a session's: numbers, times, runs, heads and sizes that a host could write."""
 
 import re
 from collections.abc import Iterable
@@ -51,34 +51,34 @@ MAX_PLACES = 100_000
 MAX_RUNS = 100_000
 _EARLIEST_US = 0
 _LATEST_US = 253_370_764_800_000_000
-"""1970 to the end of 9998: a machine may believe in any of these days, and what was recorded there can be exported."""
+"""1970 to the end of 9998: clocks can be wrong, and what was recorded then can still be exported."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MEASURES = frozenset(measure.id for measure in MEASURES)
 
 
 class InvalidLog(Exception):
-    """What is wrong with one line, in words that follow "events.jsonl, line 7"."""
+    """What is wrong with one line; the text follows "events.jsonl, line 7"."""
 
 
 class RunFacts:
-    """What the log has said of a run so far."""
+    """What the log has stated about a run so far."""
 
     def __init__(self, config: ProbeConfig) -> None:
         self.seeds = config.seeds
         self.model: ModelInfo | None = None
         self.n_examples = 0
         self.codes: tuple[int, ...] | None = None
-        """The shape its codes are said to have."""
+        """The announced shape of its codes."""
 
 
 class LogCheck:
-    """Follows a log line by line. Raises InvalidLog."""
+    """Checks a log line by line. Raises InvalidLog."""
 
     def __init__(self) -> None:
         self.n_lines = 0
         self.runs: dict[str, RunFacts] = {}
         self.sae: dict[str, int] = {}
-        """sha256 of weights the log speaks of, and their bytes."""
+        """The sha256 of the weights that the log names, and their sizes in bytes."""
         self._sets: list[str] = []
         self._last: AnyEvent | None = None
 
@@ -86,12 +86,12 @@ class LogCheck:
         self.n_lines += 1
         if line.seq != self.n_lines:
             raise InvalidLog(
-                f"has the number {line.seq}, not {self.n_lines}: an entry is missing, doubled or out of order"
+                f"has the number {line.seq}, not {self.n_lines}: an entry is missing, repeated or out of order"
             )
         if not _EARLIEST_US <= line.at_us < _LATEST_US:
-            raise InvalidLog(f"has a time that cannot be ({line.at_us} microseconds since 1970)")
+            raise InvalidLog(f"has an impossible time ({line.at_us} microseconds since 1970)")
         if isinstance(line.event, SessionCreated) != (self.n_lines == 1):
-            raise InvalidLog("makes the session anew" if self.n_lines > 1 else "does not begin a session")
+            raise InvalidLog("creates the session again" if self.n_lines > 1 else "does not begin a session")
         run = self._run(line)
         self._event(line.event, run)
         self._last = line.event
@@ -100,25 +100,25 @@ class LogCheck:
         if self._last is None:
             raise InvalidLog("is not there: the log is empty")
         if isinstance(self._last, SessionImported):
-            raise InvalidLog("ends the log with an import, which no bundle does")
+            raise InvalidLog("ends the log with an import, which bundles never do")
 
     def _run(self, line: BundleLine) -> RunFacts | None:
         run_id, event = line.run_id, line.event
         if run_id is not None and not (is_id(run_id) and run_id[0] == "r"):
-            raise InvalidLog(f"names a run {run_id[:40]!r}, which is no run's id")
+            raise InvalidLog(f"names a run {run_id[:40]!r}, which is not a valid run id")
         if isinstance(event, RunQueued):
             if run_id is None or run_id in self.runs:
-                raise InvalidLog("queues a run that has no name or is there already")
+                raise InvalidLog("queues a run without a name or for a second time")
             if len(self.runs) >= MAX_RUNS:
                 raise InvalidLog(f"queues more than {MAX_RUNS} runs")
             self.runs[run_id] = RunFacts(event.config)
         if run_id is None:
             needs_run = EngineEvent | RunStarted | RunEnded | ArrayStored | ViewChanged | RunVerified
             if isinstance(event, needs_run):
-                raise InvalidLog(f"is a {event.__struct_config__.tag} of no run")
+                raise InvalidLog(f"is a {event.__struct_config__.tag} without a run")
             return None
         if run_id not in self.runs:
-            raise InvalidLog(f"is of the run {run_id}, which was never asked for")
+            raise InvalidLog(f"belongs to the run {run_id}, which was never queued")
         return self.runs[run_id]
 
     def _event(self, event: AnyEvent, run: RunFacts | None) -> None:
@@ -139,7 +139,7 @@ class LogCheck:
             case ExamplesStepped():
                 _check_int("version", event.version, 1, len(self._sets))
                 if self._sets[event.version - 1] != event.content_hash:
-                    raise InvalidLog(f"says that version {event.version} of the examples is another one")
+                    raise InvalidLog(f"says that version {event.version} of the examples has another content")
             case TagsSet():
                 for tag in event.tags[:1_000]:
                     _check_text("tag", tag, MAX_NAME)
@@ -154,11 +154,11 @@ class LogCheck:
                 _check_heads(event.heads, None)
             case ViewChanged():
                 if event.measure not in _MEASURES:
-                    raise InvalidLog(f"looks at a measure {event.measure[:40]!r}, which there is not")
+                    raise InvalidLog(f"views a measure {event.measure[:40]!r}, which does not exist")
                 _check_int("cut", event.cut, 1, MAX_PLACES)
             case ArrayStored():
                 if not _SHA256.fullmatch(event.sha256):
-                    raise InvalidLog("keeps an array without a checksum")
+                    raise InvalidLog("stores an array without a checksum")
                 _check_int("size of an array", event.n_bytes, 0, 1 << 40)
                 self.sae[event.sha256] = event.n_bytes
             case OptionsChosen():
@@ -168,7 +168,7 @@ class LogCheck:
                 _check_text("model", event.model, 1_000)
             case RunEnded():
                 if event.state not in FINAL_STATES:
-                    raise InvalidLog(f"ends a run as {event.state}, which is no end")
+                    raise InvalidLog(f"ends a run as {event.state}, which is not a final state")
             case _ if run is not None:
                 _check_run_event(event, run)
             case _:
@@ -228,9 +228,9 @@ def _check_run_event(event: AnyEvent, run: RunFacts) -> None:
 
 
 def _check_shape(event: ArrayReady, run: RunFacts) -> None:
-    _check_int("number of an array's sides", len(event.shape), 1, 8)
+    _check_int("number of an array's dimensions", len(event.shape), 1, 8)
     for side in event.shape:
-        _check_int("side of an array", side, 1, 1 << 31)
+        _check_int("size of an array's dimension", side, 1, 1 << 31)
     if event.name != "codes":
         return
     heads = run.model.n_layers * run.model.n_heads if run.model is not None else 0
@@ -242,15 +242,15 @@ def _check_shape(event: ArrayReady, run: RunFacts) -> None:
 
 
 def _check_examples(examples: tuple[Example, ...], name: str) -> None:
-    # Sets are kept by this name for all sessions together: a wrong one would put prompts into somebody else's runs.
+    # All sessions share example sets by this hash: a wrong one would put these prompts into other sessions' runs.
     if content_hash(examples) != name:
-        raise InvalidLog(f"calls its examples {name[:40]!r}, which is not what they are")
+        raise InvalidLog(f"names its examples {name[:40]!r}, which is not their hash")
     for example in examples:
         _check_int("number of a pair", example.pair or 0, -(2**63), 2**63 - 1)
 
 
 def _check_heads(places: Iterable[tuple[int, int]], run: RunFacts | None) -> None:
-    """Layer and head of each, within the run's model where there is a run."""
+    """Check layer and head of each, against the run's model if there is a run."""
     model = run.model if run is not None else None
     if run is not None and model is None:
         raise InvalidLog("scores heads of a model that was never loaded")
@@ -262,9 +262,9 @@ def _check_heads(places: Iterable[tuple[int, int]], run: RunFacts | None) -> Non
 
 def _check_int(what: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
-        raise InvalidLog(f"has a {what} of {str(value)[:40]}; {least} to {most} can be")
+        raise InvalidLog(f"has a {what} of {str(value)[:40]}; allowed are {least} to {most}")
 
 
 def _check_text(what: str, value: str, most: int) -> None:
     if not value.strip() or len(value) > most:
-        raise InvalidLog(f"has a {what} of {len(value)} characters; 1 to {most} can be")
+        raise InvalidLog(f"has a {what} of {len(value)} characters; allowed are 1 to {most}")

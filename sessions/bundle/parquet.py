@@ -1,7 +1,7 @@
-"""A session's tables made from its log alone, in a database of their own: what a bundle's Parquet files hold.
+"""Build a session's tables from its log alone in a scratch database, for the Parquet files of a bundle.
 
-The store's own tables are never copied: they know more than the log that travels (when it was imported, under which
-name), and an import is tried out here before the store sees a line of it.
+The store's own tables are never copied: they hold more than the exported log (when it was imported, under which name).
+An import is tried out in such a database before the store sees any of it.
 """
 
 import re
@@ -51,7 +51,7 @@ TABLES: dict[str, str] = {
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 _CONFIG = {
-    "threads": "1",  # several would cut the row groups as they come
+    "threads": "1",  # several threads would cut the row groups at random
     "memory_limit": "1GB",
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
@@ -61,7 +61,7 @@ _CONFIG = {
 
 
 class ScratchDatabase:
-    """The tables of one session, in memory. `folder` is where it may spill, and the only place it writes to."""
+    """The tables of one session, in memory. `folder` is the only place that it writes to, for spilling."""
 
     def __init__(self, folder: Path, *, writes: bool) -> None:
         self._folder = folder
@@ -82,7 +82,7 @@ class ScratchDatabase:
             self._con.close()
 
     def add(self, entries: Sequence[tuple[LogEntry, bytes]]) -> None:
-        """The next entries of the log, with their events as written. Raises BadBundle for what no table can hold."""
+        """Apply the next entries, with their stored events. Raises BadBundle for values that no table can hold."""
         rows = [event_row(entry, payload) for entry, payload in entries]
         try:
             self._con.begin()
@@ -94,26 +94,27 @@ class ScratchDatabase:
                 self._con.rollback()
             first, last = entries[0][0].seq, entries[-1][0].seq
             raise BadBundle(
-                f"events.jsonl, lines {first} to {last}, hold what no session can: {str(error).splitlines()[0][:200]}",
+                f"events.jsonl, lines {first} to {last}, hold values that no session can: "
+                f"{str(error).splitlines()[0][:200]}",
                 hint="Ask for the file again: it was damaged on the way, or made by another program.",
             ) from error
 
     def add_codes(self, run_id: str, rows: Iterable[tuple[int, int, list[int]]]) -> None:
-        """A run's codes: seed, example, codes layer by layer."""
+        """Add a run's codes as (seed, example, codes layer by layer)."""
         append_rows(self._con, "code", [(run_id, seed, example, codes) for seed, example, codes in rows])
 
     def seeds(self, run_id: str) -> tuple[int, ...]:
-        """The run's seeds, in the order its arrays count them."""
+        """Return the run's seeds, in the order of its arrays."""
         found = self._con.execute("SELECT config->>'$.seeds' FROM run WHERE run_id = $run", {"run": run_id}).fetchall()
         return msgspec.json.decode(found[0][0], type=tuple[int, ...])
 
     def summary(self) -> tuple[str, list[tuple[str, str]]]:
-        """The session's name at the end of its log, and every run's id and state."""
+        """Return the session's name at the end of its log, and every run's id and state."""
         (name,) = self._con.execute("SELECT name FROM session").fetchall()[0]
         return str(name), self._con.execute("SELECT run_id, state FROM run ORDER BY number").fetchall()
 
     def write(self, folder: Path) -> list[tuple[str, Path]]:
-        """Writes every table that has rows as Parquet; returns the names and the files."""
+        """Write every table that has rows as Parquet; return the names and the files."""
         written = []
         for name, question in TABLES.items():
             if not self._con.execute(f"SELECT 1 FROM ({question}) LIMIT 1").fetchall():  # noqa: S608  # ours
@@ -136,12 +137,14 @@ def write_parquet(
     force: bool,
     marks: Path | None = None,
 ) -> None:
-    """A table as a Parquet file. Raises CannotWrite, or BadBundle for a table that is none."""
+    """Write a table as a Parquet file. Raises CannotWrite, or BadBundle for an invalid table."""
     names = [column.name for column in columns]
     if not names or len(set(names)) != len(names) or not all(_NAME.fullmatch(name) for name in names):
-        raise BadBundle(f"{', '.join(names)[:200]!r} are no names of columns.", hint="Use letters, digits and _.")
+        raise BadBundle(f"{', '.join(names)[:200]!r} are not valid column names.", hint="Use letters, digits and _.")
     if any(len(row) != len(names) for row in rows):
-        raise BadBundle("A row of the table has another number of cells than it has columns.", hint="See the columns.")
+        raise BadBundle(
+            "A row of the table has another number of cells than there are columns.", hint="Check the columns."
+        )
     kinds = {"whole": "BIGINT", "number": "DOUBLE", "yes": "BOOLEAN"}
     shape = ", ".join(f"{column.name} {kinds[column.kind]}" for column in columns)
     staging.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -153,7 +156,7 @@ def write_parquet(
             try:
                 con.execute(f"CREATE TABLE told ({shape})")
                 append_rows(con, "told", rows)
-                # Not where it is to lie: DuckDB takes no path with ?, \\ or bytes that are no UTF-8.
+                # Not directly at the goal: DuckDB accepts no path with ?, \\ or bytes that are not UTF-8.
                 con.execute(f"COPY told TO '{quote_path(made)}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
                 shutil.copyfile(made, part)
             except duckdb.Error as error:
@@ -165,10 +168,11 @@ def write_parquet(
 
 
 def event_row(entry: LogEntry, payload: bytes) -> tuple[object, ...]:
+    """Return the entry as a row of the event table."""
     kind = str(entry.event.__struct_config__.tag)
     return (entry.session_id, entry.seq, entry.at_us, entry.run_id, kind, EVENT_VERSION, payload.decode())
 
 
 def quote_path(path: Path) -> str:
-    """A path inside single quotes of SQL."""
+    """Return a path that can stand inside single quotes of SQL."""
     return str(path).replace("'", "''")

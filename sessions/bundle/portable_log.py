@@ -1,4 +1,4 @@
-"""A session's log as it leaves the house: the same on every machine, and without this one's paths."""
+"""Make a session's log portable: the same on every machine, without local paths."""
 
 import re
 from pathlib import PurePath
@@ -26,7 +26,7 @@ class EventRow(msgspec.Struct, frozen=True):
 
 
 class _PortableLine(msgspec.Struct, frozen=True):
-    """bundle_format.Line with its event already written."""
+    """A bundle_manifest.BundleLine whose event is JSON text."""
 
     seq: int
     at_us: int
@@ -35,25 +35,26 @@ class _PortableLine(msgspec.Struct, frozen=True):
 
 
 def portable_event(payload: str) -> tuple[AnyEvent, bytes]:
-    """A stored event as it travels, and the bytes in which it does."""
+    """Return a stored event in portable form, and its bytes."""
     event = make_portable(event_decoder.decode(payload))
     return event, msgspec.json.encode(event)
 
 
 def make_line(seq: int, at_us: int, run_id: str | None, event: bytes) -> bytes:
+    """Return one line of events.jsonl."""
     return msgspec.json.encode(_PortableLine(seq, at_us, run_id, msgspec.Raw(event))) + b"\n"
 
 
 def make_portable(event: AnyEvent) -> AnyEvent:
-    """The event without what only this machine knows: a model folder becomes its name, paths in messages their ends.
+    """Return the event without local information: a model folder becomes its name, paths in messages their last part.
 
-    What a person wrote (prompts, names, notes) stays as it is. Applied twice it changes nothing more.
+    What users wrote (prompts, names, notes) is not changed. Applying it twice changes nothing more.
     """
     match event:
         case SessionCreated():
             return msgspec.structs.replace(event, model=model_name(event.model))
         case RunQueued():
-            # Whoever does a stranger's run again must not execute what the stranger trusted.
+            # Trust in a model's code must not be passed on to whoever repeats the run.
             return msgspec.structs.replace(event, model=model_name(event.model), trust_remote_code=False)
         case Notice():
             return Notice(message=strip_paths(event.message), hint=strip_paths(event.hint))
@@ -69,26 +70,32 @@ def make_portable(event: AnyEvent) -> AnyEvent:
 
 
 def model_name(model: str) -> str:
-    """A model folder's name; hub names and bundled models stay. The run's identity says which weights they were."""
+    """Return a model folder's name; hub names and bundled models are kept.
+
+    The run's identity determines the weights.
+    """
     if model.startswith(("/", "~", "./", "../")) or model in (".", ".."):
         return PurePath(model).name or "model"
     return model
 
 
 def strip_paths(text: str) -> str:
-    """The text with every absolute path cut to its last part, homes and process ids taken out."""
+    """Return the text with every absolute path cut to its last part, without home folders and process ids."""
     while (shorter := _PID.sub("", _PATH.sub(r"…/\1", _HOME.sub("~", text)))) != text and len(shorter) < len(text):
         text = shorter
     return shorter
 
 
 def is_origin(kind: str) -> bool:
-    """Whether an event only says where the log before it came from. At a log's end it is not exported: see the docs."""
+    """Return whether an event only tells where the log before it came from.
+
+    At a log's end it is not exported: see docs/bundle-format.md.
+    """
     return kind == SessionImported.__struct_config__.tag
 
 
 def rename_runs(event: AnyEvent, ids: dict[str, str]) -> AnyEvent:
-    """The event with the runs it names under other ids."""
+    """Return the event with other ids for the runs that it names."""
     if isinstance(event, RunQueued) and event.again is not None and is_id(event.again):
         return msgspec.structs.replace(event, again=ids.get(event.again, event.again))
     return event

@@ -199,8 +199,8 @@ class HostClient:
         except NONSENSE as error:
             self._end(
                 WrongProtocol(
-                    f"The host sent a message that this Headcode ({version()}, protocol {PROTOCOL}) does not understand: "
-                    f"{error}.",
+                    f"The host sent a message that this Headcode ({version()}, protocol {PROTOCOL}) "
+                    f"does not understand: {error}.",
                     hint="End it; the next command starts one of your version: headcode host stop",
                 )
             )

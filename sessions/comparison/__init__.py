@@ -1,4 +1,4 @@
-"""Plain algebra over two stored results; no database.
+"""Compare two stored results; no database.
 
 May import: root.
 """

@@ -1,6 +1,6 @@
-"""Two things a session holds, held against each other: plain algebra over stored results, for every face.
+"""Compare two runs, seeds, example sets, circuits or files; no database, for every client.
 
-Differences are always A less B.
+Differences are always A minus B.
 """
 
 import math
@@ -22,18 +22,18 @@ Kind = Literal["run", "seed", "examples", "circuit", "file"]
 
 
 class CannotCompare(SessionError):
-    """Two things that have no common ground."""
+    """The two sides cannot be compared."""
 
     family = "input"
 
 
 class ComparisonSide(msgspec.Struct, frozen=True, kw_only=True):
-    """One of two things that are compared, with everything that is known of it."""
+    """One side of a comparison, with all its data."""
 
     reference: str
-    """Names it again, for ever: made of ids."""
+    """A permanent reference, made of ids."""
     title: str
-    """What a person calls it."""
+    """A name for users."""
     kind: Kind
     session_id: str = ""
     run_id: str | None = None
@@ -45,19 +45,19 @@ class ComparisonSide(msgspec.Struct, frozen=True, kw_only=True):
     """Empty for examples and circuits."""
     final: bool = True
     heads: tuple[tuple[int, int], ...] | None = None
-    """Of a circuit; None for everything else."""
+    """The heads of a circuit; None for other sides."""
     scores: dict[str, float] | None = None
-    """Of a file of another tool: how much it makes of each head, by "layer.head"; signs do not count."""
+    """Another tool's scores by "layer.head"; their signs are ignored."""
     source: str = ""
-    """Where a circuit or a file comes from, in words."""
+    """Describes where a circuit or a file comes from."""
     measure: str | None = None
-    """By which measure the run was last looked at, and with which cut."""
+    """The measure by which the run was last viewed, and the circuit size."""
     cut: int | None = None
     config: ProbeConfig | None = None
     asked: dict[str, str | None] = {}  # msgspec copies it
-    """Model, task and device as the run was asked for them."""
+    """The requested model, task and device of the run."""
     examples: tuple[Example, ...] | None = None
-    """None where there are none to compare: a circuit, a run that never got that far."""
+    """None if there are none to compare: a circuit, or a run that did not get that far."""
     model: ModelInfo | None = None
     versions: Versions | None = None
     known: Reference | None = None
@@ -80,7 +80,7 @@ class HeadDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A field that is not the same on both sides, with both values as JSON knows them."""
+    """A field that differs, with both values as JSON values."""
 
     field: str
     a: object
@@ -88,22 +88,25 @@ class FieldDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GridComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What two sets of heads have in common, and the signed difference of their grids."""
+    """The overlap of two sets of heads, and the signed difference of two grids."""
 
     measure: str
-    """Id of the measure; "membership" where one side is a circuit: 1 in it, 0 not; "share" where one is a file of
-    another tool: both as shares of the largest value of their side."""
+    """Id of the measure, or "membership" or "share".
+
+    membership: one side is a circuit: 1 in it, 0 not. share: one is a file of another tool: both sides as shares of
+    their largest value.
+    """
     cells: tuple[HeadDifference, ...]
-    """Layer by layer; empty where neither side knows its shape."""
+    """Layer by layer; empty if neither side knows its shape."""
     largest: float
-    """The largest difference, signs aside."""
+    """The largest absolute difference."""
     circuit_a: tuple[tuple[int, int], ...]
     circuit_b: tuple[tuple[int, int], ...]
     only_a: tuple[tuple[int, int], ...]
     only_b: tuple[tuple[int, int], ...]
     both: tuple[tuple[int, int], ...]
     jaccard: float | None
-    """Heads in both over heads in either; None where neither side has one."""
+    """Heads in both over heads in either; None if both are empty."""
     precision: float | None
     """Share of A's circuit that is in B's."""
     recall: float | None
@@ -120,9 +123,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in which two sides differ."""
 
     grid: GridComparison | None
-    """None where a side is only a set of examples."""
+    """None if a side is only a set of examples."""
     config: tuple[FieldDifference, ...] | None
-    """None where a side has no settings (a circuit, a set of examples)."""
+    """None if a side has no settings (a circuit, a set of examples)."""
     model: tuple[FieldDifference, ...] | None
     versions: tuple[FieldDifference, ...] | None
     examples: ExamplesDifference | None
@@ -135,9 +138,9 @@ SHARE = "share"
 def compare(
     a: ComparisonSide, b: ComparisonSide, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None
 ) -> Comparison:
-    """In what two sides differ. `cut`: heads in both circuits; None: each side's own.
+    """Compare two sides. `cut`: the size of both circuits; None: each side's own.
 
-    Raises CannotCompare where their grids have different shapes, or where there is nothing to hold against each other.
+    Raises CannotCompare if their grids have different shapes, or nothing can be compared.
     """
     grid = None
     if "examples" not in (a.kind, b.kind):
@@ -161,7 +164,7 @@ def compare(
 def compare_grids(
     a: ComparisonSide, b: ComparisonSide, *, measure: Measure = DEFAULT_MEASURE, cut: int | None = None
 ) -> GridComparison:
-    """The difference of two grids and of the circuits cut from them. Raises CannotCompare."""
+    """Compare two grids and the circuits selected from them. Raises CannotCompare."""
     check_shapes(a, b)
     circuit_a, circuit_b = select_circuit(a, measure, cut), select_circuit(b, measure, cut)
     in_a, in_b = set(circuit_a), set(circuit_b)
@@ -200,16 +203,16 @@ def compare_grids(
 
 
 def check_shapes(a: ComparisonSide, b: ComparisonSide) -> None:
-    """Returns where the heads of both sides have the same places. Raises CannotCompare, naming both shapes."""
+    """Check that both sides have the same shape. Raises CannotCompare, naming both shapes."""
     for side in (a, b):
         if side.kind == "examples":
             raise CannotCompare(f"{side.title} has no grid.", hint="Name a run: SESSION/NUMBER.")
         if side.heads is None and not side.nodes and not side.scores:
-            raise CannotCompare(f"{side.title} has no scores: nothing can be compared.", hint="Run it to the end.")
+            raise CannotCompare(f"{side.title} has no scores to compare.", hint="Finish the run.")
     if a.shape and b.shape and a.shape != b.shape:
         raise CannotCompare(
             f"{a.title} has {_format_shape(a)}, {b.title} has {_format_shape(b)}: their heads do not correspond.",
-            hint="Compare runs of one model, or of models with equally many layers and heads.",
+            hint="Compare runs of one model, or of models with the same number of layers and heads.",
         )
     for circuit, other in ((a, b), (b, a)):
         shape = circuit.shape or other.shape
@@ -225,7 +228,7 @@ def check_shapes(a: ComparisonSide, b: ComparisonSide) -> None:
 def select_circuit(
     side: ComparisonSide, measure: Measure = DEFAULT_MEASURE, cut: int | None = None
 ) -> tuple[HeadId, ...]:
-    """The heads of the side's circuit: a circuit's own, else the best ones by the measure up to the cut."""
+    """Return the heads of the side's circuit: a circuit's own, else the best ones by the measure up to the cut."""
     if side.heads is not None:
         return tuple(dict.fromkeys(HeadId(*head) for head in side.heads))
     if side.scores is not None:
@@ -236,7 +239,7 @@ def select_circuit(
 
 
 def resolve_cut(side: ComparisonSide, measure: Measure, cut: int | None = None) -> int:
-    """How many heads: what is asked for, else as the run was last looked at by this measure, else as it was run."""
+    """Return the circuit size: the requested one, else that of the run's last view by this measure, else the run's."""
     asked = cut
     if asked is None and side.cut is not None and side.measure in (None, measure.id):
         asked = side.cut
@@ -246,7 +249,7 @@ def resolve_cut(side: ComparisonSide, measure: Measure, cut: int | None = None) 
 
 
 def struct_difference(a: msgspec.Struct | None, b: msgspec.Struct | None) -> tuple[FieldDifference, ...] | None:
-    """The fields in which two structs of a kind differ; None where one is missing."""
+    """Return the fields in which two structs of a type differ; None if one is missing."""
     return None if a is None or b is None else _differences(msgspec.to_builtins(a), msgspec.to_builtins(b))
 
 
@@ -254,29 +257,29 @@ def struct_difference(a: msgspec.Struct | None, b: msgspec.Struct | None) -> tup
 
 
 def union(*circuits: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
-    """Heads in any of them, in the order they come; each once."""
+    """Return the heads in any of them, in order of appearance, each once."""
     return tuple(dict.fromkeys(HeadId(*head) for circuit in circuits for head in circuit))
 
 
 def intersection(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
-    """Heads in all of them, in the order of the first."""
+    """Return the heads in all of them, in the order of the first."""
     kept = [set(map(tuple, other)) for other in others]
     return tuple(head for head in union(first) if all(tuple(head) in other for other in kept))
 
 
 def subtract(first: Collection[tuple[int, int]], *others: Collection[tuple[int, int]]) -> tuple[HeadId, ...]:
-    """Heads of the first that are in none of the others, in its order."""
+    """Return the heads of the first that are in none of the others, in order."""
     gone = set(union(*others))
     return tuple(head for head in union(first) if head not in gone)
 
 
 def jaccard(one: Collection[tuple[int, int]], other: Collection[tuple[int, int]]) -> float | None:
-    """Heads in both over heads in either; None where there is none."""
+    """Return heads in both over heads in either; None if both are empty."""
     either = union(one, other)
     return len(intersection(one, other)) / len(either) if either else None
 
 
-# ---- inside
+# ---- helpers
 
 
 def _values(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
@@ -285,7 +288,7 @@ def _values(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None
 
 
 def _external_sizes(side: ComparisonSide) -> dict[HeadId, float]:
-    """The size of every head's score in another tool's file."""
+    """Return the absolute scores of another tool's file."""
     found = {}
     for name, value in (side.scores or {}).items():
         layer, _, head = name.partition(".")
@@ -294,7 +297,7 @@ def _external_sizes(side: ComparisonSide) -> dict[HeadId, float]:
 
 
 def _shares(side: ComparisonSide, measure: Measure) -> dict[HeadId, float | None]:
-    """Every head's value as a share of the side's largest: scores of different tools have no common unit."""
+    """Return every head's value as a share of the side's largest: scores of different tools have no common unit."""
     if side.scores is not None:
         own = _external_sizes(side)
         top = max(own.values(), default=0.0) or 1.0
@@ -312,7 +315,7 @@ def _membership(circuit: Collection[HeadId], places: Sequence[HeadId]) -> dict[H
 def _strengths(
     side: ComparisonSide, measure: Measure, circuit: Collection[HeadId], places: Sequence[HeadId]
 ) -> dict[HeadId, float]:
-    """More always speaks for the head; -inf where nothing is said about it."""
+    """Return values that are higher for stronger heads; -inf where nothing is known."""
     if side.heads is not None:
         return {place: float(place in circuit) for place in places}
     if side.scores is not None:
@@ -326,7 +329,7 @@ def _auc(
     side: ComparisonSide, strengths: dict[HeadId, float], truth: Collection[HeadId], places: Sequence[HeadId]
 ) -> float | None:
     if side.heads is not None or all(value == -math.inf for value in strengths.values()):
-        return None  # a circuit ranks nothing, and neither does a measure that does not apply
+        return None  # a circuit gives no ranking, nor does a measure that does not apply
     return auc([strengths[place] for place in places], [place in truth for place in places])
 
 
@@ -356,7 +359,7 @@ def _differences(one: dict[str, object], other: dict[str, object]) -> tuple[Fiel
 
 
 def _flatten(config: ProbeConfig) -> dict[str, object]:
-    """The settings by name; those of the autoencoder as sae.NAME."""
+    """Return the settings by name; those of the autoencoder as sae.NAME."""
     fields: dict[str, object] = {}
     for name, value in msgspec.to_builtins(config).items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What differs between two sets of examples, told by their content and not by their places."""
+"""Compare two sets of examples by content, not by position."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,13 +8,13 @@ import msgspec
 from engine.examples import Example
 
 _ALIKE = 0.5
-"""Share of words two prompts must have in common to count as one that was changed."""
+"""Share of common words from which on two prompts count as one that was edited."""
 _MOST_COMPARED = 400
-"""Left over on either side; beyond that, sets are different sets and not one that was edited."""
+"""Maximum number of unmatched examples per side to match by similarity; larger sets are different, not edited."""
 
 
 class ExampleChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One example that is on both sides, but not in the same words."""
+    """One example that is on both sides with different content."""
 
     a: Example
     b: Example
@@ -29,7 +29,7 @@ class ExamplesDifference(msgspec.Struct, frozen=True, kw_only=True):
     only_b: tuple[Example, ...]
     changed: tuple[ExampleChange, ...]
     order: bool
-    """Whether the examples that are the same stand in another order."""
+    """Whether the equal examples have another order."""
 
     @property
     def none(self) -> bool:
@@ -37,10 +37,11 @@ class ExamplesDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_examples(a: Sequence[Example], b: Sequence[Example]) -> ExamplesDifference:
-    """Which examples are on one side only, and which were changed on the way from one to the other.
+    """Return which examples are on one side only, and which were edited.
 
-    Equal ones are paired off first; then those with the same prompt and polarity; then those of one polarity and pair,
-    and last those of one polarity, whose prompts share most of their words. A pair's number is no content.
+    Equal ones are matched first; then those with the same prompt and polarity; then those of one polarity and pair,
+    and last those of one polarity, whose prompts share most of their words. A pair's number is not part of the
+    content.
     """
     only_a, only_b = list(a), list(b)
     order_a, order_b = _take_equal(only_a, only_b)
@@ -65,7 +66,7 @@ def _content(example: Example) -> _Content:
 
 
 def _take_equal(only_a: list[Example], only_b: list[Example]) -> tuple[list[_Content], list[_Content]]:
-    """Takes equal ones out of both lists; returns what they say, in the order of either."""
+    """Remove equal examples from both lists; return their contents in the order of each side."""
     shared = Counter(map(_content, only_a)) & Counter(map(_content, only_b))
     taken: tuple[list[_Content], list[_Content]] = ([], [])
     for side, said in zip((only_a, only_b), taken, strict=True):
@@ -83,7 +84,7 @@ def _take_equal(only_a: list[Example], only_b: list[Example]) -> tuple[list[_Con
 
 
 def _take_same_prompt(only_a: list[Example], only_b: list[Example]) -> list[tuple[Example, Example]]:
-    """Takes pairs with one prompt and polarity, and other answers, out of both lists."""
+    """Remove examples with the same prompt and polarity but other answers from both lists; return the matches."""
     waiting: dict[tuple[str, str], list[Example]] = {}
     for other in only_b:
         waiting.setdefault((other.polarity, other.prompt), []).append(other)
@@ -103,7 +104,7 @@ def _take_same_prompt(only_a: list[Example], only_b: list[Example]) -> list[tupl
 def _take_alike(
     only_a: list[Example], only_b: list[Example], alike: Callable[[Example, Example], float]
 ) -> list[tuple[Example, Example]]:
-    """Takes pairs of one polarity that are alike out of both lists, the most alike first."""
+    """Remove similar examples of one polarity from both lists; return the matches, the most similar first."""
     scored = [
         (-score, i, j)
         for i, one in enumerate(only_a)

@@ -1,4 +1,4 @@
-"""Rank correlations in plain Python: how far two rankings of the same heads agree."""
+"""Compute rank correlations of two rankings of the same heads in plain Python."""
 
 import math
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def ranks(values: Sequence[float]) -> list[float]:
-    """The rank of every value, counted from 1; ties share their mean rank."""
+    """Return the rank of every value, from 1; ties share their mean rank."""
     order = sorted(range(len(values)), key=lambda index: values[index])
     found = [0.0] * len(values)
     start = 0
@@ -21,7 +21,7 @@ def ranks(values: Sequence[float]) -> list[float]:
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Pearson's correlation of the ranks, which is right with ties. None where a side has no two different values."""
+    """Return Spearman's correlation, as Pearson's of the ranks, which handles ties; None for a constant side."""
     a, b = ranks(one), ranks(other)
     n = len(a)
     if n < 2:
@@ -36,7 +36,7 @@ def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Kendall's tau-b (Kendall 1945), in n log n steps (Knight 1966). None where a side has no two different values."""
+    """Return Kendall's tau-b (Kendall 1945) in n log n steps (Knight 1966); None for a constant side."""
     n = len(one)
     pairs = n * (n - 1) // 2
     order = sorted(range(n), key=lambda index: (one[index], other[index]))
@@ -51,12 +51,12 @@ def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def _tied(values: Sequence[object]) -> int:
-    """How many pairs of equal values there are."""
+    """Return the number of pairs of equal values."""
     return sum(count * (count - 1) // 2 for count in Counter(values).values())
 
 
 def _inversions(values: list[float]) -> int:
-    """How many pairs stand in the wrong order, counted while merging."""
+    """Return the number of inverted pairs, counted in a merge sort."""
     if len(values) < 2:
         return 0
     middle = len(values) // 2

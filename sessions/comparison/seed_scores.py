@@ -1,7 +1,7 @@
-"""Scores of one seed of a run, made again from its stored codes (METHOD 5). numpy, so that no torch is needed.
+"""Compute the scores of one seed of a run from its stored codes (METHOD 5), with numpy instead of torch.
 
-Codes are integers and the measures are counts, so these are the engine's own numbers;
-`tests/sessions/store/test_comparison_sides.py` holds them against it.
+Codes are integers and the measures are counts, so the results equal the engine's;
+`tests/sessions/store/test_comparison_sides.py` checks that.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ Codes = NDArray[np.int64]
 """[example, node]"""
 
 _WORD = 63
-"""Examples a mask word holds."""
+"""Examples per word of a bit mask."""
 
 
 def seed_nodes(
     codes: Codes, positive: Sequence[bool], pairs: Sequence[tuple[int, int]], run: Sequence[HeadScores], size: int
 ) -> tuple[HeadScores, ...]:
-    """The scores of every head under one seed alone; baselines, which know no seed, are the run's.
+    """Return the scores of every head under one seed; baselines, which do not depend on seeds, are the run's.
 
-    There is no chance for one seed (p, q): its shuffles were not kept. Stability is whether the head is among the
-    `size` best of this seed. `pairs` holds (positive, negative) rows; `run` the run's scores, layer by layer.
+    p and q are None: label permutations are not stored per seed. Stability is whether the head is among the `size`
+    best of this seed. `pairs` holds (positive, negative) rows; `run` the run's scores, layer by layer.
     """
     n_heads = 1 + max(node.head for node in run)
     rows = np.asarray(positive, dtype=bool)
@@ -61,7 +61,7 @@ def _with_stability(node: HeadScores, inside: bool) -> HeadScores:
 
 
 def _measures(codes: NDArray[np.int64], positive: NDArray[np.bool_]) -> dict[str, float]:
-    """engine.scoring.node_scores.code_measures for one head."""
+    """Compute engine.scoring.node_scores.code_measures for one head."""
     symbols, which = np.unique(codes, return_inverse=True)
     on_positive = np.bincount(which[positive], minlength=len(symbols)).astype(float)
     on_negative = np.bincount(which[~positive], minlength=len(symbols)).astype(float)
@@ -100,7 +100,7 @@ def _flips(codes: Codes, pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64
 def _from_edges(
     codes: Codes, positive: NDArray[np.bool_], n_heads: int, lengths: Sequence[float]
 ) -> NDArray[np.float64]:
-    """engine.scoring.edge_scores for one seed: how often each head stands in the better half of all pairs of heads."""
+    """Compute engine.scoring.edge_scores for one seed: the number of top-half edges that contain each head."""
     n_nodes = codes.shape[1]
     counts = np.zeros(n_nodes)
     masks, speaks = _masks(codes, positive)
@@ -131,7 +131,7 @@ def _from_edges(
 
 
 def _masks(codes: Codes, positive: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """[node, positive, word]: negatives and earlier positives with the same code; and whether the head speaks."""
+    """Return masks [node, positive, word] of negatives and earlier positives with the same code, and active heads."""
     order = np.concatenate([np.flatnonzero(~positive), np.flatnonzero(positive)])
     n_negative, n = int((~positive).sum()), len(positive)
     ordered = codes[order].T

@@ -1,9 +1,10 @@
 """Replace a damaged store by a repaired one; the plan is on disk, so that it can be completed after a kill.
 
 The plan is `sessions.exchange.json`, which is written before anything is renamed and removed at the end:
-- 1. sessions.duckdb becomes sessions.damaged-DATE.duckdb
-- 2. its journals (.wal ...) become sessions.damaged-DATE.duckdb.wal ...
-- 3. sessions.repaired.duckdb becomes sessions.duckdb
+
+    1. sessions.duckdb            becomes  sessions.damaged-DATE.duckdb
+    2. its journals (.wal ...)    become   sessions.damaged-DATE.duckdb.wal ...
+    3. sessions.repaired.duckdb   becomes  sessions.duckdb
 
 The store is renamed before its journals: a journal without a store is noticed, a store without its journal is not.
 Before a store is opened or checked, with the host's lock held, `finish_exchange` is called.

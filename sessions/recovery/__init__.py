@@ -1,4 +1,4 @@
-"""Reading a damaged store and rebuilding it.
+"""Read a damaged store and rebuild it.
 
 May import: root, files, store, transport.
 """

@@ -1,8 +1,7 @@
-"""`python -m sessions.recovery.repair check | repair | place`: looks into a store, and saves what a damaged one
-still holds.
+"""`python -m sessions.recovery.repair check | repair | place`: check a store, and save what a damaged one holds.
 
-A process of its own, because a damaged file may bring DuckDB down. Says one JSON object on stdout. The damaged store is
-read and never written; `place` moves it aside and puts the repaired one where it was.
+It runs in a separate process, because a damaged file can crash DuckDB, and prints one JSON object. The damaged store is
+never written; `place` moves it aside and puts the repaired one in its place.
 """
 
 import contextlib
@@ -40,11 +39,11 @@ from sessions.store.recorder import rebuild
 from sessions.transport.host_address import store_lock
 
 LOOK_S = 15.0
-"""What a look may take; a store of gigabytes on a busy disk would take minutes."""
+"""Seconds for a check; a store of gigabytes on a busy disk would take minutes."""
 
 
 def check(path: Path) -> StoreReport:
-    """Whether every value of every table can be read, as far as that can be found out in LOOK_S.
+    """Check whether every value of every table can be read, as far as possible in LOOK_S.
 
     Raises StoreError for a store that does not open.
     """
@@ -54,7 +53,7 @@ def check(path: Path) -> StoreReport:
         _schema_of(source, path)
         counted = {name: source.count(name) for name in source.tables()}
         tables = []
-        for name in sorted(counted, key=lambda name: counted[name] or 0):  # small ones first
+        for name in sorted(counted, key=lambda name: counted[name] or 0):  # small tables first
             read, words = source.look(name, deadline)
             tables.append(TableHealth(name=name, rows=counted[name], kept=read, words=words))
     finally:
@@ -66,12 +65,13 @@ def check(path: Path) -> StoreReport:
 
 
 def repair(path: Path) -> StoreReport:
-    """Saves what can be read into a new store beside the old one. Raises StoreError where nothing can.
+    """Save what can be read into a new store beside the old one. Raises StoreError if that is nothing.
 
-    Where there is no store any more, what an earlier repair saved is named, or else the last damaged store is read.
+    If there is no store any more, the result of an earlier repair is returned, or else the last damaged store is
+    read.
     """
     restore_journals(path)
-    for left in path.parent.glob("repair-*"):  # of a repair that was killed; there is never a second one under way
+    for left in path.parent.glob("repair-*"):  # of a killed repair; two never run at once
         shutil.rmtree(left, ignore_errors=True)
     earlier = {each: count_events(each) or 0 for each in repaired_stores(path)}
     if not path.exists() and earlier:
@@ -107,9 +107,9 @@ def repair(path: Path) -> StoreReport:
 
 
 def place(path: Path, name: str | None = None) -> StoreReport:
-    """Moves the damaged store and its journals aside and puts a repaired one (the newest) in its place.
+    """Move the damaged store and its journals aside and put a repaired one (the newest) in its place.
 
-    Raises StoreError where there is none, or where another repaired store holds more.
+    Raises StoreError if there is none, or if another repaired store holds more.
     """
     restore_journals(path)
     found = repaired_stores(path)
@@ -126,15 +126,15 @@ def place(path: Path, name: str | None = None) -> StoreReport:
         )
     there = path.exists()
     aside = exchange(path, new)
-    words = f"The damaged store lies in {aside}." if there else ""
+    words = f"The damaged store is now {aside}." if there else ""
     left = [each.name for each in repaired_stores(path)]
     if left:
-        words = f"{words} Of earlier repairs there {'are' if len(left) > 1 else 'is'} still {' and '.join(left)}."
+        words = f"{words} Earlier repairs also left {' and '.join(left)}."
     return StoreReport(store=str(path), sound=True, words=words.strip())
 
 
 def _of_earlier(path: Path, new: Path, words: str) -> StoreReport:
-    """What an earlier repair saved, where there is nothing better to be had."""
+    """Report the store that an earlier repair saved, if there is nothing better."""
     source = open_as_it_is(new)
     try:
         tables = tuple(
@@ -144,12 +144,12 @@ def _of_earlier(path: Path, new: Path, words: str) -> StoreReport:
         )
     finally:
         source.close()
-    told = f"{words} {new.name} of an earlier repair is left as it is; that repair said what was lost.".strip()
+    told = f"{words} {new.name} of an earlier repair was not changed; that repair reported what was lost.".strip()
     return StoreReport(store=str(path), sound=False, tables=tables, words=told, repaired=str(new))
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two stores hold the same rows in the same tables."""
+    """Return whether two stores hold the same rows in the same tables."""
     return _content(one) == _content(other) is not None
 
 
@@ -170,7 +170,7 @@ def _content(path: Path) -> list[tuple[object, ...]] | None:
 
 
 def save_rows(source: SalvageSource, old: Path, path: Path) -> tuple[Path, tuple[TableHealth, ...], list[str]]:
-    """A new store with the readable rows, what became of each table, and what is to be said besides."""
+    """Write a new store with the readable rows; return it, each table's state, and further remarks."""
     schema = _schema_of(source, old)
     store = Store.blank(path, schema)
     words: list[str] = []
@@ -186,17 +186,20 @@ def save_rows(source: SalvageSource, old: Path, path: Path) -> tuple[Path, tuple
                 rebuild(store)
                 for name in short:
                     rows = store.rows(f"SELECT count(*) FROM {name}")[0][0]  # noqa: S608  # ours
-                    kept[name] = msgspec.structs.replace(kept[name], kept=rows, words="made anew from the log")
+                    kept[name] = msgspec.structs.replace(kept[name], kept=rows, words="rebuilt from the log")
     finally:
         store.close()
-    Store.open(path).close()  # whatever is handed over, opens
+    Store.open(path).close()  # every store that is handed over can be opened
     if holds_commits(path):
-        raise StoreError(f"{path.name} cannot be written to its end.", hint="Free some space and try again.")
+        raise StoreError(f"{path.name} could not be written completely.", hint="Free some space and try again.")
     return path, tuple(kept.values()), words
 
 
 def _schema_of(source: SalvageSource, path: Path) -> int:
-    """Its schema; today's where that cannot be read. Raises StoreTooNew, or StoreDamaged for somebody else's file."""
+    """Return the store's schema; the current one if it cannot be read.
+
+    Raises StoreTooNew, or StoreDamaged for a file of another program.
+    """
     try:
         found = source.con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
     except duckdb.Error:
@@ -208,7 +211,7 @@ def _schema_of(source: SalvageSource, path: Path) -> int:
             hint="Upgrade Headcode, or set HEADCODE_HOME to use another store.",
         )
     if not source.tables() or "event" not in source.tables():
-        raise StoreDamaged(f"{path} holds no tables of Headcode's.", hint="Put a copy of yours in its place.")
+        raise StoreDamaged(f"{path} has no Headcode tables.", hint="Put a copy of yours in its place.")
     return schema
 
 
@@ -239,7 +242,7 @@ def _insert(store: Store, name: str, rows: Sequence[Row], width: int) -> int:
             raise
     else:
         return len(rows)
-    # One of them does not fit, for example because an older state of the file holds a key twice.
+    # A row violates a constraint, for example because an older state of the file holds a key twice: insert one by one.
     marks = ", ".join("?" * width)
     came = 0
     for row in rows:
@@ -254,7 +257,7 @@ def _complete(table: TableHealth) -> bool:
 
 
 def _work(mode: str, path: Path, name: str | None) -> StoreReport:
-    """Finishes an exchange that was interrupted, then does what was asked."""
+    """Complete an interrupted exchange, then do what was requested."""
     done = finish_exchange(path)
     if not (path.exists() or repaired_stores(path) or damaged_stores(path)):
         check_no_remains(path)
@@ -264,17 +267,17 @@ def _work(mode: str, path: Path, name: str | None) -> StoreReport:
     if mode == "place":
         return place(path, name)
     if done:
-        return StoreReport(store=str(path), sound=True, words=f"An exchange that was interrupted is finished: {done}")
+        return StoreReport(store=str(path), sound=True, words=f"An interrupted exchange was completed: {done}")
     return repair(path)
 
 
 def main(mode: str, places: AppFolders, name: str | None = None) -> int:
-    """Does it, with no host beside it, and says what came of it on stdout."""
+    """Run one mode while no host is running, and print the report on stdout."""
     answer: StoreReport | Failure
-    os.umask(0o077)  # nothing that is made here is for others
+    os.umask(0o077)  # files made here are private
     try:
         if not places.data.is_dir():
-            raise StoreError(f"There is no store at {places.store} yet.", hint="The first run makes one.")
+            raise StoreError(f"There is no store at {places.store} yet.", hint="The first run creates one.")
         lock = store_lock(places)
         if not lock.take():
             raise HostRunning("A host has the store open.", hint="End it first: headcode host stop")
@@ -286,7 +289,9 @@ def main(mode: str, places: AppFolders, name: str | None = None) -> int:
         answer = error.as_failure()
     except OSError as error:
         message = f"The system refused: {error.strerror or error} ({error.filename})."
-        answer = Failure(family="store", name="OSError", message=message, hint="Repairing takes as much room again.")
+        answer = Failure(
+            family="store", name="OSError", message=message, hint="A repair needs as much space as the store."
+        )
     sys.stdout.buffer.write(msgspec.json.encode({"failure" if isinstance(answer, Failure) else "report": answer}))
     return 0
 

@@ -1,4 +1,4 @@
-"""What an open store still holds after its file was taken away, kept in a file beside it."""
+"""Save what an open store holds into another file after its own file was taken away."""
 
 import datetime
 import logging
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("headcode.rescue")
 
 KEPT = "kept"
-"""Stands in the name of such a file: sessions.kept-20261130-120000.duckdb."""
+"""Part of such a file's name: sessions.kept-20261130-120000.duckdb."""
 
 
 def save_beside(store: "Store", change: FileChange, identity: FileIdentity) -> StoreLost:
-    """Writes every row that the open store holds into a new one beside it; returns what to tell whoever wants to write.
+    """Write every row of the open store into a new one beside it; return the error for later writes.
 
-    Files that were only moved hold everything already, and nothing is written. Whatever goes wrong is in the words.
+    If the files were only moved, nothing is lost and nothing is written. Failures are described in the error.
     """
     if change.kind == "moved":
         moved = StoreLost(
-            f"{change.words} Everything that was recorded is there; this host records no more and leaves.",
-            hint="Set HEADCODE_HOME to where it lies now, or move it back; the next command starts a host.",
+            f"{change.words} Everything that was recorded is there; this host records nothing more and exits.",
+            hint="Set HEADCODE_HOME to its new place, or move it back; the next command starts a host.",
         )
         moved.moved = True
         return moved
     goal = _free_name(store.path)
-    log.error("%s What is still held is written to %s", change.words, goal)
+    log.error("%s The open store is saved to %s", change.words, goal)
     try:
         goal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(prefix="keeping-", dir=goal.parent) as folder:
@@ -49,25 +49,27 @@ def save_beside(store: "Store", change: FileChange, identity: FileIdentity) -> S
         why = error.message if isinstance(error, HeadcodeError) else f"{error.strerror or error}."
         log.error("it cannot be written: %s", why)
         return StoreLost(
-            f"{change.words} Nothing more is recorded, and what the host still holds cannot be written beside it: "
-            f"{why}",
+            f"{change.words} Nothing more is recorded, and what the host still holds cannot be saved: {why}",
             hint="Leave the host running, export what you need (headcode export), then: headcode host stop",
         )
     _move_journal(identity, goal)
     short = [table.name for table in tables if table.rows is None or table.kept < table.rows]
-    lost = f" Of {', '.join(short)} not everything could be read any more." if short else ""
+    lost = f" Not everything of {', '.join(short)} could be read." if short else ""
     log.error("%d rows are in %s", sum(table.kept for table in tables), goal)
     return StoreLost(
-        f"{change.words} Nothing more is recorded; all until then is kept beside it in {goal.name}.{lost}",
+        f"{change.words} Nothing more is recorded; everything before is saved beside it in {goal.name}.{lost}",
         hint=_format_remedy(store.path, goal),
     )
 
 
 def _format_remedy(path: Path, goal: Path) -> str:
-    """What to type: files that somebody put there meanwhile are not written over, and no journal of theirs stays."""
+    """Return the commands to continue with the saved store.
+
+    They overwrite no files that others put there meanwhile, and leave no foreign journal.
+    """
     strangers = [each for each in (path, *journals_of(path)) if os.path.lexists(each)]
     moves = [f"{move_command(each, each.with_name(each.name + '.other'))} && " for each in strangers]
-    return f"headcode host stop; to go on with what was kept: {''.join(moves)}{move_command(goal, path)}"
+    return f"headcode host stop; to continue with what was saved: {''.join(moves)}{move_command(goal, path)}"
 
 
 def _free_name(path: Path) -> Path:
@@ -81,7 +83,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _move_journal(identity: FileIdentity, goal: Path) -> None:
-    """Our journal, all of which is kept now, would keep the file that lies at the store's path from being opened."""
+    """Move our journal away, which is saved by now: it would keep the file at the store's path from being opened."""
     journal = identity.own_journal()
     if journal is not None:
         with suppress(OSError):

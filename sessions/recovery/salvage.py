@@ -1,4 +1,4 @@
-"""What can still be read from a damaged store. The damaged files themselves are only ever read."""
+"""Read what can be read from a damaged store. The damaged files are never written."""
 
 import shutil
 import struct
@@ -18,26 +18,26 @@ from sessions.store.file_check import examine, explain
 Row = tuple[Any, ...]
 
 _HEADERS = (4096, 8192)
-"""Where DuckDB keeps its two headers: a checkpoint writes the older one anew, so each is a way in."""
+"""Offsets of DuckDB's two headers: a checkpoint rewrites the older one, so each gives access to a state."""
 _HEADER_BYTES = 4096
 _GROUP = 122_880
-"""Rows of a row group: DuckDB reads what lies in one without looking into the others."""
+"""Rows of a row group: DuckDB reads one without reading the others."""
 _MIN_ROWS = 2_048
-"""Rows that are read or lost together: the vector, DuckDB's smallest unit."""
+"""Rows that can only be read together: the vector, DuckDB's smallest unit."""
 _FETCH = 10_000
 _NAME_BYTES = 4
-"""A journal whose name for its store differs in so many of 16 bytes is damaged; in more, it is of another store."""
+"""Maximum number of damaged bytes in the 16 of a journal's store identifier; beyond, it is another store's."""
 
 
 class SalvageSource:
-    """A store opened for reading, by whatever way in there was."""
+    """A store opened for reading, possibly as a repaired copy."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, words: Sequence[str] = (), harmless: Sequence[str] = ()) -> None:
         self.con = con
         self.words = list(words)
-        """What had to be left out to open it at all, for a person."""
+        """Describes what had to be left out to open it."""
         self.harmless = list(harmless)
-        """What was damaged, but holds no rows."""
+        """Describes damage that affects no rows."""
 
     def tables(self) -> list[str]:
         found = self.con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1").fetchall()
@@ -50,14 +50,14 @@ class SalvageSource:
         return [str(name) for (name,) in found]
 
     def count(self, table: str) -> int | None:
-        """The rows the table says it holds: known without reading them. None where not even that can be read."""
+        """Return the row count in the table's metadata, without reading rows; None if it cannot be read."""
         try:
             return int(self.con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608  # ours
         except duckdb.Error:
             return None
 
     def look(self, table: str, deadline: float) -> tuple[int, str]:
-        """Rows whose every value was read until the deadline (time.monotonic), and DuckDB's complaint, if any."""
+        """Return the rows fully read until the deadline (time.monotonic), and DuckDB's error, if any."""
         read = 0
         for begin in range(0, self._last_rowid(table) + 1, _GROUP):
             if time.monotonic() > deadline:
@@ -70,7 +70,7 @@ class SalvageSource:
         return read, ""
 
     def read(self, table: str, columns: Sequence[str], keep: Callable[[list[Row]], None]) -> int:
-        """Hands over the rows that can be read, in pieces; returns how many there were."""
+        """Pass the readable rows to `keep` in batches; return their number."""
         last = self._last_rowid(table)
         return sum(self._span(table, columns, begin, begin + _GROUP, keep) for begin in range(0, last + 1, _GROUP))
 
@@ -85,7 +85,7 @@ class SalvageSource:
         return -1 if found is None else int(found)
 
     def _span(self, table: str, columns: Sequence[str], begin: int, end: int, keep: Callable[[list[Row]], None]) -> int:
-        """A span of rows; where it cannot be read whole, its halves, down to what is read or lost together."""
+        """Read a range of rows; if that fails, its halves, down to the rows that can only be read together."""
         sql = f"SELECT {', '.join(columns)} FROM {table} WHERE rowid >= {begin} AND rowid < {end}"  # noqa: S608  # ours
         try:
             rows: list[Row] = self.con.execute(sql).fetchall()
@@ -100,10 +100,10 @@ class SalvageSource:
 
 
 def open_as_it_is(path: Path) -> SalvageSource:
-    """The store, read-only, journal included. Raises StoreError in words."""
+    """Open the store read-only, journal included. Raises StoreError."""
     header = examine(path)
     if header is None:
-        raise StoreError(f"There is no store at {path} yet.", hint="The first run makes one.")
+        raise StoreError(f"There is no store at {path} yet.", hint="The first run creates one.")
     try:
         return SalvageSource(connect(path, SAFE, read_only=True))
     except duckdb.Error as error:
@@ -111,9 +111,9 @@ def open_as_it_is(path: Path) -> SalvageSource:
 
 
 def open_damaged(path: Path, work: Path) -> SalvageSource:
-    """The store by the first way in that works: as it is, or a copy of it in `work` without what keeps it shut.
+    """Open the store as it is, or else the first copy in `work`, without the damaged parts, that opens.
 
-    Raises the error of the store as it is, where there is no way in.
+    Raises the error of the store as it is if no copy opens.
     """
     try:
         return open_as_it_is(path)
@@ -145,7 +145,7 @@ def _fresh(path: Path, copy: Path) -> None:
 
 
 def _cut_journal(path: Path, copy: Path, words: list[str], harmless: list[str]) -> bool:
-    """The journals up to their first damaged entries; what cannot be read at all is left out."""
+    """Cut the journals at their first damaged entries; leave out those that cannot be read at all."""
     found = journals_of(copy)
     if not found:
         return False
@@ -159,7 +159,7 @@ def _cut_journal(path: Path, copy: Path, words: list[str], harmless: list[str]) 
     wal = _wal(copy)
     if not wal.exists():
         for journal in journals_of(copy):
-            words.append(f"{path.name + journal.name.removeprefix(copy.name)} was left out: {wal.name} is not there.")
+            words.append(f"{path.name + journal.name.removeprefix(copy.name)} was left out: {wal.name} does not exist.")
             journal.unlink()
         return True
     try:
@@ -171,7 +171,7 @@ def _cut_journal(path: Path, copy: Path, words: list[str], harmless: list[str]) 
 
 
 def _repair_journal(journal: Path, copy: Path, name: str, words: list[str], harmless: list[str]) -> bool:
-    """Makes a copied journal readable; whether there is anything in it to be read."""
+    """Make a copied journal readable; return whether it holds anything."""
     size = journal.stat().st_size
     found = read_journal(journal, sums=True)
     if not found.header or _is_nearly_of(copy, journal):
@@ -197,13 +197,13 @@ def _repair_journal(journal: Path, copy: Path, name: str, words: list[str], harm
 
 
 def _is_nearly_of(copy: Path, journal: Path) -> bool:
-    """Whether the journal names this store, but for a few damaged bytes of the name."""
+    """Return whether the journal names this store, apart from a few damaged bytes."""
     own, known = identifiers(copy, journal)
     return len(own) == len(known) and 0 < sum(a != b for a, b in zip(own, known, strict=True)) <= _NAME_BYTES
 
 
 def _older_header(path: Path, copy: Path, words: list[str], _: list[str]) -> bool:
-    """The header of the checkpoint before, in the place of the newest."""
+    """Replace the newest header by that of the checkpoint before."""
     with copy.open("r+b") as file:
         blocks = []
         for place in _HEADERS:
@@ -215,12 +215,15 @@ def _older_header(path: Path, copy: Path, words: list[str], _: list[str]) -> boo
         other = 1 - newest
         file.seek(_HEADERS[newest])
         file.write(blocks[other])
-    words.append(f"{path.name} was opened as it was at the checkpoint before its last: what came after is lost.")
+    words.append(f"{path.name} was opened as of its last checkpoint but one: later changes are lost.")
     return True
 
 
 def _opens_with(copy: Path, which: int, blocks: list[bytes]) -> bool:
-    """Whether the newest header alone opens it: then only the older one is damaged, and nothing is lost."""
+    """Return whether the newest header alone opens the file: then only the older one is damaged.
+
+    In that case nothing is lost.
+    """
     with copy.open("r+b") as file:
         file.seek(_HEADERS[1 - which])
         file.write(blocks[which])
@@ -235,7 +238,7 @@ def _opens_with(copy: Path, which: int, blocks: list[bytes]) -> bool:
 
 
 def _older_header_alone(path: Path, copy: Path, words: list[str], _: list[str]) -> bool:
-    """The same, without a journal that belongs to a later state."""
+    """Use the older header without a journal, which belongs to a later state."""
     wal = _wal(copy)
     if not wal.exists():
         return False
@@ -245,7 +248,7 @@ def _older_header_alone(path: Path, copy: Path, words: list[str], _: list[str]) 
 
 
 def _borrowed_start(path: Path, copy: Path, _: list[str], harmless: list[str]) -> bool:
-    """The file's first block from a new store: it says only that this is a DuckDB file."""
+    """Replace the file's first block by that of a new store: it only identifies a DuckDB file."""
     lender = copy.with_name("lender.duckdb")
     lender.unlink(missing_ok=True)
     connect(lender, SAFE).close()

@@ -72,7 +72,7 @@ class WorkerSupervisor:
 
     @property
     def state(self) -> str:
-        """none | starting | warm | busy"""
+        """Return none | starting | warm | busy."""
         if self._worker is None:
             return "none"
         if not self._worker.ready.is_set():

@@ -12,9 +12,9 @@ _MOST_ELSEWHERE = 200
 
 
 def comparable_with(store: Store, run_id: str) -> list[ComparisonChoice]:
-    """Return what a run can be compared with, in this order, each group newest first:
+    """Return what a run can be compared with, each group newest first.
 
-    the known circuit, the session's other runs, the run's own seeds, saved circuits, runs of other sessions with
+    Groups in order: the known circuit, the session's other runs, the run's own seeds, saved circuits, runs of other sessions with
     the same shape.
     """
     run = run_side(store, run_id)

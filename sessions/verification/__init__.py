@@ -1,4 +1,4 @@
-"""How two executions of one run are judged; no database.
+"""Compare two executions of one run; no database.
 
 May import: comparison.
 """

@@ -1,4 +1,4 @@
-"""What of a run is held against the same run done again: a witness for every stage, in the order they run."""
+"""Compare a run with its repetition: one or more checks per stage, in the order of the stages."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ _GRADE_NUMBERS = ("probability", "says_probability")
 
 
 class RunArtifacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run leaves behind, as far as it decides anything."""
+    """The results of a run that are compared."""
 
     model: ModelInfo | None = None
     versions: Versions | None = None
@@ -39,41 +39,41 @@ class RunArtifacts(msgspec.Struct, frozen=True, kw_only=True):
     codes: tuple[tuple[tuple[int, ...], ...], ...] = ()
     """[seed][example][head]"""
     causes: tuple[EffectsMeasured, ...] = ()
-    """What heads do to the answer: the last of each method that was measured to its end, methods by name."""
+    """Measured effects: the last finished measurement of each method, methods by name."""
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One witness of one stage."""
+    """The result of one check of one stage."""
 
     stage: CheckedStage
     witness: str
     compared: int
-    """How many numbers, codes or names were held against each other."""
+    """How many numbers, codes or names were compared."""
     differing: int
     largest: float = 0.0
-    """The largest difference, in the witness's own unit; for codes and names, how many differ."""
+    """The largest difference in the check's own unit; for codes and names, how many differ."""
     size: float = 0.0
-    """The same as it is judged: relative to the loss, as a share of all codes."""
+    """The difference as it is judged: relative to the loss, as a share of all codes."""
     where: str = ""
     """The first place that differs."""
 
 
 class StageCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a stage leaves behind, and how two of it are held against each other."""
+    """One check: which result of a stage it reads, and how two of them are compared."""
 
     stage: CheckedStage
     name: str
     read: Callable[[RunArtifacts], Sequence[object]]
     where: Callable[[RunArtifacts, int], str] | None = None
-    """A place of what was read, in words."""
+    """Describes a place in what was read."""
     numbers: Literal["absolute", "relative"] | None = None
-    """How the size of a difference is judged; None: they are names, equal or not."""
+    """How the size of a difference is judged; None: names, which are equal or not."""
 
 
 def run_checks(then: RunArtifacts, now: RunArtifacts) -> list[CheckResult]:
-    """Every witness, in the order of the stages. Nothing is left out because something before it differs."""
+    """Run every check, in the order of the stages, even after one that failed."""
     if then.nodes and all(node.contrast_length is None for node in then.nodes):
-        # A run from before lengths were kept has none to compare with.
+        # Runs of versions before contrast lengths were stored have none to compare.
         without = tuple(msgspec.structs.replace(node, contrast_length=None) for node in now.nodes)
         now = msgspec.structs.replace(now, nodes=without)
     held = {each.name: _numbers(each, then, now) if each.numbers else _names(each, then, now) for each in WITNESSES}
@@ -97,7 +97,7 @@ def _names(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult
 
 
 def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResult:
-    """Numbers that are equal to the last bit or not. A missing one differs from any other by infinity."""
+    """Compare numbers, which are equal to the last bit or not. A missing one differs by infinity."""
     then, now = witness.read(a), witness.read(b)
     shared = min(len(then), len(now))
     off, first, largest, size = 0, -1, 0.0, 0.0
@@ -109,7 +109,8 @@ def _numbers(witness: StageCheck, a: RunArtifacts, b: RunArtifacts) -> CheckResu
         known = isinstance(one, float | int) and isinstance(other, float | int)
         gap = abs(one - other) if known else float("inf")  # type: ignore[operator]
         largest = max(largest, gap)
-        # Numbers below a thousandth are judged as they are: relative to nothing, anything is large.
+        # Differences of numbers below a thousandth are judged absolutely: relative to almost nothing, anything is
+        # large.
         scale = max(abs(one), abs(other), 1e-3) if known and witness.numbers == "relative" else 1.0  # type: ignore[arg-type]
         size = max(size, gap / scale)
     return CheckResult(
@@ -197,7 +198,7 @@ def _circuits(side: RunArtifacts) -> Sequence[object]:
 
 
 def _measured(side: RunArtifacts) -> Sequence[object]:
-    """Which heads by which method, and how."""
+    """Return which heads were measured by which method, and how."""
     return [
         (cause.method, effect.layer, effect.head, cause.metric, cause.replacement, cause.position, cause.n_examples)
         for cause in side.causes
@@ -211,7 +212,7 @@ def _format_measured(side: RunArtifacts, place: int) -> str:
 
 
 def _effects(side: RunArtifacts) -> Sequence[object]:
-    """Of every cause its base, then each head's effect and error as shares of it."""
+    """Return each measurement's base, then each head's effect and error as shares of it."""
     found: list[object] = []
     for cause in side.causes:
         found.append(cause.base)
@@ -229,7 +230,7 @@ def _format_effect(side: RunArtifacts, place: int) -> str:
             effect = cause.effects[(place - 1) // 2]
             return f"{'effect' if place % 2 else 'error'} of head {effect.layer}.{effect.head} by {cause.method}"
         place -= 1 + 2 * len(cause.effects)
-    return "a cause that is no longer there"
+    return "a measurement that is missing"
 
 
 WITNESSES: tuple[StageCheck, ...] = (
@@ -279,4 +280,4 @@ WITNESSES: tuple[StageCheck, ...] = (
     StageCheck(stage="cause", name="measured heads", read=_measured, where=_format_measured),
     StageCheck(stage="cause", name="effects", read=_effects, where=_format_effect, numbers="absolute"),
 )
-"""All but the codes, which stand between the SAE and the scores and are too many for a list."""
+"""All except the codes, which come between the SAE and the scores and are too many for a list."""

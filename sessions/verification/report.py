@@ -1,4 +1,4 @@
-"""A run held against the same run done again: what is the same, what differs first, and by how much."""
+"""Report how a run compares with its repetition: what is equal, what differs first, and by how much."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,18 +10,21 @@ from sessions.verification.checks import STAGES, CheckedStage, CheckResult, RunA
 
 Verdict = Literal["same", "rounding", "differs", "impossible"]
 ROUNDING: dict[CheckedStage, float] = {"capture": 1e-3, "train": 2e-2, "codes": 0.05}
-"""What still counts as rounding where device, versions or threads differ: probabilities of the forward pass, losses as
-a share of their own size, share of all codes. An order above what other instructions do (docs/lab, 2026-11-21)."""
+"""Differences that count as rounding if device, versions or threads differ.
+
+Probabilities of the forward pass, relative losses, and the share of all codes; about ten times what other CPU
+instructions cause (docs/lab, 2026-11-21).
+"""
 BASELINES = 0.05
 """The same for baselines, relative to their size: an AUC over 10 + 10 prompts moves by .01 when two swap ranks."""
 
 
 CAUSES = 0.01
-"""The same for what heads do to the answer, as a share of it."""
+"""The same for effects, as a share of the effect."""
 
 
 class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out of doing a run again."""
+    """The result of a verification."""
 
     run_id: str
     title: str
@@ -30,10 +33,10 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     stage: str = ""
     """The first stage that differs."""
     largest: float = 0.0
-    """By how much at most, in that stage's own unit."""
+    """The largest difference, in that stage's own unit."""
     checks: tuple[CheckResult, ...] = ()
     environment: tuple[FieldDifference, ...] = ()
-    """Versions and device, where they are not those of the run (a: then, b: now)."""
+    """Versions and device that differ from those of the run (a: then, b: now)."""
     identity_then: str = ""
     identity_now: str = ""
     hint: str = ""
@@ -43,7 +46,7 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
 def judge(
     run_id: str, title: str, stored: RunArtifacts, tables: RunArtifacts, now: RunArtifacts, *, seconds: float = 0.0
 ) -> VerificationReport:
-    """The verdict over a run done again. `stored` is what its log tells, `tables` what the store's tables hold."""
+    """Return the verdict on a repeated run. `stored` comes from its log, `tables` from the store's tables."""
     logged, tabled = run_checks(stored, now), run_checks(tables, now)
     checks = tuple(_worse(one, other) for one, other in zip(logged, tabled, strict=True))
     environment = struct_difference(stored.versions, now.versions) or ()
@@ -70,7 +73,7 @@ def judge(
         return VerificationReport(verdict="rounding", words=words, **about)  # type: ignore[arg-type]
     words = f"differs first in {told}" + (f"; {changed}" if changed else "")
     if tabled != logged:
-        words += "; the store's tables and its log do not say the same"
+        words += "; the store's tables differ from its log"
     return VerificationReport(
         verdict="differs",
         words=words,
@@ -80,13 +83,13 @@ def judge(
 
 
 _HINTS = {
-    "examples": "The stored examples are not those that were run: headcode doctor checks the store.",
-    "capture": "Weights and tokenizer are the same: look at config.json and tokenizer_config.json beside them.",
+    "examples": "The stored examples are not those of the run: headcode doctor checks the store.",
+    "capture": "Weights and tokenizer are the same: check config.json and tokenizer_config.json beside them.",
 }
 
 
 def format_check(each: CheckResult) -> str:
-    """How much of it differs, in words."""
+    """Describe how much differs."""
     if each.witness in ("identity", "content", "SAE weights"):
         return f"other {each.witness}"
     if each.witness in ("codes", "grades", "shape", "circuits", "measured heads"):
@@ -97,7 +100,7 @@ def format_check(each: CheckResult) -> str:
 
 
 def format_environment(environment: Sequence[FieldDifference]) -> str:
-    """What is not as it was: threads 1 -> 2, torch 2.12.0 -> 2.13.0."""
+    """Describe what changed: threads 1 -> 2, torch 2.12.0 -> 2.13.0."""
     return ", ".join(_format_change(each) for each in environment)
 
 
@@ -110,13 +113,13 @@ def _format_change(each: FieldDifference) -> str:
 
 
 def _device_parts(device: str) -> tuple[str, str]:
-    """What computed, and with how many threads: "cpu (x86_64, 2 threads)" is ("cpu (x86_64", "2 threads")."""
+    """Split a device into name and threads: "cpu (x86_64, 2 threads)" is ("cpu (x86_64", "2 threads")."""
     machine, comma, threads = device.rstrip(")").rpartition(", ")
     return (machine, threads) if comma and threads.endswith(("threads", "thread")) else (device, "")
 
 
 def _is_rounding(each: CheckResult, off: Sequence[CheckResult]) -> bool:
-    """Whether a witness differs by no more than another order of the same sums explains."""
+    """Return whether a difference is no larger than summation in another order explains."""
     if each.stage in ("load", "examples") or each.witness == "measured heads":
         return False
     if each.witness == "grades":
@@ -128,13 +131,13 @@ def _is_rounding(each: CheckResult, off: Sequence[CheckResult]) -> bool:
     if each.stage == "cause":
         return each.size <= CAUSES
     if each.stage == "scores":
-        # Scores are counts of codes: where no code differs, only the dust of a division may.
+        # Scores are counts of codes: if no code differs, only the rounding of a division may.
         return any(other.stage == "codes" for other in off) or each.size <= 1e-5
     return each.size <= ROUNDING[each.stage]
 
 
 def _first_of_later(off: Sequence[CheckResult], stage: str) -> list[CheckResult]:
-    """The first witness of every later stage that differs, too."""
+    """Return the first check of every later stage that differs, too."""
     found: dict[str, CheckResult] = {}
     for each in off:
         if each.stage != stage:
@@ -147,7 +150,7 @@ def _worse(one: CheckResult, other: CheckResult) -> CheckResult:
 
 
 def _format_counts(checks: Sequence[CheckResult]) -> str:
-    """What was held against each other: 1920 codes, 416 node scores."""
+    """Describe what was compared: 1920 codes, 416 node scores."""
     names = ("codes", "node scores", "losses", "probabilities", "edges", "measured heads")
     counts = {each.witness: each.compared for each in checks}
     return ", ".join(f"{counts[name]} {name}" for name in names if counts.get(name)) + ", the SAE's weights"

@@ -264,7 +264,7 @@ class ScriptedHost:
         """As sessions.edits.examples does it."""
         now = self.kept.examples
         if request.over is not None and request.over != now.content_hash:
-            raise StaleExamples("The examples were changed elsewhere meanwhile.")
+            raise StaleExamples("The examples have been changed elsewhere since.")
         if not now.version and request.examples:
             self.add(ExamplesSet(examples=(), content_hash=content_hash(())))
         self.add(ExamplesSet(examples=request.examples, content_hash=content_hash(request.examples)))

@@ -38,11 +38,11 @@ def put(kind: str, **values: Any) -> Callable[[list[Any]], object]:
 LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "a gap": (lambda lines: lines.pop(3), "line 4, has the number 5"),
     "doubled": (lambda lines: lines.insert(3, lines[3]), "line 5, has the number 4"),
-    "no time": (lambda lines: lines[2].update(at_us=-1), "line 3, has a time that cannot be"),
-    "another field": (lambda lines: lines[2].update(path="/etc/passwd"), "line 3, is no log entry"),
-    "another kind": (lambda lines: lines[2]["event"].update(kind="boom"), "line 3, is no log entry"),
-    "a run of nobody": (lambda lines: lines[8].update(run_id="r0000000000000"[:13]), "never asked for"),
-    "a path as a run": (lambda lines: lines[8].update(run_id="../../x"), "no run's id"),
+    "no time": (lambda lines: lines[2].update(at_us=-1), "line 3, has an impossible time"),
+    "another field": (lambda lines: lines[2].update(path="/etc/passwd"), "line 3, is not a log entry"),
+    "another kind": (lambda lines: lines[2]["event"].update(kind="boom"), "line 3, is not a log entry"),
+    "a run of nobody": (lambda lines: lines[8].update(run_id="r0000000000000"[:13]), "never queued"),
+    "a path as a run": (lambda lines: lines[8].update(run_id="../../x"), "not a valid run id"),
     "head outside": (
         lambda lines: first(lines, "scored")["event"]["nodes"][0].update(layer=10**9),
         "names the head 1000000000.0",
@@ -61,18 +61,18 @@ LIES: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     ),
     "other examples under a known name": (
         lambda lines: first(lines, "examples_set")["event"]["examples"][0].update(prompt="swapped"),
-        "which is not what they are",
+        "which is not their hash",
     ),
     "a version there is not": (put("examples_stepped", version=7), "a version of 7"),
     "an array by path": (put("array_kept", sha256="../../x"), "without a checksum"),
-    "a run without end": (put("run_ended", state="running"), "which is no end"),
+    "a run without end": (put("run_ended", state="running"), "which is not a final state"),
     "a cut file": (put("array_ready", shape=[9, 9, 9]), "announces codes of the shape"),
     "an empty name": (put("session_created", name=" "), "a name of 1 characters"),
-    "a number beyond": (put("session_created", task_seed=2**70), "hold what no session can"),
+    "a number beyond": (put("session_created", task_seed=2**70), "hold values that no session can"),
     "a config that is none": (lambda lines: first(lines, "run_queued")["event"]["config"].update(seeds=[]), "seeds="),
     "two beginnings": (
         lambda lines: lines[1].update(event=lines[0]["event"]),
-        "makes the session anew",
+        "creates the session again",
     ),
     "an import at the end": (
         lambda lines: lines[-1].update(
@@ -124,7 +124,7 @@ def test_arrays_that_lie_are_named(wary: Any, honest: Path, tmp_path: Path) -> N
             wary.take(path)
     weights = next(name for name in parts if name.startswith("sae/"))
     path.write_bytes(seal({**parts, weights: parts[weights][:-1] + b"x"}))
-    with pytest.raises(BadBundle, match="not what its name says"):
+    with pytest.raises(BadBundle, match="does not match the hash in its name"):
         wary.take(path)
 
 

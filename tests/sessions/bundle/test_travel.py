@@ -84,7 +84,7 @@ def test_work_on_an_imported_session_keeps_where_it_came_from(home: Any, away: A
     path = tmp_path / "gone-on.headcode"
     away.export(session, path)
     assert b'"session_imported"' in open_up(path.read_bytes())["events.jsonl"]
-    with pytest.raises(BadBundle, match="goes on where the one here ends") as refused:
+    with pytest.raises(BadBundle, match="continues after the end of the one here") as refused:
         home.take(path)
     assert "--as-copy" in refused.value.hint
     third = Home(tmp_path / "three")
@@ -206,7 +206,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         part.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(CannotWrite, match="is there already"):
+    with pytest.raises(CannotWrite, match="exists already"):
         write_atomically(goal, fails, force=False)
     with pytest.raises(CannotWrite, match=r"x\.headcode cannot be written. The disk that holds .* is full"):
         write_atomically(goal, fails, force=True)

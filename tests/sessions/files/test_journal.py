@@ -175,7 +175,7 @@ def test_the_journal_of_a_checkpoint_is_known(path: Path) -> None:
         Store.open(path)
     assert second.read_bytes() == content
     path.rename(path.with_name("away"))
-    with pytest.raises(StoreDamaged, match=r"wal\.checkpoint is there, but the store"):
+    with pytest.raises(StoreDamaged, match=r"wal\.checkpoint exists, but its store"):
         Store.open(path)
 
 

@@ -145,7 +145,7 @@ def test_a_repaired_store_that_has_gone_takes_the_exchange_back(path: Path) -> N
 def test_a_store_that_came_meanwhile_is_not_replaced(path: Path, laid: tuple[Path, Rows]) -> None:
     exchange_until(path, 2)
     path.write_bytes(b"somebody's copy")
-    with pytest.raises(StoreDamaged, match=r"was put there while sessions\.repaired\.duckdb") as refused:
+    with pytest.raises(StoreDamaged, match=r"was created while sessions\.repaired\.duckdb") as refused:
         Store.open(path)
     assert "Move sessions.duckdb to another folder" in refused.value.hint
     assert path.read_bytes() == b"somebody's copy"

@@ -138,7 +138,7 @@ async def test_a_setting_that_makes_no_sense_is_told_and_keeps_nobody_out(lab) -
 
 
 async def test_a_host_that_dies_at_once_is_no_timeout(lab) -> None:
-    with pytest.raises(HostError, match="died while it started") as found:
+    with pytest.raises(HostError, match="ended during its start") as found:
         await HostClient.connect(lab.places, command=[sys.executable, "-c", "raise SystemExit(7)"])
     assert str(lab.places.logs) in found.value.hint
 

@@ -130,7 +130,7 @@ def test_a_table_that_is_only_a_reading_of_the_log_is_made_anew(path: Path, kept
             report, found = saved(path)
             assert found == kept[1]
             assert report.sound
-            assert {table.name for table in report.tables if table.words == "made anew from the log"} == hurt
+            assert {table.name for table in report.tables if table.words == "rebuilt from the log"} == hurt
             return
     pytest.fail("no projected table was hit")
 

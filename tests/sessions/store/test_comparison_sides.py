@@ -221,7 +221,7 @@ async def test_circuits_are_kept_combined_and_dropped(lab: Any) -> None:
 
     await client.ask(DeleteCircuit(session="one", name="p"), Done)
     assert (await sides(client, "circuit:p", "one/1")).a.heads == ((0, 2),)
-    with pytest.raises(Refusal, match="keeps no circuit 'p'"):
+    with pytest.raises(Refusal, match="has no circuit 'p'"):
         await client.ask(DeleteCircuit(session="one", name="p"), Done)
     with pytest.raises(Refusal, match=r"no head 5\.1"):
         await client.ask(SaveCircuit(session="one", run="one/1", name="z", heads=((5, 1),), source="x"), CircuitAnswer)

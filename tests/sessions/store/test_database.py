@@ -243,7 +243,7 @@ def test_a_corrupt_journal(path: Path) -> None:
 def test_a_journal_without_its_store(path: Path) -> None:
     unfinished(path)
     path.rename(path.with_name("elsewhere.duckdb"))
-    with pytest.raises(StoreDamaged, match=r"the store it belongs to, sessions\.duckdb, is not"):
+    with pytest.raises(StoreDamaged, match=r"its store sessions\.duckdb does not"):
         Store.open(path)
 
 

@@ -317,7 +317,7 @@ def test_where_it_cannot_be_kept_it_says_so_and_is_read_on(store: Store, monkeyp
 
     monkeypatch.setattr(rescue, "save_rows", refuse)
     store.path.unlink()
-    with pytest.raises(StoreLost, match="cannot be written beside it: No space left") as found:
+    with pytest.raises(StoreLost, match="cannot be saved: No space left") as found:
         add(store, "too late")
     assert "export" in found.value.hint
     assert len(store.rows("SELECT * FROM session")) == 2

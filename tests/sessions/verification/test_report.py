@@ -222,7 +222,7 @@ def test_the_earliest_stage_is_named_first(tampered: Callable[[str], Verificatio
     report = tampered("UPDATE step SET reconstruction = 0 WHERE step = 1")
     assert report.stage == "train"
     assert {each.stage for each in report.checks if each.differing} == {"train", "codes", "scores"}
-    assert "the store's tables and its log do not say the same" in report.words
+    assert "the store's tables differ from its log" in report.words
 
 
 def test_other_threads_are_named_and_the_bundled_model_does_not_care(done: tuple[Bench, RunArtifacts]) -> None:

@@ -142,7 +142,7 @@ DAMAGE = [
         ["is not there, but sessions.repaired.duckdb and sessions.damaged-", "headcode doctor --repair --in-place"],
         id="killed between renames",
     ),
-    pytest.param(lonely_journal, [".wal is there, but the store"], id="a journal without its store"),
+    pytest.param(lonely_journal, [".wal exists, but its store"], id="a journal without its store"),
     pytest.param(future, ["schema 99", "7.0.0", f"up to {SCHEMA_VERSION}", "Upgrade"], id="a store from the future"),
     pytest.param(later_duckdb, ["storage 120", duckdb.__version__, "Upgrade"], id="a later DuckDB"),
 ]
@@ -250,5 +250,5 @@ def test_an_exchange_that_was_killed_is_finished_by_the_next_command(home: Home,
     assert home.store.exists()
     assert not list(home.store.parent.glob("*repaired*"))
     if next_command[0] == "doctor":
-        assert f"the one before it lies in {aside.name}" in done.stdout
+        assert f"the previous one is {aside.name}" in done.stdout
     assert len(msgspec.json.decode(home.headcode("sessions", "list", "--json").stdout)["sessions"]) == 2

@@ -292,7 +292,7 @@ def test_a_file_that_is_there_is_not_replaced(home: Any) -> None:
         (home.folder / name).write_text("mine")
         ran = home("export", "one", name)
         assert ran.returncode == 2
-        assert "is there already" in ran.stderr
+        assert "exists already" in ran.stderr
         assert (home.folder / name).read_text() == "mine"
         assert home("export", "one", name, "--force").returncode == 0
         assert (home.folder / name).read_bytes() != b"mine"

@@ -111,11 +111,11 @@ def test_a_day_with_sessions(kept: Callable[..., Any]) -> None:
     assert kept("sessions", "list", "--trash").err == "The trash is empty.\n"
 
     for words, said in (
-        (["rename", "greater than", ""], "'' is no name for a session"),
+        (["rename", "greater than", ""], "'' is not a valid session name"),
         (["rename", "greater than", "x" * 201], "has 201 characters"),
         (["rename", "greater thn", "x"], "Did you mean 'greater than'?"),
         (["tag", "greater than", "x" * 5000], "has 5000 characters"),
-        (["tag", "greater than", "+two words"], "'two words' is no tag"),
+        (["tag", "greater than", "+two words"], "'two words' is not a valid tag"),
         (["tag", "greater than", "-x"], "has no tag 'x'"),
         (["note", "greater than", " "], "The note is empty"),
         (["note", "greater than", "y" * 20_001], "has 20001 characters"),

@@ -90,7 +90,7 @@ def test_a_full_disk_is_said_and_loses_nothing(home: Path) -> None:
     assert found["during"]["code"] == 4, found["during"]
     assert "The disk that holds" in found["during"]["err"]
     assert "full" in found["during"]["err"]
-    assert "Free some room" in found["during"]["err"]
+    assert "Free some space" in found["during"]["err"]
     assert found["reading"]["code"] == 0, found["reading"]
     assert "best heads" in found["reading"]["out"]
     assert found["again"]["code"] == 0, found["again"]

@@ -122,7 +122,7 @@ async def test_a_way_through_the_list(places: AppFolders, text_of: Text, size: t
         await says("#a/b #new")
         await pilot.press("t")
         await typed(pilot, "two,words")
-        await says("is no tag")
+        await says("is not a valid tag")
         await pilot.press("N")
         await typed(pilot, "words of mine")
         await says("Kept.")
