@@ -14,8 +14,8 @@ _MOST_ELSEWHERE = 200
 def comparable_with(store: Store, run_id: str) -> list[ComparisonChoice]:
     """Return what a run can be compared with, each group newest first.
 
-    Groups in order: the known circuit, the session's other runs, the run's own seeds, saved circuits, runs of other sessions with
-    the same shape.
+    Groups in order: the known circuit, the session's other runs, the run's own seeds, saved circuits, runs of other
+    sessions with the same shape.
     """
     run = run_side(store, run_id)
     found: list[ComparisonChoice] = []
