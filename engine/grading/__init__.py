@@ -1,4 +1,4 @@
-"""Whether the model can do an example: rules, grader, drawing usable pairs.
+"""Grade whether the model can do an example: rules, grader, drawing of usable pairs.
 
-May import: root, capture, models, tasks.
+May import: root modules, capture, models, tasks.
 """

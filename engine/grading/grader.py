@@ -1,4 +1,4 @@
-"""Grades for examples that are being written: by the warm model, each prompt once."""
+"""Grade examples while they are written, with the warm model, each prompt once."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -20,21 +20,23 @@ from engine.tasks.registry import find_task
 from engine.tensors.out_of_memory import is_out_of_memory
 
 MOST_KEPT = 20_000
-"""Prompts whose grades stay at hand."""
+"""Prompts whose grades are cached."""
 
 _Known = tuple[Grade, PromptTokens]
 
 
 class Grader:
-    """Answers GradePrompts; what was graded before is looked up by content."""
+    """Answers GradePrompts; known grades are looked up by content."""
 
-    def __init__(self, shelf: WarmModel) -> None:
-        self.shelf = shelf
+    def __init__(self, warm_model: WarmModel) -> None:
+        self.warm_model = warm_model
         self._known: OrderedDict[tuple[str, str, Example], _Known] = OrderedDict()
 
     def make(self, order: MakeExamples, monitor: Monitor) -> ExamplesOf:
-        """The task's examples for the order's model. Raises TaskError, ModelError, ConfigError; where they are graded
-        OutOfMemory and Cancelled, too."""
+        """Return the task's examples for the request's model.
+
+        Raises TaskError, ModelError, ConfigError; OutOfMemory and Cancelled while grading.
+        """
         task, model = find_task(order.task), self._model(order)
         try:
             made = make_examples(task, model, pairs=order.pairs, seed=order.seed, usable=order.usable, monitor=monitor)
@@ -47,9 +49,9 @@ class Grader:
         return ExamplesOf(job=order.job, examples=made.examples)
 
     def answer(self, order: GradePrompts, monitor: Monitor) -> GradesMade:
-        """One grade an example, in their order; an example that cannot be read at all is broken, with the reason.
+        """Return one grade per example, in order; an example that cannot be read is broken, with the reason.
 
-        `equal_length` is left open: the other half of a pair may not be among them. Raises ModelError, ConfigError,
+        `equal_length` is not set: the other half of a pair may not be among them. Raises ModelError, ConfigError,
         OutOfMemory, Cancelled.
         """
         model = self._model(order)
@@ -82,7 +84,7 @@ class Grader:
 
     def _model(self, order: GradePrompts | MakeExamples) -> Model:
         key = key_of(order)
-        return self.shelf.take(
+        return self.warm_model.take(
             key,
             lambda: load_model(
                 order.model, Path(order.models), torch.device(key[1]), trust_remote_code=order.trust_remote_code
@@ -100,7 +102,7 @@ class Grader:
             else:
                 whole[example] = tokens
         if whole:
-            # Which positions a run reads changes no grade; where `mean` is asked, no prompt can fail to have them.
+            # The position policy changes no grade, and with `mean` no prompt can fail for it.
             reading = read_examples(model, list(whole), ProbeConfig(), monitor, None)
             grades = grade_examples(model, list(whole), reading)
             found.update({example: (grade, whole[example]) for example, grade in zip(whole, grades, strict=True)})
@@ -108,12 +110,12 @@ class Grader:
 
 
 def key_of(order: GradePrompts | MakeExamples) -> Key:
-    """The shelf's name for the order's model. Raises ConfigError for a device that is not here."""
+    """Return the warm model's key for the request. Raises ConfigError for a device that is not available."""
     return (order.model, str(pick_device(order.device)), order.trust_remote_code)
 
 
 def tokens_of(model: Model, example: Example, position: str) -> tuple[PromptTokens, str]:
-    """The prompt's tokens, and why it cannot be read, where it cannot."""
+    """Return the prompt's tokens and, if it cannot be read, the reason."""
     ids, own = model.encode(example.prompt)
     texts = model.prompt_words(ids[: model.info.context], own)
     nothing = PromptTokens(texts=texts, read=(False,) * len(texts))

@@ -1,4 +1,4 @@
-"""Grades: whether the model can do the positives and cannot do the negatives, in words (METHOD 1)."""
+"""Grades: whether the model can do the positives and cannot do the negatives (METHOD 1)."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from engine.results import Grade, Verdict
 _SURE = 0.5
 _KNOWS_A_LITTLE = 0.1
 _STILL_KNOWS = 0.4
-"""How far above chance a negative's answer may stand, as a share of the way from chance to certainty."""
+"""How far above chance the answer of an ok negative may be, as a share of the way from chance to certainty."""
 _KNOWS = 0.8
 _WORDS = ("the", "a", "and")
 _SHOWN = 48
@@ -18,7 +18,7 @@ _SHOWN = 48
 
 
 def grade_examples(model: Model, examples: Sequence[Example], reading: HeadOutputs) -> tuple[Grade, ...]:
-    """One grade an example, in their order."""
+    """Return one grade per example, in order."""
     lengths: dict[int, list[int]] = {}
     for example, n_tokens in zip(examples, reading.n_tokens, strict=True):
         if example.pair is not None:
@@ -54,7 +54,7 @@ def _judge(model: Model, example: Example, reading: HeadOutputs, index: int, say
     if answers.not_single:
         return "broken", _not_one_token(model, example, answers.not_single[0])
     if answers.both:
-        return "broken", f"{answers.both[0]!r} is expected and a foil as well: take it out of one of them"
+        return "broken", f"{answers.both[0]!r} is expected and also a foil: remove it from one of them"
     if not answers.expected:
         return "ungraded", "no expected token: nothing to grade"
     probability, foils, rank = reading.expected[index], reading.foils[index], reading.rank[index]
@@ -72,37 +72,36 @@ def _not_one_token(model: Model, example: Example, text: str) -> str:
     kind = "expected" if text in example.expected else "foil"
     (answer,) = model.tokens.answers(example.prompt, [text])
     if not answer.ids:
-        return f"{kind} {text!r} is no token of this model: give another word"
+        return f"{kind} {text!r} is not a token of this model: use another word"
     pieces = [model.token_words(token) for token in answer.ids]
     said = ", ".join(repr(piece) for piece in pieces)
-    # Where the model has no word that begins so, its first piece is the space alone, which says nothing.
+    # Where the model has no word that begins so, its first piece is only the space.
     typed = model.tokens.typed(example.prompt, answer.ids[0]) if pieces[0].strip() else None
-    way = "give another word"
+    way = "use another word"
     if typed is not None:
-        way = "give the first of them, or another word"
+        way = "use the first of them, or another word"
         if typed != pieces[0].strip(" "):
-            way = f"give the first of them, written {typed}, or another word"
+            way = f"use the first of them, written {typed}, or another word"
     return f"{kind} {text!r} is not one token but {said}: {way}"
 
 
 def _without_space(model: Model, example: Example, reading: HeadOutputs, index: int) -> str:
-    """The prompt without the space at its end, where the model's own next word would have begun with that space;
-    else nothing."""
+    """Return the prompt without its final space, if the model's own next word would begin with that space; else ""."""
     trimmed = example.prompt.rstrip(" ")
     if trimmed == example.prompt or not trimmed:
         return ""
     answers = reading.answers[index]
     if example.expected or example.foils:
         return trimmed if answers.joined else ""
-    # Without answers any word will do: the vocabulary has words that begin with a space, or it has not.
+    # Without answers any word shows whether the vocabulary has words that begin with a space.
     return trimmed if any(each.joined for each in model.tokens.answers(example.prompt, _WORDS)) else ""
 
 
 def _ends_in_space(example: Example, better: str, verdict: Verdict, reason: str) -> tuple[Verdict, str]:
     end = better if len(better) <= _SHOWN else "\N{HORIZONTAL ELLIPSIS}" + better[1 - _SHOWN :]
-    why = f"the prompt ends in a space, which the model reads as the beginning of the next word: end it {end!r}"
+    why = f"the prompt ends in a space, which the model reads as the start of the next word: end it {end!r}"
     if verdict == "ok" and not example.positive:
-        return "weak", why  # it may know it well without that
+        return "weak", why  # the model may know the answer without the space
     if verdict in ("ok", "ungraded"):
         return verdict, f"{reason}; {why}"
     return verdict, why
@@ -120,7 +119,7 @@ def _judge_positive(
 
 
 def _above_chance(probability: float, foils: float, n_expected: int, n_foils: int) -> float:
-    """How far the answer stands above chance, 0 at chance and 1 at certainty.
+    """Return how far the answer is above chance: 0 at chance, 1 at certainty.
 
     With foils, chance is the share of expected among expected and foils; without, it is probability zero.
     """
@@ -128,5 +127,5 @@ def _above_chance(probability: float, foils: float, n_expected: int, n_foils: in
     if not n_foils or both <= 0:
         return probability
     chance = n_expected / (n_expected + n_foils)
-    # An answer the model hardly considers at all is not known, however its crumbs are divided.
+    # An answer of almost no probability is not known, however that splits between expected and foils.
     return min(1.0, (probability / both - chance) / (1 - chance)) * min(1.0, both / _KNOWS_A_LITTLE)

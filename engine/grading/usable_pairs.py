@@ -1,4 +1,4 @@
-"""Pairs of a ready-made task that the model at hand can do: the others say what moves wrong answers (METHOD 1)."""
+"""Draw pairs of a ready-made task that the model can do: other pairs show what moves wrong answers (METHOD 1)."""
 
 import math
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from engine.sample_size import pairs_needed
 from engine.tasks.base import Task
 
 _SPARE = 1.1
-"""How many more pairs are drawn than should be enough by the share that was usable so far."""
+"""Factor by which more pairs are drawn than the usable share so far requires."""
 _MOST_DRAWN = 16
-"""Pairs drawn for each that is wanted; a task of which fewer are usable is not one the model does."""
+"""Maximum pairs drawn per requested pair; if fewer are usable, the model cannot do the task."""
 
 
 def usable_pairs(examples: Sequence[Example], grades: Sequence[Grade]) -> list[int]:
-    """Pairs whose positive is graded ok and whose negative is not broken, in their order."""
+    """Return pairs whose positive is graded ok and whose negative is not broken, in order."""
     sides: dict[int, dict[bool, str]] = {}
     for example, grade in zip(examples, grades, strict=True):
         if example.pair is not None:
@@ -33,17 +33,17 @@ def usable_pairs(examples: Sequence[Example], grades: Sequence[Grade]) -> list[i
 
 
 class DrawnExamples(msgspec.Struct, frozen=True, kw_only=True):
-    """Examples of a ready-made task, and what a person should know of how they were drawn."""
+    """Examples of a ready-made task, and a notice on how they were drawn."""
 
     examples: tuple[Example, ...]
     notice: Notice | None = None
 
 
 def make_examples(task: Task, model: Model, *, pairs: int, seed: int, usable: bool, monitor: Monitor) -> DrawnExamples:
-    """The task's examples for this model.
+    """Return the task's examples for this model.
 
-    `pairs`: how many; 0: as many as one head among the model's heads needs to stand above chance, of those the model
-    can do as far as there are enough. `usable`: only pairs the model can do. Raises TaskError, Cancelled.
+    `pairs`: how many; 0: as many as one head among the model's heads needs to be significant, of usable pairs where
+    there are enough. `usable`: only pairs the model can do. Raises TaskError, Cancelled.
     """
     if pairs == 0:
         return _as_many_as_needed(task, model, pairs_needed(model.n_heads_in_all), seed, only=usable, monitor=monitor)
@@ -53,16 +53,16 @@ def make_examples(task: Task, model: Model, *, pairs: int, seed: int, usable: bo
 
 
 def make_usable(task: Task, model: Model, *, pairs: int, seed: int, monitor: Monitor) -> tuple[Example, ...]:
-    """The first `pairs` usable pairs that the task makes for this model, numbered from 0.
+    """Return the first `pairs` usable pairs that the task makes for this model, numbered from 0.
 
-    More are drawn and graded until there are enough. Raises TaskError where too few of the most are usable, and what
-    `make` raises; Cancelled. Nothing is reported: no prompt is a run's yet.
+    More are drawn and graded until there are enough. Raises TaskError if too few of the maximum are usable, and
+    whatever `make` raises; Cancelled. Nothing is reported: no prompt belongs to a run yet.
     """
     drawn = _draw(task, model, pairs, seed, monitor, independent=False)
     if len(drawn.usable) < pairs:
         raise TaskError(
             f"{model.info.name} can do {len(drawn.usable)} of {drawn.pairs} pairs of {task.name}; "
-            f"{pairs} were asked for.",
+            f"{pairs} were requested.",
             hint="Ask for fewer, or choose a task the model does, or another model.",
         )
     return _numbered(drawn.examples, drawn.best(pairs))
@@ -83,7 +83,7 @@ def _as_many_as_needed(
         notice=Notice(
             message=f"{model.info.name} can do {len(drawn.usable)} of {drawn.pairs} pairs of {task.name}: "
             f"{len(others)} of the {pairs} pairs of this run are ones it cannot do.",
-            hint="What its heads do on those says little. Choose a task the model does, or another model.",
+            hint="Its heads' effects on those mean little. Choose a task the model does, or another model.",
         ),
     )
 
@@ -91,26 +91,26 @@ def _as_many_as_needed(
 class _Drawn(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[Example, ...]
     pairs: int
-    """How many were drawn."""
+    """Number of pairs drawn."""
     usable: list[int]
     """Numbers of the pairs the model can do, ascending."""
     independent: list[int]
-    """Those of them that share no prompt with an earlier one."""
+    """Those that share no prompt with an earlier one."""
 
     def best(self, n: int) -> list[int]:
-        """The first `n` usable pairs, ascending; those that share a prompt only where there are too few others."""
+        """Return the first `n` usable pairs, ascending; pairs that share a prompt only if there are too few others."""
         alone = self.independent[:n]
         others = [pair for pair in self.usable if pair not in set(self.independent)]
         return sorted((*alone, *others[: n - len(alone)]))
 
 
 def _draw(task: Task, model: Model, wanted: int, seed: int, monitor: Monitor, *, independent: bool) -> _Drawn:
-    """Draws and grades pairs until `wanted` are usable (and, where asked, share no prompt), `_MOST_DRAWN` times as many
-    are drawn, or the task has no more.
+    """Draw and grade pairs until `wanted` are usable; with `independent`, pairs that share a prompt do not count.
 
-    How many are drawn next follows from the share that was usable so far; what was read before is not read again.
+    Stops at `_MOST_DRAWN` times as many, or when the task has no more. The next number to draw follows from the usable
+    share so far; prompts are graded once.
     """
-    unheard = _Unheard(monitor)
+    silent = _SilentMonitor(monitor)
     examples: tuple[Example, ...] = ()
     usable: list[int] = []
     alone: list[int] = []
@@ -121,16 +121,16 @@ def _draw(task: Task, model: Model, wanted: int, seed: int, monitor: Monitor, *,
         share = max((len(counted) + 1) / (drawn + 2), 1 / _MOST_DRAWN)
         more = wanted if not drawn else max(4, math.ceil(_SPARE * (wanted - len(counted)) / share))
         try:
-            # The first pairs are the same however many are asked for.
+            # The first pairs are the same for every number of pairs.
             longer = task.make(model, pairs=min(most, drawn + more), seed=seed)
         except TaskError:
             if not examples:
                 raise
-            break  # its words are used up
+            break  # the task has no more words
         new = longer[len(examples) :]
         with torch.inference_mode():
-            reading = read_examples(model, list(new), ProbeConfig(), unheard, None)
-        fresh = usable_pairs(new, grade_examples(model, new, reading))
+            captured = read_examples(model, list(new), ProbeConfig(), silent, None)
+        fresh = usable_pairs(new, grade_examples(model, new, captured))
         usable += fresh
         alone += _independent(new, fresh, seen)
         examples, drawn = longer, len(longer) // 2
@@ -138,7 +138,7 @@ def _draw(task: Task, model: Model, wanted: int, seed: int, monitor: Monitor, *,
 
 
 def _independent(examples: Sequence[Example], pairs: Sequence[int], seen: set[str]) -> list[int]:
-    """Those pairs that share no prompt with an earlier one: others are no evidence of their own. Adds to `seen`."""
+    """Return the pairs that share no prompt with an earlier one (others are not independent). Adds to `seen`."""
     prompts: dict[int, list[str]] = {}
     for example in examples:
         if example.pair is not None:
@@ -152,19 +152,19 @@ def _independent(examples: Sequence[Example], pairs: Sequence[int], seen: set[st
 
 
 def _numbered(examples: Sequence[Example], pairs: Sequence[int]) -> tuple[Example, ...]:
-    """Those pairs alone, numbered from 0."""
+    """Return only those pairs, numbered from 0."""
     place = {pair: number for number, pair in enumerate(pairs)}
     return tuple(msgspec.structs.replace(each, pair=place[each.pair]) for each in examples if each.pair in place)
 
 
-class _Unheard:
-    """Knows whether that is still wanted, and tells nobody how far it is."""
+class _SilentMonitor:
+    """Drops events; passes on whether the examples are still wanted."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
 
     def report(self, event: Event, /) -> None:
-        """Drawing is no stage of a run."""
+        """Drop the event: drawing is not a stage of a run."""
 
     def cancelled(self) -> bool:
         return self._monitor.cancelled()

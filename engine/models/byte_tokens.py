@@ -1,4 +1,4 @@
-"""Tokens that are no text by themselves, written byte by byte and read back. Light to import."""
+"""Tokens that are only part of a character, written as bytes and read back. Light to import."""
 
 import re
 from contextlib import suppress
@@ -7,15 +7,15 @@ from functools import cache
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _BYTES = re.compile(r"<([0-9a-fA-F]{2}(?: [0-9a-fA-F]{2})*)>")
 _NAMED_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-"""How vocabularies of sentencepiece name a byte."""
+"""How sentencepiece vocabularies name a byte."""
 SPACE_SIGN = "\u2581"
-"""What vocabularies of sentencepiece write for a space."""
+"""What sentencepiece vocabularies write for a space."""
 
 
 def byte_words(piece: str) -> str | None:
-    """What a vocabulary's piece stands for: text where its bytes are whole characters, else <e6 97>.
+    """Return the text of a vocabulary's piece: text if its bytes are whole characters, else <e6 97>.
 
-    None where the piece is neither written in the byte-level alphabet nor the name of a byte.
+    None if the piece is neither in the byte-level alphabet nor the name of a byte.
     """
     named = _NAMED_BYTE.fullmatch(piece)
     if named:
@@ -31,18 +31,18 @@ def byte_words(piece: str) -> str | None:
 
 
 def written_bytes(raw: bytes) -> str:
-    """Bytes as byte_words writes them: <e6 97>."""
+    """Return bytes as byte_words writes them: <e6 97>."""
     return f"<{raw.hex(' ')}>"
 
 
 def read_bytes(text: str) -> bytes | None:
-    """The bytes that <e6 97> stands for; None for a text that is not written so."""
+    """Return the bytes that a text like <e6 97> stands for; None for any other text."""
     found = _BYTES.fullmatch(text.strip())
     return bytes.fromhex(found[1]) if found else None
 
 
 def pieces_of(raw: bytes) -> tuple[str, ...]:
-    """How a vocabulary may spell a token of these bytes: byte-level, as a named byte, or in sentencepiece's letters."""
+    """Return how a vocabulary may spell a token of these bytes: byte-level, as a named byte, or as sentencepiece."""
     letters = {byte: sign for sign, byte in _alphabet().items()}
     found = ["".join(letters[byte] for byte in raw)]
     if len(raw) == 1:
@@ -54,8 +54,10 @@ def pieces_of(raw: bytes) -> tuple[str, ...]:
 
 @cache
 def _alphabet() -> dict[str, int]:
-    """The letters that byte-level vocabularies write bytes with (GPT-2's): printable ones are themselves, the others
-    follow behind U+0100."""
+    """Return the alphabet of byte-level vocabularies (GPT-2's).
+
+    Printable characters stand for themselves, the other bytes follow from U+0100.
+    """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in set(printable)]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}

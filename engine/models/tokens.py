@@ -1,4 +1,4 @@
-"""Prompts and answers as a model's tokenizer makes them into tokens: the one place where text becomes ids."""
+"""Turn prompts and answers into tokens with a model's tokenizer: the only place where text becomes ids."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,30 +9,30 @@ from engine.examples import answer_text
 from engine.models.byte_tokens import SPACE_SIGN, UNREADABLE, byte_words, pieces_of, read_bytes, written_bytes
 
 _LONG = 400
-"""Characters of a prompt; after a longer one answers are encoded with its end alone, if that makes the same tokens."""
+"""Characters of a prompt above which answers are encoded with only its end, if that gives the same tokens."""
 _END = 200
 
 
 class EncodedPrompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt as the model reads it."""
+    """The tokens of a prompt."""
 
     ids: list[int]
     own: list[bool]
-    """Which of them are the text's own, and not the tokenizer's."""
+    """True for the text's own tokens, False for those the tokenizer added."""
     doubled: tuple[int, ...] = ()
-    """Tokens the prompt begins with that the tokenizer puts there itself: left out once."""
+    """Leading tokens of the prompt that the tokenizer adds itself: kept only once."""
 
 
 class AnswerTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What an expected text or a foil is in tokens."""
+    """The tokens of an expected text or a foil."""
 
     ids: tuple[int, ...]
     joined: bool = False
-    """The prompt's last token swallows its beginning: the ids are those of the answer by itself."""
+    """True if its beginning merges with the prompt's last token: the ids are those of the answer by itself."""
 
 
 class Tokens:
-    """A tokenizer, with what it puts around a text learned once."""
+    """A tokenizer, and the tokens it adds around every text."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
@@ -40,24 +40,27 @@ class Tokens:
         places = (n for n in range(len(whole) - len(bare) + 1) if whole[n : n + len(bare)] == bare)
         place = next(places, None)
         self.before: tuple[int, ...] = () if place is None else tuple(whole[:place])
-        """What it puts in front of every text."""
+        """What it adds before every text."""
         self.behind: tuple[int, ...] = () if place is None else tuple(whole[place + len(bare) :])
-        """What it puts behind every text: an end or a separator, where a language model would have to go on."""
+        """What it adds after every text: an end or a separator, where a language model would have to continue."""
         self._added: dict[str, int] = dict(self.tokenizer.get_added_vocab())
         self._unknown: int | None = getattr(tokenizer, "unk_token_id", None)
         self._special = set(getattr(tokenizer, "all_special_ids", ()))
         self._texts: dict[int, str] = {}
         first = self._piece(bare[0]) if bare else ""
         self._prepends = first.startswith(SPACE_SIGN)
-        """Whether a text by itself begins as if a space stood before it."""
+        """True if a text by itself is tokenized as if a space came before it."""
 
     def own(self, text: str) -> list[int]:
-        """The text's own ids."""
+        """Return the text's own ids."""
         return self._ids(text, special=False)
 
     def encode(self, text: str) -> EncodedPrompt:
-        """What the tokenizer puts in front stays, once; what it puts behind is left out, so that the last token is
-        the text's own and the model's answer follows it."""
+        """Encode a prompt.
+
+        Tokens the tokenizer adds before the text are kept, once; those after it are left out, so that the last token is
+        the text's own and the model's answer follows it.
+        """
         own, before = self.own(text), self.before
         doubled = 0
         while before and (same := _overlap(before, own[doubled:])):
@@ -70,11 +73,11 @@ class Tokens:
         )
 
     def answers(self, prompt: str, texts: Sequence[str]) -> list[AnswerTokens]:
-        """Each text's tokens after the prompt: what follows the prompt's ids in the encoding of both together.
+        """Return each text's tokens after the prompt: what follows the prompt's ids in the encoding of both together.
 
-        Where the prompt's last token swallows the answer's beginning (a space at the prompt's end, digits), the answer
-        by itself. A text with a character that the vocabulary lacks has no tokens. The name of a special token, and
-        bytes as tokens are shown (<e6 97>), are that token unless they are one token as they stand.
+        If the answer's beginning merges with the prompt's last token (a space at the prompt's end, digits), the answer
+        is encoded by itself. A text with a character missing from the vocabulary has no tokens. The name of a special
+        token, and bytes as tokens are displayed (<e6 97>), mean that token, unless the text is a single token as it is.
         """
         if not texts:
             return []
@@ -95,7 +98,7 @@ class Tokens:
         return found
 
     def alone(self, text: str) -> list[int]:
-        """The ids of a text in the middle of another, without the space that some tokenizers put before every text."""
+        """Return the ids of a text inside another, without the space that some tokenizers add before every text."""
         if self._prepends and text.startswith(" "):
             return self.own(text[1:])
         ids = self.own(text)
@@ -108,14 +111,16 @@ class Tokens:
         return ids
 
     def pieces(self, text: str) -> tuple[str, ...]:
-        """The texts of the text's own tokens (tasks.base.Splitter); one that begins with a space is taken for the
-        middle of a sentence."""
+        """Return the texts of the text's own tokens (tasks.base.Splitter).
+
+        A text that begins with a space is treated as the middle of a sentence.
+        """
         if self._prepends and text.startswith(" "):
             return tuple(self.text(token) for token in self.own(text[1:]))
         return tuple(self.text(token, begins=not place) for place, token in enumerate(self.own(text)))
 
     def text(self, token: int, *, begins: bool = False) -> str:
-        """A token's text; a decoder may drop the space of one that begins a text."""
+        """Return a token's text; a decoder may drop the leading space of a token that begins a text."""
         if begins or token in self._special:
             return self._decode([token])
         if token not in self._texts:
@@ -127,21 +132,21 @@ class Tokens:
         return self._texts[token]
 
     def words(self, token: int, *, begins: bool = False) -> str:
-        """As text, but a token that is part of a character is written as its bytes: <e6 97>."""
+        """Return the token's text, but write a token that is part of a character as its bytes: <e6 97>."""
         text = self.text(token, begins=begins)
         if UNREADABLE not in text:
             return text
         return byte_words(self._piece(token)) or text
 
     def typed(self, prompt: str, token: int) -> str | None:
-        """What to write as an answer after the prompt so that it is exactly this token; None where nothing does it."""
+        """Return what to type as an answer after the prompt to get exactly this token; None if nothing does."""
         words = self.words(token).strip(" ")
         ways = [words, written_bytes(self.text(token).encode())] if words else []
         found = zip(ways, self.answers(prompt, ways), strict=True)
         return next((way for way, answer in found if answer.ids == (token,)), None)
 
     def _end_of(self, prompt: str, ids: list[int]) -> str:
-        """The prompt's end, where its tokens are those it has in the prompt; else all of it."""
+        """Return the prompt's end if its tokens are the same as in the prompt; else the whole prompt."""
         cut = prompt.rfind(" ", 0, len(prompt) - _END)
         end = prompt[cut:] if cut > 0 else prompt
         tail = self.own(end)
@@ -174,5 +179,5 @@ class Tokens:
 
 
 def _overlap(before: Sequence[int], own: Sequence[int]) -> int:
-    """How many tokens of the end of `before` the text begins with."""
+    """Return how many tokens at the end of `before` the text begins with."""
     return next((n for n in range(min(len(before), len(own)), 0, -1) if list(before[-n:]) == list(own[:n])), 0)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from engine.models.loading import Model
 
 Key = tuple[str, str, bool]
-"""Name as asked for, device, whether remote code is trusted."""
+"""Name as requested, device, whether remote code is trusted."""
 
 
 class WarmModel:
-    """Room for one model: the next run with the same one finds it warm; another one takes its place."""
+    """Holds one model in memory: the next run with it finds it loaded; another model replaces it."""
 
     def __init__(self) -> None:
         self._key: Key | None = None
@@ -17,14 +17,14 @@ class WarmModel:
         self._model: Model | None = None
 
     def holds(self, key: Key) -> bool:
-        """Whether the model is here already and its files are as they were."""
+        """Return True if the model is loaded and its files have not changed."""
         return self._model is not None and self._key == key and self._stamp == _stamp(self._model)
 
     def take(self, key: Key, load: Callable[[], Model]) -> tuple[Model, bool]:
-        """The model, and whether it was here already. A folder whose files changed is loaded again."""
+        """Return the model, and whether it was loaded already. A folder whose files changed is loaded again."""
         if self._model is not None and self.holds(key):
             return self._model, True
-        self._model, self._key = None, None  # before loading, so that two models never stand in memory together
+        self._model, self._key = None, None  # before loading, so that two models are never in memory together
         model = load()
         self._model, self._key, self._stamp = model, key, _stamp(model)
         return model, False

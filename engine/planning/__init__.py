@@ -1,5 +1,4 @@
-"""What a run will be: option table, option values and text, presets, memory and time estimate, preflight.
+"""Plan a run: option table, option values and text, presets, memory and time estimates, preflight.
 
-Torch-free.
-May import: root, catalog, machine.
+Torch-free. May import: root modules, catalog, machine.
 """

@@ -1,7 +1,7 @@
-"""The memory a run takes, part by part, and what to lower where there is less. No torch.
+"""Estimate the memory of a run, part by part, and what to lower if there is less. No torch.
 
-It is what the stages' largest tensors come to (docs/lab: within a factor of 1.5 of the measured peak on the bundled
-model and on SmolLM2).
+The sum of each stage's largest tensors (docs/lab: within a factor of 1.5 of the measured peak on the bundled model and
+on SmolLM2).
 """
 
 from collections.abc import Callable
@@ -16,55 +16,56 @@ from engine.config import ProbeConfig
 from engine.sample_size import shuffles_for
 
 _PROGRAM_BYTES = 490_000_000
-"""A worker with torch and transformer_lens in it and no model (measured: 470 MiB, July 2026 wheels for the CPU)."""
+"""A worker with torch and transformer_lens and without a model (measured: 470 MiB, July 2026 wheels for the CPU)."""
 _CUDA_BYTES = 370_000_000
-"""More where torch is built for CUDA, device or not (measured without one: torch 2.13.0+cu130)."""
+"""Extra bytes if torch is built for CUDA, with or without a device (measured without: torch 2.13.0+cu130)."""
 _FLOAT = 4
 _TOKENS_AT_ONCE = 1024
 _ROWS_AT_ONCE = 8192
 _CELLS = 1 << 24
 _CHARACTERS = 4.5
-"""Of English prose a token, about."""
+"""Characters per token of English prose, about."""
 _SPOKEN = {"contrast": 0.15, "published": 0.5}
-"""Share of the codes there could be that do occur, about."""
+"""Share of the possible codes that occur, about."""
 _SLACK = 0.95
-"""Of free memory, what a run may be expected to take: others want some, too."""
+"""Share of free memory that a run may use: other programs need some, too."""
 _HEADS_AT_ONCE = 64
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """How much there is to work on."""
+    """The amount of input: number of examples and their length."""
 
     n_examples: int
     n_tokens: float
-    """Of one prompt, on average."""
+    """Mean tokens per prompt."""
 
 
 class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that takes memory."""
+    """One part of the memory estimate."""
 
     name: str
     """program | model | activations | SAE | scores | causes"""
     n_bytes: int
-    """At its largest; the parts do not all stand in memory together."""
+    """Its maximum; not all parts are in memory at the same time."""
 
 
 class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The estimated memory of a run."""
     parts: tuple[MemoryPart, ...]
     peak: int
-    """Bytes of the worker in its fullest moment."""
+    """Peak bytes of the worker."""
     cache_bytes: int
-    """Of the activations it leaves on the disk."""
+    """Bytes of the activation cache on disk."""
 
 
 def tokens_of(characters: int, n_examples: int) -> float:
-    """Tokens of a prompt, estimated from its length."""
+    """Estimate the tokens per prompt from the number of characters."""
     return max(1.0, characters / _CHARACTERS / max(n_examples, 1))
 
 
 @cache
 def program_bytes() -> int:
-    """What a worker takes before it has a model. Looks which torch is installed, without loading it."""
+    """Return the bytes of a worker without a model. Finds out which torch is installed without importing it."""
     found = find_spec("torch")
     folders = (found.submodule_search_locations or []) if found is not None else []
     cuda = any((Path(folder) / "lib" / "libtorch_cuda.so").exists() for folder in folders)
@@ -72,7 +73,7 @@ def program_bytes() -> int:
 
 
 def footprint(shape: ModelShape, amount: Workload, config: ProbeConfig) -> MemoryEstimate:
-    """What the run's largest tensors come to, stage by stage."""
+    """Estimate the memory of the run's largest tensors, stage by stage."""
     n, nodes, width = amount.n_examples, shape.n_nodes, shape.d_model
     sae, seeds = config.sae, len(config.seeds)
     contrast = sae.recipe == "contrast"
@@ -118,12 +119,12 @@ def footprint(shape: ModelShape, amount: Workload, config: ProbeConfig) -> Memor
 
 
 def fits(peak: int, held: int, free: int | None) -> bool | None:
-    """Whether what is missing is free; None where nobody knows."""
+    """Return whether the missing bytes are free; None if that is unknown."""
     return None if free is None else max(0, peak - held) <= _SLACK * free
 
 
 def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, held: int, free: int) -> tuple[str, ...]:
-    """Settings that would make it fit, each by itself, with the largest value that does."""
+    """Return settings that would make it fit, each by itself, with the largest value that does."""
 
     def enough(amount: Workload, config: ProbeConfig) -> bool:
         return fits(footprint(shape, amount, config).peak, held, free) is True
@@ -161,12 +162,12 @@ def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, h
     if config.cause.method != "none":
         no_cause = msgspec.structs.replace(config.cause, method="none")
         if enough(amount, msgspec.structs.replace(config, cause=no_cause)):
-            found.append("the cause to none")
+            found.append("the effects to none")
     return tuple(found)
 
 
 def _causes(shape: ModelShape, amount: Workload, config: ProbeConfig) -> int:
-    """Activations that are kept for one gradient, or for batches of patched passes."""
+    """Return the bytes of activations kept for one gradient, or for batches of patched passes."""
     if config.cause.method == "none":
         return 0
     prompts = min(config.cause.examples, max(1, amount.n_examples // 2))
@@ -175,7 +176,7 @@ def _causes(shape: ModelShape, amount: Workload, config: ProbeConfig) -> int:
 
 
 def _largest(least: int, most: int, does: Callable[[int], bool]) -> int | None:
-    """The largest value that does, by halving; None where even the least does not."""
+    """Return the largest value for which `does` is True, by bisection; None if there is none."""
     if most < least or not does(least):
         return None
     while least < most:
@@ -185,7 +186,7 @@ def _largest(least: int, most: int, does: Callable[[int], bool]) -> int | None:
 
 
 def _round(value: int) -> int:
-    """A little less, in a number one would type."""
+    """Round down to a number that is easy to type."""
     for step in (1000, 100, 10):
         if value >= 5 * step:
             return value // step * step

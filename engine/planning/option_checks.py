@@ -1,4 +1,4 @@
-"""Which values of options cannot work, and which are far from anything that was ever measured."""
+"""Check options: values that cannot work, and values far from anything that was measured."""
 
 from engine.config import ProbeConfig
 from engine.errors import ConfigError
@@ -6,9 +6,9 @@ from engine.planning.option_table import OPTIONS, Option
 
 
 def check_options(config: ProbeConfig) -> None:
-    """Refuses what cannot work. Raises ConfigError with the value and what to use instead.
+    """Refuse values that cannot work. Raises ConfigError with the value and what to use instead.
 
-    Asked where a run is begun, not where a config is read: runs that were stored with such values stay readable.
+    Called when a run starts, not when a config is read: stored runs with such values stay readable.
     """
     for option, value in _numbers(config):
         if option.most is not None and value > option.most:
@@ -19,7 +19,7 @@ def check_options(config: ProbeConfig) -> None:
 
 
 def option_warnings(config: ProbeConfig) -> tuple[str, ...]:
-    """A sentence for every value outside what results were ever held against a truth with."""
+    """Return a sentence for every value outside the range that results were compared with ground truth in."""
     return tuple(
         f"{option.flag} {value:g} is far from anything that was measured ({_range(option.measured)})."
         for option, value in _numbers(config)

@@ -1,6 +1,6 @@
-"""Every option of a run with its meaning in words: one table for the screen, the command line's help and the docs.
+"""Every option of a run with its meaning: one table for the screen, the command line's help and the docs.
 
-A field of engine.config without a line in here fails a test. Imports nothing of ours: `headcode --help` reads it.
+A field of engine.config without an entry here fails a test. Imports none of our modules: `headcode --help` reads it.
 """
 
 from typing import Literal
@@ -12,32 +12,34 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to decide."""
+    """One option of a run."""
 
     path: str
-    """Where it is: a field of RunOptions, or of its config (`sae.n_codes`)."""
+    """Its field in RunOptions, or in the config (`sae.n_codes`)."""
     flag: str
-    """How `headcode probe` calls it."""
+    """Its flag of `headcode probe`."""
     title: str
     group: str
     meaning: str
     """What it does, in one or two sentences that end with a full stop."""
     kind: Kind
     published: str
-    """What the published method does; empty: it knows no such thing."""
+    """The value of the published method; empty: the method does not have it."""
     choices: tuple[str, ...] = ()
-    """All values there are, for a choice."""
+    """All values of a choice."""
     suggestions: tuple[str, ...] = ()
-    """Values worth stepping through, smallest first, where any number will do."""
+    """Values to step through, smallest first, where any number is allowed."""
     range: str = ""
-    """What is accepted, in words."""
+    """The accepted values, as text."""
     unset: str = ""
-    """What no value at all means, in words; empty: there must be one."""
+    """What leaving it empty means; "": it must have a value."""
     most: float | None = None
-    """A number above it cannot work, and is refused; None: no such number."""
+    """Larger numbers cannot work and are refused; None: no limit."""
     measured: tuple[float, float] | None = None
-    """The least and the largest value that results were ever held against a truth with (docs/lab); a value outside
-    gets a warning. None: any value is as good as another."""
+    """Smallest and largest value that results were compared with ground truth at (docs/lab).
+
+    A value outside gets a warning. None: no warning.
+    """
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -48,9 +50,9 @@ OPTIONS: tuple[Option, ...] = (
         group="Autoencoder",
         kind="choice",
         choices=("contrast", "published"),
-        meaning="What the SAE is shown and where it starts. contrast: each example less its pair's mean, each "
-        "head where its pair parts most, directions of the data. published: activations as they are, random "
-        "directions. Steps, examples and lambda follow the recipe.",
+        meaning="The SAE's input and initialisation. contrast: each example minus its pair's mean, each head at the "
+        "position where its pair differs most, directions of the data. published: raw activations, random directions. "
+        "Steps, examples and lambda follow the recipe.",
         published="published",
     ),
     Option(
@@ -62,8 +64,8 @@ OPTIONS: tuple[Option, ...] = (
         range="2 to 65536",
         measured=(5, 800),
         suggestions=("50", "100", "200", "400", "800"),
-        meaning="Latents of each SAE: the alphabet every head speaks in. More of them tell more apart, and cost time "
-        "and memory.",
+        meaning="Latents of each SAE: the number of different codes a head can have. More codes distinguish more, and cost "
+        "time and memory.",
         published="200",
     ),
     Option(
@@ -77,8 +79,8 @@ OPTIONS: tuple[Option, ...] = (
         measured=(0, 1.2),
         suggestions=("0.02", "0.05", "0.1", "0.2", "0.5", "1"),
         unset="the recipe's own",
-        meaning="Weight of the L1 term: how much it costs to say anything. Larger leaves quieter heads silent. "
-        "contrast: .5; published: what the model's folder recommends, else .2.",
+        meaning="Weight of the L1 term. Larger values silence quieter heads. contrast: .5; published: what the model's "
+        "folder recommends, else .2.",
         published=".02 (docstring .05)",
     ),
     Option(
@@ -98,8 +100,8 @@ OPTIONS: tuple[Option, ...] = (
         kind="seeds",
         range="a count from 1 to 64, or a list like 4,8,15",
         suggestions=("1", "3", "5", "10"),
-        meaning="One SAE is trained per seed, all side by side; scores are averaged over them. More show how steady a "
-        "circuit is; time and memory grow with them.",
+        meaning="One SAE is trained per seed, all side by side; scores are averaged over them. More seeds show how stable "
+        "a circuit is; time and memory grow with them.",
         published="not fixed",
     ),
     Option(
@@ -111,7 +113,7 @@ OPTIONS: tuple[Option, ...] = (
         range="1 to 1000000",
         measured=(1, 1000),
         suggestions=("25", "50", "100", "200", "500", "1000"),
-        meaning="Optimiser steps of the training. contrast starts at directions of the data and needs few.",
+        meaning="Optimiser steps of the training. contrast starts from directions of the data and needs few.",
         published="500",
     ),
     Option(
@@ -148,8 +150,8 @@ OPTIONS: tuple[Option, ...] = (
         kind="position",
         range="mean, last, at:N or token:TEXT",
         suggestions=("mean", "last", "at:0"),
-        meaning="Which tokens of a prompt become a head's vector: the mean of all (contrast: the place where the "
-        "pair parts most), the last, the Nth (at:-1 is the last), or the last one that reads TEXT.",
+        meaning="Which tokens of a prompt become a head's vector: the mean of all (contrast: the position where the "
+        "pair differs most), the last, the Nth (at:-1 is the last), or the last one that reads TEXT.",
         published="mean",
     ),
     Option(
@@ -158,51 +160,51 @@ OPTIONS: tuple[Option, ...] = (
         title="Grade first",
         group="Reading",
         kind="yes",
-        meaning="Say of every example whether the model does what it is meant to show. Costs next to nothing.",
+        meaning="Grade whether the model can do every example. Costs almost nothing.",
         published="",
     ),
     Option(
         path="shuffles",
         flag="--shuffles",
         title="Label shuffles",
-        group="Chance and circuit",
+        group="Significance and circuit",
         kind="whole",
         range="0 to 1000000",
         suggestions=("0", "200", "1000", "10000"),
         unset="as many as one head needs",
-        meaning="Shuffled labels behind every p- and q-value; 1000 gives p down to .001. Left open: as many as one "
-        "head alone among all needs to stand above chance (20 a head and up, at least 1000). 0 leaves chance out.",
+        meaning="Label permutations behind every p- and q-value; 1000 gives p down to .001. Left open: as many as a single "
+        "head needs to be significant (20 per head and up, at least 1000). 0 skips the test.",
         published="",
     ),
     Option(
         path="bootstraps",
         flag="--bootstraps",
         title="Bootstraps",
-        group="Chance and circuit",
+        group="Significance and circuit",
         kind="whole",
         range="1 to 10000",
         suggestions=("20", "100", "500"),
-        meaning="Draws of the examples with putting back: in how many of them a head stays in the circuit is its "
-        "stability on the card.",
+        meaning="Bootstrap resamples of the examples (with replacement): the share of them in which a head stays in the "
+        "circuit is its stability on the card.",
         published="",
     ),
     Option(
         path="circuit_size",
         flag="--circuit-size",
         title="Heads in the circuit",
-        group="Chance and circuit",
+        group="Significance and circuit",
         kind="whole",
         range="1 or more",
         unset="a tenth of all heads, at least 3",
         suggestions=("3", "5", "10", "20"),
-        meaning="How many heads of the ranking make the circuit; the cut can be moved afterwards.",
+        meaning="How many heads of the ranking form the circuit; the cut can be moved afterwards.",
         published="",
     ),
     Option(
         path="theta",
         flag="--theta",
         title="Theta",
-        group="Chance and circuit",
+        group="Significance and circuit",
         kind="number",
         range="between 0 and 1",
         unset="twice the uniform share",
@@ -213,77 +215,77 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         path="cause.method",
         flag="--cause",
-        title="Cause",
-        group="Causes",
+        title="Effects",
+        group="Effects",
         kind="choice",
         choices=("none", "attribution", "exact", "circuit", "combined"),
-        meaning="Also change the model, after the scores. attribution: every head from one gradient. exact: every head "
-        "replaced, one at a time. combined: both, within the budget. circuit: combined, then the circuit is checked "
-        "whole. What is chosen here holds for v, too.",
+        meaning="Also measure effects by patching, after the scores. attribution: every head from one gradient. exact: "
+        "every head replaced, one at a time. combined: both, within the budget. circuit: combined, then the circuit as "
+        "a whole is checked. Also used by the `v` key.",
         published="",
     ),
     Option(
         path="cause.metric",
         flag="--metric",
         title="Effect measured as",
-        group="Causes",
+        group="Effects",
         kind="choice",
         choices=("auto", "logit_difference", "log_probability", "probability_mass", "kl"),
-        meaning="What an effect is measured in: logit difference to the foils, log-probability of the expected token, "
-        "probability mass of a set, KL to the clean run. auto: what the task is measured by.",
+        meaning="The metric of an effect: logit difference to the foils, log-probability of the expected token, "
+        "probability mass of a set, KL to the clean run. auto: the task's metric.",
         published="",
     ),
     Option(
         path="cause.replacement",
         flag="--replace",
         title="Heads replaced by",
-        group="Causes",
+        group="Effects",
         kind="choice",
         choices=("auto", "pair", "mean", "resample", "zero"),
-        meaning="What a head's output is replaced by: its value on the paired negative, its mean over the negatives, "
-        "its value on a negative drawn at random, or zero. auto: pair where there are pairs, else mean.",
+        meaning="The replacement of a head's output: its value on the paired negative, its mean over the negatives, "
+        "its value on a random negative, or zero. auto: pair if there are pairs, else mean.",
         published="",
     ),
     Option(
         path="cause.budget",
         flag="--budget",
         title="Budget",
-        group="Causes",
+        group="Effects",
         kind="number",
         range="above 0",
         suggestions=("10", "30", "100"),
-        meaning="For combined and circuit: what exact patching may cost, in forward passes of its examples.",
+        meaning="For combined and circuit: the cost limit of exact patching, in forward passes of its examples.",
         published="",
     ),
     Option(
         path="cause.gradient_steps",
         flag="--gradient-steps",
         title="Gradient steps",
-        group="Causes",
+        group="Effects",
         kind="whole",
         range="0 to 1000",
         suggestions=("0", "5", "20"),
-        meaning="Attribution by integrated gradients: at how many points between both sides. 0 takes one gradient.",
+        meaning="Attribution by integrated gradients: the number of points between both sides. 0 takes one gradient.",
         published="",
     ),
     Option(
         path="cause.edges",
         flag="--cause-edges",
         title="Edges too",
-        group="Causes",
+        group="Effects",
         kind="yes",
-        meaning="Attribution for every pair of heads as well: what a head does to the answer through a later one.",
+        meaning="Attribution for every pair of heads as well: the effect of a head through a later one.",
         published="",
     ),
     Option(
         path="cause.examples",
         flag="--cause-examples",
-        title="Examples for causes",
-        group="Causes",
+        title="Examples for effects",
+        group="Effects",
         kind="whole",
         range="1 to 100000",
         suggestions=("16", "64", "256"),
-        meaning="Positives the effects are measured on, at most; of more, this many are drawn.",
+        meaning="Maximum number of positives that effects are measured on; of more, this many are drawn.",
         published="",
     ),
     Option(
@@ -293,7 +295,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Machine",
         kind="model",
         range="bundled, fetched, a folder or a hub name",
-        meaning="The model that is read: bundled or fetched by name, a Hugging Face folder by its path, or a hub name.",
+        meaning="The model to read: bundled or fetched by name, a Hugging Face folder by its path, or a hub name.",
         published="GPT-2, Pythia",
     ),
     Option(
@@ -304,7 +306,7 @@ OPTIONS: tuple[Option, ...] = (
         kind="device",
         range="auto, cpu, cuda, cuda:1, mps",
         suggestions=DEVICES,
-        meaning="Where torch computes. auto: the first GPU there is, else the processor.",
+        meaning="Where torch computes. auto: the first GPU if there is one, else the processor.",
         published="",
     ),
     Option(
@@ -313,7 +315,7 @@ OPTIONS: tuple[Option, ...] = (
         title="Trust remote code",
         group="Machine",
         kind="yes",
-        meaning="Let a model run code of its own from the hub. Only for authors you trust.",
+        meaning="Allow a model to run its own code from the hub. Only for authors you trust.",
         published="",
     ),
 )
@@ -321,17 +323,17 @@ _BY_PATH = {option.path: option for option in OPTIONS}
 
 
 def find_option(path: str) -> Option:
-    """The option at that path. Raises KeyError: paths are written by us."""
+    """Return the option at that path. Raises KeyError: paths are written by us."""
     return _BY_PATH[path]
 
 
 def meaning_of(path: str) -> str:
-    """The meaning, for a line of help."""
+    """Return the meaning, as a line of help."""
     return _BY_PATH[path].meaning
 
 
 def help_of(path: str) -> str:
-    """Meaning, range and published value, as a line of the command line's help."""
+    """Return meaning, range and published value, as a line of the command line's help."""
     option = _BY_PATH[path]
     known = [option.range] if option.range else [", ".join(option.choices)] if option.choices else []
     known += [f"published: {option.published}"] if option.published else []

@@ -1,4 +1,4 @@
-"""Values of options as people write and read them."""
+"""Read and write option values as text."""
 
 import math
 from pathlib import Path
@@ -13,14 +13,14 @@ _YES = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": Fa
 
 
 def written(options: RunOptions, option: Option, text: str, models: Path) -> RunOptions:
-    """The options with what the text says at that option. Raises ConfigError naming the value and what is accepted."""
+    """Return the options with the text's value set. Raises ConfigError with the value and what is accepted."""
     return with_value(options, option.path, read_value(option, text, models))
 
 
 def read_value(option: Option, text: str, models: Path) -> object:
-    """The value a text stands for; nothing, or `auto`, where an option may be left open, is None.
+    """Return the value of a text; nothing, or `auto`, is None for an option that may be left open.
 
-    Raises ConfigError naming value and range; the config itself refuses what is outside its range.
+    Raises ConfigError with value and range; the config itself refuses what is outside its range.
     """
     text = text.strip()
     if option.unset and text.casefold() in ("", "auto", "own", "default"):
@@ -50,7 +50,7 @@ def read_value(option: Option, text: str, models: Path) -> object:
 
 
 def say(option: Option, value: object) -> str:
-    """The value as it is written; for one that is left open, what that means."""
+    """Return the value as text; for one that is left open, what that means."""
     if value is None:
         return option.unset or "none"
     if isinstance(value, bool):
@@ -64,9 +64,10 @@ def say(option: Option, value: object) -> str:
 
 
 def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:
-    """Seeds from a count ("3": 0, 1, 2) or a list ("4,8,15").
+    """Parse seeds from a count ("3": 0, 1, 2) or a list ("4,8,15").
 
-    A single number with a comma after it ("7,") is that one seed. Raises ConfigError naming what is no number.
+    A single number with a comma after it ("7,") is that one seed. Raises ConfigError with the part that is not a
+    number.
     """
     hint = "A count (3 means 0,1,2) or a list (4,8,15); '7,' is the one seed 7."
     parts = [part.strip() for part in text.split(",")]
@@ -88,7 +89,7 @@ def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:
 
 
 def changed_words(options: RunOptions, *, model: str, models: Path) -> str:
-    """What differs from the defaults, the recipe itself aside: steps 77, seeds 10; empty where nothing does."""
+    """List what differs from the defaults, except the recipe: steps 77, seeds 10; empty if nothing does."""
     told = [
         f"{option.title[:1].lower()}{option.title[1:]} {say(option, value_of(options, option.path))}"
         for option in changed(options, model=model, models=models)
@@ -98,7 +99,7 @@ def changed_words(options: RunOptions, *, model: str, models: Path) -> str:
 
 
 def config_words(config: ProbeConfig) -> str:
-    """The config's heart in a few words: contrast, 3 seeds, 50 steps, 200 codes."""
+    """Summarise the config: contrast, 3 seeds, 50 steps, 200 codes."""
     sae, n = config.sae, len(config.seeds)
     return f"{sae.recipe}, {n} {'seed' if n == 1 else 'seeds'}, {sae.steps} steps, {sae.n_codes} codes"
 
@@ -121,7 +122,7 @@ def _number(option: Option, text: str) -> float:
 
 
 def _accepted(option: Option) -> str:
-    """What is accepted, as a hint."""
+    """Return what is accepted, as a hint."""
     if option.choices:
         return f"One of {', '.join(option.choices)}."
     if option.kind == "yes":

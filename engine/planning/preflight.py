@@ -1,4 +1,4 @@
-"""What a run will take before it is begun, in words: memory, time, and what to lower. No torch."""
+"""What a run will need before it starts: memory, time, and what to lower. No torch."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from engine.planning.time_estimate import Duration, seconds_words
 
 
 class Preflight(msgspec.Struct, frozen=True, kw_only=True):
-    """What the next run will take, and whether there is that much."""
+    """What the next run will need, and whether it is available."""
 
     model: str
     n_examples: int
@@ -16,45 +16,45 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int | None
     """None: nothing is known of the model."""
     held_bytes: int
-    """What the warm worker has of that already."""
+    """Bytes that the warm worker already has."""
     free_bytes: int | None
-    """None: the system does not tell."""
+    """None: the system does not report it."""
     where: str
-    """Whose memory: this machine, its container, the GPU."""
+    """Whose memory: this machine's, its container's, the GPU's."""
     fits: bool | None
     lower: tuple[str, ...]
-    """Where it does not fit: each of these alone would do."""
+    """If it does not fit: each of these by itself would make it fit."""
     cache_bytes: int
     duration: Duration | None
     trouble: str = ""
     """Why less is known than should be."""
     missing_pairs: int | None = None
-    """Pairs (or examples of each side) without which no head alone can stand above chance; None: nobody knows."""
+    """Pairs (or examples of each side) missing for a single head to be significant; None: unknown."""
     n_heads: int | None = None
-    """Of the model, in all."""
+    """Heads of the model in all layers."""
 
     @property
     def words(self) -> str:
-        """One line for a person."""
+        """The preflight as one line."""
         return ", ".join(part for part in (self.memory_words, self.time_words, self.missing_words) if part)
 
     @property
     def missing_words(self) -> str:
-        """How many pairs the set lacks; empty where it has enough, or nobody knows."""
+        """How many pairs the set lacks; empty if it has enough or that is unknown."""
         if not self.missing_pairs:
             return ""
         lacks = "1 pair" if self.missing_pairs == 1 else f"{self.missing_pairs} pairs"
-        return f"lacks {lacks} for one head of {self.n_heads} to stand above chance"
+        return f"lacks {lacks} for one head of {self.n_heads} to reach significance"
 
     @property
     def memory_words(self) -> str:
         if self.peak_bytes is None:
             return self.trouble
         need = max(0, self.peak_bytes - self.held_bytes)
-        held = f" ({size(self.held_bytes)} of it held already)" if self.held_bytes else ""
+        held = f" ({size(self.held_bytes)} of it already held)" if self.held_bytes else ""
         total = f"needs {size(self.peak_bytes)}{held}"
         if self.free_bytes is None or self.fits is None:
-            return f"{total}; how much is free, nobody tells"
+            return f"{total}; free memory is unknown"
         if self.fits:
             return f"fits: {total}, {size(self.free_bytes)} free{self.where}"
         lower = f"; lower {' or '.join(self.lower)}"

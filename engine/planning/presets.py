@@ -1,4 +1,4 @@
-"""Ready-made choices of options: quick, published, thorough (measured in docs/lab, time-and-memory-estimates)."""
+"""Presets of options: quick, published, thorough (measured in docs/lab)."""
 
 from typing import Literal, get_args
 
@@ -12,11 +12,11 @@ PresetName = Literal["quick", "published", "thorough"]
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """Options that go together."""
+    """A named set of options."""
 
     name: PresetName
     about: str
-    """What it is for, in words."""
+    """What it is for."""
     config: ProbeConfig
 
 
@@ -28,12 +28,12 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         name="published",
-        about="the paper's method: activations as they are, 500 steps, 10 training examples, lambda .02",
+        about="the paper's method: raw activations, 500 steps, 10 training examples, lambda .02",
         config=ProbeConfig(sae=msgspec.structs.replace(PUBLISHED, sparsity=0.02)),
     ),
     Preset(
         name="thorough",
-        about="something to write down: ten seeds, more shuffles and bootstraps, causes of the best heads",
+        about="for results to report: ten seeds, more shuffles and bootstraps, effects of the best heads",
         config=ProbeConfig(
             seeds=tuple(range(10)), shuffles=10_000, bootstraps=500, cause=EffectsConfig(method="combined")
         ),
@@ -42,7 +42,7 @@ PRESETS: tuple[Preset, ...] = (
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name. Raises ConfigError with the list."""
+    """Return the preset of that name. Raises ConfigError with the list."""
     for preset in PRESETS:
         if preset.name == name:
             return preset
@@ -50,8 +50,10 @@ def find_preset(name: str) -> Preset:
 
 
 def with_preset(options: RunOptions, name: str) -> RunOptions:
-    """The options under a preset. What concerns the examples and the machine stays: position, model, device; so do the
-    sizes of the circuits. Raises ConfigError."""
+    """Return the options with a preset applied. Raises ConfigError.
+
+    Options of examples and machine stay: position, model, device; so do the circuit sizes.
+    """
     own, now = find_preset(name).config, options.config
     config = msgspec.structs.replace(
         own, position=now.position, grade=now.grade, circuit_size=now.circuit_size, theta=now.theta

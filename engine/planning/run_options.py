@@ -1,4 +1,4 @@
-"""The values of a run's options: read, changed, put back, and told apart from their defaults. Needs no torch."""
+"""The values of a run's options: read, set, reset and compared with their defaults. Needs no torch."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from engine.planning.option_table import OPTIONS, Option
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a person can decide about a run, its examples aside."""
+    """All options of a run except its examples."""
 
     config: ProbeConfig = ProbeConfig()
     model: str = BUNDLED
@@ -20,7 +20,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def value_of(options: RunOptions, path: str) -> object:
-    """What is chosen there."""
+    """Return the value at that path."""
     value: object = options if path in RunOptions.__struct_fields__ else options.config
     for name in path.split("."):
         value = getattr(value, name)
@@ -28,9 +28,9 @@ def value_of(options: RunOptions, path: str) -> object:
 
 
 def with_value(options: RunOptions, path: str, value: object) -> RunOptions:
-    """The options with another value there. Raises ConfigError for a value outside what makes sense.
+    """Return the options with another value at that path. Raises ConfigError for an invalid value.
 
-    Another recipe takes along what was at the old recipe's own values: steps, training examples, lambda.
+    Another recipe also changes the values that were the old recipe's own: steps, training examples, lambda.
     """
     if path in RunOptions.__struct_fields__:
         return msgspec.structs.replace(options, **{path: value})
@@ -49,14 +49,16 @@ def with_value(options: RunOptions, path: str, value: object) -> RunOptions:
 
 
 def defaults(options: RunOptions, *, model: str, models: Path) -> RunOptions:
-    """What these options would be had nobody changed anything but the recipe, on the session's model, with nothing
-    left open."""
+    """Return these options with everything except the recipe at its default, on the session's model.
+
+    Values left open are resolved.
+    """
     config = ProbeConfig(sae=RECIPES[options.config.sae.recipe])
     return RunOptions(config=settle(config, options.model, models), model=model)
 
 
 def changed(options: RunOptions, *, model: str, models: Path) -> tuple[Option, ...]:
-    """Those whose value is not the default; the recipe's own values, lambda included, count as defaults."""
+    """Return the options whose value is not the default; the recipe's own values count as defaults."""
     own = defaults(options, model=model, models=models)
     settled = msgspec.structs.replace(options, config=settle(options.config, options.model, models))
     plain = RunOptions(model=model)
@@ -68,7 +70,7 @@ def changed(options: RunOptions, *, model: str, models: Path) -> tuple[Option, .
 
 
 def reset(options: RunOptions, path: str, *, model: str) -> RunOptions:
-    """The options with the default there again."""
+    """Return the options with the default at that path."""
     if path == "sae.sparsity":
         return with_value(options, path, None)
     plain = RunOptions(config=ProbeConfig(sae=RECIPES[options.config.sae.recipe]), model=model)
@@ -78,6 +80,6 @@ def reset(options: RunOptions, path: str, *, model: str) -> RunOptions:
 
 
 def opened(options: RunOptions, models: Path) -> RunOptions:
-    """The options with lambda left open where it is what would be decided anyway: a queued run has it filled in."""
+    """Return the options with lambda left open if it would resolve to the same value: a queued run has it resolved."""
     free = with_value(options, "sae.sparsity", None)
     return free if settle(free.config, free.model, models) == settle(options.config, options.model, models) else options

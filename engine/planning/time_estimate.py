@@ -1,4 +1,4 @@
-"""The time a run takes: that of earlier runs, scaled stage by stage by the work there is to do. No torch."""
+"""Estimate the time of a run from earlier runs, scaled stage by stage by the amount of work. No torch."""
 
 from collections.abc import Sequence
 from math import log2, sqrt
@@ -13,22 +13,25 @@ from engine.results import Timings
 from engine.sample_size import shuffles_for
 
 _FLOPS = 4e10
-"""Operations a second of the two cores this was measured on, where nobody knows better."""
+"""Operations per second of the two cores this was measured on, used without earlier runs."""
 _START_S = 6.0
-"""Seconds until a new worker has imported torch, where nobody knows better."""
+"""Seconds until a new worker has imported torch, used without earlier runs."""
 _STARTING_S = 1.0
-"""A run that no stage counts so many seconds of has had its worker started."""
+"""A run with more seconds outside of all stages has had its worker started."""
 _BEGAN = 3
-"""Runs that tell how one begins, the newest."""
+"""Number of newest runs used to estimate the start."""
 
 _LOW, _HIGH = 0.8, 1.4
-"""Beyond the shortest and longest of the runs that tell. Over 693 recorded runs, on a machine that many shared, 85 %
-ended within that; between the shortest and the longest alone 50 %. The middle and the newest together were .60 to 2.2
-times as long as told (5 to 95 %); the middle alone .56 to 2.6."""
+"""Factors beyond the shortest and longest of the runs used.
+
+Over 693 recorded runs, on a machine that many shared, 85 % ended within that; between the shortest and the longest only
+50 %. The middle and the newest together were .60 to 2.2 times as long as predicted (5 to 95 %); the middle alone .56 to
+2.6.
+"""
 
 
 class PastRun(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier run, as far as it tells how long the next one takes."""
+    """An earlier run, with what is needed to predict the next one."""
 
     shape: ModelShape
     same_model: bool
@@ -38,23 +41,23 @@ class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     warm: bool
     cached: bool
     overhead: float = 0.0
-    """Seconds from its start to its end that no stage counts: a worker that starts, results that are kept."""
+    """Seconds between its start and end outside of all stages: starting a worker, storing results."""
 
 
 class Duration(msgspec.Struct, frozen=True, kw_only=True):
-    """How long it will take."""
+    """The predicted duration."""
 
     seconds: float
     low: float
     high: float
     basis: str
-    """From what that is known, in words."""
+    """What the prediction is based on."""
     rough: bool
-    """Nothing like it was run here before."""
+    """True if nothing similar was run here before."""
 
 
 def seconds_words(seconds: float) -> str:
-    """A stretch of time as people say it: 0.4 s, 12 s, 3 min, 2.5 h."""
+    """Format a duration: 0.4 s, 12 s, 3 min, 2.5 h."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 99.5:
@@ -67,16 +70,16 @@ def seconds_words(seconds: float) -> str:
 def expected(
     shape: ModelShape, amount: Workload, config: ProbeConfig, pasts: Sequence[PastRun], *, warm: bool, started: bool
 ) -> Duration:
-    """How long it will take, by earlier runs of the same model; by others, or by hearsay, it says so."""
+    """Predict the duration from earlier runs of the same model; `basis` says if it had to use others or a guess."""
     own = [past for past in pasts if past.same_model]
     used = own or list(pasts)
     new = stage_work(shape, amount.n_examples, amount.n_tokens, config)
     if not used:
         seconds = sum(new.values()) / _FLOPS + (0 if warm else 1.5) + (0 if started else _START_S)
         return Duration(
-            seconds=seconds, low=seconds / 3, high=seconds * 3, basis="a rough guess, nothing was run yet", rough=True
+            seconds=seconds, low=seconds / 3, high=seconds * 3, basis="a rough guess, no run so far", rough=True
         )
-    # Of runs of about one size the newest: they were on the machine as it is now.
+    # Of runs of similar size the newest: they used the machine as it is now.
     near = sorted(used, key=lambda past: round(2 * _distance(past, new, amount)))[:5]
     beginning = 0.0 if warm else _beginning(pasts, shape, started=started)
     guesses = [beginning + _guess(past, new, amount) for past in near]
@@ -97,7 +100,7 @@ def expected(
 
 
 def stage_work(shape: ModelShape, n: int, n_tokens: float, config: ProbeConfig) -> dict[str, float]:
-    """Operations of each stage, up to a factor that is the same for all runs on a machine."""
+    """Return the operations of each stage, up to a factor that is the same for all runs on a machine."""
     sae, seeds, nodes = config.sae, len(config.seeds), shape.n_nodes
     parameters = 12 * shape.n_layers * shape.d_model**2 + shape.vocabulary * shape.d_model
     passes = {"none": 0.0, "attribution": 3.0, "exact": float(nodes)}.get(config.cause.method, config.cause.budget + 3)
@@ -115,31 +118,31 @@ def stage_work(shape: ModelShape, n: int, n_tokens: float, config: ProbeConfig) 
 
 
 def _beginning(pasts: Sequence[PastRun], shape: ModelShape, *, started: bool) -> float:
-    """Seconds until the model is loaded: by the newest runs that began as this one will, with a worker or without."""
+    """Predict the seconds until the model is loaded, from the newest runs that started the same way."""
     alike = [past for past in pasts if not past.warm and (past.overhead < _STARTING_S) == started]
     own = [past.timings.load for past in alike if past.same_model]
     load = median(own[:_BEGAN]) if own else 1.5 * shape.parameters / 1e8 + 0.3
     if started:
         return load
-    if not own and alike:  # what a new worker imports is counted with its first model
+    if not own and alike:  # a new worker's imports are counted with its first model
         load += median(past.timings.load for past in alike[:_BEGAN])
     return load + (median(min(past.overhead, 30.0) for past in alike[:_BEGAN]) if alike else _START_S)
 
 
 def _guess(past: PastRun, new: dict[str, float], amount: Workload) -> float:
-    """What this earlier run says of the new one, from when its model is loaded."""
+    """Predict the new run from this earlier one, from when the model is loaded."""
     old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     seconds = 0.0
     for stage, work in new.items():
         took = getattr(past.timings, stage)
         if stage == "capture" and past.cached:
             took = old[stage] / _FLOPS
-        # A millisecond or so of every stage does not grow with its work.
+        # About a millisecond of every stage does not grow with its work.
         seconds += took * (work + 2e7) / (old[stage] + 2e7) if took or not work else work / _FLOPS
     return seconds
 
 
 def _distance(past: PastRun, new: dict[str, float], amount: Workload) -> float:
-    """How unlike the sizes are: 1 for twice as much work, in its largest stage."""
+    """Return how different the sizes are: 1 for twice as much work."""
     old = stage_work(past.shape, past.n_examples, amount.n_tokens, past.config)
     return abs(log2((sum(new.values()) + 1e9) / (sum(old.values()) + 1e9)))
