@@ -21,12 +21,12 @@ WAIT_S = 120
 
 
 async def draw() -> None:
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from tui.app.app import HeadcodeApp
 
     async def connect() -> HostClient:
-        return await HostClient.connect(find_places())
+        return await HostClient.connect(find_folders())
 
     # All colours, whatever the terminal this is started from can show.
     app = HeadcodeApp(connect, session=None, model="toy", task="ioi", depth="full", theme="night")  # type: ignore[arg-type]
@@ -54,7 +54,7 @@ async def draw() -> None:
 
 async def draw_walks() -> None:
     """The first hour's pictures: what docs/first-hour.md says is pressed, and a picture where it says so."""
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from tui.app.app import HeadcodeApp
 
@@ -62,7 +62,7 @@ async def draw_walks() -> None:
     from walk import FILE, keys_of, read_walks
 
     async def connect() -> HostClient:
-        return await HostClient.connect(find_places())
+        return await HostClient.connect(find_folders())
 
     app = HeadcodeApp(connect, session=None, model="toy", task="ioi", depth="full", theme="night", tour=True)  # type: ignore[arg-type]
     async with app.run_test(size=(160, 48)) as pilot:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from engine.planning.option_table import OPTIONS
-from engine.planning.option_text import say
+from engine.planning.option_text import format_value
 from engine.planning.run_options import RunOptions, value_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "running.md"
@@ -17,7 +17,7 @@ def table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for option in OPTIONS:
-        value = say(option, value_of(RunOptions(), option.path))
+        value = format_value(option, value_of(RunOptions(), option.path))
         accepted = ", ".join(option.choices) or option.range or "yes or no"
         cells = (option.title, f"`{option.flag}`", value, option.published or "–", accepted, option.meaning)
         rows.append("| " + " | ".join(cells) + " |")

@@ -21,7 +21,7 @@ from engine.errors import TaskError
 from engine.events import Event
 from engine.grading.rules import grade_examples
 from engine.grading.usable_pairs import usable_pairs
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.models.loading import Model, load_model
 from engine.patching.forward import ForwardPasses
 from engine.patching.head_patching import measure_replaced, one_head_each
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = load_model(given.model, find_places().models, torch.device("cpu"))
+    model = load_model(given.model, find_folders().models, torch.device("cpu"))
     for name in given.tasks:
         path = given.folder / model.info.name / f"{name}.json"
         if path.exists():

@@ -1,5 +1,4 @@
 """Examples as people write them: text, CSV, templates, drafts, negatives, readiness.
 
-Torch-free.
-May import: root, tasks.
+Torch-free. May import: root modules, tasks.
 """

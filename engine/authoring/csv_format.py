@@ -16,7 +16,7 @@ _NO = frozenset({"0", "no", "false", "off"})
 
 
 def is_header(line: str) -> bool:
-    """Whether a line names the columns of such a table."""
+    """Return True if the line names the columns of such a table."""
     return any("prompt" in names and len(names) > 1 for names in (_names(line, sign) for sign in _DELIMITERS))
 
 
@@ -25,16 +25,16 @@ def _names(line: str, delimiter: str) -> list[str]:
 
 
 def _delimiter(text: str) -> str:
-    """What parts the cells: the sign that names most of the columns in the first line that is not blank."""
+    """Return the delimiter that gives the most column names in the first line that is not blank."""
     first = text.lstrip().partition("\n")[0]
     return max(_DELIMITERS, key=lambda sign: sum(name in COLUMNS for name in _names(first, sign)))
 
 
 def read_csv(text: str, *, source: str = "input") -> tuple[Example, ...]:
-    """The examples of a CSV text, its cells parted by commas, semicolons or tabs; several expected tokens or foils
-    stand in their cell one below the other.
+    """Parse examples from CSV with cells separated by commas, semicolons or tabs.
 
-    Raises ExampleError naming source and line. A pair that is no number gets a number of its own.
+    Several expected tokens or foils are on separate lines of their cell. Raises ExampleError with source and line. A
+    pair that is not a number gets a number of its own.
     """
     text = text.removeprefix("\ufeff")
     csv.field_size_limit(max(csv.field_size_limit(), 4 * MAX_PROMPT))
@@ -67,10 +67,10 @@ def read_csv(text: str, *, source: str = "input") -> tuple[Example, ...]:
 
 
 def write_csv(examples: Iterable[Example]) -> str:
-    """The examples as CSV, readable by read_csv."""
+    """Return the examples as CSV, readable by read_csv."""
     out = io.StringIO(newline="")
     out.write(",".join(COLUMNS) + "\n")
-    # Every cell quoted: left to itself the writer leaves a lone carriage return bare.
+    # Every cell is quoted: by default the writer leaves a lone carriage return unquoted.
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for each in examples:
         pair = "" if each.pair is None else str(each.pair)

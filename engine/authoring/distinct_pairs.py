@@ -1,7 +1,7 @@
-"""What a set of examples is worth as evidence: copies count once, and prompts of one template speak for it alone.
+"""Distinct examples: duplicates count once, and pairs that share a prompt are not independent.
 
-Ten pairs that are one pair written ten times say no more than that pair. Everything that counts examples (measures,
-permutation test, bootstrap, baselines) sees the distinct ones; pairs that share a prompt exchange sides together.
+Ten copies of one pair are no more evidence than that pair. Everything that counts examples (measures, permutation test,
+bootstrap, baselines) uses the distinct ones; pairs that share a prompt swap sides together.
 """
 
 import math
@@ -12,21 +12,21 @@ from engine.results import Template
 from engine.sample_size import labellings_needed
 
 TEMPLATE_SHARE = 0.75
-"""Share of the positives that must be one template with one word changed before the card says so."""
+"""Share of the positives that must be one template with one word changed before the card reports it."""
 _FEWEST = 3
-"""Distinct positives below which nothing is said about templates."""
+"""Distinct positives below which templates are not reported."""
 
 
 def text_keys(examples: Sequence[Example]) -> list[Hashable]:
-    """The prompts themselves, where no tokenizer is at hand: equal texts are equal tokens."""
+    """Return the prompts themselves as keys, without a tokenizer: equal texts are equal tokens."""
     return [example.prompt for example in examples]
 
 
-def repeats(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int, ...]:
-    """Indices of the examples that repeat an earlier one, ascending.
+def duplicate_rows(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int, ...]:
+    """Return the indices of the examples that repeat an earlier one, ascending.
 
-    `keys`: one per example, equal where the tokens are equal. A copy has the tokens, the polarity and, in a pair, the
-    partner of an earlier example: against another partner the same prompt is read at another place.
+    `keys`: one per example, equal where the tokens are equal. A duplicate has the tokens, the polarity and, in a pair,
+    the partner of an earlier example: with another partner the same prompt is read at another position.
     """
     partners = _partners(examples)
     seen: set[Hashable] = set()
@@ -41,7 +41,7 @@ def repeats(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int,
 
 
 def distinct_prompts(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int, int]:
-    """How many different positive and negative prompts there are."""
+    """Return how many distinct positive and negative prompts there are."""
     sides = [
         len({key for key, one in zip(keys, examples, strict=True) if one.positive is side}) for side in (True, False)
     ]
@@ -49,10 +49,10 @@ def distinct_prompts(examples: Sequence[Example], keys: Sequence[Hashable]) -> t
 
 
 def clusters(pairs: Sequence[tuple[int, int]], keys: Sequence[Hashable]) -> list[int]:
-    """For each pair (rows of `keys`) the number of its cluster, from 0: pairs that share a prompt are in one cluster.
+    """Return for each pair (rows of `keys`) the number of its cluster, from 0: pairs that share a prompt are together.
 
-    Pairs with a common prompt are no independent evidence, so the permutation test exchanges their sides together and
-    the bootstrap draws them together.
+    Pairs with a common prompt are not independent, so the permutation test swaps their sides together and the bootstrap
+    draws them together.
     """
     owner: dict[Hashable, int] = {}
     parent = list(range(len(pairs)))
@@ -71,11 +71,11 @@ def clusters(pairs: Sequence[tuple[int, int]], keys: Sequence[Hashable]) -> list
 
 
 def missing_pairs(examples: Sequence[Example], keys: Sequence[Hashable], n_heads: int, *, paired: bool = True) -> int:
-    """How many more pairs let one head alone of `n_heads` stand above chance; 0 where there are enough. With `paired`
-    false how many more examples of each side, without partners, do.
+    """Return how many more pairs are needed for a single head of `n_heads` to be significant; 0 if there are enough.
 
-    Counted are the ways of labelling the set: 2 for each cluster of pairs, and those of dealing the unpaired examples
-    out to the sides. Exchanging all pairs of a set without others changes nothing.
+    With `paired` false, how many more examples of each side, without partners. Counted are the ways of labelling the
+    set: 2 for each cluster of pairs, and those of assigning the unpaired examples to the sides. Swapping all pairs of a
+    set without unpaired examples changes nothing.
     """
     n_clusters, alone = _independent(examples, keys)
     n_alone, n_positive = len(alone), sum(alone)
@@ -90,10 +90,10 @@ def missing_pairs(examples: Sequence[Example], keys: Sequence[Hashable], n_heads
         missing += 1
 
 
-def missing_words(examples: Sequence[Example], n_heads: int, keys: Sequence[Hashable] | None = None) -> str:
-    """What the set has and how much more lets one head alone stand above chance; empty where nothing is missing.
+def format_missing(examples: Sequence[Example], n_heads: int, keys: Sequence[Hashable] | None = None) -> str:
+    """Describe what the set has and lacks for a single head to be significant; empty if nothing is missing.
 
-    Without `keys` equal texts stand for equal tokens.
+    Without `keys` equal texts count as equal tokens.
     """
     keys = text_keys(examples) if keys is None else keys
     n_pairs = sum(partner is not None for partner in _partners(examples)) // 2
@@ -108,11 +108,11 @@ def missing_words(examples: Sequence[Example], n_heads: int, keys: Sequence[Hash
     if not n_pairs:
         there, of_each = f"{sum(alone)} + {len(alone) - sum(alone)} without pairs", " of each"
     lets = "lets" if missing == 1 else "let"
-    return f"{there}; {missing} more{of_each} {lets} one head of {n_heads} stand above chance"
+    return f"{there}; {missing} more{of_each} {lets} one head of {n_heads} reach significance"
 
 
-def template(examples: Sequence[Example]) -> Template | None:
-    """The template that most positives are, one word changed; None where there is no such template."""
+def shared_template(examples: Sequence[Example]) -> Template | None:
+    """Return the template that most positives are, one word changed; None if there is none."""
     prompts = list(dict.fromkeys(tuple(one.prompt.split()) for one in examples if one.positive))
     if len(prompts) < _FEWEST:
         return None
@@ -128,8 +128,8 @@ def template(examples: Sequence[Example]) -> Template | None:
 
 
 def _independent(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple[int, list[bool]]:
-    """How many clusters the pairs are, and the sides of the examples without a partner; copies left out."""
-    copies = set(repeats(examples, keys))
+    """Return the number of clusters of pairs and the sides of the unpaired examples; duplicates are left out."""
+    copies = set(duplicate_rows(examples, keys))
     partners = _partners(examples)
     left = [row for row in range(len(examples)) if row not in copies]
     pairs = [(row, other) for row in left if (other := partners[row]) is not None and row < other]
@@ -137,7 +137,7 @@ def _independent(examples: Sequence[Example], keys: Sequence[Hashable]) -> tuple
 
 
 def _partners(examples: Sequence[Example]) -> list[int | None]:
-    """For each example the index of the other side of its pair."""
+    """Return for each example the index of the other side of its pair."""
     sides: dict[int, list[int]] = {}
     for index, example in enumerate(examples):
         if example.pair is not None:

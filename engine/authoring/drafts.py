@@ -1,23 +1,32 @@
-"""Lines as they are being written: what cannot be read yet is kept as it is typed, and says what is wrong with it."""
+"""Lines being written: a line that cannot be parsed yet is kept as typed, with what is wrong with it."""
 
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from engine.authoring.csv_format import read_csv
-from engine.authoring.templates import count, expand, groups_of, is_list, is_template, read_lists, spelled_out, ways
+from engine.authoring.templates import (
+    count,
+    expand,
+    groups_of,
+    is_list,
+    is_template,
+    read_lists,
+    ways,
+    with_words_inline,
+)
 from engine.authoring.text_format import format_of, read_line, write_line
 from engine.errors import ExampleError
 from engine.examples import MAX_PROMPT, Example, read_jsonl
 
 _KEPT_WHOLE = 1_000
-"""Characters of a line too long to be a prompt that are kept."""
+"""Characters that are kept of a line too long to be a prompt."""
 
 
-def draft(line: str, *, like: Example | None = None) -> Example:
-    """The example a line says. One that says none is kept as its own prompt, disabled, until it is mended.
+def parse_draft(line: str, *, like: Example | None = None) -> Example:
+    """Parse a line. A line that is no example is kept as its own prompt, disabled, until it is fixed.
 
-    `like` is the example the line was: it stays enabled or not, and in a named pair, as it was.
+    `like` is the example the line was: its `enabled` and its named pair are kept.
     """
     try:
         found = _read(line)
@@ -30,7 +39,7 @@ def draft(line: str, *, like: Example | None = None) -> Example:
 
 
 def flaw(example: Example) -> str:
-    """What is wrong with a line that was kept as text; empty for an example."""
+    """Return what is wrong with a line that was kept as text; empty for an example."""
     if example.enabled or example.expected or example.foils or example.pair is not None:
         return ""
     if not _may_be_flawed(example.prompt):
@@ -43,19 +52,19 @@ def flaw(example: Example) -> str:
 
 
 def text_of(example: Example) -> str:
-    """The example as the line a person edits."""
+    """Return the example as the line a user edits."""
     return example.prompt if flaw(example) else write_line(example)
 
 
 class SlotPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What filling the slots of a text would come to."""
+    """What filling the slots of a text would give."""
 
     lines: int
-    """Those that have slots."""
+    """Lines with slots."""
     examples: int
-    """What these lines stand for: no prompt twice on one side."""
+    """Examples of these lines: no prompt twice on one side."""
     ways: int
-    """In how many ways they can be filled, copies counted."""
+    """In how many ways they can be filled, duplicates included."""
 
     @property
     def words(self) -> str:
@@ -64,10 +73,10 @@ class SlotPreview(msgspec.Struct, frozen=True, kw_only=True):
         return found if self.ways <= self.examples else f"{found} ({self.ways:,} with repeats)"
 
 
-def slotted(text: str, *, after: Sequence[Example] = ()) -> SlotPreview | None:
-    """How many examples the slots of a pasted text would make, before any is made; None where it has none.
+def preview_slots(text: str, *, after: Sequence[Example] = ()) -> SlotPreview | None:
+    """Return how many examples the slots of a pasted text would make, before any is made; None without slots.
 
-    `after` are the examples that are there already, of which no copy is made.
+    `after` are the existing examples, of which no duplicate is made.
     """
     if format_of(text) != "lines" and (format_of(text) == "jsonl" or _is_table(text)):
         return None
@@ -78,39 +87,39 @@ def slotted(text: str, *, after: Sequence[Example] = ()) -> SlotPreview | None:
     if not more:
         return None
     taken = [text_of(each) for each in after]
-    # Lines that share a pair with one that has slots are filled with it: they count with those.
+    # Lines that share a pair with a line with slots are filled with it, so they count with those.
     filled = [row for group in groups_of(rows) if any(is_template(each, lists) for each in group) for row in group]
     plain = len(rows) - len(filled)
     total = count(rows, lists, taken=taken)
     return SlotPreview(lines=len(more), examples=total - plain, ways=ways(rows, lists) - plain)
 
 
-def drafts(text: str, *, after: Sequence[Example] = (), fill: bool = True) -> tuple[Example, ...]:
-    """The examples of pasted text, one a line, slots filled with nothing that is there twice; JSONL and CSV, too.
+def parse_pasted(text: str, *, after: Sequence[Example] = (), fill: bool = True) -> tuple[Example, ...]:
+    """Parse pasted text: one example per line with slots filled and no duplicates; JSONL and CSV, too.
 
-    Pairs get numbers that `after`, the examples that are there already, do not use, where theirs are taken.
-    Without `fill` lines with slots stay as they are, each with the words of its lists.
-    Nothing is lost: what cannot be read is kept as text. Raises ExampleError where slots make too many.
+    Pairs whose numbers are used in `after`, the existing examples, get new ones. Without `fill`, lines with slots stay
+    as they are, each with the words of its lists. Lines that cannot be parsed are kept as text. Raises ExampleError if
+    slots make too many.
     """
     kind = format_of(text)
     if kind == "csv":
         try:
-            return fresh_pairs(read_csv(text), after)
+            return renumber_pairs(read_csv(text), after)
         except ExampleError:
             kind = "lines"
     if kind == "jsonl":
-        return fresh_pairs(_from_jsonl(_lines(text)), after)
+        return renumber_pairs(_from_jsonl(_lines(text)), after)
     rows = _rows(text)
     if not fill:
-        return fresh_pairs((draft(row) for row in spelled_out(rows)), after)
+        return renumber_pairs((parse_draft(row) for row in with_words_inline(rows)), after)
     lists = read_lists(rows)
     rows = [row for row in rows if not is_list(row)]
     taken = [text_of(each) for each in after] if any("{" in row for row in rows) else []
-    return fresh_pairs((draft(row) for row in expand(rows, lists, taken=taken)), after)
+    return renumber_pairs((parse_draft(row) for row in expand(rows, lists, taken=taken)), after)
 
 
-def fresh_pairs(examples: Iterable[Example], after: Sequence[Example]) -> tuple[Example, ...]:
-    """The examples with pair numbers of their own: those `after` uses are replaced by free ones, pair by pair."""
+def renumber_pairs(examples: Iterable[Example], after: Sequence[Example]) -> tuple[Example, ...]:
+    """Return the examples with pair numbers that `after` does not use, pair by pair."""
     taken = {each.pair for each in after if each.pair is not None}
     found = tuple(examples)
     own = {each.pair for each in found if each.pair is not None}
@@ -125,7 +134,7 @@ def fresh_pairs(examples: Iterable[Example], after: Sequence[Example]) -> tuple[
 
 
 def next_pair(examples: Iterable[Example]) -> int:
-    """A pair number above all that are used."""
+    """Return a pair number above all used ones."""
     return max((each.pair for each in examples if each.pair is not None), default=-1) + 1
 
 
@@ -134,7 +143,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _rows(text: str) -> list[str]:
-    """The lines that say something: no comments."""
+    """Return the lines without comments."""
     return [row for row in _lines(text) if not row.lstrip().startswith("#")]
 
 
@@ -172,10 +181,10 @@ def _from_jsonl(rows: Sequence[str]) -> list[Example]:
 def _as_text(line: str) -> Example:
     text = line.strip().encode("utf-8", "replace").decode("utf-8") or "?"
     if len(text) > MAX_PROMPT:
-        text = f"{text[:_KEPT_WHOLE]} … => "  # no prompt, and no line: it says so when it is looked at
+        text = f"{text[:_KEPT_WHOLE]} … => "  # not a prompt, and not a valid line: reported when it is parsed
     return Example(prompt=text, polarity="negative" if text.startswith("-") else "positive", enabled=False)
 
 
 def _may_be_flawed(prompt: str) -> bool:
-    """A quick look: whether reading the prompt as a line could fail at all."""
+    """Return True if parsing the prompt as a line could fail: a quick check."""
     return "=>" in prompt or len(prompt.strip(" \t\r\n+-0123456789")) == 0 or prompt.lstrip()[:1] == "{"

@@ -1,6 +1,6 @@
-"""Minimal edits of a positive that may make its answer unknowable: proposals to be graded by the model.
+"""Minimal edits of a positive that may make its answer unknowable: candidates to be graded by the model.
 
-Light to import: whether an edit keeps the number of tokens only the model's tokenizer can say.
+Light to import: only the model's tokenizer can tell whether an edit keeps the number of tokens.
 """
 
 import random
@@ -27,15 +27,15 @@ from engine.tasks.words import (
 )
 
 MOST = 32
-"""Edits proposed; the model grades them all, so a person sees the best few."""
+"""Edits proposed; the model grades them all and the best few are shown."""
 SHOWN = 5
 _ALTERNATIVES = 4
-"""Words tried in the same place."""
+"""Words tried at the same position."""
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _NUMBER = re.compile(r"\d+")
 _SIGNATURE = re.compile(r"\(([^()]*,[^()]*)\)")
 _RECEIVERS = ("self", "cls")
-"""What stands first in a method's signature, and is no argument anybody passes."""
+"""First in a method's signature, and not an argument that anybody passes."""
 _NAMES = frozenset((*FEMALE, *MALE))
 _CLASSES = (
     *(COUNTRIES, CITIES, DAYS, MONTHS, COLOURS, ANIMALS, COUNTING),
@@ -44,20 +44,20 @@ _CLASSES = (
 _LISTED = re.compile(r"(?<![^\s,;])[^\s,;]{1,40}(?=[,;])")
 _LAST = re.compile(r"(?<![^\s,;])[^\s,;]{1,40}(?=\W{0,8}$)")
 _LONGEST = 20_000
-"""Characters of a prompt that is edited; nobody minimally edits a book."""
+"""Maximum characters of a prompt that is edited."""
 _Span = tuple[int, int, str]
-"""Beginning, end and text of a word."""
+"""Start, end and text of a word."""
 
 
 class PromptEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """A changed prompt and what was changed, in words."""
+    """A changed prompt and what was changed."""
 
     prompt: str
     kind: str
 
 
 def propose(example: Example) -> tuple[PromptEdit, ...]:
-    """Edits of the example's prompt, at most MOST, the likeliest kinds in turn; the same for the same example."""
+    """Return edits of the example's prompt, at most MOST, the likeliest kinds in turn; deterministic per example."""
     if len(example.prompt) > _LONGEST:
         return ()
     rng = random.Random(example.prompt)
@@ -85,21 +85,21 @@ def propose(example: Example) -> tuple[PromptEdit, ...]:
 
 
 def as_negative(example: Example, prompt: str, *, pair: int | None) -> Example:
-    """The negative such an edit makes of the example: the same answer, which should not be known any more."""
+    """Return the negative such an edit makes of the example: the same answer, which should be unknown now."""
     return Example(prompt=prompt, polarity="negative", expected=example.expected, foils=example.foils, pair=pair)
 
 
-def best(
+def best_edits(
     edits: Sequence[PromptEdit], grades: Sequence[Grade], *, n_tokens: int
 ) -> tuple[tuple[PromptEdit, Grade], ...]:
-    """At most SHOWN edits that keep the number of tokens: those whose answer is known least, kinds mixed."""
+    """Return at most SHOWN edits that keep the number of tokens: those with the least known answer, kinds mixed."""
     order = {"ok": 0, "ungraded": 1, "weak": 2, "broken": 3}
     fitting = [(edit, grade) for edit, grade in zip(edits, grades, strict=True) if grade.n_tokens == n_tokens]
     fitting.sort(key=lambda each: (order[each[1].verdict], _rank(each[0]), each[1].probability or 0.0))
     chosen: list[tuple[PromptEdit, Grade]] = []
     taken: Counter[str] = Counter()
     for kind in _NAMED:
-        # What people write by hand comes first, though it leave the answer half known: the grade beside it says so.
+        # Kinds that people write by hand come first, even if the answer is still half known: the grade shows it.
         named = [each for each in fitting if _kind(each[0]) == kind and order[each[1].verdict] <= order["weak"]]
         chosen += named[:1]
         taken[kind] += len(named[:1])
@@ -108,14 +108,14 @@ def best(
             kind = _kind(each[0])
             if each not in chosen and taken[kind] < most_of_a_kind and len(chosen) < SHOWN:
                 if most_of_a_kind < SHOWN and order[each[1].verdict] > 1 and len(fitting) > SHOWN:
-                    continue  # another kind is worth a place only where it works
+                    continue  # another kind is included only if it works
                 chosen.append(each)
                 taken[kind] += 1
     return tuple(sorted(chosen, key=fitting.index))
 
 
 def _rank(edit: PromptEdit) -> int:
-    """Edits that leave a sentence before those that only leave words."""
+    """Rank edits that leave a sentence before those that leave only words."""
     kind = _kind(edit)
     return _NATURAL.index(kind) if kind in _NATURAL else len(_NATURAL)
 
@@ -134,7 +134,7 @@ _NATURAL = (
 
 
 def _other_names(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """A third person where a name is said again; else another name everywhere."""
+    """Use a third person where a name is repeated; else another name everywhere."""
     names = [span for span in _words(prompt) if span[2] in _NAMES]
     said = Counter(name for _, _, name in names)
     again = [next(span for span in reversed(names) if span[2] == name) for name, n in said.items() if n > 1]
@@ -155,7 +155,7 @@ def _other_names(prompt: str, rng: random.Random, answers: Sequence[str]) -> Ite
 
 
 def _swapped_names(prompt: str) -> Iterator[tuple[str, str]]:
-    """Two people change places, everywhere or only where one is said again."""
+    """Swap two people, everywhere or only where one is repeated."""
     names = [span for span in _words(prompt) if span[2] in _NAMES]
     different = list(dict.fromkeys(name for _, _, name in names))
     for index, one in enumerate(different):
@@ -170,7 +170,7 @@ def _swapped_names(prompt: str) -> Iterator[tuple[str, str]]:
 
 
 def _numbers(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
-    """A year that ends in 01 (every later one is likely), and other numbers of as many digits."""
+    """Use a year that ends in 01 (every later one is likely), and other numbers of as many digits."""
     spans = [(found.start(), found.end(), found.group()) for found in _NUMBER.finditer(prompt)]
     for span in spans:
         number = span[2]
@@ -187,7 +187,7 @@ def _numbers(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
 
 
 def _arguments(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Other names in a signature, or the same ones in another order; what is written below it stays."""
+    """Rename or reorder the arguments of a signature; the text below it stays."""
     for signature in _SIGNATURE.finditer(prompt):
         spans = [
             (signature.start(1) + begin, signature.start(1) + end, word)
@@ -210,7 +210,7 @@ def _arguments(prompt: str, rng: random.Random, answers: Sequence[str]) -> Itera
 
 
 def _as_long(names: Sequence[str], free: Sequence[str]) -> list[str]:
-    """A free word for each name, of its length where there is one: such words are likelier to be as many tokens."""
+    """Return a free word for each name, of its length if there is one: it more likely has as many tokens."""
     left, found = list(free), []
     for name in names:
         chosen = min(left, key=lambda word: abs(len(word) - len(name)))
@@ -220,7 +220,7 @@ def _as_long(names: Sequence[str], free: Sequence[str]) -> list[str]:
 
 
 def _without_the_answer(example: Example, rng: random.Random) -> Iterator[tuple[str, str]]:
-    """The expected word taken out of the prompt, where it is in it."""
+    """Replace the expected word in the prompt, if it is there."""
     expected = [text.strip() for text in example.expected if text.strip()]
     answers = [*expected, *(text.strip() for text in example.foils)]
     for answer in expected[:2]:
@@ -230,7 +230,7 @@ def _without_the_answer(example: Example, rng: random.Random) -> Iterator[tuple[
 
 
 def _repeated(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """A word that is said twice said once: nothing is left to repeat."""
+    """Replace one of two occurrences of a word: nothing is left to repeat."""
     words = [span for span in _words(prompt) if span[2].lower() not in SMALL]
     said = Counter(word for _, _, word in words)
     for word in (word for word in reversed(said) if said[word] > 1):
@@ -241,14 +241,14 @@ def _repeated(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iterat
 
 
 def _same_class(prompt: str, rng: random.Random, answers: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Another word of the same kind in the place of one, the last words first."""
+    """Replace a word by another of its class, the last words first."""
     for span in reversed([span for span in _words(prompt) if span[2].lower() not in SMALL and span[2] not in _NAMES]):
         for other in _others(span[2], _list_of(span[2]), prompt, rng, answers)[:2]:
             yield _put(prompt, [span], other), f"another word: {span[2]} → {other}"
 
 
 def _shuffled(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
-    """The members of a list in another order, where the prompt is or holds one."""
+    """Reorder the members of a list, if the prompt is or contains one."""
     spans = [(found.start(), found.end(), found.group()) for found in _LISTED.finditer(prompt)]
     if len(spans) < 2 or "(" in prompt:
         return
@@ -262,7 +262,7 @@ def _shuffled(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
 
 
 def _exchanged(prompt: str, rng: random.Random) -> Iterator[tuple[str, str]]:
-    """Two words of the prompt in each other's place."""
+    """Swap two words of the prompt."""
     words = [span for span in _words(prompt) if span[2].lower() not in SMALL][-200:]
     pairs = [(one, other) for i, one in enumerate(words) for other in words[i + 1 :] if one[2] != other[2]]
     for one, other in rng.sample(pairs, min(len(pairs), 3 * _ALTERNATIVES)):
@@ -277,7 +277,7 @@ def _words(prompt: str, pattern: re.Pattern[str] = _WORD) -> list[_Span]:
 
 
 def _put(prompt: str, spans: Sequence[_Span], *texts: str) -> str:
-    """The prompt with the spans replaced: by one text, or by one each."""
+    """Replace the spans in the prompt: by one text, or by one each."""
     each = texts if len(texts) == len(spans) else texts * len(spans)
     for (begin, end, _), text in sorted(zip(spans, each, strict=True), reverse=True):
         prompt = prompt[:begin] + text + prompt[end:]
@@ -285,7 +285,7 @@ def _put(prompt: str, spans: Sequence[_Span], *texts: str) -> str:
 
 
 def _list_of(word: str) -> Sequence[str]:
-    """Words that could stand where this one stands."""
+    """Return words of the same class as this one."""
     for names in (FEMALE, MALE):
         if word in names:
             return names
@@ -300,7 +300,7 @@ def _opposite(name: str) -> Sequence[str]:
 def _others(
     word: str, words: Sequence[str], prompt: str, rng: random.Random, answers: Sequence[str]
 ) -> tuple[str, ...]:
-    """A few of the words that the prompt does not hold. Common ones first in the lists: they are single tokens."""
+    """Return a few of the words that the prompt does not contain. Common ones come first: they are single tokens."""
     free = [other for other in dict.fromkeys(words) if other != word and other not in prompt and other not in answers]
     near = free[: 6 * _ALTERNATIVES]
     return tuple(rng.sample(near, min(len(near), _ALTERNATIVES)))

@@ -1,4 +1,4 @@
-"""Numbers, and words that count on, moved by one distance: what follows what, and by how much, stays true."""
+"""Shift numbers, and words of a series, by one distance, so that their relations stay true."""
 
 import random
 import re
@@ -9,17 +9,17 @@ import msgspec
 from engine.examples import Example
 
 Maps = tuple[dict[str, str], dict[str, str]]
-"""What takes the place of what in prompts and expected answers; and in foils, where that differs."""
+"""Replacements in prompts and expected answers; and in foils, where they differ."""
 _ARITHMETIC = re.compile(r"\d\s*[-+*/=<>\u00d7\u00f7\u2212]|[-+*/=<>\u00d7\u00f7\u2212]\s*\d")
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?!\w|[.,]\d)")
 _YEARS = (1000, 2025)
 _SMALL = 100
 _FARTHEST = 20
-"""How far numbers below a hundred are moved."""
+"""Maximum shift of numbers below a hundred."""
 _WHOLE = 4
-"""Answers and foils together from which on, without gaps, they are a series as a whole: its rest are the foils."""
+"""Answers and foils together that, without gaps, count as a whole series: the foils are its rest."""
 _RANGE = 2
-"""Expected numbers that make a range."""
+"""Number of expected numbers that make a range."""
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,15 +32,17 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of which the expected answers are those above its last digits, the foils the others."""
+    """A number whose expected answers are those above its last digits and whose foils are the others."""
 
     number: str
     answers: tuple[str, ...]
     """All of them, ascending."""
 
     def draw(self, rng: random.Random) -> Shift | None:
-        """Another number with the same beginning, at least a tenth of the answers on either side; None where there is
-        none."""
+        """Draw another number with the same beginning and at least a tenth of the answers on either side.
+
+        None if there is none.
+        """
         width = len(self.answers[0].strip())
         values = [int(text) for text in self.answers]
         edge = max(1, len(values) // 10)
@@ -57,7 +59,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def threshold(source: Sequence[Example]) -> Threshold | None:
-    """The number in the positive (and not in its negative) that parts the answers; None where that is not so."""
+    """Return the number in the positive (and not in its negative) that separates the answers; None if there is none."""
     first = source[0]
     answers = (*first.expected, *first.foils)
     if not _is_range(first.expected) or not all(_is_number(text) for text in answers):
@@ -74,7 +76,9 @@ def threshold(source: Sequence[Example]) -> Threshold | None:
         for side in (True, False)
     )
     found = [
-        number for number in positive if number not in others and len(number) > width and _parts(number[-width:], first)
+        number
+        for number in positive
+        if number not in others and len(number) > width and _separates(number[-width:], first)
     ]
     return Threshold(number=found[0], answers=ordered) if len(found) == 1 else None
 
@@ -82,7 +86,7 @@ def threshold(source: Sequence[Example]) -> Threshold | None:
 def shift_series(
     series: Sequence[str], own: Iterable[str], foils: Iterable[str], around: bool, rng: random.Random
 ) -> Maps:
-    """The words of a series that are in prompts and expected answers, and in foils, all moved by one distance."""
+    """Shift the words of a series in prompts and expected answers, and in foils, by one distance."""
     at = {word: place for place, word in enumerate(series)}
     asked, others = [at[word] for word in own], [at[word] for word in foils]
     if not asked:
@@ -96,8 +100,10 @@ def shift_series(
 
 
 def shift_numbers(prompts: Sequence[str], expected: Sequence[str], foils: Sequence[str], rng: random.Random) -> Maps:
-    """Years moved within their century, else numbers below a hundred; left as they are where numbers are reckoned with
-    or the expected answers are a range of them."""
+    """Shift years within their century, else numbers below a hundred.
+
+    Numbers in arithmetic, and expected answers that are a range of numbers, are left as they are.
+    """
     if _is_range(expected) or any(_ARITHMETIC.search(prompt) for prompt in prompts):
         return {}, {}
     shown = [text for prompt in prompts for text in _NUMBER.findall(prompt)]
@@ -129,12 +135,11 @@ def shift_numbers(prompts: Sequence[str], expected: Sequence[str], foils: Sequen
 def _moved(
     asked: Sequence[int], foils: Sequence[int], low: int, high: int, farthest: int, rng: random.Random
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Places moved by one distance and kept between low and high; foils that are the rest of a series become the rest
-    again."""
+    """Shift positions by one distance within low and high; foils that are the rest of a series become its new rest."""
     own = sorted(set(asked))
     answers = set(foils)
     span = range(min((*answers, *own)), max((*answers, *own)) + 1)
-    # A rest: all of a stretch but the answers, which the prompts may hold as well.
+    # A rest: all of a range but the answers, which the prompts may contain as well.
     missing = [place for place in span if place not in answers]
     if len(span) >= _WHOLE and len(answers) >= _WHOLE - 1 and set(missing) <= set(own):
         by = _distance(own, span[0], span[-1], farthest, rng)
@@ -147,7 +152,7 @@ def _moved(
 
 
 def _distance(held: Sequence[int], low: int, high: int, farthest: int, rng: random.Random) -> int:
-    """How far places, ascending, are moved so that they stay between low and high; 0 where they cannot be."""
+    """Draw a shift of positions, ascending, within low and high; 0 if there is none."""
     steps = [by for by in range(low - held[0], high - held[-1] + 1) if by and abs(by) <= farthest]
     return rng.choice(steps) if steps else 0
 
@@ -164,7 +169,7 @@ def _is_range(expected: Sequence[str]) -> bool:
     return len({text for text in expected if _is_number(text)}) >= _RANGE
 
 
-def _parts(end: str, example: Example) -> bool:
+def _separates(end: str, example: Example) -> bool:
     at = int(end)
     return (
         all(int(text) > at for text in example.expected)

@@ -1,10 +1,10 @@
-"""Whether a set of examples is worth running, and what to mend first, in words. Light to import."""
+"""Assess whether a set of examples is ready to run, and what to fix first. Light to import."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.authoring.distinct_pairs import distinct_prompts, missing_words, text_keys
+from engine.authoring.distinct_pairs import distinct_prompts, format_missing, text_keys
 from engine.authoring.drafts import flaw
 from engine.authoring.templates import is_template, read_lists
 from engine.authoring.text_format import write_line
@@ -12,37 +12,36 @@ from engine.examples import Example
 from engine.results import Grade
 
 _FEW = 5
-"""Examples a side below which scores are shaky (published runs: 250; 10 of both do)."""
+"""Examples per side below which scores are unstable (published runs: 250; 10 of both suffice)."""
 _TOO_MANY_BROKEN = 1 / 3
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """What to think of a set."""
+    """The assessment of a set."""
 
     ready: bool
-    """Whether running it makes sense."""
+    """True if running it makes sense."""
     words: str
     mend: int | None = None
-    """The example to look at first."""
+    """The example to fix first."""
     todo: str = ""
-    """What to do about it, or next."""
+    """How to fix it, or the next step."""
     action: str = ""
-    """The action of the write screen that does it, whose key is named before `todo`; empty: `todo` says it all."""
+    """The action of the write screen that does it, whose key is shown before `todo`; empty: none."""
     missing: str = ""
-    """How many more pairs let one head stand above chance; empty where there are enough, or no model is known."""
+    """How many more pairs are needed for a single head to be significant; empty if enough, or without a model."""
 
 
-def worth(
+def check_readiness(
     examples: Sequence[Example],
     grades: Mapping[int, Grade],
     flaws: Mapping[int, str] | None = None,
     templates: Container[int] | None = None,
     n_heads: int | None = None,
 ) -> Readiness:
-    """`grades` by the place of their example; those that are missing are still being graded.
+    """Assess the set. `grades` by example index; missing ones are still being graded.
 
-    `flaws` by place and the places of `templates`, where the caller knows them already; `n_heads` of the model that
-    grades.
+    `flaws` by index and the indices of `templates`, if the caller has them already; `n_heads` of the grading model.
     """
     if flaws is None:
         flaws = {index: words for index, each in enumerate(examples) if (words := flaw(each))}
@@ -60,12 +59,12 @@ def worth(
         if not sides[positive]:
             words = f"{counts}: not yet, no {word} is among them."
             return _first_flaw(flaws) or Readiness(ready=False, words=words, action=action, todo=todo)
-    crooked = _crooked(examples, use)
+    crooked = _first_broken_pair(examples, use)
     if crooked is not None:
         pair = examples[crooked].pair
         return Readiness(
             ready=False,
-            words=f"{counts}: not yet, pair {pair} is no pair of one positive and one negative.",
+            words=f"{counts}: not yet, pair {pair} is not one positive and one negative.",
             mend=crooked,
             action="pair",
             todo="takes an example out of its pair",
@@ -76,7 +75,7 @@ def worth(
     if n_heads is None:
         return found
     counted = [examples[index] for index in use if index not in templates]
-    return msgspec.structs.replace(found, missing=missing_words(counted, n_heads))
+    return msgspec.structs.replace(found, missing=format_missing(counted, n_heads))
 
 
 def n_distinct(examples: Iterable[Example]) -> int:
@@ -120,30 +119,30 @@ def _graded(
     hopeless = verdicts and len(broken) > _TOO_MANY_BROKEN * len(verdicts)
     few = min(n_distinct(examples[i] for i in each) for each in sides.values()) < _FEW
     if hopeless:
-        verdict = "Hardly worth running, the model does not do this"
+        verdict = "Hardly worth running, the model cannot do this"
     elif few:
         verdict = "Worth a try"
     else:
         verdict = "Grading goes on" if left else "Worth running"
     state = f"{verdict}. {', '.join((counts, *said))}."
     if few and not hopeless:
-        state += f" {_FEW} of each make steadier scores."
+        state += f" {_FEW} of each give more stable scores."
     found = _first_flaw(flaws)
     if slots:
         return Readiness(
             ready=True, words=state, mend=slots[0], action="unfold", todo=f"fills the slots of line {slots[0] + 1}"
         )
     if broken:
-        # A positive the model cannot do says nothing at all; a negative it knows only blurs.
+        # A positive the model cannot do is useless; a negative it knows only adds noise.
         first = min(broken, key=lambda index: (not examples[index].positive, index))
-        return Readiness(ready=not hopeless, words=state, mend=first, todo=_about(first, grades[first].reason))
+        return Readiness(ready=not hopeless, words=state, mend=first, todo=_fix_text(first, grades[first].reason))
     if found is not None:
         return Readiness(ready=True, words=state, mend=found.mend, todo=found.todo)
     if unequal:
-        todo = _about(unequal[0], "its pair has another number of tokens")
+        todo = _fix_text(unequal[0], "its pair has another number of tokens")
         return Readiness(ready=True, words=state, mend=unequal[0], todo=todo)
     if weak:
-        return Readiness(ready=True, words=state, mend=weak[0], todo=_about(weak[0], grades[weak[0]].reason))
+        return Readiness(ready=True, words=state, mend=weak[0], todo=_fix_text(weak[0], grades[weak[0]].reason))
     return Readiness(ready=True, words=state, action="run", todo="runs it")
 
 
@@ -151,8 +150,8 @@ def _may_have_slots(example: Example) -> bool:
     return "{" in example.prompt or any("{" in text for text in (*example.expected, *example.foils))
 
 
-def _about(index: int, reason: str) -> str:
-    return f"mend {index + 1} first: {reason}"
+def _fix_text(index: int, reason: str) -> str:
+    return f"fix {index + 1} first: {reason}"
 
 
 def _first_flaw(flaws: Mapping[int, str]) -> Readiness | None:
@@ -160,11 +159,11 @@ def _first_flaw(flaws: Mapping[int, str]) -> Readiness | None:
         return None
     first = min(flaws)
     words = "1 line cannot be read." if len(flaws) == 1 else f"{len(flaws)} lines cannot be read."
-    return Readiness(ready=False, words=words, mend=first, todo=_about(first, flaws[first]))
+    return Readiness(ready=False, words=words, mend=first, todo=_fix_text(first, flaws[first]))
 
 
-def _crooked(examples: Sequence[Example], use: Sequence[int]) -> int | None:
-    """The first example that makes of a pair none, as a run would see it."""
+def _first_broken_pair(examples: Sequence[Example], use: Sequence[int]) -> int | None:
+    """Return the first example that breaks a pair, as a run would see it."""
     seen: dict[int, list[bool]] = {}
     for index in use:
         pair = examples[index].pair

@@ -2,10 +2,11 @@
 
 A list is named once, in the line that first uses it or in a line of its own (`{name} = Mary, John, Ann`), and used
 again as `{name}`, which takes the same word. `{name#1}` and `{name#2}` take different words of one list. Lines that
-share a pair number are expanded together, so that their slots agree, and every pair gets a number of its own.
-Braces that name no list stay as they are.
+share a pair number are expanded together, so that their slots agree, and every pair gets its own number. Braces that
+name no list stay as they are.
 
-No prompt is made twice on one side: a copy is no further evidence. So a pair is made only of lines that are both new.
+No prompt is made twice on one side, as a duplicate is no further evidence. So a pair is made only if both its lines are
+new.
 """
 
 import itertools
@@ -23,7 +24,7 @@ _SLOT = re.compile(r"\{\s*([A-Za-z_]\w*)(#\d{1,3})?\s*(?:=([^{}]*))?\}")
 _LIST = re.compile(r"\s*\{\s*([A-Za-z_]\w*)\s*\}\s*=(?!>)(.*)", re.DOTALL)
 _PAIR = re.compile(r"\s*[+-](\d{1,9})(?=\s|$)")
 _OPEN = re.compile(r"\{\s*[A-Za-z_]\w*(#\d{0,3})?\s*=[^{}]*$")
-"""A slot whose closing brace is still to be typed."""
+"""A slot without its closing brace yet."""
 _SIGN = re.compile(r"\s*([+-])\d{0,9}(?=\s|$)")
 _TRIES = 1_000
 """Ways to fill the rest of a pair that are tried until all of its lines are new."""
@@ -34,12 +35,12 @@ _Content = tuple[str, str]
 
 
 def is_list(line: str) -> bool:
-    """Whether the line only gives a list its words."""
+    """Return True if the line only defines a list."""
     return _LIST.fullmatch(line) is not None
 
 
 def read_lists(lines: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The lists that lines of their own and slots with words define; the last definition counts."""
+    """Return the lists defined by lines of their own and by slots with words; the last definition counts."""
     lists: dict[str, tuple[str, ...]] = {}
     for line in lines:
         own = _LIST.fullmatch(line)
@@ -52,8 +53,8 @@ def read_lists(lines: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {name: words for name, words in lists.items() if words}
 
 
-def spelled_out(lines: Sequence[str]) -> list[str]:
-    """The lines, each with the words of its lists in it: it needs no line that only names a list any more."""
+def with_words_inline(lines: Sequence[str]) -> list[str]:
+    """Return the lines with the words of their lists written into them, so that no list definition is needed."""
     lists = read_lists(lines)
     found = []
     for line in lines:
@@ -70,17 +71,17 @@ def spelled_out(lines: Sequence[str]) -> list[str]:
 
 
 def may_be_template(line: str) -> bool:
-    """Return whether the line has anything like a slot: a quick look, before lists are gathered."""
+    """Return True if the line has anything like a slot: a quick check before lists are read."""
     return _SLOT.search(line) is not None
 
 
 def is_template(line: str, lists: Lists | None = None) -> bool:
-    """Return whether the line has slots that can be filled in several ways: then it is no prompt itself."""
+    """Return True if the line has slots that can be filled in several ways: then it is not a prompt itself."""
     return "{" in line and ways([line], lists) > 1
 
 
 def is_open(line: str) -> bool:
-    """Return whether the line ends within a slot, as while its words are being typed."""
+    """Return True if the line ends within a slot, as while its words are being typed."""
     return _OPEN.search(line) is not None
 
 
@@ -93,17 +94,17 @@ def ways(lines: Sequence[str], lists: Lists | None = None) -> int:
 def count(
     lines: Sequence[str], lists: Lists | None = None, *, taken: Iterable[str] = (), exact: int = MAX_EXAMPLES
 ) -> int:
-    """Return how many lines `expand` would give; where that may be more than `exact`, at most how many."""
+    """Return how many lines `expand` would give; above `exact`, an upper bound."""
     known = {**(lists or {}), **read_lists(lines)}
     most = _most(groups_of(lines), known)
     return most if most > exact else sum(1 for _ in _expanded(lines, known, taken))
 
 
 def expand(lines: Sequence[str], lists: Lists | None = None, *, taken: Iterable[str] = ()) -> list[str]:
-    """Every line with its slots filled, no prompt twice on one side; lines without slots as they are.
+    """Fill the slots of every line, no prompt twice on one side; lines without slots stay as they are.
 
-    The words come in their order. `taken` are lines that are there already, of which no copy is made either.
-    Raises ExampleError where there would be too many.
+    The words come in their order. `taken` are existing lines, of which no duplicate is made either. Raises ExampleError
+    if there would be too many.
     """
     known = {**(lists or {}), **read_lists(lines)}
     most = _most(groups_of(lines), known)
@@ -132,10 +133,10 @@ def _expanded(lines: Sequence[str], known: Lists, taken: Iterable[str]) -> Itera
 
 
 def _filled(group: Sequence[str], slots: Sequence[_Slot], lists: Lists, seen: set[_Content]) -> Iterator[list[str]]:
-    """The lines of a group filled together, again and again, as long as all of them are new.
+    """Yield the lines of a group filled together, as long as all of them are new.
 
-    The line that can be filled in the fewest ways leads: it takes each of them once. The words of the others' own
-    slots go round, so that not every pair has the first of a list.
+    The line with the fewest fillings leads: it takes each of them once. The words of the others' own slots rotate, so
+    that not every pair has the first of a list.
     """
     own = [_slots([line], lists) for line in group]
     lead = min(own, key=lambda each: _ways(each, lists))
@@ -159,7 +160,7 @@ def _filled(group: Sequence[str], slots: Sequence[_Slot], lists: Lists, seen: se
 
 
 def _nth(slots: Sequence[_Slot], lists: Mapping[str, Sequence[str]], number: int) -> dict[_Slot, str]:
-    """The way of that number to fill the slots, each list's words taken once."""
+    """Return the filling of that number, each list's words taken once."""
     left = {name: list(words) for name, words in lists.items()}
     found = {}
     for slot in slots:
@@ -170,7 +171,7 @@ def _nth(slots: Sequence[_Slot], lists: Mapping[str, Sequence[str]], number: int
 
 
 def _content(line: str) -> _Content:
-    """What makes a line a copy of another: its side and its prompt, whatever is expected after it."""
+    """Return what makes a line a duplicate: its side and its prompt, regardless of its answers."""
     sign = _SIGN.match(line)
     text = line[sign.end() :] if sign else line
     prompt, arrow, _ = text.rpartition("=>")
@@ -178,12 +179,12 @@ def _content(line: str) -> _Content:
 
 
 def _most(groups: Sequence[Sequence[str]], lists: Lists) -> int:
-    """At most so many lines come of the groups: as often as the line that can be filled in the fewest ways."""
+    """Return an upper bound of the groups' lines: as many as the fewest fillings of a line."""
     return sum(len(group) * min(_ways(_slots([line], lists), lists) for line in group) for group in groups)
 
 
 def groups_of(lines: Sequence[str]) -> list[list[str]]:
-    """Lines of one pair together, where the first of them stands; every other line alone."""
+    """Group the lines of one pair at the position of the first; every other line is alone."""
     groups: list[list[str]] = []
     of_pair: dict[str, list[str]] = {}
     for line in lines:
@@ -198,7 +199,7 @@ def groups_of(lines: Sequence[str]) -> list[list[str]]:
 
 
 def _slots(group: Sequence[str], lists: Lists) -> list[_Slot]:
-    """The different slots of a group in the order they stand."""
+    """Return the distinct slots of a group in order."""
     found = (_key(slot) for line in group for slot in _SLOT.finditer(line))
     return [slot for slot in dict.fromkeys(found) if slot[0] in lists]
 

@@ -1,4 +1,4 @@
-"""Examples as people type them, one a line: `+ prompt => expected | foil, foil`. Light to import.
+"""Examples as people type them, one per line: `+ prompt => expected | foil, foil`. Light to import.
 
 A line break within a prompt or answer is written ⏎, a tab ⇥, a space at the ends of a prompt ␣.
 """
@@ -20,10 +20,10 @@ _BLANKS = " \t\r\n"
 
 
 def read_examples(text: str, *, source: str = "input") -> tuple[Example, ...]:
-    """The examples of a text in any format: JSONL where the first line that is not blank begins with {, CSV where it
-    names a column prompt or the source's name says so, else lines, whose slots are filled (engine.authoring.templates).
+    """Parse examples from text in any format. Raises ExampleError with source and line, or for an empty text.
 
-    Raises ExampleError naming source and line, or saying that there is nothing.
+    JSONL if the first line that is not blank begins with {, CSV if it names a column prompt or the source's name says
+    so, else lines, whose slots are filled (engine.authoring.templates).
     """
     text = text.removeprefix("\ufeff")
     first = text.lstrip()
@@ -40,7 +40,7 @@ def read_examples(text: str, *, source: str = "input") -> tuple[Example, ...]:
 
 
 def format_of(text: str) -> str:
-    """jsonl, csv or lines."""
+    """Return the format: jsonl, csv or lines."""
     first = text.removeprefix("\ufeff").lstrip().partition("\n")[0]
     if first.startswith("{") and not is_list(first) and not first[1:2].isidentifier():
         return "jsonl"
@@ -48,10 +48,10 @@ def format_of(text: str) -> str:
 
 
 def read_lines(text: str, *, source: str = "input") -> tuple[Example, ...]:
-    """The examples of lines like `+ prompt => expected, expected | foil, foil`; blank lines and # comments are skipped.
+    """Parse lines like `+ prompt => expected, expected | foil, foil`; blank lines and # comments are skipped.
 
-    The first character is the polarity; a number straight after it names the pair. The last => ends the prompt, which
-    may therefore hold others. An answer in double quotes may hold commas, bars and spaces at its ends.
+    The first character is the polarity; a number directly after it names the pair. The last => ends the prompt, which
+    may therefore contain others. An answer in double quotes may contain commas, bars and spaces at its ends.
     """
     examples: list[Example] = []
     for number, line in enumerate(text.split("\n"), start=1):
@@ -65,7 +65,7 @@ def read_lines(text: str, *, source: str = "input") -> tuple[Example, ...]:
 
 
 def _read_filled(text: str, *, source: str) -> tuple[Example, ...]:
-    """As read_lines, with the words of lists in the place of slots; complaints name the line as it was written."""
+    """Parse lines as read_lines does, with slots filled from lists; errors name the line as written."""
     rows = text.split("\n")
     lists = read_lists([row for row in rows if _counts(row)])
     if not lists:
@@ -85,12 +85,12 @@ _READERS = {"jsonl": read_jsonl, "csv": read_csv, "lines": _read_filled}
 
 
 def write_lines(examples: Iterable[Example]) -> str:
-    """The examples as lines that read_lines understands; which of them are disabled is not in them."""
+    """Return the examples as lines that read_lines accepts; `enabled` is not included."""
     return "".join(write_line(example) + "\n" for example in examples)
 
 
 def write_line(example: Example) -> str:
-    """One example as a line; read_line gives it back, named pairs and `enabled` aside."""
+    """Return one example as a line; read_line gives it back, except named pairs and `enabled`."""
     sign = "+" if example.positive else "-"
     pair = "" if example.pair is None or example.pair < 0 else str(example.pair)
     line = f"{sign}{pair} {_written_prompt(example.prompt)}"
@@ -102,13 +102,13 @@ def write_line(example: Example) -> str:
 
 
 def read_line(line: str) -> Example:
-    """The example a line says; one without + or - is a positive. Raises ExampleError, with no place in its words."""
+    """Parse one line; one without + or - is a positive. Raises ExampleError without a line number."""
     stripped = line.strip(_BLANKS)
     return _from_line(stripped if _SIGN.match(stripped) else f"+ {stripped}", "")
 
 
 def _from_line(line: str, where: str) -> Example:
-    """`where` begins every complaint: file and line number, or nothing."""
+    """Parse a line. `where` begins every error message: file and line number, or nothing."""
     where = f"{where}: " if where else ""
     if len(line) > MAX_LINE:
         raise ExampleError(f"{where}{len(line)} characters in one line.", hint=_HINT)
@@ -122,9 +122,9 @@ def _from_line(line: str, where: str) -> Example:
     prompt, arrow, answers = _split(line[sign.end() :])
     expected, bar, foils = _halves(answers, where)
     if arrow and not expected and not answers.lstrip().startswith(_NOTHING):
-        raise ExampleError(f"{where}Nothing is expected after =>.", hint=_HINT)
+        raise ExampleError(f"{where}There is no expected answer after =>.", hint=_HINT)
     if bar and not foils:
-        raise ExampleError(f"{where}No foil stands after |.", hint=_HINT)
+        raise ExampleError(f"{where}There is no foil after |.", hint=_HINT)
     try:
         return Example(
             prompt=_read_signs(prompt.strip(_BLANKS)),
@@ -138,7 +138,7 @@ def _from_line(line: str, where: str) -> Example:
 
 
 def _split(text: str) -> tuple[str, bool, str]:
-    """Prompt, whether an arrow ends it, and answers: the last arrow that no quote encloses."""
+    """Return prompt, True if an arrow ends it, and answers: the arrow is the last one outside quotes."""
     end = len(text)
     while (place := text.rfind(_ARROW, 0, end)) >= 0:
         if text.count('"', place) % 2 == 0:
@@ -149,7 +149,7 @@ def _split(text: str) -> tuple[str, bool, str]:
 
 
 def _halves(text: str, where: str) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
-    """Expected answers, whether a bar follows them, and foils."""
+    """Return expected answers, True if a bar follows them, and foils."""
     halves: tuple[list[str], list[str]] = ([], [])
     word, quoted, was_quoted, side = "", False, False, 0
 
@@ -161,7 +161,7 @@ def _halves(text: str, where: str) -> tuple[tuple[str, ...], bool, tuple[str, ..
     signs = iter(enumerate(text))
     for place, character in signs:
         if character == '"' and quoted and text[place + 1 : place + 2] == '"':
-            word += character  # a doubled quote within quotes is one
+            word += character  # a doubled quote within quotes is a quote
             next(signs)
         elif character == '"' and (quoted or (not word.strip() and not was_quoted)):
             word = word if quoted else ""
@@ -178,7 +178,7 @@ def _halves(text: str, where: str) -> tuple[tuple[str, ...], bool, tuple[str, ..
         elif not was_quoted:
             word += character
         elif not character.isspace():
-            raise ExampleError(f"{where}{character!r} stands after a quoted answer.", hint="Separate with a comma.")
+            raise ExampleError(f"{where}{character!r} follows a quoted answer.", hint="Separate with a comma.")
     if quoted:
         raise ExampleError(f'{where}A " is not closed.', hint='Write "..." around an answer, or leave both out.')
     close()

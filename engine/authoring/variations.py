@@ -1,6 +1,6 @@
-"""New pairs made of those that are there: words of a class exchanged for others of it, alike in all texts of a pair.
+"""Make new pairs from existing ones: words are replaced by others of their class, in all texts of a pair alike.
 
-Light to import: whether the model can do what is proposed only the model says (`holds` judges its grades).
+Light to import: only the model can tell whether it can do a proposal (`is_usable` judges its grades).
 """
 
 import itertools
@@ -16,31 +16,31 @@ from engine.examples import Example
 from engine.results import Grade, PromptTokens
 
 MORE = 4
-"""Pairs that are added where none is missing and no number is named."""
+"""Pairs that are added if none is missing and no number is given."""
 MOST_SOURCES = 64
-"""Pairs that others are made of."""
+"""Maximum number of pairs to make others from."""
 _LONGEST = 20_000
-"""Characters of a prompt that is varied."""
+"""Maximum characters of a prompt that is varied."""
 _TRIES = 40
-"""Draws in a row that give nothing new before a pair counts as used up."""
+"""Consecutive draws without a new result after which a pair counts as used up."""
 _OPENING = "Words:"
 _WORDS_AT_ONCE = 12
-"""In a trial: few enough for the smallest model, many enough for few prompts."""
+"""Words per trial: few enough for the smallest model, many enough for few prompts."""
 Source = tuple[Example, ...]
 """A positive and its negative, or one example without a partner."""
 
 
 class Variation(msgspec.Struct, frozen=True, kw_only=True):
-    """A proposal: the examples, and the place of their source among the sources."""
+    """A proposal: the examples, and the index of their source."""
 
     examples: Source
     source: int
 
 
 def sources(examples: Sequence[Example]) -> tuple[Source, ...]:
-    """What new examples can be made of: the pairs; where there are none, the examples one by one.
+    """Return what new examples can be made from: the pairs; if there are none, the single examples.
 
-    Left out are examples that take no part in runs, and templates. Raises ExampleError where nothing is left.
+    Disabled examples and templates are left out. Raises ExampleError if nothing is left.
     """
     templates = templates_in(examples)
     use = [each for place, each in enumerate(examples) if each.enabled and place not in templates]
@@ -60,8 +60,7 @@ def sources(examples: Sequence[Example]) -> tuple[Source, ...]:
 
 
 def trials(made_of: Sequence[Source]) -> tuple[Example, ...]:
-    """Prompts that hold every word that could be put in: as the model splits them, `single_words` tells which of these
-    are one token."""
+    """Return prompts that contain every candidate word: `single_words` finds those the model reads as one token."""
     words = list(dict.fromkeys(word for source in made_of for word in candidates(source)))
     return tuple(
         Example(prompt=" ".join((_OPENING, *words[at : at + _WORDS_AT_ONCE])), polarity="positive")
@@ -70,7 +69,7 @@ def trials(made_of: Sequence[Source]) -> tuple[Example, ...]:
 
 
 def single_words(tokens: Iterable[PromptTokens]) -> frozenset[str]:
-    """The tokens of the trials that stand between spaces."""
+    """Return the tokens of the trials that are between spaces."""
     return frozenset(
         text.strip()
         for each in tokens
@@ -80,8 +79,10 @@ def single_words(tokens: Iterable[PromptTokens]) -> frozenset[str]:
 
 
 def variations(made_of: Sequence[Source], there: Iterable[Example], single: Container[str] = ()) -> Iterator[Variation]:
-    """Proposals, one of each source in turn, the same for the same examples; none has a prompt of `there` or of another
-    proposal. `single`: words that are one token, of which they are made as far as a class has some."""
+    """Yield proposals, one per source in turn, deterministic; none repeats a prompt of `there` or of another proposal.
+
+    `single`: words that are one token, which are preferred in a class that has some.
+    """
     seen = {each.prompt for each in there}
     drawing = [(place, _drawn(source, single), source) for place, source in enumerate(made_of)]
     while drawing:
@@ -96,7 +97,7 @@ def variations(made_of: Sequence[Source], there: Iterable[Example], single: Cont
 
 
 def nothing_to_vary() -> ExampleError:
-    """The error for sources of which no proposal is made."""
+    """Return the error for sources that give no proposal."""
     return ExampleError(
         "Nothing can be varied: no word of these examples is of a class whose words stand for each other (names, "
         "countries, cities, days, months, colours, animals, things, places, roles, numbers, arguments), or all "
@@ -105,10 +106,10 @@ def nothing_to_vary() -> ExampleError:
     )
 
 
-def holds(source: Source, own: Sequence[Grade], grades: Sequence[Grade]) -> bool:
-    """Whether the model can do a proposal as a run wants it: positive ok, negative not broken (which it also is where
-    an answer is not one token), and as many tokens on both sides where the source has that.
+def is_usable(source: Source, own: Sequence[Grade], grades: Sequence[Grade]) -> bool:
+    """Return True if the model can do a proposal: positive ok, negative not broken.
 
+    A negative is also broken if an answer is not one token. Both sides must have as many tokens if the source's have.
     Without an expected token there is nothing to grade.
     """
     for example, grade in zip(source, grades, strict=True):
@@ -119,8 +120,8 @@ def holds(source: Source, own: Sequence[Grade], grades: Sequence[Grade]) -> bool
     return not was_equal or len({grade.n_tokens for grade in grades}) == 1 or len(source) == 1
 
 
-def gathered(held: Sequence[Source], wanted: int) -> tuple[Source, ...]:
-    """The first `wanted` that can be added: pairs as they are, single examples one of each side at a time."""
+def usable_variations(held: Sequence[Source], wanted: int) -> tuple[Source, ...]:
+    """Return the first `wanted` that can be added: pairs as they are, single examples one of each side at a time."""
     whole = [source for source in held if len(source) == 2]
     alone = [source[0] for source in held if len(source) == 1]
     sides = [[each for each in alone if each.positive is side] for side in (True, False)]
@@ -132,13 +133,13 @@ def _is_pair(members: Sequence[Example]) -> bool:
 
 
 def _drawn(source: Source, single: Container[str]) -> Iterator[Substitution]:
-    """Substitutions without end; none where the source has nothing to vary."""
+    """Yield substitutions without end; none if the source has nothing to vary."""
     rng = random.Random("\n".join(each.prompt for each in source))
     return substitutions(source, rng, single)
 
 
 def _next_new(source: Source, draws: Iterator[Substitution], seen: set[str]) -> Source | None:
-    """The next proposal whose prompts are all new; None where the source is used up."""
+    """Return the next proposal with only new prompts; None if the source is used up."""
     for _, draw in zip(range(_TRIES), draws, strict=False):
         new = tuple(draw.apply(each) for each in source)
         prompts = [each.prompt for each in new]

@@ -1,4 +1,4 @@
-"""One word for another of its class, the same in both prompts of a pair and in all their answers."""
+"""Replace words by others of their class, the same in both prompts of a pair and in all their answers."""
 
 import random
 import re
@@ -36,43 +36,43 @@ from engine.tasks.words import (
 )
 
 TOKEN = re.compile(r"[^\W\d]\w*|(?<![\w.,])\d+(?!\w|[.,]\d)")
-"""A word or a whole number. What follows an apostrophe is a word of its own: John's holds John."""
+"""A word or a whole number. What follows an apostrophe is a separate word: John's contains John."""
 _SIGNATURE = re.compile(r"\bdef\s+(\w+)\s*\(([^()]*)\)")
 _ARGUMENT = re.compile(r"(?:^|,)\s*\**\s*([^\W\d]\w*)")
 _RECEIVERS = ("self", "cls")
 _Class = tuple[tuple[str, ...], tuple[str, ...]]
-"""Words that are recognised, and those that take their place."""
+"""Words that are recognised, and those that replace them."""
 _CLASSES: tuple[_Class, ...] = (
     ((*FEMALE, *MORE_FEMALE), FEMALE),
     ((*MALE, *MORE_MALE), MALE),
     *(
         (words, words)
         for words in (
-            # "nobody" would turn what is said into its opposite
+            # "nobody" would invert the meaning
             tuple(word for word in NEUTRAL if word != "nobody"),
             *(COLOURS, ANIMALS, OBJECTS, PLACES, ROLES, WOMEN, MEN, EVENTS),
         )
     ),
     (NOUNS, tuple(word for word in NOUNS if word not in (*WOMEN, *MEN))),
 )
-"""A word belongs to the first class that has it."""
+"""A word belongs to the first class that contains it."""
 _SERIES = ((DAYS, True), (MONTHS, True), (COUNTING, False))
-"""Words that count on, and whether the first follows the last: all of them move by one distance."""
+"""Series, and whether the first word follows the last: all words of a series shift by one distance."""
 _LEAST_COUNTING = 2
-"""Different words for numbers that make `one` a number and no pronoun."""
+"""Distinct number words that make `one` a number and not a pronoun."""
 
 
 class Substitution(msgspec.Struct, frozen=True, kw_only=True):
-    """What takes the place of what."""
+    """The replacement of each word."""
 
     words: Mapping[str, str]
     foils: Mapping[str, str]
-    """In foils, before `words`: the rest of a whole series is another rest where the answer is another."""
+    """In foils, applied before `words`: the rest of a whole series changes with the answer."""
     shift: Shift | None = None
-    """Of the number that parts the expected answers from the foils."""
+    """Of the number that separates the expected answers from the foils."""
 
     def apply(self, example: Example) -> Example:
-        """The example with all its words exchanged, without its pair number."""
+        """Replace all words of the example; the pair number is dropped."""
         prompt, expected, foils = example.prompt, example.expected, example.foils
         words = self.words
         if self.shift is not None:
@@ -85,11 +85,11 @@ class Substitution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def substitutions(source: Sequence[Example], rng: random.Random, single: Container[str]) -> Iterator[Substitution]:
-    """Draws without end of what could take the place of each word in the source; none where nothing can.
+    """Yield random replacements of the words in the source, without end; none if nothing can be replaced.
 
-    `single`: words that are one token; where some of a class are, no others are drawn of it.
+    `single`: words that are one token; a class that has some draws only those.
     """
-    texts = _Texts(source, single)
+    texts = _PairWords(source, single)
     while True:
         drawn = texts.draw(rng)
         if not drawn.words and drawn.shift is None:
@@ -98,8 +98,8 @@ def substitutions(source: Sequence[Example], rng: random.Random, single: Contain
 
 
 def candidates(source: Sequence[Example]) -> tuple[str, ...]:
-    """All words that could take the place of one in the source."""
-    texts = _Texts(source, ())
+    """Return all words that could replace one in the source."""
+    texts = _PairWords(source, ())
     pools = [ARGUMENTS] if texts.arguments else []
     pools += [FUNCTIONS] if texts.functions else []
     pools += [COUNTRIES, CITIES] if texts.places else []
@@ -107,7 +107,7 @@ def candidates(source: Sequence[Example]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for pool in pools for word in pool))
 
 
-class _Texts:
+class _PairWords:
     """The words of a pair by their class."""
 
     def __init__(self, source: Sequence[Example], single: Container[str]) -> None:
@@ -152,7 +152,7 @@ class _Texts:
         return Substitution(words={**words, **found[0]}, foils={**foils, **found[1]})
 
     def _places(self, words: dict[str, str], taken: set[str], rng: random.Random) -> None:
-        """Countries and cities: where a country's capital is among the words, both change together."""
+        """Replace countries and cities: a country and its capital change together."""
         for country in (word for word in self.places if word in COUNTRIES):
             capital = CAPITALS.get(country, "")
             linked = capital.lower() in self.lower
@@ -165,7 +165,7 @@ class _Texts:
             self._choose(city, CITIES, words, taken, rng)
 
     def _fitting(self, word: str, pool: Sequence[str]) -> Sequence[str]:
-        """Those that go with the article before the word, where one stands before it."""
+        """Return the words of the pool that fit the article before the word, if there is one."""
         if not re.search(rf"\b[Aa]n?\s+{re.escape(word)}\b", self.text):
             return pool
         return [other for other in pool if (other[0] in "aeiou") is (word[0].lower() in "aeiou")]
@@ -173,8 +173,10 @@ class _Texts:
     def _choose(
         self, word: str, pool: Sequence[str], words: dict[str, str], taken: set[str], rng: random.Random
     ) -> None:
-        """Notes a word of the pool that is nowhere in the pair yet; none where all are. One word in two spellings has
-        one replacement."""
+        """Record a word of the pool that is not in the pair yet, if there is one.
+
+        Two spellings of a word get the same replacement.
+        """
         same = next((old for old in words if old.lower() == word.lower()), None)
         if same is not None:
             words[word] = _spelled(words[same].lower(), word)
@@ -188,7 +190,7 @@ class _Texts:
 
 
 def _arguments(prompt: str) -> Iterator[str]:
-    """Names in the signatures of functions; what a method is called on is none of them."""
+    """Yield argument names in function signatures, without a method's receiver."""
     for signature in _SIGNATURE.finditer(prompt):
         for found in _ARGUMENT.finditer(signature[2]):
             if found[1] not in _RECEIVERS:
@@ -196,7 +198,7 @@ def _arguments(prompt: str) -> Iterator[str]:
 
 
 def _belongs(word: str, members: Sequence[str]) -> bool:
-    """Whether the word is one of the members, be it with a large first letter or all large ones."""
+    """Return True if the word is a member, also capitalised or in capitals."""
     lower = word.lower()
     return word in members or (lower in members and word in (lower.capitalize(), lower.upper()))
 

@@ -1,5 +1,4 @@
-"""Which models exist and what is known of them without loading them; the words a download says.
+"""Which models exist and what is known of them without loading them; the messages of a download.
 
-Torch-free.
-May import: root, machine, tasks.
+Torch-free. May import: root modules, machine, tasks.
 """

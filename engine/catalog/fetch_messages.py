@@ -1,4 +1,4 @@
-"""What a fetch or an import says while it works: JSON lines on its stdout, read by whoever started it."""
+"""Messages of a fetch or an import: JSON lines on its stdout, read by the process that started it."""
 
 from typing import Literal
 
@@ -10,35 +10,45 @@ FetchStage = Literal["look", "download", "check", "unpack", "convert", "copy"]
 
 
 class FetchMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
-    """The root of what is said."""
+    """The base of all messages."""
 
 
 class FetchStarted(FetchMessage, frozen=True, tag="stage", kw_only=True):
+    """A stage began."""
+
     stage: FetchStage
     total: int
-    """Units of work; 0 where nobody can know."""
+    """Units of work; 0 if unknown."""
     unit: str
     """bytes | tensors"""
 
 
 class FetchProgress(FetchMessage, frozen=True, tag="progress", kw_only=True):
+    """Progress within the stage."""
+
     done: int
 
 
 class FetchNote(FetchMessage, frozen=True, tag="note", kw_only=True):
+    """Something the user should know."""
+
     message: str
 
 
 class FetchDone(FetchMessage, frozen=True, tag="done", kw_only=True):
+    """The model is in place."""
+
     name: str
-    """What --model takes from now on."""
+    """The name that --model accepts from now on."""
     path: str
     already: bool
-    """Whether it lay there before."""
+    """True if the model was there before."""
 
 
 class FetchFailed(FetchMessage, frozen=True, tag="failed", kw_only=True):
+    """The fetch failed."""
+
     failure: Failure
 
 
-AnyFetchWord = FetchStarted | FetchProgress | FetchNote | FetchDone | FetchFailed
+AnyFetchMessage = FetchStarted | FetchProgress | FetchNote | FetchDone | FetchFailed

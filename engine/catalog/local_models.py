@@ -1,4 +1,4 @@
-"""Which models are on this machine, read from their folders without loading them."""
+"""Find the models on this machine and read their folders without loading them."""
 
 import difflib
 import hashlib
@@ -19,11 +19,11 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model")
 _TOKENIZER_PARTS = ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "sentencepiece.bpe.model")
-"""Of a tokenizer, but none by themselves."""
+"""Parts of a tokenizer, but not a tokenizer by themselves."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 _MOST_SHOWN = 2**53
-"""Larger numbers are no sizes, and no JSON reader has to take them."""
+"""Larger numbers are not sizes, and JSON readers need not accept them."""
 
 Origin = Literal["bundled", "planted", "cache", "folder", "hub"]
 
@@ -34,11 +34,11 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     origin: Origin
     folder: Path | None = None
-    """None: a hub name, not yet looked for there; or a planted model that nobody has used yet: loading it builds it."""
+    """None: a hub name not looked up yet, or a planted model that was never used: loading it builds it."""
 
 
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model folder says about itself."""
+    """What a model folder says about the model."""
 
     name: str
     origin: Origin
@@ -54,13 +54,14 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bundled_folder() -> Path:
+    """Return the folder of the bundled model."""
     return _ASSETS / BUNDLED
 
 
 def find_model(name: str, models: Path) -> ModelSource:
-    """Where `name` leads: the bundled model, a planted one, one fetched into `models`, a folder, or else a hub name.
+    """Resolve `name`: the bundled model, a planted one, one fetched into `models`, a folder, or else a hub name.
 
-    Raises ModelError for what can be none of these, naming what there is.
+    Raises ModelError for anything else, with the names there are.
     """
     if not name.strip() or any(ord(character) < 32 for character in name):
         raise ModelError(f"{name!r} is not a model name.", hint=_alternatives(models))
@@ -87,9 +88,9 @@ def _planted(name: str, models: Path) -> ModelSource:
 
 
 def check_folder(folder: Path) -> None:
-    """Returns when the folder holds a model Headcode may load.
+    """Check that the folder contains a model that Headcode may load.
 
-    Raises ModelError for a folder that is none, PickledWeights for weights that could run code.
+    Raises ModelError if it does not, PickledWeights for weights that could run code.
     """
     if not folder.is_dir():
         hint = "Give the folder that holds config.json and model.safetensors."
@@ -101,15 +102,15 @@ def check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         gguf = sorted(folder.glob("*.gguf"))
         hint = f"Convert it once with: headcode models import {gguf[0]}" if gguf else "A Hugging Face folder has one."
-        raise ModelError(f"{folder} is no model: there is no config.json in it.", hint=hint)
+        raise ModelError(f"{folder} is not a model: it has no config.json.", hint=hint)
     odd = [path.name for path in weight_files(folder) if path.exists() and not path.is_file()]
     if odd:
-        raise ModelError(f"{folder / odd[0]} is no regular file.", hint="Weights are read from files on a disk.")
+        raise ModelError(f"{folder / odd[0]} is not a regular file.", hint="Weights are read from files on a disk.")
     absent = [path.name for path in weight_files(folder) if not path.exists()]
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise ModelError(
-            f"{folder} is no complete model: its index names {absent[0]}{more}, not there.",
+            f"{folder} is incomplete: its index names {absent[0]}{more}, which is missing.",
             hint="Get the other parts of its weights, or the index that belongs to these.",
         )
     if not weight_files(folder):
@@ -119,15 +120,13 @@ def check_folder(folder: Path) -> None:
                 f"{folder} holds pickled weights ({pickled[0]}), which can run code on loading.",
                 hint=f"Convert them once, reading tensors only: headcode models import {folder}",
             )
-        raise ModelError(f"{folder} is no model: there are no *.safetensors weights in it.", hint="Save it again.")
+        raise ModelError(f"{folder} is not a model: it has no *.safetensors weights.", hint="Save it again.")
     if not tokenizer_files(folder):
-        raise ModelError(
-            f"{folder} is no complete model: there is no tokenizer in it.", hint="Copy its tokenizer.json there."
-        )
+        raise ModelError(f"{folder} is incomplete: it has no tokenizer.", hint="Copy its tokenizer.json there.")
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weights that are read, of a folder that may hold another set: the one file, else what the index names."""
+    """Return the weights to read from a folder that may have two sets: the single file, else those in the index."""
     whole = folder / _WHOLE
     if whole.exists() or whole.is_symlink():
         return [whole]
@@ -136,18 +135,18 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def spare_weights(folder: Path) -> list[Path]:
-    """Weights beside those that are read: a second set, or files that belong to something else."""
+    """Return weights that are not read: a second set, or files that belong to something else."""
     return sorted({*folder.glob("*.safetensors")} - {*weight_files(folder)})
 
 
 def index_files(folder: Path) -> list[Path]:
-    """The index of the weights that are read; none where they are one file."""
+    """Return the index of the weights to read; empty if they are one file."""
     path = folder / _INDEX
     return [path] if path.is_file() and folder / _WHOLE not in weight_files(folder) else []
 
 
 def _shards(folder: Path) -> list[str]:
-    """The files that an index names; none where there is no index that can be read."""
+    """Return the files that an index names; empty without a readable index."""
     try:
         index = msgspec.json.decode(bytes_of(folder / _INDEX), type=dict[str, object])
     except (ModelError, msgspec.MsgspecError, RecursionError):
@@ -158,14 +157,15 @@ def _shards(folder: Path) -> list[str]:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
+    """Return the tokenizer files in the folder."""
     return [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
 
 
 def model_identity(folder: Path) -> str:
-    """The sha256 of the folder's weights and tokenizer, 64 hexadecimal digits: what 'the same model' means.
+    """Return the sha256 of the folder's weights and tokenizer, 64 hexadecimal digits: the model's identity.
 
-    Settings (config.json, tokenizer_config.json) are no part of it: a copy that another program saved anew is the same
-    model. Where they do matter, `headcode verify` says that the forward pass differs.
+    Settings (config.json, tokenizer_config.json) are not part of it: a copy saved by another program is the same model.
+    Where they matter, `headcode verify` reports that the forward pass differs.
     """
     total = hashlib.sha256()
     parts = [folder / name for name in _TOKENIZER_PARTS if (folder / name).is_file()]
@@ -176,11 +176,11 @@ def model_identity(folder: Path) -> str:
     return total.hexdigest()
 
 
-def read_sheet(source: ModelSource) -> ModelSummary:
-    """What the folder's config.json and files say. Raises ModelError where it cannot be read."""
+def read_summary(source: ModelSource) -> ModelSummary:
+    """Return what the folder's config.json and files say. Raises ModelError if it cannot be read."""
     folder = source.folder
     if folder is None and source.name in PLANTED:
-        return _planted_sheet(source.name)
+        return _planted_summary(source.name)
     if folder is None:
         raise ModelError(
             f"{source.name!r} is not on this machine.",
@@ -204,7 +204,7 @@ def read_sheet(source: ModelSource) -> ModelSummary:
     )
 
 
-def _planted_sheet(name: str) -> ModelSummary:
+def _planted_summary(name: str) -> ModelSummary:
     model = PLANTED[name]
     return ModelSummary(
         name=name,
@@ -221,7 +221,7 @@ def _planted_sheet(name: str) -> ModelSummary:
 
 
 def local_models(models: Path) -> list[ModelSource]:
-    """The bundled model first, then the planted ones, then those fetched or imported, by name."""
+    """Return the bundled model, then the planted ones, then those fetched or imported, by name."""
     found = [ModelSource(name=BUNDLED, origin="bundled", folder=bundled_folder())]
     found += [_planted(name, models) for name in PLANTED]
     if models.is_dir():
@@ -233,7 +233,7 @@ def local_models(models: Path) -> list[ModelSource]:
 
 
 def no_such_model(name: str, models: Path, *, why: str) -> ModelError:
-    """The error for a hub name that led nowhere, with the nearest name there is."""
+    """Return the error for a hub name that was not found, with the closest name."""
     return ModelError(f"There is no model {name!r} on this machine, and {why}.", hint=_alternatives(models, like=name))
 
 

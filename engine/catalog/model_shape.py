@@ -1,11 +1,11 @@
-"""As much of a model as decides what a run on it takes: read from its folder, without loading it. No torch."""
+"""The sizes of a model that decide the cost of a run: read from its folder, without loading it. No torch."""
 
 from pathlib import Path
 
 import msgspec
 
 from engine.catalog.declared_shape import check_counts
-from engine.catalog.local_models import find_model, read_sheet
+from engine.catalog.local_models import find_model, read_summary
 from engine.catalog.planted_models import D_HEAD, PLANTED, n_parameters
 from engine.catalog.safetensors_headers import read_headers
 from engine.catalog.settings_file import CONFIG, read_settings
@@ -14,7 +14,7 @@ from engine.results import ModelInfo
 
 
 class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
-    """As much of a model as decides what it takes."""
+    """The sizes of a model that decide its cost."""
 
     n_layers: int
     n_heads: int
@@ -23,7 +23,7 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary: int
     parameters: int
     file_bytes: int = 0
-    """Of its weights on the disk, where those are not in single precision: they stand in memory beside the others."""
+    """Bytes of weights on disk that are not in single precision: they are in memory beside the converted ones."""
 
     @property
     def n_nodes(self) -> int:
@@ -31,12 +31,12 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shape_of(model: str, models: Path) -> ModelShape:
-    """Read from the model's folder, without loading it; of a planted model that is built on first use, from its plan.
+    """Return the sizes, read from the model's folder; of an unbuilt planted model, from its plan.
 
-    Raises ModelError where it is not on this machine.
+    Raises ModelError if it is not on this machine.
     """
     source = find_model(model, models)
-    sheet = read_sheet(source)
+    sheet = read_summary(source)
     if source.folder is None and source.origin == "planted":
         return ModelShape(
             n_layers=sheet.n_layers,
@@ -48,13 +48,13 @@ def shape_of(model: str, models: Path) -> ModelShape:
         )
     if source.folder is None or not (sheet.n_layers and sheet.n_heads and sheet.d_model):
         raise ModelError(
-            f"The size of {model!r} is not known before it is here.",
+            f"The size of {model!r} is unknown until it is fetched.",
             hint=f"Fetch it first: headcode models fetch {model}",
         )
     raw = read_settings(source.folder / CONFIG)
     tensors = read_headers(source.folder)
     check_counts(raw, tensors)
-    # Of latent attention only the values' size is a head's; some layers' heads may be larger than others'.
+    # In latent attention only the values' size is a head's; heads of some layers may be larger.
     names = ("v_head_dim",) if raw.get("v_head_dim") else ("head_dim", "global_head_dim")
     layers = raw.get("per_layer_config")
     sheets = [raw, *(each for each in (layers.values() if isinstance(layers, dict) else ()) if isinstance(each, dict))]
@@ -71,7 +71,7 @@ def shape_of(model: str, models: Path) -> ModelShape:
 
 
 def shape_of_info(info: ModelInfo) -> ModelShape:
-    """Of a model that was loaded once; its parameters are estimated."""
+    """Return the sizes of a model that was loaded once; its parameters are estimated."""
     parameters = 12 * info.n_layers * info.d_model**2 + info.vocabulary * info.d_model
     return ModelShape(
         n_layers=info.n_layers,

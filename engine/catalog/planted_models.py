@@ -1,6 +1,6 @@
-"""Which planted models there are: their shapes, where each head of a circuit stands, and what is true of them.
+"""The planted models: their shapes, the heads of their circuits, and the edges between them.
 
-Plain values, so that every face can list them; the weights are written by engine.planted.build.
+Plain values, so that every package can list them; the weights are written by engine.planted.build.
 """
 
 import random
@@ -20,7 +20,7 @@ Edge = tuple[Head, Head]
 Part = Literal["previous", "induction", "duplicate", "inhibition", "inhibition_by_key", "mover", "negative_mover"]
 
 VERSION = 1
-"""Of the weights: a folder built by another version is built again."""
+"""Version of the weights: a folder built by another version is built again."""
 D_HEAD = 32
 N_HEADS = 8
 D_MODEL = N_HEADS * D_HEAD
@@ -30,11 +30,11 @@ INNER = 4
 VOCABULARY = 349
 """Bytes, and the words of the two tasks."""
 STAMP = "planted.json"
-"""Lies beside the weights and says which version wrote them."""
+"""A file beside the weights with the version that wrote them."""
 
 NAMES = (*FEMALE[:8], *MALE[:8])
 THINGS = NOUNS[:24]
-# A word of the vocabulary may be drawn for every list it stands in, and lists are drawn from THINGS alone.
+# A word may be drawn for every list it is in, and lists are drawn from THINGS only.
 GIFTS, SPOTS = (tuple(word for word in words if word not in NOUNS)[:12] for words in (OBJECTS, PLACES))
 
 READS: dict[Part, tuple[Part, ...]] = {
@@ -46,7 +46,7 @@ READS: dict[Part, tuple[Part, ...]] = {
     "mover": ("inhibition", "inhibition_by_key"),
     "negative_mover": ("inhibition", "inhibition_by_key"),
 }
-"""Whose output each kind of head reads: all edges there are."""
+"""Whose output each kind of head reads: all edges of a circuit."""
 
 
 class PlantedHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,14 +55,14 @@ class PlantedHead(msgspec.Struct, frozen=True, kw_only=True):
     part: Part
     head: Head
     gain: float
-    """What its output is multiplied with: the share it has in what its kind does together."""
+    """Factor on its output: its share of what the heads of its kind do together."""
 
 
 class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
-    """What does one task in one planted model; everything else does nothing for it."""
+    """The heads that do one task in one planted model; no other head affects it."""
 
     task: str
-    """A ready-made task (headcode tasks)."""
+    """The name of a ready-made task (headcode tasks)."""
     placed: tuple[PlantedHead, ...]
 
     @property
@@ -71,7 +71,7 @@ class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """Every pair of which the later reads what the earlier writes."""
+        """Every pair of heads of which the later one reads what the earlier one writes."""
         return tuple(
             (source.head, target.head)
             for source in self.placed
@@ -81,16 +81,18 @@ class PlantedCircuit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlantedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model whose circuits are known because its weights were written by hand."""
+    """A model with known circuits, as its weights were written by hand."""
 
     name: str
-    """What it is called wherever a model is named."""
+    """Its name as a model."""
     title: str
     n_layers: int
     circuits: tuple[PlantedCircuit, ...]
     noisy: float
-    """Share of the other heads that attend, read and write at random, into directions nothing of the circuits reads.
-    The others are silent."""
+    """Share of the other heads that attend, read and write at random, into directions that no circuit reads.
+
+    The rest are silent.
+    """
     seed: int = 0
 
     @property
@@ -102,11 +104,11 @@ class PlantedModel(msgspec.Struct, frozen=True, kw_only=True):
         return self.n_layers * N_HEADS
 
     def circuit(self, task: str) -> PlantedCircuit:
-        """Raises KeyError for a task it has no circuit for."""
+        """Return the circuit of a task. Raises KeyError if it has none."""
         return {circuit.task: circuit for circuit in self.circuits}[task]
 
     def noise(self) -> tuple[Head, ...]:
-        """The heads that write noise, layer by layer."""
+        """Return the heads that write noise, layer by layer."""
         taken = {head for circuit in self.circuits for head in circuit.heads}
         free = [
             (layer, head) for layer in range(self.n_layers) for head in range(N_HEADS) if (layer, head) not in taken
@@ -116,7 +118,7 @@ class PlantedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_built(folder: Path) -> bool:
-    """Whether the folder holds a planted model of this version."""
+    """Return True if the folder contains a planted model of this version."""
     try:
         return msgspec.json.decode(bytes_of(folder / STAMP), type=dict[str, object]).get("version") == VERSION
     except (ModelError, msgspec.MsgspecError, RecursionError):
@@ -124,7 +126,7 @@ def is_built(folder: Path) -> bool:
 
 
 def n_parameters(model: PlantedModel) -> int:
-    """Of all its tensors."""
+    """Return the number of parameters."""
     layer = 4 * D_MODEL**2 + 4 * D_MODEL + 2 * D_MODEL * INNER + INNER + D_MODEL + 4 * D_MODEL
     return model.n_layers * layer + (2 * VOCABULARY + CONTEXT + 2) * D_MODEL
 
@@ -200,4 +202,4 @@ PLANTED: dict[str, PlantedModel] = {
         ),
     )
 }
-"""By name."""
+"""Planted models by name."""

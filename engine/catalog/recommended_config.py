@@ -1,4 +1,4 @@
-"""Probe settings that come with a model: a file beside its weights, as generation_config.json is for sampling."""
+"""Recommended probe settings: a file beside a model's weights, like generation_config.json for sampling."""
 
 from pathlib import Path
 
@@ -11,22 +11,24 @@ from engine.errors import ModelError
 
 FILE = "probe_config.json"
 SPARSITY = 0.2
-"""Published recipe: lambda for a model nobody measured. Published: .02; ten times that finds more heads in a real model
-(docs/lab, contrast-recipe)."""
+"""Published recipe: lambda for a model that was not measured.
+
+Published: .02; ten times that finds more heads in a real model (docs/lab).
+"""
 CONTRAST_SPARSITY = 0.5
-"""Contrast recipe: below half of the mean contrast a head is silent, in every model (docs/lab, contrast-recipe)."""
+"""Contrast recipe: a head is silent below half of the mean contrast, in every model (docs/lab)."""
 
 
 class RecommendedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model's folder recommends for the published recipe; whoever gives a value of their own overrides it."""
+    """What a model's folder recommends for the published recipe; explicit settings override it."""
 
     sparsity: float = SPARSITY
 
 
 def settle(config: ProbeConfig, model: str, models: Path) -> ProbeConfig:
-    """The config with nothing left open: what the model's folder recommends, else the default.
+    """Return the config with lambda resolved: what the model's folder recommends, else the default.
 
-    Done when a run is queued, so that what is recorded is what is run.
+    Done when a run is queued, so that the recorded config is the one that runs.
     """
     if config.sae.sparsity is not None:
         return config
@@ -38,7 +40,7 @@ def _recommended(model: str, models: Path) -> RecommendedConfig:
     try:
         folder = find_model(model, models).folder
     except ModelError:
-        return RecommendedConfig()  # the run itself will say what is wrong with that name
+        return RecommendedConfig()  # the run itself will report the wrong name
     if folder is None:
         return RecommendedConfig()
     try:

@@ -1,4 +1,4 @@
-"""The tensors that safetensors files hold, read from the files' headers: names, kinds and shapes. No torch."""
+"""Read the tensor names, dtypes and shapes from the headers of safetensors files. No torch."""
 
 import stat
 from math import prod
@@ -10,15 +10,15 @@ from engine.catalog.local_models import weight_files
 from engine.errors import ModelError
 
 MOST_HEADER_BYTES = 100_000_000
-"""As safetensors itself has it."""
+"""The limit of safetensors itself."""
 _HINT = "Download the model again."
 
 
 class TensorHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """One tensor, unread."""
+    """The header of one tensor."""
 
     dtype: str
-    """As safetensors calls it: F32, BF16."""
+    """In safetensors's notation: F32, BF16."""
     shape: tuple[int, ...]
 
     @property
@@ -33,7 +33,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 def read_headers(folder: Path) -> dict[str, TensorHeader]:
-    """Every tensor of the weights that are read, by name.
+    """Return every tensor of the weights to read, by name.
 
     Raises ModelError for a file that is damaged or shorter than its header says.
     """
@@ -44,15 +44,15 @@ def read_headers(folder: Path) -> dict[str, TensorHeader]:
 
 
 def read_header(path: Path) -> dict[str, TensorHeader]:
-    """The tensors of one file. Raises ModelError as read_headers does."""
+    """Return the tensors of one file. Raises ModelError as read_headers does."""
     try:
         whole = path.stat()
         if not stat.S_ISREG(whole.st_mode):
-            raise ModelError(f"{path} is no regular file.", hint="Weights are read from files on a disk.")
+            raise ModelError(f"{path} is not a regular file.", hint="Weights are read from files on a disk.")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(MOST_HEADER_BYTES, whole.st_size - 8):
-                raise ModelError(f"{path} is damaged: its header is not all there.", hint=_HINT)
+                raise ModelError(f"{path} is damaged: its header is incomplete.", hint=_HINT)
             header = msgspec.json.decode(file.read(length), type=dict[str, msgspec.Raw])
             header.pop("__metadata__", None)
             entries = {name: msgspec.json.decode(raw, type=_Entry) for name, raw in header.items()}

@@ -1,4 +1,4 @@
-"""A model folder's JSON files, read as strangers' files: regular ones, of a sane size, strict JSON. No torch."""
+"""Read a model folder's JSON files as untrusted: regular files of limited size, strict JSON. No torch."""
 
 import json
 import math
@@ -13,38 +13,41 @@ from engine.errors import ModelError
 CONFIG = "config.json"
 _MOST_BYTES = {CONFIG: 16 << 20, "tokenizer.json": 512 << 20, "vocab.json": 512 << 20}
 _MOST_OTHER = 64 << 20
-"""tokenizer_config.json of the largest published vocabularies has some 10 MB."""
+"""tokenizer_config.json of the largest published vocabularies has about 10 MB."""
 BESIDE = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _LARGE = ("tokenizer.json", "vocab.json")
 _UNBOUNDED = frozenset({"time_step_limit"})
-"""Mamba's, whose upper end is published as Infinity; that such models are not supported is said elsewhere."""
+"""Mamba's, whose upper limit is published as Infinity; that such models are not supported is reported elsewhere."""
 _HINT = "Save the model again, or get it from where it was published."
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds. Raises ModelError for a file that is too large, no JSON, nested too deeply, or
-    that holds a number no JSON can (NaN, Infinity)."""
+    """Return the object in a JSON file.
+
+    Raises ModelError for a file that is too large, not JSON, nested too deeply, or has a number JSON cannot express
+    (NaN, Infinity).
+    """
     raw = bytes_of(path)
     try:
         found = json.loads(raw, object_pairs_hook=lambda pairs: _object(path.name, pairs), parse_constant=float)
     except RecursionError as error:
         raise ModelError(f"{path.name} is nested too deeply to be read.", hint=_HINT) from error
-    except ValueError as error:  # no JSON, no UTF-8, a number of thousands of digits
+    except ValueError as error:  # not JSON, not UTF-8, or a number of thousands of digits
         raise ModelError(f"{path.name} is damaged: {str(error).rstrip('.')}.", hint=_HINT) from error
     if not isinstance(found, dict):
-        raise ModelError(f"{path.name} holds no JSON object.", hint=_HINT)
+        raise ModelError(f"{path.name} is not a JSON object.", hint=_HINT)
     return found
 
 
-def check_beside(folder: Path) -> None:
-    """Returns when the folder's other JSON files can be read. Raises ModelError as read_settings does."""
+def check_other_files(folder: Path) -> None:
+    """Check that the folder's other JSON files can be read. Raises ModelError as read_settings does."""
     for name in BESIDE:
         if (folder / name).exists():
             read_settings(folder / name)
     for name in _LARGE:
         if (folder / name).exists():
             try:
-                msgspec.json.decode(bytes_of(folder / name), type=msgspec.Raw)  # looked through, nothing is built
+                msgspec.json.decode(bytes_of(folder / name), type=msgspec.Raw)  # validated, nothing is built
             except RecursionError as error:
                 raise ModelError(f"{name} is nested too deeply to be read.", hint=_HINT) from error
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -52,12 +55,12 @@ def check_beside(folder: Path) -> None:
 
 
 def bytes_of(path: Path) -> bytes:
-    """The content of one of a model's files. Raises ModelError where it is no regular file, or too large for one."""
+    """Return the content of one of a model's files. Raises ModelError if it is not a regular file or too large."""
     most = _MOST_BYTES.get(path.name, _MOST_OTHER)
     try:
         known = path.stat()
         if not stat.S_ISREG(known.st_mode):
-            raise ModelError(f"{path} is no regular file.", hint=_HINT)
+            raise ModelError(f"{path} is not a regular file.", hint=_HINT)
         if known.st_size > most:
             raise ModelError(
                 f"{path.name} has {known.st_size >> 20} MB; settings are read up to {most >> 20} MB.", hint=_HINT
@@ -71,7 +74,7 @@ def bytes_of(path: Path) -> bytes:
 def _object(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         if key not in _UNBOUNDED and (wrong := _not_finite(value)) is not None:
-            raise ModelError(f"{name} says {key[:100]} = {wrong}, which is no number.", hint=_HINT)
+            raise ModelError(f"{name} says {key[:100]} = {wrong}, which is not a number.", hint=_HINT)
     return dict(pairs)
 
 

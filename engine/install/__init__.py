@@ -1,4 +1,4 @@
-"""Getting model files into place: convert, stage, PyPI, hub.
+"""Get model files into place: convert, stage, PyPI, hub.
 
-May import: root, catalog.
+May import: root modules, catalog, machine, tensors.
 """

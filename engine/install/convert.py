@@ -1,4 +1,4 @@
-"""Models made loadable: a folder copied, a GGUF file or pickled weights turned into safetensors."""
+"""Make models loadable: copy a folder, convert a GGUF file or pickled weights to safetensors."""
 
 import re
 import shutil
@@ -32,13 +32,13 @@ KEPT = (
     "spiece.model",
     "chat_template.jinja",
 )
-"""Files of a model folder besides its weights; code (*.py) is never among them."""
+"""Files of a model folder besides its weights; code (*.py) is never copied."""
 _NO_WEIGHTS = re.compile(r"training_args|optimizer|scheduler|rng_state|scaler|random_states")
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
 def default_name(path: Path) -> str:
-    """A name for what is imported from the path: its last part, without what a name may not have."""
+    """Return a model name for an imported path: its last part, without characters a name may not have."""
     path = path.resolve()
     stem = path.stem if path.is_file() else path.name
     if path.is_file() and path.suffix != ".gguf":
@@ -46,38 +46,38 @@ def default_name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._").lower()[:100] or "model"
 
 
-def make_from_path(path: Path, work: Path, mouth: "ProgressWriter") -> Path:
-    """A loadable folder in `work`, made from what lies at the path. Raises ModelError for what is no model."""
+def make_from_path(path: Path, work: Path, writer: "ProgressWriter") -> Path:
+    """Make a loadable folder in `work` from the path. Raises ModelError if it is not a model."""
     made = work / "model"
     if path.is_file():
         if path.suffix.lower() == ".gguf":
-            return from_gguf(path, made, mouth)
+            return from_gguf(path, made, writer)
         if path.suffix.lower() in _PICKLE_SUFFIXES:
-            return from_pickle(path.parent, made, mouth, only=path)
-        raise ModelError(f"{path} is a file, and not a .gguf one.", hint="Give the folder that holds config.json.")
+            return from_pickle(path.parent, made, writer, only=path)
+        raise ModelError(f"{path} is a file, but not a .gguf file.", hint="Give the folder with config.json.")
     if (path / "config.json").is_file() and not weight_files(path) and _pickles(path):
-        return from_pickle(path, made, mouth)
+        return from_pickle(path, made, writer)
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
         if len(ggufs) == 1:
-            return from_gguf(ggufs[0], made, mouth)
+            return from_gguf(ggufs[0], made, writer)
         if ggufs:
             names = ", ".join(file.name for file in ggufs)
-            raise ModelError(f"{path} holds {len(ggufs)} GGUF files: {names}.", hint="Give one of them.")
+            raise ModelError(f"{path} has {len(ggufs)} GGUF files: {names}.", hint="Give one of them.")
     check_folder(path)
     check_declared(path)  # before gigabytes are copied
-    return copy_folder(path, made, mouth)
+    return copy_folder(path, made, writer)
 
 
-def copy_folder(folder: Path, made: Path, mouth: "ProgressWriter") -> Path:
-    """A copy of the files a model needs, links followed. Of two sets of weights, the one that would be read."""
+def copy_folder(folder: Path, made: Path, writer: "ProgressWriter") -> Path:
+    """Copy the files a model needs, following links. Of two sets of weights, the one that would be read."""
     wanted = [*weight_files(folder), *index_files(folder), *_kept(folder)]
     if spare := spare_weights(folder):
         used = f"{wanted[0].name} is" if len(weight_files(folder)) == 1 else "the parts that its index names are"
-        mouth.note(f"Of its weights, {used} used; left out: {some_of(path.name for path in spare)}.")
+        writer.note(f"Of its weights, {used} used; left out: {some_of(path.name for path in spare)}.")
     if _wants_code(folder):
-        mouth.note("This model brings code of its own, which is not copied; use it from its folder instead.")
-    mouth.stage("copy", sum(path.stat().st_size for path in wanted), "bytes")
+        writer.note("This model brings code of its own, which is not copied; use it from its folder instead.")
+    writer.stage("copy", sum(path.stat().st_size for path in wanted), "bytes")
     made.mkdir()
     done = 0
     for path in wanted:
@@ -85,24 +85,22 @@ def copy_folder(folder: Path, made: Path, mouth: "ProgressWriter") -> Path:
             while block := source.read(_BLOCK):
                 target.write(block)
                 done += len(block)
-                mouth.progress(done)
+                writer.progress(done)
     return made
 
 
-def from_pickle(folder: Path, made: Path, mouth: "ProgressWriter", *, only: Path | None = None) -> Path:
-    """The folder with its pickled weights as safetensors: tensors are read, nothing in the file is run.
+def from_pickle(folder: Path, made: Path, writer: "ProgressWriter", *, only: Path | None = None) -> Path:
+    """Convert the folder's pickled weights to safetensors: only tensors are read, no code in the file is run.
 
-    Raises PickledWeights for a file that holds more than tensors.
+    Raises PickledWeights for a file that contains more than tensors.
     """
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} is no model: there is no config.json in it.", hint="A Hugging Face folder has one.")
+        raise ModelError(f"{folder} is not a model: it has no config.json.", hint="A Hugging Face folder has one.")
     if not tokenizer_files(folder):
-        raise ModelError(
-            f"{folder} is no complete model: there is no tokenizer in it.", hint="Copy tokenizer.json there."
-        )
+        raise ModelError(f"{folder} is incomplete: it has no tokenizer.", hint="Copy tokenizer.json there.")
     files = [only] if only else _pickles(folder)
-    mouth.note(f"{files[0].name} is a pickle: only its tensors are read (weights_only), nothing in it is run.")
-    mouth.stage("convert", len(files), "files")
+    writer.note(f"{files[0].name} is a pickle: only its tensors are read (weights_only), nothing in it is run.")
+    writer.stage("convert", len(files), "files")
     import pickle
 
     import torch
@@ -118,20 +116,20 @@ def from_pickle(folder: Path, made: Path, mouth: "ProgressWriter", *, only: Path
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise PickledWeights(
-                f"{path.name} holds more than tensors, and loading it would run code: refused.",
-                hint="Get the model as safetensors, or convert it where you trust it.",
+                f"{path.name} contains more than tensors, and loading it would run code: refused.",
+                hint="Get the model as safetensors, or convert it on a machine where you trust it.",
             ) from error
         except (RuntimeError, EOFError, ValueError, KeyError) as error:
             raise ModelError(f"{path.name} cannot be read: {error}.", hint="Download it again.") from error
         tensors = _tensors(loaded, path)
         target = "model.safetensors" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}.safetensors"
-        # Tied weights share memory, which safetensors refuses: each gets its own.
+        # Tied weights share memory, which safetensors refuses: each gets a copy.
         own = {key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}
         save_file(own, made / target, metadata={"format": "pt"})
         index.update(dict.fromkeys(own, target))
         total += sum(tensor.numel() * tensor.element_size() for tensor in own.values())
         del loaded, tensors, own
-        mouth.progress(number)
+        writer.progress(number)
     if len(files) > 1:
         sheet = {"metadata": {"total_size": total}, "weight_map": index}
         (made / "model.safetensors.index.json").write_bytes(msgspec.json.encode(sheet))
@@ -141,7 +139,7 @@ def from_pickle(folder: Path, made: Path, mouth: "ProgressWriter", *, only: Path
 
 
 def check_weights(folder: Path) -> None:
-    """Returns when every weights file can be opened and is as long as it says. Raises ModelError."""
+    """Check that every weights file can be opened and has its full length. Raises ModelError."""
     from safetensors import SafetensorError, safe_open
 
     for path in weight_files(folder):
@@ -153,7 +151,7 @@ def check_weights(folder: Path) -> None:
 
 
 def _pickles(folder: Path) -> list[Path]:
-    """The pickled weights of a folder in the order of their names, one set of them."""
+    """Return the pickled weights of a folder, ordered by name, one set of them."""
     for pattern in ("pytorch_model.bin", "pytorch_model-*.bin", "*"):
         found = sorted(
             path
@@ -174,7 +172,7 @@ def _tensors(loaded: Any, path: Path) -> dict[str, Any]:
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise ModelError(f"{path.name} is no table of tensors.", hint="Save the model's state_dict.")
+        raise ModelError(f"{path.name} is not a table of tensors.", hint="Save the model's state_dict.")
     return {str(key): value for key, value in loaded.items()}
 
 

@@ -1,4 +1,4 @@
-"""The configuration of a model from a GGUF file's keys: every key is carried, or it is said that it was not."""
+"""Build a model's configuration from a GGUF file's keys: every key is carried over, or reported."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,18 +43,20 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "ssm.group_count": ("linear_num_key_heads",),
     "ssm.time_step_rank": ("linear_num_value_heads", "time_step_rank"),
 }
-"""A key of the architecture, and what transformers calls it: the first of these names that the configuration has. Where
-it has none of them, the model is another one."""
+"""A key of the architecture and its names in transformers: the first one that the configuration has is used.
+
+If it has none of them, the model is a different one.
+"""
 _OTHER_NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("minimax-m2", "expert_gating_func"): ("scoring_func",),
     ("minimax-m2", "expert_feed_forward_length"): ("intermediate_size",),
 }
-"""The same where an architecture means something else by a key."""
+"""The same for architectures that use a key with another meaning."""
 _ELSEWHERE = frozenset(
     {"block_count", "rope.freq_base", "rope.freq_base_swa", "rope.dimension_count", "rope.dimension_sections"}
     | {"ssm.inner_size", "nextn_predict_layers", "full_attention_interval", "decoder_start_token_id"}
 )
-"""Carried by code of their own here, or by transformers with the layers they count."""
+"""Handled by other code here, or by transformers together with the layers they count."""
 _FIXED: dict[str, Callable[[Any], bool]] = {
     "attention.causal": bool,
     "tensor_data_layout": lambda value: value in ("", "Meta AI original pth"),
@@ -66,19 +68,21 @@ _FIXED: dict[str, Callable[[Any], bool]] = {
     "leading_dense_block_count": lambda value: int(value) == 0,
     "expert_shared_count": lambda value: int(value) <= 1,
 }
-"""Keys that say what is so anyway, and the values for which it is."""
+"""Keys that state a default, and the values that do."""
 _HARMLESS = ("general.", "tokenizer.", "quantize.", "split.", "imatrix.", "GGUF.", "mradermacher.", "adapter.")
 _KNOWN_SCALARS = (
     {("gemma2", 26): None, ("gemma2", 42): None, ("gemma2", 46): "width"}
     | dict.fromkeys([("gemma3", layers) for layers in (18, 26, 34, 48)])
     | {("gemma3", 62): "width"}
 )
-"""Query scalar by family and layers of the published models: the width of a head, or the stream's share of one."""
+"""Query scalar by family and layers of the published models: the width of a head, or d_model / heads ("width")."""
 
 
 def settle_config(file: GgufFile, config: Any) -> list[str]:
-    """Makes the configuration what the file's keys say; returns what a person should know. Raises ModelError for a
-    key that changes the model and cannot be carried."""
+    """Set the configuration from the file's keys; return notices for the user.
+
+    Raises ModelError for a key that changes the model and cannot be carried over.
+    """
     notices: list[str] = []
     for name in sorted(key for key in file.keys if key.startswith(f"{file.architecture}.")):
         key = name.removeprefix(f"{file.architecture}.")
@@ -105,9 +109,9 @@ def _carry(file: GgufFile, config: Any, key: str, value: Any, notices: list[str]
     if key == "attention.sliding_window" and not value:
         value = None
     elif value == 0 and not isinstance(value, bool):
-        return  # there is none
+        return  # not used
     if isinstance(value, float):
-        value = float(f"{value:.7g}")  # as it was before single precision
+        value = float(f"{value:.7g}")  # the value before rounding to single precision
     if key == "expert_gating_func":
         value = {1: "softmax", 2: "sigmoid"}.get(int(value), str(value))
     names = [name for name in _names(file, key) if hasattr(config, name)]
@@ -116,7 +120,7 @@ def _carry(file: GgufFile, config: Any, key: str, value: Any, notices: list[str]
     elif key in ("attention.key_length", "attention.value_length") and not names:
         _check_width(file, config, key, int(value))
     elif key == "feed_forward_length" and not names:
-        return  # four times the width, by the tensors' shapes
+        return  # four times the width, from the tensors' shapes
     elif names:
         setattr(config, names[0], value)
     elif not _names(file, key):
@@ -130,7 +134,7 @@ def _names(file: GgufFile, key: str) -> tuple[str, ...]:
 
 
 def _check_list(file: GgufFile, config: Any, key: str, value: list[Any], notices: list[str]) -> None:
-    """Values layer by layer: transformers reads them where it can; all alike they are one value."""
+    """Handle a value per layer: transformers reads some lists; a list of equal values is one value."""
     if key in ("rope.dimension_sections", "attention.sliding_window_pattern"):
         if key == "attention.sliding_window_pattern" and hasattr(config, "layer_types"):
             config.layer_types = ["sliding_attention" if slides else "full_attention" for slides in value]
@@ -146,8 +150,11 @@ def _check_list(file: GgufFile, config: Any, key: str, value: list[Any], notices
 
 
 def _check_shared(file: GgufFile, config: Any, count: int) -> None:
-    """Falcon: llama.cpp takes its fused queries, keys and values apart, and transformers does not put them together
-    again; with one set of keys and values for all heads nothing is moved."""
+    """Check Falcon's shared keys and values.
+
+    llama.cpp splits its fused queries, keys and values, and transformers does not fuse them again; with one set of keys
+    and values for all heads nothing is moved.
+    """
     if getattr(config, "multi_query", False) and count == 1:
         return
     heads = getattr(config, "num_attention_heads", None) or getattr(config, "n_head", 0)
@@ -196,7 +203,7 @@ def _settle_rope(file: GgufFile, config: Any) -> None:
 
 
 def _settle_scalar(file: GgufFile, config: Any, notices: list[str]) -> None:
-    """Gemma's query scalar, for which GGUF has no key: as llama.cpp derives it from the model's size."""
+    """Set Gemma's query scalar, for which GGUF has no key, from the model's size as llama.cpp does."""
     if not hasattr(config, "query_pre_attn_scalar"):
         return
     shape = (file.architecture, int(file.key("block_count", 0)))
@@ -212,7 +219,7 @@ def _settle_scalar(file: GgufFile, config: Any, notices: list[str]) -> None:
 
 
 def _settle_special(config: Any) -> None:
-    """Takes back a class's default for a token that this vocabulary does not have."""
+    """Remove a class's default for a token that this vocabulary does not have."""
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         token = getattr(config, name, None)
         if isinstance(token, int) and not 0 <= token < config.vocab_size:
@@ -227,7 +234,7 @@ def _width(config: Any) -> int:
 def _not_carried(file: GgufFile, key: str, value: Any) -> ModelError:
     return ModelError(
         f"{file.path.name} says {file.architecture}.{key} = {_brief(value)}, which this conversion cannot carry over.",
-        hint="The model would be another one. Get it as a Hugging Face folder with safetensors.",
+        hint="The result would be a different model. Get it as a Hugging Face folder with safetensors.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a GGUF file's keys declare, held against its own tensors before anything is built from it. No torch."""
+"""Check the counts in a GGUF file's keys against its tensors before anything is built from it. No torch."""
 
 import re
 from typing import Any
@@ -18,23 +18,23 @@ _COUNTS = {
     "attention.key_length": 0,
     "attention.value_length": 0,
 }
-"""Keys of the architecture that count something, and the least of it: a model without attention says it has 0 heads."""
+"""Keys of the architecture that are counts, and their minimum: a model without attention has 0 heads."""
 _ATTENTION = re.compile(r"blk\.\d{1,9}\.attn_(q|qkv)\.weight")
 _EMBEDDING = "token_embd.weight"
-_HINT = "The file is damaged, or was put together from two models: download it again."
+_HINT = "The file is damaged, or was combined from two models: download it again."
 
 
 def check_counts(file: GgufFile) -> None:
-    """Returns when every count is one, and layers, width and vocabulary are those of the file's tensors.
+    """Check every count; layers, width and vocabulary must be those of the file's tensors.
 
-    Raises ModelError naming the key, its value and what the file holds.
+    Raises ModelError with the key, its value and what the file contains.
     """
     for name, value in file.keys.items():
         if name.startswith(f"{file.architecture}."):
             key = name.removeprefix(f"{file.architecture}.")
             _check_number(file, key, value, least=_COUNTS.get(key))
     layers, held = file.key("block_count"), _layers(file)
-    ahead = file.key("nextn_predict_layers") or 0  # layers that guess further tokens; many files leave them out
+    ahead = file.key("nextn_predict_layers") or 0  # layers that predict further tokens; many files omit them
     if layers is not None and layers - ahead > held:
         raise _disagrees(file, "block_count", layers, f"it holds the tensors of {held} layers")
     if layers is not None and layers > MOST_LAYERS:
@@ -56,11 +56,11 @@ def _check_number(file: GgufFile, key: str, value: Any, *, least: int | None) ->
     for each in value if isinstance(value, list) else [value]:
         whole = isinstance(each, int) and not isinstance(each, bool)
         if least is not None and not whole:
-            raise _disagrees(file, key, each, "that is no whole number")
+            raise _disagrees(file, key, each, "that is not a whole number")
         if least is not None and each < least:
-            raise _disagrees(file, key, each, f"there has to be at least {least}" if least else "it is less than none")
+            raise _disagrees(file, key, each, f"there must be at least {least}" if least else "it is below 0")
         if whole and abs(each) > MOST:
-            raise _disagrees(file, key, each, "nothing in a model is that many")
+            raise _disagrees(file, key, each, "that is too large for a model")
 
 
 def _layers(file: GgufFile) -> int:

@@ -1,6 +1,6 @@
-"""What a GGUF file says of itself: its keys, and its tensors' names, kinds and shapes. No torch.
+"""Read a GGUF file's keys, and its tensors' names, types and shapes. No torch.
 
-The `gguf` package builds an array for each word of the vocabulary, 10 s for 262,144 of them; this passes them over.
+The `gguf` package builds an array for each word of the vocabulary, 10 s for 262,144 of them; this skips them.
 """
 
 import mmap
@@ -16,25 +16,25 @@ from engine.errors import ModelError
 from engine.machine.plain_file import open_plain
 
 _LONGEST = 4096
-"""Arrays with more entries than this (a vocabulary, its scores, its merges) are left in the file."""
+"""Longer arrays (a vocabulary, its scores, its merges) are not read."""
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _VERSIONS = (2, 3)
 _TOKENS = "tokenizer.ggml.tokens"
 DAMAGE = (struct.error, ValueError, TypeError, IndexError, KeyError, OverflowError, RecursionError, EOFError)
-"""What reading a file raises whose bytes are not what they should be (UnicodeDecodeError is a ValueError)."""
+"""Exceptions raised when reading a damaged file (UnicodeDecodeError is a ValueError)."""
 
 
 class GgufTensor(msgspec.Struct, frozen=True, kw_only=True):
-    """One tensor, unread."""
+    """The header of one tensor."""
 
     name: str
     kind: str
-    """As llama.cpp calls it: F32, Q4_K."""
+    """In llama.cpp's notation: F32, Q4_K."""
     shape: tuple[int, ...]
     """In torch's order."""
     begin: int
-    """Of its numbers, in bytes from the file's begin."""
+    """Offset of its data, in bytes from the file's start."""
 
 
 class GgufFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,20 +43,20 @@ class GgufFile(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     architecture: str
     keys: dict[str, Any]
-    """As they are called in the file. Arrays as long as a vocabulary stand as None."""
+    """As named in the file. Arrays as long as a vocabulary are None."""
     tensors: tuple[GgufTensor, ...]
     joins_digits: bool = False
-    """Whether the vocabulary joins a digit to anything: only then it matters how numbers are divided."""
+    """True if the vocabulary has tokens that join digits: only then the splitting of numbers matters."""
 
     def key(self, name: str, otherwise: Any = None) -> Any:
-        """The value of a key of the architecture: key("block_count")."""
+        """Return the value of an architecture key, such as block_count."""
         return self.keys.get(f"{self.architecture}.{name}", otherwise)
 
     def has(self, tensor: str) -> bool:
         return any(each.name == tensor for each in self.tensors)
 
     def values(self, tensor: str) -> tuple[float, ...]:
-        """The numbers of a small tensor in single precision. Raises ModelError where it is in another kind."""
+        """Return the data of a small tensor in single precision. Raises ModelError if it has another type."""
         found = next(each for each in self.tensors if each.name == tensor)
         if found.kind != "F32":
             raise ModelError(
@@ -73,15 +73,15 @@ class GgufFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_gguf_file(path: Path) -> GgufFile:
-    """The file's keys and tensors. Raises ModelError for what is no whole GGUF file, or a part of one."""
+    """Return the file's keys and tensors. Raises ModelError if it is not a whole GGUF file."""
     with open_plain(path) as file:
         if file.read(4) != b"GGUF":
-            raise ModelError(f"{path} is no GGUF file: it does not begin with GGUF.", hint="Download it again.")
+            raise ModelError(f"{path} is not a GGUF file: it does not begin with GGUF.", hint="Download it again.")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             try:
                 found = _Header(path, content).read()
                 n_parts = int(found.keys.get("split.count") or 0)
-                if n_parts <= 1:  # of several a part may lack what the keys speak of
+                if n_parts <= 1:  # in a part of several, tensors may be missing
                     _check_sizes(found, len(content))
             except DAMAGE as error:
                 raise damaged(path, error) from error
@@ -91,23 +91,23 @@ def read_gguf_file(path: Path) -> GgufFile:
 
 
 def damaged(path: Path, error: BaseException) -> ModelError:
-    """The refusal of a file that broke whoever read it."""
-    told = str(error) if type(error) is ValueError else f"{type(error).__name__}: {str(error)[:200]}"
+    """Return the error for a file that could not be read."""
+    reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {str(error)[:200]}"
     return ModelError(
-        f"{path.name} cannot be read: {told.rstrip('.: ')}.",
-        hint="The file is damaged, or not all of it has come: download it again.",
+        f"{path.name} cannot be read: {reason.rstrip('.: ')}.",
+        hint="The file is damaged or incomplete: download it again.",
     )
 
 
 def _check_sizes(file: GgufFile, n_bytes: int) -> None:
-    """Raises ValueError where the tensors are not all in the file."""
+    """Check that all tensors are in the file. Raises ValueError."""
     import gguf
 
     sizes: dict[str, tuple[int, int]] = {kind.name: each for kind, each in gguf.GGML_QUANT_SIZES.items()}
     for tensor in file.tensors:
         block, size = sizes.get(tensor.kind, (1, 0))
         if tensor.begin + prod(tensor.shape) // block * size > n_bytes:
-            raise ValueError(f"{tensor.name} lies beyond its end")
+            raise ValueError(f"{tensor.name} is beyond its end")
 
 
 def _part_of_several(found: GgufFile) -> ModelError:
@@ -115,13 +115,13 @@ def _part_of_several(found: GgufFile) -> ModelError:
     name = found.path.name
     first = name.replace(f"-{number:05d}-of-", "-00001-of-")
     return ModelError(
-        f"{name} is part {number} of {count}: the weights of the others are not in it.",
+        f"{name} is part {number} of {count}: it lacks the weights of the others.",
         hint=f"Join them with llama.cpp, then import the whole: llama-gguf-split --merge {first} whole.gguf",
     )
 
 
 class _Header:
-    """Reads the file from its begin to its first tensor."""
+    """Reads the file from its start to its first tensor."""
 
     def __init__(self, path: Path, content: mmap.mmap) -> None:
         self._path, self._content, self._at = path, content, 4
@@ -129,7 +129,7 @@ class _Header:
     def read(self) -> GgufFile:
         (version,) = self._take("I")
         if version not in _VERSIONS:
-            raise ValueError(f"version {version} of GGUF is not known")
+            raise ValueError(f"version {version} of GGUF is unknown")
         n_tensors, n_keys = self._take("QQ")
         keys: dict[str, Any] = {}
         joins = False
@@ -219,7 +219,7 @@ def _form(kind: int) -> str:
 
 
 def _special(token: bytes) -> bool:
-    """Whether a token of a byte-level vocabulary is a marker, such as <|reserved_1|>: no text is divided there."""
+    """Return True if a byte-level token is a marker, such as <|reserved_1|>: text is not split there."""
     return token.startswith((b"<", b"[")) and token.endswith((b">", b"]"))
 
 

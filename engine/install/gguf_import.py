@@ -1,4 +1,4 @@
-"""A GGUF file as safetensors with its tokenizer. Everything in the file is carried over, or it is said or refused."""
+"""Convert a GGUF file to safetensors with its tokenizer. Everything in it is carried over, reported or refused."""
 
 import re
 from pathlib import Path
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 _FOLDER_HINT = "Get the model as a Hugging Face folder with safetensors."
 _OF_POSITIONS = (FACTORS, LONG, SHORT)
 _IN_FILES = {"gpt_oss": "gpt-oss", "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "minimax_m2": "minimax-m2"}
-"""Architectures that transformers' older loader calls otherwise than files do."""
+"""Architectures that transformers' older loader names differently from files."""
 
 
-def from_gguf(path: Path, made: Path, mouth: "ProgressWriter") -> Path:
-    """The GGUF file as float32 safetensors with its tokenizer. Takes some 30 s and 2 GB for 135 M parameters.
+def from_gguf(path: Path, made: Path, writer: "ProgressWriter") -> Path:
+    """Convert the GGUF file to float32 safetensors with its tokenizer. Takes about 30 s and 2 GB for 135 M parameters.
 
     Raises ModelError for a damaged file, a part of one, an architecture or a quantisation that transformers cannot
-    read, and for what it would read as another model.
+    read, and for anything it would read as a different model.
     """
     file = read_gguf_file(path)
-    mouth.stage("convert", 0, "tensors")
+    writer.stage("convert", 0, "tensors")
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -37,10 +37,10 @@ def from_gguf(path: Path, made: Path, mouth: "ProgressWriter") -> Path:
     check_counts(file)
     config, notices = _configure(file)
     tokenizer, more = make_tokenizer(file)
-    model = _load(file, config, mouth)
+    model = _load(file, config, writer)
     for notice in [*notices, *more]:
-        mouth.note(notice)
-    # The tensors are plain numbers by now; the label of their past would keep them from being saved.
+        writer.note(notice)
+    # The tensors are plain numbers now; the quantizer's label would prevent saving them.
     model.__dict__.pop("hf_quantizer", None)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -51,7 +51,7 @@ def from_gguf(path: Path, made: Path, mouth: "ProgressWriter") -> Path:
 
 
 def check_readable(file: GgufFile) -> None:
-    """Returns when this transformers reads the architecture and, for it, every quantisation in the file."""
+    """Check that this transformers reads the architecture and every quantisation in the file. Raises ModelError."""
     old, new = _architectures()
     if file.architecture not in old | new:
         raise ModelError(
@@ -70,10 +70,10 @@ def check_readable(file: GgufFile) -> None:
 
 
 def _architectures() -> tuple[set[str], set[str]]:
-    """What transformers reads by its older and by its newer loader, as files name it."""
+    """Return the architectures of transformers' older and newer loader, as files name them."""
     from transformers import modeling_gguf_pytorch_utils as older
 
-    # Besides architectures it lists its tables of keys that are no architecture's.
+    # Besides architectures it lists its tables of general and tokenizer keys.
     listed = set(older.GGUF_SUPPORTED_ARCHITECTURES) - {"general", "tokenizer"}
     old = {_IN_FILES.get(name, name) for name in listed}
     try:
@@ -84,7 +84,7 @@ def _architectures() -> tuple[set[str], set[str]]:
 
 
 def _kinds(*, of_new: bool) -> set[str]:
-    """The quantisations that a loader can unpack."""
+    """Return the quantisations that a loader can unpack."""
     import gguf
     import numpy as np
 
@@ -104,7 +104,7 @@ def _kinds(*, of_new: bool) -> set[str]:
 
 
 def _configure(file: GgufFile) -> tuple[Any, list[str]]:
-    """The configuration by the file's keys, and what a person should know."""
+    """Return the configuration from the file's keys, and notices for the user."""
     from transformers import AutoConfig
 
     try:
@@ -112,19 +112,19 @@ def _configure(file: GgufFile) -> tuple[Any, list[str]]:
         return config, settle_config(file, config)
     except ModelError:
         raise
-    except Exception as error:  # what a file raises that the loader does not understand differs between versions
+    except Exception as error:  # what the loader raises for a file it does not understand differs between versions
         raise _not_converted(file, error) from error
 
 
-def _load(file: GgufFile, config: Any, mouth: "ProgressWriter") -> Any:
-    """The model of that configuration with the file's weights, all of them."""
+def _load(file: GgufFile, config: Any, writer: "ProgressWriter") -> Any:
+    """Return the model of that configuration with all of the file's weights."""
     import torch
     from transformers import AutoModelForCausalLM, modeling_gguf_pytorch_utils
 
     from engine.tensors.out_of_memory import is_out_of_memory
 
-    # The only place that knows how far the conversion is.
-    setattr(modeling_gguf_pytorch_utils, "tqdm", _tensor_bar(mouth))  # noqa: B010
+    # The only place that knows the progress of the conversion.
+    setattr(modeling_gguf_pytorch_utils, "tqdm", _tensor_bar(writer))  # noqa: B010
     with load_report() as report:
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
@@ -149,18 +149,18 @@ def _not_converted(file: GgufFile, error: Exception) -> ModelError:
     why = f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": .")
     return ModelError(
         f"{file.path.name} cannot be converted: {why[:300]}.",
-        hint=f"This transformers names {file.architecture} among what it reads from GGUF, but does not read this file. "
+        hint=f"This transformers lists {file.architecture} as readable from GGUF, but does not read this file. "
         f"{_FOLDER_HINT}",
     )
 
 
 def _check_used(file: GgufFile, model: Any, unexpected: set[str]) -> None:
-    """Returns when every tensor of the file is in the model."""
+    """Check that every tensor of the file is in the model. Raises ModelError."""
     unused = [name for name in _unused(file, model, unexpected) if name not in _OF_POSITIONS]
     if unused:
         raise ModelError(
             f"{file.path.name} has {len(unused)} tensors that transformers leaves out: {some_of(unused)}.",
-            hint=f"The model would be another one without them. {_FOLDER_HINT}",
+            hint=f"It would be a different model without them. {_FOLDER_HINT}",
         )
 
 
@@ -168,7 +168,7 @@ def _unused(file: GgufFile, model: Any, unexpected: set[str]) -> list[str]:
     from transformers import modeling_gguf_pytorch_utils as older
 
     if file.architecture in _architectures()[1]:
-        # The newer loader reports them; what it drops by its own rules (draft heads) has no part in a plain pass.
+        # The newer loader reports them; what it drops by its own rules (draft heads) is not used in a forward pass.
         return sorted(unexpected)
     kind: Any = older.TENSOR_PROCESSORS.get(file.architecture, older.TensorProcessor)
     processor = kind(config=model.config.to_dict())
@@ -183,13 +183,13 @@ def _unused(file: GgufFile, model: Any, unexpected: set[str]) -> list[str]:
     ]
 
 
-def _tensor_bar(mouth: "ProgressWriter") -> Any:
-    """A stand-in for tqdm that says how many tensors are done."""
+def _tensor_bar(writer: "ProgressWriter") -> Any:
+    """Return a replacement of tqdm that reports how many tensors are done."""
 
     def bar(tensors: Any, **_: object) -> Any:
-        mouth.stage("convert", len(tensors), "tensors")
+        writer.stage("convert", len(tensors), "tensors")
         for done, tensor in enumerate(tensors, start=1):
             yield tensor
-            mouth.progress(done)
+            writer.progress(done)
 
     return bar

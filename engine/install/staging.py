@@ -1,7 +1,7 @@
-"""Where models are made: a folder of its own beside the others, put in place by one rename.
+"""Make models in a folder of its own beside the others, and rename it into place.
 
-Whatever happens there is either the whole model or none. Leftovers of a killed maker are folders that begin with a dot;
-the next one removes them.
+The result is the whole model or nothing. Leftovers of a killed process are folders that begin with a dot; the next one
+removes them.
 """
 
 import fcntl
@@ -23,10 +23,10 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 @contextmanager
 def workshop(models: Path, name: str) -> Iterator[Path]:
-    """A folder beside the models to make one in; gone afterwards, whatever happens.
+    """Within the context, provide a folder beside the models to make one in; it is deleted afterwards.
 
-    It stays locked while this process lives: that is how a later fetch tells work under way from what a kill left.
-    Raises ModelError where another process makes the same model.
+    It is locked while this process lives: so a later fetch can tell work in progress from leftovers. Raises ModelError
+    if another process makes the same model.
     """
     models.mkdir(parents=True, exist_ok=True)
     sweep(models)
@@ -43,7 +43,7 @@ def workshop(models: Path, name: str) -> Iterator[Path]:
 
 
 def sweep(models: Path) -> list[str]:
-    """Removes what killed fetches left; returns the folders' names."""
+    """Remove the leftovers of killed fetches; return the folders' names."""
     swept: list[str] = []
     for folder in sorted(models.glob(f"{_PARTIAL}*")):
         try:
@@ -53,7 +53,7 @@ def sweep(models: Path) -> list[str]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            continue  # somebody works in it
+            continue  # in use by another process
         else:
             shutil.rmtree(folder, ignore_errors=True)
             swept.append(folder.name)
@@ -63,14 +63,14 @@ def sweep(models: Path) -> list[str]:
 
 
 def put_in_place(made: Path, models: Path, name: str) -> Path:
-    """Checks the made folder and renames it to its place. Raises ModelError for one that could not be used."""
+    """Check the folder and rename it into place. Raises ModelError if the model could not be used."""
     from engine.install.convert import check_weights
     from engine.install.model_check import check_model
 
     check_folder(made)
     check_weights(made)
     check_model(made, name)
-    # Written data first, then the name: after a power cut the name must not stand for empty files.
+    # Data first, then the name: after a power failure the name must not refer to empty files.
     for path in [*made.iterdir(), made]:
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -89,11 +89,12 @@ def put_in_place(made: Path, models: Path, name: str) -> Path:
 
 
 def name_taken(name: str) -> ModelError:
+    """Return the error for a model name that exists."""
     return ModelError(f"There is a model {name!r} already.", hint="Give this one another name: --name NAME")
 
 
 def check_name(name: str, models: Path) -> str:
-    """The name, when a model can have it. Raises ModelError for a crooked or taken one."""
+    """Return the name if a model can have it. Raises ModelError for an invalid or taken one."""
     if not _NAME.fullmatch(name):
         raise ModelError(
             f"{name!r} cannot be a model's name.", hint="Letters, digits, dots, dashes and underlines: --name NAME"

@@ -1,7 +1,7 @@
-"""Whether a folder's settings and weights are one model: its skeleton, built without numbers, held against the files.
+"""Check that a folder's settings and weights belong to one model: a skeleton without data against the files.
 
-transformers knows how each family names its tensors and puts them together; so its own loader is asked, with tensors on
-the meta device, which have a shape and no numbers. That takes some tenths of a second and no memory.
+transformers knows how each family names and combines its tensors, so its own loader is used, with tensors on the meta
+device, which have a shape and no data. That takes some tenths of a second and no memory.
 """
 
 import re
@@ -18,20 +18,20 @@ from engine.errors import ModelError
 from engine.install.load_report import LoadReport, load_report, some_of
 
 _PARTS_A_TENSOR = 64
-"""Modules that a skeleton may have for each tensor of the files: families have 2 to 5, experts kept together more."""
+"""Modules per tensor that a skeleton may have: families have 2 to 5, fused experts more."""
 _FEW_PARTS = 10_000
 _BUFFER_BYTES = 4 << 30
-"""Of tables that no file holds (masks, positions): published models have some megabytes."""
+"""Bytes of tables that no file has (masks, positions): published models have some megabytes."""
 _LAYER = re.compile(r"(?:^|\.)([^.\d][^.]*)\.(\d{1,9})(?=\.)")
-_HINT = "Its settings and its weights are of different models, or one of them is damaged: get both from one place."
+_HINT = "Its settings and its weights belong to different models, or one is damaged: get both from one place."
 
 
 def check_agreement(folder: Path, name: str) -> None:
-    """Returns when the settings in the folder are those of its weights, as far as shapes tell.
+    """Check that the settings in the folder are those of its weights, as far as shapes tell.
 
-    Nothing of it is in memory afterwards, no code of the folder is run. A model whose code comes with it, one whose
-    numbers are packed, and one of an architecture that is not known here are looked at by their counts only. Raises
-    ModelError naming what does not agree, and what transformers raises about settings that it does not take.
+    Nothing stays in memory, no code of the folder is run. A model with its own code, with packed weights, or of an
+    architecture unknown here is checked by its counts only. Raises ModelError with what does not agree, and whatever
+    transformers raises for settings it does not accept.
     """
     declared = check_declared(folder)
     if "auto_map" in declared or "quantization_config" in declared:
@@ -53,14 +53,16 @@ def check_agreement(folder: Path, name: str) -> None:
                     None, config=config, state_dict=_on_meta(tensors), device_map="meta", dtype=torch.float32
                 )
             finally:
-                report.check(name)  # says more than the error that follows from it
+                report.check(name)  # explains more than the error that follows from it
         _check_layers(report, name, model)
 
 
 @contextmanager
 def bounded(n_tensors: int) -> Iterator[None]:
-    """Inside, building a module stops with a ModelError once there are far more parts than tensors to fill them, or
-    tables of many gigabytes: a number among the settings that only its family knows may ask for any number of them."""
+    """Within the context, stop building a module that has far more parts than tensors, or tables of many gigabytes.
+
+    A family's own settings may request any number of them. Raises ModelError.
+    """
     from torch.nn.modules import module
 
     most = _FEW_PARTS + _PARTS_A_TENSOR * n_tensors
@@ -93,7 +95,7 @@ def bounded(n_tensors: int) -> Iterator[None]:
 
 
 def _class_of(config: Any) -> Any:
-    """The class that is loaded for the architecture; None where there is none for it."""
+    """Return the class that is loaded for the architecture; None if there is none."""
     from transformer_lens.model_bridge.sources._hf_format import determine_architecture_from_hf_config
     from transformer_lens.model_bridge.sources.transformers.helpers import get_hf_model_class_for_architecture
     from transformers import AutoModelForCausalLM
@@ -113,7 +115,7 @@ def _on_meta(tensors: Mapping[str, TensorHeader]) -> dict[str, torch.Tensor]:
 
 
 def _check_layers(report: LoadReport, name: str, model: Any) -> None:
-    """Whole layers that the files have and the settings do not: without them it is another model."""
+    """Check for whole layers that only the files have: without them it is a different model."""
     spare = _layers(report.unexpected) - _layers(model.state_dict())
     if spare:
         raise ModelError(
@@ -124,6 +126,6 @@ def _check_layers(report: LoadReport, name: str, model: Any) -> None:
 
 
 def _layers(names: Iterable[str]) -> set[tuple[str, int]]:
-    """The layers that tensors belong to, by the last word before the first number: h.3 of transformer.h.3.ln_1."""
+    """Return the layers of tensors, by the last word before the first number: h.3 of transformer.h.3.ln_1."""
     found = (_LAYER.search(name) for name in names)
     return {(match[1], int(match[2])) for match in found if match}

@@ -68,7 +68,7 @@ class AppFolders(msgspec.Struct, frozen=True, kw_only=True):
         return self.runtime / f"host-{name}.sock"
 
 
-def find_places(environ: dict[str, str] | None = None) -> AppFolders:
+def find_folders(environ: dict[str, str] | None = None) -> AppFolders:
     """The folders under HEADCODE_HOME where it is set, else the platform's own. Creates nothing.
 
     Raises ConfigError where no store can lie there.

@@ -21,7 +21,7 @@ from engine.catalog.planted_models import PLANTED, is_built
 from engine.errors import Cancelled, EngineError, Failure, HeadcodeError, InputError, ModelError
 from engine.install.progress import ProgressWriter
 from engine.install.staging import check_name, put_in_place, workshop
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.machine.paths import path_of
 
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _stop)
     code = 0
     try:
-        models = find_places().models
+        models = find_folders().models
         make = import_model if given.is_path else fetch
         source = path_of(given.source) if given.is_path else given.source
         writer.write(make(source, models, writer, called=given.name))  # type: ignore[arg-type]

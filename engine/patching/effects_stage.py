@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engine.analysis.effects import expected_size
-from engine.authoring.distinct_pairs import repeats
+from engine.authoring.distinct_pairs import duplicate_rows
 from engine.config import EffectsConfig
 from engine.errors import Cancelled, ExampleError, NoSuchHead
 from engine.events import CircuitChecked, EdgesAttributed, EffectsMeasured, Monitor, StageProgress
@@ -53,7 +53,7 @@ class EffectsStage:
         self.passes = ForwardPasses(model, monitor)
         # Duplicates would not make means more certain, but their standard errors would look smaller.
         keys = [tuple(model.encode(example.prompt)[0]) for example in examples]
-        copies = set(repeats(examples, keys))
+        copies = set(duplicate_rows(examples, keys))
         examples = [example for row, example in enumerate(examples) if row not in copies]
         self.inputs: PatchingInputs = prepare(
             model, self.passes, examples, config, position=position, task=task, monitor=monitor

@@ -51,6 +51,7 @@ class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
 
 class MemoryEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """The estimated memory of a run."""
+
     parts: tuple[MemoryPart, ...]
     peak: int
     """Peak bytes of the worker."""
@@ -72,7 +73,7 @@ def program_bytes() -> int:
     return _PROGRAM_BYTES + (_CUDA_BYTES if cuda else 0)
 
 
-def footprint(shape: ModelShape, amount: Workload, config: ProbeConfig) -> MemoryEstimate:
+def estimate_memory(shape: ModelShape, amount: Workload, config: ProbeConfig) -> MemoryEstimate:
     """Estimate the memory of the run's largest tensors, stage by stage."""
     n, nodes, width = amount.n_examples, shape.n_nodes, shape.d_model
     sae, seeds = config.sae, len(config.seeds)
@@ -95,7 +96,7 @@ def footprint(shape: ModelShape, amount: Workload, config: ProbeConfig) -> Memor
     blocks = 4 * min(_CELLS, max(shuffles_for(config.shuffles, nodes), config.bootstraps, 1) * symbols) * _FLOAT
     scores = n * symbols * _FLOAT + blocks + 6 * seeds * n * nodes * _FLOAT
     probes = 4 * min(_HEADS_AT_ONCE, nodes, max(1, _CELLS // max(1, n * n))) * n * n * _FLOAT
-    causes = _causes(shape, amount, config)
+    causes = _effects_bytes(shape, amount, config)
     program = program_bytes()
     base = program + model
     stages = [
@@ -127,7 +128,7 @@ def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, h
     """Return settings that would make it fit, each by itself, with the largest value that does."""
 
     def enough(amount: Workload, config: ProbeConfig) -> bool:
-        return fits(footprint(shape, amount, config).peak, held, free) is True
+        return fits(estimate_memory(shape, amount, config).peak, held, free) is True
 
     def with_sae(**changes: int) -> ProbeConfig:
         return msgspec.structs.replace(config, sae=msgspec.structs.replace(config.sae, **changes))
@@ -166,7 +167,7 @@ def what_to_lower(shape: ModelShape, amount: Workload, config: ProbeConfig, *, h
     return tuple(found)
 
 
-def _causes(shape: ModelShape, amount: Workload, config: ProbeConfig) -> int:
+def _effects_bytes(shape: ModelShape, amount: Workload, config: ProbeConfig) -> int:
     """Return the bytes of activations kept for one gradient, or for batches of patched passes."""
     if config.cause.method == "none":
         return 0

@@ -64,8 +64,8 @@ OPTIONS: tuple[Option, ...] = (
         range="2 to 65536",
         measured=(5, 800),
         suggestions=("50", "100", "200", "400", "800"),
-        meaning="Latents of each SAE: the number of different codes a head can have. More codes distinguish more, and cost "
-        "time and memory.",
+        meaning="Latents of each SAE: the number of different codes a head can have. More codes distinguish more, "
+        "and cost time and memory.",
         published="200",
     ),
     Option(
@@ -100,8 +100,8 @@ OPTIONS: tuple[Option, ...] = (
         kind="seeds",
         range="a count from 1 to 64, or a list like 4,8,15",
         suggestions=("1", "3", "5", "10"),
-        meaning="One SAE is trained per seed, all side by side; scores are averaged over them. More seeds show how stable "
-        "a circuit is; time and memory grow with them.",
+        meaning="One SAE is trained per seed, all side by side; scores are averaged over them. More seeds show how "
+        "stable a circuit is; time and memory grow with them.",
         published="not fixed",
     ),
     Option(
@@ -172,8 +172,8 @@ OPTIONS: tuple[Option, ...] = (
         range="0 to 1000000",
         suggestions=("0", "200", "1000", "10000"),
         unset="as many as one head needs",
-        meaning="Label permutations behind every p- and q-value; 1000 gives p down to .001. Left open: as many as a single "
-        "head needs to be significant (20 per head and up, at least 1000). 0 skips the test.",
+        meaning="Label permutations behind every p- and q-value; 1000 gives p down to .001. Left open: as many as a "
+        "single head needs to be significant (20 per head and up, at least 1000). 0 skips the test.",
         published="",
     ),
     Option(
@@ -184,8 +184,8 @@ OPTIONS: tuple[Option, ...] = (
         kind="whole",
         range="1 to 10000",
         suggestions=("20", "100", "500"),
-        meaning="Bootstrap resamples of the examples (with replacement): the share of them in which a head stays in the "
-        "circuit is its stability on the card.",
+        meaning="Bootstrap resamples of the examples (with replacement): the share of them in which a head stays in "
+        "the circuit is its stability on the card.",
         published="",
     ),
     Option(

@@ -7,12 +7,12 @@ from engine.catalog.local_models import find_model
 from engine.config import ProbeConfig
 from engine.errors import ConfigError
 from engine.planning.option_table import Option
-from engine.planning.run_options import RunOptions, changed, value_of, with_value
+from engine.planning.run_options import RunOptions, changed_options, value_of, with_value
 
 _YES = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
 
 
-def written(options: RunOptions, option: Option, text: str, models: Path) -> RunOptions:
+def set_value(options: RunOptions, option: Option, text: str, models: Path) -> RunOptions:
     """Return the options with the text's value set. Raises ConfigError with the value and what is accepted."""
     return with_value(options, option.path, read_value(option, text, models))
 
@@ -49,7 +49,7 @@ def read_value(option: Option, text: str, models: Path) -> object:
             return text
 
 
-def say(option: Option, value: object) -> str:
+def format_value(option: Option, value: object) -> str:
     """Return the value as text; for one that is left open, what that means."""
     if value is None:
         return option.unset or "none"
@@ -88,17 +88,17 @@ def read_seeds(text: str, name: str = "--seeds") -> tuple[int, ...]:
     return tuple(range(numbers[0]))
 
 
-def changed_words(options: RunOptions, *, model: str, models: Path) -> str:
+def format_changes(options: RunOptions, *, model: str, models: Path) -> str:
     """List what differs from the defaults, except the recipe: steps 77, seeds 10; empty if nothing does."""
     told = [
-        f"{option.title[:1].lower()}{option.title[1:]} {say(option, value_of(options, option.path))}"
-        for option in changed(options, model=model, models=models)
+        f"{option.title[:1].lower()}{option.title[1:]} {format_value(option, value_of(options, option.path))}"
+        for option in changed_options(options, model=model, models=models)
         if option.path != "sae.recipe"
     ]
     return ", ".join(told)
 
 
-def config_words(config: ProbeConfig) -> str:
+def format_config(config: ProbeConfig) -> str:
     """Summarise the config: contrast, 3 seeds, 50 steps, 200 codes."""
     sae, n = config.sae, len(config.seeds)
     return f"{sae.recipe}, {n} {'seed' if n == 1 else 'seeds'}, {sae.steps} steps, {sae.n_codes} codes"

@@ -4,7 +4,7 @@ import msgspec
 
 from engine.machine.memory import size
 from engine.planning.memory_estimate import MemoryPart, fits
-from engine.planning.time_estimate import Duration, seconds_words
+from engine.planning.time_estimate import Duration, format_seconds
 
 
 class Preflight(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +68,8 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
     def time_words(self) -> str:
         if self.duration is None:
             return ""
-        about = seconds_words(self.duration.seconds)
+        about = format_seconds(self.duration.seconds)
         span = ""
         if self.duration.high > 1.3 * self.duration.low:
-            span = f" ({seconds_words(self.duration.low)} to {seconds_words(self.duration.high)})"
+            span = f" ({format_seconds(self.duration.low)} to {format_seconds(self.duration.high)})"
         return f"about {about}{span}: {self.duration.basis}"

@@ -57,7 +57,7 @@ def defaults(options: RunOptions, *, model: str, models: Path) -> RunOptions:
     return RunOptions(config=settle(config, options.model, models), model=model)
 
 
-def changed(options: RunOptions, *, model: str, models: Path) -> tuple[Option, ...]:
+def changed_options(options: RunOptions, *, model: str, models: Path) -> tuple[Option, ...]:
     """Return the options whose value is not the default; the recipe's own values count as defaults."""
     own = defaults(options, model=model, models=models)
     settled = msgspec.structs.replace(options, config=settle(options.config, options.model, models))
@@ -79,7 +79,7 @@ def reset(options: RunOptions, path: str, *, model: str) -> RunOptions:
     return with_value(options, path, value_of(plain, path))
 
 
-def opened(options: RunOptions, models: Path) -> RunOptions:
+def with_open_lambda(options: RunOptions, models: Path) -> RunOptions:
     """Return the options with lambda left open if it would resolve to the same value: a queued run has it resolved."""
     free = with_value(options, "sae.sparsity", None)
     return free if settle(free.config, free.model, models) == settle(options.config, options.model, models) else options

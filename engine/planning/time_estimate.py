@@ -56,7 +56,7 @@ class Duration(msgspec.Struct, frozen=True, kw_only=True):
     """True if nothing similar was run here before."""
 
 
-def seconds_words(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Format a duration: 0.4 s, 12 s, 3 min, 2.5 h."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -67,7 +67,7 @@ def seconds_words(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def expected(
+def estimate_time(
     shape: ModelShape, amount: Workload, config: ProbeConfig, pasts: Sequence[PastRun], *, warm: bool, started: bool
 ) -> Duration:
     """Predict the duration from earlier runs of the same model; `basis` says if it had to use others or a guess."""

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engine.analysis.ranking import default_circuit_size
-from engine.authoring.distinct_pairs import clusters, distinct_prompts, repeats, text_keys
+from engine.authoring.distinct_pairs import clusters, distinct_prompts, duplicate_rows, text_keys
 from engine.config import ProbeConfig
 from engine.events import Monitor
 from engine.examples import Example
@@ -41,7 +41,7 @@ class ScoreTable:
     ) -> None:
         """`length`: of each head's contrast, per example. `keys`: equal for equal tokens; None: the prompts."""
         keys = text_keys(examples) if keys is None else keys
-        self.repeats = repeats(examples, keys)
+        self.repeats = duplicate_rows(examples, keys)
         copies = set(self.repeats)
         self.rows = torch.tensor([row for row in range(len(examples)) if row not in copies])
         keys = [keys[row] for row in self.rows.tolist()]

@@ -15,7 +15,7 @@ from engine.analysis.card import write_card
 from engine.analysis.effects import with_effects
 from engine.analysis.ground_truth import as_chosen
 from engine.analysis.ranking import circuit_by_rank, circuit_by_softmax, ranked
-from engine.authoring.distinct_pairs import missing_words, repeats, template
+from engine.authoring.distinct_pairs import duplicate_rows, format_missing, shared_template
 from engine.capture.head_outputs import HeadOutputs, head_outputs, read_examples
 from engine.capture.token_notices import tokenizer_notices
 from engine.catalog.recommended_config import settle
@@ -160,7 +160,7 @@ class ProbeJob:
             causes=causes,
             checks=checks,
             diverged=saes.diverged,
-            template=template(examples),
+            template=shared_template(examples),
         )
         self.monitor.report(CardWritten(card=card))
         self.monitor.report(
@@ -202,7 +202,7 @@ class ProbeJob:
                 examples=examples,
                 content_hash=content_hash(examples),
                 task=task,
-                repeats=repeats(examples, self.keys),
+                repeats=duplicate_rows(examples, self.keys),
                 made=self.made,
             )
         )
@@ -213,9 +213,9 @@ class ProbeJob:
 
     def _warn_if_few(self, model: Model, examples: Sequence[Example]) -> None:
         """Report a notice before anything is computed if the set is too small for one head to be significant."""
-        missing = missing_words(examples, model.n_heads_in_all, self.keys)
+        missing = format_missing(examples, model.n_heads_in_all, self.keys)
         if missing:
-            copies = "; copies count once" if repeats(examples, self.keys) else ""
+            copies = "; copies count once" if duplicate_rows(examples, self.keys) else ""
             drawn = self.order.task is not None and not self.order.examples
             self.monitor.report(
                 Notice(

@@ -13,9 +13,9 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.machine import child_processes
 from engine.machine.memory import memory, weight
-from engine.planning.memory_estimate import Workload, fits, footprint, tokens_of, what_to_lower
+from engine.planning.memory_estimate import Workload, fits, estimate_memory, tokens_of, what_to_lower
 from engine.planning.preflight import Preflight
-from engine.planning.time_estimate import PastRun, expected
+from engine.planning.time_estimate import PastRun, estimate_time
 from engine.results import ModelInfo, Timings
 from engine.sample_size import pairs_needed
 from sessions.handlers.context import HandlerContext
@@ -72,7 +72,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
             duration=None,
             trouble=trouble,
         )
-    found = footprint(shape, amount, options.config)
+    found = estimate_memory(shape, amount, options.config)
     peak = found.peak
     free: int | None
     if gpu is not None:
@@ -100,7 +100,7 @@ async def preflight(host: HandlerContext, request: GetPreflight) -> Preflight:
         fits=enough,
         lower=lower,
         cache_bytes=found.cache_bytes,
-        duration=expected(shape, amount, options.config, pasts, warm=warm, started=started),
+        duration=estimate_time(shape, amount, options.config, pasts, warm=warm, started=started),
         missing_pairs=_missing_pairs(facts, shape.n_nodes),
         n_heads=shape.n_nodes,
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from engine.errors import Failure, HeadcodeError
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.errors import HostError, HostRunning, StoreBusy, StoreError, StoreLost
 from sessions.files.disk_space import SpaceReserve, describe_os_error
 from sessions.files.host_settings import HostSettings, load_settings
@@ -381,7 +381,7 @@ def _parse(argv: Sequence[str] | None) -> _Options:
         parser.add_argument(f"--{name}", type=Path, help=f"the {name} folder")
     found = parser.parse_args(argv)
     given = {name: getattr(found, name) for name in AppFolders.__struct_fields__ if getattr(found, name) is not None}
-    places = msgspec.structs.replace(find_places(), **given)
+    places = msgspec.structs.replace(find_folders(), **given)
     if found.ready_fd is not None:
         os.set_inheritable(found.ready_fd, False)
     return _Options(places, found.foreground, found.detach, found.ready_fd)

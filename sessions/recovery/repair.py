@@ -17,7 +17,7 @@ import duckdb
 import msgspec
 
 from engine.errors import Failure, HeadcodeError
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.errors import HostRunning, StoreDamaged, StoreError, StoreTooNew
 from sessions.files.journal import holds_commits
 from sessions.files.mounts import network_file_system
@@ -297,4 +297,4 @@ def main(mode: str, places: AppFolders, name: str | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], find_places(), *sys.argv[2:3]))
+    sys.exit(main(sys.argv[1], find_folders(), *sys.argv[2:3]))

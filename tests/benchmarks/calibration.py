@@ -20,7 +20,7 @@ from engine.catalog.recommended_config import settle
 from engine.config import ProbeConfig, find_recipe
 from engine.events import Event
 from engine.examples import Example
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.models.loading import load_model
 from engine.references.known_circuits import known_circuit
 from engine.results import Card, ExampleCount
@@ -42,7 +42,7 @@ class Ground:
     """One task's prompts, read once."""
 
     def __init__(self, name: str, task: str, n_pairs: int, recipe: str) -> None:
-        models = find_places().models
+        models = find_folders().models
         self.model = load_model(name, models, torch.device("cpu"))
         self.examples = TASKS[task].make(self.model, pairs=n_pairs, seed=0)
         self.config = settle(ProbeConfig(sae=find_recipe(recipe)), name, models)

@@ -12,7 +12,7 @@ import time
 
 from engine.config import EffectsConfig
 from engine.events import StageProgress
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient
 from sessions.events import EffectsEnded
 from sessions.protocol import CancelRun, Done, FindRun, MeasureRunEffects, RunAnswer, SessionDetailAnswer, ShowSession
@@ -39,7 +39,7 @@ async def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--times", type=int, default=10)
     given = parser.parse_args()
-    async with await HostClient.connect(find_places()) as client:
+    async with await HostClient.connect(find_folders()) as client:
         found = [await once(client, given.run, 0.037 * number) for number in range(given.times)]
     stopped = sorted(seconds for seconds, state in found if state == "stopped")
     print(f"{len(stopped)} of {given.times} stopped before their end")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import EffectsConfig, ProbeConfig
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.planning.presets import find_preset
 from engine.planning.run_options import RunOptions
 from sessions.client.connection import HostClient, stop_host
@@ -102,7 +102,7 @@ async def told_and_took(client: HostClient, session: str, model: str, kind: str,
 
 
 async def measure(home: Path, models: list[str], kinds: list[str], rounds: int) -> list[dict[str, Any]]:
-    places = find_places({"HEADCODE_HOME": str(home)})
+    places = find_folders({"HEADCODE_HOME": str(home)})
     found = []
     try:
         async with await HostClient.connect(places) as client:
@@ -144,7 +144,7 @@ def report(found: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=Path, default=find_places().models, help="folder of fetched models")
+    parser.add_argument("--models", type=Path, default=find_folders().models, help="folder of fetched models")
     parser.add_argument("--model", action="append")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--kind", action="append", choices=KINDS)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from engine.analysis.ranking import agreement
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.measures import MEASURES
 from engine.results import HeadScores
 from tui.headless.speed import TrialInstallation, measure_speed
@@ -29,7 +29,7 @@ def row(what: str, found: str, aim: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a larger model to time as well, as in --model of the probe")
-    parser.add_argument("--models", type=Path, default=find_places().models, help="folder of fetched models to use")
+    parser.add_argument("--models", type=Path, default=find_folders().models, help="folder of fetched models to use")
     parser.add_argument("--repeat", type=int, default=5)
     args = parser.parse_args()
     trial = TrialInstallation(args.models)

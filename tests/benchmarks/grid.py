@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import long_session
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import stop_host
 
 _QUIET_S = 0.02
@@ -198,7 +198,7 @@ def main() -> None:
                 terminal = Terminal(home, size, args.colours, args.line, textual=args.textual)
                 measure(terminal, size, args.rounds, report, whole=name == "whole")
             finally:
-                asyncio.run(stop_host(find_places({"HEADCODE_HOME": str(home)})))
+                asyncio.run(stop_host(find_folders({"HEADCODE_HOME": str(home)})))
     finally:
         if args.keep is None:
             shutil.rmtree(folder, ignore_errors=True)

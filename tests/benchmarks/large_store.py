@@ -34,7 +34,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.results import EdgeScore, ExampleCount, Grade, HeadScores, ModelInfo, Timings, Versions
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated
@@ -168,7 +168,7 @@ async def timed(ask: Callable[[], Awaitable[object]], times: int = 9) -> tuple[f
 
 async def measure(home: Path) -> dict[str, Any]:
     """Everything through the host, as a face sees it; open and write also without it."""
-    places = find_places({"HEADCODE_HOME": str(home)})
+    places = find_folders({"HEADCODE_HOME": str(home)})
     found: dict[str, Any] = {}
 
     async def start() -> None:
@@ -240,7 +240,7 @@ def main() -> None:
     options = parser.parse_args()
     home = options.home or Path(tempfile.mkdtemp(prefix="hc-large-"))
     report: dict[str, Any] = {}
-    places = find_places({"HEADCODE_HOME": str(home)})
+    places = find_folders({"HEADCODE_HOME": str(home)})
     if not places.store.exists():
         report["filled in"] = round(fill(places.store, sessions=options.sessions, runs=options.runs), 1)
     report |= asyncio.run(measure(home))

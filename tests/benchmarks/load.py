@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import (
     ChangeTags,
@@ -145,7 +145,7 @@ async def measure(options: argparse.Namespace) -> None:
     for _ in range(options.rounds):
         for name, command in ways(options.against).items():
             home = Path(tempfile.mkdtemp(prefix="hc-"))
-            places = find_places({"HEADCODE_HOME": str(home)})
+            places = find_folders({"HEADCODE_HOME": str(home)})
             try:
                 result = await write_all(places, command, options.clients, options.notes)
                 result |= await beside_busy(places, command)

@@ -32,7 +32,7 @@ from engine.events import (
     TrainStep,
 )
 from engine.examples import Example, content_hash
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.results import (
     EdgeScore,
     ExampleCount,
@@ -193,7 +193,7 @@ VERSIONS = Versions(headcode="0.1.0", python="3.11.7", torch="2.13.0", transform
 
 def make(home: Path, *, runs: int = 50, minutes: float = 60, layers: int = 30, heads: int = 9) -> int:
     """Writes the session into the store of that home; returns how many entries it has."""
-    places = find_places({"HEADCODE_HOME": str(home)})
+    places = find_folders({"HEADCODE_HOME": str(home)})
     store = Store.open(places.store)
     try:
         return fill(store, runs=runs, minutes=minutes, layers=layers, heads=heads)

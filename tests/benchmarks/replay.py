@@ -17,7 +17,7 @@ from pathlib import Path
 
 import long_session
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import LogPiece, ReadLog, ReadTimeline, TimelineAnswer
 from tui.replay.link import ReplayReader
@@ -45,7 +45,7 @@ async def timed(player: Player, wish: object, *arguments: object) -> float:
 
 
 async def measure(home: Path) -> None:
-    places = find_places({"HEADCODE_HOME": str(home)})
+    places = find_folders({"HEADCODE_HOME": str(home)})
     client = await HostClient.connect(places)
     answers = []
     for request, want in (
@@ -105,7 +105,7 @@ def main() -> None:
         asyncio.run(measure(home))
     finally:
         if args.home is None:
-            asyncio.run(stop_host(find_places({"HEADCODE_HOME": str(home)})))
+            asyncio.run(stop_host(find_folders({"HEADCODE_HOME": str(home)})))
             shutil.rmtree(home, ignore_errors=True)
 
 

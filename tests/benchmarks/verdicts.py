@@ -27,14 +27,14 @@ import torch
 
 from engine.analysis.card import write_card
 from engine.analysis.ranking import auc, circuit_by_rank, strengths
-from engine.authoring.distinct_pairs import template
+from engine.authoring.distinct_pairs import shared_template
 from engine.capture.head_outputs import head_outputs, read_examples
 from engine.catalog.recommended_config import settle
 from engine.config import ProbeConfig
 from engine.events import Event
 from engine.examples import Example
 from engine.grading.usable_pairs import make_usable
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.measures import DEFAULT_MEASURE
 from engine.models.loading import Model, load_model
 from engine.references.ground_truth import known_truths
@@ -123,7 +123,7 @@ class Pool:
                 count,
                 chance=tally.chance,
                 diverged=saes.diverged,
-                template=template(examples),
+                template=shared_template(examples),
                 reference=reference,
             )
             for reference in (None, known)
@@ -137,7 +137,7 @@ def judge_task(model: Model, name: str, task: str, draws: Sequence[int], size: i
         return []
     true = set(truths[-1].heads)
     n_heads, needed = model.info.n_heads, pairs_needed(model.n_heads_in_all)
-    config = settle(ProbeConfig(), name, find_places().models)
+    config = settle(ProbeConfig(), name, find_folders().models)
     good = Pool(model, make_usable(TASKS[task], model, pairs=size, seed=7, monitor=Quiet()))
     loose = Pool(model, TASKS[task].make(model, pairs=size, seed=11))
     positives = [each for each in good.examples if each.positive]
@@ -215,7 +215,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found: list[Judged] = []
     for name in asked.models:
-        model = load_model(name, find_places().models, torch.device("cpu"))
+        model = load_model(name, find_folders().models, torch.device("cpu"))
         for task in known_truths(name, model.folder).truths:
             found += judge_task(model, name, task, range(asked.first, asked.first + asked.draws), asked.pool)
             print(name, task, len(found), flush=True)

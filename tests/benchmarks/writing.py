@@ -22,7 +22,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from engine.examples import Example
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import (
     CreateSession,
@@ -53,7 +53,7 @@ async def until(pilot: Pilot[None], holds: Callable[[], object], seconds: float 
 
 
 async def measure(model: str, home: str) -> None:
-    places = find_places({"HEADCODE_HOME": home})
+    places = find_folders({"HEADCODE_HOME": home})
     async with await HostClient.connect(places) as client:
         session = (await client.ask(CreateSession(name="writing", model=model), SessionAnswer)).session.session_id
         made = await client.ask(MakeTaskExamples(session=session, task="ioi", pairs=10), TaskExamplesMade)

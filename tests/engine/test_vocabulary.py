@@ -13,7 +13,7 @@ from engine.catalog.recommended_config import settle
 from engine.config import PUBLISHED, ProbeConfig, SAEConfig, find_recipe
 from engine.errors import ConfigError, ExampleError, ModelError, PickledWeights
 from engine.examples import answer_text, check_set, content_hash, read_jsonl, write_jsonl
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.measures import DEFAULT_MEASURE, MEASURES, find_measure
 from engine.results import HeadScores
 
@@ -206,10 +206,10 @@ def test_identity_is_of_content_not_of_place(tmp_path: Path) -> None:
 
 
 def test_headcode_home_moves_every_folder(tmp_path: Path) -> None:
-    places = find_places({"HEADCODE_HOME": str(tmp_path)})
+    places = find_folders({"HEADCODE_HOME": str(tmp_path)})
     for place in (places.store, places.models, places.activations, places.logs, places.settings, places.spool):
         assert place.is_relative_to(tmp_path)
-    assert len(str(find_places({"HEADCODE_HOME": "/" + "x" * 200}).socket)) < 100
+    assert len(str(find_folders({"HEADCODE_HOME": "/" + "x" * 200}).socket)) < 100
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ def test_headcode_home_moves_every_folder(tmp_path: Path) -> None:
 )
 def test_a_home_that_no_store_can_have_names_the_character(home: str, named: str) -> None:
     with pytest.raises(ConfigError) as found:
-        find_places({"HEADCODE_HOME": home})
+        find_folders({"HEADCODE_HOME": home})
     assert f"and {named} cannot be in the path of a store" in found.value.message
     assert "HEADCODE_HOME" in found.value.hint
 
 
 @pytest.mark.parametrize("home", ["/tmp/a b", "/tmp/é日\U0001f600", "/tmp/a*[b]'\";:#%&", "/tmp/a\nb"])
 def test_other_homes_are_taken(home: str) -> None:
-    assert find_places({"HEADCODE_HOME": home}).store == Path(home) / "data" / "sessions.duckdb"
+    assert find_folders({"HEADCODE_HOME": home}).store == Path(home) / "data" / "sessions.duckdb"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from engine.config import ProbeConfig
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import LogEntry, RunEnded
 from sessions.protocol import (
@@ -38,7 +38,7 @@ class Lab:
     """One store, its host when somebody connects, and the questions that tests ask again and again."""
 
     def __init__(self, home: Path) -> None:
-        self.places: AppFolders = find_places({"HEADCODE_HOME": str(home)})
+        self.places: AppFolders = find_folders({"HEADCODE_HOME": str(home)})
         self.command = [sys.executable, "-P", str(HERE / "scripted_host.py")]
         self._clients: list[HostClient] = []
 

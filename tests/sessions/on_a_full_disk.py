@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from engine.machine.folders import find_places  # noqa: E402
+from engine.machine.folders import find_folders  # noqa: E402
 from sessions.client.connection import HostClient, stop_host  # noqa: E402
 from sessions.errors import Refusal  # noqa: E402
 from sessions.protocol import (  # noqa: E402
@@ -34,7 +34,7 @@ COMMAND = [sys.executable, "-P", str(HERE / "scripted_host.py")]
 
 
 async def scene(disk: Path, elsewhere: Path) -> dict[str, object]:
-    places = find_places({"HEADCODE_HOME": str(disk / "home")})
+    places = find_folders({"HEADCODE_HOME": str(disk / "home")})
 
     async def connect() -> HostClient:
         return await HostClient.connect(places, timeout_s=60, command=COMMAND)

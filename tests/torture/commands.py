@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from engine.machine.child_processes import python_command
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 
 SCRIPTED_HOST = Path(__file__).resolve().parents[1] / "sessions" / "scripted_host.py"
 
 
 def places_of(home: Path) -> AppFolders:
-    return find_places({"HEADCODE_HOME": str(home)})
+    return find_folders({"HEADCODE_HOME": str(home)})
 
 
 def host_command(real_worker: bool) -> list[str] | None:

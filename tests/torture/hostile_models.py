@@ -178,17 +178,17 @@ def _huge(folder: Path, rng: random.Random) -> str:
 
 def attempt(folder: Path, models: Path) -> str:
     """What comes of the folder: refused at import, refused at loading, or loaded. Raises what must not happen."""
-    from engine.catalog.local_models import ModelSource, read_sheet
+    from engine.catalog.local_models import ModelSource, read_summary
     from engine.catalog.safetensors_headers import read_headers
     from engine.install.progress import ProgressWriter
-    from engine.models.fetch import bring
+    from engine.models.fetch import import_model
     from engine.models.loading import load_model, pick_device
 
-    for look in (lambda: read_sheet(ModelSource(name="x", origin="folder", folder=folder)), lambda: _shape(folder)):
+    for look in (lambda: read_summary(ModelSource(name="x", origin="folder", folder=folder)), lambda: _shape(folder)):
         with suppress(InputError):
             look()
     try:
-        done = bring(folder, models, ProgressWriter(BytesIO()), called="hostile")
+        done = import_model(folder, models, ProgressWriter(BytesIO()), called="hostile")
     except InputError as error:
         _check_words(error)
         return "refused at import"

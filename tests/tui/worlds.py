@@ -9,7 +9,7 @@ import msgspec
 
 from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.events import CardWritten, EdgesScored, EffectsMeasured, StageFinished, StageStarted
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.results import Card, CardBaseline, CardHead, CircuitStability, EdgeScore, HeadEffect
 from sessions.comparison.comparison import ComparisonSide
 from sessions.errors import StoreTooNew
@@ -210,7 +210,7 @@ def _sessions(recorded: Any) -> Any:
 
 
 def _logged(recorded: Any) -> Any:
-    folder = find_places().logs
+    folder = find_folders().logs
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "host.log").write_text(_LOG)
     return _done(recorded)
@@ -236,7 +236,7 @@ WORLDS: dict[str, Callable[[Any], Any]] = {
 
 def own_settings() -> Settings:
     """Of somebody who changed two things; the file lies where it would lie for Ada, wherever the tests run."""
-    path = find_places().settings
+    path = find_folders().settings
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('[screen]\nmap = "magma"\nsigns = true\n')
     return msgspec.structs.replace(load(path, {}), path=Path("/home/ada/.config/headcode/config.toml"))

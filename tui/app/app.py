@@ -20,7 +20,7 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from engine.errors import Failure, HeadcodeError
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from tui.actions import ACTIONS, Action
 from tui.actions.key_labels import named
 from tui.actions.keymap import load_keys, with_keys
@@ -89,7 +89,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         for own in THEMES:
             self.register_theme(own)
         self.depth = depth or depth_of(self.console.color_system, no_color=self.no_color)
-        self.settings = load(find_places().settings, {}) if settings is None else settings
+        self.settings = load(find_folders().settings, {}) if settings is None else settings
         self._use_settings()
         if theme is not None:
             self.theme = theme
@@ -138,7 +138,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
 
     def read_again(self) -> Sequence[HeadcodeError]:
         """Reads config.toml and keys.toml once more; what is wrong with them."""
-        self.settings, own = load(self.settings.path), load_keys(find_places().keys)
+        self.settings, own = load(self.settings.path), load_keys(find_folders().keys)
         self._problems = (*self.settings.problems, *own.problems)
         self.use_keys(own.keys)
         self._take_settings()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.machine.plain_file import append_plain
 from tui.terminal.sanitize import clean
 
@@ -91,7 +91,7 @@ def _inner(error: BaseException | None) -> BaseException | None:
 
 def keep_trace(error: BaseException | None) -> Path | None:
     """Adds the trace to the screen's log; where that is, or None where it cannot be written."""
-    folder = find_places().logs
+    folder = find_folders().logs
     path = folder / "screen.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)

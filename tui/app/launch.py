@@ -22,16 +22,16 @@ def run_workbench(
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("headcode: the workbench needs a terminal; `headcode probe` works without one.", file=sys.stderr)
         return 2
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.settings.settings import load
 
-    settings = load(find_places().settings)
+    settings = load(find_folders().settings)
     choose_colours(colours, settings)
     from tui.actions.keymap import load_keys
     from tui.app.app import HeadcodeApp
     from tui.settings.remembered import load_screen_memory
 
-    own = load_keys(find_places().keys)
+    own = load_keys(find_folders().keys)
     app = HeadcodeApp(
         _connect,
         session=session,
@@ -66,15 +66,15 @@ def run_plain_workbench(*, session: str | None, model: str, task: str, asked: bo
 
 def run_replay(session: str, *, start: str | None, speed: float, colours: str | None = None) -> int:
     """Shows the replay of a session or run until the person leaves; the exit code."""
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.settings.settings import load
 
-    settings = load(find_places().settings)
+    settings = load(find_folders().settings)
     choose_colours(colours, settings)
     from tui.actions.keymap import load_keys
     from tui.app.replay_app import ReplayApp
 
-    own = load_keys(find_places().keys)
+    own = load_keys(find_folders().keys)
     problems = (*settings.problems, *own.problems)
     app = ReplayApp(
         _connect, session=session, start=start, speed=speed, settings=settings, keys=own.keys, problems=problems
@@ -107,7 +107,7 @@ def choose_colours(choice: str | None, settings: "Settings | None" = None) -> No
 
 
 async def _connect() -> "HostConnection":
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
 
-    return await HostClient.connect(find_places())
+    return await HostClient.connect(find_folders())

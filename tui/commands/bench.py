@@ -64,7 +64,7 @@ def circuits(
     from engine.analysis.benchmark import benchmark_rows, plan_runs
     from engine.config import find_recipe
     from engine.errors import Cancelled, ConfigError
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from engine.planning.option_text import read_seeds
     from engine.references.ground_truth import reference_models
     from tui.headless.bench_inputs import (
@@ -84,7 +84,7 @@ def circuits(
     output, only = detect_style(color), check_measures(split_list(measures, "--measures") or ())
     asked, wanted, cut_at = split_list(models, "--models"), split_list(tasks, "--tasks"), parse_cuts(cuts)
     recipes = tuple(dict.fromkeys(find_recipe(each).recipe for each in split_list(recipe, "--recipe") or ()))
-    pairs, draws, folder = parse_pair_counts(examples, "--examples"), read_seeds(seeds), find_places().models
+    pairs, draws, folder = parse_pair_counts(examples, "--examples"), read_seeds(seeds), find_folders().models
     if min(draws) < 0:
         raise ConfigError(f"--seeds {seeds}: draws are numbered from 0.", hint="A count (3) or a list (0,4,7).")
     if show is not None:

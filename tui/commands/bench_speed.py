@@ -26,11 +26,11 @@ def speed(
     import msgspec
 
     from engine.catalog.local_models import find_model
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.headless.speed import TrialInstallation, measure_speed
     from tui.output.console import narrate, print_columns, print_json
 
-    models = find_places().models
+    models = find_folders().models
     if model is not None:
         find_model(model, models)
     trial, rows = TrialInstallation(models), []

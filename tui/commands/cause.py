@@ -57,7 +57,7 @@ def cause(
     """
     import asyncio
 
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.headless.measure_effects import measure_again, refuse_unfinished
     from tui.output.console import detect_style, print_json
     from tui.output.progress import make_reporter
@@ -71,7 +71,7 @@ def cause(
     with make_reporter(quiet=quiet, color=color) as reporter:
         measured: MeasuredEffects = asyncio.run(
             measure_again(
-                find_places(), run, config, chosen, reporter, position=position, after=gone, after_name=gone_name
+                find_folders(), run, config, chosen, reporter, position=position, after=gone, after_name=gone_name
             )
         )
     if as_json:

@@ -12,11 +12,11 @@ def open_workbench(
 ) -> None:
     """Opens the screen, or the plain workbench. Raises ConfigError where there is no terminal to draw on."""
     from engine.errors import ConfigError
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.settings.settings import load
 
     check_colour(color)
-    plain = plain or bool(load(find_places().settings)["screen.plain"])
+    plain = plain or bool(load(find_folders().settings)["screen.plain"])
     if not plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
             "The workbench needs a terminal, and stdin or stdout is none.",

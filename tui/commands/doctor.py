@@ -65,10 +65,10 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Check what Headcode needs: versions, device, memory, disk, store, socket, terminal, bundled model."""
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.output.console import print_json, print_line
 
-    places = find_places()
+    places = find_folders()
     if repair or in_place:
         from engine.errors import ConfigError
         from tui.headless.repair_store import run_repair
@@ -305,12 +305,12 @@ def terminal() -> HealthCheck:
 
 
 def bundled() -> HealthCheck:
-    from engine.catalog.local_models import BUNDLED, ModelSource, bundled_folder, model_identity, read_sheet
+    from engine.catalog.local_models import BUNDLED, ModelSource, bundled_folder, model_identity, read_summary
     from engine.errors import ModelError
 
     folder = bundled_folder()
     try:
-        sheet = read_sheet(ModelSource(name=BUNDLED, origin="bundled", folder=folder))
+        sheet = read_summary(ModelSource(name=BUNDLED, origin="bundled", folder=folder))
     except ModelError as error:
         return _fail("bundled model", error.message, "Install Headcode again.")
     identity = model_identity(folder)[:16]

@@ -30,12 +30,12 @@ def new(
     as_json: JsonOption = False,
 ) -> None:
     """Begin a session of your own examples, empty or with those of a file."""
-    from engine.authoring.drafts import drafts
+    from engine.authoring.drafts import parse_pasted
     from sessions.protocol import CreateSession, DiscardSession, SessionsRemoved, SetExamples
     from tui.headless.host_request import with_host
     from tui.headless.read_examples import read_text
 
-    examples = drafts(read_text(file)) if file is not None else ()
+    examples = parse_pasted(read_text(file)) if file is not None else ()
     row = _row(CreateSession(name=name, model=model))
     if examples:
         try:
@@ -112,17 +112,17 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Add the examples of a file; {slots} are filled, what cannot be read is kept as text."""
-    from engine.authoring.drafts import drafts, flaw, slotted
+    from engine.authoring.drafts import flaw, parse_pasted, preview_slots
     from tui.headless.read_examples import read_text
     from tui.output.console import narrate
 
     text = read_text(file)
 
     def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
-        found = slotted(text, after=() if replace else now)
+        found = preview_slots(text, after=() if replace else now)
         if found is not None:
             narrate(f"{found.words}{'; they stay as they are' if not fill else ''}.")
-        new = drafts(text, after=() if replace else now, fill=fill)
+        new = parse_pasted(text, after=() if replace else now, fill=fill)
         if not new:
             raise ExampleError(f"{file} holds no examples.", hint="A line is: + prompt => expected | foil.")
         unread = sum(bool(flaw(each)) for each in new)
@@ -145,7 +145,7 @@ def make(
     as_json: JsonOption = False,
 ) -> None:
     """Add the examples of a ready-made task, made for the session's model."""
-    from engine.authoring.drafts import fresh_pairs
+    from engine.authoring.drafts import renumber_pairs
     from sessions.protocol import MakeTaskExamples, TaskExamplesMade
     from tui.headless.host_request import with_host
 
@@ -154,7 +154,7 @@ def make(
         return (await client.ask(request, TaskExamplesMade)).examples
 
     new = with_host(question)
-    _change(session, lambda now: fresh_pairs(new, ()) if replace else (*now, *fresh_pairs(new, now)), as_json)
+    _change(session, lambda now: renumber_pairs(new, ()) if replace else (*now, *renumber_pairs(new, now)), as_json)
 
 
 @app.command("more")
@@ -216,7 +216,7 @@ def expand(
     as_json: JsonOption = False,
 ) -> None:
     """Fill the {slots} of the session's lines in every way."""
-    from engine.authoring.drafts import drafts, flaw, text_of
+    from engine.authoring.drafts import flaw, parse_pasted, text_of
     from engine.authoring.templates import count as count_lines
     from tui.output.console import print_json, print_line
 
@@ -230,7 +230,7 @@ def expand(
 
     def change(now: "tuple[Example, ...]") -> "tuple[Example, ...]":
         kept = tuple(each for each in now if not each.enabled or flaw(each))
-        return (*drafts("\n".join(lines_of(now))), *kept) if any("{" in each.prompt for each in now) else now
+        return (*parse_pasted("\n".join(lines_of(now))), *kept) if any("{" in each.prompt for each in now) else now
 
     _change(session, change, as_json)
 

@@ -26,12 +26,12 @@ def status(as_json: JsonOption = False) -> None:
 
     import msgspec
 
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.output.console import format_bytes, narrate, print_columns, print_json
     from tui.state.engine_status import format_work
     from tui.terminal.sanitize import clean
 
-    places = find_places()
+    places = find_folders()
     found = asyncio.run(ask_status())
     if as_json:
         print_json(
@@ -94,11 +94,11 @@ def stop(as_json: JsonOption = False) -> None:
     """End the host; runs under way are recorded as interrupted."""
     import asyncio
 
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from sessions.client.connection import stop_host
     from tui.output.console import print_json, print_line
 
-    stopped = asyncio.run(stop_host(find_places()))
+    stopped = asyncio.run(stop_host(find_folders()))
     if as_json:
         print_json({"schema": "headcode.host_stop/1", "stopped": stopped is not None, "pid": stopped})
         return
@@ -111,10 +111,10 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """Show the end of the host's and the worker's logs."""
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.output.console import print_json, print_line
 
-    folder = find_places().logs
+    folder = find_folders().logs
     files = sorted(path for path in folder.glob("*.log") if path.is_file()) if folder.is_dir() else []
     ends = [(path, _tail(path, lines)) for path in files]
     if as_json:
@@ -139,11 +139,11 @@ async def ask_status() -> "HostStatus | None":
 
 async def _ask(request: "AnyRequest", want: type[T]) -> T | None:
     """The running host's answer; None where none runs."""
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from sessions.errors import NoHost
 
-    places = find_places()
+    places = find_folders()
     try:
         async with await HostClient.connect(places, start=False) as client:
             return await client.ask(request, want)

@@ -9,12 +9,12 @@ def keys(as_json: JsonOption = False) -> None:
     What is wrong with yours is said with its line, and the exit code is 2; the screens start all the same. With --json
     also the path of that file.
     """
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.actions.keymap import keys_text, load_keys, with_keys
     from tui.actions.registry import all_tables
     from tui.output.console import narrate, print_json, print_line
 
-    path = find_places().keys
+    path = find_folders().keys
     own = load_keys(path)
     tables = {name: with_keys(actions, own.keys) for name, actions in all_tables().items()}
     if as_json:

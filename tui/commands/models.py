@@ -16,15 +16,15 @@ def list_models(as_json: JsonOption = False) -> None:
     """List the models on this machine."""
     import msgspec
 
-    from engine.catalog.local_models import ModelSummary, local_models, read_sheet
+    from engine.catalog.local_models import ModelSummary, local_models, read_summary
     from engine.errors import ModelError
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.output.console import format_bytes, narrate, print_columns, print_json
 
     sheets: list[ModelSummary] = []
-    for source in local_models(find_places().models):
+    for source in local_models(find_folders().models):
         try:
-            sheets.append(read_sheet(source))
+            sheets.append(read_summary(source))
         except ModelError as error:
             narrate(f"{source.name}: {error.message}")
     if as_json:
@@ -56,11 +56,11 @@ def show_model(
     """Show one model: its shape and its identity."""
     import msgspec
 
-    from engine.catalog.local_models import find_model, model_identity, read_sheet
-    from engine.machine.folders import find_places
+    from engine.catalog.local_models import find_model, model_identity, read_summary
+    from engine.machine.folders import find_folders
     from tui.output.console import format_bytes, print_columns, print_json
 
-    sheet = read_sheet(find_model(name, find_places().models))
+    sheet = read_summary(find_model(name, find_folders().models))
     identity = model_identity(Path(sheet.path)) if sheet.path else None
     if as_json:
         print_json({"schema": "headcode.model/1", "model": {**msgspec.to_builtins(sheet), "identity": identity}})

@@ -194,10 +194,10 @@ def run_now(order: "ProbeRequest", reporter: "object") -> "ProbeOutcome":
     """Runs the order over the host of this store, to its end."""
     import asyncio
 
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from tui.headless.run_probe import run_probe
 
-    return asyncio.run(run_probe(find_places(), order, reporter))  # type: ignore[arg-type]
+    return asyncio.run(run_probe(find_folders(), order, reporter))  # type: ignore[arg-type]
 
 
 def make_config(
@@ -327,7 +327,7 @@ def make_order(
     if pairs is not None and pairs < 1:
         raise ConfigError(
             f"--pairs {pairs}: a task makes at least one pair.",
-            hint="Left open it makes as many as one head of the model needs to stand above chance.",
+            hint="Left open it makes as many as one head of the model needs to reach significance.",
         )
     return ProbeRequest(
         model=model_name(model) if model is not None else None,
@@ -369,9 +369,9 @@ def model_name(given: str) -> str:
     Raises ModelError for what can be no model.
     """
     from engine.catalog.local_models import find_model
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
 
-    source = find_model(given, find_places().models)
+    source = find_model(given, find_folders().models)
     return str(source.folder) if source.origin == "folder" else source.name
 
 

@@ -43,7 +43,7 @@ def verify(
 
 async def _verify(run: str, reporter: "ProgressReporter") -> "VerificationReport":
     """Raises Refusal, HostError, or Cancelled after Ctrl+C."""
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from sessions.client.connection import HostClient
     from sessions.errors import error_from
     from sessions.protocol import (
@@ -57,7 +57,7 @@ async def _verify(run: str, reporter: "ProgressReporter") -> "VerificationReport
     from tui.headless.interrupt import stop_on_interrupt
     from tui.headless.watch_engine import watch_engine
 
-    async with await HostClient.connect(find_places()) as client:
+    async with await HostClient.connect(find_folders()) as client:
         if client.welcome.notice:
             reporter.say(f"note: {client.welcome.notice}")
         job = await client.ask(VerifyRun(run=run), VerificationStarted)

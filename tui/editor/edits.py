@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.authoring.drafts import drafts, fresh_pairs, next_pair, text_of
+from engine.authoring.drafts import next_pair, parse_pasted, renumber_pairs, text_of
 from engine.authoring.templates import expand, read_lists
 from engine.errors import ExampleError
 from engine.examples import MAX_EXAMPLES, Example
@@ -119,7 +119,7 @@ class ExampleEdits(ExampleBuffer):
 
         Without `fill` lines with slots stay as they are.
         """
-        return self.add(drafts(text, after=self.examples, fill=fill))
+        return self.add(parse_pasted(text, after=self.examples, fill=fill))
 
     def add(self, new: Sequence[Example]) -> int:
         """Puts examples after the one at hand, pairs under numbers of their own; the last of them is at hand then.
@@ -132,7 +132,7 @@ class ExampleEdits(ExampleBuffer):
             )
         place = self.below(self.at)
         if new:
-            self.insert(place, fresh_pairs(new, self.examples))
+            self.insert(place, renumber_pairs(new, self.examples))
             self.at = place + len(new) - 1
         return len(new)
 
@@ -154,7 +154,7 @@ class ExampleEdits(ExampleBuffer):
             )
         if len(lines) == len(group) and set(lines) == {text_of(each) for each in group}:
             return 0
-        new = drafts("\n".join(lines), after=rest)
+        new = parse_pasted("\n".join(lines), after=rest)
 
         def unfolded(now: Examples) -> Examples:
             found = _find(now, place, example)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.authoring.drafts import draft, flaw, text_of
-from engine.authoring.readiness import Readiness, templates_in, worth
+from engine.authoring.drafts import flaw, parse_draft, text_of
+from engine.authoring.readiness import Readiness, check_readiness, templates_in
 from engine.authoring.templates import count as count_slots
 from engine.authoring.templates import is_open, is_template, may_be_template, read_lists
 from engine.errors import HeadcodeError
@@ -160,7 +160,7 @@ class GradedExamples(ExampleEdits):
             if len(examples) > _LARGE and now - before[2] < _WORTH_EVERY_S:
                 self.worth_is_old = True
                 return before[3]
-        found = worth(examples, grades, self.flaws, self.templates, self.n_heads)
+        found = check_readiness(examples, grades, self.flaws, self.templates, self.n_heads)
         self._worth, self.worth_is_old, self._regraded = (examples, len(grades), now, found), False, False
         return found
 
@@ -186,7 +186,7 @@ class GradedExamples(ExampleEdits):
             return 0
         asked = (line, place)
         if self._counted is None or self._counted[0] != asked or self._counted[1] is not examples:
-            pair = draft(line).pair
+            pair = parse_draft(line).pair
             others = {at: text_of(each) for at, each in enumerate(examples) if at != place}
             group = [line, *(text for at, text in others.items() if pair is not None and examples[at].pair == pair)]
             lists = read_lists([text for text in others.values() if "{" in text])

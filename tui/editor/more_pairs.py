@@ -12,12 +12,12 @@ from engine.authoring.variations import (
     MORE,
     Source,
     Variation,
-    gathered,
-    holds,
+    is_usable,
     nothing_to_vary,
     single_words,
     sources,
     trials,
+    usable_variations,
     variations,
 )
 from engine.examples import Example
@@ -43,7 +43,7 @@ class MorePairs(msgspec.Struct, frozen=True, kw_only=True):
     tried: int
     paired: bool
     missing: int
-    """Pairs that one head still needs to stand above chance, the new ones counted."""
+    """Pairs that one head still needs to reach significance, the new ones counted."""
     n_heads: int
 
     @property
@@ -60,7 +60,7 @@ class MorePairs(msgspec.Struct, frozen=True, kw_only=True):
         """What stands behind that where some are missing all the same; else empty."""
         if not self.missing:
             return ""
-        return f"; {self.missing} still missing for one head of {self.n_heads} to stand above chance"
+        return f"; {self.missing} still missing for one head of {self.n_heads} to reach significance"
 
 
 async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -> MorePairs:
@@ -93,7 +93,7 @@ async def more_pairs(examples: Sequence[Example], asked: int | None, ask: Ask) -
         tried += len(batch)
         held += await _held(batch, made_of, own, ask)
         # Of what was tried those come first whose negative is not even half known.
-        found = gathered([source for _, source in sorted(held, key=lambda each: each[0])], wanted)
+        found = usable_variations([source for _, source in sorted(held, key=lambda each: each[0])], wanted)
     new = tuple(each for source in found for each in source)
     if paired:
         number = next_pair(examples)
@@ -118,6 +118,6 @@ async def _held(
     found = []
     for one in batch:
         new = [next(grades) for _ in one.examples]
-        if holds(made_of[one.source], own[one.source], new):
+        if is_usable(made_of[one.source], own[one.source], new):
             found.append((sum(grade.verdict == "weak" for grade in new), one.examples))
     return found

@@ -50,12 +50,12 @@ def rows_of(found: "Preflight") -> list[tuple[str, str]]:
 
 async def ask_preflight(order: "ProbeRequest") -> "Preflight":
     """The host's answer to what this order would take."""
-    from engine.machine.folders import find_places
+    from engine.machine.folders import find_folders
     from engine.planning.run_options import RunOptions
     from sessions.client.connection import HostClient
     from sessions.protocol import GetPreflight, PreflightAnswer, SessionDetailAnswer, ShowSession
 
-    async with await HostClient.connect(find_places()) as client:
+    async with await HostClient.connect(find_folders()) as client:
         model = order.model
         if model is None and order.session is not None:
             model = (await client.ask(ShowSession(session=order.session), SessionDetailAnswer)).detail.session.model

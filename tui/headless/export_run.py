@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import ConfigError
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.machine.paths import path_of
 from engine.measures import Measure, find_measure
 from engine.results import EdgeScore, HeadId
@@ -87,7 +87,7 @@ def write_text(goal: Path, pieces: Iterable[str], *, force: bool) -> int:
             for piece in pieces:
                 out.write(piece)
 
-    return write_atomically(goal, write, force=force, marks=find_places().parts)[1]
+    return write_atomically(goal, write, force=force, marks=find_folders().parts)[1]
 
 
 async def find_subject(

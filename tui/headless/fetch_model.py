@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.catalog.fetch_messages import (
-    AnyFetchWord,
+    AnyFetchMessage,
     FetchDone,
     FetchFailed,
     FetchNote,
@@ -41,7 +41,7 @@ def run_fetch(words: Sequence[str]) -> FetchDone:
     """Runs a fetch to its end. Raises Refusal with its failure; Ctrl+C reaches it too, and it cleans up."""
     command = child_processes.python_command("-m", "engine.models.fetch", *words)
     last: FetchDone | FetchFailed | None = None
-    decoder: msgspec.json.Decoder[AnyFetchWord] = msgspec.json.Decoder(AnyFetchWord)
+    decoder: msgspec.json.Decoder[AnyFetchMessage] = msgspec.json.Decoder(AnyFetchMessage)
     with (
         tempfile.TemporaryFile() as stderr,  # a pipe that nobody reads would fill up and stop the fetch
         child_processes.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as process,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from engine.errors import ConfigError
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient
 from tui.output.console import narrate
 from tui.terminal.sanitize import clean
@@ -18,7 +18,7 @@ def with_host(question: Callable[[HostClient], Awaitable[Answer]]) -> Answer:
     """What the question finds out; the host is started where none runs."""
 
     async def go() -> Answer:
-        async with await HostClient.connect(find_places()) as client:
+        async with await HostClient.connect(find_folders()) as client:
             if client.welcome.notice:
                 narrate(f"note: {client.welcome.notice}")
             return await question(client)

@@ -12,7 +12,7 @@ import msgspec
 from engine.analysis.run_state import RunSnapshot, fold_event
 from engine.errors import ConfigError
 from engine.events import EngineEvent
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.measures import Measure
 from sessions.client.connection import HostClient
 from sessions.events import LogEntry, RunEnded, RunQueued, RunStarted
@@ -82,7 +82,7 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 async def connect() -> HostConnection:
-    return await HostClient.connect(find_places())
+    return await HostClient.connect(find_folders())
 
 
 async def find_recorded_session(what: str, start: str | None) -> RecordedSession:

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.authoring.drafts import draft, slotted
-from engine.authoring.negatives import PromptEdit, as_negative, best, propose
+from engine.authoring.drafts import parse_draft, preview_slots
+from engine.authoring.negatives import PromptEdit, as_negative, best_edits, propose
 from engine.errors import HeadcodeError
 from engine.machine.paths import path_of
 from engine.results import Grade
@@ -75,7 +75,7 @@ class ExampleVerbs:
         if not line.strip():
             self.refuse("edit: write the number and the new line.")
             return
-        self.desk.replace(place, draft(line.strip(), like=self.desk.examples[place]))
+        self.desk.replace(place, parse_draft(line.strip(), like=self.desk.examples[place]))
         self.desk.at = place
         await self._done("written anew", 1)
 
@@ -179,7 +179,7 @@ class ExampleVerbs:
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
             return
-        found = best(edits, grades[1:], n_tokens=grades[0].n_tokens)
+        found = best_edits(edits, grades[1:], n_tokens=grades[0].n_tokens)
         self._proposed = (place, found)
         for number, (edit, grade) in enumerate(found, start=1):
             chance = f", probability {grade.probability:.3f}" if grade.probability is not None else ""
@@ -249,7 +249,7 @@ class ExampleVerbs:
 
     def _foresee(self, text: str) -> None:
         """What slots will make is said before they are filled."""
-        found = slotted(text, after=self.desk.examples)
+        found = preview_slots(text, after=self.desk.examples)
         if found is not None:
             self.say(f"{found.words}.")
 

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from engine.errors import HeadcodeError
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.planning.option_table import OPTIONS
 from engine.planning.option_text import read_value as read_option
-from engine.planning.option_text import say as say_option
+from engine.planning.option_text import format_value as say_option
 from engine.planning.run_options import value_of as option_value
 from engine.planning.run_options import with_value
 from engine.results import Card
@@ -135,7 +135,7 @@ class RunVerbs:
             self.refuse(f"options {rest}: write an option's name and its value; options lists them.")
             return
         try:
-            value = read_option(wanted, text, find_places().models)
+            value = read_option(wanted, text, find_folders().models)
             changed = with_value(self.state.options, wanted.path, value)
         except HeadcodeError as error:
             self.refuse(f"{error.message} {error.hint}")
@@ -301,7 +301,7 @@ class RunVerbs:
         from tui.settings.settings import change, load
         from tui.settings.table import SETTINGS
 
-        path = find_places().settings
+        path = find_folders().settings
         name, _, text = rest.partition(" ")
         if not name:
             found = load(path)

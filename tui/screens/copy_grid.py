@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.errors import CannotWrite
 from sessions.files.atomic_write import write_atomically
 from tui.actions import sheet_actions
@@ -171,7 +171,7 @@ def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
     while path.exists():
         number += 1
         path = folder / f"{name}-{number}{suffix}"
-    write_atomically(path, lambda part: _fill(part, text), force=False, marks=find_places().parts)
+    write_atomically(path, lambda part: _fill(part, text), force=False, marks=find_folders().parts)
     return path
 
 

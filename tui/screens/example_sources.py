@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.authoring.csv_format import read_csv
-from engine.authoring.drafts import SlotPreview, slotted, text_of
+from engine.authoring.drafts import SlotPreview, preview_slots, text_of
 from engine.authoring.text_format import format_of
 from engine.errors import ExampleError, HeadcodeError
 from engine.examples import Example
@@ -38,7 +38,7 @@ class ExampleSources(Base):
 
     def add_text(self, text: str) -> None:
         """Adds the examples a text holds; what cannot be read stands as text. Slots are filled after a question."""
-        slots = slotted(text, after=self.desk.examples)
+        slots = preview_slots(text, after=self.desk.examples)
         if slots is None:
             self._add_text(text)
             return

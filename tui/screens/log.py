@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
 from tui.screens.text_prompt import TextPromptSheet
@@ -45,7 +45,7 @@ class LogList(VirtualLineWidget):
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)
-        places = find_places()
+        places = find_folders()
         self.tails = {
             "host": LogTail(places.logs / "host.log"),
             "worker": LogTail(places.logs / "worker.log"),

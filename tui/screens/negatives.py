@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.strip import Strip
 
-from engine.authoring.negatives import PromptEdit, as_negative, best, propose
+from engine.authoring.negatives import PromptEdit, as_negative, best_edits, propose
 from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade
@@ -171,7 +171,7 @@ class NegativesScreen(SubScreen):
         self.desk.keep(asked, answer, reading)
         own = answer.grades[0]
         self.list.own = own
-        self.list.found = best(edits, answer.grades[1:], n_tokens=own.n_tokens)
+        self.list.found = best_edits(edits, answer.grades[1:], n_tokens=own.n_tokens)
         if not self.list.found:
             self.list.said = (
                 f"Of {len(edits)} changes none keeps the {own.n_tokens} tokens of the prompt. {self._by_hand()}"

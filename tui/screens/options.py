@@ -11,11 +11,11 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.catalog.local_models import local_models
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.machine.memory import size as in_bytes
-from engine.planning.option_text import say
+from engine.planning.option_text import format_value
 from engine.planning.presets import PRESETS, with_preset
-from engine.planning.run_options import opened, value_of
+from engine.planning.run_options import with_open_lambda, value_of
 from tui.actions import sheet_actions
 from tui.connection.session_link import SessionLink
 from tui.screens.memory_guard import holds_back
@@ -79,7 +79,7 @@ class OptionDetails(LineWidget):
         if wrong:
             lines += [self.line().add(" ").add(row, "bad").strip() for row in wrapped(clean(wrong), width, 3)]
         words = [self.line().add(" ").add(row, "text").strip() for row in wrapped(option.meaning, width, 8)]
-        value = clean(say(option, value_of(listed.options, option.path)))
+        value = clean(format_value(option, value_of(listed.options, option.path)))
         facts = [("now", value), ("default", clean(listed.default_words(option)))]
         facts += [("published", option.published)] if option.published else []
         accepted = ", ".join(option.choices) or option.range or ("yes or no" if option.kind == "yes" else "")
@@ -128,7 +128,7 @@ class OptionsScreen(SubScreen):
     def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
         super().__init__(state)
         self.link = link
-        models = find_places().models
+        models = find_folders().models
         self.list = RunOptionList(state, link.choose_options, models, id="options")
         names = [source.name for source in local_models(models)]
         self.list.model_names = tuple(dict.fromkeys([*names, state.model]))
@@ -161,7 +161,7 @@ class OptionsScreen(SubScreen):
     def preset(self) -> str:
         """The preset these options are; empty: none."""
         options, models = self.list.options, self.list.models
-        fitting = (each.name for each in PRESETS if opened(with_preset(options, each.name), models) == options)
+        fitting = (each.name for each in PRESETS if with_open_lambda(with_preset(options, each.name), models) == options)
         return next(fitting, "")
 
     # ---- actions

@@ -13,8 +13,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.machine.folders import find_places
-from engine.planning.option_text import changed_words
+from engine.machine.folders import find_folders
+from engine.planning.option_text import format_changes
 from engine.results import HeadId
 from tui.actions import sheet_actions
 from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
@@ -63,7 +63,7 @@ class RunCards(ScrollingLineWidget):
         super().__init__(state, id=id)
         self.depth = depth
         self.chosen = 0
-        self.models = find_places().models
+        self.models = find_folders().models
         self._views: dict[str, GridView] = {}
 
     @property
@@ -149,7 +149,7 @@ class RunCards(ScrollingLineWidget):
 
     def _own(self, run: SessionRun, on: bool, width: int) -> StyledLine:
         """What was not left at the recipe's defaults."""
-        words = changed_words(run.options, model=self.state.model, models=self.models)
+        words = format_changes(run.options, model=self.state.model, models=self.models)
         line = self.line().add("▌ " if on else "  ", "accent")
         if not words:
             return line.add("all else by default", "faint")

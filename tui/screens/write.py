@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.timer import Timer
 
-from engine.authoring.drafts import draft, text_of
+from engine.authoring.drafts import parse_draft, text_of
 from engine.examples import Example
 from engine.planning.run_options import with_value
 from tui.actions import keyed
@@ -126,7 +126,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         else:
             self.proof.line_text = self.edit.text
             self.desk.typed = self.edit.text
-            self.proof.example = draft(self.edit.text) if self.edit.text.strip(" +-") else None
+            self.proof.example = parse_draft(self.edit.text) if self.edit.text.strip(" +-") else None
         self.proof.paint()
 
     def say(self, words: str) -> None:
@@ -165,7 +165,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.run_worker(cast(Any, work), group=group, exit_on_error=True)
 
     def _line(self) -> Example | None:
-        return draft(self.edit.text) if self._open is not None and self.edit.text.strip(" +-") else None
+        return parse_draft(self.edit.text) if self._open is not None and self.edit.text.strip(" +-") else None
 
     def _after(self, name: str, seconds: float, what: Callable[[], None]) -> None:
         if name in self._waits:
@@ -193,11 +193,11 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
             if empty:
                 self.desk.at = self._came_from
                 return
-            self.desk.insert(place, [draft(text)])
+            self.desk.insert(place, [parse_draft(text)])
             self._fresh = False
         elif place < len(self.desk.examples):
             old = self.desk.examples[place]
-            new = old if text == text_of(old) else draft(text, like=old)
+            new = old if text == text_of(old) else parse_draft(text, like=old)
             if new == old:
                 return
             if empty:

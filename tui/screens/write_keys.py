@@ -13,7 +13,7 @@ ACTIONS = sheet_actions(
         "",
         "N,shift+n",
         "More pairs",
-        "Make pairs of those there are, as many as one head needs to stand above chance; the model grades each",
+        "Make pairs of those there are, as many as one head needs to reach significance; the model grades each",
         "",
     ),
     ("step.undo", "-1", "u", "Undo", "Take the last change back, also after a restart", "undo"),

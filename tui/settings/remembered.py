@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.machine.plain_file import read_json
 
 _FILE = "screen.json"
@@ -23,7 +23,7 @@ class ScreenMemory(msgspec.Struct, frozen=True, kw_only=True):
 
 def screen_memory_path() -> Path:
     """Where it is kept."""
-    return find_places().state / _FILE
+    return find_folders().state / _FILE
 
 
 def load_screen_memory() -> ScreenMemory:

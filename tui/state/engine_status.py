@@ -1,6 +1,6 @@
 """What the engine is at, in words: for those who wait for it, and where it has reported nothing for long. No widget."""
 
-from engine.planning.time_estimate import seconds_words
+from engine.planning.time_estimate import format_seconds
 from sessions.rows import CurrentJob
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
@@ -21,7 +21,7 @@ def format_work(work: CurrentJob, now_us: int) -> str:
 
 def format_silent_time(work: CurrentJob, now_us: int) -> str:
     """How long ago it last reported."""
-    return seconds_words(max(0.0, (now_us - work.heard_us) / 1e6))
+    return format_seconds(max(0.0, (now_us - work.heard_us) / 1e6))
 
 
 def blocking_work(state: WorkbenchState, run: SessionRun) -> CurrentJob | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.errors import Failure
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.machine.plain_file import append_plain
 from tui.terminal.sanitize import clean
 
@@ -16,7 +16,7 @@ _MOST = 2_000
 
 
 def screen_log() -> Path:
-    return find_places().logs / "screen.log"
+    return find_folders().logs / "screen.log"
 
 
 def write(level: str, words: str) -> None:

@@ -5,7 +5,7 @@ from statistics import median
 
 from engine.catalog.model_shape import shape_of_info
 from engine.events import STAGES, Stage
-from engine.planning.time_estimate import seconds_words, stage_work
+from engine.planning.time_estimate import format_seconds, stage_work
 from tui.state.run import SessionRun
 
 _RUNS = 5
@@ -111,7 +111,7 @@ def format_time_left(seconds: float | None) -> str:
     """What is left, in words; empty where nobody knows, or where it is not worth a word."""
     if seconds is None:
         return ""
-    return "almost done" if seconds < 0.5 else f"{seconds_words(seconds)} left"
+    return "almost done" if seconds < 0.5 else f"{format_seconds(seconds)} left"
 
 
 def _more_work(other: SessionRun, run: SessionRun, stage: Stage) -> float | None:

@@ -11,8 +11,8 @@ from textual.strip import Strip
 
 from engine.errors import HeadcodeError
 from engine.planning.option_table import OPTIONS, Option
-from engine.planning.option_text import say, written
-from engine.planning.run_options import RunOptions, changed, defaults, opened, reset, value_of, with_value
+from engine.planning.option_text import format_value, set_value
+from engine.planning.run_options import RunOptions, changed_options, defaults, with_open_lambda, reset, value_of, with_value
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import VirtualLineWidget
@@ -71,19 +71,19 @@ class RunOptionList(VirtualLineWidget):
 
     @property
     def options(self) -> RunOptions:
-        return opened(self.state.options, self.models)
+        return with_open_lambda(self.state.options, self.models)
 
     def differing(self) -> frozenset[str]:
         """The paths of those that are not at their default."""
-        return frozenset(each.path for each in changed(self.options, model=self.state.model, models=self.models))
+        return frozenset(each.path for each in changed_options(self.options, model=self.state.model, models=self.models))
 
     def default_words(self, option: Option) -> str:
         """The default, as it would be written; of one left open, what it comes to."""
         options = self.options
         if option.path == "sae.recipe":
-            return say(option, value_of(RunOptions(), option.path))
+            return format_value(option, value_of(RunOptions(), option.path))
         own = defaults(options, model=self.state.model, models=self.models)
-        return say(option, value_of(own, option.path))
+        return format_value(option, value_of(own, option.path))
 
     # ---- drawing
 
@@ -109,7 +109,7 @@ class RunOptionList(VirtualLineWidget):
             self._typing(line, size.width)
             return line.strip()
         value = value_of(self._shown, option.path)
-        words = fit(clean(say(option, value)), value_width - 1)
+        words = fit(clean(format_value(option, value)), value_width - 1)
         line.add(words, "accent" if differs else ("faint" if value is None else "text"))
         line.to(4 + _TITLE + value_width)
         if three:
@@ -156,7 +156,7 @@ class RunOptionList(VirtualLineWidget):
         """The next or the previous of the values there are, or that are worth a try."""
         option, values = self.option, self.values(self.option)
         value = value_of(self.options, option.path)
-        now = "" if value is None else say(option, value)
+        now = "" if value is None else format_value(option, value)
         if now in values:
             place = values.index(now) + by
         else:
@@ -176,7 +176,7 @@ class RunOptionList(VirtualLineWidget):
     def write(self, option: Option, text: str) -> bool:
         """Takes the text as the option's value; False where it cannot be, with the reason in `trouble`."""
         try:
-            self.take(written(self.options, option, text, self.models))
+            self.take(set_value(self.options, option, text, self.models))
         except HeadcodeError as error:
             self.trouble = f"{error.message} {error.hint}"
             self.paint()
@@ -207,7 +207,7 @@ class RunOptionList(VirtualLineWidget):
         if option.kind == "yes":
             self.take(with_value(self.options, option.path, not value))
             return
-        self.typed = "" if value is None else say(option, value)
+        self.typed = "" if value is None else format_value(option, value)
         self.caret, self.trouble = len(self.typed), ""
         self.paint()
         self.post_message(self.Changed())
@@ -261,7 +261,7 @@ class RunOptionList(VirtualLineWidget):
         self.typed, self.caret = text[:_MOST], min(at, _MOST)
         self.trouble = ""
         try:
-            written(self.options, self.option, self.typed, self.models)
+            set_value(self.options, self.option, self.typed, self.models)
         except HeadcodeError as error:
             self.trouble = f"{error.message} {error.hint}"
 

@@ -7,7 +7,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.events import Stage
-from engine.planning.option_text import config_words
+from engine.planning.option_text import format_config
 from tui.state.engine_status import blocking_work, format_work
 from tui.state.number_text import format_number
 from tui.state.time_left import format_time_left, run_left, stage_left, stages_of, usual_seconds
@@ -192,7 +192,7 @@ class RunPane(ScrollingLineWidget):
             line.add(f" {sign} run {run.number:<3}", "strong" if on else "text")
             line.add(f" {state:<10} ", ink)
             line.add(fit(clean(run.model), 14), "dim").to(_CONFIG)
-            lines.append(line.add(fit(config_words(run.config), max(width - line.width - 1, 0)), "faint"))
+            lines.append(line.add(fit(format_config(run.config), max(width - line.width - 1, 0)), "faint"))
         others = (self.state.worker.queued if self.state.worker is not None else 0) - waiting
         work = self.state.worker.at_work if self.state.worker is not None else None
         if work is not None and all(run.run_id != work.run_id for run in self.state.runs):

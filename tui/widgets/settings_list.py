@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.errors import HeadcodeError
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from tui.settings.remembered import load_screen_memory, record_toured, screen_memory_path
 from tui.settings.settings import Settings
 from tui.settings.table import SETTINGS, SettingSpec, Value
@@ -197,7 +197,7 @@ class SettingsList(LineWidget):
         return [rule.strip(), *lines, said.strip()]
 
     def _files(self) -> list[SettingsRow]:
-        places, problems = find_places(), [clean(problem.message) for problem in self._program.problems]
+        places, problems = find_folders(), [clean(problem.message) for problem in self._program.problems]
 
         def row(title: str, path: Path, about: str) -> SettingsRow:
             wrong = [words for words in problems if words.startswith(str(path))]

@@ -8,10 +8,10 @@ import torch
 from engine.authoring.distinct_pairs import (
     clusters,
     distinct_prompts,
+    duplicate_rows,
+    format_missing,
     missing_pairs,
-    missing_words,
-    repeats,
-    template,
+    shared_template,
     text_keys,
 )
 from engine.examples import Example
@@ -42,13 +42,13 @@ class Quiet:
 
 def test_a_copy_has_tokens_side_and_partner_of_an_earlier_example() -> None:
     examples = pairs_of(("a", "b"), ("c", "d"), ("a", "b"), ("a", "d"))
-    assert repeats(examples, text_keys(examples)) == (4, 5)
+    assert duplicate_rows(examples, text_keys(examples)) == (4, 5)
     assert distinct_prompts(examples, text_keys(examples)) == (2, 2)
     # Without pairs tokens and side are enough; one text on both sides is no copy.
     alone = [example(prompt, positive=side) for prompt, side in (("a", True), ("a", False), ("a", True), ("b", False))]
-    assert repeats(alone, text_keys(alone)) == (2,)
+    assert duplicate_rows(alone, text_keys(alone)) == (2,)
     # Other texts of the same tokens are copies as well: it is the keys that count.
-    assert repeats(alone, [1, 2, 1, 2]) == (2, 3)
+    assert duplicate_rows(alone, [1, 2, 1, 2]) == (2, 3)
 
 
 def test_pairs_that_share_a_prompt_are_one_cluster() -> None:
@@ -86,7 +86,7 @@ def test_unpaired_sets_are_labelled_in_every_way_where_there_are_few() -> None:
 def test_one_pair_twelve_times_tells_nothing() -> None:
     examples = pairs_of(*[("the cat sat", "the dog sat")] * 12)
     keys = text_keys(examples)
-    left = [row for row in range(24) if row not in set(repeats(examples, keys))]
+    left = [row for row in range(24) if row not in set(duplicate_rows(examples, keys))]
     kept = [examples[row] for row in left]
     pairs = pair_rows(kept)
     positive = torch.tensor([one.positive for one in kept])
@@ -114,7 +114,7 @@ def test_of_runs_without_anything_to_find_at_most_a_twentieth_names_a_head(
         for n in range(n_side)
     ]
     keys = text_keys(examples)
-    left = [row for row in range(len(examples)) if row not in set(repeats(examples, keys))]
+    left = [row for row in range(len(examples)) if row not in set(duplicate_rows(examples, keys))]
     kept = [examples[row] for row in left]
     pairs = pair_rows(kept)
     positive = torch.tensor([one.positive for one in kept])
@@ -154,24 +154,24 @@ def test_how_many_pairs_are_missing(n_pairs: int, unpaired: tuple[int, int], n_h
 @pytest.mark.parametrize(
     ("pairs", "unpaired", "n_heads", "words"),
     [
-        (10, 0, 32, "10 pairs; 1 more lets one head of 32 stand above chance"),
-        (9, 0, 270, "9 pairs; 5 more let one head of 270 stand above chance"),
-        (1, 0, 32, "1 pair; 10 more let one head of 32 stand above chance"),
+        (10, 0, 32, "10 pairs; 1 more lets one head of 32 reach significance"),
+        (9, 0, 270, "9 pairs; 5 more let one head of 270 reach significance"),
+        (1, 0, 32, "1 pair; 10 more let one head of 32 reach significance"),
         (11, 0, 32, ""),
         # 12 examples are dealt out to two sides of 6 in 924 ways, 10 in 252; 640 are needed.
-        (0, 5, 32, "5 + 5 without pairs; 1 more of each lets one head of 32 stand above chance"),
+        (0, 5, 32, "5 + 5 without pairs; 1 more of each lets one head of 32 reach significance"),
     ],
 )
 def test_what_is_missing_in_words(pairs: int, unpaired: int, n_heads: int, words: str) -> None:
     examples = pairs_of(*[(f"p{n}", f"n{n}") for n in range(pairs)])
     examples += [example(f"u{side}{n}", positive=side) for side in (True, False) for n in range(unpaired)]
-    assert missing_words(examples, n_heads) == words
+    assert format_missing(examples, n_heads) == words
 
 
 def test_pairs_that_share_a_prompt_are_told_from_those_that_do_not() -> None:
     examples = pairs_of(*[("a", "b"), ("c", "d"), ("a", "e")])
-    assert missing_words(examples, 32) == (
-        "3 pairs that share prompts and count as 2; 9 more let one head of 32 stand above chance"
+    assert format_missing(examples, 32) == (
+        "3 pairs that share prompts and count as 2; 9 more let one head of 32 reach significance"
     )
 
 
@@ -183,13 +183,14 @@ def test_copies_do_not_make_up_for_missing_pairs() -> None:
 def test_a_template_with_one_word_changed_is_called_by_its_text() -> None:
     words = ("red", "green", "blue", "grey")
     examples = pairs_of(*[(f"The {word} door is", f"The {word} wall is") for word in words])
-    found = template(examples)
+    found = shared_template(examples)
     assert found is not None
     assert (found.text, found.prompts, found.of) == ("The ___ door is", 4, 4)
     # Two words changed, or too few prompts: nothing is said.
     assert (
-        template(pairs_of(*[(f"The {a} door {b}", "x") for a, b in zip(words, reversed(words), strict=True)])) is None
+        shared_template(pairs_of(*[(f"The {a} door {b}", "x") for a, b in zip(words, reversed(words), strict=True)]))
+        is None
     )
-    assert template(examples[:4]) is None
+    assert shared_template(examples[:4]) is None
     # Copies make no template: they are one prompt.
-    assert template(pairs_of(*[("The red door is", "x")] * 5)) is None
+    assert shared_template(pairs_of(*[("The red door is", "x")] * 5)) is None

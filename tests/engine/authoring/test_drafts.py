@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.authoring.csv_format import read_csv, write_csv
-from engine.authoring.drafts import draft, drafts, flaw, fresh_pairs, slotted, text_of
+from engine.authoring.drafts import flaw, parse_draft, parse_pasted, preview_slots, renumber_pairs, text_of
 from engine.authoring.templates import count, expand
 from engine.authoring.text_format import read_examples, write_line
 from engine.errors import ExampleError
@@ -28,25 +28,25 @@ def examples(pairs: st.SearchStrategy[int | None]) -> st.SearchStrategy[Example]
 
 @given(examples(st.none() | st.integers(0, 10**9 - 1)))
 def test_a_line_is_the_example_to_the_letter(example: Example) -> None:
-    assert draft(write_line(example)) == example
+    assert parse_draft(write_line(example)) == example
 
 
 @given(examples(st.none() | st.integers(-9, 9)), st.booleans())
 def test_editing_a_line_without_a_change_changes_nothing(example: Example, enabled: bool) -> None:
     example = msgspec.structs.replace(example, enabled=enabled)
     if not flaw(example):
-        assert draft(text_of(example), like=example) == example
+        assert parse_draft(text_of(example), like=example) == example
 
 
 @given(TEXT.filter(lambda text: bool(text.strip())))
 def test_no_line_is_lost(line: str) -> None:
-    found = draft(line)
+    found = parse_draft(line)
     if flaw(found):
         assert found.prompt == line.strip()
         assert not found.enabled
         assert text_of(found) == line.strip()
     else:
-        assert draft(text_of(found)) == found
+        assert parse_draft(text_of(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -54,21 +54,21 @@ def test_no_line_is_lost(line: str) -> None:
     [
         ('+ a => "x', "not closed"),
         ("- => y", "prompt is empty"),
-        ("+ a =>", "Nothing is expected"),
+        ("+ a =>", "There is no expected answer"),
         ("+ a => b |", "No foil"),
         ("+ a => b | c | d", "More than one |"),
-        ('+ a => "b" c', "after a quoted answer"),
+        ('+ a => "b" c', "follows a quoted answer"),
         ('{"prompt": 3, "polarity": "positive"}', "Expected `str`"),
         ('{"prompt": "a"}', "polarity"),
         ("+", "prompt is empty"),
     ],
 )
 def test_a_line_that_cannot_be_read_says_why_and_can_be_mended(line: str, words: str) -> None:
-    kept = draft(line)
+    kept = parse_draft(line)
     assert words in flaw(kept)
     assert text_of(kept) == line
-    assert flaw(draft("+ mended => x", like=kept)) == ""
-    assert draft("+ mended => x", like=kept).enabled
+    assert flaw(parse_draft("+ mended => x", like=kept)) == ""
+    assert parse_draft("+ mended => x", like=kept).enabled
 
 
 def test_a_disabled_example_is_no_flawed_line() -> None:
@@ -78,28 +78,28 @@ def test_a_disabled_example_is_no_flawed_line() -> None:
 
 def test_pasted_lines_become_examples_whatever_they_are() -> None:
     text = '# a remark\n+1 a => b\r\n-1 c => b\n\nno sign => d\n+ bad => "\n'
-    found = drafts(text)
+    found = parse_pasted(text)
     assert [(each.prompt, each.polarity, each.pair, each.enabled) for each in found] == [
         ("a", "positive", 1, True),
         ("c", "negative", 1, True),
         ("no sign", "positive", None, True),
         ('+ bad => "', "positive", None, False),
     ]
-    assert drafts('{"prompt": "a", "polarity": "negative"}\n{"oops"\n')[0].polarity == "negative"
-    assert flaw(drafts('{"prompt": "a", "polarity": "negative"}\n{"oops"\n')[1])
-    assert drafts("prompt,polarity\na,+\n")[0].prompt == "a"
+    assert parse_pasted('{"prompt": "a", "polarity": "negative"}\n{"oops"\n')[0].polarity == "negative"
+    assert flaw(parse_pasted('{"prompt": "a", "polarity": "negative"}\n{"oops"\n')[1])
+    assert parse_pasted("prompt,polarity\na,+\n")[0].prompt == "a"
 
 
 def test_pasted_pairs_get_numbers_of_their_own() -> None:
     there = (Example(prompt="x", polarity="positive", pair=1), Example(prompt="y", polarity="positive", pair=7))
-    found = drafts("+1 a\n-1 b\n+2 c\n-2 d", after=there)
+    found = parse_pasted("+1 a\n-1 b\n+2 c\n-2 d", after=there)
     assert [each.pair for each in found] == [8, 8, 2, 2]
-    assert fresh_pairs(there, ()) == there
+    assert renumber_pairs(there, ()) == there
 
 
 def test_enormous_text_does_no_harm() -> None:
-    assert flaw(drafts("x" * 300_000)[0])
-    assert len(drafts("x" * 100_000)[0].prompt) == 100_000
+    assert flaw(parse_pasted("x" * 300_000)[0])
+    assert len(parse_pasted("x" * 100_000)[0].prompt) == 100_000
 
 
 # ---- slots
@@ -113,7 +113,7 @@ def test_slots_take_each_word_and_agree_within_a_pair() -> None:
         "+ {thing=a ball,a book} of {who}",
         "+ def f({x}): {'a': 1}",
     ]
-    found = drafts("\n".join(lines))
+    found = parse_pasted("\n".join(lines))
     assert len(found) == count(lines[1:], {"who": ("Mary", "John", "Ann")}) == 6 * 2 + 6 + 1
     assert found[0].prompt == "Mary and John met; Mary spoke to"
     assert found[1].prompt == "Mary and John met; Ann spoke to"
@@ -150,7 +150,7 @@ _PAIRED = st.lists(st.sampled_from(["{a#1}", "{a#2}", "{a#3}", "{b}", "word"]), 
 def test_filling_makes_no_copy_and_only_whole_pairs(positive: str, negative: str, n_a: int, n_b: int) -> None:
     known = {"a": tuple("uvwxyz"[:n_a]), "b": tuple("mno"[:n_b])}
     lines = [f"+1 {positive} => x", f"-1 {negative} => x"]
-    found = [draft(line) for line in expand(lines, known)]
+    found = [parse_draft(line) for line in expand(lines, known)]
     assert len({(each.prompt, each.polarity) for each in found}) == len(found) == count(lines, known)
     sides: dict[int | None, list[str]] = {}
     for each in found:
@@ -165,26 +165,26 @@ def test_every_prompt_that_a_pair_can_have_is_made_once() -> None:
         "+1 {who#1} and {who#2} met; {who#1} spoke to => {who#2} | {who#1}",
         "-1 {who#1} and {who#2} met; {who#3} spoke to => {who#2} | {who#1}",
     ]
-    found = drafts("\n".join(lines))
+    found = parse_pasted("\n".join(lines))
     names = ("Mary", "John", "Ann", "Bob")
     positives = {each.prompt for each in found if each.positive}
     assert positives == {f"{a} and {b} met; {a} spoke to" for a, b in itertools.permutations(names, 2)}
     assert len(found) == 24
     thirds = {each.prompt.split("met; ")[1].split()[0] for each in found if not each.positive}
     assert thirds == set(names), "the negatives go round the names"
-    told = slotted("\n".join(lines))
+    told = preview_slots("\n".join(lines))
     assert told is not None
     assert told.words == "2 lines with slots stand for 24 examples (48 with repeats)"
-    told = slotted("+1 {a=b,c} x\n-1 fixed")
+    told = preview_slots("+1 {a=b,c} x\n-1 fixed")
     assert told is not None
     assert told.words == "1 line with slots stands for 2 examples (4 with repeats)"
 
 
 def test_what_is_there_already_is_not_made_again() -> None:
-    there = drafts("+ Mary met => x\n- John met => x")
-    new = drafts("+ {who=Mary,John} met => y", after=there)
+    there = parse_pasted("+ Mary met => x\n- John met => x")
+    new = parse_pasted("+ {who=Mary,John} met => y", after=there)
     assert [each.prompt for each in new] == ["John met"]
-    told = slotted("+ {who=Mary,John} met => y", after=there)
+    told = preview_slots("+ {who=Mary,John} met => y", after=there)
     assert told is not None
     assert told.words == "1 line with slots stands for 1 example (2 with repeats)"
 
@@ -223,7 +223,7 @@ def test_a_table_of_a_spreadsheet_is_read_whatever_parts_its_cells(sign: str) ->
         Example(prompt=f"one{sign} two, and {sign}", polarity="positive", expected=("a",)),
         Example(prompt="three", polarity="negative", expected=("b",)),
     )
-    assert read_examples(text) == read_csv(text) == drafts(text) == expected
+    assert read_examples(text) == read_csv(text) == parse_pasted(text) == expected
 
 
 def test_a_file_that_is_called_a_table_is_told_what_its_first_line_lacks() -> None:
@@ -256,22 +256,22 @@ SLOTTED = """# names
 
 
 def test_what_slots_come_to_is_known_before_they_are_filled() -> None:
-    found = slotted(SLOTTED)
+    found = preview_slots(SLOTTED)
     assert found is not None
     assert (found.lines, found.examples) == (2, 12)
     assert found.words == "2 lines with slots stand for 12 examples"
-    assert len(drafts(SLOTTED)) == found.examples + 1
-    assert slotted("+ one => a\n- {two} => b") is None
-    assert slotted('{"prompt": "{a=b,c}", "label": "positive"}') is None
-    assert slotted("prompt,label\n{a=b;c},positive\n") is None
-    huge = slotted("+ {a=1,2,3,4,5,6,7,8,9} {a#2} {a#3} {a#4} {a#5} {a#6} {a#7} => x")
+    assert len(parse_pasted(SLOTTED)) == found.examples + 1
+    assert preview_slots("+ one => a\n- {two} => b") is None
+    assert preview_slots('{"prompt": "{a=b,c}", "label": "positive"}') is None
+    assert preview_slots("prompt,label\n{a=b;c},positive\n") is None
+    huge = preview_slots("+ {a=1,2,3,4,5,6,7,8,9} {a#2} {a#3} {a#4} {a#5} {a#6} {a#7} => x")
     assert huge is not None
     assert huge.examples > 100_000  # said, and refused by `drafts`
 
 
 def test_slots_may_be_kept_as_they_are() -> None:
-    kept = drafts(SLOTTED, fill=False)
+    kept = parse_pasted(SLOTTED, fill=False)
     assert not any(flaw(each) for each in kept)
     assert kept[0].prompt == "{who#1=Mary,John,Ann} and {who#2} met; {who#1} spoke to"
     assert len(kept) == 3
-    assert len(drafts("\n".join(text_of(each) for each in kept))) == 13
+    assert len(parse_pasted("\n".join(text_of(each) for each in kept))) == 13

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.authoring.drafts import draft
-from engine.authoring.negatives import MOST, SHOWN, PromptEdit, as_negative, best, propose
-from engine.authoring.readiness import worth
+from engine.authoring.drafts import parse_draft
+from engine.authoring.negatives import MOST, SHOWN, PromptEdit, as_negative, best_edits, propose
+from engine.authoring.readiness import check_readiness
 from engine.examples import Example
 from engine.grading.grader import Grader
 from engine.models.loading import load_model, pick_device
@@ -33,7 +33,7 @@ from engine.worker.__main__ import SilentMonitor
     ],
 )
 def test_edits_are_of_the_kinds_that_suit_the_prompt(line: str, kinds: set[str]) -> None:
-    example = draft(line)
+    example = parse_draft(line)
     edits = propose(example)
     assert kinds <= {edit.kind.partition(":")[0] for edit in edits}
     assert example.prompt not in {edit.prompt for edit in edits}
@@ -60,7 +60,7 @@ def test_the_bundled_model_finds_negatives_for_every_task(shelf: WarmModel, task
         asked = (example, *(as_negative(example, edit.prompt, pair=None) for edit in edits))
         order = GradePrompts(job="g", model="toy", examples=asked, models=str(Path()), device="cpu")
         own, *grades = grader.answer(order, SilentMonitor()).grades
-        chosen = best(edits, grades, n_tokens=own.n_tokens)
+        chosen = best_edits(edits, grades, n_tokens=own.n_tokens)
         assert len(chosen) <= SHOWN
         assert all(grade.n_tokens == own.n_tokens for _, grade in chosen)
         found += len(chosen) >= 3 and chosen[0][1].verdict == "ok"
@@ -91,13 +91,13 @@ def test_what_people_write_by_hand_is_among_the_proposals_though_another_kind_do
     edits = [PromptEdit(prompt=f"p {place}", kind=f"{kind}: x") for place, kind in enumerate(kinds)]
     verdicts: tuple[Verdict, ...] = ("weak", "ok", "ok", "ok", "broken", "ok", "ok")
     grades = [graded(place, verdict) for place, verdict in enumerate(verdicts)]
-    shown = [edit.kind.partition(":")[0] for edit, _ in best(edits, grades, n_tokens=5)]
+    shown = [edit.kind.partition(":")[0] for edit, _ in best_edits(edits, grades, n_tokens=5)]
     assert shown == ["another name", "not repeated", "another word", "exchanged", "swapped roles"]
-    assert len(best(edits, grades, n_tokens=4)) == 0, "another number of tokens is no minimal edit"
+    assert len(best_edits(edits, grades, n_tokens=4)) == 0, "another number of tokens is no minimal edit"
 
 
 def test_whom_a_method_belongs_to_is_no_argument() -> None:
-    example = draft("+ def f(self, path, size):⏎    :param path: a⏎    :param => size")
+    example = parse_draft("+ def f(self, path, size):⏎    :param path: a⏎    :param => size")
     prompts = [edit.prompt for edit in propose(example) if "arguments" in edit.kind]
     assert prompts
     assert all(prompt.startswith("def f(self, ") for prompt in prompts)
@@ -117,24 +117,24 @@ def some(positive: int, negative: int) -> list[Example]:
 
 def test_a_set_is_worth_running_when_all_is_well() -> None:
     examples = some(6, 6)
-    found = worth(examples, {index: graded(index) for index in range(12)})
+    found = check_readiness(examples, {index: graded(index) for index in range(12)})
     assert (found.ready, found.words, found.mend) == (True, "Worth running. 6 + 6.", None)
-    found = worth(examples, {index: graded(index) for index in range(5)})
+    found = check_readiness(examples, {index: graded(index) for index in range(5)})
     assert found.words == "Grading goes on. 6 + 6, 7 still to grade."
 
 
 def test_copies_are_counted_once() -> None:
     examples = some(6, 6) * 3
     examples = [msgspec.structs.replace(each, pair=None) for each in examples]
-    found = worth(examples, {index: graded(index) for index in range(36)})
+    found = check_readiness(examples, {index: graded(index) for index in range(36)})
     assert found.words == "Worth running. 18 + 18, 36 examples, 12 distinct."
     few = [msgspec.structs.replace(each, pair=None) for each in some(2, 2) * 6]
-    assert worth(few, {index: graded(index) for index in range(24)}).words.startswith("Worth a try. 12 + 12")
+    assert check_readiness(few, {index: graded(index) for index in range(24)}).words.startswith("Worth a try. 12 + 12")
 
 
 def test_a_template_is_not_graded() -> None:
     examples = [*some(6, 6), Example(prompt="The {colour=red,blue} ball", polarity="positive")]
-    found = worth(examples, {index: graded(index) for index in range(12)})
+    found = check_readiness(examples, {index: graded(index) for index in range(12)})
     assert found.words == "Worth running. 7 + 6, 1 with slots."
     assert (found.mend, found.action) == (12, "unfold")
 
@@ -145,7 +145,7 @@ def test_a_template_is_not_graded() -> None:
         ([], {}, False, "No examples yet", None),
         (some(3, 0), {}, False, "no negative is among them", None),
         (some(0, 2), {}, False, "no positive is among them", None),
-        ([*some(2, 2), some(1, 0)[0]], {}, False, "pair 0 is no pair", 4),
+        ([*some(2, 2), some(1, 0)[0]], {}, False, "pair 0 is not one positive", 4),
         (
             some(6, 6),
             {i: graded(i, "broken" if i in (3, 8) else "ok") for i in range(12)},
@@ -156,16 +156,16 @@ def test_a_template_is_not_graded() -> None:
         (some(6, 6), {i: graded(i, "broken") for i in range(12)}, False, "Hardly worth running", 0),
         (some(6, 6), {i: graded(i, "weak" if i == 7 else "ok") for i in range(12)}, True, "6 + 6, 1 weak.", 7),
         (some(6, 6), {i: graded(i, equal=i % 6 != 2) for i in range(12)}, True, "1 unequal pair", 2),
-        ([*some(6, 6), draft("+ bad =>")], {i: graded(i) for i in range(12)}, True, "6 + 6, 1 unread.", 12),
-        ([*some(6, 6), draft("+ {a=x,y} b => c")], {i: graded(i) for i in range(13)}, True, "1 with slots", 12),
-        ([draft("+ bad =>")], {}, False, "1 line cannot be read", 0),
-        (some(2, 2), {i: graded(i) for i in range(4)}, True, "5 of each make steadier scores", None),
+        ([*some(6, 6), parse_draft("+ bad =>")], {i: graded(i) for i in range(12)}, True, "6 + 6, 1 unread.", 12),
+        ([*some(6, 6), parse_draft("+ {a=x,y} b => c")], {i: graded(i) for i in range(13)}, True, "1 with slots", 12),
+        ([parse_draft("+ bad =>")], {}, False, "1 line cannot be read", 0),
+        (some(2, 2), {i: graded(i) for i in range(4)}, True, "5 of each give more stable scores", None),
     ],
 )
 def test_what_to_mend_first(
     examples: list[Example], grades: dict[int, Grade], ready: bool, words: str, mend: int | None
 ) -> None:
-    found = worth(examples, grades)
+    found = check_readiness(examples, grades)
     assert (found.ready, found.mend) == (ready, mend)
     assert words in found.words
     assert found.todo
@@ -174,9 +174,12 @@ def test_what_to_mend_first(
 def test_how_many_pairs_are_missing_is_said_once_the_model_is_known() -> None:
     examples = [msgspec.structs.replace(each, prompt=f"{each.prompt} so") for each in some(10, 10)]
     grades = {index: graded(index) for index in range(20)}
-    assert worth(examples, grades).missing == ""
-    assert worth(examples, grades, n_heads=32).missing == "10 pairs; 1 more lets one head of 32 stand above chance"
+    assert check_readiness(examples, grades).missing == ""
+    assert (
+        check_readiness(examples, grades, n_heads=32).missing
+        == "10 pairs; 1 more lets one head of 32 reach significance"
+    )
     left_out = [*examples[:-1], msgspec.structs.replace(examples[-1], enabled=False)]
-    assert worth(left_out, grades, n_heads=32).missing.startswith("9 pairs; ")
-    assert worth(some(11, 11), grades, n_heads=32).missing == ""
-    assert worth(some(3, 0), grades, n_heads=32).missing == "", "without negatives there are other cares"
+    assert check_readiness(left_out, grades, n_heads=32).missing.startswith("9 pairs; ")
+    assert check_readiness(some(11, 11), grades, n_heads=32).missing == ""
+    assert check_readiness(some(3, 0), grades, n_heads=32).missing == "", "without negatives there are other cares"

@@ -92,7 +92,7 @@ def test_the_slots_of_a_file_are_filled() -> None:
 
 
 def test_a_bad_line_among_slots_is_named_as_it_was_written() -> None:
-    with pytest.raises(ExampleError, match=r"mine, line 6: Nothing is expected after =>"):
+    with pytest.raises(ExampleError, match=r"mine, line 6: There is no expected answer after =>"):
         read_examples(TEMPLATE + "# a comment\n+ {who} =>", source="mine")
 
 

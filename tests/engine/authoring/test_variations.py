@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.authoring.distinct_pairs import missing_pairs, text_keys
-from engine.authoring.drafts import draft, drafts
+from engine.authoring.drafts import parse_draft, parse_pasted
 from engine.authoring.text_format import write_line
-from engine.authoring.variations import gathered, holds, single_words, sources, trials, variations
+from engine.authoring.variations import is_usable, single_words, sources, trials, usable_variations, variations
 from engine.authoring.word_substitution import substitutions
 from engine.errors import ExampleError
 from engine.examples import Example
@@ -109,22 +109,22 @@ BY_HAND = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_words_are_exchanged_as_by_hand(name: str) -> None:
     given_, wanted = BY_HAND[name]
-    (source,) = sources(drafts(given_))
+    (source,) = sources(parse_pasted(given_))
     drawn = next(substitutions(source, First(), ()))
     assert [write_line(drawn.apply(each)) for each in source] == [
-        write_line(draft(line)) for line in wanted.split("\n")
+        write_line(parse_draft(line)) for line in wanted.split("\n")
     ]
 
 
 @pytest.mark.parametrize("line", ["2 + 3 = => 5", "qwe rty 3.14 x2 => b", "No one said => so", "At 12345 and 99 => b"])
 def test_what_belongs_to_no_class_stays(line: str) -> None:
-    examples = (draft(f"+1 {line}"), draft(f"-1 Not {line}"))
+    examples = (parse_draft(f"+1 {line}"), parse_draft(f"-1 Not {line}"))
     assert list(variations(sources(examples), examples)) == []
     assert list(substitutions(examples, First(), ())) == []
 
 
 def test_words_that_are_one_token_are_drawn_as_long_as_there_are_some() -> None:
-    source = sources(drafts("+1 Mary met John => Mary\n-1 Mary met Paul => Mary"))[0]
+    source = sources(parse_pasted("+1 Mary met John => Mary\n-1 Mary met Paul => Mary"))[0]
     drawn = list(islice(substitutions(source, random.Random(0), {"Ruth", "Dave"}), 20))
     new = [each.apply(source[1]).prompt for each in drawn]
     # Of men two are wanted and only one is a single token.
@@ -140,7 +140,7 @@ SET = """+1 When Mary and John went to the store, John gave a ring to => Mary | 
 
 
 def test_no_prompt_comes_twice_and_names_keep_their_gender() -> None:
-    examples = drafts(SET)
+    examples = parse_pasted(SET)
     found = list(islice(variations(sources(examples), examples), 200))
     assert [each.source for each in found[:4]] == [0, 1, 0, 1]
     prompts = [example.prompt for each in found for example in each.examples]
@@ -162,13 +162,13 @@ def test_no_prompt_comes_twice_and_names_keep_their_gender() -> None:
 
 
 def test_pairs_come_before_examples_without_a_partner_and_templates_make_none() -> None:
-    alone = drafts("+ Mary ran => so\n- John ran => so\n+ {name=Ann,Eva} ran => so", fill=False)
+    alone = parse_pasted("+ Mary ran => so\n- John ran => so\n+ {name=Ann,Eva} ran => so", fill=False)
     assert [len(source) for source in sources(alone)] == [1, 1]
-    assert [len(source) for source in sources((*drafts(SET), *alone))] == [2, 2]
+    assert [len(source) for source in sources((*parse_pasted(SET), *alone))] == [2, 2]
     made = [each.examples[0] for each in islice(variations(sources(alone), alone), 4)]
     assert [each.polarity for each in made] == ["positive", "negative"] * 2
-    assert all(len(both) == 2 for both in gathered([(each,) for each in made], 9))
-    assert len(gathered([(each,) for each in made[:3]], 9)) == 1, "one positive is without a negative"
+    assert all(len(both) == 2 for both in usable_variations([(each,) for each in made], 9))
+    assert len(usable_variations([(each,) for each in made[:3]], 9)) == 1, "one positive is without a negative"
     with pytest.raises(ExampleError, match="no example yet"):
         sources(())
 
@@ -186,7 +186,7 @@ def test_any_prompt_gives_pairs_that_are_examples(prompt: str, answer: str) -> N
 
 @pytest.mark.parametrize("prompt", ["Mary and John " * 1_400, "a" * 19_999, "1 " * 9_000, "def f(" * 3_000])
 def test_a_long_prompt_is_varied_quickly(prompt: str) -> None:
-    examples = (draft(f"+1 {prompt} => so"), draft(f"-1 Emma {prompt} => so"))
+    examples = (parse_draft(f"+1 {prompt} => so"), parse_draft(f"-1 Emma {prompt} => so"))
     begun = time.process_time()
     list(islice(variations(sources(examples), examples), 3))
     assert time.process_time() - begun < 60  # a tenth of a second; quadratic patterns take minutes
@@ -211,13 +211,13 @@ def graded(verdict: Verdict, n_tokens: int = 5) -> Grade:
     ],
 )
 def test_a_pair_is_kept_where_the_model_can_do_it(positive: Grade, negative: Grade, kept: bool) -> None:
-    source = sources(drafts(SET))[0]
-    assert holds(source, (graded("ok"), graded("ok")), (positive, negative)) is kept
+    source = sources(parse_pasted(SET))[0]
+    assert is_usable(source, (graded("ok"), graded("ok")), (positive, negative)) is kept
     # Where the pair it is made of has unequal sides, it may have, too.
     uneven = (graded("ok"), graded("ok", 4))
-    assert holds(source, uneven, (positive, negative)) is (kept or negative.n_tokens == 6)
+    assert is_usable(source, uneven, (positive, negative)) is (kept or negative.n_tokens == 6)
     without = tuple(Example(prompt=each.prompt, polarity=each.polarity) for each in source)
-    assert holds(without, uneven, (graded("ungraded"), graded("ungraded")))
+    assert is_usable(without, uneven, (graded("ungraded"), graded("ungraded")))
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def grade(shelf: WarmModel) -> Callable[..., GradesMade]:
 
 def test_the_model_says_which_words_are_one_token(shelf: WarmModel, grade: Any) -> None:
     toy, _ = shelf.take(("toy", "cpu", False), lambda: load_model("toy", Path(), pick_device("cpu")))
-    made_of = sources(drafts(SET))
+    made_of = sources(parse_pasted(SET))
     tokens = grade(trials(made_of)).tokens
     found = single_words(tokens)
     names = {name for name in (*FEMALE, *MALE) if len(toy.pieces(f" {name}")) == 1}
@@ -256,7 +256,7 @@ def test_the_bundled_model_can_do_many_variations_of_every_task(shelf: WarmModel
     held = []
     for each in found:
         both = grade(each.examples).grades
-        if holds(made_of[each.source], own[2 * each.source : 2 * each.source + 2], both):
+        if is_usable(made_of[each.source], own[2 * each.source : 2 * each.source + 2], both):
             held.append(each.examples)
             assert both[0].verdict == "ok"
             assert both[0].n_tokens == both[1].n_tokens

@@ -11,7 +11,7 @@ from engine.capture.head_outputs import head_outputs, read_examples
 from engine.config import ProbeConfig, SAEConfig
 from engine.events import Event
 from engine.examples import Example
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.models.loading import Model, load_model
 from engine.sae.contrast import contrast_apart
 from engine.sae.training import prepare
@@ -30,7 +30,7 @@ class Quiet:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load_model("toy", find_places().models, torch.device("cpu"))
+    return load_model("toy", find_folders().models, torch.device("cpu"))
 
 
 def slowly(model: Model, prompt: str) -> tuple[Tensor, Tensor]:

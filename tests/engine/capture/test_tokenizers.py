@@ -254,7 +254,7 @@ def test_a_token_of_bytes_is_shown_written_and_graded(
     broken = grade(model, Example(prompt=prompt, polarity="positive", expected=("\u6771",)))
     assert broken.verdict == "broken"
     assert broken.reason.startswith(f"expected '\u6771' is not one token but '{shown}', ")
-    assert broken.reason.endswith("give the first of them, or another word")
+    assert broken.reason.endswith("use the first of them, or another word")
     one = Example(prompt=prompt, polarity="positive", expected=(shown,), foils=("Mary",))
     token = tokenizer.convert_tokens_to_ids(piece)
     assert answers_of(model, one).expected == (token,)

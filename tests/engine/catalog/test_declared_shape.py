@@ -11,14 +11,14 @@ from typing import Any
 import gguf
 import pytest
 
-from engine.catalog.local_models import ModelSource, bundled_folder, read_sheet
+from engine.catalog.local_models import ModelSource, bundled_folder, read_summary
 from engine.catalog.model_shape import shape_of
 from engine.catalog.safetensors_headers import read_headers
 from engine.errors import ModelError
 from engine.install.gguf_import import from_gguf
 from engine.install.progress import ProgressWriter
 from engine.install.weights_check import bounded, check_agreement
-from engine.models.fetch import bring
+from engine.models.fetch import import_model
 from engine.models.loading import load_model, pick_device
 
 from ...torture.hostile_models import FAMILIES, attempt, make_family, spoil
@@ -77,7 +77,7 @@ def refused(folder: Path, words: str) -> None:
     """By import and by loading alike, with nothing left of it."""
     models = folder.parent / "models"
     with pytest.raises(ModelError, match=words) as caught:
-        bring(folder, models, ProgressWriter(BytesIO()))
+        import_model(folder, models, ProgressWriter(BytesIO()))
     assert caught.value.hint
     assert not models.exists() or list(models.iterdir()) == []
     with pytest.raises(ModelError, match=words):
@@ -128,7 +128,7 @@ def test_the_list_of_models_and_the_size_of_a_run_say_it_too(llama: Path) -> Non
         shape_of(str(llama), llama.parent)
     (llama / "config.json").write_text('{"x": ' + "[" * 100_000 + "]" * 100_000 + "}")
     with pytest.raises(ModelError, match="nested too deeply"):
-        read_sheet(ModelSource(name="x", origin="folder", folder=llama))
+        read_summary(ModelSource(name="x", origin="folder", folder=llama))
 
 
 def test_parts_and_tables_that_no_file_holds_are_bounded() -> None:

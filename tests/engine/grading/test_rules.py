@@ -32,7 +32,7 @@ def grade(model: Model, recorder: Any, one: Example) -> Grade:
 def test_a_foil_that_is_expected_too_is_broken_and_named(model: Model, recorder: Any) -> None:
     found = grade(model, recorder, example("Mary", foils=("John", " Mary")))
     assert found.verdict == "broken"
-    assert found.reason.startswith("' Mary' is expected and a foil as well")
+    assert found.reason.startswith("' Mary' is expected and also a foil")
 
 
 def test_a_foil_that_is_expected_too_is_measured_against_nothing(model: Model) -> None:
@@ -51,8 +51,8 @@ def test_the_same_answer_twice_is_one_answer(model: Model, recorder: Any) -> Non
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ("x", "expected 'x' is not one token but ' ', 'x': give another word"),
-        ("Mary John", "expected 'Mary John' is not one token but ' Mary', ' John': give the first of them"),
+        ("x", "expected 'x' is not one token but ' ', 'x': use another word"),
+        ("Mary John", "expected 'Mary John' is not one token but ' Mary', ' John': use the first of them"),
     ],
 )
 def test_an_answer_of_several_tokens_is_shown_as_the_model_sees_it(

@@ -17,7 +17,7 @@ from engine.install.gguf_file import read_gguf_file
 from engine.install.gguf_import import from_gguf
 from engine.install.gguf_rope import FACTORS
 from engine.install.progress import ProgressWriter
-from engine.models.fetch import bring
+from engine.models.fetch import import_model
 
 from ..gguf_cases import RMS, of, rope
 from ..gguf_files import random_model, shape_keys, write_gguf
@@ -84,9 +84,9 @@ def test_a_gguf_file_of_which_a_part_has_come_is_damaged(whole: bytes, tmp_path:
     path = tmp_path / "m.gguf"
     for length in (end_of_header(whole, path), len(whole) // 2, len(whole) - 40):
         path.write_bytes(whole[:length])
-        with pytest.raises(ModelError, match="lies beyond its end") as found:
+        with pytest.raises(ModelError, match="is beyond its end") as found:
             from_gguf(path, tmp_path / "made", ProgressWriter(BytesIO()))
-        assert "damaged, or not all of it has come" in found.value.hint
+        assert "damaged or incomplete" in found.value.hint
 
 
 def test_a_gguf_file_that_speaks_of_more_than_it_has_is_damaged(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_whatever_breaks_a_reader_is_a_damaged_file(
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
     monkeypatch.setattr("engine.install.convert.from_gguf", broken)
     with pytest.raises(ModelError, match=f"m.gguf cannot be read: {type(error).__name__}"):
-        bring(tmp_path / "m.gguf", tmp_path / "models", ProgressWriter(BytesIO()))
+        import_model(tmp_path / "m.gguf", tmp_path / "models", ProgressWriter(BytesIO()))
     assert not list((tmp_path / "models").iterdir())
 
 
@@ -124,7 +124,7 @@ def test_a_pipe_in_a_model_folder_holds_nobody(name: str, tmp_path: Path) -> Non
     (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(InputError, match=r"no (complete )?model|no regular file"):
-        bring(folder, tmp_path / "models", ProgressWriter(BytesIO()))
+        import_model(folder, tmp_path / "models", ProgressWriter(BytesIO()))
 
 
 def test_a_pipe_among_weights_that_no_index_names(tmp_path: Path) -> None:
@@ -138,4 +138,4 @@ def test_a_pipe_among_weights_that_no_index_names(tmp_path: Path) -> None:
 def test_a_gguf_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.gguf")
     with pytest.raises((ModelError, OSError)):
-        bring(tmp_path / "m.gguf", tmp_path / "models", ProgressWriter(BytesIO()))
+        import_model(tmp_path / "m.gguf", tmp_path / "models", ProgressWriter(BytesIO()))

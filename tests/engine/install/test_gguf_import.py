@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
-from engine.catalog.fetch_messages import AnyFetchWord, FetchNote
+from engine.catalog.fetch_messages import AnyFetchMessage, FetchNote
 from engine.errors import ModelError
 from engine.install.gguf_config import settle_config
 from engine.install.gguf_file import GgufFile, read_gguf_file
@@ -28,7 +28,7 @@ def imported(path: Path, made: Path) -> tuple[Any, list[str]]:
     """The model that an import makes of the file, and what it says meanwhile."""
     out = BytesIO()
     folder = from_gguf(path, made, ProgressWriter(out))
-    words = [msgspec.json.decode(line, type=AnyFetchWord) for line in out.getvalue().splitlines()]  # type: ignore[arg-type]
+    words = [msgspec.json.decode(line, type=AnyFetchMessage) for line in out.getvalue().splitlines()]  # type: ignore[arg-type]
     model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
     return model, [word.message for word in words if isinstance(word, FetchNote)]
 

@@ -237,10 +237,10 @@ def falcon_one_norm(**config: Any) -> Any:
 @pytest.mark.parametrize(
     ("family", "words", "hint"),
     [
-        (hybrid, r"\(Lfm2ForCausalLM\) shows attention heads in 2 of 3 layers \(0, 2\)", "attention in every layer"),
-        (recurrent, r"\(MambaForCausalLM\) shows attention heads in none of its layers", "attention in every layer"),
+        (hybrid, r"\(Lfm2ForCausalLM\) has attention heads in 2 of 3 layers \(0, 2\)", "attention in every layer"),
+        (recurrent, r"\(MambaForCausalLM\) has attention heads in none of its layers", "attention in every layer"),
         (falcon_alibi, r"FalconForCausalLM, new decoder with ALiBi", "older decoder"),
-        (falcon_one_norm, r"\(FalconForCausalLM\) cannot be loaded: ", "does not fit this architecture"),
+        (falcon_one_norm, r"\(FalconForCausalLM\) cannot be loaded: ", "does not know this architecture"),
     ],
 )
 def test_what_is_no_grid_of_heads_is_refused_by_its_architecture(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from engine.config import EffectsConfig, PatchingMethod, PatchingMetric, ProbeConfig, Recipe, Replacement, SAEConfig
 from engine.errors import ConfigError, HeadcodeError, ModelError
 from engine.planning.option_table import OPTIONS, find_option, help_of
-from engine.planning.option_text import read_value, say, written
+from engine.planning.option_text import format_value, read_value, set_value
 from engine.planning.presets import PRESETS, PresetName, find_preset, with_preset
-from engine.planning.run_options import RunOptions, changed, opened, reset, value_of, with_value
+from engine.planning.run_options import RunOptions, changed_options, reset, value_of, with_open_lambda, with_value
 
 NOWHERE = Path("/nonexistent")
 
@@ -54,21 +54,21 @@ def test_choices_are_those_of_the_config(path: str, kind: object) -> None:
 def test_choices_and_suggestions_are_accepted() -> None:
     for option in OPTIONS:
         for text in (*option.choices, *(() if option.kind == "device" else option.suggestions)):
-            written(RunOptions(), option, text, NOWHERE)
+            set_value(RunOptions(), option, text, NOWHERE)
 
 
 def test_what_is_said_of_a_value_is_read_as_that_value() -> None:
     options = RunOptions()
     for option in OPTIONS:
         value = value_of(options, option.path)
-        told = "" if value is None else say(option, value)
+        told = "" if value is None else format_value(option, value)
         assert read_value(option, told, NOWHERE) == value, option.path
 
 
 @given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=64, unique=True))
 def test_seeds_survive_being_written(seeds: list[int]) -> None:
     option = find_option("seeds")
-    assert read_value(option, say(option, tuple(seeds)), NOWHERE) == tuple(seeds)
+    assert read_value(option, format_value(option, tuple(seeds)), NOWHERE) == tuple(seeds)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_seeds_survive_being_written(seeds: list[int]) -> None:
 )
 def test_a_bad_value_is_named_with_what_is_accepted(path: str, text: str, words: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError) as caught:
-        written(RunOptions(), find_option(path), text, NOWHERE)
+        set_value(RunOptions(), find_option(path), text, NOWHERE)
     told = f"{caught.value.message} {caught.value.hint}"
     assert all(word in told for word in words), told
 
@@ -112,14 +112,14 @@ def test_a_bad_value_is_named_with_what_is_accepted(path: str, text: str, words:
 def test_a_model_that_can_be_none_is_refused(tmp_path: Path) -> None:
     for text in ("/no/such/folder", "a b c", "\x1b[2J", str(tmp_path)):
         with pytest.raises(ModelError):
-            written(RunOptions(), find_option("model"), text, NOWHERE)
+            set_value(RunOptions(), find_option("model"), text, NOWHERE)
 
 
 @given(st.text(max_size=20))
 def test_no_text_breaks_a_field(text: str) -> None:
     for option in OPTIONS:
         try:
-            options = written(RunOptions(), option, text, NOWHERE)
+            options = set_value(RunOptions(), option, text, NOWHERE)
         except HeadcodeError:
             continue
         assert isinstance(options, RunOptions)
@@ -135,11 +135,11 @@ def test_another_recipe_takes_its_own_values_along() -> None:
 
 def test_what_a_queued_run_settled_counts_as_left_open() -> None:
     stored = RunOptions(config=ProbeConfig(sae=SAEConfig(sparsity=0.5)))
-    assert changed(stored, model="toy", models=NOWHERE) == ()
-    assert opened(stored, NOWHERE).config.sae.sparsity is None
+    assert changed_options(stored, model="toy", models=NOWHERE) == ()
+    assert with_open_lambda(stored, NOWHERE).config.sae.sparsity is None
     own = RunOptions(config=ProbeConfig(sae=SAEConfig(sparsity=0.3)))
-    assert opened(own, NOWHERE) == own
-    assert [option.path for option in changed(own, model="toy", models=NOWHERE)] == ["sae.sparsity"]
+    assert with_open_lambda(own, NOWHERE) == own
+    assert [option.path for option in changed_options(own, model="toy", models=NOWHERE)] == ["sae.sparsity"]
 
 
 def test_what_was_changed_is_known_and_can_be_put_back() -> None:
@@ -147,13 +147,13 @@ def test_what_was_changed_is_known_and_can_be_put_back() -> None:
     for path, value in (("sae.n_codes", 50), ("seeds", (7,)), ("cause.method", "exact"), ("device", "cpu")):
         options = with_value(options, path, value)
     options = with_value(options, "model", "gpt2")
-    told = [option.path for option in changed(options, model="toy", models=NOWHERE)]
+    told = [option.path for option in changed_options(options, model="toy", models=NOWHERE)]
     assert told == ["sae.n_codes", "seeds", "cause.method", "model", "device"]
     for path in told:
         options = reset(options, path, model="toy")
     assert options == RunOptions()
     published = with_value(RunOptions(), "sae.recipe", "published")
-    assert [option.path for option in changed(published, model="toy", models=NOWHERE)] == ["sae.recipe"]
+    assert [option.path for option in changed_options(published, model="toy", models=NOWHERE)] == ["sae.recipe"]
     assert reset(published, "sae.recipe", model="toy") == RunOptions()
     assert reset(with_value(published, "sae.steps", 9), "sae.steps", model="toy") == published
 

@@ -14,9 +14,9 @@ from engine.catalog.local_models import bundled_folder
 from engine.catalog.model_shape import ModelShape, shape_of
 from engine.config import EffectsConfig, ProbeConfig, SAEConfig
 from engine.errors import ModelError
-from engine.planning.memory_estimate import Workload, fits, footprint, what_to_lower
+from engine.planning.memory_estimate import Workload, estimate_memory, fits, what_to_lower
 from engine.planning.preflight import Preflight
-from engine.planning.time_estimate import Duration, PastRun, expected, seconds_words
+from engine.planning.time_estimate import Duration, PastRun, estimate_time, format_seconds
 from engine.planted import PLANTED
 from engine.planted.build import planted_folder
 from engine.results import Timings
@@ -80,7 +80,7 @@ def test_the_peak_is_within_the_factor(config: ProbeConfig, pairs: int) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     peak = int(done.stdout.split()[-1])
-    said = footprint(shape_of("toy", NOWHERE), Workload(n_examples=2 * pairs, n_tokens=16), config).peak
+    said = estimate_memory(shape_of("toy", NOWHERE), Workload(n_examples=2 * pairs, n_tokens=16), config).peak
     assert peak / WITHIN < said < peak * WITHIN, (said, peak)
 
 
@@ -123,15 +123,15 @@ def test_what_to_lower_is_enough_and_no_less_than_needed(
         cause=EffectsConfig(method=cause),  # type: ignore[arg-type]
     )
     amount = Workload(n_examples=n, n_tokens=16)
-    whole = footprint(LARGE, amount, config)
-    assert whole.peak >= footprint(LARGE, msgspec.structs.replace(amount, n_examples=2), config).peak
+    whole = estimate_memory(LARGE, amount, config)
+    assert whole.peak >= estimate_memory(LARGE, msgspec.structs.replace(amount, n_examples=2), config).peak
     assert all(part.n_bytes > 0 for part in whole.parts)
     if fits(whole.peak, 0, free):
         return
     for words in what_to_lower(LARGE, amount, config, held=0, free=free):
         name, _, rest = words.removeprefix("the ").partition(" from ")
         if not rest:
-            assert words == "the cause to none"
+            assert words == "the effects to none"
             continue
         value = int(rest.split(" to ")[1])
         sae, fewer = config.sae, amount
@@ -142,7 +142,7 @@ def test_what_to_lower_is_enough_and_no_less_than_needed(
             sae = msgspec.structs.replace(sae, **{field: value})
         seeds_left = config.seeds[:value] if name == "seeds" else config.seeds
         now = msgspec.structs.replace(config, sae=sae, seeds=seeds_left)
-        assert fits(footprint(LARGE, fewer, now).peak, 0, free), words
+        assert fits(estimate_memory(LARGE, fewer, now).peak, 0, free), words
 
 
 def past(n: int, config: ProbeConfig, seconds: float, **more: object) -> PastRun:
@@ -154,29 +154,29 @@ def past(n: int, config: ProbeConfig, seconds: float, **more: object) -> PastRun
 
 def test_the_time_is_that_of_earlier_runs_scaled_by_the_work() -> None:
     shape, amount, config = shape_of("toy", NOWHERE), Workload(n_examples=20, n_tokens=16), ProbeConfig()
-    same = expected(shape, amount, config, [past(20, config, 4.0)] * 3, warm=True, started=True)
+    same = estimate_time(shape, amount, config, [past(20, config, 4.0)] * 3, warm=True, started=True)
     assert same.seconds == pytest.approx(4.2, rel=0.05)
     assert "3 earlier runs of this model" in same.basis
     assert not same.rough
-    cold = expected(shape, amount, config, [past(20, config, 4.0)], warm=False, started=False)
+    cold = estimate_time(shape, amount, config, [past(20, config, 4.0)], warm=False, started=False)
     assert cold.seconds == pytest.approx(4.2 + 1.0 + 5.0, rel=0.05)
     # Runs that found the model loaded say nothing of how long it takes to begin.
     warm = past(20, config, 4.0, warm=True, overhead=0.1)
     mixed = [warm, warm, warm, past(20, config, 4.0, overhead=9.0), past(20, config, 4.0, overhead=0.2)]
-    begun = expected(shape, amount, config, mixed, warm=False, started=False)
+    begun = estimate_time(shape, amount, config, mixed, warm=False, started=False)
     assert begun.seconds == pytest.approx(4.2 + 1.0 + 9.0, rel=0.05)
-    changed = expected(shape, amount, config, mixed, warm=False, started=True)
+    changed = estimate_time(shape, amount, config, mixed, warm=False, started=True)
     assert changed.seconds == pytest.approx(4.2 + 1.0, rel=0.05)
     longer = ProbeConfig(sae=SAEConfig(steps=500))
-    scaled = expected(shape, amount, longer, [past(20, config, 4.0)], warm=True, started=True)
+    scaled = estimate_time(shape, amount, longer, [past(20, config, 4.0)], warm=True, started=True)
     assert scaled.seconds == pytest.approx(40, rel=0.1)
     assert "scaled" in scaled.basis
-    other = expected(shape, amount, config, [past(20, config, 4.0, same_model=False)], warm=True, started=True)
+    other = estimate_time(shape, amount, config, [past(20, config, 4.0, same_model=False)], warm=True, started=True)
     assert other.rough
     assert "no run of this model yet" in other.basis
-    nothing = expected(shape, amount, config, [], warm=False, started=False)
+    nothing = estimate_time(shape, amount, config, [], warm=False, started=False)
     assert nothing.rough
-    assert "nothing was run yet" in nothing.basis
+    assert "no run so far" in nothing.basis
     assert nothing.low < nothing.seconds < nothing.high
 
 
@@ -196,7 +196,7 @@ def test_most_recorded_runs_took_as_long_as_told() -> None:
         pasts = [msgspec.structs.replace(each, same_model=name == model) for name, each in reversed(earlier)]
         if any(each.same_model for each in pasts):
             amount = Workload(n_examples=n, n_tokens=14)
-            told = expected(shapes[model], amount, configs[config], pasts, warm=warm, started=True)
+            told = estimate_time(shapes[model], amount, configs[config], pasts, warm=warm, started=True)
             ratios.append(timings.total / told.seconds)
             within.append(told.low <= timings.total <= told.high)
         earlier.append((model, this))
@@ -224,15 +224,15 @@ def test_a_span_is_told_where_there_is_one(seconds: float, low: float, high: flo
     ("changes", "said"),
     [
         ({}, "fits: needs 500 MB, 20.0 GB free"),
-        ({"held_bytes": 400_000_000}, "fits: needs 500 MB (400 MB of it held already), 20.0 GB free"),
-        ({"fits": None, "free_bytes": None}, "needs 500 MB; how much is free, nobody tells"),
+        ({"held_bytes": 400_000_000}, "fits: needs 500 MB (400 MB of it already held), 20.0 GB free"),
+        ({"fits": None, "free_bytes": None}, "needs 500 MB; free memory is unknown"),
         (
             {"fits": False, "peak_bytes": 90_000_000_000, "lower": ("the codes from 9 to 5", "the seeds from 3 to 1")},
             "does not fit: 90.0 GB more are needed, 20.0 GB free; lower the codes from 9 to 5 or the seeds from 3 to 1",
         ),
         ({"fits": False, "peak_bytes": 90_000_000_000}, "choose a smaller model"),
-        ({"missing_pairs": 1, "n_heads": 32}, "free, lacks 1 pair for one head of 32 to stand above chance"),
-        ({"missing_pairs": 4, "n_heads": 270}, "lacks 4 pairs for one head of 270 to stand above chance"),
+        ({"missing_pairs": 1, "n_heads": 32}, "free, lacks 1 pair for one head of 32 to reach significance"),
+        ({"missing_pairs": 4, "n_heads": 270}, "lacks 4 pairs for one head of 270 to reach significance"),
         ({"peak_bytes": None, "trouble": "It is not here."}, "It is not here."),
     ],
 )
@@ -248,7 +248,7 @@ def test_nothing_is_said_of_pairs_where_none_is_missing_or_nobody_knows() -> Non
 
 
 def test_seconds_as_people_say_them() -> None:
-    told = [seconds_words(each) for each in (0.04, 3.21, 42, 300, 7200)]
+    told = [format_seconds(each) for each in (0.04, 3.21, 42, 300, 7200)]
     assert told == ["0.0 s", "3.2 s", "42 s", "5 min", "2.0 h"]
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from engine.analysis.ranking import auc
 from engine.capture.head_outputs import read_examples
-from engine.catalog.local_models import find_model, local_models, model_identity, read_sheet
+from engine.catalog.local_models import find_model, local_models, model_identity, read_summary
 from engine.catalog.planted_models import N_HEADS, STAMP, VOCABULARY, is_built, n_parameters
 from engine.config import EffectsConfig, ProbeConfig
 from engine.errors import ModelError
@@ -165,11 +165,11 @@ def test_a_folder_is_the_same_bytes_every_time(model: PlantedModel, tmp_path: Pa
 
 
 def test_it_is_listed_before_it_is_built_and_rebuilt_when_it_is_old(tmp_path: Path) -> None:
-    before = read_sheet(find_model("planted-ioi", tmp_path))
+    before = read_summary(find_model("planted-ioi", tmp_path))
     assert (before.path, before.origin) == ("", "planted")
     folder = planted_folder(PLANTED["planted-ioi"], tmp_path)
     assert folder == planted_folder(PLANTED["planted-ioi"], tmp_path)
-    after = read_sheet(find_model("planted-ioi", tmp_path))
+    after = read_summary(find_model("planted-ioi", tmp_path))
     assert after.path == str(folder)
     ignored = ("path", "weights_bytes")
     assert [getattr(after, name) for name in after.__struct_fields__ if name not in ignored] == [

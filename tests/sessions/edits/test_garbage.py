@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.edits import garbage
 from sessions.protocol import CollectGarbage, GarbageReport, SessionAnswer, TrashSession
 
@@ -15,7 +15,7 @@ DAY = 86_400
 
 @pytest.fixture
 def places(tmp_path: Path) -> AppFolders:
-    return find_places({"HEADCODE_HOME": str(tmp_path)})
+    return find_folders({"HEADCODE_HOME": str(tmp_path)})
 
 
 def lay(path: Path, n_bytes: int, *, days: float = 0) -> Path:

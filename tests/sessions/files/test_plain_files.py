@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from engine.machine.plain_file import NotRegularFile, append_plain, open_plain, read_json, read_plain
 from sessions.bundle.parquet import write_parquet
 from sessions.edits import garbage
@@ -72,7 +72,7 @@ def test_logs_that_are_pipes_stop_nothing(pipe: Path) -> None:
     SizedLog(pipe).write(b"word")
     root = logging.getLogger()
     before = list(root.handlers), root.level, logging.raiseExceptions
-    places = find_places({"HEADCODE_HOME": str(pipe.parent)})
+    places = find_folders({"HEADCODE_HOME": str(pipe.parent)})
     places.logs.mkdir(parents=True)
     os.mkfifo(places.logs / "host.log")
     try:
@@ -117,7 +117,7 @@ def killed(goal: Path, places: AppFolders) -> Path:
 
 
 def test_what_a_killed_export_left_goes_wherever_it_is(tmp_path: Path) -> None:
-    places = find_places({"HEADCODE_HOME": str(tmp_path / "home")})
+    places = find_folders({"HEADCODE_HOME": str(tmp_path / "home")})
     elsewhere = tmp_path / "thesis, 2nd draft"
     elsewhere.mkdir()
     part = killed(elsewhere / "heads.csv", places)

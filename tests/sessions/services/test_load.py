@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from engine.events import Notice
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client import connection
 from sessions.client.connection import HostClient
 from sessions.errors import HostError, Refusal
@@ -105,7 +105,7 @@ async def test_what_was_acknowledged_survives_a_kill(lab) -> None:
 async def test_a_caller_who_is_turned_away_knocks_again() -> None:
     """Where too many wait to be accepted, Linux turns callers away, and asyncio takes that for a connection."""
     home = tempfile.mkdtemp(prefix="hc-")  # a socket's path must be short
-    places = find_places({"HEADCODE_HOME": home})
+    places = find_folders({"HEADCODE_HOME": home})
     make_private(places.runtime)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening, ExitStack() as waiting:
         listening.bind(str(places.socket))

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.results import EFFECT_FIELDS, HeadScores
 from sessions.errors import StoreDamaged, StoreError, StoreTooNew
 from sessions.store.connection import connect
@@ -328,7 +328,7 @@ def test_the_tables_have_a_column_for_every_measure(path: Path) -> None:
 
 @pytest.mark.parametrize("character", [*" !#$%&'()*+,-.:;<=>@[]^_`{|}~\"\n\t\x7f", "é", "日", "\U0001f600", "\u202e"])
 def test_a_store_may_lie_in_a_folder_of_any_name_that_is_not_refused(character: str, tmp_path: Path) -> None:
-    places = find_places({"HEADCODE_HOME": str(tmp_path / f"a{character}b")})
+    places = find_folders({"HEADCODE_HOME": str(tmp_path / f"a{character}b")})
     Store.open(places.store).close()
     assert [path.name for path in places.store.parent.iterdir()] == ["sessions.duckdb"]
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.errors import HostRunning, Refusal
 from sessions.events import RunEnded
@@ -112,7 +112,7 @@ async def test_a_moved_home_goes_on_where_it_lies_now(lab, alive, until) -> None
     pid, home = client.welcome.pid, lab.places.data.parent
     now = home.with_name(home.name + "-moved")
     home.rename(now)
-    lab.places = find_places({"HEADCODE_HOME": str(now)})
+    lab.places = find_folders({"HEADCODE_HOME": str(now)})
     try:
         other = await lab.connect()
         assert other.welcome.pid != pid
@@ -123,7 +123,7 @@ async def test_a_moved_home_goes_on_where_it_lies_now(lab, alive, until) -> None
         await stop_host(lab.places)
     finally:
         now.rename(home)
-        lab.places = find_places({"HEADCODE_HOME": str(home)})
+        lab.places = find_folders({"HEADCODE_HOME": str(home)})
 
 
 async def test_store_and_socket_gone_at_once_it_still_says_what_became_of_the_store(lab) -> None:

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 import engine
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from engine.results import HeadId
 from sessions.client.connection import HostClient, stop_host
 from tui.app.app import HeadcodeApp
@@ -25,7 +25,7 @@ PATIENCE = 30_000
 async def places() -> AsyncIterator[AppFolders]:
     # Short: a socket's path has about 100 characters.
     home = tempfile.mkdtemp(prefix="hc-")
-    found = find_places({"HEADCODE_HOME": home})
+    found = find_folders({"HEADCODE_HOME": home})
     yield found
     await stop_host(found)
     shutil.rmtree(home)

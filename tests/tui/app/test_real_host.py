@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import ListSessions, SessionsAnswer
 from tui.app.app import HeadcodeApp
@@ -25,7 +25,7 @@ Wait = Callable[[Pilot[None], Callable[[], object]], Awaitable[None]]
 async def places() -> AsyncIterator[AppFolders]:
     # Short: a socket's path has about 100 characters.
     home = tempfile.mkdtemp(prefix="hc-")
-    found = find_places({"HEADCODE_HOME": home})
+    found = find_folders({"HEADCODE_HOME": home})
     yield found
     await stop_host(found)
     shutil.rmtree(home)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CancelRun, Done, ListSessions, SessionDetailAnswer, SessionsAnswer, ShowSession
 
@@ -82,7 +82,7 @@ class Terminal:
 @pytest.fixture
 async def places() -> AsyncIterator[AppFolders]:
     home = tempfile.mkdtemp(prefix="hc-")  # a socket's path is short
-    found = find_places({"HEADCODE_HOME": home})
+    found = find_folders({"HEADCODE_HOME": home})
     yield found
     await stop_host(found)
     shutil.rmtree(home)

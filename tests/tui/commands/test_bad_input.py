@@ -74,7 +74,7 @@ def jsonl(line: str) -> str:
         (jsonl('{"prompt": "' + "x" * 200_001 + '", "polarity": "positive"}'), "200000 is the most"),
         ("+ a => b\n* c => d\n", "line 2: The line begins with '* c => d'"),
         ("+ a => b\n- => d\n", "line 2: The prompt is empty"),
-        ("+ a =>\n- b => c\n", "line 1: Nothing is expected"),
+        ("+ a =>\n- b => c\n", "line 1: There is no expected answer"),
         ('+ a => "b\n- b => c\n', 'line 1: A " is not closed'),
         ("+1 a => b\n+1 c => d\n- e => f\n", "Pair 1 has 2 examples"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CreateSession, ExampleSet, GetExamples, GradeExamples, Grades, SessionAnswer
 
@@ -31,12 +31,12 @@ def session(headcode: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("HEADCODE_HOME", home)
 
     async def create() -> None:
-        async with await HostClient.connect(find_places()) as client:
+        async with await HostClient.connect(find_folders()) as client:
             await client.ask(CreateSession(name="mine", model="toy"), SessionAnswer)
 
     asyncio.run(create())
     yield "mine"
-    asyncio.run(stop_host(find_places()))
+    asyncio.run(stop_host(find_folders()))
     shutil.rmtree(home)
 
 
@@ -142,7 +142,7 @@ def test_a_set_that_is_too_small_grows_by_pairs_the_model_can_do(headcode: Calla
     assert told["tried"] < 40
 
     async def grades() -> tuple[Any, Any]:
-        async with await HostClient.connect(find_places()) as client:
+        async with await HostClient.connect(find_folders()) as client:
             examples = (await client.ask(GetExamples(session=session), ExampleSet)).examples
             return examples, (await client.ask(GradeExamples(session=session, examples=examples), Grades)).grades
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from engine.examples import Example
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CreateSession, SessionAnswer
 
@@ -29,7 +29,7 @@ def plain(text: str) -> str:
 @pytest.fixture
 def kept(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """The command line, with a host that has the sessions `ioi friday` and `greater`."""
-    places = find_places()
+    places = find_folders()
 
     async def fill(places: AppFolders) -> None:
         async with await HostClient.connect(places, command=[sys.executable, "-P", str(SCRIPTED)]) as client:
@@ -181,7 +181,7 @@ def test_questions_in_sql(kept: Callable[..., Any]) -> None:
 
 
 def test_gc_shows_before_it_removes(kept: Callable[..., Any]) -> None:
-    folder = find_places().activations
+    folder = find_folders().activations
     folder.mkdir(parents=True)
     old = folder / "old.safetensors"
     old.write_bytes(b"x" * 2000)

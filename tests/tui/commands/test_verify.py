@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.catalog.local_models import bundled_folder, model_identity
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient
 from sessions.comparison.comparison import FieldDifference
 from sessions.events import RunVerified
@@ -34,7 +34,7 @@ QUICK = ("--pairs", "3", "--steps", "20", "--shuffles", "20", "--seeds", "2", "-
 
 
 def test_a_model_that_changed_or_went_away_is_told(at_home: Callable[..., Any]) -> None:
-    mine = find_places().models / "mine"
+    mine = find_folders().models / "mine"
     shutil.copytree(bundled_folder(), mine)
     identity = model_identity(mine)
     assert at_home("probe", "ioi", "--model", "mine", "--name", "one", *QUICK).code == 0
@@ -98,7 +98,7 @@ def test_a_verification_can_be_stopped_while_it_waits_and_while_it_runs(at_home:
     at_home("host", "stop")  # the next worker takes seconds to load torch: time to stop it
 
     async def stop_two() -> tuple[list[VerificationState], RunVerified | None]:
-        async with await HostClient.connect(find_places()) as client:
+        async with await HostClient.connect(find_folders()) as client:
             jobs = [await client.ask(VerifyRun(run="one/1"), VerificationStarted) for _ in range(2)]
             found = []
             for job in reversed(jobs):

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from engine.config import ProbeConfig, SAEConfig
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import RunEnded
 from sessions.protocol import CircuitAnswer, CreateSession, QueueRun, RunAnswer, SaveCircuit, SessionAnswer
@@ -47,7 +47,7 @@ Or it is a function of the walk, whose answer becomes another one.
 def home() -> Iterator[AppFolders]:
     """Sessions of two short runs and two kept circuits, one for each size, on a host of their own."""
     folder = tempfile.mkdtemp(prefix="hc-")  # short: a socket's path has about 100 characters
-    places = find_places({"HEADCODE_HOME": folder})
+    places = find_folders({"HEADCODE_HOME": folder})
     log = places.logs / "host.log"
     log.parent.mkdir(parents=True)
     log.write_text("".join(f"2026-11-20 10:53:41,{n:03} 1 INFO headcode.runs: run {n} begins\n" for n in range(300)))

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from engine.analysis.run_state import RunSnapshot
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient
 from sessions.events import LogEntry, ViewChanged
 from sessions.protocol import Done, SessionAnswer, SessionDetailAnswer, SetExamples, SetView, ShowSession
@@ -48,7 +48,7 @@ def command(home: dict[str, str], *words: str) -> subprocess.CompletedProcess[st
 
 
 def connect(home: dict[str, str]) -> Any:
-    return HostClient.connect(find_places({"HEADCODE_HOME": home["HEADCODE_HOME"]}))
+    return HostClient.connect(find_folders({"HEADCODE_HOME": home["HEADCODE_HOME"]}))
 
 
 async def watch(home: dict[str, str], live: Live, over: asyncio.Event) -> None:

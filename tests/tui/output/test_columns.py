@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from engine.config import ProbeConfig
 from engine.examples import Example, content_hash
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import CircuitSaved, ExamplesSet, RunEnded, RunQueued, RunStarted, SessionCreated, TagsSet
 from sessions.store.database import Store
@@ -82,7 +82,7 @@ def test_a_letter_with_hundreds_of_accents_is_cut_off() -> None:
 @pytest.fixture
 def several(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """The command line on a store with a session, a run, a tag and a circuit under each of the names."""
-    places = find_places()
+    places = find_folders()
     places.store.parent.mkdir(parents=True, exist_ok=True)
     examples = tuple(
         Example(prompt=f"{name} {side}", polarity=side, expected=(f" {name}",))

@@ -12,7 +12,7 @@ import pytest
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.examples import Example, content_hash
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.events import (
     CircuitSaved,
@@ -46,7 +46,7 @@ RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\
 @pytest.fixture
 def hostile(headcode: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """The command line, with a host on a store in which all that can be somebody's text is this one."""
-    places = find_places()
+    places = find_folders()
     places.store.parent.mkdir(parents=True, exist_ok=True)
     examples = tuple(
         Example(prompt=f"{side} {WORST}", polarity=side, expected=(WORST,), foils=(WORST,))

@@ -11,7 +11,7 @@ import pytest
 from engine.config import ProbeConfig
 from engine.errors import Failure
 from engine.events import CardWritten, EdgesScored, TrainStep
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.results import Card, CircuitStability, EdgeScore
 from sessions.comparison.comparison import ComparisonSide
 from sessions.events import RunEnded
@@ -167,9 +167,9 @@ async def test_pairs_are_added_and_taken_back(spoken: Any) -> None:
     said, code, _ = await spoken(*pair, "more 2", "undo", "more", "mend", "more none")
     # 2 ** 10 labellings of eleven pairs are enough for 48 heads, 2 ** 9 are not.
     assert any(re.match(r"2 pairs added, of \d+ tried; 8 still missing .* of 48 .*; 6 examples", each) for each in said)
-    assert said.count("1 pair; 10 more let one head of 48 stand above chance: more makes them.") == 2
+    assert said.count("1 pair; 10 more let one head of 48 reach significance: more makes them.") == 2
     (last,) = (place for place, each in enumerate(said) if each.startswith("10 pairs added, of "))
-    assert "stand above chance" not in "".join(said[last:])
+    assert "reach significance" not in "".join(said[last:])
     assert code == 2
     assert said[-2].startswith("error: more: how many pairs is a number")
 
@@ -177,10 +177,10 @@ async def test_pairs_are_added_and_taken_back(spoken: Any) -> None:
 async def test_examples_without_pairs_are_added_in_equal_numbers(spoken: Any) -> None:
     said, _, _ = await spoken("add + Mary ran => so", "add - John ran => so", "more")
     # 14 examples are dealt out to two sides of 7 in 3,432 ways, 12 in 924; 960 are needed for 48 heads.
-    assert "1 + 1 without pairs; 6 more of each let one head of 48 stand above chance: more makes them." in said
+    assert "1 + 1 without pairs; 6 more of each let one head of 48 reach significance: more makes them." in said
     (last,) = (place for place, each in enumerate(said) if each.startswith("6 examples of each side added, of "))
     assert "; 14 examples." in said[last]
-    assert "stand above chance" not in "".join(said[last:])
+    assert "reach significance" not in "".join(said[last:])
 
 
 async def test_what_changes_meanwhile_is_said_once(recorded: Any, spoken: Any) -> None:
@@ -309,7 +309,7 @@ async def test_a_session_is_told_again(recorded: Any, spoken: Any) -> None:
 async def test_settings_are_kept(spoken: Any) -> None:
     said, code, _ = await spoken("settings screen.map cividis")
     assert code == 0
-    assert 'map = "cividis"' in find_places().settings.read_text()
+    assert 'map = "cividis"' in find_folders().settings.read_text()
     assert any(line.startswith("kept: screen.map is cividis") for line in said)
 
 

@@ -12,7 +12,7 @@ import pytest
 from engine.errors import Failure
 from engine.events import ExamplesMade, Graded, ModelReady, Notice, ReferenceKnown
 from engine.examples import Example, content_hash
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from engine.results import Grade, ModelInfo, Reference, Versions
 from sessions.events import CircuitSaved, ExamplesSet, NoteWritten, RunEnded, TagsSet
 from sessions.rows import ComparisonChoice
@@ -141,7 +141,7 @@ def hostile_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_logs(text: str) -> Iterator[Path]:
-    folder = find_places().logs
+    folder = find_folders().logs
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("host", "worker"):
         path = folder / f"{name}.log"

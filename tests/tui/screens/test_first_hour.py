@@ -23,7 +23,7 @@ from rich.cells import cell_len
 
 from engine.events import EffectsMeasured, ExamplesMade
 from engine.examples import Example
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import GetHeadInspection, HeadInspection, ListSessions, SessionsAnswer
 
@@ -136,7 +136,7 @@ class Program:
 @pytest.fixture
 async def places() -> AsyncIterator[AppFolders]:
     home = tempfile.mkdtemp(prefix="hc-")  # a socket's path is short
-    found = find_places({"HEADCODE_HOME": home})
+    found = find_folders({"HEADCODE_HOME": home})
     yield found
     await stop_host(found)
     shutil.rmtree(home)

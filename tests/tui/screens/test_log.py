@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Failure
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.errors import Refusal
 from tui.screens.log import LogScreen
 from tui.state.log_tail import LogTail
@@ -20,7 +20,7 @@ def line(words: str, level: str = "INFO", who: str = "runs") -> str:
 
 
 def logs(name: str) -> Path:
-    folder = find_places().logs
+    folder = find_folders().logs
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.log"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from engine.authoring.drafts import drafts
+from engine.authoring.drafts import parse_pasted
 from engine.examples import content_hash
 from sessions.events import ExamplesSet
 from tui.screens.file_picker import FilePickerScreen
@@ -22,7 +22,7 @@ TEXT = """+1 When Mary and John went to the shop, John gave a drink to => Mary |
 
 
 async def opened(recorded: Any, app: Any, pilot: Any, until: Any, host: Any) -> WriteScreen:
-    examples = drafts(TEXT)
+    examples = parse_pasted(TEXT)
     await host.tell(ExamplesSet(examples=examples, content_hash=content_hash(examples)))
     await until(lambda: app.state.session.examples.current == examples)
     await pilot.press("w")

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.examples import Example
-from engine.machine.folders import AppFolders, find_places
+from engine.machine.folders import AppFolders, find_folders
 from engine.results import HeadId
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import (
@@ -36,7 +36,7 @@ HOST = Path(__file__).parents[2] / "sessions" / "scripted_host.py"
 @pytest.fixture
 async def places() -> AsyncIterator[AppFolders]:
     home = tempfile.mkdtemp(prefix="hc-")
-    found = find_places({"HEADCODE_HOME": home})
+    found = find_folders({"HEADCODE_HOME": home})
     yield found
     await stop_host(found)
     shutil.rmtree(home)

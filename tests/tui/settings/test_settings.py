@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.files.toml_edit import line_of, set_value
 from tui.settings.settings import change, load
 from tui.settings.table import SETTINGS, find_setting
@@ -23,7 +23,7 @@ thing = 1
 
 
 def written(text: str) -> Path:
-    path = find_places().settings
+    path = find_folders().settings
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
@@ -103,11 +103,11 @@ async def test_settings_change_the_screen_at_once(
         await until(lambda: app.theme == "dusk" and "Kept." in text_of(app))
         await pilot.press("down", "right", "right")
         await until(lambda: app.colour_map == "viridis")
-        text = find_places().settings.read_text()
+        text = find_folders().settings.read_text()
         assert 'theme = "dusk"' in text
         assert 'map = "viridis"  # like embers' in text
         await pilot.press("u")
-        await until(lambda: "map" not in find_places().settings.read_text())
+        await until(lambda: "map" not in find_folders().settings.read_text())
         await pilot.press("down", "down", "down", "enter", "backspace", "9", "9")
         await until(lambda: "99 is not a whole number from 1 to 30" in text_of(app))
         await pilot.press("backspace", "backspace", "5", "enter")
@@ -136,7 +136,7 @@ async def test_the_grid_starts_with_the_signs_that_were_asked_for(
         app.change(signs, False)
         app.change(signs, True)
         await until(lambda: legend in text_of(app))
-        path = find_places().settings
+        path = find_folders().settings
         path.write_text("")
         await pilot.press("comma", "r", "escape")
         await until(lambda: len(app.screen_stack) == 1 and legend not in text_of(app))
@@ -155,7 +155,7 @@ async def test_a_broken_file_is_told_and_not_written_over(recorded: Any, open_sc
 
 async def test_the_files_are_named_with_what_is_wrong_in_them(recorded: Any, open_screen: Any, text_of: Any) -> None:
     written("[screen]\nredraws = 0\n")
-    find_places().keys.write_text('[keys]\nrun = "nonsense"\n')
+    find_folders().keys.write_text('[keys]\nrun = "nonsense"\n')
     async with open_screen(recorded.host()) as (app, pilot, until):
         await pilot.press("comma", "r")
         await until(lambda: "2 to correct" in text_of(app))

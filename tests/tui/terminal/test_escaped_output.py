@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.examples import Example
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.client.connection import HostClient, stop_host
 from sessions.protocol import CreateSession, SessionAnswer
 from tui.terminal.sanitize import clean, escaped
@@ -34,11 +34,11 @@ def typed(at_home: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Calla
         return str(ran.out)
 
     yield run
-    asyncio.run(stop_host(find_places()))
+    asyncio.run(stop_host(find_folders()))
 
 
 async def _start() -> None:
-    async with await HostClient.connect(find_places(), command=[sys.executable, "-P", str(SCRIPTED)]) as client:
+    async with await HostClient.connect(find_folders(), command=[sys.executable, "-P", str(SCRIPTED)]) as client:
         examples = (
             Example(prompt=f"When {TEXT} and John", polarity="positive"),
             Example(prompt=f"When {TEXT} and Ruth", polarity="negative"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual import events
 
-from engine.machine.folders import find_places
+from engine.machine.folders import find_folders
 from sessions.events import RunEnded
 from tui.actions.registry import all_tables
 from tui.app.app import HeadcodeApp
@@ -48,7 +48,7 @@ async def test_a_pane_that_fails_to_draw_is_a_panel_that_says_so(
         if pane.size.height > 4:
             await until(lambda: "✗ The pane" in text_of(app))
             assert "opens this pane again" in re.sub(r"\s*[│┃]?\s*\n\s*[│┃]?\s*", " ", text_of(app))
-        assert "Boom" in (find_places().logs / "screen.log").read_text()
+        assert "Boom" in (find_folders().logs / "screen.log").read_text()
         # The others live, and what the host tells is taken in.
         await host.tell(*recorded.events(until="train"))
         await until(lambda: app.state.shown.active and app.state.shown.picture.steps)
@@ -102,7 +102,7 @@ async def test_a_timer_a_worker_and_an_action_that_fail(
 
         def traces() -> int:
             """Ends of traces; the notices are in the log, too."""
-            told = (find_places().logs / "screen.log").read_text().splitlines()
+            told = (find_folders().logs / "screen.log").read_text().splitlines()
             return sum("Boom: " in line and "headcode.screen" not in line for line in told)
 
         await until(lambda: traces() == 3)
