@@ -13,7 +13,7 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.machine import child_processes
 from engine.machine.memory import memory, weight
-from engine.planning.memory_estimate import Workload, fits, estimate_memory, tokens_of, what_to_lower
+from engine.planning.memory_estimate import Workload, estimate_memory, fits, tokens_of, what_to_lower
 from engine.planning.preflight import Preflight
 from engine.planning.time_estimate import PastRun, estimate_time
 from engine.results import ModelInfo, Timings

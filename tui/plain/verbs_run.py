@@ -7,8 +7,8 @@ from contextlib import suppress
 from engine.errors import HeadcodeError
 from engine.machine.folders import find_folders
 from engine.planning.option_table import OPTIONS
-from engine.planning.option_text import read_value as read_option
 from engine.planning.option_text import format_value as say_option
+from engine.planning.option_text import read_value as read_option
 from engine.planning.run_options import value_of as option_value
 from engine.planning.run_options import with_value
 from engine.results import Card

@@ -15,7 +15,7 @@ from engine.machine.folders import find_folders
 from engine.machine.memory import size as in_bytes
 from engine.planning.option_text import format_value
 from engine.planning.presets import PRESETS, with_preset
-from engine.planning.run_options import with_open_lambda, value_of
+from engine.planning.run_options import value_of, with_open_lambda
 from tui.actions import sheet_actions
 from tui.connection.session_link import SessionLink
 from tui.screens.memory_guard import holds_back
@@ -161,7 +161,9 @@ class OptionsScreen(SubScreen):
     def preset(self) -> str:
         """The preset these options are; empty: none."""
         options, models = self.list.options, self.list.models
-        fitting = (each.name for each in PRESETS if with_open_lambda(with_preset(options, each.name), models) == options)
+        fitting = (
+            each.name for each in PRESETS if with_open_lambda(with_preset(options, each.name), models) == options
+        )
         return next(fitting, "")
 
     # ---- actions

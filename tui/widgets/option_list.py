@@ -12,7 +12,15 @@ from textual.strip import Strip
 from engine.errors import HeadcodeError
 from engine.planning.option_table import OPTIONS, Option
 from engine.planning.option_text import format_value, set_value
-from engine.planning.run_options import RunOptions, changed_options, defaults, with_open_lambda, reset, value_of, with_value
+from engine.planning.run_options import (
+    RunOptions,
+    changed_options,
+    defaults,
+    reset,
+    value_of,
+    with_open_lambda,
+    with_value,
+)
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import VirtualLineWidget
@@ -75,7 +83,9 @@ class RunOptionList(VirtualLineWidget):
 
     def differing(self) -> frozenset[str]:
         """The paths of those that are not at their default."""
-        return frozenset(each.path for each in changed_options(self.options, model=self.state.model, models=self.models))
+        return frozenset(
+            each.path for each in changed_options(self.options, model=self.state.model, models=self.models)
+        )
 
     def default_words(self, option: Option) -> str:
         """The default, as it would be written; of one left open, what it comes to."""
