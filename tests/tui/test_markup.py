@@ -9,7 +9,17 @@ import pytest
 TUI = Path(__file__).parents[2] / "tui"
 TITLES = {"border_title", "border_subtitle", "tooltip"}
 WIDGETS = {"Static", "Label", "Button", "Option", "Checkbox", "Collapsible", "TabPane", "Select", "Digits"}
-SAFE = {"Content", "Content.assemble", "Content.styled", "Text", "Text.assemble", "sheet_text", "tip_of", "rule_text"}
+SAFE = {
+    "Content",
+    "Content.assemble",
+    "Content.styled",
+    "Text",
+    "Text.assemble",
+    "format_card",
+    "format_help",
+    "action_tip",
+    "rule_text",
+}
 """What makes text that is no markup; functions of these names give a Content."""
 READS_MARKUP = {"RichLog", "Markdown", "DataTable", "Tree"}
 

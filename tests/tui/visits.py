@@ -63,8 +63,8 @@ def scopes(app: Any) -> set[str]:
     """The tables of actions that are in sight."""
     nodes = [app.screen, *(each for each in app.screen.query("*") if each.region.area)]
     found = {action.scope for node in nodes for action in getattr(node, "actions", ())}
-    if hasattr(app.screen, "at_hand"):
-        found |= {action.scope for action in app.screen.at_hand}
+    if hasattr(app.screen, "bound_actions"):
+        found |= {action.scope for action in app.screen.bound_actions}
     return found
 
 

@@ -29,7 +29,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        return key_name(self.keys[0])
+        return format_key(self.keys[0])
 
     @property
     def full_id(self) -> str:
@@ -37,7 +37,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scope}:{self.id}" if self.scope else self.id
 
 
-def sheet_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Action, ...]:
+def screen_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tuple[Action, ...]:
     """The table of a screen over the workbench: id, argument, keys, title, tooltip and short word of each action."""
     table = tuple(
         Action(
@@ -48,19 +48,19 @@ def sheet_actions(group: str, *rows: tuple[str, str, str, str, str, str]) -> tup
             tooltip=tooltip,
             group=group,
             short=short,
-            scope=scope_of(group),
+            scope=scope_name(group),
         )
         for name, argument, keys, title, tooltip, short in rows
     )
-    KNOWN.update({action.full_id: action for action in table})
+    KNOWN_ACTIONS.update({action.full_id: action for action in table})
     return table
 
 
-KNOWN: dict[str, Action] = {}
+KNOWN_ACTIONS: dict[str, Action] = {}
 """The actions of the tables that were made so far, by full id."""
 
 
-def scope_of(group: str) -> str:
+def scope_name(group: str) -> str:
     """The name of a screen's table in keys.toml: Close look is [close-look]."""
     return group.lower().replace(":", "").replace(" ", "-")
 
@@ -88,7 +88,7 @@ _NAMES = {
 }
 
 
-def key_name(key: str) -> str:
+def format_key(key: str) -> str:
     """A key as people write it."""
     found = _NAMES.get(key)
     if found is None and "_" in key:
@@ -100,7 +100,7 @@ def key_name(key: str) -> str:
     return found or key
 
 
-def key_names(keys: Sequence[str]) -> list[str]:
+def format_keys(keys: Sequence[str]) -> list[str]:
     """Keys as people write them, each once: other terminals' way to name a capital letter is left out."""
     own = [key for key in keys if not (key.startswith("shift+") and key.removeprefix("shift+").upper() in keys)]
-    return list(dict.fromkeys(key_name(key) for key in own))
+    return list(dict.fromkeys(format_key(key) for key in own))

@@ -10,7 +10,7 @@ import msgspec
 from engine.errors import ConfigError
 from engine.machine.plain_file import read_plain
 from sessions.files.toml_edit import line_of
-from tui.actions import Action, key_name
+from tui.actions import Action, format_key
 from tui.actions.registry import all_tables
 
 _MODIFIERS = ("ctrl", "alt", "shift", "super", "hyper", "meta")
@@ -80,7 +80,7 @@ def keys_text(tables: Tables) -> str:
                 lines += ["", f"# {group}"]
             for action in (each for each in actions if each.group == group):
                 keys = ", ".join(
-                    f'"{_written(key)}"' for key in action.keys if not key.startswith("shift+") or len(key) > 7
+                    f'"{_format_for_file(key)}"' for key in action.keys if not key.startswith("shift+") or len(key) > 7
                 )
                 lines.append(f'"{action.id}" = [{keys}]  # {action.title}')
         parts.append("\n".join(lines) + "\n")
@@ -113,7 +113,7 @@ class _KeyFileReader:
 
     def _read_table(self, name: str, table: Mapping[str, object], actions: Sequence[Action]) -> None:
         by_id = {action.id: action for action in actions}
-        for each, value in _flat(table):
+        for each, value in _flatten(table):
             line = line_of(self.text, name, each)
             if each not in by_id:
                 close = difflib.get_close_matches(each, by_id, n=1)
@@ -124,7 +124,7 @@ class _KeyFileReader:
             if not isinstance(keys, list) or not keys:
                 self._problem(line, f"{each} = {value!r} is no key", 'Write "R", "ctrl+r" or ["R", "f5"].')
                 continue
-            found = [_key(key) for key in keys]
+            found = [_read_key(key) for key in keys]
             wrong = next((key for key, as_named in zip(keys, found, strict=True) if as_named is None), None)
             if None in found:
                 self._problem(
@@ -132,13 +132,13 @@ class _KeyFileReader:
                 )
                 continue
             full = by_id[each].full_id
-            self.keys[full] = tuple(dict.fromkeys(form for key in found if key is not None for form in _forms(key)))
+            self.keys[full] = tuple(dict.fromkeys(form for key in found if key is not None for form in _key_forms(key)))
             self.lines[full] = line
 
     def _settle(self, actions: Sequence[Action]) -> None:
         """Takes entries back until no two actions of a screen share a key."""
         while True:
-            clash = _clash(with_keys(actions, self.keys))
+            clash = _find_clash(with_keys(actions, self.keys))
             if clash is None:
                 return
             key, one, other = clash
@@ -149,7 +149,7 @@ class _KeyFileReader:
             del self.keys[loser.full_id]
             self._problem(
                 line,
-                f"{key_name(key)} would be the key of {winner.id} and of {loser.id}",
+                f"{format_key(key)} would be the key of {winner.id} and of {loser.id}",
                 f"Give one of them another key; {loser.id} keeps what it had.",
             )
 
@@ -158,7 +158,7 @@ class _KeyFileReader:
         self.problems.append(ConfigError(f"{self.path}{where}: {words}.", hint=hint))
 
 
-def _clash(actions: Sequence[Action]) -> tuple[str, Action, Action] | None:
+def _find_clash(actions: Sequence[Action]) -> tuple[str, Action, Action] | None:
     taken: dict[str, Action] = {}
     for action in actions:
         for key in dict.fromkeys(action.keys):
@@ -168,17 +168,17 @@ def _clash(actions: Sequence[Action]) -> tuple[str, Action, Action] | None:
     return None
 
 
-def _flat(table: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
+def _flatten(table: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
     """TOML reads cut.more as a table in a table."""
     for key, value in table.items():
         name = f"{before}{key}"
         if isinstance(value, dict):
-            yield from _flat(value, f"{name}.")
+            yield from _flatten(value, f"{name}.")
         else:
             yield name, value
 
 
-def _key(key: object) -> str | None:
+def _read_key(key: object) -> str | None:
     """The key as Textual names it; None where there is no such key."""
     from textual.keys import _character_to_key
 
@@ -186,25 +186,25 @@ def _key(key: object) -> str | None:
         return "space" if key == " " else _character_to_key(key)
     if isinstance(key, str):
         *modifiers, last = key.split("+")
-        plain = last in _NAMED or (len(last) == 1 and last.isprintable()) or last in _WORDS
+        plain = last in _NAMED or (len(last) == 1 and last.isprintable()) or last in _SIGN_NAMES
         if plain and all(each in _MODIFIERS for each in modifiers) and len(set(modifiers)) == len(modifiers):
             return key
     return None
 
 
-def _forms(key: str) -> tuple[str, ...]:
+def _key_forms(key: str) -> tuple[str, ...]:
     """A key under all its names: terminals tell a capital letter in two ways."""
     return (key, f"shift+{key.lower()}") if len(key) == 1 and key.isupper() else (key,)
 
 
-_WORDS = frozenset(
+_SIGN_NAMES = frozenset(
     {"question_mark", "colon", "plus", "minus", "slash", "right_square_bracket", "left_square_bracket", "comma"}
     | {"less_than_sign", "greater_than_sign", "equals_sign", "underscore", "full_stop"}
 )
 """Signs by the names Textual has for them; written as themselves they are understood as well."""
 
 
-def _written(key: str) -> str:
+def _format_for_file(key: str) -> str:
     """As a person writes it in the file."""
-    shown = key_name(key)
+    shown = format_key(key)
     return shown if len(shown) == 1 and shown.isascii() and shown not in '"\\' else key

@@ -22,7 +22,7 @@ from textual.screen import Screen
 from engine.errors import Failure, HeadcodeError
 from engine.machine.folders import find_folders
 from tui.actions import ACTIONS, Action
-from tui.actions.key_labels import named
+from tui.actions.key_labels import key_label
 from tui.actions.keymap import load_keys, with_keys
 from tui.app.crash_guard import CrashGuard
 from tui.app.escape_key import SplitEscape
@@ -39,13 +39,13 @@ from tui.state.workbench_state import Part, WorkbenchState
 from tui.terminal.diff_renderer import DiffApp
 from tui.terminal.idle_gc import IdleCollector
 from tui.terminal.sanitize import clean
-from tui.themes.themes import CHOICES, DEFAULT_INKS, SIXTEEN, THEMES, Depth, depth_of
+from tui.themes.themes import CHOICES, DEFAULT_INKS, SIXTEEN, THEMES, Depth, colour_depth
 from tui.widgets.action_keys import ActionKeys
 from tui.widgets.error_boundary import ErrorBoundary, MessageErrorBoundary
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
 from tui.widgets.progress_strip import Clock
-from tui.widgets.styled_line import wrapped
+from tui.widgets.styled_line import wrap
 
 _LAST_WORD_S = 3.0
 """A terminal that no longer takes what is sent blocks the whole event loop; after this the process ends regardless."""
@@ -54,7 +54,7 @@ _MOST_PROBLEMS = 3
 """Of somebody's files that are told one by one: more would hide the screen."""
 _QUIET = frozenset({"end_difference"})
 """Escape is also pressed to be sure; nobody wants to be told that there was nothing to leave."""
-_SAID_S = 4.0
+_REPEAT_AFTER_S = 4.0
 
 
 class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
@@ -85,10 +85,10 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         super().__init__()
         self._keys = keys or {}
         self._problems = problems
-        self._said = ("", 0.0)
+        self._last_notice = ("", 0.0)
         for own in THEMES:
             self.register_theme(own)
-        self.depth = depth or depth_of(self.console.color_system, no_color=self.no_color)
+        self.depth = depth or colour_depth(self.console.color_system, no_color=self.no_color)
         self.settings = load(find_folders().settings, {}) if settings is None else settings
         self._use_settings()
         if theme is not None:
@@ -101,13 +101,13 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self._workbench: PanesScreen | None = None
         self._sweeper: IdleCollector | None = None
 
-    def keyed(self, actions: Sequence[Action]) -> Sequence[Action]:
+    def with_own_keys(self, actions: Sequence[Action]) -> Sequence[Action]:
         """A table of actions under the keys its person chose."""
         return with_keys(actions, self._keys)
 
     def key(self, full_id: str) -> str:
         """What the key of that action is called, as its person chose it."""
-        return named(full_id, self._keys)
+        return key_label(full_id, self._keys)
 
     @property
     def own_keys(self) -> Mapping[str, tuple[str, ...]]:
@@ -120,7 +120,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         for screen in self.screen_stack:
             for node in (screen, *screen.query("*")):
                 if isinstance(node, ActionKeys):
-                    node.rekey()
+                    node.apply_keys()
             screen.refresh()
 
     def change(self, setting: SettingSpec, value: Value | None) -> str:
@@ -136,7 +136,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         self._take_settings()
         return words
 
-    def read_again(self) -> Sequence[HeadcodeError]:
+    def reload_files(self) -> Sequence[HeadcodeError]:
         """Reads config.toml and keys.toml once more; what is wrong with them."""
         self.settings, own = load(self.settings.path), load_keys(find_folders().keys)
         self._problems = (*self.settings.problems, *own.problems)
@@ -163,7 +163,7 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         for screen in self.screen_stack if self.signs != before else ():
             if isinstance(screen, PanesScreen):
                 screen.state.signs = self.signs
-                screen.marked_anew()
+                screen.marks_changed()
         self._draw_all()
 
     def _draw_all(self) -> None:
@@ -188,16 +188,18 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         return self._workbench
 
     def on_mount(self) -> None:
-        self.forgiving = not self.is_headless
+        self.survives_errors = not self.is_headless
         self._catch_signals()
         # The shell has drawn over everything meanwhile.
-        self.app_resume_signal.subscribe(self, lambda _app: self.draw_anew())
+        self.app_resume_signal.subscribe(self, lambda _app: self.redraw_all())
         # After the first frame: connecting may start a host, and nobody should wait for a picture meanwhile.
         self.call_after_refresh(self._start_link)
         for problem in self._problems[:_MOST_PROBLEMS]:
-            self.say(f"{problem.message}\n{problem.hint}", title="Not as you wrote it", severity="warning", timeout=20)
+            self.show_notice(
+                f"{problem.message}\n{problem.hint}", title="Not as you wrote it", severity="warning", timeout=20
+            )
         if more := len(self._problems[_MOST_PROBLEMS:]):
-            self.say(f"And {more} more: headcode keys and headcode doctor name them all.", severity="warning")
+            self.show_notice(f"And {more} more: headcode keys and headcode doctor name them all.", severity="warning")
 
     async def on_unmount(self) -> None:
         await self.link.close()
@@ -210,17 +212,17 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     def _start_link(self) -> None:
         if self._sweeper is None and not self.is_headless:
             self._sweeper = IdleCollector(self.set_interval)
-        newest(self, "link", self._follow)
+        run_latest(self, "link", self._follow)
 
     async def _follow(self) -> None:
         try:
             await self.link.run()
         except Exception as error:
-            if not self.forgiving:
+            if not self.survives_errors:
                 raise
             again = self.key("trouble:answer.again")
             hint = f"{again} tries again, with the session from its beginning; a run goes on in the host."
-            message = self.part_broke(error, "taking in what the host tells", aloud=False)
+            message = self.report_error(error, "taking in what the host tells", aloud=False)
             self.state.failure = Failure(family="engine", name=type(error).__name__, message=message, hint=hint)
             self.state.forget()
         failure = self.state.failure
@@ -242,9 +244,11 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             if self._tour_due:
                 self._offer_tour()
 
-    def say(self, words: str, *, title: str = "", severity: SeverityLevel = "information", timeout: float = 6) -> None:
+    def show_notice(
+        self, words: str, *, title: str = "", severity: SeverityLevel = "information", timeout: float = 6
+    ) -> None:
         """A notice that goes away by itself; any text, made harmless."""
-        lines = "\n".join(wrapped(words.strip(), 56, 8))
+        lines = "\n".join(wrap(words.strip(), 56, 8))
         self.notify(lines, title=clean(title), severity=severity, timeout=timeout, markup=False)
 
     async def run_action(
@@ -256,25 +260,25 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
         """Does it, or says why it would do nothing."""
         screen = self.screen
         if isinstance(action, str) and isinstance(screen, PanesScreen):
-            known = next((each for each in screen.at_hand if each.call == action), None)
-            reason = screen.why_not(known) if known is not None else ""
+            known = next((each for each in screen.bound_actions if each.call == action), None)
+            reason = screen.disabled_reason(known) if known is not None else ""
             if known is not None and reason and known.id not in _QUIET:
-                self._say_once(f"{known.title}: {reason}.")
+                self._notice_once(f"{known.title}: {reason}.")
                 return True
         try:
             return await super().run_action(action, default_namespace, namespaces)
         except Exception as error:
-            if not self.forgiving:
+            if not self.survives_errors:
                 raise
-            self.part_broke(error, f"the action {action}")
+            self.report_error(error, f"the action {action}")
             return True
 
-    def _say_once(self, words: str) -> None:
+    def _notice_once(self, words: str) -> None:
         """A held key says it once."""
         now = time.monotonic()
-        if self._said[0] != words or now - self._said[1] > _SAID_S:
-            self.say(words, timeout=_SAID_S)
-        self._said = (words, now)
+        if self._last_notice[0] != words or now - self._last_notice[1] > _REPEAT_AFTER_S:
+            self.show_notice(words, timeout=_REPEAT_AFTER_S)
+        self._last_notice = (words, now)
 
     # ---- actions that belong to the program
 
@@ -288,7 +292,9 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
     def action_keys(self) -> None:
         from tui.screens.help import HelpSheet
 
-        self.push_screen(HelpSheet(self.screen.at_hand if isinstance(self.screen, ActionKeys) else self.keyed(ACTIONS)))
+        self.push_screen(
+            HelpSheet(self.screen.bound_actions if isinstance(self.screen, ActionKeys) else self.with_own_keys(ACTIONS))
+        )
 
     def action_settings(self) -> None:
         from tui.screens.settings import SettingsScreen
@@ -339,14 +345,14 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
             names = [each.name for each in CHOICES]
             name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
             if words := self.change(find_setting("screen.theme"), name):
-                self.say(words, severity="warning")
+                self.show_notice(words, severity="warning")
 
     def action_reopen(self) -> None:
         """Panes that failed are opened again; the screen is drawn anew, as after a stray line of another program."""
         for node in self.screen.query("*"):
             if isinstance(node, ErrorBoundary) and node.failed:
                 node.reopen()
-        self.draw_anew()
+        self.redraw_all()
 
     def action_palette(self) -> None:
         self.action_command_palette()
@@ -356,8 +362,8 @@ class HeadcodeApp(SplitEscape, MessageErrorBoundary, CrashGuard, DiffApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The actions of the screen: first what would do something now, then the rest, each with what it waits for."""
-        actions = screen.at_hand if isinstance(screen, ActionKeys) else self.keyed(ACTIONS)
-        why = getattr(screen, "why_not", lambda _: "")
+        actions = screen.bound_actions if isinstance(screen, ActionKeys) else self.with_own_keys(ACTIONS)
+        why = getattr(screen, "disabled_reason", lambda _: "")
         reasons = {action.full_id: why(action) for action in actions}
         for action in sorted(actions, key=lambda action: bool(reasons[action.full_id])):
             reason = reasons[action.full_id]

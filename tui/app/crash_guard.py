@@ -27,29 +27,29 @@ _LOG_BYTES = 2_000_000
 class CrashGuard(Base):
     """Mixed into the application."""
 
-    forgiving: bool = False
+    survives_errors: bool = False
     """Whether an error of a part leaves the rest alone. Not in tests, which must see it."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._broken_at: deque[float] = deque(maxlen=_MOST)
-        self._trace_said = 0.0
+        self._errors_at: deque[float] = deque(maxlen=_MOST)
+        self._reported_at = 0.0
 
-    def part_broke(self, error: Exception, what: str, *, aloud: bool = True) -> str:
+    def report_error(self, error: Exception, what: str, *, aloud: bool = True) -> str:
         """Keeps the trace and counts the error; what went wrong, in words, which are said where `aloud`."""
-        where = keep_trace(error)
-        words = f"{what[:1].upper()}{what[1:]} failed: {told(error)}. "
+        where = write_trace(error)
+        words = f"{what[:1].upper()}{what[1:]} failed: {format_error(error)}. "
         words += f"The trace is in {where}." if where is not None else "Its trace could not be kept."
         now = time.monotonic()
-        self._broken_at.append(now)
-        if len(self._broken_at) == _MOST and now - self._broken_at[0] < _WITHIN_S:
-            self.forgiving = False
+        self._errors_at.append(now)
+        if len(self._errors_at) == _MOST and now - self._errors_at[0] < _WITHIN_S:
+            self.survives_errors = False
             self._handle_exception(error)
-        elif aloud and now - self._trace_said > 1.0:
-            self._trace_said = now
-            say: Any = getattr(self, "say", None)
-            if say is not None and self.is_running:
-                say(
+        elif aloud and now - self._reported_at > 1.0:
+            self._reported_at = now
+            show: Any = getattr(self, "show_notice", None)
+            if show is not None and self.is_running:
+                show(
                     f"{words} The session and a run go on.",
                     title="A mistake of Headcode's",
                     severity="error",
@@ -59,8 +59,8 @@ class CrashGuard(Base):
 
     def _handle_exception(self, error: Exception) -> None:
         """From timers, workers and Textual's own widgets, which have no other place to go."""
-        if self.forgiving and self.is_running:
-            self.part_broke(error, "something on the screen")
+        if self.survives_errors and self.is_running:
+            self.report_error(error, "something on the screen")
         else:
             super()._handle_exception(error)
 
@@ -69,15 +69,15 @@ class CrashGuard(Base):
         from rich.text import Text
 
         error = sys.exception() or self._exception
-        where = keep_trace(error)
-        words = f"headcode: the screen broke ({told(error)})."
+        where = write_trace(error)
+        words = f"headcode: the screen broke ({format_error(error)})."
         words += f" The trace is in {where}." if where is not None else " Its trace could not be kept."
         words += "\nNothing is lost: runs go on in the host. Start headcode again."
         self._exit_renderables.append(Text(words))
         self._close_messages_no_wait()
 
 
-def told(error: BaseException | None) -> str:
+def format_error(error: BaseException | None) -> str:
     """An error in a few words."""
     shown = _inner(error)
     return f"{type(shown).__name__}: {clean(str(shown))[:200]}"
@@ -89,7 +89,7 @@ def _inner(error: BaseException | None) -> BaseException | None:
     return inner if isinstance(inner, BaseException) else error
 
 
-def keep_trace(error: BaseException | None) -> Path | None:
+def write_trace(error: BaseException | None) -> Path | None:
     """Adds the trace to the screen's log; where that is, or None where it cannot be written."""
     folder = find_folders().logs
     path = folder / "screen.log"

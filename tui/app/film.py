@@ -50,7 +50,7 @@ class FrameEncoder:
         return begin + "".join(parts)
 
 
-def strips_of(app: ReplayApp) -> list[Strip]:
+def screen_strips(app: ReplayApp) -> list[Strip]:
     """What the screen shows, line by line."""
     return app.screen._compositor.render_strips(app.size)
 
@@ -62,7 +62,7 @@ async def make_film(found: RecordedSession, *, size: tuple[int, int], speed: flo
     frames, lines = FrameEncoder(size), [json.dumps(_header(found, size))]
     async with app.run_test(size=size) as pilot:
         player = app.replay.player
-        await _ready(app, pilot)
+        await _wait_until_open(app, pilot)
         player.playing = True
         begin, number, seconds = player.at, 0, 0.0
         while not player.over:
@@ -70,8 +70,8 @@ async def make_film(found: RecordedSession, *, size: tuple[int, int], speed: flo
             moved = await player.roll(begin + seconds * 1e6 * speed)
             if moved or number % _CLOCK_EVERY == 0 or player.over:
                 player.playing = not player.over
-                await _drawn(app, pilot)
-                if sent := frames.next(strips_of(app)):
+                await _draw_all(app, pilot)
+                if sent := frames.next(screen_strips(app)):
                     lines.append(json.dumps([round(seconds, 3), "o", sent]))
             number += 1
     lines.append(json.dumps([round(seconds + _LAST_S, 3), "o", "\x1b[0m\x1b[?25h"]))
@@ -82,11 +82,11 @@ async def make_still(found: RecordedSession, *, size: tuple[int, int], connect: 
     """The screen at the start that was asked for, else at the end, as an SVG picture."""
     app = _app(found, connect, speed=1.0)
     async with app.run_test(size=size) as pilot:
-        await _ready(app, pilot)
+        await _wait_until_open(app, pilot)
         if found.start is None:
             app.replay.player.seek(app.replay.player.span.end)
             await app.replay.player.arrived()
-        await _drawn(app, pilot)
+        await _draw_all(app, pilot)
         return app.export_screenshot(title=f"headcode: {clean(found.times.session.name)}", simplify=True)
 
 
@@ -107,14 +107,14 @@ def _header(found: RecordedSession, size: tuple[int, int]) -> dict[str, object]:
     }
 
 
-async def _ready(app: ReplayApp, pilot: "Pilot[None]") -> None:
+async def _wait_until_open(app: ReplayApp, pilot: "Pilot[None]") -> None:
     link = app.replay._replay_link
     await link.opened.wait()
     await pilot.pause()
     await link.player.arrived()
 
 
-async def _drawn(app: ReplayApp, pilot: "Pilot[None]") -> None:
+async def _draw_all(app: ReplayApp, pilot: "Pilot[None]") -> None:
     """Everything that changed is on the screen, the codes of the head at the cursor included."""
     state = app.replay.state
     app.replay.draw_now()

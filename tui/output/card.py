@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from engine.analysis.card import STEADY
 from engine.measures import DEFAULT_MEASURE, find_measure
 from engine.results import Card
-from tui.actions.key_labels import Key
+from tui.actions.key_labels import KeyLabel
 from tui.output.grid import format_short
 
 _DONE_BY = {
@@ -28,7 +28,7 @@ _OPTION = re.compile(r"\((--[a-z-]+ [\d.]*\d)\)|(--[a-z-]+ [\d.]*\d)")
 """An option of the command line, which the screen sets among the options of the next run."""
 
 
-def card_lines(card: Card, key: Key | None = None) -> list[str]:
+def card_lines(card: Card, key: KeyLabel | None = None) -> list[str]:
     """Verdict, reasons, what to change, and the numbers behind them. With `key`, advice names the key for it."""
     lines = [f"{card.verdict}: {'; '.join(card.reasons)}" if card.reasons else card.verdict]
     lines += [f"to change  {'; '.join(format_advice(each, key) for each in card.advice)}"] if card.advice else []
@@ -61,7 +61,7 @@ def card_lines(card: Card, key: Key | None = None) -> list[str]:
     return lines
 
 
-def format_advice(advice: str, key: Key | None = None) -> str:
+def format_advice(advice: str, key: KeyLabel | None = None) -> str:
     """What to change: on the screen with the key for it, elsewhere with the option of the command line."""
     plain = _NAMED.sub("", advice)
     done_by = next((words for words in _DONE_BY if words in plain), None)

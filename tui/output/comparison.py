@@ -17,8 +17,8 @@ from sessions.comparison.example_diff import ExamplesDifference
 from tui.output.console import OutputStyle, make_console
 from tui.output.grid import ASCII_SHADES, SHADES, format_short
 from tui.terminal.sanitize import clean
-from tui.themes.diverging import shades, signed_level
-from tui.themes.themes import LEVELS, reads_dark_on
+from tui.themes.diverging import diverging_colours, signed_level
+from tui.themes.themes import LEVELS, needs_dark_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -125,7 +125,7 @@ def difference_lines(grid: GridComparison, measure: Measure, output: OutputStyle
     if compact:
         cell_width = max(3, len(str(n_heads - 1)) + 1)
     per_block = max(1, min(n_heads, (output.width - margin) // cell_width))
-    ground = shades(dark=True)
+    ground = diverging_colours(dark=True)
     for start in range(0, n_heads, per_block):
         heads = range(start, min(n_heads, start + per_block))
         if start:
@@ -251,7 +251,7 @@ def _style(level: int, marked: bool, output: OutputStyle, ground: Sequence[tuple
     if output.colours == "16":
         return weight + ("bright_cyan" if level < LEVELS else "bright_yellow")
     red, green, blue = ground[level]
-    ink = "rgb(0,0,0)" if reads_dark_on((red, green, blue)) else "rgb(255,255,255)"
+    ink = "rgb(0,0,0)" if needs_dark_text((red, green, blue)) else "rgb(255,255,255)"
     return f"{weight}{ink} on rgb({red},{green},{blue})"
 
 

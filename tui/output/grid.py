@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.measures import Measure, loudness, value_of
 from engine.results import HeadScores
 from tui.output.console import OutputStyle
-from tui.themes.colour_maps import VIRIDIS, along
+from tui.themes.colour_maps import VIRIDIS, interpolate
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -99,7 +99,7 @@ def _style(level: float | None, marked: bool, output: OutputStyle) -> str:
         return weight + _SIXTEEN[0 if level <= 0 else min(4, 1 + int(level * 4))]
     if level <= 0:
         return "dim"
-    red, green, blue = along(VIRIDIS.points, min(_LEVELS - 1, 1 + int(level * (_LEVELS - 2))) / (_LEVELS - 1))
+    red, green, blue = interpolate(VIRIDIS.points, min(_LEVELS - 1, 1 + int(level * (_LEVELS - 2))) / (_LEVELS - 1))
     ink = "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 110 else "white"
     return f"{weight}{'rgb(0,0,0)' if ink == 'black' else 'rgb(255,255,255)'} on rgb({red},{green},{blue})"
 

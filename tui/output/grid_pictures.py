@@ -14,7 +14,7 @@ from engine.results import HeadScores
 from tui.output.console import OutputStyle, make_console
 from tui.output.grid import format_short, grid_lines
 from tui.terminal.sanitize import clean
-from tui.themes.colour_maps import VIRIDIS, along
+from tui.themes.colour_maps import VIRIDIS, interpolate
 
 PictureFormat = Literal["txt", "md", "ansi", "svg"]
 WIDTH = 120
@@ -151,7 +151,7 @@ def _colours(level: float | None) -> tuple[str, str]:
     """Ground and ink: on white, loud is dark, and what is silent is nearly the paper."""
     if level is None or level <= 0:
         return "#f2f4f7", "#97a1ad"
-    red, green, blue = along(VIRIDIS.points, 1 - level)
+    red, green, blue = interpolate(VIRIDIS.points, 1 - level)
     light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 110
     return f"#{red:02x}{green:02x}{blue:02x}", "#14181d" if light else "#ffffff"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tui.actions import ACTIONS
-from tui.actions.key_labels import named
+from tui.actions.key_labels import key_label
 
 
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,4 +163,4 @@ def find_verb(word: str) -> Verb:
 
 def verb_for(action: str) -> str:
     """What is typed here in place of that action's key; for one without a verb, the key on the screen."""
-    return next((verb.name for verb in VERBS if action in verb.actions), "") or named(action)
+    return next((verb.name for verb in VERBS if action in verb.actions), "") or key_label(action)

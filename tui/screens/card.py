@@ -13,13 +13,13 @@ from textual.widgets import Static
 
 from engine.analysis.run_state import RunSnapshot
 from engine.results import Card
-from tui.actions import sheet_actions
-from tui.actions.key_labels import Key, key_of, named
+from tui.actions import screen_actions
+from tui.actions.key_labels import KeyLabel, key_label, key_label_in
 from tui.output.card import card_lines
 from tui.output.effects import cause_lines
 from tui.output.reported_effects import one_effect_per_head
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.sheet_scroll import SheetScroll
 
 _INKS = {"believable": "$ink-good", "weak": "$ink-second"}
@@ -29,7 +29,7 @@ _BESIDE = 5
 """Columns its frame, its padding and the scroll bar take."""
 _BETWEEN = "   "
 
-ACTIONS = sheet_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Put the card away", "close"))
+ACTIONS = screen_actions("Card", ("dismiss_sheet", "", "escape,b,q,enter", "Close", "Put the card away", "close"))
 
 
 class CardSheet(ActionKeys, ModalScreen[None]):
@@ -37,7 +37,7 @@ class CardSheet(ActionKeys, ModalScreen[None]):
 
     CSS_PATH = "card.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, picture: RunSnapshot, card: Card) -> None:
         super().__init__()
@@ -45,20 +45,20 @@ class CardSheet(ActionKeys, ModalScreen[None]):
         self.card = card
 
     def compose(self) -> ComposeResult:
-        with SheetScroll(f"{key_of(self.app, 'card:dismiss_sheet')} closes", id="sheet") as sheet:
+        with SheetScroll(f"{key_label_in(self.app, 'card:dismiss_sheet')} closes", id="sheet") as sheet:
             sheet.border_title = "How far to believe it"
             yield Static(id="text")
 
     def on_resize(self, event: events.Resize) -> None:
         width = min(event.size.width, _WIDEST) - _BESIDE
-        text = sheet_text(self.picture, self.card, partial(key_of, self.app), width=width)
+        text = format_card(self.picture, self.card, partial(key_label_in, self.app), width=width)
         self.query_one("#text", Static).update(text)
 
     def action_dismiss_sheet(self) -> None:
         self.dismiss()
 
 
-def sheet_text(picture: RunSnapshot, card: Card, key: Key = named, *, width: int = 116) -> Content:
+def format_card(picture: RunSnapshot, card: Card, key: KeyLabel = key_label, *, width: int = 116) -> Content:
     """The verdict in its ink, the numbers behind it, and the effects where they were measured."""
     rest = card_lines(card, key)[1:]
     parts = [Content.assemble((clean(card.verdict), f"bold {_INKS.get(card.verdict, '$ink-bad')}"))]
@@ -69,12 +69,12 @@ def sheet_text(picture: RunSnapshot, card: Card, key: Key = named, *, width: int
         parts.append(Content.assemble((name, "$ink-dim"), gap, (told, "$ink-text")))
     if picture.causes:
         parts += [Content(""), Content.assemble(("What heads do to the answer", "bold $ink-second"))]
-        lines = packed([clean(line) for line in cause_lines(one_effect_per_head(picture))], width)
+        lines = pack_items([clean(line) for line in cause_lines(one_effect_per_head(picture))], width)
         parts += [Content.assemble((line, "$ink-text")) for line in lines]
     return Content("\n").join(parts)
 
 
-def packed(lines: Sequence[str], width: int) -> list[str]:
+def pack_items(lines: Sequence[str], width: int) -> list[str]:
     """Put the items of lists, which stand three blanks apart, into lines of that width: none is broken in two."""
     found: list[str] = []
     room = False

@@ -14,10 +14,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from tui.actions import sheet_actions
-from tui.actions.key_labels import key_of
+from tui.actions import screen_actions
+from tui.actions.key_labels import key_label_in
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.styled_line import fit
 
 _WIDTH = 120
@@ -33,7 +33,7 @@ class ChoiceItem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-ACTIONS = sheet_actions("Choice", ("back", "", "escape", "Back", "Back, nothing is chosen", "back"))
+ACTIONS = screen_actions("Choice", ("back", "", "escape", "Back", "Back, nothing is chosen", "back"))
 
 
 class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
@@ -41,7 +41,7 @@ class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
 
     CSS_PATH = "choice.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, title: str, entries: Sequence[ChoiceItem], *, empty: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class ChoiceSheet(ActionKeys, ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="choose") as box:
             box.border_title = Content(clean(self._title))
-            back = key_of(self.app, "choice:back")
+            back = key_label_in(self.app, "choice:back")
             box.border_subtitle = Content(f"enter chooses · {back} goes back · words narrow the list")
             yield Input(placeholder="words of what is meant", id="words")
             yield OptionList(id="list", markup=False)

@@ -11,17 +11,17 @@ from textual.message import Message
 from textual.strip import Strip
 
 from sessions.protocol import SetOperation
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.session_state import SavedCircuit
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import ScrollingLineWidget
-from tui.widgets.styled_line import StyledLine, fit, wrapped
+from tui.widgets.styled_line import StyledLine, fit, wrap
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Circuits",
     ("close", "", "escape,C,shift+c,q", "Back", "Back to the workbench", "back"),
     ("walk.up", "-1", "up,k", "Circuit above", "The circuit above", ""),
@@ -92,7 +92,7 @@ class CircuitList(ScrollingLineWidget):
             "under a name. "
             "What is kept can be laid over any grid of the same shape, subtracted from it, and combined with another."
         )
-        return [("No circuit is kept yet.", "text"), *((row, "dim") for row in wrapped(about, width, 4))]
+        return [("No circuit is kept yet.", "text"), *((row, "dim") for row in wrap(about, width, 4))]
 
     def show_chosen(self) -> None:
         top = 2 * self.chosen
@@ -128,7 +128,7 @@ class CircuitsScreen(SubScreen):
 
     CSS_PATH = "circuits.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, owner: CircuitActions) -> None:
         super().__init__(state)

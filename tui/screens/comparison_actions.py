@@ -19,7 +19,7 @@ from sessions.protocol import (
 )
 from tui.state.subtraction import side_of
 from tui.state.workbench_state import Part, WorkbenchState
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -65,7 +65,7 @@ class ComparisonActions(Base):
         if self.state.subtraction.end():
             self.draw_now(_GRID)
         elif self.holds("difference"):
-            newest(self, "difference", self._choose_difference)
+            run_latest(self, "difference", self._choose_difference)
 
     def action_end_difference(self) -> None:
         """First the difference, then the marks."""
@@ -95,7 +95,7 @@ class ComparisonActions(Base):
             self.subtract(reference)
 
     def subtract(self, reference: str) -> None:
-        newest(self, "difference", partial(self._subtract, reference))
+        run_latest(self, "difference", partial(self._subtract, reference))
 
     async def _subtract(self, reference: str) -> None:
         run, view = self.state.shown, self.state.view()
@@ -170,4 +170,4 @@ class ComparisonActions(Base):
 
     def action_verify(self) -> None:
         if self.holds("verify"):
-            newest(self, "verify", self.link.verify_run)
+            run_latest(self, "verify", self.link.verify_run)

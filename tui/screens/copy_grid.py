@@ -13,13 +13,13 @@ from textual.widgets import Static
 from engine.machine.folders import find_folders
 from sessions.errors import CannotWrite
 from sessions.files.atomic_write import write_atomically
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.output.console import format_bytes
 from tui.output.grid_pictures import GridPicture, PictureFormat
 from tui.state.marked_heads import sort_by_rank
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 
 FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
     ("txt", "t", "Text"),
@@ -30,7 +30,7 @@ FORMS: tuple[tuple[PictureFormat, str, str], ...] = (
 HEADS = ("heads", "h", "The marked heads")
 MOST_BYTES = 74_000
 """What every terminal takes by OSC 52: some stop at 100,000 characters, and base64 makes four of three."""
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Copy the grid",
     *((f"copy.{form}", f"'{form}'", key, f"Copy as {title}", "To the clipboard", "") for form, key, title in FORMS),
     ("copy.heads", "'heads'", "h", "Copy the marked heads", "Their names, best first, to the clipboard", ""),
@@ -47,12 +47,12 @@ class CopySheet(ActionKeys, ModalScreen[None]):
 
     CSS_PATH = "copy_grid.tcss"
     actions = ACTIONS
-    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
+    BINDINGS = make_bindings(ACTIONS)  # Textual declares it so
 
     def __init__(self, state: WorkbenchState) -> None:
         super().__init__()
         self._bench = state
-        self._picture = picture_of(state)
+        self._picture = grid_picture(state)
         self._forms: list[tuple[str, str, str]] = list(FORMS)
         self._drawn: dict[str, str] = {form: self._picture.draw(form) for form, _, _ in FORMS}
         if state.marked:
@@ -143,7 +143,7 @@ class CopySheet(ActionKeys, ModalScreen[None]):
         words.set_class(self._wrong, "-wrong")
 
 
-def picture_of(state: WorkbenchState) -> GridPicture:
+def grid_picture(state: WorkbenchState) -> GridPicture:
     """The grid as the state shows it: its measure, its cut. There must be one."""
     view, run = state.view(), state.shown
     if view is None or run is None:

@@ -11,8 +11,8 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import EdgeScore, HeadId
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.circuit_layout import CircuitLayout, lay_out
 from tui.state.inactive_heads import idle_heads
 from tui.state.number_text import format_fixed
@@ -20,13 +20,13 @@ from tui.state.workbench_state import WorkbenchState
 from tui.widgets.braille import BrailleCanvas
 from tui.widgets.heat_cell import IDLE, KNOWN
 from tui.widgets.line_widget import LineWidget
-from tui.widgets.styled_line import StyledLine, fit, rail
+from tui.widgets.styled_line import StyledLine, bar, fit
 
 FIRST_SHOWN = 24
 """Edges drawn at first: more make a thicket."""
 _PAN = 8
 _NO_EFFECT = " no effect"
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Edges",
     ("close", "", "escape,e,q", "Back", "Back to the workbench", "back"),
     ("step.down", "1", "down,j", "Next edge", "The next weaker edge", "edge"),
@@ -152,7 +152,7 @@ class EdgeList(LineWidget):
             line.add(f"{format_fixed(edge.score, 1):>7} ", "text" if drawn else "dim")
             # Codes that go together without doing anything: said where the edge would else look strong.
             moved = _NO_EFFECT if HeadId(*edge.source) in idle and HeadId(*edge.target) in idle else ""
-            done, rest = rail(edge.score / top, max(size.width - line.width - len(moved) - 1, 0))
+            done, rest = bar(edge.score / top, max(size.width - line.width - len(moved) - 1, 0))
             line.add(done, "accent" if drawn and not moved else "faint").add(" " * len(rest)).add(moved, "second")
             rows.append(line.strip())
         return rows
@@ -249,7 +249,7 @@ class EdgesScreen(SubScreen):
 
     CSS_PATH = "edges.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, state: WorkbenchState) -> None:

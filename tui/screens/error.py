@@ -9,13 +9,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.errors import Failure
-from tui.actions import sheet_actions
-from tui.actions.key_labels import key_of
+from tui.actions import screen_actions
+from tui.actions.key_labels import key_label_in
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.sheet_scroll import SheetScroll
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Trouble",
     ("answer.again", "True", "r,enter", "Try again", "Try to reach the host once more", "try again"),
     ("answer.leave", "False", "q,ctrl+q,escape", "Leave", "Close the screen", "leave"),
@@ -27,14 +27,14 @@ class ErrorSheet(ActionKeys, ModalScreen[bool]):
 
     CSS_PATH = "error.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, failure: Failure) -> None:
         super().__init__()
         self.failure = failure
 
     def compose(self) -> ComposeResult:
-        again, leave = (key_of(self.app, f"trouble:answer.{name}") for name in ("again", "leave"))
+        again, leave = (key_label_in(self.app, f"trouble:answer.{name}") for name in ("again", "leave"))
         with SheetScroll(f"{again} tries again · {leave} leaves", id="notice") as notice:
             notice.border_title = "The workbench cannot start"
             yield Static(

@@ -16,7 +16,7 @@ from tui.connection.session_link import SessionLink
 from tui.editor.graded_examples import GradedExamples
 from tui.screens.choice import ChoiceItem, ChoiceSheet
 from tui.terminal.sanitize import clean
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 
 if TYPE_CHECKING:
     from tui.screens.sub_screen import SubScreen
@@ -108,7 +108,7 @@ class ExampleSources(Base):
             self.begin(text_of(negative), self.desk.at, fresh=False)
 
     def action_more(self) -> None:
-        newest(self, "more", self._more)
+        run_latest(self, "more", self._more)
 
     async def _more(self) -> None:
         """Adds pairs made of those there are; only those the model can do."""

@@ -13,9 +13,9 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.output.console import format_bytes
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_edit import LineEdit
@@ -24,7 +24,7 @@ from tui.widgets.styled_line import fit, fit_end
 
 _MOST = 20_000
 """Entries of a folder that are looked at."""
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Files",
     ("open", "", "enter,l,right", "Choose", "Take the file, or go into the folder", "choose"),
     ("parent", "", "backspace,h,left", "Folder above", "Go to the folder above", "up"),
@@ -113,7 +113,7 @@ class FilePickerScreen(SubScreen):
 
     CSS_PATH = "file_picker.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#names"
 
     def __init__(self, state: WorkbenchState, title: str, folder: Path, chosen: Chosen, *, write: str = "") -> None:
@@ -146,7 +146,7 @@ class FilePickerScreen(SubScreen):
 
     async def _go(self, folder: Path) -> None:
         try:
-            entries = await asyncio.to_thread(look_into, folder, hidden=self._hidden)
+            entries = await asyncio.to_thread(list_folder, folder, hidden=self._hidden)
         except OSError as error:
             up = self.state.key("files:parent")
             self.words.say(f"{folder} cannot be read: {error.strerror}. {up} goes to the folder above it.")
@@ -160,7 +160,7 @@ class FilePickerScreen(SubScreen):
             self.path.put(os.path.join(folder, ""))  # noqa: PTH118  # with the separator at its end
 
     async def _take(self, path: Path) -> None:
-        there = await asyncio.to_thread(what_is, path)
+        there = await asyncio.to_thread(path_kind, path)
         if there == "folder":
             await self._go(path)
             self.names.focus()
@@ -180,7 +180,7 @@ class FilePickerScreen(SubScreen):
         text = self.path.text.strip()
         if message.again and text:
             try:
-                await self._take(path_of(self.folder, text))
+                await self._take(resolve_path(self.folder, text))
             except (OSError, ValueError) as error:
                 self.words.say(f"That is no path: {error}.")
         else:
@@ -211,12 +211,12 @@ class FilePickerScreen(SubScreen):
         self.names.choose(self.names.at + by)
 
 
-def path_of(folder: Path, text: str) -> Path:
+def resolve_path(folder: Path, text: str) -> Path:
     """What a person means by a path: ~ is home, and what does not begin at the root begins at the folder."""
     return Path(os.path.normpath(folder / os.path.expanduser(text)))  # noqa: PTH111  # no RuntimeError without a home
 
 
-def what_is(path: Path) -> str:
+def path_kind(path: Path) -> str:
     """folder, file, free (a name in a folder that is there) or nowhere."""
     if path.is_dir():
         return "folder"
@@ -225,7 +225,7 @@ def what_is(path: Path) -> str:
     return "free" if path.parent.is_dir() else "nowhere"
 
 
-def look_into(folder: Path, *, hidden: bool) -> list[FolderEntry]:
+def list_folder(folder: Path, *, hidden: bool) -> list[FolderEntry]:
     """The folder's entries by name, folders first. Raises OSError."""
     found = []
     with os.scandir(folder) as entries:

@@ -17,20 +17,20 @@ from textual.timer import Timer
 from engine.errors import Failure
 from engine.results import NO_CODE, HeadId
 from sessions.protocol import GetHeadInspection, HeadInspection
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.head_inspection import COLOURINGS, WORDS, InspectorState, Key
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.themes.themes import Depth
 from tui.widgets.heat_cell import SHADES
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.prompts_by_code import PromptList, TokenWidget
-from tui.widgets.styled_line import StyledLine, fit, rail, take, wrapped
+from tui.widgets.styled_line import StyledLine, bar, fit, take_cells, wrap
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Close look",
     ("close", "", "escape,enter,q", "Back", "Back to the workbench", "back"),
     ("step.down", "1", "down,j", "Next prompt", "The next prompt of the run", "prompt"),
@@ -77,7 +77,7 @@ class TokenView(TokenWidget):
         if look is None:
             return [self.line().add(" asking the model …" if self.desk.key else " No run to look at.", "dim").strip()]
         if isinstance(look, Failure):
-            words = wrapped(f"{look.message} {look.hint}", size.width - 2, 6)
+            words = wrap(f"{look.message} {look.hint}", size.width - 2, 6)
             return [self.line().add(f" {row}", "bad").strip() for row in words]
         lines = [*self._tokens(look, size.width), self.line().add(f" {self._colouring()}", "faint").strip()]
         room = size.height - len(lines) - 1
@@ -128,7 +128,7 @@ class TokenView(TokenWidget):
         lines = [head.add(" looks at", "dim").strip()]
         for place in best:
             line = self.line().add(f" {format_fixed(weights[place]):>5} ", "text")
-            done, rest = rail(weights[place], 16)
+            done, rest = bar(weights[place], 16)
             line.add(done, "accent").add(" " * len(rest)).add(f"  {fit(clean(look.tokens[place]).strip(), 24)}", "text")
             lines.append(line.add(f"  token {place + look.skipped + 1}", "faint").strip())
         return lines if n else []
@@ -149,7 +149,7 @@ class TokenView(TokenWidget):
         line = self.line().to(label)
         for place, token in enumerate(look.tokens, start=1):
             if cell > 2:
-                line.add(take(clean(token).strip(), cell - 1), "faint")
+                line.add(take_cells(clean(token).strip(), cell - 1), "faint")
             line.to(label + cell * place)
         return [line.strip()]
 
@@ -191,7 +191,7 @@ class HeadInspectorScreen(SubScreen):
 
     CSS_PATH = "head_inspector.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
 
@@ -282,14 +282,14 @@ class HeadInspectorScreen(SubScreen):
 
     def _want(self) -> None:
         if self.desk.key is not None and self.desk.look is None:
-            newest(self, "look", partial(self._ask, self.desk.key))
+            run_latest(self, "look", partial(self._ask, self.desk.key))
         self._want_codes()
         if self._others is not None:
             self._others.stop()
         self._others = self.set_timer(_OTHERS_AFTER_S, self._want_others)
 
     def _want_others(self) -> None:
-        newest(self, "others", self._ask_others)
+        run_latest(self, "others", self._ask_others)
 
     async def _ask_others(self) -> None:
         """The prompts in sight, one after another, until something else is looked at."""

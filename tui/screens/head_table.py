@@ -20,8 +20,8 @@ from engine.analysis.ranking import strength
 from engine.errors import ConfigError
 from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.grid_view import decimals_of
 from tui.state.head_filter import HINT, read_filter
@@ -30,10 +30,10 @@ from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import LineWidget
-from tui.widgets.styled_line import fit, wrapped
+from tui.widgets.styled_line import fit, wrap
 from tui.widgets.tooltips import head_tip, measure_tip
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Table of heads",
     ("close", "", "escape,L,shift+l,q", "Back", "Back to the workbench", "back"),
     ("step.down", "1", "down,j", "Next head", "One line down", "head"),
@@ -179,7 +179,7 @@ class HeadTable(LineWidget):
     def _foot(self, width: int) -> list[str]:
         """What the measure that sorts means."""
         words = f"{self.sort.title}: {self.sort.meaning}" + ("   ° needs no SAE" if width > 100 else "")
-        return wrapped(words, max(width - 2, 1), 2)
+        return wrap(words, max(width - 2, 1), 2)
 
     def _room(self, size: Size) -> int:
         """Lines for heads."""
@@ -214,7 +214,7 @@ class HeadTableScreen(SubScreen):
 
     CSS_PATH = "head_table.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, folder: Path | None = None) -> None:
         super().__init__(state)

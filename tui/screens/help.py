@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.actions import Action, key_names, sheet_actions
-from tui.actions.key_labels import key_of
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.actions import Action, format_keys, screen_actions
+from tui.actions.key_labels import key_label_in
+from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.sheet_scroll import SheetScroll
 
 _TITLE = 28
@@ -20,7 +20,7 @@ _WIDE = 132
 """Columns from which there is room to say what a key does."""
 
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Help", ("dismiss_sheet", "", "escape,question_mark,q,enter", "Close", "Put the list of keys away", "close")
 )
 
@@ -30,35 +30,35 @@ class HelpSheet(ActionKeys, ModalScreen[None]):
 
     CSS_PATH = "help.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, table: Sequence[Action]) -> None:
         super().__init__()
         self.table = table
 
     def compose(self) -> ComposeResult:
-        with SheetScroll(f"{key_of(self.app, 'help:dismiss_sheet')} closes", id="sheet") as sheet:
+        with SheetScroll(f"{key_label_in(self.app, 'help:dismiss_sheet')} closes", id="sheet") as sheet:
             sheet.border_title = "Keys"
-            yield Static(sheet_text(self.table, wide=self.app.size.width >= _WIDE), id="text")
+            yield Static(format_help(self.table, wide=self.app.size.width >= _WIDE), id="text")
 
     def on_resize(self, event: events.Resize) -> None:
-        self.query_one("#text", Static).update(sheet_text(self.table, wide=event.size.width >= _WIDE))
+        self.query_one("#text", Static).update(format_help(self.table, wide=event.size.width >= _WIDE))
 
     def action_dismiss_sheet(self) -> None:
         self.dismiss()
 
 
-def sheet_text(table: Sequence[Action], *, wide: bool) -> Content:
+def format_help(table: Sequence[Action], *, wide: bool) -> Content:
     """All actions by group: keys and title, and what it does where there is room beside it."""
     lines: list[Content] = []
-    across = max(len(" ".join(key_names(action.keys))) for action in table)
+    across = max(len(" ".join(format_keys(action.keys))) for action in table)
     for group in dict.fromkeys(action.group for action in table):
         actions = [action for action in table if action.group == group]
         if lines:
             lines.append(Content(""))
         lines.append(Content.assemble((group, "bold $ink-second")))
         for action in actions:
-            keys = " ".join(key_names(action.keys))
+            keys = " ".join(format_keys(action.keys))
             what = (f"  {action.tooltip}", "$ink-dim") if wide else ("", "")
             name = (f"{action.title:<{_TITLE}}" if wide else action.title, "$ink-strong")
             lines.append(Content.assemble((f"  {keys:<{across}}  ", "bold $ink-accent"), name, what))

@@ -10,8 +10,8 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.machine.folders import find_folders
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.log_tail import LogLine, LogTail
 from tui.state.screen_log import screen_log
@@ -20,7 +20,7 @@ from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget, VirtualLineWidget
 from tui.widgets.styled_line import fit
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Log",
     ("close", "", "escape,G,shift+g,q", "Back", "Back to the workbench", "back"),
     ("source.right", "1", "right,l,tab", "Next log", "Host, worker, screen", "log"),
@@ -149,7 +149,7 @@ class LogScreen(SubScreen):
 
     CSS_PATH = "log.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#log"
 
     def __init__(self, state: WorkbenchState) -> None:

@@ -18,7 +18,7 @@ class MarkingActions(Base):
     """Actions of the workbench, one for each id of the table in tui.actions."""
 
     state: WorkbenchState
-    marked_anew: Callable[[], None]
+    marks_changed: Callable[[], None]
     """Draws what hangs on the marks."""
     _cursor_moved: Callable[[], None]
 
@@ -34,7 +34,7 @@ class MarkingActions(Base):
         """Marks them, or takes their marks away where all have one."""
         self.state.marks.toggle(heads)
         self.state.cursor_moved = True
-        self.marked_anew()
+        self.marks_changed()
 
     def action_mark(self) -> None:
         if self.state.shape() is not None:
@@ -44,7 +44,7 @@ class MarkingActions(Base):
         if self.state.shape() is not None:
             if self.state.mark_box(layers, heads):
                 self._cursor_moved()
-            self.marked_anew()
+            self.marks_changed()
 
     def action_mark_layer(self) -> None:
         shape = self.state.shape()
@@ -58,8 +58,8 @@ class MarkingActions(Base):
 
     def action_unmark(self) -> None:
         if self.state.marks.clear():
-            self.marked_anew()
+            self.marks_changed()
 
     def action_signs(self) -> None:
         self.state.signs = not self.state.signs
-        self.marked_anew()
+        self.marks_changed()

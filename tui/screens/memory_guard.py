@@ -6,10 +6,10 @@ from textual.screen import Screen
 
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.styled_line import wrapped
+from tui.widgets.styled_line import wrap
 
 
-def holds_back(screen: Screen[Any], state: WorkbenchState, run: str) -> bool:
+def warn_of_memory(screen: Screen[Any], state: WorkbenchState, run: str) -> bool:
     """Whether the run must not begin yet: the first time it is asked for and will not fit, the person is told.
 
     `run` is the full id of the action that asks, whose key is named.
@@ -20,6 +20,6 @@ def holds_back(screen: Screen[Any], state: WorkbenchState, run: str) -> bool:
     state.warned = ahead
     again, lower = state.key(run), state.key("options")
     told = f"It {ahead.memory_words}. {again} once more runs it all the same; {lower} lowers it."
-    words = "\n".join(wrapped(clean(told), 56, 8))
+    words = "\n".join(wrap(clean(told), 56, 8))
     screen.notify(words, title="The run will not fit", severity="warning", timeout=12, markup=False)
     return True

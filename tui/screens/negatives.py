@@ -18,14 +18,14 @@ from engine.errors import HeadcodeError
 from engine.examples import Example
 from engine.results import Grade
 from sessions.protocol import Grades
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.editor.graded_examples import GradedExamples
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.number_text import format_number
 from tui.terminal.sanitize import clean
-from tui.widgets.example_list import VERDICTS, answer_words
+from tui.widgets.example_list import VERDICTS, format_answer
 from tui.widgets.line_widget import LineWidget
-from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrapped
+from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrap
 
 _LEAST = 50
 """Columns before a grade at least; no more than the prompts take, as an eye has to cross them."""
@@ -33,7 +33,7 @@ _MOST_WORDS = 400
 """Of a prompt that is shown; what changes is shown with its surroundings in a longer one."""
 _MOST_AROUND = 12
 """Of those surroundings, on either side of a change, words and spaces."""
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Negatives",
     ("accept", "", "enter,a", "Accept", "Add this negative below the positive, as its pair", "accept"),
     ("accept_and_edit", "", "e", "Accept and edit", "Add it and change its line", "accept and edit"),
@@ -62,7 +62,7 @@ class NegativeList(LineWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         if self.example is None or not self.found:
-            rows = wrapped(self.said, size.width - 2, size.height)
+            rows = wrap(self.said, size.width - 2, size.height)
             return [self.line().add(" ").add(row, "dim").strip() for row in rows]
         self._starts = []
         longest = max(cell_len(clean(edit.prompt[: size.width])) for edit, _ in self.found)
@@ -85,7 +85,7 @@ class NegativeList(LineWidget):
         if size.height < 3 * len(self.found):
             return []
         line = self.line().add("  ").add("+ ", "positive")
-        answer = fit(answer_words(example), 24)
+        answer = fit(format_answer(example), 24)
         room = right - line.width - cell_len(answer) - 5
         line.add(fit_end(one_line(example.prompt, size.width * 2), room), "text")
         line.add(" → ", "faint").add(answer, "accent").to(right)
@@ -100,7 +100,7 @@ class NegativeList(LineWidget):
         Where the rows do not hold it all, what changed stays and words around it go.
         """
         for around in (_MOST_AROUND, 6, 3, 1):
-            lines = self._laid(difference(old, new, around=around), width)
+            lines = self._laid(format_edit(old, new, around=around), width)
             if len(lines) <= most:
                 return lines
         lines[most - 1].add("…", "faint")
@@ -128,7 +128,7 @@ class NegativesScreen(SubScreen):
 
     CSS_PATH = "negatives.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#proposals"
 
     def __init__(self, desk: GradedExamples, example: Example, pair: int | None, accept: Accept) -> None:
@@ -204,7 +204,7 @@ class NegativesScreen(SubScreen):
             self.accept(as_negative(self.example, chosen.prompt, pair=self.pair), edit)
 
 
-def difference(old: str, new: str, *, around: int = _MOST_AROUND) -> list[tuple[str, str]]:
+def format_edit(old: str, new: str, *, around: int = _MOST_AROUND) -> list[tuple[str, str]]:
     """The new text in pieces with their inks: what stayed, what went (with an arrow), what came.
 
     `around` is how many pieces stay on either side of a change in a long text; fewer than usual are kept in any.

@@ -16,17 +16,17 @@ from engine.machine.memory import size as in_bytes
 from engine.planning.option_text import format_value
 from engine.planning.presets import PRESETS, with_preset
 from engine.planning.run_options import value_of, with_open_lambda
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
-from tui.screens.memory_guard import holds_back
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.memory_guard import warn_of_memory
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.option_list import RunOptionList
-from tui.widgets.styled_line import fit, wrapped
+from tui.widgets.styled_line import fit, wrap
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Options",
     ("close", "", "escape,O,shift+o,q", "Back", "Back to the workbench; what was changed stays", "back"),
     ("step.down", "1", "down,j,tab", "Next option", "One option down", "option"),
@@ -77,8 +77,8 @@ class OptionDetails(LineWidget):
         lines = [head]
         wrong = listed.trouble
         if wrong:
-            lines += [self.line().add(" ").add(row, "bad").strip() for row in wrapped(clean(wrong), width, 3)]
-        words = [self.line().add(" ").add(row, "text").strip() for row in wrapped(option.meaning, width, 8)]
+            lines += [self.line().add(" ").add(row, "bad").strip() for row in wrap(clean(wrong), width, 3)]
+        words = [self.line().add(" ").add(row, "text").strip() for row in wrap(option.meaning, width, 8)]
         value = clean(format_value(option, value_of(listed.options, option.path)))
         facts = [("now", value), ("default", clean(listed.default_words(option)))]
         facts += [("published", option.published)] if option.published else []
@@ -112,7 +112,7 @@ class PreflightLines(LineWidget):
             first.add("   ").add(fit(parts, max(size.width - first.width - 1, 0)), "faint")
             second = self.line().add("   ").add(fit(clean(time), size.width - 4), "dim")
             return [first.strip(), second.strip()]
-        rows = wrapped(clean(memory), size.width - 4, 2)
+        rows = wrap(clean(memory), size.width - 4, 2)
         return [self.line().add(" ✗ " if not i else "   ", "bad").add(row, "bad").strip() for i, row in enumerate(rows)]
 
 
@@ -121,7 +121,7 @@ class OptionsScreen(SubScreen):
 
     CSS_PATH = "options.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (122, "-wide")]  # noqa: RUF012  # Textual declares it so
     AUTO_FOCUS = "#options"
 
@@ -199,7 +199,7 @@ class OptionsScreen(SubScreen):
             self.list.take(run.options)
 
     def action_run(self) -> None:
-        if self.state.link == "live" and not holds_back(self, self.state, "options:run"):
+        if self.state.link == "live" and not warn_of_memory(self, self.state, "options:run"):
             self.app.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
             self.dismiss()
 

@@ -15,8 +15,8 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tui.actions import ACTIONS, Action, actions_of
-from tui.actions.key_labels import key_of
+from tui.actions import ACTIONS, Action, workbench_actions
+from tui.actions.key_labels import key_label_in
 from tui.connection.session_link import SessionLink
 from tui.screens.marking_actions import MarkingActions
 from tui.screens.sub_screen import SubScreen
@@ -25,15 +25,15 @@ from tui.state.disabled_reasons import reason_for
 from tui.state.workbench_state import ALL_PARTS, Part, WorkbenchState
 from tui.themes.themes import Depth
 from tui.widgets import example_list, grid_pane
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.example_list import ExampleList
 from tui.widgets.grid_pane import GridPane
 from tui.widgets.head_page import HeadPage
 from tui.widgets.heat_map import HeatMap
 from tui.widgets.key_line import KeyLine
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 from tui.widgets.progress_strip import Clock, ProgressStrip
-from tui.widgets.styled_line import INKS, wrapped
+from tui.widgets.styled_line import INKS, wrap
 from tui.widgets.titled_pane import TitledPane
 from tui.widgets.top_line import PaneTabs, TopLine
 
@@ -55,7 +55,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     # The inks of all widgets: a style of its own for each in every widget would cost a fifth of the start.
     COMPONENT_CLASSES = {f"ink--{name}" for name in INKS}  # noqa: RUF012
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012  # Textual declares it so
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = "#heatmap"
@@ -91,10 +91,10 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
     @property
     def table(self) -> Sequence[Action]:
         """What can be done on this screen, under the keys the person chose."""
-        return actions_of(self.app)
+        return workbench_actions(self.app)
 
     @property
-    def at_hand(self) -> Sequence[Action]:
+    def bound_actions(self) -> Sequence[Action]:
         return self.table
 
     def compose(self) -> ComposeResult:
@@ -108,7 +108,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         yield self.keyline
 
     def on_mount(self) -> None:
-        self.state.key = partial(key_of, self.app)
+        self.state.key = partial(key_label_in, self.app)
         self.state.signs = bool(getattr(self.app, "signs", False))
         self._pulse = self.set_interval(0.5, self._beat, pause=True)
         self._titles()
@@ -183,14 +183,14 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         ended, self.state.just_ended = self.state.just_ended, []
         for run in ended:
             if run.failure is not None and run.state != "stopped":
-                words = "\n".join(wrapped(f"{run.failure.message}\n{run.failure.hint}".strip(), 56, 8))
+                words = "\n".join(wrap(f"{run.failure.message}\n{run.failure.hint}".strip(), 56, 8))
                 title = "The run failed" if run is self.state.shown else f"Run {run.number} failed"
                 self.notify(words, title=title, severity="error", timeout=12, markup=False)
 
     def _titles(self) -> None:
         panes: tuple[tuple[Pane, TitledPane, str], ...] = (
-            ("examples", self.examples, example_list.title_words(self.state, self.examples.distinct())),
-            ("grid", self.grid, grid_pane.title_words(self.state)),
+            ("examples", self.examples, example_list.format_title(self.state, self.examples.distinct())),
+            ("grid", self.grid, grid_pane.format_title(self.state)),
             ("head", self.head, "Head"),
         )
         for name, widget, told in panes:
@@ -218,7 +218,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         self.tabs.paint()
         self._rest(_REST_S)
 
-    def marked_anew(self) -> None:
+    def marks_changed(self) -> None:
         """After other marks or signs: the grid at once, the ranking when the keys rest."""
         self.grid.paint_first()
         self.keyline.paint()
@@ -258,7 +258,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
         if key is None or key in self.state.codes or self.state.link not in ("live", "replay"):
             return False
         # As a function: a coroutine that the next one overtakes before its turn comes would complain.
-        newest(self, "codes", self.link.fetch_codes)
+        run_latest(self, "codes", self.link.fetch_codes)
         return True
 
     # ---- what can be done now
@@ -271,11 +271,11 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
             return getattr(self.app, "depth", "full") != "16"
         return self.looks_do(action.id)
 
-    def why_not(self, action: Action) -> str:
+    def disabled_reason(self, action: Action) -> str:
         """Why an action would do nothing now; empty where it would do something."""
         if self.possible(action):
             return ""
-        keys = {each.id: each.key for each in actions_of(self.app)}
+        keys = {each.id: each.key for each in workbench_actions(self.app)}
         small = getattr(self.app, "depth", "full") == "16"
         return reason_for(self.state, action.id, small=small, key=keys.__getitem__)
 
@@ -311,7 +311,7 @@ class PanesScreen(ActionKeys, ViewActions, MarkingActions, Screen[None]):
             self._cursor_moved()
         if message.ends:
             self.state.marks.end_box()
-        self.marked_anew()
+        self.marks_changed()
 
     @on(grid_pane.GridScale.CutMoved)
     def _cut_to(self, message: grid_pane.GridScale.CutMoved) -> None:

@@ -7,15 +7,15 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
-from tui.screens.memory_guard import holds_back
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.memory_guard import warn_of_memory
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.run import SessionRun
 from tui.state.workbench_state import WorkbenchState
 from tui.widgets.run_pane import RunPane
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Progress",
     ("close", "", "escape,i,q", "Back", "Back to the workbench", "back"),
     ("choose.down", "1", "down,j", "Next run of the list", "One run down in the list", "run"),
@@ -32,7 +32,7 @@ class ProgressScreen(SubScreen):
 
     CSS_PATH = "progress.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, link: SessionLink, clock: Callable[[], float]) -> None:
         super().__init__(state)
@@ -86,7 +86,7 @@ class ProgressScreen(SubScreen):
         return f"Run {run.number} is {run.state}: nothing of it goes on that could be stopped."
 
     def action_run(self) -> None:
-        if self.state.link == "live" and not holds_back(self, self.state, "progress:run"):
+        if self.state.link == "live" and not warn_of_memory(self, self.state, "progress:run"):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:

@@ -10,23 +10,23 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.geometry import Size
 
-from tui.actions import ACTIONS, Action, actions_of, keyed, sheet_actions
+from tui.actions import ACTIONS, Action, screen_actions, with_own_keys, workbench_actions
 from tui.connection.requests import Connect
 from tui.replay.link import ReplayLink
 from tui.replay.start_point import start_of
 from tui.screens.panes import PanesScreen
 from tui.state.workbench_state import Part, WorkbenchState
 from tui.themes.themes import Depth
-from tui.widgets.action_keys import bindings_of
+from tui.widgets.action_keys import make_bindings
 from tui.widgets.key_line import KeyLine
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 from tui.widgets.timeline import ReplayTimeline
 
 OPEN_GROUPS = ("Look", "Mark", "Move", "Panes", "Program")
 """Actions that change nothing of the session."""
 _CLOSED = ("replay", "close_up", "tour")
 """Of those, what needs a live session, or a model."""
-REPLAY_ACTIONS = sheet_actions(
+REPLAY_ACTIONS = screen_actions(
     "Replay",
     ("play", "", "space", "Play or pause", "Play or pause; at the end, from the beginning", "play"),
     ("step.back", "-1", "less_than_sign,comma", "One entry back", "The state before the last entry of the log", ""),
@@ -57,7 +57,7 @@ def open_actions(actions: Sequence[Action], own: Sequence[Action] = REPLAY_ACTIO
 class ReplayScreen(PanesScreen, inherit_bindings=False):
     """The panes whose entries come from a player."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(open_actions(ACTIONS))
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(open_actions(ACTIONS))
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
 
     @property
     def table(self) -> Sequence[Action]:
-        found = open_actions(actions_of(self.app), keyed(self.app, REPLAY_ACTIONS))
+        found = open_actions(workbench_actions(self.app), with_own_keys(self.app, REPLAY_ACTIONS))
         if not self._narrow:
             return found
         # On a narrow line the replay's own keys come first; measure and cut work all the same.
@@ -106,7 +106,7 @@ class ReplayScreen(PanesScreen, inherit_bindings=False):
 
     def on_mount(self) -> None:
         # Textual calls the workbench's own as well.
-        newest(self, "link", self._follow)
+        run_latest(self, "link", self._follow)
 
     async def on_unmount(self) -> None:
         self._gone = True

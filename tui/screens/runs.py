@@ -16,22 +16,22 @@ from textual.strip import Strip
 from engine.machine.folders import find_folders
 from engine.planning.option_text import format_changes
 from engine.results import HeadId
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.engine_status import blocking_work, format_work
 from tui.state.grid_view import GridView, make_grid_view
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock
-from tui.themes.colour_maps import map_of
-from tui.themes.themes import Depth, heat
+from tui.themes.colour_maps import chosen_map
+from tui.themes.themes import Depth, heat_colours
 from tui.widgets.heat_cell import SHADES, level_of
 from tui.widgets.line_widget import ScrollingLineWidget
-from tui.widgets.progress_strip import seconds_words
+from tui.widgets.progress_strip import format_seconds
 from tui.widgets.styled_line import StyledLine, fit
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Runs",
     ("close", "", "escape,R,shift+r,q", "Back", "Back to the workbench", "back"),
     ("walk.left", "-1, 0", "left,h", "Run to the left", "The run to the left", "run"),
@@ -136,7 +136,7 @@ class RunCards(ScrollingLineWidget):
         if (work := blocking_work(self.state, run)) is not None:
             line.add(f"  waits for {format_work(work, int(time.time() * 1e6))}", "dim")
         if run.ended_us is not None and run.state == "done":
-            line.add(f"  {seconds_words(run.seconds(run.ended_us))}", "dim")
+            line.add(f"  {format_seconds(run.seconds(run.ended_us))}", "dim")
         if run.verified is not None:
             line.add(f"  verified: {run.verified.verdict}", "good" if run.verified.verdict == "same" else "second")
         return line
@@ -182,7 +182,9 @@ class RunCards(ScrollingLineWidget):
                 for layer in range(n_layers)
             ]
         dark = self.app.current_theme.dark
-        colours = [Color.from_rgb(*rgb) for rgb in heat(dark=dark, faded=not view.final, name=map_of(self.app))]
+        colours = [
+            Color.from_rgb(*rgb) for rgb in heat_colours(dark=dark, faded=not view.final, name=chosen_map(self.app))
+        ]
         rows = []
         for layer in range(0, n_layers, 2):
             line = self.line()
@@ -221,7 +223,7 @@ class RunsScreen(SubScreen):
 
     CSS_PATH = "runs.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, depth: Depth) -> None:
         super().__init__(state)

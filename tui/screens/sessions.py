@@ -30,19 +30,19 @@ from sessions.protocol import (
     WriteNote,
 )
 from sessions.rows import SearchHit, SessionRow
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.connection.session_link import SessionLink
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.screens.text_prompt import TextPromptSheet
 from tui.state.messages import format_message
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import day_or_clock, zone
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import fit, fit_end, one_line
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Sessions",
     ("open", "", "enter", "Open", "Look at this session", "open"),
     ("find", "", "slash,f", "Search", "Words in names, tags, notes, prompts, models and tasks", "search"),
@@ -159,7 +159,7 @@ class SessionsScreen(SubScreen):
 
     CSS_PATH = "sessions.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState, link: SessionLink) -> None:
         super().__init__(state)
@@ -184,8 +184,8 @@ class SessionsScreen(SubScreen):
 
     def _load(self, keep: str | None = None) -> None:
         """Asks for the list again; the session of that id stays at hand."""
-        at_hand = self.list.row.session_id if self.list.row is not None else self.state.session_id
-        newest(self, "list", partial(self._fetch, keep or at_hand))
+        current = self.list.row.session_id if self.list.row is not None else self.state.session_id
+        run_latest(self, "list", partial(self._fetch, keep or current))
 
     async def _fetch(self, keep: str | None) -> None:
         try:

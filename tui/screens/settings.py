@@ -6,14 +6,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.settings.table import SettingSpec, Value
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.settings_list import SettingsList
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Settings",
     ("step.down", "1", "down,j", "Next setting", "The setting below", "choose"),
     ("step.up", "-1", "up,k", "Previous setting", "The setting above", ""),
@@ -38,7 +38,7 @@ class SettingsScreen(SubScreen):
 
     CSS_PATH = "settings.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, state: WorkbenchState) -> None:
         super().__init__(state)
@@ -84,7 +84,7 @@ class SettingsScreen(SubScreen):
             self._pick(setting)
 
     def action_again(self) -> None:
-        problems = self.app.read_again()  # type: ignore[attr-defined]
+        problems = self.app.reload_files()  # type: ignore[attr-defined]
         told = (
             f"Read again: {len(problems)} to correct; they stand at Files." if problems else "Read again: all is well."
         )

@@ -6,13 +6,13 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
 
-from tui.actions import Action, actions_of, keyed, with_everywhere
+from tui.actions import Action, with_own_keys, with_program_actions, workbench_actions
 from tui.state.workbench_state import WorkbenchState
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.clickable_keys import ClickableKeys
 from tui.widgets.styled_line import INKS
 
-__all__ = ["SubScreen", "SubScreenKeys", "bindings_of"]
+__all__ = ["SubScreen", "SubScreenKeys", "make_bindings"]
 
 
 _STAY = frozenset({"close", "keys", "dismiss_sheet"})
@@ -29,8 +29,8 @@ class SubScreen(ActionKeys, Screen[None]):
         self.state = state
 
     @property
-    def at_hand(self) -> Sequence[Action]:
-        return with_everywhere(super().at_hand, actions_of(self.app))
+    def bound_actions(self) -> Sequence[Action]:
+        return with_program_actions(super().bound_actions, workbench_actions(self.app))
 
     def paint(self) -> None:
         """Draws again what the state has changed."""
@@ -53,10 +53,10 @@ class SubScreenKeys(ClickableKeys):
             self.paint()
 
     def lines(self, size: Size, /) -> list[Strip]:
-        shown = keyed(self.app, self.actions)
+        shown = with_own_keys(self.app, self.actions)
         if isinstance(self.screen, SubScreen) and self.actions is self.screen.actions:
-            shown = self.screen.at_hand
-        kept, gap = _kept([action for action in shown if action.short], size.width)
+            shown = self.screen.bound_actions
+        kept, gap = _fit_actions([action for action in shown if action.short], size.width)
         line = self.line().add(" ")
         spots: list[tuple[int, Action]] = []
         for action in kept:
@@ -67,7 +67,7 @@ class SubScreenKeys(ClickableKeys):
         return [line.strip()]
 
 
-def _kept(actions: Sequence[Action], width: int) -> tuple[Sequence[Action], str]:
+def _fit_actions(actions: Sequence[Action], width: int) -> tuple[Sequence[Action], str]:
     """Those there is room for, and what stands between two of them: the way back and the list of keys always stay."""
     taken = [len(action.key) + 1 + len(action.short) for action in actions]
     if sum(taken) + 3 * len(actions) <= width + 1:

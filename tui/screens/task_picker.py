@@ -10,14 +10,14 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.tasks.registry import TASKS
-from tui.actions import sheet_actions
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.actions import screen_actions
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.state.workbench_state import WorkbenchState
 from tui.widgets.line_widget import LineWidget
-from tui.widgets.styled_line import fit, wrapped
+from tui.widgets.styled_line import fit, wrap
 
 _PAIRS = (5, 10, 25, 50, 100, 250)
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Tasks",
     ("take", "", "enter", "Take it", "Add the task's examples", "take"),
     ("pairs.more", "1", "right,l,plus", "More pairs", "Make more pairs", "more"),
@@ -52,7 +52,7 @@ class TaskList(LineWidget):
             if chosen:
                 line.add(f"   {_PAIRS[self.pairs]} pairs", "second")
             found.append(line.strip())
-            for row in wrapped(task.description, size.width - 6, 2 if chosen or roomy else 1):
+            for row in wrap(task.description, size.width - 6, 2 if chosen or roomy else 1):
                 found.append(self.line().add(f"    {fit(row, size.width - 5)}", "dim" if chosen else "faint").strip())
         return found
 
@@ -67,7 +67,7 @@ class TaskList(LineWidget):
 class TaskPickerScreen(SubScreen):
     CSS_PATH = "task_picker.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#tasks"
 
     def __init__(self, state: WorkbenchState, taken: Taken) -> None:

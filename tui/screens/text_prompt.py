@@ -11,15 +11,15 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 
 Judge = Callable[[str], str]
 """What is wrong with the text, in words; empty when nothing is."""
 
 
-ACTIONS = sheet_actions("Question", ("back", "", "escape", "Back", "Back, nothing is changed", "back"))
+ACTIONS = screen_actions("Question", ("back", "", "escape", "Back", "Back, nothing is changed", "back"))
 
 
 class TextPromptSheet(ActionKeys, ModalScreen[str | None]):
@@ -27,7 +27,7 @@ class TextPromptSheet(ActionKeys, ModalScreen[str | None]):
 
     CSS_PATH = "text_prompt.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, title: str, hint: str, *, text: str = "", judge: Judge = lambda _: "") -> None:
         super().__init__()

@@ -13,11 +13,11 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.actions import sheet_actions
-from tui.actions.key_labels import filled, key_of
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.actions import screen_actions
+from tui.actions.key_labels import fill_keys, key_label_in
+from tui.widgets.action_keys import ActionKeys, make_bindings
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Tour",
     ("forward", "", "enter,space", "Go on", "The next step of the tour", "go on"),
     ("back", "", "backspace", "Back", "The step before", "back"),
@@ -100,7 +100,7 @@ class TourSheet(ActionKeys, ModalScreen[None]):
 
     CSS_PATH = "tour.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
 
     def __init__(self, stage: TourTarget) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class TourSheet(ActionKeys, ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="tour") as box:
-            goes, back, leaves = (key_of(self.app, f"tour:{name}") for name in ("forward", "back", "close"))
+            goes, back, leaves = (key_label_in(self.app, f"tour:{name}") for name in ("forward", "back", "close"))
             box.border_subtitle = Content(f"{goes} goes on · {back} back · {leaves} leaves")
             yield Static(id="words")
 
@@ -119,7 +119,7 @@ class TourSheet(ActionKeys, ModalScreen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Whoever presses a key of the workbench knows what they want."""
-        if event.key not in {key for action in self.at_hand for key in action.keys}:
+        if event.key not in {key for action in self.bound_actions for key in action.keys}:
             event.stop()
             self.action_close()
             self.app.call_after_refresh(self.app.simulate_key, event.key)
@@ -151,8 +151,8 @@ class TourSheet(ActionKeys, ModalScreen[None]):
         self._stage.show_pane(step.pane)
         box = self.query_one("#tour", Vertical)
         box.border_title = Content(f"{self.place + 1} of {len(STEPS)}")
-        key = partial(key_of, self.app)
-        title, told = filled(step.title, key), filled(step.words, key)
+        key = partial(key_label_in, self.app)
+        title, told = fill_keys(step.title, key), fill_keys(step.words, key)
         words = Content.assemble((title, "bold $ink-strong"), "\n", (told, "$ink"))
         self.query_one("#words", Static).update(words)
 

@@ -2,7 +2,7 @@
 
 from tui.actions import Action
 from tui.screens.comparison_actions import ComparisonActions
-from tui.screens.memory_guard import holds_back
+from tui.screens.memory_guard import warn_of_memory
 from tui.screens.panes import PanesScreen
 from tui.state import notes
 from tui.terminal.sanitize import clean
@@ -41,7 +41,7 @@ class WorkbenchScreen(ComparisonActions, PanesScreen):
 
     def action_run(self) -> None:
         """Beside a run that is under way it queues another, with the options as they are now."""
-        if self.state.link == "live" and not holds_back(self, self.state, "run"):
+        if self.state.link == "live" and not warn_of_memory(self, self.state, "run"):
             self.run_worker(self.link.queue_run(), group="ask", exit_on_error=True)
 
     def action_options(self) -> None:

@@ -14,19 +14,19 @@ from textual.timer import Timer
 from engine.authoring.drafts import parse_draft, text_of
 from engine.examples import Example
 from engine.planning.run_options import with_value
-from tui.actions import keyed
+from tui.actions import with_own_keys
 from tui.connection.session_link import SessionLink
 from tui.editor.graded_examples import GradedExamples
 from tui.screens.example_actions import ExampleActions
 from tui.screens.example_sources import ExampleSources
-from tui.screens.memory_guard import holds_back
-from tui.screens.sub_screen import SubScreen, SubScreenKeys, bindings_of
+from tui.screens.memory_guard import warn_of_memory
+from tui.screens.sub_screen import SubScreen, SubScreenKeys, make_bindings
 from tui.screens.write_keys import ACTIONS, EDITING
 from tui.state.workbench_state import WorkbenchState
 from tui.widgets.example_rows import ExampleRows
-from tui.widgets.latest_worker import newest
+from tui.widgets.latest_worker import run_latest
 from tui.widgets.line_edit import LineEdit
-from tui.widgets.prompt_preview import PromptPreview, grader_words
+from tui.widgets.prompt_preview import PromptPreview, format_grader
 from tui.widgets.set_summary import SetSummary
 from tui.widgets.top_line import TopLine
 
@@ -43,7 +43,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
 
     CSS_PATH = "write.tcss"
     actions = ACTIONS
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(ACTIONS)
+    BINDINGS: ClassVar[list[BindingType]] = make_bindings(ACTIONS)
     AUTO_FOCUS = "#rows"
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012  # Textual declares it so
 
@@ -102,7 +102,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
             self.grade()
         if self.desk.worth_is_old:
             self._after("worth", 2 * _GRADE_AFTER_S, self.paint)
-        title = f"Write: {self._counted()} · graded by {grader_words(self.state).rstrip(',')}"
+        title = f"Write: {self._counted()} · graded by {format_grader(self.state).rstrip(',')}"
         if self.rows.border_title != title:
             self.rows.border_title = Content(title)
 
@@ -116,7 +116,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
     def _show_line(self) -> None:
         """The line below the list: the chosen one, unless one is being edited."""
         chosen = self.desk.chosen
-        self.proof.key = next((each.key for each in self.at_hand if each.id == "position"), "")
+        self.proof.key = next((each.key for each in self.bound_actions if each.id == "position"), "")
         if self._open is None:
             text = text_of(chosen) if chosen is not None else ""
             if self.edit.text != text:
@@ -152,7 +152,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         self.paint()
 
     def grade(self) -> None:
-        newest(self, "grade", self._grade_all)
+        run_latest(self, "grade", self._grade_all)
 
     async def _grade_all(self) -> None:
         """Until nothing is left to grade; a newer wish takes this one's place."""
@@ -279,7 +279,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
     def action_help(self) -> None:
         from tui.screens.help import HelpSheet
 
-        self.app.push_screen(HelpSheet((*self.at_hand, *keyed(self.app, EDITING))))
+        self.app.push_screen(HelpSheet((*self.bound_actions, *with_own_keys(self.app, EDITING))))
 
     def action_position(self) -> None:
         from tui.screens.text_prompt import TextPromptSheet
@@ -310,7 +310,7 @@ class WriteScreen(ExampleSources, ExampleActions, SubScreen):
         if not self.desk.saved or self.state.link != "live":
             run = self.state.key("write:run")
             self.say(f"Not everything is recorded yet, so nothing runs; {run} again tries once more.")
-        elif not holds_back(self, self.state, "write:run"):
+        elif not warn_of_memory(self, self.state, "write:run"):
             await self.link.queue_run()
             if self.state.failure is None:
                 self.dismiss()

@@ -1,9 +1,9 @@
 """What can be done on the write screen, and the keys of a line that is being edited."""
 
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 
 _PAGE = 10
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Write",
     ("edit", "", "enter,e", "Edit the line", "Change the line at hand; all is kept as it is typed", "edit"),
     ("add", "", "a", "Add a line", "Write a new line below the one at hand", "add"),
@@ -58,7 +58,7 @@ ACTIONS = sheet_actions(
     ("move.down", "1", "J,shift+j,shift+down", "Move the line down", "Change places with the line below", ""),
     ("move.up", "-1", "K,shift+k,shift+up", "Move the line up", "Change places with the line above", ""),
 )
-EDITING = sheet_actions(
+EDITING = screen_actions(
     "Write: in a line",
     ("done", "", "enter", "Done", "The line is kept; after a new one comes the next, until one is left empty", "done"),
     ("leave", "", "escape", "Back to the list", "The line is kept as it is typed", "back to the list"),

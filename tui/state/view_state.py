@@ -6,7 +6,7 @@ from engine.analysis.effects import FIELD
 from engine.measures import DEFAULT_MEASURE, MEASURES, Measure, find_measure, value_of
 from engine.results import HeadId, HeadScores, ModelInfo
 from sessions.events import ViewChanged
-from tui.actions.key_labels import Key, named
+from tui.actions.key_labels import KeyLabel, key_label
 from tui.state.grid_view import GridView, make_grid_view
 from tui.state.marked_heads import MarkedHeads
 from tui.state.overlay import Overlay
@@ -24,7 +24,7 @@ class ViewState:
     session: SessionState
 
     def __init__(self) -> None:
-        self.key: Key = named
+        self.key: KeyLabel = key_label
         """What the key of an action is called here: the screen knows which keys its person chose."""
         self.measure: Measure = DEFAULT_MEASURE
         self.cursor = HeadId(0, 0)

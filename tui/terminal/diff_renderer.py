@@ -21,7 +21,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from tui.terminal.input_driver import TolerantDriver
-from tui.terminal.sgr import on_ground, turn, without_ink
+from tui.terminal.sgr import on_ground, transition, without_ink
 
 Cell = tuple[str, str]
 """A sign and its SGR codes. A wide sign is followed by a cell without one."""
@@ -55,7 +55,7 @@ class TerminalCells:
             line = self._line(y, x + len(cells))
             if line[x : x + len(cells)] != cells:
                 _compare(line, x, y, cells, strokes)
-        return _cheapest(strokes)
+        return _shortest_output(strokes)
 
     def _line(self, y: int, width: int) -> list[Cell]:
         while len(self._lines) <= y:
@@ -76,7 +76,7 @@ class _TextRun:
         self.text, self.codes = cell
         self.blank = without_ink(self.codes)
         """How a blank looks that can be part of it."""
-        self.plain = _plain(self.text)
+        self.plain = _has_fixed_width(self.text)
         """Whether it can be written in any order, and be added to."""
         self.before = before
         """The cells between it and the stroke before it, where they are few."""
@@ -84,7 +84,7 @@ class _TextRun:
     def takes(self, cell: Cell) -> bool:
         """Whether the cell can be part of it as it is."""
         sign, codes = cell
-        return (codes == self.codes or (sign == " " and codes == self.blank)) and _plain(sign)
+        return (codes == self.codes or (sign == " " and codes == self.blank)) and _has_fixed_width(sign)
 
     def joins(self, between: list[Cell], cell: Cell) -> bool:
         """Whether the cell, and those between that did not change, can be part of it."""
@@ -92,7 +92,7 @@ class _TextRun:
             return False
         if not self.takes(cell):
             # Blanks take on any ink that comes after them.
-            if not _plain(cell[0]) or self.text.strip(" ") or without_ink(cell[1]) != self.codes:
+            if not _has_fixed_width(cell[0]) or self.text.strip(" ") or without_ink(cell[1]) != self.codes:
                 return False
             self.codes = cell[1]
         return all(map(self.takes, between))
@@ -123,7 +123,7 @@ def _compare(line: list[Cell], x: int, y: int, cells: list[Cell], strokes: list[
         strokes.append(last)
 
 
-def _cheapest(strokes: list[_TextRun]) -> str:
+def _shortest_output(strokes: list[_TextRun]) -> str:
     """They in an order that costs little: a turn of true colours is four times a step to another place."""
     if len(strokes) > _FEW or not all(stroke.plain for stroke in strokes):
         return _drawn(strokes)  # terminals do not agree what of two neighbours a wide sign covers
@@ -160,7 +160,7 @@ class _Pen:
     def draw(self, stroke: _TextRun) -> None:
         gap = len(stroke.before)
         there = gap and (self._x, self._y) == (stroke.x - gap, stroke.y)
-        if there and all(_fits(each, self._on) and _plain(each[0]) for each in stroke.before):
+        if there and all(_fits(each, self._on) and _has_fixed_width(each[0]) for each in stroke.before):
             # Cells that did not change are sent again rather than passed over where that costs no more.
             self._out.append("".join(each[0] for each in stroke.before))
             self._x = stroke.x
@@ -168,7 +168,7 @@ class _Pen:
             self._out.append(self._move(stroke))
         on = self._look(stroke)
         if on != self._on:
-            self._out.append(turn(self._on, on))
+            self._out.append(transition(self._on, on))
             self._on = on
         self._out.append(stroke.text)
         self._x, self._y = (stroke.end, stroke.y) if stroke.plain else (-1, -1)
@@ -176,7 +176,7 @@ class _Pen:
     def cost(self, stroke: _TextRun) -> int:
         """Bytes for the way to a stroke."""
         here = (self._x, self._y) == (stroke.x, stroke.y)
-        return (0 if here else len(self._move(stroke))) + len(turn(self._on, self._look(stroke)))
+        return (0 if here else len(self._move(stroke))) + len(transition(self._on, self._look(stroke)))
 
     def rest(self) -> str:
         return "".join((*self._out, "\x1b[m" if self._on else ""))
@@ -197,7 +197,7 @@ def _fits(cell: Cell, on: str) -> bool:
     return cell[1] == on or (cell[0] == " " and cell[1] == without_ink(on))
 
 
-def _plain(sign: str) -> bool:
+def _has_fixed_width(sign: str) -> bool:
     """Whether every terminal gives the sign the same width."""
     return len(sign) == 1 and sign < "\U0001f000"
 
@@ -208,12 +208,12 @@ def _cells(strip: Strip, colours: ColorSystem) -> list[Cell]:
         if control or not text:
             continue
         codes = "" if style is None else (style._ansi or Strip.render_ansi(style, colours))
-        found.extend(_signs(text, codes))
+        found.extend(_split_cells(text, codes))
     return found
 
 
 @lru_cache(maxsize=4_096)
-def _signs(text: str, codes: str) -> tuple[Cell, ...]:
+def _split_cells(text: str, codes: str) -> tuple[Cell, ...]:
     """The text cell by cell. A blank has no ink, so that ink alone makes none anew."""
     blank = (" ", without_ink(codes))
     if text.isascii():
@@ -256,7 +256,7 @@ class DiffApp(App[None]):
     def on_resize(self, _event: events.Resize) -> None:
         self._on_terminal.forget()
 
-    def draw_anew(self) -> None:
+    def redraw_all(self) -> None:
         """Everything, whatever the terminal shows."""
         self._on_terminal.forget()
         self.screen.refresh(layout=True)

@@ -64,7 +64,7 @@ class InputDecoder:
         """Takes what is pasted, up to its end; the rest. An escape in it becomes a sign (␛): text, and no key."""
         text = self._last + text
         inside, closed, rest = text.partition(_CLOSES)
-        self._last = "" if closed else _begun(inside)
+        self._last = "" if closed else _paste_end_prefix(inside)
         inside = inside.removesuffix(self._last).replace(_ESCAPE, "␛")
         if inside + closed:
             self._gather(self._parser.feed(inside + closed), events)
@@ -95,6 +95,6 @@ class TolerantDriver(LinuxDriver):
                     self.exit_event.wait(0.1)  # the terminal is gone: what ends the program is on its way
 
 
-def _begun(text: str) -> str:
+def _paste_end_prefix(text: str) -> str:
     """The end of a text that may be the beginning of a paste's close."""
     return next((_CLOSES[:n] for n in range(len(_CLOSES) - 1, 0, -1) if text.endswith(_CLOSES[:n])), "")

@@ -47,7 +47,7 @@ _ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "6": "25", "7": 
 
 
 @lru_cache(maxsize=4_096)
-def turn(before: str, after: str) -> str:
+def transition(before: str, after: str) -> str:
     """The shortest sequence from one look to another."""
     had, had_ink, had_ground = _parts(before)
     has, ink, ground = _parts(after)

@@ -97,12 +97,12 @@ MAPS = (VIRIDIS, CIVIDIS, MAGMA, GREYS)
 DEFAULT_MAP = VIRIDIS.id
 
 
-def map_named(name: str) -> ColourMap:
+def find_map(name: str) -> ColourMap:
     """The map of that id; an unknown one, as of a later version's settings, is the default."""
     return next((each for each in MAPS if each.id == name), VIRIDIS)
 
 
-def map_of(program: object) -> str:
+def chosen_map(program: object) -> str:
     """The id of the map this program's person chose."""
     found: str = getattr(program, "colour_map", DEFAULT_MAP)
     return found
@@ -114,7 +114,7 @@ def mix(one: Rgb, other: Rgb, share: float) -> Rgb:
     return red, green, blue
 
 
-def along(points: Sequence[Rgb], share: float) -> Rgb:
+def interpolate(points: Sequence[Rgb], share: float) -> Rgb:
     """The colour that far along the points, from 0 to 1."""
     where = min(max(share, 0.0), 1.0) * (len(points) - 1)
     low = min(int(where), len(points) - 2)

@@ -2,7 +2,7 @@
 the ground where they are equal. Every kind of colour vision tells the two apart, and both grow equally in lightness.
 """
 
-from tui.themes.colour_maps import DEFAULT_MAP, Rgb, map_named, mix
+from tui.themes.colour_maps import DEFAULT_MAP, Rgb, find_map, mix
 from tui.themes.themes import LEVELS
 
 _QUIET_DARK: Rgb = (0x1C, 0x22, 0x29)
@@ -11,11 +11,11 @@ _LEAST = 0.18
 """How far from the ground the smallest difference stands, so that it can be told from none."""
 
 
-def shades(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
+def diverging_colours(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
     """2 x LEVELS colours: more in A from level 0 (none) on, then more in B. Faded: half-way to the ground."""
     quiet = _QUIET_DARK if dark else _QUIET_LIGHT
     found: list[Rgb] = []
-    chosen = map_named(name)
+    chosen = find_map(name)
     for side in (chosen.more, chosen.less):
         found.append(quiet)
         end = side[0 if dark else 1]

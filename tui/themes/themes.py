@@ -5,7 +5,7 @@ from typing import Literal
 
 from textual.theme import Theme
 
-from tui.themes.colour_maps import DEFAULT_MAP, Rgb, along, map_named, mix
+from tui.themes.colour_maps import DEFAULT_MAP, Rgb, find_map, interpolate, mix
 
 Depth = Literal["full", "256", "16", "none"]
 """How many colours the terminal shows; with 16 or none, shades of signs carry the values."""
@@ -150,32 +150,32 @@ _QUIET_LIGHT = (0xEC, 0xEF, 0xF3)
 
 
 @lru_cache(maxsize=32)
-def heat(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
+def heat_colours(*, dark: bool, faded: bool = False, name: str = DEFAULT_MAP) -> tuple[Rgb, ...]:
     """One colour a level; level 0 is the quiet ground, so that what is silent looks silent.
 
     On a light ground the map runs backwards: loud is dark. Faded: half-way to the ground, for scores that will change.
     """
     quiet = _QUIET_DARK if dark else _QUIET_LIGHT
-    chosen = map_named(name)
+    chosen = find_map(name)
     colours = [quiet]
     for level in range(1, LEVELS):
         loud = chosen.start + (1 - chosen.start) * level / (LEVELS - 1)
         if dark:
-            colours.append(along(chosen.points, loud))
+            colours.append(interpolate(chosen.points, loud))
         else:
             # Yellow on white shouts; towards silence the light map fades into the ground instead.
             fading = 0.75 * (1 - level / (LEVELS - 1)) ** 1.5
-            colours.append(mix(along(chosen.points, 1 - loud), quiet, fading))
+            colours.append(mix(interpolate(chosen.points, 1 - loud), quiet, fading))
     return tuple(mix(colour, quiet, 0.55) if faded else colour for colour in colours)
 
 
-def reads_dark_on(ground: Rgb) -> bool:
+def needs_dark_text(ground: Rgb) -> bool:
     """Whether black text is easier to read on this ground than white (relative luminance, WCAG)."""
     red, green, blue = (float((part / 255) ** 2.2) for part in ground)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.19
 
 
-def depth_of(color_system: str | None, *, no_color: bool) -> Depth:
+def colour_depth(color_system: str | None, *, no_color: bool) -> Depth:
     """What the terminal shows, from what Textual found out about it."""
     if no_color or color_system is None:
         return "none"

@@ -4,7 +4,7 @@ from textual import events
 from textual.content import Content
 from textual.geometry import Offset
 
-from tui.actions import Action, key_names
+from tui.actions import Action, format_keys
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
@@ -27,17 +27,17 @@ class ClickableKeys(LineWidget):
 
     def tip_at(self, place: Offset, /) -> Content | None:
         action = self.action_at(place.x)
-        return tip_of(action, self.reason(action)) if action is not None else None
+        return action_tip(action, self.reason(action)) if action is not None else None
 
     def reason(self, action: Action) -> str:
         """Why it cannot be done now; empty where it can."""
-        why: str = getattr(self.screen, "why_not", lambda _: "")(action)
+        why: str = getattr(self.screen, "disabled_reason", lambda _: "")(action)
         return why
 
 
-def tip_of(action: Action, reason: str = "") -> Content:
+def action_tip(action: Action, reason: str = "") -> Content:
     """Title, keys and meaning of an action, for the place where the mouse rests."""
-    keys = " ".join(key_names(action.keys))
+    keys = " ".join(format_keys(action.keys))
     parts = [Content.assemble((action.title, "bold"), f"  {keys}"), Content(action.tooltip)]
     if reason:
         parts.append(Content(f"Not now: {clean(reason)}"))

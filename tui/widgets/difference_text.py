@@ -6,7 +6,7 @@ from rich.style import Style
 
 from engine.measures import MEASURES, Measure, value_of
 from engine.results import HeadId, HeadScores
-from tui.actions.key_labels import Key
+from tui.actions.key_labels import KeyLabel
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.number_text import format_fixed, format_number
 from tui.state.subtraction import GridDifference
@@ -18,13 +18,13 @@ from tui.widgets.styled_line import StyledLine, fit
 _NAME_WIDTH = 22
 
 
-def title(against: GridDifference) -> str:
+def format_title(against: GridDifference) -> str:
     """Behind the pane's title."""
     return f" less {clean(against.side.title)}"
 
 
-def meaning(
-    first: StyledLine, second: StyledLine, against: GridDifference, measure: Measure, width: int, key: Key
+def add_meaning(
+    first: StyledLine, second: StyledLine, against: GridDifference, measure: Measure, width: int, key: KeyLabel
 ) -> None:
     """What the colours mean: which sign is which, and what is subtracted."""
     what = "in the circuit or not" if against.member else measure.title
@@ -40,19 +40,19 @@ def meaning(
     second.add(fit(f"{words}; {key('difference')} or {key('end_difference')} ends it", width - 2), "second")
 
 
-def under_cursor(line: StyledLine, against: GridDifference, view: GridView, head: HeadId) -> None:
+def add_cursor_values(line: StyledLine, against: GridDifference, view: GridView, head: HeadId) -> None:
     """The values of one head on both sides."""
     here, there = against.here.get(head), against.there.get(head)
     name = "in the circuit" if against.member else view.measure.title
     line.add(f" {head} ", "strong").add(f"{name} ", "dim").add(format_number(here), "text").add(" - ", "dim")
-    line.add(format_number(there), "text").add(" = ", "dim").add(signed(against.differences.get(head)), "strong")
+    line.add(format_number(there), "text").add(" = ", "dim").add(format_signed(against.differences.get(head)), "strong")
     if head in view.circuit:
         line.add("  [ ] circuit", "second")
     if head in against.circuit:
         line.add(f"  {KNOWN} there", "accent")
 
 
-def scale(line: StyledLine, against: GridDifference, colours: CellPalette, width: int) -> None:
+def add_scale(line: StyledLine, against: GridDifference, colours: CellPalette, width: int) -> None:
     """From more there, over no difference, to more here."""
     largest = against.grid.largest
     room = max(min(24, width - 44), 8) // 2
@@ -78,7 +78,7 @@ def _swatch(line: StyledLine, colours: CellPalette, level: int) -> None:
         line.add_styled(" ", style)
 
 
-def agreement(line: StyledLine, second: StyledLine, against: GridDifference, width: int) -> None:
+def add_agreement(line: StyledLine, second: StyledLine, against: GridDifference, width: int) -> None:
     """What the circuits share, and how far the rankings agree."""
     grid = against.grid
     line.add(f"  {len(grid.both)} in both, {len(grid.only_a)} only here, {len(grid.only_b)} only there", "text")
@@ -92,7 +92,7 @@ def agreement(line: StyledLine, second: StyledLine, against: GridDifference, wid
             second.add(f" {name} ", "dim").add(format_fixed(value), "strong").add(" ")
 
 
-def page_rows(
+def make_page_rows(
     make: Callable[[], StyledLine], against: GridDifference, node: HeadScores, shown: Measure, width: int
 ) -> list[StyledLine]:
     """The head on both sides: every measure here, there, and the difference."""
@@ -118,12 +118,12 @@ def page_rows(
         line.add(f"{format_fixed(here, places):>6} {format_fixed(there, places):>7} ", "text")
         difference = None if here is None or there is None else round(here - there, 6)
         ink = "dim" if not difference else ("positive" if difference > 0 else "negative")
-        line.add(f"{signed(difference, places):>8}", ink)
+        line.add(f"{format_signed(difference, places):>8}", ink)
         lines.append(line)
     return lines
 
 
-def signed(difference: float | None, places: int | None = None) -> str:
+def format_signed(difference: float | None, places: int | None = None) -> str:
     """A difference with its sign; 0 for none."""
     if difference is None:
         return "–"

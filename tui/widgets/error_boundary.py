@@ -31,13 +31,13 @@ class MessageErrorBoundary(Pump):
         try:
             await super()._dispatch_message(message)
         except Exception as error:
-            if not forgives(self):
+            if not survives_errors(self):
                 raise
             self.broke(error)
 
     def broke(self, error: Exception) -> None:
         """What is done about an error of this part."""
-        report(self, error, type(self).__name__)
+        report_error(self, error, type(self).__name__)
 
 
 class ErrorBoundary(MessageErrorBoundary, Pane):
@@ -60,7 +60,7 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
         for name, otherwise in cls._SHIELDED.items():
             method = cls.__dict__.get(name)
             if method is not None:
-                setattr(cls, name, _shield(method, otherwise))
+                setattr(cls, name, _catch_errors(method, otherwise))
         super().__init_subclass__(**more)
 
     @property
@@ -77,14 +77,14 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
                 found: list[Strip] = super().render_lines(crop)
                 return found
             except Exception as error:
-                if not forgives(self):
+                if not survives_errors(self):
                     raise
                 self.broke(error)
         return self._panel(crop)
 
     def broke(self: Any, error: Exception) -> None:
         if not self.failed:
-            self.failed = report(self, error, f"the pane {self.id or type(self).__name__}", aloud=False)
+            self.failed = report_error(self, error, f"the pane {self.id or type(self).__name__}", aloud=False)
             self._hidden = tuple(child for child in self.children if child.display)
             for child in self._hidden:
                 child.display = False
@@ -101,12 +101,12 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
         self.refresh(layout=True)
 
     def _panel(self: Any, crop: Region) -> list[Strip]:
-        from tui.widgets.styled_line import wrapped
+        from tui.widgets.styled_line import wrap
 
-        key = next((each.key for each in getattr(self.screen, "at_hand", ()) if each.id == "reopen"), "ctrl+l")
+        key = next((each.key for each in getattr(self.screen, "bound_actions", ()) if each.id == "reopen"), "ctrl+l")
         words = f"✗ {self.failed}\n{key} opens this pane again. The others, the session and a run go on."
         width = self.size.width + self.gutter.width
-        lines = [f" {line}" for line in wrapped(words, max(width - 2, 1), max(self.size.height, 1))]
+        lines = [f" {line}" for line in wrap(words, max(width - 2, 1), max(self.size.height, 1))]
         style = self.rich_style
         found = []
         for y in range(crop.y, crop.bottom):
@@ -116,18 +116,18 @@ class ErrorBoundary(MessageErrorBoundary, Pane):
         return found
 
 
-def forgives(node: Any) -> bool:
+def survives_errors(node: Any) -> bool:
     """Whether the program goes on after an error of one of its parts."""
-    return bool(getattr(node.app, "forgiving", False))
+    return bool(getattr(node.app, "survives_errors", False))
 
 
-def report(node: Any, error: Exception, what: str, *, aloud: bool = True) -> str:
+def report_error(node: Any, error: Exception, what: str, *, aloud: bool = True) -> str:
     """Has the program log the trace, and say it where the part cannot; what went wrong, in words."""
-    words: str = node.app.part_broke(error, what, aloud=aloud)
+    words: str = node.app.report_error(error, what, aloud=aloud)
     return clean(words)
 
 
-def _shield(method: Callable[..., Any], otherwise: Callable[[], Any]) -> Callable[..., Any]:
+def _catch_errors(method: Callable[..., Any], otherwise: Callable[[], Any]) -> Callable[..., Any]:
     @wraps(method)
     def shielded(self: Any, *given: Any, **named: Any) -> Any:
         # The last word of the host may come when a screen is taken down already.
@@ -136,7 +136,7 @@ def _shield(method: Callable[..., Any], otherwise: Callable[[], Any]) -> Callabl
         try:
             return method(self, *given, **named)
         except Exception as error:
-            if not forgives(self):
+            if not survives_errors(self):
                 raise
             self.broke(error)
             return otherwise()

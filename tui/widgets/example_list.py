@@ -10,13 +10,13 @@ from engine.authoring.readiness import n_distinct
 from engine.errors import Failure
 from engine.examples import Example
 from engine.results import NO_CODE, Grade
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.state.number_text import format_number
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import ActionKeys, bindings_of
+from tui.widgets.action_keys import ActionKeys, make_bindings
 from tui.widgets.line_widget import VirtualLineWidget
-from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrapped
+from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, wrap
 from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import tip
 
@@ -27,7 +27,7 @@ _MOST_LINES = 8
 """Of a prompt that is shown whole."""
 
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Examples",
     ("choose.up", "-1", "up", "Example above", "Open the example above", ""),
     ("choose.down", "1", "down", "Example below", "Open the example below", ""),
@@ -47,7 +47,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
     """
 
     actions = ACTIONS
-    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
+    BINDINGS = make_bindings(ACTIONS)  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)
@@ -75,7 +75,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         if y < self._above:
             return self.line().add(f" ✎ {fit(self._banner, size.width - 4)}", "second").strip()
         if not self.state.examples:
-            return (self.line().add(f"  {waiting_words(self.state)}", "dim") if y else self.line()).strip()
+            return (self.line().add(f"  {format_waiting(self.state)}", "dim") if y else self.line()).strip()
         index, line = self.at_line(y)
         if self._open and index == self.state.selected:
             return self._open[line] if line < len(self._open) else self.line().strip()
@@ -119,10 +119,10 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         ):
             return
         self._source = source
-        self._banner = edited_words(state)
+        self._banner = format_edited(state)
         self._grades = {grade.index: grade for grade in state.grades}
         self._numbers = codes.codes if codes is not None and not isinstance(codes, Failure) else ()
-        self._only = only_positive(self._numbers, state.examples)
+        self._only = positive_only_codes(self._numbers, state.examples)
         chosen = state.selected
         shown = chosen is not None and 0 <= chosen < len(state.examples)
         self._open = [line.strip() for line in self._lines_of(chosen or 0, self.room.width)] if shown else []
@@ -141,11 +141,11 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
     ) -> list[StyledLine]:
         chosen = index == self.state.selected
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
-        expected = fit(answer_words(example), max(width // 3, 6))
+        expected = fit(format_answer(example), max(width // 3, 6))
         lines = []
         tail = cell_len(expected) + 3 if expected else 0
         if chosen:
-            for row, text in enumerate(wrapped(example.prompt, width - 4, _MOST_LINES)):
+            for row, text in enumerate(wrap(example.prompt, width - 4, _MOST_LINES)):
                 lines.append(self.line().add(f" {sign} " if row == 0 else "   ", ink).add(text, "strong"))
             if expected:
                 foils = " | ".join(clean(foil) for foil in example.foils[:8])
@@ -198,7 +198,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
             texts.append(says)
         lengths = {True: ", as many as its pair", False: ", not as many as its pair", None: ""}[grade.equal_length]
         texts.append(f"{grade.n_tokens} tokens{lengths}")
-        return [self.line().add("   ").add(row, "dim") for text in texts for row in wrapped(text, width - 4, 3)]
+        return [self.line().add("   ").add(row, "dim") for text in texts for row in wrap(text, width - 4, 3)]
 
     # ---- choosing
 
@@ -234,7 +234,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
         if index >= len(self.state.examples) or index == self.state.selected:
             return None
         example, grade = self.state.examples[index], self._grades.get(index)
-        expected = f"→ {answer_words(example)}" if example.expected else ""
+        expected = f"→ {format_answer(example)}" if example.expected else ""
         return tip(example.prompt, expected, f"{grade.verdict}: {grade.reason}" if grade is not None else "")
 
     def on_click(self, event: events.Click) -> None:
@@ -250,7 +250,7 @@ class ExampleList(TitledPane, ActionKeys, VirtualLineWidget):
                 self.open_example(index)
 
 
-def answer_words(example: Example) -> str:
+def format_answer(example: Example) -> str:
     """The expected tokens as one cleaned text; a long set by its first and its size."""
     if not example.expected:
         return ""
@@ -258,7 +258,7 @@ def answer_words(example: Example) -> str:
     return ", ".join(words) if len(example.expected) <= 3 else f"{words[0]}, {words[1]} … ({len(example.expected)})"
 
 
-def edited_words(state: WorkbenchState) -> str:
+def format_edited(state: WorkbenchState) -> str:
     """Whether the session's examples are others than those of the run that is shown."""
     now, run = state.session.examples.current, state.shown
     if not now or run is None or not run.picture.examples:
@@ -271,7 +271,7 @@ def edited_words(state: WorkbenchState) -> str:
     return f"Edited since: {positive} + {len(use) - positive} now. {shows} shows them, {runs} runs them."
 
 
-def waiting_words(state: WorkbenchState) -> str:
+def format_waiting(state: WorkbenchState) -> str:
     """Why there are no examples yet."""
     run = state.shown
     if state.link == "connecting":
@@ -283,7 +283,7 @@ def waiting_words(state: WorkbenchState) -> str:
     return f"None yet. {state.key('write')} writes them."
 
 
-def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:
+def positive_only_codes(codes: tuple[int, ...], examples: tuple[Example, ...]) -> frozenset[int]:
     """The codes that positives carry and no negative does."""
     sides: dict[bool, set[int]] = {True: set(), False: set()}
     for code, example in zip(codes, examples, strict=False):
@@ -292,7 +292,7 @@ def only_positive(codes: tuple[int, ...], examples: tuple[Example, ...]) -> froz
     return frozenset(sides[True] - sides[False])
 
 
-def title_words(state: WorkbenchState, distinct: int) -> str:
+def format_title(state: WorkbenchState, distinct: int) -> str:
     """The pane's title: how many on both sides, how many of all are no copies, and how they stand."""
     positive = sum(example.positive for example in state.examples)
     words = f"Examples {positive} + {len(state.examples) - positive}" if state.examples else "Examples"

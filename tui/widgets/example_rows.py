@@ -11,7 +11,7 @@ from engine.results import Grade
 from tui.editor.graded_examples import GradedExamples
 from tui.state.number_text import format_number
 from tui.terminal.sanitize import clean
-from tui.widgets.example_list import TEMPLATE, VERDICTS, answer_words
+from tui.widgets.example_list import TEMPLATE, VERDICTS, format_answer
 from tui.widgets.line_widget import VirtualLineWidget
 from tui.widgets.styled_line import fit, fit_end, one_line
 
@@ -68,7 +68,7 @@ class ExampleRows(VirtualLineWidget):
         ink = ("strong" if chosen else "text") if example.enabled else "faint"
         sign = ("+", "positive") if example.positive else ("-", "negative")
         line.add(sign[0], sign[1] if example.enabled else "faint").add(" ")
-        answer = fit(answer_words(example), max(size.width // 4, 6))
+        answer = fit(format_answer(example), max(size.width // 4, 6))
         right = min(size.width - _VERDICT, _WIDEST)
         room = right - line.width - (cell_len(answer) + 4 if answer else 1)
         line.add(fit_end(one_line(example.prompt, size.width * 2), room), ink)

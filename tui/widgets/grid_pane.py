@@ -10,21 +10,21 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.results import HeadId
-from tui.actions.key_labels import filled
+from tui.actions.key_labels import fill_keys
 from tui.state.grid_view import GridView, decimals_of
 from tui.state.marked_heads import summarise_marked
 from tui.state.number_text import format_fixed, format_number
 from tui.state.subtraction import GridDifference
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.themes.colour_maps import map_of
+from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import LEVELS, Depth
 from tui.widgets import difference_text, mini_map
 from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.heat_cell import KNOWN, SHADES, SIGNS, palette, signed_palette
 from tui.widgets.heat_map import HeatMap
 from tui.widgets.line_widget import LineWidget, ScrollingLineWidget
-from tui.widgets.styled_line import StyledLine, fit, rail, wrapped
+from tui.widgets.styled_line import StyledLine, bar, fit, wrap
 from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import head_tip, measure_tip, tip
 
@@ -42,12 +42,12 @@ class MeasureMeaning(LineWidget):
         measure, view, against = self.state.measure, self.state.view(), self.state.against()
         first, second = self.line().add(" "), self.line().add(" ")
         if against is not None:
-            difference_text.meaning(first, second, against, measure, width, self.state.key)
+            difference_text.add_meaning(first, second, against, measure, width, self.state.key)
             return [first.strip(), second.strip()]
         both = self.state.signs and bool(self.state.marked)
         first.add(fit(SIGNS if both else measure.meaning, width - 2), "second" if both else "dim")
         if view is None:
-            second.add(empty_words(self.state), "second" if self.state.shown is not None else "dim")
+            second.add(format_no_grid(self.state), "second" if self.state.shown is not None else "dim")
         elif not view.final:
             running = self.state.shown is not None and self.state.shown.active
             words = "provisional ~ training goes on" if running else "partial ~ the run ended before its last scores"
@@ -59,7 +59,7 @@ class MeasureMeaning(LineWidget):
         else:
             loud = f"{'high' if measure.high_speaks else 'low'} values speak for a head"
             if cell_len(measure.meaning) > width - 2:
-                rows = wrapped(f"{measure.meaning}; {loud}", width - 2, 2)
+                rows = wrap(f"{measure.meaning}; {loud}", width - 2, 2)
                 return [self.line().add(" ").add(row, "dim").strip() for row in rows]
             second.add(fit(loud, width - 2), "faint")
         return [first.strip(), second.strip()]
@@ -112,7 +112,7 @@ class GridScale(LineWidget):
             )
         if place.y == _CUT_LINE and place.x < self._slider.stop + 12:
             words = "A click moves it; {cut.fewer} takes the weakest head out, {cut.more} the next one in."
-            return tip(f"The cut: {len(view.circuit)} heads are the circuit", filled(words, self.state.key))
+            return tip(f"The cut: {len(view.circuit)} heads are the circuit", fill_keys(words, self.state.key))
         if view.reference is not None and view.agreement is not None:
             held = view.agreement
             meaning = (
@@ -135,12 +135,12 @@ class GridScale(LineWidget):
 
     def _difference(self, view: GridView, against: GridDifference, width: int) -> list[Strip]:
         first, second, third, fourth = (self.line() for _ in range(4))
-        difference_text.under_cursor(first, against, view, self.state.cursor)
-        dark, name = self.app.current_theme.dark, map_of(self.app)
+        difference_text.add_cursor_values(first, against, view, self.state.cursor)
+        dark, name = self.app.current_theme.dark, chosen_map(self.app)
         colours = signed_palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
-        difference_text.scale(second, against, colours, width)
+        difference_text.add_scale(second, against, colours, width)
         third.add(" cut ", "dim").add(str(len(view.circuit)), "strong")
-        difference_text.agreement(third, fourth, against, width)
+        difference_text.add_agreement(third, fourth, against, width)
         return [line.strip() for line in (first, second, third, fourth)]
 
     def _under_cursor(self, view: GridView, width: int) -> Strip:
@@ -167,7 +167,7 @@ class GridScale(LineWidget):
     def _scale(self, view: GridView, width: int) -> Strip:
         line = self.line().add(f" {format_number(view.measure.floor, 4)} ", "dim")
         room = max(min(24, width - 44), 8)
-        dark, name = self.app.current_theme.dark, map_of(self.app)
+        dark, name = self.app.current_theme.dark, chosen_map(self.app)
         colours = palette(dark=dark, depth=self.depth, faded=not view.final, name=name)
         for column in range(room):
             level = column * (LEVELS - 1) // (room - 1)
@@ -251,8 +251,8 @@ class RankingList(ScrollingLineWidget):
         line.add(f"{head!s:<6}", "strong" if chosen else ("text" if inside else "dim"))
         line.add(f"{format_fixed(view.values[head], decimals_of(view.measure)):>7} ", "text" if inside else "dim")
         room = max(min(width - 49, 40), 4)
-        filled, rest = rail(view.loud(head) or 0.0, room)
-        line.add(filled, "accent" if inside else "faint").add(" " * len(rest))
+        fill_keys, rest = bar(view.loud(head) or 0.0, room)
+        line.add(fill_keys, "accent" if inside else "faint").add(" " * len(rest))
         frame = "‹›" if head in self.state.marked else "[]"
         frame = "«»" if inside and frame == "‹›" else frame
         shown = inside or head in self.state.marked
@@ -270,10 +270,10 @@ class RankingList(ScrollingLineWidget):
         line.add(f"{head!s:<6}", "strong" if chosen else "text")
         places = decimals_of(view.measure)
         ink = "dim" if not found else ("positive" if found > 0 else "negative")
-        line.add(f"{difference_text.signed(found, places):>8} ", ink)
+        line.add(f"{difference_text.format_signed(found, places):>8} ", ink)
         room = max(min(width - 53, 40), 4)
-        filled, rest = rail(abs(found or 0.0) / (against.grid.largest or 1.0), room)
-        line.add(filled, ink).add(" " * len(rest))
+        fill_keys, rest = bar(abs(found or 0.0) / (against.grid.largest or 1.0), room)
+        line.add(fill_keys, ink).add(" " * len(rest))
         line.add(" [ ] " if head in view.circuit else "     ", "second")
         line.add(KNOWN if head in against.circuit else " ", "accent")
         tail = (
@@ -363,17 +363,17 @@ class GridPane(TitledPane, ErrorBoundary, Vertical):
         self.sidemap.display = beyond and not below
 
 
-def title_words(state: WorkbenchState) -> str:
+def format_title(state: WorkbenchState) -> str:
     """The pane's title."""
     run = state.shown
     words = f"Heads: {state.measure.title}"
     if run is not None and run.number > 1:
         words += f" · run {run.number}"
     against = state.against()
-    return words if against is None else words + difference_text.title(against)
+    return words if against is None else words + difference_text.format_title(against)
 
 
-def empty_words(state: WorkbenchState) -> str:
+def format_no_grid(state: WorkbenchState) -> str:
     """Why there is no grid yet."""
     run = state.shown
     if run is None:

@@ -12,7 +12,7 @@ from engine.examples import Example
 from engine.measures import MEASURES, Measure, loudness, value_of
 from engine.results import NO_CODE, HeadScores
 from sessions.rows import HeadCodes
-from tui.actions import sheet_actions
+from tui.actions import screen_actions
 from tui.output.effects import format_base, format_effect
 from tui.state.grid_view import GridView, decimals_of, loudest
 from tui.state.head_details import HeadInRun, RankingCache, edges_of, group_by_code, leave_one_out
@@ -20,11 +20,11 @@ from tui.state.notes import list_notes_at, list_notes_in_other_runs
 from tui.state.number_text import format_fixed
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.widgets import difference_text
-from tui.widgets.action_keys import ActionKeys, bindings_of
-from tui.widgets.example_list import answer_words
+from tui.widgets.action_keys import ActionKeys, make_bindings
+from tui.widgets.example_list import format_answer
 from tui.widgets.heat_cell import KNOWN
 from tui.widgets.line_widget import ScrollingLineWidget
-from tui.widgets.styled_line import StyledLine, fit, fit_end, one_line, rail, wrapped
+from tui.widgets.styled_line import StyledLine, bar, fit, fit_end, one_line, wrap
 from tui.widgets.titled_pane import TitledPane
 from tui.widgets.tooltips import measure_tip
 
@@ -40,7 +40,7 @@ _PAST = 8
 """Runs of the session in which a head is followed back."""
 
 
-ACTIONS = sheet_actions(
+ACTIONS = screen_actions(
     "Head page",
     ("scroll_up", "", "up", "Up", "One line up", ""),
     ("scroll_down", "", "down", "Down", "One line down", ""),
@@ -55,7 +55,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
     """Read only; scrolls with the arrows while it has the focus."""
 
     actions = ACTIONS
-    BINDINGS = bindings_of(ACTIONS)  # Textual declares it so
+    BINDINGS = make_bindings(ACTIONS)  # Textual declares it so
 
     def __init__(self, state: WorkbenchState, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name for it
         super().__init__(state, id=id)
@@ -97,7 +97,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         lines = [self._standing(view, node)]
         against = self.state.against()
         if against is not None:
-            rows = difference_text.page_rows(self.line, against, node, view.measure, width)
+            rows = difference_text.make_page_rows(self.line, against, node, view.measure, width)
             if not against.member:
                 return [*lines, *rows]
             lines += rows
@@ -161,7 +161,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         room = min(width - line.width - 2, 12)
         if value is not None and room >= 4:
             loud = loudness(value, measure, view.top if on else self._loudest(view, measure)) or 0.0
-            done, rest = rail(loud, room)
+            done, rest = bar(loud, room)
             line.add(done, "accent" if on else "faint").add(" " * len(rest))
         return line
 
@@ -182,7 +182,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
         for note in [*list_notes_at(self.state, "head"), *list_notes_in_other_runs(self.state)][:_NOTES]:
             run = self.state.shown
             there = "" if run is None or note.run_id == run.run_id else f"run {numbers.get(note.run_id or '', '?')}: "
-            for row, text in enumerate(wrapped(f"{there}{note.text}", width - 6, _NOTE_LINES)):
+            for row, text in enumerate(wrap(f"{there}{note.text}", width - 6, _NOTE_LINES)):
                 lines.append(self.line().add("   ✎ " if row == 0 else "     ", "accent").add(text, "second"))
         return lines
 
@@ -242,7 +242,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
             examples = state.examples
             return [title, *self._table(codes, examples, width), *self._left_out(codes, examples, width)]
         if isinstance(codes, Failure):
-            return [title, *(self.line().add(" ").add(row, "dim") for row in wrapped(codes.message, width - 2, 4))]
+            return [title, *(self.line().add(" ").add(row, "dim") for row in wrap(codes.message, width - 2, 4))]
         words = "…" if run.has_codes else ("They come when training is over." if run.active else "This run kept none.")
         return [title, self.line().add(f" {words}", "dim")]
 
@@ -283,7 +283,7 @@ class HeadPage(TitledPane, ActionKeys, ScrollingLineWidget):
 
     def _prompt(self, example: Example, width: int) -> StyledLine:
         sign, ink = ("+", "positive") if example.positive else ("-", "negative")
-        expected = fit(answer_words(example), max(width // 4, 5))
+        expected = fit(format_answer(example), max(width // 4, 5))
         room = width - 10 - (len(expected) + 3 if expected else 0)
         line = self.line().add(f"      {sign} ", ink).add(fit_end(one_line(example.prompt), room), "dim")
         return line.add(" → ", "faint").add(expected, "dim") if expected else line

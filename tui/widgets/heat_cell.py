@@ -9,8 +9,8 @@ from rich.style import Style
 
 from tui.state.number_text import format_number
 from tui.themes.colour_maps import DEFAULT_MAP, Rgb
-from tui.themes.diverging import shades
-from tui.themes.themes import LEVELS, Depth, heat, reads_dark_on
+from tui.themes.diverging import diverging_colours
+from tui.themes.themes import LEVELS, Depth, heat_colours, needs_dark_text
 
 KNOWN = "◆"
 KNOWN_INSIDE = "◈"
@@ -153,14 +153,14 @@ def _with_signs(body: str, mark: CellMark) -> str:
     return body[:-2] + seeds + KNOWN if body.endswith(KNOWN) else body[:-1] + seeds
 
 
-def chance_sign(q_value: float | None) -> str:
+def significance_sign(q_value: float | None) -> str:
     """How likely it is that chance alone brought a head that far, as a sign; a blank where it may well have."""
     if q_value is None or not q_value <= _MAYBE:
         return " "
     return "*" if q_value <= _HARDLY else "'"
 
 
-def seeds_sign(stability: float) -> str:
+def stability_sign(stability: float) -> str:
     """How many seeds put the head into the circuit: all, half, fewer."""
     return "●" if stability >= 1 else "○" if stability >= 0.5 else " "
 
@@ -207,7 +207,7 @@ def _centred(value: str, width: int, fill: str, *, blanks: bool = True) -> str:
     return fill * left + value + fill * (pad - left)
 
 
-def value_text(value: float | None, level: int, width: int, *, digits: int = 3) -> str:
+def format_value(value: float | None, level: int, width: int, *, digits: int = 3) -> str:
     """The number as it stands in a cell: a point for silence, nothing where it does not fit."""
     if width <= 2:
         return "?" if level < 0 and value is not None else ""
@@ -219,7 +219,7 @@ def value_text(value: float | None, level: int, width: int, *, digits: int = 3) 
     return text if len(text) <= width - 2 else ""
 
 
-def difference_text(difference: float | None, level: int, width: int, *, digits: int = 3) -> str:
+def format_difference(difference: float | None, level: int, width: int, *, digits: int = 3) -> str:
     """A signed number as it stands in a cell; where it does not fit, its sign alone."""
     if difference is None:
         return "?" if width > 2 else ""
@@ -253,16 +253,21 @@ def palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT_MAP) -
     plain = Style(reverse=True, bold=True)
     if depth in ("16", "none"):
         colour = "cyan" if depth == "16" else None
-        shades = tuple(Style(color=colour if level > 0 else None, dim=faded) for level in (*range(LEVELS), -1))
-        return CellPalette(shades, tuple(Style(color=each.color, bold=True) for each in shades), plain, shaded=True)
-    colours = heat(dark=dark, faded=faded, name=name)
+        styles = tuple(Style(color=colour if level > 0 else None, dim=faded) for level in (*range(LEVELS), -1))
+        return CellPalette(
+            styles,
+            tuple(Style(color=each.color, bold=True) for each in styles),
+            plain,
+            shaded=True,
+        )
+    colours = heat_colours(dark=dark, faded=faded, name=name)
     bright: Rgb = (0xFF, 0xFF, 0xFF)
     black: Rgb = (0x0A, 0x0D, 0x12)
     quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
     cells_, marked = [], []
     for level in (*range(LEVELS), -1):
         ground = colours[max(level, 0)]
-        readable = black if reads_dark_on(ground) else bright
+        readable = black if needs_dark_text(ground) else bright
         ink = quiet_ink if level < 1 else readable
         cells_.append(_style(ink, ground))
         marked.append(_style(readable, ground, bold=True))
@@ -281,8 +286,10 @@ def signed_palette(*, dark: bool, depth: Depth, faded: bool, name: str = DEFAULT
     quiet_ink: Rgb = (0x56, 0x60, 0x70) if dark else (0x97, 0xA1, 0xAD)
     cells: list[Style] = []
     marked = []
-    for level, ground in enumerate([*shades(dark=dark, faded=faded, name=name), shades(dark=dark)[0]]):
-        readable: Rgb = (0x0A, 0x0D, 0x12) if reads_dark_on(ground) else (0xFF, 0xFF, 0xFF)
+    for level, ground in enumerate(
+        [*diverging_colours(dark=dark, faded=faded, name=name), diverging_colours(dark=dark)[0]]
+    ):
+        readable: Rgb = (0x0A, 0x0D, 0x12) if needs_dark_text(ground) else (0xFF, 0xFF, 0xFF)
         cells.append(_style(quiet_ink if level % LEVELS == 0 else readable, ground))
         marked.append(_style(readable, ground, bold=True))
     return CellPalette(tuple(cells), tuple(marked), plain, shaded=False)

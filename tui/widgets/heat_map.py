@@ -13,7 +13,7 @@ from engine.results import HeadId
 from tui.state.grid_view import GridView
 from tui.state.subtraction import GridDifference
 from tui.state.workbench_state import WorkbenchState
-from tui.themes.colour_maps import map_of
+from tui.themes.colour_maps import chosen_map
 from tui.themes.themes import Depth
 from tui.widgets.error_boundary import ErrorBoundary
 from tui.widgets.heat_cell import (
@@ -22,12 +22,12 @@ from tui.widgets.heat_cell import (
     CellPalette,
     CellSize,
     cell_size,
-    chance_sign,
     palette,
-    seeds_sign,
     signed_palette,
+    significance_sign,
+    stability_sign,
 )
-from tui.widgets.heat_row import CellCache, CellFace, faces_of
+from tui.widgets.heat_row import CellCache, CellFace, cell_faces
 from tui.widgets.hover_text import HoverText
 from tui.widgets.tooltips import column_tip, head_tip, layer_tip
 
@@ -113,7 +113,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         view, shape = self.state.view(), self.state.shape() or (0, 0)
         against = self.state.against()
         self._take_marks()
-        self.tell_again()
+        self.update_hover_text()
         if view is not None and view is self._view and shape == self._shape and against is self._against:
             self.move_cursor()
             return
@@ -183,7 +183,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
     def make_ready(self, view: GridView) -> None:
         """What the layers in sight need to be drawn under another view, while nobody presses a key."""
         layers, _ = self.in_sight()
-        made = {layer: faces_of(view, None, layer, self._shape[1], self.cell.width) for layer in layers}
+        made = {layer: cell_faces(view, None, layer, self._shape[1], self.cell.width) for layer in layers}
         self._ready = (view, self.cell, made)
 
     def _faces_of(self, layer: int) -> list[CellFace]:
@@ -192,13 +192,13 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
             view, n_heads = self._view, self._shape[1]
             if view is None:
                 return [(-1, "")] * n_heads
-            made = self._faces[layer] = faces_of(view, self._against, layer, n_heads, self.cell.width)
+            made = self._faces[layer] = cell_faces(view, self._against, layer, n_heads, self.cell.width)
         return made
 
     def _palette(self) -> CellPalette:
         faded = self._view is not None and not self._view.final
         make = palette if self._against is None else signed_palette
-        return make(dark=self.app.current_theme.dark, depth=self.depth, faded=faded, name=map_of(self.app))
+        return make(dark=self.app.current_theme.dark, depth=self.depth, faded=faded, name=chosen_map(self.app))
 
     # ---- lines
 
@@ -278,7 +278,7 @@ class HeatMap(HoverText, ErrorBoundary, ScrollView, inherit_bindings=False):
         other = view.known if self._against is None else self._against.circuit
         circuit, known, signs = place in view.circuit, place in other, ""
         if self._signs and self._against is None and (node := view.by_head.get(place)) is not None:
-            signs = chance_sign(node.q_value) + seeds_sign(node.stability)
+            signs = significance_sign(node.q_value) + stability_sign(node.stability)
         if not (circuit or known or cursor or chosen or signs.strip()):
             return PLAIN
         return CellMark(circuit, known, cursor, chosen, signs)

@@ -16,9 +16,9 @@ from tui.widgets.heat_cell import (
     CellPalette,
     CellSize,
     cell_rows,
-    difference_text,
+    format_difference,
+    format_value,
     level_of,
-    value_text,
 )
 
 CellFace = tuple[int, str]
@@ -27,7 +27,7 @@ CellFace = tuple[int, str]
 _UNDERLINED = Style(underline=True)
 
 
-def faces_of(view: GridView, against: GridDifference | None, layer: int, n_heads: int, width: int) -> list[CellFace]:
+def cell_faces(view: GridView, against: GridDifference | None, layer: int, n_heads: int, width: int) -> list[CellFace]:
     """The faces of a layer's heads, in cells of that width."""
     digits = decimals_of(view.measure) + 1
     places = [HeadId(layer, head) for head in range(n_heads)]
@@ -35,12 +35,12 @@ def faces_of(view: GridView, against: GridDifference | None, layer: int, n_heads
     if against is not None:
         for difference in map(against.differences.get, places):
             level = signed_level(difference, against.grid.largest)
-            found.append((level, difference_text(difference, level, width, digits=digits)))
+            found.append((level, format_difference(difference, level, width, digits=digits)))
         return found
     measure, top = view.measure, view.top
     for value in map(view.values.get, places):
         level = level_of(loudness(value, measure, top))
-        found.append((level, value_text(value, level, width, digits=digits)))
+        found.append((level, format_value(value, level, width, digits=digits)))
     return found
 
 

@@ -15,7 +15,7 @@ else:
 class HoverText(Base):
     """Mixed into widgets that say in `tip_at` what stands at a place."""
 
-    _rests_at: Offset | None = None
+    _pointer: Offset | None = None
 
     def tip_at(self, place: Offset, /) -> Content | None:  # noqa: ARG002  # heirs read it
         """The words for a place of the widget's content; None where there is nothing to tell."""
@@ -23,17 +23,17 @@ class HoverText(Base):
 
     def _on_mouse_move(self, event: events.MouseMove) -> None:
         # Textual calls this of every class, beside an heir's own.
-        self._rests_at = event.get_content_offset(self)
-        self.tell_again()
+        self._pointer = event.get_content_offset(self)
+        self.update_hover_text()
 
     def _on_leave(self, _event: events.Leave) -> None:
-        self._rests_at = None
+        self._pointer = None
 
-    def tell_again(self) -> None:
+    def update_hover_text(self) -> None:
         """After what is shown has changed under a resting mouse: other words, or none."""
-        if self._rests_at is None and self.tooltip is None:
+        if self._pointer is None and self.tooltip is None:
             return
-        content = self.tip_at(self._rests_at) if self._rests_at is not None else None
+        content = self.tip_at(self._pointer) if self._pointer is not None else None
         plain = None if content is None else content.plain
         if (content is None) != (self.tooltip is None) or plain != getattr(self.tooltip, "plain", None):
             self.tooltip = content

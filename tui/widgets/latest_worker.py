@@ -6,6 +6,6 @@ from typing import Any, cast
 from textual.dom import DOMNode
 
 
-def newest(node: DOMNode, group: str, work: Callable[[], Awaitable[object]]) -> None:
+def run_latest(node: DOMNode, group: str, work: Callable[[], Awaitable[object]]) -> None:
     """Begins it. As a function: a coroutine that is given up before its turn comes would never be awaited."""
     node.run_worker(cast(Any, work), group=group, exclusive=True, exit_on_error=True)

@@ -7,7 +7,7 @@ from tui.widgets.braille import BrailleCanvas
 from tui.widgets.styled_line import StyledLine
 
 
-def scale(curves: Sequence[Sequence[float | None]]) -> tuple[float, float, bool]:
+def value_range(curves: Sequence[Sequence[float | None]]) -> tuple[float, float, bool]:
     """Lowest and highest finite value of all curves, and whether they are told apart better by their logarithm."""
     finite = [value for curve in curves for value in curve if value is not None and math.isfinite(value)]
     if not finite:
@@ -16,7 +16,7 @@ def scale(curves: Sequence[Sequence[float | None]]) -> tuple[float, float, bool]
     return low, high, low > 0 and high > 20 * low
 
 
-def draw(
+def draw_curve(
     values: Sequence[float | None], width: int, height: int, *, span: tuple[float, float, bool], share: float = 1.0
 ) -> BrailleCanvas:
     """The curve over that share of the width; a value that is not finite leaves a gap."""

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from tui.actions import Action
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.action_keys import usual_key
+from tui.widgets.action_keys import default_key
 from tui.widgets.line_widget import LineWidget
 
 MOST = 200_000
@@ -70,7 +70,7 @@ class LineEdit(LineWidget):
 
     def lines(self, size: Size, /) -> list[Strip]:
         width = max(size.width - 2, 1)
-        starts = fold(self.text, width)
+        starts = row_starts(self.text, width)
         row = row_of(starts, self.at)
         if self.has_focus:
             self._first = min(max(self._first, row - size.height + 1), row)
@@ -100,7 +100,7 @@ class LineEdit(LineWidget):
 
     def on_key(self, event: events.Key) -> None:
         before = self.text
-        key = usual_key(self.app, self.table, event.key)
+        key = default_key(self.app, self.table, event.key)
         if not self._handle(event, key):
             return
         event.stop()
@@ -132,7 +132,7 @@ class LineEdit(LineWidget):
 
     def takes(self, key: str) -> bool:
         """Whether a key with Alt means something here."""
-        return usual_key(self.app, self.table, key) in ("alt+enter", *_MOVES, *_CUTS)
+        return default_key(self.app, self.table, key) in ("alt+enter", *_MOVES, *_CUTS)
 
     def type(self, text: str) -> None:
         """Puts text in at the cursor."""
@@ -152,14 +152,14 @@ class LineEdit(LineWidget):
         self.paint()
 
     def on_click(self, event: events.Click) -> None:
-        starts = fold(self.text, max(self.size.width - 2, 1))
+        starts = row_starts(self.text, max(self.size.width - 2, 1))
         row = min(self._first + event.y, len(starts) - 1)
         end = starts[row + 1] - 1 if row + 1 < len(starts) else len(self.text)
         self.at = _cell_at(self.text, starts[row], end, event.x - 1)
         self.paint()
 
     def _row(self, by: int) -> None:
-        starts = fold(self.text, max(self.size.width - 2, 1))
+        starts = row_starts(self.text, max(self.size.width - 2, 1))
         row = row_of(starts, self.at)
         if not 0 <= row + by < len(starts):
             self.post_message(self.Left(by))
@@ -169,7 +169,7 @@ class LineEdit(LineWidget):
         self.at = _cell_at(self.text, starts[row + by], end, column)
 
 
-def fold(text: str, width: int) -> list[int]:
+def row_starts(text: str, width: int) -> list[int]:
     """Where each row begins; the cursor after the last character has room as well."""
     if text.isascii():
         return list(range(0, len(text) + 1, width))

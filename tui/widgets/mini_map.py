@@ -13,8 +13,8 @@ from textual.strip import Strip
 from engine.results import HeadId
 from tui.state.grid_view import GridView
 from tui.state.workbench_state import WorkbenchState
-from tui.themes.colour_maps import Rgb, map_of
-from tui.themes.themes import Depth, heat
+from tui.themes.colour_maps import Rgb, chosen_map
+from tui.themes.themes import Depth, heat_colours
 from tui.widgets.heat_cell import SHADES, level_of, shade_of
 from tui.widgets.heat_map import HeatMap
 from tui.widgets.line_widget import LineWidget
@@ -73,7 +73,7 @@ class MiniMap(LineWidget):
             return
         view = self.state.view()
         faded = view is not None and not view.final
-        colours = heat(dark=self.app.current_theme.dark, faded=faded, name=map_of(self.app))
+        colours = heat_colours(dark=self.app.current_theme.dark, faded=faded, name=chosen_map(self.app))
         top, last = levels[2 * y], 2 * y + 1 >= rows
         pairs = ((top[column], None if last else levels[2 * y + 1][column]) for column in range(columns))
         for (over, under), same in groupby(pairs):

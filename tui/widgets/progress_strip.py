@@ -9,7 +9,7 @@ from textual.geometry import Offset, Size
 from textual.strip import Strip
 
 from engine.events import Stage, TrainStep
-from tui.actions.key_labels import filled
+from tui.actions.key_labels import fill_keys
 from tui.state.engine_status import blocking_work, format_silence, format_work, silent_work
 from tui.state.messages import format_message
 from tui.state.notes import list_notes_at
@@ -18,7 +18,7 @@ from tui.state.time_left import format_time_left, stage_left, stages_of
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
-from tui.widgets.styled_line import StyledLine, fit, rail, spark, wrapped
+from tui.widgets.styled_line import StyledLine, bar, fit, sparkline, wrap
 from tui.widgets.tooltips import tip
 
 Clock = Callable[[], float]
@@ -53,8 +53,8 @@ class ProgressStrip(LineWidget):
             self._losses(second, run, size.width)
         elif self.state.link == "live":
             first.add(f"No run yet: {self.state.key('run')} runs the probe.", "dim")
-        text, ink = message(self.state, int(self.clock() * 1e6))
-        rows = wrapped(text, size.width - 2, 2 if ink == "bad" else 1)
+        text, ink = status_message(self.state, int(self.clock() * 1e6))
+        rows = wrap(text, size.width - 2, 2 if ink == "bad" else 1)
         words = [self.line().add(" ").add(row, ink) for row in rows]
         # What went wrong is worth more than the losses.
         lines = [first, *words] if len(words) > 1 else [first, second, *words]
@@ -62,7 +62,7 @@ class ProgressStrip(LineWidget):
 
     def tip_at(self, _place: Offset, /) -> Content | None:
         words = "{progress} shows it whole: time left, losses, what waits. {stop} stops it, {run} runs again."
-        return tip("How the run goes", filled(words, self.state.key)) if self.state.shown is not None else None
+        return tip("How the run goes", fill_keys(words, self.state.key)) if self.state.shown is not None else None
 
     # ---- stages
 
@@ -135,7 +135,7 @@ class ProgressStrip(LineWidget):
             unit, left = "", left if free >= 8 + len(left) else ""
         length = max(min(30, free - len(unit) - len(left)), 8)
         if counted:
-            done, rest = rail(picture.stage_done / picture.stage_total, length)
+            done, rest = bar(picture.stage_done / picture.stage_total, length)
             line.add(done, "accent").add(rest, "groove").add(count, "text").add(unit, "dim")
         else:
             self._travel(line, length)
@@ -157,7 +157,7 @@ class ProgressStrip(LineWidget):
             return
         last = steps[-1]
         line.add("loss ", "dim")
-        losses = [loss_of(last, seed) for seed in range(len(last.reconstruction))]
+        losses = [total_loss(last, seed) for seed in range(len(last.reconstruction))]
         for loss in losses[: max((width - 40) // 8, 1)]:
             if loss is None:
                 line.add("not finite ", "bad")
@@ -165,7 +165,7 @@ class ProgressStrip(LineWidget):
                 line.add(f"{format_number(loss, 5)} ", "text")
         line.add(f"{len(losses)} seeds  " if len(losses) > 1 else " ", "faint")
         length = min(max(width - line.width - 44, 0), 40)
-        line.add(spark(mean_losses(steps), length), "accent").add("  ")
+        line.add(sparkline(mean_losses(steps), length), "accent").add("  ")
         moving = max(last.moving, default=0)
         if run.active and run.picture.stage == "train":
             heads = "1 head" if moving == 1 else f"{moving} heads"
@@ -175,7 +175,7 @@ class ProgressStrip(LineWidget):
             line.add(fit(f"{last.step} of {last.total} steps", width - line.width - 1), "dim")
 
 
-def loss_of(step: TrainStep, seed: int) -> float | None:
+def total_loss(step: TrainStep, seed: int) -> float | None:
     """Both parts of the loss together; None where one is not finite."""
     error, sparsity = step.reconstruction[seed], step.sparsity[seed]
     if error is None or sparsity is None or not math.isfinite(error + sparsity):
@@ -187,13 +187,13 @@ def mean_losses(steps: Sequence[TrainStep]) -> list[float]:
     """The mean over seeds at every report, without the reports that have no finite one."""
     means = []
     for step in steps:
-        losses = [loss for seed in range(len(step.reconstruction)) if (loss := loss_of(step, seed)) is not None]
+        losses = [loss for seed in range(len(step.reconstruction)) if (loss := total_loss(step, seed)) is not None]
         if losses:
             means.append(sum(losses) / len(losses))
     return means
 
 
-def seconds_words(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s".removeprefix("0")
 
 
@@ -202,10 +202,10 @@ def _ahead(stage: Stage) -> str:
 
 
 def _over(stage: Stage, seconds: float) -> str:
-    return f"✓ {stage} {seconds_words(seconds)}  "
+    return f"✓ {stage} {format_seconds(seconds)}  "
 
 
-def message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
+def status_message(state: WorkbenchState, now_us: int) -> tuple[str, str]:
     """The one thing that has to be said now, and its ink. The gravest comes first."""
     run = state.shown
     if state.link in ("lost", "failed") and state.link_words:

@@ -14,7 +14,7 @@ from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.widgets.example_list import TEMPLATE, VERDICTS
 from tui.widgets.line_widget import LineWidget
-from tui.widgets.styled_line import StyledLine, fit, fit_end, wrapped
+from tui.widgets.styled_line import StyledLine, fit, fit_end, wrap
 
 
 class PromptPreview(LineWidget):
@@ -35,7 +35,7 @@ class PromptPreview(LineWidget):
             return [self.line().add(f" {fit(words, size.width - 2)}", "faint").strip()]
         wrong = flaw(example)
         if wrong:
-            rows = wrapped(f"✗ This is no example yet: {wrong} It is kept as it is typed.", size.width - 2, size.height)
+            rows = wrap(f"✗ This is no example yet: {wrong} It is kept as it is typed.", size.width - 2, size.height)
             return [self.line().add(" ").add(row, "bad").strip() for row in rows]
         found: list[StyledLine] = []
         n_slots = self.desk.slots(self.line_text) if "{" in self.line_text else 0
@@ -47,7 +47,7 @@ class PromptPreview(LineWidget):
         if grade is None:
             why = self.desk.failure.message if self.desk.failure is not None else self._waiting()
             ink = "bad" if self.desk.failure is not None else "dim"
-            found += [self.line().add(" ").add(row, ink) for row in wrapped(why, size.width - 2, 2)]
+            found += [self.line().add(" ").add(row, ink) for row in wrap(why, size.width - 2, 2)]
         else:
             found += self._verdict(example, grade, size.width)
         if tokens is not None:
@@ -58,7 +58,7 @@ class PromptPreview(LineWidget):
         worker = self.state.worker
         if worker is not None and worker.worker_state not in ("warm", "busy"):
             return "The engine starts; the first grades take some seconds …"
-        model = grader_words(self.state)
+        model = format_grader(self.state)
         return f"{model} reads it …" if self.desk.model is not None else f"{model} is loaded and reads it …"
 
     def _verdict(self, example: Example, grade: Grade, width: int) -> list[StyledLine]:
@@ -70,7 +70,7 @@ class PromptPreview(LineWidget):
             second.add(f"rank {grade.rank}  ", "dim")
         if grade.says:
             token = fit(clean(grade.says).strip() or repr(grade.says), 24)
-            second.add(f"{grader_words(self.state, 24)} says ", "faint").add(token, "accent")
+            second.add(f"{format_grader(self.state, 24)} says ", "faint").add(token, "accent")
             second.add(f" p {format_number(grade.says_probability, 4)}  ")
         if grade.better_prompt:
             second.add(self.state.key("write:trim"), "key").add(" takes the space off  ", "dim")
@@ -97,7 +97,7 @@ class PromptPreview(LineWidget):
         return lines if most > 0 else []
 
 
-def grader_words(state: WorkbenchState, room: int = 40) -> str:
+def format_grader(state: WorkbenchState, room: int = 40) -> str:
     """The model that grades; where the next run takes another than the session's, that is said."""
     model = state.options.model
     name = fit_end(clean(model), room)

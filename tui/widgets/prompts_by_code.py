@@ -14,8 +14,8 @@ from sessions.rows import HeadCodes
 from tui.state.head_details import CodeCarriers
 from tui.state.head_inspection import InspectorState
 from tui.terminal.sanitize import clean
-from tui.themes.colour_maps import map_of
-from tui.themes.themes import LEVELS, heat, reads_dark_on
+from tui.themes.colour_maps import chosen_map
+from tui.themes.themes import LEVELS, heat_colours, needs_dark_text
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import StyledLine, fit_end, one_line
 
@@ -32,10 +32,10 @@ class TokenWidget(LineWidget):
         level = 0 if share <= 0.01 else max(1, round(min(share, 1.0) * (LEVELS - 1)))
         if self.desk.depth in ("16", "none"):
             return Style(reverse=share > 0.66, bold=share > 0.33, dim=share < 0.1)
-        colour = heat(dark=self.app.current_theme.dark, name=map_of(self.app))[level]
+        colour = heat_colours(dark=self.app.current_theme.dark, name=chosen_map(self.app))[level]
         if level == 0:
             return self.ink("text")
-        ink = (0x0A, 0x0D, 0x12) if reads_dark_on(colour) else (0xFF, 0xFF, 0xFF)
+        ink = (0x0A, 0x0D, 0x12) if needs_dark_text(colour) else (0xFF, 0xFF, 0xFF)
         return Style.from_color(Color.from_rgb(*ink), Color.from_rgb(*colour))
 
 

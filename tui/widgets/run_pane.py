@@ -13,10 +13,10 @@ from tui.state.number_text import format_number
 from tui.state.time_left import format_time_left, run_left, stage_left, stages_of, usual_seconds
 from tui.state.workbench_state import SessionRun, WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.line_chart import add_row, draw, scale
+from tui.widgets.line_chart import add_row, draw_curve, value_range
 from tui.widgets.line_widget import ScrollingLineWidget
-from tui.widgets.progress_strip import ENDED, loss_of, seconds_words
-from tui.widgets.styled_line import StyledLine, fit, rail, spark
+from tui.widgets.progress_strip import ENDED, format_seconds, total_loss
+from tui.widgets.styled_line import StyledLine, bar, fit, sparkline
 
 _CHART = 22
 """Columns of one seed's chart at least."""
@@ -67,12 +67,12 @@ class RunPane(ScrollingLineWidget):
                 left = format_time_left(stage_left(run, self.state.runs, now_us))
                 line.add(f"  {left}" if left else "", "second")
             elif stage in over:
-                line.add(" ✓ ", "good").add(f"{stage:<9}", "text").add(f"{seconds_words(over[stage]):>8}", "dim")
+                line.add(" ✓ ", "good").add(f"{stage:<9}", "text").add(f"{format_seconds(over[stage]):>8}", "dim")
                 line.add(f"  {self._amount(run, stage)}", "faint")
             else:
                 usual = usual_seconds(run, self.state.runs, stage) if run.active else None
                 line.add(" · ", "faint").add(f"{stage:<9}", "faint")
-                line.add(f"{'about ' + seconds_words(usual):>14}" if usual is not None else "", "faint")
+                line.add(f"{'about ' + format_seconds(usual):>14}" if usual is not None else "", "faint")
             lines.append(line)
         return [*lines, self._whole(run, now_us)]
 
@@ -80,7 +80,7 @@ class RunPane(ScrollingLineWidget):
         picture = run.picture
         length = max(min(48, width - line.width - 46), 10)
         if picture.stage_total > 1:
-            done, rest = rail(picture.stage_done / picture.stage_total, length)
+            done, rest = bar(picture.stage_done / picture.stage_total, length)
             line.add(done, "accent").add(rest, "groove")
             line.add(f" {picture.stage_done}/{picture.stage_total} ", "text").add(clean(picture.stage_unit), "dim")
         else:
@@ -106,10 +106,10 @@ class RunPane(ScrollingLineWidget):
             return line.add(f"   waits for {format_work(work, now_us) if work is not None else 'the engine'}", "dim")
         if run.active:
             left = format_time_left(run_left(run, self.state.runs, now_us))
-            line.add("   so far  ", "faint").add(seconds_words(run.seconds(now_us)), "text")
+            line.add("   so far  ", "faint").add(format_seconds(run.seconds(now_us)), "text")
             return line.add(f"   in all {left}" if left else "", "second")
         sign, words, ink = ENDED[run.state]
-        return line.add(f" {sign} {words}", ink).add(f"  in {seconds_words(run.seconds(now_us))}", "dim")
+        return line.add(f" {sign} {words}", ink).add(f"  in {format_seconds(run.seconds(now_us))}", "dim")
 
     # ---- losses
 
@@ -119,9 +119,9 @@ class RunPane(ScrollingLineWidget):
             return [self.line().add("   no loss yet: it is drawn as soon as the SAEs train", "faint")]
         n = len(steps[-1].reconstruction)
         curves = [
-            [loss_of(step, seed) if seed < len(step.reconstruction) else None for step in steps] for seed in range(n)
+            [total_loss(step, seed) if seed < len(step.reconstruction) else None for step in steps] for seed in range(n)
         ]
-        span = scale(curves)
+        span = value_range(curves)
         room = size.width - 2
         across = max(1, min(n, (room + _GAP) // (_CHART + _GAP)))
         width = min((room + _GAP) // across - _GAP, 60)
@@ -146,7 +146,7 @@ class RunPane(ScrollingLineWidget):
                 title.add(f"seed {name} ", "dim").add(told, "bad" if last is None else "text")
             rows = [self.line().add(" ") for _ in range(height)]
             for place, seed in enumerate(seeds):
-                canvas = draw(curves[seed], width, height, span=span, share=share)
+                canvas = draw_curve(curves[seed], width, height, span=span, share=share)
                 for y, row in enumerate(rows):
                     row.to(1 + place * (width + _GAP))
                     add_row(row, canvas, y)
@@ -163,7 +163,7 @@ class RunPane(ScrollingLineWidget):
             return []
         told = steps[1:]  # at the first report all of them are new
         line = self.line().add(" codes ", "strong")
-        line.add(spark([max(step.moving, default=0) for step in told], min(40, max(width - 48, 8))), "accent")
+        line.add(sparkline([max(step.moving, default=0) for step in told], min(40, max(width - 48, 8))), "accent")
         last = told[-1].moving
         most = max(last, default=0)
         if not most:

@@ -4,7 +4,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.authoring.readiness import Readiness
-from tui.actions.key_labels import Key
+from tui.actions.key_labels import KeyLabel
 from tui.editor.graded_examples import GradedExamples
 from tui.terminal.sanitize import clean
 from tui.widgets.line_widget import LineWidget
@@ -35,7 +35,7 @@ class SetSummary(LineWidget):
         elif failure is not None:
             words, ink = f"{failure.message} {failure.hint}", "bad"
         else:
-            words, ink = self.said or todo_words(found, self.state.key), "dim"
+            words, ink = self.said or format_todo(found, self.state.key), "dim"
         second = self.line().add(" ").add(fit(clean(words), size.width - 2), ink)
         if not found.missing or size.height < _WITH_MISSING:
             return [first.strip(), second.strip()]
@@ -44,6 +44,6 @@ class SetSummary(LineWidget):
         return [first.strip(), missing.add(" (", "dim").add(more, "key").add(")", "dim").strip(), second.strip()]
 
 
-def todo_words(found: Readiness, key: Key) -> str:
+def format_todo(found: Readiness, key: KeyLabel) -> str:
     """What to do next, with the key that does it."""
     return f"{key(f'write:{found.action}')} {found.todo}" if found.action else found.todo

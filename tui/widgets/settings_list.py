@@ -19,10 +19,10 @@ from tui.settings.settings import Settings
 from tui.settings.table import SETTINGS, SettingSpec, Value
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.themes.themes import LEVELS, Depth, heat
+from tui.themes.themes import LEVELS, Depth, heat_colours
 from tui.widgets.heat_cell import SHADES
 from tui.widgets.line_widget import LineWidget
-from tui.widgets.styled_line import StyledLine, fit, fit_end, wrapped
+from tui.widgets.styled_line import StyledLine, fit, fit_end, wrap
 
 _ABOUT = 7
 """Lines below the list."""
@@ -167,7 +167,7 @@ class SettingsList(LineWidget):
     def _swatch(self, line: StyledLine, name: str) -> None:
         """The map from silent to loud."""
         depth = self._program.shown_depth
-        colours = heat(dark=self.app.current_theme.dark, name=name)
+        colours = heat_colours(dark=self.app.current_theme.dark, name=name)
         for place in range(14):
             level = place * (LEVELS - 1) // 13
             if depth in ("16", "none"):
@@ -180,14 +180,14 @@ class SettingsList(LineWidget):
         """What it means, what it can be, where it stands, when it takes effect."""
         width = size.width - 3
         rule = self.line().add("─" * size.width, "groove")
-        found = [(words, "text") for words in wrapped(row.about, width, 2)]
+        found = [(words, "text") for words in wrap(row.about, width, 2)]
         setting = row.setting
         if setting is not None:
             values = "" if isinstance(setting.default, bool) else f"It is {setting.wanted}."
             path = fit_end(clean(str(self._program.settings.path)), max(width - len(setting.name) - 20, 20))
             usual = f"{values} Usual: {setting.shown(setting.default)}.".strip()
             found += [
-                *((words, "dim") for words in wrapped(usual, width, max(_ABOUT - 4 - len(found), 1))),
+                *((words, "dim") for words in wrap(usual, width, max(_ABOUT - 4 - len(found), 1))),
                 (f"[{setting.table}] {setting.key} in {path}", "dim"),
                 (f"Takes effect {setting.when}.", "dim"),
             ]

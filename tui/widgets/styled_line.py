@@ -75,7 +75,7 @@ class StyledLine:
         return Strip(self._segments, self.width)
 
 
-def take(text: str, width: int) -> str:
+def take_cells(text: str, width: int) -> str:
     """As much of a cleaned text as `width` cells hold."""
     taken, used = 0, 0
     for sign in text:
@@ -95,7 +95,7 @@ def fit(text: str, width: int) -> str:
         text, whole = text[: width * _SIGNS_A_CELL], len(text) <= width * _SIGNS_A_CELL
         if whole and cell_len(text) <= width:
             return text
-    return take(text, width - 1) + "…"
+    return take_cells(text, width - 1) + "…"
 
 
 def fit_end(text: str, width: int) -> str:
@@ -106,7 +106,7 @@ def fit_end(text: str, width: int) -> str:
     text = text[-(width + 1) :]
     if not longer and cell_len(text) <= width:
         return text
-    return "…" + take(text[::-1], width - 1)[::-1]
+    return "…" + take_cells(text[::-1], width - 1)[::-1]
 
 
 def one_line(text: str, limit: int = 400) -> str:
@@ -114,7 +114,7 @@ def one_line(text: str, limit: int = 400) -> str:
     return clean(text[-limit:])
 
 
-def wrapped(text: str, width: int, most: int) -> list[str]:
+def wrap(text: str, width: int, most: int) -> list[str]:
     """A foreign text over several lines of at most `width` cells; after `most` lines an ellipsis."""
     if width < 1 or most < 1:
         return []
@@ -129,14 +129,14 @@ def wrapped(text: str, width: int, most: int) -> list[str]:
     return lines
 
 
-def rail(share: float, width: int) -> tuple[str, str]:
+def bar(share: float, width: int) -> tuple[str, str]:
     """A thin bar for progress: the line done, and the line to go."""
     halves = round(min(max(share, 0.0), 1.0) * width * 2)
     done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
     return done, "─" * (width - len(done))
 
 
-def spark(values: Iterable[float], width: int) -> str:
+def sparkline(values: Iterable[float], width: int) -> str:
     """The newest finite values as a row of small columns, the largest highest."""
     points = list(values)
     if not points or width < 1:
@@ -154,7 +154,7 @@ def _fold(paragraph: str, width: int) -> list[str]:
     lines, line = [], ""
     for word in paragraph.split(" "):
         while cell_len(word) > width:
-            head = take(word, width) or word[0]
+            head = take_cells(word, width) or word[0]
             if line:
                 lines.append(line)
                 line = ""

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from sessions.rows import Marker, MarkerKind
-from tui.actions.key_labels import filled
+from tui.actions.key_labels import fill_keys
 from tui.replay.player import Player
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
@@ -57,10 +57,10 @@ class ReplayTimeline(LineWidget):
         player = self.player
         sign, state, ink = _state(player)
         line = (
-            self.line().add(f" {sign} ", ink).add(f"{state:<7} ", ink).add(f"{speed_words(player.speed):<5}", "strong")
+            self.line().add(f" {sign} ", ink).add(f"{state:<7} ", ink).add(f"{format_speed(player.speed):<5}", "strong")
         )
-        line.add(f" {clock_words(player)}", "text").add(f"  {passed_words(player)}", "dim")
-        before, after = around(player.markers, player.seq)
+        line.add(f" {format_clock(player)}", "text").add(f"  {format_elapsed(player)}", "dim")
+        before, after = markers_around(player.markers, player.seq)
         room = width - line.width - 4
         following = f"n {fit(clean(after.words), min(room // 2, 40))}" if after is not None else ""
         if room < 30:
@@ -103,7 +103,7 @@ class ReplayTimeline(LineWidget):
         keys = (
             "A click on the rail goes there. {replay:play} plays or pauses, {replay:marker.next} goes to the next mark."
         )
-        return tip("The recording", filled(keys, self.state.key))
+        return tip("The recording", fill_keys(keys, self.state.key))
 
     def on_click(self, event: events.Click) -> None:
         if self.ready and event.y == 1:
@@ -118,17 +118,17 @@ def _state(player: Player) -> tuple[str, str, str]:
     return ("■", "end", "second") if player.over else ("‖", "paused", "second")
 
 
-def speed_words(speed: float) -> str:
+def format_speed(speed: float) -> str:
     return "max" if speed == math.inf else f"{speed:g}x"
 
 
-def clock_words(player: Player) -> str:
+def format_clock(player: Player) -> str:
     """The hour at which this happened; with its day where the recording is of more than one."""
     several = player.span.end_us - player.span.begin_us > _DAY_US
     return (day_clock if several else clock)(player.recorded_us)
 
 
-def passed_words(player: Player) -> str:
+def format_elapsed(player: Player) -> str:
     """How much time had passed then, and in all."""
     passed = max(player.recorded_us - player.span.begin_us, 0)
     return f"{_long(passed)} of {_long(player.span.end_us - player.span.begin_us)}"
@@ -140,7 +140,7 @@ def _long(us: float) -> str:
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
 
 
-def around(markers: list[Marker], seq: int) -> tuple[Marker | None, Marker | None]:
+def markers_around(markers: list[Marker], seq: int) -> tuple[Marker | None, Marker | None]:
     """The last marker up to that entry, and the first after it."""
     place = bisect_right(markers, seq, key=lambda marker: marker.seq)
     return markers[place - 1] if place else None, markers[place] if place < len(markers) else None

@@ -4,11 +4,11 @@ from textual.content import Content
 
 from engine.measures import Measure, value_of
 from engine.results import HeadId
-from tui.actions.key_labels import filled
+from tui.actions.key_labels import fill_keys
 from tui.state.number_text import format_number
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
-from tui.widgets.heat_cell import chance_sign, seeds_sign
+from tui.widgets.heat_cell import significance_sign, stability_sign
 from tui.widgets.styled_line import fit
 
 _MOST = 400
@@ -26,7 +26,7 @@ def measure_tip(state: WorkbenchState, measure: Measure) -> Content:
     loud = "High" if measure.high_speaks else "Low"
     kind = "It needs no SAE: what the codes have to beat. " if measure.baseline else ""
     kind = kind or ("It comes from changing the model, not from codes. " if measure.cause else "")
-    change = filled("{measure.next} shows the next measure, {pick_measure} asks for one by name.", state.key)
+    change = fill_keys("{measure.next} shows the next measure, {pick_measure} asks for one by name.", state.key)
     meaning = measure.meaning[:1].upper() + measure.meaning[1:]
     return tip(measure.title, f"{meaning}.", f"{kind}{loud} values speak for a head.", change)
 
@@ -49,7 +49,7 @@ def head_tip(state: WorkbenchState, head: HeadId) -> Content | None:
     places += ["marked"] if head in state.marked else []
     sure = [f"q {format_number(node.q_value)}"] if node.q_value is not None else []
     sure += [f"in {node.stability:.0%} of the seeds' circuits"] if value_of(node, view.measure) is not None else []
-    signs = (chance_sign(node.q_value) + seeds_sign(node.stability)).strip()
+    signs = (significance_sign(node.q_value) + stability_sign(node.stability)).strip()
     less = ""
     if against is not None and head in against.differences:
         less = f"less {against.side.title}: {format_number(against.differences[head])}"

@@ -7,12 +7,12 @@ from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.actions.key_labels import filled
+from tui.actions.key_labels import fill_keys
 from tui.state.engine_status import silent_work
 from tui.state.workbench_state import WorkbenchState
 from tui.terminal.sanitize import clean
 from tui.terminal.times import clock
-from tui.widgets.clickable_keys import tip_of
+from tui.widgets.clickable_keys import action_tip
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.styled_line import StyledLine, fit
 from tui.widgets.tooltips import tip
@@ -29,9 +29,11 @@ class TopLine(LineWidget):
     def lines(self, size: Size, /) -> list[Strip]:
         width = size.width
         state = self.state
-        right = saved_words(state)
+        right = format_saved(state)
         line = self.line().add(" headcode ", "title")
-        self._ends = [(line.width, tip("Headcode", filled("{keys} lists every key, {log} shows the log.", state.key)))]
+        self._ends = [
+            (line.width, tip("Headcode", fill_keys("{keys} lists every key, {log} shows the log.", state.key)))
+        ]
         room = width - line.width - cell_len(right) - 2
         name = fit(clean(state.session_name), max(room // 2, 8))
         if name:
@@ -39,12 +41,12 @@ class TopLine(LineWidget):
         if state.session.trashed:
             line.add(" in the trash", "bad")
         self._ends.append((line.width, self._session_tip()))
-        model = fit(clean(model_words(state)), max(room - cell_len(name) - 14, 0))
+        model = fit(clean(format_model(state)), max(room - cell_len(name) - 14, 0))
         if model:
             line.add("  ").add(model, "text")
             self._ends.append((line.width, self._model_tip()))
-            line.add(" · ", "faint").add(*engine_words(state))
-            self._ends.append((line.width, tip("The engine", ENGINE.get(engine_words(state)[0], ""))))
+            line.add(" · ", "faint").add(*format_engine(state))
+            self._ends.append((line.width, tip("The engine", ENGINE.get(format_engine(state)[0], ""))))
         if line.width + cell_len(right) + 2 <= width:
             line.to(width - cell_len(right) - 1).add(right, "bad" if state.trouble else "dim")
             words = "When the newest change was stored. Everything is, as it happens: nothing needs saving."
@@ -57,13 +59,13 @@ class TopLine(LineWidget):
 
     def _session_tip(self) -> Content:
         state = self.state
-        opens = filled("{sessions} lists all sessions.", state.key)
+        opens = fill_keys("{sessions} lists all sessions.", state.key)
         runs = f"{len(state.runs)} {'run' if len(state.runs) == 1 else 'runs'}"
         made = f"task {state.task}" if state.task is not None else "examples of your own"
         return tip(state.session_name or "No session yet", f"{made} · {runs}", opens)
 
     def _model_tip(self) -> Content:
-        info, another = self.state.model_info, filled("{options} chooses another for the next run.", self.state.key)
+        info, another = self.state.model_info, fill_keys("{options} chooses another for the next run.", self.state.key)
         if info is None:
             return tip(self.state.model, "The model; its shape is known once it was loaded.", another)
         shape = f"{info.n_layers} layers of {info.n_heads} heads, {info.context} tokens of context"
@@ -86,7 +88,7 @@ ENGINE = {
 """What each word for the engine means."""
 
 
-def model_words(state: WorkbenchState) -> str:
+def format_model(state: WorkbenchState) -> str:
     """Name and shape of the model, and what it runs on: toy 6x8 · cpu."""
     info = state.model_info
     if info is None:
@@ -96,7 +98,7 @@ def model_words(state: WorkbenchState) -> str:
     return f"{shape} · {versions.device}" if versions is not None else shape
 
 
-def engine_words(state: WorkbenchState) -> tuple[str, str]:
+def format_engine(state: WorkbenchState) -> tuple[str, str]:
     """What the engine is at, in a word, and its ink."""
     run = state.shown
     if state.link == "replay":
@@ -116,7 +118,7 @@ def engine_words(state: WorkbenchState) -> tuple[str, str]:
     return words.get(worker_state, ("idle", "dim"))
 
 
-def saved_words(state: WorkbenchState) -> str:
+def format_saved(state: WorkbenchState) -> str:
     """When the newest entry of the log was stored, by the local clock."""
     if state.trouble:
         return "not recording"
@@ -155,9 +157,9 @@ class PaneTabs(LineWidget):
 
     def tip_at(self, place: Offset, /) -> Content | None:
         pane = next((pane for end, pane in self._ends if place.x < end), None)
-        actions = getattr(self.screen, "at_hand", ())
+        actions = getattr(self.screen, "bound_actions", ())
         action = next((each for each in actions if each.id == f"show_pane.{pane}"), None)
-        return tip_of(action) if action is not None else None
+        return action_tip(action) if action is not None else None
 
     def on_click(self, event: events.Click) -> None:
         for end, pane in self._ends:

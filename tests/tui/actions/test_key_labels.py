@@ -15,7 +15,7 @@ from engine.examples import content_hash
 from engine.results import Card, CircuitStability, EdgeScore
 from sessions.events import CircuitSaved, ExamplesSet
 from sessions.rows import ComparisonChoice
-from tui.actions.key_labels import filled, named
+from tui.actions.key_labels import fill_keys, key_label
 from tui.actions.keymap import keys_text, load_keys, with_keys
 from tui.actions.registry import all_tables
 from tui.output.card import card_lines, format_advice
@@ -139,14 +139,14 @@ def test_no_text_in_the_code_names_a_key() -> None:
 
 def test_every_key_that_a_text_asks_for_is_there() -> None:
     """A misspelt id would only be met by whoever gets to see that text."""
-    asked = re.compile(r"""(?:\bkey|key_of|_key|named)\((?:self\.app, )?f?["']([a-z_:.-]+)["']\)""")
+    asked = re.compile(r"""(?:\bkey|key_label_in|_key|key_label)\((?:self\.app, )?f?["']([a-z_:.-]+)["']\)""")
     root = Path(__file__).parents[3] / "tui"
     found = {name for path in root.rglob("*.py") for name in asked.findall(path.read_text(encoding="utf-8"))}
     assert len(found) > 15
     assert not [name for name in found if not any(each == name or each.endswith(f":{name}") for each in ACTIONS)]
     for step in STEPS:
         for words in (step.title, step.words):
-            assert "{" not in filled(words, named)
+            assert "{" not in fill_keys(words, key_label)
 
 
 def test_plain_mode_names_its_verbs() -> None:
@@ -179,8 +179,8 @@ def scopes(app: Any) -> set[str]:
     """The tables of actions that are in sight."""
     nodes = [app.screen, *(each for each in app.screen.query("*") if each.region.area)]
     found = {action.scope for node in nodes for action in getattr(node, "actions", ())}
-    if hasattr(app.screen, "at_hand"):
-        found |= {action.scope for action in app.screen.at_hand}
+    if hasattr(app.screen, "bound_actions"):
+        found |= {action.scope for action in app.screen.bound_actions}
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tui.app.film import FrameEncoder, make_film, make_still, strips_of
+from tui.app.film import FrameEncoder, make_film, make_still, screen_strips
 from tui.app.replay_app import ReplayApp
 from tui.headless.replay import RecordedSession
 from tui.replay.clock import ReplayClock
@@ -78,7 +78,7 @@ async def test_the_last_picture_of_a_film_is_the_last_screen(
             if app.replay.state.head_codes() is not None and not app.replay._dirty:
                 break
         await at_rest(app, pilot)
-        shown = "\n".join("".join(segment.text for segment in strip) for strip in strips_of(app))
+        shown = "\n".join("".join(segment.text for segment in strip) for strip in screen_strips(app))
     assert terminal.text == shown
     assert "\x1b[2J" not in film[200:].replace("\\u001b", "\x1b").partition("\n")[2]
 

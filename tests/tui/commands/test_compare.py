@@ -13,7 +13,7 @@ from sessions.comparison.comparison import ComparisonSide, compare
 from tui.commands.circuits import read_heads
 from tui.output.comparison import compare_json, difference_lines, print_comparison
 from tui.output.console import OutputStyle
-from tui.themes.diverging import shades, signed_level
+from tui.themes.diverging import diverging_colours, signed_level
 from tui.themes.themes import LEVELS
 
 UNIQUE = find_measure("unique_positive")
@@ -56,7 +56,7 @@ def test_the_grid_says_the_sign_without_colours(two: tuple[ComparisonSide, Compa
 
 @pytest.mark.parametrize("dark", [True, False])
 def test_both_directions_grow_away_from_the_ground(dark: bool) -> None:
-    colours = shades(dark=dark)
+    colours = diverging_colours(dark=dark)
     assert len(colours) == 2 * LEVELS
 
     def light(colour: tuple[int, int, int]) -> float:

@@ -12,7 +12,7 @@ from engine.results import CardHead, HeadEffect
 from tui.output.card import MOST_NAMED, card_lines, format_list
 from tui.output.effects import cause_lines
 from tui.output.reported_effects import one_effect_per_head
-from tui.screens.card import CardSheet, packed
+from tui.screens.card import CardSheet, pack_items
 
 from ..worlds import CARD
 
@@ -96,13 +96,13 @@ def test_no_effect_is_broken_in_two() -> None:
         "  0.5 -2.6 ±.42 (45%)   0.0 -2.2 (37%)",
         "  0.6 -1.6 ±.32 (28%)   1.6 -1.2 (21%)",
     ]
-    assert packed(lines, 40) == [
+    assert pack_items(lines, 40) == [
         "combined: of all heads",
         "  0.5 -2.6 ±.42 (45%)   0.0 -2.2 (37%)",
         "  0.6 -1.6 ±.32 (28%)   1.6 -1.2 (21%)",
     ]
-    assert packed(lines, 22)[1:3] == ["  0.5 -2.6 ±.42 (45%)", "  0.0 -2.2 (37%)"]
-    assert packed(lines, 70)[1] == "  0.5 -2.6 ±.42 (45%)   0.0 -2.2 (37%)   0.6 -1.6 ±.32 (28%)"
+    assert pack_items(lines, 22)[1:3] == ["  0.5 -2.6 ±.42 (45%)", "  0.0 -2.2 (37%)"]
+    assert pack_items(lines, 70)[1] == "  0.5 -2.6 ±.42 (45%)   0.0 -2.2 (37%)   0.6 -1.6 ±.32 (28%)"
 
 
 def test_an_effect_is_told_once() -> None:

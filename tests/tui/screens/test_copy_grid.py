@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tui.screens import copy_grid
-from tui.screens.copy_grid import CopySheet, file_name, picture_of, write_new
+from tui.screens.copy_grid import CopySheet, file_name, grid_picture, write_new
 from tui.terminal.sanitize import clean
 
 
@@ -45,7 +45,7 @@ async def test_y_sends_the_grid_to_the_terminal_and_writes_files(
         arrived = base64.b64decode(told.removeprefix("\x1b]52;c;").rstrip("\x07\x1b\\")).decode()
         view = app.state.view()
         assert view is not None
-        assert arrived == picture_of(app.state).markdown()
+        assert arrived == grid_picture(app.state).markdown()
         assert arrived.count("**") == 2 * (2 + len(view.circuit))
         await pilot.press("w")
         await until(lambda: "Written:" in text_of(app))
@@ -101,10 +101,10 @@ async def test_names_of_strangers_make_plain_file_names(recorded: Any, open_scre
     host.add(*recorded.events())
     async with open_screen(host) as (app, _pilot, _until):
         app.state.session_name = "../../\x1b]0;x\x07 näh [/b] " + "a" * 300
-        name = file_name(app.state, picture_of(app.state))
+        name = file_name(app.state, grid_picture(app.state))
         assert re.fullmatch(r"[A-Za-z0-9.-]{1,120}", name)
         assert not name.startswith(".")
-        path = write_new(tmp_path, name, ".txt", picture_of(app.state).text())
+        path = write_new(tmp_path, name, ".txt", grid_picture(app.state).text())
         assert path.parent == tmp_path
         assert "\x1b" not in path.read_text()
         assert clean(path.name) == path.name

@@ -185,7 +185,7 @@ async def test_what_goes_wrong_and_what_is_said_over_it_is_harmless(kind: str, r
         await host.tell(RunEnded(state="failed", failure=Failure(family="engine", name="X", message=told, hint=told)))
         await until(lambda: app.state.shown.state == "failed")
         drawn(app)
-        app.say(text, title=text)
+        app.show_notice(text, title=text)
         await pilot.pause(0.12)
         drawn(app)
         assert app.return_code is None

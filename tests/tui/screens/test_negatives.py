@@ -6,7 +6,7 @@ import pytest
 
 from engine.examples import Example, content_hash
 from sessions.events import ExamplesSet
-from tui.screens.negatives import NegativesScreen, difference
+from tui.screens.negatives import NegativesScreen, format_edit
 from tui.screens.write import WriteScreen
 
 SENTENCE = "The friends Charles and Edward found a snack near the old kitchen of the school. Charles passed it to"
@@ -33,11 +33,11 @@ async def test_every_change_is_seen(size: tuple[int, int], prompt: str, recorded
         assert len(shown.found) >= 3
         for place, (edit, _) in enumerate(shown.found):
             block = "\n".join(rows[starts[place] + 1 : starts[place + 1]])
-            came = [text for text, ink in difference(prompt, edit.prompt) if ink == "come"]
+            came = [text for text, ink in format_edit(prompt, edit.prompt) if ink == "come"]
             assert came
             assert all(word in block for word in came), (edit.kind, block)
 
 
 def test_few_words_stay_around_a_change_where_there_is_little_room() -> None:
-    pieces = difference("one two three four five six seven", "one two three FOUR five six seven", around=1)
+    pieces = format_edit("one two three four five six seven", "one two three FOUR five six seven", around=1)
     assert "".join(text for text, _ in pieces) == "…  four→FOUR  … "

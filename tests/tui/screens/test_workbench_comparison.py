@@ -14,7 +14,7 @@ from sessions.rows import ComparisonChoice
 from tui.screens.choice import ChoiceSheet
 from tui.screens.circuits import CircuitsScreen
 from tui.themes.themes import LEVELS
-from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, difference_text, signed_palette
+from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, format_difference, signed_palette
 
 SIZES = [(160, 48), (80, 24)]
 SIZE_IDS = ["160x48", "80x24"]
@@ -236,7 +236,7 @@ async def test_v_verifies_and_the_run_line_says_so(recorded: Any, open_screen: A
 @pytest.mark.parametrize("value", [2.5, -2.5, 0.083, -12.0, 0.0, None])
 def test_a_sign_fits_in_every_cell(width: int, value: float | None) -> None:
     level = 0 if value == 0 else -1 if value is None else 5 if value > 0 else LEVELS + 5
-    text = difference_text(value, level, width)
+    text = format_difference(value, level, width)
     assert len(text) <= max(width - 2, 1)
     for mark in (CellMark(), CellMark(circuit=True), CellMark(cursor=True), CellMark(known=True)):
         for height in range(1, 4):

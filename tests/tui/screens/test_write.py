@@ -49,7 +49,7 @@ async def open_write(app: Any, pilot: Any, until: Any) -> WriteScreen:
 # ---- every action
 
 
-def at_hand(screen: WriteScreen) -> int:
+def chosen_line(screen: WriteScreen) -> int:
     return screen.desk.at
 
 
@@ -72,14 +72,14 @@ EFFECTS: dict[str, Callable[[Any, WriteScreen], Any]] = {
     "flip": lambda app, _: [each.polarity for each in app.state.session.examples.current],
     "unfold": lambda app, _: prompts(app),
     "trim": lambda app, _: prompts(app),
-    "mend": lambda _, screen: at_hand(screen),
+    "mend": lambda _, screen: chosen_line(screen),
     "run": lambda app, _: len(app.link._host.of_kind("QueueRun")),
-    "choose.down": lambda _, screen: at_hand(screen),
-    "choose.up": lambda _, screen: at_hand(screen),
-    "choose.page_down": lambda _, screen: at_hand(screen),
-    "choose.page_up": lambda _, screen: at_hand(screen),
-    "choose.first": lambda _, screen: at_hand(screen),
-    "choose.last": lambda _, screen: at_hand(screen),
+    "choose.down": lambda _, screen: chosen_line(screen),
+    "choose.up": lambda _, screen: chosen_line(screen),
+    "choose.page_down": lambda _, screen: chosen_line(screen),
+    "choose.page_up": lambda _, screen: chosen_line(screen),
+    "choose.first": lambda _, screen: chosen_line(screen),
+    "choose.last": lambda _, screen: chosen_line(screen),
     "move.down": lambda app, _: prompts(app),
     "move.up": lambda app, _: prompts(app),
     "position": lambda app, _: type(app.screen).__name__,

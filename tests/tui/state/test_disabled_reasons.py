@@ -58,6 +58,6 @@ async def test_every_action_that_can_be_impossible_has_words(recorded: Any, open
     async with open_screen(host) as (app, _pilot, _until):
         screen = app.screen
         assert isinstance(screen, WorkbenchScreen)
-        closed = [action for action in ACTIONS if screen.why_not(action)]
+        closed = [action for action in ACTIONS if screen.disabled_reason(action)]
         assert len(closed) > 5
         assert all(reason_for(app.state, action.id) != "there is nothing it could do now" for action in closed)

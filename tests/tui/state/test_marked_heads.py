@@ -6,7 +6,7 @@ from engine.events import EdgesScored
 from engine.results import EdgeScore, HeadId
 from tui.screens.workbench import WorkbenchScreen
 from tui.state.marked_heads import MarkedHeads, sort_by_rank
-from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, chance_sign, seeds_sign
+from tui.widgets.heat_cell import CellMark, CellSize, cell_rows, significance_sign, stability_sign
 
 
 async def test_keys_mark_heads_boxes_layers_and_the_circuit(recorded: Any, open_screen: Any, text_of: Any) -> None:
@@ -127,7 +127,7 @@ async def test_signs_of_chance_and_seeds_stand_in_the_cells(recorded: Any, open_
 
 
 def test_signs_are_shapes_and_leave_what_is_there() -> None:
-    assert [chance_sign(value) for value in (None, 0.01, 0.05, 0.1, 0.5, float("nan"))] == [
+    assert [significance_sign(value) for value in (None, 0.01, 0.05, 0.1, 0.5, float("nan"))] == [
         " ",
         "*",
         "*",
@@ -135,7 +135,7 @@ def test_signs_are_shapes_and_leave_what_is_there() -> None:
         " ",
         " ",
     ]
-    assert [seeds_sign(value) for value in (1.0, 2 / 3, 1 / 3)] == ["●", "○", " "]
+    assert [stability_sign(value) for value in (1.0, 2 / 3, 1 / 3)] == ["●", "○", " "]
     both = CellMark(circuit=True, known=True, chosen=True, signs="*●")
     assert ["".join(row) for row in cell_rows("7", 40, CellSize(7, 3), both, False)] == [
         "╔════◆╗",

@@ -22,7 +22,7 @@ from tui.state.run import SessionRun
 from tui.state.stage_pace import StagePace
 from tui.state.time_left import format_time_left, run_left, slowness, stage_left, stages_of, usual_seconds
 from tui.state.workbench_state import WorkbenchState
-from tui.widgets.line_chart import draw, scale
+from tui.widgets.line_chart import draw_curve, value_range
 from tui.widgets.progress_strip import ProgressStrip
 
 SIZES = [(160, 48), (80, 24)]
@@ -157,13 +157,13 @@ def test_left_in_words() -> None:
     ],
 )
 def test_any_curve_can_be_drawn(values: list[float | None]) -> None:
-    canvas = draw(values, 20, 3, span=scale([values]))
+    canvas = draw_curve(values, 20, 3, span=value_range([values]))
     cells = [canvas.cell(x, y)[0] for y in range(3) for x in range(20)]
     assert all(cell == " " or "\u2800" <= cell <= "\u28ff" for cell in cells)
 
 
 def test_a_falling_loss_falls() -> None:
-    canvas = draw([4.0, 3.0, 2.0, 1.0], 10, 4, span=(1.0, 4.0, False))
+    canvas = draw_curve([4.0, 3.0, 2.0, 1.0], 10, 4, span=(1.0, 4.0, False))
     assert canvas.cell(0, 0)[0] != " "
     assert canvas.cell(9, 3)[0] != " "
     assert canvas.cell(0, 3)[0] == canvas.cell(9, 0)[0] == " "

@@ -17,8 +17,8 @@ from tui.state.grid_view import make_grid_view
 from tui.state.number_text import format_fixed, format_number
 from tui.state.workbench_state import ALL_PARTS, WorkbenchState
 from tui.widgets.line_widget import changed_regions
-from tui.widgets.progress_strip import mean_losses, seconds_words
-from tui.widgets.styled_line import fit, fit_end, rail, spark, wrapped
+from tui.widgets.progress_strip import format_seconds, mean_losses
+from tui.widgets.styled_line import bar, fit, fit_end, sparkline, wrap
 
 
 def folded(recorded: Any, **more: Any) -> WorkbenchState:
@@ -109,7 +109,7 @@ def test_fitted_text_never_exceeds_its_room(text: str, width: int) -> None:
 
 @given(st.text(max_size=80), st.integers(2, 30), st.integers(1, 4))
 def test_wrapped_text_keeps_to_its_lines(text: str, width: int, most: int) -> None:
-    lines = wrapped(text, width, most)
+    lines = wrap(text, width, most)
     assert len(lines) <= most
     assert all(cell_len(line) <= width for line in lines)
 
@@ -126,7 +126,7 @@ def test_numbers_are_short(value: float | None, shown: str) -> None:
     assert format_number(value) == shown
     assert format_fixed(0.125, 3) == ".125"
     assert format_fixed(2.0) == "2.00"
-    assert seconds_words(0.45) == ".45 s"
+    assert format_seconds(0.45) == ".45 s"
 
 
 def test_losses_that_are_not_finite_are_left_out_of_the_curve(recorded: Any) -> None:
@@ -136,10 +136,10 @@ def test_losses_that_are_not_finite_are_left_out_of_the_curve(recorded: Any) -> 
     steps = state.shown.picture.steps  # type: ignore[union-attr]
     broken = msgspec.structs.replace(steps[3], reconstruction=(None, float("nan"), float("inf")))
     assert len(mean_losses([*steps[:3], broken])) == 3
-    assert spark([1.0, 1.0], 5) == "▁▁"
-    assert spark([0.0, 1.0], 5) == "▁█"
-    assert spark([], 5) == ""
-    assert rail(0.5, 4) == ("━━", "──")
+    assert sparkline([1.0, 1.0], 5) == "▁▁"
+    assert sparkline([0.0, 1.0], 5) == "▁█"
+    assert sparkline([], 5) == ""
+    assert bar(0.5, 4) == ("━━", "──")
 
 
 def test_only_what_changed_is_drawn_again() -> None:

@@ -11,10 +11,10 @@ from engine.measures import find_measure
 from tui.app.launch import choose_colours
 from tui.settings.remembered import ScreenMemory, load_screen_memory
 from tui.settings.settings import load
-from tui.themes.colour_maps import MAPS, ColourMap, along, map_named, mix
-from tui.themes.diverging import shades
-from tui.themes.themes import CHOICES, LEVELS, depth_of, heat, reads_dark_on
-from tui.widgets.heat_cell import PLAIN, CellMark, CellSize, cell_rows, cell_size, level_of, palette, value_text
+from tui.themes.colour_maps import MAPS, ColourMap, find_map, interpolate, mix
+from tui.themes.diverging import diverging_colours
+from tui.themes.themes import CHOICES, LEVELS, colour_depth, heat_colours, needs_dark_text
+from tui.widgets.heat_cell import PLAIN, CellMark, CellSize, cell_rows, cell_size, format_value, level_of, palette
 
 _GROUNDS = ("ink-ground", "ink-raised", "ink-chosen", "ink-line")
 
@@ -28,16 +28,16 @@ def lightness(colour: tuple[int, int, int]) -> float:
 @pytest.mark.parametrize("dark", [True, False])
 @pytest.mark.parametrize("faded", [True, False])
 def test_louder_is_always_lighter_on_dark_and_darker_on_light(name: str, dark: bool, faded: bool) -> None:
-    values = [lightness(colour) for colour in heat(dark=dark, faded=faded, name=name)[1:]]
+    values = [lightness(colour) for colour in heat_colours(dark=dark, faded=faded, name=name)[1:]]
     assert values == sorted(values, reverse=not dark)
 
 
 @pytest.mark.parametrize("chosen", MAPS, ids=lambda each: each.id)
 def test_maps_grow_evenly_in_lightness(chosen: ColourMap) -> None:
-    steps = [cie_lightness(along(chosen.points, share / 32)) for share in range(4, 33)]
+    steps = [cie_lightness(interpolate(chosen.points, share / 32)) for share in range(4, 33)]
     grown = [after - before for before, after in pairwise(steps)]
     assert max(grown) < 2.1 * min(grown)
-    assert cie_lightness(heat(dark=True, name=chosen.id)[1]) > cie_lightness(heat(dark=True)[0]) + 6
+    assert cie_lightness(heat_colours(dark=True, name=chosen.id)[1]) > cie_lightness(heat_colours(dark=True)[0]) + 6
 
 
 @pytest.mark.parametrize("chosen", MAPS, ids=lambda each: each.id)
@@ -46,14 +46,14 @@ def test_maps_grow_evenly_in_lightness(chosen: ColourMap) -> None:
 def test_the_two_signs_of_a_difference_are_told_apart_by_colour_blind_eyes(
     chosen: ColourMap, dark: bool, eyes: str
 ) -> None:
-    colours = shades(dark=dark, name=chosen.id)
+    colours = diverging_colours(dark=dark, name=chosen.id)
     for level in (16, 32, 63):
         one, other = (blind(colours[place], eyes) for place in (level, LEVELS + level))
         assert max(abs(a - b) for a, b in zip(one, other, strict=True)) > 255 * 0.15 * level / 63
 
 
 def test_an_unknown_map_is_the_first_one() -> None:
-    assert map_named("of a later version") is MAPS[0]
+    assert find_map("of a later version") is MAPS[0]
 
 
 def cie_lightness(colour: tuple[int, int, int]) -> float:
@@ -77,8 +77,8 @@ def blind(colour: tuple[int, int, int], eyes: str) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("dark", [True, False])
 def test_numbers_can_be_read_on_every_colour(dark: bool) -> None:
-    for colour in heat(dark=dark):
-        ink = 0.0 if reads_dark_on(colour) else 1.0
+    for colour in heat_colours(dark=dark):
+        ink = 0.0 if needs_dark_text(colour) else 1.0
         ground = lightness(colour) ** 3
         contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
         assert contrast > 4
@@ -89,7 +89,7 @@ def test_only_silence_has_the_quiet_colour() -> None:
     assert level_of(0.0001) == 1
     assert level_of(1.0) == LEVELS - 1
     assert level_of(None) == -1
-    assert len(set(heat(dark=True))) == LEVELS
+    assert len(set(heat_colours(dark=True))) == LEVELS
     assert mix((0, 0, 0), (10, 20, 30), 0.5) == (5, 10, 15)
 
 
@@ -109,7 +109,7 @@ def test_marks_leave_a_cell_its_shade(level: int) -> None:
         CellMark(circuit, known, cursor, chosen) for circuit, known, cursor, chosen in product((False, True), repeat=4)
     ]
     for (width, height), mark in product(((7, 3), (7, 2), (5, 2), (4, 2), *((n, 1) for n in range(2, 8))), kinds):
-        text = value_text(0.5, level, width)
+        text = format_value(0.5, level, width)
         drawn = "".join("".join(row) for row in cell_rows(text, level, CellSize(width, height), mark, True))
         assert len(drawn) == width * height
         # The cursor's cell is reversed: the opposite shade looks as the shade does beside it.
@@ -150,16 +150,16 @@ def test_cells_are_as_large_as_fits(room: tuple[int, int], shape: tuple[int, int
 
 
 def test_cell_numbers_are_short() -> None:
-    assert [value_text(value, 9, 7) for value in (7.0, 6.333, 0.285, 12.5, 0.0)] == ["7", "6.3", ".28", "12", "0"]
-    assert value_text(0.0, 0, 7) == "·"
-    assert value_text(None, -1, 7) == ""
+    assert [format_value(value, 9, 7) for value in (7.0, 6.333, 0.285, 12.5, 0.0)] == ["7", "6.3", ".28", "12", "0"]
+    assert format_value(0.0, 0, 7) == "·"
+    assert format_value(None, -1, 7) == ""
 
 
 def test_the_terminal_decides_the_depth() -> None:
-    assert depth_of("truecolor", no_color=False) == "full"
-    assert depth_of("256", no_color=False) == "256"
-    assert depth_of("standard", no_color=False) == "16"
-    assert depth_of("truecolor", no_color=True) == "none"
+    assert colour_depth("truecolor", no_color=False) == "full"
+    assert colour_depth("256", no_color=False) == "256"
+    assert colour_depth("standard", no_color=False) == "16"
+    assert colour_depth("truecolor", no_color=True) == "none"
 
 
 def test_a_choice_of_colours_reaches_textual_by_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ async def test_a_pane_that_fails_to_draw_is_a_panel_that_says_so(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
-        app.forgiving = True
+        app.survives_errors = True
         pane = pane_of(app, name)
         drawn = "render_line" if name == "heatmap" else "lines"
         monkeypatch.setattr(type(pane), drawn, _once_shielded(drawn))
@@ -64,16 +64,16 @@ async def test_a_pane_that_fails_to_draw_is_a_panel_that_says_so(
 
 
 def _once_shielded(drawn: str) -> Any:
-    from tui.widgets.error_boundary import _shield
+    from tui.widgets.error_boundary import _catch_errors
 
-    return boom if drawn == "render_line" else _shield(boom, list)
+    return boom if drawn == "render_line" else _catch_errors(boom, list)
 
 
 async def test_a_pane_whose_handler_fails(recorded: Any, open_screen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
-        app.forgiving = True
+        app.survives_errors = True
         monkeypatch.setattr(type(app.screen.examples), "on_click", boom)
         await pilot.click(app.screen.examples, offset=(5, 3))
         await until(lambda: app.screen.examples.failed)
@@ -88,7 +88,7 @@ async def test_a_timer_a_worker_and_an_action_that_fail(
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host, notifications=True) as (app, pilot, until):
-        app.forgiving = True
+        app.survives_errors = True
         app.screen.set_timer(0.01, boom)
         await until(lambda: "Something on the screen failed: Boom" in text_of(app))
 
@@ -97,7 +97,7 @@ async def test_a_timer_a_worker_and_an_action_that_fail(
 
         app.screen.run_worker(fails(), exit_on_error=True)
         monkeypatch.setattr(type(app.screen), "action_jump", boom)
-        app._trace_said = 0.0
+        app._reported_at = 0.0
         await pilot.press("slash")
 
         def traces() -> int:
@@ -119,11 +119,11 @@ async def test_a_sheet_whose_parts_all_fail_can_be_left(key: str, recorded: Any,
         await pilot.pause(0.1)
         if len(app.screen_stack) == 1:
             return
-        app.forgiving = True
+        app.survives_errors = True
         for node in app.screen.query("*"):
             if isinstance(node, ErrorBoundary):
                 node.broke(Boom("all of it"))
-                app._broken_at.clear()
+                app._errors_at.clear()
         await pilot.pause(0.05)
         await pilot.press("f7" if key == "w" else "escape")
         if key == "w":
@@ -138,7 +138,7 @@ async def test_a_log_that_cannot_be_taken_in_is_told(recorded: Any, open_screen:
     host = recorded.host()
     host.add(*recorded.events())
     async with open_screen(host) as (app, pilot, until):
-        app.forgiving = True
+        app.survives_errors = True
         with monkeypatch.context() as patch:
             patch.setattr(type(app.state), "fold", boom)
             await host.tell(*recorded.events(until="train"))
@@ -155,7 +155,7 @@ async def test_a_screen_that_only_fails_ends(recorded: Any) -> None:
 
     async def live() -> None:
         async with app.run_test() as pilot:
-            app.forgiving = True
+            app.survives_errors = True
             app.set_interval(0.001, boom)
             for _ in range(12_000):
                 await pilot.pause(0.005)

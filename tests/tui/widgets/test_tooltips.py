@@ -127,7 +127,7 @@ async def test_a_mouse_that_rests_or_stays_in_a_cell_changes_nothing(recorded: A
         await told(pilot, heatmap, label + 1, 1)
         await until(lambda: app.screen.get_child_by_type(Tooltip).display)
         before = heatmap.tooltip
-        heatmap.tell_again()
+        heatmap.update_hover_text()
         await told(pilot, heatmap, label + 2, 1)
         assert heatmap.tooltip is before
 
