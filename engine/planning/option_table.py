@@ -31,6 +31,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """Values to step through, smallest first, where any number is allowed."""
     range: str = ""
     """The accepted values, as text."""
+    default: str = ""
+    """The value if none is given, as written by people; "": see `unset`. A test compares it with engine.config."""
     unset: str = ""
     """What leaving it empty means; "": it must have a value."""
     most: float | None = None
@@ -53,6 +55,7 @@ OPTIONS: tuple[Option, ...] = (
         meaning="The SAE's input and initialisation. contrast: each example minus its pair's mean, each head at the "
         "position where its pair differs most, directions of the data. published: raw activations, random directions. "
         "Steps, examples and lambda follow the recipe.",
+        default="contrast",
         published="published",
     ),
     Option(
@@ -66,6 +69,7 @@ OPTIONS: tuple[Option, ...] = (
         suggestions=("50", "100", "200", "400", "800"),
         meaning="Latents of each SAE: the number of different codes a head can have. More codes distinguish more, "
         "and cost time and memory.",
+        default="200",
         published="200",
     ),
     Option(
@@ -90,6 +94,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Autoencoder",
         kind="yes",
         meaning="Scale all activations by one number before training, so that lambda means the same for every model.",
+        default="yes",
         published="no",
     ),
     Option(
@@ -102,6 +107,7 @@ OPTIONS: tuple[Option, ...] = (
         suggestions=("1", "3", "5", "10"),
         meaning="One SAE is trained per seed, all side by side; scores are averaged over them. More seeds show how "
         "stable a circuit is; time and memory grow with them.",
+        default="3",
         published="not fixed",
     ),
     Option(
@@ -114,6 +120,7 @@ OPTIONS: tuple[Option, ...] = (
         measured=(1, 1000),
         suggestions=("25", "50", "100", "200", "500", "1000"),
         meaning="Optimiser steps of the training. contrast starts from directions of the data and needs few.",
+        default="50",
         published="500",
     ),
     Option(
@@ -127,6 +134,7 @@ OPTIONS: tuple[Option, ...] = (
         measured=(1e-4, 5e-3),
         suggestions=("0.0003", "0.001", "0.003"),
         meaning="Adam's step size.",
+        default="0.001",
         published=".001",
     ),
     Option(
@@ -140,6 +148,7 @@ OPTIONS: tuple[Option, ...] = (
         suggestions=("10", "20", "50", "100"),
         meaning="Examples the SAEs are trained on, half from each side; they are applied to all. More made the "
         "published method worse.",
+        default="20",
         published="10",
     ),
     Option(
@@ -152,6 +161,7 @@ OPTIONS: tuple[Option, ...] = (
         suggestions=("mean", "last", "at:0"),
         meaning="Which tokens of a prompt become a head's vector: the mean of all (contrast: the position where the "
         "pair differs most), the last, the Nth (at:-1 is the last), or the last one that reads TEXT.",
+        default="mean",
         published="mean",
     ),
     Option(
@@ -161,6 +171,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Reading",
         kind="yes",
         meaning="Grade whether the model can do every example. Costs almost nothing.",
+        default="yes",
         published="",
     ),
     Option(
@@ -186,6 +197,7 @@ OPTIONS: tuple[Option, ...] = (
         suggestions=("20", "100", "500"),
         meaning="Bootstrap resamples of the examples (with replacement): the share of them in which a head stays in "
         "the circuit is its stability on the card.",
+        default="100",
         published="",
     ),
     Option(
@@ -222,6 +234,7 @@ OPTIONS: tuple[Option, ...] = (
         meaning="Also measure effects by patching, after the scores. attribution: every head from one gradient. exact: "
         "every head replaced, one at a time. combined: both, within the budget. circuit: combined, then the circuit as "
         "a whole is checked. Also used by the `v` key.",
+        default="none",
         published="",
     ),
     Option(
@@ -233,6 +246,7 @@ OPTIONS: tuple[Option, ...] = (
         choices=("auto", "logit_difference", "log_probability", "probability_mass", "kl"),
         meaning="The metric of an effect: logit difference to the foils, log-probability of the expected token, "
         "probability mass of a set, KL to the clean run. auto: the task's metric.",
+        default="auto",
         published="",
     ),
     Option(
@@ -244,6 +258,7 @@ OPTIONS: tuple[Option, ...] = (
         choices=("auto", "pair", "mean", "resample", "zero"),
         meaning="The replacement of a head's output: its value on the paired negative, its mean over the negatives, "
         "its value on a random negative, or zero. auto: pair if there are pairs, else mean.",
+        default="auto",
         published="",
     ),
     Option(
@@ -255,6 +270,7 @@ OPTIONS: tuple[Option, ...] = (
         range="above 0",
         suggestions=("10", "30", "100"),
         meaning="For combined and circuit: the cost limit of exact patching, in forward passes of its examples.",
+        default="30",
         published="",
     ),
     Option(
@@ -266,6 +282,7 @@ OPTIONS: tuple[Option, ...] = (
         range="0 to 1000",
         suggestions=("0", "5", "20"),
         meaning="Attribution by integrated gradients: the number of points between both sides. 0 takes one gradient.",
+        default="0",
         published="",
     ),
     Option(
@@ -275,6 +292,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Effects",
         kind="yes",
         meaning="Attribution for every pair of heads as well: the effect of a head through a later one.",
+        default="no",
         published="",
     ),
     Option(
@@ -286,6 +304,7 @@ OPTIONS: tuple[Option, ...] = (
         range="1 to 100000",
         suggestions=("16", "64", "256"),
         meaning="Maximum number of positives that effects are measured on; of more, this many are drawn.",
+        default="64",
         published="",
     ),
     Option(
@@ -296,6 +315,7 @@ OPTIONS: tuple[Option, ...] = (
         kind="model",
         range="bundled, fetched, a folder or a hub name",
         meaning="The model to read: bundled or fetched by name, a Hugging Face folder by its path, or a hub name.",
+        default="toy",
         published="GPT-2, Pythia",
     ),
     Option(
@@ -307,6 +327,7 @@ OPTIONS: tuple[Option, ...] = (
         range="auto, cpu, cuda, cuda:1, mps",
         suggestions=DEVICES,
         meaning="Where torch computes. auto: the first GPU if there is one, else the processor.",
+        default="auto",
         published="",
     ),
     Option(
@@ -316,6 +337,7 @@ OPTIONS: tuple[Option, ...] = (
         group="Machine",
         kind="yes",
         meaning="Allow a model to run its own code from the hub. Only for authors you trust.",
+        default="no",
         published="",
     ),
 )
@@ -327,14 +349,13 @@ def find_option(path: str) -> Option:
     return _BY_PATH[path]
 
 
-def meaning_of(path: str) -> str:
-    """Return the meaning, as a line of help."""
-    return _BY_PATH[path].meaning
-
-
 def help_of(path: str) -> str:
-    """Return meaning, range and published value, as a line of the command line's help."""
+    """Return meaning, range, published value and default, as a line of the command line's help."""
     option = _BY_PATH[path]
     known = [option.range] if option.range else [", ".join(option.choices)] if option.choices else []
     known += [f"published: {option.published}"] if option.published else []
-    return f"{option.meaning} ({'; '.join(known)})" if known else option.meaning
+    meaning = f"{option.meaning} ({'; '.join(known)})" if known else option.meaning
+    default = option.default or option.unset
+    if option.kind == "yes":
+        default = option.flag.partition("/")[0].removeprefix("--") if default == "yes" else ""
+    return f"{meaning} [default: {default}]" if default else meaning

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.planning.option_table import help_of
+from engine.planning.option_table import OPTIONS
+from tui.commands.option_parameters import Chosen, part_of, with_options
 from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
@@ -13,7 +14,16 @@ if TYPE_CHECKING:
     from tui.headless.measure_effects import MeasuredEffects
 
 
+@with_options(
+    *(option.path for option in OPTIONS if option.path.startswith("cause.") and option.path != "cause.method"),
+    flags={
+        "cause.replacement": ("--replace", "--ablation"),
+        "cause.edges": ("--edges",),
+        "cause.examples": ("--examples",),
+    },
+)
 def cause(
+    *,
     run: Annotated[str, typer.Argument(metavar="RUN", help="SESSION/2, a run's id or its beginning, latest.")],
     method: Annotated[
         str | None,
@@ -34,18 +44,11 @@ def cause(
             "(the run's), the name of a kept circuit, or heads: 2.3,4.1",
         ),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help=f"{help_of('cause.metric')} [default: auto]")] = None,
     position: Annotated[
         str | None,
         typer.Option(help="Where heads are replaced: mean (everywhere), last, at:N, token:TEXT. [default: the run's]"),
     ] = None,
-    replace: Annotated[
-        str | None, typer.Option("--replace", "--ablation", help=f"{help_of('cause.replacement')} [default: auto]")
-    ] = None,
-    edges: Annotated[bool, typer.Option("--edges", help=help_of("cause.edges"))] = False,
-    budget: Annotated[float | None, typer.Option(help=f"{help_of('cause.budget')} [default: 30]")] = None,
-    gradient_steps: Annotated[int | None, typer.Option(help=f"{help_of('cause.gradient_steps')} [default: 0]")] = None,
-    examples: Annotated[int | None, typer.Option(help=f"{help_of('cause.examples')} [default: 64]")] = None,
+    chosen: Chosen,
     as_json: JsonOption = False,
     color: ColourOption = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr while it runs.")] = False,
@@ -63,15 +66,13 @@ def cause(
     from tui.output.progress import make_reporter
 
     output = detect_style(color)
-    chosen = read_heads(heads)
-    given = {"metric": metric, "replacement": replace, "budget": budget, "edges": edges or None}
-    given |= {"gradient_steps": gradient_steps, "examples": examples}
+    named = read_heads(heads)
     gone, gone_name = read_after(after)
-    config = make_asked(method, heads=chosen, after=after is not None, **given)
+    config = make_asked(method, heads=named, after=after is not None, **part_of(chosen, "cause"))
     with make_reporter(quiet=quiet, color=color) as reporter:
         measured: MeasuredEffects = asyncio.run(
             measure_again(
-                find_folders(), run, config, chosen, reporter, position=position, after=gone, after_name=gone_name
+                find_folders(), run, config, named, reporter, position=position, after=gone, after_name=gone_name
             )
         )
     if as_json:

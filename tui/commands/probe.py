@@ -4,17 +4,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.planning.option_table import help_of
+from engine.planning.option_table import OPTIONS, find_option
+from tui.commands.option_parameters import Chosen, part_of, with_options
 from tui.output.cli_options import ColourOption, JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.config import EffectsConfig, ProbeConfig
+    from engine.config import ProbeConfig
     from tui.headless.run_probe import ProbeOutcome, ProbeRequest
 
 
+@with_options(*(option.path for option in OPTIONS))
 def probe(
+    *,
     target: Annotated[
         str | None,
         typer.Argument(
@@ -23,10 +26,6 @@ def probe(
             "or - for stdin. With --session it may be left out.",
             show_default=False,
         ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help=f"{help_of('model')} [default: toy]"),
     ] = None,
     pairs: Annotated[
         int | None,
@@ -57,40 +56,8 @@ def probe(
             help="quick, published or thorough: options that go together; those given beside it count more.",
         ),
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help=f"{help_of('seeds')} [default: 3]")] = None,
-    recipe: Annotated[str | None, typer.Option(help=f"{help_of('sae.recipe')} [default: contrast]")] = None,
-    codes: Annotated[int | None, typer.Option(help=f"{help_of('sae.n_codes')} [default: 200]")] = None,
-    sparsity: Annotated[float | None, typer.Option("--lambda", help=help_of("sae.sparsity"))] = None,
-    scale: Annotated[
-        bool | None, typer.Option("--scale/--no-scale", help=f"{help_of('sae.scale')} [default: scale]")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help=f"{help_of('sae.steps')} [default: 50]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help=f"{help_of('sae.learning_rate')} [default: .001]")] = None,
-    train_examples: Annotated[
-        int | None, typer.Option(help=f"{help_of('sae.training_examples')} [default: 20]")
-    ] = None,
-    position: Annotated[str | None, typer.Option(help=f"{help_of('position')} [default: mean]")] = None,
-    grade: Annotated[
-        bool | None, typer.Option("--grade/--no-grade", help=f"{help_of('grade')} [default: grade]")
-    ] = None,
-    shuffles: Annotated[
-        int | None, typer.Option(help=f"{help_of('shuffles')} [default: 20 a head and up, at least 1000]")
-    ] = None,
-    bootstraps: Annotated[int | None, typer.Option(help=f"{help_of('bootstraps')} [default: 100]")] = None,
-    circuit_size: Annotated[
-        int | None, typer.Option(help=f"{help_of('circuit_size')} [default: a tenth of all heads, at least 3]")
-    ] = None,
-    theta: Annotated[float | None, typer.Option(help=f"{help_of('theta')} [default: twice the uniform share]")] = None,
+    chosen: Chosen,
     measure: Annotated[str, typer.Option(help="What the printed grid shows: a field of nodes.")] = "total_variation",
-    cause: Annotated[
-        str | None, typer.Option(metavar="METHOD", help=f"{help_of('cause.method')} [default: none]")
-    ] = None,
-    metric: Annotated[str | None, typer.Option(help=f"{help_of('cause.metric')} [default: auto]")] = None,
-    replace: Annotated[str | None, typer.Option(help=f"{help_of('cause.replacement')} [default: auto]")] = None,
-    cause_edges: Annotated[bool, typer.Option("--cause-edges", help=help_of("cause.edges"))] = False,
-    budget: Annotated[float | None, typer.Option(help=f"{help_of('cause.budget')} [default: 30]")] = None,
-    gradient_steps: Annotated[int | None, typer.Option(help=f"{help_of('cause.gradient_steps')} [default: 0]")] = None,
-    cause_examples: Annotated[int | None, typer.Option(help=f"{help_of('cause.examples')} [default: 64]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new session.")] = None,
     session: Annotated[str | None, typer.Option(help="Add the run to this session: its name or id.")] = None,
     again: Annotated[
@@ -99,7 +66,6 @@ def probe(
             metavar="RUN", help="That run once more, with its own examples and settings: its id, SESSION/2 or latest."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help=help_of("device"))] = "auto",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -113,7 +79,6 @@ def probe(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Host and worker end with this command (batch jobs, CI).")
     ] = False,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=help_of("trust_remote_code"))] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 2 when the model cannot do some examples.")] = False,
 ) -> None:
     """Find the heads that say on the positives what they never say on the negatives."""
@@ -124,26 +89,8 @@ def probe(
     shown = find_measure(measure)
     choice = "none" if plain else color
     output = detect_style(choice)
-    how = {"metric": metric, "replacement": replace, "budget": budget, "edges": cause_edges or None}
-    how |= {"gradient_steps": gradient_steps, "examples": cause_examples}
-    config = make_config(
-        preset=preset,
-        seeds=seeds,
-        recipe=recipe,
-        n_codes=codes,
-        sparsity=sparsity,
-        scale=scale,
-        steps=steps,
-        learning_rate=learning_rate,
-        training_examples=train_examples,
-        position=position,
-        grade=grade,
-        shuffles=shuffles,
-        bootstraps=bootstraps,
-        circuit_size=circuit_size,
-        theta=theta,
-        cause=make_cause(cause, preset=preset, **how),
-    )
+    model = chosen.get("model")
+    config = make_config(chosen, preset=preset)
     if again is not None:
         given = {
             "TASK|FILE": target,
@@ -167,8 +114,8 @@ def probe(
             config=config,
             session=session,
             name=name,
-            device=device,
-            trust_remote_code=trust_remote_code,
+            device=chosen.get("device", "auto"),
+            trust_remote_code=chosen.get("trust_remote_code", False),
             foreground=foreground,
         )
     if dry_run:
@@ -200,28 +147,17 @@ def run_now(order: "ProbeRequest", reporter: "object") -> "ProbeOutcome":
     return asyncio.run(run_probe(find_folders(), order, reporter))  # type: ignore[arg-type]
 
 
-def make_config(
-    *,
-    preset: str | None = None,
-    seeds: str | None = None,
-    recipe: str | None = None,
-    position: str | None = None,
-    grade: bool | None = None,
-    shuffles: int | None = None,
-    bootstraps: int | None = None,
-    circuit_size: int | None = None,
-    theta: float | None = None,
-    cause: "EffectsConfig | None" = None,
-    **sae: float | None,
-) -> "ProbeConfig":
-    """The config with the preset's, else the recipe's own defaults wherever nothing was given. Raises ConfigError."""
+def make_config(chosen: Chosen | None = None, *, preset: str | None = None) -> "ProbeConfig":
+    """Return the config: what was chosen, else the preset's values, else the recipe's. Raises ConfigError."""
     import msgspec
 
-    from engine.config import ProbeConfig, find_recipe
+    from engine.config import EffectsConfig, ProbeConfig, find_recipe
     from engine.errors import ConfigError
     from engine.planning.option_text import read_seeds
     from engine.planning.presets import find_preset
 
+    given = dict(chosen or {})
+    recipe = given.pop("sae.recipe", None)
     base = ProbeConfig(sae=find_recipe(recipe))
     if preset is not None:
         base = find_preset(preset).config
@@ -230,45 +166,24 @@ def make_config(
                 f"--preset {preset} uses the {base.sae.recipe} recipe, and --recipe {recipe} was given too.",
                 hint="Leave one of them out.",
             )
-    own = {key: value for key, value in sae.items() if value is not None}
-    given: dict[str, object] = {"sae": msgspec.structs.replace(base.sae, **own)}
-    options = {
-        "seeds": None if seeds is None else read_seeds(seeds),
-        "position": position,
-        "grade": grade,
-        "shuffles": shuffles,
-        "bootstraps": bootstraps,
-        "circuit_size": circuit_size,
-        "theta": theta,
-        "cause": cause,
-    }
-    given.update({key: value for key, value in options.items() if value is not None})
-    return msgspec.structs.replace(base, **given)
-
-
-def make_cause(method: str | None, *, preset: str | None = None, **how: object) -> "EffectsConfig | None":
-    """What was asked of the heads' effects; None: nothing, or what the preset says. Raises ConfigError."""
-    import msgspec
-
-    from engine.config import EffectsConfig
-    from engine.errors import ConfigError
-    from engine.planning.presets import find_preset
-
-    given = {name: value for name, value in how.items() if value is not None}
-    base = EffectsConfig() if preset is None else find_preset(preset).config.cause
-    if method is None and base.method != "none" and given:
-        method = base.method
-    if method is None or method == "none":
-        if given:
-            flags = {"replacement": "--replace", "edges": "--cause-edges", "examples": "--cause-examples"}
-            first = next(iter(given))
-            raise ConfigError(
-                f"{flags.get(first, '--' + first.replace('_', '-'))} says how a cause is measured, and none is asked "
-                "for.",
-                hint="Add --cause attribution, exact, combined or circuit.",
-            )
-        return None if method is None else EffectsConfig()
-    return msgspec.structs.replace(base, method=method, **given)
+    if "seeds" in given:
+        given["seeds"] = read_seeds(given["seeds"])
+    own = {path: value for path, value in given.items() if path in ProbeConfig.__struct_fields__}
+    own["sae"] = msgspec.structs.replace(base.sae, **part_of(given, "sae"))
+    effects = part_of(given, "cause")
+    method = effects.pop("method", None)
+    if method is None and base.cause.method != "none" and effects:
+        method = base.cause.method
+    if method in (None, "none") and effects:
+        raise ConfigError(
+            f"{find_option(f'cause.{next(iter(effects))}').flag} says how a cause is measured, and none is asked for.",
+            hint="Add --cause attribution, exact, combined or circuit.",
+        )
+    if method is not None:
+        own["cause"] = msgspec.structs.replace(
+            base.cause if method != "none" else EffectsConfig(), method=method, **effects
+        )
+    return msgspec.structs.replace(base, **own)
 
 
 def make_order(

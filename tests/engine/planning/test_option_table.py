@@ -170,3 +170,10 @@ def test_presets_leave_position_model_and_machine_alone() -> None:
     with pytest.raises(ConfigError, match="quik") as caught:
         find_preset("quik")
     assert "quick, published, thorough" in caught.value.hint
+
+
+def test_the_default_in_the_help_is_the_one_in_force() -> None:
+    for option in OPTIONS:
+        value = value_of(RunOptions(), option.path)
+        assert (value is None) == (not option.default), option.path
+        assert format_value(option, value) == (option.default or option.unset), option.path
