@@ -2,3 +2,17 @@
 
 May import: the torch-free folders of engine; never tui.
 """
+
+__all__ = [
+    "client",
+    "comparison",
+    "condense",
+    "errors",
+    "events",
+    "files",
+    "ids",
+    "protocol",
+    "rows",
+    "verification",
+    "version",
+]

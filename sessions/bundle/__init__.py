@@ -2,3 +2,5 @@
 
 May import: root, edits, files, protocol, store.
 """
+
+__all__ = ["archive", "export", "import_bundle", "log_checks", "parquet", "portable_log"]

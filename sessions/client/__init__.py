@@ -2,3 +2,5 @@
 
 May import: root, protocol, transport.
 """
+
+__all__ = ["connection", "launch"]

@@ -2,3 +2,5 @@
 
 May import: root.
 """
+
+__all__ = ["comparison", "example_diff", "rank_correlation", "seed_scores"]

@@ -2,3 +2,5 @@
 
 May import: root, comparison, protocol, store.
 """
+
+__all__ = ["circuits", "examples", "garbage", "metadata", "trash"]

@@ -2,3 +2,16 @@
 
 May import: root.
 """
+
+__all__ = [
+    "array_files",
+    "atomic_write",
+    "disk_space",
+    "host_settings",
+    "journal",
+    "log_files",
+    "mounts",
+    "placing",
+    "store_exchange",
+    "toml_edit",
+]

@@ -2,3 +2,19 @@
 
 May import: bundle, edits, files, protocol, services, store, verification.
 """
+
+__all__ = [
+    "bundles",
+    "comparison",
+    "context",
+    "disk_reserve",
+    "effects",
+    "grading",
+    "head_inspection",
+    "preflight",
+    "replay",
+    "run_options",
+    "sessions",
+    "table",
+    "verification",
+]

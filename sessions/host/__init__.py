@@ -2,3 +2,5 @@
 
 Started as `python -m sessions.host`. May import: everything in sessions but client and recovery.
 """
+
+__all__ = ["server"]

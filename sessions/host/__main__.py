@@ -108,7 +108,7 @@ class HeadcodeHost:
         from sessions.files.array_files import remove_spool
         from sessions.handlers.effects import end_open_measurements
         from sessions.handlers.sessions import empty_old_trash
-        from sessions.services.run_queue import interrupt_open_runs
+        from sessions.services.run_records import interrupt_open_runs
 
         try:
             left = await self.writer.change(lambda recorder: (interrupt_open_runs(recorder), []))

@@ -2,3 +2,5 @@
 
 May import: root, files, store, transport.
 """
+
+__all__ = ["repair", "rescue", "salvage"]

@@ -2,3 +2,15 @@
 
 May import: root, files, protocol, store, transport.
 """
+
+__all__ = [
+    "fair_queue",
+    "run_queue",
+    "run_records",
+    "subscriptions",
+    "worker_exit",
+    "worker_jobs",
+    "worker_process",
+    "worker_supervisor",
+    "writer",
+]

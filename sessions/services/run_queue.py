@@ -8,37 +8,24 @@ from pathlib import Path
 
 import msgspec
 
-from engine.catalog.recommended_config import settle
-from engine.errors import Cancelled, ExampleError, Failure, HeadcodeError
+from engine.errors import Cancelled, Failure, HeadcodeError
 from engine.events import ArrayReady, EngineEvent, ExamplesMade
-from engine.examples import check_set
 from engine.machine.folders import AppFolders
-from engine.planning.option_checks import check_options
 from engine.protocol import MeasureEffects, RunProbe
-from engine.tasks.registry import find_task
 from sessions.errors import StoreError
-from sessions.events import ArrayStored, ExamplesSet, RunEnded, RunQueued, RunStarted, RunState
+from sessions.events import ArrayStored, RunEnded, RunStarted, RunState
 from sessions.files.array_files import remove_spool, spool_file, store_by_content
 from sessions.ids import new_id
 from sessions.protocol import CancelRun, QueueRun
 from sessions.rows import CurrentJob, RunRow
+from sessions.services.run_records import describe_interruption, record_examples, record_queued
 from sessions.services.worker_jobs import PendingSideRequest, Report
 from sessions.services.worker_supervisor import WorkerSupervisor
 from sessions.services.writer import StoreWriter
-from sessions.store.comparison_sides import run_side
-from sessions.store.database import Store
 from sessions.store.queries import (
-    RunPlan,
-    active_session,
     find_run,
-    newest_examples,
-    open_runs,
-    plan_run,
-    run_row,
-    without_foreign_task,
 )
-from sessions.store.recorder import EventDraft, RecordedEntry, Recorder
-from sessions.store.rerun import find_rerun
+from sessions.store.recorder import EventDraft, RecordedEntry
 
 log = logging.getLogger("headcode.runs")
 
@@ -55,7 +42,7 @@ class _QueuedRun(msgspec.Struct, kw_only=True, eq=False):
     title: str
     order: RunProbe
     spool: Path
-    unrecorded: bool = False
+    own_examples: bool = False
     """Its examples belong to this run only and do not become the session's."""
     writing: "set[asyncio.Future[list[RecordedEntry]]]" = msgspec.field(default_factory=set)
     write_error: HeadcodeError | None = None
@@ -88,9 +75,9 @@ class RunQueue:
         self._waiting: deque[_QueuedRun | _UnrecordedJob] = deque()
         self._current: _QueuedRun | _UnrecordedJob | None = None
         self._wake = asyncio.Event()
-        self._resting = asyncio.Event()
+        self._idle = asyncio.Event()
         """Set while no run is active."""
-        self._resting.set()
+        self._idle.set()
         self._closing = False
         self._unwritten: set[asyncio.Task[None]] = set()
         self.changed: Callable[[], None] = lambda: None
@@ -143,7 +130,7 @@ class RunQueue:
         run_id = new_id("r")
         models = self._places.models
         work, asked, row, title = await self._writer.change(
-            lambda recorder: _record_queued(recorder, request, run_id, models)
+            lambda recorder: record_queued(recorder, request, run_id, models)
         )
         spool = self._places.spool / run_id
         order = RunProbe(
@@ -165,7 +152,7 @@ class RunQueue:
         )
         made = request.made is not None and request.again is None
         self._waiting.append(
-            _QueuedRun(session_id=work.session_id, title=title, order=order, spool=spool, unrecorded=made)
+            _QueuedRun(session_id=work.session_id, title=title, order=order, spool=spool, own_examples=made)
         )
         self._wake.set()
         self.changed()
@@ -213,7 +200,7 @@ class RunQueue:
         if isinstance(self._current, _QueuedRun):
             self._current.interrupted = True
         await self._supervisor.close()
-        await self._resting.wait()
+        await self._idle.wait()
         self._task.cancel()
         for task in self._unwritten:
             task.cancel()
@@ -229,14 +216,14 @@ class RunQueue:
         while True:
             while self._waiting and not self._closing:
                 self._current = self._waiting.popleft()
-                self._resting.clear()
+                self._idle.clear()
                 try:
                     await self._perform(self._current)
                 except Exception:
                     log.exception("run %s", self.running)
                 finally:
                     self._current = None
-                    self._resting.set()
+                    self._idle.set()
                     self.changed()
             self._wake.clear()
             await self._wake.wait()
@@ -267,7 +254,10 @@ class RunQueue:
         if isinstance(event, ExamplesMade):
             await asyncio.gather(*run.writing, return_exceptions=True)
             try:
-                await self._writer.change(lambda recorder: _record_examples(recorder, run, event))
+                adopt = not run.order.examples and not run.own_examples
+                await self._writer.change(
+                    lambda recorder: record_examples(recorder, run.session_id, run.order.job, event, adopt=adopt)
+                )
             except HeadcodeError as error:
                 self._write_failed(run, error)
             return
@@ -305,7 +295,7 @@ class RunQueue:
         """Record the end. If the disk is full, report that to the subscribers and keep trying."""
         state: RunState
         if run.interrupted and (failure is None or failure.name in ("WorkerDied", "Cancelled")):
-            state, failure = "interrupted", _interrupted(run.order.job, "was stopped")
+            state, failure = "interrupted", describe_interruption(run.order.job, "was stopped")
         elif failure is None:
             state = "done"
         else:
@@ -335,79 +325,3 @@ class RunQueue:
     def _make_draft(self, run: _QueuedRun, event: EngineEvent | RunStarted | RunEnded | ArrayStored) -> EventDraft:
         spool = run.spool if isinstance(event, ArrayReady) else None
         return EventDraft(session_id=run.session_id, run_id=run.order.job, event=event, spool=spool)
-
-
-def interrupt_open_runs(recorder: Recorder) -> int:
-    """Record the runs that an earlier host left unfinished as interrupted; return their number.
-
-    Called when a host starts: these runs can have no worker any more.
-    """
-    left = open_runs(recorder.store)
-    if left:
-        recorder.append(
-            [
-                EventDraft(
-                    session_id=run.session_id,
-                    run_id=run.run_id,
-                    event=RunEnded(state="interrupted", failure=_interrupted(run.run_id, "ended")),
-                )
-                for run in left
-            ]
-        )
-    return len(left)
-
-
-def _record_queued(
-    recorder: Recorder, request: QueueRun, run_id: str, models: Path
-) -> tuple[tuple[RunPlan, RunQueued, RunRow, str], list[RecordedEntry]]:
-    store: Store = recorder.store
-    if request.again is not None:
-        before = find_run(store, request.again)
-        once_more = find_rerun(store, before)
-        work = without_foreign_task(store, once_more.work)
-        event = msgspec.structs.replace(once_more.asked, again=before, task=work.task)
-    else:
-        work = plan_run(store, active_session(store, request.session))
-        work = without_foreign_task(store, work)
-        if request.made is not None:
-            own = msgspec.structs.asdict(request.made)
-            work = msgspec.structs.replace(work, examples=(), **own)
-        elif request.usable:
-            work = msgspec.structs.replace(work, usable=True)
-        model = request.model or work.model
-        check_options(request.config)
-        event = RunQueued(
-            config=settle(request.config, model, models),
-            model=model,
-            task=work.task,
-            device=request.device,
-            trust_remote_code=request.trust_remote_code,
-            known=None if request.known is None else find_task(request.known).name,
-        )
-    active_session(store, work.session_id)
-    if work.examples:
-        check_set(work.examples)
-    elif work.task is None:
-        raise ExampleError(
-            "The session has no examples yet.", hint="Add at least one positive and one negative prompt."
-        )
-    recorded = recorder.append([EventDraft(session_id=work.session_id, run_id=run_id, event=event)])
-    return (work, event, run_row(store, run_id), f"run {run_side(store, run_id).title}"), recorded
-
-
-def _record_examples(recorder: Recorder, run: _QueuedRun, event: ExamplesMade) -> tuple[None, list[RecordedEntry]]:
-    """Make the examples that a run generated the session's own, unless the session has got others since."""
-    drafts = [EventDraft(session_id=run.session_id, run_id=run.order.job, event=event)]
-    if not run.order.examples and not run.unrecorded and not newest_examples(recorder.store, run.session_id):
-        made = ExamplesSet(examples=event.examples, content_hash=event.content_hash)
-        drafts.append(EventDraft(session_id=run.session_id, event=made))
-    return None, recorder.append(drafts)
-
-
-def _interrupted(run_id: str, how: str) -> Failure:
-    return Failure(
-        family="host",
-        name="Interrupted",
-        message=f"The host {how} while this run was queued or active; what it had reported is stored.",
-        hint=f"To repeat it: headcode probe --again {run_id} (r in the workbench). Captured activations are reused.",
-    )

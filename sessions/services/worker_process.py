@@ -1,15 +1,23 @@
-"""Hold the state of one worker process, send it messages and end it."""
+"""Start a worker process, hold its state, send it messages and end it."""
 
 import asyncio
+import logging
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from engine.errors import Failure
+from engine.machine import child_processes
 from engine.machine.memory import kills
 from engine.protocol import AnyWorkerRequest
+
+log = logging.getLogger("headcode.worker")
+
+_DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 
 class WorkerProcess:
@@ -25,6 +33,24 @@ class WorkerProcess:
         """OOM-kill count when this worker started."""
         self.held: int | None = None
         """Last known memory use in bytes."""
+
+
+async def start_worker(command: Sequence[str]) -> WorkerProcess | None:
+    """Start a worker that ends with this process; None if it cannot be started."""
+    tied = [child_processes.PYTHON, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), *command]
+    try:
+        process = await child_processes.start_async(
+            tied,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError:
+        log.exception("worker did not start: %s", command)
+        return None
+    log.info("worker %d started", process.pid)
+    return WorkerProcess(process)
 
 
 def send(worker: WorkerProcess, order: AnyWorkerRequest) -> None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
@@ -29,13 +27,12 @@ from engine.protocol import (
 from sessions.files.log_files import SizedLog
 from sessions.services.worker_exit import describe_exit, describe_garbled, describe_kill
 from sessions.services.worker_jobs import Job, JobActivity, PendingSideRequest, Report
-from sessions.services.worker_process import WorkerProcess, kill, send
+from sessions.services.worker_process import WorkerProcess, kill, send, start_worker
 from sessions.transport.lines import NONSENSE, LineReader, LineTooLong
 
 log = logging.getLogger("headcode.worker")
 
 WORKER = tuple(child_processes.python_command("-m", "engine.worker"))
-_DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 _QUIT_S = 3.0
 """Seconds that a worker has to exit after its input was closed."""
 _REPORT_CHUNK = 1 << 16
@@ -59,8 +56,8 @@ class WorkerSupervisor:
         self._starting = asyncio.Lock()
         self._closed = False
         self._turned = asyncio.Event()
-        self._news = 0
         """Set, and replaced, whenever the state may have changed."""
+        self._news = 0
 
     @property
     def pid(self) -> int | None:
@@ -242,25 +239,12 @@ class WorkerSupervisor:
             if self._worker is None:
                 if self._closed:
                     return None
-                try:
-                    process = await child_processes.start_async(
-                        self._tied_command(),
-                        stdin=asyncio.subprocess.PIPE,
-                        stdout=asyncio.subprocess.PIPE,
-                        stderr=asyncio.subprocess.PIPE,
-                        start_new_session=True,
-                    )
-                except OSError:
-                    log.exception("worker did not start: %s", self._command)
+                self._worker = await start_worker(self._command)
+                if self._worker is None:
                     return None
-                log.info("worker %d started", process.pid)
-                self._worker = WorkerProcess(process)
                 self._wake_waiters()
                 self._spawn(self._watch(self._worker))
             return self._worker
-
-    def _tied_command(self) -> list[str]:
-        return [child_processes.PYTHON, "-I", "-S", str(_DIE_WITH_PARENT), str(os.getpid()), *self._command]
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

@@ -2,3 +2,28 @@
 
 May import: root, comparison, files, verification.
 """
+
+__all__ = [
+    "audit",
+    "circuits",
+    "comparison_choices",
+    "comparison_sides",
+    "connection",
+    "database",
+    "effects",
+    "file_check",
+    "file_identity",
+    "group_commit",
+    "log_reader",
+    "memory_growth",
+    "migrations",
+    "projections",
+    "queries",
+    "recorder",
+    "refold",
+    "rerun",
+    "run_artifacts",
+    "search",
+    "sql_console",
+    "views",
+]

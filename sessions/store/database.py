@@ -16,6 +16,7 @@ from sessions.errors import StoreDamaged, StoreError, StoreFull, StoreLost, Stor
 from sessions.files.journal import holds_commits, journals_of
 from sessions.files.placing import copy_private, sync
 from sessions.files.store_exchange import finish_exchange
+from sessions.store.audit import hash_columns, refuse_foreign_objects
 from sessions.store.connection import connect
 from sessions.store.file_check import FileHeader, examine, explain, is_fatal, is_full
 from sessions.store.file_identity import FileChange, FileIdentity
@@ -194,7 +195,11 @@ class Store:
                     from sessions.store.refold import refold  # that module reads the log through this one
 
                     refold(con)
-                for key, value in (("schema", str(number)), ("headcode", version()), ("shape", self._read_shape())):
+                for key, value in (
+                    ("schema", str(number)),
+                    ("headcode", version()),
+                    ("shape", hash_columns(self.rows)),
+                ):
                     con.execute("INSERT OR REPLACE INTO meta VALUES ($key, $value)", {"key": key, "value": value})
         if wanted is None:
             self._make_views()
@@ -306,7 +311,7 @@ class Store:
         sync(self.path.parent)
 
     def _prepare(self, header: FileHeader | None) -> None:
-        self._audit()
+        refuse_foreign_objects(self.path, self.rows)
         have = self._schema_version()
         if have > SCHEMA_VERSION:
             by = self._meta("headcode") or "a later Headcode"
@@ -328,7 +333,7 @@ class Store:
                 raise StoreError(why, hint="Free some space there.") from error
             self._connect(header)
             self.migrate(have)
-        elif self._meta("shape") != self._read_shape():
+        elif self._meta("shape") != hash_columns(self.rows):
             raise StoreDamaged(
                 f"The tables in {self.path} are not those Headcode {self._meta('headcode')} made.",
                 hint="Another program changed them. Put a copy of yours in its place, or move it away.",
@@ -346,28 +351,6 @@ class Store:
             found = repr(con.execute(_VIEWS).fetchall())
             mark = f"{wanted}:{hashlib.sha256(found.encode()).hexdigest()}"
             con.execute("INSERT OR REPLACE INTO meta VALUES ('views', $mark)", {"mark": mark})
-
-    def _audit(self) -> None:
-        """Refuse objects that would make our own statements run foreign code (a trigger fires on our inserts)."""
-        questions = {
-            "view": "SELECT view_name FROM duckdb_views() WHERE NOT internal",
-            "macro": "SELECT function_name FROM duckdb_functions() WHERE NOT internal",
-            "trigger": "SELECT trigger_name FROM duckdb_triggers()",
-        }
-        for kind, sql in questions.items():
-            foreign = sorted({str(name) for (name,) in self.rows(sql)} - (set(VIEWS) if kind == "view" else set()))
-            if foreign:
-                raise StoreDamaged(
-                    f"{self.path} holds a {kind} that Headcode did not make: {foreign[0]!r}.",
-                    hint="Do not use a store from an untrusted source; move it away.",
-                )
-
-    def _read_shape(self) -> str:
-        columns = self.rows(
-            "SELECT c.table_name, c.column_name, c.data_type FROM duckdb_columns() c JOIN duckdb_tables() t "
-            "ON t.table_name = c.table_name WHERE NOT c.internal AND c.table_name <> 'meta' ORDER BY ALL"
-        )
-        return hashlib.sha256(repr(columns).encode()).hexdigest()[:32]
 
     def _schema_version(self) -> int:
         text = self._meta("schema")

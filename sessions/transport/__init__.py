@@ -2,3 +2,5 @@
 
 May import: root.
 """
+
+__all__ = ["host_address", "lines", "socket_folder"]

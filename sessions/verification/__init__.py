@@ -2,3 +2,5 @@
 
 May import: comparison.
 """
+
+__all__ = ["checks", "report"]

@@ -13,7 +13,7 @@ from .journal import read_journal, sum_of
 
 def compare(home: Path, n_clients: int) -> dict[str, Any]:
     """The store held against the journals of all clients; opens it, and leaves it closed."""
-    from sessions.services.run_queue import interrupt_open_runs
+    from sessions.services.run_records import interrupt_open_runs
     from sessions.store.database import Store
     from sessions.store.migrations import PROJECTIONS
     from sessions.store.projections import event_decoder

@@ -118,7 +118,7 @@ async def test_a_caller_who_is_turned_away_knocks_again() -> None:
             except BlockingIOError:
                 break
         knocking = asyncio.create_task(connection._open(places))
-        await asyncio.sleep(3 * connection._KNOCK_S)
+        await asyncio.sleep(3 * connection._ATTEMPT_S)
         assert not knocking.done()
 
         async def accept() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sessions.services.run_queue import interrupt_open_runs
+from sessions.services.run_records import interrupt_open_runs
 from sessions.store.connection import connect
 from sessions.store.database import Store
 from sessions.store.migrations import PROJECTIONS, SCHEMA_VERSION
